@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* A mutex of four bytes: one atomic exchange when free, spins a little, then sleeps on
+ * a futex. Held for tens of instructions: no Lua call, no longjmp, no park, no
+ * allocation that may block while one is held.
+ *
+ * Ranks: a thread takes locks in rising rank only. Debug builds (VAI_DEBUG_LOCKS)
+ * check it and abort naming both locks. */
+#ifndef VAI_LOCK_H
+#define VAI_LOCK_H
+
+#include <stdatomic.h>
+#include "base/base.h"
+
+enum vai_rank {
+	VAI_RANK_RUNTIME = 1, /* bind: process-wide registries */
+	VAI_RANK_CODE,        /* vm: table of code objects, module cache */
+	VAI_RANK_TIMERS,      /* sched: one P's timer heap; callbacks run under it */
+	VAI_RANK_CHAN,        /* sync: one channel (several in address order: select) */
+	VAI_RANK_SYNC,        /* sync: wait group, task, ... */
+	VAI_RANK_POLL,        /* net: hand-over of work to the loop */
+	VAI_RANK_SCHED,       /* sched: global queue, idle Ms and Ps */
+	VAI_RANK_ALLG,        /* sched: list of all goroutines */
+	VAI_RANK_STACK,       /* mach: shared list of stacks */
+	VAI_RANK_MEM          /* base: shared lists of blocks */
+};
+
+struct vai_lock {
+	atomic_uint word; /* 0 free, 1 held, 2 held and somebody sleeps */
+#ifdef VAI_DEBUG_LOCKS
+	unsigned rank;
+#endif
+};
+
+void vai__lock_init(struct vai_lock *l, enum vai_rank rank);
+void vai__lock_slow(struct vai_lock *l);
+void vai__unlock_slow(struct vai_lock *l);
+#ifdef VAI_DEBUG_LOCKS
+void vai__lock_check(struct vai_lock *l);
+void vai__lock_forget(struct vai_lock *l);
+#else
+#define vai__lock_check(l) ((void)0)
+#define vai__lock_forget(l) ((void)0)
+#endif
+
+static inline void vai__lock(struct vai_lock *l)
+{
+	unsigned zero = 0;
+	vai__lock_check(l);
+	if (VAI_UNLIKELY(!atomic_compare_exchange_strong_explicit(&l->word, &zero, 1, memory_order_acquire, memory_order_relaxed)))
+		vai__lock_slow(l);
+}
+
+static inline void vai__unlock(struct vai_lock *l)
+{
+	vai__lock_forget(l);
+	if (VAI_UNLIKELY(atomic_exchange_explicit(&l->word, 0, memory_order_release) == 2))
+		vai__unlock_slow(l);
+}
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Reference-counted objects that live outside every Lua heap (channels, wait groups,
+ * tasks, ...). The struct vai_obj is the first member of each. Any thread may call. */
+#ifndef VAI_OBJ_H
+#define VAI_OBJ_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct vai_obj;
+
+struct vai_class {
+	const char *name;                  /* what a user calls it: "channel" */
+	void (*destroy)(struct vai_obj *); /* the last reference is gone */
+};
+
+struct vai_obj {
+	const struct vai_class *cls;
+	atomic_uint refs;
+};
+
+/* Starts with one reference, owned by the caller. */
+static inline void vai__obj_init(struct vai_obj *o, const struct vai_class *cls)
+{
+	o->cls = cls;
+	atomic_init(&o->refs, 1);
+}
+
+static inline void vai__obj_ref(struct vai_obj *o)
+{
+	atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
+}
+
+/* Destroys the object with its last reference; no runtime lock may be held then. */
+static inline void vai__obj_unref(struct vai_obj *o)
+{
+	if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) == 1)
+		o->cls->destroy(o);
+}
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* A counter that goroutines wait for to reach zero, as Go's sync.WaitGroup. */
+#ifndef VAI_WAITGROUP_H
+#define VAI_WAITGROUP_H
+
+#include "base/obj.h"
+#include "sched/sched.h"
+
+typedef struct vai_waitgroup vai_waitgroup; /* a struct vai_obj */
+extern const struct vai_class vai__waitgroup_class;
+
+vai_waitgroup *vai__waitgroup_new(void);
+/* VAI_ERANGE: the counter would fall below zero or overflow; it is then unchanged. */
+int vai__waitgroup_add(vai_waitgroup *wg, int64_t n);
+int64_t vai__waitgroup_count(vai_waitgroup *wg);
+/* VAI_OK, VAI_ETIMEOUT, VAI_ECANCELED, VAI_EDEADLOCK. */
+int vai__waitgroup_wait(vai_g *self, vai_waitgroup *wg, int64_t deadline);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* The Lua state of a goroutine: an arena, a lua_State inside it, and what vai keeps for
+ * it. Made by cloning a template (image.c), or built from nothing where cloning failed
+ * its self-check or VAI_CLONE=0 asks for it. One goroutine uses a struct vai_vm at a time. */
+#ifndef VAI_VM_H
+#define VAI_VM_H
+
+#include <lua.h>
+#include "base/base.h"
+#include "vm/func.h"
+
+struct vai__handle;
+
+struct vai_vm {
+	lua_State *L;                /* main thread of the state */
+	struct vai__arena *arena;    /* NULL for the host's state */
+	struct vai__handle *handles; /* all handles of this state (vm/handle.c) */
+	struct vai__block *encoding; /* block in work: freed by the next user if an error left it */
+	struct vai__block *decoding;
+	struct vai__funcs *funcs;    /* code objects of this state's functions (vm/func.c) */
+	bool is_host;
+	bool needs_close;            /* something in it has a finalizer: lua_close, not just drop */
+	bool lazy_globals;           /* _G fills itself on first use (vm/lazylib.c) */
+};
+
+/* Once per process and host state: reads what a stock state holds, builds and proves the
+ * template. L is the host's state, from which package paths are taken. VAI_OK, VAI_ENOMEM. */
+int vai__vm_start(lua_State *L);
+void vai__vm_stop(void); /* drops templates, images, module cache */
+/* "clone" or "build", and why. */
+const char *vai__vm_mode(void);
+
+/* The host's own state. */
+struct vai_vm *vai__vm_attach(lua_State *L);
+void vai__vm_detach(struct vai_vm *vm);
+
+/* A fresh state for a goroutine whose body is `code` (borrowed; NULL: a C function). If an
+ * image of code exists, its function is already loaded: then *loaded is true and it lies
+ * on top of L's stack with _ENV set and every other upvalue nil. NULL: out of memory. */
+struct vai_vm *vai__vm_new(struct vai_code *code, bool *loaded);
+/* Ends it: finalizers run where there are any, every handle gives its reference back,
+ * memory returns. Nothing of the state may be running. */
+void vai__vm_free(struct vai_vm *vm);
+/* The vm of the goroutine that this thread runs. Never NULL inside a binding that has
+ * checked vai__g_self(). */
+struct vai_vm *vai__vm_self(void);
+
+/* Bytes of Lua memory held now, and of the arena around it. */
+size_t vai__vm_bytes(const struct vai_vm *vm);
+
+/* luaopen functions that fresh states must know beyond Lua's own, by module name: only
+ * "vai" itself. Call before vai__vm_start. open pushes the module's table. */
+void vai__vm_preload(const char *name, lua_CFunction open);
+
+/* Functions that replace a stock one in fresh states (and, where said so, in the host's):
+ * print, io.write, os.exit, ... Call before vai__vm_start. lib is "_G" or a library's name. */
+void vai__vm_override(const char *lib, const char *name, lua_CFunction f);
+
+#endif
