@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* The futex mutex behind lock.h: Drepper's "Futexes are tricky", mutex 2, with a short
+ * spin first because critical sections are shorter than a system call. */
+#include "base/lock.h"
+#include "base/futex.h"
+#include "base/panic.h"
+
+enum { SPINS = 60 };
+
+#ifdef VAI_DEBUG_LOCKS
+enum { HELD_MAX = 64 };
+static _Thread_local struct vai_lock *held[HELD_MAX];
+static _Thread_local int nheld;
+
+VAI_NOINLINE void vai__lock_check(struct vai_lock *l)
+{
+	for (int i = 0; i < nheld; i++) {
+		if (held[i]->rank > l->rank || (held[i]->rank == l->rank && l->rank != VAI_RANK_CHAN) || held[i] == l)
+			vai__fatal("lock of rank %u taken while holding rank %u", l->rank, held[i]->rank);
+	}
+	VAI_ASSERT(nheld < HELD_MAX);
+	held[nheld++] = l;
+}
+
+VAI_NOINLINE void vai__lock_forget(struct vai_lock *l)
+{
+	for (int i = nheld - 1; i >= 0; i--) {
+		if (held[i] == l) {
+			held[i] = held[--nheld];
+			return;
+		}
+	}
+	vai__fatal("lock of rank %u released by a thread that does not hold it", l->rank);
+}
+#endif
+
+void vai__lock_init(struct vai_lock *l, enum vai_rank rank)
+{
+	atomic_init(&l->word, 0);
+#ifdef VAI_DEBUG_LOCKS
+	l->rank = rank;
+#else
+	(void)rank;
+#endif
+}
+
+void vai__lock_slow(struct vai_lock *l)
+{
+	for (int i = 0; i < SPINS; i++) {
+		unsigned zero = 0;
+		vai__cpu_relax();
+		if (atomic_load_explicit(&l->word, memory_order_relaxed) == 0 &&
+		    atomic_compare_exchange_weak_explicit(&l->word, &zero, 1, memory_order_acquire, memory_order_relaxed))
+			return;
+	}
+	while (atomic_exchange_explicit(&l->word, 2, memory_order_acquire) != 0)
+		vai__futex_wait(&l->word, 2, VAI_FOREVER);
+}
+
+void vai__unlock_slow(struct vai_lock *l)
+{
+	vai__futex_wake(&l->word, 1);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* Which sanitizer instruments this build. */
+#ifndef VAI_SAN_H
+#define VAI_SAN_H
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define VAI_ASAN 1
+#endif
+#if __has_feature(thread_sanitizer)
+#define VAI_TSAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define VAI_ASAN 1
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define VAI_TSAN 1
+#endif
+/* Blocks and stacks come straight from the system where a tool must see each of them. */
+#if defined(VAI_ASAN) || defined(VAI_TSAN) || defined(VAI_HARD)
+#define VAI_NO_CACHES 1
+#endif
+
+#endif
