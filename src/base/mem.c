@@ -42,13 +42,6 @@ struct cache {
 	struct block *spare[CLASSES]; /* NULL or one full magazine */
 };
 
-static struct shared {
-	_Alignas(VAI_CACHELINE) struct vai_lock lock;
-	struct block *chains;
-	char *cursor, *end; /* what is left of the newest span */
-	bool grown;
-} shared[CLASSES];
-
 static unsigned class_of(size_t size)
 {
 	if (size <= SMALL_MAX)
@@ -89,11 +82,14 @@ void vai__mem_thread_exit(void)
 
 #else
 
-static unsigned magazine_size(size_t size)
-{
-	size_t n = MAGAZINE_BYTES / size;
-	return n < 4 ? 4 : n > 64 ? 64 : (unsigned)n;
-}
+static struct shared {
+	_Alignas(VAI_CACHELINE) struct vai_lock lock;
+	struct block *chains;
+	char *cursor, *end; /* what is left of the newest span */
+	bool grown;
+	unsigned magazine; /* blocks in a full magazine; set once at load */
+} shared[CLASSES];
+
 
 /* The pointer alone is thread-local: a dlopened object has little static TLS to ask for. */
 static _Thread_local __attribute__((tls_model("initial-exec"))) struct cache *tls_cache;
@@ -153,10 +149,10 @@ static bool refill(struct magazine *mag, unsigned c)
 	vai__lock(&s->lock);
 	if (s->chains) {
 		mag->head = s->chains;
-		mag->count = magazine_size(size);
+		mag->count = s->magazine;
 		s->chains = s->chains->next_chain;
 	} else {
-		mag->head = carve(s, size, magazine_size(size), &mag->count);
+		mag->head = carve(s, size, s->magazine, &mag->count);
 	}
 	vai__unlock(&s->lock);
 	return mag->head != NULL;
@@ -176,7 +172,7 @@ static VAI_NOINLINE void *alloc_slow(struct cache *cache, unsigned c)
 	struct magazine *mag = &cache->active[c];
 	if (cache->spare[c]) {
 		mag->head = cache->spare[c];
-		mag->count = magazine_size(class_size(c));
+		mag->count = shared[c].magazine;
 		cache->spare[c] = NULL;
 	} else if (!refill(mag, c)) {
 		return NULL;
@@ -231,7 +227,7 @@ void vai__mem_free(void *p, size_t size)
 	struct block *b = p;
 	b->next = mag->head;
 	mag->head = b;
-	if (VAI_UNLIKELY(++mag->count >= magazine_size(class_size(c))))
+	if (VAI_UNLIKELY(++mag->count >= shared[c].magazine))
 		magazine_full(cache, c);
 }
 
@@ -239,8 +235,8 @@ void vai__mem_free(void *p, size_t size)
  * a full one. */
 static void give_magazine(struct magazine *mag, unsigned c)
 {
-	unsigned want = magazine_size(class_size(c)) - mag->count, got = 0;
 	struct shared *s = &shared[c];
+	unsigned want = s->magazine - mag->count, got = 0;
 	vai__lock(&s->lock);
 	while (got < want) {
 		unsigned n;
@@ -275,10 +271,13 @@ void vai__mem_thread_exit(void)
 	tls_cache = NULL;
 }
 
-__attribute__((constructor)) static void init_ranks(void)
+__attribute__((constructor)) static void init_shared(void)
 {
-	for (unsigned c = 0; c < CLASSES; c++)
+	for (unsigned c = 0; c < CLASSES; c++) {
+		size_t n = MAGAZINE_BYTES / class_size(c);
+		shared[c].magazine = n < 4 ? 4 : n > 64 ? 64 : (unsigned)n;
 		vai__lock_init(&shared[c].lock, VAI_RANK_MEM);
+	}
 }
 
 #endif
