@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* Execution contexts and the switch between them. A context is switched to by one thread
+ * at a time; it may be another thread each time.
+ *
+ * Kept across a switch: the callee-saved registers, the stack pointer and the floating
+ * point control words. Not kept: signal masks, thread-locals. */
+#ifndef VAI_CTX_H
+#define VAI_CTX_H
+
+#include <stddef.h>
+#include "base/base.h"
+#include "base/san.h"
+
+#ifdef VAI_ASAN
+#include <sanitizer/common_interface_defs.h>
+#endif
+#ifdef VAI_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
+struct vai__ctx {
+	void *sp;
+#ifdef VAI_ASAN
+	void *fake;
+	const void *lo;
+	size_t size;
+#endif
+#ifdef VAI_TSAN
+	void *fiber;
+#endif
+};
+
+/* Saves the caller in *save and continues what `load` was saved from. */
+void vai__ctx_swap(void **save, void *load);
+/* Prepares a stack that ends below `top` so that the first switch to the returned stack pointer calls
+ * entry(arg), which must not return. */
+void *vai__ctx_prepare(void *top, void (*entry)(void *arg), void *arg);
+
+/* A context on the stack [lo, top). */
+static inline void vai__ctx_make(struct vai__ctx *c, char *lo, char *top, void (*entry)(void *), void *arg)
+{
+	c->sp = vai__ctx_prepare(top, entry, arg);
+	(void)lo;
+#ifdef VAI_ASAN
+	c->fake = NULL;
+	c->lo = lo;
+	c->size = (size_t)(top - lo);
+#endif
+#ifdef VAI_TSAN
+	c->fiber = __tsan_create_fiber(0);
+#endif
+}
+
+/* The context that the calling thread runs natively, on its own stack. */
+void vai__ctx_native(struct vai__ctx *c);
+
+static inline void vai__ctx_free(struct vai__ctx *c)
+{
+	(void)c;
+#ifdef VAI_TSAN
+	if (c->fiber)
+		__tsan_destroy_fiber(c->fiber);
+	c->fiber = NULL;
+#endif
+}
+
+/* First thing on a context that was switched to for the first time. */
+static inline void vai__ctx_entered(void)
+{
+#ifdef VAI_ASAN
+	__sanitizer_finish_switch_fiber(NULL, NULL, NULL);
+#endif
+}
+
+/* `dying`: from will never be switched to again. */
+static inline __attribute__((always_inline)) void vai__ctx_switch(struct vai__ctx *from, struct vai__ctx *to, bool dying)
+{
+	(void)dying;
+#ifdef VAI_ASAN
+	__sanitizer_start_switch_fiber(dying ? NULL : &from->fake, to->lo, to->size);
+#endif
+#ifdef VAI_TSAN
+	__tsan_switch_to_fiber(to->fiber, 0);
+#endif
+	vai__ctx_swap(&from->sp, to->sp);
+#ifdef VAI_ASAN
+	__sanitizer_finish_switch_fiber(from->fake, NULL, NULL);
+#endif
+}
+
+#endif

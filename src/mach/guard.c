@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* guard.h: SIGSEGV on an alternate stack. Hosts keep their own handlers: what is not a
+ * guard page of ours is passed on to what was installed before. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "mach/guard.h"
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include "mach/stack.h"
+
+enum { ALT_SIZE = 32768 };
+
+static void (*report_overflow)(void);
+static struct sigaction old_segv, old_bus;
+static _Thread_local __attribute__((tls_model("initial-exec"))) void *alt_stack;
+
+static void pass_on(int sig, siginfo_t *info, void *uc)
+{
+	struct sigaction *old = sig == SIGSEGV ? &old_segv : &old_bus;
+	if (old->sa_flags & SA_SIGINFO) {
+		old->sa_sigaction(sig, info, uc);
+	} else if (old->sa_handler == SIG_DFL) {
+		sigaction(sig, old, NULL); /* the fault repeats and ends the process */
+	} else if (old->sa_handler != SIG_IGN) {
+		old->sa_handler(sig);
+	}
+}
+
+static void on_fault(int sig, siginfo_t *info, void *uc)
+{
+	if (vai__stack_is_guard(info->si_addr))
+		report_overflow();
+	pass_on(sig, info, uc);
+}
+
+static void install(void)
+{
+	struct sigaction sa = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGSEGV, &sa, &old_segv);
+	sigaction(SIGBUS, &sa, &old_bus);
+}
+
+void vai__guard_install(void (*report)(void))
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	report_overflow = report;
+	pthread_once(&once, install);
+}
+
+int vai__guard_thread_init(void)
+{
+	stack_t now;
+	if (sigaltstack(NULL, &now) == 0 && !(now.ss_flags & SS_DISABLE))
+		return 0;
+	void *p = mmap(NULL, ALT_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (p == MAP_FAILED)
+		return -1;
+	stack_t ss = { .ss_sp = p, .ss_size = ALT_SIZE };
+	if (sigaltstack(&ss, NULL) != 0) {
+		munmap(p, ALT_SIZE);
+		return -1;
+	}
+	alt_stack = p;
+	return 0;
+}
+
+void vai__guard_thread_exit(void)
+{
+	if (!alt_stack)
+		return;
+	stack_t off = { .ss_flags = SS_DISABLE };
+	sigaltstack(&off, NULL);
+	munmap(alt_stack, ALT_SIZE);
+	alt_stack = NULL;
+}
