@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: MIT
+# vai: goroutines on all cores for stock Lua 5.4. `make help` lists the targets.
+#
+# VARIANT: release (default, into build/), debug, asan, ubsan, tsan, hard, ucontext (the portable
+# stack switch), cover, rock (into build/VARIANT/). Further settings:
+#   CC CFLAGS LDFLAGS LUA LUA_INCDIR UV_INCDIR UV_LIBDIR  tools and where things are
+#   PREFIX DESTDIR   for install             WERROR=0  warnings are only warnings
+#   DEPS=0           install no packages     PROCS=n   what demo calls all processors
+#   TESTS="word .."  only test files whose path contains a word      T=seconds  limit of each
+
+VARIANT ?= release
+ifeq ($(origin CC),default)
+CC = gcc
+endif
+AR ?= ar
+CFLAGS ?= -O2 -g
+LUA ?= lua5.4
+PREFIX ?= /usr/local
+WERROR ?= 1
+DEPS ?= 1
+PROCS ?= $(shell nproc 2>/dev/null || echo 2)
+
+B := $(if $(filter release,$(VARIANT)),build,build/$(VARIANT))
+
+# ---- what each variant adds ----
+
+V_release :=
+V_rock    :=
+V_debug   := -Og -DVAI_DEBUG_LOCKS
+V_hard    := -DVAI_HARD -DVAI_DEBUG_LOCKS
+V_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DVAI_DEBUG_LOCKS
+V_ubsan   := -O1 -fsanitize=undefined -fno-sanitize-recover=undefined -DVAI_DEBUG_LOCKS
+V_tsan    := -O1 -fsanitize=thread -fno-omit-frame-pointer -DVAI_DEBUG_LOCKS -Wno-tsan
+V_ucontext := -DVAI_UCONTEXT -DVAI_DEBUG_LOCKS
+V_cover   := -O0 --coverage -DVAI_DEBUG_LOCKS
+L_asan    := -fsanitize=address,undefined
+L_ubsan   := -fsanitize=undefined
+L_tsan    := -fsanitize=thread
+L_cover   := --coverage
+ifeq ($(filter $(VARIANT),release rock debug hard asan ubsan tsan ucontext cover),)
+$(error unknown VARIANT '$(VARIANT)')
+endif
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion $(if $(filter 1,$(WERROR)),-Werror)
+
+# pkg-config is asked when it is first needed, after the step that may install it.
+once = $(eval $(1) := $(2))$($(1))
+LUA_CFLAGS = $(call once,LUA_CFLAGS,$(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell pkg-config --cflags lua5.4 2>/dev/null || echo -I/usr/include/lua5.4)))
+UV_CFLAGS = $(call once,UV_CFLAGS,$(if $(UV_INCDIR),-I$(UV_INCDIR),$(shell pkg-config --cflags libuv 2>/dev/null)))
+UV_LIBS = $(call once,UV_LIBS,$(if $(UV_LIBDIR),-L$(UV_LIBDIR) -luv,$(shell pkg-config --libs libuv 2>/dev/null || echo -luv)))
+LUA_LIBS = $(call once,LUA_LIBS,$(shell pkg-config --libs lua5.4 2>/dev/null || echo -llua5.4))
+
+ALL_CFLAGS = -std=gnu11 $(CFLAGS) -fPIC -fno-plt -fvisibility=hidden -pthread -Isrc $(WARN) $(V_$(VARIANT))
+ALL_LIBS = $(UV_LIBS) -pthread -ldl -lm
+
+# ---- files ----
+
+# Each file of mach/ looks itself whether it is for this processor and this build.
+SRC := $(sort $(wildcard src/*.c src/*/*.c src/mach/ctx_*.S))
+OBJ := $(patsubst src/%,$(B)/obj/%.o,$(SRC))
+LUA_FILES := $(sort $(shell find lua -name '*.lua' 2>/dev/null))
+
+CTEST := $(sort $(wildcard spec/c/*_test.c spec/c/*/*_test.c))
+CTEST_BIN := $(patsubst spec/c/%.c,$(B)/test/%,$(CTEST))
+CHELP := $(sort $(filter-out $(CTEST),$(wildcard spec/c/*.c spec/c/*/*.c)))
+CHELP_OBJ := $(patsubst spec/c/%.c,$(B)/test/%.o,$(CHELP))
+
+# ---- build ----
+
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: build all
+build all: $(B)/vai.so
+
+# The flags and the list of objects are written down; when they change, what hangs on them is rebuilt.
+.PHONY: FORCE
+FORCE:
+$(B)/flags: FORCE | deps-build
+	@mkdir -p $(@D)
+	@echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(LUA_CFLAGS) $(UV_CFLAGS) $(ALL_LIBS) $(OBJ)' >$@.new
+	@if cmp -s $@.new $@; then rm -f $@.new; else mv -f $@.new $@; fi
+
+# now: no symbol is looked up on a goroutine's small stack. nodelete: lua_close unloads modules, but
+# threads of the runtime may be in this one then.
+SO_LDFLAGS := -shared -Wl,-z,now -Wl,-z,nodelete
+$(B)/vai.so: $(OBJ) $(B)/flags
+	$(CC) $(SO_LDFLAGS) $(CFLAGS) $(L_$(VARIANT)) $(LDFLAGS) -o $@.new $(OBJ) $(ALL_LIBS)
+	@mv -f $@.new $@
+
+$(B)/libvai.a: $(OBJ) $(B)/flags
+	@rm -f $@
+	$(AR) rcs $@ $(OBJ)
+
+# Includes of a foreign library only where a layer may use it: see spec/lint/includes.lua.
+$(B)/obj/vm/%.o $(B)/obj/bind/%.o: INC = $(LUA_CFLAGS)
+$(B)/obj/net/%.o: INC = $(UV_CFLAGS)
+
+$(B)/obj/%.c.o: src/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(INC) -MMD -MP -c $< -o $@
+
+$(B)/obj/%.S.o: src/%.S $(B)/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/test/%.o: spec/c/%.c $(B)/flags | deps-test
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fvisibility=hidden,$(ALL_CFLAGS)) -Ispec/c $(LUA_CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/test/%_test: $(B)/test/%_test.o $(CHELP_OBJ) $(B)/libvai.a
+	$(CC) $(CFLAGS) $(L_$(VARIANT)) $(LDFLAGS) -o $@ $(filter %.o,$^) $(B)/libvai.a -lcmocka $(LUA_LIBS) $(ALL_LIBS)
+
+-include $(shell find $(B)/obj $(B)/test -name '*.d' 2>/dev/null)
+
+# ---- packages ----
+
+.PHONY: deps deps-build deps-test deps-check deps-rock deps-cover
+deps: deps-build deps-test deps-check
+deps-test deps-check deps-cover: deps-build
+deps-build deps-test deps-check deps-rock deps-cover:
+	@DEPS=$(DEPS) sh mk/deps $(@:deps-%=%)
+
+# ---- tests ----
+
+.PHONY: test-programs test test-lua test-c test-examples crash asan ubsan tsan hard ucontext clone0 cover
+RUN = VAI_VARIANT=$(VARIANT) VAI_BUILD='$(CURDIR)/$(B)' LUA=$(LUA) CC=$(CC) TESTS='$(TESTS)' T='$(T)' bash spec/run
+
+test-programs: $(B)/vai.so $(CTEST_BIN)
+test: deps-test test-programs
+	@$(RUN) c lua examples crash
+test-lua: deps-test $(B)/vai.so
+	@$(RUN) lua
+test-c: test-programs
+	@$(RUN) c
+test-examples: $(B)/vai.so
+	@$(RUN) examples
+crash: $(B)/vai.so
+	@$(RUN) crash
+
+asan ubsan tsan hard ucontext:
+	@$(MAKE) --no-print-directory VARIANT=$@ test
+clone0:
+	@VAI_CLONE=0 $(MAKE) --no-print-directory test
+cover: deps-cover
+	@$(MAKE) --no-print-directory VARIANT=cover test
+	@sh mk/cover build/cover
+
+# ---- checks ----
+
+.PHONY: check check-format check-tidy check-cppcheck check-lua check-includes check-symbols check-size check-rock format
+CFILES := $(sort $(wildcard src/*.[ch] src/*/*.[ch] spec/c/*.[ch] spec/c/*/*.[ch] bench/c/*.[ch]))
+HEADERS := $(filter %.h,$(CFILES))
+
+check: deps-check deps-build check-format check-includes check-size check-symbols check-lua check-rock check-cppcheck check-tidy
+	@echo 'check: clean'
+check-format: deps-check
+	clang-format --dry-run -Werror $(CFILES)
+format: deps-check
+	clang-format -i $(CFILES)
+check-tidy: deps-check
+	@sh mk/tidy $(filter %.c,$(SRC)) -- -std=gnu11 -Isrc -pthread $(LUA_CFLAGS) $(UV_CFLAGS)
+check-cppcheck: deps-check
+	cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability --inline-suppr \
+		--suppressions-list=.cppcheck --error-exitcode=1 -D__x86_64__ -D__GNUC__=12 -Isrc $(filter %.c,$(SRC))
+check-lua: deps-check
+	luacheck --quiet .
+check-includes: deps-build
+	@$(LUA) spec/lint/includes.lua
+check-size: deps-build
+	@$(LUA) spec/lint/size.lua
+check-symbols: $(B)/vai.so
+	@$(LUA) spec/lint/symbols.lua $(B)/vai.so $(OBJ)
+check-rock: deps-check
+	@for r in rockspec/*.rockspec; do echo "luarocks lint $$r"; luarocks --lua-version 5.4 lint "$$r" || exit 1; done
+
+# ---- use ----
+
+.PHONY: demo env install rock rock-install bench docs clean help
+demo: $(B)/vai.so
+	@VAI_BUILD='$(CURDIR)/$(B)' $(LUA) mk/demo.lua $(PROCS) $(DEMO)
+
+# For eval: builds if need be (all messages to stderr), then prints the exports. Quoted for any path.
+env:
+	@$(MAKE) --no-print-directory -s build >&2
+	@sh mk/env '$(subst ','\'',$(CURDIR))' '$(B)'
+
+install: $(B)/vai.so
+	sh mk/install $(B)/vai.so '$(DESTDIR)$(PREFIX)/lib/lua/5.4' '$(DESTDIR)$(PREFIX)/share/lua/5.4'
+
+# luarocks calls these two: its compiler flags, its folders, no packages installed.
+rock:
+	$(MAKE) VARIANT=rock DEPS=0 WERROR=0 build
+rock-install:
+	sh mk/install build/rock/vai.so '$(INST_LIBDIR)' '$(INST_LUADIR)'
+
+bench: $(B)/vai.so $(B)/libvai.a
+	@VAI_BUILD='$(CURDIR)/$(B)' LUA=$(LUA) GO='$(GO)' sh bench/run
+
+docs:
+	@$(LUA) mk/apidoc.lua
+
+clean:
+	rm -rf build
+
+help:
+	@sh mk/help

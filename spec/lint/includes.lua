@@ -1,0 +1,62 @@
+-- SPDX-License-Identifier: MIT
+-- Who may include whom: nothing < base < mach < sched < {sync, net, vm} < bind. uv.h only in net/,
+-- Lua's headers only in vm/, bind/ and vai_lua.h. What is private to sched/ stays there.
+package.path = "spec/lint/?.lua;" .. package.path
+local files = require "files"
+
+local below = {
+	base = {},
+	mach = { base = true },
+	sched = { base = true, mach = true },
+	sync = { base = true, sched = true },
+	net = { base = true, sched = true },
+	vm = { base = true, sched = true },
+	bind = { base = true, sched = true, sync = true, net = true, vm = true },
+}
+local public = { sched = { ["sched.h"] = true, ["poll.h"] = true } }
+local lua_headers = { ["lua.h"] = true, ["lauxlib.h"] = true, ["lualib.h"] = true, ["luaconf.h"] = true }
+
+local function check_ours(path, n, layer, name)
+	local target, file = name:match("^(%w+)/([%w_]+%.h)$")
+	if not target then
+		if name ~= "vai.h" and name ~= "vai_lua.h" then
+			files.complain(path, n, 'write "%s" from src/: "layer/file.h"', name)
+		elseif layer and layer ~= "bind" then
+			files.complain(path, n, "%s is above %s/", name, layer)
+		end
+	elseif not layer then
+		files.complain(path, n, "a public header includes nothing of ours (%s)", name)
+	elseif target ~= layer then
+		if not below[layer][target] then
+			files.complain(path, n, "%s/ may not include %s/", layer, target)
+		elseif public[target] and not public[target][file] then
+			files.complain(path, n, "%s is private to %s/", name, target)
+		end
+	end
+end
+
+local function check_foreign(path, n, layer, name)
+	if lua_headers[name] and not (layer == "vm" or layer == "bind" or path == "src/vai_lua.h") then
+		files.complain(path, n, "%s only in vm/, bind/ and vai_lua.h", name)
+	elseif name:find("^uv") and layer ~= "net" then
+		files.complain(path, n, "%s only in net/", name)
+	end
+end
+
+local all = files.list("src", "%.[chS]$")
+for _, path in ipairs(all) do
+	local layer = path:match("^src/(%w+)/")
+	if layer and not below[layer] then
+		files.complain(path, 1, "unknown layer %s/", layer)
+	else
+		for n, line in ipairs(files.lines(path)) do
+			local open, name = line:match('^%s*#%s*include%s*(["<])([^">]+)')
+			if open == '"' then
+				check_ours(path, n, layer, name)
+			elseif open then
+				check_foreign(path, n, layer, name)
+			end
+		end
+	end
+end
+files.finish("includes: %d files keep to their layers", #all)

@@ -1,0 +1,75 @@
+-- SPDX-License-Identifier: MIT
+-- Sizes: a .c at most 600 lines, a .h 200, a function 80, half of them at most 15, a line 120 columns
+-- (a tab is 4). And the head: the SPDX line first, include guards in headers.
+package.path = "spec/lint/?.lua;" .. package.path
+local files = require "files"
+
+local lengths = {}
+
+-- A function's brace stands alone in the first column; it begins where the line before the brace
+-- that is not a continuation does. Counted from there to the closing brace.
+local function functions(path, lines)
+	local open
+	for n, line in ipairs(lines) do
+		if line == "{" then
+			open = n - 1
+			while open > 1 and lines[open]:find("^[\t)]") do
+				open = open - 1
+			end
+		elseif line == "}" and open then
+			local length = n - open + 1
+			lengths[#lengths + 1] = length
+			if length > 80 then
+				files.complain(path, open, "a function of %d lines (at most 80)", length)
+			end
+			open = nil
+		end
+	end
+end
+
+local function width(line)
+	local column = 0
+	for i = 1, utf8.len(line) or #line do
+		column = line:byte(i) == 9 and column - column % 4 + 4 or column + 1
+	end
+	return column
+end
+
+local function head(path, lines)
+	if not (lines[1] or ""):find("^/%* SPDX%-License%-Identifier: MIT %*/$") then
+		files.complain(path, 1, "the first line is not the SPDX line")
+	elseif not (lines[2] or ""):find("^/[*/]") then
+		files.complain(path, 2, "no comment that says what the file is")
+	end
+	if path:find("%.h$") then
+		local guard = "#ifndef VAI_" .. path:match("([%w_]+)%.h$"):upper() .. "_H"
+		guard = guard:gsub("VAI_VAI_", "VAI_")
+		if not ("\n" .. table.concat(lines, "\n")):find("\n" .. guard, 1, true) then
+			files.complain(path, 1, "no include guard '%s'", guard)
+		end
+	end
+end
+
+local all = files.list("src spec/c bench/c", "%.[chS]$")
+for _, path in ipairs(all) do
+	local lines = files.lines(path)
+	local limit = path:find("%.h$") and 200 or 600
+	if #lines > limit then
+		files.complain(path, 1, "%d lines (at most %d)", #lines, limit)
+	end
+	for n, line in ipairs(lines) do
+		if width(line) > 120 then
+			files.complain(path, n, "%d columns (at most 120)", width(line))
+		end
+	end
+	head(path, lines)
+	if not path:find("%.S$") then
+		functions(path, lines)
+	end
+end
+table.sort(lengths)
+local median = lengths[#lengths // 2 + 1] or 0
+if median > 15 then
+	files.complain("src", 1, "half of the functions are longer than %d lines (at most 15)", median)
+end
+files.finish("size: %d files, %d functions, median %d lines, longest %d", #all, #lengths, median, lengths[#lengths] or 0)
