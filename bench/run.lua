@@ -8,8 +8,18 @@
 local dir = arg[1]
 local env = os.getenv
 local build, lua = env("VAI_BUILD"), env("LUA")
-local rounds = math.tointeger(tonumber(env("ROUNDS") or "")) or 5
-local limit = math.tointeger(tonumber(env("LIMIT") or "")) or 60
+local function setting(name, default)
+  local text = env(name) or ""
+  local value = text == "" and default or math.tointeger(tonumber(text))
+  if not value or value < 1 then
+    io.stderr:write(("bench: %s must be a number of at least 1\n"):format(name))
+    os.exit(2)
+  end
+  return value
+end
+
+local rounds = setting("ROUNDS", 5)
+local limit = setting("LIMIT", 60) -- seconds
 
 -- In the order of the table. `only` keeps a workload from contestants without it;
 -- `extra` ones run when they are named in ONLY.
@@ -135,7 +145,8 @@ end
 
 local function run(workload, contestant)
   local command = command_line(contestant.path, workload.name)
-  local text, why = capture(("VAI_MAXPROCS=%d GOMAXPROCS=%d exec %s"):format(contestant.procs, contestant.procs, command))
+  local procs = ("VAI_MAXPROCS=%d GOMAXPROCS=%d"):format(contestant.procs, contestant.procs)
+  local text, why = capture(procs .. " exec " .. command)
   if not text then
     return fail(workload, contestant.id, why)
   end
