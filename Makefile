@@ -148,11 +148,12 @@ cover: deps-cover
 
 # ---- checks ----
 
-.PHONY: check check-format check-tidy check-cppcheck check-lua check-includes check-symbols check-size check-rock format
+.PHONY: check check-format check-tidy check-cppcheck check-lua check-includes check-size check-words check-symbols check-docs check-rock format
 CFILES := $(sort $(wildcard src/*.[ch] src/*/*.[ch] spec/c/*.[ch] spec/c/*/*.[ch] bench/c/*.[ch]))
 HEADERS := $(filter %.h,$(CFILES))
 
-check: deps-check deps-build check-format check-includes check-size check-symbols check-lua check-rock check-cppcheck check-tidy
+check: deps-check deps-build check-format check-includes check-size check-words check-symbols \
+	check-docs check-lua check-rock check-cppcheck check-tidy
 	@echo 'check: clean'
 check-format: deps-check
 	clang-format --dry-run -Werror $(CFILES)
@@ -165,10 +166,10 @@ check-cppcheck: deps-check
 		--suppressions-list=.cppcheck --error-exitcode=1 -D__x86_64__ -D__GNUC__=12 -Isrc $(filter %.c,$(SRC))
 check-lua: deps-check
 	luacheck --quiet .
-check-includes: deps-build
-	@$(LUA) spec/lint/includes.lua
-check-size: deps-build
-	@$(LUA) spec/lint/size.lua
+check-includes check-size check-words: deps-build
+	@$(LUA) spec/lint/$(@:check-%=%).lua
+check-docs: $(B)/vai.so
+	@$(call with_tree,$(LUA) mk/apidoc.lua --check)
 check-symbols: $(B)/vai.so
 	@$(LUA) spec/lint/symbols.lua $(B)/vai.so $(OBJ)
 check-rock: deps-check
@@ -176,7 +177,7 @@ check-rock: deps-check
 
 # ---- use ----
 
-.PHONY: demo env install rock rock-install bench docs clean help
+.PHONY: demo env install rock rock-install rock-test bench docs clean help
 demo: $(B)/vai.so
 	@VAI_BUILD='$(CURDIR)/$(B)' $(LUA) mk/demo.lua $(PROCS) $(DEMO)
 
@@ -193,6 +194,9 @@ rock:
 	$(MAKE) VARIANT=rock DEPS=0 WERROR=0 build
 rock-install:
 	sh mk/install build/rock/vai.so '$(INST_LIBDIR)' '$(INST_LUADIR)'
+
+rock-test: deps-build deps-rock
+	@LUA=$(LUA) sh mk/rock-test
 
 bench: $(B)/vai.so $(B)/libvai.a
 	@VAI_BUILD='$(CURDIR)/$(B)' LUA=$(LUA) GO='$(GO)' sh bench/run
