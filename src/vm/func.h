@@ -34,7 +34,9 @@ struct vai_code {
 	int nups;
 	struct vai__upval *upvals;
 	_Atomic(unsigned) spawns; /* how often vai__vm_new saw it */
-	_Atomic(void *) image;    /* vm/image.c: a template with this function loaded */
+	_Atomic(void *) image;    /* vm/image.c: a template with this function loaded; destroy calls vai__image_drop */
+	_Atomic(unsigned) image_users;
+	_Atomic(unsigned) classes; /* handle types that its first goroutines held */
 };
 
 /* The code object of the Lua function at idx, with a reference for the caller; cached, so
@@ -44,5 +46,7 @@ struct vai_code *vai__code_of(lua_State *L, struct vai_vm *vm, int idx);
  * is not set. LUA_OK or an error code with a message pushed. */
 int vai__code_load(lua_State *L, const struct vai_code *code);
 void vai__funcs_free(struct vai__funcs *funcs);
+/* vm/image.c. Called by the code object's destroy. */
+void vai__image_drop(struct vai_code *code);
 
 #endif

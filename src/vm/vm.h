@@ -6,10 +6,13 @@
 #define VAI_VM_H
 
 #include <lua.h>
+#include <lauxlib.h>
 #include "base/base.h"
 #include "vm/func.h"
 
 struct vai__handle;
+
+enum { VAI__LAZY_GLOBALS, VAI__LAZY_LOADED, VAI__LAZY_MODULE, VAI__LAZY_TABLES };
 
 struct vai_vm {
 	lua_State *L;                /* main thread of the state */
@@ -18,9 +21,12 @@ struct vai_vm {
 	struct vai__block *encoding; /* block in work: freed by the next user if an error left it */
 	struct vai__block *decoding;
 	struct vai__funcs *funcs;    /* code objects of this state's functions (vm/func.c) */
+	lua_State *at;               /* the coroutine that parked last, for tracebacks */
+	struct vai_code *profiled;   /* one reference while its use of handles is noted (vm/image.c) */
+	const void *lazy[VAI__LAZY_TABLES];  /* tables that fill themselves; NULL: complete (vm/lazylib.c) */
+	uint64_t resolved[VAI__LAZY_TABLES]; /* names of theirs that are settled, by index */
 	bool is_host;
 	bool needs_close;            /* something in it has a finalizer: lua_close, not just drop */
-	bool lazy_globals;           /* _G fills itself on first use (vm/lazylib.c) */
 };
 
 /* Once per process and host state: reads what a stock state holds, builds and proves the
@@ -44,6 +50,28 @@ void vai__vm_free(struct vai_vm *vm);
 /* The vm of the goroutine that this thread runs. Never NULL inside a binding that has
  * checked vai__g_self(). */
 struct vai_vm *vai__vm_self(void);
+
+/* The vm that a state (or a coroutine of it) belongs to; NULL: none of vm_new's. Raises
+ * never, asks no goroutine. */
+struct vai_vm *vai__vm_of(lua_State *L);
+
+/* Pushes what `require name` gives in this state; a standard library or "vai" without
+ * opening package. May raise, may run the module. */
+void vai__vm_require(lua_State *L, struct vai_vm *vm, const char *name);
+/* Pushes a table with these functions. In a goroutine's state it fills itself on first
+ * use; one such table a state (the module "vai"). */
+void vai__vm_module(lua_State *L, struct vai_vm *vm, const luaL_Reg *funcs);
+
+/* C functions cross by address. Some stock ones have a replacement in fresh states (next,
+ * setmetatable, io.open, overrides ...): encoding asks `out` what to send for f, decoding
+ * asks `in` what to push in vm for it. Those that vai does not know may make finalizers:
+ * vm is then closed in full at its end. */
+lua_CFunction vai__vm_cfunction_out(lua_CFunction f);
+lua_CFunction vai__vm_cfunction_in(struct vai_vm *vm, lua_CFunction f);
+
+/* Before a call is encoded whose code uses `require`: takes package.path, cpath and preload
+ * of the host's state for goroutines, where they have changed. Does nothing elsewhere. */
+void vai__vm_note_paths(lua_State *L, struct vai_vm *vm);
 
 /* Bytes of Lua memory held now, and of the arena around it. */
 size_t vai__vm_bytes(const struct vai_vm *vm);
