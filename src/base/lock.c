@@ -15,7 +15,7 @@ static _Thread_local int nheld;
 VAI_NOINLINE void vai__lock_check(struct vai_lock *l)
 {
 	for (int i = 0; i < nheld; i++) {
-		if (held[i]->rank > l->rank || (held[i]->rank == l->rank && l->rank != VAI_RANK_CHAN) || held[i] == l)
+		if (held[i]->rank > l->rank || (held[i]->rank == l->rank && l->rank != VAI_RANK_CHAN && l->rank != VAI_RANK_TIMERS) || held[i] == l)
 			vai__fatal("lock of rank %u taken while holding rank %u", l->rank, held[i]->rank);
 	}
 	VAI_ASSERT(nheld < HELD_MAX);

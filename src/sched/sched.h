@@ -100,6 +100,9 @@ int64_t vai__g_count(void);
 
 enum vai_g_state { VAI_G_NEW, VAI_G_RUNNABLE, VAI_G_RUNNING, VAI_G_WAITING, VAI_G_DEAD };
 
+/* What g does at this moment; g may have ended and be another by now. Any thread. */
+enum vai_g_state vai__g_state(vai_g *g);
+
 /* A snapshot of one goroutine, for dumps and deadlock reports. */
 struct vai_g_info {
 	enum vai_g_state state;
@@ -155,9 +158,8 @@ void vai__sched_stats(struct vai__sched_stats *out);
 /* ---- hooks that the layers above install before vai__sched_start ---- */
 
 struct vai__sched_hooks {
-	/* Main waits, nothing can wake it: called on main after its wait was fired with
-	 * VAI_WAKE_DEADLOCK is up to bind; here only: a goroutine's stack overflowed, name it. */
-	void (*describe)(vai_g *g, char *buf, size_t size); /* async-signal-safe */
+	/* After every M has stopped: g never ended and never will; release its vm and task. Host thread. */
+	void (*abandon)(vai_g *g);
 };
 extern struct vai__sched_hooks vai__sched_hooks;
 

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* sched/poll.h on a libuv loop. The loop belongs to the M that waits in it; other threads
+ * reach it through uv_async_send alone. */
+#include <stdatomic.h>
+#include <string.h>
+#include <uv.h>
+#include "base/base.h"
+#include "base/clock.h"
+#include "base/panic.h"
+#include "sched/poll.h"
+
+static struct {
+	uv_loop_t loop;
+	uv_async_t async;
+	uv_timer_t timer;
+	_Atomic(int64_t) pending;
+	bool open;
+} poll;
+
+/* Coming back from uv_run is the point. */
+static void on_async(uv_async_t *a)
+{
+	(void)a;
+}
+
+static void on_timer(uv_timer_t *t)
+{
+	(void)t;
+}
+
+int vai__poll_start(void)
+{
+	if (uv_loop_init(&poll.loop) != 0)
+		return VAI_ESYS;
+	if (uv_async_init(&poll.loop, &poll.async, on_async) != 0) {
+		uv_loop_close(&poll.loop);
+		return VAI_ESYS;
+	}
+	uv_timer_init(&poll.loop, &poll.timer);
+	atomic_store(&poll.pending, 0);
+	poll.open = true;
+	return VAI_OK;
+}
+
+void vai__poll_stop(void)
+{
+	if (!poll.open)
+		return;
+	poll.open = false;
+	uv_close((uv_handle_t *)&poll.async, NULL);
+	uv_close((uv_handle_t *)&poll.timer, NULL);
+	while (uv_run(&poll.loop, UV_RUN_DEFAULT) != 0)
+		;
+	if (uv_loop_close(&poll.loop) != 0)
+		vai__fatal("the event loop still holds handles");
+}
+
+/* libuv counts whole milliseconds: round up, the scheduler's timers decide what is due. The
+ * last part of a millisecond is slept off by the caller looking again. */
+void vai__poll_wait(int64_t until)
+{
+	if (until == 0) {
+		uv_run(&poll.loop, UV_RUN_NOWAIT);
+		return;
+	}
+	if (until != VAI_FOREVER) {
+		int64_t left = until - vai__clock_now();
+		if (left <= 0)
+			return;
+		uv_update_time(&poll.loop);
+		uv_timer_start(&poll.timer, on_timer, (uint64_t)(left + 999999) / 1000000, 0);
+	}
+	uv_run(&poll.loop, UV_RUN_ONCE);
+	uv_timer_stop(&poll.timer);
+}
+
+void vai__poll_wake(void)
+{
+	if (poll.open)
+		uv_async_send(&poll.async);
+}
+
+int64_t vai__poll_pending(void)
+{
+	return atomic_load_explicit(&poll.pending, memory_order_seq_cst);
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/* Goroutines: their records, stacks and lists.
+ *
+ * Records come in slabs that are never freed, so a stale pointer to one is harmless (its
+ * ticket has moved on). A dead G keeps no stack. Free Gs and stacks are cached per P,
+ * whose owner alone touches the caches. */
+#include <stdlib.h>
+#include <string.h>
+#include "base/panic.h"
+#include "mach/stack.h"
+#include "sched/rt.h"
+
+enum { SLAB = 64, MAX_SLABS = 1 << 18, BATCH = 32 };
+
+struct slab {
+	struct g gs[SLAB];
+};
+
+static struct {
+	struct vai_lock lock;
+	struct slab **slabs; /* grows under lock */
+	int64_t n, cap;
+} all = { .lock = {
+#ifdef VAI_DEBUG_LOCKS
+		  .rank = VAI_RANK_ALLG
+#endif
+	  } };
+
+static bool note_slab(struct slab *s)
+{
+	vai__lock(&all.lock);
+	if (all.n == all.cap) {
+		int64_t cap = all.cap ? all.cap * 2 : 64;
+		struct slab **grown = realloc(all.slabs, (size_t)cap * sizeof(struct slab *));
+		if (!grown) {
+			vai__unlock(&all.lock);
+			return false;
+		}
+		all.slabs = grown;
+		all.cap = cap;
+	}
+	all.slabs[all.n++] = s;
+	vai__unlock(&all.lock);
+	return true;
+}
+
+/* A slab's goroutines as a list. */
+static struct g *new_slab(void)
+{
+	struct slab *s = aligned_alloc(VAI_CACHELINE, sizeof(struct slab));
+	if (!s)
+		return NULL;
+	memset(s, 0, sizeof(*s));
+	for (int i = 0; i < SLAB; i++) {
+		atomic_init(&s->gs[i].state, VAI_G_DEAD);
+		s->gs[i].link = i + 1 < SLAB ? &s->gs[i + 1] : NULL;
+	}
+	if (!note_slab(s)) {
+		free(s);
+		return NULL;
+	}
+	return s->gs;
+}
+
+static struct g *refill(struct p *p)
+{
+	if (atomic_load_explicit(&sched.ngfree, memory_order_relaxed) > 0) {
+		vai__lock(&sched.lock);
+		for (int i = 0; i < BATCH; i++) {
+			struct g *g = gqueue_pop(&sched.gfree);
+			if (!g)
+				break;
+			g->link = p->gfree;
+			p->gfree = g;
+			p->ngfree++;
+		}
+		atomic_store_explicit(&sched.ngfree, sched.gfree.count, memory_order_relaxed);
+		vai__unlock(&sched.lock);
+	}
+	if (!p->gfree) {
+		p->gfree = new_slab();
+		p->ngfree = p->gfree ? SLAB : 0;
+	}
+	return p->gfree;
+}
+
+struct g *g_alloc(struct m *m)
+{
+	struct p *p = m_p(m);
+	struct g *g = p->gfree ? p->gfree : refill(p);
+	if (!g)
+		return NULL;
+	p->gfree = g->link;
+	p->ngfree--;
+	if (p->id_next == p->id_end) {
+		p->id_next = atomic_fetch_add_explicit(&sched.next_id, ID_BATCH, memory_order_relaxed);
+		p->id_end = p->id_next + ID_BATCH;
+	}
+	g->pub.id = p->id_next++;
+	g->link = NULL;
+	return g;
+}
+
+static void spill(struct p *p, int keep)
+{
+	struct gqueue q = { 0 };
+	while (p->ngfree > keep) {
+		struct g *g = p->gfree;
+		p->gfree = g->link;
+		p->ngfree--;
+		gqueue_push(&q, g);
+	}
+	if (!q.head)
+		return;
+	vai__lock(&sched.lock);
+	q.tail->link = NULL;
+	if (sched.gfree.tail)
+		sched.gfree.tail->link = q.head;
+	else
+		sched.gfree.head = q.head;
+	sched.gfree.tail = q.tail;
+	sched.gfree.count += q.count;
+	atomic_store_explicit(&sched.ngfree, sched.gfree.count, memory_order_relaxed);
+	vai__unlock(&sched.lock);
+}
+
+void g_free(struct m *m, struct g *g)
+{
+	struct p *p = m_p(m);
+	atomic_store_explicit(&g->state, VAI_G_DEAD, memory_order_release);
+	g->locked_m = NULL;
+	g->link = p->gfree;
+	p->gfree = g;
+	if (++p->ngfree > GFREE_MAX)
+		spill(p, GFREE_MAX / 2);
+}
+
+static void enter(void *arg)
+{
+	struct g *g = arg;
+	vai__ctx_entered();
+	g->entry(&g->pub, g->arg);
+	switch_to_loop(g, OP_EXIT);
+	vai__fatal("a dead goroutine was run");
+}
+
+/* False: out of memory or address space. */
+bool g_give_stack(struct m *m, struct g *g)
+{
+	struct p *p = m_p(m);
+	char *top = p->nstacks ? p->stacks[--p->nstacks] : vai__stack_alloc();
+	if (!top)
+		return false;
+	g->stack = top;
+	vai__ctx_make(&g->ctx, vai__stack_low(top), top - 16, enter, g);
+	return true;
+}
+
+void g_take_stack(struct m *m, struct g *g)
+{
+	struct p *p = m_p(m);
+	char *top = g->stack;
+	g->stack = NULL;
+	vai__ctx_free(&g->ctx);
+	vai__stack_trim(top);
+	if (p->nstacks < STACKS_MAX)
+		p->stacks[p->nstacks++] = top;
+	else
+		vai__stack_free(top);
+}
+
+vai_g *vai__g_new(void (*entry)(vai_g *g, void *arg), void *arg)
+{
+	struct g *g = g_alloc(m_self());
+	if (!g)
+		return NULL;
+	g->pub.vm = g->pub.task = NULL;
+	g->pub.site[0] = '\0';
+	g->entry = entry;
+	g->arg = arg;
+	atomic_store_explicit(&g->state, VAI_G_NEW, memory_order_relaxed);
+	return &g->pub;
+}
+
+vai_g *vai__g_new_on_main(void (*entry)(vai_g *g, void *arg), void *arg)
+{
+	vai_g *g = vai__g_new(entry, arg);
+	if (g)
+		g_of(g)->locked_m = sched.m0;
+	return g;
+}
+
+void vai__g_start(vai_g *self, vai_g *pub)
+{
+	(void)self;
+	count_add(&m_p(m_self())->count.spawned, 1);
+	ready(g_of(pub), true);
+}
+
+void vai__g_discard(vai_g *g)
+{
+	g_free(m_self(), g_of(g));
+}
+
+static void info_of(struct g *g, struct vai_g_info *info)
+{
+	info->state = atomic_load_explicit(&g->state, memory_order_acquire);
+	bool waits = info->state == VAI_G_WAITING;
+	info->reason = waits ? (enum vai_wait_reason)g->reason : VAI_WAIT_NONE;
+	info->obj = waits ? g->obj : NULL;
+	info->since = waits ? g->since : 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	uint64_t x = (*(struct g *const *)a)->pub.id, y = (*(struct g *const *)b)->pub.id;
+	return (x > y) - (x < y);
+}
+
+/* The goroutines alive now, by id; *n of them. NULL: out of memory or none. */
+static struct g **collect(int64_t *n)
+{
+	vai__lock(&all.lock);
+	struct g **gs = malloc((size_t)(all.n * SLAB + 1) * sizeof(struct g *));
+	*n = 0;
+	if (gs && sched.main)
+		gs[(*n)++] = sched.main;
+	for (int64_t i = 0; gs && i < all.n * SLAB; i++) {
+		struct g *g = &all.slabs[i / SLAB]->gs[i % SLAB];
+		if (atomic_load_explicit(&g->state, memory_order_acquire) != VAI_G_DEAD)
+			gs[(*n)++] = g;
+	}
+	vai__unlock(&all.lock);
+	if (gs)
+		qsort(gs, (size_t)*n, sizeof(struct g *), by_id);
+	return gs;
+}
+
+void vai__g_each(void (*f)(vai_g *g, const struct vai_g_info *info, void *arg), void *arg)
+{
+	int64_t n;
+	struct g **gs = collect(&n);
+	for (int64_t i = 0; gs && i < n; i++) {
+		struct vai_g_info info;
+		info_of(gs[i], &info);
+		if (info.state != VAI_G_DEAD)
+			f(&gs[i]->pub, &info, arg);
+	}
+	free(gs);
+}
+
+/* After every M has stopped: what never ended is released. */
+void g_abandon_all(void (*f)(vai_g *g))
+{
+	int64_t n;
+	struct g **gs = collect(&n);
+	for (int64_t i = 0; gs && i < n; i++) {
+		struct g *g = gs[i];
+		if (g == sched.main)
+			continue;
+		if (f)
+			f(&g->pub);
+		if (g->stack) {
+			vai__ctx_free(&g->ctx);
+			vai__stack_trim(g->stack);
+			vai__stack_free(g->stack);
+		}
+		g->stack = NULL;
+		g->locked_m = NULL;
+		atomic_store_explicit(&g->state, VAI_G_DEAD, memory_order_relaxed);
+		gqueue_push(&sched.gfree, g);
+	}
+	atomic_store_explicit(&sched.ngfree, sched.gfree.count, memory_order_relaxed);
+	free(gs);
+}

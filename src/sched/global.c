@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* Queues of goroutines that need a lock: the global run queue, and lists through g->link.
+ * sched.global and its count belong to sched.lock; nglobal mirrors the count so that an
+ * empty queue costs one load. */
+#include "sched/rt.h"
+
+void gqueue_push(struct gqueue *q, struct g *g)
+{
+	g->link = NULL;
+	if (q->tail)
+		q->tail->link = g;
+	else
+		q->head = g;
+	q->tail = g;
+	q->count++;
+}
+
+struct g *gqueue_pop(struct gqueue *q)
+{
+	struct g *g = q->head;
+	if (!g)
+		return NULL;
+	q->head = g->link;
+	if (!q->head)
+		q->tail = NULL;
+	q->count--;
+	return g;
+}
+
+static void mirror(void)
+{
+	atomic_store_explicit(&sched.nglobal, sched.global.count, memory_order_release);
+}
+
+void global_put(struct g *g)
+{
+	vai__lock(&sched.lock);
+	gqueue_push(&sched.global, g);
+	mirror();
+	vai__unlock(&sched.lock);
+}
+
+void global_put_batch(struct gqueue *q)
+{
+	if (!q->head)
+		return;
+	vai__lock(&sched.lock);
+	if (sched.global.tail)
+		sched.global.tail->link = q->head;
+	else
+		sched.global.head = q->head;
+	sched.global.tail = q->tail;
+	sched.global.count += q->count;
+	mirror();
+	vai__unlock(&sched.lock);
+}
+
+/* A fair share for p: one to run now, the others into its ring (never more than half). */
+struct g *global_get(struct p *p)
+{
+	if (atomic_load_explicit(&sched.nglobal, memory_order_acquire) == 0)
+		return NULL;
+	struct g *rest[RUNQ_SIZE / 2];
+	int64_t n = 0;
+	vai__lock(&sched.lock);
+	struct g *g = gqueue_pop(&sched.global);
+	int64_t share = sched.global.count / atomic_load_explicit(&sched.nprocs, memory_order_relaxed);
+	if (share > RUNQ_SIZE / 2 - 1)
+		share = RUNQ_SIZE / 2 - 1;
+	if (runq_len(p) > 0)
+		share = 0;
+	while (n < share)
+		rest[n++] = gqueue_pop(&sched.global);
+	mirror();
+	vai__unlock(&sched.lock);
+	for (int64_t i = 0; i < n; i++)
+		runq_put(p, rest[i], false);
+	if (g)
+		count_add(&p->count.global_gets, (uint64_t)n + 1);
+	return g;
+}

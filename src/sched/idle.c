@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+/* Who sleeps and who looks for work, after the comment on worker threads in Go's proc.go.
+ *
+ * The rule that loses no wake-up: who adds work first publishes it, then (full barrier)
+ * looks for an idle P with no M spinning; who stops spinning first says so (full
+ * barrier), then looks at every queue once more. One of the two sees the other. An M
+ * that finds work while it was the last spinner wakes another, so wake-ups spread as
+ * long as there is work and no longer.
+ *
+ * idle_ms, idle_ps, m->idle and m->nextp belong to sched.lock. An M in idle_ms has no P.
+ * Who takes an M out of idle_ms sets its nextp under the lock and wakes it after.
+ *
+ * Deadlock: the last M that would go to sleep finds no timer, no operation in the poller
+ * and main waiting. All other Ms sleep then, so nothing can change it: main is told. */
+#include "sched/poll.h"
+#include "sched/rt.h"
+
+enum {
+	SPINS = 400,     /* looks before sleeping: about the price of a wake-up */
+	PATIENCE = 100,  /* looks before runnext is taken from a P that has not moved */
+	WATCHED = 16
+};
+
+/* Lock held. The M that polls goes last, M0 first: main waits for it. */
+static struct m *take_idle_m(void)
+{
+	struct m **best = NULL, *poller = atomic_load_explicit(&sched.poller, memory_order_relaxed);
+	for (struct m **at = &sched.idle_ms; *at; at = &(*at)->link) {
+		if (!best || *best == poller || (*at == sched.m0 && *at != poller))
+			best = at;
+		if (*best != poller && (*best == sched.m0 || sched.nidle_ms > WATCHED))
+			break;
+	}
+	if (!best)
+		return NULL;
+	struct m *m = *best;
+	*best = m->link;
+	m->idle = false;
+	sched.nidle_ms--;
+	return m;
+}
+
+/* Lock held. */
+static void remove_idle_m(struct m *m)
+{
+	struct m **at = &sched.idle_ms;
+	while (*at != m)
+		at = &(*at)->link;
+	*at = m->link;
+	m->idle = false;
+	sched.nidle_ms--;
+}
+
+static void stop_spinning(struct m *m)
+{
+	m->spinning = false;
+	atomic_fetch_sub_explicit(&sched.nspinning, 1, memory_order_seq_cst);
+}
+
+/* No thread could be made for it: the Ms that run go on alone. */
+static void give_back(struct p *p)
+{
+	if (!p)
+		return;
+	vai__lock(&sched.lock);
+	p_put_idle(p);
+	vai__unlock(&sched.lock);
+}
+
+/* Any thread. The caller has made work visible. */
+void idle_wake_one(void)
+{
+	int none = 0;
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) == 0 ||
+	    atomic_load_explicit(&sched.nspinning, memory_order_relaxed) != 0 ||
+	    !atomic_compare_exchange_strong_explicit(&sched.nspinning, &none, 1, memory_order_seq_cst, memory_order_relaxed))
+		return;
+	vai__lock(&sched.lock);
+	struct p *p = atomic_load_explicit(&sched.stopping, memory_order_relaxed) ? NULL : p_get_idle();
+	struct m *m = p ? take_idle_m() : NULL;
+	if (m) {
+		m->nextp = p;
+		m->spinning = true;
+	}
+	vai__unlock(&sched.lock);
+	if (p)
+		count_add(&p->count.wakeups, 1);
+	if (m) {
+		m_wake(m);
+	} else if (!p || !m_new(p, true)) {
+		atomic_fetch_sub_explicit(&sched.nspinning, 1, memory_order_seq_cst);
+		give_back(p);
+	}
+}
+
+void idle_got_work(struct m *m)
+{
+	stop_spinning(m);
+	idle_wake_one();
+}
+
+/* Lock held; m has a goroutine that only it may run. */
+void idle_wake_locked_m(struct m *m)
+{
+	if (!m->idle)
+		return; /* it looks before it sleeps */
+	struct p *p = p_get_idle();
+	if (!p) {
+		atomic_store_explicit(&sched.wanted_by_main, true, memory_order_relaxed);
+		attention_update();
+		return;
+	}
+	remove_idle_m(m);
+	m->nextp = p;
+	m_wake(m);
+}
+
+void idle_wake_all(void)
+{
+	vai__lock(&sched.lock);
+	for (struct m *m; (m = take_idle_m()) != NULL;)
+		m_wake(m);
+	vai__unlock(&sched.lock);
+}
+
+static bool may_spin(struct m *m)
+{
+	if (m->spinning)
+		return true;
+	int busy = atomic_load_explicit(&sched.nprocs, memory_order_relaxed) -
+		   atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed);
+	if (busy < 2 || 2 * atomic_load_explicit(&sched.nspinning, memory_order_relaxed) >= busy)
+		return false;
+	m->spinning = true;
+	atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
+	return true;
+}
+
+static bool moved(struct p *p, int i, const uint32_t *ticks)
+{
+	return i >= WATCHED || atomic_load_explicit(&p->tick, memory_order_relaxed) != ticks[i];
+}
+
+/* One look at all other Ps, from a random one on. */
+static struct g *steal_round(struct m *m, const uint32_t *ticks, bool patient)
+{
+	struct p *p = m_p(m);
+	unsigned n = (unsigned)atomic_load_explicit(&sched.nps, memory_order_acquire), first = next_rand(&m->rand) % n;
+	for (unsigned k = 0; k < n; k++) {
+		unsigned i = (first + k) % n;
+		struct p *victim = sched.ps[i];
+		if (victim == p)
+			continue;
+		struct g *g = runq_steal(p, victim, patient && !moved(victim, (int)i, ticks));
+		if (g)
+			return g;
+	}
+	return NULL;
+}
+
+/* Timers of Ps that nobody runs, or whose goroutine takes long. */
+static void run_all_timers(int64_t now)
+{
+	for (int i = 0; i < atomic_load_explicit(&sched.nps, memory_order_acquire); i++)
+		timers_run(&sched.ps[i]->timers, now);
+}
+
+static struct g *spin(struct m *m)
+{
+	uint32_t ticks[WATCHED];
+	int n = atomic_load_explicit(&sched.nps, memory_order_acquire);
+	for (int i = 0; i < n && i < WATCHED; i++)
+		ticks[i] = atomic_load_explicit(&sched.ps[i]->tick, memory_order_relaxed);
+	for (int k = 0; k < SPINS; k++) {
+		struct g *g = steal_round(m, ticks, k >= PATIENCE);
+		if (g || (g = global_get(m_p(m))) != NULL)
+			return g;
+		if (atomic_load_explicit(&m->nlocked, memory_order_relaxed) > 0 ||
+		    atomic_load_explicit(&sched.attention, memory_order_relaxed))
+			return NULL;
+		vai__cpu_relax();
+	}
+	return NULL;
+}
+
+static bool work_anywhere(void)
+{
+	for (int i = 0; i < atomic_load_explicit(&sched.nps, memory_order_acquire); i++) {
+		if (!runq_empty(sched.ps[i]))
+			return true;
+	}
+	return atomic_load_explicit(&sched.nglobal, memory_order_seq_cst) > 0;
+}
+
+static void own(struct m *m, struct p *p)
+{
+	atomic_store_explicit(&m->p, p, memory_order_relaxed);
+}
+
+/* Lock held: something that m must not sleep over. */
+static bool must_stay(struct m *m)
+{
+	return sched.global.count > 0 || m->locked.count > 0 ||
+	       (atomic_load_explicit(&sched.stopping, memory_order_relaxed) && m != sched.m0);
+}
+
+/* Gives the P up. False: there is work after all. */
+static bool release_p(struct m *m)
+{
+	vai__lock(&sched.lock);
+	bool stay = must_stay(m) || m_p(m)->index >= atomic_load_explicit(&sched.nprocs, memory_order_relaxed);
+	if (!stay) {
+		struct p *p = m_p(m);
+		own(m, NULL);
+		p_put_idle(p);
+	}
+	vai__unlock(&sched.lock);
+	return !stay;
+}
+
+/* Takes an idle P, as a spinner. */
+static bool acquire_p(struct m *m)
+{
+	vai__lock(&sched.lock);
+	struct p *p = p_get_idle();
+	vai__unlock(&sched.lock);
+	if (!p)
+		return false;
+	own(m, p);
+	m->spinning = true;
+	atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
+	return true;
+}
+
+/* Lock held; the caller is about to become the last sleeper. */
+static bool is_deadlock(void)
+{
+	return sched.nidle_ms + 1 == sched.nms && !atomic_load_explicit(&sched.stopping, memory_order_relaxed) &&
+	       atomic_load_explicit(&sched.main->state, memory_order_acquire) == VAI_G_WAITING && !timers_any() &&
+	       vai__poll_pending() == 0 && !work_anywhere() && sched.m0->locked.count == 0;
+}
+
+enum verdict { SLEEP, STAY, DEADLOCK };
+
+static enum verdict enlist(struct m *m)
+{
+	enum verdict v = SLEEP;
+	vai__lock(&sched.lock);
+	if (must_stay(m) && sched.idle_ps) {
+		v = STAY;
+	} else if (atomic_load_explicit(&sched.stopping, memory_order_relaxed) && m != sched.m0) {
+		v = STAY;
+	} else if (is_deadlock() && sched.idle_ps) {
+		v = DEADLOCK;
+	} else {
+		if (m->locked.count > 0) {
+			atomic_store_explicit(&sched.wanted_by_main, true, memory_order_relaxed);
+			attention_update();
+		}
+		m->idle = true;
+		m->nextp = NULL;
+		atomic_store_explicit(&m->wake, 0, memory_order_relaxed);
+		m->link = sched.idle_ms;
+		sched.idle_ms = m;
+		sched.nidle_ms++;
+	}
+	vai__unlock(&sched.lock);
+	return v;
+}
+
+/* Awake: by a waker, with a P; or by the poller, and then a P must be found. */
+static void delist(struct m *m)
+{
+	vai__lock(&sched.lock);
+	struct p *p = m->nextp;
+	if (m->idle) {
+		remove_idle_m(m);
+		p = p_get_idle();
+		if (p) {
+			m->spinning = true;
+			atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
+		}
+	}
+	m->nextp = NULL;
+	own(m, p);
+	vai__unlock(&sched.lock);
+	sysmon_poke();
+}
+
+static void sleep_until_woken(struct m *m)
+{
+	switch (enlist(m)) {
+	case SLEEP:
+		m_sleep(m);
+		delist(m);
+		break;
+	case DEADLOCK:
+		if (acquire_p(m))
+			vai__fire_any(&sched.main->pub, VAI_WAKE_DEADLOCK);
+		break;
+	case STAY:
+		acquire_p(m);
+		break;
+	}
+}
+
+/* m has no work (and maybe no P). Returns work, or NULL after which all must be looked at
+ * again, perhaps with another P. */
+struct g *idle_find_or_sleep(struct m *m)
+{
+	if (m_p(m)) {
+		struct g *g = may_spin(m) ? spin(m) : NULL;
+		if (g)
+			return g;
+		run_all_timers(clock_note());
+		if (!runq_empty(m_p(m)) || atomic_load_explicit(&m->nlocked, memory_order_relaxed) > 0)
+			return NULL;
+		if (!release_p(m))
+			return NULL;
+	}
+	if (m->spinning)
+		stop_spinning(m);
+	if (work_anywhere() && acquire_p(m))
+		return NULL;
+	sleep_until_woken(m);
+	return NULL;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/* Machines: OS threads. M0 is the host's thread; its scheduler loop runs on a stack of
+ * its own, because the thread's stack is main's. The others run the loop on their own.
+ *
+ * The pointer to the thread's M is thread-local and goes stale across a switch if the
+ * compiler keeps its address: m_self is never inlined. initial-exec, because the fault
+ * handler reads it. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/mem.h"
+#include "base/panic.h"
+#include "mach/guard.h"
+#include "mach/stack.h"
+#include "sched/poll.h"
+#include "sched/rt.h"
+
+enum { M_STACK = 262144 };
+
+static _Thread_local __attribute__((tls_model("initial-exec"))) struct m *tls_m;
+
+VAI_NOINLINE struct m *m_self(void)
+{
+	__asm__ volatile("" ::: "memory");
+	return tls_m;
+}
+
+VAI_NOINLINE vai_g *vai__g_self(void)
+{
+	__asm__ volatile("" ::: "memory");
+	return tls_m && tls_m->curg ? &tls_m->curg->pub : NULL;
+}
+
+static VAI_NOINLINE void set_self(struct m *m)
+{
+	tls_m = m;
+	__asm__ volatile("" ::: "memory");
+}
+
+/* In the fault handler: nothing but system calls. */
+static void report_overflow(void)
+{
+	char buf[256];
+	struct m *m = tls_m;
+	int n = 0;
+	if (m && m->curg)
+		n = snprintf(buf, sizeof(buf),
+			     "vai: goroutine stack overflow: goroutine %llu, created at %s, used all %zu bytes of its C stack "
+			     "(VAI_STACK=bytes in the environment sets the size)\n",
+			     (unsigned long long)m->curg->pub.id, m->curg->pub.site[0] ? m->curg->pub.site : "?",
+			     vai__stack_size());
+	if (n > 0 && write(2, buf, (size_t)n) < 0)
+		_exit(2);
+	_exit(2);
+}
+
+static struct m *m_alloc(void)
+{
+	struct m *m = calloc(1, sizeof(*m));
+	if (m)
+		m->rand = (uint32_t)(uintptr_t)m * 2654435761u | 1;
+	return m;
+}
+
+static void loop_entry(void *arg)
+{
+	vai__ctx_entered();
+	schedule(arg);
+	vai__fatal("the main thread's scheduler loop has ended");
+}
+
+/* Makes the calling thread an M with a loop stack. NULL: out of memory. */
+struct m *m_new_main(void)
+{
+	struct m *m = m_alloc();
+	char *top = m ? vai__stack_alloc() : NULL;
+	vai__guard_install(report_overflow);
+	if (!top || vai__guard_thread_init() != 0) {
+		free(m);
+		return NULL;
+	}
+	m->loop_stack = top;
+	vai__ctx_make(&m->ctx, vai__stack_low(top), top - 16, loop_entry, m);
+	set_self(m);
+	return m;
+}
+
+void m_free_main(struct m *m)
+{
+	set_self(NULL);
+	vai__ctx_free(&m->ctx);
+	vai__stack_free(m->loop_stack);
+	free(m);
+}
+
+static void leave(struct m *m)
+{
+	vai__lock(&sched.lock);
+	if (m_p(m))
+		p_put_idle(m_p(m));
+	sched.nms--;
+	vai__unlock(&sched.lock);
+	set_self(NULL);
+	free(m);
+	vai__guard_thread_exit();
+	vai__mem_thread_exit();
+	atomic_fetch_sub_explicit(&sched.live_ms, 1, memory_order_seq_cst);
+	vai__futex_wake(&sched.live_ms, 1);
+}
+
+static void *thread_main(void *arg)
+{
+	struct m *m = arg;
+	set_self(m);
+	vai__guard_thread_init(); /* without one an overflow ends in a plain fault */
+	vai__ctx_native(&m->ctx);
+	atomic_store_explicit(&m->p, m->nextp, memory_order_relaxed);
+	m->nextp = NULL;
+	sysmon_poke();
+	schedule(m);
+	leave(m);
+	return NULL;
+}
+
+/* Signals are the host's: no M but M0 takes them. */
+static int start_thread(struct m *m)
+{
+	sigset_t all, old;
+	pthread_attr_t attr;
+	sigfillset(&all);
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGFPE);
+	sigdelset(&all, SIGILL);
+	if (pthread_attr_init(&attr) != 0)
+		return -1;
+	pthread_attr_setstacksize(&attr, M_STACK);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int rc = pthread_create(&m->thread, &attr, thread_main, m);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	if (rc == 0)
+		pthread_setname_np(m->thread, "vai-m");
+	return rc;
+}
+
+/* The caller has taken p out of idle_ps. False: the system refused, p is still the caller's. */
+bool m_new(struct p *p, bool spinning)
+{
+	struct m *m = m_alloc();
+	if (!m)
+		return false;
+	m->nextp = p;
+	m->spinning = spinning;
+	vai__lock(&sched.lock);
+	sched.nms++;
+	vai__unlock(&sched.lock);
+	atomic_fetch_add_explicit(&sched.live_ms, 1, memory_order_seq_cst);
+	if (start_thread(m) == 0)
+		return true;
+	atomic_fetch_sub_explicit(&sched.live_ms, 1, memory_order_seq_cst);
+	vai__lock(&sched.lock);
+	sched.nms--;
+	vai__unlock(&sched.lock);
+	free(m);
+	return false;
+}
+
+static bool woken(struct m *m)
+{
+	return atomic_load_explicit(&m->wake, memory_order_seq_cst) != 0;
+}
+
+/* Timers are this M's business only while a P is idle to run them on; else those who own
+ * the Ps look after them, and who gives one up wakes us to look again (below). */
+static int64_t sleep_until(void)
+{
+	bool idle = atomic_load_explicit(&sched.nidle_ps, memory_order_seq_cst) > 0;
+	return idle ? timers_next_of_all() : VAI_FOREVER;
+}
+
+static void sleep_in_poller(struct m *m)
+{
+	atomic_store_explicit(&sched.poll_until, sleep_until(), memory_order_seq_cst);
+	int64_t until = sleep_until(); /* again: pairs with vai__timer_start */
+	if (!woken(m))
+		vai__poll_wait(until);
+	atomic_store_explicit(&sched.poll_until, 0, memory_order_seq_cst);
+}
+
+void m_sleep(struct m *m)
+{
+	struct m *nobody = NULL;
+	if (atomic_compare_exchange_strong_explicit(&sched.poller, &nobody, m, memory_order_seq_cst, memory_order_relaxed)) {
+		sleep_in_poller(m);
+		atomic_store_explicit(&sched.poller, NULL, memory_order_seq_cst);
+		return;
+	}
+	if (sleep_until() < atomic_load_explicit(&sched.poll_until, memory_order_seq_cst))
+		vai__poll_wake();
+	while (!woken(m))
+		vai__futex_wait(&m->wake, 0, VAI_FOREVER);
+}
+
+/* Pairs with m_sleep: the word first, then who polls; there who polls first, then the word. */
+void m_wake(struct m *m)
+{
+	atomic_store_explicit(&m->wake, 1, memory_order_seq_cst);
+	if (atomic_load_explicit(&sched.poller, memory_order_seq_cst) == m)
+		vai__poll_wake();
+	else
+		vai__futex_wake(&m->wake, 1);
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* Processors: made on demand, never freed, owned by one M or idle or retired. */
+#include <stdlib.h>
+#include <string.h>
+#include "sched/poll.h"
+#include "sched/rt.h"
+
+struct p *p_new(int index)
+{
+	struct p *p = aligned_alloc(VAI_CACHELINE, sizeof(struct p));
+	if (!p)
+		return NULL;
+	memset(p, 0, sizeof(*p));
+	p->index = index;
+	p->rand = (uint32_t)index * 2654435761u + 1;
+	timers_init(&p->timers);
+	return p;
+}
+
+struct p *p_get_idle(void)
+{
+	struct p *p = sched.idle_ps;
+	if (!p)
+		return NULL;
+	sched.idle_ps = p->link;
+	p->idle = false;
+	atomic_fetch_sub_explicit(&sched.nidle_ps, 1, memory_order_seq_cst);
+	return p;
+}
+
+void p_put_idle(struct p *p)
+{
+	p->link = sched.idle_ps;
+	sched.idle_ps = p;
+	p->idle = true;
+	atomic_fetch_add_explicit(&sched.nidle_ps, 1, memory_order_seq_cst);
+}
+
+/* Its goroutines go to the global queue, its timers to P 0. Owner. */
+static void drain(struct p *p)
+{
+	struct gqueue q = { 0 };
+	struct g *g;
+	bool inherit;
+	while ((g = runq_get(p, &inherit)) != NULL)
+		gqueue_push(&q, g);
+	global_put_batch(&q);
+	timers_move(&p->timers, &sched.ps[0]->timers);
+}
+
+void p_retire(struct m *m)
+{
+	struct p *p = m_p(m);
+	if (p->index < atomic_load_explicit(&sched.nprocs, memory_order_relaxed))
+		return;
+	drain(p);
+	vai__lock(&sched.lock);
+	p->retired = true;
+	atomic_store_explicit(&m->p, NULL, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&sched.retiring, 1, memory_order_relaxed);
+	attention_update();
+	vai__unlock(&sched.lock);
+	idle_wake_one();
+	vai__poll_wake();
+}
+
+/* Takes the idle Ps beyond n out of use; those that run retire by themselves. Lock held. */
+static void shrink(int n)
+{
+	struct p *keep = NULL, *p;
+	while ((p = p_get_idle()) != NULL) {
+		if (p->index >= n)
+			p->retired = true;
+		p->link = keep;
+		keep = p;
+	}
+	while ((p = keep) != NULL) {
+		keep = p->link;
+		if (!p->retired)
+			p_put_idle(p);
+	}
+	int owned = 0;
+	for (int i = n; i < atomic_load_explicit(&sched.nps, memory_order_relaxed); i++)
+		owned += !sched.ps[i]->retired;
+	atomic_store_explicit(&sched.retiring, owned, memory_order_relaxed);
+}
+
+/* Lock held. Fewer than n where memory is out. */
+static int grow(int n)
+{
+	for (int i = 0; i < n; i++) {
+		if (i >= atomic_load_explicit(&sched.nps, memory_order_relaxed)) {
+			sched.ps[i] = p_new(i);
+			if (!sched.ps[i])
+				return i;
+			sched.ps[i]->retired = true;
+			atomic_store_explicit(&sched.nps, i + 1, memory_order_release);
+		}
+		if (sched.ps[i]->retired) {
+			sched.ps[i]->retired = false;
+			p_put_idle(sched.ps[i]);
+		}
+	}
+	return n;
+}
+
+int vai__maxprocs(vai_g *self, int n)
+{
+	int old = atomic_load_explicit(&sched.nprocs, memory_order_relaxed);
+	(void)self;
+	if (n <= 0 || n == old)
+		return old;
+	if (n > MAX_PROCS)
+		n = MAX_PROCS;
+	vai__lock(&sched.lock);
+	n = grow(n);
+	atomic_store_explicit(&sched.nprocs, n, memory_order_relaxed);
+	shrink(n);
+	attention_update();
+	vai__unlock(&sched.lock);
+	/* Timers of Ps that were idle have no owner to move them. */
+	for (int i = n; i < atomic_load_explicit(&sched.nps, memory_order_relaxed); i++)
+		timers_move(&sched.ps[i]->timers, &sched.ps[0]->timers);
+	idle_wake_one();
+	vai__poll_wake();
+	return old;
+}
+
+static uint64_t get(_Atomic(uint64_t) *c)
+{
+	return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+void p_each_counter(struct vai__sched_stats *out)
+{
+	for (int i = 0; i < atomic_load_explicit(&sched.nps, memory_order_acquire); i++) {
+		struct counters *c = &sched.ps[i]->count;
+		out->spawned += get(&c->spawned);
+		out->ended += get(&c->ended);
+		out->parks += get(&c->parks);
+		out->steals += get(&c->steals);
+		out->stolen += get(&c->stolen);
+		out->handoffs += get(&c->handoffs);
+		out->wakeups += get(&c->wakeups);
+		out->global_gets += get(&c->global_gets);
+		out->overflows += get(&c->overflows);
+		vai__lock(&sched.ps[i]->timers.lock);
+		out->timers_fired += sched.ps[i]->timers.fired;
+		vai__unlock(&sched.ps[i]->timers.lock);
+	}
+}

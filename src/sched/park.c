@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/* Blocking: waits, tickets and who wins them.
+ *
+ * g->wait is ticket << 32 | code. The codes of one ticket go PREPARING -> PARKED -> final,
+ * or PREPARING -> final. Each step is a compare-and-swap, so:
+ *  - one waker wins; all others see a final code or another ticket and leave;
+ *  - a waker that finds PREPARING need not make g runnable: the commit below fails and g
+ *    goes on; one that finds PARKED must, and is the only one to do so;
+ *  - the commit runs on the M's own stack, after g's registers are saved: when PARKED is
+ *    visible, any M may run g.
+ * The swaps are acquire-release: what the waker wrote before firing, g reads after. */
+#include "sched/rt.h"
+
+static const char *const reason_names[VAI_WAIT_REASONS] = {
+	[VAI_WAIT_NONE] = "running",
+	[VAI_WAIT_CHAN_SEND] = "chan send",
+	[VAI_WAIT_CHAN_RECV] = "chan receive",
+	[VAI_WAIT_SELECT] = "select",
+	[VAI_WAIT_SELECT_NONE] = "select (no cases)",
+	[VAI_WAIT_WAITGROUP] = "waitgroup wait",
+	[VAI_WAIT_JOIN] = "task join",
+	[VAI_WAIT_SLEEP] = "sleep",
+	[VAI_WAIT_MUTEX] = "mutex lock",
+	[VAI_WAIT_COND] = "cond wait",
+	[VAI_WAIT_SEMAPHORE] = "semaphore acquire",
+	[VAI_WAIT_ONCE] = "once",
+	[VAI_WAIT_IO] = "IO wait",
+};
+
+const char *vai__wait_reason_name(enum vai_wait_reason r)
+{
+	return r < VAI_WAIT_REASONS ? reason_names[r] : "?";
+}
+
+static uint64_t wait_word(uint64_t ticket, uint32_t code)
+{
+	return ticket << 32 | code;
+}
+
+vai_ticket vai__wait_begin(vai_g *self)
+{
+	struct g *g = g_of(self);
+	uint32_t ticket = (uint32_t)(atomic_load_explicit(&g->wait, memory_order_relaxed) >> 32) + 1;
+	/* Plain: the old code is final, so no waker's swap can succeed now. */
+	atomic_store_explicit(&g->wait, wait_word(ticket, VAI_WAKE_PREPARING), memory_order_relaxed);
+	return ticket;
+}
+
+bool vai__fire(vai_g *pub, vai_ticket ticket, int code)
+{
+	struct g *g = g_of(pub);
+	uint64_t w = atomic_load_explicit(&g->wait, memory_order_relaxed);
+	do {
+		if ((uint32_t)(w >> 32) != ticket || (uint32_t)w > VAI_WAKE_PARKED)
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(&g->wait, &w, wait_word(ticket, (uint32_t)code), memory_order_acq_rel,
+							memory_order_relaxed));
+	if ((uint32_t)w == VAI_WAKE_PARKED)
+		ready(g, true);
+	return true;
+}
+
+bool vai__fire_any(vai_g *pub, int code)
+{
+	uint64_t w = atomic_load_explicit(&g_of(pub)->wait, memory_order_acquire);
+	return vai__fire(pub, (vai_ticket)(w >> 32), code);
+}
+
+/* On the M's stack. False: somebody fired already, g goes on at once. */
+bool park_commit(struct g *g)
+{
+	uint64_t w = atomic_load_explicit(&g->wait, memory_order_relaxed);
+	if ((uint32_t)w == VAI_WAKE_PREPARING) {
+		atomic_store_explicit(&g->state, VAI_G_WAITING, memory_order_relaxed);
+		if (atomic_compare_exchange_strong_explicit(&g->wait, &w, w + VAI_WAKE_PARKED, memory_order_acq_rel,
+							    memory_order_acquire))
+			return true;
+		atomic_store_explicit(&g->state, VAI_G_RUNNING, memory_order_relaxed);
+	}
+	return false;
+}
+
+/* On g's stack; returns when some M runs g again (never after OP_EXIT). */
+void switch_to_loop(struct g *g, enum op op)
+{
+	struct m *m = g->m;
+	m->op = op;
+	vai__ctx_switch(&g->ctx, &m->ctx, op == OP_EXIT);
+}
+
+static int code_of(struct g *g)
+{
+	return (int)(uint32_t)atomic_load_explicit(&g->wait, memory_order_acquire);
+}
+
+static int park(struct g *g)
+{
+	int code = code_of(g);
+	if (code != VAI_WAKE_PREPARING)
+		return code;
+	switch_to_loop(g, OP_PARK);
+	return code_of(g);
+}
+
+struct timeout {
+	struct vai__timer timer;
+	struct g *g;
+	vai_ticket ticket;
+};
+
+static int64_t time_out(struct vai__timer *t, int64_t now)
+{
+	(void)now;
+	struct timeout *to = VAI_CONTAINER(t, struct timeout, timer);
+	vai__fire(&to->g->pub, to->ticket, VAI_WAKE_TIMEOUT);
+	return VAI_FOREVER;
+}
+
+/* The timer lies on g's stack: it is stopped before the frame goes. */
+static VAI_NOINLINE int park_until(struct g *g, int64_t deadline)
+{
+	struct timeout to = { .timer = { .fn = time_out }, .g = g };
+	to.ticket = (vai_ticket)(atomic_load_explicit(&g->wait, memory_order_relaxed) >> 32);
+	if (vai__timer_start(&g->pub, &to.timer, deadline) != VAI_OK)
+		vai__fire(&g->pub, to.ticket, VAI_WAKE_TIMEOUT); /* no memory for a timer: do not wait at all */
+	int code = park(g);
+	if (code != VAI_WAKE_TIMEOUT || atomic_load_explicit(&to.timer.heap, memory_order_acquire))
+		vai__timer_stop(&to.timer);
+	return code;
+}
+
+int vai__wait(vai_g *self, enum vai_wait_reason reason, const void *obj, int64_t deadline)
+{
+	struct g *g = g_of(self);
+	g->reason = (uint8_t)reason;
+	g->obj = obj;
+	g->since = atomic_load_explicit(&sched.coarse_now, memory_order_relaxed);
+	return deadline == VAI_FOREVER ? park(g) : park_until(g, deadline);
+}
+
+int vai__wake_result(int code)
+{
+	switch (code) {
+	case VAI_WAKE_TIMEOUT:
+		return VAI_ETIMEOUT;
+	case VAI_WAKE_DEADLOCK:
+		return VAI_EDEADLOCK;
+	default:
+		return VAI_ECANCELED;
+	}
+}
+
+int vai__sleep(vai_g *self, int64_t deadline)
+{
+	vai__wait_begin(self);
+	int code = vai__wait(self, VAI_WAIT_SLEEP, NULL, deadline);
+	return code == VAI_WAKE_TIMEOUT ? VAI_OK : vai__wake_result(code);
+}
+
+void vai__yield(vai_g *self)
+{
+	switch_to_loop(g_of(self), OP_YIELD);
+}

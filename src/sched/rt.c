@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/* The start and the end of the runtime, and questions about it. Host thread, unless said
+ * otherwise. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include "mach/stack.h"
+#include "sched/poll.h"
+#include "sched/rt.h"
+
+enum { DEFAULT_STACK = 524288 };
+
+static struct g main_g;
+
+int vai__numcpu(void)
+{
+	cpu_set_t set;
+	CPU_ZERO(&set);
+	if (sched_getaffinity(0, sizeof(set), &set) != 0)
+		return 1;
+	int n = CPU_COUNT(&set);
+	return n > 0 ? n : 1;
+}
+
+/* A whole positive number from the environment, or 0. */
+static long env_number(const char *name, long max)
+{
+	const char *s = getenv(name);
+	char *end;
+	if (!s || !*s)
+		return 0;
+	long n = strtol(s, &end, 10);
+	if (*end || n <= 0)
+		return 0;
+	return n < max ? n : max;
+}
+
+static int choose_procs(int asked)
+{
+	if (asked <= 0)
+		asked = (int)env_number("VAI_MAXPROCS", MAX_PROCS);
+	if (asked <= 0)
+		asked = vai__numcpu();
+	return asked < MAX_PROCS ? asked : MAX_PROCS;
+}
+
+static size_t choose_stack(size_t asked)
+{
+	if (asked == 0)
+		asked = (size_t)env_number("VAI_STACK", 1L << 30);
+	return asked ? asked : DEFAULT_STACK;
+}
+
+static void init_main(struct m *m)
+{
+	uint64_t wait = atomic_load_explicit(&main_g.wait, memory_order_relaxed); /* tickets go on */
+	memset(&main_g, 0, sizeof(main_g));
+	atomic_init(&main_g.wait, (wait >> 32 << 32) | VAI_WAKE_USER);
+	atomic_init(&main_g.state, VAI_G_RUNNING);
+	main_g.pub.id = 1;
+	main_g.m = main_g.locked_m = m;
+	vai__ctx_native(&main_g.ctx);
+	m->curg = &main_g;
+	sched.main = &main_g;
+	sched.m0 = m;
+}
+
+static void init_fields(void)
+{
+	vai__lock_init(&sched.lock, VAI_RANK_SCHED);
+	sched.nms = 1;
+	sched.nidle_ms = 0;
+	sched.idle_ms = NULL;
+	atomic_store(&sched.nspinning, 0);
+	atomic_store(&sched.stopping, false);
+	atomic_store(&sched.attention, false);
+	atomic_store(&sched.wanted_by_main, false);
+	if (atomic_load(&sched.next_id) < 2)
+		atomic_store(&sched.next_id, 2);
+	clock_note();
+}
+
+/* All Ps out of use, then n in use, the first of them M0's. */
+static int init_procs(int n, struct m *m)
+{
+	if (!sched.ps[0] && !(sched.ps[0] = p_new(0)))
+		return VAI_ENOMEM;
+	sched.idle_ps = NULL;
+	atomic_store(&sched.nidle_ps, 0);
+	if (atomic_load(&sched.nps) == 0)
+		atomic_store(&sched.nps, 1);
+	for (int i = 1; i < atomic_load(&sched.nps); i++)
+		sched.ps[i]->retired = true;
+	sched.ps[0]->retired = sched.ps[0]->idle = false;
+	atomic_store(&sched.nprocs, 1);
+	atomic_store(&m->p, sched.ps[0]);
+	vai__maxprocs(&main_g.pub, n);
+	return VAI_OK;
+}
+
+int vai__sched_start(const struct vai__sched_opts *opts)
+{
+	if (sched.running || atomic_load(&sched.live_ms) > 0)
+		return VAI_EINVAL;
+	init_fields();
+	vai__stack_init(choose_stack(opts->stack_size));
+	if (vai__poll_start() != VAI_OK)
+		return VAI_ESYS;
+	struct m *m = m_new_main();
+	if (!m) {
+		vai__poll_stop();
+		return VAI_ENOMEM;
+	}
+	init_main(m);
+	if (init_procs(choose_procs(opts->maxprocs), m) != VAI_OK || sysmon_start() != VAI_OK) {
+		m_free_main(m);
+		vai__poll_stop();
+		return VAI_ESYS;
+	}
+	sched.running = true;
+	return VAI_OK;
+}
+
+static bool wait_for_ms(int64_t deadline)
+{
+	unsigned n;
+	while ((n = atomic_load(&sched.live_ms)) > 0 && vai__clock_now() < deadline)
+		vai__futex_wait(&sched.live_ms, n, deadline);
+	return n == 0;
+}
+
+/* Queued goroutines are in the list of all: forget the queues. */
+static void forget_queues(void)
+{
+	bool inherit;
+	memset(&sched.global, 0, sizeof(sched.global));
+	atomic_store(&sched.nglobal, 0);
+	for (int i = 0; i < atomic_load(&sched.nps); i++) {
+		while (runq_get(sched.ps[i], &inherit))
+			;
+		timers_clear(&sched.ps[i]->timers);
+	}
+}
+
+bool vai__sched_stop(int64_t grace)
+{
+	if (!sched.running)
+		return true;
+	vai__lock(&sched.lock);
+	atomic_store(&sched.stopping, true);
+	attention_update();
+	vai__unlock(&sched.lock);
+	idle_wake_all();
+	sysmon_stop();
+	sched.running = false;
+	if (!wait_for_ms(grace == VAI_FOREVER ? VAI_FOREVER : vai__clock_now() + grace))
+		return false;
+	forget_queues();
+	g_abandon_all(vai__sched_hooks.abandon);
+	vai__poll_stop();
+	m_free_main(sched.m0);
+	sched.m0 = NULL;
+	sched.main = NULL;
+	return true;
+}
+
+bool vai__sched_running(void)
+{
+	return sched.running;
+}
+
+vai_g *vai__g_main(void)
+{
+	return sched.main ? &sched.main->pub : NULL;
+}
+
+int64_t vai__g_count(void)
+{
+	struct vai__sched_stats st = { 0 };
+	p_each_counter(&st);
+	return (int64_t)(st.spawned - st.ended) + 1;
+}
+
+void vai__sched_stats(struct vai__sched_stats *out)
+{
+	memset(out, 0, sizeof(*out));
+	p_each_counter(out);
+	out->stacks = vai__stack_count();
+	out->ps = atomic_load(&sched.nprocs);
+	out->idle_ps = atomic_load(&sched.nidle_ps);
+	out->spinning = atomic_load(&sched.nspinning);
+	vai__lock(&sched.lock);
+	out->ms = sched.nms;
+	out->idle_ms = sched.nidle_ms;
+	vai__unlock(&sched.lock);
+}

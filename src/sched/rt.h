@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* Private to sched/: what G, M and P are made of. The model is Go's (runtime2.go,
+ * proc.go). Every shared field names its lock or its owner.
+ *
+ * G: NEW (made, not started) -> RUNNABLE -> RUNNING <-> WAITING ... -> DEAD (in a free
+ *    list). Who may touch a G: its maker while NEW; whoever took it from a run queue;
+ *    its M while RUNNING; nobody while WAITING but the winner of vai__fire.
+ * P: IDLE (in sched.idle_ps) or owned by exactly one M.
+ * M: running with a P; spinning (with a P, looking for work, counted in
+ *    sched.nspinning); or idle (without a P, in sched.idle_ms, asleep). */
+#ifndef VAI_RT_H
+#define VAI_RT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include "base/base.h"
+#include "base/clock.h"
+#include "base/futex.h"
+#include "base/lock.h"
+#include "base/san.h"
+#include "mach/ctx.h"
+#include "sched/sched.h"
+
+#ifdef VAI_HARD
+enum { RUNQ_SIZE = 4, GFREE_MAX = 1, STACKS_MAX = 1 };
+#else
+enum { RUNQ_SIZE = 256, GFREE_MAX = 128, STACKS_MAX = 128 };
+#endif
+enum {
+	MAX_PROCS = 1024,
+	GLOBAL_TICK = 61,   /* the global queue is looked at every so many rounds */
+	TIMER_TICK = 8,     /* timers are looked at every so many rounds, and when idle */
+	RUNNEXT_STREAK = 256, /* rounds that runnext may inherit the slice */
+	ID_BATCH = 16
+};
+
+struct m;
+struct p;
+
+struct g {
+	vai_g pub; /* first: a vai_g * is a struct g * */
+	struct vai__ctx ctx;
+	_Atomic(uint64_t) wait; /* ticket << 32 | code */
+	_Atomic(uint8_t) state; /* enum vai_g_state; for others to look at, decides nothing */
+	uint8_t reason;         /* while WAITING */
+	const void *obj;        /* while WAITING */
+	int64_t since;          /* while WAITING */
+	struct m *m;            /* while RUNNING */
+	struct m *locked_m;     /* runs on this M only; set before start */
+	struct g *link;         /* in the queue or free list that holds it */
+	char *stack;            /* top; NULL before the first run and for main */
+	void (*entry)(vai_g *g, void *arg);
+	void *arg;
+};
+
+enum op { OP_PARK, OP_YIELD, OP_EXIT };
+
+struct gqueue {
+	struct g *head, *tail;
+	int64_t count;
+};
+
+struct timers {
+	struct vai_lock lock;
+	struct vai__timer **heap; /* under lock: 4-ary, by when */
+	uint32_t len, cap;        /* under lock */
+	_Atomic(int64_t) next;    /* when of heap[0], VAI_FOREVER if empty; written under lock */
+	uint64_t fired;           /* under lock */
+};
+
+/* Counters that the owner of a P writes and anybody reads. */
+struct counters {
+	_Atomic(uint64_t) spawned, ended, parks, steals, stolen, handoffs, wakeups, global_gets, overflows;
+};
+
+struct p {
+	_Alignas(VAI_CACHELINE) atomic_uint head; /* thieves and owner advance */
+	_Alignas(VAI_CACHELINE) atomic_uint tail; /* owner writes */
+	_Atomic(struct g *) runnext;
+	_Atomic(uint32_t) tick; /* owner writes: rounds of the scheduler */
+	uint32_t streak;        /* owner: rounds since something else than runnext ran */
+	uint32_t rand;          /* owner */
+	_Atomic(struct g *) ring[RUNQ_SIZE];
+	/* owner's caches */
+	struct g *gfree;
+	int ngfree;
+	unsigned nstacks;
+	char *stacks[STACKS_MAX];
+	uint64_t id_next, id_end;
+	struct counters count;
+	struct timers timers;
+	int index;
+	struct p *link; /* sched.idle_ps, under sched.lock */
+	bool idle;      /* under sched.lock */
+	bool retired;   /* beyond nprocs and owned by nobody; under sched.lock */
+};
+
+struct m {
+	struct vai__ctx ctx; /* its scheduler loop (g0 in Go) */
+	struct g *curg;      /* owner */
+	_Atomic(struct p *) p; /* owner */
+	enum op op;          /* why curg switched to the loop */
+	bool spinning;       /* owner */
+	bool idle;           /* in sched.idle_ms; under sched.lock */
+	uint32_t rand;       /* owner */
+	atomic_uint wake;    /* futex: 1 when woken */
+	struct p *nextp;     /* given by the waker, with wake */
+	struct m *link;      /* sched.idle_ms, under sched.lock */
+	pthread_t thread;
+	char *loop_stack;    /* M0 only: its loop has a stack of its own */
+	struct gqueue locked; /* goroutines that only this M runs and others made ready; sched.lock */
+	_Atomic(int64_t) nlocked;
+};
+
+struct sched {
+	struct vai_lock lock;
+	struct gqueue global;        /* lock */
+	_Atomic(int64_t) nglobal;    /* mirror of global.count */
+	struct p *idle_ps;           /* lock */
+	struct m *idle_ms;           /* lock; M0 is taken first */
+	int nms, nidle_ms;           /* lock */
+	atomic_int nidle_ps, nspinning;
+	atomic_int nprocs;
+	_Atomic(struct m *) poller;  /* the M asleep in the poller */
+	_Atomic(int64_t) poll_until; /* when it wakes by itself */
+	atomic_bool attention;       /* some of the next three: checked once a round */
+	atomic_bool stopping;
+	atomic_bool wanted_by_main;  /* M0 sleeps, has a locked goroutine, and no P was idle */
+	atomic_int retiring;         /* Ps beyond nprocs that an M still owns */
+	bool running;                /* host thread */
+	struct m *m0;
+	struct g *main;
+	struct p *ps[MAX_PROCS];     /* made on demand, never freed */
+	atomic_int nps;              /* made so far; written under lock */
+	_Atomic(uint64_t) next_id;
+	struct gqueue gfree;         /* lock */
+	_Atomic(int64_t) ngfree;     /* mirror of gfree.count */
+	atomic_uint live_ms;         /* threads that have not left; futex */
+	_Atomic(int64_t) coarse_now; /* a recent vai__clock_now() */
+};
+extern struct sched sched;
+
+static inline struct g *g_of(vai_g *g)
+{
+	return (struct g *)(void *)g;
+}
+
+/* m.c: threads */
+struct m *m_self(void); /* NULL off the Ms */
+struct m *m_new_main(void);
+void m_free_main(struct m *m);
+bool m_new(struct p *p, bool spinning); /* a thread that runs p; false: the system refused */
+void m_sleep(struct m *m);              /* until m_wake or what the poller waits for */
+void m_wake(struct m *m);               /* m is out of sched.idle_ms and its nextp is set */
+/* p.c: processors */
+struct p *p_new(int index);
+struct p *p_get_idle(void);             /* sched.lock held; NULL: none */
+void p_put_idle(struct p *p);           /* sched.lock held; its run queue is empty */
+void p_retire(struct m *m);             /* m gives its P up if it is beyond nprocs */
+void p_each_counter(struct vai__sched_stats *out);
+static inline struct p *m_p(struct m *m)
+{
+	return atomic_load_explicit(&m->p, memory_order_relaxed);
+}
+/* runq.c: the lock-free queue of a P */
+void runq_put(struct p *p, struct g *g, bool next);
+struct g *runq_get(struct p *p, bool *inherit);
+struct g *runq_steal(struct p *p, struct p *victim, bool take_next);
+bool runq_empty(struct p *p);
+unsigned runq_len(struct p *p);
+/* global.c: queues that need a lock */
+void gqueue_push(struct gqueue *q, struct g *g);
+struct g *gqueue_pop(struct gqueue *q);
+void global_put(struct g *g);
+void global_put_batch(struct gqueue *q);
+struct g *global_get(struct p *p);
+/* idle.c: who sleeps, who looks for work */
+void idle_wake_one(void);              /* there is work in some queue: an idle P may want it */
+void idle_got_work(struct m *m);       /* a spinning M found some */
+struct g *idle_find_or_sleep(struct m *m); /* NULL: look again from the top */
+void idle_wake_locked_m(struct m *m);  /* m->locked has grown */
+void idle_wake_all(void);
+/* sched.c: the loop */
+void schedule(struct m *m);
+void ready(struct g *g, bool next);
+void ready_locked(struct g *g);
+void attention_update(void);
+/* g.c: goroutines */
+struct g *g_alloc(struct m *m);
+void g_free(struct m *m, struct g *g);
+bool g_give_stack(struct m *m, struct g *g);
+void g_take_stack(struct m *m, struct g *g);
+void g_abandon_all(void (*f)(vai_g *g));
+/* timer.c */
+void timers_init(struct timers *ts);
+void timers_run(struct timers *ts, int64_t now);
+void timers_move(struct timers *from, struct timers *to);
+void timers_clear(struct timers *ts); /* nothing in it runs any more */
+int64_t timers_next_of_all(void);
+bool timers_any(void);
+/* park.c */
+bool park_commit(struct g *g);
+void switch_to_loop(struct g *g, enum op op);
+/* sysmon.c */
+int sysmon_start(void);
+void sysmon_stop(void);
+void sysmon_poke(void); /* an M leaves idleness */
+void sysmon_tick(void); /* one look at everything; sysmon's own and tests' */
+
+static inline void count_add(_Atomic(uint64_t) *c, uint64_t n)
+{
+	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline uint32_t next_rand(uint32_t *state)
+{
+	uint32_t x = *state; /* xorshift32, Marsaglia 2003 */
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	return *state = x;
+}
+
+static inline int64_t clock_note(void)
+{
+	int64_t now = vai__clock_now();
+	atomic_store_explicit(&sched.coarse_now, now, memory_order_relaxed);
+	return now;
+}
+
+#endif

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* The run queue of a P: a ring that its owner fills at the tail and everybody empties at
+ * the head, and runnext, after runqput, runqget and runqgrab of Go's proc.go.
+ *
+ * Invariants: only the owner writes tail and the slots [head, head + RUNQ_SIZE); a slot
+ * is read before the compare-and-swap of head that takes it, which fails if anybody
+ * else took it meanwhile. Release stores of tail pair with acquire loads by thieves: a
+ * goroutine taken is seen as its putter left it. head never passes tail. */
+#include "sched/rt.h"
+
+static struct g *ring_load(struct p *p, unsigned i)
+{
+	return atomic_load_explicit(&p->ring[i % RUNQ_SIZE], memory_order_relaxed);
+}
+
+static void ring_store(struct p *p, unsigned i, struct g *g)
+{
+	atomic_store_explicit(&p->ring[i % RUNQ_SIZE], g, memory_order_relaxed);
+}
+
+/* Moves half of the full ring, and g, to the global queue. False if a thief made room. */
+static bool overflow(struct p *p, struct g *g, unsigned head, unsigned tail)
+{
+	struct gqueue q = { 0 };
+	unsigned n = (tail - head) / 2;
+	struct g *batch[RUNQ_SIZE / 2];
+	for (unsigned i = 0; i < n; i++)
+		batch[i] = ring_load(p, head + i);
+	if (!atomic_compare_exchange_strong_explicit(&p->head, &head, head + n, memory_order_acq_rel, memory_order_relaxed))
+		return false;
+	for (unsigned i = 0; i < n; i++)
+		gqueue_push(&q, batch[i]);
+	gqueue_push(&q, g);
+	count_add(&p->count.overflows, n + 1);
+	global_put_batch(&q);
+	return true;
+}
+
+static void put_tail(struct p *p, struct g *g)
+{
+	for (;;) {
+		unsigned head = atomic_load_explicit(&p->head, memory_order_acquire);
+		unsigned tail = atomic_load_explicit(&p->tail, memory_order_relaxed);
+		if (tail - head < RUNQ_SIZE) {
+			ring_store(p, tail, g);
+			atomic_store_explicit(&p->tail, tail + 1, memory_order_release);
+			return;
+		}
+		if (overflow(p, g, head, tail))
+			return;
+	}
+}
+
+/* Owner only. next: it runs before all others; what stood there goes to the tail. */
+void runq_put(struct p *p, struct g *g, bool next)
+{
+	if (next) {
+		g = atomic_exchange_explicit(&p->runnext, g, memory_order_acq_rel);
+		if (!g)
+			return;
+	}
+	put_tail(p, g);
+}
+
+/* Owner only. *inherit: it came from runnext and shares the slice of who readied it. */
+struct g *runq_get(struct p *p, bool *inherit)
+{
+	struct g *g = atomic_load_explicit(&p->runnext, memory_order_relaxed);
+	*inherit = false;
+	if (g && p->streak < RUNNEXT_STREAK) {
+		g = atomic_exchange_explicit(&p->runnext, NULL, memory_order_acq_rel);
+		if (g) { /* a thief may have been faster */
+			*inherit = true;
+			return g;
+		}
+	}
+	unsigned head = atomic_load_explicit(&p->head, memory_order_acquire);
+	for (;;) {
+		unsigned tail = atomic_load_explicit(&p->tail, memory_order_relaxed);
+		if (head == tail)
+			break;
+		g = ring_load(p, head);
+		if (atomic_compare_exchange_weak_explicit(&p->head, &head, head + 1, memory_order_acq_rel, memory_order_acquire))
+			return g;
+	}
+	return atomic_exchange_explicit(&p->runnext, NULL, memory_order_acq_rel);
+}
+
+unsigned runq_len(struct p *p)
+{
+	unsigned head = atomic_load_explicit(&p->head, memory_order_acquire);
+	unsigned n = atomic_load_explicit(&p->tail, memory_order_acquire) - head;
+	return n + (atomic_load_explicit(&p->runnext, memory_order_relaxed) != NULL);
+}
+
+/* Exact for the owner. For others: a goroutine that moves from runnext to the ring in
+ * between must not be missed, so look again if the tail moved. */
+bool runq_empty(struct p *p)
+{
+	for (;;) {
+		unsigned head = atomic_load_explicit(&p->head, memory_order_acquire);
+		unsigned tail = atomic_load_explicit(&p->tail, memory_order_acquire);
+		struct g *next = atomic_load_explicit(&p->runnext, memory_order_acquire);
+		if (tail == atomic_load_explicit(&p->tail, memory_order_acquire))
+			return head == tail && !next;
+	}
+}
+
+/* Takes half of victim's ring for p (its owner calls) and returns one of them. take_next:
+ * where the ring is empty runnext may go too; see idle.c for when. */
+struct g *runq_steal(struct p *p, struct p *victim, bool take_next)
+{
+	unsigned tail = atomic_load_explicit(&p->tail, memory_order_relaxed);
+	for (;;) {
+		unsigned vhead = atomic_load_explicit(&victim->head, memory_order_acquire);
+		unsigned vtail = atomic_load_explicit(&victim->tail, memory_order_acquire);
+		unsigned n = vtail - vhead;
+		n -= n / 2;
+		if (n == 0)
+			break;
+		if (n > RUNQ_SIZE / 2) /* head and tail are of different moments */
+			continue;
+		for (unsigned i = 0; i < n; i++)
+			ring_store(p, tail + i, ring_load(victim, vhead + i));
+		if (!atomic_compare_exchange_strong_explicit(&victim->head, &vhead, vhead + n, memory_order_acq_rel, memory_order_relaxed))
+			continue;
+		count_add(&p->count.steals, 1);
+		count_add(&p->count.stolen, n);
+		struct g *g = ring_load(p, tail + n - 1);
+		atomic_store_explicit(&p->tail, tail + n - 1, memory_order_release);
+		return g;
+	}
+	if (!take_next || !atomic_load_explicit(&victim->runnext, memory_order_relaxed))
+		return NULL;
+	struct g *g = atomic_exchange_explicit(&victim->runnext, NULL, memory_order_acq_rel);
+	if (g) {
+		count_add(&p->count.steals, 1);
+		count_add(&p->count.stolen, 1);
+	}
+	return g;
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/* The scheduler's loop: every M runs it on a stack of its own and switches to goroutines
+ * from it. Where to look for work, in order: what only this M may run, the global queue
+ * every 61st round, the P's own queue, timers, the global queue, the poller, other Ps. */
+#include "base/panic.h"
+#include "sched/poll.h"
+#include "sched/rt.h"
+
+struct sched sched;
+struct vai__sched_hooks vai__sched_hooks;
+
+/* Whether g, now in p's queue, is work for another P too. A lone runnext is a partner who
+ * will run here as soon as the present goroutine parks: waking a P for it would cost more
+ * than it gains. sysmon looks after the case that it does not park. */
+static void share(struct p *p)
+{
+	if (atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) == 0)
+		return;
+	unsigned head = atomic_load_explicit(&p->head, memory_order_relaxed);
+	if (head != atomic_load_explicit(&p->tail, memory_order_relaxed))
+		idle_wake_one();
+}
+
+/* Any thread. next: it runs here before all others. */
+void ready(struct g *g, bool next)
+{
+	struct m *m = m_self();
+	struct p *p = m ? m_p(m) : NULL;
+	atomic_store_explicit(&g->state, VAI_G_RUNNABLE, memory_order_relaxed);
+	if (VAI_UNLIKELY(g->locked_m && g->locked_m != m)) {
+		ready_locked(g);
+		return;
+	}
+#ifdef VAI_HARD
+	if (!g->locked_m)
+		p = NULL; /* through the global queue: another M is likely to take it */
+#endif
+	if (VAI_UNLIKELY(!p)) {
+		global_put(g);
+		idle_wake_one();
+		return;
+	}
+	runq_put(p, g, next);
+	share(p);
+}
+
+/* g belongs to an M that is not the caller's. */
+void ready_locked(struct g *g)
+{
+	struct m *m = g->locked_m;
+	vai__lock(&sched.lock);
+	gqueue_push(&m->locked, g);
+	atomic_store_explicit(&m->nlocked, m->locked.count, memory_order_release);
+	idle_wake_locked_m(m);
+	vai__unlock(&sched.lock);
+}
+
+/* Lock held. */
+void attention_update(void)
+{
+	bool on = atomic_load_explicit(&sched.stopping, memory_order_relaxed) ||
+		  atomic_load_explicit(&sched.wanted_by_main, memory_order_relaxed) ||
+		  atomic_load_explicit(&sched.retiring, memory_order_relaxed) > 0;
+	atomic_store_explicit(&sched.attention, on, memory_order_seq_cst);
+}
+
+static struct g *take_locked(struct m *m)
+{
+	vai__lock(&sched.lock);
+	struct g *g = gqueue_pop(&m->locked);
+	atomic_store_explicit(&m->nlocked, m->locked.count, memory_order_relaxed);
+	vai__unlock(&sched.lock);
+	return g;
+}
+
+/* M0 sleeps, main is ready and every P is busy: ours goes to M0, queue and all. */
+static void hand_p_to_m0(struct m *m)
+{
+	bool given = false;
+	vai__lock(&sched.lock);
+	if (atomic_load_explicit(&sched.wanted_by_main, memory_order_relaxed) && m != sched.m0) {
+		struct p *p = m_p(m);
+		if (sched.m0->idle) {
+			atomic_store_explicit(&m->p, NULL, memory_order_relaxed);
+			p_put_idle(p);
+			idle_wake_locked_m(sched.m0);
+			given = true;
+		}
+	}
+	atomic_store_explicit(&sched.wanted_by_main, false, memory_order_relaxed);
+	attention_update();
+	vai__unlock(&sched.lock);
+	if (given && m->spinning) {
+		m->spinning = false;
+		atomic_fetch_sub_explicit(&sched.nspinning, 1, memory_order_seq_cst);
+	}
+}
+
+/* False: the M has no P any more. */
+static bool pay_attention(struct m *m)
+{
+	if (atomic_load_explicit(&sched.wanted_by_main, memory_order_relaxed))
+		hand_p_to_m0(m);
+	if (m_p(m) && atomic_load_explicit(&sched.retiring, memory_order_relaxed) > 0)
+		p_retire(m);
+	return m_p(m) != NULL;
+}
+
+static void run_timers(struct p *p)
+{
+	if (atomic_load_explicit(&p->timers.next, memory_order_relaxed) != VAI_FOREVER)
+		timers_run(&p->timers, clock_note());
+}
+
+static struct g *poll_others(struct p *p)
+{
+	struct m *nobody = NULL, *m = m_self();
+	if (vai__poll_pending() == 0)
+		return NULL;
+	if (!atomic_compare_exchange_strong_explicit(&sched.poller, &nobody, m, memory_order_acquire, memory_order_relaxed))
+		return NULL;
+	vai__poll_wait(0);
+	atomic_store_explicit(&sched.poller, NULL, memory_order_release);
+	bool inherit;
+	return runq_get(p, &inherit);
+}
+
+static struct g *from_own_queue(struct p *p)
+{
+	bool inherit;
+	struct g *g = runq_get(p, &inherit);
+	p->streak = inherit ? p->streak + 1 : 0;
+	return g;
+}
+
+/* NULL: look again (or the runtime stops). */
+static struct g *find(struct m *m)
+{
+	struct p *p = m_p(m);
+	struct g *g;
+	if (VAI_UNLIKELY(!p))
+		return idle_find_or_sleep(m);
+	uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed) + 1;
+	atomic_store_explicit(&p->tick, tick, memory_order_relaxed);
+	if (VAI_UNLIKELY(atomic_load_explicit(&m->nlocked, memory_order_acquire) > 0) && (g = take_locked(m)) != NULL)
+		return g;
+	if (tick % GLOBAL_TICK == 0 && (g = global_get(p)) != NULL)
+		return g;
+	if (tick % TIMER_TICK == 0)
+		run_timers(p);
+	if ((g = from_own_queue(p)) != NULL)
+		return g;
+	run_timers(p);
+	if ((g = from_own_queue(p)) != NULL)
+		return g;
+	if ((g = global_get(p)) != NULL)
+		return g;
+	if ((g = poll_others(p)) != NULL)
+		return g;
+	return idle_find_or_sleep(m);
+}
+
+/* A goroutine for this M to run now; NULL when the runtime stops. */
+static struct g *next(struct m *m)
+{
+	for (;;) {
+		if (VAI_UNLIKELY(atomic_load_explicit(&sched.attention, memory_order_relaxed))) {
+			if (atomic_load_explicit(&sched.stopping, memory_order_acquire) && m != sched.m0)
+				return NULL;
+			if (m_p(m))
+				pay_attention(m);
+		}
+		struct g *g = find(m);
+		if (!g)
+			continue;
+		if (m->spinning)
+			idle_got_work(m);
+		if (VAI_LIKELY(!g->locked_m || g->locked_m == m))
+			return g;
+		ready_locked(g);
+	}
+}
+
+/* No memory for its stack: it goes to the back of the queue, and others may end meanwhile. */
+static void postpone(struct g *g)
+{
+	global_put(g);
+	atomic_uint word = 0;
+	vai__futex_wait(&word, 0, vai__clock_now() + 1000000);
+}
+
+static void end(struct m *m, struct g *g)
+{
+	g_take_stack(m, g);
+	count_add(&m_p(m)->count.ended, 1);
+	g_free(m, g);
+}
+
+static void run(struct m *m, struct g *g)
+{
+	if (VAI_UNLIKELY(!g->stack && g != sched.main) && !g_give_stack(m, g)) {
+		postpone(g);
+		return;
+	}
+	g->m = m;
+	m->curg = g;
+	atomic_store_explicit(&g->state, VAI_G_RUNNING, memory_order_relaxed);
+	do
+		vai__ctx_switch(&m->ctx, &g->ctx, false);
+	while (m->op == OP_PARK && !park_commit(g));
+	/* After the commit g may already run elsewhere: only its address is ours. */
+	m->curg = NULL;
+	if (m->op == OP_YIELD) {
+		atomic_store_explicit(&g->state, VAI_G_RUNNABLE, memory_order_relaxed);
+		runq_put(m_p(m), g, false);
+		share(m_p(m));
+	} else if (m->op == OP_EXIT) {
+		end(m, g);
+	} else {
+		count_add(&m_p(m)->count.parks, 1);
+	}
+}
+
+void schedule(struct m *m)
+{
+	struct g *g;
+	while ((g = next(m)) != NULL)
+		run(m, g);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* The system monitor: a thread without a P that looks now and then for what the Ms, busy
+ * with their goroutines, do not see: work that waits on a busy P while another is idle,
+ * and timers that are due on one. Sleeps when all Ms do. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <pthread.h>
+#include <signal.h>
+#include "sched/poll.h"
+#include "sched/rt.h"
+
+enum { MIN_DELAY = 500000, MAX_DELAY = 10000000 }; /* ns */
+
+static struct {
+	pthread_t thread;
+	atomic_uint wake;
+	atomic_bool asleep, stop;
+	uint32_t ticks[MAX_PROCS];
+} mon;
+
+/* A P whose queue has work and that has not been round since the last look. */
+static bool stuck_work(void)
+{
+	bool found = false;
+	for (int i = 0; i < atomic_load_explicit(&sched.nps, memory_order_acquire); i++) {
+		struct p *p = sched.ps[i];
+		uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed);
+		found |= tick == mon.ticks[i] && !runq_empty(p);
+		mon.ticks[i] = tick;
+	}
+	return found;
+}
+
+static bool overdue_timer(int64_t now)
+{
+	return timers_next_of_all() < now;
+}
+
+void sysmon_tick(void)
+{
+	int64_t now = clock_note();
+	bool work = stuck_work();
+	if (atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) > 0 &&
+	    (work || overdue_timer(now) || atomic_load_explicit(&sched.nglobal, memory_order_relaxed) > 0))
+		idle_wake_one();
+}
+
+static bool all_idle(void)
+{
+	return atomic_load_explicit(&sched.nidle_ps, memory_order_seq_cst) ==
+	       atomic_load_explicit(&sched.nprocs, memory_order_relaxed);
+}
+
+/* Pairs with sysmon_poke: asleep first, then whether all are idle. */
+static void doze(void)
+{
+	atomic_store_explicit(&mon.wake, 0, memory_order_relaxed);
+	atomic_store_explicit(&mon.asleep, true, memory_order_seq_cst);
+	if (all_idle() && !atomic_load_explicit(&mon.stop, memory_order_seq_cst))
+		vai__futex_wait(&mon.wake, 0, VAI_FOREVER);
+	atomic_store_explicit(&mon.asleep, false, memory_order_seq_cst);
+}
+
+void sysmon_poke(void)
+{
+	if (atomic_load_explicit(&mon.asleep, memory_order_seq_cst)) {
+		atomic_store_explicit(&mon.wake, 1, memory_order_seq_cst);
+		vai__futex_wake(&mon.wake, 1);
+	}
+}
+
+static void *monitor(void *arg)
+{
+	(void)arg;
+	int64_t delay = MIN_DELAY;
+	while (!atomic_load_explicit(&mon.stop, memory_order_seq_cst)) {
+		if (all_idle()) {
+			doze();
+			delay = MIN_DELAY;
+		}
+		atomic_store_explicit(&mon.wake, 0, memory_order_relaxed);
+		vai__futex_wait(&mon.wake, 0, vai__clock_now() + delay);
+		sysmon_tick();
+		delay = delay * 2 < MAX_DELAY ? delay * 2 : MAX_DELAY;
+	}
+	return NULL;
+}
+
+/* VAI_OK or VAI_ESYS. */
+int sysmon_start(void)
+{
+	sigset_t all, old;
+	atomic_store_explicit(&mon.stop, false, memory_order_relaxed);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int rc = pthread_create(&mon.thread, NULL, monitor, NULL);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc != 0)
+		return VAI_ESYS;
+	pthread_setname_np(mon.thread, "vai-sysmon");
+	return VAI_OK;
+}
+
+void sysmon_stop(void)
+{
+	atomic_store_explicit(&mon.stop, true, memory_order_seq_cst);
+	atomic_store_explicit(&mon.wake, 1, memory_order_seq_cst);
+	vai__futex_wake(&mon.wake, 1);
+	pthread_join(mon.thread, NULL);
+}
