@@ -18,17 +18,26 @@ void vai__encode(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out, const c
 void vai__encode_values(lua_State *L, struct vai_vm *vm, int first, int n, vai_msg *out, const char *what);
 /* The function at idx with n arguments after it, for a new goroutine. Raises also for an
  * assigned captured local; reports writes into captured tables once per place.
- * *code: the function's code object with a reference for the caller, NULL for a C function. */
+ * *code: the function's code object with a reference for the caller, NULL for a C function.
+ * what: "argument" calls the function "argument 1" and what follows it "argument 2", ...;
+ * with a number at its end ("timer: argument 2") counting begins there. */
 void vai__encode_call(lua_State *L, struct vai_vm *vm, int idx, int n, vai_msg *out, struct vai_code **code, const char *what);
 
 /* Pushes what the message holds and returns how many values that is (1 for vai__encode).
  * The message is not consumed. May raise (memory, a module that cannot be required). */
 int vai__decode(lua_State *L, struct vai_vm *vm, const vai_msg *msg);
-/* For a message of vai__encode_call: pushes function and arguments. loaded: the function is
- * on the stack's top already (vai__vm_new). */
+/* The same, and drops the message, also when it raises: *msg is all zero at once. */
+int vai__decode_take(lua_State *L, struct vai_vm *vm, vai_msg *msg);
+/* For a message of vai__encode_call: pushes function and arguments, returns how many arguments.
+ * loaded: the function is on the stack's top already (vai__vm_new). */
 int vai__decode_call(lua_State *L, struct vai_vm *vm, const vai_msg *msg, bool loaded);
 /* Releases an undelivered or decoded message; it is all zero afterwards. Any thread. */
 void vai__msg_drop(vai_msg *msg);
+/* Frees what raised errors left behind in vm; for vai__vm_free and vai__vm_detach. */
+void vai__codec_release(struct vai_vm *vm);
+/* Where reports of writes into captured values go, one line each without its end; stderr
+ * until somebody sets it. VAI_WARN=0 in the environment silences them. Any M. */
+extern void (*vai__codec_warn)(const char *line);
 
 /* Messages made without a Lua state. */
 void vai__msg_number(vai_msg *out, double n);
