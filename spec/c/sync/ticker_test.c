@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: MIT */
+/* Timer objects: when they fire, that they stop, and that nothing outlives its last holder. */
+#include "sync/world.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include "base/clock.h"
+#include "sync/ticker.h"
+
+enum { MS = 1000000 };
+
+static void stamp(vai_msg *out, int64_t now)
+{
+	*out = (vai_msg){{(uint64_t)now, 0, 0, 0}};
+}
+
+static void unref(void *o)
+{
+	vai__obj_unref((struct vai_obj *)o);
+}
+
+/* The stamp received, or a negative result. */
+static int64_t tick(vai_chan *ch, int64_t deadline)
+{
+	vai_msg msg;
+	int r = vai__chan_recv(vai__g_self(), ch, &msg, deadline);
+	return r ? r : (int64_t)msg.w[0];
+}
+
+static void pause_ms(int64_t ms)
+{
+	vai__sleep(vai__g_self(), world_in(ms));
+}
+
+/* ---- after ---- */
+
+static void test_after(void **state)
+{
+	int64_t when = world_in(10);
+	vai_chan *ch = vai__after(vai__g_self(), when, stamp, NULL);
+	(void)state;
+	assert_non_null(ch);
+	assert_int_equal(vai__chan_cap(ch), 1);
+	assert_int_equal(tick(ch, 0), VAI_EAGAIN);
+	assert_true(tick(ch, VAI_FOREVER) >= when);
+	assert_true(vai__clock_now() >= when);
+	assert_int_equal(tick(ch, world_in(30)), VAI_ETIMEOUT);
+	unref(ch);
+}
+
+static void test_after_the_past_and_never(void **state)
+{
+	vai_chan *past = vai__after(vai__g_self(), 1, stamp, NULL);
+	vai_chan *never = vai__after(vai__g_self(), VAI_FOREVER, stamp, NULL);
+	(void)state;
+	assert_true(tick(past, world_in(60000)) > 0);
+	assert_int_equal(tick(never, world_in(10)), VAI_ETIMEOUT);
+	unref(past);
+	unref(never);
+}
+
+/* Dropped before, while and after they fire. */
+static void test_after_dropped(void **state)
+{
+	enum { N = 2000 };
+	vai_chan **ch = calloc(N, sizeof *ch);
+	(void)state;
+	for (int round = 0; round < 3; round++) {
+		int64_t now = vai__clock_now();
+		for (int i = 0; i < N; i++)
+			ch[i] = vai__after(vai__g_self(), now + i * 5000, stamp, NULL);
+		for (int i = 0; i < N; i++) {
+			if (i % 16 == 0)
+				vai__yield(vai__g_self());
+			unref(ch[i]);
+		}
+	}
+	free(ch);
+}
+
+static void test_select_timeout_with_after(void **state)
+{
+	vai_chan *ch = vai__chan_new(0, NULL), *late = vai__after(vai__g_self(), world_in(10), stamp, NULL);
+	struct vai__case c[2] = {{.ch = ch, .dir = VAI_DIR_RECV}, {.ch = late, .dir = VAI_DIR_RECV}};
+	(void)state;
+	assert_int_equal(vai__select(vai__g_self(), c, 2, VAI_FOREVER), 1);
+	assert_int_equal(c[1].result, VAI_OK);
+	unref(ch);
+	unref(late);
+}
+
+/* ---- ticker ---- */
+
+static void test_ticker(void **state)
+{
+	int64_t begin = vai__clock_now(), last = begin;
+	vai_ticker *t = vai__ticker_new(vai__g_self(), 5 * MS, stamp, NULL);
+	vai_chan *ch = vai__ticker_chan(t);
+	(void)state;
+	for (int i = 1; i <= 4; i++) {
+		int64_t at = tick(ch, VAI_FOREVER);
+		assert_true(at > last && at >= begin + i * 5 * MS);
+		last = at;
+	}
+	assert_true(vai__ticker_stop(t));
+	assert_false(vai__ticker_stop(t));
+	tick(ch, 0);
+	assert_int_equal(tick(ch, world_in(20)), VAI_ETIMEOUT);
+	assert_int_equal(vai__ticker_reset(vai__g_self(), t, 2 * MS), VAI_OK);
+	assert_true(tick(ch, VAI_FOREVER) > 0);
+	assert_true(tick(ch, VAI_FOREVER) > 0);
+	unref(t);
+}
+
+static void test_slow_receiver_misses_ticks(void **state)
+{
+	vai_ticker *t = vai__ticker_new(vai__g_self(), MS, stamp, NULL);
+	vai_chan *ch = vai__ticker_chan(t);
+	int64_t first;
+	(void)state;
+	pause_ms(30);
+	assert_int_equal(vai__chan_len(ch), 1);
+	first = tick(ch, 0);
+	assert_true(first > 0);
+	assert_true(tick(ch, VAI_FOREVER) >= first + 10 * MS);
+	unref(t);
+}
+
+static void test_channel_outlives_its_ticker(void **state)
+{
+	vai_ticker *t = vai__ticker_new(vai__g_self(), MS, stamp, NULL);
+	vai_chan *ch = vai__ticker_chan(t);
+	(void)state;
+	vai__obj_ref((struct vai_obj *)ch);
+	unref(t);
+	for (int i = 0; i < 3; i++)
+		assert_true(tick(ch, world_in(60000)) > 0);
+	unref(ch);
+}
+
+static void test_closed_channel_stops_the_ticker(void **state)
+{
+	vai_ticker *t = vai__ticker_new(vai__g_self(), MS, stamp, NULL);
+	(void)state;
+	vai__chan_close(vai__ticker_chan(t));
+	pause_ms(20);
+	assert_false(vai__ticker_stop(t));
+	unref(t);
+}
+
+static void test_extreme_periods(void **state)
+{
+	static const int64_t periods[] = {INT64_MIN, -1, 0, 1, VAI_FOREVER - 1, VAI_FOREVER};
+	(void)state;
+	for (int i = 0; i < 6; i++) {
+		vai_ticker *t = vai__ticker_new(vai__g_self(), periods[i], stamp, NULL);
+		int64_t r = tick(vai__ticker_chan(t), world_in(i < 4 ? 60000 : 5));
+		assert_true(i < 4 ? r > 0 : r == VAI_ETIMEOUT);
+		assert_int_equal(vai__ticker_reset(vai__g_self(), t, MS), VAI_OK);
+		assert_true(tick(vai__ticker_chan(t), VAI_FOREVER) > 0);
+		unref(t);
+	}
+}
+
+/* Resets and stops from several goroutines: one timer, never two. */
+struct hands {
+	vai_ticker *t;
+	_Atomic(int) left;
+};
+
+static void fumble(vai_g *g, void *arg)
+{
+	struct hands *h = arg;
+	for (int i = 0; i < 500; i++) {
+		if (i % 3)
+			CHECK(vai__ticker_reset(g, h->t, 1 + (i % 7) * 1000) == VAI_OK);
+		else
+			vai__ticker_stop(h->t);
+		if (i % 5 == 0)
+			vai__yield(g);
+	}
+	atomic_fetch_sub(&h->left, 1);
+}
+
+static void test_ticker_in_many_hands(void **state)
+{
+	struct hands h = {.t = vai__ticker_new(vai__g_self(), 1000, stamp, NULL), .left = 4};
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		world_go(fumble, &h);
+	while (atomic_load(&h.left) > 0)
+		tick(vai__ticker_chan(h.t), world_in(1));
+	world_join();
+	vai__ticker_stop(h.t);
+	assert_false(vai__ticker_stop(h.t));
+	tick(vai__ticker_chan(h.t), 0);
+	assert_int_equal(tick(vai__ticker_chan(h.t), world_in(10)), VAI_ETIMEOUT);
+	unref(h.t);
+}
+
+/* ---- timer ---- */
+
+struct alarm {
+	_Atomic(int) fired, released;
+	_Atomic(int64_t) at;
+};
+
+static void fire(void *arg)
+{
+	struct alarm *a = arg;
+	atomic_store(&a->at, vai__clock_now());
+	atomic_fetch_add(&a->fired, 1);
+}
+
+static void release(void *arg)
+{
+	atomic_fetch_add(&((struct alarm *)arg)->released, 1);
+}
+
+static vai_ticker *timer(struct alarm *a, int64_t when)
+{
+	vai_ticker *t = vai__timer_new(vai__g_self(), when, fire, release, a);
+	CHECK(t != NULL);
+	return t;
+}
+
+/* The callback gives the timer up just after `fired` changes. */
+static void released(struct alarm *a)
+{
+	while (atomic_load(&a->released) == 0) {
+		vai__yield(vai__g_self());
+		vai__timer_reap();
+	}
+	CHECK(atomic_load(&a->released) == 1);
+}
+
+static void test_timer_fires_once(void **state)
+{
+	struct alarm a = {0};
+	int64_t when = world_in(10);
+	vai_ticker *t = timer(&a, when);
+	(void)state;
+	world_until(&a.fired, 1);
+	assert_true(a.at >= when);
+	pause_ms(10);
+	assert_int_equal(a.fired, 1);
+	assert_false(vai__timer_object_stop(t));
+	assert_int_equal(a.released, 0);
+	unref(t);
+	released(&a);
+}
+
+static void test_timer_fires_unheld(void **state)
+{
+	struct alarm a = {0};
+	(void)state;
+	unref(timer(&a, world_in(10)));
+	assert_int_equal(a.released, 0);
+	world_until(&a.fired, 1);
+	released(&a);
+	assert_int_equal(a.fired, 1);
+}
+
+static void test_timer_stop(void **state)
+{
+	struct alarm a = {0};
+	vai_ticker *t = timer(&a, world_in(20));
+	(void)state;
+	assert_true(vai__timer_object_stop(t));
+	assert_false(vai__timer_object_stop(t));
+	pause_ms(40);
+	assert_int_equal(a.fired, 0);
+	unref(t);
+	assert_int_equal(a.released, 1);
+}
+
+static void test_timer_reset(void **state)
+{
+	struct alarm a = {0};
+	vai_ticker *t = timer(&a, world_in(60000));
+	bool was = false;
+	(void)state;
+	assert_int_equal(vai__timer_object_reset(vai__g_self(), t, world_in(5), &was), VAI_OK);
+	assert_true(was);
+	world_until(&a.fired, 1);
+	pause_ms(1);
+	assert_int_equal(vai__timer_object_reset(vai__g_self(), t, world_in(5), &was), VAI_OK);
+	assert_false(was);
+	assert_int_equal(a.released, 0);
+	unref(t);
+	world_until(&a.fired, 2);
+	released(&a);
+}
+
+/* A goroutine started from the callback. */
+struct starter {
+	_Atomic(int) ran;
+	_Atomic(int) released;
+};
+
+static void started(vai_g *g, void *arg)
+{
+	struct starter *s = arg;
+	vai__yield(g);
+	atomic_fetch_add(&s->ran, 1);
+}
+
+static void fire_start(void *arg)
+{
+	vai_g *g = vai__g_new(started, arg);
+	CHECK(g != NULL);
+	vai__g_start(NULL, g);
+}
+
+static void release_starter(void *arg)
+{
+	atomic_fetch_add(&((struct starter *)arg)->released, 1);
+}
+
+static void test_timer_starts_goroutines(void **state)
+{
+	struct starter s = {0};
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		unref(vai__timer_new(vai__g_self(), world_in(1 + i % 5), fire_start, release_starter, &s));
+	while (atomic_load(&s.ran) < 100)
+		pause_ms(1);
+	while (atomic_load(&s.released) < 100) {
+		vai__timer_reap();
+		pause_ms(1);
+	}
+	assert_int_equal(s.ran, 100);
+	assert_int_equal(s.released, 100);
+	while (vai__g_count() > 1)
+		pause_ms(1);
+}
+
+/* Stop against fire: exactly one of them happens. */
+static void test_stop_races_with_fire(void **state)
+{
+	enum { N = 3000 };
+	static struct alarm a[N];
+	vai_ticker **t = calloc(N, sizeof(vai_ticker *));
+	int64_t now = vai__clock_now();
+	int stopped = 0, fired = 0;
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		a[i] = (struct alarm){0};
+		t[i] = timer(&a[i], now + i * 1000);
+	}
+	for (int i = 0; i < N; i++) {
+		if (i % 8 == 0)
+			vai__yield(vai__g_self());
+		if (vai__timer_object_stop(t[i])) {
+			stopped++;
+			CHECK(atomic_load(&a[i].fired) == 0);
+		} else {
+			CHECK(atomic_load(&a[i].fired) == 1);
+		}
+		unref(t[i]);
+	}
+	pause_ms(10);
+	vai__timer_reap();
+	for (int i = 0; i < N; i++) {
+		fired += atomic_load(&a[i].fired);
+		assert_int_equal(atomic_load(&a[i].released), 1);
+	}
+	assert_int_equal(stopped + fired, N);
+	free(t);
+}
+
+static void reset_often(vai_g *g, void *arg)
+{
+	vai_ticker *t = arg;
+	bool was;
+	for (int i = 0; i < 500; i++) {
+		if (i % 4 == 3)
+			vai__timer_object_stop(t);
+		else
+			CHECK(vai__timer_object_reset(g, t, vai__clock_now() + (i % 5) * 1000, &was) == VAI_OK);
+		if (i % 5 == 0)
+			vai__yield(g);
+	}
+	unref(t);
+}
+
+static void test_timer_in_many_hands(void **state)
+{
+	struct alarm a = {0};
+	vai_ticker *t = timer(&a, world_in(1));
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		vai__obj_ref((struct vai_obj *)t);
+		world_go(reset_often, t);
+	}
+	unref(t);
+	world_join();
+	released(&a);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_after),
+		cmocka_unit_test(test_after_the_past_and_never),
+		cmocka_unit_test(test_after_dropped),
+		cmocka_unit_test(test_select_timeout_with_after),
+		cmocka_unit_test(test_ticker),
+		cmocka_unit_test(test_slow_receiver_misses_ticks),
+		cmocka_unit_test(test_channel_outlives_its_ticker),
+		cmocka_unit_test(test_closed_channel_stops_the_ticker),
+		cmocka_unit_test(test_extreme_periods),
+		cmocka_unit_test(test_ticker_in_many_hands),
+		cmocka_unit_test(test_timer_fires_once),
+		cmocka_unit_test(test_timer_fires_unheld),
+		cmocka_unit_test(test_timer_stop),
+		cmocka_unit_test(test_timer_reset),
+		cmocka_unit_test(test_timer_starts_goroutines),
+		cmocka_unit_test(test_stop_races_with_fire),
+		cmocka_unit_test(test_timer_in_many_hands),
+	};
+	return WORLD_RUN("ticker", tests);
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/* Select. Any goroutine may call; the caller holds a reference on every channel and keeps
+ * the cases in place during the whole call.
+ *
+ * - All channels are locked together, each once, in address order. Under the locks either
+ *   a ready case is done or a waiter is linked for every case; so nothing can become
+ *   ready unseen in between, and `default` means that none was ready at one moment.
+ * - Among ready cases a uniformly random one goes, by reservoir sampling: no shuffle, and
+ *   no random number where only one is ready.
+ * - A select links only after it found nothing and never looks while linked, so it cannot
+ *   meet itself, with the same channel in several cases or directions too.
+ * - All its waiters share one ticket: one fire wins, the code names the case. Messages are
+ *   written to the slot of their own case, so a late loser spoils only a slot that was not
+ *   chosen. Before returning every other waiter is unlinked under its channel's lock. */
+#include "sync/chanint.h"
+
+#include <limits.h>
+#include "base/clock.h"
+#include "base/mem.h"
+
+/* Cases whose bookkeeping fits on the stack of a goroutine that parks. */
+enum { SMALL = 8 };
+
+struct sel {
+	vai_g *self;
+	struct vai__case *cases;
+	struct vai__waiter *waiters; /* of the live cases, in lock order */
+	int *order;                  /* live cases in order of channel address */
+	int live;
+};
+
+/* Cases are numbered in wake codes, two codes each. */
+#define MAX_CASES ((INT_MAX - VAI_WAKE_USER) / 2 - 1)
+
+static int case_code(int i)
+{
+	return VAI_WAKE_USER + 2 * i;
+}
+
+/* ---- chance ---- */
+
+static __thread uint64_t rng_state __attribute__((tls_model("initial-exec")));
+
+/* splitmix64. Not inlined: the address of a thread-local must not survive a park. */
+static VAI_NOINLINE uint64_t next_random(void)
+{
+	uint64_t z = rng_state;
+	if (!z)
+		z = (uint64_t)vai__clock_now() ^ (uint64_t)(uintptr_t)&rng_state;
+	z += UINT64_C(0x9E3779B97F4A7C15);
+	rng_state = z;
+	z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+	return z ^ (z >> 31);
+}
+
+/* True once in n calls. */
+static bool one_in(unsigned n)
+{
+	return ((next_random() >> 32) * n) >> 32 == 0;
+}
+
+/* ---- the locks ---- */
+
+static vai_chan *chan_at(const struct sel *s, int k)
+{
+	return s->cases[s->order[k]].ch;
+}
+
+static bool after(const struct sel *s, int i, int j)
+{
+	return (uintptr_t)s->cases[i].ch > (uintptr_t)s->cases[j].ch;
+}
+
+/* Shell sort with Knuth's gaps: an insertion sort for the usual few. */
+static void sort(struct sel *s)
+{
+	int gap = 1;
+	while (gap < s->live / 3)
+		gap = 3 * gap + 1;
+	for (; gap > 0; gap /= 3) {
+		for (int k = gap; k < s->live; k++) {
+			int i = s->order[k], at = k;
+			for (; at >= gap && after(s, s->order[at - gap], i); at -= gap)
+				s->order[at] = s->order[at - gap];
+			s->order[at] = i;
+		}
+	}
+}
+
+static void collect(struct sel *s, int n)
+{
+	s->live = 0;
+	for (int i = 0; i < n; i++)
+		if (s->cases[i].ch && s->cases[i].dir != VAI_DIR_NONE)
+			s->order[s->live++] = i;
+	sort(s);
+}
+
+static void lock_all(const struct sel *s)
+{
+	for (int k = 0; k < s->live; k++)
+		if (k == 0 || chan_at(s, k) != chan_at(s, k - 1))
+			vai__lock(&chan_at(s, k)->lock);
+}
+
+static void unlock_all(const struct sel *s)
+{
+	for (int k = s->live - 1; k >= 0; k--)
+		if (k == 0 || chan_at(s, k) != chan_at(s, k - 1))
+			vai__unlock(&chan_at(s, k)->lock);
+}
+
+/* ---- without waiting ---- */
+
+static bool ready(const struct vai__case *c)
+{
+	return c->dir == VAI_DIR_SEND ? vai__chan_can_put(c->ch) : vai__chan_can_take(c->ch);
+}
+
+/* A random one of the cases that are ready, or -1. */
+static int pick(const struct sel *s)
+{
+	int chosen = -1;
+	unsigned seen = 0;
+	for (int k = 0; k < s->live; k++) {
+		int i = s->order[k];
+		if (ready(&s->cases[i]) && (++seen == 1 || one_in(seen)))
+			chosen = i;
+	}
+	return chosen;
+}
+
+static int attempt(struct vai__case *c, struct vai__wake *wake)
+{
+	return c->dir == VAI_DIR_SEND ? vai__chan_put(c->ch, &c->msg, wake) : vai__chan_take(c->ch, &c->msg, wake);
+}
+
+static void settle(struct vai__case *c, int result)
+{
+	c->result = result;
+	if (result != VAI_OK && c->dir == VAI_DIR_RECV)
+		c->msg = (vai_msg){ { 0 } };
+}
+
+/* ---- waiting ---- */
+
+static void link_all(struct sel *s)
+{
+	vai_ticket ticket = vai__wait_begin(s->self);
+	for (int k = 0; k < s->live; k++) {
+		struct vai__case *c = &s->cases[s->order[k]];
+		struct vai__waiter *w = &s->waiters[k];
+		w->g = s->self;
+		w->msg = &c->msg;
+		w->ticket = ticket;
+		w->code = case_code(s->order[k]);
+		vai__waitq_push(c->dir == VAI_DIR_SEND ? &c->ch->sendq : &c->ch->recvq, w);
+	}
+}
+
+/* Takes back the waiters of the channel at k; returns where the next channel begins. */
+static int unlink_one(struct sel *s, int k)
+{
+	vai_chan *ch = chan_at(s, k);
+	vai__lock(&ch->lock);
+	for (; k < s->live && chan_at(s, k) == ch; k++)
+		if (vai__waitq_linked(&s->waiters[k]))
+			vai__waitq_unlink(&s->waiters[k]);
+	vai__unlock(&ch->lock);
+	return k;
+}
+
+/* chosen, or -1: that case's waiter is done with already. */
+static void unlink_all(struct sel *s, int chosen)
+{
+	for (int k = 0; k < s->live;) {
+		bool alone = k + 1 == s->live || chan_at(s, k + 1) != chan_at(s, k);
+		k = alone && s->order[k] == chosen ? k + 1 : unlink_one(s, k);
+	}
+	for (int k = 0; k < s->live; k++)
+		if (s->order[k] != chosen)
+			settle(&s->cases[s->order[k]], VAI_EAGAIN);
+}
+
+/* The caller holds the locks; they are released. */
+static int block(struct sel *s, int64_t deadline)
+{
+	int code, chosen;
+	link_all(s);
+	unlock_all(s);
+	code = vai__wait(s->self, s->live ? VAI_WAIT_SELECT : VAI_WAIT_SELECT_NONE, NULL, deadline);
+	chosen = code >= VAI_WAKE_USER ? (code - VAI_WAKE_USER) / 2 : -1;
+	unlink_all(s, chosen);
+	if (chosen < 0)
+		return vai__wake_result(code);
+	settle(&s->cases[chosen], code == case_code(chosen) ? VAI_OK : VAI_ECLOSED);
+	return chosen;
+}
+
+static int run(struct sel *s, int64_t deadline)
+{
+	for (;;) {
+		struct vai__wake wake;
+		int i, r;
+		lock_all(s);
+		i = pick(s);
+		if (i < 0 && deadline > 0)
+			return block(s, deadline);
+		r = i < 0 ? VAI_EAGAIN : attempt(&s->cases[i], &wake);
+		unlock_all(s);
+		if (i < 0)
+			return r;
+		if (r == VAI__CHAN_GROW) {
+			if (vai__chan_grow(s->cases[i].ch))
+				return VAI_ENOMEM;
+		} else if (r != VAI__CHAN_WAKE || vai__wake_fire(&wake)) {
+			settle(&s->cases[i], r == VAI__CHAN_WAKE ? VAI_OK : r);
+			return i;
+		}
+	}
+}
+
+static VAI_NOINLINE int run_small(struct sel *s, int n, int64_t deadline)
+{
+	struct vai__waiter waiters[SMALL];
+	int order[SMALL];
+	s->waiters = waiters;
+	s->order = order;
+	collect(s, n);
+	return run(s, deadline);
+}
+
+static VAI_NOINLINE int run_large(struct sel *s, int n, int64_t deadline)
+{
+	size_t each = sizeof *s->waiters + sizeof *s->order, bytes = (size_t)n * each;
+	int r;
+	if (n > MAX_CASES || !(s->waiters = vai__mem_alloc(bytes)))
+		return VAI_ENOMEM;
+	s->order = (int *)(s->waiters + n);
+	collect(s, n);
+	r = run(s, deadline);
+	vai__mem_free(s->waiters, bytes);
+	return r;
+}
+
+int vai__select(vai_g *self, struct vai__case *cases, int n, int64_t deadline)
+{
+	struct sel s = { .self = self, .cases = cases };
+	return n <= SMALL ? run_small(&s, n, deadline) : run_large(&s, n, deadline);
+}

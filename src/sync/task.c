@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* Tasks. Any goroutine may call; the caller holds a reference during the call.
+ *
+ * state goes once from ALIVE to DONE or FAILED, under the lock; the outcome is written
+ * before and never after. Goroutines link under the lock only while it is ALIVE, so
+ * vai__task_finish finds all of them. g is this task's goroutine as long as it is ALIVE
+ * and may be another one afterwards. */
+#include "sync/task.h"
+
+#include "base/mem.h"
+#include "base/panic.h"
+#include "sync/ticker.h"
+#include "sync/waitq.h"
+
+struct vai_task {
+	struct vai_obj obj;
+	struct vai_lock lock;
+	_Atomic(int) state; /* enum vai_task_state */
+	atomic_bool joined;
+	vai_g *g;
+	uint64_t id;
+	struct vai__waitq waiters; /* under lock */
+	vai_msg outcome;           /* written once, before state changes */
+	vai_drop_fn *drop;
+	void (*orphan)(uint64_t id, const vai_msg *outcome);
+};
+
+static void destroy(struct vai_obj *o)
+{
+	vai_task *t = VAI_CONTAINER(o, vai_task, obj);
+	VAI_DEBUG_ASSERT(vai__waitq_empty(&t->waiters));
+	if (t->orphan && vai__task_state(t) == VAI_TASK_FAILED && !atomic_load(&t->joined))
+		t->orphan(t->id, &t->outcome);
+	if (t->drop)
+		t->drop(&t->outcome);
+	vai__mem_free(t, sizeof *t);
+}
+
+const struct vai_class vai__task_class = { "task", destroy };
+
+vai_task *vai__task_new(vai_g *g, vai_drop_fn *drop, void (*orphan)(uint64_t id, const vai_msg *outcome))
+{
+	vai_task *t = vai__mem_zalloc(sizeof *t);
+	vai__timer_reap();
+	if (!t)
+		return NULL;
+	vai__obj_init(&t->obj, &vai__task_class);
+	vai__lock_init(&t->lock, VAI_RANK_SYNC);
+	vai__waitq_init(&t->waiters);
+	t->g = g;
+	t->id = g->id;
+	t->drop = drop;
+	t->orphan = orphan;
+	return t;
+}
+
+uint64_t vai__task_id(vai_task *t)
+{
+	return t->id;
+}
+
+enum vai_task_state vai__task_state(vai_task *t)
+{
+	return (enum vai_task_state)atomic_load_explicit(&t->state, memory_order_acquire);
+}
+
+enum vai_g_state vai__task_g_state(vai_task *t)
+{
+	enum vai_g_state s = vai__g_state(t->g);
+	return vai__task_state(t) == VAI_TASK_ALIVE ? s : VAI_G_DEAD;
+}
+
+void vai__task_finish(vai_task *t, enum vai_task_state state, vai_msg *outcome)
+{
+	struct vai__waitq all;
+	vai__timer_reap();
+	vai__waitq_init(&all);
+	VAI_ASSERT(state != VAI_TASK_ALIVE && vai__task_state(t) == VAI_TASK_ALIVE);
+	t->outcome = *outcome;
+	*outcome = (vai_msg){ { 0 } };
+	vai__lock(&t->lock);
+	atomic_store_explicit(&t->state, (int)state, memory_order_release);
+	vai__waitq_splice(&all, &t->waiters);
+	vai__waitq_fire_all(&all, 0, &t->lock);
+}
+
+int vai__task_join(vai_g *self, vai_task *t, int64_t deadline)
+{
+	if (vai__task_state(t) != VAI_TASK_ALIVE)
+		return VAI_OK;
+	if (deadline <= 0)
+		return VAI_ETIMEOUT;
+	vai__lock(&t->lock);
+	if (vai__task_state(t) != VAI_TASK_ALIVE) {
+		vai__unlock(&t->lock);
+		return VAI_OK;
+	}
+	return vai__waitq_wait(self, &t->waiters, &t->lock, VAI_WAIT_JOIN, t, deadline);
+}
+
+const vai_msg *vai__task_outcome(vai_task *t)
+{
+	return &t->outcome;
+}
+
+void vai__task_joined(vai_task *t)
+{
+	atomic_store_explicit(&t->joined, true, memory_order_relaxed);
+}

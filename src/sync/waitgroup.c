@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* Wait groups. Any goroutine may call; the caller holds a reference during the call.
+ *
+ * The counter changes without the lock, except that it reaches zero under the lock only,
+ * and goroutines link under the lock only, having seen another value than zero. So whoever
+ * brings it to zero finds exactly those who waited for this zero: it wakes all of them,
+ * even if somebody raises the counter at once, and none who came for the next round. */
+#include "sync/waitgroup.h"
+
+#include "base/mem.h"
+#include "base/panic.h"
+#include "sync/waitq.h"
+
+struct vai_waitgroup {
+	struct vai_obj obj;
+	struct vai_lock lock;
+	_Atomic int64_t count;
+	struct vai__waitq waiters; /* under lock */
+};
+
+static void destroy(struct vai_obj *o)
+{
+	vai_waitgroup *wg = VAI_CONTAINER(o, vai_waitgroup, obj);
+	VAI_DEBUG_ASSERT(vai__waitq_empty(&wg->waiters));
+	vai__mem_free(wg, sizeof *wg);
+}
+
+const struct vai_class vai__waitgroup_class = { "waitgroup", destroy };
+
+vai_waitgroup *vai__waitgroup_new(void)
+{
+	vai_waitgroup *wg = vai__mem_zalloc(sizeof *wg);
+	if (!wg)
+		return NULL;
+	vai__obj_init(&wg->obj, &vai__waitgroup_class);
+	vai__lock_init(&wg->lock, VAI_RANK_SYNC);
+	vai__waitq_init(&wg->waiters);
+	return wg;
+}
+
+/* Adds n; with `zero` unset stops short of reaching zero. *now is the value (to be) reached. */
+static int change(vai_waitgroup *wg, int64_t n, bool zero, int64_t *now)
+{
+	int64_t old = atomic_load_explicit(&wg->count, memory_order_relaxed);
+	do {
+		if (__builtin_add_overflow(old, n, now) || *now < 0)
+			return VAI_ERANGE;
+		if (*now == 0 && !zero)
+			return VAI_OK;
+	} while (!atomic_compare_exchange_weak_explicit(&wg->count, &old, *now, memory_order_acq_rel,
+	                                                memory_order_relaxed));
+	return VAI_OK;
+}
+
+int vai__waitgroup_add(vai_waitgroup *wg, int64_t n)
+{
+	struct vai__waitq all;
+	int64_t now;
+	int r;
+	if (n == 0)
+		return VAI_OK;
+	r = change(wg, n, false, &now);
+	if (r || now != 0)
+		return r;
+	vai__waitq_init(&all);
+	vai__lock(&wg->lock);
+	r = change(wg, n, true, &now);
+	if (r == VAI_OK && now == 0)
+		vai__waitq_splice(&all, &wg->waiters);
+	vai__waitq_fire_all(&all, 0, &wg->lock);
+	return r;
+}
+
+int64_t vai__waitgroup_count(vai_waitgroup *wg)
+{
+	return atomic_load_explicit(&wg->count, memory_order_acquire);
+}
+
+int vai__waitgroup_wait(vai_g *self, vai_waitgroup *wg, int64_t deadline)
+{
+	if (vai__waitgroup_count(wg) == 0)
+		return VAI_OK;
+	if (deadline <= 0)
+		return VAI_ETIMEOUT;
+	vai__lock(&wg->lock);
+	if (vai__waitgroup_count(wg) == 0) {
+		vai__unlock(&wg->lock);
+		return VAI_OK;
+	}
+	return vai__waitq_wait(self, &wg->waiters, &wg->lock, VAI_WAIT_WAITGROUP, wg, deadline);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* Queues of waiting goroutines, for everything in sync/ that blocks.
+ *
+ * A waiter record lies on the C stack of the goroutine that waits and is linked into
+ * one queue of one object, under that object's lock. It ends in one of two ways:
+ *
+ * - A waker pops it under the lock, reads and writes what it needs of it (the message
+ *   slot), takes a vai__wake out of it, and never touches it again. Firing the wake may
+ *   follow after the lock is released: until then the owner either still waits or has
+ *   been woken by another and the fire loses. A lost fire leaves no trace; the waker
+ *   goes on as if the record had not been there.
+ * - The owner wakes by something else (deadline, cancel, another case of a select) and
+ *   takes the lock before it leaves its frame, unlinking the record if it is still
+ *   linked. The lock is needed even when it is not: a waker may be copying into it.
+ *
+ * So a record is written by others under the lock only, and never after its owner saw a
+ * winning fire. The owner of a winning fire needs no lock. Queues are circular with the
+ * head as sentinel, so that a record can be unlinked from whatever list it was moved to. */
+#ifndef VAI_WAITQ_H
+#define VAI_WAITQ_H
+
+#include "base/lock.h"
+#include "sched/sched.h"
+
+struct vai__waitq {
+	struct vai__waitq *next, *prev;
+};
+
+struct vai__waiter {
+	struct vai__waitq link; /* first; next is NULL while in no queue */
+	vai_g *g;
+	vai_msg *msg; /* what it sends, or where to put what it receives */
+	vai_ticket ticket;
+	int code; /* of success; code + 1: the object was closed */
+};
+
+/* Whom to fire; what remains of a popped waiter. */
+struct vai__wake {
+	vai_g *g;
+	vai_ticket ticket;
+	int code;
+};
+
+static inline void vai__waitq_init(struct vai__waitq *q)
+{
+	q->next = q->prev = q;
+}
+
+static inline bool vai__waitq_empty(const struct vai__waitq *q)
+{
+	return q->next == q;
+}
+
+static inline void vai__waitq_push(struct vai__waitq *q, struct vai__waiter *w)
+{
+	struct vai__waitq *last = q->prev;
+	w->link.next = q;
+	w->link.prev = last;
+	last->next = &w->link;
+	q->prev = &w->link;
+}
+
+static inline void vai__waitq_unlink(struct vai__waiter *w)
+{
+	w->link.next->prev = w->link.prev;
+	w->link.prev->next = w->link.next;
+	w->link.next = NULL;
+}
+
+static inline bool vai__waitq_linked(const struct vai__waiter *w)
+{
+	return w->link.next != NULL;
+}
+
+/* The longest waiting, now in no queue; NULL if there is none. */
+static inline struct vai__waiter *vai__waitq_pop(struct vai__waitq *q)
+{
+	struct vai__waiter *w;
+	if (vai__waitq_empty(q))
+		return NULL;
+	w = VAI_CONTAINER(q->next, struct vai__waiter, link);
+	vai__waitq_unlink(w);
+	return w;
+}
+
+/* Moves all of `from` behind what is in `to`. */
+static inline void vai__waitq_splice(struct vai__waitq *to, struct vai__waitq *from)
+{
+	if (vai__waitq_empty(from))
+		return;
+	from->next->prev = to->prev;
+	to->prev->next = from->next;
+	from->prev->next = to;
+	to->prev = from->prev;
+	vai__waitq_init(from);
+}
+
+static inline struct vai__wake vai__waitq_wake(const struct vai__waiter *w)
+{
+	return (struct vai__wake){ .g = w->g, .ticket = w->ticket, .code = w->code };
+}
+
+static inline bool vai__wake_fire(const struct vai__wake *wake)
+{
+	return vai__fire(wake->g, wake->ticket, wake->code);
+}
+
+/* Fires all waiters of q, longest waiting first, each with its code + add. The caller
+ * holds the lock; on return it is released. Fires in batches outside the lock: nobody
+ * may link into q any more, but owners may still unlink. q may be on the caller's stack. */
+void vai__waitq_fire_all(struct vai__waitq *q, int add, struct vai_lock *lock);
+
+/* The common wait for one event: links the caller into q under the lock it holds, releases
+ * the lock, waits. VAI_OK for a success code, else the vai__wake_result. */
+int vai__waitq_wait(vai_g *self, struct vai__waitq *q, struct vai_lock *lock, enum vai_wait_reason reason,
+                    const void *obj, int64_t deadline);
+
+#endif
