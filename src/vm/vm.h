@@ -68,6 +68,10 @@ void vai__vm_module(lua_State *L, struct vai_vm *vm, const luaL_Reg *funcs);
  * vm is then closed in full at its end. */
 lua_CFunction vai__vm_cfunction_out(lua_CFunction f);
 lua_CFunction vai__vm_cfunction_in(struct vai_vm *vm, lua_CFunction f);
+/* Stock closures with state of their own (math.random, require): the number of one by its
+ * C function, or -1; and the other state's own one pushed by that number. May raise. */
+int vai__vm_closure_out(lua_CFunction f);
+void vai__vm_closure_in(lua_State *L, struct vai_vm *vm, int number);
 
 /* Before a call is encoded whose code uses `require`: takes package.path, cpath and preload
  * of the host's state for goroutines, where they have changed. Does nothing elsewhere. */
