@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* Ending the process while other threads run Lua. exit() would run atexit handlers and
+ * destructors under their feet, and fflush(NULL) waits for whoever reads a terminal; so a
+ * helper flushes, for a bounded time, and _exit follows. The first caller wins; any other
+ * waits for the end. */
+#include "bind/bind.h"
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { FLUSH_SECONDS = 2 };
+
+static atomic_uintptr_t ending; /* the thread that ends the process, or 0 */
+static sem_t flushed;
+
+static void *flush_all(void *unused)
+{
+	(void)unused;
+	fflush(NULL);
+	sem_post(&flushed);
+	return NULL;
+}
+
+void vai__exit_begin(void)
+{
+	uintptr_t nobody = 0, me = (uintptr_t)pthread_self();
+	if (atomic_compare_exchange_strong(&ending, &nobody, me) || nobody == me)
+		return;
+	for (;;)
+		pause();
+}
+
+void vai__exit_now(int status)
+{
+	pthread_t helper;
+	struct timespec until;
+	vai__exit_begin();
+	sem_init(&flushed, 0, 0);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += FLUSH_SECONDS;
+	if (pthread_create(&helper, NULL, flush_all, NULL) == 0)
+		while (sem_timedwait(&flushed, &until) != 0 && errno == EINTR)
+			continue;
+	_exit(status);
+}

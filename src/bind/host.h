@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* The one host state of the process: the main goroutine's. Read by any thread while the
+ * runtime runs, written by main only. */
+#ifndef VAI_HOST_H
+#define VAI_HOST_H
+
+#include <lua.h>
+#include "vm/vm.h"
+
+/* NULL outside the life of the runtime. */
+struct vai_vm *vai__host_vm(void);
+/* The Lua thread on which panic handlers run, kept alive by the registry. */
+lua_State *vai__host_panic_thread(void);
+void vai__host_set_panic_thread(lua_State *L);
+
+#endif

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/* What becomes of an error that nobody catches: a report like that of Go's panic and the end of
+ * the process, or a call of vai.on_panic's function on main, or, for a kept one that
+ * nobody joined, a line on stderr.
+ *
+ * Handlers run one at a time, on main's thread and in its state, on a Lua thread made for
+ * them by on_panic: while main waits, as a goroutine tied to main's thread; what main never
+ * came to runs when the runtime ends. */
+#include "bind/bind.h"
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/lock.h"
+#include "base/mem.h"
+#include "bind/host.h"
+
+/* ---- describing an error ---- */
+
+/* Keys of the registry of the state that failed. */
+static const char traceback_key, site_key;
+
+/* The number of levels of L's stack. */
+static int count_levels(lua_State *L)
+{
+	lua_Debug ar;
+	int low = 0, high = 1;
+	while (lua_getstack(L, high, &ar)) {
+		low = high;
+		high *= 2;
+	}
+	while (low + 1 < high) { /* low exists, high does not */
+		int mid = low + (high - low) / 2;
+		if (lua_getstack(L, mid, &ar))
+			low = mid;
+		else
+			high = mid;
+	}
+	return high;
+}
+
+/* Where the goroutine's function begins; it is the outermost but one: below it is the C
+ * function that calls it. */
+static void note_site(lua_State *L)
+{
+	lua_Debug ar;
+	int level = count_levels(L) - 2;
+	char site[80] = "";
+	if (level > 0 && lua_getstack(L, level, &ar) && lua_getinfo(L, "S", &ar) && ar.linedefined >= 0)
+		vai__bind_site(site, sizeof site, ar.short_src, ar.linedefined);
+	lua_pushstring(L, site);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &site_key);
+}
+
+int vai__report_handler(lua_State *L)
+{
+	lua_settop(L, 1);
+	luaL_traceback(L, L, NULL, 1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
+	note_site(L);
+	return 1;
+}
+
+/* The text that lua.c would print for the error at idx. */
+static void push_text(lua_State *L, int idx)
+{
+	if (lua_isstring(L, idx)) {
+		lua_pushvalue(L, idx);
+		lua_tostring(L, -1);
+		return;
+	}
+	if (luaL_callmeta(L, idx, "__tostring")) {
+		if (lua_type(L, -1) == LUA_TSTRING)
+			return;
+		lua_pop(L, 1);
+	}
+	lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, idx));
+}
+
+void vai__report_describe(lua_State *L)
+{
+	push_text(L, lua_gettop(L));
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key) != LUA_TSTRING) {
+		lua_pop(L, 1);
+		lua_pushliteral(L, "");
+	}
+}
+
+/* ---- panic ---- */
+
+/* Ends the process with a report. site may be "". */
+static _Noreturn void die(vai_g *g, const char *site, const char *text, const char *traceback)
+{
+	vai__exit_begin();
+	flockfile(stderr);
+	fprintf(stderr, "vai: goroutine %llu", (unsigned long long)g->id);
+	if (*site)
+		fprintf(stderr, " [%s]", site);
+	fprintf(stderr, ": %s\n", text);
+	if (*traceback)
+		fprintf(stderr, "%s\n", traceback);
+	if (*g->site)
+		fprintf(stderr, "created at %s\n", g->site);
+	funlockfile(stderr);
+	vai__exit_now(2);
+}
+
+struct panic {
+	struct panic *next;
+	vai_msg msg; /* error, traceback, id */
+};
+
+static struct {
+	struct vai_lock lock;
+	struct panic *first, **last; /* under lock */
+	bool busy;                   /* under lock: a goroutine that runs handlers exists */
+	atomic_bool handled;         /* on_panic has a function */
+} panics = { .last = &panics.first };
+
+static const char handler_key, thread_key;
+
+static struct panic *next_panic(bool runner)
+{
+	vai__lock(&panics.lock);
+	struct panic *p = panics.first;
+	if (p && !(panics.first = p->next))
+		panics.last = &panics.first;
+	if (!p && runner)
+		panics.busy = false;
+	vai__unlock(&panics.lock);
+	return p;
+}
+
+/* Argument: struct panic, which is released in any case. */
+static int call_handler(lua_State *L)
+{
+	struct panic *p = lua_touserdata(L, 1);
+	vai_msg msg = p->msg;
+	vai__mem_free(p, sizeof *p);
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &handler_key);
+	vai__decode(L, vai__host_vm(), &msg);
+	vai__msg_drop(&msg);
+	lua_call(L, lua_gettop(L) - 2, 0);
+	return 0;
+}
+
+/* Message handler of the handlers. */
+static int text_handler(lua_State *L)
+{
+	push_text(L, 1);
+	luaL_traceback(L, L, lua_tostring(L, -1), 1);
+	return 1;
+}
+
+/* Nothing here raises: a runner has no one above it. */
+static void run_handlers(lua_State *L, vai_g *g, bool runner)
+{
+	struct panic *p;
+	while ((p = next_panic(runner)) != NULL) {
+		lua_pushcfunction(L, text_handler);
+		lua_pushcfunction(L, call_handler);
+		lua_pushlightuserdata(L, p);
+		if (lua_pcall(L, 1, 0, -3) != LUA_OK) {
+			const char *text = lua_tostring(L, -1);
+			die(g, "vai.on_panic's function", text ? text : "(error object is not a string)", "");
+		}
+		lua_pop(L, 1);
+	}
+}
+
+static void runner_entry(vai_g *g, void *arg)
+{
+	g->vm = vai__host_vm();
+	run_handlers(arg, g, true);
+	g->vm = NULL;
+}
+
+void vai__report_flush(lua_State *L)
+{
+	if (atomic_load(&panics.handled))
+		run_handlers(L, vai__g_main(), false);
+	atomic_store(&panics.handled, false);
+	panics.busy = false; /* a runner that waits in a handler is abandoned with the others */
+}
+
+/* Takes p over. */
+static void queue_panic(struct panic *p)
+{
+	vai__lock(&panics.lock);
+	p->next = NULL;
+	*panics.last = p;
+	panics.last = &p->next;
+	bool start = !panics.busy;
+	panics.busy = true;
+	vai__unlock(&panics.lock);
+	if (!start)
+		return;
+	vai_g *g = vai__g_new_on_main(runner_entry, vai__host_panic_thread());
+	if (g) {
+		vai__g_start(vai__g_self(), g);
+		return;
+	}
+	vai__lock(&panics.lock);
+	panics.busy = false; /* the next panic tries again, or the end of the runtime */
+	vai__unlock(&panics.lock);
+}
+
+static int encode_panic(lua_State *L)
+{
+	struct panic *p = lua_touserdata(L, 1);
+	vai__encode_values(L, vai__bind_vm(vai__g_self()), 2, 3, &p->msg, "error");
+	return 0;
+}
+
+/* Pushes and calls encode_panic for the error at idx. */
+static int try_encode(lua_State *L, vai_g *g, struct panic *p, int idx, int traceback)
+{
+	lua_pushcfunction(L, encode_panic);
+	lua_pushlightuserdata(L, p);
+	lua_pushvalue(L, idx);
+	lua_pushvalue(L, traceback);
+	lua_pushinteger(L, (lua_Integer)g->id);
+	return lua_pcall(L, 4, 0, 0);
+}
+
+static void handle_panic(vai_g *g, lua_State *L, int err)
+{
+	struct panic *p = vai__mem_zalloc(sizeof *p);
+	if (p && (try_encode(L, g, p, err, err + 2) == LUA_OK || try_encode(L, g, p, err + 1, err + 2) == LUA_OK))
+		queue_panic(p);
+	else
+		die(g, "", lua_tostring(L, err + 1), lua_tostring(L, err + 2));
+}
+
+void vai__report_panic(vai_g *g, lua_State *L)
+{
+	int err = lua_gettop(L) - 2;
+	if (atomic_load(&panics.handled)) {
+		handle_panic(g, L, err);
+		lua_settop(L, err + 2);
+		return;
+	}
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &site_key);
+	const char *site = lua_tostring(L, -1);
+	die(g, site ? site : "", lua_tostring(L, err + 1), lua_tostring(L, err + 2));
+}
+
+void vai__report_panic_plain(vai_g *g, const char *text)
+{
+	struct panic *p = atomic_load(&panics.handled) ? vai__mem_zalloc(sizeof *p) : NULL;
+	if (!p || vai__msg_string(&p->msg, text, strlen(text)) != VAI_OK)
+		die(g, "", text, "");
+	queue_panic(p);
+}
+
+/* on_panic(f): f(err, traceback, id) on main in place of ending the program; nil: as before. */
+int vai__lib_on_panic(lua_State *L)
+{
+	vai_g *g = vai__bind_self(L);
+	if (!lua_isnoneornil(L, 1) && !lua_isfunction(L, 1))
+		vai__arg_type_error(L, 1, 1, "on_panic", "function or nil");
+	if (!vai__bind_vm(g)->is_host)
+		return luaL_error(L, "vai.on_panic: to be called in the main goroutine");
+	lua_settop(L, 1);
+	if (atomic_load(&panics.handled))
+		run_handlers(L, g, false); /* what happened before goes to the function of before */
+	bool set = !lua_isnil(L, 1);
+	if (set && lua_rawgetp(L, LUA_REGISTRYINDEX, &thread_key) != LUA_TTHREAD) {
+		vai__host_set_panic_thread(lua_newthread(L));
+		lua_rawsetp(L, LUA_REGISTRYINDEX, &thread_key);
+	}
+	lua_settop(L, 1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &handler_key);
+	atomic_store(&panics.handled, set);
+	return 0;
+}
+
+/* ---- kept errors that nobody joined ---- */
+
+struct orphan {
+	uint64_t id;
+	const vai_msg *outcome;
+	struct vai_vm *vm;
+};
+
+static int print_orphan(lua_State *L)
+{
+	struct orphan *o = lua_touserdata(L, 1);
+	vai__decode(L, o->vm, o->outcome);
+	const char *text = lua_tostring(L, -1);
+	fprintf(stderr, "vai: goroutine %llu failed and nobody joined it: %s\n", (unsigned long long)o->id,
+		text ? text : "(no message)");
+	return 0;
+}
+
+/* Runs where the last reference goes, in a finalizer as a rule: in a state of its own. */
+void vai__report_orphan(uint64_t id, const vai_msg *outcome)
+{
+	bool loaded = false;
+	vai_g *self = vai__g_self();
+	struct orphan o = { id, outcome, vai__vm_new(NULL, &loaded) };
+	void *outer = self ? self->vm : NULL;
+	if (self && o.vm)
+		self->vm = o.vm;
+	if (o.vm) {
+		lua_pushcfunction(o.vm->L, print_orphan);
+		lua_pushlightuserdata(o.vm->L, &o);
+	}
+	if (!o.vm || lua_pcall(o.vm->L, 1, 0, 0) != LUA_OK)
+		fprintf(stderr, "vai: goroutine %llu failed and nobody joined it\n", (unsigned long long)id);
+	if (o.vm)
+		vai__vm_free(o.vm);
+	if (self)
+		self->vm = outer;
+}

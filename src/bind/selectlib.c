@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/* select(cases). Three passes: check every case, leaving its channel and the value to send
+ * on the Lua stack, which keeps both alive whatever happens to the table; encode the
+ * values; wait. After the first pass only encoding can raise, and is caught where a
+ * message may own memory already. */
+#include "bind/bind.h"
+#include <stdio.h>
+#include <string.h>
+#include "base/mem.h"
+
+enum { SMALL = 8, FIRST = 2 /* stack index of the first case's channel */ };
+
+struct options {
+	int n;
+	bool has_default, has_timeout;
+	int64_t deadline;
+};
+
+/* ---- checking ---- */
+
+static _Noreturn void case_error(lua_State *L, int i, const char *expected)
+{
+	vai__arg_error(L, 1, "select", "case %d: %s expected, got %s", i, expected, vai__arg_typename(L, -1));
+}
+
+static bool is_chan(lua_State *L, int idx)
+{
+	return vai__handle_test(L, idx, &vai__chan_class) != NULL;
+}
+
+/* {ch, v} at the top becomes ch, v. */
+static void check_send(lua_State *L, int i)
+{
+	int t = lua_gettop(L);
+	lua_rawgeti(L, t, 1);
+	if (!is_chan(L, -1) && (lua_type(L, -1) != LUA_TBOOLEAN || lua_toboolean(L, -1)))
+		case_error(L, i, "channel to send to");
+	lua_rawgeti(L, t, 2);
+	if (lua_isnil(L, -1) && is_chan(L, -2))
+		vai__arg_error(L, 1, "select", "case %d: nil cannot be sent", i);
+	lua_remove(L, t);
+}
+
+/* Leaves two values on the stack: the channel or false, and what to send or nil. */
+static void check_case(lua_State *L, int i)
+{
+	int type = lua_rawgeti(L, 1, i);
+	if (type == LUA_TTABLE) {
+		check_send(L, i);
+		return;
+	}
+	if (!is_chan(L, -1) && (type != LUA_TBOOLEAN || lua_toboolean(L, -1)))
+		case_error(L, i, "channel");
+	lua_pushnil(L);
+}
+
+static void check_options(lua_State *L, struct options *o)
+{
+	lua_pushliteral(L, "default");
+	lua_rawget(L, 1);
+	o->has_default = lua_toboolean(L, -1);
+	lua_pushliteral(L, "timeout");
+	o->has_timeout = lua_rawget(L, 1) != LUA_TNIL;
+	o->deadline = VAI_FOREVER;
+	if (o->has_timeout) {
+		if (lua_type(L, -1) != LUA_TNUMBER)
+			vai__arg_error(L, 1, "select", "timeout: number expected, got %s", vai__arg_typename(L, -1));
+		if (lua_tonumber(L, -1) != lua_tonumber(L, -1))
+			vai__arg_error(L, 1, "select", "timeout: seconds expected, got nan");
+		o->deadline = vai__seconds_deadline(lua_tonumber(L, -1));
+	}
+	if (o->has_default)
+		o->deadline = 0;
+	lua_settop(L, 1);
+}
+
+static void check_cases(lua_State *L, struct options *o)
+{
+	if (VAI_UNLIKELY(lua_type(L, 1) != LUA_TTABLE))
+		vai__arg_type_error(L, 1, 1, "select", "table");
+	check_options(L, o);
+	lua_Unsigned n = lua_rawlen(L, 1);
+	if (n > (LUAI_MAXSTACK - 100) / 2)
+		vai__arg_error(L, 1, "select", "too many cases");
+	o->n = (int)n;
+	luaL_checkstack(L, 2 * o->n + 8, "too many cases");
+	for (int i = 1; i <= o->n; i++)
+		check_case(L, i);
+}
+
+/* ---- encoding ---- */
+
+struct encoding {
+	struct vai_vm *vm;
+	vai_msg *out;
+	int i;
+};
+
+static int encode_protected(lua_State *L)
+{
+	struct encoding *e = lua_touserdata(L, 1);
+	char what[40];
+	snprintf(what, sizeof what, "select: case %d", e->i + 1);
+	vai__encode(L, e->vm, 2, e->out, what);
+	return 0;
+}
+
+/* Messages of scalars own nothing, so their encoding needs no protection. */
+static int encode_value(lua_State *L, struct vai_vm *vm, int i, vai_msg *out)
+{
+	int idx = FIRST + 2 * i + 1;
+	switch (lua_type(L, idx)) {
+	case LUA_TBOOLEAN:
+	case LUA_TNUMBER:
+	case LUA_TLIGHTUSERDATA: vai__encode(L, vm, idx, out, "select"); return LUA_OK;
+	default: break;
+	}
+	struct encoding e = { vm, out, i };
+	lua_pushcfunction(L, encode_protected);
+	lua_pushlightuserdata(L, &e);
+	lua_pushvalue(L, idx);
+	return lua_pcall(L, 2, 0, 0);
+}
+
+static void drop_unsent(struct vai__case *cases, int n, int chosen)
+{
+	for (int i = 0; i < n; i++)
+		if (i != chosen && cases[i].dir == VAI_DIR_SEND)
+			vai__msg_drop(&cases[i].msg);
+}
+
+/* LUA_OK, or an error code with the error on top of the stack and nothing left to drop. */
+static int fill_cases(lua_State *L, struct vai_vm *vm, struct vai__case *cases, int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct vai__case *c = &cases[i];
+		int idx = FIRST + 2 * i;
+		c->ch = (vai_chan *)vai__handle_test(L, idx, &vai__chan_class);
+		c->dir = !c->ch ? VAI_DIR_NONE : lua_isnil(L, idx + 1) ? VAI_DIR_RECV : VAI_DIR_SEND;
+		c->result = VAI_OK;
+		memset(&c->msg, 0, sizeof c->msg);
+		if (c->dir != VAI_DIR_SEND)
+			continue;
+		int status = encode_value(L, vm, i, &c->msg);
+		if (VAI_UNLIKELY(status != LUA_OK)) {
+			drop_unsent(cases, i, -1);
+			return status;
+		}
+	}
+	return LUA_OK;
+}
+
+/* ---- waiting ---- */
+
+/* What the caller needs of the chosen case once the array is gone. */
+struct outcome {
+	int rc;
+	struct vai__case chosen;
+};
+
+static int run_cases(lua_State *L, vai_g *g, struct vai__case *cases, const struct options *o, struct outcome *out)
+{
+	int status = fill_cases(L, vai__bind_vm(g), cases, o->n);
+	if (VAI_UNLIKELY(status != LUA_OK))
+		return status;
+	vai__bind_park(g, L);
+	out->rc = vai__select(g, cases, o->n, o->deadline);
+	bool sent = out->rc >= 0 && cases[out->rc].result == VAI_OK;
+	drop_unsent(cases, o->n, sent ? out->rc : -1);
+	if (out->rc >= 0)
+		out->chosen = cases[out->rc];
+	return LUA_OK;
+}
+
+static VAI_NOINLINE int run_small(lua_State *L, vai_g *g, const struct options *o, struct outcome *out)
+{
+	struct vai__case cases[SMALL];
+	return run_cases(L, g, cases, o, out);
+}
+
+static VAI_NOINLINE int run_large(lua_State *L, vai_g *g, const struct options *o, struct outcome *out)
+{
+	size_t size = (size_t)o->n * sizeof(struct vai__case);
+	struct vai__case *cases = vai__mem_alloc(size);
+	if (!cases)
+		vai__no_memory(L);
+	int status = run_cases(L, g, cases, o, out);
+	vai__mem_free(cases, size);
+	return status;
+}
+
+static int select_failed(lua_State *L, vai_g *g, const struct options *o, int rc)
+{
+	if (rc == VAI_EAGAIN || rc == VAI_ETIMEOUT)
+		return vai__bind_nil(L, o->has_default ? "default" : "timeout");
+	return vai__bind_failed(L, g, rc, o->n > 0 ? VAI_WAIT_SELECT : VAI_WAIT_SELECT_NONE);
+}
+
+static int push_chosen(lua_State *L, vai_g *g, struct outcome *out)
+{
+	struct vai__case *c = &out->chosen;
+	if (c->dir == VAI_DIR_SEND && c->result == VAI_ECLOSED)
+		return luaL_error(L, "send on closed channel");
+	lua_pushinteger(L, out->rc + 1);
+	if (c->dir == VAI_DIR_SEND) {
+		lua_pushboolean(L, 1);
+		return 2;
+	}
+	if (c->result == VAI_ECLOSED)
+		return 1 + vai__bind_nil(L, "closed");
+	return 1 + vai__bind_deliver(L, vai__bind_vm(g), &c->msg);
+}
+
+int vai__lib_select(lua_State *L)
+{
+	vai_g *g = vai__bind_self(L);
+	struct options o;
+	struct outcome out;
+	check_cases(L, &o);
+	int status = o.n <= SMALL ? run_small(L, g, &o, &out) : run_large(L, g, &o, &out);
+	if (VAI_UNLIKELY(status != LUA_OK))
+		return lua_error(L);
+	if (out.rc < 0)
+		return select_failed(L, g, &o, out.rc);
+	return push_chosen(L, g, &out);
+}

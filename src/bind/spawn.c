@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/* From a Lua call to a goroutine, and what the goroutine does from its first to its last
+ * instruction.
+ *
+ * Order at the end: the state is freed (its finalizers run) before the task is finished
+ * (whoever joins wakes), and that before the wait group counts down. The references of a
+ * task: one for the handle that go() returns, one for the goroutine; a goroutine whose
+ * own is the last does not encode its results. */
+#include "bind/bind.h"
+#include <string.h>
+#include "base/mem.h"
+
+/* Lives on the goroutine's stack. */
+struct run {
+	struct vai__call *call; /* NULL once decoded */
+	vai_g *g;
+	vai_task *task;         /* NULL: started by a timer */
+	vai_waitgroup *wg;
+	enum vai__fate fate;
+	bool returned;          /* the function itself has ended well */
+	vai_msg outcome;
+};
+
+/* ---- the call ---- */
+
+/* "file.lua:12" for the innermost Lua function that calls us. */
+static void caller_site(lua_State *L, char *buf, size_t size)
+{
+	lua_Debug ar;
+	buf[0] = '\0';
+	for (int level = 1; lua_getstack(L, level, &ar); level++) {
+		lua_getinfo(L, "Sl", &ar);
+		if (ar.currentline > 0) {
+			vai__bind_site(buf, size, ar.short_src, ar.currentline);
+			return;
+		}
+	}
+}
+
+void vai__bind_site(char *buf, size_t size, const char *src, int line)
+{
+	char digits[12];
+	size_t nd = 0, len = strlen(src);
+	do
+		digits[nd++] = (char)('0' + line % 10);
+	while ((line /= 10) > 0);
+	if (len > size - nd - 2)
+		len = size - nd - 2;
+	memcpy(buf, src, len);
+	buf[len++] = ':';
+	while (nd > 0)
+		buf[len++] = digits[--nd];
+	buf[len] = '\0';
+}
+
+struct vai__call *vai__call_new(lua_State *L, vai_g *self, int idx, const struct vai__callname *name, enum vai__fate fate)
+{
+	vai_msg msg;
+	struct vai_code *code = NULL;
+	if (VAI_UNLIKELY(!lua_isfunction(L, idx)))
+		vai__arg_type_error(L, idx, name->arg, name->fname, "function");
+	vai__encode_call(L, vai__bind_vm(self), idx, lua_gettop(L) - idx, &msg, &code, name->what);
+	struct vai__call *call = vai__mem_alloc(sizeof *call);
+	if (VAI_UNLIKELY(!call)) {
+		vai__msg_drop(&msg);
+		if (code)
+			vai__obj_unref(&code->obj);
+		vai__no_memory(L);
+	}
+	atomic_init(&call->refs, 1);
+	call->msg = msg;
+	call->code = code;
+	call->wg = NULL;
+	call->fate = fate;
+	caller_site(L, call->site, sizeof call->site);
+	return call;
+}
+
+void vai__call_unref(struct vai__call *call)
+{
+	if (atomic_fetch_sub_explicit(&call->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	vai__msg_drop(&call->msg);
+	if (call->code)
+		vai__obj_unref(&call->code->obj);
+	if (call->wg)
+		vai__obj_unref((struct vai_obj *)call->wg);
+	vai__mem_free(call, sizeof *call);
+}
+
+/* ---- the goroutine's life ---- */
+
+/* Arguments: struct run and, if the state came with it, the function. */
+static int body(lua_State *L)
+{
+	struct run *r = lua_touserdata(L, 1);
+	struct vai_vm *vm = vai__bind_vm(r->g);
+	vai__decode_call(L, vm, &r->call->msg, lua_gettop(L) == 2);
+	vai__call_unref(r->call);
+	r->call = NULL;
+	lua_call(L, lua_gettop(L) - 2, LUA_MULTRET);
+	r->returned = true;
+	if (r->task && atomic_load_explicit(&((struct vai_obj *)r->task)->refs, memory_order_acquire) > 1)
+		vai__encode_values(L, vm, 2, lua_gettop(L) - 1, &r->outcome, "result");
+	return 0;
+}
+
+/* The outcome of a failed task is the error and, for the report of one that nobody joins,
+ * its text. An error that cannot be sent is replaced by its text. */
+static int encode_error(lua_State *L)
+{
+	struct run *r = lua_touserdata(L, 1);
+	vai__encode_values(L, vai__bind_vm(r->g), 2, 2, &r->outcome, "error");
+	return 0;
+}
+
+/* Arguments: struct run, the error. */
+static int failed(lua_State *L)
+{
+	struct run *r = lua_touserdata(L, 1);
+	vai__report_describe(L);
+	if (r->fate == VAI_FATE_PANIC && !r->returned)
+		vai__report_panic(r->g, L);
+	lua_pushfstring(L, "%s%s%s", lua_tostring(L, 3), *lua_tostring(L, 4) ? "\n" : "", lua_tostring(L, 4));
+	lua_pushcfunction(L, encode_error);
+	lua_pushvalue(L, 1);
+	lua_pushvalue(L, 2);
+	lua_pushvalue(L, 5);
+	if (lua_pcall(L, 3, 0, 0) != LUA_OK) {
+		lua_pushcfunction(L, encode_error);
+		lua_pushvalue(L, 1);
+		lua_pushvalue(L, 3);
+		lua_pushvalue(L, 5);
+		lua_call(L, 3, 0);
+	}
+	return 0;
+}
+
+/* The error lies on top of the stack. */
+static VAI_NOINLINE void settle_failure(struct run *r, lua_State *L)
+{
+	lua_pushcfunction(L, failed);
+	lua_insert(L, -2);
+	lua_pushlightuserdata(L, r);
+	lua_insert(L, -2);
+	if (lua_pcall(L, 2, 0, 0) == LUA_OK)
+		return;
+	if (r->fate == VAI_FATE_PANIC && !r->returned)
+		vai__report_panic_plain(r->g, "not enough memory");
+	vai__msg_string(&r->outcome, "not enough memory", strlen("not enough memory"));
+}
+
+static int run_in_state(struct run *r, struct vai_vm *vm, bool loaded)
+{
+	lua_State *L = vm->L;
+	vm->at = L;
+	lua_pushcfunction(L, vai__report_handler);
+	lua_pushcfunction(L, body);
+	lua_pushlightuserdata(L, r);
+	if (loaded)
+		lua_rotate(L, -4, 3); /* the function on top of them */
+	int status = lua_pcall(L, loaded ? 2 : 1, 0, loaded ? -4 : -3);
+	if (VAI_UNLIKELY(status != LUA_OK))
+		settle_failure(r, L);
+	return status;
+}
+
+static VAI_NOINLINE int no_state(struct run *r)
+{
+	if (r->fate == VAI_FATE_PANIC)
+		vai__report_panic_plain(r->g, "not enough memory");
+	vai__msg_string(&r->outcome, "not enough memory", strlen("not enough memory"));
+	return LUA_ERRMEM;
+}
+
+static void finish(struct run *r, int status)
+{
+	if (r->task) {
+		vai__task_finish(r->task, status == LUA_OK ? VAI_TASK_DONE : VAI_TASK_FAILED, &r->outcome);
+		r->g->task = NULL;
+		vai__obj_unref((struct vai_obj *)r->task);
+	}
+	if (r->wg) {
+		vai__waitgroup_add(r->wg, -1);
+		vai__obj_unref((struct vai_obj *)r->wg);
+	}
+}
+
+static void entry(vai_g *g, void *arg)
+{
+	struct vai__call *call = arg;
+	struct run r = { .call = call, .g = g, .task = g->task, .wg = call->wg, .fate = call->fate };
+	bool loaded = false;
+	int status;
+	if (r.wg)
+		vai__obj_ref((struct vai_obj *)r.wg);
+	struct vai_vm *vm = vai__vm_new(call->code, &loaded);
+	if (VAI_LIKELY(vm != NULL)) {
+		g->vm = vm;
+		status = run_in_state(&r, vm, loaded);
+		vai__vm_free(vm);
+		g->vm = NULL;
+	} else {
+		status = no_state(&r);
+	}
+	if (VAI_UNLIKELY(r.call != NULL))
+		vai__call_unref(r.call);
+	finish(&r, status);
+}
+
+/* ---- starting one ---- */
+
+static vai_task *new_task(vai_g *g, enum vai__fate fate)
+{
+	vai_task *task = vai__task_new(g, vai__msg_drop, fate == VAI_FATE_KEEP ? vai__report_orphan : NULL);
+	if (VAI_UNLIKELY(!task)) {
+		vai__g_discard(g);
+		return NULL;
+	}
+	vai__obj_ref((struct vai_obj *)task);
+	g->task = task;
+	return task;
+}
+
+int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call)
+{
+	vai_g *g = vai__g_new(entry, call);
+	vai_task *task = VAI_LIKELY(g != NULL) ? new_task(g, call->fate) : NULL;
+	if (VAI_UNLIKELY(!task)) {
+		if (call->wg)
+			vai__waitgroup_add(call->wg, -1);
+		vai__call_unref(call);
+		vai__no_memory(L);
+	}
+	memcpy(g->site, call->site, sizeof g->site);
+	vai__g_start(self, g);
+	vai__handle_push(L, vai__bind_vm(self), (struct vai_obj *)task, true);
+	return 1;
+}
+
+bool vai__call_fire(struct vai__call *call)
+{
+	vai_g *g = vai__g_new(entry, call);
+	if (!g)
+		return false;
+	atomic_fetch_add_explicit(&call->refs, 1, memory_order_relaxed);
+	memcpy(g->site, call->site, sizeof g->site);
+	vai__g_start(NULL, g);
+	return true;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/* The module's table and the life of the runtime: luaopen_vai in the host's state begins it, a
+ * sentinel in that state's registry ends it when the state closes.
+ *
+ * One host state at a time in a process. Goroutines get the module as an empty table that
+ * fills itself by need: every parked one would pay for a full one. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "vai_lua.h"
+#include <dlfcn.h>
+#include <stdatomic.h>
+#include <string.h>
+#include "bind/bind.h"
+#include "bind/host.h"
+
+#define VERSION "vai 0.1.0"
+
+/* Nanoseconds that a machine gets to leave its goroutine when the runtime ends. */
+#define GRACE INT64_C(100000000)
+
+static const luaL_Reg functions[] = {
+	{ "go", vai__lib_go },
+	{ "async", vai__lib_async },
+	{ "chan", vai__lib_chan },
+	{ "select", vai__lib_select },
+	{ "waitgroup", vai__lib_waitgroup },
+	{ "yield", vai__lib_yield },
+	{ "sleep", vai__lib_sleep },
+	{ "now", vai__lib_now },
+	{ "after", vai__lib_after },
+	{ "timer", vai__lib_timer },
+	{ "ticker", vai__lib_ticker },
+	{ "id", vai__lib_id },
+	{ "count", vai__lib_count },
+	{ "maxprocs", vai__lib_maxprocs },
+	{ "numcpu", vai__lib_numcpu },
+	{ "on_panic", vai__lib_on_panic },
+	{ "stats", vai__lib_stats },
+	{ NULL, NULL },
+};
+
+/* In goroutines: fills itself by need. */
+static int open_lazy(lua_State *L)
+{
+	struct vai_vm *vm = vai__vm_of(L);
+	if (!vm)
+		return luaL_error(L, "vai is in use by another Lua state of this process");
+	vai__vm_module(L, vm, functions);
+	lua_pushliteral(L, VERSION);
+	lua_setfield(L, -2, "_VERSION");
+	return 1;
+}
+
+/* ---- the host ---- */
+
+enum phase { CLOSED, CHANGING, OPEN };
+
+static struct {
+	_Atomic enum phase phase;
+	lua_State *L;            /* main thread of the host's state */
+	struct vai_vm *vm;
+	lua_State *panic_thread;
+} host;
+
+static const char sentinel_key, module_key;
+
+struct vai_vm *vai__host_vm(void)
+{
+	return host.vm;
+}
+
+lua_State *vai__host_panic_thread(void)
+{
+	return host.panic_thread;
+}
+
+void vai__host_set_panic_thread(lua_State *L)
+{
+	host.panic_thread = L;
+}
+
+static lua_State *main_thread(lua_State *L)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+	lua_State *main = lua_tothread(L, -1);
+	lua_pop(L, 1);
+	return main;
+}
+
+/* Threads of the runtime may be left in blocking calls: the code must stay. */
+static void pin_library(void)
+{
+	Dl_info info;
+	if (dladdr((void *)(uintptr_t)luaopen_vai, &info) && info.dli_fname)
+		dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+/* A goroutine that the end of the runtime has caught: nothing of its state runs any more. */
+static void abandon(vai_g *g)
+{
+	struct vai_vm *vm = g->vm;
+	struct vai_obj *task = g->task;
+	g->vm = NULL;
+	g->task = NULL;
+	if (vm) {
+		vm->needs_close = false; /* its finalizers would run in the middle of what it did */
+		vai__vm_free(vm);
+	}
+	if (task)
+		vai__obj_unref(task);
+}
+
+static void register_once(void)
+{
+	static bool done;
+	if (done)
+		return;
+	done = true;
+	pin_library();
+	vai__vm_preload("vai", open_lazy);
+	vai__handle_register(&vai__chan_type);
+	vai__handle_register(&vai__task_type);
+	vai__handle_register(&vai__waitgroup_type);
+	vai__handle_register(&vai__timer_type);
+	vai__handle_register(&vai__ticker_type);
+	vai__base_register();
+	vai__sched_hooks.abandon = abandon;
+}
+
+/* VAI_OK with the runtime running and the state attached, or nothing changed. */
+static int start(lua_State *L)
+{
+	struct vai__sched_opts opts = { 0, 0 };
+	int rc = vai__vm_start(L);
+	if (rc != VAI_OK)
+		return rc;
+	host.L = main_thread(L);
+	host.vm = vai__vm_attach(host.L);
+	rc = host.vm ? vai__sched_start(&opts) : VAI_ENOMEM;
+	if (rc == VAI_OK) {
+		vai__g_main()->vm = host.vm;
+		return VAI_OK;
+	}
+	if (host.vm)
+		vai__vm_detach(host.vm);
+	host.vm = NULL;
+	vai__vm_stop();
+	return rc;
+}
+
+void vai__host_stop(lua_State *L)
+{
+	enum phase open = OPEN;
+	if (!atomic_compare_exchange_strong(&host.phase, &open, CHANGING))
+		return;
+	vai__report_flush(L);
+	vai__vm_detach(host.vm);
+	vai__g_main()->vm = NULL;
+	host.vm = NULL;
+	host.panic_thread = NULL;
+	host.L = NULL;
+	if (vai__sched_stop(GRACE)) /* else somebody may still use what it would free */
+		vai__vm_stop();
+	atomic_store(&host.phase, CLOSED);
+}
+
+static int sentinel_gc(lua_State *L)
+{
+	if (host.L == main_thread(L) && vai__g_self() == vai__g_main())
+		vai__host_stop(L);
+	return 0;
+}
+
+static void plant_sentinel(lua_State *L)
+{
+	lua_newuserdatauv(L, 0, 0);
+	lua_createtable(L, 0, 1);
+	lua_pushcfunction(L, sentinel_gc);
+	lua_setfield(L, -2, "__gc");
+	lua_setmetatable(L, -2);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &sentinel_key);
+}
+
+/* Protected: what raises here ends the runtime again. */
+static int open_host(lua_State *L)
+{
+	vai__base_install(L);
+	luaL_newlib(L, functions);
+	lua_pushliteral(L, VERSION);
+	lua_setfield(L, -2, "_VERSION");
+	lua_pushvalue(L, -1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
+	return 1;
+}
+
+static const char *why(int rc)
+{
+	switch (rc) {
+	case VAI_ENOMEM: return "not enough memory";
+	case VAI_EINVAL: return "the runtime runs already";
+	default: return "the system refused a thread or memory";
+	}
+}
+
+/* The second and later calls in the same state, or in a goroutine's. */
+static int open_again(lua_State *L)
+{
+	vai_g *g = vai__g_self();
+	if (g && g->vm && vai__bind_vm(g)->L == main_thread(L) && !vai__bind_vm(g)->is_host)
+		return open_lazy(L);
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE && host.L == main_thread(L))
+		return 1;
+	return luaL_error(L, "vai is in use by another Lua state of this process");
+}
+
+int luaopen_vai(lua_State *L)
+{
+	enum phase closed = CLOSED;
+	luaL_checkversion(L);
+	lua_settop(L, 0);
+	luaL_checkstack(L, 10, NULL);
+	if (!atomic_compare_exchange_strong(&host.phase, &closed, CHANGING))
+		return open_again(L);
+	register_once();
+	plant_sentinel(L);
+	int rc = start(L);
+	atomic_store(&host.phase, rc == VAI_OK ? OPEN : CLOSED);
+	if (rc != VAI_OK)
+		return luaL_error(L, "vai cannot start: %s", why(rc));
+	lua_pushcfunction(L, open_host);
+	if (lua_pcall(L, 0, 1, 0) != LUA_OK) {
+		vai__host_stop(L);
+		return lua_error(L);
+	}
+	return 1;
+}
