@@ -196,18 +196,11 @@ static void end(struct m *m, struct g *g)
 	g_free(m, g);
 }
 
-static void run(struct m *m, struct g *g)
+/* g has switched to the loop. */
+static void settle(struct m *m, struct g *g)
 {
-	if (VAI_UNLIKELY(!g->stack && g != sched.main) && !g_give_stack(m, g)) {
-		postpone(g);
-		return;
-	}
-	g->m = m;
-	m->curg = g;
-	atomic_store_explicit(&g->state, VAI_G_RUNNING, memory_order_relaxed);
-	do
+	while (m->op == OP_PARK && !park_commit(g))
 		vai__ctx_switch(&m->ctx, &g->ctx, false);
-	while (m->op == OP_PARK && !park_commit(g));
 	/* After the commit g may already run elsewhere: only its address is ours. */
 	m->curg = NULL;
 	if (m->op == OP_YIELD) {
@@ -221,9 +214,24 @@ static void run(struct m *m, struct g *g)
 	}
 }
 
+static void run(struct m *m, struct g *g)
+{
+	if (VAI_UNLIKELY(!g->stack && g != sched.main) && !g_give_stack(m, g)) {
+		postpone(g);
+		return;
+	}
+	g->m = m;
+	m->curg = g;
+	atomic_store_explicit(&g->state, VAI_G_RUNNING, memory_order_relaxed);
+	vai__ctx_switch(&m->ctx, &g->ctx, false);
+	settle(m, g);
+}
+
 void schedule(struct m *m)
 {
 	struct g *g;
+	if (m->curg) /* M0's loop begins with main's first switch to it */
+		settle(m, m->curg);
 	while ((g = next(m)) != NULL)
 		run(m, g);
 }
