@@ -6,6 +6,7 @@
 #   CC CFLAGS LDFLAGS LUA LUA_INCDIR UV_INCDIR UV_LIBDIR  tools and where things are
 #   PREFIX DESTDIR   for install             WERROR=0  warnings are only warnings
 #   DEPS=0           install no packages     PROCS=n   what demo calls all processors
+#   V=1              show the commands
 #   TESTS="word .."  only test files whose path contains a word      T=seconds  limit of each
 
 VARIANT ?= release
@@ -67,6 +68,9 @@ CHELP_OBJ := $(patsubst spec/c/%.c,$(B)/test/%.o,$(CHELP))
 
 # ---- build ----
 
+Q = $(if $(V),,@)
+say = $(if $(V),,@echo '  $(1)  $@')
+
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -85,12 +89,14 @@ $(B)/flags: FORCE | deps-build
 # threads of the runtime may be in this one then.
 SO_LDFLAGS := -shared -Wl,-z,now -Wl,-z,nodelete
 $(B)/vai.so: $(OBJ) $(B)/flags
-	$(CC) $(SO_LDFLAGS) $(CFLAGS) $(L_$(VARIANT)) $(LDFLAGS) -o $@.new $(OBJ) $(ALL_LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(SO_LDFLAGS) $(CFLAGS) $(L_$(VARIANT)) $(LDFLAGS) -o $@.new $(OBJ) $(ALL_LIBS)
 	@mv -f $@.new $@
 
 $(B)/libvai.a: $(OBJ) $(B)/flags
 	@rm -f $@
-	$(AR) rcs $@ $(OBJ)
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $(OBJ)
 
 # Includes of a foreign library only where a layer may use it: see spec/lint/includes.lua.
 $(B)/obj/vm/%.o $(B)/obj/bind/%.o: INC = $(LUA_CFLAGS)
@@ -98,18 +104,25 @@ $(B)/obj/net/%.o: INC = $(UV_CFLAGS)
 
 $(B)/obj/%.c.o: src/%.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(INC) -MMD -MP -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) $(INC) -MMD -MP -c $< -o $@
 
 $(B)/obj/%.S.o: src/%.S $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(B)/test/%.o: spec/c/%.c $(B)/flags | deps-test
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -fvisibility=hidden,$(ALL_CFLAGS)) -Ispec/c $(LUA_CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(filter-out -fvisibility=hidden,$(ALL_CFLAGS)) -Ispec/c $(LUA_CFLAGS) -MMD -MP -c $< -o $@
 
-$(B)/test/%_test: $(B)/test/%_test.o $(CHELP_OBJ) $(B)/libvai.a
-	$(CC) $(CFLAGS) $(L_$(VARIANT)) $(LDFLAGS) -o $@ $(filter %.o,$^) $(B)/libvai.a -lcmocka $(LUA_LIBS) $(ALL_LIBS)
+# A test is linked with what stands beside it, without being a test, in its folder.
+helpers = $(filter $(dir $(1))%,$(CHELP_OBJ))
+.SECONDEXPANSION:
+$(B)/test/%_test: $(B)/test/%_test.o $$(call helpers,$$@) $(B)/libvai.a
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) $(L_$(VARIANT)) $(LDFLAGS) -o $@ $(filter %.o,$^) $(B)/libvai.a -lcmocka $(LUA_LIBS) $(ALL_LIBS)
 
 -include $(shell find $(B)/obj $(B)/test -name '*.d' 2>/dev/null)
 
