@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Reads what lua_dump of Lua 5.4 gives: which upvalues a function assigns, which names it
+ * reads and assigns through them, which tables that they hold it writes into. Functions
+ * nested in it count as part of it. No Lua state is needed; any thread may call. */
+#ifndef VAI_BYTECODE_H
+#define VAI_BYTECODE_H
+
+#include "base/base.h"
+
+/* One constant string key used with the table that upvalue `up` holds. */
+struct vai__bc_name {
+	const char *s; /* into the bytes, not terminated */
+	size_t len;
+	int up;
+	bool read;
+	int assigned_line, written_line; /* 0: never, -1: somewhere */
+};
+
+struct vai__bc_upval {
+	const char *name; /* into the bytes, not terminated; NULL: stripped */
+	size_t len;
+	int assigned_line, written_line;
+};
+
+struct vai__bytecode {
+	const char *source; /* into the bytes, not terminated; NULL: stripped */
+	size_t source_len;
+	int line;
+	bool uses_require;
+	int nups;
+	struct vai__bc_upval *upvals;
+	size_t nnames, cap_names;
+	struct vai__bc_name *names;
+	uint32_t *index; /* hash of names, cap_names * 2 slots: place + 1 */
+};
+
+/* VAI_OK; VAI_EINVAL: a format this build does not know, or broken bytes; VAI_ENOMEM. *out
+ * is to be freed only after VAI_OK. Never reads outside the bytes. */
+int vai__bytecode_read(const char *bytes, size_t size, struct vai__bytecode *out);
+void vai__bytecode_free(struct vai__bytecode *bc);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* What one state remembers of the functions and modules that it has sent: so that sending
+ * them again dumps no bytecode and searches no table. Made on first use; one goroutine at
+ * a time. */
+#ifndef VAI_FUNCS_H
+#define VAI_FUNCS_H
+
+#include <lua.h>
+#include <lauxlib.h>
+#include "base/base.h"
+#include "vm/vm.h"
+
+/* A function of the state. */
+struct vai__func {
+	const void *key;       /* its prototype, or its code where prototypes cannot be seen */
+	struct vai_code *code; /* one reference */
+	int names;             /* in the registry: the names of all upvalues as a list of strings */
+};
+
+struct vai__funcs {
+	int alive;   /* in the registry: weak table, prototype to a closure of it */
+	int modules; /* in the registry: table to its name in package.loaded */
+	int loaded;  /* in the registry: package.loaded */
+	int send;    /* in the registry: "__vai_send" */
+	int index;   /* in the registry: "__index" */
+	unsigned n, cap; /* cap is a power of two, or 0 */
+	struct vai__func *funcs; /* open addressing by key */
+};
+
+/* vm->funcs, made if it is not there; may raise. */
+struct vai__funcs *vai__funcs_open(lua_State *L, struct vai_vm *vm);
+/* The Lua function at idx if it is remembered, else NULL: neither raises nor collects. */
+const struct vai__func *vai__funcs_hit(lua_State *L, struct vai_vm *vm, int idx);
+/* Remembers it first where it has to; may raise. Valid until the next call of it. */
+const struct vai__func *vai__funcs_get(lua_State *L, struct vai_vm *vm, int idx);
+
+/* The prototype of a Lua closure as lua_topointer gives it, or NULL where this Lua's
+ * closures could not be made out (calibrate.c). */
+const void *vai__proto_of(const void *closure);
+/* This Lua's opcodes are those that bytewalk.c knows. */
+bool vai__opcodes_known(void);
+
+#endif
