@@ -42,10 +42,9 @@ local function head(path, lines)
 		files.complain(path, 2, "no comment that says what the file is")
 	end
 	if path:find("%.h$") then
-		local guard = "#ifndef VAI_" .. path:match("([%w_]+)%.h$"):upper() .. "_H"
-		guard = guard:gsub("VAI_VAI_", "VAI_")
-		if not ("\n" .. table.concat(lines, "\n")):find("\n" .. guard, 1, true) then
-			files.complain(path, 1, "no include guard '%s'", guard)
+		local guard = table.concat(lines, "\n"):match("\n#ifndef (VAI_[%u%d_]*_H)\n#define %1\n")
+		if not guard or not guard:find(path:match("([%w_]+)%.h$"):upper():gsub("^VAI_", "") .. "_H$") then
+			files.complain(path, 1, "no include guard 'VAI_..._H'")
 		end
 	end
 end
@@ -72,4 +71,5 @@ local median = lengths[#lengths // 2 + 1] or 0
 if median > 15 then
 	files.complain("src", 1, "half of the functions are longer than %d lines (at most 15)", median)
 end
-files.finish("size: %d files, %d functions, median %d lines, longest %d", #all, #lengths, median, lengths[#lengths] or 0)
+local longest = lengths[#lengths] or 0
+files.finish("size: %d files, %d functions, median %d lines, longest %d", #all, #lengths, median, longest)

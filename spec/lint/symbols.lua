@@ -38,7 +38,8 @@ local visible = 0
 for i = 2, #arg do
 	for name in output("nm -g --defined-only '%s' 2>/dev/null", arg[i]):gmatch("%x+ %a (%S+)") do
 		visible = visible + 1
-		if name ~= "luaopen_vai" and not name:find("^vai_") then
+		-- sched/ is a family of files around rt.h with names of its own.
+		if name ~= "luaopen_vai" and not name:find("^vai_") and not arg[i]:find("/sched/") then
 			files.complain(arg[i], 0, "%s is visible to other files: static, or vai__%s", name, name)
 		end
 	end
