@@ -23,8 +23,9 @@ local function thread_local(path, n, line, code)
 		signature = line
 	end
 	body = line == "{" or body and line ~= "}"
-	local name = code:match("_Thread_local[^=;]-([%a_][%w_]*)%s*[%[=;]")
-		or code:match("__thread%s+[%w_%s*]-([%a_][%w_]*)%s*[%[=;_]")
+	local plain = code:gsub("__attribute__%s*%b()", "")
+	local name = (plain:match("_Thread_local(.*)") or plain:match("__thread%f[^%w_](.*)") or ""):match(
+		"([%a_][%w_]*)%s*[%[=;]")
 	if name then
 		names[name] = true
 	elseif body and not signature:find("VAI_NOINLINE") then
