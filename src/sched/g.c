@@ -202,9 +202,14 @@ void vai__g_discard(vai_g *g)
 	g_free(m_self(), g_of(g));
 }
 
+enum vai_g_state vai__g_state(vai_g *g)
+{
+	return (enum vai_g_state)atomic_load_explicit(&g_of(g)->state, memory_order_acquire);
+}
+
 static void info_of(struct g *g, struct vai_g_info *info)
 {
-	info->state = atomic_load_explicit(&g->state, memory_order_acquire);
+	info->state = vai__g_state(&g->pub);
 	bool waits = info->state == VAI_G_WAITING;
 	info->reason = waits ? (enum vai_wait_reason)g->reason : VAI_WAIT_NONE;
 	info->obj = waits ? g->obj : NULL;
