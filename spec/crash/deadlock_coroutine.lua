@@ -1,0 +1,19 @@
+-- SPDX-License-Identifier: MIT
+-- Main waits inside a coroutine, a goroutine inside a sort comparator inside a coroutine.
+-- expect-status: 1
+-- expect-stderr: all goroutines are asleep %- deadlock!
+-- expect-stderr: comparator
+local vai = require("vai")
+local ch = vai.chan()
+local function comparator()
+	return ch:recv()
+end
+vai.go(function()
+	coroutine.wrap(function()
+		table.sort({ 2, 1 }, comparator)
+	end)()
+end)
+vai.sleep(0.01)
+coroutine.wrap(function()
+	ch:recv()
+end)()

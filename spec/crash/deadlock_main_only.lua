@@ -1,0 +1,6 @@
+-- SPDX-License-Identifier: MIT
+-- expect-status: 1
+-- expect-stderr: all goroutines are asleep %- deadlock!
+-- expect-stderr: goroutine 1 %[chan send
+local vai = require("vai")
+vai.chan():send(1)

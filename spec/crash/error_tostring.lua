@@ -1,0 +1,14 @@
+-- SPDX-License-Identifier: MIT
+-- expect-status: 2
+-- expect-stderr: custom error number 7
+-- expect-stderr: goroutine %d+
+local vai = require("vai")
+local E = {
+	__tostring = function(e)
+		return "custom error number " .. e.n
+	end,
+}
+vai.go(function()
+	error(setmetatable({ n = 7 }, E))
+end)
+vai.sleep(1000)

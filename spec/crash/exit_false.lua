@@ -1,0 +1,13 @@
+-- SPDX-License-Identifier: MIT
+-- expect-status: 1
+-- within: 10
+local vai = require("vai")
+vai.go(function()
+	local t <close> = setmetatable({}, { __close = print })
+	coroutine.wrap(function()
+		table.sort({ 3, 2, 1 }, function()
+			os.exit(false)
+		end)
+	end)()
+end)
+vai.sleep(1000)

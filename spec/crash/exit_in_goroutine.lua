@@ -1,0 +1,15 @@
+-- SPDX-License-Identifier: MIT
+-- expect-status: 3
+-- expect-stdout: leaving
+-- within: 10
+local vai = require("vai")
+vai.go(function()
+	io.write("leaving\n")
+	os.exit(3)
+end)
+vai.go(function()
+	while true do
+	end
+end)
+vai.sleep(1000)
+print("not reached")

@@ -1,0 +1,16 @@
+-- SPDX-License-Identifier: MIT
+-- The state is closed first: the module's own finalizer runs while goroutines are at work.
+-- expect-status: 6
+-- expect-stdout: leaving
+-- within: 10
+local vai = require("vai")
+for _ = 1, 5 do
+	vai.go(function()
+		while true do
+		end
+	end)
+	vai.go(vai.sleep, 1000)
+end
+vai.sleep(0.01)
+print("leaving")
+os.exit(6, true)

@@ -1,0 +1,39 @@
+-- SPDX-License-Identifier: MIT
+-- All kinds at once, at work in the moment when main returns.
+-- expect-status: 0
+-- within: 15
+local vai = require("vai")
+local ch = vai.chan()
+for _ = 1, 20 do
+	vai.go(function()
+		while true do
+			ch:send({ "message", { 1, 2, 3 } })
+		end
+	end)
+	vai.go(function()
+		while true do
+			ch:recv()
+		end
+	end)
+	vai.go(function()
+		while true do
+			vai.go(function()
+				local t = {}
+				for i = 1, 100 do
+					t[i] = { i }
+				end
+			end)
+			vai.sleep(0.001)
+		end
+	end)
+	vai.go(function()
+		while true do
+			local s = {}
+			for i = 1, 1000 do
+				s[i] = ("x"):rep(i)
+			end
+			table.sort(s)
+		end
+	end)
+end
+vai.sleep(0.1)

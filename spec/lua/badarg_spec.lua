@@ -1,0 +1,272 @@
+-- SPDX-License-Identifier: MIT
+-- Wrong arguments: a message that names the function and the argument; never a crash, never a hang.
+local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
+
+-- What the cases may use. Objects that a call could spoil are made by functions.
+local head = [[
+local ch, wg, task = chan(1), waitgroup(), vai.async(function() end)
+local ticker, timer = vai.ticker(1000), vai.timer(1000, function() end)
+local co, file, nan = coroutine.create(print), io.stdout, 0 / 0
+local function f() end
+local fails = {}
+local function case(text, name, words, ...)
+	local called, err = ...
+	err = tostring(err)
+	if called then
+		fails[#fails + 1] = text .. " did not raise"
+	elseif not err:find("%f[%w_]" .. name .. "%f[^%w_]") then
+		fails[#fails + 1] = text .. " does not name '" .. name .. "': " .. err
+	else
+		for word in words:gmatch "[^|]+" do
+			if err:find(word) then return end
+		end
+		fails[#fails + 1] = text .. " does not name the argument (" .. words .. "): " .. err
+	end
+end
+]]
+local foot = [[
+if #fails > 0 then error(#fails .. " cases:\n" .. table.concat(fails, "\n"), 0) end
+]]
+
+-- name: what the message must contain; words: patterns for the argument, one of which must match;
+-- then argument lists, each called as F(args) and through pcall(F, args).
+local function bad(fn, words, lists)
+	local name = fn:match("[%w_]+$")
+	local src = { head }
+	for _, args in ipairs(lists) do
+		local call = ("%s(%s)"):format(fn, args)
+		src[#src + 1] = ("case(%q, %q, %q, pcall(function() return %s end))\n"):format(call, name, words, call)
+		src[#src + 1] = ("case(%q, %q, %q, pcall(%s%s))\n"):format("pcall " .. call, name, words, fn, args ~= "" and ", " .. args or "")
+	end
+	src[#src + 1] = foot
+	program.test(fn .. " " .. words:match("^[^|]+"):gsub("%%", ""), table.concat(src), { procs = 2 })
+end
+
+-- As methods called on what is not their object.
+local function bad_self(fn, more)
+	local lists = { "", "1", "nil", "'x'", "{}", "file", "co", "print" }
+	for _, other in ipairs({ "ch", "wg", "task", "ticker", "timer" }) do
+		if not fn:find("^" .. other) then
+			lists[#lists + 1] = other
+		end
+	end
+	if more then
+		for i = 2, #lists do
+			lists[i] = lists[i] .. ", " .. more
+		end
+	end
+	bad(fn, "#1|argument 1|bad self", lists)
+end
+
+describe("goroutines", function()
+	for _, fn in ipairs({ "vai.go", "vai.async" }) do
+		bad(fn, "#1|argument 1", { "", "nil", "1", "'x'", "{}", "true", "file", "co", "ch" })
+		bad(fn, "argument 1|#2", { "f, file", "f, co", "f, { co }", "f, file, 1" })
+	end
+	bad("vai.maxprocs", "#1|argument 1", { "'x'", "{}", "1.5", "nan", "print", "1e300" })
+	bad("vai.on_panic", "#1|argument 1", { "1", "'x'", "{}", "true" })
+end)
+
+describe("tasks", function()
+	bad_self("task.join")
+	bad_self("task.status")
+	bad_self("task.id")
+	bad("task.join", "#2|#1|argument 1|timeout", { "task, 'x'", "task, {}", "task, print", "task, nan", "task, true" })
+end)
+
+describe("channels", function()
+	bad("vai.chan", "#1|argument 1|capacity", { "-1", "1 << 60", "2^60", "'x'", "1.5", "nan", "1/0", "-1/0", "{}", "true",
+		"print", "math.mininteger", "math.maxinteger", "ch", "file" })
+	bad_self("ch.send", "1")
+	bad_self("ch.recv")
+	bad_self("ch.try_send", "1")
+	bad_self("ch.try_recv")
+	bad_self("ch.close")
+	bad_self("ch.cap")
+	bad_self("ch.is_closed")
+	bad("ch.send", "#1|#2|argument 1|nil", { "ch", "ch, nil", "ch, nil, 1" })
+	bad("ch.send", "#1|#2|argument 1", { "ch, file", "ch, co", "ch, { file }", "ch, file, 1" })
+	bad("ch.try_send", "#1|#2|argument 1|nil", { "ch", "ch, nil" })
+	bad("ch.try_send", "#1|#2|argument 1", { "ch, file", "ch, co", "ch, { { co } }" })
+	bad("ch.send", "#3|#2|argument 2|timeout", { "ch, 1, 'x'", "ch, 1, {}", "ch, 1, true", "ch, 1, nan" })
+	bad("ch.recv", "#2|#1|argument 1|timeout", { "ch, 'x'", "ch, {}", "ch, true", "ch, nan" })
+end)
+
+describe("select", function()
+	bad("vai.select", "#1|argument 1", { "", "nil", "1", "'x'", "true", "print", "ch", "file" })
+	bad("vai.select", "#1|case 1|argument 1", { "{ 1 }", "{ 'x' }", "{ true }", "{ {} }", "{ { 1 } }", "{ { 'x', 1 } }",
+		"{ { ch } }", "{ { ch, nil } }", "{ file }", "{ wg }", "{ { wg, 1 } }", "{ print }", "{ { ch, co } }",
+		"{ { ch, { file } } }", "{ { {}, 1 } }", "{ 1, ch }" })
+	bad("vai.select", "#2|case 2|argument 2", { "{ ch, 1 }", "{ false, {} }", "{ ch, { ch, co } }", "{ ch, wg, ch }" })
+	bad("vai.select", "timeout", { "{ ch, timeout = 'x' }", "{ ch, timeout = {} }", "{ timeout = true }", "{ timeout = nan }" })
+end)
+
+describe("wait groups", function()
+	bad_self("wg.add", "1")
+	bad_self("wg.done")
+	bad_self("wg.wait")
+	bad_self("wg.go", "f")
+	bad("wg.add", "#1|#2|argument 1", { "wg, 'x'", "wg, 1.5", "wg, {}", "wg, 2^70", "wg, true", "wg, nan" })
+	bad("wg.wait", "#1|#2|argument 1|timeout", { "wg, 'x'", "wg, {}", "wg, nan" })
+	bad("wg.go", "#1|#2|argument 1", { "wg", "wg, nil", "wg, 1", "wg, {}", "wg, f, file" })
+end)
+
+describe("time", function()
+	for _, fn in ipairs({ "vai.sleep", "vai.after" }) do
+		bad(fn, "#1|argument 1", { "", "nil", "'x'", "{}", "true", "print", "nan" })
+	end
+	bad("vai.ticker", "#1|argument 1|period", { "", "nil", "'x'", "{}", "true", "nan", "0", "-1", "-1/0" })
+	bad("vai.timer", "#1|argument 1", { "", "nil, f", "'x', f", "{}, f", "f", "nan, f" })
+	bad("vai.timer", "#2|argument 2", { "1", "1, nil", "1, 2", "1, {}", "1, 'x'" })
+	bad_self("ticker.chan")
+	bad_self("ticker.stop")
+	bad_self("ticker.reset", "1")
+	bad_self("timer.stop")
+	bad_self("timer.reset", "1")
+	bad("ticker.reset", "#1|#2|argument 1|period", { "ticker", "ticker, 'x'", "ticker, {}", "ticker, 0", "ticker, -1", "ticker, nan" })
+	bad("timer.reset", "#1|#2|argument 1", { "timer", "timer, 'x'", "timer, {}", "timer, nan" })
+end)
+
+describe("anything", function()
+	-- Whatever is called with whatever, the process lives. Goroutines take what may wait for ever.
+	program.test("called with anything does not crash", [[
+		local ch, full, closed = chan(2), chan(), chan(1)
+		closed:close()
+		local values = { nil, false, true, 0, 1, -1, 1.5, 1 << 62, math.mininteger, math.huge, -math.huge, 0 / 0, "", "x",
+			"\0", ("y"):rep(100), {}, { {} }, { ch }, { { ch, 1 } }, { false }, { timeout = 0 }, { default = true }, print,
+			function() end, ch, full, closed, waitgroup(), vai.async(function() end), vai.timer(1000, print), vai.ticker(100) }
+		local n = 32
+		local targets = {}
+		for name, f in pairs(vai) do
+			if type(f) == "function" and name ~= "on_panic" and name ~= "maxprocs" and name ~= "go" and name ~= "timer"
+				and name ~= "lock_thread" then
+				targets[#targets + 1] = f
+			end
+		end
+		local methods = { "send", "recv", "try_send", "try_recv", "close", "cap", "is_closed", "add", "done", "wait", "go", "join",
+			"status", "id", "cancel", "chan", "stop", "reset", "nothing" }
+		local rng = tonumber(os.getenv "VAI_MAXPROCS") * 7919
+		local function rand(k)
+			rng = (rng * 1103515245 + 12345) % (1 << 31)
+			return rng // 65536 % k + 1
+		end
+		local batch = {}
+		for i = 1, check.scaled(3000) do
+			local f
+			if rand(3) == 1 then
+				f = targets[rand(#targets)]
+			else
+				local object, m = values[rand(n)], methods[rand(#methods)]
+				if type(object) == "userdata" then f = object[m] end
+			end
+			if f and not (f == ch.close and rand(4) > 1) then
+				local args = table.pack()
+				args.n = rand(4) - 1
+				for k = 1, args.n do args[k] = values[rand(n)] end
+				pcall(vai.async, function(g, a)
+					pcall(g, table.unpack(a, 1, a.n))
+				end, f, args)
+			end
+			if i % 50 == 0 then vai.yield() end
+		end
+		vai.sleep(0.01)
+		local alive = chan(1)
+		go(function() alive:send(1) end)
+		check.eq(alive:recv(), 1)
+	]], { any_err = true })
+
+	program.test("metamethods called by hand do not crash", [[
+		local makers = { function() return chan(1) end, function() return chan() end, waitgroup,
+			function() return vai.async(function() end) end, function() return vai.timer(1000, print) end,
+			function() return vai.ticker(1000) end }
+		for _, make in ipairs(makers) do
+			local mt = debug.getmetatable(make())
+			for name, f in pairs(mt) do
+				if type(f) == "function" then
+					for _, v in ipairs { 1, "x", {}, io.stdout, print, false, make() } do
+						if name ~= "__call" or type(v) ~= "userdata" then
+							pcall(f, v)
+							pcall(f, v, v)
+							pcall(f, v, nil, 1)
+						end
+					end
+					pcall(f)
+				end
+			end
+			local o = make()
+			local gc = mt.__gc
+			if gc then
+				gc(o)
+				gc(o)
+				pcall(function() return tostring(o) end)
+				pcall(function() return o:send(1) end)
+				pcall(function() return o:add(1) end)
+				pcall(function() return o:join(0) end)
+				pcall(function() return o:stop() end)
+				pcall(function() return chan(1):send(o) end)
+			end
+			o = nil
+			collectgarbage()
+		end
+		local ch = chan(1)
+		ch:send "fine"
+		check.eq(ch:recv(), "fine")
+	]])
+
+	program.test("a foreign userdata with a stolen metatable is refused", [[
+		local send, mt = chan().send, debug.getmetatable(chan())
+		local f = assert(io.open(arg[1] .. "/x", "w"))
+		local own = debug.getmetatable(f)
+		debug.setmetatable(f, mt)
+		check.raises("send", send, f, 1)
+		assert(not pcall(function() return f:recv() end))
+		assert(not pcall(function() return #f end))
+		assert(not pcall(chan(1).send, chan(1), f))
+		debug.setmetatable(f, own)
+		f:close()
+	]])
+
+	program.test("the module's table can be broken without harm", [[
+		local keep = {}
+		for k, v in pairs(vai) do keep[k] = v end
+		for k in pairs(keep) do vai[k] = nil end
+		local ch = keep.chan(1)
+		ch:send "x"
+		check.eq(ch:recv(), "x")
+		keep.go(function() ch:send(require "vai".id() > 1) end)
+		check.eq(ch:recv(), true)
+	]])
+
+	program.test("recursion through every channel call ends as a stack overflow", [[
+		local ok, err = vai.async(function()
+			local mt = {}
+			mt.__index = function(t, k) return t[k .. "x"] end
+			return setmetatable({}, mt).a
+		end):join()
+		assert(not ok and tostring(err):find "overflow", tostring(err))
+		ok, err = vai.async(function()
+			local function f() return 1 + f() end
+			return f()
+		end):join()
+		assert(not ok and tostring(err):find "stack overflow", tostring(err))
+	]])
+
+	-- Sanitizers' allocators end the process instead.
+	if program.slowness == 1 then
+		program.test("running out of memory is an error there", [[
+			local ok, err = vai.async(function()
+				local t = { ("x"):rep(1000) }
+				for i = 1, 10 do
+					local fine, e = pcall(string.rep, "x", 1 << 48)
+					assert(not fine and e:find "not enough memory", e)
+					t[i] = i
+				end
+				return ("x"):rep(1 << 48)
+			end):join()
+			assert(not ok and tostring(err):find "not enough memory", tostring(err))
+			local ch = chan(1)
+			go(function() ch:send "alive" end)
+			check.eq(ch:recv(), "alive")
+		]])
+	end
+end)

@@ -1,0 +1,103 @@
+-- SPDX-License-Identifier: MIT
+-- A hundred thousand goroutines at once, parked and woken round after round in one process: the
+-- memory of the second round is the memory of the last.
+local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
+
+-- run(round): round() returns when all are parked, with a function that wakes them and waits for
+-- their end.
+local head = [[
+local n, rounds = check.scaled(100000), 5
+local function rss()
+	collectgarbage()
+	collectgarbage()
+	for line in io.lines "/proc/self/status" do
+		local kb = line:match "^VmRSS:%s+(%d+)"
+		if kb then return tonumber(kb) end
+	end
+end
+local function run(round)
+	local parked, after = {}, {}
+	for r = 1, rounds do
+		local finish = round()
+		parked[r] = rss()
+		finish()
+		check.until_true(function() return vai.count() == 1 end)
+		after[r] = rss()
+	end
+	local function report() return table.concat(parked, " ") .. " parked, " .. table.concat(after, " ") .. " kB after" end
+	local slack = 8192 + parked[2] // 20
+	assert(parked[rounds] <= parked[2] + slack, report())
+	assert(after[rounds] <= after[2] + slack, report())
+end
+]]
+
+local function test(name, body)
+	program.test(name, head:gsub("\n", " ") .. body, { timeout = 40 })
+end
+
+describe("a hundred thousand goroutines", function()
+	test("waiting for a channel to close", [[
+		run(function()
+			local gate, ready, done = chan(), waitgroup(), waitgroup()
+			ready:add(n)
+			done:add(n)
+			for _ = 1, n do
+				go(function()
+					ready:done()
+					gate:recv()
+					done:done()
+				end)
+			end
+			ready:wait()
+			check.eq(vai.count(), n + 1)
+			return function()
+				gate:close()
+				done:wait()
+			end
+		end)
+	]])
+
+	test("each woken with a value of its own, answering", [[
+		run(function()
+			local inbox, out = chan(), chan(64)
+			for _ = 1, n do
+				go(function() out:send(inbox:recv() + 1) end)
+			end
+			return function()
+				go(function() for i = 1, n do inbox:send(i) end end)
+				local sum = 0
+				for _ = 1, n do sum = sum + out:recv() end
+				check.eq(sum, n * (n + 1) // 2 + n)
+			end
+		end)
+	]])
+
+	test("waiting in select, wait groups and long sleeps", [[
+		run(function()
+			local stop, wg, done = chan(), waitgroup(), waitgroup()
+			wg:add(1)
+			local third = n // 3
+			for _ = 1, third do
+				done:go(function() select { stop, chan(), timeout = 1000 } end)
+				done:go(function() wg:wait() end)
+				done:go(function() stop:recv(5000) end)
+			end
+			check.eq(vai.count(), 3 * third + 1)
+			return function()
+				stop:close()
+				wg:done()
+				done:wait()
+			end
+		end)
+	]])
+
+	test("asleep at once", [[
+		run(function()
+			local done = waitgroup()
+			for i = 1, n do
+				done:go(function() vai.sleep(0.2 + i % 100 * 0.001) end)
+			end
+			return function() done:wait() end
+		end)
+	]])
+end)

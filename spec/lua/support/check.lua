@@ -1,0 +1,157 @@
+-- SPDX-License-Identifier: MIT
+-- What the test programs use: comparisons with readable messages. A module, so that goroutines
+-- which capture it require it for themselves.
+local check = {}
+
+-- Slow builds (sanitizers and the like) say how slow, so that programs can do less.
+check.slowness = tonumber(os.getenv("VAI_SPEC_SLOWNESS") or "1")
+
+function check.scaled(n)
+	return math.max(1, n // check.slowness)
+end
+
+local function show(v)
+	if type(v) == "string" then
+		return #v > 200 and ("%q... (%d bytes)"):format(v:sub(1, 200), #v) or ("%q"):format(v)
+	end
+	if math.type(v) then
+		return tostring(v) .. " (" .. math.type(v) .. ")"
+	end
+	return tostring(v)
+end
+
+-- Equal, and of the same kind of number.
+function check.eq(got, want, what)
+	if got ~= want or math.type(got) ~= math.type(want) then
+		error(("%sgot %s, want %s"):format(what and what .. ": " or "", show(got), show(want)), 2)
+	end
+end
+
+-- Lists of results, nils included: check.list({ f() }, n, ...).
+function check.returns(results, ...)
+	local want = table.pack(...)
+	if results.n ~= want.n then
+		error(("got %d results, want %d"):format(results.n, want.n), 2)
+	end
+	for i = 1, want.n do
+		if results[i] ~= want[i] or math.type(results[i]) ~= math.type(want[i]) then
+			error(("result %d: got %s, want %s"):format(i, show(results[i]), show(want[i])), 2)
+		end
+	end
+end
+
+-- f(...) raises, and the message matches every pattern of the list (or the one pattern).
+function check.raises(patterns, f, ...)
+	local ok, err = pcall(f, ...)
+	if ok then
+		error("did not raise", 2)
+	end
+	for _, p in ipairs(type(patterns) == "table" and patterns or { patterns }) do
+		if not tostring(err):find(p) then
+			error(("raised %s, which does not match %q"):format(show(err), p), 2)
+		end
+	end
+	return err
+end
+
+-- Equal in structure: shared parts and cycles in the same places.
+function check.same(a, b)
+	local seen, back = {}, {}
+	local function walk(x, y, path)
+		if math.type(x) ~= math.type(y) or type(x) ~= type(y) then
+			error(("%s: %s and %s"):format(path, show(x), show(y)), 0)
+		end
+		if type(x) ~= "table" then
+			if x ~= y and (x == x or y == y) then
+				error(("%s: %s and %s"):format(path, show(x), show(y)), 0)
+			end
+			return
+		end
+		if seen[x] or back[y] then
+			if seen[x] ~= y or back[y] ~= x then
+				error(path .. ": not shared in the same way", 0)
+			end
+			return
+		end
+		seen[x], back[y] = y, x
+		for k, v in next, x do
+			if type(k) ~= "table" then
+				walk(v, rawget(y, k), path .. "[" .. tostring(k) .. "]")
+			end
+		end
+		for k in next, y do
+			if type(k) ~= "table" and rawget(x, k) == nil then
+				error(path .. ": extra key " .. tostring(k), 0)
+			end
+		end
+	end
+	walk(a, b, "value")
+end
+
+-- Lets others run until f() holds. The time limit of the process ends a wait in vain.
+function check.until_true(f, ...)
+	local vai = require("vai")
+	local n = 0
+	while not f(...) do
+		n = n + 1
+		if n < 100 then
+			vai.yield()
+		else
+			vai.sleep(0.001)
+		end
+	end
+end
+
+-- Until the task waits for something.
+function check.waiting(task)
+	check.until_true(function()
+		return task:status() == "waiting"
+	end)
+end
+
+-- The value after each way that there is from one goroutine to another: { { name, copy }, ... }.
+function check.copies(v)
+	local vai = require("vai")
+	local list = {}
+	local function add(name, copy)
+		list[#list + 1] = { name, copy }
+	end
+	local ch = vai.chan(1)
+	ch:send(v)
+	add("a buffered channel", ch:recv())
+	local there, back = vai.chan(), vai.chan()
+	vai.go(function()
+		back:send(there:recv())
+	end)
+	there:send(v)
+	add("an unbuffered channel and back", back:recv())
+	vai.go(function()
+		local _, got = vai.select({ there })
+		vai.select({ { back, got } })
+	end)
+	vai.select({ { there, v } })
+	add("select and back", select(2, vai.select({ back })))
+	local ok, copy = vai.async(function(a)
+		return a
+	end, v):join()
+	assert(ok, copy)
+	add("an argument and a result", copy)
+	ok, copy = vai.async(function()
+		return v
+	end):join()
+	assert(ok, copy)
+	add("an upvalue and a result", copy)
+	return list
+end
+
+-- f(copy) for each of them; an error names the way.
+function check.each_copy(v, f)
+	for _, c in ipairs(check.copies(v)) do
+		local ok, err = pcall(f, c[2])
+		if not ok then
+			error(("through %s: %s"):format(c[1], tostring(err)), 2)
+		end
+	end
+end
+
+return check

@@ -1,0 +1,211 @@
+-- SPDX-License-Identifier: MIT
+-- Runs Lua programs as processes of their own, under several VAI_MAXPROCS, and turns each into a
+-- busted test. A program fails when it ends with another status, prints something else or, unless
+-- it says so, writes anything to stderr.
+--
+-- Environment: LUA (default lua5.4), VAI_SPEC_PROCS (default "1 2 8"), VAI_VARIANT (slow builds get
+-- more time), VAI_SPEC_KEEP=1 keeps the files of failed programs.
+
+local M = {}
+
+local here = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or "."
+local lua = os.getenv("LUA") or "lua5.4"
+local slow = { asan = true, tsan = true, ubsan = true, hard = true, cover = true, debug = true, valgrind = true }
+
+-- How many times slower than a release build the one under test is taken to be.
+M.slowness = slow[os.getenv("VAI_VARIANT") or ""] and 8 or 1
+
+M.procs = {}
+for n in (os.getenv("VAI_SPEC_PROCS") or "1 2 8"):gmatch("%d+") do
+	M.procs[#M.procs + 1] = tonumber(n)
+end
+
+local function quote(s)
+	return "'" .. s:gsub("'", "'\\''") .. "'"
+end
+M.quote = quote
+
+local function read_all(name)
+	local f = assert(io.open(name, "rb"))
+	local s = f:read("a")
+	f:close()
+	return s
+end
+
+local function write_all(name, text)
+	local f = assert(io.open(name, "wb"))
+	f:write(text)
+	f:close()
+end
+
+-- The paths that the process sees, with the support modules before them.
+local function lua_path()
+	local path = os.getenv("LUA_PATH_5_4") or os.getenv("LUA_PATH") or ";;"
+	return here .. "/?.lua;" .. path
+end
+
+-- Runs `lua5.4 FILE ARG...`. Returns { status, out, err, hung }.
+-- opts: procs, timeout (seconds), env (table), args (list), stdin (text).
+function M.run_file(file, opts)
+	opts = opts or {}
+	local out, err, input = os.tmpname(), os.tmpname(), os.tmpname()
+	write_all(input, opts.stdin or "")
+	local words = { "env", "LUA_PATH_5_4=" .. quote(lua_path()), "VAI_SPEC_SLOWNESS=" .. M.slowness }
+	if opts.procs then
+		words[#words + 1] = "VAI_MAXPROCS=" .. opts.procs
+	end
+	for name, value in pairs(opts.env or {}) do
+		words[#words + 1] = name .. "=" .. quote(tostring(value))
+	end
+	local limit = (opts.timeout or 20) * M.slowness
+	words[#words + 1] = ("timeout -k 5 %g %s %s"):format(limit, quote(lua), quote(file))
+	for _, a in ipairs(opts.args or {}) do
+		words[#words + 1] = quote(tostring(a))
+	end
+	local command = table.concat(words, " ") .. " <" .. quote(input) .. " >" .. quote(out) .. " 2>" .. quote(err)
+	local _, how, status = os.execute(command)
+	if how == "signal" then
+		status = 128 + status
+	end
+	local result = { status = status, out = read_all(out), err = read_all(err), hung = status == 124 or status == 137 }
+	os.remove(out)
+	os.remove(err)
+	os.remove(input)
+	return result
+end
+
+-- Names that nearly every program wants, on one line so that line numbers stay.
+local prelude = [[local vai = require "vai"; local go, chan, waitgroup, select = vai.go, vai.chan, vai.waitgroup, vai.select; ]]
+	.. [[local check = require "check"; ]]
+
+-- Runs a program given as text in a folder of its own, which also gets opts.files (name = text) and
+-- is the program's arg[1]. opts as for run_file, and raw = true: without the prelude.
+function M.run(source, opts)
+	opts = opts or {}
+	local dir = os.tmpname()
+	os.remove(dir)
+	assert(os.execute("mkdir " .. quote(dir)))
+	local file = dir .. "/program.lua"
+	write_all(file, (opts.raw and "" or prelude) .. source)
+	for name, text in pairs(opts.files or {}) do
+		write_all(dir .. "/" .. name, text)
+	end
+	local run_opts = {}
+	for k, v in pairs(opts) do
+		run_opts[k] = v
+	end
+	run_opts.args = { dir, table.unpack(opts.args or {}) }
+	local result = M.run_file(file, run_opts)
+	result.dir = dir
+	return result
+end
+
+function M.discard(result, failed)
+	if result.dir and not (failed and os.getenv("VAI_SPEC_KEEP")) then
+		os.execute("rm -rf " .. quote(result.dir))
+	end
+end
+
+local function describe(result)
+	local out = #result.out > 2000 and result.out:sub(1, 2000) .. "..." or result.out
+	local err = #result.err > 4000 and result.err:sub(1, 4000) .. "..." or result.err
+	return ("status %s%s\n--- stdout\n%s\n--- stderr\n%s"):format(result.status, result.hung and " (hung)" or "", out, err)
+end
+
+-- What is wrong with a result, or nil. opts: status (0), out (exact text), match (a Lua pattern or a
+-- list of them that stdout must contain), lines and count (each line matches, and there are so many),
+-- err (as match, for stderr; without it and any_err stderr must be empty), err_not (not in stderr).
+function M.verdict(result, opts)
+	opts = opts or {}
+	local function list(v)
+		return type(v) == "table" and v or { v }
+	end
+	if result.status ~= (opts.status or 0) then
+		return ("expected status %d, got %s"):format(opts.status or 0, describe(result))
+	end
+	if opts.out and result.out ~= opts.out then
+		return ("expected output\n%s\ngot %s"):format(opts.out, describe(result))
+	end
+	for _, p in ipairs(list(opts.match)) do
+		if not result.out:find(p) then
+			return ("stdout does not match %q: %s"):format(p, describe(result))
+		end
+	end
+	if opts.lines then
+		local n = 0
+		for line in result.out:gmatch("([^\n]*)\n") do
+			n = n + 1
+			if not line:find(opts.lines) then
+				return ("line %d of stdout is %q, which does not match %q"):format(n, line, opts.lines)
+			end
+		end
+		if n ~= opts.count then
+			return ("%d lines on stdout, expected %d; stderr: %s"):format(n, opts.count, result.err)
+		end
+	end
+	for _, p in ipairs(list(opts.err)) do
+		if not result.err:find(p) then
+			return ("stderr does not match %q: %s"):format(p, describe(result))
+		end
+	end
+	for _, p in ipairs(list(opts.err_not)) do
+		if result.err:find(p) then
+			return ("stderr matches %q: %s"):format(p, describe(result))
+		end
+	end
+	if not opts.err and not opts.any_err and result.err ~= "" then
+		return "unexpected stderr: " .. describe(result)
+	end
+end
+
+local available = {}
+-- Whether the Lua under test has a module.
+function M.has(module)
+	if available[module] == nil then
+		available[module] = os.execute(("%s -e 'require %q' >/dev/null 2>&1"):format(quote(lua), module)) == true
+	end
+	return available[module]
+end
+
+local function define(name, opts, runner)
+	local busted = require("busted")
+	if opts.needs and not M.has(opts.needs) then
+		busted.pending(name .. " (needs " .. opts.needs .. ")", function() end)
+		return
+	end
+	for _, n in ipairs(opts.procs and { opts.procs } or M.procs) do
+		local run_opts = {}
+		for k, v in pairs(opts) do
+			run_opts[k] = v
+		end
+		run_opts.procs = n
+		busted.it(("%s [%d]"):format(name, n), function()
+			local result = runner(run_opts)
+			local wrong = M.verdict(result, opts)
+			M.discard(result, wrong)
+			if wrong then
+				error(wrong, 0)
+			end
+		end)
+	end
+end
+
+-- Defines tests: the program, once for each VAI_MAXPROCS (or for opts.procs alone).
+function M.test(name, source, opts)
+	opts = opts or {}
+	local chunk = (opts.raw and "" or prelude) .. source
+	assert(load(chunk, "=" .. name, "t"), name)
+	define(name, opts, function(run_opts)
+		return M.run(source, run_opts)
+	end)
+end
+
+-- The same for a program in a file.
+function M.test_file(name, file, opts)
+	define(name, opts or {}, function(run_opts)
+		return M.run_file(file, run_opts)
+	end)
+end
+
+M.here = here
+return M
