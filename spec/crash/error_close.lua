@@ -5,7 +5,7 @@
 -- expect-stderr: from close
 local vai = require("vai")
 vai.go(function()
-	local c <close> = setmetatable({}, {
+	local _ <close> = setmetatable({}, {
 		__close = function()
 			print("closing")
 			error("from close", 0)

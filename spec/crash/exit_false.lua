@@ -3,7 +3,7 @@
 -- within: 10
 local vai = require("vai")
 vai.go(function()
-	local t <close> = setmetatable({}, { __close = print })
+	local _ <close> = setmetatable({}, { __close = print })
 	coroutine.wrap(function()
 		table.sort({ 3, 2, 1 }, function()
 			os.exit(false)

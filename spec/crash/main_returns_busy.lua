@@ -22,6 +22,7 @@ for _ = 1, 20 do
 				for i = 1, 100 do
 					t[i] = { i }
 				end
+				return #t
 			end)
 			vai.sleep(0.001)
 		end

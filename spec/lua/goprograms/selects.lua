@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: BSD-3-Clause
--- After test/chan/select.go, select2.go, select4.go, select6.go, select7.go and select8.go of the Go distribution. Copyright 2009-2019 The Go Authors. All rights reserved.
+-- After test/chan/select.go, select2.go, select4.go, select6.go, select7.go, select8.go and sendstmt.go of
+-- the Go distribution. Copyright 2009-2019 The Go Authors. All rights reserved.
 -- Use of this source code is governed by a BSD-style license: see the file LICENSE here.
 -- Simple selects.
 local vai = require("vai")
