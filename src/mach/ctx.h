@@ -26,7 +26,8 @@ struct vai__ctx {
 	size_t size;
 #endif
 #ifdef VAI_TSAN
-	void *fiber;
+	void *fiber;   /* costly to make: kept from one use of the record to the next */
+	unsigned uses; /* each leaves a few frames on the fiber's shadow stack */
 #endif
 };
 
@@ -36,7 +37,7 @@ void vai__ctx_swap(void **save, void *load);
  * entry(arg), which must not return. */
 void *vai__ctx_prepare(void *top, void (*entry)(void *arg), void *arg);
 
-/* A context on the stack [lo, top). */
+/* A context on the stack [lo, top), in a record that was zeroed once or used before. */
 static inline void vai__ctx_make(struct vai__ctx *c, char *lo, char *top, void (*entry)(void *), void *arg)
 {
 	c->sp = vai__ctx_prepare(top, entry, arg);
@@ -47,13 +48,21 @@ static inline void vai__ctx_make(struct vai__ctx *c, char *lo, char *top, void (
 	c->size = (size_t)(top - lo);
 #endif
 #ifdef VAI_TSAN
-	c->fiber = __tsan_create_fiber(0);
+	if (c->fiber && ++c->uses == 1000) {
+		__tsan_destroy_fiber(c->fiber);
+		c->fiber = NULL;
+	}
+	if (!c->fiber) {
+		c->fiber = __tsan_create_fiber(0);
+		c->uses = 0;
+	}
 #endif
 }
 
 /* The context that the calling thread runs natively, on its own stack. */
 void vai__ctx_native(struct vai__ctx *c);
 
+/* The record will not be used again. */
 static inline void vai__ctx_free(struct vai__ctx *c)
 {
 	(void)c;

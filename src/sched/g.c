@@ -161,7 +161,6 @@ void g_take_stack(struct m *m, struct g *g)
 	struct p *p = m_p(m);
 	char *top = g->stack;
 	g->stack = NULL;
-	vai__ctx_free(&g->ctx);
 	vai__stack_trim(top);
 	if (p->nstacks < STACKS_MAX)
 		p->stacks[p->nstacks++] = top;
@@ -266,7 +265,6 @@ void g_abandon_all(void (*f)(vai_g *g))
 		if (f)
 			f(&g->pub);
 		if (g->stack) {
-			vai__ctx_free(&g->ctx);
 			vai__stack_trim(g->stack);
 			vai__stack_free(g->stack);
 		}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/* The scheduler as the layers above see it: waits and who wins them, yield, sleep,
+ * timers, maxprocs, goroutines tied to main, deadlock, start and stop. */
+#include "sync/world.h"
+#include <pthread.h>
+#include "base/clock.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { RACES = 3000, CROWD = 2000 };
+
+static _Atomic(int) hits, sum;
+static _Atomic(vai_g *) waiter;
+static _Atomic(vai_ticket) ticket;
+
+static void waits_once(vai_g *g, void *arg)
+{
+	atomic_store(&ticket, vai__wait_begin(g));
+	atomic_store(&waiter, g);
+	int code = vai__wait(g, VAI_WAIT_COND, arg, VAI_FOREVER);
+	atomic_fetch_add(&sum, code);
+}
+
+static void one_waker_wins(void **state)
+{
+	(void)state;
+	atomic_store(&sum, 0);
+	vai_g *g = world_go(waits_once, NULL);
+	world_parked(g);
+	assert_true(vai__fire(g, atomic_load(&ticket), VAI_WAKE_USER + 5));
+	assert_false(vai__fire(g, atomic_load(&ticket), VAI_WAKE_USER + 6));
+	world_join();
+	assert_int_equal(atomic_load(&sum), VAI_WAKE_USER + 5);
+	assert_false(vai__fire(g, atomic_load(&ticket), VAI_WAKE_USER));
+}
+
+static void fire_before_park(void **state)
+{
+	(void)state;
+	vai_g *self = vai__g_self();
+	vai_ticket t = vai__wait_begin(self);
+	assert_true(vai__fire(self, t, VAI_WAKE_USER + 1));
+	assert_int_equal(vai__wait(self, VAI_WAIT_COND, NULL, VAI_FOREVER), VAI_WAKE_USER + 1);
+}
+
+/* A goroutine that waits again and again, and two that fire at it at any moment. */
+static _Atomic(int) won;
+static _Atomic(bool) over;
+
+static void racing_waiter(vai_g *g, void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < RACES; i++) {
+		atomic_store(&ticket, vai__wait_begin(g));
+		atomic_store(&waiter, g);
+		CHECK(vai__wait(g, VAI_WAIT_COND, NULL, VAI_FOREVER) >= VAI_WAKE_USER);
+		atomic_fetch_add(&hits, 1);
+	}
+	atomic_store(&over, true);
+}
+
+static void racing_waker(vai_g *g, void *arg)
+{
+	while (!atomic_load(&over)) {
+		vai_g *w = atomic_load(&waiter);
+		if (w && vai__fire(w, atomic_load(&ticket), VAI_WAKE_USER + (int)(intptr_t)arg))
+			atomic_fetch_add(&won, 1);
+		vai__yield(g);
+	}
+}
+
+static void every_wait_has_one_winner(void **state)
+{
+	(void)state;
+	atomic_store(&hits, 0);
+	atomic_store(&won, 0);
+	atomic_store(&over, false);
+	atomic_store(&waiter, NULL);
+	world_go(racing_waiter, NULL);
+	world_go(racing_waker, (void *)1);
+	world_go(racing_waker, (void *)2);
+	world_join();
+	assert_int_equal(atomic_load(&hits), RACES);
+	assert_int_equal(atomic_load(&won), RACES);
+}
+
+static void deadline_ends_a_wait(void **state)
+{
+	(void)state;
+	vai_g *self = vai__g_self();
+	int64_t until = world_in(5);
+	vai_ticket t = vai__wait_begin(self);
+	assert_int_equal(vai__wait(self, VAI_WAIT_COND, NULL, until), VAI_WAKE_TIMEOUT);
+	assert_true(vai__clock_now() >= until);
+	assert_false(vai__fire(self, t, VAI_WAKE_USER));
+}
+
+static void sleeper(vai_g *g, void *arg)
+{
+	int64_t until = vai__clock_now() + (int64_t)(intptr_t)arg * 1000000;
+	CHECK(vai__sleep(g, until) == VAI_OK);
+	CHECK(vai__clock_now() >= until);
+	atomic_fetch_add(&hits, 1);
+}
+
+static void many_sleep(void **state)
+{
+	(void)state;
+	atomic_store(&hits, 0);
+	for (intptr_t i = 0; i < CROWD; i++)
+		world_go(sleeper, (void *)(i % 7));
+	world_join();
+	assert_int_equal(atomic_load(&hits), CROWD);
+}
+
+static struct vai__timer timers[100];
+static int order[100];
+static _Atomic(int) norder;
+
+static int64_t note_order(struct vai__timer *t, int64_t now)
+{
+	(void)now;
+	order[atomic_fetch_add(&norder, 1)] = (int)(t - timers);
+	return VAI_FOREVER;
+}
+
+static void timers_fire_in_order(void **state)
+{
+	(void)state;
+	vai_g *self = vai__g_self();
+	int64_t base = world_in(3);
+	memset(timers, 0, sizeof(timers));
+	atomic_store(&norder, 0);
+	for (int i = 99; i >= 0; i--) {
+		timers[i].fn = note_order;
+		assert_int_equal(vai__timer_start(self, &timers[i], base + i), VAI_OK);
+	}
+	for (int i = 1; i < 100; i += 2)
+		assert_true(vai__timer_stop(&timers[i]));
+	vai__sleep(self, base + 2000000);
+	assert_int_equal(atomic_load(&norder), 50);
+	for (int i = 0; i < 50; i++) {
+		assert_int_equal(order[i], 2 * i);
+		assert_false(vai__timer_stop(&timers[2 * i]));
+	}
+}
+
+static int64_t again(struct vai__timer *t, int64_t now)
+{
+	(void)t;
+	return atomic_fetch_add(&hits, 1) < 4 ? now + 1000 : VAI_FOREVER;
+}
+
+static void a_timer_may_repeat(void **state)
+{
+	struct vai__timer t = { .fn = again };
+	(void)state;
+	atomic_store(&hits, 0);
+	assert_int_equal(vai__timer_start(vai__g_self(), &t, vai__clock_now()), VAI_OK);
+	while (atomic_load(&t.heap))
+		vai__sleep(vai__g_self(), world_in(1));
+	assert_int_equal(atomic_load(&hits), 5);
+}
+
+static void yields(vai_g *g, void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 100; i++) {
+		uint64_t id = g->id;
+		vai__yield(g);
+		CHECK(vai__g_self() == g && g->id == id);
+	}
+	atomic_fetch_add(&hits, 1);
+}
+
+static void crowd_yields(void **state)
+{
+	(void)state;
+	atomic_store(&hits, 0);
+	for (int i = 0; i < CROWD; i++)
+		world_go(yields, NULL);
+	assert_true(vai__g_count() >= 2);
+	world_join();
+	assert_int_equal(atomic_load(&hits), CROWD);
+}
+
+static void on_main(vai_g *g, void *arg)
+{
+	CHECK(pthread_equal(pthread_self(), *(pthread_t *)arg));
+	vai__yield(g);
+	vai__sleep(g, world_in(1));
+	CHECK(pthread_equal(pthread_self(), *(pthread_t *)arg));
+	atomic_fetch_add(&hits, 1);
+}
+
+static pthread_t main_thread;
+
+static void starts_on_main(vai_g *g, void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 50; i++) {
+		vai__g_start(g, vai__g_new_on_main(on_main, &main_thread));
+		vai__yield(g);
+	}
+}
+
+static void tied_to_mains_thread(void **state)
+{
+	(void)state;
+	main_thread = pthread_self();
+	atomic_store(&hits, 0);
+	world_go(starts_on_main, NULL);
+	world_go(starts_on_main, NULL);
+	world_until(&hits, 100);
+	world_join();
+	assert_true(pthread_equal(pthread_self(), main_thread));
+}
+
+static void changes_procs(vai_g *g, void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 200; i++) {
+		vai__maxprocs(g, 1 + i % 5);
+		vai__yield(g);
+		vai__sleep(g, vai__clock_now() + 1000);
+	}
+}
+
+static void maxprocs_while_running(void **state)
+{
+	(void)state;
+	vai_g *self = vai__g_self();
+	int old = vai__maxprocs(self, 0);
+	atomic_store(&hits, 0);
+	world_go(changes_procs, NULL);
+	for (int i = 0; i < 200; i++)
+		world_go(yields, NULL);
+	for (intptr_t i = 0; i < 200; i++)
+		world_go(sleeper, (void *)(i % 5));
+	world_join();
+	assert_int_equal(atomic_load(&hits), 400);
+	vai__maxprocs(self, old);
+	assert_int_equal(vai__maxprocs(self, 0), old);
+}
+
+static void deadlock_is_told_to_main(void **state)
+{
+	(void)state;
+	vai_g *self = vai__g_self();
+	atomic_store(&sum, 0);
+	vai_g *g = world_go(waits_once, NULL);
+	vai__wait_begin(self);
+	assert_int_equal(vai__wait(self, VAI_WAIT_COND, NULL, VAI_FOREVER), VAI_WAKE_DEADLOCK);
+	assert_int_equal(vai__g_state(g), VAI_G_WAITING);
+	vai__wait_begin(self);
+	assert_int_equal(vai__wait(self, VAI_WAIT_COND, NULL, VAI_FOREVER), VAI_WAKE_DEADLOCK);
+	assert_true(vai__fire_any(g, VAI_WAKE_CANCELED));
+	world_join();
+	assert_int_equal(atomic_load(&sum), VAI_WAKE_CANCELED);
+}
+
+static void count_each(vai_g *g, const struct vai_g_info *info, void *arg)
+{
+	(void)g;
+	*(int *)arg += info->state == VAI_G_WAITING && info->reason == VAI_WAIT_COND;
+}
+
+static void each_sees_who_waits(void **state)
+{
+	(void)state;
+	int n = 0;
+	vai_g *g = world_go(waits_once, NULL);
+	world_parked(g);
+	vai__g_each(count_each, &n);
+	assert_int_equal(n, 1);
+	assert_true(vai__fire_any(g, VAI_WAKE_USER));
+	world_join();
+}
+
+static void restarts(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		struct vai__sched_opts opts = { .maxprocs = 1 + i % 3 };
+		assert_int_equal(vai__sched_start(&opts), VAI_OK);
+		assert_int_equal(vai__sched_start(&opts), VAI_EINVAL);
+		for (intptr_t k = 0; k < 20; k++)
+			vai__g_start(vai__g_main(), vai__g_new(sleeper, (void *)(k % 2 * 1000)));
+		vai__sleep(vai__g_main(), world_in(1));
+		assert_true(vai__sched_stop(VAI_FOREVER));
+		assert_null(vai__g_self());
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_waker_wins),
+		cmocka_unit_test(fire_before_park),
+		cmocka_unit_test(every_wait_has_one_winner),
+		cmocka_unit_test(deadline_ends_a_wait),
+		cmocka_unit_test(many_sleep),
+		cmocka_unit_test(timers_fire_in_order),
+		cmocka_unit_test(a_timer_may_repeat),
+		cmocka_unit_test(crowd_yields),
+		cmocka_unit_test(tied_to_mains_thread),
+		cmocka_unit_test(maxprocs_while_running),
+		cmocka_unit_test(deadlock_is_told_to_main),
+		cmocka_unit_test(each_sees_who_waits),
+	};
+	const struct CMUnitTest alone[] = { cmocka_unit_test(restarts) };
+	return WORLD_RUN("sched", tests) + cmocka_run_group_tests_name("restart", alone, NULL, NULL);
+}
