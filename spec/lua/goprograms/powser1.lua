@@ -315,7 +315,7 @@ local function Integ(c, U)
 	return Z
 end
 
--- Binomial theorem (1+x)^c.
+-- Binomial theorem (1+x)^c, for natural c.
 local function Binom(c0)
 	local Z = mkdch()
 	go(function()
@@ -326,6 +326,7 @@ local function Binom(c0)
 			c = sub(c, one)
 			n = n + 1
 		end
+		put(t, Z)
 		put(finis, Z)
 	end)
 	return Z

@@ -3,6 +3,10 @@
 -- which capture it require it for themselves.
 local check = {}
 
+-- Programs may take globals away.
+local math, table = math, table
+local type, tostring, error, pcall, next, rawget = type, tostring, error, pcall, next, rawget
+
 -- Slow builds (sanitizers and the like) say how slow, so that programs can do less.
 check.slowness = tonumber(os.getenv("VAI_SPEC_SLOWNESS") or "1")
 
