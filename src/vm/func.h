@@ -50,7 +50,6 @@ struct vai_code {
 	struct vai_code *next; /* in the process-wide table */
 	_Atomic(unsigned) spawns; /* how often vai__vm_new saw it */
 	_Atomic(void *) image;    /* vm/image.c: a template with this function loaded; destroy calls vai__image_drop */
-	_Atomic(unsigned) image_users;
 	_Atomic(uint16_t) uses[VAI__USES]; /* what its first goroutines touched, for the image; 0: free */
 };
 

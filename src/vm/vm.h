@@ -12,7 +12,14 @@
 
 struct vai__handle;
 
-enum { VAI__LAZY_GLOBALS, VAI__LAZY_LOADED, VAI__LAZY_MODULE, VAI__LAZY_TABLES };
+/* Tables of fresh states that fill themselves on first use. */
+enum {
+	VAI__LAZY_GLOBALS,
+	VAI__LAZY_LOADED, /* package.loaded */
+	VAI__LAZY_MODULE, /* vai */
+	VAI__LAZY_LIBS,   /* seven standard libraries */
+	VAI__LAZY_TABLES = VAI__LAZY_LIBS + 7
+};
 
 struct vai_vm {
 	lua_State *L;                /* main thread of the state */
@@ -22,9 +29,10 @@ struct vai_vm {
 	struct vai__block *decoding;
 	struct vai__funcs *funcs;    /* code objects of this state's functions (vm/func.c) */
 	lua_State *at;               /* the coroutine that parked last, for tracebacks */
-	struct vai_code *profiled;   /* one reference while its use of handles is noted (vm/image.c) */
-	const void *lazy[VAI__LAZY_TABLES];  /* tables that fill themselves; NULL: complete (vm/lazylib.c) */
-	uint64_t resolved[VAI__LAZY_TABLES]; /* names of theirs that are settled, by index */
+	struct vai_code *profiled;   /* one reference while what it uses is noted (vm/image.c) */
+	const void *hidden;          /* the metatable of the tables that fill themselves (vm/lazylib.c) */
+	const void *lazy[VAI__LAZY_TABLES]; /* those tables; NULL: complete or not made */
+	uint64_t settled[4];         /* which of their names are */
 	bool is_host;
 	bool needs_close;            /* something in it has a finalizer: lua_close, not just drop */
 };
@@ -61,6 +69,10 @@ void vai__vm_require(lua_State *L, struct vai_vm *vm, const char *name);
 /* Pushes a table with these functions. In a goroutine's state it fills itself on first
  * use; one such table a state (the module "vai"). */
 void vai__vm_module(lua_State *L, struct vai_vm *vm, const luaL_Reg *funcs);
+
+/* Before looking at the table at idx raw (lua_next, lua_getmetatable): one that fills itself
+ * becomes an ordinary complete one. */
+void vai__vm_complete(lua_State *L, struct vai_vm *vm, int idx);
 
 /* C functions cross by address. Some stock ones have a replacement in fresh states (next,
  * setmetatable, io.open, overrides ...): encoding asks `out` what to send for f, decoding

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+/* A lua_Alloc for one goroutine's state. Small blocks (up to 1 kB) have no header: Lua
+ * tells the size when it frees. They come from the class's free list or the end of the
+ * newest chunk. Blocks are aligned to 8 bytes, which is all that Lua's own objects need,
+ * full userdata to 16 as malloc would.
+ *
+ * Invariants: a free block lies in the list of the class that it fills exactly. Blocks
+ * above 1 kB are in the list of big ones, except inside the first chunk, where a cloned
+ * template may have put them. */
+#include "vm/arena.h"
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "base/panic.h"
+
+enum {
+	FINE_MAX = VAI__ARENA_FINE * 8,
+	SMALL_MAX = VAI__ARENA_SMALL,
+	CHUNK_MIN = 2048,
+	CHUNK_MAX = 65536,
+	SYSTEM_MIN = 32768, /* big blocks from here on are libc's, whose realloc can move pages */
+	SEARCH = 8          /* free blocks looked at for one that is aligned to 16 */
+};
+
+struct vai__chunk {
+	struct vai__chunk *next;
+	size_t size;
+};
+
+/* In front of a big block. */
+struct vai__big {
+	_Alignas(16) struct vai__big *next;
+	struct vai__big *prev;
+	size_t size; /* with this header */
+};
+
+static inline unsigned class_of(size_t size)
+{
+	if (VAI_LIKELY(size <= FINE_MAX))
+		return (unsigned)((size - 1) >> 3);
+	unsigned msb = 63u - (unsigned)__builtin_clzll((unsigned long long)size - 1);
+	return VAI__ARENA_FINE + (msb - 7) * 4 + (unsigned)((size - 1) >> (msb - 2)) - 4;
+}
+
+static inline size_t class_size(unsigned c)
+{
+	if (VAI_LIKELY(c < VAI__ARENA_FINE))
+		return ((size_t)c + 1) * 8;
+	unsigned q = c - VAI__ARENA_FINE;
+	return ((size_t)128 << (q / 4)) + ((size_t)(q % 4 + 1) << (q / 4 + 5));
+}
+
+static inline size_t room(const struct vai__arena *a)
+{
+	return (size_t)(a->end - a->cursor);
+}
+
+static inline bool in_first(const struct vai__arena *a, const void *p)
+{
+	return (size_t)((const char *)p - (const char *)a) < a->first_size;
+}
+
+static inline void list_push(struct vai__arena *a, void *p, unsigned c)
+{
+	*(void **)p = a->free[c];
+	a->free[c] = p;
+}
+
+/* Spreads n bytes at p over the free lists. */
+static void recycle(struct vai__arena *a, char *p, size_t n)
+{
+	while (n >= 8) {
+		unsigned c = class_of(n < SMALL_MAX ? n : SMALL_MAX);
+		if (class_size(c) > n)
+			c--;
+		list_push(a, p, c);
+		p += class_size(c);
+		n -= class_size(c);
+	}
+}
+
+static bool add_chunk(struct vai__arena *a)
+{
+	if (a->building) {
+		a->overflow = true;
+		return false;
+	}
+	size_t size = vai__mem_round(a->next_chunk);
+	struct vai__chunk *chunk = vai__mem_alloc(size);
+	if (!chunk)
+		return false;
+	recycle(a, a->cursor, room(a));
+	chunk->next = a->chunks;
+	chunk->size = size;
+	a->chunks = chunk;
+	a->cursor = (char *)chunk + sizeof *chunk;
+	a->end = (char *)chunk + size;
+	a->held += size;
+	if (a->next_chunk < CHUNK_MAX)
+		a->next_chunk *= 2;
+	return true;
+}
+
+/* ---- big blocks ---- */
+
+static void link_big(struct vai__arena *a, struct vai__big *b, size_t size)
+{
+	b->size = size;
+	b->prev = NULL;
+	b->next = a->bigs;
+	if (a->bigs)
+		a->bigs->prev = b;
+	a->bigs = b;
+	a->held += size;
+}
+
+static void unlink_big(struct vai__arena *a, struct vai__big *b)
+{
+	if (b->prev)
+		b->prev->next = b->next;
+	else
+		a->bigs = b->next;
+	if (b->next)
+		b->next->prev = b->prev;
+	a->held -= b->size;
+}
+
+static void release_big(struct vai__big *b)
+{
+	if (b->size >= SYSTEM_MIN)
+		free(b);
+	else
+		vai__mem_free(b, b->size);
+}
+
+static VAI_NOINLINE void *take_big(struct vai__arena *a, size_t size)
+{
+	if (a->building) {
+		size = (size + 7) & ~(size_t)7;
+		if (size > room(a)) {
+			a->overflow = true;
+			return NULL;
+		}
+		char *p = a->cursor;
+		a->cursor += size;
+		return p;
+	}
+	size_t total = size + sizeof(struct vai__big);
+	if (total < size)
+		return NULL;
+	if (total < SYSTEM_MIN && (total = vai__mem_round(total)) > SYSTEM_MIN)
+		total = SYSTEM_MIN;
+	struct vai__big *b = total >= SYSTEM_MIN ? malloc(total) : vai__mem_alloc(total);
+	if (!b)
+		return NULL;
+	link_big(a, b, total);
+	return b + 1;
+}
+
+static VAI_NOINLINE void give_big(struct vai__arena *a, void *p, size_t size)
+{
+	if (!in_first(a, p)) {
+		struct vai__big *b = (struct vai__big *)p - 1;
+		unlink_big(a, b);
+		release_big(b);
+		return;
+	}
+	size = (size + 7) & ~(size_t)7;
+	if (a->building)
+		memset(p, 0, size);
+	if (size > room(a)) {
+		recycle(a, a->cursor, room(a));
+		a->cursor = p;
+		a->end = a->cursor + size;
+	} else {
+		recycle(a, p, size);
+	}
+}
+
+/* In place, or by libc's realloc; NULL: has to be copied. */
+static void *resize_big(struct vai__arena *a, void *p, size_t nsize)
+{
+	struct vai__big *b = (struct vai__big *)p - 1;
+	size_t total = nsize + sizeof *b;
+	if (total <= b->size && total > b->size - b->size / 4)
+		return p;
+	if (b->size < SYSTEM_MIN || total < SYSTEM_MIN)
+		return NULL;
+	unlink_big(a, b);
+	struct vai__big *n = realloc(b, total);
+	link_big(a, n ? n : b, n ? total : b->size);
+	return n ? n + 1 : NULL;
+}
+
+/* ---- all blocks ---- */
+
+static VAI_NOINLINE void *take_slow(struct vai__arena *a, size_t size)
+{
+	if (size > SMALL_MAX)
+		return take_big(a, size);
+	if (!add_chunk(a))
+		return NULL;
+	char *p = a->cursor;
+	a->cursor += class_size(class_of(size));
+	return p;
+}
+
+static inline void *take(struct vai__arena *a, size_t size)
+{
+	if (VAI_UNLIKELY(size > SMALL_MAX))
+		return take_slow(a, size);
+	unsigned c = class_of(size);
+	void *p = a->free[c];
+	if (p) {
+		a->free[c] = *(void **)p;
+		return p;
+	}
+	if (VAI_UNLIKELY(class_size(c) > room(a)))
+		return take_slow(a, size);
+	p = a->cursor;
+	a->cursor += class_size(c);
+	return p;
+}
+
+/* The link to a free block of the class that is aligned to 16, among the first few. */
+static void **find_aligned(struct vai__arena *a, unsigned c)
+{
+	void **link = &a->free[c];
+	for (int i = 0; i < SEARCH && *link; i++) {
+		if (((uintptr_t)*link & 15) == 0)
+			return link;
+		link = (void **)*link;
+	}
+	return NULL;
+}
+
+static void *take_aligned(struct vai__arena *a, size_t size)
+{
+	if (size > SMALL_MAX) {
+		if (a->building && ((uintptr_t)a->cursor & 15) && room(a) >= 8)
+			a->cursor += 8;
+		return take_big(a, size);
+	}
+	unsigned c = class_of(size);
+	void **link = find_aligned(a, c);
+	if (link) {
+		void *p = *link;
+		*link = *(void **)p;
+		return p;
+	}
+	if (class_size(c) + 8 > room(a) && !add_chunk(a))
+		return NULL;
+	if ((uintptr_t)a->cursor & 15) {
+		list_push(a, a->cursor, 0);
+		a->cursor += 8;
+	}
+	void *p = a->cursor;
+	a->cursor += class_size(c);
+	return p;
+}
+
+static inline void give(struct vai__arena *a, void *p, size_t size)
+{
+	if (VAI_UNLIKELY(size > SMALL_MAX)) {
+		give_big(a, p, size);
+		return;
+	}
+	unsigned c = class_of(size);
+	if (VAI_UNLIKELY(a->building))
+		memset(p, 0, class_size(c));
+	list_push(a, p, c);
+}
+
+/* Small to small: shrinks in place, grows in place at the end of the chunk. */
+static void *resize_small(struct vai__arena *a, char *p, size_t osize, size_t nsize)
+{
+	size_t have = class_size(class_of(osize)), want = class_size(class_of(nsize));
+	if (have == want)
+		return p;
+	if (p + have == a->cursor && want <= have + room(a)) {
+		if (VAI_UNLIKELY(a->building && want < have))
+			memset(p + want, 0, have - want);
+		a->cursor = p + want;
+		return p;
+	}
+	if (want > have)
+		return NULL;
+	if (VAI_UNLIKELY(a->building))
+		memset(p + want, 0, have - want);
+	recycle(a, p + want, have - want);
+	return p;
+}
+
+/* Shrinking never fails: Lua frees the block with the new size then, which only wastes
+ * what lies behind it until the state ends. */
+static VAI_NOINLINE void *resize(struct vai__arena *a, void *p, size_t osize, size_t nsize)
+{
+	void *n = NULL;
+	if (osize <= SMALL_MAX && nsize <= SMALL_MAX)
+		n = resize_small(a, p, osize, nsize);
+	else if (osize > SMALL_MAX && nsize > SMALL_MAX && !in_first(a, p))
+		n = resize_big(a, p, nsize);
+	if (n)
+		return n;
+	n = take(a, nsize);
+	if (VAI_UNLIKELY(!n))
+		return nsize < osize ? p : NULL;
+	memcpy(n, p, osize < nsize ? osize : nsize);
+	give(a, p, osize);
+	return n;
+}
+
+static VAI_NOINLINE bool fails(struct vai__arena *a)
+{
+	if (a->failing > 1)
+		a->failing--;
+	return a->failing == 1;
+}
+
+void *vai__arena_alloc(void *ud, void *p, size_t osize, size_t nsize)
+{
+	struct vai__arena *a = ud;
+	if (nsize == 0) {
+		if (p && osize > 0)
+			give(a, p, osize);
+		return NULL;
+	}
+	if (VAI_UNLIKELY(a->failing) && nsize > (p ? osize : 0) && fails(a))
+		return NULL;
+	if (p && osize > 0)
+		return resize(a, p, osize, nsize);
+	if (!p && osize == LUA_TUSERDATA)
+		return take_aligned(a, nsize);
+	return take(a, nsize);
+}
+
+bool vai__arena_reserve(struct vai__arena *a, size_t size)
+{
+	if (VAI_UNLIKELY(a->failing) && a->failing <= 2)
+		return false;
+	return class_size(class_of(size)) + 8 <= room(a) || add_chunk(a);
+}
+
+/* ---- the whole ---- */
+
+struct vai__arena *vai__arena_init(void *p, size_t size)
+{
+	struct vai__arena *a = p;
+	memset(a, 0, sizeof *a);
+	a->cursor = (char *)p + ((sizeof *a + 15) & ~(size_t)15);
+	a->end = (char *)p + (size & ~(size_t)7);
+	a->first_size = size;
+	a->held = size;
+	a->next_chunk = CHUNK_MIN;
+	a->vm.arena = a;
+	return a;
+}
+
+struct vai__arena *vai__arena_new(size_t size)
+{
+	size = vai__mem_round(size);
+	void *p = vai__mem_alloc(size);
+	return p ? vai__arena_init(p, size) : NULL;
+}
+
+void vai__arena_release(struct vai__arena *a)
+{
+	for (struct vai__chunk *chunk = a->chunks, *next; chunk; chunk = next) {
+		next = chunk->next;
+		vai__mem_free(chunk, chunk->size);
+	}
+	for (struct vai__big *b = a->bigs, *next; b; b = next) {
+		next = b->next;
+		release_big(b);
+	}
+	a->chunks = NULL;
+	a->bigs = NULL;
+}
+
+void vai__arena_free(struct vai__arena *a)
+{
+	vai__arena_release(a);
+	vai__mem_free(a, a->first_size);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* The memory of one Lua state: one first chunk that starts with the arena's own header
+ * and the struct vai_vm, further chunks by need, and big blocks one by one. One thread
+ * at a time; no locks. Everything goes back at once. */
+#ifndef VAI_ARENA_H
+#define VAI_ARENA_H
+
+#include "base/base.h"
+#include "vm/vm.h"
+
+enum {
+	VAI__ARENA_FINE = 16,  /* classes of 8, 16, ... 128 bytes */
+	VAI__ARENA_CLASSES = 28, /* then four a doubling up to 1024 */
+	VAI__ARENA_SMALL = 1024
+};
+
+struct vai__arena {
+	char *cursor, *end; /* what is left of the newest chunk */
+	unsigned failing;   /* tests: 0 never fail, 1 fail always, n let n - 1 allocations pass */
+	bool building;      /* a template: everything into the first chunk, freed bytes are zeroed */
+	bool overflow;      /* a template that did not fit */
+	size_t first_size;  /* bytes of the first chunk */
+	size_t held;        /* bytes of all chunks and big blocks */
+	size_t next_chunk;
+	struct vai__chunk *chunks; /* all but the first */
+	struct vai__big *bigs;
+	void *free[VAI__ARENA_CLASSES];
+	struct vai_vm vm;
+};
+
+/* A zeroed arena of `size` bytes of memory at p (aligned to 16). */
+struct vai__arena *vai__arena_init(void *p, size_t size);
+/* The same in memory of its own; NULL when out of memory. */
+struct vai__arena *vai__arena_new(size_t size);
+/* Gives everything back; a first chunk that was not allocated here stays. */
+void vai__arena_release(struct vai__arena *a);
+void vai__arena_free(struct vai__arena *a);
+/* A lua_Alloc whose ud is the arena. */
+void *vai__arena_alloc(void *ud, void *p, size_t osize, size_t nsize);
+/* True if the next block of up to `size` bytes (and no more than 1 kB) cannot fail. */
+bool vai__arena_reserve(struct vai__arena *a, size_t size);
+
+#endif

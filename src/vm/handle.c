@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/* In the registry of a state, by light keys: each class's metatable (key: the class), the
+ * metatable of the method tables, and the weak table of handles that may be met again.
+ *
+ * Invariants: a handle with an object is in vm->handles; its metatable has __gc from before
+ * it gets the object, and no script can take it out (__metatable). What may raise comes
+ * before the handle owns the object, in protected calls, or after it is linked. */
+#include "vm/handle.h"
+#include <string.h>
+#include <time.h>
+#include "base/panic.h"
+#include "vm/arena.h"
+#include "vm/image.h"
+
+enum { MAX_TYPES = 32, CACHE_SIZE = 4, USERDATA_HEADER = 64 };
+
+static const struct vai__handle_type *types[MAX_TYPES];
+static int ntypes;
+static uint64_t magic; /* no script can know it, so no other userdata can bear it */
+static const char resolver_key, cache_key, type_key;
+
+__attribute__((constructor)) static void init_magic(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	magic = ((uint64_t)t.tv_nsec * 0x9e3779b97f4a7c15u ^ (uint64_t)t.tv_sec << 32 ^ (uint64_t)(uintptr_t)&t) | 1;
+}
+
+/* ---- types ---- */
+
+void vai__handle_register(const struct vai__handle_type *type)
+{
+	for (int i = 0; i < ntypes; i++)
+		if (types[i] == type)
+			return;
+	VAI_ASSERT(ntypes < MAX_TYPES);
+	types[ntypes++] = type;
+}
+
+static int find_type(const struct vai_class *cls)
+{
+	int i = ntypes - 1;
+	while (i >= 0 && types[i]->cls != cls)
+		i--;
+	return i;
+}
+
+const char *vai__handle_name(const struct vai_class *cls)
+{
+	int i = find_type(cls);
+	return i < 0 ? NULL : types[i]->name;
+}
+
+static void note(lua_State *L, int type, unsigned index)
+{
+	struct vai_vm *vm = vai__vm_of(L);
+	if (vm && vm->profiled)
+		vai__image_note(vm, VAI__USE_HANDLE + (unsigned)type, index);
+}
+
+/* ---- methods ---- */
+
+/* table[name] = function, for the table on top. */
+static void set_method(lua_State *L, const luaL_Reg *r)
+{
+	lua_pushstring(L, r->name);
+	lua_pushcfunction(L, r->func);
+	lua_rawset(L, -3);
+}
+
+/* __index of the method tables: the method is found there from now on. */
+static int resolve(lua_State *L)
+{
+	lua_settop(L, 2);
+	if (lua_type(L, 2) != LUA_TSTRING || lua_rawgetp(L, 1, &type_key) != LUA_TLIGHTUSERDATA)
+		return 0;
+	const struct vai__handle_type *type = lua_touserdata(L, 3);
+	const char *name = lua_tostring(L, 2);
+	for (const luaL_Reg *r = type->methods; r->name; r++) {
+		if (strcmp(r->name, name) != 0)
+			continue;
+		lua_pushvalue(L, 1);
+		set_method(L, r);
+		note(L, find_type(type->cls), (unsigned)(r - type->methods));
+		lua_pushcfunction(L, r->func);
+		return 1;
+	}
+	return 0;
+}
+
+/* ---- the list of a state's handles ---- */
+
+/* The list's head as if it were a handle, so that unlinking needs no vm. */
+static struct vai__handle *list_head(struct vai_vm *vm)
+{
+	return VAI_CONTAINER(&vm->handles, struct vai__handle, next);
+}
+
+static void link_handle(struct vai_vm *vm, struct vai__handle *h)
+{
+	h->prev = list_head(vm);
+	h->next = vm->handles;
+	if (h->next)
+		h->next->prev = h;
+	vm->handles = h;
+}
+
+static struct vai_obj *unlink_handle(struct vai__handle *h)
+{
+	struct vai_obj *obj = h->obj;
+	h->prev->next = h->next;
+	if (h->next)
+		h->next->prev = h->prev;
+	h->obj = NULL;
+	return obj;
+}
+
+void vai__handles_release(struct vai_vm *vm)
+{
+	while (vm->handles)
+		vai__obj_unref(unlink_handle(vm->handles));
+}
+
+static struct vai__handle *test_handle(lua_State *L, int idx)
+{
+	struct vai__handle *h = lua_touserdata(L, idx);
+	if (VAI_LIKELY(h && lua_rawlen(L, idx) == sizeof *h && h->magic == magic))
+		return h;
+	return NULL;
+}
+
+static int collect(lua_State *L)
+{
+	struct vai__handle *h = test_handle(L, 1);
+	if (h && h->obj)
+		vai__obj_unref(unlink_handle(h));
+	return 0;
+}
+
+/* ---- metatables ---- */
+
+static void push_resolver(lua_State *L)
+{
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &resolver_key) == LUA_TTABLE)
+		return;
+	lua_pop(L, 1);
+	lua_createtable(L, 0, 1);
+	lua_pushcfunction(L, resolve);
+	lua_setfield(L, -2, "__index");
+	lua_pushvalue(L, -1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &resolver_key);
+}
+
+/* Makes and pushes the metatable of a class. May raise. */
+static void make_metatable(lua_State *L, int type)
+{
+	const struct vai__handle_type *t = types[type];
+	int n = 4;
+	for (const luaL_Reg *r = t->meta; r && r->name; r++)
+		n++;
+	lua_createtable(L, 0, n);
+	lua_pushcfunction(L, collect);
+	lua_setfield(L, -2, "__gc");
+	lua_pushstring(L, t->name);
+	lua_setfield(L, -2, "__name");
+	lua_pushstring(L, t->name);
+	lua_setfield(L, -2, "__metatable");
+	for (const luaL_Reg *r = t->meta; r && r->name; r++)
+		set_method(L, r);
+	lua_createtable(L, 0, 2);
+	lua_pushlightuserdata(L, (void *)(uintptr_t)t);
+	lua_rawsetp(L, -2, &type_key);
+	push_resolver(L);
+	lua_setmetatable(L, -2);
+	lua_setfield(L, -2, "__index");
+	lua_pushvalue(L, -1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, t->cls);
+	note(L, type, VAI__USE_METATABLE);
+}
+
+static int make_protected(lua_State *L)
+{
+	const struct vai_class *cls = lua_touserdata(L, 1);
+	int type = find_type(cls);
+	if (type < 0)
+		return luaL_error(L, "vai: objects of class %s have no handles", cls->name);
+	make_metatable(L, type);
+	return 1;
+}
+
+/* A weak table that is its own metatable. */
+static void push_cache(lua_State *L)
+{
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &cache_key) == LUA_TTABLE)
+		return;
+	lua_pop(L, 1);
+	lua_createtable(L, 0, CACHE_SIZE);
+	lua_pushliteral(L, "v");
+	lua_setfield(L, -2, "__mode");
+	lua_pushvalue(L, -1);
+	lua_setmetatable(L, -2);
+	lua_pushvalue(L, -1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &cache_key);
+}
+
+void vai__handle_use(lua_State *L, struct vai_vm *vm, unsigned type, unsigned index)
+{
+	(void)vm;
+	if (type >= (unsigned)ntypes)
+		return;
+	if (index == VAI__USE_METATABLE) {
+		push_cache(L);
+		make_metatable(L, (int)type);
+		lua_pop(L, 2);
+	} else if (lua_rawgetp(L, LUA_REGISTRYINDEX, types[type]->cls) == LUA_TTABLE) {
+		lua_getfield(L, -1, "__index");
+		set_method(L, &types[type]->methods[index]);
+		lua_pop(L, 2);
+	} else {
+		lua_pop(L, 1);
+	}
+}
+
+/* ---- handles ---- */
+
+static int new_userdata(lua_State *L)
+{
+	lua_newuserdatauv(L, sizeof(struct vai__handle), 0);
+	return 1;
+}
+
+/* Pushes a handle without an object; NULL and nothing pushed: out of memory. Never raises. */
+static inline struct vai__handle *new_handle(lua_State *L, struct vai_vm *vm)
+{
+	struct vai__handle *h;
+	if (VAI_LIKELY(vm->arena && vai__arena_reserve(vm->arena, sizeof *h + USERDATA_HEADER))) {
+		h = lua_newuserdatauv(L, sizeof *h, 0);
+	} else {
+		lua_pushcfunction(L, new_userdata);
+		if (lua_pcall(L, 0, 1, 0) != LUA_OK) {
+			lua_pop(L, 1);
+			return NULL;
+		}
+		h = lua_touserdata(L, -1);
+	}
+	memset(h, 0, sizeof *h);
+	h->magic = magic;
+	return h;
+}
+
+/* The handle on top is found by its object from now on. May raise. */
+static void enter(lua_State *L, struct vai__handle *h)
+{
+	push_cache(L);
+	lua_pushvalue(L, -2);
+	lua_rawsetp(L, -2, h->obj);
+	lua_pop(L, 1);
+	h->cached = true;
+}
+
+/* Pushes the handle of obj that the state has, or nothing. */
+static bool push_known(lua_State *L, const struct vai_obj *obj)
+{
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &cache_key) != LUA_TTABLE) {
+		lua_pop(L, 1);
+		return false;
+	}
+	lua_rawgetp(L, -1, obj);
+	const struct vai__handle *h = test_handle(L, -1);
+	if (h && h->obj == obj) {
+		lua_replace(L, -2);
+		return true;
+	}
+	lua_pop(L, 2);
+	return false;
+}
+
+static VAI_NOINLINE _Noreturn void fail(lua_State *L, struct vai_obj *obj, const char *why)
+{
+	vai__obj_unref(obj);
+	if (why)
+		luaL_error(L, "%s", why);
+	lua_error(L);
+	__builtin_unreachable();
+}
+
+/* Pushes the metatable of obj's class, or lets go of obj and raises. */
+static inline void push_metatable(lua_State *L, struct vai_obj *obj)
+{
+	if (VAI_LIKELY(lua_rawgetp(L, LUA_REGISTRYINDEX, obj->cls) == LUA_TTABLE))
+		return;
+	lua_pop(L, 1);
+	lua_pushcfunction(L, make_protected);
+	lua_pushlightuserdata(L, (void *)(uintptr_t)obj->cls);
+	if (lua_pcall(L, 1, 1, 0) != LUA_OK)
+		fail(L, obj, NULL);
+}
+
+void vai__handle_push(lua_State *L, struct vai_vm *vm, struct vai_obj *obj, bool fresh)
+{
+	if (VAI_UNLIKELY(!lua_checkstack(L, 6)))
+		fail(L, obj, "stack overflow");
+	if (!fresh && push_known(L, obj)) {
+		vai__obj_unref(obj);
+		return;
+	}
+	push_metatable(L, obj);
+	struct vai__handle *h = new_handle(L, vm);
+	if (VAI_UNLIKELY(!h))
+		fail(L, obj, "not enough memory");
+	h->obj = obj;
+	link_handle(vm, h);
+	lua_insert(L, -2);
+	lua_setmetatable(L, -2);
+	if (!fresh)
+		enter(L, h);
+}
+
+struct vai_obj *vai__handle_any(lua_State *L, int idx)
+{
+	const struct vai__handle *h = test_handle(L, idx);
+	return h ? h->obj : NULL;
+}
+
+struct vai_obj *vai__handle_test(lua_State *L, int idx, const struct vai_class *cls)
+{
+	const struct vai__handle *h = test_handle(L, idx);
+	return VAI_LIKELY(h && h->obj && h->obj->cls == cls) ? h->obj : NULL;
+}
+
+void vai__handle_leaves(lua_State *L, struct vai_vm *vm, int idx)
+{
+	(void)vm;
+	struct vai__handle *h = test_handle(L, idx);
+	if (!h || !h->obj || h->cached)
+		return;
+	luaL_checkstack(L, 4, "sending a handle");
+	lua_pushvalue(L, idx);
+	enter(L, h);
+	lua_pop(L, 1);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* Fresh states whose tables fill themselves: _G, package.loaded, the module table and most
+ * libraries hold only what was used, until somebody looks at them whole. */
+#ifndef VAI_LAZYLIB_H
+#define VAI_LAZYLIB_H
+
+#include <lua.h>
+#include "base/base.h"
+#include "vm/vm.h"
+
+/* Makes a stock state out of what lua_newstate gives, all libraries still closed.
+ * Protected calls only. */
+void vai__lazy_prepare(lua_State *L, struct vai_vm *vm);
+/* The same with everything open and nothing hidden. */
+void vai__lazy_prepare_full(lua_State *L, struct vai_vm *vm);
+/* Which of vm->lazy the table at idx is, or -1. */
+int vai__lazy_which(lua_State *L, const struct vai_vm *vm, int idx);
+/* Fills the table at idx, which is vm->lazy[which], and makes it an ordinary one. */
+void vai__lazy_complete(lua_State *L, struct vai_vm *vm, int which, int idx);
+/* Settles the one name at stack index 2 of the lazy table at 1. */
+void vai__lazy_touch(lua_State *L, struct vai_vm *vm, int which);
+/* t[k] = v for the lazy table at stack index 1 with key and value above it. */
+void vai__lazy_set(lua_State *L, struct vai_vm *vm, int which);
+/* Gives strings their methods, for whoever looks at their metatable. */
+void vai__lazy_open_string(lua_State *L, struct vai_vm *vm);
+/* Pushes stock's require of this state, whatever the global is now. */
+void vai__lazy_push_require(lua_State *L, struct vai_vm *vm);
+/* Settles name k of a lazy table ahead of its use, for an image. */
+void vai__lazy_use(lua_State *L, struct vai_vm *vm, int which, int k);
+
+/* The functions of standin.c, into the catalog. */
+void vai__standin_register(void);
+
+#endif

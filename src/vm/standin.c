@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/* Light C functions that stand in for stock ones in fresh states, for two reasons: they
+ * would see that a table is not filled yet, or they may make a finalizer, so that the
+ * state has to be closed at its end. All end in the stock function or do what it does.
+ * In a state that is not vai's they are the stock function. */
+#include <lua.h>
+#include <lauxlib.h>
+#include "vm/catalog.h"
+#include "vm/lazylib.h"
+
+/* In the order of `standins`. */
+enum {
+	NEXT, PAIRS, RAWGET, RAWSET, GETMETATABLE, SETMETATABLE, DEBUG_GETMETATABLE, DEBUG_SETMETATABLE,
+	IO_OPEN, IO_POPEN, IO_TMPFILE, IO_LINES, IO_INPUT, IO_OUTPUT, LOADLIB, STANDINS
+};
+static lua_CFunction stock[STANDINS];
+
+/* The vm, if the first argument is a table that fills itself. */
+static inline struct vai_vm *lazy_argument(lua_State *L)
+{
+	if (VAI_LIKELY(!lua_getmetatable(L, 1)))
+		return NULL;
+	const void *mt = lua_topointer(L, -1);
+	struct vai_vm *vm = vai__vm_of(L);
+	lua_pop(L, 1);
+	return vm && vm->hidden == mt ? vm : NULL;
+}
+
+static inline void complete_argument(lua_State *L)
+{
+	struct vai_vm *vm = lazy_argument(L);
+	if (VAI_UNLIKELY(vm != NULL))
+		vai__vm_complete(L, vm, 1);
+}
+
+static int standin_next(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TTABLE);
+	complete_argument(L);
+	lua_settop(L, 2);
+	if (lua_next(L, 1))
+		return 2;
+	lua_pushnil(L);
+	return 1;
+}
+
+static int pairs_continue(lua_State *L, int status, lua_KContext context)
+{
+	(void)L;
+	(void)status;
+	(void)context;
+	return 3;
+}
+
+/* Not stock's, because it must give our next. */
+static int standin_pairs(lua_State *L)
+{
+	luaL_checkany(L, 1);
+	complete_argument(L);
+	if (luaL_getmetafield(L, 1, "__pairs") == LUA_TNIL) {
+		lua_pushcfunction(L, standin_next);
+		lua_pushvalue(L, 1);
+		lua_pushnil(L);
+	} else {
+		lua_pushvalue(L, 1);
+		lua_callk(L, 1, 3, 0, pairs_continue);
+	}
+	return 3;
+}
+
+static int standin_rawget(lua_State *L)
+{
+	struct vai_vm *vm = lazy_argument(L);
+	if (VAI_UNLIKELY(vm && lua_gettop(L) >= 2)) {
+		lua_settop(L, 2);
+		int which = vai__lazy_which(L, vm, 1);
+		if (which >= 0)
+			vai__lazy_touch(L, vm, which);
+		lua_settop(L, 2);
+	}
+	return stock[RAWGET](L);
+}
+
+static int standin_rawset(lua_State *L)
+{
+	struct vai_vm *vm = lazy_argument(L);
+	int which = VAI_UNLIKELY(vm && lua_gettop(L) >= 3) ? vai__lazy_which(L, vm, 1) : -1;
+	if (VAI_LIKELY(which < 0))
+		return stock[RAWSET](L);
+	lua_settop(L, 3);
+	vai__lazy_set(L, vm, which);
+	return 1;
+}
+
+static void before_getmetatable(lua_State *L)
+{
+	complete_argument(L);
+	if (lua_type(L, 1) != LUA_TSTRING)
+		return;
+	struct vai_vm *vm = vai__vm_of(L);
+	if (vm && vm->hidden)
+		vai__lazy_open_string(L, vm);
+}
+
+static int standin_getmetatable(lua_State *L)
+{
+	before_getmetatable(L);
+	return stock[GETMETATABLE](L);
+}
+
+static int standin_debug_getmetatable(lua_State *L)
+{
+	before_getmetatable(L);
+	return stock[DEBUG_GETMETATABLE](L);
+}
+
+/* Lua notes a finalizer when the metatable is set, not when __gc is. */
+static void before_setmetatable(lua_State *L)
+{
+	complete_argument(L);
+	struct vai_vm *vm = vai__vm_of(L);
+	if (!vm || vm->needs_close || lua_type(L, 2) != LUA_TTABLE)
+		return;
+	lua_pushliteral(L, "__gc");
+	if (lua_rawget(L, 2) != LUA_TNIL)
+		vm->needs_close = true;
+	lua_pop(L, 1);
+}
+
+static int standin_setmetatable(lua_State *L)
+{
+	before_setmetatable(L);
+	return stock[SETMETATABLE](L);
+}
+
+static int standin_debug_setmetatable(lua_State *L)
+{
+	before_setmetatable(L);
+	return stock[DEBUG_SETMETATABLE](L);
+}
+
+/* What may open a file or a C library. */
+static int opener(lua_State *L, int which)
+{
+	struct vai_vm *vm = vai__vm_of(L);
+	if (vm)
+		vm->needs_close = true;
+	return stock[which](L);
+}
+
+static int standin_io_open(lua_State *L)
+{
+	return opener(L, IO_OPEN);
+}
+
+static int standin_io_popen(lua_State *L)
+{
+	return opener(L, IO_POPEN);
+}
+
+static int standin_io_tmpfile(lua_State *L)
+{
+	return opener(L, IO_TMPFILE);
+}
+
+static int standin_io_lines(lua_State *L)
+{
+	return opener(L, IO_LINES);
+}
+
+static int standin_io_input(lua_State *L)
+{
+	return opener(L, IO_INPUT);
+}
+
+static int standin_io_output(lua_State *L)
+{
+	return opener(L, IO_OUTPUT);
+}
+
+static int standin_loadlib(lua_State *L)
+{
+	return opener(L, LOADLIB);
+}
+
+static const struct {
+	const char *lib, *name;
+	lua_CFunction f;
+} standins[STANDINS] = {
+	{ "_G", "next", standin_next },
+	{ "_G", "pairs", standin_pairs },
+	{ "_G", "rawget", standin_rawget },
+	{ "_G", "rawset", standin_rawset },
+	{ "_G", "getmetatable", standin_getmetatable },
+	{ "_G", "setmetatable", standin_setmetatable },
+	{ "debug", "getmetatable", standin_debug_getmetatable },
+	{ "debug", "setmetatable", standin_debug_setmetatable },
+	{ "io", "open", standin_io_open },
+	{ "io", "popen", standin_io_popen },
+	{ "io", "tmpfile", standin_io_tmpfile },
+	{ "io", "lines", standin_io_lines },
+	{ "io", "input", standin_io_input },
+	{ "io", "output", standin_io_output },
+	{ "package", "loadlib", standin_loadlib },
+};
+
+void vai__standin_register(void)
+{
+	for (int i = 0; i < STANDINS; i++)
+		vai__catalog_override(standins[i].lib, standins[i].name, standins[i].f, &stock[i]);
+}

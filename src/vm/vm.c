@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/* Start and end of states. What vai__vm_start sets is read-only until vai__vm_stop, which
+ * no goroutine outlives. */
+#include "vm/vm.h"
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "base/panic.h"
+#include "sched/sched.h"
+#include "vm/arena.h"
+#include "vm/catalog.h"
+#include "vm/codec.h"
+#include "vm/handle.h"
+#include "vm/image.h"
+#include "vm/lazylib.h"
+#include "vm/modcache.h"
+#include "vm/selfcheck.h"
+
+enum { FIRST_CHUNK = 8192 };
+
+const char *vai__preload_name;
+lua_CFunction vai__preload_open;
+
+static struct vai__image *base; /* NULL: states are built */
+static bool full;               /* the catalog could not be read: no lazy libraries */
+static char mode[96] = "none";
+
+/* ---- what luaL_newstate adds to lua_newstate ---- */
+
+static int panicked(lua_State *L)
+{
+	const char *msg = lua_tostring(L, -1);
+	vai__fatal("unprotected error in a goroutine's state (%s)", msg ? msg : "error object is not a string");
+}
+
+static void warn_off(void *ud, const char *msg, int more);
+static void warn_more(void *ud, const char *msg, int more);
+
+/* True if msg was a control message. */
+static bool warn_control(lua_State *L, const char *msg, int more)
+{
+	if (more || *msg != '@')
+		return false;
+	if (strcmp(msg, "@off") == 0)
+		lua_setwarnf(L, warn_off, L);
+	return true;
+}
+
+static void warn_on(void *ud, const char *msg, int more)
+{
+	if (strcmp(msg, "@on") == 0 || warn_control(ud, msg, more))
+		return;
+	fputs("Lua warning: ", stderr);
+	warn_more(ud, msg, more);
+}
+
+static void warn_more(void *ud, const char *msg, int more)
+{
+	fputs(msg, stderr);
+	if (!more) {
+		fputc('\n', stderr);
+		fflush(stderr);
+	}
+	lua_setwarnf(ud, more ? warn_more : warn_on, ud);
+}
+
+static void warn_off(void *ud, const char *msg, int more)
+{
+	if (!more && strcmp(msg, "@on") == 0)
+		lua_setwarnf(ud, warn_on, ud);
+}
+
+/* Argument: struct vai_vm. */
+static int prepare(lua_State *L)
+{
+	struct vai_vm *vm = vai__vm_of(L);
+	lua_settop(L, 0);
+	lua_atpanic(L, panicked);
+	lua_setwarnf(L, warn_off, L);
+	if (full)
+		vai__lazy_prepare_full(L, vm);
+	else
+		vai__lazy_prepare(L, vm);
+	return 0;
+}
+
+/* ---- the runtime's start and end ---- */
+
+/* NULL where there is a template now, else why not. */
+static const char *make_template(void)
+{
+	const char *wish = getenv("VAI_CLONE");
+	if (wish && strcmp(wish, "0") == 0)
+		return "VAI_CLONE=0";
+	if (full)
+		return "unknown standard libraries";
+	if (sizeof(void *) != 8)
+		return "pointers are not of 64 bits";
+	base = vai__image_build(NULL, prepare, NULL);
+	if (!base)
+		return "the template could not be made";
+	const char *why = vai__selfcheck(base);
+	if (why) {
+		vai__image_free(base);
+		base = NULL;
+	}
+	return why;
+}
+
+int vai__vm_start(lua_State *L)
+{
+	vai__standin_register();
+	int rc = vai__catalog_read();
+	if (rc == VAI_ENOMEM)
+		return rc;
+	full = rc != VAI_OK;
+	rc = vai__modpath_start(L);
+	if (rc != VAI_OK) {
+		vai__catalog_drop();
+		return rc;
+	}
+	const char *why = make_template();
+	snprintf(mode, sizeof mode, why ? "build: %s" : "clone", why);
+	return VAI_OK;
+}
+
+void vai__vm_stop(void)
+{
+	vai__code_forget();
+	vai__modpath_drop();
+	vai__modcache_drop();
+	vai__catalog_drop();
+	vai__image_free(base);
+	base = NULL;
+	snprintf(mode, sizeof mode, "none");
+}
+
+const char *vai__vm_mode(void)
+{
+	return mode;
+}
+
+void vai__vm_preload(const char *name, lua_CFunction open)
+{
+	vai__preload_name = name;
+	vai__preload_open = open;
+}
+
+void vai__vm_override(const char *lib, const char *name, lua_CFunction f)
+{
+	vai__catalog_override(lib, name, f, NULL);
+}
+
+/* ---- one state ---- */
+
+struct vai_vm *vai__vm_attach(lua_State *L)
+{
+	struct vai_vm *vm = vai__mem_zalloc(sizeof *vm);
+	if (vm) {
+		vm->L = L;
+		vm->at = L;
+		vm->is_host = true;
+	}
+	return vm;
+}
+
+static void release(struct vai_vm *vm)
+{
+	vai__handles_release(vm);
+	vai__codec_release(vm);
+	vai__funcs_free(vm->funcs);
+	if (vm->profiled)
+		vai__obj_unref(&vm->profiled->obj);
+}
+
+void vai__vm_detach(struct vai_vm *vm)
+{
+	release(vm);
+	vai__mem_free(vm, sizeof *vm);
+}
+
+static struct vai__arena *build_state(void)
+{
+	struct vai__arena *a = vai__arena_new(FIRST_CHUNK);
+	if (!a)
+		return NULL;
+	lua_State *L = lua_newstate(vai__arena_alloc, a);
+	if (L) {
+		a->vm.L = L;
+		a->vm.at = L;
+		lua_pushcfunction(L, prepare);
+		if (lua_pcall(L, 0, 0, 0) == LUA_OK)
+			return a;
+	}
+	vai__arena_free(a);
+	return NULL;
+}
+
+struct vai_vm *vai__vm_new(struct vai_code *code, bool *loaded)
+{
+	const struct vai__image *image = base && code ? vai__image_of(code, base) : NULL;
+	*loaded = image != NULL;
+	struct vai__arena *a = VAI_LIKELY(base != NULL) ? vai__image_clone(image ? image : base) : build_state();
+	if (VAI_UNLIKELY(!a))
+		return NULL;
+	if (base && code && !image && vai__image_watches(code)) {
+		vai__obj_ref(&code->obj);
+		a->vm.profiled = code;
+	}
+	return &a->vm;
+}
+
+void vai__vm_free(struct vai_vm *vm)
+{
+	struct vai__arena *a = vm->arena;
+	if (VAI_UNLIKELY(vm->needs_close))
+		lua_close(vm->L);
+	release(vm);
+	vai__arena_free(a);
+}
+
+struct vai_vm *vai__vm_self(void)
+{
+	const vai_g *g = vai__g_self();
+	return g ? g->vm : NULL;
+}
+
+struct vai_vm *vai__vm_of(lua_State *L)
+{
+	void *ud;
+	return VAI_LIKELY(lua_getallocf(L, &ud) == vai__arena_alloc) ? &((struct vai__arena *)ud)->vm : NULL;
+}
+
+size_t vai__vm_bytes(const struct vai_vm *vm)
+{
+	if (vm->arena)
+		return vm->arena->held;
+	return (size_t)lua_gc(vm->L, LUA_GCCOUNT) * 1024 + (size_t)lua_gc(vm->L, LUA_GCCOUNTB);
+}
+
+/* The truthy package.loaded[name] on top, or nothing. */
+static bool push_loaded(lua_State *L, const char *name)
+{
+	if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) == LUA_TTABLE) {
+		lua_getfield(L, -1, name);
+		if (lua_toboolean(L, -1)) {
+			lua_remove(L, -2);
+			return true;
+		}
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+	return false;
+}
+
+void vai__vm_require(lua_State *L, struct vai_vm *vm, const char *name)
+{
+	luaL_checkstack(L, 6, "require");
+	if (push_loaded(L, name))
+		return;
+	if (vai__preload_open && !vm->is_host && strcmp(name, vai__preload_name) == 0) {
+		luaL_requiref(L, name, vai__preload_open, 0);
+		return;
+	}
+	if (vm->is_host)
+		lua_getglobal(L, "require");
+	else
+		vai__lazy_push_require(L, vm);
+	lua_pushstring(L, name);
+	lua_call(L, 1, 1);
+}
