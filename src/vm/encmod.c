@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/* The encoder: tables that are loaded modules, and values that say themselves what is to be
+ * sent for them. What a module is called is remembered per state and checked against
+ * package.loaded each time. */
+#include "vm/encode.h"
+#include "vm/funcs.h"
+
+enum { SCANS = 4 }; /* so many searches of package.loaded, then `seen` learns all of it */
+
+/* vm->funcs; NULL: not there yet and not guarded. */
+static struct vai__funcs *funcs_of(struct vai__enc *e)
+{
+	if (VAI_UNLIKELY(!e->vm->funcs) && e->guarded)
+		return vai__funcs_open(e->L, e->vm);
+	return e->vm->funcs;
+}
+
+/* ---- modules ---- */
+
+/* Pushes the name under which package.loaded holds the table, if it is remembered. */
+static bool push_known_name(lua_State *L, const struct vai__funcs *fs, const void *table)
+{
+	int top = lua_gettop(L);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->modules);
+	if (lua_rawgetp(L, -1, table) == LUA_TSTRING) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, fs->loaded);
+		lua_pushvalue(L, -2);
+		lua_rawget(L, -2);
+		if (lua_topointer(L, -1) == table) {
+			lua_pushvalue(L, top + 2);
+			lua_replace(L, top + 1);
+			lua_settop(L, top + 1);
+			return true;
+		}
+	}
+	lua_settop(L, top);
+	return false;
+}
+
+/* Pushes the name that package.loaded has for the table. */
+static bool push_found_name(lua_State *L, const struct vai__funcs *fs, const void *table)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->loaded);
+	int loaded = lua_gettop(L);
+	lua_pushnil(L);
+	while (lua_next(L, loaded)) {
+		if (lua_topointer(L, -1) == table && lua_type(L, -2) == LUA_TSTRING) {
+			lua_pop(L, 1);
+			lua_replace(L, loaded);
+			return true;
+		}
+		lua_pop(L, 1);
+	}
+	lua_settop(L, loaded - 1);
+	return false;
+}
+
+int vai__enc_is_module(struct vai__enc *e, int idx)
+{
+	lua_State *L = e->L;
+	const void *table = lua_topointer(L, idx);
+	const struct vai__funcs *fs = funcs_of(e);
+	if (!fs)
+		return ENC_RETRY;
+	bool known = push_known_name(L, fs, table);
+	if (!known && e->module_scans == SCANS) {
+		e->all_modules = true;
+		return ENC_RETRY;
+	}
+	if (!known) {
+		e->module_scans++;
+		if (!push_found_name(L, fs, table))
+			return 0;
+	}
+	lua_pop(L, 1);
+	return 1;
+}
+
+/* The name stays on the stack. */
+static int push_name(struct vai__enc *e, const void *table)
+{
+	lua_State *L = e->L;
+	const struct vai__funcs *fs = funcs_of(e);
+	if (fs && push_known_name(L, fs, table))
+		return ENC_OK;
+	if (!e->guarded)
+		return ENC_RETRY;
+	if (!push_found_name(L, fs, table)) /* it has just left package.loaded */
+		return luaL_error(L, "package.loaded was changed while values were sent");
+	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->modules);
+	lua_pushvalue(L, -2);
+	lua_rawsetp(L, -2, table);
+	lua_pop(L, 1);
+	vai__vm_note_paths(L, e->vm);
+	return ENC_OK;
+}
+
+int vai__enc_module(struct vai__enc *e, int idx)
+{
+	int r = push_name(e, lua_topointer(e->L, idx));
+	if (r != ENC_OK)
+		return r;
+	r = vai__enc_tag(e, T_MODULE);
+	if (r == ENC_OK)
+		r = vai__enc_string(e, -1);
+	e->flags |= BLOCK_CALLS_OUT;
+	lua_pop(e->L, 1);
+	return r;
+}
+
+int vai__enc_all_modules(struct vai__enc *e)
+{
+	lua_State *L = e->L;
+	const struct vai__funcs *fs = funcs_of(e);
+	int top = lua_gettop(L), r = ENC_OK;
+	if (!fs)
+		return ENC_RETRY;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->loaded);
+	lua_pushnil(L);
+	while (r == ENC_OK && lua_next(L, top + 1)) {
+		bool found;
+		if (lua_istable(L, -1) && lua_type(L, -2) == LUA_TSTRING &&
+			!vai__seen_put(&e->seen, lua_topointer(L, -1), vai__seen_value(SEEN_MODULE, 0, 0), &found))
+			r = ENC_NOMEM;
+		lua_pop(L, 1);
+	}
+	lua_settop(L, top);
+	return r;
+}
+
+/* ---- __vai_send ---- */
+
+int vai__enc_has_send(struct vai__enc *e)
+{
+	lua_State *L = e->L;
+	const struct vai__funcs *fs = funcs_of(e);
+	if (!fs)
+		return ENC_RETRY;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->send);
+	if (lua_rawget(L, -2) == LUA_TNIL) {
+		lua_pop(L, 1);
+		return 0;
+	}
+	return e->guarded ? 1 : ENC_RETRY;
+}
+
+/* Pushes what the metamethod at `f` gives for the value at idx, now or the last time. The
+ * result stands for itself, if it comes by on another way. */
+static void push_translation(lua_State *L, int f, int idx)
+{
+	static const char nothing;
+	if (lua_isnil(L, SENDS_SLOT)) {
+		lua_newtable(L);
+		lua_replace(L, SENDS_SLOT);
+	}
+	lua_pushvalue(L, idx);
+	if (lua_rawget(L, SENDS_SLOT) == LUA_TNIL) {
+		lua_pop(L, 1);
+		lua_pushvalue(L, f);
+		lua_pushvalue(L, idx);
+		lua_call(L, 1, 1);
+		bool is_nil = lua_isnil(L, -1);
+		if (lua_istable(L, -1)) {
+			lua_pushvalue(L, -1);
+			lua_pushvalue(L, -1);
+			lua_rawset(L, SENDS_SLOT);
+		}
+		lua_pushvalue(L, idx);
+		if (is_nil)
+			lua_pushlightuserdata(L, (void *)&nothing);
+		else
+			lua_pushvalue(L, -2);
+		lua_rawset(L, SENDS_SLOT);
+	}
+	if (lua_touserdata(L, -1) == &nothing)
+		lua_pushnil(L);
+}
+
+int vai__enc_translated(struct vai__enc *e, int idx)
+{
+	lua_State *L = e->L;
+	luaL_checkstack(L, LEVEL_STACK, NULL);
+	push_translation(L, lua_gettop(L), idx);
+	return vai__enc_value(e, lua_gettop(L), ENC_TRANSLATED);
+}
