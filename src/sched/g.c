@@ -271,6 +271,7 @@ void g_abandon_all(void (*f)(vai_g *g))
 		g->stack = NULL;
 		g->locked_m = NULL;
 		atomic_store_explicit(&g->state, VAI_G_DEAD, memory_order_relaxed);
+		count_add(&sched.ps[0]->count.ended, 1);
 		gqueue_push(&sched.gfree, g);
 	}
 	atomic_store_explicit(&sched.ngfree, sched.gfree.count, memory_order_relaxed);
