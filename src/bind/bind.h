@@ -70,8 +70,6 @@ static inline void vai__bind_park(vai_g *g, lua_State *L)
 	vai__bind_vm(g)->at = L;
 }
 
-/* Pushes the value of a received message and lets go of it, also when it raises. */
-int vai__bind_deliver(lua_State *L, struct vai_vm *vm, vai_msg *msg);
 /* nil, why: 2 */
 int vai__bind_nil(lua_State *L, const char *why);
 /* For a wait that ended with rc < 0: nil, "timeout", or raises. */
@@ -98,7 +96,7 @@ struct vai__call {
 struct vai__callname {
 	const char *fname;
 	int arg;          /* the function's place among the arguments */
-	const char *what; /* for vai__encode_call */
+	const char *what; /* the same for vai__encode_call */
 };
 /* The function at stack index idx with all values above it. Raises what cannot be sent and
  * what is no function. One reference, the caller's. */

@@ -137,8 +137,7 @@ static int call_handler(lua_State *L)
 	vai_msg msg = p->msg;
 	vai__mem_free(p, sizeof *p);
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &handler_key);
-	vai__decode(L, vai__host_vm(), &msg);
-	vai__msg_drop(&msg);
+	vai__decode_take(L, vai__host_vm(), &msg);
 	lua_call(L, lua_gettop(L) - 2, 0);
 	return 0;
 }

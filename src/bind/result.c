@@ -2,13 +2,6 @@
 /* What Lua gets to see of the outcomes of the layers below. */
 #include "bind/bind.h"
 
-int vai__bind_deliver(lua_State *L, struct vai_vm *vm, vai_msg *msg)
-{
-	int n = vai__decode(L, vm, msg);
-	vai__msg_drop(msg);
-	return n;
-}
-
 int vai__bind_nil(lua_State *L, const char *why)
 {
 	lua_pushnil(L);

@@ -55,7 +55,7 @@ static void timer_release(void *arg)
 
 int vai__lib_timer(lua_State *L)
 {
-	static const struct vai__callname name = { "timer", 2, "timer: argument" };
+	static const struct vai__callname name = { "timer", 2, "timer: argument 2" };
 	vai_g *g = vai__bind_self(L);
 	double seconds = vai__arg_seconds(L, 1, 1, "timer");
 	struct vai__call *call = vai__call_new(L, g, 2, &name, VAI_FATE_PANIC);

@@ -17,7 +17,7 @@
 #define VERSION "vai 0.1.0"
 
 /* Nanoseconds that a machine gets to leave its goroutine when the runtime ends. */
-#define GRACE INT64_C(100000000)
+#define GRACE INT64_C(20000000)
 
 static const luaL_Reg functions[] = {
 	{ "go", vai__lib_go },
