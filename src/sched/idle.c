@@ -51,7 +51,19 @@ static void remove_idle_m(struct m *m)
 	sched.nidle_ms--;
 }
 
-static void stop_spinning(struct m *m)
+/* Lock held. A P becomes free: main, if it could not run for want of one, has it. */
+void idle_release_p(struct p *p)
+{
+	p_put_idle(p);
+	if (!atomic_load_explicit(&sched.wanted_by_main, memory_order_relaxed))
+		return;
+	atomic_store_explicit(&sched.wanted_by_main, false, memory_order_relaxed);
+	attention_update();
+	if (sched.m0->locked.count > 0)
+		idle_wake_locked_m(sched.m0);
+}
+
+void idle_stop_spinning(struct m *m)
 {
 	m->spinning = false;
 	atomic_fetch_sub_explicit(&sched.nspinning, 1, memory_order_seq_cst);
@@ -63,7 +75,7 @@ static void give_back(struct p *p)
 	if (!p)
 		return;
 	vai__lock(&sched.lock);
-	p_put_idle(p);
+	idle_release_p(p);
 	vai__unlock(&sched.lock);
 }
 
@@ -96,7 +108,7 @@ void idle_wake_one(void)
 
 void idle_got_work(struct m *m)
 {
-	stop_spinning(m);
+	idle_stop_spinning(m);
 	idle_wake_one();
 }
 
@@ -213,7 +225,7 @@ static bool release_p(struct m *m)
 	if (!stay) {
 		struct p *p = m_p(m);
 		own(m, NULL);
-		p_put_idle(p);
+		idle_release_p(p);
 	}
 	vai__unlock(&sched.lock);
 	return !stay;
@@ -320,7 +332,7 @@ struct g *idle_find_or_sleep(struct m *m)
 			return NULL;
 	}
 	if (m->spinning)
-		stop_spinning(m);
+		idle_stop_spinning(m);
 	if (work_anywhere() && acquire_p(m))
 		return NULL;
 	sleep_until_woken(m);

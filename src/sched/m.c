@@ -103,7 +103,7 @@ static void leave(struct m *m)
 {
 	vai__lock(&sched.lock);
 	if (m_p(m))
-		p_put_idle(m_p(m));
+		idle_release_p(m_p(m));
 	sched.nms--;
 	vai__unlock(&sched.lock);
 	set_self(NULL);

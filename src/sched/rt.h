@@ -179,6 +179,8 @@ void idle_wake_one(void);              /* there is work in some queue: an idle P
 void idle_got_work(struct m *m);       /* a spinning M found some */
 struct g *idle_find_or_sleep(struct m *m); /* NULL: look again from the top */
 void idle_wake_locked_m(struct m *m);  /* m->locked has grown */
+void idle_release_p(struct p *p);      /* sched.lock held */
+void idle_stop_spinning(struct m *m);
 void idle_wake_all(void);
 /* sched.c: the loop */
 void schedule(struct m *m);

@@ -76,24 +76,17 @@ static struct g *take_locked(struct m *m)
 /* M0 sleeps, main is ready and every P is busy: ours goes to M0, queue and all. */
 static void hand_p_to_m0(struct m *m)
 {
-	bool given = false;
 	vai__lock(&sched.lock);
-	if (atomic_load_explicit(&sched.wanted_by_main, memory_order_relaxed) && m != sched.m0) {
+	bool wanted = atomic_load_explicit(&sched.wanted_by_main, memory_order_relaxed) && m != sched.m0;
+	if (wanted) {
 		struct p *p = m_p(m);
-		if (sched.m0->idle) {
-			atomic_store_explicit(&m->p, NULL, memory_order_relaxed);
-			p_put_idle(p);
-			idle_wake_locked_m(sched.m0);
-			given = true;
-		}
+		atomic_store_explicit(&m->p, NULL, memory_order_relaxed);
+		idle_release_p(p);
+		count_add(&p->count.handoffs, 1);
 	}
-	atomic_store_explicit(&sched.wanted_by_main, false, memory_order_relaxed);
-	attention_update();
 	vai__unlock(&sched.lock);
-	if (given && m->spinning) {
-		m->spinning = false;
-		atomic_fetch_sub_explicit(&sched.nspinning, 1, memory_order_seq_cst);
-	}
+	if (wanted && m->spinning)
+		idle_stop_spinning(m);
 }
 
 /* False: the M has no P any more. */
