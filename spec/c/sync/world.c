@@ -163,7 +163,8 @@ int world_run(const char *name, const struct CMUnitTest *tests, size_t n)
 		snprintf(title, sizeof title, "%s, %d Ps", name, procs);
 		failed += _cmocka_run_group_tests(title, own, n, NULL, NULL);
 	}
-	CHECK(vai__g_count() == 1);
+	while (vai__g_count() > 1) /* the last ones are on their way out */
+		vai__yield(vai__g_self());
 	CHECK(vai__sched_stop(1000000000));
 	return failed;
 }
