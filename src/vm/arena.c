@@ -16,7 +16,7 @@
 enum {
 	FINE_MAX = VAI__ARENA_FINE * 8,
 	SMALL_MAX = VAI__ARENA_SMALL,
-	CHUNK_MIN = 2048,
+	CHUNK_MIN = 1024,
 	CHUNK_MAX = 65536,
 	SYSTEM_MIN = 32768, /* big blocks from here on are libc's, whose realloc can move pages */
 	SEARCH = 8          /* free blocks looked at for one that is aligned to 16 */
@@ -34,20 +34,29 @@ struct vai__big {
 	size_t size; /* with this header */
 };
 
+/* Of the coarse classes one is the first stack of a Lua state, others are hash parts. */
+static const uint16_t coarse[] = { 144, 160, 192, 224, 256, 320, 384, 448, 512, 640, 720, 768, 1024 };
+
+/* By size in units of 16, rounded up. */
+#define C VAI__ARENA_FINE
+static const uint8_t coarse_class[SMALL_MAX / 16 + 1] = {
+	0, 0, 0, 0, 0, 0, 0, 0, 0, C, C + 1, C + 2, C + 2, C + 3, C + 3, C + 4, C + 4,
+	C + 5, C + 5, C + 5, C + 5, C + 6, C + 6, C + 6, C + 6, C + 7, C + 7, C + 7, C + 7, C + 8, C + 8, C + 8, C + 8,
+	C + 9, C + 9, C + 9, C + 9, C + 9, C + 9, C + 9, C + 9, C + 10, C + 10, C + 10, C + 10, C + 10, C + 11, C + 11, C + 11,
+	C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12
+};
+#undef C
+
+static void *const no_blocks[VAI__ARENA_CLASSES];
+
 static inline unsigned class_of(size_t size)
 {
-	if (VAI_LIKELY(size <= FINE_MAX))
-		return (unsigned)((size - 1) >> 3);
-	unsigned msb = 63u - (unsigned)__builtin_clzll((unsigned long long)size - 1);
-	return VAI__ARENA_FINE + (msb - 7) * 4 + (unsigned)((size - 1) >> (msb - 2)) - 4;
+	return VAI_LIKELY(size <= FINE_MAX) ? (unsigned)((size - 1) >> 3) : coarse_class[(size + 15) >> 4];
 }
 
 static inline size_t class_size(unsigned c)
 {
-	if (VAI_LIKELY(c < VAI__ARENA_FINE))
-		return ((size_t)c + 1) * 8;
-	unsigned q = c - VAI__ARENA_FINE;
-	return ((size_t)128 << (q / 4)) + ((size_t)(q % 4 + 1) << (q / 4 + 5));
+	return VAI_LIKELY(c < VAI__ARENA_FINE) ? ((size_t)c + 1) * 8 : coarse[c - VAI__ARENA_FINE];
 }
 
 static inline size_t room(const struct vai__arena *a)
@@ -60,8 +69,29 @@ static inline bool in_first(const struct vai__arena *a, const void *p)
 	return (size_t)((const char *)p - (const char *)a) < a->first_size;
 }
 
+static bool add_chunk(struct vai__arena *a, size_t need);
+
+static bool has_lists(const struct vai__arena *a)
+{
+	return a->free != (void **)(uintptr_t)no_blocks;
+}
+
+/* The arrays of lists is made from the arena itself; where that fails the block is lost
+ * until the end. */
+static VAI_NOINLINE bool make_lists(struct vai__arena *a)
+{
+	const size_t size = sizeof(void *) * VAI__ARENA_CLASSES;
+	if (size > room(a) && !add_chunk(a, size))
+		return false;
+	a->free = memset(a->cursor, 0, size);
+	a->cursor += size;
+	return true;
+}
+
 static inline void list_push(struct vai__arena *a, void *p, unsigned c)
 {
+	if (VAI_UNLIKELY(!has_lists(a)) && !make_lists(a))
+		return;
 	*(void **)p = a->free[c];
 	a->free[c] = p;
 }
@@ -79,17 +109,20 @@ static void recycle(struct vai__arena *a, char *p, size_t n)
 	}
 }
 
-static bool add_chunk(struct vai__arena *a)
+/* A chunk with at least `need` bytes. */
+static bool add_chunk(struct vai__arena *a, size_t need)
 {
 	if (a->building) {
 		a->overflow = true;
 		return false;
 	}
-	size_t size = vai__mem_round(a->next_chunk);
+	size_t size = need + sizeof(struct vai__chunk);
+	size = vai__mem_round(size < a->next_chunk ? a->next_chunk : size);
 	struct vai__chunk *chunk = vai__mem_alloc(size);
 	if (!chunk)
 		return false;
-	recycle(a, a->cursor, room(a));
+	if (has_lists(a))
+		recycle(a, a->cursor, room(a));
 	chunk->next = a->chunks;
 	chunk->size = size;
 	a->chunks = chunk;
@@ -168,6 +201,8 @@ static VAI_NOINLINE void give_big(struct vai__arena *a, void *p, size_t size)
 	size = (size + 7) & ~(size_t)7;
 	if (a->building)
 		memset(p, 0, size);
+	if (!has_lists(a) && !make_lists(a))
+		return;
 	if (size > room(a)) {
 		recycle(a, a->cursor, room(a));
 		a->cursor = p;
@@ -198,10 +233,11 @@ static VAI_NOINLINE void *take_slow(struct vai__arena *a, size_t size)
 {
 	if (size > SMALL_MAX)
 		return take_big(a, size);
-	if (!add_chunk(a))
+	size = class_size(class_of(size));
+	if (!add_chunk(a, size))
 		return NULL;
 	char *p = a->cursor;
-	a->cursor += class_size(class_of(size));
+	a->cursor += size;
 	return p;
 }
 
@@ -248,7 +284,7 @@ static void *take_aligned(struct vai__arena *a, size_t size)
 		*link = *(void **)p;
 		return p;
 	}
-	if (class_size(c) + 8 > room(a) && !add_chunk(a))
+	if (class_size(c) + 8 > room(a) && !add_chunk(a, class_size(c) + 8))
 		return NULL;
 	if ((uintptr_t)a->cursor & 15) {
 		list_push(a, a->cursor, 0);
@@ -338,7 +374,7 @@ bool vai__arena_reserve(struct vai__arena *a, size_t size)
 {
 	if (VAI_UNLIKELY(a->failing) && a->failing <= 2)
 		return false;
-	return class_size(class_of(size)) + 8 <= room(a) || add_chunk(a);
+	return class_size(class_of(size)) + 8 <= room(a) || add_chunk(a, class_size(class_of(size)) + 8);
 }
 
 /* ---- the whole ---- */
@@ -352,8 +388,23 @@ struct vai__arena *vai__arena_init(void *p, size_t size)
 	a->first_size = size;
 	a->held = size;
 	a->next_chunk = CHUNK_MIN;
+	a->free = (void **)(uintptr_t)no_blocks;
 	a->vm.arena = a;
 	return a;
+}
+
+void vai__arena_build(struct vai__arena *a)
+{
+	a->building = true;
+	a->end -= sizeof(void *) * VAI__ARENA_CLASSES;
+	a->free = memset(a->end, 0, sizeof(void *) * VAI__ARENA_CLASSES);
+}
+
+size_t vai__arena_built(struct vai__arena *a)
+{
+	a->building = false;
+	a->free = (void **)(uintptr_t)no_blocks;
+	return a->overflow ? 0 : (size_t)(a->cursor - (char *)a);
 }
 
 struct vai__arena *vai__arena_new(size_t size)

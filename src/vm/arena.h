@@ -9,8 +9,8 @@
 #include "vm/vm.h"
 
 enum {
-	VAI__ARENA_FINE = 16,  /* classes of 8, 16, ... 128 bytes */
-	VAI__ARENA_CLASSES = 28, /* then four a doubling up to 1024 */
+	VAI__ARENA_FINE = 16,    /* classes of 8, 16, ... 128 bytes */
+	VAI__ARENA_CLASSES = 29, /* then coarser ones up to 1024 */
 	VAI__ARENA_SMALL = 1024
 };
 
@@ -24,7 +24,7 @@ struct vai__arena {
 	size_t next_chunk;
 	struct vai__chunk *chunks; /* all but the first */
 	struct vai__big *bigs;
-	void *free[VAI__ARENA_CLASSES];
+	void **free; /* one list a class; before anything was freed a shared array of empty ones */
 	struct vai_vm vm;
 };
 
@@ -32,6 +32,10 @@ struct vai__arena {
 struct vai__arena *vai__arena_init(void *p, size_t size);
 /* The same in memory of its own; NULL when out of memory. */
 struct vai__arena *vai__arena_new(size_t size);
+/* A template is built in the arena, from now on and until vai__arena_built, which gives
+ * the bytes that it takes or 0 if it did not fit. Its free blocks are forgotten. */
+void vai__arena_build(struct vai__arena *a);
+size_t vai__arena_built(struct vai__arena *a);
 /* Gives everything back; a first chunk that was not allocated here stays. */
 void vai__arena_release(struct vai__arena *a);
 void vai__arena_free(struct vai__arena *a);

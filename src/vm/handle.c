@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* In the registry of a state, by light keys: each class's metatable (key: the class), the
- * metatable of the method tables, and the weak table of handles that may be met again.
+/* In the registry of a state, by light keys: each class's metatable (key: the class), and a
+ * weak table of handles that may be met again.
  *
  * Invariants: a handle with an object is in vm->handles; its metatable has __gc from before
  * it gets the object, and no script can take it out (__metatable). What may raise comes
@@ -11,13 +11,14 @@
 #include "base/panic.h"
 #include "vm/arena.h"
 #include "vm/image.h"
+#include "vm/lazylib.h"
 
-enum { MAX_TYPES = 32, CACHE_SIZE = 4, USERDATA_HEADER = 64 };
+enum { MAX_TYPES = 32, CACHE_SIZE = 2, USERDATA_HEADER = 64 };
 
 static const struct vai__handle_type *types[MAX_TYPES];
 static int ntypes;
 static uint64_t magic; /* no script can know it, so no other userdata can bear it */
-static const char resolver_key, cache_key, type_key;
+static const char cache_key;
 
 __attribute__((constructor)) static void init_magic(void)
 {
@@ -68,20 +69,34 @@ static void set_method(lua_State *L, const luaL_Reg *r)
 	lua_rawset(L, -3);
 }
 
-/* __index of the method tables: the method is found there from now on. */
-static int resolve(lua_State *L)
+/* The type whose method table lies at idx, or -1. */
+static int type_of_methods(lua_State *L, int idx)
+{
+	for (int i = 0; i < ntypes; i++) {
+		int top = lua_gettop(L);
+		bool same = lua_rawgetp(L, LUA_REGISTRYINDEX, types[i]->cls) == LUA_TTABLE &&
+		            lua_getfield(L, -1, "__index") == LUA_TTABLE && lua_rawequal(L, -1, idx);
+		lua_settop(L, top);
+		if (same)
+			return i;
+	}
+	return -1;
+}
+
+/* The method is found in the table from now on. */
+int vai__handle_resolve(lua_State *L)
 {
 	lua_settop(L, 2);
-	if (lua_type(L, 2) != LUA_TSTRING || lua_rawgetp(L, 1, &type_key) != LUA_TLIGHTUSERDATA)
+	int type = lua_type(L, 2) == LUA_TSTRING ? type_of_methods(L, 1) : -1;
+	if (type < 0)
 		return 0;
-	const struct vai__handle_type *type = lua_touserdata(L, 3);
 	const char *name = lua_tostring(L, 2);
-	for (const luaL_Reg *r = type->methods; r->name; r++) {
+	for (const luaL_Reg *r = types[type]->methods; r->name; r++) {
 		if (strcmp(r->name, name) != 0)
 			continue;
 		lua_pushvalue(L, 1);
 		set_method(L, r);
-		note(L, find_type(type->cls), (unsigned)(r - type->methods));
+		note(L, type, (unsigned)(r - types[type]->methods));
 		lua_pushcfunction(L, r->func);
 		return 1;
 	}
@@ -139,18 +154,6 @@ static int collect(lua_State *L)
 
 /* ---- metatables ---- */
 
-static void push_resolver(lua_State *L)
-{
-	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &resolver_key) == LUA_TTABLE)
-		return;
-	lua_pop(L, 1);
-	lua_createtable(L, 0, 1);
-	lua_pushcfunction(L, resolve);
-	lua_setfield(L, -2, "__index");
-	lua_pushvalue(L, -1);
-	lua_rawsetp(L, LUA_REGISTRYINDEX, &resolver_key);
-}
-
 /* Makes and pushes the metatable of a class. May raise. */
 static void make_metatable(lua_State *L, int type)
 {
@@ -167,10 +170,8 @@ static void make_metatable(lua_State *L, int type)
 	lua_setfield(L, -2, "__metatable");
 	for (const luaL_Reg *r = t->meta; r && r->name; r++)
 		set_method(L, r);
-	lua_createtable(L, 0, 2);
-	lua_pushlightuserdata(L, (void *)(uintptr_t)t);
-	lua_rawsetp(L, -2, &type_key);
-	push_resolver(L);
+	lua_createtable(L, 0, 1);
+	vai__lazy_push_hidden(L);
 	lua_setmetatable(L, -2);
 	lua_setfield(L, -2, "__index");
 	lua_pushvalue(L, -1);

@@ -38,6 +38,8 @@ struct vai_obj *vai__handle_test(lua_State *L, int idx, const struct vai_class *
 void vai__handle_leaves(lua_State *L, struct vai_vm *vm, int idx);
 /* Gives all references of a state back. */
 void vai__handles_release(struct vai_vm *vm);
+/* __index of the tables of methods (vm/lazylib.c). */
+int vai__handle_resolve(lua_State *L);
 /* The registered name for a class ("vai.channel"), or NULL. */
 const char *vai__handle_name(const struct vai_class *cls);
 

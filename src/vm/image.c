@@ -50,9 +50,11 @@ static void *map_region(void)
 
 /* ---- from a state to an image ---- */
 
-static struct vai__image *pack(const struct vai__arena *a)
+static struct vai__image *pack(struct vai__arena *a)
 {
-	size_t used = (size_t)(a->cursor - (const char *)a);
+	size_t used = vai__arena_built(a);
+	if (used == 0)
+		return NULL;
 	size_t nwords = used / sizeof(uintptr_t), nrelocs = 0;
 	uintptr_t base = (uintptr_t)a;
 	const uintptr_t *words = (const uintptr_t *)(const void *)a;
@@ -134,16 +136,14 @@ struct vai__image *vai__image_build(const struct vai__image *base, lua_CFunction
 	if (!region)
 		return NULL;
 	struct vai__arena *a = base ? copy_into(base, region, REGION) : vai__arena_init(region, REGION);
-	a->building = true;
+	vai__arena_build(a);
 	lua_State *L = open_state(a, base);
 	if (L) {
 		lua_pushcfunction(L, prepare);
 		lua_pushlightuserdata(L, arg);
-		if (lua_pcall(L, 1, LUA_MULTRET, 0) == LUA_OK && !a->overflow) {
+		if (lua_pcall(L, 1, LUA_MULTRET, 0) == LUA_OK) {
 			rest_collector(L);
-			a->building = false;
-			if (!a->overflow)
-				image = pack(a);
+			image = pack(a);
 		}
 	}
 	munmap(region, REGION);

@@ -42,7 +42,7 @@ enum {
 };
 /* Notes it for the image of vm->profiled. */
 void vai__image_note(struct vai_vm *vm, unsigned kind, unsigned index);
-/* How vm/handle.c gets the metatable and a method into an image. */
+/* How handle.c gets a metatable or a method into an image. */
 void vai__handle_use(lua_State *L, struct vai_vm *vm, unsigned type, unsigned index);
 
 #endif

@@ -5,6 +5,9 @@
  * the difference (next, rawget, getmetatable, ...) are replaced in fresh states
  * (standin.c): they complete the table first and take the metatable off.
  *
+ * The hidden metatable also knows the tables, by their VAI__LAZY_ number, so that they live
+ * as long as it does.
+ *
  * Invariants: a name is settled once its value lies in the table or the script has
  * assigned it (nil too): from then on the table alone counts. A library opens once a
  * state, for _G and package.loaded at the same time. Bits are set after what may raise,
@@ -14,6 +17,7 @@
 #include <lualib.h>
 #include <string.h>
 #include "vm/catalog.h"
+#include "vm/handle.h"
 #include "vm/image.h"
 #include "vm/modcache.h"
 
@@ -51,25 +55,66 @@ static const struct vai__names *names_of(int which)
 	return which >= VAI__LAZY_LIBS ? &vai__catalog.libs[which - VAI__LAZY_LIBS].names : NULL;
 }
 
+static int lazy_index(lua_State *L);
+static int lazy_newindex(lua_State *L);
+
+void vai__lazy_push_hidden(lua_State *L)
+{
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &hidden_key) == LUA_TTABLE)
+		return;
+	lua_pop(L, 1);
+	lua_createtable(L, 0, 2);
+	lua_pushcfunction(L, lazy_index);
+	lua_setfield(L, -2, "__index");
+	lua_pushcfunction(L, lazy_newindex);
+	lua_setfield(L, -2, "__newindex");
+	lua_pushvalue(L, -1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &hidden_key);
+}
+
 int vai__lazy_which(lua_State *L, const struct vai_vm *vm, int idx)
 {
 	const void *p = lua_topointer(L, idx);
-	for (int i = 0; i < VAI__LAZY_TABLES; i++)
+	for (int i = 0; i < VAI__LAZY_KNOWN; i++)
 		if (vm->lazy[i] == p && p)
 			return i;
-	return -1;
+	if (!p)
+		return -1;
+	vai__lazy_push_hidden(L);
+	int which = VAI__LAZY_TABLES - 1;
+	for (; which >= VAI__LAZY_KNOWN; which--) {
+		bool same = lua_rawgeti(L, -1, which) == LUA_TTABLE && lua_topointer(L, -1) == p;
+		lua_pop(L, 1);
+		if (same)
+			break;
+	}
+	lua_pop(L, 1);
+	return which >= VAI__LAZY_KNOWN ? which : -1;
 }
 
-/* Pushes a new table that fills itself. */
-static void new_lazy(lua_State *L, struct vai_vm *vm, int which)
+/* Pushes a new table that fills itself, not one of the known two. */
+static void new_lazy(lua_State *L, int which)
 {
 	lua_createtable(L, 0, 1);
-	lua_rawgetp(L, LUA_REGISTRYINDEX, &hidden_key);
+	vai__lazy_push_hidden(L);
+	lua_pushvalue(L, -2);
+	lua_rawseti(L, -2, which);
 	lua_setmetatable(L, -2);
-	for (int i = 0; i < VAI__LAZY_TABLES; i++)
-		if (vm->lazy[i] == lua_topointer(L, -1))
-			vm->lazy[i] = NULL; /* a table that has died */
-	vm->lazy[which] = lua_topointer(L, -1);
+}
+
+/* The lazy table at idx becomes an ordinary one. */
+static void unhide(lua_State *L, struct vai_vm *vm, int which, int idx)
+{
+	if (which < VAI__LAZY_KNOWN) {
+		vm->lazy[which] = NULL;
+	} else {
+		vai__lazy_push_hidden(L);
+		lua_pushnil(L);
+		lua_rawseti(L, -2, which);
+		lua_pop(L, 1);
+	}
+	lua_pushnil(L);
+	lua_setmetatable(L, idx);
 }
 
 /* Pushes _G or package.loaded if it still is what we know; else nothing and false. */
@@ -165,7 +210,7 @@ static void open_lib(lua_State *L, struct vai_vm *vm, int i)
 {
 	const struct vai__lib *lib = &vai__catalog.libs[i];
 	if (!lib->opens) {
-		new_lazy(L, vm, VAI__LAZY_LIBS + i);
+		new_lazy(L, VAI__LAZY_LIBS + i);
 		for (int k = 0; k < lib->names.n; k++)
 			unsettle(vm, lib->names.bit + (unsigned)k);
 	} else if (lib->open == luaopen_package) {
@@ -354,9 +399,9 @@ void vai__lazy_touch(lua_State *L, struct vai_vm *vm, int which)
 static int lazy_index(lua_State *L)
 {
 	struct vai_vm *vm = vai__vm_of(L);
-	int which = vai__lazy_which(L, vm, 1);
+	int which = vm ? vai__lazy_which(L, vm, 1) : -1;
 	if (which < 0)
-		return 0;
+		return vai__handle_resolve(L);
 	vai__lazy_touch(L, vm, which);
 	lua_settop(L, 2);
 	lua_rawget(L, 1);
@@ -380,7 +425,7 @@ void vai__lazy_set(lua_State *L, struct vai_vm *vm, int which)
 static int lazy_newindex(lua_State *L)
 {
 	struct vai_vm *vm = vai__vm_of(L);
-	int which = vai__lazy_which(L, vm, 1);
+	int which = vm ? vai__lazy_which(L, vm, 1) : -1;
 	if (lua_isnil(L, 2))
 		return luaL_error(L, "index is nil");
 	if (lua_type(L, 2) == LUA_TNUMBER && lua_tonumber(L, 2) != lua_tonumber(L, 2))
@@ -410,9 +455,7 @@ void vai__lazy_complete(lua_State *L, struct vai_vm *vm, int which, int idx)
 		for (int k = 0; k < names_of(which)->n; k++)
 			settle_name(L, vm, which, k, idx);
 	}
-	lua_pushnil(L);
-	lua_setmetatable(L, idx);
-	vm->lazy[which] = NULL;
+	unhide(L, vm, which, idx);
 }
 
 void vai__lazy_use(lua_State *L, struct vai_vm *vm, int which, int k)
@@ -436,13 +479,19 @@ void vai__vm_module(lua_State *L, struct vai_vm *vm, const luaL_Reg *funcs)
 	int n = 0;
 	while (funcs[n].name)
 		n++;
-	if (vm->is_host || !vm->hidden || n > MODULE_MAX || vm->lazy[VAI__LAZY_MODULE]) {
+	bool lazy = !vm->is_host && vm->hidden && n <= MODULE_MAX;
+	if (lazy) {
+		vai__lazy_push_hidden(L);
+		lazy = lua_rawgeti(L, -1, VAI__LAZY_MODULE) == LUA_TNIL;
+		lua_pop(L, 2);
+	}
+	if (lazy) {
+		module_funcs = funcs;
+		new_lazy(L, VAI__LAZY_MODULE);
+	} else {
 		lua_createtable(L, 0, n);
 		luaL_setfuncs(L, funcs, 0);
-		return;
 	}
-	module_funcs = funcs;
-	new_lazy(L, vm, VAI__LAZY_MODULE);
 }
 
 void vai__vm_complete(lua_State *L, struct vai_vm *vm, int idx)
@@ -469,23 +518,19 @@ static void prepare_strings(lua_State *L)
 
 void vai__lazy_prepare(lua_State *L, struct vai_vm *vm)
 {
-	lua_createtable(L, 0, 2);
-	lua_pushcfunction(L, lazy_index);
-	lua_setfield(L, -2, "__index");
-	lua_pushcfunction(L, lazy_newindex);
-	lua_setfield(L, -2, "__newindex");
+	vai__lazy_push_hidden(L);
 	vm->hidden = lua_topointer(L, -1);
-	lua_pushvalue(L, -1);
-	lua_rawsetp(L, LUA_REGISTRYINDEX, &hidden_key);
-	new_lazy(L, vm, VAI__LAZY_LOADED);
 	lua_pushglobaltable(L);
-	lua_pushvalue(L, -1);
-	lua_setfield(L, -3, LUA_GNAME);
+	lua_createtable(L, 0, 1);
+	vm->lazy[VAI__LAZY_LOADED] = lua_topointer(L, -1);
+	vm->lazy[VAI__LAZY_GLOBALS] = lua_topointer(L, -2);
+	lua_pushvalue(L, -2);
+	lua_setfield(L, -2, LUA_GNAME);
 	lua_pushvalue(L, -3);
 	lua_setmetatable(L, -2);
-	vm->lazy[VAI__LAZY_GLOBALS] = lua_topointer(L, -1);
-	lua_pop(L, 1);
 	lua_setfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+	lua_rotate(L, -2, 1);
+	lua_setmetatable(L, -2);
 	lua_pop(L, 1);
 	prepare_strings(L);
 }

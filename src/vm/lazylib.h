@@ -13,9 +13,9 @@
 void vai__lazy_prepare(lua_State *L, struct vai_vm *vm);
 /* The same with everything open and nothing hidden. */
 void vai__lazy_prepare_full(lua_State *L, struct vai_vm *vm);
-/* Which of vm->lazy the table at idx is, or -1. */
+/* Which of the lazy tables the one at idx is, or -1. */
 int vai__lazy_which(lua_State *L, const struct vai_vm *vm, int idx);
-/* Fills the table at idx, which is vm->lazy[which], and makes it an ordinary one. */
+/* Fills the lazy table at idx and makes it an ordinary one. */
 void vai__lazy_complete(lua_State *L, struct vai_vm *vm, int which, int idx);
 /* Settles the one name at stack index 2 of the lazy table at 1. */
 void vai__lazy_touch(lua_State *L, struct vai_vm *vm, int which);
@@ -23,6 +23,9 @@ void vai__lazy_touch(lua_State *L, struct vai_vm *vm, int which);
 void vai__lazy_set(lua_State *L, struct vai_vm *vm, int which);
 /* Gives strings their methods, for whoever looks at their metatable. */
 void vai__lazy_open_string(lua_State *L, struct vai_vm *vm);
+/* Pushes the hidden metatable, whose __index also resolves the methods of handles. In the
+ * host's state, where nothing else has it, it is made when it is first asked for. */
+void vai__lazy_push_hidden(lua_State *L);
 /* Pushes stock's require of this state, whatever the global is now. */
 void vai__lazy_push_require(lua_State *L, struct vai_vm *vm);
 /* Settles name k of a lazy table ahead of its use, for an image. */

@@ -18,7 +18,8 @@ enum {
 	VAI__LAZY_LOADED, /* package.loaded */
 	VAI__LAZY_MODULE, /* vai */
 	VAI__LAZY_LIBS,   /* seven standard libraries */
-	VAI__LAZY_TABLES = VAI__LAZY_LIBS + 7
+	VAI__LAZY_TABLES = VAI__LAZY_LIBS + 7,
+	VAI__LAZY_KNOWN = VAI__LAZY_MODULE
 };
 
 struct vai_vm {
@@ -31,7 +32,7 @@ struct vai_vm {
 	lua_State *at;               /* the coroutine that parked last, for tracebacks */
 	struct vai_code *profiled;   /* one reference while what it uses is noted (vm/image.c) */
 	const void *hidden;          /* the metatable of the tables that fill themselves (vm/lazylib.c) */
-	const void *lazy[VAI__LAZY_TABLES]; /* those tables; NULL: complete or not made */
+	const void *lazy[VAI__LAZY_KNOWN]; /* the first two of those tables; NULL: complete */
 	uint64_t settled[4];         /* which of their names are */
 	bool is_host;
 	bool needs_close;            /* something in it has a finalizer: lua_close, not just drop */
