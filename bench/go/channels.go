@@ -15,10 +15,12 @@ func pingpong(n int) {
 		}
 	}
 	play := func() {
-		for i := 0; i < n; i++ {
+		sum := 0
+		for i := 1; i <= n; i++ {
 			ping <- i
-			check("pingpong", <-pong, i)
+			sum += <-pong
 		}
+		check("pingpong", sum, n*(n+1)/2)
 	}
 	measure("pingpong", n, func() {
 		var wg sync.WaitGroup

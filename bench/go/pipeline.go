@@ -50,10 +50,10 @@ func pipelineTable(n int) {
 	pipeline("pipeline_struct", n,
 		func(i int) record { return record{id: i, name: "record", value: float64(i) / 2} },
 		func(r record) int {
-			if r.name != "record" || r.value*2 != float64(r.id) {
-				check("pipeline_struct", r.id, -1)
+			if r.name == "record" && r.value*2 == float64(r.id) {
+				return r.id
 			}
-			return r.id
+			return 0
 		})
 	pipeline("pipeline_table", n,
 		func(i int) map[string]any {
@@ -61,9 +61,9 @@ func pipelineTable(n int) {
 		},
 		func(r map[string]any) int {
 			id := r["id"].(int)
-			if r["name"].(string) != "record" || r["value"].(float64)*2 != float64(id) {
-				check("pipeline_table", id, -1)
+			if r["name"].(string) == "record" && r["value"].(float64)*2 == float64(id) {
+				return id
 			}
-			return id
+			return 0
 		})
 }

@@ -15,10 +15,12 @@ local function serve()
 end
 
 local function play()
+  local sum = 0
   for i = 1, n do
     ping:send(i)
-    assert(pong:recv() == i)
+    sum = sum + pong:recv()
   end
+  assert(sum == n * (n + 1) // 2)
 end
 
 bench.measure("pingpong", n, function()

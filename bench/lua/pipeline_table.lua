@@ -17,8 +17,9 @@ end
 local function consume(ch)
   local sum = 0
   for r in ch do
-    assert(r.name == "record" and r.value * 2 == r.id)
-    sum = sum + r.id
+    if r.name == "record" and r.value * 2 == r.id then
+      sum = sum + r.id
+    end
   end
   assert(sum == n * (n + 1) // 2)
 end
