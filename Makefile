@@ -117,12 +117,14 @@ $(B)/test/%.o: spec/c/%.c $(B)/flags | deps-test
 	$(call say,CC)
 	$(Q)$(CC) $(filter-out -fvisibility=hidden,$(ALL_CFLAGS)) -Ispec/c $(LUA_CFLAGS) -MMD -MP -c $< -o $@
 
-# A test is linked with what stands beside it, without being a test, in its folder.
-helpers = $(filter $(dir $(1))%,$(CHELP_OBJ))
-.SECONDEXPANSION:
-$(B)/test/%_test: $(B)/test/%_test.o $$(call helpers,$$@) $(B)/libvai.a
+# What stands beside the tests without being one is there for all of them.
+$(B)/test/libhelp.a: $(CHELP_OBJ) $(B)/flags
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(CHELP_OBJ)
+
+$(B)/test/%_test: $(B)/test/%_test.o $(B)/test/libhelp.a $(B)/libvai.a
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) $(L_$(VARIANT)) $(LDFLAGS) -o $@ $(filter %.o,$^) $(B)/libvai.a -lcmocka $(LUA_LIBS) $(ALL_LIBS)
+	$(Q)$(CC) $(CFLAGS) $(L_$(VARIANT)) $(LDFLAGS) -o $@ $(filter-out %/flags,$^) -lcmocka $(LUA_LIBS) $(ALL_LIBS)
 
 -include $(shell find $(B)/obj $(B)/test -name '*.d' 2>/dev/null)
 

@@ -39,7 +39,8 @@ local function wordcount(options)
 end
 
 print("words of all text files under " .. shown)
-wordcount("--sequential") -- so that all three find the files in memory
+-- So that all three find the files in memory.
+os.execute(("find %s -type f -exec cat {} + >/dev/null 2>&1"):format(table.concat(paths, " ")))
 local runs = {
 	{ "sequentially", "--sequential" },
 	{ "goroutines, 1 processor", "--procs 1" },

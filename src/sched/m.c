@@ -118,6 +118,7 @@ static void *thread_main(void *arg)
 {
 	struct m *m = arg;
 	set_self(m);
+	pthread_setname_np(pthread_self(), "vai-m");
 	vai__guard_thread_init(); /* without one an overflow ends in a plain fault */
 	vai__ctx_native(&m->ctx);
 	atomic_store_explicit(&m->p, m->nextp, memory_order_relaxed);
@@ -128,11 +129,12 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-/* Signals are the host's: no M but M0 takes them. */
+/* Signals are the host's: no M but M0 takes them. m may be gone when this returns. */
 static int start_thread(struct m *m)
 {
 	sigset_t all, old;
 	pthread_attr_t attr;
+	pthread_t thread;
 	sigfillset(&all);
 	sigdelset(&all, SIGSEGV);
 	sigdelset(&all, SIGBUS);
@@ -143,11 +145,9 @@ static int start_thread(struct m *m)
 	pthread_attr_setstacksize(&attr, M_STACK);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int rc = pthread_create(&m->thread, &attr, thread_main, m);
+	int rc = pthread_create(&thread, &attr, thread_main, m);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
-	if (rc == 0)
-		pthread_setname_np(m->thread, "vai-m");
 	return rc;
 }
 

@@ -11,7 +11,6 @@
 #ifndef VAI_RT_H
 #define VAI_RT_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include "base/base.h"
 #include "base/clock.h"
@@ -106,7 +105,6 @@ struct m {
 	atomic_uint wake;    /* futex: 1 when woken */
 	struct p *nextp;     /* given by the waker, with wake */
 	struct m *link;      /* sched.idle_ms, under sched.lock */
-	pthread_t thread;
 	char *loop_stack;    /* M0 only: its loop has a stack of its own */
 	struct gqueue locked; /* goroutines that only this M runs and others made ready; sched.lock */
 	_Atomic(int64_t) nlocked;

@@ -225,7 +225,7 @@ static int put_pairs(struct vai__enc *e, int t, bool checked, uint32_t counts[2]
 		}
 		if (VAI_UNLIKELY(r != ENC_OK))
 			return r;
-		r = vai__enc_value(e, key + 1, 0);
+		r = vai__enc_typed(e, key + 1, type, 0);
 		if (VAI_UNLIKELY(r != ENC_OK))
 			return vai__enc_in_field(e, r, key);
 		lua_settop(L, key);
@@ -352,10 +352,10 @@ static VAI_NOINLINE int put_userdata(struct vai__enc *e, int idx, int how)
 	return r;
 }
 
-int vai__enc_value(struct vai__enc *e, int idx, int how)
+int vai__enc_typed(struct vai__enc *e, int idx, int type, int how)
 {
 	lua_State *L = e->L;
-	switch (lua_type(L, idx)) {
+	switch (type) {
 	case LUA_TNIL: return vai__enc_tag(e, T_NIL);
 	case LUA_TBOOLEAN: return vai__enc_tag(e, lua_toboolean(L, idx) ? T_TRUE : T_FALSE);
 	case LUA_TNUMBER: return put_number(e, idx);
@@ -434,7 +434,7 @@ int vai__enc_all(struct vai__enc *e)
 {
 	int r = e->all_modules ? vai__enc_all_modules(e) : ENC_OK;
 	for (int i = 0; i < e->n && r == ENC_OK; i++) {
-		r = vai__enc_value(e, e->first + i, ENC_DIRECT);
+		r = vai__enc_value(e, e->first + i, e->call ? ENC_DIRECT : 0);
 		if (VAI_UNLIKELY(r != ENC_OK))
 			r = vai__enc_in_argument(e, r, i);
 	}

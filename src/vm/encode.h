@@ -127,7 +127,14 @@ int vai__enc_later(struct vai__enc *e, int idx, size_t at);
 
 /* ---- values ---- */
 
-int vai__enc_value(struct vai__enc *e, int idx, int how);
+/* The value at idx, of that Lua type; how: ENC_DIRECT ... */
+int vai__enc_typed(struct vai__enc *e, int idx, int type, int how);
+
+static inline int vai__enc_value(struct vai__enc *e, int idx, int how)
+{
+	return vai__enc_typed(e, idx, lua_type(e->L, idx), how);
+}
+
 int vai__enc_all(struct vai__enc *e);
 
 /* ---- functions (encfunc.c) ---- */
