@@ -189,11 +189,16 @@ vai_g *vai__g_new_on_main(void (*entry)(vai_g *g, void *arg), void *arg)
 	return g;
 }
 
+/* A goroutine that fills its P's queue with children steps behind them: they run while
+ * what was made for them is in the cache, and a loop that spawns a million has a few
+ * hundred of them at once, not a million, unless they park. */
 void vai__g_start(vai_g *self, vai_g *pub)
 {
-	(void)self;
-	count_add(&m_p(m_self())->count.spawned, 1);
+	struct p *p = m_p(m_self());
+	count_add(&p->count.spawned, 1);
 	ready(g_of(pub), true);
+	if (self && runq_len(p) >= RUNQ_SIZE)
+		vai__yield(self);
 }
 
 void vai__g_discard(vai_g *g)

@@ -85,7 +85,8 @@ vai_g *vai__g_main(void);
  * that vm, task and site can be set. NULL when out of memory. Costs no stack and no
  * Lua state until it first runs. Caller: any goroutine. */
 vai_g *vai__g_new(void (*entry)(vai_g *g, void *arg), void *arg);
-/* Makes it runnable and, when a P is idle, wakes an M for it. `self` is the caller. */
+/* Makes it runnable and, when a P is idle, wakes an M for it. `self` is the caller, who
+ * yields once the run queue is full; NULL: a timer's callback, which cannot. */
 void vai__g_start(vai_g *self, vai_g *g);
 /* Instead of vai__g_start: unmakes one that never ran. */
 void vai__g_discard(vai_g *g);
