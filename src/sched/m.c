@@ -188,10 +188,12 @@ static int64_t sleep_until(void)
 
 static void sleep_in_poller(struct m *m)
 {
-	atomic_store_explicit(&sched.poll_until, sleep_until(), memory_order_seq_cst);
-	int64_t until = sleep_until(); /* again: pairs with vai__timer_start */
+	int64_t until = sleep_until();
+	atomic_store_explicit(&sched.poll_until, until, memory_order_seq_cst);
+	int64_t again = sleep_until(); /* pairs with vai__timer_start */
+	/* Never beyond what was published: nobody would wake us for a timer in between. */
 	if (!woken(m))
-		vai__poll_wait(until);
+		vai__poll_wait(again < until ? again : until);
 	atomic_store_explicit(&sched.poll_until, 0, memory_order_seq_cst);
 }
 
