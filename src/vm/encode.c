@@ -381,8 +381,10 @@ static int put_section(struct vai__enc *e, size_t at)
 	*e->p = S_FILL;
 	vai__store32(e->p + AT_SLOT, vai__load32(e->base + at + AT_SLOT));
 	e->p += FILL_HEAD;
-	if (lua_isfunction(e->L, idx))
+	if (lua_isfunction(e->L, idx)) {
+		vai__store32(e->p - 4, e->base[at + (lua_iscfunction(e->L, idx) ? CCLOSURE_HEAD : FUNC_HEAD) - 1]);
 		return vai__enc_function_body(e, idx, at);
+	}
 	int mt = lua_getmetatable(e->L, idx) ? idx + 1 : 0;
 	r = put_table_body(e, idx, mt, at, e->all_modules, counts);
 	vai__store32(e->base + fill + AT_NARR, counts[0]);
