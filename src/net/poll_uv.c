@@ -23,9 +23,10 @@ static void on_async(uv_async_t *a)
 	(void)a;
 }
 
+/* uv_run runs due timers before it polls too; without a stop it would then poll with no limit. */
 static void on_timer(uv_timer_t *t)
 {
-	(void)t;
+	uv_stop(t->loop);
 }
 
 int vai__poll_start(void)
