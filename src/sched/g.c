@@ -10,7 +10,11 @@
 #include "mach/stack.h"
 #include "sched/rt.h"
 
-enum { SLAB = 64, MAX_SLABS = 1 << 18, BATCH = 32 };
+enum {
+	SLAB = 64,
+	BATCH = 32,
+	STACK_LINK = 16 /* bytes at the top that mach/stack links free stacks through */
+};
 
 struct slab {
 	struct g gs[SLAB];
@@ -152,8 +156,14 @@ bool g_give_stack(struct m *m, struct g *g)
 	if (!top)
 		return false;
 	g->stack = top;
-	vai__ctx_make(&g->ctx, vai__stack_low(top), top - 16, enter, g);
+	vai__ctx_make(&g->ctx, vai__stack_low(top), top - STACK_LINK - VAI_G_ROOM, enter, g);
 	return true;
+}
+
+void *vai__g_room(vai_g *g)
+{
+	char *top = g_of(g)->stack;
+	return top ? top - STACK_LINK - VAI_G_ROOM : NULL;
 }
 
 void g_take_stack(struct m *m, struct g *g)

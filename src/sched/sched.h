@@ -94,6 +94,13 @@ void vai__g_discard(vai_g *g);
  * and so may use main's Lua state. May be called by any goroutine. */
 vai_g *vai__g_new_on_main(void (*entry)(vai_g *g, void *arg), void *arg);
 
+/* A goroutine that parks after a few frames leaves more than half of its stack's first
+ * page unused; pages being what memory is counted in, this part of it is for the layers
+ * above. VAI_G_ROOM bytes, aligned to 16, from g's first instruction to its last; NULL for
+ * main and before g has run. */
+enum { VAI_G_ROOM = 1536 };
+void *vai__g_room(vai_g *g);
+
 /* Lets others run. */
 void vai__yield(vai_g *g);
 /* Goroutines alive, main included. */
