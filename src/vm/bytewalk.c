@@ -12,6 +12,8 @@
 
 enum opcode {
 	MOVE = 0,
+	LOADK = 3,
+	LOADKX = 4,
 	LOADNIL = 8,
 	GETUPVAL = 9,
 	SETUPVAL = 10,
@@ -47,6 +49,7 @@ enum opcode {
 /* Where a register's value came from. */
 enum origin {
 	UNKNOWN,
+	STRING,  /* constant string `name` of the function: a key, where there are many constants */
 	UPVALUE, /* the upvalue itself */
 	GLOBALS, /* its field _G */
 	INSIDE,  /* some table inside the upvalue's table, reached by a computed key */
@@ -56,7 +59,7 @@ enum origin {
 };
 
 struct value {
-	uint32_t name; /* place in bc->names */
+	uint32_t name; /* place in bc->names; STRING: of the constant */
 	int16_t up;
 	uint8_t origin;
 };
@@ -250,15 +253,24 @@ static int get_field(struct walk *w, unsigned a, struct value from, unsigned k)
 		from.origin = WRITER;
 	else if (from.origin == LIBRARY)
 		from.origin = NAMED;
-	else if (from.origin == WRITER)
+	else if (from.origin == WRITER || from.origin == STRING)
 		from.origin = UNKNOWN;
 	w->reg[a] = from;
 	return VAI_OK;
 }
 
-/* By a key that is not a constant string. */
-static int get_inside(struct walk *w, unsigned a, struct value from)
+static int load_constant(struct walk *w, unsigned a, uint32_t k)
 {
+	bool string = k < w->f->nk && w->f->k[k].s;
+	w->reg[a] = (struct value){ k, -1, string ? STRING : UNKNOWN };
+	return VAI_OK;
+}
+
+/* By a key in a register, or a number. */
+static int get_inside(struct walk *w, unsigned a, struct value from, const struct value *key)
+{
+	if (key && key->origin == STRING)
+		return get_field(w, a, from, key->name);
 	if (from.origin == UPVALUE)
 		from.origin = INSIDE;
 	else if (from.origin != INSIDE && from.origin != NAMED)
@@ -273,6 +285,14 @@ static int set_field(struct walk *w, unsigned a, unsigned k)
 	write_into(w, &v);
 	if (v.origin == UPVALUE || v.origin == GLOBALS)
 		return assign_name(w, v.up, k);
+	return VAI_OK;
+}
+
+static int set_inside(struct walk *w, unsigned a, const struct value *key)
+{
+	if (key->origin == STRING)
+		return set_field(w, a, key->name);
+	write_into(w, &w->reg[a]);
 	return VAI_OK;
 }
 
@@ -322,12 +342,14 @@ static int jump(struct walk *w, unsigned previous)
 	return VAI_OK;
 }
 
-static int other(struct walk *w, unsigned op, unsigned a)
+static int other(struct walk *w, unsigned op, unsigned a, uint32_t previous)
 {
 	if (op >= RETURN && op <= RETURN1)
 		forget_from(w, 0);
 	else if (op == LOADNIL || op == VARARG || (op >= FORLOOP && op <= TFORLOOP))
 		forget_from(w, a);
+	else if (op == EXTRAARG && (previous & 0x7f) == LOADKX)
+		load_constant(w, previous >> 7 & 0xff, w->op >> 7);
 	else if (!only_reads(op))
 		w->reg[a].origin = UNKNOWN;
 	return VAI_OK;
@@ -346,17 +368,18 @@ static int step(struct walk *w, uint32_t previous)
 		w->reg[a].origin = UNKNOWN;
 		return up >= 0 ? read_name(w, a, up, c) : VAI_OK;
 	case GETFIELD: return get_field(w, a, w->reg[b], c);
-	case GETTABLE:
-	case GETI: return get_inside(w, a, w->reg[b]);
+	case GETTABLE: return get_inside(w, a, w->reg[b], &w->reg[c]);
+	case GETI: return get_inside(w, a, w->reg[b], NULL);
 	case SETTABUP: return set_through_upvalue(w, a, b);
 	case SETFIELD: return set_field(w, a, b);
-	case SETTABLE:
+	case SETTABLE: return set_inside(w, a, &w->reg[b]);
 	case SETI: write_into(w, &w->reg[a]); return VAI_OK;
+	case LOADK: return load_constant(w, a, w->op >> 15);
 	case SELF: return self(w, a, b);
 	case CALL:
 	case TAILCALL: return call(w, a);
 	case JMP: return jump(w, previous & 0x7f);
-	default: return op <= EXTRAARG ? other(w, op, a) : VAI_EINVAL;
+	default: return op <= EXTRAARG ? other(w, op, a, previous) : VAI_EINVAL;
 	}
 }
 
