@@ -76,7 +76,7 @@ static bool has_lists(const struct vai__arena *a)
 	return a->free != (void **)(uintptr_t)no_blocks;
 }
 
-/* The arrays of lists is made from the arena itself; where that fails the block is lost
+/* The array of lists is made from the arena itself; where that fails the block is lost
  * until the end. */
 static VAI_NOINLINE bool make_lists(struct vai__arena *a)
 {
@@ -179,7 +179,7 @@ static VAI_NOINLINE void *take_big(struct vai__arena *a, size_t size)
 		return p;
 	}
 	size_t total = size + sizeof(struct vai__big);
-	if (total < size)
+	if (total >> 46)
 		return NULL;
 	if (total < SYSTEM_MIN && (total = vai__mem_round(total)) > SYSTEM_MIN)
 		total = SYSTEM_MIN;
@@ -217,6 +217,8 @@ static void *resize_big(struct vai__arena *a, void *p, size_t nsize)
 {
 	struct vai__big *b = (struct vai__big *)p - 1;
 	size_t total = nsize + sizeof *b;
+	if (nsize >> 46)
+		return NULL;
 	if (total <= b->size && total > b->size - b->size / 4)
 		return p;
 	if (b->size < SYSTEM_MIN || total < SYSTEM_MIN)
@@ -273,8 +275,8 @@ static void **find_aligned(struct vai__arena *a, unsigned c)
 static void *take_aligned(struct vai__arena *a, size_t size)
 {
 	if (size > SMALL_MAX) {
-		if (a->building && ((uintptr_t)a->cursor & 15) && room(a) >= 8)
-			a->cursor += 8;
+		if (a->building && room(a) >= 8)
+			a->cursor += (uintptr_t)a->cursor & 8;
 		return take_big(a, size);
 	}
 	unsigned c = class_of(size);
@@ -286,10 +288,7 @@ static void *take_aligned(struct vai__arena *a, size_t size)
 	}
 	if (class_size(c) + 8 > room(a) && !add_chunk(a, class_size(c) + 8))
 		return NULL;
-	if ((uintptr_t)a->cursor & 15) {
-		list_push(a, a->cursor, 0);
-		a->cursor += 8;
-	}
+	a->cursor += (uintptr_t)a->cursor & 8;
 	void *p = a->cursor;
 	a->cursor += class_size(c);
 	return p;
@@ -348,9 +347,10 @@ static VAI_NOINLINE void *resize(struct vai__arena *a, void *p, size_t osize, si
 
 static VAI_NOINLINE bool fails(struct vai__arena *a)
 {
-	if (a->failing > 1)
-		a->failing--;
-	return a->failing == 1;
+	if (a->failing == 1)
+		return true;
+	a->failing--;
+	return false;
 }
 
 void *vai__arena_alloc(void *ud, void *p, size_t osize, size_t nsize)
@@ -372,7 +372,7 @@ void *vai__arena_alloc(void *ud, void *p, size_t osize, size_t nsize)
 
 bool vai__arena_reserve(struct vai__arena *a, size_t size)
 {
-	if (VAI_UNLIKELY(a->failing) && a->failing <= 2)
+	if (VAI_UNLIKELY(a->failing == 1))
 		return false;
 	return class_size(class_of(size)) + 8 <= room(a) || add_chunk(a, class_size(class_of(size)) + 8);
 }

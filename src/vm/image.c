@@ -18,6 +18,7 @@
 enum {
 	REGION = 1 << 19, /* word indices fit into 16 bits */
 	TRIES = 16,
+	GOOD = 0x40000000, /* the lower half of a good address */
 	SLACK = 384       /* at least so many bytes for what a goroutine allocates first */
 };
 
@@ -27,25 +28,22 @@ static bool good_address(uintptr_t p)
 	return low > 0x30 && end < 0xf0 && low <= end && p >> 32 > 1;
 }
 
-/* Untouched pages are not resident, so a region may be large. */
+/* Untouched pages are not resident, so a region may be large. Where the system's choice
+ * is not good, places some gigabytes below it are asked for. */
 static void *map_region(void)
 {
-	void *refused[TRIES], *p = NULL;
-	int n = 0;
-	while (n < TRIES && !p) {
-		uintptr_t hint = (uintptr_t)0x200040000000 + ((uintptr_t)n << 36);
-		p = mmap(n ? (void *)hint : NULL, REGION, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *hint = NULL;
+	for (int n = 0; n < TRIES; n++) {
+		void *p = mmap(hint, REGION, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (p == MAP_FAILED)
 			return NULL;
-		if (!good_address((uintptr_t)p)) {
-			refused[n++] = p;
-			p = NULL;
-		}
+		if (good_address((uintptr_t)p))
+			return p;
+		munmap(p, REGION);
+		uintptr_t below = ((uintptr_t)p >> 32) - (uintptr_t)n - 1;
+		hint = (void *)(below << 32 | (uintptr_t)GOOD);
 	}
-	while (n > 0)
-		munmap(refused[--n], REGION);
-	return p;
+	return NULL;
 }
 
 /* ---- from a state to an image ---- */

@@ -92,14 +92,20 @@ int vai__lazy_which(lua_State *L, const struct vai_vm *vm, int idx)
 	return which >= VAI__LAZY_KNOWN ? which : -1;
 }
 
-/* Pushes a new table that fills itself, not one of the known two. */
+/* Pushes a table that fills itself, not one of the known two; a new one, but where memory
+ * ran out after it was made. */
 static void new_lazy(lua_State *L, int which)
 {
-	lua_createtable(L, 0, 1);
 	vai__lazy_push_hidden(L);
-	lua_pushvalue(L, -2);
-	lua_rawseti(L, -2, which);
-	lua_setmetatable(L, -2);
+	if (lua_rawgeti(L, -1, which) == LUA_TNIL) {
+		lua_pop(L, 1);
+		lua_createtable(L, 0, 1);
+		lua_pushvalue(L, -1);
+		lua_rawseti(L, -3, which);
+		lua_pushvalue(L, -2);
+		lua_setmetatable(L, -2);
+	}
+	lua_remove(L, -2);
 }
 
 /* The lazy table at idx becomes an ordinary one. */
@@ -211,8 +217,6 @@ static void open_lib(lua_State *L, struct vai_vm *vm, int i)
 	const struct vai__lib *lib = &vai__catalog.libs[i];
 	if (!lib->opens) {
 		new_lazy(L, VAI__LAZY_LIBS + i);
-		for (int k = 0; k < lib->names.n; k++)
-			unsettle(vm, lib->names.bit + (unsigned)k);
 	} else if (lib->open == luaopen_package) {
 		open_package(L, vm, lib);
 	} else {
@@ -427,9 +431,9 @@ static int lazy_newindex(lua_State *L)
 	struct vai_vm *vm = vai__vm_of(L);
 	int which = vm ? vai__lazy_which(L, vm, 1) : -1;
 	if (lua_isnil(L, 2))
-		return luaL_error(L, "index is nil");
+		return luaL_error(L, "table index is nil");
 	if (lua_type(L, 2) == LUA_TNUMBER && lua_tonumber(L, 2) != lua_tonumber(L, 2))
-		return luaL_error(L, "index is NaN");
+		return luaL_error(L, "table index is NaN");
 	if (which >= 0)
 		vai__lazy_set(L, vm, which);
 	else
