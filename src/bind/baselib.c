@@ -61,13 +61,25 @@ static int write_values(lua_State *L, FILE *f, int first, int last)
 	return luaL_fileresult(L, 0, NULL);
 }
 
+/* Pushes the default output file. A captured io.write may come before io itself. */
+static luaL_Stream *push_output(lua_State *L)
+{
+	struct vai_vm *vm;
+	if (lua_getfield(L, LUA_REGISTRYINDEX, "_IO_output") == LUA_TNIL && (vm = vai__vm_of(L)) != NULL) {
+		vai__vm_require(L, vm, "io");
+		lua_pop(L, 2);
+		lua_getfield(L, LUA_REGISTRYINDEX, "_IO_output");
+	}
+	luaL_Stream *out = luaL_testudata(L, -1, LUA_FILEHANDLE);
+	if (!out)
+		luaL_error(L, "default output file is missing");
+	return out;
+}
+
 static int io_write(lua_State *L)
 {
 	int last = lua_gettop(L);
-	lua_getfield(L, LUA_REGISTRYINDEX, "_IO_output");
-	luaL_Stream *out = lua_touserdata(L, -1);
-	if (!out)
-		return luaL_error(L, "default output file is missing");
+	luaL_Stream *out = push_output(L);
 	if (!out->closef)
 		return luaL_error(L, "default output file is closed");
 	return write_values(L, out->f, 1, last);

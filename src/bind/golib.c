@@ -115,7 +115,7 @@ static int task_join(lua_State *L)
 	vai_task *task = self_task(L, "join");
 	vai_g *g = vai__bind_self(L);
 	int64_t deadline = vai__arg_deadline(L, 2, 1, "join");
-	if (vai__task_id(task) == g->id)
+	if (deadline == VAI_FOREVER && vai__task_id(task) == g->id)
 		return luaL_error(L, "a goroutine cannot join itself");
 	vai__bind_park(g, L);
 	int rc = vai__task_join(g, task, deadline);

@@ -106,7 +106,7 @@ static int body(lua_State *L)
 }
 
 /* The outcome of a failed task is the error and, for the report of one that nobody joins,
- * its text. An error that cannot be sent is replaced by its text. */
+ * its text. In place of an error that cannot be sent stands its text, with the reason. */
 static int encode_error(lua_State *L)
 {
 	struct run *r = lua_touserdata(L, 1);
@@ -127,9 +127,10 @@ static int failed(lua_State *L)
 	lua_pushvalue(L, 2);
 	lua_pushvalue(L, 5);
 	if (lua_pcall(L, 3, 0, 0) != LUA_OK) {
+		lua_pushfstring(L, "%s (%s)", lua_tostring(L, 3), lua_tostring(L, -1));
 		lua_pushcfunction(L, encode_error);
 		lua_pushvalue(L, 1);
-		lua_pushvalue(L, 3);
+		lua_pushvalue(L, -3);
 		lua_pushvalue(L, 5);
 		lua_call(L, 3, 0);
 	}
