@@ -145,6 +145,21 @@ static void settle(struct vai__case *c, int result)
 
 /* ---- waiting ---- */
 
+/* Which of several cases on the same channel a partner meets first is chance, too. */
+static void shuffle_equals(struct sel *s)
+{
+	int first = 0;
+	for (int k = 1; k < s->live; k++) {
+		if (chan_at(s, k) != chan_at(s, k - 1)) {
+			first = k;
+			continue;
+		}
+		int at = first + (int)(next_random() % (unsigned)(k - first + 1)), i = s->order[k];
+		s->order[k] = s->order[at];
+		s->order[at] = i;
+	}
+}
+
 static void link_all(struct sel *s)
 {
 	vai_ticket ticket = vai__wait_begin(s->self);
@@ -187,6 +202,7 @@ static void unlink_all(struct sel *s, int chosen)
 static int block(struct sel *s, int64_t deadline)
 {
 	int code, chosen;
+	shuffle_equals(s);
 	link_all(s);
 	unlock_all(s);
 	code = vai__wait(s->self, s->live ? VAI_WAIT_SELECT : VAI_WAIT_SELECT_NONE, NULL, deadline);
