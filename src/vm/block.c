@@ -11,7 +11,7 @@ struct vai__block *vai__block_new(size_t len)
 		return NULL;
 	struct vai__block *b = vai__mem_alloc(head + len);
 	if (b)
-		*b = (struct vai__block){ .size = head + len, .len = len };
+		*b = (struct vai__block){.size = head + len, .len = len};
 	return b;
 }
 
@@ -36,7 +36,7 @@ void vai__msg_drop(vai_msg *msg)
 {
 	unsigned tag = vai__msg_tag(msg);
 	uint64_t word = msg->w[1];
-	*msg = (vai_msg){ { 0, 0, 0, 0 } };
+	*msg = (vai_msg){{0, 0, 0, 0}};
 	if (tag == M_BLOCK)
 		vai__block_free((struct vai__block *)(uintptr_t)word);
 	else if (tag == M_OBJECT)

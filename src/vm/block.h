@@ -39,16 +39,16 @@ enum vai__tag {
 	T_NIL,
 	T_FALSE,
 	T_TRUE,
-	T_INT,         /* 8 bytes */
-	T_FLOAT,       /* 8 bytes */
-	T_SHORT,       /* u8 length, bytes */
-	T_LONG,        /* u64 length, bytes */
-	T_KEY,         /* u8 length, u8 number for T_AGAIN or 0, bytes */
-	T_AGAIN,       /* u8: the key of that number */
-	T_LIGHT,       /* 8 bytes */
-	T_CFUNC,       /* 8 bytes */
-	T_CLOSURE,     /* u32: a stock closure by vai__vm_closure_out's number */
-	T_OBJECT,      /* reference */
+	T_INT,     /* 8 bytes */
+	T_FLOAT,   /* 8 bytes */
+	T_SHORT,   /* u8 length, bytes */
+	T_LONG,    /* u64 length, bytes */
+	T_KEY,     /* u8 length, u8 number for T_AGAIN or 0, bytes */
+	T_AGAIN,   /* u8: the key of that number */
+	T_LIGHT,   /* 8 bytes */
+	T_CFUNC,   /* 8 bytes */
+	T_CLOSURE, /* u32: a stock closure by vai__vm_closure_out's number */
+	T_OBJECT,  /* reference */
 	T_GLOBALS,
 	T_MODULE,      /* T_SHORT or T_LONG: its name */
 	T_REF,         /* slot */
@@ -58,12 +58,12 @@ enum vai__tag {
 	T_FUNC_LATER,  /* slot, reference, u8 */
 	T_CCLOSURE,    /* slot, 8 bytes, u8 upvalues, function */
 	T_CCLOSURE_LATER,
-	T_JOIN,        /* slot of a function, u8: its upvalue */
+	T_JOIN, /* slot of a function, u8: its upvalue */
 	T_END,
-	T_META,        /* value */
-	T_NAME,        /* T_SHORT or T_LONG, value */
-	S_FILL,        /* slot, u32 array values or upvalues, then table or function */
-	S_META,        /* slot, value: set the metatable */
+	T_META, /* value */
+	T_NAME, /* T_SHORT or T_LONG, value */
+	S_FILL, /* slot, u32 array values or upvalues, then table or function */
+	S_META, /* slot, value: set the metatable */
 	S_STOP
 };
 
@@ -80,19 +80,19 @@ enum {
 };
 
 enum {
-	KEYS_MAX = 24,        /* numbers for T_AGAIN */
-	BLOCK_CALLS_OUT = 1,  /* decoding may run user code: require */
-	BLOCK_FINALIZERS = 2  /* some metatable has __gc */
+	KEYS_MAX = 24,       /* numbers for T_AGAIN */
+	BLOCK_CALLS_OUT = 1, /* decoding may run user code: require */
+	BLOCK_FINALIZERS = 2 /* some metatable has __gc */
 };
 
 struct vai__block {
-	size_t size;       /* bytes asked for */
-	size_t len;        /* bytes of the stream */
-	size_t last_ref;   /* place of the last reference, 0: none */
+	size_t size;     /* bytes asked for */
+	size_t len;      /* bytes of the stream */
+	size_t last_ref; /* place of the last reference, 0: none */
 	uint32_t nslots;
 	uint32_t nvalues;
-	uint8_t nkeys;     /* keys with a number */
-	uint8_t depth;     /* deepest nesting */
+	uint8_t nkeys; /* keys with a number */
+	uint8_t depth; /* deepest nesting */
 	uint8_t flags;
 	unsigned char data[];
 };
@@ -110,7 +110,7 @@ static inline unsigned vai__msg_tag(const vai_msg *msg)
 /* A message with a tag and a word. */
 static inline void vai__msg_set(vai_msg *msg, enum vai__msg_tag tag, uint64_t word)
 {
-	*msg = (vai_msg){ { 0, word, 0, 0 } };
+	*msg = (vai_msg){{0, word, 0, 0}};
 	*vai__msg_bytes(msg) = (unsigned char)tag;
 }
 

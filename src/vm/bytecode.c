@@ -245,13 +245,15 @@ static bool read_function(struct reader *r, const struct vai__bc_func *parent)
 static bool read_header(struct reader *r)
 {
 	static const unsigned char head[] = "\x1bLua\x54\x00\x19\x93\r\n\x1a\n\x04\x08\x08";
-	const int64_t testint = 0x5678;
-	const double testnum = 370.5;
 	const unsigned char *p = r->p;
 	size_t n = sizeof head - 1;
-	if (!skip(r, n + 8 + 8 + 1))
+	int64_t integer;
+	double number;
+	if (!skip(r, n + sizeof integer + sizeof number + 1))
 		return false;
-	if (memcmp(p, head, n) != 0 || memcmp(p + n, &testint, 8) != 0 || memcmp(p + n + 8, &testnum, 8) != 0)
+	memcpy(&integer, p + n, sizeof integer);
+	memcpy(&number, p + n + sizeof integer, sizeof number);
+	if (memcmp(p, head, n) != 0 || integer != 0x5678 || number != 370.5)
 		return fail(r, VAI_EINVAL);
 	return true;
 }
@@ -259,7 +261,7 @@ static bool read_header(struct reader *r)
 int vai__bytecode_read(const char *bytes, size_t size, struct vai__bytecode *out)
 {
 	memset(out, 0, sizeof *out);
-	struct reader r = { (const unsigned char *)bytes, (const unsigned char *)bytes + size, out, VAI_OK, 0 };
+	struct reader r = {(const unsigned char *)bytes, (const unsigned char *)bytes + size, out, VAI_OK, 0};
 	if (read_header(&r) && read_function(&r, NULL) && r.p != r.end)
 		fail(&r, VAI_EINVAL);
 	if (r.result != VAI_OK)

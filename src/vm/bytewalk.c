@@ -167,7 +167,7 @@ static int64_t name_at(struct walk *w, int up, unsigned k)
 	const char *s = c->s ? c->s : "";
 	uint32_t *slot = find_slot(bc, s, c->len, up);
 	if (!*slot) {
-		bc->names[bc->nnames] = (struct vai__bc_name){ .s = s, .len = c->len, .up = up };
+		bc->names[bc->nnames] = (struct vai__bc_name){.s = s, .len = c->len, .up = up};
 		*slot = (uint32_t)++bc->nnames;
 	}
 	return *slot - 1;
@@ -195,7 +195,7 @@ static int read_name(struct walk *w, unsigned a, int up, unsigned k)
 	if (name < 0)
 		return (int)name;
 	w->bc->names[name].read = true;
-	*v = (struct value){ (uint32_t)name, (int16_t)up, NAMED };
+	*v = (struct value){(uint32_t)name, (int16_t)up, NAMED};
 	if (key_is(w, k, "_G"))
 		v->origin = GLOBALS;
 	else if (key_is(w, k, "table"))
@@ -231,7 +231,7 @@ static void write_into(struct walk *w, const struct value *v)
 static int get_upvalue(struct walk *w, unsigned a, unsigned b)
 {
 	int up = own_upvalue(w, b);
-	w->reg[a] = (struct value){ 0, (int16_t)up, up >= 0 ? UPVALUE : UNKNOWN };
+	w->reg[a] = (struct value){0, (int16_t)up, up >= 0 ? UPVALUE : UNKNOWN};
 	return VAI_OK;
 }
 
@@ -262,7 +262,7 @@ static int get_field(struct walk *w, unsigned a, struct value from, unsigned k)
 static int load_constant(struct walk *w, unsigned a, uint32_t k)
 {
 	bool string = k < w->f->nk && w->f->k[k].s;
-	w->reg[a] = (struct value){ k, -1, string ? STRING : UNKNOWN };
+	w->reg[a] = (struct value){k, -1, string ? STRING : UNKNOWN};
 	return VAI_OK;
 }
 
@@ -301,7 +301,7 @@ static int set_through_upvalue(struct walk *w, unsigned a, unsigned k)
 	int up = own_upvalue(w, a);
 	if (up < 0)
 		return VAI_OK;
-	write_into(w, &(struct value){ 0, (int16_t)up, UPVALUE });
+	write_into(w, &(struct value){0, (int16_t)up, UPVALUE});
 	return assign_name(w, up, k);
 }
 

@@ -46,14 +46,14 @@ static size_t block_size(const void *p)
 /* Twelve closures of four functions with 0, 1, 2 and 2 upvalues, three of each, no upvalue
  * shared; function f's at places f, f + 4, f + 8. */
 static const char closures[] = "local list = {}\n"
-	"for i = 1, 3 do\n"
-	"	local a, b, c, d, e = i, i, i, i, i\n"
-	"	list[#list + 1] = function() end\n"
-	"	list[#list + 1] = function() return a end\n"
-	"	list[#list + 1] = function() return b, c end\n"
-	"	list[#list + 1] = function() return d, e end\n"
-	"end\n"
-	"return list\n";
+							   "for i = 1, 3 do\n"
+							   "	local a, b, c, d, e = i, i, i, i, i\n"
+							   "	list[#list + 1] = function() end\n"
+							   "	list[#list + 1] = function() return a end\n"
+							   "	list[#list + 1] = function() return b, c end\n"
+							   "	list[#list + 1] = function() return d, e end\n"
+							   "end\n"
+							   "return list\n";
 
 static const void *word_at(const void *object, size_t offset)
 {
@@ -103,17 +103,17 @@ static void calibrate_proto(lua_State *L)
 
 /* Upvalues in this order: n, t, u, _ENV. */
 static const char sample[] = "local n, t, u = ...\n"
-	"return function(...)\n"
-	"	n = 1\n"
-	"	t.x = 2.5\n"
-	"	local v, k, w = u, 1 << 8, nil\n"
-	"	v[k] = true\n"
-	"	for i = 1, 3 do local s = ... .. i; if s == 'x' then return end end\n"
-	"	for _, e in ipairs(t) do e:f(-k, not k) end\n"
-	"	local function f() g = print; n = 2 end\n"
-	"	table.insert(u, f); u[1] = { 1, 2, k = 3 }\n"
-	"	return _G.h and f()\n"
-	"end\n";
+							 "return function(...)\n"
+							 "	n = 1\n"
+							 "	t.x = 2.5\n"
+							 "	local v, k, w = u, 1 << 8, nil\n"
+							 "	v[k] = true\n"
+							 "	for i = 1, 3 do local s = ... .. i; if s == 'x' then return end end\n"
+							 "	for _, e in ipairs(t) do e:f(-k, not k) end\n"
+							 "	local function f() g = print; n = 2 end\n"
+							 "	table.insert(u, f); u[1] = { 1, 2, k = 3 }\n"
+							 "	return _G.h and f()\n"
+							 "end\n";
 
 static bool is_name(const struct vai__bc_name *n, const char *s, bool read, int assigned_line)
 {
@@ -126,8 +126,8 @@ static bool as_expected(const struct vai__bytecode *bc)
 		const char *name;
 		bool read;
 		int line;
-	} names[] = { { "x", false, 4 }, { "ipairs", true, 0 }, { "print", true, 0 }, { "g", false, 9 }, { "table", true, 0 },
-		{ "_G", true, 0 }, { "h", true, 0 } };
+	} names[] = {{"x", false, 4}, {"ipairs", true, 0}, {"print", true, 0}, {"g", false, 9}, {"table", true, 0},
+		{"_G", true, 0}, {"h", true, 0}};
 	const struct vai__bc_upval *u = bc->upvals;
 	if (bc->nups != 4 || u[0].assigned_line != 3 || u[1].assigned_line || u[2].assigned_line || u[3].assigned_line)
 		return false;

@@ -3,6 +3,7 @@
  * other the encoder runs, unguarded first, guarded when it asks for that. Only here is
  * anything raised, after all that the encoder owned has been given back. */
 #include "vm/codec.h"
+#include <stdlib.h>
 #include "base/mem.h"
 #include "vm/encode.h"
 #include "vm/funcs.h"
@@ -89,17 +90,18 @@ static VAI_NOINLINE int attempt_guarded(struct vai__enc *e)
 	return ENC_RETRY;
 }
 
-static VAI_NOINLINE int raise(struct vai__enc *e, int result)
+/* What attempt_guarded left on the stack. */
+static _Noreturn void raise_result(lua_State *L, int result)
 {
-	lua_State *L = e->L;
+	if (result == ENC_NOMEM)
+		vai__out_of_memory(L);
 	if (result == ENC_FAIL) {
 		luaL_where(L, 1);
 		lua_insert(L, -2);
 		lua_concat(L, 2);
-	} else if (result == ENC_NOMEM) {
-		lua_pushliteral(L, "not enough memory");
 	}
-	return lua_error(L);
+	lua_error(L);
+	abort();
 }
 
 /* The stream as a block of its own size, or the one it grew in. */
@@ -143,7 +145,8 @@ static void check_call(struct vai__enc *e)
 }
 
 /* n values from first on, into one block. what as in vai__enc. */
-static void encode_block(lua_State *L, struct vai_vm *vm, int first, int n, vai_msg *out, const char *what, int number, bool call)
+static void encode_block(
+	lua_State *L, struct vai_vm *vm, int first, int n, vai_msg *out, const char *what, int number, bool call)
 {
 	struct vai__enc e;
 	int top = lua_gettop(L);
@@ -157,7 +160,7 @@ static void encode_block(lua_State *L, struct vai_vm *vm, int first, int n, vai_
 	e.guarded = e.all_modules = e.late_metas = false;
 	e.call = call;
 	if (!lua_checkstack(L, LEVEL_STACK))
-		raise(&e, ENC_NOMEM);
+		raise_result(L, ENC_NOMEM);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
 	e.globals = lua_topointer(L, -1);
 	lua_settop(L, top);
@@ -170,11 +173,11 @@ static void encode_block(lua_State *L, struct vai_vm *vm, int first, int n, vai_
 		r = attempt_guarded(&e);
 	}
 	if (VAI_UNLIKELY(r != ENC_OK))
-		raise(&e, r);
+		raise_result(L, r);
 	lua_settop(L, top);
 	struct vai__block *b = finish(&e);
 	if (VAI_UNLIKELY(!b))
-		raise(&e, ENC_NOMEM);
+		raise_result(L, ENC_NOMEM);
 	vai__msg_set(out, M_BLOCK, (uintptr_t)b);
 }
 
@@ -184,10 +187,8 @@ static bool encode_string(lua_State *L, int idx, vai_msg *out)
 {
 	size_t len;
 	const char *s = lua_tolstring(L, idx, &len);
-	if (vai__msg_string(out, s, len) != VAI_OK) {
-		lua_pushliteral(L, "not enough memory");
-		lua_error(L);
-	}
+	if (vai__msg_string(out, s, len) != VAI_OK)
+		vai__out_of_memory(L);
 	return true;
 }
 
@@ -282,7 +283,8 @@ static struct vai_code *code_of_block(const struct vai__block *b)
 	return code;
 }
 
-void vai__encode_call(lua_State *L, struct vai_vm *vm, int idx, int n, vai_msg *out, struct vai_code **code, const char *what)
+void vai__encode_call(
+	lua_State *L, struct vai_vm *vm, int idx, int n, vai_msg *out, struct vai_code **code, const char *what)
 {
 	char buf[64];
 	int number;

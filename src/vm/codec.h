@@ -21,7 +21,8 @@ void vai__encode_values(lua_State *L, struct vai_vm *vm, int first, int n, vai_m
  * *code: the function's code object with a reference for the caller, NULL for a C function.
  * what: "argument" calls the function "argument 1" and what follows it "argument 2", ...;
  * with a number at its end ("timer: argument 2") counting begins there. */
-void vai__encode_call(lua_State *L, struct vai_vm *vm, int idx, int n, vai_msg *out, struct vai_code **code, const char *what);
+void vai__encode_call(
+	lua_State *L, struct vai_vm *vm, int idx, int n, vai_msg *out, struct vai_code **code, const char *what);
 
 /* Pushes what the message holds and returns how many values that is (1 for vai__encode).
  * The message is not consumed. May raise (memory, a module that cannot be required). */

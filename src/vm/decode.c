@@ -303,7 +303,7 @@ static void move_down(lua_State *L, int to, int n)
 static int get_block(lua_State *L, struct vai_vm *vm, const struct vai__block *b, bool loaded)
 {
 	const int to = lua_gettop(L) + !loaded, n = (int)b->nvalues;
-	struct dec d = { .L = L, .vm = vm, .p = b->data, .loaded = loaded ? to : 0 };
+	struct dec d = {.L = L, .vm = vm, .p = b->data, .loaded = loaded ? to : 0};
 	enum vai__tag tag;
 	d.stack = (b->depth + 1) * LEVEL_STACK + SPARE_STACK;
 	luaL_checkstack(L, d.stack + n + b->nkeys, NULL);
@@ -408,7 +408,7 @@ static bool claim(lua_State *L, struct vai_vm *vm, struct vai__block *b)
 int vai__decode_take(lua_State *L, struct vai_vm *vm, vai_msg *msg)
 {
 	vai_msg taken = *msg;
-	*msg = (vai_msg){ { 0, 0, 0, 0 } };
+	*msg = (vai_msg){{0, 0, 0, 0}};
 	if (vai__msg_tag(&taken) == M_OBJECT)
 		return push_object(L, vm, &taken);
 	if (vai__msg_tag(&taken) != M_BLOCK)

@@ -17,10 +17,10 @@ static bool holds_globals(const struct vai__enc *e, int idx)
 /* Where captured names are looked up; stack indices. */
 struct capture {
 	const struct vai__funcs *fs;
-	int f;       /* the function */
-	int names;   /* list of its names */
+	int f;     /* the function */
+	int names; /* list of its names */
 	int globals;
-	int env;     /* a table that falls back to globals, or 0 */
+	int env; /* a table that falls back to globals, or 0 */
 };
 
 /* A table as `setmetatable({}, { __index = _G })` makes it. */
@@ -126,7 +126,7 @@ static int put_captures(struct vai__enc *e, int f, const struct vai_code *code, 
 	lua_State *L = e->L;
 	lua_Integer place = 0;
 	int top = lua_gettop(L), r = ENC_OK;
-	struct capture c = { e->vm->funcs, f, top + 1, top + 2, 0 };
+	struct capture c = {e->vm->funcs, f, top + 1, top + 2, 0};
 	lua_rawgeti(L, LUA_REGISTRYINDEX, names);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
 	for (int i = 0; i < code->nups && r == ENC_OK; i++) {

@@ -81,7 +81,9 @@ static int push_name(struct vai__enc *e, const void *table)
 {
 	lua_State *L = e->L;
 	const struct vai__funcs *fs = funcs_of(e);
-	if (fs && push_known_name(L, fs, table))
+	if (!fs)
+		return ENC_RETRY;
+	if (push_known_name(L, fs, table))
 		return ENC_OK;
 	if (!e->guarded)
 		return ENC_RETRY;

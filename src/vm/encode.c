@@ -215,7 +215,8 @@ static int put_pairs(struct vai__enc *e, int t, bool checked, uint32_t counts[2]
 			r = check_module(e, t);
 			checked = true;
 		}
-		if (array && lua_isinteger(L, key) && lua_tointeger(L, key) == (lua_Integer)counts[0] + 1 && counts[0] < INT32_MAX) {
+		if (array && lua_isinteger(L, key) && lua_tointeger(L, key) == (lua_Integer)counts[0] + 1 &&
+			counts[0] < INT32_MAX) {
 			counts[0]++;
 		} else {
 			array = false;
@@ -271,7 +272,7 @@ static int put_table_body(struct vai__enc *e, int t, int mt, size_t at, bool che
 
 static int put_new_table(struct vai__enc *e, int t, int mt, bool direct)
 {
-	uint32_t counts[2] = { 0, 0 };
+	uint32_t counts[2] = {0, 0};
 	size_t at = vai__enc_at(e);
 	*e->p = T_TABLE;
 	memset(e->p + 1, 0, TABLE_HEAD - 1);
@@ -375,7 +376,7 @@ static int put_section(struct vai__enc *e, size_t at)
 {
 	int idx = lua_gettop(e->L), r;
 	size_t fill = vai__enc_at(e);
-	uint32_t counts[2] = { 0, 0 };
+	uint32_t counts[2] = {0, 0};
 	if (!vai__enc_room(e, FILL_HEAD))
 		return ENC_NOMEM;
 	*e->p = S_FILL;

@@ -20,7 +20,7 @@ enum {
 	ENC_OK = 0,
 	ENC_RETRY = -1, /* begin again: guarded, or with another setting */
 	ENC_NOMEM = -2,
-	ENC_FAIL = -3   /* guarded only: the message stands in ERROR_SLOT */
+	ENC_FAIL = -3 /* guarded only: the message stands in ERROR_SLOT */
 };
 
 enum {
@@ -49,20 +49,20 @@ struct vai__enc {
 	struct vai__block *heap; /* where base is, once small did not do */
 	size_t last_ref;
 	const void *globals;
-	const char *what;    /* for error messages: the one value, or with a number after it */
-	int number;          /* of the first value, 0: what is for one value */
-	int first, n;        /* values on the stack */
+	const char *what; /* for error messages: the one value, or with a number after it */
+	int number;       /* of the first value, 0: what is for one value */
+	int first, n;     /* values on the stack */
 	uint32_t nslots;
 	int depth, deepest;
-	int result;          /* of the guarded call */
+	int result; /* of the guarded call */
 	bool guarded;
-	bool call;           /* for a goroutine: lost writes are reported */
-	bool all_modules;    /* every table is checked, and `seen` knows all modules */
-	bool late_metas;     /* some metatable has __gc: set metatables when all is there */
+	bool call;        /* for a goroutine: lost writes are reported */
+	bool all_modules; /* every table is checked, and `seen` knows all modules */
+	bool late_metas;  /* some metatable has __gc: set metatables when all is there */
 	uint8_t module_scans;
-	uint8_t flags;       /* of the block */
+	uint8_t flags; /* of the block */
 	uint8_t nkeys;
-	uint16_t key_slots;  /* which of keys are in use */
+	uint16_t key_slots; /* which of keys are in use */
 	lua_Integer nlater, nmetas;
 	const char *keys[KEY_SLOTS]; /* string keys met, by address */
 	uint32_t key_at[KEY_SLOTS];  /* where they stand in the stream */
@@ -176,7 +176,7 @@ void vai__lost_check(lua_State *L, int idx, const struct vai_code *code);
 void vai__lost_tables(struct vai__enc *e, int idx, struct vai_code *code);
 /* Reports once per place that the function at idx `does` that to `name` (NULL: upvalue
  * `number` of a stripped function). Neither raises nor collects. */
-void vai__lost_report(lua_State *L, int idx, _Atomic(bool) *warned, int line, const char *does, const char *name,
-	int number);
+void vai__lost_report(
+	lua_State *L, int idx, _Atomic(bool) *warned, int line, const char *does, const char *name, int number);
 
 #endif

@@ -90,7 +90,7 @@ static void destroy(struct vai_obj *obj)
 	vai__mem_free(code, code->alloc);
 }
 
-static const struct vai_class code_class = { "code", destroy };
+static const struct vai_class code_class = {"code", destroy};
 
 /* Makes it known; if another thread was faster, drops it for that one's. */
 static struct vai_code *publish(struct vai_code *code)
@@ -192,9 +192,10 @@ static void put_facts(struct vai_code *code, const struct vai__bytecode *bc, str
 static struct vai_code *assemble(const char *bytes, size_t size, uint64_t hash, const struct vai__bytecode *bc)
 {
 	struct layout l = lay_out(bc, size);
-	char *block = vai__mem_zalloc(l.total), *strings = block + l.strings;
+	char *block = vai__mem_zalloc(l.total);
 	if (!block)
 		return NULL;
+	char *strings = block + l.strings;
 	struct vai_code *code = (struct vai_code *)(void *)block;
 	vai__obj_init(&code->obj, &code_class);
 	code->hash = hash;
@@ -255,6 +256,6 @@ static const char *read_code(lua_State *L, void *ud, size_t *size)
 
 int vai__code_load(lua_State *L, const struct vai_code *code)
 {
-	struct source s = { code, false };
+	struct source s = {code, false};
 	return lua_load(L, read_code, &s, code->source, "b");
 }

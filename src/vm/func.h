@@ -14,7 +14,7 @@ struct vai__funcs;
 /* What the code does with a constant string key of a table that an upvalue holds: with a
  * global, when it holds _ENV. Lines: 0 never, -1 somewhere (stripped). */
 struct vai__name {
-	const char *name;  /* NUL-terminated */
+	const char *name; /* NUL-terminated */
 	bool read;
 	bool stock;        /* a name that every fresh state defines: print, string, ... */
 	int assigned_line; /* t.name = ... */
@@ -24,9 +24,9 @@ struct vai__name {
 
 /* What the code, with all functions nested in it, does with one of its own upvalues. */
 struct vai__upval {
-	const char *name;    /* NULL: stripped */
-	int assigned_line;   /* a line that assigns it; 0: none, -1: somewhere */
-	int written_line;    /* a line that writes into the table it holds */
+	const char *name;  /* NULL: stripped */
+	int assigned_line; /* a line that assigns it; 0: none, -1: somewhere */
+	int written_line;  /* a line that writes into the table it holds */
 	_Atomic(bool) warned;
 	int nnames;
 	struct vai__name *names;
@@ -38,16 +38,16 @@ struct vai_code {
 	struct vai_obj obj;
 	uint64_t hash;
 	size_t size;
-	const char *bytes;   /* as lua_dump gave them, debug information kept */
-	const char *source;  /* chunk name, "?" if stripped */
-	int line;            /* where the function begins */
-	bool analyzed;       /* false: a bytecode format this build cannot read; upvals has no facts */
-	bool uses_require;   /* names require or package, also in nested functions */
+	const char *bytes;  /* as lua_dump gave them, debug information kept */
+	const char *source; /* chunk name, "?" if stripped */
+	int line;           /* where the function begins */
+	bool analyzed;      /* false: a bytecode format this build cannot read; upvals has no facts */
+	bool uses_require;  /* names require or package, also in nested functions */
 	int nups;
-	int nnames;          /* of all upvalues together */
+	int nnames; /* of all upvalues together */
 	struct vai__upval *upvals;
-	size_t alloc;        /* bytes of this object with all it points to */
-	struct vai_code *next; /* in the process-wide table */
+	size_t alloc;             /* bytes of this object with all it points to */
+	struct vai_code *next;    /* in the process-wide table */
 	_Atomic(unsigned) spawns; /* how often vai__vm_new saw it */
 	_Atomic(void *) image;    /* vm/image.c: a template with this function loaded; destroy calls vai__image_drop */
 	_Atomic(uint16_t) uses[VAI__USES]; /* what its first goroutines touched, for the image; 0: free */

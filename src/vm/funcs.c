@@ -6,10 +6,18 @@
  * long as the entry is there, so is the prototype. In a loop that sends a new closure each
  * time, the entry goes with a collection and comes back with one dump. */
 #include "vm/funcs.h"
+#include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
 
 enum { FIRST_FUNCS = 4 };
+
+_Noreturn void vai__out_of_memory(lua_State *L)
+{
+	lua_pushliteral(L, "not enough memory"); /* Lua keeps this very string ready */
+	lua_error(L);
+	abort();
+}
 
 /* ---- the table by key ---- */
 
@@ -98,7 +106,7 @@ static int push_weak_table(lua_State *L)
 /* vm->funcs is set last: what raises before leaves only registry slots behind. */
 struct vai__funcs *vai__funcs_open(lua_State *L, struct vai_vm *vm)
 {
-	struct vai__funcs fs = { .n = 0 };
+	struct vai__funcs fs = {.n = 0};
 	if (VAI_LIKELY(vm->funcs != NULL))
 		return vm->funcs;
 	luaL_checkstack(L, 8, NULL);
@@ -115,7 +123,7 @@ struct vai__funcs *vai__funcs_open(lua_State *L, struct vai_vm *vm)
 		return vm->funcs;
 	struct vai__funcs *made = vai__mem_alloc(sizeof *made);
 	if (!made)
-		luaL_error(L, "not enough memory");
+		vai__out_of_memory(L);
 	*made = fs;
 	vm->funcs = made;
 	return made;
@@ -176,7 +184,7 @@ static int write_dump(lua_State *L, const void *p, size_t n, void *ud)
 /* lua_dump raises nothing and allocates nothing of Lua's. */
 static struct vai_code *dump_code(lua_State *L, int idx)
 {
-	struct dump d = { NULL, 0, 0, false };
+	struct dump d = {NULL, 0, 0, false};
 	lua_pushvalue(L, idx);
 	lua_dump(L, write_dump, &d, 0);
 	lua_pop(L, 1);
@@ -229,8 +237,8 @@ static int remember(lua_State *L)
 		return 0;
 	}
 	if (2 * (fs->n + 1) > fs->cap && !make_room(L, fs))
-		return luaL_error(L, "not enough memory");
-	insert(fs, (struct vai__func){ key, code, names });
+		vai__out_of_memory(L);
+	insert(fs, (struct vai__func){key, code, names});
 	return 0;
 }
 
@@ -254,10 +262,11 @@ const struct vai__func *vai__funcs_get(lua_State *L, struct vai_vm *vm, int idx)
 	luaL_checkstack(L, 6, NULL);
 	struct vai_code *code = dump_code(L, idx);
 	if (!code)
-		luaL_error(L, "not enough memory");
+		vai__out_of_memory(L);
 	if (remember_protected(L, vm, idx, code) != LUA_OK) {
 		vai__obj_unref(&code->obj);
 		lua_error(L);
+		return NULL;
 	}
 	const void *proto = vai__proto_of(lua_topointer(L, idx));
 	return lookup(vm->funcs, proto ? proto : code);

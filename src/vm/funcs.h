@@ -18,12 +18,12 @@ struct vai__func {
 };
 
 struct vai__funcs {
-	int alive;   /* in the registry: weak table, prototype to a closure of it */
-	int modules; /* in the registry: table to its name in package.loaded */
-	int loaded;  /* in the registry: package.loaded */
-	int send;    /* in the registry: "__vai_send" */
-	int index;   /* in the registry: "__index" */
-	unsigned n, cap; /* cap is a power of two, or 0 */
+	int alive;               /* in the registry: weak table, prototype to a closure of it */
+	int modules;             /* in the registry: table to its name in package.loaded */
+	int loaded;              /* in the registry: package.loaded */
+	int send;                /* in the registry: "__vai_send" */
+	int index;               /* in the registry: "__index" */
+	unsigned n, cap;         /* cap is a power of two, or 0 */
 	struct vai__func *funcs; /* open addressing by key */
 };
 
@@ -33,6 +33,9 @@ struct vai__funcs *vai__funcs_open(lua_State *L, struct vai_vm *vm);
 const struct vai__func *vai__funcs_hit(lua_State *L, struct vai_vm *vm, int idx);
 /* Remembers it first where it has to; may raise. Valid until the next call of it. */
 const struct vai__func *vai__funcs_get(lua_State *L, struct vai_vm *vm, int idx);
+
+/* Raises Lua's own memory error. */
+_Noreturn void vai__out_of_memory(lua_State *L);
 
 /* The prototype of a Lua closure as lua_topointer gives it, or NULL where this Lua's
  * closures could not be made out (calibrate.c). */

@@ -37,7 +37,7 @@ uint64_t *vai__seen_put_slow(struct vai__seen *s, const void *key, uint64_t valu
 	struct vai__seen_entry *e = slot_of(s, key);
 	*found = e->key != NULL;
 	if (!*found) {
-		*e = (struct vai__seen_entry){ key, value };
+		*e = (struct vai__seen_entry){key, value};
 		s->n++;
 	}
 	return &e->value;

@@ -42,7 +42,7 @@ static inline uint64_t *vai__seen_put(struct vai__seen *s, const void *key, uint
 	if (s->n == SEEN_FEW)
 		return vai__seen_put_slow(s, key, value, found);
 	*found = false;
-	s->few[s->n] = (struct vai__seen_entry){ key, value };
+	s->few[s->n] = (struct vai__seen_entry){key, value};
 	return &s->few[s->n++].value;
 }
 

@@ -27,7 +27,8 @@ static void note_warning(const char *line)
 
 static void run(lua_State *L, const char *chunk)
 {
-	if (luaL_loadbufferx(L, chunk, strlen(chunk), "@test.lua", "t") != LUA_OK || lua_pcall(L, 0, LUA_MULTRET, 0) != LUA_OK)
+	if (luaL_loadbufferx(L, chunk, strlen(chunk), "@test.lua", "t") != LUA_OK ||
+		lua_pcall(L, 0, LUA_MULTRET, 0) != LUA_OK)
 		fail_msg("%s", lua_tostring(L, -1));
 }
 
@@ -40,8 +41,8 @@ static int setup(void **state)
 	B = luaL_newstate();
 	luaL_openlibs(A);
 	luaL_openlibs(B);
-	va = (struct vai_vm){ .L = A, .is_host = true };
-	vb = (struct vai_vm){ .L = B, .is_host = true };
+	va = (struct vai_vm){.L = A, .is_host = true};
+	vb = (struct vai_vm){.L = B, .is_host = true};
 	return 0;
 }
 
@@ -66,8 +67,9 @@ static void drop(struct vai_code *code)
 static void test_code_of(void **state)
 {
 	(void)state;
-	run(A, "local function mk(x) return function() return x end end\n"
-		   "return mk(1), mk(2), function() return 1 end, string.dump(mk(1), true)");
+	run(A,
+		"local function mk(x) return function() return x end end\n"
+		"return mk(1), mk(2), function() return 1 end, string.dump(mk(1), true)");
 	struct vai_code *a = vai__code_of(A, &va, 1), *b = vai__code_of(A, &va, 2), *c = vai__code_of(A, &va, -2);
 	assert_ptr_equal(a, b);
 	assert_ptr_not_equal(a, c);
@@ -158,27 +160,28 @@ static const struct vai__upval *find_upval(const struct vai_code *code, const ch
 static void test_facts(void **state)
 {
 	(void)state;
-	run(A, "local n, t, u, q, w, z, y = 0, {}, {}, {}, {}, 0, {}\n"
-		   "return function(k, v)\n"
-		   "t.x = 1\n"
-		   "t.sub.deep.er = 2\n"
-		   "u[k] = v\n"
-		   "table.insert(q, v)\n"
-		   "local function inner() local function innermost()\n"
-		   "n = n + 1\n"
-		   "end y[1].x = innermost end\n"
-		   "g = h\n"
-		   "config.level = 3\n"
-		   "table.sort(list)\n"
-		   "_G.made = _G.used\n"
-		   "local r = w\n"
-		   "r[#r + 1] = z\n"
-		   "local own = {} own.x = 1 own[k] = v\n"
-		   "if k then own = t else own[1] = 2 end\n"
-		   "for i = 1, 10 do own = i end\n"
-		   "do local t = own t.x = 1 end\n"
-		   "local _ENV = { hidden = 1 } print(hidden)\n"
-		   "end");
+	run(A,
+		"local n, t, u, q, w, z, y = 0, {}, {}, {}, {}, 0, {}\n"
+		"return function(k, v)\n"
+		"t.x = 1\n"
+		"t.sub.deep.er = 2\n"
+		"u[k] = v\n"
+		"table.insert(q, v)\n"
+		"local function inner() local function innermost()\n"
+		"n = n + 1\n"
+		"end y[1].x = innermost end\n"
+		"g = h\n"
+		"config.level = 3\n"
+		"table.sort(list)\n"
+		"_G.made = _G.used\n"
+		"local r = w\n"
+		"r[#r + 1] = z\n"
+		"local own = {} own.x = 1 own[k] = v\n"
+		"if k then own = t else own[1] = 2 end\n"
+		"for i = 1, 10 do own = i end\n"
+		"do local t = own t.x = 1 end\n"
+		"local _ENV = { hidden = 1 } print(hidden)\n"
+		"end");
 	struct vai_code *code = vai__code_of(A, &va, 1);
 	assert_int_equal(find_upval(code, "n")->assigned_line, 8);
 	assert_int_equal(find_upval(code, "t")->assigned_line, 0);
@@ -247,14 +250,17 @@ static void test_foreign_bytecode(void **state)
 static void test_unusual_code(void **state)
 {
 	(void)state;
-	run(A, "local out = {}\n"
-		   "out[1] = 'local n = 0 return function() ' .. ('\\n'):rep(1000) .. ' n = 1 ' .. ('\\n'):rep(40) .. ' x = 2 end'\n"
-		   "local names = {} for i = 1, 300 do names[i] = 'v' .. ('n'):rep(i % 90) .. i .. ' = 1' end\n"
-		   "out[2] = 'return function() ' .. table.concat(names, ' ') .. ' last = 1 end'\n"
-		   "out[3] = 'local n = 0 return ' .. ('function() return '):rep(40) .. 'function() n = 1 end' .. (' end'):rep(40)\n"
-		   "out[4] = 'local n = 0 return function() ' .. ('x = y '):rep(200) .. '\\n\\n n = 1 end'\n"
-		   "for i = 1, 4 do out[i] = assert(load(out[i], '=unusual'))() end return table.unpack(out)");
-	static const int lines[] = { 1001, 0, 1, 3 };
+	run(A,
+		"local out = {}\n"
+		"out[1] = 'local n = 0 return function() ' .. ('\\n'):rep(1000) .. ' n = 1 ' .. ('\\n'):rep(40) .. ' x = 2 "
+		"end'\n"
+		"local names = {} for i = 1, 300 do names[i] = 'v' .. ('n'):rep(i % 90) .. i .. ' = 1' end\n"
+		"out[2] = 'return function() ' .. table.concat(names, ' ') .. ' last = 1 end'\n"
+		"out[3] = 'local n = 0 return ' .. ('function() return '):rep(40) .. 'function() n = 1 end' .. (' "
+		"end'):rep(40)\n"
+		"out[4] = 'local n = 0 return function() ' .. ('x = y '):rep(200) .. '\\n\\n n = 1 end'\n"
+		"for i = 1, 4 do out[i] = assert(load(out[i], '=unusual'))() end return table.unpack(out)");
+	static const int lines[] = {1001, 0, 1, 3};
 	for (int i = 1; i <= 4; i++) {
 		struct vai_code *code = vai__code_of(A, &va, i);
 		assert_true(code->analyzed);
@@ -301,9 +307,11 @@ static void test_mutated_bytecode(void **state)
 	(void)state;
 	uint32_t x = 2463534242u;
 	int accepted = 0;
-	run(A, "local n, t = 0, {} local f = function(...) n = n + 1 t.x.y = print local a = { ... }\n"
-		   "for i = 1, #a do t[i] = function() return n + a[i], 1.5, 'a long string constant that is not short at all' end end\n"
-		   "table.insert(t, n) _G.z = n return n and t or a end return string.dump(f), string.dump(f, true)");
+	run(A,
+		"local n, t = 0, {} local f = function(...) n = n + 1 t.x.y = print local a = { ... }\n"
+		"for i = 1, #a do t[i] = function() return n + a[i], 1.5, 'a long string constant that is not short at all' "
+		"end end\n"
+		"table.insert(t, n) _G.z = n return n and t or a end return string.dump(f), string.dump(f, true)");
 	for (int which = 1; which <= 2; which++) {
 		size_t len;
 		const char *bytes = lua_tolstring(A, which, &len);
@@ -365,7 +373,8 @@ static void test_assigned_locals(void **state)
 		"send the value through a channel, or use vai.atomic() or vai.map()");
 	assert_false(call("local a, b = 1, 2\n return function() return a, function()\n b = 2 end end"));
 	assert_non_null(strstr(error, "test.lua:3: goroutine assigns captured local 'b'"));
-	assert_false(call("local n = 0 local f = load(string.dump(function() n = 1 end, true)) debug.setupvalue(f, 1, 0) return f"));
+	assert_false(
+		call("local n = 0 local f = load(string.dump(function() n = 1 end, true)) debug.setupvalue(f, 1, 0) return f"));
 	assert_string_equal(error,
 		"?:?: goroutine assigns captured local upvalue 1 (no debug information) (declared outside): it would change "
 		"only its own copy; send the value through a channel, or use vai.atomic() or vai.map()");
@@ -397,7 +406,8 @@ static void test_warnings(void **state)
 		"vai: warning: test.lua:2: goroutine writes into captured table 'results': that changes only its own copy; "
 		"send the value through a channel, or use vai.atomic() or vai.map()\n");
 	warnings[0] = '\0';
-	assert_true(call("total, log, mine = 0, {}, nil\n return function()\n mine = 1 total = total + 1\n log.x = 1\n string.x = 2 end"));
+	assert_true(call("total, log, mine = 0, {}, nil\n return function()\n mine = 1 total = total + 1\n log.x = 1\n "
+					 "string.x = 2 end"));
 	end_call();
 	assert_non_null(strstr(warnings, "test.lua:3: goroutine assigns captured global 'total'"));
 	assert_non_null(strstr(warnings, "test.lua:4: goroutine writes into captured global table 'log'"));
@@ -408,7 +418,8 @@ static void test_warnings(void **state)
 	end_call();
 	assert_non_null(strstr(warnings, "test.lua:2: goroutine assigns captured global 'total'"));
 	warnings[0] = '\0';
-	assert_true(call("local m, t, s = string, { x = 1 }, 'x'\n return function() m.x = 1 local own = { t.x } own.y = s end"));
+	assert_true(
+		call("local m, t, s = string, { x = 1 }, 'x'\n return function() m.x = 1 local own = { t.x } own.y = s end"));
 	end_call();
 	assert_string_equal(warnings, "");
 	setenv("VAI_WARN", "0", 1);
@@ -489,7 +500,8 @@ static void test_redefined_globals(void **state)
 {
 	(void)state;
 	assert_int_equal(vai__catalog_read(), VAI_OK);
-	assert_true(call("function print(x) return 'mine' .. x end own = 1 return function() return print('!'), own, tostring(1) end"));
+	assert_true(call(
+		"function print(x) return 'mine' .. x end own = 1 return function() return print('!'), own, tostring(1) end"));
 	run(B, "own = 2");
 	vai__decode_call(B, &vb, &msg, false);
 	lua_call(B, 0, 3);
