@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The futex mutex behind lock.h: Drepper's "Futexes are tricky", mutex 2, with a short
- * spin first because critical sections are shorter than a system call. */
+/* What lock.h does when a lock is held: spin, for critical sections are shorter than a
+ * system call, then nap, for the holder's thread may be waiting for this very CPU. */
 #include "base/lock.h"
+#include <time.h>
 #include "base/futex.h"
 #include "base/panic.h"
 
-enum { SPINS = 60 };
+enum { SPINS = 60, NAP_FIRST = 10000, NAP_MAX = 640000 };
 
 #ifdef VAI_DEBUG_LOCKS
 enum { HELD_MAX = 64 };
@@ -50,20 +51,27 @@ void vai__lock_init(struct vai_lock *l, enum vai_rank rank)
 #endif
 }
 
-void vai__lock_slow(struct vai_lock *l)
+static bool try_lock(struct vai_lock *l)
 {
-	for (int i = 0; i < SPINS; i++) {
-		unsigned zero = 0;
-		vai__cpu_relax();
-		if (atomic_load_explicit(&l->word, memory_order_relaxed) == 0 &&
-		    atomic_compare_exchange_weak_explicit(&l->word, &zero, 1, memory_order_acquire, memory_order_relaxed))
-			return;
-	}
-	while (atomic_exchange_explicit(&l->word, 2, memory_order_acquire) != 0)
-		vai__futex_wait(&l->word, 2, VAI_FOREVER);
+	unsigned zero = 0;
+	return atomic_load_explicit(&l->word, memory_order_relaxed) == 0 &&
+	       atomic_compare_exchange_weak_explicit(&l->word, &zero, 1, memory_order_acquire, memory_order_relaxed);
 }
 
-void vai__unlock_slow(struct vai_lock *l)
+static void nap(long ns)
 {
-	vai__futex_wake(&l->word, 1);
+	struct timespec t = { .tv_nsec = ns };
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
+}
+
+void vai__lock_slow(struct vai_lock *l)
+{
+	for (long ns = NAP_FIRST;; ns = ns < NAP_MAX ? 2 * ns : ns) {
+		for (int i = 0; i < SPINS; i++) {
+			vai__cpu_relax();
+			if (try_lock(l))
+				return;
+		}
+		nap(ns);
+	}
 }

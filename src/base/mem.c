@@ -18,7 +18,8 @@ enum {
 	SMALL_STEP = 16,
 	SMALL_MAX = 256,
 	SMALL_CLASSES = SMALL_MAX / SMALL_STEP,
-	STEPS = 8, /* classes per doubling above SMALL_MAX: at most 12.5 % wasted */
+	STEP_BITS = 4,
+	STEPS = 1 << STEP_BITS, /* classes per doubling above SMALL_MAX: at most 6.25 % wasted */
 	SMALL_MSB = 8,
 	MAX_SIZE = 65536,
 	CLASSES = SMALL_CLASSES + 8 * STEPS,
@@ -47,7 +48,7 @@ static unsigned class_of(size_t size)
 	if (size <= SMALL_MAX)
 		return (unsigned)((size + (size == 0) + SMALL_STEP - 1) / SMALL_STEP - 1);
 	unsigned msb = 63u - (unsigned)__builtin_clzl(size - 1);
-	return SMALL_CLASSES + (msb - SMALL_MSB) * STEPS + (unsigned)((size - 1) >> (msb - 3)) - STEPS;
+	return SMALL_CLASSES + (msb - SMALL_MSB) * STEPS + (unsigned)((size - 1) >> (msb - STEP_BITS)) - STEPS;
 }
 
 static size_t class_size(unsigned c)
@@ -55,7 +56,7 @@ static size_t class_size(unsigned c)
 	if (c < SMALL_CLASSES)
 		return (c + 1) * (size_t)SMALL_STEP;
 	unsigned q = c - SMALL_CLASSES, msb = SMALL_MSB + q / STEPS;
-	return ((size_t)1 << msb) + ((size_t)(q % STEPS + 1) << (msb - 3));
+	return ((size_t)1 << msb) + ((size_t)(q % STEPS + 1) << (msb - STEP_BITS));
 }
 
 size_t vai__mem_round(size_t size)

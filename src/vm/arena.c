@@ -109,6 +109,24 @@ static void recycle(struct vai__arena *a, char *p, size_t n)
 	}
 }
 
+static void enter_chunk(struct vai__arena *a, char *from, char *to)
+{
+	if (has_lists(a))
+		recycle(a, a->cursor, room(a));
+	a->cursor = from;
+	a->end = to;
+}
+
+static bool use_lent(struct vai__arena *a, size_t need)
+{
+	if (!a->lent || need > a->lent_size)
+		return false;
+	enter_chunk(a, a->lent, a->lent + a->lent_size);
+	a->held += a->lent_size;
+	a->lent = NULL;
+	return true;
+}
+
 /* A chunk with at least `need` bytes. */
 static bool add_chunk(struct vai__arena *a, size_t need)
 {
@@ -116,18 +134,17 @@ static bool add_chunk(struct vai__arena *a, size_t need)
 		a->overflow = true;
 		return false;
 	}
+	if (use_lent(a, need))
+		return true;
 	size_t size = need + sizeof(struct vai__chunk);
 	size = vai__mem_round(size < a->next_chunk ? a->next_chunk : size);
 	struct vai__chunk *chunk = vai__mem_alloc(size);
 	if (!chunk)
 		return false;
-	if (has_lists(a))
-		recycle(a, a->cursor, room(a));
 	chunk->next = a->chunks;
 	chunk->size = size;
 	a->chunks = chunk;
-	a->cursor = (char *)chunk + sizeof *chunk;
-	a->end = (char *)chunk + size;
+	enter_chunk(a, (char *)chunk + sizeof *chunk, (char *)chunk + size);
 	a->held += size;
 	if (a->next_chunk < CHUNK_MAX)
 		a->next_chunk *= 2;
@@ -412,6 +429,12 @@ struct vai__arena *vai__arena_new(size_t size)
 	size = vai__mem_round(size);
 	void *p = vai__mem_alloc(size);
 	return p ? vai__arena_init(p, size) : NULL;
+}
+
+void vai__arena_lend(struct vai__arena *a, void *p, size_t size)
+{
+	a->lent = p;
+	a->lent_size = size;
 }
 
 void vai__arena_release(struct vai__arena *a)

@@ -22,6 +22,8 @@ struct vai__arena {
 	size_t first_size;  /* bytes of the first chunk */
 	size_t held;        /* bytes of all chunks and big blocks */
 	size_t next_chunk;
+	char *lent;         /* lent_size bytes of somebody else's, not used yet; or NULL */
+	size_t lent_size;
 	struct vai__chunk *chunks; /* all but the first */
 	struct vai__big *bigs;
 	void **free; /* one list a class; before anything was freed a shared array of empty ones */
@@ -36,6 +38,9 @@ struct vai__arena *vai__arena_new(size_t size);
  * the bytes that it takes or 0 if it did not fit. Its free blocks are forgotten. */
 void vai__arena_build(struct vai__arena *a);
 size_t vai__arena_built(struct vai__arena *a);
+/* Memory that outlives the arena's use, for the arena to use before it asks for chunks of
+ * its own; NULL: none. */
+void vai__arena_lend(struct vai__arena *a, void *p, size_t size);
 /* Gives everything back; a first chunk that was not allocated here stays. */
 void vai__arena_release(struct vai__arena *a);
 void vai__arena_free(struct vai__arena *a);

@@ -19,7 +19,7 @@ enum {
 	REGION = 1 << 19, /* word indices fit into 16 bits */
 	TRIES = 16,
 	GOOD = 0x40000000, /* the lower half of a good address */
-	SLACK = 384       /* at least so many bytes for what a goroutine allocates first */
+	SLACK = 16        /* what a goroutine allocates first goes into the memory lent by its stack */
 };
 
 static bool good_address(uintptr_t p)

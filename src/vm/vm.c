@@ -212,6 +212,11 @@ struct vai_vm *vai__vm_new(struct vai_code *code, bool *loaded)
 	return &a->vm;
 }
 
+void vai__vm_lend(struct vai_vm *vm, void *p, size_t size)
+{
+	vai__arena_lend(vm->arena, p, size);
+}
+
 void vai__vm_free(struct vai_vm *vm)
 {
 	struct vai__arena *a = vm->arena;

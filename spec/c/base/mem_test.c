@@ -22,7 +22,7 @@ static void sizes(void **state)
 	for (size_t size = 0; size <= 70000; size += size < 600 ? 1 : 37) {
 		size_t got = vai__mem_round(size);
 		assert_true(got >= size && got >= last);
-		assert_true(size > 65536 || size < 300 || got - size <= got / 8);
+		assert_true(size > 65536 || size < 300 || got - size <= got / 16);
 		last = got;
 		char *p = vai__mem_alloc(size);
 		assert_non_null(p);
