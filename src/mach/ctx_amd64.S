@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* System V x86-64: rbx, rbp, r12 to r15, mxcsr and the x87 control word are the callee's
- * to keep. Loading the control words is slow, so they are loaded only where they differ.
+ * to keep. Loading the control words is slow, so they are loaded only where they differ;
+ * they are read back one by one, as they were stored, or the load waits for both stores.
  * The return is a jump through a register: the return predictor belongs to the stack left. */
 #if defined(__x86_64__) && !defined(VAI_UCONTEXT)
 	.text
@@ -19,14 +20,17 @@ vai__ctx_swap:
 	subq $8, %rsp
 	stmxcsr (%rsp)
 	fnstcw 4(%rsp)
-	movq (%rsp), %rax
+	movl (%rsp), %eax
+	movzwl 4(%rsp), %ecx
 	movq %rsp, (%rdi)
 	movq %rsi, %rsp
-	cmpq (%rsp), %rax
-	je 1f
-	ldmxcsr (%rsp)
+	cmpl (%rsp), %eax
+	jne 1f
+	cmpw 4(%rsp), %cx
+	je 2f
+1:	ldmxcsr (%rsp)
 	fldcw 4(%rsp)
-1:	addq $8, %rsp
+2:	addq $8, %rsp
 	popq %r15
 	popq %r14
 	popq %r13
