@@ -3,7 +3,7 @@
  * weak table of handles that may be met again.
  *
  * Invariants: a handle with an object is in vm->handles; its metatable has __gc from before
- * it gets the object, and no script can take it out (__metatable). What may raise comes
+ * it gets the object, and no script can get at that without the debug library. What may raise comes
  * before the handle owns the object, in protected calls, or after it is linked. */
 #include "vm/handle.h"
 #include <string.h>
@@ -144,6 +144,11 @@ static struct vai__handle *test_handle(lua_State *L, int idx)
 	return NULL;
 }
 
+bool vai__handle_is(lua_State *L, int idx)
+{
+	return test_handle(L, idx) != NULL;
+}
+
 static int collect(lua_State *L)
 {
 	struct vai__handle *h = test_handle(L, 1);
@@ -154,7 +159,8 @@ static int collect(lua_State *L)
 
 /* ---- metatables ---- */
 
-/* Makes and pushes the metatable of a class. May raise. */
+/* Makes and pushes the metatable of a class. May raise. Fresh states need no __metatable:
+ * their getmetatable knows handles (standin.c). */
 static void make_metatable(lua_State *L, int type)
 {
 	const struct vai__handle_type *t = types[type];
@@ -166,8 +172,10 @@ static void make_metatable(lua_State *L, int type)
 	lua_setfield(L, -2, "__gc");
 	lua_pushstring(L, t->name);
 	lua_setfield(L, -2, "__name");
-	lua_pushstring(L, t->name);
-	lua_setfield(L, -2, "__metatable");
+	if (!vai__vm_of(L)) {
+		lua_pushstring(L, t->name);
+		lua_setfield(L, -2, "__metatable");
+	}
 	for (const luaL_Reg *r = t->meta; r && r->name; r++)
 		set_method(L, r);
 	lua_createtable(L, 0, 1);

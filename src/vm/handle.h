@@ -34,6 +34,8 @@ void vai__handle_push(lua_State *L, struct vai_vm *vm, struct vai_obj *obj, bool
 struct vai_obj *vai__handle_any(lua_State *L, int idx);
 /* The same, of that class only. */
 struct vai_obj *vai__handle_test(lua_State *L, int idx, const struct vai_class *cls);
+/* It is a handle, also one that has lost its object. */
+bool vai__handle_is(lua_State *L, int idx);
 /* Notes that obj's handle at idx leaves this state, so that it is found when it comes back. */
 void vai__handle_leaves(lua_State *L, struct vai_vm *vm, int idx);
 /* Gives all references of a state back. */

@@ -123,14 +123,47 @@ static void unhide(lua_State *L, struct vai_vm *vm, int which, int idx)
 	lua_setmetatable(L, idx);
 }
 
-/* Pushes _G or package.loaded if it still is what we know; else nothing and false. */
-static bool push_known(lua_State *L, const struct vai_vm *vm, int which)
+/* Makes package.loaded, for whoever looks a library up or settles a name: goroutines that
+ * do neither go without. One that others have made is taken over. */
+static void make_loaded(lua_State *L, struct vai_vm *vm)
 {
-	if (which == VAI__LAZY_GLOBALS)
+	luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+	lua_pushliteral(L, LUA_GNAME);
+	lua_pushglobaltable(L);
+	lua_rawset(L, -3);
+	vai__lazy_push_hidden(L);
+	lua_setmetatable(L, -2);
+	vm->lazy[VAI__LAZY_LOADED] = lua_topointer(L, -1);
+	vm->has_loaded = true;
+	lua_pop(L, 1);
+}
+
+static inline void need_loaded(lua_State *L, struct vai_vm *vm)
+{
+	if (!vm->has_loaded)
+		make_loaded(L, vm);
+}
+
+/* Pushes _G or package.loaded if it still is what we know; else nothing and false. */
+static bool push_known(lua_State *L, struct vai_vm *vm, int which)
+{
+	if (which == VAI__LAZY_GLOBALS) {
 		lua_pushglobaltable(L);
-	else
+	} else {
+		need_loaded(L, vm);
 		lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+	}
 	if (lua_topointer(L, -1) == vm->lazy[which] && vm->lazy[which])
+		return true;
+	lua_pop(L, 1);
+	return false;
+}
+
+bool vai__lazy_push_loaded(lua_State *L, struct vai_vm *vm)
+{
+	if (vm->hidden)
+		need_loaded(L, vm);
+	if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) == LUA_TTABLE)
 		return true;
 	lua_pop(L, 1);
 	return false;
@@ -211,6 +244,17 @@ static void open_package(lua_State *L, struct vai_vm *vm, const struct vai__lib 
 	lua_pop(L, 2);
 }
 
+/* Overrides of the methods of files, which have no library of their own. */
+static void apply_to_files(lua_State *L)
+{
+	if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_FILEHANDLE) == LUA_TTABLE) {
+		if (lua_getfield(L, -1, "__index") == LUA_TTABLE)
+			vai__catalog_apply(L, LUA_FILEHANDLE);
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+}
+
 /* Pushes the table of a library that is not open yet. */
 static void open_lib(lua_State *L, struct vai_vm *vm, int i)
 {
@@ -226,6 +270,8 @@ static void open_lib(lua_State *L, struct vai_vm *vm, int i)
 	}
 	if (lib->opens)
 		vai__catalog_apply(L, lib->name);
+	if (lib->open == luaopen_io)
+		apply_to_files(L);
 	if (lib->open == luaopen_string && push_closed_string(L)) {
 		lua_pushliteral(L, "__index");
 		lua_pushvalue(L, -3);
@@ -327,6 +373,7 @@ static void settle_name(lua_State *L, struct vai_vm *vm, int which, int k, int i
 	const struct vai__entry *e = &names->entries[k];
 	if (settled(vm, names->bit + (unsigned)k))
 		return;
+	need_loaded(L, vm);
 	switch (e->kind) {
 	case VAI__KIND_LIB:
 		settle_lib(L, vm, (int)(e->u.lib - vai__catalog.libs));
@@ -525,14 +572,7 @@ void vai__lazy_prepare(lua_State *L, struct vai_vm *vm)
 	vai__lazy_push_hidden(L);
 	vm->hidden = lua_topointer(L, -1);
 	lua_pushglobaltable(L);
-	lua_createtable(L, 0, 1);
-	vm->lazy[VAI__LAZY_LOADED] = lua_topointer(L, -1);
-	vm->lazy[VAI__LAZY_GLOBALS] = lua_topointer(L, -2);
-	lua_pushvalue(L, -2);
-	lua_setfield(L, -2, LUA_GNAME);
-	lua_pushvalue(L, -3);
-	lua_setmetatable(L, -2);
-	lua_setfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+	vm->lazy[VAI__LAZY_GLOBALS] = lua_topointer(L, -1);
 	lua_rotate(L, -2, 1);
 	lua_setmetatable(L, -2);
 	lua_pop(L, 1);

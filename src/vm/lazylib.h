@@ -26,6 +26,8 @@ void vai__lazy_open_string(lua_State *L, struct vai_vm *vm);
 /* Pushes the hidden metatable, whose __index also resolves the methods of handles. In the
  * host's state, where nothing else has it, it is made when it is first asked for. */
 void vai__lazy_push_hidden(lua_State *L);
+/* Pushes package.loaded, or nothing and false. */
+bool vai__lazy_push_loaded(lua_State *L, struct vai_vm *vm);
 /* Pushes stock's require of this state, whatever the global is now. */
 void vai__lazy_push_require(lua_State *L, struct vai_vm *vm);
 /* Settles name k of a lazy table ahead of its use, for an image. */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Light C functions that stand in for stock ones in fresh states, for two reasons: they
- * would see that a table is not filled yet, or they may make a finalizer, so that the
- * state has to be closed at its end. All end in the stock function or do what it does.
- * In a state that is not vai's they are the stock function. */
+/* Light C functions that stand in for stock ones in fresh states, because they would see
+ * that a table is not filled yet, or may make a finalizer, so that the state has to be
+ * closed at its end, or would give a script the metatable of a handle. All end in the
+ * stock function or do what it does. In a state that is not vai's they are the stock
+ * function. */
 #include <lua.h>
 #include <lauxlib.h>
 #include "vm/catalog.h"
+#include "vm/handle.h"
 #include "vm/lazylib.h"
 
 /* In the order of `standins`. */
@@ -105,6 +107,8 @@ static void before_getmetatable(lua_State *L)
 static int standin_getmetatable(lua_State *L)
 {
 	before_getmetatable(L);
+	if (lua_type(L, 1) == LUA_TUSERDATA && vai__handle_is(L, 1) && luaL_getmetafield(L, 1, "__name") != LUA_TNIL)
+		return 1;
 	return stock[GETMETATABLE](L);
 }
 

@@ -246,16 +246,14 @@ size_t vai__vm_bytes(const struct vai_vm *vm)
 }
 
 /* The truthy package.loaded[name] on top, or nothing. */
-static bool push_loaded(lua_State *L, const char *name)
+static bool push_loaded(lua_State *L, struct vai_vm *vm, const char *name)
 {
-	if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) == LUA_TTABLE) {
-		lua_getfield(L, -1, name);
-		if (lua_toboolean(L, -1)) {
-			lua_remove(L, -2);
-			return true;
-		}
-		lua_pop(L, 1);
-	}
+	if (!vai__lazy_push_loaded(L, vm))
+		return false;
+	lua_getfield(L, -1, name);
+	lua_remove(L, -2);
+	if (lua_toboolean(L, -1))
+		return true;
 	lua_pop(L, 1);
 	return false;
 }
@@ -263,7 +261,7 @@ static bool push_loaded(lua_State *L, const char *name)
 void vai__vm_require(lua_State *L, struct vai_vm *vm, const char *name)
 {
 	luaL_checkstack(L, 6, "require");
-	if (push_loaded(L, name))
+	if (push_loaded(L, vm, name))
 		return;
 	if (vai__preload_open && !vm->is_host && strcmp(name, vai__preload_name) == 0) {
 		luaL_requiref(L, name, vai__preload_open, 0);

@@ -35,6 +35,7 @@ struct vai_vm {
 	const void *lazy[VAI__LAZY_KNOWN]; /* the first two of those tables; NULL: complete */
 	uint64_t settled[4];         /* which of their names are */
 	bool is_host;
+	bool has_loaded;             /* package.loaded has been made */
 	bool needs_close;            /* something in it has a finalizer: lua_close, not just drop */
 };
 

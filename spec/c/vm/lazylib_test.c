@@ -239,6 +239,7 @@ static void overrides(void **state)
 	(void)state;
 	struct vai_vm *vm = states_fresh();
 	states_check(vm->L, "return warn() == 'mine' and extra() == 'mine' and os.exit() == 'mine' and io.write() == 'mine'");
+	states_check(vm->L, "return io.stdout:write() == 'mine' and io.stdout:flush()");
 	states_check(vm->L, "return string.extra() == 'mine' and ('x'):extra() == 'mine'");
 	states_check(vm->L, "local n = 0 for k, v in pairs(_G) do if v == warn then n = n + 1 end end return n == 2");
 	states_check(vm->L, "return package.preload.testmod and not package.loaded.testmod");
@@ -444,6 +445,7 @@ static void register_overrides(void)
 	vai__vm_override("os", "exit", mine);
 	vai__vm_override("io", "write", mine);
 	vai__vm_override("string", "extra", mine);
+	vai__vm_override(LUA_FILEHANDLE, "write", mine);
 }
 
 int main(void)
