@@ -3,6 +3,7 @@
  * goroutine must come out exactly once. */
 #include "sync/world.h"
 #include "sched/rt.h"
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
