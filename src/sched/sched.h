@@ -21,6 +21,7 @@ typedef struct vai_g {
 	void *task; /* its struct vai_task (sync/), NULL for main */
 	uint64_t id; /* 1 is main; never reused. Set by the scheduler. */
 	char site[64]; /* where it was created: "file.lua:12"; "" if unknown */
+	void *dropping; /* messages that wait to be dropped (vm/block.c); NULL outside of that */
 } vai_g;
 
 enum vai_wait_reason {

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages without Lua: making simple ones, dropping any. Any thread may call. */
+/* Messages without Lua: making simple ones, dropping any. Any thread may call.
+ *
+ * What a message owns may own messages in turn: channels that lie in channels, a million
+ * deep if a script likes. So a goroutine that is dropping one and comes here again only
+ * puts the inner one on its list, and the outer call works the list off. */
 #include "vm/block.h"
 #include "base/mem.h"
+#include "sched/sched.h"
 #include "vm/codec.h"
 
 struct vai__block *vai__block_new(size_t len)
@@ -24,12 +29,57 @@ void vai__block_unref_all(const unsigned char *data, size_t last)
 	}
 }
 
+static void free_now(struct vai__block *b)
+{
+	vai__block_unref_all(b->data, b->last_ref);
+	vai__mem_free(b, b->size);
+}
+
+static VAI_NOINLINE void free_with_references(struct vai__block *b)
+{
+	static struct vai__block end;
+	struct vai__block *list;
+	vai_g *g = vai__g_self();
+	if (!g) {
+		free_now(b);
+	} else if (g->dropping) {
+		b->next = g->dropping;
+		g->dropping = b;
+	} else {
+		g->dropping = &end;
+		free_now(b);
+		while ((list = g->dropping) != &end) {
+			g->dropping = list->next;
+			free_now(list);
+		}
+		g->dropping = NULL;
+	}
+}
+
 void vai__block_free(struct vai__block *b)
 {
 	if (!b)
 		return;
-	vai__block_unref_all(b->data, b->last_ref);
-	vai__mem_free(b, b->size);
+	if (b->last_ref)
+		free_with_references(b);
+	else
+		vai__mem_free(b, b->size);
+}
+
+/* A last reference is given back by way of a block, for the list. */
+static void unref_object(struct vai_obj *o)
+{
+	struct vai__block *b = NULL;
+	if (atomic_load_explicit(&o->refs, memory_order_relaxed) == 1)
+		b = vai__block_new(1 + REF_SIZE);
+	if (!b) {
+		vai__obj_unref(o);
+		return;
+	}
+	vai__store64(b->data + 1, (uintptr_t)o);
+	vai__store64(b->data + 1 + 8, 0);
+	b->last_ref = 1;
+	free_with_references(b);
 }
 
 void vai__msg_drop(vai_msg *msg)
@@ -40,7 +90,7 @@ void vai__msg_drop(vai_msg *msg)
 	if (tag == M_BLOCK)
 		vai__block_free((struct vai__block *)(uintptr_t)word);
 	else if (tag == M_OBJECT)
-		vai__obj_unref((struct vai_obj *)(uintptr_t)word);
+		unref_object((struct vai_obj *)(uintptr_t)word);
 }
 
 void vai__msg_number(vai_msg *out, double n)

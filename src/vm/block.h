@@ -86,8 +86,11 @@ enum {
 };
 
 struct vai__block {
-	size_t size;     /* bytes asked for */
-	size_t len;      /* bytes of the stream */
+	size_t size; /* bytes asked for */
+	union {
+		size_t len;              /* bytes of the stream */
+		struct vai__block *next; /* while it waits to be dropped */
+	};
 	size_t last_ref; /* place of the last reference, 0: none */
 	uint32_t nslots;
 	uint32_t nvalues;
@@ -147,6 +150,7 @@ static inline void vai__store64(unsigned char *p, uint64_t x)
 struct vai__block *vai__block_new(size_t len);
 /* Gives back the references of a stream, of which the last is at `last`. */
 void vai__block_unref_all(const unsigned char *data, size_t last);
+/* NULL is fine. */
 void vai__block_free(struct vai__block *b);
 
 #endif
