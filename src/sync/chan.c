@@ -43,7 +43,7 @@ static void destroy(struct vai_obj *o)
 	vai__mem_free(ch, ch->bytes);
 }
 
-const struct vai_class vai__chan_class = { "channel", destroy };
+const struct vai_class vai__chan_class = {"channel", destroy};
 
 vai_chan *vai__chan_alloc(size_t bytes, int64_t cap, vai_drop_fn *drop)
 {
@@ -174,10 +174,10 @@ int vai__chan_take(vai_chan *ch, vai_msg *msg, struct vai__wake *wake)
 /* ---- send and receive ---- */
 
 /* Waits in q for a counterpart. The caller holds the lock; it is released. */
-static int wait_in(vai_g *self, vai_chan *ch, struct vai__waitq *q, vai_msg *msg, enum vai_wait_reason reason,
-                   int64_t deadline)
+static int wait_in(
+	vai_g *self, vai_chan *ch, struct vai__waitq *q, vai_msg *msg, enum vai_wait_reason reason, int64_t deadline)
 {
-	struct vai__waiter w = { .g = self, .msg = msg, .ticket = vai__wait_begin(self), .code = CODE_OK };
+	struct vai__waiter w = {.g = self, .msg = msg, .ticket = vai__wait_begin(self), .code = CODE_OK};
 	int code;
 	vai__waitq_push(q, &w);
 	vai__unlock(&ch->lock);
@@ -218,7 +218,7 @@ int vai__chan_send(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline)
 /* Nothing received: a sender that lost its race may have left its message in *msg. */
 static int nothing(vai_msg *msg, int r)
 {
-	*msg = (vai_msg){ { 0 } };
+	*msg = (vai_msg){{0}};
 	return r;
 }
 

@@ -33,10 +33,10 @@ bool vai__chan_is_closed(vai_chan *ch);
 
 enum vai_dir { VAI_DIR_NONE, VAI_DIR_SEND, VAI_DIR_RECV };
 struct vai__case {
-	vai_chan *ch;     /* NULL or VAI_DIR_NONE: never ready */
+	vai_chan *ch; /* NULL or VAI_DIR_NONE: never ready */
 	enum vai_dir dir;
-	int result;       /* of the chosen case: VAI_OK, or VAI_ECLOSED */
-	vai_msg msg;      /* to send, or received */
+	int result;  /* of the chosen case: VAI_OK, or VAI_ECLOSED */
+	vai_msg msg; /* to send, or received */
 };
 /* Waits until one of n cases can go and does it; a random one of several. The index, or
  * VAI_EAGAIN (deadline 0), VAI_ETIMEOUT, VAI_ECANCELED, VAI_EDEADLOCK, VAI_ENOMEM.

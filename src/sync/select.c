@@ -140,7 +140,7 @@ static void settle(struct vai__case *c, int result)
 {
 	c->result = result;
 	if (result != VAI_OK && c->dir == VAI_DIR_RECV)
-		c->msg = (vai_msg){ { 0 } };
+		c->msg = (vai_msg){{0}};
 }
 
 /* ---- waiting ---- */
@@ -262,6 +262,6 @@ static VAI_NOINLINE int run_large(struct sel *s, int n, int64_t deadline)
 
 int vai__select(vai_g *self, struct vai__case *cases, int n, int64_t deadline)
 {
-	struct sel s = { .self = self, .cases = cases };
+	struct sel s = {.self = self, .cases = cases};
 	return n <= SMALL ? run_small(&s, n, deadline) : run_large(&s, n, deadline);
 }

@@ -36,7 +36,7 @@ static void destroy(struct vai_obj *o)
 	vai__mem_free(t, sizeof *t);
 }
 
-const struct vai_class vai__task_class = { "task", destroy };
+const struct vai_class vai__task_class = {"task", destroy};
 
 vai_task *vai__task_new(vai_g *g, vai_drop_fn *drop, void (*orphan)(uint64_t id, const vai_msg *outcome))
 {
@@ -77,7 +77,7 @@ void vai__task_finish(vai_task *t, enum vai_task_state state, vai_msg *outcome)
 	vai__waitq_init(&all);
 	VAI_ASSERT(state != VAI_TASK_ALIVE && vai__task_state(t) == VAI_TASK_ALIVE);
 	t->outcome = *outcome;
-	*outcome = (vai_msg){ { 0 } };
+	*outcome = (vai_msg){{0}};
 	vai__lock(&t->lock);
 	atomic_store_explicit(&t->state, (int)state, memory_order_release);
 	vai__waitq_splice(&all, &t->waiters);

@@ -45,7 +45,7 @@ static int64_t next_tick(int64_t when, int64_t period, int64_t now)
 static int64_t post_stamp(struct vai__timer *timer, int64_t now)
 {
 	struct timed *td = VAI_CONTAINER(timer, struct timed, timer);
-	vai_msg msg = { { 0 } };
+	vai_msg msg = {{0}};
 	td->stamp(&msg, now);
 	if (vai__chan_post(&td->chan, &msg) == VAI_ECLOSED || td->period == 0)
 		return VAI_FOREVER;
@@ -108,7 +108,7 @@ static void ticker_destroy(struct vai_obj *o)
 	vai__mem_free(t, sizeof *t);
 }
 
-const struct vai_class vai__ticker_class = { "ticker", ticker_destroy };
+const struct vai_class vai__ticker_class = {"ticker", ticker_destroy};
 
 static int64_t first_tick(int64_t period)
 {
@@ -172,7 +172,7 @@ static void timer_destroy(struct vai_obj *o)
 	vai__mem_free(t, sizeof *t);
 }
 
-const struct vai_class vai__timer_class = { "timer", timer_destroy };
+const struct vai_class vai__timer_class = {"timer", timer_destroy};
 
 void vai__timer_reap(void)
 {
@@ -190,8 +190,8 @@ static void let_go(vai_ticker *t)
 {
 	unsigned refs = atomic_load_explicit(&t->obj.refs, memory_order_acquire);
 	while (refs > 1)
-		if (atomic_compare_exchange_weak_explicit(&t->obj.refs, &refs, refs - 1, memory_order_acq_rel,
-		                                          memory_order_acquire))
+		if (atomic_compare_exchange_weak_explicit(
+				&t->obj.refs, &refs, refs - 1, memory_order_acq_rel, memory_order_acquire))
 			return;
 	t->dead = atomic_load_explicit(&the_dead, memory_order_relaxed);
 	while (!atomic_compare_exchange_weak_explicit(&the_dead, &t->dead, t, memory_order_release, memory_order_relaxed))

@@ -8,7 +8,7 @@
 #include "sched/sched.h"
 #include "sync/chan.h"
 
-typedef struct vai_ticker vai_ticker; /* a struct vai_obj */
+typedef struct vai_ticker vai_ticker;            /* a struct vai_obj */
 extern const struct vai_class vai__ticker_class; /* vai.ticker */
 extern const struct vai_class vai__timer_class;  /* vai.timer */
 

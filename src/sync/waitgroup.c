@@ -25,7 +25,7 @@ static void destroy(struct vai_obj *o)
 	vai__mem_free(wg, sizeof *wg);
 }
 
-const struct vai_class vai__waitgroup_class = { "waitgroup", destroy };
+const struct vai_class vai__waitgroup_class = {"waitgroup", destroy};
 
 vai_waitgroup *vai__waitgroup_new(void)
 {
@@ -47,8 +47,8 @@ static int change(vai_waitgroup *wg, int64_t n, bool zero, int64_t *now)
 			return VAI_ERANGE;
 		if (*now == 0 && !zero)
 			return VAI_OK;
-	} while (!atomic_compare_exchange_weak_explicit(&wg->count, &old, *now, memory_order_acq_rel,
-	                                                memory_order_relaxed));
+	} while (
+		!atomic_compare_exchange_weak_explicit(&wg->count, &old, *now, memory_order_acq_rel, memory_order_relaxed));
 	return VAI_OK;
 }
 

@@ -27,9 +27,9 @@ void vai__waitq_fire_all(struct vai__waitq *q, int add, struct vai_lock *lock)
 }
 
 int vai__waitq_wait(vai_g *self, struct vai__waitq *q, struct vai_lock *lock, enum vai_wait_reason reason,
-                    const void *obj, int64_t deadline)
+	const void *obj, int64_t deadline)
 {
-	struct vai__waiter w = { .g = self, .ticket = vai__wait_begin(self), .code = VAI_WAKE_USER };
+	struct vai__waiter w = {.g = self, .ticket = vai__wait_begin(self), .code = VAI_WAKE_USER};
 	int code;
 	vai__waitq_push(q, &w);
 	vai__unlock(lock);

@@ -27,7 +27,7 @@ struct vai__waitq {
 };
 
 struct vai__waiter {
-	struct vai__waitq link; /* first; next is NULL while in no queue */
+	struct vai__waitq link; /* a queue of itself once it is in none */
 	vai_g *g;
 	vai_msg *msg; /* what it sends, or where to put what it receives */
 	vai_ticket ticket;
@@ -64,12 +64,12 @@ static inline void vai__waitq_unlink(struct vai__waiter *w)
 {
 	w->link.next->prev = w->link.prev;
 	w->link.prev->next = w->link.next;
-	w->link.next = NULL;
+	vai__waitq_init(&w->link);
 }
 
 static inline bool vai__waitq_linked(const struct vai__waiter *w)
 {
-	return w->link.next != NULL;
+	return !vai__waitq_empty(&w->link);
 }
 
 /* The longest waiting, now in no queue; NULL if there is none. */
@@ -97,7 +97,7 @@ static inline void vai__waitq_splice(struct vai__waitq *to, struct vai__waitq *f
 
 static inline struct vai__wake vai__waitq_wake(const struct vai__waiter *w)
 {
-	return (struct vai__wake){ .g = w->g, .ticket = w->ticket, .code = w->code };
+	return (struct vai__wake){.g = w->g, .ticket = w->ticket, .code = w->code};
 }
 
 static inline bool vai__wake_fire(const struct vai__wake *wake)
@@ -113,6 +113,6 @@ void vai__waitq_fire_all(struct vai__waitq *q, int add, struct vai_lock *lock);
 /* The common wait for one event: links the caller into q under the lock it holds, releases
  * the lock, waits. VAI_OK for a success code, else the vai__wake_result. */
 int vai__waitq_wait(vai_g *self, struct vai__waitq *q, struct vai_lock *lock, enum vai_wait_reason reason,
-                    const void *obj, int64_t deadline);
+	const void *obj, int64_t deadline);
 
 #endif

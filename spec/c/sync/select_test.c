@@ -288,7 +288,8 @@ static void test_fair_among_ready(void **state)
 	for (int i = 0; i < 3 * TRIALS; i++)
 		assert_int_equal(vai__chan_send(vai__g_self(), full[i / TRIALS], &msg, 0), VAI_OK);
 	for (int i = 0; i < TRIALS; i++) {
-		struct vai__case c[7] = {from(empty), from(empty), from(full[0]), from(empty), from(full[1]), {.ch = NULL}, from(full[2])};
+		struct vai__case c[7] = {
+			from(empty), from(empty), from(full[0]), from(empty), from(full[1]), {.ch = NULL}, from(full[2])};
 		int r = sel(c, 7, VAI_FOREVER);
 		assert_true(r == 2 || r == 4 || r == 6);
 		hits[r / 2 - 1]++;
@@ -352,7 +353,8 @@ static void fairness_loop(vai_g *g, void *arg)
 			{.ch = f->c1, .dir = VAI_DIR_RECV}, {.ch = f->c2, .dir = VAI_DIR_RECV}};
 		int r = vai__select(g, in, 4, VAI_FOREVER);
 		CHECK(r == 2 || r == 3);
-		struct vai__case out[2] = {{.ch = f->out, .dir = VAI_DIR_SEND, .msg = in[r].msg}, {.ch = f->done, .dir = VAI_DIR_RECV}};
+		struct vai__case out[2] = {
+			{.ch = f->out, .dir = VAI_DIR_SEND, .msg = in[r].msg}, {.ch = f->done, .dir = VAI_DIR_RECV}};
 		if (vai__select(g, out, 2, VAI_FOREVER) == 1)
 			return;
 	}

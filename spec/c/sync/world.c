@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Rounds, goroutines and the ledger of the tests of sync/; see world.h. */
 #include "sync/world.h"
 
 #include <stdatomic.h>
