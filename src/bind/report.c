@@ -6,9 +6,13 @@
  * Handlers run one at a time, on main's thread and in its state, on a Lua thread made for
  * them by on_panic: while main waits, as a goroutine tied to main's thread; what main never
  * came to runs when the runtime ends. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* asprintf */
+#endif
 #include "bind/bind.h"
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/lock.h"
 #include "base/mem.h"
@@ -68,8 +72,9 @@ static void push_text(lua_State *L, int idx)
 		lua_tostring(L, -1);
 		return;
 	}
-	if (luaL_callmeta(L, idx, "__tostring")) {
-		if (lua_type(L, -1) == LUA_TSTRING)
+	if (luaL_getmetafield(L, idx, "__tostring") != LUA_TNIL) {
+		lua_pushvalue(L, idx);
+		if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_type(L, -1) == LUA_TSTRING)
 			return;
 		lua_pop(L, 1);
 	}
@@ -87,26 +92,26 @@ void vai__report_describe(lua_State *L)
 
 /* ---- panic ---- */
 
-/* Ends the process with a report. site may be "". */
-static _Noreturn void die(vai_g *g, const char *site, const char *text, const char *traceback)
+/* The report in memory of malloc's; NULL: out of memory. site and traceback may be "". */
+static char *compose(const vai_g *g, const char *site, const char *text, const char *traceback)
+{
+	char *report;
+	int n = asprintf(&report, "vai: goroutine %llu%s%s%s: %s%s%s%s%s\n", (unsigned long long)g->id, *site ? " [" : "",
+		site, *site ? "]" : "", text, *traceback ? "\n" : "", traceback, *g->site ? "\ncreated at " : "", g->site);
+	return n < 0 ? NULL : report;
+}
+
+static _Noreturn void die(const char *report)
 {
 	vai__exit_begin();
-	flockfile(stderr);
-	fprintf(stderr, "vai: goroutine %llu", (unsigned long long)g->id);
-	if (*site)
-		fprintf(stderr, " [%s]", site);
-	fprintf(stderr, ": %s\n", text);
-	if (*traceback)
-		fprintf(stderr, "%s\n", traceback);
-	if (*g->site)
-		fprintf(stderr, "created at %s\n", g->site);
-	funlockfile(stderr);
+	fputs(report ? report : "vai: a goroutine failed, and its report: not enough memory\n", stderr);
 	vai__exit_now(2);
 }
 
 struct panic {
 	struct panic *next;
-	vai_msg msg; /* error, traceback, id */
+	vai_msg msg;  /* error, traceback, id */
+	char *report; /* for the case that the handler fails, too */
 };
 
 static struct {
@@ -130,14 +135,12 @@ static struct panic *next_panic(bool runner)
 	return p;
 }
 
-/* Argument: struct panic, which is released in any case. */
+/* Argument: struct panic. */
 static int call_handler(lua_State *L)
 {
 	struct panic *p = lua_touserdata(L, 1);
-	vai_msg msg = p->msg;
-	vai__mem_free(p, sizeof *p);
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &handler_key);
-	vai__decode_take(L, vai__host_vm(), &msg);
+	vai__decode_take(L, vai__host_vm(), &p->msg);
 	lua_call(L, lua_gettop(L) - 2, 0);
 	return 0;
 }
@@ -160,9 +163,13 @@ static void run_handlers(lua_State *L, vai_g *g, bool runner)
 		lua_pushlightuserdata(L, p);
 		if (lua_pcall(L, 1, 0, -3) != LUA_OK) {
 			const char *text = lua_tostring(L, -1);
-			die(g, "vai.on_panic's function", text ? text : "(error object is not a string)", "");
+			vai__exit_begin();
+			fputs(p->report, stderr);
+			die(compose(g, "vai.on_panic's function", text ? text : "(error object is not a string)", ""));
 		}
 		lua_pop(L, 1);
+		free(p->report);
+		vai__mem_free(p, sizeof *p);
 	}
 }
 
@@ -221,13 +228,22 @@ static int try_encode(lua_State *L, vai_g *g, struct panic *p, int idx, int trac
 	return lua_pcall(L, 4, 0, 0);
 }
 
+static struct panic *new_panic(char *report)
+{
+	struct panic *p = report ? vai__mem_zalloc(sizeof *p) : NULL;
+	if (p)
+		p->report = report;
+	return p;
+}
+
 static void handle_panic(vai_g *g, lua_State *L, int err)
 {
-	struct panic *p = vai__mem_zalloc(sizeof *p);
+	char *report = compose(g, "", lua_tostring(L, err + 1), lua_tostring(L, err + 2));
+	struct panic *p = new_panic(report);
 	if (p && (try_encode(L, g, p, err, err + 2) == LUA_OK || try_encode(L, g, p, err + 1, err + 2) == LUA_OK))
 		queue_panic(p);
 	else
-		die(g, "", lua_tostring(L, err + 1), lua_tostring(L, err + 2));
+		die(report);
 }
 
 void vai__report_panic(vai_g *g, lua_State *L)
@@ -240,14 +256,15 @@ void vai__report_panic(vai_g *g, lua_State *L)
 	}
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &site_key);
 	const char *site = lua_tostring(L, -1);
-	die(g, site ? site : "", lua_tostring(L, err + 1), lua_tostring(L, err + 2));
+	die(compose(g, site ? site : "", lua_tostring(L, err + 1), lua_tostring(L, err + 2)));
 }
 
 void vai__report_panic_plain(vai_g *g, const char *text)
 {
-	struct panic *p = atomic_load(&panics.handled) ? vai__mem_zalloc(sizeof *p) : NULL;
+	char *report = compose(g, "", text, "");
+	struct panic *p = atomic_load(&panics.handled) ? new_panic(report) : NULL;
 	if (!p || vai__msg_string(&p->msg, text, strlen(text)) != VAI_OK)
-		die(g, "", text, "");
+		die(report);
 	queue_panic(p);
 }
 
