@@ -133,7 +133,7 @@ static bool is_stock(struct dec *d, int name, int value)
 {
 	size_t len;
 	const char *s = lua_tolstring(d->L, name, &len);
-	return vai__catalog_find(&vai__catalog.globals, s, len) >= 0 &&
+	return vai__catalog_global(s, len) >= 0 &&
 		(lua_iscfunction(d->L, value) || lua_istable(d->L, value));
 }
 

@@ -38,24 +38,35 @@ static bool falls_back_to_globals(struct vai__enc *e, const struct vai__funcs *f
 	return result;
 }
 
-/* The value on top of the stack is what every fresh state has under that name. */
-static bool is_stock(struct vai__enc *e, const struct capture *c, const struct vai__name *name, int key)
+/* The table on top of the stack is what package.loaded has under the name at key: 1, or 0. */
+static int is_loaded(struct vai__enc *e, const struct capture *c, int key)
 {
 	lua_State *L = e->L;
-	bool same;
+	int r = vai__enc_need_loaded(e);
+	if (r != 1)
+		return r;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, c->fs->loaded);
+	lua_pushvalue(L, key);
+	lua_rawget(L, -2);
+	bool same = lua_topointer(L, -1) == lua_topointer(L, -3);
+	lua_pop(L, 2);
+	return same;
+}
+
+/* The value on top of the stack is what every fresh state has under that name: 1, or 0. */
+static int is_stock(struct vai__enc *e, const struct capture *c, const struct vai__name *name, int key)
+{
+	lua_State *L = e->L;
 	if (!name->stock)
-		return false;
+		return 0;
 	switch (lua_type(L, -1)) {
 	case LUA_TFUNCTION: return lua_iscfunction(L, -1);
 	case LUA_TSTRING: return strcmp(name->name, "_VERSION") == 0;
 	case LUA_TTABLE:
-		lua_rawgeti(L, LUA_REGISTRYINDEX, c->fs->loaded);
-		lua_pushvalue(L, key);
-		lua_rawget(L, -2);
-		same = lua_topointer(L, -1) == lua_topointer(L, -3);
-		lua_pop(L, 2);
-		return same || holds_globals(e, -1);
-	default: return false;
+		if (holds_globals(e, -1) || vai__enc_is_lazy_lib(e, -1, name->name))
+			return 1;
+		return is_loaded(e, c, key);
+	default: return 0;
 	}
 }
 
@@ -77,9 +88,9 @@ static int report_name(struct vai__enc *e, const struct capture *c, struct vai__
 static int capture_value(struct vai__enc *e, const struct capture *c, struct vai__name *name, int key)
 {
 	bool found;
-	int r;
-	if (is_stock(e, c, name, key))
-		return ENC_OK;
+	int r = is_stock(e, c, name, key);
+	if (r != 0)
+		return r == 1 ? ENC_OK : r;
 	if (e->call && !name->warned && (r = report_name(e, c, name)) != ENC_OK)
 		return r;
 	if (!name->read)

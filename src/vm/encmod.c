@@ -2,8 +2,11 @@
 /* The encoder: tables that are loaded modules, and values that say themselves what is to be
  * sent for them. What a module is called is remembered per state and checked against
  * package.loaded each time. */
+#include "vm/catalog.h"
 #include "vm/encode.h"
 #include "vm/funcs.h"
+#include "vm/lazylib.h"
+#include "vm/modcache.h"
 
 enum { SCANS = 4 }; /* so many searches of package.loaded, then `seen` learns all of it */
 
@@ -16,6 +19,24 @@ static struct vai__funcs *funcs_of(struct vai__enc *e)
 }
 
 /* ---- modules ---- */
+
+int vai__enc_need_loaded(struct vai__enc *e)
+{
+	struct vai_vm *vm = e->vm;
+	struct vai__funcs *fs = funcs_of(e);
+	if (!fs)
+		return ENC_RETRY;
+	if (VAI_LIKELY(fs->loaded != LUA_NOREF))
+		return 1;
+	if (!vm->is_host && !vm->has_loaded)
+		return 0;
+	if (!e->guarded)
+		return ENC_RETRY;
+	if (!vai__lazy_push_loaded(e->L, vm))
+		return 0;
+	fs->loaded = luaL_ref(e->L, LUA_REGISTRYINDEX);
+	return 1;
+}
 
 /* Pushes the name under which package.loaded holds the table, if it is remembered. */
 static bool push_known_name(lua_State *L, const struct vai__funcs *fs, const void *table)
@@ -59,9 +80,10 @@ int vai__enc_is_module(struct vai__enc *e, int idx)
 {
 	lua_State *L = e->L;
 	const void *table = lua_topointer(L, idx);
-	const struct vai__funcs *fs = funcs_of(e);
-	if (!fs)
-		return ENC_RETRY;
+	int r = vai__enc_need_loaded(e);
+	if (r != 1)
+		return r;
+	const struct vai__funcs *fs = e->vm->funcs;
 	bool known = push_known_name(L, fs, table);
 	if (!known && e->module_scans == SCANS) {
 		e->all_modules = true;
@@ -80,9 +102,7 @@ int vai__enc_is_module(struct vai__enc *e, int idx)
 static int push_name(struct vai__enc *e, const void *table)
 {
 	lua_State *L = e->L;
-	const struct vai__funcs *fs = funcs_of(e);
-	if (!fs)
-		return ENC_RETRY;
+	const struct vai__funcs *fs = e->vm->funcs;
 	if (push_known_name(L, fs, table))
 		return ENC_OK;
 	if (!e->guarded)
@@ -113,11 +133,11 @@ int vai__enc_module(struct vai__enc *e, int idx)
 int vai__enc_all_modules(struct vai__enc *e)
 {
 	lua_State *L = e->L;
-	const struct vai__funcs *fs = funcs_of(e);
-	int top = lua_gettop(L), r = ENC_OK;
-	if (!fs)
-		return ENC_RETRY;
-	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->loaded);
+	int top = lua_gettop(L), r = vai__enc_need_loaded(e);
+	if (r != 1)
+		return r;
+	r = ENC_OK;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, e->vm->funcs->loaded);
 	lua_pushnil(L);
 	while (r == ENC_OK && lua_next(L, top + 1)) {
 		bool found;
@@ -128,6 +148,49 @@ int vai__enc_all_modules(struct vai__enc *e)
 	}
 	lua_settop(L, top);
 	return r;
+}
+
+/* ---- tables of fresh states that fill themselves ---- */
+
+static int put_module_name(struct vai__enc *e, const char *name)
+{
+	size_t len = strlen(name);
+	if (!vai__enc_room(e, 3 + len))
+		return ENC_NOMEM;
+	e->p[0] = T_MODULE;
+	e->p[1] = T_SHORT;
+	e->p[2] = (unsigned char)len;
+	memcpy(e->p + 3, name, len);
+	e->p += 3 + len;
+	e->flags |= BLOCK_CALLS_OUT;
+	return 1;
+}
+
+int vai__enc_lazy(struct vai__enc *e, int idx)
+{
+	int which = vai__lazy_which(e->L, e->vm, idx);
+	if (which >= VAI__LAZY_LIBS)
+		return put_module_name(e, vai__catalog.libs[which - VAI__LAZY_LIBS].name);
+	if (which == VAI__LAZY_MODULE)
+		return put_module_name(e, vai__preload_name);
+	if (which != VAI__LAZY_LOADED)
+		return ENC_OK;
+	if (!e->guarded)
+		return ENC_RETRY;
+	vai__lazy_complete(e->L, e->vm, which, idx);
+	return ENC_OK;
+}
+
+bool vai__enc_is_lazy_lib(struct vai__enc *e, int idx, const char *name)
+{
+	lua_State *L = e->L;
+	bool hidden = false;
+	if (!e->vm->hidden || !lua_getmetatable(L, idx))
+		return false;
+	hidden = lua_topointer(L, -1) == e->vm->hidden;
+	lua_pop(L, 1);
+	int which = hidden ? vai__lazy_which(L, e->vm, idx) : -1;
+	return which >= VAI__LAZY_LIBS && strcmp(vai__catalog.libs[which - VAI__LAZY_LIBS].name, name) == 0;
 }
 
 /* ---- __vai_send ---- */

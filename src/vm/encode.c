@@ -293,6 +293,15 @@ static int put_table(struct vai__enc *e, int t, int how)
 		return ENC_NOMEM;
 	if (lua_getmetatable(L, t)) {
 		mt = lua_gettop(L);
+		if (e->vm->hidden && lua_topointer(L, mt) == e->vm->hidden) {
+			r = vai__enc_lazy(e, t);
+			lua_settop(L, mt - 1);
+			if (r != ENC_OK)
+				return r == 1 ? ENC_OK : r;
+			mt = 0;
+		}
+	}
+	if (mt) {
 		r = how & ENC_TRANSLATED ? 0 : vai__enc_has_send(e);
 		if (VAI_UNLIKELY(r != 0)) {
 			if (r == 1 && (r = vai__enc_translated(e, t)) == ENC_OK)

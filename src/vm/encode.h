@@ -148,6 +148,12 @@ int vai__enc_function_body(struct vai__enc *e, int idx, size_t at);
 /* 1: the table at idx is a loaded module, 0: it is none; or ENC_*. */
 int vai__enc_is_module(struct vai__enc *e, int idx);
 int vai__enc_module(struct vai__enc *e, int idx);
+/* Makes vm->funcs->loaded. 1: it is there, 0: nothing has been loaded in this state; or ENC_*. */
+int vai__enc_need_loaded(struct vai__enc *e);
+/* The table at idx fills itself: it has the hidden metatable. 1: it has been written. */
+int vai__enc_lazy(struct vai__enc *e, int idx);
+/* The table at idx is the library of that name, not filled yet. */
+bool vai__enc_is_lazy_lib(struct vai__enc *e, int idx, const char *name);
 /* Tells `seen` of all modules, for all_modules. */
 int vai__enc_all_modules(struct vai__enc *e);
 /* Pushes __vai_send of the metatable on top of the stack. 1: there is one, 0: there is none

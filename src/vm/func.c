@@ -161,7 +161,7 @@ static void put_name(struct vai__name *out, const struct vai__bc_name *n, char *
 {
 	out->name = put_string(strings, n->s, n->len);
 	out->read = n->read;
-	out->stock = vai__catalog_find(&vai__catalog.globals, n->s, n->len) >= 0;
+	out->stock = vai__catalog_global(n->s, n->len) >= 0;
 	out->assigned_line = n->assigned_line;
 	out->written_line = n->written_line;
 }

@@ -113,8 +113,7 @@ struct vai__funcs *vai__funcs_open(lua_State *L, struct vai_vm *vm)
 	fs.alive = push_weak_table(L);
 	lua_createtable(L, 0, 4);
 	fs.modules = luaL_ref(L, LUA_REGISTRYINDEX);
-	luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-	fs.loaded = luaL_ref(L, LUA_REGISTRYINDEX);
+	fs.loaded = LUA_NOREF;
 	lua_pushliteral(L, "__vai_send");
 	fs.send = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_pushliteral(L, "__index");

@@ -26,8 +26,7 @@ struct vai_vm {
 	lua_State *L;                /* main thread of the state */
 	struct vai__arena *arena;    /* NULL for the host's state */
 	struct vai__handle *handles; /* all handles of this state (vm/handle.c) */
-	struct vai__block *encoding; /* block in work: freed by the next user if an error left it */
-	struct vai__block *decoding;
+	struct vai__block *decoding; /* block in work: freed by the next user if an error left it */
 	struct vai__funcs *funcs;    /* code objects of this state's functions (vm/func.c) */
 	lua_State *at;               /* the coroutine that parked last, for tracebacks */
 	struct vai_code *profiled;   /* one reference while what it uses is noted (vm/image.c) */
