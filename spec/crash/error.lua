@@ -2,11 +2,11 @@
 -- An uncaught error in a goroutine ends the program: message, traceback, where it was created.
 -- expect-status: 2
 -- expect-stdout: before
--- expect-stderr: error%.lua:@raise@: boom
 -- expect-stderr: goroutine %d+
+-- expect-stderr: error%.lua:@raise@: boom
 -- expect-stderr: stack traceback:
 -- expect-stderr: error%.lua:@raise@: in [^\n]*inner
--- expect-stderr: error%.lua:@call@: in [^\n]*outer
+-- expect-stderr: error%.lua:@call@
 -- expect-stderr: created [^\n]*error%.lua:@go@
 local vai = require("vai")
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- expect-status: 2
--- expect-stderr: nil
 -- expect-stderr: goroutine %d+
+-- expect-stderr: nil
 -- expect-stderr: created [^\n]*error_nil%.lua:@go@
 local vai = require("vai")
 vai.go(error, nil) --@go

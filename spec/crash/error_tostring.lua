@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- expect-status: 2
--- expect-stderr: custom error number 7
 -- expect-stderr: goroutine %d+
+-- expect-stderr: custom error number 7
 local vai = require("vai")
 local E = {
 	__tostring = function(e)

@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- A __tostring that raises itself must not hide the failure.
 -- expect-status: 2
--- expect-stderr: error object is a table
+-- expect-stderr: goroutine %d+
+-- expect-stderr: stack traceback
+-- reject-stderr: not enough memory
 local vai = require("vai")
 vai.go(function()
 	error(setmetatable({}, {

@@ -3,6 +3,7 @@
 -- expect-status: 2
 -- expect-stderr: boom
 -- within: 6
+-- procs: 2 8
 local vai = require("vai")
 vai.go(function()
 	error("boom")

@@ -7,9 +7,6 @@ vai.go(function()
 	io.write("leaving\n")
 	os.exit(3)
 end)
-vai.go(function()
-	while true do
-	end
-end)
+vai.go(vai.sleep, 1000)
 vai.sleep(1000)
 print("not reached")

@@ -4,13 +4,18 @@
 -- expect-stdout: leaving
 -- within: 10
 local vai = require("vai")
-for _ = 1, 5 do
+-- Main does not wait: its thread would take one of the loops up.
+local started = vai.chan(100)
+local loops = vai.maxprocs() - 1
+for _ = 1, loops do
 	vai.go(function()
+		started:send(true)
 		while true do
 		end
 	end)
 	vai.go(vai.sleep, 1000)
 end
-vai.sleep(0.01)
+while #started < loops do
+end
 print("leaving")
 os.exit(6, true)

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- expect-status: 1
--- expect-stderr: total
 -- expect-stderr: lost_write%.lua:@assign@
+-- expect-stderr: total
+-- expect-stderr: channel
 -- expect-stderr: stack traceback
 local vai = require("vai")
 local total = 0

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- expect-status: 2
--- expect-stderr: stack overflow
 -- expect-stderr: goroutine %d+
+-- expect-stderr: stack overflow
 local vai = require("vai")
 vai.go(function()
 	local function f()

@@ -34,6 +34,7 @@ for _ = 1, 20 do
 				s[i] = ("x"):rep(i)
 			end
 			table.sort(s)
+			vai.yield()
 		end
 	end)
 end

@@ -4,11 +4,17 @@
 -- expect-stdout: over
 -- within: 10
 local vai = require("vai")
-for _ = 1, 10 do
+-- Main does not wait: its thread would take one of the loops up.
+local started = vai.chan(100)
+local loops = vai.maxprocs() - 1
+for _ = 1, loops do
 	vai.go(function()
+		started:send(true)
 		while true do
 		end
 	end)
+	vai.go(vai.sleep, 1000)
 end
-vai.sleep(0.02)
+while #started < loops do
+end
 print("over")

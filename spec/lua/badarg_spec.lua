@@ -61,7 +61,7 @@ end
 describe("goroutines", function()
 	for _, fn in ipairs({ "vai.go", "vai.async" }) do
 		bad(fn, "#1|argument 1", { "", "nil", "1", "'x'", "{}", "true", "file", "co", "ch" })
-		bad(fn, "argument 1|#2", { "f, file", "f, co", "f, { co }", "f, file, 1" })
+		bad(fn, "argument 2|#2", { "f, file", "f, co", "f, { co }", "f, file, 1" })
 	end
 	bad("vai.maxprocs", "#1|argument 1", { "'x'", "{}", "1.5", "nan", "print", "1e300" })
 	bad("vai.on_panic", "#1|argument 1", { "1", "'x'", "{}", "true" })
@@ -108,7 +108,8 @@ describe("wait groups", function()
 	bad_self("wg.go", "f")
 	bad("wg.add", "#1|#2|argument 1", { "wg, 'x'", "wg, 1.5", "wg, {}", "wg, 2^70", "wg, true", "wg, nan" })
 	bad("wg.wait", "#1|#2|argument 1|timeout", { "wg, 'x'", "wg, {}", "wg, nan" })
-	bad("wg.go", "#1|#2|argument 1", { "wg", "wg, nil", "wg, 1", "wg, {}", "wg, f, file" })
+	bad("wg.go", "#1|#2|argument 1", { "wg", "wg, nil", "wg, 1", "wg, {}" })
+	bad("wg.go", "argument 2|#2|#3", { "wg, f, file", "wg, f, co", "wg, f, { 1, co }" })
 end)
 
 describe("time", function()
@@ -255,18 +256,72 @@ describe("anything", function()
 	if program.slowness == 1 then
 		program.test("running out of memory is an error there", [[
 			local ok, err = vai.async(function()
-				local t = { ("x"):rep(1000) }
-				for i = 1, 10 do
-					local fine, e = pcall(string.rep, "x", 1 << 48)
+				local zero <close> = io.open "/dev/zero"
+				for _ = 1, 10 do
+					local fine, e = pcall(zero.read, zero, 1 << 48)
 					assert(not fine and e:find "not enough memory", e)
-					t[i] = i
 				end
-				return ("x"):rep(1 << 48)
+				return zero:read(1 << 48)
 			end):join()
 			assert(not ok and tostring(err):find "not enough memory", tostring(err))
 			local ch = chan(1)
 			go(function() ch:send "alive" end)
 			check.eq(ch:recv(), "alive")
 		]])
+
+		program.test("little memory: goroutines and main go on after errors", [[
+			local function fill()
+				local t = {}
+				for i = 1, 1 << 30 do t[i] = ("x"):rep(1 << 20) .. i end
+			end
+			for _ = 1, 2 do
+				local ok, err = vai.async(fill):join()
+				assert(not ok and tostring(err):find "not enough memory", tostring(err))
+				ok, err = pcall(fill)
+				assert(not ok and tostring(err):find "not enough memory", tostring(err))
+				collectgarbage()
+				local ch = chan()
+				go(function() ch:send { "alive" } end)
+				check.eq(ch:recv()[1], "alive")
+			end
+			local t, ch = { ("y"):rep(30 << 20) }, chan(100)
+			local sent = 0
+			repeat
+				local ok, err = pcall(ch.send, ch, t)
+				if ok then sent = sent + 1 else assert(tostring(err):find "not enough memory", tostring(err)) end
+			until not ok
+			assert(sent > 3, sent)
+			check.eq(#ch, sent)
+			t = nil
+			collectgarbage()
+			for _ = 1, sent do
+				check.eq(#ch:recv()[1], 30 << 20)
+				collectgarbage()
+			end
+			local gate = chan()
+			local n = 0
+			repeat
+				local ok, err = pcall(go, gate.recv, gate)
+				if ok then n = n + 1 else assert(tostring(err):find "memory", tostring(err)) end
+			until not ok
+			gate:close()
+			check.until_true(function() return vai.count() == 1 end)
+		]], { ulimit = 500000, timeout = 40, procs = 2 })
+
+		program.test("little memory: what cannot be received yet is not lost", [[
+			local ch, inbox = chan(1), chan()
+			ch:send { ("z"):rep(80 << 20), "end" }
+			local ballast = {}
+			local ok, err = pcall(function()
+				for i = 1, 1000 do ballast[i] = ("b"):rep(10 << 20) .. i end
+			end)
+			assert(not ok)
+			ok, err = pcall(ch.recv, ch)
+			assert(not ok and tostring(err):find "not enough memory", tostring(err))
+			ballast = nil
+			collectgarbage()
+			local v = ch:recv(1)
+			check.eq(#v[1] .. v[2], (80 << 20) .. "end")
+		]], { ulimit = 500000, timeout = 40, procs = 2 })
 	end
 end)

@@ -60,9 +60,12 @@ describe("a hundred thousand goroutines", function()
 	test("each woken with a value of its own, answering", [[
 		run(function()
 			local inbox, out = chan(), chan(64)
+			local ready = waitgroup()
+			ready:add(n)
 			for _ = 1, n do
-				go(function() out:send(inbox:recv() + 1) end)
+				go(function() ready:done() out:send(inbox:recv() + 1) end)
 			end
+			ready:wait()
 			return function()
 				go(function() for i = 1, n do inbox:send(i) end end)
 				local sum = 0
@@ -74,14 +77,16 @@ describe("a hundred thousand goroutines", function()
 
 	test("waiting in select, wait groups and long sleeps", [[
 		run(function()
-			local stop, wg, done = chan(), waitgroup(), waitgroup()
+			local stop, wg, ready, done = chan(), waitgroup(), waitgroup(), waitgroup()
 			wg:add(1)
 			local third = n // 3
+			ready:add(3 * third)
 			for _ = 1, third do
-				done:go(function() select { stop, chan(), timeout = 1000 } end)
-				done:go(function() wg:wait() end)
-				done:go(function() stop:recv(5000) end)
+				done:go(function() ready:done() select { stop, chan(), timeout = 1000 } end)
+				done:go(function() ready:done() wg:wait() end)
+				done:go(function() ready:done() stop:recv(5000) end)
 			end
+			ready:wait()
 			check.eq(vai.count(), 3 * third + 1)
 			return function()
 				stop:close()
@@ -93,11 +98,20 @@ describe("a hundred thousand goroutines", function()
 
 	test("asleep at once", [[
 		run(function()
-			local done = waitgroup()
+			local gate, ready, done = chan(), waitgroup(), waitgroup()
+			ready:add(n)
 			for i = 1, n do
-				done:go(function() vai.sleep(0.2 + i % 100 * 0.001) end)
+				done:go(function()
+					ready:done()
+					gate:recv()
+					vai.sleep(0.1 + i % 100 * 0.001)
+				end)
 			end
-			return function() done:wait() end
+			ready:wait()
+			return function()
+				gate:close()
+				done:wait()
+			end
 		end)
 	]])
 end)

@@ -222,25 +222,6 @@ describe("require", function()
 		assert(ok and err == true, err)
 	]], { files = files })
 
-	test("sees a module that was rewritten", [[
-		package.path = arg[1] .. "/?.lua;" .. package.path
-		local function version()
-			local ok, v = vai.async(function() return require "changing" end):join()
-			assert(ok, v)
-			return v
-		end
-		local function write(text)
-			local f = assert(io.open(arg[1] .. "/changing.lua", "w"))
-			f:write(text)
-			f:close()
-		end
-		write "return 'one'"
-		check.eq(version(), "one")
-		check.eq(version(), "one")
-		write "return 'number two'"
-		check.eq(version(), "number two")
-	]])
-
 	test("finds modules of C", [[
 		local function use()
 			local lpeg, cjson, lfs = require "lpeg", require "cjson", require "lfs"

@@ -696,8 +696,26 @@ describe("C functions", function()
 	test("print and io.write too", [[
 		check.each_copy(print, function(c) assert(c == print) end)
 		local p, w = print, io.write
-		vai.async(function() p "from print"; w "from write\n" end):join()
+		assert(vai.async(function() p "from print"; w "from write\n" end):join())
 	]], { out = "from print\nfrom write\n" })
+
+	test("of libraries that the goroutine has not used yet", [[
+		local write, lines, open, tmpfile, popen, type = io.write, io.lines, io.open, io.tmpfile, io.popen, io.type
+		local name = arg[1] .. "/program.lua"
+		local function joined(...) return check.returns(table.pack(vai.async(...):join()), true, true) end
+		joined(function() return write "written\n" == io.stdout end)
+		joined(function() for l in lines(name) do return #l > 0 end end)
+		joined(function() local f <close> = open(name) return #f:read "a" > 0 and type(f) == "file" end)
+		joined(function() local f <close> = tmpfile() return tostring(f):find "^file" ~= nil end)
+		joined(function() local f <close> = popen "echo x" return f:read "a" == "x\n" end)
+		assert(vai.async(io.write, "direct\n"):join())
+		local find, fmt, sort, floor, time, char = string.find, string.format, table.sort, math.floor, os.time, utf8.char
+		joined(function()
+			local t = { 2, 1 }
+			sort(t)
+			return find("abc", "b") == 2 and fmt("%d", 3) == "3" and t[1] == 1 and floor(2.5) == 2 and time() > 0 and char(65) == "A"
+		end)
+	]], { out = "written\ndirect\n" })
 
 	test("with upvalues that cannot be sent raise", [[
 		check.raises({ "cannot be sent" }, go, ("x"):gmatch ".")
@@ -863,9 +881,9 @@ describe("what cannot be sent", function()
 		check.raises({ "argument %d+: field 'log': userdata FILE%* cannot be sent" }, go, function() end, 1, { log = io.stdout })
 		check.raises({ "argument %d+", "userdata FILE%* cannot be sent" }, go, function() end, io.stdout)
 		check.raises({ "field 'a'", "field 'b'", "cannot be sent" }, go, function() end, { a = { b = co } })
-		check.raises({ "coroutine" }, function() ch:send(co) end)
+		check.raises({ "thread" }, function() ch:send(co) end)
 		check.raises({ "FILE%*" }, function() ch:send(io.stderr) end)
-		check.raises({ "list", "2", "coroutine" }, function() ch:send { list = { 1, co } } end)
+		check.raises({ "list", "2", "thread" }, function() ch:send { list = { 1, co } } end)
 		check.raises({ "FILE%*" }, function() ch:send { [io.stdout] = 1 } end)
 		check.raises({ "FILE%*" }, function() ch:try_send(io.stdout) end)
 		check.raises({ "FILE%*" }, function() ch:send(setmetatable({}, { __index = { f = io.stdout } })) end)
@@ -877,11 +895,11 @@ describe("what cannot be sent", function()
 	test("names captured variables", [[
 		local file, co = io.stdout, coroutine.create(function() end)
 		check.raises({ "'file'", "FILE%*", "cannot be sent" }, go, function() return file end)
-		check.raises({ "'co'", "coroutine" }, vai.async, function() return co end)
+		check.raises({ "'co'", "thread" }, vai.async, function() return co end)
 		local function inner() return file end
 		check.raises({ "'inner'", "'file'", "FILE%*" }, go, function() return inner() end)
 		local t = { deep = { co } }
-		check.raises({ "'t'", "'deep'", "coroutine" }, go, function() return t end)
+		check.raises({ "'t'", "'deep'", "thread" }, go, function() return t end)
 	]])
 
 	test("long paths are not endless", [[

@@ -45,7 +45,7 @@ local function lua_path()
 end
 
 -- Runs `lua5.4 FILE ARG...`. Returns { status, out, err, hung }.
--- opts: procs, timeout (seconds), env (table), args (list), stdin (text).
+-- opts: procs, timeout (seconds), ulimit (kB of address space), env (table), args (list), stdin (text).
 function M.run_file(file, opts)
 	opts = opts or {}
 	local out, err, input = os.tmpname(), os.tmpname(), os.tmpname()
@@ -62,7 +62,7 @@ function M.run_file(file, opts)
 	for _, a in ipairs(opts.args or {}) do
 		words[#words + 1] = quote(tostring(a))
 	end
-	local command = table.concat(words, " ") .. " <" .. quote(input) .. " >" .. quote(out) .. " 2>" .. quote(err)
+	local command = (opts.ulimit and ("ulimit -v %d; "):format(opts.ulimit) or "") .. table.concat(words, " ") .. " <" .. quote(input) .. " >" .. quote(out) .. " 2>" .. quote(err)
 	local _, how, status = os.execute(command)
 	if how == "signal" then
 		status = 128 + status
