@@ -17,6 +17,7 @@ struct dec {
 	int seen;   /* stack index of the list of values by slot */
 	int keys;   /* the key with number 1 would be one above */
 	int loaded; /* the first function is here already, or 0 */
+	bool call;  /* this state is new and the sender's to furnish */
 	int stack;  /* slots that the deepest nesting may need */
 };
 
@@ -128,29 +129,26 @@ static void get_table(struct dec *d, bool later)
 
 /* ---- functions ---- */
 
-/* A stock value under a stock name may be replaced by what the sender made of it. */
-static bool is_stock(struct dec *d, int name, int value)
-{
-	size_t len;
-	const char *s = lua_tolstring(d->L, name, &len);
-	return vai__catalog_global(s, len) >= 0 &&
-		(lua_iscfunction(d->L, value) || lua_istable(d->L, value));
-}
-
-/* A global that the sender's code uses; what this state has of its own stays. */
+/* A global that the sender's code uses; what this state has of its own stays. A name that
+ * every state has is the sender's only in a goroutine of its making. */
 static void get_global(struct dec *d)
 {
 	lua_State *L = d->L;
-	const int globals = lua_gettop(L) + 1, name = globals + 1, value = name + 1;
+	const int globals = lua_gettop(L) + 1, name = globals + 1;
+	size_t len;
 	luaL_checkstack(L, d->stack, NULL);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
 	get_value(d);
-	get_value(d);
+	const char *s = lua_tolstring(L, name, &len);
+	bool stock = vai__catalog_global(s, len) >= 0;
 	lua_pushvalue(L, name);
-	if (lua_rawget(L, globals) == LUA_TNIL || is_stock(d, name, value + 1)) {
-		lua_settop(L, value);
+	bool absent = lua_rawget(L, globals) == LUA_TNIL;
+	lua_pop(L, 1);
+	get_value(d);
+	if (stock && d->call && d->vm->lazy[VAI__LAZY_GLOBALS])
+		lua_settable(L, globals); /* a table that fills itself has to know */
+	else if (stock ? d->call : absent)
 		lua_rawset(L, globals);
-	}
 	lua_settop(L, globals - 1);
 }
 
@@ -300,10 +298,10 @@ static void move_down(lua_State *L, int to, int n)
 	lua_settop(L, to + n - 1);
 }
 
-static int get_block(lua_State *L, struct vai_vm *vm, const struct vai__block *b, bool loaded)
+static int get_block(lua_State *L, struct vai_vm *vm, const struct vai__block *b, bool call, bool loaded)
 {
 	const int to = lua_gettop(L) + !loaded, n = (int)b->nvalues;
-	struct dec d = {.L = L, .vm = vm, .p = b->data, .loaded = loaded ? to : 0};
+	struct dec d = {.L = L, .vm = vm, .p = b->data, .loaded = loaded ? to : 0, .call = call};
 	enum vai__tag tag;
 	d.stack = (b->depth + 1) * LEVEL_STACK + SPARE_STACK;
 	luaL_checkstack(L, d.stack + n + b->nkeys, NULL);
@@ -355,7 +353,7 @@ int vai__decode(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
 	switch (vai__msg_tag(msg)) {
 	case M_NONE: return 0;
 	case M_OBJECT: vai__obj_ref((struct vai_obj *)(uintptr_t)msg->w[1]); return push_object(L, vm, msg);
-	case M_BLOCK: return get_block(L, vm, vai__msg_block(msg), false);
+	case M_BLOCK: return get_block(L, vm, vai__msg_block(msg), false, false);
 	default: push_inline(L, vm, msg); return 1;
 	}
 }
@@ -363,7 +361,7 @@ int vai__decode(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
 int vai__decode_call(lua_State *L, struct vai_vm *vm, const vai_msg *msg, bool loaded)
 {
 	if (vai__msg_tag(msg) == M_BLOCK)
-		return get_block(L, vm, vai__msg_block(msg), loaded) - 1;
+		return get_block(L, vm, vai__msg_block(msg), true, loaded) - 1;
 	return vai__decode(L, vm, msg) - 1;
 }
 
@@ -372,7 +370,7 @@ static int decode_protected(lua_State *L)
 {
 	struct vai_vm *vm = lua_touserdata(L, 1);
 	const struct vai__block *b = lua_touserdata(L, 2);
-	return get_block(L, vm, b, false);
+	return get_block(L, vm, b, false, false);
 }
 
 static VAI_NOINLINE int take_protected(lua_State *L, struct vai_vm *vm, struct vai__block *b)
@@ -416,7 +414,7 @@ int vai__decode_take(lua_State *L, struct vai_vm *vm, vai_msg *msg)
 	struct vai__block *b = vai__msg_block(&taken);
 	if (!claim(L, vm, b))
 		return take_protected(L, vm, b);
-	int n = get_block(L, vm, b, false);
+	int n = get_block(L, vm, b, false, false);
 	vm->decoding = NULL;
 	vai__block_free(b);
 	return n;

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <lauxlib.h>
 #include <lualib.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include "vm/bytecode.h"
@@ -133,6 +134,44 @@ static void test_asking_again(void **state)
 		lua_settop(A, 0);
 	}
 	assert_true(va.funcs->cap < 20000);
+}
+
+/* Threads with states of their own ask for the same functions and let go of them. */
+static void *ask_and_drop(void *arg)
+{
+	lua_State *L = luaL_newstate();
+	struct vai_vm vm = {.L = L, .is_host = true};
+	for (int i = 0; i < 2000; i++) {
+		lua_pushfstring(L, "return %d", i % 5);
+		if (luaL_loadstring(L, lua_tostring(L, -1)) != LUA_OK)
+			abort();
+		struct vai_code *c = vai__code_of(L, &vm, -1);
+		if (!c || !c->analyzed || vai__code_load(L, c) != LUA_OK)
+			abort();
+		lua_call(L, 0, 1);
+		if (lua_tointeger(L, -1) != i % 5)
+			abort();
+		drop(c);
+		lua_settop(L, 0);
+		if (i % 50 == 0) {
+			vai__code_forget();
+			vai__funcs_free(vm.funcs);
+			vm.funcs = NULL;
+		}
+	}
+	vai__funcs_free(vm.funcs);
+	lua_close(L);
+	return arg;
+}
+
+static void test_threads(void **state)
+{
+	(void)state;
+	pthread_t threads[4];
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, ask_and_drop, NULL), 0);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
 }
 
 /* ---- facts ---- */
@@ -519,6 +558,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_code_of, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_prototypes_are_seen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_asking_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_facts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_facts_of_stripped_code, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_foreign_bytecode, setup, teardown),
