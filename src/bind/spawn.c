@@ -195,9 +195,8 @@ static void entry(vai_g *g, void *arg)
 	int status;
 	if (r.wg)
 		vai__obj_ref((struct vai_obj *)r.wg);
-	struct vai_vm *vm = vai__vm_new(call->code, &loaded);
+	struct vai_vm *vm = vai__vm_new_in(call->code, &loaded, vai__g_room(g), VAI_G_ROOM);
 	if (VAI_LIKELY(vm != NULL)) {
-		vai__vm_lend(vm, vai__g_room(g), VAI_G_ROOM);
 		g->vm = vm;
 		status = run_in_state(&r, vm, loaded);
 		vai__vm_free(vm);

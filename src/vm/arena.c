@@ -5,8 +5,8 @@
  * full userdata to 16 as malloc would.
  *
  * Invariants: a free block lies in the list of the class that it fills exactly. Blocks
- * above 1 kB are in the list of big ones, except inside the first chunk, where a cloned
- * template may have put them. */
+ * above 1 kB are in the list of big ones, except inside the first chunk and the room,
+ * where a copied template may have put them. */
 #include "vm/arena.h"
 #include <stdlib.h>
 #include <string.h>
@@ -64,9 +64,11 @@ static inline size_t room(const struct vai__arena *a)
 	return (size_t)(a->end - a->cursor);
 }
 
-static inline bool in_first(const struct vai__arena *a, const void *p)
+/* Where a copied template may have put big blocks. */
+static inline bool in_template(const struct vai__arena *a, const void *p)
 {
-	return (size_t)((const char *)p - (const char *)a) < a->first_size;
+	return (size_t)((const char *)p - (const char *)a) < a->first_size ||
+	       (size_t)((const char *)p - a->room) < a->room_size;
 }
 
 static bool add_chunk(struct vai__arena *a, size_t need);
@@ -117,24 +119,38 @@ static void enter_chunk(struct vai__arena *a, char *from, char *to)
 	a->end = to;
 }
 
-static bool use_lent(struct vai__arena *a, size_t need)
+static bool use_room(struct vai__arena *a, size_t need)
 {
-	if (!a->lent || need > a->lent_size)
+	if (a->room_used || need > a->room_size)
 		return false;
-	enter_chunk(a, a->lent, a->lent + a->lent_size);
-	a->held += a->lent_size;
-	a->lent = NULL;
+	enter_chunk(a, a->room, a->room + a->room_size);
+	a->held += a->room_size;
+	a->room_used = true;
+	return true;
+}
+
+/* The end of a region in which a template is built, with the free lists behind it. */
+static char *region_end(struct vai__arena *a)
+{
+	return (char *)a + a->first_size - sizeof(void *) * VAI__ARENA_CLASSES;
+}
+
+static bool second_part(struct vai__arena *a, size_t need)
+{
+	a->overflow = a->second || need > (size_t)(region_end(a) - a->end) - VAI__ARENA_GAP;
+	if (a->overflow)
+		return false;
+	enter_chunk(a, a->end + VAI__ARENA_GAP, region_end(a));
+	a->second = true;
 	return true;
 }
 
 /* A chunk with at least `need` bytes. */
 static bool add_chunk(struct vai__arena *a, size_t need)
 {
-	if (a->building) {
-		a->overflow = true;
-		return false;
-	}
-	if (use_lent(a, need))
+	if (VAI_UNLIKELY(a->building))
+		return second_part(a, need);
+	if (use_room(a, need))
 		return true;
 	size_t size = need + sizeof(struct vai__chunk);
 	size = vai__mem_round(size < a->next_chunk ? a->next_chunk : size);
@@ -187,10 +203,8 @@ static VAI_NOINLINE void *take_big(struct vai__arena *a, size_t size)
 {
 	if (a->building) {
 		size = (size + 7) & ~(size_t)7;
-		if (size > room(a)) {
-			a->overflow = true;
+		if (size > room(a) && !add_chunk(a, size))
 			return NULL;
-		}
 		char *p = a->cursor;
 		a->cursor += size;
 		return p;
@@ -209,7 +223,7 @@ static VAI_NOINLINE void *take_big(struct vai__arena *a, size_t size)
 
 static VAI_NOINLINE void give_big(struct vai__arena *a, void *p, size_t size)
 {
-	if (!in_first(a, p)) {
+	if (!in_template(a, p)) {
 		struct vai__big *b = (struct vai__big *)p - 1;
 		unlink_big(a, b);
 		release_big(b);
@@ -350,7 +364,7 @@ static VAI_NOINLINE void *resize(struct vai__arena *a, void *p, size_t osize, si
 	void *n = NULL;
 	if (osize <= SMALL_MAX && nsize <= SMALL_MAX)
 		n = resize_small(a, p, osize, nsize);
-	else if (osize > SMALL_MAX && nsize > SMALL_MAX && !in_first(a, p))
+	else if (osize > SMALL_MAX && nsize > SMALL_MAX && !in_template(a, p))
 		n = resize_big(a, p, nsize);
 	if (n)
 		return n;
@@ -410,11 +424,12 @@ struct vai__arena *vai__arena_init(void *p, size_t size)
 	return a;
 }
 
-void vai__arena_build(struct vai__arena *a)
+void vai__arena_build(struct vai__arena *a, size_t split)
 {
 	a->building = true;
-	a->end -= sizeof(void *) * VAI__ARENA_CLASSES;
-	a->free = memset(a->end, 0, sizeof(void *) * VAI__ARENA_CLASSES);
+	a->second = split == 0;
+	a->free = memset(region_end(a), 0, sizeof(void *) * VAI__ARENA_CLASSES);
+	a->end = split ? (char *)a + split : region_end(a);
 }
 
 size_t vai__arena_built(struct vai__arena *a)
@@ -431,10 +446,10 @@ struct vai__arena *vai__arena_new(size_t size)
 	return p ? vai__arena_init(p, size) : NULL;
 }
 
-void vai__arena_lend(struct vai__arena *a, void *p, size_t size)
+void vai__arena_lend(struct vai__arena *a, void *room, size_t size)
 {
-	a->lent = p;
-	a->lent_size = size;
+	a->room = room;
+	a->room_size = room ? size : 0;
 }
 
 void vai__arena_release(struct vai__arena *a)

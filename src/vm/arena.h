@@ -19,11 +19,13 @@ struct vai__arena {
 	unsigned failing;   /* tests: 0 never fail, 1 fail always, n let n - 1 allocations pass */
 	bool building;      /* a template: everything into the first chunk, freed bytes are zeroed */
 	bool overflow;      /* a template that did not fit */
+	bool second;        /* a template's second part has begun */
+	bool room_used;
 	size_t first_size;  /* bytes of the first chunk */
-	size_t held;        /* bytes of all chunks and big blocks */
+	size_t held;        /* bytes of all chunks and big blocks, and of the room that is used */
 	size_t next_chunk;
-	char *lent;         /* lent_size bytes of somebody else's, not used yet; or NULL */
-	size_t lent_size;
+	char *room;         /* memory of somebody else's for this state, or NULL */
+	size_t room_size;
 	struct vai__chunk *chunks; /* all but the first */
 	struct vai__big *bigs;
 	void **free; /* one list a class; before anything was freed a shared array of empty ones */
@@ -35,12 +37,14 @@ struct vai__arena *vai__arena_init(void *p, size_t size);
 /* The same in memory of its own; NULL when out of memory. */
 struct vai__arena *vai__arena_new(size_t size);
 /* A template is built in the arena, from now on and until vai__arena_built, which gives
- * the bytes that it takes or 0 if it did not fit. Its free blocks are forgotten. */
-void vai__arena_build(struct vai__arena *a);
+ * the bytes that it takes or 0 if it did not fit. Its free blocks are forgotten. No block
+ * lies across the end of the first `split` bytes, and VAI__ARENA_GAP bytes after them stay
+ * unused, so that a pointer to the end of a block there is none into what follows. */
+enum { VAI__ARENA_GAP = 16 };
+void vai__arena_build(struct vai__arena *a, size_t split);
 size_t vai__arena_built(struct vai__arena *a);
-/* Memory that outlives the arena's use, for the arena to use before it asks for chunks of
- * its own; NULL: none. */
-void vai__arena_lend(struct vai__arena *a, void *p, size_t size);
+/* Memory that outlives the arena, to be used before it asks for chunks of its own. */
+void vai__arena_lend(struct vai__arena *a, void *room, size_t size);
 /* Gives everything back; a first chunk that was not allocated here stays. */
 void vai__arena_release(struct vai__arena *a);
 void vai__arena_free(struct vai__arena *a);

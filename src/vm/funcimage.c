@@ -58,6 +58,7 @@ static int prepare(lua_State *L)
 {
 	const struct vai_code *code = lua_touserdata(L, 1);
 	struct vai_vm *vm = vai__vm_of(L);
+	vai__vm_prepare(L);
 	lua_settop(L, 0);
 	if (looks_like_pointer(code, vm->arena))
 		return luaL_error(L, "a constant looks like a pointer");
@@ -81,9 +82,9 @@ static void count_image(int n, size_t bytes)
 }
 
 /* With code->image BUSY, which it stays where there can be none. */
-static VAI_NOINLINE struct vai__image *build(struct vai_code *code, const struct vai__image *base)
+static VAI_NOINLINE struct vai__image *build(struct vai_code *code)
 {
-	struct vai__image *image = vai__image_build(base, prepare, code);
+	struct vai__image *image = vai__image_build(prepare, code);
 	if (!image)
 		return NULL;
 	count_image(1, image->alloc);
@@ -91,7 +92,7 @@ static VAI_NOINLINE struct vai__image *build(struct vai_code *code, const struct
 	return image;
 }
 
-const struct vai__image *vai__image_of(struct vai_code *code, const struct vai__image *base)
+const struct vai__image *vai__image_of(struct vai_code *code)
 {
 	void *image = atomic_load_explicit(&code->image, memory_order_acquire);
 	if (VAI_LIKELY(image != NULL))
@@ -101,7 +102,7 @@ const struct vai__image *vai__image_of(struct vai_code *code, const struct vai__
 		return NULL;
 	if (!atomic_compare_exchange_strong(&code->image, &image, BUSY))
 		return image == BUSY ? NULL : image;
-	return build(code, base);
+	return build(code);
 }
 
 bool vai__image_watches(const struct vai_code *code)

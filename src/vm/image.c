@@ -14,12 +14,16 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "base/mem.h"
+#include "sched/sched.h"
 
 enum {
 	REGION = 1 << 19, /* word indices fit into 16 bits */
 	TRIES = 16,
 	GOOD = 0x40000000, /* the lower half of a good address */
-	SLACK = 16        /* what a goroutine allocates first goes into the memory lent by its stack */
+	ROOM = VAI_G_ROOM,
+	RESERVE = 320,    /* of the room, for what a goroutine allocates until it parks */
+	RESERVE_MIN = 128,
+	SLACK = 256       /* the same in a chunk that takes both parts */
 };
 
 static bool good_address(uintptr_t p)
@@ -48,55 +52,106 @@ static void *map_region(void)
 
 /* ---- from a state to an image ---- */
 
-static struct vai__image *pack(struct vai__arena *a)
+/* Which part an offset points into. The end of a block of the first counts as the first. */
+static unsigned part_of(const struct vai__image *image, size_t offset)
+{
+	return offset > image->first;
+}
+
+/* Words that are pointers: their offsets into bytes, their places into relocs by group. */
+static void find_pointers(struct vai__image *image, const struct vai__arena *a, uint16_t *relocs)
+{
+	uintptr_t *out = (uintptr_t *)(void *)image->bytes;
+	memcpy(out, a, image->used);
+	for (unsigned group = 0; group < 4; group++) {
+		image->nrelocs[group] = 0;
+		for (size_t i = 0; i < image->used / sizeof *out; i++) {
+			uintptr_t offset = ((const uintptr_t *)(const void *)a)[i] - (uintptr_t)a;
+			if (offset > image->used)
+				continue;
+			out[i] = offset;
+			if (part_of(image, i * sizeof *out + 1) * 2 + part_of(image, offset) == group) {
+				*relocs++ = (uint16_t)i;
+				image->nrelocs[group]++;
+			}
+		}
+	}
+}
+
+static size_t count_pointers(const struct vai__arena *a, size_t used)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < used / sizeof(uintptr_t); i++)
+		n += ((const uintptr_t *)(const void *)a)[i] - (uintptr_t)a <= used;
+	return n;
+}
+
+/* split: as for vai__arena_build. */
+static struct vai__image *pack(struct vai__arena *a, size_t split)
 {
 	size_t used = vai__arena_built(a);
 	if (used == 0)
 		return NULL;
-	size_t nwords = used / sizeof(uintptr_t), nrelocs = 0;
-	uintptr_t base = (uintptr_t)a;
-	const uintptr_t *words = (const uintptr_t *)(const void *)a;
-	for (size_t i = 0; i < nwords; i++)
-		nrelocs += words[i] - base <= used;
-	size_t alloc = sizeof(struct vai__image) + used + nrelocs * sizeof(uint16_t);
+	size_t alloc = sizeof(struct vai__image) + used + count_pointers(a, used) * sizeof(uint16_t);
 	struct vai__image *image = vai__mem_alloc(alloc);
 	if (!image)
 		return NULL;
+	bool parts = split > 0 && used > split + VAI__ARENA_GAP;
 	image->used = used;
+	image->first = parts ? split : used;
+	image->second = parts ? split + VAI__ARENA_GAP : used;
 	image->size = vai__mem_round(used + SLACK);
 	image->alloc = alloc;
-	image->nrelocs = 0;
-	uintptr_t *out = (uintptr_t *)(void *)image->bytes;
 	uint16_t *relocs = (uint16_t *)(void *)(image->bytes + used);
-	for (size_t i = 0; i < nwords; i++) {
-		bool pointer = words[i] - base <= used;
-		out[i] = pointer ? words[i] - base : words[i];
-		if (pointer)
-			relocs[image->nrelocs++] = (uint16_t)i;
-	}
 	image->relocs = relocs;
+	find_pointers(image, a, relocs);
 	return image;
 }
 
-static struct vai__arena *copy_into(const struct vai__image *image, void *p, size_t size)
+/* The first part goes to p, the second to where `second` plus its offset is. */
+static struct vai__arena *place(const struct vai__image *image, char *p, char *second)
 {
-	memcpy(p, image->bytes, image->used);
-	uintptr_t *words = p;
-	uintptr_t base = (uintptr_t)p;
-	const uint16_t *r = image->relocs, *end = r + image->nrelocs;
-	for (; r < end; r++)
-		words[*r] += base;
-	struct vai__arena *a = p;
-	a->end = (char *)p + (size & ~(size_t)7);
-	a->first_size = size;
-	a->held = size;
+	memcpy(p, image->bytes, image->first);
+	memcpy(second + image->second, image->bytes + image->second, image->used - image->second);
+	char *const parts[2] = { p, second };
+	const uint16_t *r = image->relocs;
+	for (unsigned group = 0; group < 4; group++) {
+		uintptr_t *words = (uintptr_t *)(void *)parts[group / 2];
+		uintptr_t delta = (uintptr_t)parts[group % 2];
+		for (const uint16_t *end = r + image->nrelocs[group]; r < end; r++)
+			words[*r] += delta;
+	}
+	return (struct vai__arena *)(void *)p;
+}
+
+static struct vai__arena *clone_whole(const struct vai__image *image, void *room, size_t room_size)
+{
+	char *p = vai__mem_alloc(image->size);
+	if (VAI_UNLIKELY(!p))
+		return NULL;
+	struct vai__arena *a = place(image, p, p);
+	a->end = p + image->size;
+	a->first_size = image->size;
+	a->held = image->size;
+	vai__arena_lend(a, room, room_size);
 	return a;
 }
 
-struct vai__arena *vai__image_clone(const struct vai__image *image)
+struct vai__arena *vai__image_clone(const struct vai__image *image, void *room, size_t room_size)
 {
-	void *p = vai__mem_alloc(image->size);
-	return VAI_LIKELY(p != NULL) ? copy_into(image, p, image->size) : NULL;
+	size_t rest = image->used - image->second;
+	if (VAI_UNLIKELY(!room || rest == 0 || rest + RESERVE_MIN > room_size))
+		return clone_whole(image, room, room_size);
+	char *p = vai__mem_alloc(image->first);
+	if (VAI_UNLIKELY(!p))
+		return NULL;
+	struct vai__arena *a = place(image, p, (char *)room - image->second);
+	a->end = (char *)room + room_size;
+	a->first_size = image->first;
+	a->held = image->first + room_size;
+	a->room_used = true;
+	vai__arena_lend(a, room, room_size);
+	return a;
 }
 
 void vai__image_free(struct vai__image *image)
@@ -118,32 +173,45 @@ static void rest_collector(lua_State *L)
 	lua_gc(L, LUA_GCSETPAUSE, pause);
 }
 
-/* The state in the arena, or NULL. */
-static lua_State *open_state(struct vai__arena *a, const struct vai__image *base)
+static bool prepare_state(struct vai__arena *a, lua_CFunction prepare, void *arg)
 {
-	lua_State *L = base ? a->vm.L : lua_newstate(vai__arena_alloc, a);
+	lua_State *L = lua_newstate(vai__arena_alloc, a);
+	if (!L)
+		return false;
 	a->vm.L = L;
 	a->vm.at = L;
-	return L;
+	lua_pushcfunction(L, prepare);
+	lua_pushlightuserdata(L, arg);
+	if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK)
+		return false;
+	rest_collector(L);
+	return true;
 }
 
-struct vai__image *vai__image_build(const struct vai__image *base, lua_CFunction prepare, void *arg)
+static struct vai__image *build(lua_CFunction prepare, void *arg, size_t split)
 {
 	struct vai__image *image = NULL;
 	void *region = map_region();
 	if (!region)
 		return NULL;
-	struct vai__arena *a = base ? copy_into(base, region, REGION) : vai__arena_init(region, REGION);
-	vai__arena_build(a);
-	lua_State *L = open_state(a, base);
-	if (L) {
-		lua_pushcfunction(L, prepare);
-		lua_pushlightuserdata(L, arg);
-		if (lua_pcall(L, 1, LUA_MULTRET, 0) == LUA_OK) {
-			rest_collector(L);
-			image = pack(a);
-		}
-	}
+	struct vai__arena *a = vai__arena_init(region, REGION);
+	vai__arena_build(a, split);
+	if (prepare_state(a, prepare, arg))
+		image = pack(a, split);
 	munmap(region, REGION);
 	return image;
+}
+
+/* The first build tells how large it gets. */
+struct vai__image *vai__image_build(lua_CFunction prepare, void *arg)
+{
+	struct vai__image *image = build(prepare, arg, 0);
+	if (!image || image->used < 2 * ROOM)
+		return image;
+	size_t split = vai__mem_round(image->used - (ROOM - RESERVE));
+	struct vai__image *parted = split < image->used ? build(prepare, arg, split) : NULL;
+	if (!parted)
+		return image;
+	vai__image_free(image);
+	return parted;
 }

@@ -9,28 +9,32 @@
 #include "vm/arena.h"
 #include "vm/vm.h"
 
+/* The bytes are in two parts, so that the second can go into the room that a goroutine's
+ * stack leaves. */
 struct vai__image {
-	size_t used;      /* bytes to copy */
-	size_t size;      /* bytes of the first chunk */
+	size_t used;      /* bytes of all */
+	size_t first;     /* bytes of the first part; used: there is no second */
+	size_t second;    /* where the second begins */
+	size_t size;      /* bytes of a chunk that takes both */
 	size_t alloc;     /* bytes of this block */
-	unsigned nrelocs;
-	const uint16_t *relocs; /* words that hold an offset into the image */
+	unsigned nrelocs[4]; /* words that hold offsets, in `relocs`: in the first part into the first and into */
+	const uint16_t *relocs; /* the second, in the second part into the first and into the second */
 	_Alignas(16) unsigned char bytes[];
 };
 
-/* A template of what `prepare` makes of a fresh state (in a protected call, its argument
- * a light userdata). base: begin with a clone of it. NULL: out of memory, too big, or
- * prepare raised. */
-struct vai__image *vai__image_build(const struct vai__image *base, lua_CFunction prepare, void *arg);
+/* A template of what `prepare` makes of a state that lua_newstate has just made (in a
+ * protected call, its argument a light userdata). NULL: out of memory, too big, or prepare
+ * raised. It is called twice. */
+struct vai__image *vai__image_build(lua_CFunction prepare, void *arg);
 void vai__image_free(struct vai__image *image);
-/* A new state; NULL when out of memory. */
-struct vai__arena *vai__image_clone(const struct vai__image *image);
+/* A new state, with room (or NULL) for the arena; NULL when out of memory. */
+struct vai__arena *vai__image_clone(const struct vai__image *image, void *room, size_t room_size);
 
 /* ---- images of functions (funcimage.c) ---- */
 
 /* The image of code with its function loaded, or NULL; counts the spawns and makes one when
  * there are enough. */
-const struct vai__image *vai__image_of(struct vai_code *code, const struct vai__image *base);
+const struct vai__image *vai__image_of(struct vai_code *code);
 /* code has been spawned too seldom for an image: what its goroutines use is still noted. */
 bool vai__image_watches(const struct vai_code *code);
 
@@ -42,6 +46,8 @@ enum {
 };
 /* Notes it for the image of vm->profiled. */
 void vai__image_note(struct vai_vm *vm, unsigned kind, unsigned index);
+/* Argument: anything. Makes a bare state a fresh one (vm.c). */
+int vai__vm_prepare(lua_State *L);
 /* How handle.c gets a metatable or a method into an image. */
 void vai__handle_use(lua_State *L, struct vai_vm *vm, unsigned type, unsigned index);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Two copies of the template run the same script side by side: what one of them breaks in
- * the other, or in the template, shows. */
+/* Two copies of the template, in one piece and in two, run the same script side by side:
+ * what one of them breaks in the other, or in the template, shows. */
 #include "vm/selfcheck.h"
 #include <lauxlib.h>
+#include "sched/sched.h"
 
 static const char script[] =
 	"local t = {}\n"
@@ -39,7 +40,9 @@ static void close_copy(struct vai__arena *a)
 
 const char *vai__selfcheck(const struct vai__image *image)
 {
-	struct vai__arena *a = vai__image_clone(image), *b = a ? vai__image_clone(image) : NULL;
+	_Alignas(16) static char room[VAI_G_ROOM];
+	struct vai__arena *a = vai__image_clone(image, NULL, 0);
+	struct vai__arena *b = a ? vai__image_clone(image, room, sizeof room) : NULL;
 	if (!b) {
 		if (a)
 			vai__arena_free(a);

@@ -72,11 +72,9 @@ static void warn_off(void *ud, const char *msg, int more)
 		lua_setwarnf(ud, warn_on, ud);
 }
 
-/* Argument: struct vai_vm. */
-static int prepare(lua_State *L)
+int vai__vm_prepare(lua_State *L)
 {
 	struct vai_vm *vm = vai__vm_of(L);
-	lua_settop(L, 0);
 	lua_atpanic(L, panicked);
 	lua_setwarnf(L, warn_off, L);
 	if (full)
@@ -98,7 +96,7 @@ static const char *make_template(void)
 		return "unknown standard libraries";
 	if (sizeof(void *) != 8)
 		return "pointers are not of 64 bits";
-	base = vai__image_build(NULL, prepare, NULL);
+	base = vai__image_build(vai__vm_prepare, NULL);
 	if (!base)
 		return "the template could not be made";
 	const char *why = vai__selfcheck(base);
@@ -181,16 +179,17 @@ void vai__vm_detach(struct vai_vm *vm)
 	vai__mem_free(vm, sizeof *vm);
 }
 
-static struct vai__arena *build_state(void)
+static struct vai__arena *build_state(void *room, size_t size)
 {
 	struct vai__arena *a = vai__arena_new(FIRST_CHUNK);
 	if (!a)
 		return NULL;
+	vai__arena_lend(a, room, size);
 	lua_State *L = lua_newstate(vai__arena_alloc, a);
 	if (L) {
 		a->vm.L = L;
 		a->vm.at = L;
-		lua_pushcfunction(L, prepare);
+		lua_pushcfunction(L, vai__vm_prepare);
 		if (lua_pcall(L, 0, 0, 0) == LUA_OK)
 			return a;
 	}
@@ -198,11 +197,12 @@ static struct vai__arena *build_state(void)
 	return NULL;
 }
 
-struct vai_vm *vai__vm_new(struct vai_code *code, bool *loaded)
+struct vai_vm *vai__vm_new_in(struct vai_code *code, bool *loaded, void *room, size_t size)
 {
-	const struct vai__image *image = base && code ? vai__image_of(code, base) : NULL;
+	const struct vai__image *image = base && code ? vai__image_of(code) : NULL;
 	*loaded = image != NULL;
-	struct vai__arena *a = VAI_LIKELY(base != NULL) ? vai__image_clone(image ? image : base) : build_state();
+	struct vai__arena *a = VAI_LIKELY(base != NULL) ? vai__image_clone(image ? image : base, room, size)
+	                                                : build_state(room, size);
 	if (VAI_UNLIKELY(!a))
 		return NULL;
 	if (base && code && !image && vai__image_watches(code)) {
@@ -212,9 +212,9 @@ struct vai_vm *vai__vm_new(struct vai_code *code, bool *loaded)
 	return &a->vm;
 }
 
-void vai__vm_lend(struct vai_vm *vm, void *p, size_t size)
+struct vai_vm *vai__vm_new(struct vai_code *code, bool *loaded)
 {
-	vai__arena_lend(vm->arena, p, size);
+	return vai__vm_new_in(code, loaded, NULL, 0);
 }
 
 void vai__vm_free(struct vai_vm *vm)

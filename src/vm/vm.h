@@ -53,9 +53,9 @@ void vai__vm_detach(struct vai_vm *vm);
  * image of code exists, its function is already loaded: then *loaded is true and it lies
  * on top of L's stack with _ENV set and every other upvalue nil. NULL: out of memory. */
 struct vai_vm *vai__vm_new(struct vai_code *code, bool *loaded);
-/* Memory (aligned to 16) that the state may use for its first allocations and that lives
+/* The same with memory (aligned to 16, or NULL) that the state may lie in too, and that lives
  * longer than it: the rest of a page that its goroutine's stack has touched anyway. */
-void vai__vm_lend(struct vai_vm *vm, void *p, size_t size);
+struct vai_vm *vai__vm_new_in(struct vai_code *code, bool *loaded, void *room, size_t size);
 /* Ends it: finalizers run where there are any, every handle gives its reference back,
  * memory returns. Nothing of the state may be running. */
 void vai__vm_free(struct vai_vm *vm);

@@ -265,7 +265,7 @@ static struct states world;
 static int start_fresh(void **state)
 {
 	host = false;
-	states_start(&world, true);
+	states_start(&world, STATES_WHOLE);
 	*state = &world;
 	return 0;
 }
@@ -273,7 +273,7 @@ static int start_fresh(void **state)
 static int start_built(void **state)
 {
 	host = false;
-	states_start(&world, false);
+	states_start(&world, STATES_BUILT);
 	*state = &world;
 	return 0;
 }
@@ -281,7 +281,15 @@ static int start_built(void **state)
 static int start_host(void **state)
 {
 	host = true;
-	states_start(&world, true);
+	states_start(&world, STATES_WHOLE);
+	*state = &world;
+	return 0;
+}
+
+static int start_parts(void **state)
+{
+	host = false;
+	states_start(&world, STATES_PARTS);
 	*state = &world;
 	return 0;
 }
@@ -304,6 +312,7 @@ int main(void)
 	vai__handle_register(&other_type);
 	vai__handle_register(&thing_type);
 	int failed = cmocka_run_group_tests_name("handle, cloned", tests, start_fresh, stop);
+	failed += cmocka_run_group_tests_name("handle, cloned in parts", tests, start_parts, stop);
 	failed += cmocka_run_group_tests_name("handle, built", tests, start_built, stop);
 	return failed + cmocka_run_group_tests_name("handle, host", tests, start_host, stop);
 }

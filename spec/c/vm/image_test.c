@@ -18,14 +18,21 @@ static struct states world;
 
 static int start_clone(void **state)
 {
-	states_start(&world, true);
+	states_start(&world, STATES_WHOLE);
 	*state = &world;
 	return 0;
 }
 
 static int start_build(void **state)
 {
-	states_start(&world, false);
+	states_start(&world, STATES_BUILT);
+	*state = &world;
+	return 0;
+}
+
+static int start_parts(void **state)
+{
+	states_start(&world, STATES_PARTS);
 	*state = &world;
 	return 0;
 }
@@ -160,7 +167,7 @@ static void images(void **state)
 	unsigned refs = atomic_load(&code->obj.refs);
 	for (int i = 1; i <= 20; i++) {
 		bool loaded = false;
-		struct vai_vm *vm = vai__vm_new(code, &loaded);
+		struct vai_vm *vm = states_new(code, &loaded);
 		assert_int_equal(loaded, clones && i >= 3);
 		run_in(vm, code, loaded);
 		states_check(vm->L, "collectgarbage() return seen == 1 and ('x'):rep(2) == 'xx' and getmetatable(_G) == nil");
@@ -178,7 +185,7 @@ static void foresight(void **state)
 	size_t bare = 0;
 	for (int i = 0; i < 4; i++) {
 		bool loaded = false;
-		struct vai_vm *vm = vai__vm_new(code, &loaded);
+		struct vai_vm *vm = states_new(code, &loaded);
 		lua_pushglobaltable(vm->L);
 		lua_pushliteral(vm->L, "tostring");
 		lua_rawget(vm->L, -2);
@@ -232,7 +239,7 @@ static void constants_like_pointers(void **state)
 	lua_Integer sum = 0;
 	for (int i = 0; i < 6; i++) {
 		bool loaded = true;
-		struct vai_vm *vm = vai__vm_new(code, &loaded);
+		struct vai_vm *vm = states_new(code, &loaded);
 		assert_false(loaded);
 		assert_int_equal(vai__code_load(vm->L, code), LUA_OK);
 		lua_pushglobaltable(vm->L);
@@ -259,7 +266,7 @@ static void bounded(void **state)
 			codes[i] = code_of(s, text);
 			for (int k = 0; k < 4; k++) {
 				bool loaded = false;
-				vai__vm_free(vai__vm_new(codes[i], &loaded));
+				vai__vm_free(states_new(codes[i], &loaded));
 				with += loaded && k == 3;
 			}
 		}
@@ -282,7 +289,7 @@ static void too_big(void **state)
 	free(text);
 	for (int i = 0; i < 5; i++) {
 		bool loaded = true;
-		struct vai_vm *vm = vai__vm_new(code, &loaded);
+		struct vai_vm *vm = states_new(code, &loaded);
 		assert_false(loaded);
 		vai__vm_free(vm);
 	}
@@ -299,7 +306,7 @@ static void *spawn_many(void *arg)
 	(void)arg;
 	for (int i = 0; i < ROUNDS; i++) {
 		bool loaded = false;
-		struct vai_vm *vm = vai__vm_new(shared_code, &loaded);
+		struct vai_vm *vm = states_new(shared_code, &loaded);
 		if (!loaded && vai__code_load(vm->L, shared_code) != LUA_OK)
 			failures++;
 		if (!loaded) {
@@ -344,5 +351,6 @@ int main(void)
 		cmocka_unit_test(threads),
 	};
 	int failed = cmocka_run_group_tests_name("image, cloned", cloned, start_clone, stop);
+	failed += cmocka_run_group_tests_name("image, cloned in parts", cloned, start_parts, stop);
 	return failed + cmocka_run_group_tests_name("image, built", built, start_build, stop);
 }

@@ -419,14 +419,21 @@ static struct states world;
 
 static int start_clone(void **state)
 {
-	states_start(&world, true);
+	states_start(&world, STATES_WHOLE);
 	*state = &world;
 	return 0;
 }
 
 static int start_build(void **state)
 {
-	states_start(&world, false);
+	states_start(&world, STATES_BUILT);
+	*state = &world;
+	return 0;
+}
+
+static int start_parts(void **state)
+{
+	states_start(&world, STATES_PARTS);
 	*state = &world;
 	return 0;
 }
@@ -461,6 +468,7 @@ int main(void)
 		cmocka_unit_test(c_functions),
 	};
 	int failed = cmocka_run_group_tests_name("lazylib, cloned", plain, start_clone, stop);
+	failed += cmocka_run_group_tests_name("lazylib, cloned in parts", plain, start_parts, stop);
 	failed += cmocka_run_group_tests_name("lazylib, built", plain, start_build, stop);
 	register_overrides();
 	failed += cmocka_run_group_tests_name("lazylib, overrides, cloned", extended, start_clone, stop);

@@ -2,12 +2,18 @@
 /* Fresh and stock states for the tests of vm/. */
 #include "vm/states.h"
 #include <ctype.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "sched/sched.h"
 
-void states_start(struct states *s, bool clone)
+static bool rooms_wanted;
+
+void states_start(struct states *s, enum states_kind kind)
 {
+	bool clone = kind != STATES_BUILT;
+	rooms_wanted = kind == STATES_PARTS;
 	if (clone)
 		unsetenv("VAI_CLONE");
 	else
@@ -35,10 +41,20 @@ lua_State *states_stock(void)
 	return L;
 }
 
+struct vai_vm *states_new(struct vai_code *code, bool *loaded)
+{
+	enum { ROOMS = 1024 };
+	static _Alignas(16) char rooms[ROOMS][VAI_G_ROOM];
+	static atomic_uint next;
+	if (!rooms_wanted)
+		return vai__vm_new(code, loaded);
+	return vai__vm_new_in(code, loaded, rooms[next++ % ROOMS], VAI_G_ROOM);
+}
+
 struct vai_vm *states_fresh(void)
 {
 	bool loaded = true;
-	struct vai_vm *vm = vai__vm_new(NULL, &loaded);
+	struct vai_vm *vm = states_new(NULL, &loaded);
 	assert_non_null(vm);
 	assert_false(loaded);
 	assert_int_equal(lua_gettop(vm->L), 0);

@@ -14,17 +14,21 @@
 #include <lualib.h>
 #include "vm/vm.h"
 
-/* The host's state and its vm; with VAI_CLONE=0 if clone is false. */
+/* How states_fresh makes states: built; copied into one chunk; into a chunk and a room. */
+enum states_kind { STATES_BUILT, STATES_WHOLE, STATES_PARTS };
+/* The host's state and its vm. */
 struct states {
 	lua_State *L;
 	struct vai_vm *vm;
 };
-void states_start(struct states *s, bool clone);
+void states_start(struct states *s, enum states_kind kind);
 void states_stop(struct states *s);
 
 /* A state as luaL_newstate and luaL_openlibs make it. */
 lua_State *states_stock(void);
 struct vai_vm *states_fresh(void);
+/* vai__vm_new_in with a room, if the kind wants one. At most 1000 states at a time. */
+struct vai_vm *states_new(struct vai_code *code, bool *loaded);
 /* Runs the script with print collecting into the result, which also gets the error or what
  * it returns; addresses are replaced by "ADDR". The caller frees it. */
 char *states_run(lua_State *L, const char *script);
