@@ -149,9 +149,12 @@ static bool may_spin(struct m *m)
 	return true;
 }
 
-static bool moved(struct p *p, int i, const uint32_t *ticks)
+/* Whether victim's runnext may be taken: it says so itself, or it has not moved for a while. */
+static bool gives_next(struct p *victim, unsigned i, const uint32_t *ticks, bool patient)
 {
-	return i >= WATCHED || atomic_load_explicit(&p->tick, memory_order_relaxed) != ticks[i];
+	if (atomic_load_explicit(&victim->eager, memory_order_relaxed) > 0)
+		return true;
+	return patient && i < WATCHED && atomic_load_explicit(&victim->tick, memory_order_relaxed) == ticks[i];
 }
 
 /* One look at all other Ps, from a random one on. */
@@ -164,7 +167,7 @@ static struct g *steal_round(struct m *m, const uint32_t *ticks, bool patient)
 		struct p *victim = sched.ps[i];
 		if (victim == p)
 			continue;
-		struct g *g = runq_steal(p, victim, patient && !moved(victim, (int)i, ticks));
+		struct g *g = runq_steal(p, victim, gives_next(victim, i, ticks, patient));
 		if (g)
 			return g;
 	}

@@ -30,6 +30,9 @@ enum {
 	GLOBAL_TICK = 61,   /* the global queue is looked at every so many rounds */
 	TIMER_TICK = 8,     /* timers are looked at every so many rounds, and when idle */
 	RUNNEXT_STREAK = 256, /* rounds that runnext may inherit the slice */
+	WATCH_TICK = 16,    /* how long runnext waits is measured every so many rounds */
+	LONG_WAIT = 15000,  /* ns: longer than this another P would have been the better place */
+	EAGER = 32,         /* measurements that one long wait counts for */
 	ID_BATCH = 16
 };
 
@@ -78,6 +81,8 @@ struct p {
 	_Atomic(struct g *) runnext;
 	_Atomic(uint32_t) tick; /* owner writes: rounds of the scheduler */
 	uint32_t streak;        /* owner: rounds since something else than runnext ran */
+	_Atomic(uint32_t) eager; /* owner writes: a lone runnext is work for another P (sched.c) */
+	int64_t next_at;        /* owner: when runnext was put, where that is watched; else 0 */
 	uint32_t rand;          /* owner */
 	_Atomic(struct g *) ring[RUNQ_SIZE];
 	/* owner's caches */

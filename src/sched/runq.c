@@ -51,15 +51,22 @@ static void put_tail(struct p *p, struct g *g)
 	}
 }
 
+/* Only the owner fills runnext, so where it is empty a store will do. */
+static struct g *replace_next(struct p *p, struct g *g)
+{
+	if (VAI_UNLIKELY(atomic_load_explicit(&p->runnext, memory_order_relaxed) != NULL))
+		return atomic_exchange_explicit(&p->runnext, g, memory_order_acq_rel);
+	atomic_store_explicit(&p->runnext, g, memory_order_release);
+	return NULL;
+}
+
 /* Owner only. next: it runs before all others; what stood there goes to the tail. */
 void runq_put(struct p *p, struct g *g, bool next)
 {
-	if (next) {
-		g = atomic_exchange_explicit(&p->runnext, g, memory_order_acq_rel);
-		if (!g)
-			return;
-	}
-	put_tail(p, g);
+	if (next)
+		g = replace_next(p, g);
+	if (g)
+		put_tail(p, g);
 }
 
 /* Owner only. *inherit: it came from runnext and shares the slice of who readied it. */

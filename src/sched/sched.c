@@ -9,15 +9,43 @@
 struct sched sched;
 struct vai__sched_hooks vai__sched_hooks;
 
-/* Whether g, now in p's queue, is work for another P too. A lone runnext is a partner who
- * will run here as soon as the present goroutine parks: waking a P for it would cost more
- * than it gains. sysmon looks after the case that it does not park. */
+/* A lone runnext is a partner who will run here as soon as the present goroutine parks:
+ * waking a P for it would cost more than it gains, where that is soon. So it is measured,
+ * now and then, how long runnext waits; after a long wait the P is eager for a while, and
+ * wakes another for a lone runnext too. A ping-pong stays on one P, a pipeline whose
+ * stages compute spreads over all. */
+static void watch_next(struct p *p)
+{
+	if (atomic_load_explicit(&p->tick, memory_order_relaxed) % WATCH_TICK == 0 && p->next_at == 0)
+		p->next_at = clock_note();
+}
+
+static VAI_NOINLINE void judge_wait(struct p *p)
+{
+	uint32_t eager = atomic_load_explicit(&p->eager, memory_order_relaxed);
+	if (clock_note() - p->next_at > LONG_WAIT)
+		eager = EAGER;
+	else if (eager > 0)
+		eager--;
+	atomic_store_explicit(&p->eager, eager, memory_order_relaxed);
+	p->next_at = 0;
+}
+
+/* p's queue has grown: whether that is work for another P too. The barrier pairs with the
+ * one of an M that goes idle: it says so first and looks at the queues then (idle.c). */
 static void share(struct p *p)
 {
-	if (atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) == 0)
+	if (atomic_load_explicit(&sched.nprocs, memory_order_relaxed) == 1)
 		return;
 	unsigned head = atomic_load_explicit(&p->head, memory_order_relaxed);
-	if (head != atomic_load_explicit(&p->tail, memory_order_relaxed))
+	bool lone = head == atomic_load_explicit(&p->tail, memory_order_relaxed);
+	if (!lone)
+		atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) == 0)
+		return;
+	if (lone && atomic_load_explicit(&p->eager, memory_order_relaxed) == 0)
+		watch_next(p);
+	else
 		idle_wake_one();
 }
 
@@ -123,6 +151,8 @@ static struct g *from_own_queue(struct p *p)
 	bool inherit;
 	struct g *g = runq_get(p, &inherit);
 	p->streak = inherit ? p->streak + 1 : 0;
+	if (VAI_UNLIKELY(p->next_at != 0))
+		judge_wait(p);
 	return g;
 }
 
