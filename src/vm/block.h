@@ -74,7 +74,8 @@ enum {
 	AT_NREC = 9,
 	TABLE_HEAD = 13,
 	REF_SIZE = 16,
-	FUNC_HEAD = 5 + REF_SIZE + 1,
+	FUNC_CODE = 5,
+	FUNC_HEAD = FUNC_CODE + REF_SIZE + 1,
 	CCLOSURE_HEAD = 5 + 8 + 1,
 	FILL_HEAD = 9
 };

@@ -137,9 +137,11 @@ static void check_call(struct vai__enc *e)
 	lua_State *L = e->L;
 	if (lua_iscfunction(L, e->first) || !lua_isfunction(L, e->first))
 		return;
-	if (vai__funcs_get(L, e->vm, e->first)->code->uses_require)
-		vai__vm_note_paths(L, e->vm);
 	struct vai_code *code = vai__funcs_get(L, e->vm, e->first)->code;
+	if (VAI_UNLIKELY(code->uses_require)) {
+		vai__vm_note_paths(L, e->vm);
+		code = vai__funcs_get(L, e->vm, e->first)->code;
+	}
 	vai__lost_check(L, e->first, code);
 	vai__lost_tables(e, e->first, code);
 }
@@ -278,7 +280,7 @@ static struct vai_code *code_of_block(const struct vai__block *b)
 {
 	if (b->data[0] != T_FUNC)
 		return NULL;
-	struct vai_code *code = (struct vai_code *)(uintptr_t)vai__load64(b->data + AT_SLOT + 4);
+	struct vai_code *code = (struct vai_code *)(uintptr_t)vai__load64(b->data + FUNC_CODE);
 	vai__obj_ref(&code->obj);
 	return code;
 }

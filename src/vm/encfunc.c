@@ -225,6 +225,15 @@ static const struct vai__func *find_func(struct vai__enc *e, int f)
 	return known;
 }
 
+static int put_globals(struct vai__enc *e, int f, size_t at)
+{
+	const struct vai_code *code = (const struct vai_code *)(uintptr_t)vai__load64(e->base + at + FUNC_CODE);
+	if (code->nnames == 0)
+		return ENC_OK;
+	const struct vai__func *func = find_func(e, f);
+	return func ? put_captures(e, f, code, func->names) : ENC_RETRY;
+}
+
 int vai__enc_function_body(struct vai__enc *e, int f, size_t at)
 {
 	lua_State *L = e->L;
@@ -237,13 +246,8 @@ int vai__enc_function_body(struct vai__enc *e, int f, size_t at)
 		e->deepest = e->depth;
 	for (int i = 1; i <= nups && r == ENC_OK; i++)
 		r = put_upvalue(e, f, i, at);
-	if (r == ENC_OK && !is_c) {
-		const struct vai__func *func = find_func(e, f);
-		if (!func)
-			return ENC_RETRY;
-		if (func->code->nnames > 0)
-			r = put_captures(e, f, func->code, func->names);
-	}
+	if (r == ENC_OK && !is_c)
+		r = put_globals(e, f, at);
 	e->depth--;
 	return r == ENC_OK ? vai__enc_tag(e, T_END) : r;
 }

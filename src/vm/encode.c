@@ -144,26 +144,41 @@ int vai__enc_later(struct vai__enc *e, int idx, size_t at)
 
 /* ---- tables ---- */
 
-/* A key that came before is written as a number: records of one kind in a list. */
-static int put_short_key(struct vai__enc *e, const char *s, size_t len)
+/* Where the key stands in the stream, or 0. It is looked for in two places, and noted in
+ * the free one of them or the first. */
+static unsigned char *met_key(struct vai__enc *e, const char *s, size_t len)
 {
 	unsigned h = (unsigned)((uintptr_t)s >> 4 ^ (uintptr_t)s >> 9) % KEY_SLOTS;
-	if (e->key_slots & 1u << h && e->keys[h] == s) {
-		unsigned char *first = e->base + e->key_at[h];
-		bool same = first[1] == len && memcmp(first + 3, s, len) == 0;
-		if (same && !first[2] && e->nkeys < KEYS_MAX)
-			first[2] = ++e->nkeys;
-		if (same && first[2]) {
-			e->p[0] = T_AGAIN;
-			e->p[1] = first[2];
-			e->p += 2;
-			return ENC_OK;
+	for (unsigned i = h;; i = h ^ 1) {
+		if (!(e->key_slots & 1u << i)) {
+			h = i;
+			break;
 		}
+		unsigned char *first = e->base + e->key_at[i];
+		if (e->keys[i] == s && first[1] == len && memcmp(first + 3, s, len) == 0)
+			return first;
+		if (i != h)
+			break;
 	}
 	if (vai__enc_at(e) <= UINT32_MAX) {
 		e->key_slots |= (uint16_t)(1u << h);
 		e->keys[h] = s;
 		e->key_at[h] = (uint32_t)vai__enc_at(e);
+	}
+	return NULL;
+}
+
+/* A key that came before is written as a number: records of one kind in a list. */
+static int put_short_key(struct vai__enc *e, const char *s, size_t len)
+{
+	unsigned char *first = met_key(e, s, len);
+	if (first && !first[2] && e->nkeys < KEYS_MAX)
+		first[2] = ++e->nkeys;
+	if (first && first[2]) {
+		e->p[0] = T_AGAIN;
+		e->p[1] = first[2];
+		e->p += 2;
+		return ENC_OK;
 	}
 	e->p[0] = T_KEY;
 	e->p[1] = (unsigned char)len;
