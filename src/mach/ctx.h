@@ -31,8 +31,12 @@ struct vai__ctx {
 #endif
 };
 
+#if defined(__x86_64__) && !defined(VAI_UCONTEXT)
+#include "mach/ctx_amd64.h"
+#else
 /* Saves the caller in *save and continues what `load` was saved from. */
 void vai__ctx_swap(void **save, void *load);
+#endif
 /* Prepares a stack that ends below `top` so that the first switch to the returned stack pointer calls
  * entry(arg), which must not return. */
 void *vai__ctx_prepare(void *top, void (*entry)(void *arg), void *arg);

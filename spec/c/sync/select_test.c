@@ -524,7 +524,8 @@ static void melee(const int64_t *caps, int fighters, int rounds, int64_t patienc
 		unref(a.ch[i]);
 	}
 	assert_int_equal(a.sent, a.received);
-	assert_true(a.sent > 0);
+	if (patience > 10000) /* else they may all miss each other */
+		assert_true(a.sent > 0);
 	ledger_balanced();
 }
 
