@@ -225,9 +225,11 @@ static void info_of(struct g *g, struct vai_g_info *info)
 {
 	info->state = vai__g_state(&g->pub);
 	bool waits = info->state == VAI_G_WAITING;
-	info->reason = waits ? (enum vai_wait_reason)g->reason : VAI_WAIT_NONE;
-	info->obj = waits ? g->obj : NULL;
-	info->since = waits ? g->since : 0;
+	info->reason = VAI_WAIT_NONE;
+	if (waits)
+		info->reason = (enum vai_wait_reason)atomic_load_explicit(&g->reason, memory_order_relaxed);
+	info->obj = waits ? atomic_load_explicit(&g->obj, memory_order_relaxed) : NULL;
+	info->since = waits ? atomic_load_explicit(&g->since, memory_order_relaxed) : 0;
 }
 
 static int by_id(const void *a, const void *b)

@@ -71,7 +71,7 @@ bool park_commit(struct g *g)
 {
 	uint64_t w = atomic_load_explicit(&g->wait, memory_order_relaxed);
 	if ((uint32_t)w == VAI_WAKE_PREPARING) {
-		atomic_store_explicit(&g->state, VAI_G_WAITING, memory_order_relaxed);
+		atomic_store_explicit(&g->state, VAI_G_WAITING, memory_order_release);
 		if (atomic_compare_exchange_strong_explicit(&g->wait, &w, w + VAI_WAKE_PARKED, memory_order_acq_rel,
 							    memory_order_acquire))
 			return true;
@@ -132,9 +132,9 @@ static VAI_NOINLINE int park_until(struct g *g, int64_t deadline)
 int vai__wait(vai_g *self, enum vai_wait_reason reason, const void *obj, int64_t deadline)
 {
 	struct g *g = g_of(self);
-	g->reason = (uint8_t)reason;
-	g->obj = obj;
-	g->since = atomic_load_explicit(&sched.coarse_now, memory_order_relaxed);
+	atomic_store_explicit(&g->reason, (uint8_t)reason, memory_order_relaxed);
+	atomic_store_explicit(&g->obj, obj, memory_order_relaxed);
+	atomic_store_explicit(&g->since, atomic_load_explicit(&sched.coarse_now, memory_order_relaxed), memory_order_relaxed);
 	return deadline == VAI_FOREVER ? park(g) : park_until(g, deadline);
 }
 

@@ -44,9 +44,10 @@ struct g {
 	struct vai__ctx ctx;
 	_Atomic(uint64_t) wait; /* ticket << 32 | code */
 	_Atomic(uint8_t) state; /* enum vai_g_state; for others to look at, decides nothing */
-	uint8_t reason;         /* while WAITING */
-	const void *obj;        /* while WAITING */
-	int64_t since;          /* while WAITING */
+	/* While WAITING; atomic, for a dump may look at any moment. */
+	_Atomic(uint8_t) reason;
+	_Atomic(const void *) obj;
+	_Atomic(int64_t) since;
 	struct m *m;            /* while RUNNING */
 	struct m *locked_m;     /* runs on this M only; set before start */
 	struct g *link;         /* in the queue or free list that holds it */
