@@ -129,27 +129,12 @@ static bool use_room(struct vai__arena *a, size_t need)
 	return true;
 }
 
-/* The end of a region in which a template is built, with the free lists behind it. */
-static char *region_end(struct vai__arena *a)
-{
-	return (char *)a + a->first_size - sizeof(void *) * VAI__ARENA_CLASSES;
-}
-
-static bool second_part(struct vai__arena *a, size_t need)
-{
-	a->overflow = a->second || need > (size_t)(region_end(a) - a->end) - VAI__ARENA_GAP;
-	if (a->overflow)
-		return false;
-	enter_chunk(a, a->end + VAI__ARENA_GAP, region_end(a));
-	a->second = true;
-	return true;
-}
-
 /* A chunk with at least `need` bytes. */
 static bool add_chunk(struct vai__arena *a, size_t need)
 {
-	if (VAI_UNLIKELY(a->building))
-		return second_part(a, need);
+	a->overflow = a->building; /* a template has no further chunks */
+	if (a->overflow)
+		return false;
 	if (use_room(a, need))
 		return true;
 	size_t size = need + sizeof(struct vai__chunk);
@@ -201,14 +186,6 @@ static void release_big(struct vai__big *b)
 
 static VAI_NOINLINE void *take_big(struct vai__arena *a, size_t size)
 {
-	if (a->building) {
-		size = (size + 7) & ~(size_t)7;
-		if (size > room(a) && !add_chunk(a, size))
-			return NULL;
-		char *p = a->cursor;
-		a->cursor += size;
-		return p;
-	}
 	size_t total = size + sizeof(struct vai__big);
 	if (total >> 46)
 		return NULL;
@@ -260,10 +237,64 @@ static void *resize_big(struct vai__arena *a, void *p, size_t nsize)
 	return n ? n + 1 : NULL;
 }
 
+/* ---- templates ---- */
+
+/* At the end of the region in which a template is built. The arena itself has no room then,
+ * so that every block that no list has is taken here. */
+struct building {
+	void *lists[VAI__ARENA_CLASSES];
+	char *cursor[2], *end[2]; /* of the two parts */
+};
+
+static struct building *building_of(struct vai__arena *a)
+{
+	return (struct building *)(void *)((char *)a + a->first_size) - 1;
+}
+
+/* From the first part as long as that has room. */
+static VAI_NOINLINE void *take_building(struct vai__arena *a, size_t size, size_t align)
+{
+	struct building *b = building_of(a);
+	size = (size + 7) & ~(size_t)7;
+	for (int i = 0; i < 2; i++) {
+		char *p = b->cursor[i] + (-(uintptr_t)b->cursor[i] & (align - 1));
+		if (p > b->end[i] || (size_t)(b->end[i] - p) < size)
+			continue;
+		b->cursor[i] = p + size;
+		return p;
+	}
+	a->overflow = true;
+	return NULL;
+}
+
+void vai__arena_build(struct vai__arena *a, size_t split)
+{
+	struct building *b = memset(building_of(a), 0, sizeof *b);
+	a->building = true;
+	a->free = b->lists;
+	b->cursor[0] = a->cursor;
+	b->end[0] = split ? (char *)a + split : (char *)b;
+	b->cursor[1] = split ? b->end[0] + VAI__ARENA_GAP : b->end[0];
+	b->end[1] = (char *)b;
+	a->end = a->cursor;
+}
+
+size_t vai__arena_built(struct vai__arena *a)
+{
+	struct building *b = building_of(a);
+	bool parts = b->end[0] < b->end[1] && b->cursor[1] > b->end[0] + VAI__ARENA_GAP;
+	a->building = false;
+	a->free = (void **)(uintptr_t)no_blocks;
+	a->cursor = b->cursor[parts];
+	return a->overflow ? 0 : (size_t)(a->cursor - (char *)a);
+}
+
 /* ---- all blocks ---- */
 
 static VAI_NOINLINE void *take_slow(struct vai__arena *a, size_t size)
 {
+	if (VAI_UNLIKELY(a->building))
+		return take_building(a, size > SMALL_MAX ? size : class_size(class_of(size)), 8);
 	if (size > SMALL_MAX)
 		return take_big(a, size);
 	size = class_size(class_of(size));
@@ -305,11 +336,10 @@ static void **find_aligned(struct vai__arena *a, unsigned c)
 
 static void *take_aligned(struct vai__arena *a, size_t size)
 {
-	if (size > SMALL_MAX) {
-		if (a->building && room(a) >= 8)
-			a->cursor += (uintptr_t)a->cursor & 8;
+	if (VAI_UNLIKELY(a->building))
+		return take_building(a, size > SMALL_MAX ? size : class_size(class_of(size)), 16);
+	if (size > SMALL_MAX)
 		return take_big(a, size);
-	}
 	unsigned c = class_of(size);
 	void **link = find_aligned(a, c);
 	if (link) {
@@ -422,21 +452,6 @@ struct vai__arena *vai__arena_init(void *p, size_t size)
 	a->free = (void **)(uintptr_t)no_blocks;
 	a->vm.arena = a;
 	return a;
-}
-
-void vai__arena_build(struct vai__arena *a, size_t split)
-{
-	a->building = true;
-	a->second = split == 0;
-	a->free = memset(region_end(a), 0, sizeof(void *) * VAI__ARENA_CLASSES);
-	a->end = split ? (char *)a + split : region_end(a);
-}
-
-size_t vai__arena_built(struct vai__arena *a)
-{
-	a->building = false;
-	a->free = (void **)(uintptr_t)no_blocks;
-	return a->overflow ? 0 : (size_t)(a->cursor - (char *)a);
 }
 
 struct vai__arena *vai__arena_new(size_t size)

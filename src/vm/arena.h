@@ -17,9 +17,8 @@ enum {
 struct vai__arena {
 	char *cursor, *end; /* what is left of the newest chunk */
 	unsigned failing;   /* tests: 0 never fail, 1 fail always, n let n - 1 allocations pass */
-	bool building;      /* a template: everything into the first chunk, freed bytes are zeroed */
+	bool building;      /* a template: all goes into the first chunk, freed bytes are zeroed */
 	bool overflow;      /* a template that did not fit */
-	bool second;        /* a template's second part has begun */
 	bool room_used;
 	size_t first_size;  /* bytes of the first chunk */
 	size_t held;        /* bytes of all chunks and big blocks, and of the room that is used */
