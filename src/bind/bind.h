@@ -39,18 +39,24 @@ int64_t vai__seconds_deadline(double seconds);
 _Noreturn void vai__no_goroutine(lua_State *L);
 _Noreturn void vai__no_memory(lua_State *L);
 
+static inline struct vai_vm *vai__bind_vm(vai_g *g)
+{
+	return (struct vai_vm *)g->vm;
+}
+
+/* A message whose decoding raised (memory) goes back to its channel: at the goroutine's next
+ * call, or at its end (L NULL). */
+void vai__bind_put_back(lua_State *L, struct vai_vm *vm);
+
 /* The calling goroutine; raises on threads that run none. */
 static inline vai_g *vai__bind_self(lua_State *L)
 {
 	vai_g *g = vai__g_self();
 	if (VAI_UNLIKELY(!g || !g->vm))
 		vai__no_goroutine(L);
+	if (VAI_UNLIKELY(vai__bind_vm(g)->decoding_from != NULL))
+		vai__bind_put_back(L, vai__bind_vm(g));
 	return g;
-}
-
-static inline struct vai_vm *vai__bind_vm(vai_g *g)
-{
-	return (struct vai_vm *)g->vm;
 }
 
 /* The object of a method call. */
@@ -70,6 +76,8 @@ static inline void vai__bind_park(vai_g *g, lua_State *L)
 	vai__bind_vm(g)->at = L;
 }
 
+/* Pushes the value of a message received from ch. */
+int vai__bind_deliver(lua_State *L, struct vai_vm *vm, vai_chan *ch, vai_msg *msg);
 /* nil, why: 2 */
 int vai__bind_nil(lua_State *L, const char *why);
 /* For a wait that ended with rc < 0: nil, "timeout", or raises. */

@@ -87,7 +87,7 @@ static int chan_recv(lua_State *L)
 	int rc = vai__chan_recv(g, ch, &msg, deadline);
 	if (VAI_UNLIKELY(rc != VAI_OK))
 		return recv_failed(L, g, rc);
-	return vai__decode_take(L, vai__bind_vm(g), &msg);
+	return vai__bind_deliver(L, vai__bind_vm(g), ch, &msg);
 }
 
 static int chan_try_recv(lua_State *L)
@@ -100,7 +100,7 @@ static int chan_try_recv(lua_State *L)
 		return vai__bind_nil(L, "empty");
 	if (rc != VAI_OK)
 		return recv_failed(L, g, rc);
-	return vai__decode_take(L, vai__bind_vm(g), &msg);
+	return vai__bind_deliver(L, vai__bind_vm(g), ch, &msg);
 }
 
 /* for v in ch do: called with the channel, then the loop's state and control value. */
@@ -117,7 +117,7 @@ static int chan_call(lua_State *L)
 	}
 	if (VAI_UNLIKELY(rc != VAI_OK))
 		return recv_failed(L, g, rc);
-	return vai__decode_take(L, vai__bind_vm(g), &msg);
+	return vai__bind_deliver(L, vai__bind_vm(g), ch, &msg);
 }
 
 static int chan_close(lua_State *L)

@@ -1,6 +1,44 @@
 /* SPDX-License-Identifier: MIT */
 /* What Lua gets to see of the outcomes of the layers below. */
 #include "bind/bind.h"
+#include "vm/block.h"
+
+/* While a block is decoded, vm->decoding and vm->decoding_from tell what becomes of it if
+ * that raises; the codec clears the first. Where the decoder runs Lua code itself it is not
+ * set, and while a finalizer runs in the middle of one the collector says it is stopped. */
+int vai__bind_deliver(lua_State *L, struct vai_vm *vm, vai_chan *ch, vai_msg *msg)
+{
+	if (VAI_LIKELY(vai__msg_tag(msg) != M_BLOCK || vm->decoding_from))
+		return vai__decode_take(L, vm, msg);
+	vm->decoding_from = ch;
+	int n = vai__decode_take(L, vm, msg);
+	vm->decoding_from = NULL;
+	return n;
+}
+
+/* Borrowed: the goroutine may have dropped its handle since. */
+static bool still_held(const struct vai_vm *vm, const void *obj)
+{
+	const struct vai__handle *h = vm->handles;
+	while (h && (const void *)h->obj != obj)
+		h = h->next;
+	return h != NULL;
+}
+
+void vai__bind_put_back(lua_State *L, struct vai_vm *vm)
+{
+	vai_msg msg;
+	if (L && vm->decoding && lua_gc(L, LUA_GCISRUNNING) != 1)
+		return;
+	vai_chan *ch = vm->decoding_from;
+	vm->decoding_from = NULL;
+	if (!vm->decoding)
+		return;
+	vai__msg_set(&msg, M_BLOCK, (uintptr_t)vm->decoding);
+	vm->decoding = NULL;
+	if (!still_held(vm, ch) || vai__chan_unrecv(ch, &msg) != VAI_OK)
+		vai__msg_drop(&msg);
+}
 
 int vai__bind_nil(lua_State *L, const char *why)
 {

@@ -208,7 +208,7 @@ static int push_chosen(lua_State *L, vai_g *g, struct outcome *out)
 	}
 	if (c->result == VAI_ECLOSED)
 		return 1 + vai__bind_nil(L, "closed");
-	return 1 + vai__decode_take(L, vai__bind_vm(g), &c->msg);
+	return 1 + vai__bind_deliver(L, vai__bind_vm(g), c->ch, &c->msg);
 }
 
 int vai__lib_select(lua_State *L)

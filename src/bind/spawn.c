@@ -199,6 +199,8 @@ static void entry(vai_g *g, void *arg)
 	if (VAI_LIKELY(vm != NULL)) {
 		g->vm = vm;
 		status = run_in_state(&r, vm, loaded);
+		if (VAI_UNLIKELY(vm->decoding_from != NULL))
+			vai__bind_put_back(NULL, vm);
 		vai__vm_free(vm);
 		g->vm = NULL;
 	} else {

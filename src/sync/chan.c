@@ -6,7 +6,7 @@
  *   head + count, the receiver's *msg. It moves by plain copy; the copy counts from the
  *   moment that the fire wins (hand-over) or the lock is released (ring).
  * - A receiver lives in recvq only while the ring is empty; a sender lives in sendq only
- *   while the ring is full. Both at once only for the cases of one select.
+ *   while the ring is full (or beyond: unrecv does not mind the capacity). Both at once only for the cases of one select.
  * - Dead waiters may linger in both queues until their owners take them out. A put or take
  *   that pops one has lost nothing and tries the next, so they never hide a live one and
  *   never block the ring.
@@ -142,7 +142,7 @@ int vai__chan_put(vai_chan *ch, const vai_msg *msg, struct vai__wake *wake)
 		*wake = vai__waitq_wake(w);
 		return VAI__CHAN_WAKE;
 	}
-	if (ch->count == ch->cap)
+	if (ch->count >= ch->cap)
 		return VAI_EAGAIN;
 	if (VAI_UNLIKELY(ch->count == ch->size))
 		return VAI__CHAN_GROW;
@@ -158,7 +158,8 @@ int vai__chan_take(vai_chan *ch, vai_msg *msg, struct vai__wake *wake)
 		*msg = ch->ring[ch->head];
 		ch->head = (ch->head + 1) & (ch->size - 1);
 		ch->count--;
-		refill(ch);
+		if (VAI_LIKELY(ch->count < ch->cap))
+			refill(ch);
 		return VAI_OK;
 	}
 	if (VAI_UNLIKELY(ch->closed))
@@ -238,6 +239,37 @@ int vai__chan_recv(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline)
 			return VAI_OK;
 		if (r < 0)
 			return nothing(msg, r);
+	}
+}
+
+/* VAI_OK, VAI__CHAN_WAKE or VAI__CHAN_GROW; under the lock. */
+static int put_front(vai_chan *ch, const vai_msg *msg, struct vai__wake *wake)
+{
+	struct vai__waiter *w = vai__waitq_pop(&ch->recvq);
+	if (w) {
+		*w->msg = *msg;
+		*wake = vai__waitq_wake(w);
+		return VAI__CHAN_WAKE;
+	}
+	if (ch->count == ch->size)
+		return VAI__CHAN_GROW;
+	ch->head = (ch->head - 1) & (ch->size - 1);
+	ch->ring[ch->head] = *msg;
+	ch->count++;
+	return VAI_OK;
+}
+
+int vai__chan_unrecv(vai_chan *ch, vai_msg *msg)
+{
+	for (;;) {
+		struct vai__wake wake;
+		vai__lock(&ch->lock);
+		int r = put_front(ch, msg, &wake);
+		vai__unlock(&ch->lock);
+		if (r == VAI_OK || (r == VAI__CHAN_WAKE && vai__wake_fire(&wake)))
+			return VAI_OK;
+		if (r == VAI__CHAN_GROW && vai__chan_grow(ch))
+			return VAI_ENOMEM;
 	}
 }
 

@@ -23,6 +23,9 @@ vai_chan *vai__chan_new(int64_t cap, vai_drop_fn *drop);
 int vai__chan_send(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline);
 /* On VAI_OK *msg is the caller's. VAI_ECLOSED: closed and drained. */
 int vai__chan_recv(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline);
+/* Takes back a message that the caller could not use: it is the next to be received, also
+ * beyond the capacity and from a closed channel. VAI_OK or VAI_ENOMEM: still the caller's. */
+int vai__chan_unrecv(vai_chan *ch, vai_msg *msg);
 /* As vai__chan_send that does not wait, for timer callbacks: any M, under a timers lock. */
 int vai__chan_post(vai_chan *ch, vai_msg *msg);
 /* VAI_ECLOSED if it was closed already. */
