@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- A hundred thousand goroutines at once, parked and woken round after round in one process: the
+-- Up to a hundred thousand goroutines at once, parked and woken round after round in one process: the
 -- memory of the second round is the memory of the last.
 local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
 
 -- run(round): round() returns when all are parked, with a function that wakes them and waits for
 -- their end.
 local head = [[
-local n, rounds = check.scaled(100000), 5
+local n, rounds = check.scaled(N), 4
 local function rss()
 	collectgarbage()
 	collectgarbage()
@@ -31,12 +31,12 @@ local function run(round)
 end
 ]]
 
-local function test(name, body)
-	program.test(name, head:gsub("\n", " ") .. body, { timeout = 40 })
+local function test(name, n, body)
+	program.test(name, "local N = " .. n .. " " .. head:gsub("\n", " ") .. body, { timeout = 40 })
 end
 
-describe("a hundred thousand goroutines", function()
-	test("waiting for a channel to close", [[
+describe("very many goroutines", function()
+	test("waiting for a channel to close", 100000, [[
 		run(function()
 			local gate, ready, done = chan(), waitgroup(), waitgroup()
 			ready:add(n)
@@ -57,7 +57,7 @@ describe("a hundred thousand goroutines", function()
 		end)
 	]])
 
-	test("each woken with a value of its own, answering", [[
+	test("each woken with a value of its own, answering", 60000, [[
 		run(function()
 			local inbox, out = chan(), chan(64)
 			local ready = waitgroup()
@@ -75,7 +75,7 @@ describe("a hundred thousand goroutines", function()
 		end)
 	]])
 
-	test("waiting in select, wait groups and long sleeps", [[
+	test("waiting in select, wait groups and long sleeps", 60000, [[
 		run(function()
 			local stop, wg, ready, done = chan(), waitgroup(), waitgroup(), waitgroup()
 			wg:add(1)
@@ -96,7 +96,7 @@ describe("a hundred thousand goroutines", function()
 		end)
 	]])
 
-	test("asleep at once", [[
+	test("asleep at once", 60000, [[
 		run(function()
 			local gate, ready, done = chan(), waitgroup(), waitgroup()
 			ready:add(n)
