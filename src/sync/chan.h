@@ -21,7 +21,8 @@ vai_chan *vai__chan_new(int64_t cap, vai_drop_fn *drop);
  * VAI_ECLOSED, VAI_ETIMEOUT, VAI_ECANCELED, VAI_EDEADLOCK, VAI_ENOMEM (the ring could
  * not grow). Called by goroutine self. */
 int vai__chan_send(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline);
-/* On VAI_OK *msg is the caller's. VAI_ECLOSED: closed and drained. */
+/* On VAI_OK *msg is the caller's, in all other cases all zero. VAI_ECLOSED: closed and
+ * drained. */
 int vai__chan_recv(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline);
 /* Takes back a message that the caller could not use: it is the next to be received, also
  * beyond the capacity and from a closed channel. VAI_OK or VAI_ENOMEM: still the caller's. */
@@ -44,7 +45,8 @@ struct vai__case {
 /* Waits until one of n cases can go and does it; a random one of several. The index, or
  * VAI_EAGAIN (deadline 0), VAI_ETIMEOUT, VAI_ECANCELED, VAI_EDEADLOCK, VAI_ENOMEM.
  * Messages of send cases that were not chosen stay the caller's. A send on a closed
- * channel chooses that case with result VAI_ECLOSED. The same channel may occur often. */
+ * channel chooses that case with result VAI_ECLOSED. The same channel may occur often.
+ * What stands in the msg of a receive that was not chosen, or not VAI_OK, owns nothing. */
 int vai__select(vai_g *self, struct vai__case *cases, int n, int64_t deadline);
 
 #endif

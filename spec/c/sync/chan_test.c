@@ -4,7 +4,9 @@
 #include "sync/world.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include "base/clock.h"
 #include "base/san.h"
 #include "sync/chan.h"
@@ -207,6 +209,47 @@ static void test_channel_without_drop(void **state)
 	assert_int_equal(vai__chan_send(vai__g_self(), ch, &msg, 0), VAI_OK);
 	unref(ch);
 }
+
+/* Where the ring cannot grow the message stays the sender's and the rest in its place. */
+#if !defined(VAI_ASAN) && !defined(VAI_TSAN) /* they need address space themselves */
+static void limit_memory(struct rlimit *old, unsigned long more)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	char line[64];
+	CHECK(f != NULL && fgets(line, sizeof line, f) != NULL && getrlimit(RLIMIT_AS, old) == 0);
+	fclose(f);
+	struct rlimit tight = *old;
+	tight.rlim_cur = strtoul(line, NULL, 10) * 4096 + more;
+	CHECK(setrlimit(RLIMIT_AS, &tight) == 0);
+}
+
+static void test_out_of_memory(void **state)
+{
+	vai_chan *ch = vai__chan_new(VAI_CHAN_MAX_CAP, NULL);
+	vai_g *self = vai__g_self();
+	vai_msg msg = {{0}};
+	struct rlimit old;
+	uint64_t n = 0;
+	int r;
+	(void)state;
+	limit_memory(&old, 32 << 20);
+	while ((r = vai__chan_send(self, ch, &msg, VAI_FOREVER)) == VAI_OK)
+		msg.w[0] = ++n;
+	struct vai__case c = {.ch = ch, .dir = VAI_DIR_SEND, .msg = msg};
+	int by_select = vai__select(self, &c, 1, VAI_FOREVER);
+	CHECK(setrlimit(RLIMIT_AS, &old) == 0);
+	assert_int_equal(r, VAI_ENOMEM);
+	assert_int_equal(by_select, VAI_ENOMEM);
+	assert_int_equal(msg.w[0], n);
+	assert_int_equal(vai__chan_len(ch), n);
+	assert_int_equal(vai__chan_send(self, ch, &msg, 0), VAI_OK);
+	for (uint64_t i = 0; i <= n; i++) {
+		assert_int_equal(vai__chan_recv(self, ch, &msg, 0), VAI_OK);
+		assert_int_equal(msg.w[0], i);
+	}
+	unref(ch);
+}
+#endif
 
 /* ---- waiting ---- */
 
@@ -663,6 +706,9 @@ int main(void)
 		cmocka_unit_test(test_close),
 		cmocka_unit_test(test_destroy_drops_once),
 		cmocka_unit_test(test_channel_without_drop),
+#if !defined(VAI_ASAN) && !defined(VAI_TSAN)
+		cmocka_unit_test(test_out_of_memory),
+#endif
 		cmocka_unit_test(test_receivers_are_served_in_order),
 		cmocka_unit_test(test_senders_are_served_in_order),
 		cmocka_unit_test(test_timeouts),
