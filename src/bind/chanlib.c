@@ -2,6 +2,7 @@
 /* chan and its methods. The handle at index 1 keeps the channel alive while the goroutine
  * waits in it. */
 #include "bind/bind.h"
+#include "vm/block.h"
 
 static inline vai_chan *self_chan(lua_State *L, const char *fname)
 {
@@ -21,11 +22,21 @@ int vai__lib_chan(lua_State *L)
 	return 1;
 }
 
-/* nil cannot be told from the end by a receiver. */
-static void check_value(lua_State *L, const char *fname)
+/* The value to send. A receiver could not tell nil from the end. */
+static inline void encode_value(lua_State *L, vai_g *g, vai_msg *msg, const char *fname, const char *what)
 {
-	if (VAI_UNLIKELY(lua_isnoneornil(L, 2)))
-		vai__arg_error(L, 1, fname, "nil cannot be sent");
+	if (VAI_LIKELY(lua_gettop(L) >= 2)) {
+		vai__encode(L, vai__bind_vm(g), 2, msg, what);
+		if (VAI_LIKELY(vai__msg_tag(msg) != M_NIL))
+			return;
+	}
+	vai__arg_error(L, 1, fname, "nil cannot be sent");
+}
+
+/* The timeout at stack index idx, the second argument of send or the first of recv. */
+static inline int64_t deadline_at(lua_State *L, int idx, const char *fname)
+{
+	return VAI_LIKELY(lua_gettop(L) < idx) ? VAI_FOREVER : vai__arg_deadline(L, idx, idx - 1, fname);
 }
 
 static int send_failed(lua_State *L, vai_g *g, vai_msg *msg, int rc)
@@ -41,9 +52,8 @@ static int chan_send(lua_State *L)
 	vai_chan *ch = self_chan(L, "send");
 	vai_g *g = vai__bind_self(L);
 	vai_msg msg;
-	check_value(L, "send");
-	int64_t deadline = vai__arg_deadline(L, 3, 2, "send");
-	vai__encode(L, vai__bind_vm(g), 2, &msg, "send: argument 1");
+	int64_t deadline = deadline_at(L, 3, "send");
+	encode_value(L, g, &msg, "send", "send: argument 1");
 	vai__bind_park(g, L);
 	int rc = vai__chan_send(g, ch, &msg, deadline);
 	if (VAI_UNLIKELY(rc != VAI_OK))
@@ -57,8 +67,7 @@ static int chan_try_send(lua_State *L)
 	vai_chan *ch = self_chan(L, "try_send");
 	vai_g *g = vai__bind_self(L);
 	vai_msg msg;
-	check_value(L, "try_send");
-	vai__encode(L, vai__bind_vm(g), 2, &msg, "try_send: argument 1");
+	encode_value(L, g, &msg, "try_send", "try_send: argument 1");
 	int rc = vai__chan_send(g, ch, &msg, 0);
 	if (rc == VAI_EAGAIN || rc == VAI_ETIMEOUT) {
 		vai__msg_drop(&msg);
@@ -81,7 +90,7 @@ static int chan_recv(lua_State *L)
 {
 	vai_chan *ch = self_chan(L, "recv");
 	vai_g *g = vai__bind_self(L);
-	int64_t deadline = vai__arg_deadline(L, 2, 1, "recv");
+	int64_t deadline = deadline_at(L, 2, "recv");
 	vai_msg msg;
 	vai__bind_park(g, L);
 	int rc = vai__chan_recv(g, ch, &msg, deadline);

@@ -8,7 +8,13 @@
  * set, and while a finalizer runs in the middle of one the collector says it is stopped. */
 int vai__bind_deliver(lua_State *L, struct vai_vm *vm, vai_chan *ch, vai_msg *msg)
 {
-	if (VAI_LIKELY(vai__msg_tag(msg) != M_BLOCK || vm->decoding_from))
+	if (VAI_LIKELY(vai__msg_tag(msg) < M_OBJECT)) {
+		if (vai__msg_tag(msg) != M_INT)
+			return vai__decode(L, vm, msg);
+		lua_pushinteger(L, (lua_Integer)msg->w[1]);
+		return 1;
+	}
+	if (vai__msg_tag(msg) != M_BLOCK || vm->decoding_from)
 		return vai__decode_take(L, vm, msg);
 	vm->decoding_from = ch;
 	int n = vai__decode_take(L, vm, msg);
