@@ -270,11 +270,14 @@ void vai__g_each(void (*f)(vai_g *g, const struct vai_g_info *info, void *arg), 
 	free(gs);
 }
 
-/* After every M has stopped: what never ended is released. */
+/* After every M has stopped: what never ended is released. Finalizers may run then, and
+ * must wake nobody. */
 void g_abandon_all(void (*f)(vai_g *g))
 {
 	int64_t n;
 	struct g **gs = collect(&n);
+	for (int64_t i = 0; gs && i < n; i++)
+		wait_forget(gs[i]);
 	for (int64_t i = 0; gs && i < n; i++) {
 		struct g *g = gs[i];
 		if (g == sched.main)

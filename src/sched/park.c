@@ -46,6 +46,13 @@ vai_ticket vai__wait_begin(vai_g *self)
 	return ticket;
 }
 
+/* g will never run again: whoever has its ticket has lost. */
+void wait_forget(struct g *g)
+{
+	vai__wait_begin(&g->pub);
+	atomic_fetch_add_explicit(&g->wait, VAI_WAKE_CANCELED, memory_order_relaxed);
+}
+
 bool vai__fire(vai_g *pub, vai_ticket ticket, int code)
 {
 	struct g *g = g_of(pub);

@@ -206,6 +206,7 @@ int64_t timers_next_of_all(void);
 bool timers_any(void);
 /* park.c */
 bool park_commit(struct g *g);
+void wait_forget(struct g *g);
 void switch_to_loop(struct g *g, enum op op);
 /* sysmon.c */
 int sysmon_start(void);
