@@ -51,6 +51,7 @@ enum vai__tag {
 	T_OBJECT,  /* reference */
 	T_GLOBALS,
 	T_MODULE,      /* T_SHORT or T_LONG: its name */
+	T_MEMBER,      /* T_MODULE, then its key in there */
 	T_REF,         /* slot */
 	T_TABLE,       /* slot, u32 array values, u32 pairs, table */
 	T_TABLE_LATER, /* slot, u32, u32: its contents follow in a section */

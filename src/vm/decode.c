@@ -224,6 +224,14 @@ static void get_module(struct dec *d)
 	lua_remove(L, -2);
 }
 
+static void get_member(struct dec *d)
+{
+	get_value(d);
+	get_value(d);
+	lua_gettable(d->L, -2);
+	lua_remove(d->L, -2);
+}
+
 static void push_float(lua_State *L, uint64_t word)
 {
 	lua_Number n;
@@ -258,6 +266,7 @@ static void get_value(struct dec *d)
 	case T_OBJECT: get_object(d); break;
 	case T_GLOBALS: lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS); break;
 	case T_MODULE: get_module(d); break;
+	case T_MEMBER: get_member(d); break;
 	case T_REF: lua_rawgeti(L, d->seen, get32(d)); break;
 	case T_TABLE:
 	case T_TABLE_LATER: get_table(d, tag == T_TABLE_LATER); break;

@@ -6,6 +6,7 @@
  * destination's globals wherever it stands. */
 #include "vm/encode.h"
 #include "vm/funcs.h"
+#include "vm/handle.h"
 
 static bool holds_globals(const struct vai__enc *e, int idx)
 {
@@ -279,6 +280,18 @@ static int put_lua_function(struct vai__enc *e, int f)
 	return put_body(e, f, at);
 }
 
+/* Upvalues that only the library that made the function can make again. */
+static bool has_foreign_upvalue(lua_State *L, int f)
+{
+	bool foreign = false;
+	for (int i = 1; !foreign && lua_getupvalue(L, f, i); i++) {
+		int type = lua_type(L, -1);
+		foreign = type == LUA_TTHREAD || (type == LUA_TUSERDATA && !vai__handle_any(L, -1));
+		lua_pop(L, 1);
+	}
+	return foreign;
+}
+
 static int put_cclosure(struct vai__enc *e, int f)
 {
 	lua_CFunction c = lua_tocfunction(e->L, f);
@@ -291,7 +304,11 @@ static int put_cclosure(struct vai__enc *e, int f)
 		e->p += 5;
 		return ENC_OK;
 	}
-	int r = vai__enc_met(e, f, lua_topointer(e->L, f));
+	int r = 0;
+	if (has_foreign_upvalue(e->L, f))
+		r = e->guarded ? vai__enc_member(e, f) : ENC_RETRY;
+	if (r == 0)
+		r = vai__enc_met(e, f, lua_topointer(e->L, f));
 	if (r != ENC_OK)
 		return r == 1 ? ENC_OK : r;
 	size_t at = vai__enc_at(e);

@@ -130,6 +130,44 @@ int vai__enc_module(struct vai__enc *e, int idx)
 	return r;
 }
 
+/* Pushes the key of the table on top of the stack that has the value at idx. */
+static bool push_key_of(lua_State *L, int idx)
+{
+	int table = lua_gettop(L);
+	lua_pushnil(L);
+	while (lua_next(L, table)) {
+		if (lua_rawequal(L, -1, idx) && lua_type(L, -2) == LUA_TSTRING) {
+			lua_pop(L, 1);
+			return true;
+		}
+		lua_pop(L, 1);
+	}
+	return false;
+}
+
+int vai__enc_member(struct vai__enc *e, int idx)
+{
+	lua_State *L = e->L;
+	int top = lua_gettop(L), found = 0, r = vai__enc_need_loaded(e);
+	if (r != 1)
+		return r;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, e->vm->funcs->loaded);
+	lua_pushnil(L);
+	while (!found && lua_next(L, top + 1)) {
+		found = lua_istable(L, -1) && lua_topointer(L, -1) != e->globals && push_key_of(L, idx);
+		if (!found)
+			lua_pop(L, 1);
+	}
+	if (found) { /* package.loaded, name, module, key */
+		r = vai__enc_tag(e, T_MEMBER);
+		if (r == ENC_OK && (r = vai__enc_module(e, top + 3)) == ENC_OK)
+			r = vai__enc_string(e, top + 4);
+		found = r == ENC_OK ? 1 : r;
+	}
+	lua_settop(L, top);
+	return found;
+}
+
 int vai__enc_all_modules(struct vai__enc *e)
 {
 	lua_State *L = e->L;

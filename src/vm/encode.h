@@ -148,6 +148,9 @@ int vai__enc_function_body(struct vai__enc *e, int idx, size_t at);
 /* 1: the table at idx is a loaded module, 0: it is none; or ENC_*. */
 int vai__enc_is_module(struct vai__enc *e, int idx);
 int vai__enc_module(struct vai__enc *e, int idx);
+/* Writes the value at idx as a field of the module that has it. 1: done, 0: none has it; or
+ * ENC_*. Guarded only. */
+int vai__enc_member(struct vai__enc *e, int idx);
 /* Makes vm->funcs->loaded. 1: it is there, 0: nothing has been loaded in this state; or ENC_*. */
 int vai__enc_need_loaded(struct vai__enc *e);
 /* The table at idx fills itself: it has the hidden metatable. 1: it has been written. */

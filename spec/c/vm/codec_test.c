@@ -221,6 +221,37 @@ static void test_modules(void **state)
 	pair_round_trip();
 }
 
+static int upvalue(lua_State *L)
+{
+	lua_pushvalue(L, lua_upvalueindex(1));
+	return 1;
+}
+
+/* A function of a C library may hang on what only the library can make. */
+static void test_members_of_modules(void **state)
+{
+	(void)state;
+	vai_msg msg;
+	for (int i = 0; i < 2; i++) {
+		lua_State *L = i ? B : A;
+		pair_run(L, "package.loaded['c.mod'] = {}");
+		lua_getglobal(L, "package");
+		lua_getfield(L, -1, "loaded");
+		lua_getfield(L, -1, "c.mod");
+		lua_newuserdatauv(L, 8, 0);
+		lua_pushcclosure(L, upvalue, 1);
+		lua_setfield(L, -2, "encode");
+		lua_settop(L, 0);
+	}
+	pair_run(A, "local encode = require 'c.mod'.encode return { x = encode, encode }, function() return encode end");
+	vai__encode_values(A, &va, 1, 2, &msg, "value");
+	assert_int_equal(vai__decode_take(B, &vb, &msg), 2);
+	lua_setglobal(B, "f");
+	lua_setglobal(B, "t");
+	pair_run(B, "local here = require 'c.mod'.encode assert(t.x == here and t[1] == here and f() == here)");
+	lua_settop(A, 0);
+}
+
 /* ---- vai's own objects, metamethods ---- */
 
 static void test_objects(void **state)
@@ -371,6 +402,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_functions_work, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_globals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_modules, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_members_of_modules, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_objects, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_send_metamethod, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_finalizers_cross, setup, teardown),
