@@ -3,7 +3,7 @@
 -- busted test. A program fails when it ends with another status, prints something else or, unless
 -- it says so, writes anything to stderr.
 --
--- Environment: LUA (default lua5.4), VAI_SPEC_PROCS (default "1 2 8"), VAI_VARIANT (slow builds get
+-- Environment: LUA (default lua5.4), VAI_SPEC_PROCS (default "1 2 8"; "2 8" for slow builds), VAI_VARIANT (slow builds get
 -- more time), VAI_SPEC_KEEP=1 keeps the files of failed programs.
 
 local M = {}
@@ -16,7 +16,7 @@ local slow = { asan = true, tsan = true, ubsan = true, hard = true, cover = true
 M.slowness = slow[os.getenv("VAI_VARIANT") or ""] and 8 or 1
 
 M.procs = {}
-for n in (os.getenv("VAI_SPEC_PROCS") or "1 2 8"):gmatch("%d+") do
+for n in (os.getenv("VAI_SPEC_PROCS") or (M.slowness > 1 and "2 8" or "1 2 8")):gmatch("%d+") do
 	M.procs[#M.procs + 1] = tonumber(n)
 end
 
