@@ -277,8 +277,20 @@ local function print_row(first, cells)
   io.write("\n")
 end
 
+local function ratio_columns()
+  local columns = {}
+  if env("GO") == "1" then
+    columns[1] = { "Lua/Go P2", "lua_p2", "go_p2" }
+    if env("C") == "1" then
+      columns[2] = { "C/Go P2", "c_p2", "go_p2" }
+      columns[3] = { "C/Go P1", "c_p1", "go_p1" }
+    end
+  end
+  return columns
+end
+
 local function print_table(list)
-  local ratios = { { "Lua/Go P2", "lua_p2", "go_p2" }, { "C/Go P2", "c_p2", "go_p2" }, { "C/Go P1", "c_p1", "go_p1" } }
+  local ratios = ratio_columns()
   local heads = {}
   for _, contestant in ipairs(contestants) do
     heads[#heads + 1] = contestant.title
