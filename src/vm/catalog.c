@@ -7,6 +7,7 @@
 #include <lualib.h>
 #include <stdlib.h>
 #include <string.h>
+#include "vm/lazylib.h"
 #include "vm/vm.h"
 
 enum { MAX_OVERRIDES = 64, MAX_STOCK = 512, MAX_CLOSURES = 16 };
@@ -149,12 +150,15 @@ int vai__vm_closure_out(lua_CFunction f)
 void vai__vm_closure_in(lua_State *L, struct vai_vm *vm, int number)
 {
 	const struct closure *c = &closures[number];
-	if (c->lib)
+	if (c->lib) {
 		vai__vm_require(L, vm, c->lib);
-	else
-		lua_pushglobaltable(L);
-	lua_getfield(L, -1, c->name);
-	lua_remove(L, -2);
+		lua_getfield(L, -1, c->name);
+		lua_remove(L, -2);
+	} else if (vm->is_host) {
+		lua_getglobal(L, c->name);
+	} else {
+		vai__lazy_push_require(L, vm); /* the only global of this kind */
+	}
 }
 
 /* ---- reading ---- */

@@ -270,8 +270,10 @@ static void open_lib(lua_State *L, struct vai_vm *vm, int i)
 	}
 	if (lib->opens)
 		vai__catalog_apply(L, lib->name);
-	if (lib->open == luaopen_io)
+	if (lib->open == luaopen_io) {
 		apply_to_files(L);
+		vm->has_io = true;
+	}
 	if (lib->open == luaopen_string && push_closed_string(L)) {
 		lua_pushliteral(L, "__index");
 		lua_pushvalue(L, -3);
@@ -302,16 +304,33 @@ static void settle_lib(lua_State *L, struct vai_vm *vm, int i)
 	}
 }
 
+/* Opens library i under those of its names that are free. */
+static void open_anyway(lua_State *L, struct vai_vm *vm, int i)
+{
+	if (settled(vm, (unsigned)vai__catalog.libs[i].global) && settled(vm, loaded_bit(i)))
+		open_lib(L, vm, i);
+	else
+		settle_lib(L, vm, i);
+	lua_pop(L, 1);
+}
+
 void vai__lazy_open_string(lua_State *L, struct vai_vm *vm)
 {
-	int i = vai__catalog_lib("string");
 	if (!push_closed_string(L))
 		return;
 	lua_pop(L, 1);
-	if (settled(vm, (unsigned)vai__catalog.libs[i].global) && settled(vm, loaded_bit(i)))
-		open_lib(L, vm, i); /* the script has both names for something else */
-	else
-		settle_lib(L, vm, i);
+	open_anyway(L, vm, vai__catalog_lib("string"));
+}
+
+void vai__lazy_need(lua_State *L, struct vai_vm *vm, const char *lib)
+{
+	luaL_checkstack(L, 12, lib);
+	if (strcmp(lib, "io") == 0) {
+		if (!vm->has_io)
+			open_anyway(L, vm, vai__catalog_lib(lib));
+		return;
+	}
+	vai__lazy_push_require(L, vm);
 	lua_pop(L, 1);
 }
 
@@ -320,8 +339,7 @@ void vai__lazy_push_require(lua_State *L, struct vai_vm *vm)
 	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &require_key) != LUA_TNIL)
 		return;
 	lua_pop(L, 1);
-	settle_lib(L, vm, vai__catalog_lib("package"));
-	lua_pop(L, 1);
+	open_anyway(L, vm, vai__catalog_lib("package"));
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &require_key);
 }
 
@@ -583,6 +601,7 @@ void vai__lazy_prepare_full(lua_State *L, struct vai_vm *vm)
 {
 	luaL_openlibs(L);
 	vm->needs_close = true;
+	vm->has_io = true;
 	lua_getglobal(L, "require");
 	lua_rawsetp(L, LUA_REGISTRYINDEX, &require_key);
 	lua_getglobal(L, "package");

@@ -28,6 +28,8 @@ void vai__lazy_open_string(lua_State *L, struct vai_vm *vm);
 void vai__lazy_push_hidden(lua_State *L);
 /* Pushes package.loaded, or nothing and false. */
 bool vai__lazy_push_loaded(lua_State *L, struct vai_vm *vm);
+/* Opens io or package for a C function of theirs that came alone into the state. */
+void vai__lazy_need(lua_State *L, struct vai_vm *vm, const char *lib);
 /* Pushes stock's require of this state, whatever the global is now. */
 void vai__lazy_push_require(lua_State *L, struct vai_vm *vm);
 /* Settles name k of a lazy table ahead of its use, for an image. */

@@ -13,7 +13,8 @@
 /* In the order of `standins`. */
 enum {
 	NEXT, PAIRS, RAWGET, RAWSET, GETMETATABLE, SETMETATABLE, DEBUG_GETMETATABLE, DEBUG_SETMETATABLE,
-	IO_OPEN, IO_POPEN, IO_TMPFILE, IO_LINES, IO_INPUT, IO_OUTPUT, LOADLIB, STANDINS
+	IO_OPEN, IO_POPEN, IO_TMPFILE, IO_LINES, IO_INPUT, IO_OUTPUT, IO_READ, IO_WRITE, IO_CLOSE, IO_FLUSH,
+	LOADLIB, STANDINS
 };
 static lua_CFunction stock[STANDINS];
 
@@ -143,48 +144,77 @@ static int standin_debug_setmetatable(lua_State *L)
 	return stock[DEBUG_SETMETATABLE](L);
 }
 
-/* What may open a file or a C library. */
-static int opener(lua_State *L, int which)
+/* Functions of io: they may have come without the library, whose state in the registry
+ * they trust to be there. */
+static int io_function(lua_State *L, int which, bool opens)
 {
 	struct vai_vm *vm = vai__vm_of(L);
-	if (vm)
-		vm->needs_close = true;
+	if (vm) {
+		vm->needs_close |= opens;
+		if (VAI_UNLIKELY(!vm->has_io))
+			vai__lazy_need(L, vm, "io");
+	}
 	return stock[which](L);
 }
 
 static int standin_io_open(lua_State *L)
 {
-	return opener(L, IO_OPEN);
+	return io_function(L, IO_OPEN, true);
 }
 
 static int standin_io_popen(lua_State *L)
 {
-	return opener(L, IO_POPEN);
+	return io_function(L, IO_POPEN, true);
 }
 
 static int standin_io_tmpfile(lua_State *L)
 {
-	return opener(L, IO_TMPFILE);
+	return io_function(L, IO_TMPFILE, true);
 }
 
 static int standin_io_lines(lua_State *L)
 {
-	return opener(L, IO_LINES);
+	return io_function(L, IO_LINES, true);
 }
 
 static int standin_io_input(lua_State *L)
 {
-	return opener(L, IO_INPUT);
+	return io_function(L, IO_INPUT, true);
 }
 
 static int standin_io_output(lua_State *L)
 {
-	return opener(L, IO_OUTPUT);
+	return io_function(L, IO_OUTPUT, true);
+}
+
+static int standin_io_read(lua_State *L)
+{
+	return io_function(L, IO_READ, false);
+}
+
+static int standin_io_write(lua_State *L)
+{
+	return io_function(L, IO_WRITE, false);
+}
+
+static int standin_io_close(lua_State *L)
+{
+	return io_function(L, IO_CLOSE, false);
+}
+
+static int standin_io_flush(lua_State *L)
+{
+	return io_function(L, IO_FLUSH, false);
 }
 
 static int standin_loadlib(lua_State *L)
 {
-	return opener(L, LOADLIB);
+	struct vai_vm *vm = vai__vm_of(L);
+	if (vm) {
+		vm->needs_close = true;
+		vai__lazy_need(L, vm, "package");
+	}
+	return stock[LOADLIB](L);
 }
 
 static const struct {
@@ -205,6 +235,10 @@ static const struct {
 	{ "io", "lines", standin_io_lines },
 	{ "io", "input", standin_io_input },
 	{ "io", "output", standin_io_output },
+	{ "io", "read", standin_io_read },
+	{ "io", "write", standin_io_write },
+	{ "io", "close", standin_io_close },
+	{ "io", "flush", standin_io_flush },
 	{ "package", "loadlib", standin_loadlib },
 };
 

@@ -36,6 +36,7 @@ struct vai_vm {
 	uint64_t settled[4];         /* which of their names are */
 	bool is_host;
 	bool has_loaded;             /* package.loaded has been made */
+	bool has_io;                 /* the library is open, whatever the script did with its names */
 	bool needs_close;            /* something in it has a finalizer: lua_close, not just drop */
 };
 

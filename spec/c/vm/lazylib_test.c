@@ -302,6 +302,48 @@ static void c_functions(void **state)
 	vai__vm_free(vm);
 }
 
+/* A C function that comes without its library works. */
+static void strays(void **state)
+{
+	struct states *s = *state;
+	static const struct {
+		const char *lib, *name, *script;
+	} cases[] = {
+		{ "io", "open", "local f = stray '/dev/null' return f and f:read 'a' == '' and f:close()" },
+		{ "io", "lines", "for l in stray '/dev/null' do end local ok, e = pcall(stray, '/nonesuch') return e:find 'nonesuch'" },
+		{ "io", "tmpfile", "local f = stray() return f:write 'x' and f:close()" },
+		{ "io", "popen", "local f = stray 'echo x' return f:read 'l' == 'x' and f:close()" },
+		{ "io", "input", "return io.type(stray '/dev/null') == 'file' and io.read() == nil and stray():close()" },
+		{ "io", "output", "return tostring(stray()):find '^file'" },
+		{ "io", "read", "io.input '/dev/null' return stray 'a' == ''" },
+		{ "io", "read", "return pcall(stray, 0)" },
+		{ "io", "flush", "return stray()" },
+		{ "io", "close", "return not pcall(stray, 1) and stray(io.open '/dev/null')" },
+		{ "io", "type", "return stray(1) == nil and stray(io.stdout) == 'file'" },
+		{ "package", "loadlib", "return select('#', stray('/nonesuch', '*')) == 3" },
+		{ "package", "searchpath", "return stray('nonesuch', './?.x') == nil" },
+		{ "math", "random", "return stray(5) <= 5 and stray == math.random" },
+		{ "_G", "require", "return stray 'string' == string and stray == require" },
+		{ "_G", "next", "local n = 0 local k = stray(_G) while k do n = n + 1 k = stray(_G, k) end return n > 30" },
+		{ "_G", "setmetatable", "return stray(_G, {}) == _G and next(_G)" },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct vai_vm *vm = states_fresh();
+		vai__vm_require(s->L, s->vm, cases[i].lib);
+		lua_getfield(s->L, -1, cases[i].name);
+		lua_CFunction f = lua_tocfunction(s->L, -1);
+		lua_settop(s->L, 0);
+		int number = vai__vm_closure_out(f);
+		if (number >= 0)
+			vai__vm_closure_in(vm->L, vm, number);
+		else
+			lua_pushcfunction(vm->L, vai__vm_cfunction_in(vm, f));
+		lua_setglobal(vm->L, "stray");
+		states_check(vm->L, cases[i].script);
+		vai__vm_free(vm);
+	}
+}
+
 /* Only what makes a finalizer has the state closed in full. */
 static void finalizers(void **state)
 {
@@ -461,7 +503,7 @@ int main(void)
 		cmocka_unit_test(same_as_stock), cmocka_unit_test(all_in_one),
 		cmocka_unit_test(out_of_memory), cmocka_unit_test(finalizers),
 		cmocka_unit_test(finalizers_run), cmocka_unit_test(modules),
-		cmocka_unit_test(preloads),
+		cmocka_unit_test(preloads), cmocka_unit_test(strays),
 	};
 	const struct CMUnitTest extended[] = {
 		cmocka_unit_test(overrides), cmocka_unit_test(requires),
