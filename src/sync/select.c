@@ -239,8 +239,9 @@ static int run(struct sel *s, int64_t deadline)
 
 static VAI_NOINLINE int run_small(struct sel *s, int n, int64_t deadline)
 {
-	struct vai__waiter waiters[SMALL];
-	int order[SMALL];
+	/* As long as needed: a parked goroutine is to touch one page of its stack. */
+	struct vai__waiter waiters[n > 0 ? n : 1];
+	int order[n > 0 ? n : 1];
 	s->waiters = waiters;
 	s->order = order;
 	collect(s, n);
