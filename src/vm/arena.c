@@ -35,16 +35,15 @@ struct vai__big {
 };
 
 /* Of the coarse classes one is the first stack of a Lua state, others are hash parts. */
-static const uint16_t coarse[] = { 144, 160, 192, 224, 256, 320, 384, 448, 512, 640, 720, 768, 1024 };
+static const uint16_t coarse[] = {144, 160, 192, 224, 256, 320, 384, 448, 512, 640, 720, 768, 1024};
 
 /* By size in units of 16, rounded up. */
 #define C VAI__ARENA_FINE
-static const uint8_t coarse_class[SMALL_MAX / 16 + 1] = {
-	0, 0, 0, 0, 0, 0, 0, 0, 0, C, C + 1, C + 2, C + 2, C + 3, C + 3, C + 4, C + 4,
-	C + 5, C + 5, C + 5, C + 5, C + 6, C + 6, C + 6, C + 6, C + 7, C + 7, C + 7, C + 7, C + 8, C + 8, C + 8, C + 8,
-	C + 9, C + 9, C + 9, C + 9, C + 9, C + 9, C + 9, C + 9, C + 10, C + 10, C + 10, C + 10, C + 10, C + 11, C + 11, C + 11,
-	C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12
-};
+static const uint8_t coarse_class[SMALL_MAX / 16 + 1] = {0, 0, 0, 0, 0, 0, 0, 0, 0, C, C + 1, C + 2, C + 2, C + 3,
+	C + 3, C + 4, C + 4, C + 5, C + 5, C + 5, C + 5, C + 6, C + 6, C + 6, C + 6, C + 7, C + 7, C + 7, C + 7, C + 8,
+	C + 8, C + 8, C + 8, C + 9, C + 9, C + 9, C + 9, C + 9, C + 9, C + 9, C + 9, C + 10, C + 10, C + 10, C + 10, C + 10,
+	C + 11, C + 11, C + 11, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12,
+	C + 12, C + 12, C + 12, C + 12, C + 12};
 #undef C
 
 static void *const no_blocks[VAI__ARENA_CLASSES];
@@ -68,7 +67,7 @@ static inline size_t room(const struct vai__arena *a)
 static inline bool in_template(const struct vai__arena *a, const void *p)
 {
 	return (size_t)((const char *)p - (const char *)a) < a->first_size ||
-	       (size_t)((const char *)p - a->room) < a->room_size;
+		(size_t)((const char *)p - a->room) < a->room_size;
 }
 
 static bool add_chunk(struct vai__arena *a, size_t need);

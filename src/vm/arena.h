@@ -20,10 +20,10 @@ struct vai__arena {
 	bool building;      /* a template: all goes into the first chunk, freed bytes are zeroed */
 	bool overflow;      /* a template that did not fit */
 	bool room_used;
-	size_t first_size;  /* bytes of the first chunk */
-	size_t held;        /* bytes of all chunks and big blocks, and of the room that is used */
+	size_t first_size; /* bytes of the first chunk */
+	size_t held;       /* bytes of all chunks and big blocks, and of the room that is used */
 	size_t next_chunk;
-	char *room;         /* memory of somebody else's for this state, or NULL */
+	char *room; /* memory of somebody else's for this state, or NULL */
 	size_t room_size;
 	struct vai__chunk *chunks; /* all but the first */
 	struct vai__big *bigs;

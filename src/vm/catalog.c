@@ -19,15 +19,15 @@ static const struct {
 	lua_CFunction open;
 	bool opens;
 } known[VAI__LIBS] = {
-	{ "coroutine", luaopen_coroutine, false },
-	{ "table", luaopen_table, false },
-	{ "os", luaopen_os, false },
-	{ "string", luaopen_string, false },
-	{ "math", luaopen_math, false },
-	{ "utf8", luaopen_utf8, false },
-	{ "debug", luaopen_debug, false },
-	{ "io", luaopen_io, true },
-	{ "package", luaopen_package, true },
+	{"coroutine", luaopen_coroutine, false},
+	{"table", luaopen_table, false},
+	{"os", luaopen_os, false},
+	{"string", luaopen_string, false},
+	{"math", luaopen_math, false},
+	{"utf8", luaopen_utf8, false},
+	{"debug", luaopen_debug, false},
+	{"io", luaopen_io, true},
+	{"package", luaopen_package, true},
 };
 
 static struct override {
@@ -69,7 +69,7 @@ void vai__catalog_override(const char *lib, const char *name, lua_CFunction f, l
 	if (!o && noverrides < MAX_OVERRIDES)
 		o = &overrides[noverrides++];
 	if (o)
-		*o = (struct override){ lib, name, f, stock };
+		*o = (struct override){lib, name, f, stock};
 }
 
 void vai__catalog_apply(lua_State *L, const char *lib)
@@ -93,7 +93,7 @@ static int compare_stocks(const void *a, const void *b)
 
 static const struct stock *find_stock(lua_CFunction f)
 {
-	struct stock key = { f, NULL };
+	struct stock key = {f, NULL};
 	return bsearch(&key, stocks, (size_t)nstocks, sizeof *stocks, compare_stocks);
 }
 
@@ -183,7 +183,7 @@ static int add_stock(lua_CFunction f, lua_CFunction fresh)
 {
 	if (nstocks == MAX_STOCK)
 		return VAI_EINVAL;
-	stocks[nstocks++] = (struct stock){ f, fresh };
+	stocks[nstocks++] = (struct stock){f, fresh};
 	return VAI_OK;
 }
 
@@ -205,7 +205,7 @@ static int read_closure(lua_State *L, const char *lib, const char *name, struct 
 	if (!p)
 		return VAI_ENOMEM;
 	e->kind = VAI__KIND_CLOSURE;
-	closures[nclosures++] = (struct closure){ lua_tocfunction(L, -1), strcmp(lib, "_G") == 0 ? NULL : lib, p };
+	closures[nclosures++] = (struct closure){lua_tocfunction(L, -1), strcmp(lib, "_G") == 0 ? NULL : lib, p};
 	return VAI_OK;
 }
 
@@ -225,8 +225,7 @@ static int read_value(lua_State *L, const char *lib, const char *name, struct va
 		if (!lua_iscfunction(L, -1))
 			return VAI_EINVAL;
 		return has_upvalues(L, -1) ? read_closure(L, lib, name, e) : read_function(L, lib, name, e);
-	case LUA_TSTRING:
-		return read_string(L, e);
+	case LUA_TSTRING: return read_string(L, e);
 	case LUA_TNUMBER:
 		e->kind = lua_isinteger(L, -1) ? VAI__KIND_INTEGER : VAI__KIND_FLOAT;
 		if (e->kind == VAI__KIND_INTEGER)
@@ -234,8 +233,7 @@ static int read_value(lua_State *L, const char *lib, const char *name, struct va
 		else
 			e->u.n = lua_tonumber(L, -1);
 		return VAI_OK;
-	default:
-		return VAI_EAGAIN;
+	default: return VAI_EAGAIN;
 	}
 }
 
@@ -330,7 +328,7 @@ static void drop_names(struct vai__names *names)
 	for (int i = 0; i < names->n; i++)
 		drop_entry(&names->entries[i]);
 	free(names->entries);
-	*names = (struct vai__names){ 0, 0, NULL };
+	*names = (struct vai__names){0, 0, NULL};
 }
 
 /* A library with something unknown in it is opened as stock does. */

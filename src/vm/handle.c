@@ -75,7 +75,7 @@ static int type_of_methods(lua_State *L, int idx)
 	for (int i = 0; i < ntypes; i++) {
 		int top = lua_gettop(L);
 		bool same = lua_rawgetp(L, LUA_REGISTRYINDEX, types[i]->cls) == LUA_TTABLE &&
-		            lua_getfield(L, -1, "__index") == LUA_TTABLE && lua_rawequal(L, -1, idx);
+			lua_getfield(L, -1, "__index") == LUA_TTABLE && lua_rawequal(L, -1, idx);
 		lua_settop(L, top);
 		if (same)
 			return i;

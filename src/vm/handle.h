@@ -10,18 +10,18 @@
 
 struct vai__handle {
 	uint64_t magic;
-	struct vai_obj *obj; /* one reference; NULL after the collector took it */
+	struct vai_obj *obj;             /* one reference; NULL after the collector took it */
 	struct vai__handle *next, *prev; /* vm->handles */
-	bool cached;         /* found by vai__handle_push through the state's weak table */
+	bool cached;                     /* found by vai__handle_push through the state's weak table */
 };
 
 /* How a class looks from Lua. Filled into the metatable method by method on first use, so
  * that a state pays for what it uses. */
 struct vai__handle_type {
 	const struct vai_class *cls;
-	const char *name;         /* __name: "vai.channel" */
-	const luaL_Reg *methods;  /* light C functions */
-	const luaL_Reg *meta;     /* further metamethods: __len, __call, __tostring, ... or NULL */
+	const char *name;        /* __name: "vai.channel" */
+	const luaL_Reg *methods; /* light C functions */
+	const luaL_Reg *meta;    /* further metamethods: __len, __call, __tostring, ... or NULL */
 };
 /* Before vai__vm_start, once per class. */
 void vai__handle_register(const struct vai__handle_type *type);

@@ -21,9 +21,9 @@ enum {
 	TRIES = 16,
 	GOOD = 0x40000000, /* the lower half of a good address */
 	ROOM = VAI_G_ROOM,
-	RESERVE = 320,    /* of the room, for what a goroutine allocates until it parks */
+	RESERVE = 320, /* of the room, for what a goroutine allocates until it parks */
 	RESERVE_MIN = 128,
-	SLACK = 256       /* the same in a chunk that takes both parts */
+	SLACK = 256 /* the same in a chunk that takes both parts */
 };
 
 static bool good_address(uintptr_t p)
@@ -113,7 +113,7 @@ static struct vai__arena *place(const struct vai__image *image, char *p, char *s
 {
 	memcpy(p, image->bytes, image->first);
 	memcpy(second + image->second, image->bytes + image->second, image->used - image->second);
-	char *const parts[2] = { p, second };
+	char *const parts[2] = {p, second};
 	const uint16_t *r = image->relocs;
 	for (unsigned group = 0; group < 4; group++) {
 		uintptr_t *words = (uintptr_t *)(void *)parts[group / 2];

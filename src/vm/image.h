@@ -12,12 +12,12 @@
 /* The bytes are in two parts, so that the second can go into the room that a goroutine's
  * stack leaves. */
 struct vai__image {
-	size_t used;      /* bytes of all */
-	size_t first;     /* bytes of the first part; used: there is no second */
-	size_t second;    /* where the second begins */
-	size_t size;      /* bytes of a chunk that takes both */
-	size_t alloc;     /* bytes of this block */
-	unsigned nrelocs[4]; /* words that hold offsets, in `relocs`: in the first part into the first and into */
+	size_t used;            /* bytes of all */
+	size_t first;           /* bytes of the first part; used: there is no second */
+	size_t second;          /* where the second begins */
+	size_t size;            /* bytes of a chunk that takes both */
+	size_t alloc;           /* bytes of this block */
+	unsigned nrelocs[4];    /* words that hold offsets, in `relocs`: in the first part into the first and into */
 	const uint16_t *relocs; /* the second, in the second part into the first and into the second */
 	_Alignas(16) unsigned char bytes[];
 };
@@ -40,7 +40,7 @@ bool vai__image_watches(const struct vai_code *code);
 
 /* A use is a kind and an index below 256. */
 enum {
-	VAI__USE_LAZY = 1,   /* + VAI__LAZY_*: a name of a table that fills itself */
+	VAI__USE_LAZY = 1,    /* + VAI__LAZY_*: a name of a table that fills itself */
 	VAI__USE_HANDLE = 32, /* + handle type: a method */
 	VAI__USE_METATABLE = 255
 };

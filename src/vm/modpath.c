@@ -15,7 +15,7 @@ struct preload {
 };
 
 struct snapshot {
-	unsigned refs; /* under lock */
+	unsigned refs;      /* under lock */
 	char *path, *cpath; /* NULL: the script's is no string */
 	int n;
 	struct preload *preloads;
@@ -125,7 +125,7 @@ static bool same_paths(lua_State *L, int package)
 static bool is_preload(lua_State *L)
 {
 	return lua_type(L, -2) == LUA_TSTRING && lua_isfunction(L, -1) &&
-	       !(vai__preload_name && strcmp(lua_tostring(L, -2), vai__preload_name) == 0);
+		!(vai__preload_name && strcmp(lua_tostring(L, -2), vai__preload_name) == 0);
 }
 
 /* Pushes the table of the preloads that were noted; made if need be. */
@@ -334,7 +334,7 @@ bool vai__modpath_preload(lua_State *L, struct vai_vm *vm, const char *name)
 			release(s);
 		return false;
 	}
-	struct wanted w = { vm, &s->preloads[i].msg };
+	struct wanted w = {vm, &s->preloads[i].msg};
 	lua_pushlightuserdata(L, &w);
 	with_snapshot(L, decode_preload, s, 1);
 	return true;

@@ -29,7 +29,7 @@ static const char script[] =
 static bool run(lua_State *L)
 {
 	return luaL_loadbufferx(L, script, sizeof script - 1, "=selfcheck", "t") == LUA_OK &&
-	       lua_pcall(L, 0, 0, 0) == LUA_OK;
+		lua_pcall(L, 0, 0, 0) == LUA_OK;
 }
 
 static void close_copy(struct vai__arena *a)

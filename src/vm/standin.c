@@ -12,9 +12,26 @@
 
 /* In the order of `standins`. */
 enum {
-	NEXT, PAIRS, RAWGET, RAWSET, GETMETATABLE, SETMETATABLE, DEBUG_GETMETATABLE, DEBUG_SETMETATABLE,
-	IO_OPEN, IO_POPEN, IO_TMPFILE, IO_LINES, IO_INPUT, IO_OUTPUT, IO_READ, IO_WRITE, IO_CLOSE, IO_FLUSH,
-	LOADLIB, STANDINS
+	NEXT,
+	PAIRS,
+	RAWGET,
+	RAWSET,
+	GETMETATABLE,
+	SETMETATABLE,
+	DEBUG_GETMETATABLE,
+	DEBUG_SETMETATABLE,
+	IO_OPEN,
+	IO_POPEN,
+	IO_TMPFILE,
+	IO_LINES,
+	IO_INPUT,
+	IO_OUTPUT,
+	IO_READ,
+	IO_WRITE,
+	IO_CLOSE,
+	IO_FLUSH,
+	LOADLIB,
+	STANDINS
 };
 static lua_CFunction stock[STANDINS];
 
@@ -221,25 +238,25 @@ static const struct {
 	const char *lib, *name;
 	lua_CFunction f;
 } standins[STANDINS] = {
-	{ "_G", "next", standin_next },
-	{ "_G", "pairs", standin_pairs },
-	{ "_G", "rawget", standin_rawget },
-	{ "_G", "rawset", standin_rawset },
-	{ "_G", "getmetatable", standin_getmetatable },
-	{ "_G", "setmetatable", standin_setmetatable },
-	{ "debug", "getmetatable", standin_debug_getmetatable },
-	{ "debug", "setmetatable", standin_debug_setmetatable },
-	{ "io", "open", standin_io_open },
-	{ "io", "popen", standin_io_popen },
-	{ "io", "tmpfile", standin_io_tmpfile },
-	{ "io", "lines", standin_io_lines },
-	{ "io", "input", standin_io_input },
-	{ "io", "output", standin_io_output },
-	{ "io", "read", standin_io_read },
-	{ "io", "write", standin_io_write },
-	{ "io", "close", standin_io_close },
-	{ "io", "flush", standin_io_flush },
-	{ "package", "loadlib", standin_loadlib },
+	{"_G", "next", standin_next},
+	{"_G", "pairs", standin_pairs},
+	{"_G", "rawget", standin_rawget},
+	{"_G", "rawset", standin_rawset},
+	{"_G", "getmetatable", standin_getmetatable},
+	{"_G", "setmetatable", standin_setmetatable},
+	{"debug", "getmetatable", standin_debug_getmetatable},
+	{"debug", "setmetatable", standin_debug_setmetatable},
+	{"io", "open", standin_io_open},
+	{"io", "popen", standin_io_popen},
+	{"io", "tmpfile", standin_io_tmpfile},
+	{"io", "lines", standin_io_lines},
+	{"io", "input", standin_io_input},
+	{"io", "output", standin_io_output},
+	{"io", "read", standin_io_read},
+	{"io", "write", standin_io_write},
+	{"io", "close", standin_io_close},
+	{"io", "flush", standin_io_flush},
+	{"package", "loadlib", standin_loadlib},
 };
 
 void vai__standin_register(void)

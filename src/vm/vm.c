@@ -201,8 +201,8 @@ struct vai_vm *vai__vm_new_in(struct vai_code *code, bool *loaded, void *room, s
 {
 	const struct vai__image *image = base && code ? vai__image_of(code) : NULL;
 	*loaded = image != NULL;
-	struct vai__arena *a = VAI_LIKELY(base != NULL) ? vai__image_clone(image ? image : base, room, size)
-	                                                : build_state(room, size);
+	struct vai__arena *a =
+		VAI_LIKELY(base != NULL) ? vai__image_clone(image ? image : base, room, size) : build_state(room, size);
 	if (VAI_UNLIKELY(!a))
 		return NULL;
 	if (base && code && !image && vai__image_watches(code)) {

@@ -23,21 +23,21 @@ enum {
 };
 
 struct vai_vm {
-	lua_State *L;                /* main thread of the state */
-	struct vai__arena *arena;    /* NULL for the host's state */
-	struct vai__handle *handles; /* all handles of this state (vm/handle.c) */
-	struct vai__block *decoding; /* block in work: freed by the next user if an error left it */
-	void *decoding_from;         /* bind/: the channel to which such a block goes back, or NULL */
-	struct vai__funcs *funcs;    /* code objects of this state's functions (vm/func.c) */
-	lua_State *at;               /* the coroutine that parked last, for tracebacks */
-	struct vai_code *profiled;   /* one reference while what it uses is noted (vm/image.c) */
-	const void *hidden;          /* the metatable of the tables that fill themselves (vm/lazylib.c) */
+	lua_State *L;                      /* main thread of the state */
+	struct vai__arena *arena;          /* NULL for the host's state */
+	struct vai__handle *handles;       /* all handles of this state (vm/handle.c) */
+	struct vai__block *decoding;       /* block in work: freed by the next user if an error left it */
+	void *decoding_from;               /* bind/: the channel to which such a block goes back, or NULL */
+	struct vai__funcs *funcs;          /* code objects of this state's functions (vm/func.c) */
+	lua_State *at;                     /* the coroutine that parked last, for tracebacks */
+	struct vai_code *profiled;         /* one reference while what it uses is noted (vm/image.c) */
+	const void *hidden;                /* the metatable of the tables that fill themselves (vm/lazylib.c) */
 	const void *lazy[VAI__LAZY_KNOWN]; /* the first two of those tables; NULL: complete */
-	uint64_t settled[4];         /* which of their names are */
+	uint64_t settled[4];               /* which of their names are */
 	bool is_host;
-	bool has_loaded;             /* package.loaded has been made */
-	bool has_io;                 /* the library is open, whatever the script did with its names */
-	bool needs_close;            /* something in it has a finalizer: lua_close, not just drop */
+	bool has_loaded;  /* package.loaded has been made */
+	bool has_io;      /* the library is open, whatever the script did with its names */
+	bool needs_close; /* something in it has a finalizer: lua_close, not just drop */
 };
 
 /* Once per process and host state: reads what a stock state holds, builds and proves the

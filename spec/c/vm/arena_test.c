@@ -57,7 +57,7 @@ static void step(struct vai__arena *a, struct slot *s)
 		fill(s);
 	} else if (draw(2)) {
 		assert_null(vai__arena_alloc(a, s->p, s->size, 0));
-		*s = (struct slot){ NULL, 0, 0 };
+		*s = (struct slot){NULL, 0, 0};
 	} else {
 		size_t size = draw_size(), old = s->size;
 		s->p = vai__arena_alloc(a, s->p, old, size);
@@ -194,9 +194,12 @@ static void under_lua(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(contents_survive), cmocka_unit_test(freed_is_used_again),
-		cmocka_unit_test(grows_in_place), cmocka_unit_test(big_blocks),
-		cmocka_unit_test(failing), cmocka_unit_test(reserved),
+		cmocka_unit_test(contents_survive),
+		cmocka_unit_test(freed_is_used_again),
+		cmocka_unit_test(grows_in_place),
+		cmocka_unit_test(big_blocks),
+		cmocka_unit_test(failing),
+		cmocka_unit_test(reserved),
 		cmocka_unit_test(under_lua),
 	};
 	return cmocka_run_group_tests_name("arena", tests, NULL, NULL);

@@ -23,8 +23,8 @@ static void destroy(struct vai_obj *o)
 	free(o);
 }
 
-static const struct vai_class thing_class = { "thing", destroy }, other_class = { "other", destroy },
-	unknown_class = { "unknown", destroy };
+static const struct vai_class thing_class = {"thing", destroy}, other_class = {"other", destroy},
+							  unknown_class = {"unknown", destroy};
 
 static struct vai_obj *new_object(const struct vai_class *cls)
 {
@@ -50,11 +50,11 @@ static int thing_n(lua_State *L)
 	return 1;
 }
 
-static const luaL_Reg thing_methods[] = { { "n", thing_n }, { "m", thing_n }, { NULL, NULL } };
-static const luaL_Reg thing_meta[] = { { "__len", thing_n }, { NULL, NULL } };
-static const struct vai__handle_type thing_type = { &thing_class, "vai.thing", thing_methods, thing_meta };
-static const luaL_Reg other_methods[] = { { "m", thing_n }, { NULL, NULL } };
-static const struct vai__handle_type other_type = { &other_class, "vai.other", other_methods, NULL };
+static const luaL_Reg thing_methods[] = {{"n", thing_n}, {"m", thing_n}, {NULL, NULL}};
+static const luaL_Reg thing_meta[] = {{"__len", thing_n}, {NULL, NULL}};
+static const struct vai__handle_type thing_type = {&thing_class, "vai.thing", thing_methods, thing_meta};
+static const luaL_Reg other_methods[] = {{"m", thing_n}, {NULL, NULL}};
+static const struct vai__handle_type other_type = {&other_class, "vai.other", other_methods, NULL};
 
 /* ---- the tests, in the host's state and in fresh ones ---- */
 
@@ -87,7 +87,8 @@ static void methods(void **state)
 	open_vm(*state);
 	set("a", new_object(&thing_class), true);
 	set("b", new_object(&other_class), true);
-	states_check(vm->L, "return a:n() == 7 and a:m() == 7 and #a == 7 and a.nope == nil and a[1] == nil and a[{}] == nil");
+	states_check(
+		vm->L, "return a:n() == 7 and a:m() == 7 and #a == 7 and a.nope == nil and a[1] == nil and a[{}] == nil");
 	states_check(vm->L, "return a.n == a.n and rawequal(a.n, a.m) and type(a) == 'userdata' and b.n == nil");
 	states_check(vm->L, "local ok, e = pcall(b.m, b) return not ok and e == 'not a thing'");
 	states_check(vm->L, "local ok, e = pcall(a.n) return not ok and not pcall(a.n, 1) and not pcall(a.n, io.stdout)");
@@ -191,8 +192,10 @@ static void abused(void **state)
 {
 	open_vm(*state);
 	set("a", new_object(&thing_class), true);
-	states_check(vm->L, "return not pcall(setmetatable, a, {}) and debug.getmetatable(a).__gc(a) == nil and not pcall(a.n, a)");
-	states_check(vm->L, "debug.getmetatable(a).__gc(a) debug.getmetatable(a).__gc(1) debug.getmetatable(a).__gc() return true");
+	states_check(
+		vm->L, "return not pcall(setmetatable, a, {}) and debug.getmetatable(a).__gc(a) == nil and not pcall(a.n, a)");
+	states_check(
+		vm->L, "debug.getmetatable(a).__gc(a) debug.getmetatable(a).__gc(1) debug.getmetatable(a).__gc() return true");
 	assert_int_equal(alive, 0);
 	set("a", new_object(&thing_class), true);
 	states_check(vm->L, "debug.setmetatable(a, nil) return not pcall(function() return a:n() end)");
@@ -227,7 +230,7 @@ static void out_of_memory(void **state)
 			lua_setglobal(vm->L, "pushed");
 			struct vai_obj *o = new_object(&thing_class);
 			vai__obj_ref(o);
-			struct pushing p = { o, fresh };
+			struct pushing p = {o, fresh};
 			lua_pushcfunction(vm->L, push);
 			lua_pushlightuserdata(vm->L, &p);
 			vm->arena->failing = n;
@@ -248,7 +251,7 @@ static void out_of_memory(void **state)
 static void unknown(void **state)
 {
 	open_vm(*state);
-	struct pushing p = { new_object(&unknown_class), true };
+	struct pushing p = {new_object(&unknown_class), true};
 	lua_pushcfunction(vm->L, push);
 	lua_pushlightuserdata(vm->L, &p);
 	assert_int_equal(lua_pcall(vm->L, 1, 0, 0), LUA_ERRRUN);
@@ -303,9 +306,12 @@ static int stop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(methods), cmocka_unit_test(identity),
-		cmocka_unit_test(collected), cmocka_unit_test(closed),
-		cmocka_unit_test(abused), cmocka_unit_test(out_of_memory),
+		cmocka_unit_test(methods),
+		cmocka_unit_test(identity),
+		cmocka_unit_test(collected),
+		cmocka_unit_test(closed),
+		cmocka_unit_test(abused),
+		cmocka_unit_test(out_of_memory),
 		cmocka_unit_test(unknown),
 	};
 	vai__handle_register(&thing_type);

@@ -77,8 +77,9 @@ static void independent(void **state)
 		vms[i] = states_fresh();
 		lua_pushinteger(vms[i]->L, i);
 		lua_setglobal(vms[i]->L, "n");
-		states_check(vms[i]->L, "assert(x == nil and string.mine == nil) x = {n} string.mine = n\n"
-								"getmetatable('').__add = function() return n end return ('a' + 'b') == n");
+		states_check(vms[i]->L,
+			"assert(x == nil and string.mine == nil) x = {n} string.mine = n\n"
+			"getmetatable('').__add = function() return n end return ('a' + 'b') == n");
 	}
 	for (int i = 0; i < COPIES; i += 3) {
 		vai__vm_free(vms[i]);
@@ -86,8 +87,9 @@ static void independent(void **state)
 		states_check(vms[i]->L, "n = 1 x = {1} string.mine = 1 return '1' + '2' == 3");
 	}
 	for (int i = COPIES - 1; i >= 0; i--) {
-		states_check(vms[i]->L, "collectgarbage() for i = 1, 50 do x[i] = {i} end collectgarbage()\n"
-								"return string.mine == n and #x == 50 and x[50][1] == 50");
+		states_check(vms[i]->L,
+			"collectgarbage() for i = 1, 50 do x[i] = {i} end collectgarbage()\n"
+			"return string.mine == n and #x == 50 and x[50][1] == 50");
 		vai__vm_free(vms[i]);
 	}
 }
@@ -97,8 +99,9 @@ static void collects_late(void **state)
 {
 	(void)state;
 	struct vai_vm *vm = states_fresh();
-	states_check(vm->L, "local w = setmetatable({}, {__mode = 'k'}) w[{}] = 1 local n = collectgarbage('count')\n"
-						"for i = 1, 100 do local t = {i} end return next(w) and collectgarbage('count') > n + 5");
+	states_check(vm->L,
+		"local w = setmetatable({}, {__mode = 'k'}) w[{}] = 1 local n = collectgarbage('count')\n"
+		"for i = 1, 100 do local t = {i} end return next(w) and collectgarbage('count') > n + 5");
 	states_check(vm->L, "for i = 1, 100000 do local t = {i} end return collectgarbage('count') < 300");
 	states_check(vm->L, "return collectgarbage('setpause', 200) == 200 and collectgarbage('isrunning')");
 	vai__vm_free(vm);
@@ -108,8 +111,9 @@ static void closes(void **state)
 {
 	(void)state;
 	struct vai_vm *vm = states_fresh();
-	states_check(vm->L, "local t = {} for i = 1, 1000 do t[i] = setmetatable({}, {__gc = function() end}) end\n"
-						"x = string.rep('x', 100000) return require 'io' and pairs(_G)");
+	states_check(vm->L,
+		"local t = {} for i = 1, 1000 do t[i] = setmetatable({}, {__gc = function() end}) end\n"
+		"x = string.rep('x', 100000) return require 'io' and pairs(_G)");
 	vai__vm_free(vm);
 	vm = states_fresh();
 	vm->needs_close = true;
@@ -118,16 +122,16 @@ static void closes(void **state)
 
 /* ---- images of functions ---- */
 
-static const char script[] =
-	"local a, b\n"
-	"return function(x, y)\n"
-	"	assert(a == nil and b == nil)\n"
-	"	local t = {}\n"
-	"	for i = 1, 10 do t[i] = string.format('%d-%s', i, tostring(x)) end\n"
-	"	table.sort(t)\n"
-	"	seen = (seen or 0) + 1\n"
-	"	return #t + y + math.floor(1.5), seen, 0x123456789abc, 'a string that is longer than forty characters, surely'\n"
-	"end\n";
+static const char script[] = "local a, b\n"
+							 "return function(x, y)\n"
+							 "	assert(a == nil and b == nil)\n"
+							 "	local t = {}\n"
+							 "	for i = 1, 10 do t[i] = string.format('%d-%s', i, tostring(x)) end\n"
+							 "	table.sort(t)\n"
+							 "	seen = (seen or 0) + 1\n"
+							 "	return #t + y + math.floor(1.5), seen, 0x123456789abc, 'a string that is longer than "
+							 "forty characters, surely'\n"
+							 "end\n";
 
 static void call_loaded(struct vai_vm *vm)
 {
@@ -195,7 +199,8 @@ static void foresight(void **state)
 		assert_int_equal(lua_type(vm->L, -1), loaded ? LUA_TTABLE : LUA_TNIL);
 		bare = bare ? bare : vai__vm_bytes(vm);
 		assert_true(vai__vm_bytes(vm) < bare + 2000);
-		states_check(vm->L, "return tostring(1) .. string.rep('x', 2) == '1xx' and math.random(9) and math.floor(1.5) == 1");
+		states_check(
+			vm->L, "return tostring(1) .. string.rep('x', 2) == '1xx' and math.random(9) and math.floor(1.5) == 1");
 		states_check(vm->L, "local n = 0 for k in pairs(string) do n = n + 1 end return n == 17 and tostring");
 		vai__vm_free(vm);
 	}
@@ -338,16 +343,23 @@ static void threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest cloned[] = {
-		cmocka_unit_test(small), cmocka_unit_test(independent),
-		cmocka_unit_test(collects_late), cmocka_unit_test(closes),
-		cmocka_unit_test(images), cmocka_unit_test(foresight),
-		cmocka_unit_test(random_numbers), cmocka_unit_test(constants_like_pointers),
-		cmocka_unit_test(bounded), cmocka_unit_test(too_big),
+		cmocka_unit_test(small),
+		cmocka_unit_test(independent),
+		cmocka_unit_test(collects_late),
+		cmocka_unit_test(closes),
+		cmocka_unit_test(images),
+		cmocka_unit_test(foresight),
+		cmocka_unit_test(random_numbers),
+		cmocka_unit_test(constants_like_pointers),
+		cmocka_unit_test(bounded),
+		cmocka_unit_test(too_big),
 		cmocka_unit_test(threads),
 	};
 	const struct CMUnitTest built[] = {
-		cmocka_unit_test(independent), cmocka_unit_test(closes),
-		cmocka_unit_test(images), cmocka_unit_test(random_numbers),
+		cmocka_unit_test(independent),
+		cmocka_unit_test(closes),
+		cmocka_unit_test(images),
+		cmocka_unit_test(random_numbers),
 		cmocka_unit_test(threads),
 	};
 	int failed = cmocka_run_group_tests_name("image, cloned", cloned, start_clone, stop);

@@ -8,8 +8,8 @@
 #include <unistd.h>
 #include "vm/arena.h"
 
-#define DUMP                                                                        \
-	"local put = ... local function dump(t, name)\n"                                 \
+#define DUMP \
+	"local put = ... local function dump(t, name)\n" \
 	" local l = {} for k, v in pairs(t) do l[#l + 1] = tostring(k) .. ':' .. type(v) end\n" \
 	" table.sort(l) put(name, table.concat(l, ' ')) end\n"
 
@@ -54,22 +54,29 @@ static const char *const scripts[] = {
 	"local put = ... string[nil] = 1",
 	/* metatables */
 	"local put = ... put(getmetatable(_G), getmetatable(string), getmetatable(package.loaded), debug.getmetatable(_G))",
-	"local put = ... local mt = {} put(setmetatable(_G, mt) == _G, getmetatable(_G) == mt) mt.__index = function(_, k)\n"
+	"local put = ... local mt = {} put(setmetatable(_G, mt) == _G, getmetatable(_G) == mt) mt.__index = function(_, "
+	"k)\n"
 	"return 'no ' .. k end put(foo, print ~= 'no print', string.rep('x', 2), rawget(_G, 'foo'))",
 	"local put = ... setmetatable(_G, {__newindex = function(t, k, v) error('new ' .. k, 2) end})\n"
 	"string = nil put(pcall(function() newone = 1 end)) put(string)",
 	"local put = ... setmetatable(_G, {__index = string}) put(format('%d', 3), print ~= nil)",
-	"local put = ... local mt = getmetatable(_G) if mt == nil then mt = {} setmetatable(_G, mt) end mt.__declared = {}\n"
+	"local put = ... local mt = getmetatable(_G) if mt == nil then mt = {} setmetatable(_G, mt) end mt.__declared = "
+	"{}\n"
 	"mt.__index = function(t, n) error(\"variable '\" .. n .. \"' is not declared\", 2) end\n"
 	"put(pcall(function() return undefinedvar end)) put(tostring(1), math.floor(1.5))",
 	"local put = ... debug.setmetatable(_G, {__len = function() return 42 end}) put(#_G, print ~= nil)",
-	"local put = ... setmetatable(string, {__index = function(_, k) return k end}) put(string.foo, ('x').bar, ('x'):rep(2))",
-	"local put = ... setmetatable(_G, {__pairs = function(t) return next, {a = 1}, nil end}) for k in pairs(_G) do put(k) end",
+	"local put = ... setmetatable(string, {__index = function(_, k) return k end}) put(string.foo, ('x').bar, "
+	"('x'):rep(2))",
+	"local put = ... setmetatable(_G, {__pairs = function(t) return next, {a = 1}, nil end}) for k in pairs(_G) do "
+	"put(k) end",
 	"local put = ... put(pcall(setmetatable, _G, 1)) put(pcall(setmetatable, 1, {})) put(pcall(getmetatable))",
-	"local put = ... local t = setmetatable({}, {__metatable = 'locked'}) put(getmetatable(t), pcall(setmetatable, t, {}))",
-	"local put = ... local e = setmetatable({}, {__index = _G}) local f = load('return print, nope, math.abs(-3)', 'e', 't', e)\n"
+	"local put = ... local t = setmetatable({}, {__metatable = 'locked'}) put(getmetatable(t), pcall(setmetatable, t, "
+	"{}))",
+	"local put = ... local e = setmetatable({}, {__index = _G}) local f = load('return print, nope, math.abs(-3)', "
+	"'e', 't', e)\n"
 	"local p, n, a = f() put(p == print, n, a)",
-	"local put = ... local _ENV = setmetatable({}, {__index = _G, __newindex = _G}) z = 1 put(z, _G.z, rawget(_ENV, 'z'))",
+	"local put = ... local _ENV = setmetatable({}, {__index = _G, __newindex = _G}) z = 1 put(z, _G.z, rawget(_ENV, "
+	"'z'))",
 	"local put = ... local f = load('x = 1 return _ENV', 'e', 't', {}) put(f().x, x)",
 	"local put = ... put(#getmetatable('').__index.rep('ab', 2), getmetatable('').__name)",
 	"local put = ... debug.setmetatable('', nil) put(pcall(function() return ('x'):rep(2) end))",
@@ -90,36 +97,50 @@ static const char *const scripts[] = {
 	"local put = ... put((('$print $x'):gsub('%$(%w+)', _G)):gsub('0x%x+', 'P'))",
 	/* errors name functions as stock does */
 	"local put = ... put(pcall(string.rep)) put(pcall(setmetatable, 1)) put(pcall(next, {}, 1)) put(pcall(next))",
-	"local put = ... put(pcall(pairs)) put(pcall(rawget, 1)) put(pcall(rawset, {})) put(pcall(ipairs)) put(pcall(rawget, _G))",
+	"local put = ... put(pcall(pairs)) put(pcall(rawget, 1)) put(pcall(rawset, {})) put(pcall(ipairs)) "
+	"put(pcall(rawget, _G))",
 	"local put = ... put(pcall(function() string.rep() end)) put(pcall(function() math.floor({}) end))",
 	"local put = ... put(pcall(function() setmetatable(1, 2) end)) put(pcall(function() local n = next n(1) end))",
 	"local put = ... put(pcall(io.open)) put(pcall(io.lines, '/nonesuch/file')) put(io.open('/nonesuch/file'))",
-	"local put = ... put((xpcall(function() error('deep') end, function(m) return put((debug.traceback(m):gsub('\\n.*', ''))) end)))",
+	"local put = ... put((xpcall(function() error('deep') end, function(m) return "
+	"put((debug.traceback(m):gsub('\\n.*', ''))) end)))",
 	"local put = ... put((debug.traceback('tb', 1):gsub('ADDR', '')))",
-	"local put = ... local co = coroutine.create(function() string.rep() end) put(coroutine.resume(co)) put(debug.traceback(co))",
-	"local put = ... put(pcall(error)) put(pcall(error, nil)) put(pcall(error, {})  == false) put(select(2, pcall(error, 'm', 0)))",
+	"local put = ... local co = coroutine.create(function() string.rep() end) put(coroutine.resume(co)) "
+	"put(debug.traceback(co))",
+	"local put = ... put(pcall(error)) put(pcall(error, nil)) put(pcall(error, {})  == false) put(select(2, "
+	"pcall(error, 'm', 0)))",
 	/* the rest of the language works in there */
-	"local put = ... local t = {} for i = 1, 300 do t[i] = (i * 37) % 101 end table.sort(t, function(a, b) return a > b end)\n"
+	"local put = ... local t = {} for i = 1, 300 do t[i] = (i * 37) % 101 end table.sort(t, function(a, b) return a > "
+	"b end)\n"
 	"put(table.concat(t, ',', 1, 20)) put(table.unpack(t, 1, 3)) put(#table.pack(1, 2, nil))",
-	"local put = ... local co = coroutine.wrap(function(...) local a = ... while true do a = coroutine.yield(a * 2) end end)\n"
+	"local put = ... local co = coroutine.wrap(function(...) local a = ... while true do a = coroutine.yield(a * 2) "
+	"end end)\n"
 	"put(co(1), co(2), co(3)) put(coroutine.isyieldable(), coroutine.running())",
 	"local put = ... for i = 1, 3 do for j = 1, 3 do if j == 2 then goto next end put(i, j) ::next:: end end",
 	"local put = ... local function r(n) return n == 0 and 0 or 1 + r(n - 1) end put(r(10000))\n"
 	"put((select(2, pcall(function() local function f() return 1 + f() end return f() end)):gsub('\\n.*', '')))",
 	"local put = ... local function f(s) return s:gsub('.', function() return f(s) end) end put(pcall(f, 'x'))",
 	"local put = ... do local a <close> = setmetatable({}, {__close = function(_, e) put('closed', e) end}) end\n"
-	"put(pcall(function() local b <close> = setmetatable({}, {__close = function(_, e) put(e) end}) error('x', 0) end))",
-	"local put = ... local n = 0 setmetatable({}, {__gc = function() n = n + 1 end}) collectgarbage() collectgarbage() put(n)",
-	"local put = ... local w = setmetatable({}, {__mode = 'kv'}) for i = 1, 100 do w[i] = {} w[{}] = i end collectgarbage()\n"
-	"put(next(w)) local e = setmetatable({}, {__mode = 'k'}) local k = {} e[k] = {k} collectgarbage() put(next(e) == k)",
+	"put(pcall(function() local b <close> = setmetatable({}, {__close = function(_, e) put(e) end}) error('x', 0) "
+	"end))",
+	"local put = ... local n = 0 setmetatable({}, {__gc = function() n = n + 1 end}) collectgarbage() collectgarbage() "
+	"put(n)",
+	"local put = ... local w = setmetatable({}, {__mode = 'kv'}) for i = 1, 100 do w[i] = {} w[{}] = i end "
+	"collectgarbage()\n"
+	"put(next(w)) local e = setmetatable({}, {__mode = 'k'}) local k = {} e[k] = {k} collectgarbage() put(next(e) == "
+	"k)",
 	"local put = ... put(collectgarbage('isrunning'), collectgarbage('stop'), collectgarbage('isrunning'),\n"
-	"collectgarbage('restart'), collectgarbage('isrunning')) put(collectgarbage('incremental'), collectgarbage('generational'),\n"
+	"collectgarbage('restart'), collectgarbage('isrunning')) put(collectgarbage('incremental'), "
+	"collectgarbage('generational'),\n"
 	"collectgarbage('incremental'))",
-	"local put = ... put(collectgarbage('setpause', 100), collectgarbage('setpause', 200), collectgarbage('setstepmul', 100))",
-	"local put = ... put(collectgarbage('count') > 1, collectgarbage('count') < 200, math.type(collectgarbage('count')))\n"
+	"local put = ... put(collectgarbage('setpause', 100), collectgarbage('setpause', 200), "
+	"collectgarbage('setstepmul', 100))",
+	"local put = ... put(collectgarbage('count') > 1, collectgarbage('count') < 200, "
+	"math.type(collectgarbage('count')))\n"
 	"put(collectgarbage(), pcall(collectgarbage, 'nonesuch'))",
 	"local put = ... local before = collectgarbage('count') local t = {} for i = 1, 10000 do t[i] = {i} end\n"
-	"local full = collectgarbage('count') t = nil collectgarbage() put(full > before + 500, collectgarbage('count') < before + 50)",
+	"local full = collectgarbage('count') t = nil collectgarbage() put(full > before + 500, collectgarbage('count') < "
+	"before + 50)",
 	"local put = ... local a, b = {}, {} for i = 1, 5 do a[i] = math.random(1, 1 << 40) end math.randomseed(42)\n"
 	"local x = math.random(100) math.randomseed(42) put(math.random(100) == x, #a, math.random() < 1)",
 	"local put = ... put(load('return 1 +')) put(load('return ...', 'c', 't')(5)) put(pcall(load, 'x', 'c', 'q'))\n"
@@ -127,15 +148,20 @@ static const char *const scripts[] = {
 	"local put = ... put(utf8.char(228, 8364), utf8.len('\\u{e4}x'), #utf8.charpattern, utf8.codepoint('a'))",
 	"local put = ... put(os.getenv('NONESUCH'), type(os.time()), os.date('!%Y', 0), tostring(os.tmpname):sub(1, 8))",
 	"local put = ... put(io.type(io.stdout), io.type(42), tostring(io.stdout):sub(1, 4), io.write == io.write)",
-	"local put = ... local f = assert(io.tmpfile()) f:write('a\\nb\\n') f:seek('set') for l in f:lines() do put(l) end\n"
+	"local put = ... local f = assert(io.tmpfile()) f:write('a\\nb\\n') f:seek('set') for l in f:lines() do put(l) "
+	"end\n"
 	"f:close() put(io.type(f), tostring(f), pcall(f.read, f))",
 	"local put = ... put(warn('@on')) put(pcall(warn)) warn('@off') warn('unseen') put(select('#', warn('x', 'y')))",
-	"local put = ... put(debug.getinfo(print, 'S').what, debug.getinfo(1, 'l').currentline, debug.getinfo(print, 'u').nups)",
+	"local put = ... put(debug.getinfo(print, 'S').what, debug.getinfo(1, 'l').currentline, debug.getinfo(print, "
+	"'u').nups)",
 	"local put = ... put(pcall(debug.sethook, function() end, 'l')) debug.sethook() put(debug.gethook())",
-	"local put = ... local n = 0 for _ in pairs(debug.getregistry()) do n = n + 1 end put(n > 3, debug.getregistry()[2] == _G)",
-	"local put = ... put(select('#', table.unpack({}, 1, 200)), pcall(table.concat, {{}}), table.move({1, 2}, 1, 2, 2)[3])",
+	"local put = ... local n = 0 for _ in pairs(debug.getregistry()) do n = n + 1 end put(n > 3, "
+	"debug.getregistry()[2] == _G)",
+	"local put = ... put(select('#', table.unpack({}, 1, 200)), pcall(table.concat, {{}}), table.move({1, 2}, 1, 2, "
+	"2)[3])",
 	"local put = ... put(pcall(table.insert, _G, 'x')) put(_G[1]) put(table.remove(_G)) put(pcall(ipairs(_G)))",
-	"local put = ... local t = {} for i = 1, 300 do t['k' .. i] = i end local s = 0 for _, v in pairs(t) do s = s + v end put(s)\n"
+	"local put = ... local t = {} for i = 1, 300 do t['k' .. i] = i end local s = 0 for _, v in pairs(t) do s = s + v "
+	"end put(s)\n"
 	"for k in pairs(t) do t[k] = nil end put(next(t))",
 	"local put = ... local p = setmetatable({}, {__pairs = function(t) return function(_, k) k = (k or 0) + 1\n"
 	"if k < 4 then return k, k * k end end, t, nil end}) for k, v in pairs(p) do put(k, v) end",
@@ -144,13 +170,17 @@ static const char *const scripts[] = {
 	/* require */
 	"local put = ... put(pcall(require, 'no.such.module'))",
 	"local put = ... put(pcall(require)) package.path = nil put(pcall(require, 'nonesuch'))",
-	"local put = ... package.preload.mine = function(...) put(...) return {1} end put(require('mine')[1], select(2, require 'mine'))",
+	"local put = ... package.preload.mine = function(...) put(...) return {1} end put(require('mine')[1], select(2, "
+	"require 'mine'))",
 	"local put = ... package.preload.none = function() end put(require 'none', package.loaded.none)",
-	"local put = ... put(package.searchpath('nonesuch', './?.lua;./?.x')) put(pcall(package.loadlib, '/nonesuch', '*'))",
-	"local put = ... table.insert(package.searchers, 1, function(n) if n == 'made' then return function(...) return {...} end, 'here' end end)\n"
+	"local put = ... put(package.searchpath('nonesuch', './?.lua;./?.x')) put(pcall(package.loadlib, '/nonesuch', "
+	"'*'))",
+	"local put = ... table.insert(package.searchers, 1, function(n) if n == 'made' then return function(...) return "
+	"{...} end, 'here' end end)\n"
 	"local m, where = require 'made' put(m[1], m[2], where)",
 	"local put = ... package.searchers = nil put(pcall(require, 'nonesuch'))",
-	"local put = ... local env = {} for k, v in pairs(_G) do env[k] = v end env._G = env setmetatable(env, {__index = function() end})\n"
+	"local put = ... local env = {} for k, v in pairs(_G) do env[k] = v end env._G = env setmetatable(env, {__index = "
+	"function() end})\n"
 	"put(load('x = 1 string.mine = 2 return x, _G.x', 'c', 't', env)()) put(x, string.mine)",
 };
 enum { SCRIPTS = sizeof scripts / sizeof *scripts };
@@ -227,7 +257,7 @@ static int mine(lua_State *L)
 
 static int open_module(lua_State *L)
 {
-	static const luaL_Reg funcs[] = { { "one", mine }, { "two", mine }, { NULL, NULL } };
+	static const luaL_Reg funcs[] = {{"one", mine}, {"two", mine}, {NULL, NULL}};
 	vai__vm_module(L, vai__vm_of(L), funcs);
 	lua_pushliteral(L, "1.0");
 	lua_setfield(L, -2, "_VERSION");
@@ -238,18 +268,22 @@ static void overrides(void **state)
 {
 	(void)state;
 	struct vai_vm *vm = states_fresh();
-	states_check(vm->L, "return warn() == 'mine' and extra() == 'mine' and os.exit() == 'mine' and io.write() == 'mine'");
+	states_check(
+		vm->L, "return warn() == 'mine' and extra() == 'mine' and os.exit() == 'mine' and io.write() == 'mine'");
 	states_check(vm->L, "return io.stdout:write() == 'mine' and io.stdout:flush()");
 	states_check(vm->L, "return string.extra() == 'mine' and ('x'):extra() == 'mine'");
 	states_check(vm->L, "local n = 0 for k, v in pairs(_G) do if v == warn then n = n + 1 end end return n == 2");
 	states_check(vm->L, "return package.preload.testmod and not package.loaded.testmod");
-	states_check(vm->L, "local m = require 'testmod' return m.one() == 'mine' and m == require 'testmod' and m.nope == nil");
-	states_check(vm->L, "local l = {} for k in pairs(require 'testmod') do l[#l + 1] = k end table.sort(l)\n"
-						"return table.concat(l, ' ') == '_VERSION one two'");
+	states_check(
+		vm->L, "local m = require 'testmod' return m.one() == 'mine' and m == require 'testmod' and m.nope == nil");
+	states_check(vm->L,
+		"local l = {} for k in pairs(require 'testmod') do l[#l + 1] = k end table.sort(l)\n"
+		"return table.concat(l, ' ') == '_VERSION one two'");
 	vai__vm_free(vm);
 	vm = states_fresh();
-	states_check(vm->L, "local m = require 'testmod' m.two = nil m.three = 3 return m.two == nil and m.three == 3\n"
-						"and getmetatable(m) == nil and next(m) and rawget(m, 'one') and m.two == nil");
+	states_check(vm->L,
+		"local m = require 'testmod' m.two = nil m.three = 3 return m.two == nil and m.three == 3\n"
+		"and getmetatable(m) == nil and next(m) and rawget(m, 'one') and m.two == nil");
 	vai__vm_free(vm);
 }
 
@@ -276,7 +310,7 @@ static void c_functions(void **state)
 {
 	struct states *s = *state;
 	struct vai_vm *vm = states_fresh();
-	static const char *const names[] = { "next", "setmetatable", "rawget", "print", "type" };
+	static const char *const names[] = {"next", "setmetatable", "rawget", "print", "type"};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		lua_getglobal(vm->L, names[i]);
 		lua_getglobal(s->L, names[i]);
@@ -309,23 +343,24 @@ static void strays(void **state)
 	static const struct {
 		const char *lib, *name, *script;
 	} cases[] = {
-		{ "io", "open", "local f = stray '/dev/null' return f and f:read 'a' == '' and f:close()" },
-		{ "io", "lines", "for l in stray '/dev/null' do end local ok, e = pcall(stray, '/nonesuch') return e:find 'nonesuch'" },
-		{ "io", "tmpfile", "local f = stray() return f:write 'x' and f:close()" },
-		{ "io", "popen", "local f = stray 'echo x' return f:read 'l' == 'x' and f:close()" },
-		{ "io", "input", "return io.type(stray '/dev/null') == 'file' and io.read() == nil and stray():close()" },
-		{ "io", "output", "return tostring(stray()):find '^file'" },
-		{ "io", "read", "io.input '/dev/null' return stray 'a' == ''" },
-		{ "io", "read", "return pcall(stray, 0)" },
-		{ "io", "flush", "return stray()" },
-		{ "io", "close", "return not pcall(stray, 1) and stray(io.open '/dev/null')" },
-		{ "io", "type", "return stray(1) == nil and stray(io.stdout) == 'file'" },
-		{ "package", "loadlib", "return select('#', stray('/nonesuch', '*')) == 3" },
-		{ "package", "searchpath", "return stray('nonesuch', './?.x') == nil" },
-		{ "math", "random", "return stray(5) <= 5 and stray == math.random" },
-		{ "_G", "require", "return stray 'string' == string and stray == require" },
-		{ "_G", "next", "local n = 0 local k = stray(_G) while k do n = n + 1 k = stray(_G, k) end return n > 30" },
-		{ "_G", "setmetatable", "return stray(_G, {}) == _G and next(_G)" },
+		{"io", "open", "local f = stray '/dev/null' return f and f:read 'a' == '' and f:close()"},
+		{"io", "lines",
+			"for l in stray '/dev/null' do end local ok, e = pcall(stray, '/nonesuch') return e:find 'nonesuch'"},
+		{"io", "tmpfile", "local f = stray() return f:write 'x' and f:close()"},
+		{"io", "popen", "local f = stray 'echo x' return f:read 'l' == 'x' and f:close()"},
+		{"io", "input", "return io.type(stray '/dev/null') == 'file' and io.read() == nil and stray():close()"},
+		{"io", "output", "return tostring(stray()):find '^file'"},
+		{"io", "read", "io.input '/dev/null' return stray 'a' == ''"},
+		{"io", "read", "return pcall(stray, 0)"},
+		{"io", "flush", "return stray()"},
+		{"io", "close", "return not pcall(stray, 1) and stray(io.open '/dev/null')"},
+		{"io", "type", "return stray(1) == nil and stray(io.stdout) == 'file'"},
+		{"package", "loadlib", "return select('#', stray('/nonesuch', '*')) == 3"},
+		{"package", "searchpath", "return stray('nonesuch', './?.x') == nil"},
+		{"math", "random", "return stray(5) <= 5 and stray == math.random"},
+		{"_G", "require", "return stray 'string' == string and stray == require"},
+		{"_G", "next", "local n = 0 local k = stray(_G) while k do n = n + 1 k = stray(_G, k) end return n > 30"},
+		{"_G", "setmetatable", "return stray(_G, {}) == _G and next(_G)"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct vai_vm *vm = states_fresh();
@@ -352,14 +387,14 @@ static void finalizers(void **state)
 		const char *script;
 		bool closes;
 	} cases[] = {
-		{ "return setmetatable({}, {})", false },
-		{ "return setmetatable({}, {__gc = true})", true },
-		{ "return debug.setmetatable({}, {__gc = function() end})", true },
-		{ "return debug.setmetatable('', {})", false },
-		{ "return io.stdout:write('') and string.rep('x', 2) and require 'math'", false },
-		{ "return io.open('/nonesuch') or true", true },
-		{ "return coroutine.wrap(function() return setmetatable({}, {__gc = type}) end)()", true },
-		{ "return load('return setmetatable(_G, {__gc = type})')()", true },
+		{"return setmetatable({}, {})", false},
+		{"return setmetatable({}, {__gc = true})", true},
+		{"return debug.setmetatable({}, {__gc = function() end})", true},
+		{"return debug.setmetatable('', {})", false},
+		{"return io.stdout:write('') and string.rep('x', 2) and require 'math'", false},
+		{"return io.open('/nonesuch') or true", true},
+		{"return coroutine.wrap(function() return setmetatable({}, {__gc = type}) end)()", true},
+		{"return load('return setmetatable(_G, {__gc = type})')()", true},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct vai_vm *vm = states_fresh();
@@ -384,8 +419,9 @@ static void finalizers_run(void **state)
 	struct vai_vm *vm = states_fresh();
 	lua_pushcfunction(vm->L, end);
 	lua_setglobal(vm->L, "finish");
-	states_check(vm->L, "x = setmetatable({}, {__gc = function() local t = {} for i = 1, 1000 do t[i] = {} end finish() end})\n"
-						"y = setmetatable({}, {__gc = function() error('x') end}) return true");
+	states_check(vm->L,
+		"x = setmetatable({}, {__gc = function() local t = {} for i = 1, 1000 do t[i] = {} end finish() end})\n"
+		"y = setmetatable({}, {__gc = function() error('x') end}) return true");
 	ended = 0;
 	vai__vm_free(vm);
 	assert_int_equal(ended, 1);
@@ -408,12 +444,15 @@ static void modules(void **state)
 	char dir[] = "/tmp/vai-spec-XXXXXX", file[64], script[300];
 	assert_non_null(mkdtemp(dir));
 	snprintf(file, sizeof file, "%s/counted.lua", dir);
-	write_file(file, "runs = (runs or 0) + 1\nlocal name, path = ...\nreturn {name, path, f = function() error('at') end}\n");
+	write_file(
+		file, "runs = (runs or 0) + 1\nlocal name, path = ...\nreturn {name, path, f = function() error('at') end}\n");
 	snprintf(script, sizeof script, "package.path = '%s/?.lua' return true", dir);
 	states_check(s->L, script);
 	vai__vm_note_paths(s->L, s->vm);
-	snprintf(script, sizeof script, "local m, p = require 'counted' return runs == 1 and m[1] == 'counted' and p == '%s'\n"
-			"and m[2] == p and select(2, pcall(m.f)) == p .. ':3: at'", file);
+	snprintf(script, sizeof script,
+		"local m, p = require 'counted' return runs == 1 and m[1] == 'counted' and p == '%s'\n"
+		"and m[2] == p and select(2, pcall(m.f)) == p .. ':3: at'",
+		file);
 	for (int i = 0; i < 3; i++) {
 		struct vai_vm *vm = states_fresh();
 		states_check(vm->L, script);
@@ -439,13 +478,15 @@ static void modules(void **state)
 static void preloads(void **state)
 {
 	struct states *s = *state;
-	states_check(s->L, "local n = 5 package.preload.lent = function(...) return {n = n, ...} end\n"
-					   "package.preload.stuck = (function(co) return function() return co end end)(coroutine.create(print))\n"
-					   "return true");
+	states_check(s->L,
+		"local n = 5 package.preload.lent = function(...) return {n = n, ...} end\n"
+		"package.preload.stuck = (function(co) return function() return co end end)(coroutine.create(print))\n"
+		"return true");
 	vai__vm_note_paths(s->L, s->vm);
 	struct vai_vm *vm = states_fresh();
-	states_check(vm->L, "local m, w = require 'lent' return m.n == 5 and m[1] == 'lent' and w == ':preload:'\n"
-						"and m == require 'lent' and not pcall(require, 'stuck')");
+	states_check(vm->L,
+		"local m, w = require 'lent' return m.n == 5 and m[1] == 'lent' and w == ':preload:'\n"
+		"and m == require 'lent' and not pcall(require, 'stuck')");
 	vai__vm_free(vm);
 	states_check(s->L, "package.preload.lent = nil return true");
 	vai__vm_note_paths(s->L, s->vm);
@@ -500,13 +541,18 @@ static void register_overrides(void)
 int main(void)
 {
 	const struct CMUnitTest plain[] = {
-		cmocka_unit_test(same_as_stock), cmocka_unit_test(all_in_one),
-		cmocka_unit_test(out_of_memory), cmocka_unit_test(finalizers),
-		cmocka_unit_test(finalizers_run), cmocka_unit_test(modules),
-		cmocka_unit_test(preloads), cmocka_unit_test(strays),
+		cmocka_unit_test(same_as_stock),
+		cmocka_unit_test(all_in_one),
+		cmocka_unit_test(out_of_memory),
+		cmocka_unit_test(finalizers),
+		cmocka_unit_test(finalizers_run),
+		cmocka_unit_test(modules),
+		cmocka_unit_test(preloads),
+		cmocka_unit_test(strays),
 	};
 	const struct CMUnitTest extended[] = {
-		cmocka_unit_test(overrides), cmocka_unit_test(requires),
+		cmocka_unit_test(overrides),
+		cmocka_unit_test(requires),
 		cmocka_unit_test(c_functions),
 	};
 	int failed = cmocka_run_group_tests_name("lazylib, cloned", plain, start_clone, stop);

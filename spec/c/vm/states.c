@@ -111,7 +111,7 @@ static int run(lua_State *L)
 
 char *states_run(lua_State *L, const char *script)
 {
-	struct run r = { script, NULL };
+	struct run r = {script, NULL};
 	int top = lua_gettop(L);
 	lua_pushcfunction(L, run);
 	lua_pushlightuserdata(L, &r);
