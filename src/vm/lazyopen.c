@@ -4,6 +4,7 @@
 #include "vm/lazyint.h"
 #include <lauxlib.h>
 #include <lualib.h>
+#include <stdatomic.h>
 #include <string.h>
 #include "vm/modcache.h"
 
@@ -175,7 +176,7 @@ void vai__lazy_push_require(lua_State *L, struct vai_vm *vm)
 static void push_seed(lua_State *L)
 {
 	static _Atomic(uint64_t) sequence;
-	uint64_t x = sequence += 0x9e3779b97f4a7c15u;
+	uint64_t x = atomic_fetch_add_explicit(&sequence, 0x9e3779b97f4a7c15u, memory_order_relaxed);
 	x ^= (uint64_t)(uintptr_t)&sequence ^ (uint64_t)(uintptr_t)L << 20;
 	for (int i = 0; i < 2; i++) {
 		x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
