@@ -30,7 +30,7 @@ enum {
 	MAX_REGIONS = 1 << 18,
 	MAX_MPROTECT = 16000, /* each costs up to two of vm.max_map_count's 65,530 mappings */
 	MIN_SIZE = 65536,
-	KEEP = 16384,   /* bytes below top that trimming keeps */
+	KEEP = 8192,    /* bytes below top that trimming keeps */
 	PROBES = 16,
 	PROBE_STEP = 256
 };
@@ -44,6 +44,7 @@ static struct {
 	unsigned mprotected;
 	bool no_guard_madvise;
 	_Atomic(size_t) made;
+	atomic_bool out; /* of stacks; written under lock */
 	atomic_uint nregions;
 	char *_Atomic *regions; /* MAX_REGIONS, mapped once, committed by touch */
 } st;
@@ -130,8 +131,15 @@ char *vai__stack_alloc(void)
 		st.free = *link_of(top);
 	else
 		top = make();
+	if (VAI_UNLIKELY(!top))
+		atomic_store_explicit(&st.out, true, memory_order_relaxed);
 	vai__unlock(&st.lock);
 	return top;
+}
+
+bool vai__stack_short(void)
+{
+	return atomic_load_explicit(&st.out, memory_order_relaxed);
 }
 
 void vai__stack_free(char *top)
@@ -142,6 +150,7 @@ void vai__stack_free(char *top)
 	vai__lock(&st.lock);
 	*link_of(top) = st.free;
 	st.free = top;
+	atomic_store_explicit(&st.out, false, memory_order_relaxed);
 	vai__unlock(&st.lock);
 }
 

@@ -14,6 +14,8 @@ void vai__stack_init(size_t size);
 size_t vai__stack_size(void);
 /* NULL: out of address space or memory. Any thread. */
 char *vai__stack_alloc(void);
+/* The last vai__stack_alloc failed and no stack was freed since. Any thread. */
+bool vai__stack_short(void);
 /* Any thread; the stack must not be in use. */
 void vai__stack_free(char *top);
 /* Gives back what deep use has committed beyond the first pages, if it looks as if

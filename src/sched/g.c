@@ -172,15 +172,45 @@ void g_take_stack(struct m *m, struct g *g)
 	char *top = g->stack;
 	g->stack = NULL;
 	vai__stack_trim(top);
-	if (p->nstacks < STACKS_MAX)
+	if (p->nstacks < STACKS_MAX && !vai__stack_short())
 		p->stacks[p->nstacks++] = top;
 	else
 		vai__stack_free(top);
+	if (VAI_UNLIKELY(atomic_load_explicit(&sched.nstarved, memory_order_relaxed) > 0))
+		g_feed();
+}
+
+/* New goroutines that no stack could be had for wait in line for those that end. As long
+ * as there are some vai__g_new fails, so that who spawns hears of it. */
+void g_starve(struct g *g)
+{
+	vai__lock(&sched.lock);
+	gqueue_push(&sched.starved, g);
+	atomic_store_explicit(&sched.nstarved, sched.starved.count, memory_order_relaxed);
+	vai__unlock(&sched.lock);
+	if (!vai__stack_short()) /* one was freed meanwhile */
+		g_feed();
+}
+
+void g_feed(void)
+{
+	vai__lock(&sched.lock);
+	struct g *g = gqueue_pop(&sched.starved);
+	atomic_store_explicit(&sched.nstarved, sched.starved.count, memory_order_relaxed);
+	vai__unlock(&sched.lock);
+	if (g)
+		ready(g, false);
+}
+
+void g_flush_stacks(struct p *p)
+{
+	while (p->nstacks > 0)
+		vai__stack_free(p->stacks[--p->nstacks]);
 }
 
 vai_g *vai__g_new(void (*entry)(vai_g *g, void *arg), void *arg)
 {
-	struct g *g = g_alloc(m_self());
+	struct g *g = vai__stack_short() ? NULL : g_alloc(m_self());
 	if (!g)
 		return NULL;
 	g->pub.vm = g->pub.task = NULL;

@@ -256,7 +256,21 @@ static bool is_deadlock(void)
 	       vai__poll_pending() == 0 && !work_anywhere() && sched.m0->locked.count == 0;
 }
 
-enum verdict { SLEEP, STAY, DEADLOCK };
+/* Lock held; all Ps are idle, so their caches may be touched. True: somebody who starves
+ * for a stack can have one of those. */
+static bool feed_from_caches(void)
+{
+	if (sched.starved.count == 0)
+		return false;
+	bool found = false;
+	for (int i = 0; i < atomic_load_explicit(&sched.nps, memory_order_relaxed); i++) {
+		found |= sched.ps[i]->nstacks > 0;
+		g_flush_stacks(sched.ps[i]);
+	}
+	return found;
+}
+
+enum verdict { SLEEP, STAY, FEED, DEADLOCK };
 
 static enum verdict enlist(struct m *m)
 {
@@ -267,7 +281,7 @@ static enum verdict enlist(struct m *m)
 	} else if (atomic_load_explicit(&sched.stopping, memory_order_relaxed) && m != sched.m0) {
 		v = STAY;
 	} else if (is_deadlock() && sched.idle_ps) {
-		v = DEADLOCK;
+		v = feed_from_caches() ? FEED : DEADLOCK;
 	} else {
 		if (m->locked.count > 0) {
 			atomic_store_explicit(&sched.wanted_by_main, true, memory_order_relaxed);
@@ -313,6 +327,10 @@ static void sleep_until_woken(struct m *m)
 	case DEADLOCK:
 		if (acquire_p(m))
 			vai__fire_any(&sched.main->pub, VAI_WAKE_DEADLOCK);
+		break;
+	case FEED:
+		if (acquire_p(m))
+			g_feed();
 		break;
 	case STAY:
 		acquire_p(m);

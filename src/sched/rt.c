@@ -137,6 +137,8 @@ static void forget_queues(void)
 {
 	bool inherit;
 	memset(&sched.global, 0, sizeof(sched.global));
+	memset(&sched.starved, 0, sizeof(sched.starved));
+	atomic_store(&sched.nstarved, 0);
 	atomic_store(&sched.nglobal, 0);
 	for (int i = 0; i < atomic_load(&sched.nps); i++) {
 		while (runq_get(sched.ps[i], &inherit))

@@ -137,6 +137,8 @@ struct sched {
 	struct p *ps[MAX_PROCS];     /* made on demand, never freed */
 	atomic_int nps;              /* made so far; written under lock */
 	_Atomic(uint64_t) next_id;
+	struct gqueue starved;       /* lock: new goroutines for which there was no stack */
+	_Atomic(int64_t) nstarved;   /* mirror of starved.count */
 	struct gqueue gfree;         /* lock */
 	_Atomic(int64_t) ngfree;     /* mirror of gfree.count */
 	atomic_uint live_ms;         /* threads that have not left; futex */
@@ -195,6 +197,9 @@ void attention_update(void);
 struct g *g_alloc(struct m *m);
 void g_free(struct m *m, struct g *g);
 bool g_give_stack(struct m *m, struct g *g);
+void g_starve(struct g *g);      /* it waits until a stack is free */
+void g_feed(void);               /* a stack is free: somebody who starves may run */
+void g_flush_stacks(struct p *p); /* the cache of a P that the caller may touch */
 void g_take_stack(struct m *m, struct g *g);
 void g_abandon_all(void (*f)(vai_g *g));
 /* timer.c */

@@ -204,14 +204,6 @@ static struct g *next(struct m *m)
 	}
 }
 
-/* No memory for its stack: it goes to the back of the queue, and others may end meanwhile. */
-static void postpone(struct g *g)
-{
-	global_put(g);
-	atomic_uint word = 0;
-	vai__futex_wait(&word, 0, vai__clock_now() + 1000000);
-}
-
 static void end(struct m *m, struct g *g)
 {
 	g_take_stack(m, g);
@@ -240,7 +232,7 @@ static void settle(struct m *m, struct g *g)
 static void run(struct m *m, struct g *g)
 {
 	if (VAI_UNLIKELY(!g->stack && g != sched.main) && !g_give_stack(m, g)) {
-		postpone(g);
+		g_starve(g);
 		return;
 	}
 	g->m = m;
