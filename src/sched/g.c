@@ -13,8 +13,18 @@
 enum {
 	SLAB = 64,
 	BATCH = 32,
-	STACK_LINK = 16 /* bytes at the top that mach/stack links free stacks through */
+	STACK_LINK = 16, /* bytes at the top that mach/stack links free stacks through */
+	COLOURS = 8      /* more would push what parks in one page into a second */
 };
+
+/* Where the goroutine's own part of a stack ends. All tops lie at the same place in their
+ * pages, and the frames below would compete for the same few sets of the first-level
+ * cache: neighbours are shifted by some lines (measured: a ring of 503, 290 to 248 ns). */
+static char *usable_top(char *top)
+{
+	size_t colour = (uintptr_t)top / vai__stack_size() % COLOURS;
+	return top - STACK_LINK - colour * VAI_CACHELINE;
+}
 
 struct slab {
 	struct g gs[SLAB];
@@ -156,14 +166,14 @@ bool g_give_stack(struct m *m, struct g *g)
 	if (!top)
 		return false;
 	g->stack = top;
-	vai__ctx_make(&g->ctx, vai__stack_low(top), top - STACK_LINK - VAI_G_ROOM, enter, g);
+	vai__ctx_make(&g->ctx, vai__stack_low(top), usable_top(top) - VAI_G_ROOM, enter, g);
 	return true;
 }
 
 void *vai__g_room(vai_g *g)
 {
 	char *top = g_of(g)->stack;
-	return top ? top - STACK_LINK - VAI_G_ROOM : NULL;
+	return top ? usable_top(top) - VAI_G_ROOM : NULL;
 }
 
 void g_take_stack(struct m *m, struct g *g)
