@@ -35,15 +35,21 @@ enum {
 };
 static lua_CFunction stock[STANDINS];
 
+/* The vm, if the metatable on top is the hidden one. */
+static inline struct vai_vm *hidden_on_top(lua_State *L)
+{
+	struct vai_vm *vm = vai__vm_of(L);
+	return VAI_UNLIKELY(vm && vm->hidden == lua_topointer(L, -1)) ? vm : NULL;
+}
+
 /* The vm, if the first argument is a table that fills itself. */
 static inline struct vai_vm *lazy_argument(lua_State *L)
 {
 	if (VAI_LIKELY(!lua_getmetatable(L, 1)))
 		return NULL;
-	const void *mt = lua_topointer(L, -1);
-	struct vai_vm *vm = vai__vm_of(L);
+	struct vai_vm *vm = hidden_on_top(L);
 	lua_pop(L, 1);
-	return vm && vm->hidden == mt ? vm : NULL;
+	return vm;
 }
 
 static inline void complete_argument(lua_State *L)
@@ -112,22 +118,34 @@ static int standin_rawset(lua_State *L)
 	return 1;
 }
 
+/* Completes and opens what the metatable of the first argument hangs on. */
 static void before_getmetatable(lua_State *L)
 {
-	complete_argument(L);
-	if (lua_type(L, 1) != LUA_TSTRING)
-		return;
-	struct vai_vm *vm = vai__vm_of(L);
-	if (vm && vm->hidden)
-		vai__lazy_open_string(L, vm);
+	if (lua_type(L, 1) == LUA_TTABLE) {
+		complete_argument(L);
+	} else if (lua_type(L, 1) == LUA_TSTRING) {
+		struct vai_vm *vm = vai__vm_of(L);
+		if (vm && vm->hidden)
+			vai__lazy_open_string(L, vm);
+	}
 }
 
+/* As stock's, with one look at the metatable; that of a handle is shown as its name. */
 static int standin_getmetatable(lua_State *L)
 {
-	before_getmetatable(L);
-	if (lua_type(L, 1) == LUA_TUSERDATA && vai__handle_is(L, 1) && luaL_getmetafield(L, 1, "__name") != LUA_TNIL)
-		return 1;
-	return stock[GETMETATABLE](L);
+	luaL_checkany(L, 1);
+	int type = lua_type(L, 1);
+	if (type == LUA_TSTRING)
+		before_getmetatable(L);
+	if (!lua_getmetatable(L, 1)) {
+		lua_pushnil(L);
+	} else if (VAI_UNLIKELY(type == LUA_TTABLE && hidden_on_top(L))) {
+		complete_argument(L);
+		lua_pushnil(L);
+	} else if (!(type == LUA_TUSERDATA && vai__handle_is(L, 1) && luaL_getmetafield(L, 1, "__name") != LUA_TNIL)) {
+		luaL_getmetafield(L, 1, "__metatable");
+	}
+	return 1;
 }
 
 static int standin_debug_getmetatable(lua_State *L)
@@ -136,10 +154,9 @@ static int standin_debug_getmetatable(lua_State *L)
 	return stock[DEBUG_GETMETATABLE](L);
 }
 
-/* Lua notes a finalizer when the metatable is set, not when __gc is. */
-static void before_setmetatable(lua_State *L)
+/* Lua notes a finalizer when the metatable (at stack index 2) is set, not when __gc is. */
+static inline void note_finalizer(lua_State *L)
 {
-	complete_argument(L);
 	struct vai_vm *vm = vai__vm_of(L);
 	if (!vm || vm->needs_close || lua_type(L, 2) != LUA_TTABLE)
 		return;
@@ -149,15 +166,30 @@ static void before_setmetatable(lua_State *L)
 	lua_pop(L, 1);
 }
 
+/* A table without a metatable needs none of stock's checks on the old one. */
 static int standin_setmetatable(lua_State *L)
 {
-	before_setmetatable(L);
-	return stock[SETMETATABLE](L);
+	if (VAI_UNLIKELY(lua_type(L, 1) != LUA_TTABLE || lua_type(L, 2) != LUA_TTABLE)) {
+		complete_argument(L);
+		return stock[SETMETATABLE](L);
+	}
+	note_finalizer(L);
+	if (lua_getmetatable(L, 1)) {
+		struct vai_vm *vm = hidden_on_top(L);
+		lua_pop(L, 1);
+		if (VAI_UNLIKELY(vm != NULL))
+			vai__vm_complete(L, vm, 1);
+		return stock[SETMETATABLE](L);
+	}
+	lua_settop(L, 2);
+	lua_setmetatable(L, 1);
+	return 1;
 }
 
 static int standin_debug_setmetatable(lua_State *L)
 {
-	before_setmetatable(L);
+	complete_argument(L);
+	note_finalizer(L);
 	return stock[DEBUG_SETMETATABLE](L);
 }
 

@@ -59,6 +59,10 @@ static const char *const scripts[] = {
 	"return 'no ' .. k end put(foo, print ~= 'no print', string.rep('x', 2), rawget(_G, 'foo'))",
 	"local put = ... setmetatable(_G, {__newindex = function(t, k, v) error('new ' .. k, 2) end})\n"
 	"string = nil put(pcall(function() newone = 1 end)) put(string)",
+	"local put = ... setmetatable(_G, nil) put(print ~= nil, string ~= nil, getmetatable(_G)) put(pcall(setmetatable, "
+	"_G))",
+	"local put = ... debug.setmetatable(_G, nil) put(print ~= nil, string ~= nil, next(_G) ~= nil)",
+	"local put = ... setmetatable(string, nil) put(string.rep ~= nil, ('x'):rep(2), next(string) ~= nil)",
 	"local put = ... setmetatable(_G, {__index = string}) put(format('%d', 3), print ~= nil)",
 	"local put = ... local mt = getmetatable(_G) if mt == nil then mt = {} setmetatable(_G, mt) end mt.__declared = "
 	"{}\n"
