@@ -62,7 +62,9 @@ function M.run_file(file, opts)
 	for _, a in ipairs(opts.args or {}) do
 		words[#words + 1] = quote(tostring(a))
 	end
-	local command = (opts.ulimit and ("ulimit -v %d; "):format(opts.ulimit) or "") .. table.concat(words, " ") .. " <" .. quote(input) .. " >" .. quote(out) .. " 2>" .. quote(err)
+	local limit_memory = opts.ulimit and ("ulimit -v %d; "):format(opts.ulimit) or ""
+	local files = (" <%s >%s 2>%s"):format(quote(input), quote(out), quote(err))
+	local command = limit_memory .. table.concat(words, " ") .. files
 	local _, how, status = os.execute(command)
 	if how == "signal" then
 		status = 128 + status
