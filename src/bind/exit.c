@@ -42,8 +42,10 @@ void vai__exit_now(int status)
 	sem_init(&flushed, 0, 0);
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += FLUSH_SECONDS;
-	if (pthread_create(&helper, NULL, flush_all, NULL) == 0)
+	if (pthread_create(&helper, NULL, flush_all, NULL) == 0) {
+		pthread_detach(helper);
 		while (sem_timedwait(&flushed, &until) != 0 && errno == EINTR)
 			continue;
+	}
 	_exit(status);
 }
