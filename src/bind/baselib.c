@@ -35,7 +35,7 @@ static bool write_one(lua_State *L, int idx, FILE *f)
 {
 	if (lua_type(L, idx) == LUA_TNUMBER) {
 		int len = lua_isinteger(L, idx) ? fprintf(f, LUA_INTEGER_FMT, (LUAI_UACINT)lua_tointeger(L, idx))
-		                                : fprintf(f, LUA_NUMBER_FMT, (LUAI_UACNUMBER)lua_tonumber(L, idx));
+										: fprintf(f, LUA_NUMBER_FMT, (LUAI_UACNUMBER)lua_tonumber(L, idx));
 		return len > 0;
 	}
 	size_t len;
@@ -100,7 +100,7 @@ static int file_write(lua_State *L)
 static int os_exit(lua_State *L)
 {
 	int status = lua_isboolean(L, 1) ? (lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE)
-	                                 : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+									 : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
 	vai_g *g = vai__g_self();
 	if (vai__sched_running() && g != vai__g_main())
 		vai__exit_now(status);
@@ -117,10 +117,10 @@ static const struct {
 	const char *lib, *name;
 	lua_CFunction f;
 } overrides[] = {
-	{ "_G", "print", base_print },
-	{ "io", "write", io_write },
-	{ LUA_FILEHANDLE, "write", file_write },
-	{ "os", "exit", os_exit },
+	{"_G", "print", base_print},
+	{"io", "write", io_write},
+	{LUA_FILEHANDLE, "write", file_write},
+	{"os", "exit", os_exit},
 };
 
 enum { OVERRIDES = sizeof overrides / sizeof overrides[0] };
@@ -167,7 +167,7 @@ static int collect_stock(lua_State *L)
 /* A stock state to compare with is made for the moment; without memory for it all stays. */
 void vai__base_install(lua_State *L)
 {
-	lua_CFunction stock[OVERRIDES] = { NULL };
+	lua_CFunction stock[OVERRIDES] = {NULL};
 	lua_State *S = luaL_newstate();
 	if (!S)
 		return;

@@ -108,7 +108,8 @@ struct vai__callname {
 };
 /* The function at stack index idx with all values above it. Raises what cannot be sent and
  * what is no function. One reference, the caller's. */
-struct vai__call *vai__call_new(lua_State *L, vai_g *self, int idx, const struct vai__callname *name, enum vai__fate fate);
+struct vai__call *vai__call_new(
+	lua_State *L, vai_g *self, int idx, const struct vai__callname *name, enum vai__fate fate);
 void vai__call_unref(struct vai__call *call);
 /* Starts it, taking over the reference; pushes the task's handle. */
 int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call);

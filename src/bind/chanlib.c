@@ -163,21 +163,21 @@ static int chan_tostring(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-	{ "send", chan_send },
-	{ "recv", chan_recv },
-	{ "try_send", chan_try_send },
-	{ "try_recv", chan_try_recv },
-	{ "close", chan_close },
-	{ "cap", chan_cap },
-	{ "is_closed", chan_is_closed },
-	{ NULL, NULL },
+	{"send", chan_send},
+	{"recv", chan_recv},
+	{"try_send", chan_try_send},
+	{"try_recv", chan_try_recv},
+	{"close", chan_close},
+	{"cap", chan_cap},
+	{"is_closed", chan_is_closed},
+	{NULL, NULL},
 };
 
 static const luaL_Reg meta[] = {
-	{ "__call", chan_call },
-	{ "__len", chan_len },
-	{ "__tostring", chan_tostring },
-	{ NULL, NULL },
+	{"__call", chan_call},
+	{"__len", chan_len},
+	{"__tostring", chan_tostring},
+	{NULL, NULL},
 };
 
-const struct vai__handle_type vai__chan_type = { &vai__chan_class, "vai.channel", methods, meta };
+const struct vai__handle_type vai__chan_type = {&vai__chan_class, "vai.channel", methods, meta};

@@ -21,7 +21,7 @@ static void collect(vai_g *g, const struct vai_g_info *info, void *arg)
 {
 	struct list *l = arg;
 	if (l->n < l->size)
-		l->entries[l->n] = (struct entry){ g, *info };
+		l->entries[l->n] = (struct entry){g, *info};
 	l->n++;
 }
 
@@ -85,7 +85,7 @@ void vai__report_deadlock(lua_State *L, vai_g *g, enum vai_wait_reason reason)
 {
 	(void)g;
 	luaL_checkstack(L, 10, NULL);
-	struct list l = { .size = MAX_LISTED };
+	struct list l = {.size = MAX_LISTED};
 	l.entries = malloc(MAX_LISTED * sizeof *l.entries);
 	if (!l.entries)
 		l.size = 0;

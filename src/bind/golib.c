@@ -4,14 +4,14 @@
 
 int vai__lib_go(lua_State *L)
 {
-	static const struct vai__callname name = { "go", 1, "go: argument" };
+	static const struct vai__callname name = {"go", 1, "go: argument"};
 	vai_g *g = vai__bind_self(L);
 	return vai__call_go(L, g, vai__call_new(L, g, 1, &name, VAI_FATE_PANIC));
 }
 
 int vai__lib_async(lua_State *L)
 {
-	static const struct vai__callname name = { "async", 1, "async: argument" };
+	static const struct vai__callname name = {"async", 1, "async: argument"};
 	vai_g *g = vai__bind_self(L);
 	return vai__call_go(L, g, vai__call_new(L, g, 1, &name, VAI_FATE_KEEP));
 }
@@ -160,15 +160,15 @@ static int task_tostring(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-	{ "join", task_join },
-	{ "status", task_status },
-	{ "id", task_id },
-	{ NULL, NULL },
+	{"join", task_join},
+	{"status", task_status},
+	{"id", task_id},
+	{NULL, NULL},
 };
 
 static const luaL_Reg meta[] = {
-	{ "__tostring", task_tostring },
-	{ NULL, NULL },
+	{"__tostring", task_tostring},
+	{NULL, NULL},
 };
 
-const struct vai__handle_type vai__task_type = { &vai__task_class, "vai.task", methods, meta };
+const struct vai__handle_type vai__task_type = {&vai__task_class, "vai.task", methods, meta};

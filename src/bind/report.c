@@ -119,7 +119,7 @@ static struct {
 	struct panic *first, **last; /* under lock */
 	bool busy;                   /* under lock: a goroutine that runs handlers exists */
 	atomic_bool handled;         /* on_panic has a function */
-} panics = { .last = &panics.first };
+} panics = {.last = &panics.first};
 
 static const char handler_key, thread_key;
 
@@ -313,7 +313,7 @@ void vai__report_orphan(uint64_t id, const vai_msg *outcome)
 {
 	bool loaded = false;
 	vai_g *self = vai__g_self();
-	struct orphan o = { id, outcome, vai__vm_new(NULL, &loaded) };
+	struct orphan o = {id, outcome, vai__vm_new(NULL, &loaded)};
 	void *outer = self ? self->vm : NULL;
 	if (self && o.vm)
 		self->vm = o.vm;

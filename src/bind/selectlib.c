@@ -115,7 +115,7 @@ static int encode_value(lua_State *L, struct vai_vm *vm, int i, vai_msg *out)
 	case LUA_TLIGHTUSERDATA: vai__encode(L, vm, idx, out, "select"); return LUA_OK;
 	default: break;
 	}
-	struct encoding e = { vm, out, i };
+	struct encoding e = {vm, out, i};
 	lua_pushcfunction(L, encode_protected);
 	lua_pushlightuserdata(L, &e);
 	lua_pushvalue(L, idx);

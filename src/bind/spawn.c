@@ -14,10 +14,10 @@
 struct run {
 	struct vai__call *call; /* NULL once decoded */
 	vai_g *g;
-	vai_task *task;         /* NULL: started by a timer */
+	vai_task *task; /* NULL: started by a timer */
 	vai_waitgroup *wg;
 	enum vai__fate fate;
-	bool returned;          /* the function itself has ended well */
+	bool returned; /* the function itself has ended well */
 	vai_msg outcome;
 };
 
@@ -53,7 +53,8 @@ void vai__bind_site(char *buf, size_t size, const char *src, int line)
 	buf[len] = '\0';
 }
 
-struct vai__call *vai__call_new(lua_State *L, vai_g *self, int idx, const struct vai__callname *name, enum vai__fate fate)
+struct vai__call *vai__call_new(
+	lua_State *L, vai_g *self, int idx, const struct vai__callname *name, enum vai__fate fate)
 {
 	vai_msg msg;
 	struct vai_code *code = NULL;
@@ -190,7 +191,7 @@ static void finish(struct run *r, int status)
 static void entry(vai_g *g, void *arg)
 {
 	struct vai__call *call = arg;
-	struct run r = { .call = call, .g = g, .task = g->task, .wg = call->wg, .fate = call->fate };
+	struct run r = {.call = call, .g = g, .task = g->task, .wg = call->wg, .fate = call->fate};
 	bool loaded = false;
 	int status;
 	if (r.wg)

@@ -55,7 +55,7 @@ static void timer_release(void *arg)
 
 int vai__lib_timer(lua_State *L)
 {
-	static const struct vai__callname name = { "timer", 2, "timer: argument 2" };
+	static const struct vai__callname name = {"timer", 2, "timer: argument 2"};
 	vai_g *g = vai__bind_self(L);
 	double seconds = vai__arg_seconds(L, 1, 1, "timer");
 	struct vai__call *call = vai__call_new(L, g, 2, &name, VAI_FATE_PANIC);
@@ -150,24 +150,24 @@ static int ticker_tostring(lua_State *L)
 }
 
 static const luaL_Reg timer_methods[] = {
-	{ "stop", timer_stop },
-	{ "reset", timer_reset },
-	{ NULL, NULL },
+	{"stop", timer_stop},
+	{"reset", timer_reset},
+	{NULL, NULL},
 };
 static const luaL_Reg timer_meta[] = {
-	{ "__tostring", timer_tostring },
-	{ NULL, NULL },
+	{"__tostring", timer_tostring},
+	{NULL, NULL},
 };
-const struct vai__handle_type vai__timer_type = { &vai__timer_class, "vai.timer", timer_methods, timer_meta };
+const struct vai__handle_type vai__timer_type = {&vai__timer_class, "vai.timer", timer_methods, timer_meta};
 
 static const luaL_Reg ticker_methods[] = {
-	{ "chan", ticker_chan },
-	{ "stop", ticker_stop },
-	{ "reset", ticker_reset },
-	{ NULL, NULL },
+	{"chan", ticker_chan},
+	{"stop", ticker_stop},
+	{"reset", ticker_reset},
+	{NULL, NULL},
 };
 static const luaL_Reg ticker_meta[] = {
-	{ "__tostring", ticker_tostring },
-	{ NULL, NULL },
+	{"__tostring", ticker_tostring},
+	{NULL, NULL},
 };
-const struct vai__handle_type vai__ticker_type = { &vai__ticker_class, "vai.ticker", ticker_methods, ticker_meta };
+const struct vai__handle_type vai__ticker_type = {&vai__ticker_class, "vai.ticker", ticker_methods, ticker_meta};

@@ -20,24 +20,24 @@
 #define GRACE INT64_C(20000000)
 
 static const luaL_Reg functions[] = {
-	{ "go", vai__lib_go },
-	{ "async", vai__lib_async },
-	{ "chan", vai__lib_chan },
-	{ "select", vai__lib_select },
-	{ "waitgroup", vai__lib_waitgroup },
-	{ "yield", vai__lib_yield },
-	{ "sleep", vai__lib_sleep },
-	{ "now", vai__lib_now },
-	{ "after", vai__lib_after },
-	{ "timer", vai__lib_timer },
-	{ "ticker", vai__lib_ticker },
-	{ "id", vai__lib_id },
-	{ "count", vai__lib_count },
-	{ "maxprocs", vai__lib_maxprocs },
-	{ "numcpu", vai__lib_numcpu },
-	{ "on_panic", vai__lib_on_panic },
-	{ "stats", vai__lib_stats },
-	{ NULL, NULL },
+	{"go", vai__lib_go},
+	{"async", vai__lib_async},
+	{"chan", vai__lib_chan},
+	{"select", vai__lib_select},
+	{"waitgroup", vai__lib_waitgroup},
+	{"yield", vai__lib_yield},
+	{"sleep", vai__lib_sleep},
+	{"now", vai__lib_now},
+	{"after", vai__lib_after},
+	{"timer", vai__lib_timer},
+	{"ticker", vai__lib_ticker},
+	{"id", vai__lib_id},
+	{"count", vai__lib_count},
+	{"maxprocs", vai__lib_maxprocs},
+	{"numcpu", vai__lib_numcpu},
+	{"on_panic", vai__lib_on_panic},
+	{"stats", vai__lib_stats},
+	{NULL, NULL},
 };
 
 /* In goroutines: fills itself by need. */
@@ -58,7 +58,7 @@ enum phase { CLOSED, CHANGING, OPEN };
 
 static struct {
 	_Atomic enum phase phase;
-	lua_State *L;            /* main thread of the host's state */
+	lua_State *L; /* main thread of the host's state */
 	struct vai_vm *vm;
 	lua_State *panic_thread;
 } host;
@@ -131,7 +131,7 @@ static void register_once(void)
 /* VAI_OK with the runtime running and the state attached, or nothing changed. */
 static int start(lua_State *L)
 {
-	struct vai__sched_opts opts = { 0, 0 };
+	struct vai__sched_opts opts = {0, 0};
 	int rc = vai__vm_start(L);
 	if (rc != VAI_OK)
 		return rc;

@@ -54,7 +54,7 @@ static int wg_wait(lua_State *L)
 	return 1;
 }
 
-static const struct vai__callname go_name = { "go", 1, "go: argument" };
+static const struct vai__callname go_name = {"go", 1, "go: argument"};
 
 /* wg:go(f, ...): add(1), go(f, ...), and done when it has ended, however it ended. */
 static int wg_go(lua_State *L)
@@ -78,16 +78,16 @@ static int wg_tostring(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-	{ "add", wg_add },
-	{ "done", wg_done },
-	{ "wait", wg_wait },
-	{ "go", wg_go },
-	{ NULL, NULL },
+	{"add", wg_add},
+	{"done", wg_done},
+	{"wait", wg_wait},
+	{"go", wg_go},
+	{NULL, NULL},
 };
 
 static const luaL_Reg meta[] = {
-	{ "__tostring", wg_tostring },
-	{ NULL, NULL },
+	{"__tostring", wg_tostring},
+	{NULL, NULL},
 };
 
-const struct vai__handle_type vai__waitgroup_type = { &vai__waitgroup_class, "vai.waitgroup", methods, meta };
+const struct vai__handle_type vai__waitgroup_type = {&vai__waitgroup_class, "vai.waitgroup", methods, meta};
