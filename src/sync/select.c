@@ -189,10 +189,8 @@ static int unlink_one(struct sel *s, int k)
 /* chosen, or -1: that case's waiter is done with already. */
 static void unlink_all(struct sel *s, int chosen)
 {
-	for (int k = 0; k < s->live;) {
-		bool alone = k + 1 == s->live || chan_at(s, k + 1) != chan_at(s, k);
-		k = alone && s->order[k] == chosen ? k + 1 : unlink_one(s, k);
-	}
+	for (int k = 0; k < s->live;)
+		k = s->order[k] == chosen ? k + 1 : unlink_one(s, k);
 	for (int k = 0; k < s->live; k++)
 		if (s->order[k] != chosen)
 			settle(&s->cases[s->order[k]], VAI_EAGAIN);

@@ -274,13 +274,21 @@ static void senders_in_order(int64_t cap)
 {
 	vai_chan *ch = chan(cap);
 	struct op ops[50];
+	vai_msg late;
 	for (int i = 0; i < cap; i++)
 		assert_int_equal(send_new(ch, 0), VAI_OK);
 	for (int i = 0; i < 50; i++)
 		start_op(&ops[i], op_send, ch, VAI_FOREVER);
+	late = ledger_make();
 	assert_int_equal(vai__chan_len(ch), cap);
-	for (int i = 0; i < 50 + cap; i++)
+	for (int i = 0; i < 50 + cap; i++) {
 		assert_int_equal(recv_id(ch, 0), i + 1);
+		/* The place that became free is taken by who waits, not by who comes. */
+		assert_int_equal(vai__chan_len(ch), i < 50 ? cap : 50 + cap - 1 - i);
+		if (i < 50 && cap)
+			assert_int_equal(vai__chan_post(ch, &late), VAI_EAGAIN);
+	}
+	ledger_spend(&late);
 	assert_int_equal(recv_id(ch, 0), VAI_EAGAIN);
 	world_join();
 	for (int i = 0; i < 50; i++)

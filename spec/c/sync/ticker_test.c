@@ -292,6 +292,28 @@ static void test_timer_reset(void **state)
 	released(&a);
 }
 
+/* Released here while the callback has not yet returned there. */
+static void test_reap_races_with_the_callback(void **state)
+{
+	enum { N = 2000 };
+	static struct alarm a[N];
+	int64_t now = vai__clock_now(), patience = now + 20 * MS;
+	int done = 0;
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		a[i] = (struct alarm){0};
+		unref(timer(&a[i], now + MS + i * 2000));
+	}
+	while (done < N) {
+		vai__timer_reap();
+		for (; done < N && atomic_load(&a[done].released); done++)
+			assert_int_equal(a[done].fired, 1);
+		/* While this P is busy another one runs the timers, if there is another. */
+		if (world_procs() == 1 || vai__clock_now() > patience)
+			vai__yield(vai__g_self());
+	}
+}
+
 /* A goroutine started from the callback. */
 struct starter {
 	_Atomic(int) ran;
@@ -415,6 +437,7 @@ int main(void)
 		cmocka_unit_test(test_timer_fires_unheld),
 		cmocka_unit_test(test_timer_stop),
 		cmocka_unit_test(test_timer_reset),
+		cmocka_unit_test(test_reap_races_with_the_callback),
 		cmocka_unit_test(test_timer_starts_goroutines),
 		cmocka_unit_test(test_stop_races_with_fire),
 		cmocka_unit_test(test_timer_in_many_hands),

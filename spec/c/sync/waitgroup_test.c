@@ -141,6 +141,41 @@ static void test_reuse(void **state)
 	unref(r.wg);
 }
 
+/* The zero comes from another P while this one is about to wait. */
+struct racer {
+	vai_waitgroup *wg;
+	_Atomic(int) go, stop;
+};
+
+static void race(vai_g *g, void *arg)
+{
+	struct racer *r = arg;
+	for (unsigned i = 1; !atomic_load(&r->stop); i++) {
+		if (atomic_exchange(&r->go, 0))
+			CHECK(vai__waitgroup_add(r->wg, -1) == VAI_OK);
+		else if (i % 4096 == 0 || world_procs() == 1)
+			vai__yield(g);
+	}
+}
+
+static void test_wait_races_with_zero(void **state)
+{
+	struct racer r = {.wg = group(0)};
+	(void)state;
+	world_go(race, &r);
+	vai__yield(vai__g_self());
+	for (int i = 0; i < 20000; i++) {
+		CHECK(vai__waitgroup_add(r.wg, 1) == VAI_OK);
+		atomic_store(&r.go, 1);
+		for (volatile int k = 0; k < i % 200; k++)
+			;
+		assert_int_equal(vai__waitgroup_wait(vai__g_self(), r.wg, world_in(60000)), VAI_OK);
+	}
+	atomic_store(&r.stop, 1);
+	world_join();
+	unref(r.wg);
+}
+
 /* Many add and finish at random; the sum is right, the last one wakes. */
 static void churn(vai_g *g, void *arg)
 {
@@ -175,6 +210,7 @@ int main(void)
 		cmocka_unit_test(test_zero_wakes_all),
 		cmocka_unit_test(test_zero_in_passing),
 		cmocka_unit_test(test_reuse),
+		cmocka_unit_test(test_wait_races_with_zero),
 		cmocka_unit_test(test_churn),
 	};
 	return WORLD_RUN("waitgroup", tests);
