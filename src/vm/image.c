@@ -45,6 +45,8 @@ static void *map_region(void)
 			return p;
 		munmap(p, REGION);
 		uintptr_t below = ((uintptr_t)p >> 32) - (uintptr_t)n - 1;
+		if ((uintptr_t)p >> 32 < TRIES + 2)
+			below = 0x100 + (uintptr_t)n; /* a system that maps from the bottom up */
 		hint = (void *)(below << 32 | (uintptr_t)GOOD);
 	}
 	return NULL;

@@ -40,9 +40,10 @@ bool vai__image_watches(const struct vai_code *code);
 
 /* A use is a kind and an index below 256. */
 enum {
-	VAI__USE_LAZY = 1,    /* + VAI__LAZY_*: a name of a table that fills itself */
-	VAI__USE_HANDLE = 32, /* + handle type: a method */
-	VAI__USE_METATABLE = 255
+	VAI__USE_LAZY = 1,        /* + VAI__LAZY_*: a name of a table that fills itself */
+	VAI__USE_HANDLE = 32,     /* + handle type: a method */
+	VAI__USE_METATABLE = 255, /* the class itself */
+	VAI__USE_TABLE = 255      /* the module itself */
 };
 /* Notes it for the image of vm->profiled. */
 void vai__image_note(struct vai_vm *vm, unsigned kind, unsigned index);

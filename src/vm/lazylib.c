@@ -19,6 +19,7 @@
 #include "vm/handle.h"
 #include "vm/image.h"
 #include "vm/lazyint.h"
+#include "vm/modcache.h"
 
 static const char hidden_key;
 static _Atomic(const luaL_Reg *) module_funcs;
@@ -221,6 +222,12 @@ static int find_name(lua_State *L, int which)
 	}
 }
 
+static void note(struct vai_vm *vm, int which, int k)
+{
+	if (VAI_UNLIKELY(vm->profiled != NULL))
+		vai__image_note(vm, VAI__USE_LAZY + (unsigned)which, (unsigned)k);
+}
+
 void vai__lazy_touch(lua_State *L, struct vai_vm *vm, int which)
 {
 	int k = find_name(L, which);
@@ -228,10 +235,10 @@ void vai__lazy_touch(lua_State *L, struct vai_vm *vm, int which)
 		return;
 	if (which == VAI__LAZY_MODULE) {
 		settle_module(L, vm, module_funcs, (unsigned)k, 1);
+		note(vm, which, k);
 	} else if (which != VAI__LAZY_LOADED) {
 		settle_name(L, vm, which, k, 1);
-		if (VAI_UNLIKELY(vm->profiled != NULL))
-			vai__image_note(vm, VAI__USE_LAZY + (unsigned)which, (unsigned)k);
+		note(vm, which, k);
 	} else if (!vai__lazy_settled(vm, vai__lazy_loaded_bit(k))) {
 		vai__lazy_settle_lib(L, vm, k);
 		lua_pop(L, 1);
@@ -301,10 +308,30 @@ void vai__lazy_complete(lua_State *L, struct vai_vm *vm, int which, int idx)
 	unhide(L, vm, which, idx);
 }
 
+/* What is the same in every state: no state of random numbers, no search paths. */
+static bool is_timeless(const struct vai__entry *e)
+{
+	if (e->kind == VAI__KIND_LIB)
+		return e->u.lib != &vai__catalog.libs[vai__catalog_lib("package")];
+	return e->kind != VAI__KIND_CLOSURE && e->kind != VAI__KIND_REQUIRE;
+}
+
+static void use_module(lua_State *L, struct vai_vm *vm, int k)
+{
+	if (!vai__preload_open)
+		return;
+	vai__vm_require(L, vm, vai__preload_name);
+	if (k != VAI__USE_TABLE && vai__lazy_which(L, vm, -1) == VAI__LAZY_MODULE)
+		settle_module(L, vm, module_funcs, (unsigned)k, lua_gettop(L));
+	lua_pop(L, 1);
+}
+
 void vai__lazy_use(lua_State *L, struct vai_vm *vm, int which, int k)
 {
 	const struct vai__names *names = names_of(which);
-	if (!names || k >= names->n || names->entries[k].kind > VAI__KIND_FLOAT)
+	if (which == VAI__LAZY_MODULE)
+		use_module(L, vm, k);
+	if (!names || k >= names->n || !is_timeless(&names->entries[k]))
 		return;
 	if (which == VAI__LAZY_GLOBALS)
 		lua_pushglobaltable(L);
@@ -331,6 +358,7 @@ void vai__vm_module(lua_State *L, struct vai_vm *vm, const luaL_Reg *funcs)
 	if (lazy) {
 		module_funcs = funcs;
 		vai__lazy_new(L, VAI__LAZY_MODULE);
+		note(vm, VAI__LAZY_MODULE, VAI__USE_TABLE);
 	} else {
 		lua_createtable(L, 0, n);
 		luaL_setfuncs(L, funcs, 0);

@@ -207,6 +207,42 @@ static void foresight(void **state)
 	vai__obj_unref(&code->obj);
 }
 
+static int nothing(lua_State *L)
+{
+	(void)L;
+	return 0;
+}
+
+static int open_module(lua_State *L)
+{
+	static const luaL_Reg funcs[] = {{"one", nothing}, {"two", nothing}, {NULL, NULL}};
+	vai__vm_module(L, vai__vm_of(L), funcs);
+	return 1;
+}
+
+/* The module and io, opened by the first goroutines, are open in the image. */
+static void foresight_of_modules(void **state)
+{
+	const struct states *s = *state;
+	struct vai_code *code = code_of(s, "return function() return 'foresight of modules' end");
+	for (int i = 0; i < 4; i++) {
+		bool loaded = false;
+		struct vai_vm *vm = states_new(code, &loaded);
+		lua_getfield(vm->L, LUA_REGISTRYINDEX, LUA_FILEHANDLE);
+		assert_int_equal(lua_type(vm->L, -1), loaded ? LUA_TTABLE : LUA_TNIL);
+		vai__vm_require(vm->L, vm, "testmod");
+		lua_pushliteral(vm->L, "two");
+		lua_rawget(vm->L, -2);
+		assert_int_equal(lua_type(vm->L, -1), loaded ? LUA_TFUNCTION : LUA_TNIL);
+		states_check(
+			vm->L, "local m = require 'testmod' m.two() return rawget(m, 'one') and io.write('') == io.stdout");
+		states_check(vm->L, "return tostring(io.stdout):find '^file' and getmetatable(require 'testmod') == nil");
+		vm->needs_close = i == 3;
+		vai__vm_free(vm);
+	}
+	vai__obj_unref(&code->obj);
+}
+
 /* Random numbers differ between states. */
 static void random_numbers(void **state)
 {
@@ -349,6 +385,7 @@ int main(void)
 		cmocka_unit_test(closes),
 		cmocka_unit_test(images),
 		cmocka_unit_test(foresight),
+		cmocka_unit_test(foresight_of_modules),
 		cmocka_unit_test(random_numbers),
 		cmocka_unit_test(constants_like_pointers),
 		cmocka_unit_test(bounded),
@@ -362,6 +399,7 @@ int main(void)
 		cmocka_unit_test(random_numbers),
 		cmocka_unit_test(threads),
 	};
+	vai__vm_preload("testmod", open_module);
 	int failed = cmocka_run_group_tests_name("image, cloned", cloned, start_clone, stop);
 	failed += cmocka_run_group_tests_name("image, cloned in parts", cloned, start_parts, stop);
 	return failed + cmocka_run_group_tests_name("image, built", built, start_build, stop);
