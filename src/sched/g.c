@@ -247,7 +247,10 @@ void vai__g_start(vai_g *self, vai_g *pub)
 	struct p *p = m_p(m_self());
 	count_add(&p->count.spawned, 1);
 	ready(g_of(pub), true);
-	if (self && runq_len(p) >= RUNQ_SIZE)
+	unsigned len = runq_len(p);
+	if (len > 1 && atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) > 0)
+		idle_wake_one(); /* nobody knows how long they will run */
+	if (self && len >= RUNQ_SIZE)
 		vai__yield(self);
 }
 

@@ -109,6 +109,7 @@ void idle_wake_one(void)
 void idle_got_work(struct m *m)
 {
 	idle_stop_spinning(m);
+	slice_begin(m_p(m));
 	idle_wake_one();
 }
 
@@ -149,12 +150,16 @@ static bool may_spin(struct m *m)
 	return true;
 }
 
-/* Whether victim's runnext may be taken: it says so itself, or it has not moved for a while. */
-static bool gives_next(struct p *victim, unsigned i, const uint32_t *ticks, bool patient)
+/* Whether victim's queue is worth taking from: it is long, or long for how fast it is
+ * worked off; judged also by how long what p got before ran here. A victim that has not
+ * moved since the ticks were noted gives in any case. */
+static bool worth_stealing(struct p *p, struct p *victim, unsigned i, const uint32_t *ticks, bool patient)
 {
-	if (atomic_load_explicit(&victim->eager, memory_order_relaxed) > 0)
+	if (patient && i < WATCHED && atomic_load_explicit(&victim->tick, memory_order_relaxed) == ticks[i])
 		return true;
-	return patient && i < WATCHED && atomic_load_explicit(&victim->tick, memory_order_relaxed) == ticks[i];
+	int64_t n = runq_len(victim), slice = atomic_load_explicit(&p->slice, memory_order_relaxed);
+	int64_t theirs = atomic_load_explicit(&victim->slice, memory_order_relaxed);
+	return n >= STEAL_MANY || n * (theirs < slice ? theirs : slice) > STEAL_COST;
 }
 
 /* One look at all other Ps, from a random one on. */
@@ -165,9 +170,9 @@ static struct g *steal_round(struct m *m, const uint32_t *ticks, bool patient)
 	for (unsigned k = 0; k < n; k++) {
 		unsigned i = (first + k) % n;
 		struct p *victim = sched.ps[i];
-		if (victim == p)
+		if (victim == p || !worth_stealing(p, victim, i, ticks, patient))
 			continue;
-		struct g *g = runq_steal(p, victim, gives_next(victim, i, ticks, patient));
+		struct g *g = runq_steal(p, victim, true);
 		if (g)
 			return g;
 	}
@@ -199,10 +204,11 @@ static struct g *spin(struct m *m)
 	return NULL;
 }
 
-static bool work_anywhere(void)
+/* exact: any at all; else what is worth staying awake for. */
+static bool work_anywhere(bool exact)
 {
 	for (int i = 0; i < atomic_load_explicit(&sched.nps, memory_order_acquire); i++) {
-		if (!runq_empty(sched.ps[i]))
+		if (!runq_empty(sched.ps[i]) && (exact || runq_wait(sched.ps[i]) > WAKE_COST))
 			return true;
 	}
 	return atomic_load_explicit(&sched.nglobal, memory_order_seq_cst) > 0;
@@ -253,7 +259,7 @@ static bool is_deadlock(void)
 {
 	return sched.nidle_ms + 1 == sched.nms && !atomic_load_explicit(&sched.stopping, memory_order_relaxed) &&
 	       atomic_load_explicit(&sched.main->state, memory_order_acquire) == VAI_G_WAITING && !timers_any() &&
-	       vai__poll_pending() == 0 && !work_anywhere() && sched.m0->locked.count == 0;
+	       vai__poll_pending() == 0 && !work_anywhere(true) && sched.m0->locked.count == 0;
 }
 
 /* Lock held; all Ps are idle, so their caches may be touched. True: somebody who starves
@@ -314,6 +320,8 @@ static void delist(struct m *m)
 	m->nextp = NULL;
 	own(m, p);
 	vai__unlock(&sched.lock);
+	if (p)
+		atomic_store_explicit(&p->slice, SLICE_UNKNOWN, memory_order_relaxed);
 	sysmon_poke();
 }
 
@@ -354,7 +362,7 @@ struct g *idle_find_or_sleep(struct m *m)
 	}
 	if (m->spinning)
 		idle_stop_spinning(m);
-	if (work_anywhere() && acquire_p(m))
+	if (work_anywhere(false) && acquire_p(m))
 		return NULL;
 	sleep_until_woken(m);
 	return NULL;

@@ -13,6 +13,7 @@ struct p *p_new(int index)
 	memset(p, 0, sizeof(*p));
 	p->index = index;
 	p->rand = (uint32_t)index * 2654435761u + 1;
+	atomic_init(&p->slice, SLICE_UNKNOWN);
 	timers_init(&p->timers);
 	return p;
 }

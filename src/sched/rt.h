@@ -30,9 +30,11 @@ enum {
 	GLOBAL_TICK = 61,   /* the global queue is looked at every so many rounds */
 	TIMER_TICK = 8,     /* timers are looked at every so many rounds, and when idle */
 	RUNNEXT_STREAK = 256, /* rounds that runnext may inherit the slice */
-	WATCH_TICK = 16,    /* how long runnext waits is measured every so many rounds */
-	LONG_WAIT = 15000,  /* ns: longer than this another P would have been the better place */
-	EAGER = 32,         /* measurements that one long wait counts for */
+	SLICE_TICK = 16,    /* a slice is measured over so many rounds, or until there is no work */
+	SLICE_UNKNOWN = 1000000, /* ns */
+	WAKE_COST = 15000,  /* ns: work that will wait longer is worth waking an M for */
+	STEAL_COST = 3000,  /* ns: work that will wait longer is worth moving to an M that is awake */
+	STEAL_MANY = 8,     /* so many are worth moving in any case */
 	ID_BATCH = 16
 };
 
@@ -82,8 +84,9 @@ struct p {
 	_Atomic(struct g *) runnext;
 	_Atomic(uint32_t) tick; /* owner writes: rounds of the scheduler */
 	uint32_t streak;        /* owner: rounds since something else than runnext ran */
-	_Atomic(uint32_t) eager; /* owner writes: a lone runnext is work for another P (sched.c) */
-	int64_t next_at;        /* owner: when runnext was put, where that is watched; else 0 */
+	_Atomic(int64_t) slice; /* owner writes: ns that a goroutine runs before the next one, lately */
+	int64_t slice_at;       /* owner: when its measurement began; 0: not begun */
+	uint32_t slice_tick;    /* owner: the round of that */
 	uint32_t rand;          /* owner */
 	_Atomic(struct g *) ring[RUNQ_SIZE];
 	/* owner's caches */
@@ -131,7 +134,7 @@ struct sched {
 	atomic_bool stopping;
 	atomic_bool wanted_by_main;  /* M0 sleeps, has a locked goroutine, and no P was idle */
 	atomic_int retiring;         /* Ps beyond nprocs that an M still owns */
-	bool running;                /* host thread */
+	atomic_bool running;                /* host thread */
 	struct m *m0;
 	struct g *main;
 	struct p *ps[MAX_PROCS];     /* made on demand, never freed */
@@ -174,6 +177,11 @@ struct g *runq_get(struct p *p, bool *inherit);
 struct g *runq_steal(struct p *p, struct p *victim, bool take_next);
 bool runq_empty(struct p *p);
 unsigned runq_len(struct p *p);
+/* How long the last of p's queue will wait for p itself, in ns; any thread. */
+static inline int64_t runq_wait(struct p *p)
+{
+	return (int64_t)runq_len(p) * atomic_load_explicit(&p->slice, memory_order_relaxed);
+}
 /* global.c: queues that need a lock */
 void gqueue_push(struct gqueue *q, struct g *g);
 struct g *gqueue_pop(struct gqueue *q);
@@ -190,6 +198,7 @@ void idle_stop_spinning(struct m *m);
 void idle_wake_all(void);
 /* sched.c: the loop */
 void schedule(struct m *m);
+void slice_begin(struct p *p);
 void ready(struct g *g, bool next);
 void ready_locked(struct g *g);
 void attention_update(void);

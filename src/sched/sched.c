@@ -9,44 +9,42 @@
 struct sched sched;
 struct vai__sched_hooks vai__sched_hooks;
 
-/* A lone runnext is a partner who will run here as soon as the present goroutine parks:
- * waking a P for it would cost more than it gains, where that is soon. So it is measured,
- * now and then, how long runnext waits; after a long wait the P is eager for a while, and
- * wakes another for a lone runnext too. A ping-pong stays on one P, a pipeline whose
- * stages compute spreads over all. */
-static void watch_next(struct p *p)
-{
-	if (atomic_load_explicit(&p->tick, memory_order_relaxed) % WATCH_TICK == 0 && p->next_at == 0)
-		p->next_at = clock_note();
-}
-
-static VAI_NOINLINE void judge_wait(struct p *p)
-{
-	uint32_t eager = atomic_load_explicit(&p->eager, memory_order_relaxed);
-	if (clock_note() - p->next_at > LONG_WAIT)
-		eager = EAGER;
-	else if (eager > 0)
-		eager--;
-	atomic_store_explicit(&p->eager, eager, memory_order_relaxed);
-	p->next_at = 0;
-}
-
-/* p's queue has grown: whether that is work for another P too. The barrier pairs with the
- * one of an M that goes idle: it says so first and looks at the queues then (idle.c). */
+/* p's queue has grown: whether that is work for another P too. Goroutines that hand each
+ * other messages run for less than a microsecond each; waking an M for such a one, or
+ * moving it to another cache, costs more than its turn on this P takes to come. So a P
+ * measures how long its goroutines run, and shares what would wait for long. Should one
+ * run for longer than expected, sysmon sees the queue behind it. A ping-pong stays on
+ * one P, a pipeline whose stages compute spreads over all.
+ *
+ * The barrier pairs with the one of an M that goes idle: it says so first and looks at the
+ * queues then (idle.c). */
 static void share(struct p *p)
 {
-	if (atomic_load_explicit(&sched.nprocs, memory_order_relaxed) == 1)
+	if (atomic_load_explicit(&sched.nprocs, memory_order_relaxed) == 1 || runq_wait(p) < WAKE_COST)
 		return;
-	unsigned head = atomic_load_explicit(&p->head, memory_order_relaxed);
-	bool lone = head == atomic_load_explicit(&p->tail, memory_order_relaxed);
-	if (!lone)
-		atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) == 0)
-		return;
-	if (lone && atomic_load_explicit(&p->eager, memory_order_relaxed) == 0)
-		watch_next(p);
-	else
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) > 0)
 		idle_wake_one();
+}
+
+void slice_begin(struct p *p)
+{
+	p->slice_at = clock_note();
+	p->slice_tick = atomic_load_explicit(&p->tick, memory_order_relaxed);
+}
+
+static void slice_end(struct p *p)
+{
+	uint32_t rounds = atomic_load_explicit(&p->tick, memory_order_relaxed) - p->slice_tick;
+	if (p->slice_at != 0 && rounds > 0)
+		atomic_store_explicit(&p->slice, (clock_note() - p->slice_at) / rounds + 1, memory_order_relaxed);
+	p->slice_at = 0;
+}
+
+static void slice_next(struct p *p)
+{
+	slice_end(p);
+	slice_begin(p);
 }
 
 /* Any thread. next: it runs here before all others. */
@@ -151,8 +149,6 @@ static struct g *from_own_queue(struct p *p)
 	bool inherit;
 	struct g *g = runq_get(p, &inherit);
 	p->streak = inherit ? p->streak + 1 : 0;
-	if (VAI_UNLIKELY(p->next_at != 0))
-		judge_wait(p);
 	return g;
 }
 
@@ -171,6 +167,8 @@ static struct g *find(struct m *m)
 		return g;
 	if (tick % TIMER_TICK == 0)
 		run_timers(p);
+	if (tick % SLICE_TICK == 0)
+		slice_next(p);
 	if ((g = from_own_queue(p)) != NULL)
 		return g;
 	run_timers(p);
@@ -180,6 +178,7 @@ static struct g *find(struct m *m)
 		return g;
 	if ((g = poll_others(p)) != NULL)
 		return g;
+	slice_end(p); /* looking for work is no part of it */
 	return idle_find_or_sleep(m);
 }
 

@@ -10,7 +10,7 @@
 #include "sched/poll.h"
 #include "sched/rt.h"
 
-enum { MIN_DELAY = 500000, MAX_DELAY = 10000000 }; /* ns */
+enum { MIN_DELAY = 500000, IDLE_DELAY = 2000000, MAX_DELAY = 10000000 }; /* ns; IDLE: while a P is idle */
 
 static struct {
 	pthread_t thread;
@@ -82,7 +82,8 @@ static void *monitor(void *arg)
 		atomic_store_explicit(&mon.wake, 0, memory_order_relaxed);
 		vai__futex_wait(&mon.wake, 0, vai__clock_now() + delay);
 		sysmon_tick();
-		delay = delay * 2 < MAX_DELAY ? delay * 2 : MAX_DELAY;
+		int64_t max = atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) > 0 ? IDLE_DELAY : MAX_DELAY;
+		delay = delay * 2 < max ? delay * 2 : max;
 	}
 	return NULL;
 }
