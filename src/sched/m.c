@@ -60,12 +60,33 @@ static void report_overflow(void)
 	_exit(2);
 }
 
+/* A record whose thread has ended is kept for the next: a waker may touch it for a moment
+ * after the thread that it woke is gone. Under sched.lock. */
+static struct m *unused;
+
 static struct m *m_alloc(void)
 {
-	struct m *m = calloc(1, sizeof(*m));
+	vai__lock(&sched.lock);
+	struct m *m = unused;
 	if (m)
-		m->rand = (uint32_t)(uintptr_t)m * 2654435761u | 1;
+		unused = m->link;
+	vai__unlock(&sched.lock);
+	if (!m && !(m = malloc(sizeof(*m))))
+		return NULL;
+	atomic_uint *wake = &m->wake; /* the one field that such a waker reads */
+	memset(m, 0, offsetof(struct m, wake));
+	memset(wake + 1, 0, sizeof(*m) - offsetof(struct m, wake) - sizeof(*wake));
+	atomic_store_explicit(wake, 0, memory_order_relaxed);
+	m->rand = (uint32_t)(uintptr_t)m * 2654435761u | 1;
 	return m;
+}
+
+static void m_free(struct m *m)
+{
+	vai__lock(&sched.lock);
+	m->link = unused;
+	unused = m;
+	vai__unlock(&sched.lock);
 }
 
 static void loop_entry(void *arg)
@@ -82,7 +103,8 @@ struct m *m_new_main(void)
 	char *top = m ? vai__stack_alloc() : NULL;
 	vai__guard_install(report_overflow);
 	if (!top || vai__guard_thread_init() != 0) {
-		free(m);
+		if (m)
+			m_free(m);
 		return NULL;
 	}
 	m->loop_stack = top;
@@ -96,7 +118,7 @@ void m_free_main(struct m *m)
 	set_self(NULL);
 	vai__ctx_free(&m->ctx);
 	vai__stack_free(m->loop_stack);
-	free(m);
+	m_free(m);
 }
 
 static void leave(struct m *m)
@@ -107,7 +129,7 @@ static void leave(struct m *m)
 	sched.nms--;
 	vai__unlock(&sched.lock);
 	set_self(NULL);
-	free(m);
+	m_free(m);
 	vai__guard_thread_exit();
 	vai__mem_thread_exit();
 	atomic_fetch_sub_explicit(&sched.live_ms, 1, memory_order_seq_cst);
@@ -169,7 +191,7 @@ bool m_new(struct p *p, bool spinning)
 	vai__lock(&sched.lock);
 	sched.nms--;
 	vai__unlock(&sched.lock);
-	free(m);
+	m_free(m);
 	return false;
 }
 
