@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include "base/mem.h"
 #include "base/obj.h"
 #include "vm/arena.h"
 #include "vm/image.h"
@@ -359,6 +360,7 @@ static void *spawn_many(void *arg)
 			failures++;
 		vai__vm_free(vm);
 	}
+	vai__mem_thread_exit();
 	return NULL;
 }
 
