@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* select(cases). Three passes: check every case, leaving its channel and the value to send
  * on the Lua stack, which keeps both alive whatever happens to the table; encode the
- * values; wait. After the first pass only encoding can raise, and is caught where a
- * message may own memory already. */
+ * values; wait. After the first pass only encoding can raise, and is caught where that
+ * would lose something: an earlier message that owns memory, a long array of cases. */
 #include "bind/bind.h"
 #include <stdio.h>
 #include <string.h>
 #include "base/mem.h"
+#include "vm/block.h"
 
 enum { SMALL = 8, FIRST = 2 /* stack index of the first case's channel */ };
 
@@ -105,21 +106,33 @@ static int encode_protected(lua_State *L)
 	return 0;
 }
 
-/* Messages of scalars own nothing, so their encoding needs no protection. */
-static int encode_value(lua_State *L, struct vai_vm *vm, int i, vai_msg *out)
+static VAI_NOINLINE int encode_guarded(lua_State *L, struct vai_vm *vm, int idx, int i, vai_msg *out)
 {
-	int idx = FIRST + 2 * i + 1;
-	switch (lua_type(L, idx)) {
-	case LUA_TBOOLEAN:
-	case LUA_TNUMBER:
-	case LUA_TLIGHTUSERDATA: vai__encode(L, vm, idx, out, "select"); return LUA_OK;
-	default: break;
-	}
 	struct encoding e = {vm, out, i};
 	lua_pushcfunction(L, encode_protected);
 	lua_pushlightuserdata(L, &e);
 	lua_pushvalue(L, idx);
 	return lua_pcall(L, 2, 0, 0);
+}
+
+static VAI_NOINLINE void encode_named(lua_State *L, struct vai_vm *vm, int idx, int i, vai_msg *out)
+{
+	char what[40];
+	snprintf(what, sizeof what, "select: case %d", i + 1);
+	vai__encode(L, vm, idx, out, what);
+}
+
+/* guard: raising would lose something. Scalars never raise. */
+static int encode_value(lua_State *L, struct vai_vm *vm, int i, vai_msg *out, bool guard)
+{
+	int idx = FIRST + 2 * i + 1, type = lua_type(L, idx);
+	if (type == LUA_TNUMBER || type == LUA_TBOOLEAN || (type == LUA_TSTRING && !guard))
+		vai__encode(L, vm, idx, out, "select");
+	else if (guard)
+		return encode_guarded(L, vm, idx, i, out);
+	else
+		encode_named(L, vm, idx, i, out);
+	return LUA_OK;
 }
 
 static void drop_unsent(struct vai__case *cases, int n, int chosen)
@@ -129,8 +142,9 @@ static void drop_unsent(struct vai__case *cases, int n, int chosen)
 			vai__msg_drop(&cases[i].msg);
 }
 
-/* LUA_OK, or an error code with the error on top of the stack and nothing left to drop. */
-static int fill_cases(lua_State *L, struct vai_vm *vm, struct vai__case *cases, int n)
+/* LUA_OK, or an error code with the error on top of the stack and nothing left to drop. guard:
+ * something is to be freed besides the messages. */
+static int fill_cases(lua_State *L, struct vai_vm *vm, struct vai__case *cases, int n, bool guard)
 {
 	for (int i = 0; i < n; i++) {
 		struct vai__case *c = &cases[i];
@@ -141,11 +155,12 @@ static int fill_cases(lua_State *L, struct vai_vm *vm, struct vai__case *cases, 
 		memset(&c->msg, 0, sizeof c->msg);
 		if (c->dir != VAI_DIR_SEND)
 			continue;
-		int status = encode_value(L, vm, i, &c->msg);
+		int status = encode_value(L, vm, i, &c->msg, guard);
 		if (VAI_UNLIKELY(status != LUA_OK)) {
 			drop_unsent(cases, i, -1);
 			return status;
 		}
+		guard |= vai__msg_tag(&c->msg) >= M_OBJECT;
 	}
 	return LUA_OK;
 }
@@ -160,7 +175,7 @@ struct outcome {
 
 static int run_cases(lua_State *L, vai_g *g, struct vai__case *cases, const struct options *o, struct outcome *out)
 {
-	int status = fill_cases(L, vai__bind_vm(g), cases, o->n);
+	int status = fill_cases(L, vai__bind_vm(g), cases, o->n, o->n > SMALL);
 	if (VAI_UNLIKELY(status != LUA_OK))
 		return status;
 	vai__bind_park(g, L);
