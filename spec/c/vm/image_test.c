@@ -273,6 +273,8 @@ static void constants_like_pointers(void **state)
 	at += sprintf(at, "local x\nreturn function() local n = 0 for _, v in ipairs{");
 	for (int64_t k = -500; k < 500; k++)
 		at += sprintf(at, "%lld, ", (long long)((int64_t)(intptr_t)p + k * region / 2 + 64));
+	for (int64_t k = 0; k < 20; k++)
+		at += sprintf(at, "%lld, ", (long long)((0x100 + k) << 32 | 0x40000040));
 	for (int64_t k = 1; k < 200; k++)
 		at += sprintf(at, "%lld, ", (long long)((((int64_t)(intptr_t)p >> 32) - k) << 32 | 0x40000040));
 	sprintf(at, "} do n = n ~ v end return n end");
