@@ -12,8 +12,7 @@
 
 /* Lives on the goroutine's stack. */
 struct run {
-	struct vai__call *call; /* NULL once decoded */
-	vai_g *g;
+	vai_g *g; /* its call is NULL once decoded */
 	vai_task *task; /* NULL: started by a timer */
 	vai_waitgroup *wg;
 	enum vai__fate fate;
@@ -96,9 +95,10 @@ static int body(lua_State *L)
 {
 	struct run *r = lua_touserdata(L, 1);
 	struct vai_vm *vm = vai__bind_vm(r->g);
-	vai__decode_call(L, vm, &r->call->msg, lua_gettop(L) == 2);
-	vai__call_unref(r->call);
-	r->call = NULL;
+	struct vai__call *call = r->g->call;
+	vai__decode_call(L, vm, &call->msg, lua_gettop(L) == 2);
+	r->g->call = NULL;
+	vai__call_unref(call);
 	lua_call(L, lua_gettop(L) - 2, LUA_MULTRET);
 	r->returned = true;
 	if (r->task && atomic_load_explicit(&((struct vai_obj *)r->task)->refs, memory_order_acquire) > 1)
@@ -191,11 +191,11 @@ static void finish(struct run *r, int status)
 static void entry(vai_g *g, void *arg)
 {
 	struct vai__call *call = arg;
-	struct run r = {.call = call, .g = g, .task = g->task, .wg = call->wg, .fate = call->fate};
+	struct run r = {.g = g, .task = g->task, .wg = call->wg, .fate = call->fate};
 	bool loaded = false;
 	int status;
 	if (r.wg)
-		vai__obj_ref((struct vai_obj *)r.wg);
+		call->wg = NULL; /* the reference is r's now; calls that timers share have none */
 	struct vai_vm *vm = vai__vm_new_in(call->code, &loaded, vai__g_room(g), VAI_G_ROOM);
 	if (VAI_LIKELY(vm != NULL)) {
 		g->vm = vm;
@@ -207,8 +207,9 @@ static void entry(vai_g *g, void *arg)
 	} else {
 		status = no_state(&r);
 	}
-	if (VAI_UNLIKELY(r.call != NULL))
-		vai__call_unref(r.call);
+	if (VAI_UNLIKELY(g->call != NULL))
+		vai__call_unref(call);
+	g->call = NULL;
 	finish(&r, status);
 }
 
@@ -236,6 +237,7 @@ int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call)
 		vai__call_unref(call);
 		vai__no_memory(L);
 	}
+	g->call = call;
 	memcpy(g->site, call->site, sizeof g->site);
 	vai__g_start(self, g);
 	vai__handle_push(L, vai__bind_vm(self), (struct vai_obj *)task, true);
@@ -248,6 +250,7 @@ bool vai__call_fire(struct vai__call *call)
 	if (!g)
 		return false;
 	atomic_fetch_add_explicit(&call->refs, 1, memory_order_relaxed);
+	g->call = call;
 	memcpy(g->site, call->site, sizeof g->site);
 	vai__g_start(NULL, g);
 	return true;

@@ -101,12 +101,14 @@ static void abandon(vai_g *g)
 {
 	struct vai_vm *vm = g->vm;
 	struct vai_obj *task = g->task;
-	g->vm = NULL;
-	g->task = NULL;
+	struct vai__call *call = g->call;
+	g->vm = g->task = g->call = NULL;
 	if (vm) {
 		vm->needs_close = false; /* its finalizers would run in the middle of what it did */
 		vai__vm_free(vm);
 	}
+	if (call)
+		vai__call_unref(call);
 	if (task)
 		vai__obj_unref(task);
 }

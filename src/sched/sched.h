@@ -19,6 +19,7 @@
 typedef struct vai_g {
 	void *vm;   /* the Lua state it runs (struct vai_vm of vm/, for main too) */
 	void *task; /* its struct vai_task (sync/), NULL for main */
+	void *call; /* what it is to run, until it does (bind/) */
 	uint64_t id; /* 1 is main; never reused. Set by the scheduler. */
 	char site[64]; /* where it was created: "file.lua:12"; "" if unknown */
 	void *dropping; /* messages that wait to be dropped (vm/block.c); NULL outside of that */
