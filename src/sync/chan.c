@@ -6,7 +6,8 @@
  *   head + count, the receiver's *msg. It moves by plain copy; the copy counts from the
  *   moment that the fire wins (hand-over) or the lock is released (ring).
  * - A receiver lives in recvq only while the ring is empty; a sender lives in sendq only
- *   while the ring is full (or beyond: unrecv does not mind the capacity). Both at once only for the cases of one select.
+ *   while the ring is full. Both at once only for the cases of one select. A message taken
+ *   back (unrecv) may overfill the ring: then it is full until it has drained below cap.
  * - Dead waiters may linger in both queues until their owners take them out. A put or take
  *   that pops one has lost nothing and tries the next, so they never hide a live one and
  *   never block the ring.
