@@ -92,7 +92,7 @@ enum vai__fate { VAI_FATE_PANIC, VAI_FATE_KEEP };
 
 /* A call on its way to a goroutine; reference counted because a timer may fire again. */
 struct vai__call {
-	atomic_uint refs;
+	struct vai_obj obj;
 	vai_msg msg;
 	struct vai_code *code; /* NULL: a C function */
 	vai_waitgroup *wg;     /* is done at the end, or NULL */

@@ -12,7 +12,7 @@
 
 /* Lives on the goroutine's stack. */
 struct run {
-	vai_g *g; /* its call is NULL once decoded */
+	vai_g *g;       /* g->held: first the call, once that is decoded the wait group */
 	vai_task *task; /* NULL: started by a timer */
 	vai_waitgroup *wg;
 	enum vai__fate fate;
@@ -52,6 +52,19 @@ void vai__bind_site(char *buf, size_t size, const char *src, int line)
 	buf[len] = '\0';
 }
 
+static void destroy_call(struct vai_obj *o)
+{
+	struct vai__call *call = VAI_CONTAINER(o, struct vai__call, obj);
+	vai__msg_drop(&call->msg);
+	if (call->code)
+		vai__obj_unref(&call->code->obj);
+	if (call->wg)
+		vai__obj_unref((struct vai_obj *)call->wg);
+	vai__mem_free(call, sizeof *call);
+}
+
+static const struct vai_class call_class = {"call", destroy_call};
+
 struct vai__call *vai__call_new(
 	lua_State *L, vai_g *self, int idx, const struct vai__callname *name, enum vai__fate fate)
 {
@@ -67,7 +80,7 @@ struct vai__call *vai__call_new(
 			vai__obj_unref(&code->obj);
 		vai__no_memory(L);
 	}
-	atomic_init(&call->refs, 1);
+	vai__obj_init(&call->obj, &call_class);
 	call->msg = msg;
 	call->code = code;
 	call->wg = NULL;
@@ -78,27 +91,28 @@ struct vai__call *vai__call_new(
 
 void vai__call_unref(struct vai__call *call)
 {
-	if (atomic_fetch_sub_explicit(&call->refs, 1, memory_order_acq_rel) != 1)
-		return;
-	vai__msg_drop(&call->msg);
-	if (call->code)
-		vai__obj_unref(&call->code->obj);
-	if (call->wg)
-		vai__obj_unref((struct vai_obj *)call->wg);
-	vai__mem_free(call, sizeof *call);
+	vai__obj_unref(&call->obj);
 }
 
 /* ---- the goroutine's life ---- */
+
+/* The wait group of a call that timers share is NULL, and is not written to. */
+static void let_go(struct run *r, struct vai__call *call)
+{
+	r->g->held = r->wg;
+	if (r->wg)
+		call->wg = NULL;
+	vai__call_unref(call);
+}
 
 /* Arguments: struct run and, if the state came with it, the function. */
 static int body(lua_State *L)
 {
 	struct run *r = lua_touserdata(L, 1);
 	struct vai_vm *vm = vai__bind_vm(r->g);
-	struct vai__call *call = r->g->call;
+	struct vai__call *call = r->g->held;
 	vai__decode_call(L, vm, &call->msg, lua_gettop(L) == 2);
-	r->g->call = NULL;
-	vai__call_unref(call);
+	let_go(r, call);
 	lua_call(L, lua_gettop(L) - 2, LUA_MULTRET);
 	r->returned = true;
 	if (r->task && atomic_load_explicit(&((struct vai_obj *)r->task)->refs, memory_order_acquire) > 1)
@@ -183,6 +197,7 @@ static void finish(struct run *r, int status)
 		vai__obj_unref((struct vai_obj *)r->task);
 	}
 	if (r->wg) {
+		r->g->held = NULL;
 		vai__waitgroup_add(r->wg, -1);
 		vai__obj_unref((struct vai_obj *)r->wg);
 	}
@@ -194,8 +209,6 @@ static void entry(vai_g *g, void *arg)
 	struct run r = {.g = g, .task = g->task, .wg = call->wg, .fate = call->fate};
 	bool loaded = false;
 	int status;
-	if (r.wg)
-		call->wg = NULL; /* the reference is r's now; calls that timers share have none */
 	struct vai_vm *vm = vai__vm_new_in(call->code, &loaded, vai__g_room(g), VAI_G_ROOM);
 	if (VAI_LIKELY(vm != NULL)) {
 		g->vm = vm;
@@ -207,9 +220,8 @@ static void entry(vai_g *g, void *arg)
 	} else {
 		status = no_state(&r);
 	}
-	if (VAI_UNLIKELY(g->call != NULL))
-		vai__call_unref(call);
-	g->call = NULL;
+	if (VAI_UNLIKELY(g->held == call))
+		let_go(&r, call);
 	finish(&r, status);
 }
 
@@ -237,7 +249,7 @@ int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call)
 		vai__call_unref(call);
 		vai__no_memory(L);
 	}
-	g->call = call;
+	g->held = call;
 	memcpy(g->site, call->site, sizeof g->site);
 	vai__g_start(self, g);
 	vai__handle_push(L, vai__bind_vm(self), (struct vai_obj *)task, true);
@@ -249,8 +261,8 @@ bool vai__call_fire(struct vai__call *call)
 	vai_g *g = vai__g_new(entry, call);
 	if (!g)
 		return false;
-	atomic_fetch_add_explicit(&call->refs, 1, memory_order_relaxed);
-	g->call = call;
+	vai__obj_ref(&call->obj);
+	g->held = call;
 	memcpy(g->site, call->site, sizeof g->site);
 	vai__g_start(NULL, g);
 	return true;

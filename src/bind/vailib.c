@@ -18,6 +18,8 @@
 
 /* Nanoseconds that a machine gets to leave its goroutine when the runtime ends. */
 #define GRACE INT64_C(20000000)
+/* The same when the next runtime is to begin. */
+#define PATIENCE INT64_C(2000000000)
 
 static const luaL_Reg functions[] = {
 	{"go", vai__lib_go},
@@ -61,6 +63,7 @@ static struct {
 	lua_State *L; /* main thread of the host's state */
 	struct vai_vm *vm;
 	lua_State *panic_thread;
+	bool unfinished; /* the last runtime left machines behind */
 } host;
 
 static const char sentinel_key, module_key;
@@ -101,14 +104,14 @@ static void abandon(vai_g *g)
 {
 	struct vai_vm *vm = g->vm;
 	struct vai_obj *task = g->task;
-	struct vai__call *call = g->call;
-	g->vm = g->task = g->call = NULL;
+	struct vai_obj *held = g->held;
+	g->vm = g->task = g->held = NULL;
 	if (vm) {
 		vm->needs_close = false; /* its finalizers would run in the middle of what it did */
 		vai__vm_free(vm);
 	}
-	if (call)
-		vai__call_unref(call);
+	if (held)
+		vai__obj_unref(held);
 	if (task)
 		vai__obj_unref(task);
 }
@@ -130,10 +133,25 @@ static void register_once(void)
 	vai__sched_hooks.abandon = abandon;
 }
 
+/* What the states share goes when no machine can use it any more; else the next start of a
+ * runtime tries again. */
+static bool finish_stop(int64_t grace)
+{
+	if (!host.unfinished)
+		return true;
+	if (!vai__sched_stop(grace))
+		return false;
+	vai__vm_stop();
+	host.unfinished = false;
+	return true;
+}
+
 /* VAI_OK with the runtime running and the state attached, or nothing changed. */
 static int start(lua_State *L)
 {
 	struct vai__sched_opts opts = {0, 0};
+	if (!finish_stop(PATIENCE))
+		return VAI_EAGAIN;
 	int rc = vai__vm_start(L);
 	if (rc != VAI_OK)
 		return rc;
@@ -162,8 +180,8 @@ void vai__host_stop(lua_State *L)
 	host.vm = NULL;
 	host.panic_thread = NULL;
 	host.L = NULL;
-	if (vai__sched_stop(GRACE)) /* else somebody may still use what it would free */
-		vai__vm_stop();
+	host.unfinished = true;
+	finish_stop(GRACE);
 	atomic_store(&host.phase, CLOSED);
 }
 
@@ -200,7 +218,7 @@ static const char *why(int rc)
 {
 	switch (rc) {
 	case VAI_ENOMEM: return "not enough memory";
-	case VAI_EINVAL: return "the runtime runs already";
+	case VAI_EAGAIN: return "a goroutine of the runtime before still runs";
 	default: return "the system refused a thread or memory";
 	}
 }

@@ -147,10 +147,8 @@ static void forget_queues(void)
 	}
 }
 
-bool vai__sched_stop(int64_t grace)
+static void begin_stop(void)
 {
-	if (!sched.running)
-		return true;
 	vai__lock(&sched.lock);
 	atomic_store(&sched.stopping, true);
 	attention_update();
@@ -158,6 +156,14 @@ bool vai__sched_stop(int64_t grace)
 	idle_wake_all();
 	sysmon_stop();
 	sched.running = false;
+}
+
+bool vai__sched_stop(int64_t grace)
+{
+	if (!sched.m0)
+		return true;
+	if (sched.running)
+		begin_stop();
 	if (!wait_for_ms(grace == VAI_FOREVER ? VAI_FOREVER : vai__clock_now() + grace))
 		return false;
 	forget_queues();

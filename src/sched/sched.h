@@ -19,7 +19,7 @@
 typedef struct vai_g {
 	void *vm;   /* the Lua state it runs (struct vai_vm of vm/, for main too) */
 	void *task; /* its struct vai_task (sync/), NULL for main */
-	void *call; /* what it is to run, until it does (bind/) */
+	void *held; /* one reference (struct vai_obj) that it gives back if it is abandoned (bind/) */
 	uint64_t id; /* 1 is main; never reused. Set by the scheduler. */
 	char site[64]; /* where it was created: "file.lua:12"; "" if unknown */
 	void *dropping; /* messages that wait to be dropped (vm/block.c); NULL outside of that */
@@ -67,7 +67,7 @@ int vai__sched_start(const struct vai__sched_opts *opts);
 /* Ends it, called by main. Goroutines that have not ended are abandoned: idle Ms stop,
  * an M that runs a goroutine is given `grace` nanoseconds to reach the scheduler and
  * is left behind then, never to return to Lua code where the platform lets us stop it.
- * True if every M has stopped. */
+ * True if every M has stopped; else it can be called again. */
 bool vai__sched_stop(int64_t grace);
 bool vai__sched_running(void);
 
