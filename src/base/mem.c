@@ -4,7 +4,7 @@
  * replaced whole, so a shared lock is taken once per magazine and no list is walked.
  *
  * Invariants: a block is in one place only: with its user, in one magazine, or in one
- * chain of the shared list. Spans are never unmapped. A chain links through the first
+ * chain of the shared list or its loose blocks. Spans are never unmapped. A chain links through the first
  * word of its blocks; the second word of its first block links chains. */
 #include "base/mem.h"
 #include <stdlib.h>
@@ -86,6 +86,8 @@ void vai__mem_thread_exit(void)
 static struct shared {
 	_Alignas(VAI_CACHELINE) struct vai_lock lock;
 	struct block *chains;
+	struct block *loose; /* fewer than a full magazine, of threads that have ended */
+	unsigned nloose;
 	char *cursor, *end; /* what is left of the newest span */
 	bool grown;
 	unsigned magazine; /* blocks in a full magazine; set once at load */
@@ -152,6 +154,11 @@ static bool refill(struct magazine *mag, unsigned c)
 		mag->head = s->chains;
 		mag->count = s->magazine;
 		s->chains = s->chains->next_chain;
+	} else if (s->loose) {
+		mag->head = s->loose;
+		mag->count = s->nloose;
+		s->loose = NULL;
+		s->nloose = 0;
 	} else {
 		mag->head = carve(s, size, s->magazine, &mag->count);
 	}
@@ -232,29 +239,24 @@ void vai__mem_free(void *p, size_t size)
 		magazine_full(cache, c);
 }
 
-/* Part-filled magazines are topped up from the shared span so that every shared chain is
- * a full one. */
+/* Every shared chain is a full magazine: what a part-filled one holds is collected until it
+ * makes one. */
 static void give_magazine(struct magazine *mag, unsigned c)
 {
 	struct shared *s = &shared[c];
-	unsigned want = s->magazine - mag->count, got = 0;
 	vai__lock(&s->lock);
-	while (got < want) {
-		unsigned n;
-		struct block *b = carve(s, class_size(c), want - got, &n);
-		if (!b)
-			break;
-		got += n;
-		while (b) {
-			struct block *next = b->next;
-			b->next = mag->head;
-			mag->head = b;
-			b = next;
-		}
+	for (struct block *b = mag->head, *next; b; b = next) {
+		next = b->next;
+		b->next = s->loose;
+		s->loose = b;
+		if (++s->nloose < s->magazine)
+			continue;
+		b->next_chain = s->chains;
+		s->chains = b;
+		s->loose = NULL;
+		s->nloose = 0;
 	}
 	vai__unlock(&s->lock);
-	if (got == want)
-		give_chain(mag->head, c);
 }
 
 void vai__mem_thread_exit(void)
