@@ -94,8 +94,8 @@ static const char *make_template(void)
 		return "VAI_CLONE=0";
 	if (full)
 		return "unknown standard libraries";
-	if (sizeof(void *) != 8)
-		return "pointers are not of 64 bits";
+	if (sizeof(void *) != 8 || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
+		return "pointers are not of 64 bits with the lowest first";
 	base = vai__image_build(vai__vm_prepare, NULL);
 	if (!base)
 		return "the template could not be made";
