@@ -134,7 +134,10 @@ void vai__report_panic_plain(vai_g *g, const char *text);
 /* For vai__task_new. */
 void vai__report_orphan(uint64_t id, const vai_msg *outcome);
 _Noreturn void vai__report_deadlock(lua_State *L, vai_g *g, enum vai_wait_reason reason);
-/* Runs the panic handlers that main has not come to; main only, at the end. */
+/* Before a runtime starts: uncaught errors end the process. */
+void vai__report_start(void);
+/* Runs the panic handlers that main has not come to; main only, at the end;
+ * uncaught errors are nobody's business from then on. */
 void vai__report_flush(lua_State *L);
 /* Gives stdio a bounded time to flush and ends the process without atexit handlers, which
  * are not made for other threads that still run. Any thread. */

@@ -108,6 +108,10 @@ static _Noreturn void die(const char *report)
 	vai__exit_now(2);
 }
 
+/* What an uncaught error does: ends the process, goes to on_panic's function, or nothing
+ * any more, because main has ended. */
+enum panic_mode { DIE, HANDLE, IGNORE };
+
 struct panic {
 	struct panic *next;
 	vai_msg msg;  /* error, traceback, id */
@@ -118,7 +122,7 @@ static struct {
 	struct vai_lock lock;
 	struct panic *first, **last; /* under lock */
 	bool busy;                   /* under lock: a goroutine that runs handlers exists */
-	atomic_bool handled;         /* on_panic has a function */
+	_Atomic enum panic_mode mode;
 } panics = {.last = &panics.first};
 
 static const char handler_key, thread_key;
@@ -133,6 +137,13 @@ static struct panic *next_panic(bool runner)
 		panics.busy = false;
 	vai__unlock(&panics.lock);
 	return p;
+}
+
+static void free_panic(struct panic *p)
+{
+	vai__msg_drop(&p->msg);
+	free(p->report);
+	vai__mem_free(p, sizeof *p);
 }
 
 /* Argument: struct panic. */
@@ -168,8 +179,7 @@ static void run_handlers(lua_State *L, vai_g *g, bool runner)
 			die(compose(g, "vai.on_panic's function", text ? text : "(error object is not a string)", ""));
 		}
 		lua_pop(L, 1);
-		free(p->report);
-		vai__mem_free(p, sizeof *p);
+		free_panic(p);
 	}
 }
 
@@ -180,12 +190,18 @@ static void runner_entry(vai_g *g, void *arg)
 	g->vm = NULL;
 }
 
+void vai__report_start(void)
+{
+	struct panic *p;
+	while ((p = next_panic(true)) != NULL) /* too late for the runtime before */
+		free_panic(p);
+	atomic_store(&panics.mode, DIE);
+}
+
 void vai__report_flush(lua_State *L)
 {
-	if (atomic_load(&panics.handled))
+	if (atomic_exchange(&panics.mode, IGNORE) == HANDLE)
 		run_handlers(L, vai__g_main(), false);
-	atomic_store(&panics.handled, false);
-	panics.busy = false; /* a runner that waits in a handler is abandoned with the others */
 }
 
 /* Takes p over. */
@@ -249,11 +265,12 @@ static void handle_panic(vai_g *g, lua_State *L, int err)
 void vai__report_panic(vai_g *g, lua_State *L)
 {
 	int err = lua_gettop(L) - 2;
-	if (atomic_load(&panics.handled)) {
+	enum panic_mode mode = atomic_load(&panics.mode);
+	if (mode == HANDLE)
 		handle_panic(g, L, err);
-		lua_settop(L, err + 2);
+	lua_settop(L, err + 2);
+	if (mode != DIE)
 		return;
-	}
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &site_key);
 	const char *site = lua_tostring(L, -1);
 	die(compose(g, site ? site : "", lua_tostring(L, err + 1), lua_tostring(L, err + 2)));
@@ -261,8 +278,11 @@ void vai__report_panic(vai_g *g, lua_State *L)
 
 void vai__report_panic_plain(vai_g *g, const char *text)
 {
+	enum panic_mode mode = atomic_load(&panics.mode);
+	if (mode == IGNORE)
+		return;
 	char *report = compose(g, "", text, "");
-	struct panic *p = atomic_load(&panics.handled) ? new_panic(report) : NULL;
+	struct panic *p = mode == HANDLE ? new_panic(report) : NULL;
 	if (!p || vai__msg_string(&p->msg, text, strlen(text)) != VAI_OK)
 		die(report);
 	queue_panic(p);
@@ -277,7 +297,7 @@ int vai__lib_on_panic(lua_State *L)
 	if (!vai__bind_vm(g)->is_host)
 		return luaL_error(L, "vai.on_panic: to be called in the main goroutine");
 	lua_settop(L, 1);
-	if (atomic_load(&panics.handled))
+	if (atomic_load(&panics.mode) == HANDLE)
 		run_handlers(L, g, false); /* what happened before goes to the function of before */
 	bool set = !lua_isnil(L, 1);
 	if (set && lua_rawgetp(L, LUA_REGISTRYINDEX, &thread_key) != LUA_TTHREAD) {
@@ -286,7 +306,7 @@ int vai__lib_on_panic(lua_State *L)
 	}
 	lua_settop(L, 1);
 	lua_rawsetp(L, LUA_REGISTRYINDEX, &handler_key);
-	atomic_store(&panics.handled, set);
+	atomic_store(&panics.mode, set ? HANDLE : DIE);
 	return 0;
 }
 

@@ -155,6 +155,7 @@ static int start(lua_State *L)
 	int rc = vai__vm_start(L);
 	if (rc != VAI_OK)
 		return rc;
+	vai__report_start();
 	host.L = main_thread(L);
 	host.vm = vai__vm_attach(host.L);
 	rc = host.vm ? vai__sched_start(&opts) : VAI_ENOMEM;
