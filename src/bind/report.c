@@ -283,7 +283,9 @@ void vai__report_panic_plain(vai_g *g, const char *text)
 		return;
 	char *report = compose(g, "", text, "");
 	struct panic *p = mode == HANDLE ? new_panic(report) : NULL;
-	if (!p || vai__msg_string(&p->msg, text, strlen(text)) != VAI_OK)
+	if (!p)
+		die(report);
+	if (vai__msg_string(&p->msg, text, strlen(text)) != VAI_OK)
 		die(report);
 	queue_panic(p);
 }
