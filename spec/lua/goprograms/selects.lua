@@ -63,7 +63,9 @@ do -- select2.go: selects do not use up memory
 	go(sender, c, n)
 	receiver(c, dummy, n)
 	local grown = resident() - before
-	assert(grown < 2048, grown .. " kB for " .. n .. " selects")
+	-- A sanitizer keeps records of its own of every switch.
+	local plain = (os.getenv("VAI_VARIANT") or "release") == "release"
+	assert(not plain or grown < 2048, grown .. " kB for " .. n .. " selects")
 end
 
 do -- select4.go: a select goes on when a value is ready
