@@ -8,7 +8,7 @@
 #include "vm/image.h"
 #include "vm/lazylib.h"
 
-enum { SPAWNS = 3, MAX_IMAGES = 256, MAX_BYTES = 32 << 20 };
+enum { SPAWNS = 3, HANDLE_BYTES = 80, MAX_IMAGES = 256, MAX_BYTES = 32 << 20 };
 
 static char busy_mark;
 static void *const BUSY = &busy_mark;
@@ -49,8 +49,20 @@ static void use(lua_State *L, struct vai_vm *vm, unsigned kind, unsigned index)
 {
 	if (kind >= VAI__USE_HANDLE)
 		vai__handle_use(L, vm, kind - VAI__USE_HANDLE, index);
-	else if (kind >= VAI__USE_LAZY)
+	else if (kind >= VAI__USE_LAZY && kind != VAI__USE_CACHE)
 		vai__lazy_use(L, vm, (int)(kind - VAI__USE_LAZY), (int)index);
+}
+
+/* How many handles its goroutines hold that may be met again. */
+static int noted_handles(const struct vai_code *code)
+{
+	int n = 0;
+	for (int i = 0; i < VAI__USES; i++) {
+		unsigned noted = atomic_load_explicit(&code->uses[i], memory_order_relaxed);
+		if (noted >> 8 == VAI__USE_CACHE && (int)(noted & 0xff) > n)
+			n = (int)(noted & 0xff);
+	}
+	return n;
 }
 
 /* Argument: the code object. Leaves the function on the stack. */
@@ -62,6 +74,7 @@ static int prepare(lua_State *L)
 	lua_settop(L, 0);
 	if (looks_like_pointer(code, vm->arena))
 		return luaL_error(L, "a constant looks like a pointer");
+	vai__handle_cache(L, noted_handles(code));
 	for (int i = 0; i < VAI__USES; i++) {
 		unsigned noted = atomic_load_explicit(&code->uses[i], memory_order_relaxed);
 		use(L, vm, noted >> 8, noted & 0xff);
@@ -84,7 +97,8 @@ static void count_image(int n, size_t bytes)
 /* With code->image BUSY, which it stays where there can be none. */
 static VAI_NOINLINE struct vai__image *build(struct vai_code *code)
 {
-	struct vai__image *image = vai__image_build(prepare, code);
+	size_t reserve = VAI__IMAGE_RESERVE + (size_t)noted_handles(code) * HANDLE_BYTES;
+	struct vai__image *image = vai__image_build(prepare, code, reserve);
 	if (!image)
 		return NULL;
 	count_image(1, image->alloc);

@@ -13,7 +13,7 @@
 #include "vm/image.h"
 #include "vm/lazylib.h"
 
-enum { MAX_TYPES = 32, CACHE_SIZE = 2, USERDATA_HEADER = 64 };
+enum { MAX_TYPES = 32, USERDATA_HEADER = 64 };
 
 static const struct vai__handle_type *types[MAX_TYPES];
 static int ntypes;
@@ -197,13 +197,13 @@ static int make_protected(lua_State *L)
 	return 1;
 }
 
-/* A weak table that is its own metatable. */
-static void push_cache(lua_State *L)
+/* A weak table that is its own metatable, with room for n handles. */
+static void push_cache(lua_State *L, int n)
 {
 	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &cache_key) == LUA_TTABLE)
 		return;
 	lua_pop(L, 1);
-	lua_createtable(L, 0, CACHE_SIZE);
+	lua_createtable(L, 0, n + 1);
 	lua_pushliteral(L, "v");
 	lua_setfield(L, -2, "__mode");
 	lua_pushvalue(L, -1);
@@ -212,15 +212,22 @@ static void push_cache(lua_State *L)
 	lua_rawsetp(L, LUA_REGISTRYINDEX, &cache_key);
 }
 
+void vai__handle_cache(lua_State *L, int n)
+{
+	if (n > 0) {
+		push_cache(L, n);
+		lua_pop(L, 1);
+	}
+}
+
 void vai__handle_use(lua_State *L, struct vai_vm *vm, unsigned type, unsigned index)
 {
 	(void)vm;
 	if (type >= (unsigned)ntypes)
 		return;
 	if (index == VAI__USE_METATABLE) {
-		push_cache(L);
 		make_metatable(L, (int)type);
-		lua_pop(L, 2);
+		lua_pop(L, 1);
 	} else if (lua_rawgetp(L, LUA_REGISTRYINDEX, types[type]->cls) == LUA_TTABLE) {
 		lua_getfield(L, -1, "__index");
 		set_method(L, &types[type]->methods[index]);
@@ -257,10 +264,21 @@ static inline struct vai__handle *new_handle(lua_State *L, struct vai_vm *vm)
 	return h;
 }
 
-/* The handle on top is found by its object from now on. May raise. */
-static void enter(lua_State *L, struct vai__handle *h)
+static VAI_NOINLINE void note_cached(struct vai_vm *vm)
 {
-	push_cache(L);
+	unsigned n = 1;
+	for (const struct vai__handle *h = vm->handles; h; h = h->next)
+		n += h->cached;
+	if (n <= VAI__USE_CACHE_MAX)
+		vai__image_note(vm, VAI__USE_CACHE, n);
+}
+
+/* The handle on top is found by its object from now on. May raise. */
+static void enter(lua_State *L, struct vai_vm *vm, struct vai__handle *h)
+{
+	if (VAI_UNLIKELY(vm->profiled != NULL))
+		note_cached(vm);
+	push_cache(L, 1);
 	lua_pushvalue(L, -2);
 	lua_rawsetp(L, -2, h->obj);
 	lua_pop(L, 1);
@@ -322,7 +340,7 @@ void vai__handle_push(lua_State *L, struct vai_vm *vm, struct vai_obj *obj, bool
 	lua_insert(L, -2);
 	lua_setmetatable(L, -2);
 	if (!fresh)
-		enter(L, h);
+		enter(L, vm, h);
 }
 
 struct vai_obj *vai__handle_any(lua_State *L, int idx)
@@ -339,12 +357,11 @@ struct vai_obj *vai__handle_test(lua_State *L, int idx, const struct vai_class *
 
 void vai__handle_leaves(lua_State *L, struct vai_vm *vm, int idx)
 {
-	(void)vm;
 	struct vai__handle *h = test_handle(L, idx);
 	if (!h || !h->obj || h->cached)
 		return;
 	luaL_checkstack(L, 4, "sending a handle");
 	lua_pushvalue(L, idx);
-	enter(L, h);
+	enter(L, vm, h);
 	lua_pop(L, 1);
 }

@@ -205,12 +205,12 @@ static struct vai__image *build(lua_CFunction prepare, void *arg, size_t split)
 }
 
 /* The first build tells how large it gets. */
-struct vai__image *vai__image_build(lua_CFunction prepare, void *arg)
+struct vai__image *vai__image_build(lua_CFunction prepare, void *arg, size_t reserve)
 {
 	struct vai__image *image = build(prepare, arg, 0);
-	if (!image || image->used < 2 * ROOM)
+	if (!image || image->used < 2 * ROOM || reserve + RESERVE_MIN > ROOM)
 		return image;
-	size_t split = vai__mem_round(image->used - (ROOM - RESERVE));
+	size_t split = vai__mem_round(image->used - (ROOM - reserve));
 	struct vai__image *parted = split < image->used ? build(prepare, arg, split) : NULL;
 	if (!parted)
 		return image;

@@ -23,9 +23,11 @@ struct vai__image {
 };
 
 /* A template of what `prepare` makes of a state that lua_newstate has just made (in a
- * protected call, its argument a light userdata). NULL: out of memory, too big, or prepare
- * raised. It is called twice. */
-struct vai__image *vai__image_build(lua_CFunction prepare, void *arg);
+ * protected call, its argument a light userdata). reserve: bytes that a goroutine will
+ * allocate until it parks. NULL: out of memory, too big, or prepare raised. It is called
+ * twice. */
+enum { VAI__IMAGE_RESERVE = 240 }; /* call frames and the like; handles come on top */
+struct vai__image *vai__image_build(lua_CFunction prepare, void *arg, size_t reserve);
 void vai__image_free(struct vai__image *image);
 /* A new state, with room (or NULL) for the arena; NULL when out of memory. */
 struct vai__arena *vai__image_clone(const struct vai__image *image, void *room, size_t room_size);
@@ -40,7 +42,9 @@ bool vai__image_watches(const struct vai_code *code);
 
 /* A use is a kind and an index below 256. */
 enum {
-	VAI__USE_LAZY = 1,        /* + VAI__LAZY_*: a name of a table that fills itself */
+	VAI__USE_LAZY = 1,   /* + VAI__LAZY_*: a name of a table that fills itself */
+	VAI__USE_CACHE = 31, /* so many handles that may be met again, up to the next number */
+	VAI__USE_CACHE_MAX = 8,
 	VAI__USE_HANDLE = 32,     /* + handle type: a method */
 	VAI__USE_METATABLE = 255, /* the class itself */
 	VAI__USE_TABLE = 255      /* the module itself */
@@ -49,6 +53,8 @@ enum {
 void vai__image_note(struct vai_vm *vm, unsigned kind, unsigned index);
 /* Argument: anything. Makes a bare state a fresh one (vm.c). */
 int vai__vm_prepare(lua_State *L);
+/* The table of n handles that may be met again, before any of them is there. */
+void vai__handle_cache(lua_State *L, int n);
 /* How handle.c gets a metatable or a method into an image. */
 void vai__handle_use(lua_State *L, struct vai_vm *vm, unsigned type, unsigned index);
 

@@ -96,7 +96,7 @@ static const char *make_template(void)
 		return "unknown standard libraries";
 	if (sizeof(void *) != 8 || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
 		return "pointers are not of 64 bits with the lowest first";
-	base = vai__image_build(vai__vm_prepare, NULL);
+	base = vai__image_build(vai__vm_prepare, NULL, VAI__IMAGE_RESERVE);
 	if (!base)
 		return "the template could not be made";
 	const char *why = vai__selfcheck(base);

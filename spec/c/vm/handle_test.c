@@ -248,6 +248,33 @@ static void out_of_memory(void **state)
 	assert_int_equal(alive, 0);
 }
 
+/* What the first goroutines of a function held, the others find prepared. */
+static void foresight(void **state)
+{
+	const struct states *s = *state;
+	bool clones = strcmp(vai__vm_mode(), "clone") == 0;
+	assert_int_equal(luaL_dostring(s->L, "return function() return 'foresight of handles' end"), LUA_OK);
+	struct vai_code *code = vai__code_of(s->L, s->vm, -1);
+	lua_settop(s->L, 0);
+	for (int i = 0; i < 5; i++) {
+		bool loaded = false;
+		vm = states_new(code, &loaded);
+		assert_int_equal(loaded, clones && i >= 2);
+		assert_int_equal(lua_rawgetp(vm->L, LUA_REGISTRYINDEX, &thing_class), loaded ? LUA_TTABLE : LUA_TNIL);
+		struct vai_obj *first = new_object(&thing_class);
+		vai__obj_ref(first);
+		set("a", first, false);
+		for (int k = 0; k < 12; k++)
+			set("b", new_object(&thing_class), false);
+		set("c", first, false);
+		states_check(vm->L, "collectgarbage() return a == c and a ~= b and a:n() == 7 and #b == 7 and a.nope == nil");
+		vm->needs_close = i == 4;
+		vai__vm_free(vm);
+		assert_int_equal(alive, 0);
+	}
+	vai__obj_unref(&code->obj);
+}
+
 static void unknown(void **state)
 {
 	open_vm(*state);
@@ -313,6 +340,7 @@ int main(void)
 		cmocka_unit_test(abused),
 		cmocka_unit_test(out_of_memory),
 		cmocka_unit_test(unknown),
+		cmocka_unit_test(foresight),
 	};
 	vai__handle_register(&thing_type);
 	vai__handle_register(&other_type);
