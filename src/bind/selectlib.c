@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* select(cases). Three passes: check every case, leaving its channel and the value to send
  * on the Lua stack, which keeps both alive whatever happens to the table; encode the
- * values; wait. After the first pass only encoding can raise, and is caught where that
- * would lose something: an earlier message that owns memory, a long array of cases. */
+ * values; wait. Encoding is guarded where raising would lose an earlier message. */
 #include "bind/bind.h"
 #include <stdio.h>
 #include <string.h>
-#include "base/mem.h"
 #include "vm/block.h"
 
-enum { SMALL = 8, FIRST = 2 /* stack index of the first case's channel */ };
+enum { SMALL = 8 };
 
 struct options {
 	int n;
@@ -24,39 +22,43 @@ static _Noreturn void case_error(lua_State *L, int i, const char *expected)
 	vai__arg_error(L, 1, "select", "case %d: %s expected, got %s", i, expected, vai__arg_typename(L, -1));
 }
 
-static bool is_chan(lua_State *L, int idx)
+/* The channel on top of the stack, NULL for false. */
+static vai_chan *check_chan(lua_State *L, int i, const char *expected)
 {
-	return vai__handle_test(L, idx, &vai__chan_class) != NULL;
+	vai_chan *ch = (vai_chan *)vai__handle_test(L, -1, &vai__chan_class);
+	if (VAI_UNLIKELY(!ch) && (lua_type(L, -1) != LUA_TBOOLEAN || lua_toboolean(L, -1)))
+		case_error(L, i, expected);
+	return ch;
 }
 
-/* {ch, v} at the top becomes ch, v. */
-static void check_send(lua_State *L, int i)
+/* {ch, v} at the top becomes ch, v. Until it is encoded, the message is v's stack index. */
+static void check_send(lua_State *L, int i, struct vai__case *c)
 {
 	int t = lua_gettop(L);
 	lua_rawgeti(L, t, 1);
-	if (!is_chan(L, -1) && (lua_type(L, -1) != LUA_TBOOLEAN || lua_toboolean(L, -1)))
-		case_error(L, i, "channel to send to");
-	lua_rawgeti(L, t, 2);
-	if (lua_isnil(L, -1) && is_chan(L, -2))
+	c->ch = check_chan(L, i, "channel to send to");
+	c->dir = c->ch ? VAI_DIR_SEND : VAI_DIR_NONE;
+	if (lua_rawgeti(L, t, 2) == LUA_TNIL && c->ch)
 		vai__arg_error(L, 1, "select", "case %d: nil cannot be sent", i);
 	lua_remove(L, t);
+	c->msg.w[0] = (uint64_t)t + 1;
 }
 
-/* Leaves two values on the stack: the channel or false, and what to send or nil. */
-static void check_case(lua_State *L, int i)
+static void check_case(lua_State *L, int i, struct vai__case *c)
 {
-	int type = lua_rawgeti(L, 1, i);
-	if (type == LUA_TTABLE) {
-		check_send(L, i);
+	c->result = VAI_OK;
+	if (lua_rawgeti(L, 1, i) == LUA_TTABLE) {
+		check_send(L, i, c);
 		return;
 	}
-	if (!is_chan(L, -1) && (type != LUA_TBOOLEAN || lua_toboolean(L, -1)))
-		case_error(L, i, "channel");
-	lua_pushnil(L);
+	c->ch = check_chan(L, i, "channel");
+	c->dir = c->ch ? VAI_DIR_RECV : VAI_DIR_NONE;
 }
 
 static void check_options(lua_State *L, struct options *o)
 {
+	if (VAI_UNLIKELY(lua_type(L, 1) != LUA_TTABLE))
+		vai__arg_type_error(L, 1, 1, "select", "table");
 	lua_pushliteral(L, "default");
 	lua_rawget(L, 1);
 	o->has_default = lua_toboolean(L, -1);
@@ -73,20 +75,11 @@ static void check_options(lua_State *L, struct options *o)
 	if (o->has_default)
 		o->deadline = 0;
 	lua_settop(L, 1);
-}
-
-static void check_cases(lua_State *L, struct options *o)
-{
-	if (VAI_UNLIKELY(lua_type(L, 1) != LUA_TTABLE))
-		vai__arg_type_error(L, 1, 1, "select", "table");
-	check_options(L, o);
 	lua_Unsigned n = lua_rawlen(L, 1);
 	if (n > (LUAI_MAXSTACK - 100) / 2)
 		vai__arg_error(L, 1, "select", "too many cases");
 	o->n = (int)n;
 	luaL_checkstack(L, 2 * o->n + 8, "too many cases");
-	for (int i = 1; i <= o->n; i++)
-		check_case(L, i);
 }
 
 /* ---- encoding ---- */
@@ -125,7 +118,7 @@ static VAI_NOINLINE void encode_named(lua_State *L, struct vai_vm *vm, int idx, 
 /* guard: raising would lose something. Scalars never raise. */
 static int encode_value(lua_State *L, struct vai_vm *vm, int i, vai_msg *out, bool guard)
 {
-	int idx = FIRST + 2 * i + 1, type = lua_type(L, idx);
+	int idx = (int)out->w[0], type = lua_type(L, idx);
 	if (type == LUA_TNUMBER || type == LUA_TBOOLEAN || (type == LUA_TSTRING && !guard))
 		vai__encode(L, vm, idx, out, "select");
 	else if (guard)
@@ -142,25 +135,19 @@ static void drop_unsent(struct vai__case *cases, int n, int chosen)
 			vai__msg_drop(&cases[i].msg);
 }
 
-/* LUA_OK, or an error code with the error on top of the stack and nothing left to drop. guard:
- * something is to be freed besides the messages. */
-static int fill_cases(lua_State *L, struct vai_vm *vm, struct vai__case *cases, int n, bool guard)
+/* LUA_OK, or an error code with the error on top of the stack and nothing left to drop. */
+static int encode_values(lua_State *L, struct vai_vm *vm, struct vai__case *cases, int n)
 {
+	bool guard = false;
 	for (int i = 0; i < n; i++) {
-		struct vai__case *c = &cases[i];
-		int idx = FIRST + 2 * i;
-		c->ch = (vai_chan *)vai__handle_test(L, idx, &vai__chan_class);
-		c->dir = !c->ch ? VAI_DIR_NONE : lua_isnil(L, idx + 1) ? VAI_DIR_RECV : VAI_DIR_SEND;
-		c->result = VAI_OK;
-		memset(&c->msg, 0, sizeof c->msg);
-		if (c->dir != VAI_DIR_SEND)
+		if (cases[i].dir != VAI_DIR_SEND)
 			continue;
-		int status = encode_value(L, vm, i, &c->msg, guard);
+		int status = encode_value(L, vm, i, &cases[i].msg, guard);
 		if (VAI_UNLIKELY(status != LUA_OK)) {
 			drop_unsent(cases, i, -1);
 			return status;
 		}
-		guard |= vai__msg_tag(&c->msg) >= M_OBJECT;
+		guard |= vai__msg_tag(&cases[i].msg) >= M_OBJECT;
 	}
 	return LUA_OK;
 }
@@ -175,7 +162,9 @@ struct outcome {
 
 static int run_cases(lua_State *L, vai_g *g, struct vai__case *cases, const struct options *o, struct outcome *out)
 {
-	int status = fill_cases(L, vai__bind_vm(g), cases, o->n, o->n > SMALL);
+	for (int i = 0; i < o->n; i++)
+		check_case(L, i + 1, &cases[i]);
+	int status = encode_values(L, vai__bind_vm(g), cases, o->n);
 	if (VAI_UNLIKELY(status != LUA_OK))
 		return status;
 	vai__bind_park(g, L);
@@ -195,13 +184,7 @@ static VAI_NOINLINE int run_small(lua_State *L, vai_g *g, const struct options *
 
 static VAI_NOINLINE int run_large(lua_State *L, vai_g *g, const struct options *o, struct outcome *out)
 {
-	size_t size = (size_t)o->n * sizeof(struct vai__case);
-	struct vai__case *cases = vai__mem_alloc(size);
-	if (!cases)
-		vai__no_memory(L);
-	int status = run_cases(L, g, cases, o, out);
-	vai__mem_free(cases, size);
-	return status;
+	return run_cases(L, g, lua_newuserdatauv(L, (size_t)o->n * sizeof(struct vai__case), 0), o, out);
 }
 
 static int select_failed(lua_State *L, vai_g *g, const struct options *o, int rc)
@@ -231,7 +214,7 @@ int vai__lib_select(lua_State *L)
 	vai_g *g = vai__bind_self(L);
 	struct options o;
 	struct outcome out;
-	check_cases(L, &o);
+	check_options(L, &o);
 	int status = o.n <= SMALL ? run_small(L, g, &o, &out) : run_large(L, g, &o, &out);
 	if (VAI_UNLIKELY(status != LUA_OK))
 		return lua_error(L);
