@@ -31,7 +31,8 @@ V_debug   := -Og -DVAI_DEBUG_LOCKS
 V_hard    := -DVAI_HARD -DVAI_DEBUG_LOCKS
 V_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DVAI_DEBUG_LOCKS
 V_ubsan   := -O1 -fsanitize=undefined -fno-sanitize-recover=undefined -DVAI_DEBUG_LOCKS
-V_tsan    := -O1 -fsanitize=thread -fno-omit-frame-pointer -DVAI_DEBUG_LOCKS -Wno-tsan
+# __NO_INLINE__: stdio's inline functions stay in libc, whose own lock TSan does not see.
+V_tsan    := -O1 -fsanitize=thread -fno-omit-frame-pointer -DVAI_DEBUG_LOCKS -Wno-tsan -D__NO_INLINE__
 V_ucontext := -DVAI_UCONTEXT -DVAI_DEBUG_LOCKS
 V_cover   := -O0 --coverage -DVAI_DEBUG_LOCKS
 L_asan    := -fsanitize=address,undefined
