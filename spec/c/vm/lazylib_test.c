@@ -220,6 +220,35 @@ static void all_in_one(void **state)
 	}
 }
 
+/* The debug library can take everything away; what is left may fail, but not crash (io does,
+ * as stock's). */
+static void without_registry(void **state)
+{
+	(void)state;
+	static const char *const before[] = {
+		"", "require 'string'", "for k in pairs(_G) do end", "local x = math.pi", "print = nil"};
+	static const char *const after[] = {
+		"return string.rep('x', 2), ('x'):upper(), math.abs(-1), math.random(), os.time(), utf8.len('x')",
+		"for k, v in pairs(_G) do local t = type(v) == 'table' and next(v) end",
+		"return require 'string', package.path, pcall(require, 'nonesuch')",
+		"string, math = nil local t = setmetatable(_G, {__index = function() end}) return table.concat{1, 2}, nope",
+		"local t = {} for i = 1, 1000 do t[i] = {} end return io.type(1), getmetatable('').__index",
+	};
+	for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
+		for (size_t k = 0; k < sizeof after / sizeof *after; k++) {
+			struct vai_vm *vm = states_fresh();
+			free(states_run(vm->L, before[i]));
+			states_check(vm->L,
+				"local r = debug.getregistry() for k in pairs(r) do if math.type(k) ~= 'integer' then r[k] = nil end "
+				"end\n"
+				"collectgarbage() return true");
+			free(states_run(vm->L, after[k]));
+			free(states_run(vm->L, "collectgarbage() return require 'os'"));
+			vai__vm_free(vm);
+		}
+	}
+}
+
 /* What a state that ran out of memory somewhere does afterwards is what a stock one does. */
 static void out_of_memory(void **state)
 {
@@ -553,6 +582,7 @@ int main(void)
 		cmocka_unit_test(modules),
 		cmocka_unit_test(preloads),
 		cmocka_unit_test(strays),
+		cmocka_unit_test(without_registry),
 	};
 	const struct CMUnitTest extended[] = {
 		cmocka_unit_test(overrides),
