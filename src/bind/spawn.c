@@ -175,7 +175,9 @@ static int run_in_state(struct run *r, struct vai_vm *vm, bool loaded)
 	lua_pushlightuserdata(L, r);
 	if (loaded)
 		lua_rotate(L, -4, 3); /* the function on top of them */
+	atomic_store_explicit(&r->g->running, L, memory_order_relaxed);
 	int status = lua_pcall(L, loaded ? 2 : 1, 0, loaded ? -4 : -3);
+	atomic_store_explicit(&r->g->running, NULL, memory_order_relaxed);
 	if (VAI_UNLIKELY(status != LUA_OK))
 		settle_failure(r, L);
 	return status;

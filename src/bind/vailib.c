@@ -131,6 +131,7 @@ static void register_once(void)
 	vai__handle_register(&vai__ticker_type);
 	vai__base_register();
 	vai__sched_hooks.abandon = abandon;
+	vai__sched_hooks.preempt = vai__bind_preempt;
 }
 
 /* What the states share goes when no machine can use it any more; else the next start of a
@@ -161,6 +162,7 @@ static int start(lua_State *L)
 	rc = host.vm ? vai__sched_start(&opts) : VAI_ENOMEM;
 	if (rc == VAI_OK) {
 		vai__g_main()->vm = host.vm;
+		atomic_store_explicit(&vai__g_main()->running, host.L, memory_order_relaxed);
 		return VAI_OK;
 	}
 	if (host.vm)
@@ -176,6 +178,7 @@ void vai__host_stop(lua_State *L)
 	if (!atomic_compare_exchange_strong(&host.phase, &open, CHANGING))
 		return;
 	vai__report_flush(L);
+	atomic_store_explicit(&vai__g_main()->running, NULL, memory_order_relaxed);
 	vai__vm_detach(host.vm);
 	vai__g_main()->vm = NULL;
 	host.vm = NULL;

@@ -223,6 +223,7 @@ vai_g *vai__g_new(void (*entry)(vai_g *g, void *arg), void *arg)
 	struct g *g = vai__stack_short() ? NULL : g_alloc(m_self());
 	if (!g)
 		return NULL;
+	atomic_store_explicit(&g->pub.running, NULL, memory_order_relaxed);
 	g->pub.vm = g->pub.task = g->pub.held = NULL;
 	g->pub.site[0] = '\0';
 	g->entry = entry;

@@ -9,7 +9,6 @@
 #define _GNU_SOURCE
 #endif
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,11 +109,14 @@ struct m *m_new_main(void)
 	m->loop_stack = top;
 	vai__ctx_make(&m->ctx, vai__stack_low(top), top - 16, loop_entry, m);
 	set_self(m);
+	preempt_install();
+	preempt_add(m);
 	return m;
 }
 
 void m_free_main(struct m *m)
 {
+	preempt_remove(m);
 	set_self(NULL);
 	vai__ctx_free(&m->ctx);
 	vai__stack_free(m->loop_stack);
@@ -145,30 +147,26 @@ static void *thread_main(void *arg)
 	vai__ctx_native(&m->ctx);
 	atomic_store_explicit(&m->p, m->nextp, memory_order_relaxed);
 	m->nextp = NULL;
+	preempt_add(m);
 	sysmon_poke();
 	schedule(m);
+	preempt_remove(m);
 	leave(m);
 	return NULL;
 }
 
-/* Signals are the host's: no M but M0 takes them. m may be gone when this returns. */
+/* It inherits the signal mask, as do the processes that a goroutine on it may start. The
+ * system gives a signal for the whole process to the first thread if that takes it. m may
+ * be gone when this returns. */
 static int start_thread(struct m *m)
 {
-	sigset_t all, old;
 	pthread_attr_t attr;
 	pthread_t thread;
-	sigfillset(&all);
-	sigdelset(&all, SIGSEGV);
-	sigdelset(&all, SIGBUS);
-	sigdelset(&all, SIGFPE);
-	sigdelset(&all, SIGILL);
 	if (pthread_attr_init(&attr) != 0)
 		return -1;
 	pthread_attr_setstacksize(&attr, M_STACK);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	int rc = pthread_create(&thread, &attr, thread_main, m);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
 	return rc;
 }

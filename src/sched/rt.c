@@ -11,7 +11,7 @@
 #include "sched/poll.h"
 #include "sched/rt.h"
 
-enum { DEFAULT_STACK = 524288 };
+enum { DEFAULT_STACK = 524288, INSIST = 5000000 /* ns */ };
 
 static struct g main_g;
 
@@ -127,8 +127,13 @@ int vai__sched_start(const struct vai__sched_opts *opts)
 static bool wait_for_ms(int64_t deadline)
 {
 	unsigned n;
-	while ((n = atomic_load(&sched.live_ms)) > 0 && vai__clock_now() < deadline)
-		vai__futex_wait(&sched.live_ms, n, deadline);
+	while ((n = atomic_load(&sched.live_ms)) > 0) {
+		int64_t now = vai__clock_now();
+		if (now >= deadline)
+			break;
+		preempt_all();
+		vai__futex_wait(&sched.live_ms, n, deadline - now < INSIST ? deadline : now + INSIST);
+	}
 	return n == 0;
 }
 

@@ -11,6 +11,7 @@
 #ifndef VAI_RT_H
 #define VAI_RT_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include "base/base.h"
 #include "base/clock.h"
@@ -35,7 +36,8 @@ enum {
 	WAKE_COST = 15000,  /* ns: work that will wait longer is worth waking an M for */
 	STEAL_COST = 3000,  /* ns: work that will wait longer is worth moving to an M that is awake */
 	STEAL_MANY = 8,     /* so many are worth moving in any case */
-	ID_BATCH = 16
+	ID_BATCH = 16,
+	SLICE_MAX = 10000000 /* ns that a goroutine may run while others wait */
 };
 
 struct m;
@@ -111,6 +113,13 @@ struct m {
 	bool spinning;       /* owner */
 	bool idle;           /* in sched.idle_ms; under sched.lock */
 	uint32_t rand;       /* owner */
+	pthread_t thread;
+	atomic_bool preempt; /* the next SIGURG is ours */
+	struct m *next_m;    /* sched.all_ms, under sched.lock */
+	/* sysmon's: the round it saw last and when it first saw it */
+	struct p *seen_p;
+	uint32_t seen_tick;
+	int64_t seen_at;
 	atomic_uint wake;    /* futex: 1 when woken */
 	struct p *nextp;     /* given by the waker, with wake */
 	struct m *link;      /* sched.idle_ms, under sched.lock */
@@ -125,6 +134,7 @@ struct sched {
 	_Atomic(int64_t) nglobal;    /* mirror of global.count */
 	struct p *idle_ps;           /* lock */
 	struct m *idle_ms;           /* lock; M0 is taken first */
+	struct m *all_ms;            /* lock; preempt.c */
 	int nms, nidle_ms;           /* lock */
 	atomic_int nidle_ps, nspinning;
 	atomic_int nprocs;
@@ -222,6 +232,12 @@ bool timers_any(void);
 bool park_commit(struct g *g);
 void wait_forget(struct g *g);
 void switch_to_loop(struct g *g, enum op op);
+/* preempt.c: goroutines that run for too long */
+void preempt_install(void);
+void preempt_add(struct m *m); /* by its thread */
+void preempt_remove(struct m *m);
+void preempt_long_running(int64_t now);
+void preempt_all(void);
 /* sysmon.c */
 int sysmon_start(void);
 void sysmon_stop(void);

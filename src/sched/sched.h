@@ -21,6 +21,7 @@ typedef struct vai_g {
 	void *task; /* its struct vai_task (sync/), NULL for main */
 	void *held; /* one reference (struct vai_obj) that it gives back if it is abandoned (bind/) */
 	uint64_t id; /* 1 is main; never reused. Set by the scheduler. */
+	void *_Atomic running; /* the lua_State in which it runs Lua code, for preemption; else NULL (bind/) */
 	char site[64]; /* where it was created: "file.lua:12"; "" if unknown */
 	void *dropping; /* messages that wait to be dropped (vm/block.c); NULL outside of that */
 } vai_g;
@@ -170,6 +171,9 @@ void vai__sched_stats(struct vai__sched_stats *out);
 struct vai__sched_hooks {
 	/* After every M has stopped: g never ended and never will; release its vm and task. Host thread. */
 	void (*abandon)(vai_g *g);
+	/* g, which the calling thread runs, should yield soon. In a signal handler. NULL: goroutines
+	 * run until they wait. */
+	void (*preempt)(vai_g *g);
 };
 extern struct vai__sched_hooks vai__sched_hooks;
 

@@ -6,11 +6,10 @@
 #define _GNU_SOURCE
 #endif
 #include <pthread.h>
-#include <signal.h>
 #include "sched/poll.h"
 #include "sched/rt.h"
 
-enum { MIN_DELAY = 500000, IDLE_DELAY = 2000000, MAX_DELAY = 10000000 }; /* ns; IDLE: while a P is idle */
+enum { MIN_DELAY = 500000, IDLE_DELAY = 2000000, MAX_DELAY = 5000000 }; /* ns; IDLE: while a P is idle */
 
 static struct {
 	pthread_t thread;
@@ -44,6 +43,7 @@ void sysmon_tick(void)
 	if (atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) > 0 &&
 	    (work || overdue_timer(now) || atomic_load_explicit(&sched.nglobal, memory_order_relaxed) > 0))
 		idle_wake_one();
+	preempt_long_running(now);
 }
 
 static bool all_idle(void)
@@ -91,12 +91,8 @@ static void *monitor(void *arg)
 /* VAI_OK or VAI_ESYS. */
 int sysmon_start(void)
 {
-	sigset_t all, old;
 	atomic_store_explicit(&mon.stop, false, memory_order_relaxed);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	int rc = pthread_create(&mon.thread, NULL, monitor, NULL);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (rc != 0)
 		return VAI_ESYS;
 	pthread_setname_np(mon.thread, "vai-sysmon");

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* Preemption: a signal to the thread of the M whose goroutine has run for too long, as in
+ * Go since 1.14 and with the same signal, SIGURG, which nobody gets unasked. The handler
+ * runs on that very thread, so what it sees of its M and goroutine stands still; it asks
+ * the layer above (vai__sched_hooks.preempt) to make the goroutine yield soon.
+ *
+ * sched.all_ms holds the Ms whose threads live; a thread takes its M out under sched.lock
+ * before it ends, and signals are sent under that lock: none goes to a dead thread. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include "sched/rt.h"
+
+static struct sigaction old_action;
+static bool off; /* VAI_PREEMPT=off */
+
+static void pass_on(int sig, siginfo_t *info, void *uc)
+{
+	if (old_action.sa_flags & SA_SIGINFO)
+		old_action.sa_sigaction(sig, info, uc);
+	else if (old_action.sa_handler != SIG_DFL && old_action.sa_handler != SIG_IGN)
+		old_action.sa_handler(sig);
+}
+
+static void on_signal(int sig, siginfo_t *info, void *uc)
+{
+	int saved = errno;
+	struct m *m = m_self();
+	if (m && atomic_exchange_explicit(&m->preempt, false, memory_order_acquire)) {
+		struct g *g = m->curg;
+		if (g && vai__sched_hooks.preempt)
+			vai__sched_hooks.preempt(&g->pub);
+	} else {
+		pass_on(sig, info, uc);
+	}
+	errno = saved;
+}
+
+static void install(void)
+{
+	struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART };
+	const char *wish = getenv("VAI_PREEMPT");
+	off = wish && strcmp(wish, "off") == 0;
+	sigemptyset(&sa.sa_mask);
+	if (!off && sigaction(SIGURG, &sa, &old_action) != 0)
+		off = true;
+}
+
+/* Once per process. */
+void preempt_install(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, install);
+}
+
+/* Lock held. */
+static void send(struct m *m)
+{
+	if (off)
+		return;
+	atomic_store_explicit(&m->preempt, true, memory_order_release);
+	pthread_kill(m->thread, SIGURG);
+}
+
+void preempt_add(struct m *m)
+{
+	m->thread = pthread_self();
+	vai__lock(&sched.lock);
+	m->next_m = sched.all_ms;
+	sched.all_ms = m;
+	vai__unlock(&sched.lock);
+}
+
+void preempt_remove(struct m *m)
+{
+	vai__lock(&sched.lock);
+	struct m **at = &sched.all_ms;
+	while (*at != m)
+		at = &(*at)->next_m;
+	*at = m->next_m;
+	vai__unlock(&sched.lock);
+}
+
+/* Whether anybody waits for what m's goroutine keeps: its P, or m itself. */
+static bool is_waited_for(struct m *m, struct p *p, int64_t now)
+{
+	return !runq_empty(p) || atomic_load_explicit(&sched.nglobal, memory_order_relaxed) > 0 ||
+	       atomic_load_explicit(&m->nlocked, memory_order_relaxed) > 0 ||
+	       atomic_load_explicit(&p->timers.next, memory_order_relaxed) < now;
+}
+
+/* sysmon: goroutines that have had their P for SLICE_MAX while others wait. */
+void preempt_long_running(int64_t now)
+{
+	vai__lock(&sched.lock);
+	for (struct m *m = sched.all_ms; m; m = m->next_m) {
+		struct p *p = m_p(m);
+		if (!p)
+			continue;
+		uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed);
+		if (m->seen_p != p || m->seen_tick != tick) {
+			m->seen_p = p;
+			m->seen_tick = tick;
+			m->seen_at = now;
+		} else if (now - m->seen_at >= SLICE_MAX && is_waited_for(m, p, now)) {
+			send(m);
+		}
+	}
+	vai__unlock(&sched.lock);
+}
+
+/* The end of the runtime: every goroutine that runs, but for the caller's. */
+void preempt_all(void)
+{
+	struct m *self = m_self();
+	vai__lock(&sched.lock);
+	for (struct m *m = sched.all_ms; m; m = m->next_m) {
+		if (m != self)
+			send(m);
+	}
+	vai__unlock(&sched.lock);
+}
