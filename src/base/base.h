@@ -39,7 +39,7 @@ typedef void vai_drop_fn(vai_msg *msg);
 #define VAI_NOINLINE __attribute__((noinline))
 #define VAI_LIKELY(x) __builtin_expect(!!(x), 1)
 #define VAI_UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define VAI_CONTAINER(ptr, type, field) ((type *)(void *)((char *)(ptr) - offsetof(type, field)))
+#define VAI_CONTAINER(ptr, type, field) ((type *)(void *)((char *)(ptr)-offsetof(type, field)))
 #define VAI_CACHELINE 64
 
 #endif

@@ -12,7 +12,7 @@
 void vai__futex_wait(atomic_uint *word, unsigned expect, int64_t deadline)
 {
 	int saved = errno;
-	struct timespec ts = { .tv_sec = (time_t)(deadline / 1000000000), .tv_nsec = (long)(deadline % 1000000000) };
+	struct timespec ts = {.tv_sec = (time_t)(deadline / 1000000000), .tv_nsec = (long)(deadline % 1000000000)};
 	/* WAIT_BITSET takes an absolute time of the monotonic clock. */
 	syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expect, deadline == VAI_FOREVER ? NULL : &ts, NULL,
 		FUTEX_BITSET_MATCH_ANY);

@@ -16,7 +16,8 @@ static _Thread_local int nheld, nmore; /* a select over many channels holds more
 VAI_NOINLINE void vai__lock_check(struct vai_lock *l)
 {
 	for (int i = 0; i < nheld; i++) {
-		if (held[i]->rank > l->rank || (held[i]->rank == l->rank && l->rank != VAI_RANK_CHAN && l->rank != VAI_RANK_TIMERS) || held[i] == l)
+		if (held[i]->rank > l->rank ||
+			(held[i]->rank == l->rank && l->rank != VAI_RANK_CHAN && l->rank != VAI_RANK_TIMERS) || held[i] == l)
 			vai__fatal("lock of rank %u taken while holding rank %u", l->rank, held[i]->rank);
 	}
 	if (nheld < HELD_MAX)
@@ -55,12 +56,12 @@ static bool try_lock(struct vai_lock *l)
 {
 	unsigned zero = 0;
 	return atomic_load_explicit(&l->word, memory_order_relaxed) == 0 &&
-	       atomic_compare_exchange_weak_explicit(&l->word, &zero, 1, memory_order_acquire, memory_order_relaxed);
+		atomic_compare_exchange_weak_explicit(&l->word, &zero, 1, memory_order_acquire, memory_order_relaxed);
 }
 
 static void nap(long ns)
 {
-	struct timespec t = { .tv_nsec = ns };
+	struct timespec t = {.tv_nsec = ns};
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
 }
 

@@ -50,7 +50,8 @@ static inline void vai__lock(struct vai_lock *l)
 {
 	unsigned zero = 0;
 	vai__lock_check(l);
-	if (VAI_UNLIKELY(!atomic_compare_exchange_strong_explicit(&l->word, &zero, 1, memory_order_acquire, memory_order_relaxed)))
+	if (VAI_UNLIKELY(
+			!atomic_compare_exchange_strong_explicit(&l->word, &zero, 1, memory_order_acquire, memory_order_relaxed)))
 		vai__lock_slow(l);
 }
 

@@ -93,7 +93,6 @@ static struct shared {
 	unsigned magazine; /* blocks in a full magazine; set once at load */
 } shared[CLASSES];
 
-
 /* The pointer alone is thread-local: a dlopened object has little static TLS to ask for. */
 static _Thread_local __attribute__((tls_model("initial-exec"))) struct cache *tls_cache;
 

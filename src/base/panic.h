@@ -5,8 +5,7 @@
 
 /* Prints "vai: fatal: ..." to stderr and aborts. */
 _Noreturn void vai__fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-#define VAI_ASSERT(cond) \
-	((cond) ? (void)0 : vai__fatal("%s:%d: broken invariant: %s", __FILE__, __LINE__, #cond))
+#define VAI_ASSERT(cond) ((cond) ? (void)0 : vai__fatal("%s:%d: broken invariant: %s", __FILE__, __LINE__, #cond))
 #ifdef VAI_DEBUG_LOCKS
 #define VAI_DEBUG_ASSERT(cond) VAI_ASSERT(cond)
 #else

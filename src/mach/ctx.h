@@ -86,7 +86,8 @@ static inline void vai__ctx_entered(void)
 }
 
 /* `dying`: from will never be switched to again. */
-static inline __attribute__((always_inline)) void vai__ctx_switch(struct vai__ctx *from, struct vai__ctx *to, bool dying)
+static inline __attribute__((always_inline)) void vai__ctx_switch(
+	struct vai__ctx *from, struct vai__ctx *to, bool dying)
 {
 	(void)dying;
 #ifdef VAI_ASAN

@@ -24,9 +24,9 @@ void *vai__ctx_prepare(void *top, void (*entry)(void *arg), void *arg)
 #else
 	sp -= 22;
 	memset(sp, 0, 22 * sizeof(*sp));
-	sp[0] = (uintptr_t)arg;               /* x19 */
-	sp[1] = (uintptr_t)entry;             /* x20 */
-	sp[11] = (uintptr_t)vai__ctx_start;   /* x30 */
+	sp[0] = (uintptr_t)arg;             /* x19 */
+	sp[1] = (uintptr_t)entry;           /* x20 */
+	sp[11] = (uintptr_t)vai__ctx_start; /* x30 */
 	__asm__ volatile("mrs %0, fpcr" : "=r"(sp[20]));
 #endif
 	return sp;

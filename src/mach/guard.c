@@ -38,7 +38,7 @@ static void on_fault(int sig, siginfo_t *info, void *uc)
 
 static void install(void)
 {
-	struct sigaction sa = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
+	struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGSEGV, &sa, &old_segv);
 	sigaction(SIGBUS, &sa, &old_bus);
@@ -59,7 +59,7 @@ int vai__guard_thread_init(void)
 	void *p = mmap(NULL, ALT_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (p == MAP_FAILED)
 		return -1;
-	stack_t ss = { .ss_sp = p, .ss_size = ALT_SIZE };
+	stack_t ss = {.ss_sp = p, .ss_size = ALT_SIZE};
 	if (sigaltstack(&ss, NULL) != 0) {
 		munmap(p, ALT_SIZE);
 		return -1;
@@ -72,7 +72,7 @@ void vai__guard_thread_exit(void)
 {
 	if (!alt_stack)
 		return;
-	stack_t off = { .ss_flags = SS_DISABLE };
+	stack_t off = {.ss_flags = SS_DISABLE};
 	sigaltstack(&off, NULL);
 	munmap(alt_stack, ALT_SIZE);
 	alt_stack = NULL;

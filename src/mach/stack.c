@@ -30,7 +30,7 @@ enum {
 	MAX_REGIONS = 1 << 18,
 	MAX_MPROTECT = 16000, /* each costs up to two of vm.max_map_count's 65,530 mappings */
 	MIN_SIZE = 65536,
-	KEEP = 8192,    /* bytes below top that trimming keeps */
+	KEEP = 8192, /* bytes below top that trimming keeps */
 	PROBES = 16,
 	PROBE_STEP = 256
 };
@@ -38,9 +38,9 @@ enum {
 static struct {
 	struct vai_lock lock;
 	size_t size, page;
-	char *free;          /* linked through the first word below top */
-	char *cursor;        /* low end of the next stack in the newest region */
-	unsigned left;       /* stacks left there */
+	char *free;    /* linked through the first word below top */
+	char *cursor;  /* low end of the next stack in the newest region */
+	unsigned left; /* stacks left there */
 	unsigned mprotected;
 	bool no_guard_madvise;
 	_Atomic(size_t) made;

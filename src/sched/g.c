@@ -34,11 +34,11 @@ static struct {
 	struct vai_lock lock;
 	struct slab **slabs; /* grows under lock */
 	int64_t n, cap;
-} all = { .lock = {
+} all = {.lock = {
 #ifdef VAI_DEBUG_LOCKS
-		  .rank = VAI_RANK_ALLG
+			 .rank = VAI_RANK_ALLG
 #endif
-	  } };
+		 }};
 
 static bool note_slab(struct slab *s)
 {
@@ -117,7 +117,7 @@ struct g *g_alloc(struct m *m)
 
 static void spill(struct p *p, int keep)
 {
-	struct gqueue q = { 0 };
+	struct gqueue q = {0};
 	while (p->ngfree > keep) {
 		struct g *g = p->gfree;
 		p->gfree = g->link;

@@ -16,8 +16,8 @@
 #include "sched/rt.h"
 
 enum {
-	SPINS = 400,     /* looks before sleeping: about the price of a wake-up */
-	PATIENCE = 100,  /* looks before runnext is taken from a P that has not moved */
+	SPINS = 400,    /* looks before sleeping: about the price of a wake-up */
+	PATIENCE = 100, /* looks before runnext is taken from a P that has not moved */
 	WATCHED = 16
 };
 
@@ -85,8 +85,9 @@ void idle_wake_one(void)
 	int none = 0;
 	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) == 0 ||
-	    atomic_load_explicit(&sched.nspinning, memory_order_relaxed) != 0 ||
-	    !atomic_compare_exchange_strong_explicit(&sched.nspinning, &none, 1, memory_order_seq_cst, memory_order_relaxed))
+		atomic_load_explicit(&sched.nspinning, memory_order_relaxed) != 0 ||
+		!atomic_compare_exchange_strong_explicit(
+			&sched.nspinning, &none, 1, memory_order_seq_cst, memory_order_relaxed))
 		return;
 	vai__lock(&sched.lock);
 	struct p *p = atomic_load_explicit(&sched.stopping, memory_order_relaxed) ? NULL : p_get_idle();
@@ -142,7 +143,7 @@ static bool may_spin(struct m *m)
 	if (m->spinning)
 		return true;
 	int busy = atomic_load_explicit(&sched.nprocs, memory_order_relaxed) -
-		   atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed);
+		atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed);
 	if (busy < 2 || 2 * atomic_load_explicit(&sched.nspinning, memory_order_relaxed) >= busy)
 		return false;
 	m->spinning = true;
@@ -197,7 +198,7 @@ static struct g *spin(struct m *m)
 		if (g || (g = global_get(m_p(m))) != NULL)
 			return g;
 		if (atomic_load_explicit(&m->nlocked, memory_order_relaxed) > 0 ||
-		    atomic_load_explicit(&sched.attention, memory_order_relaxed))
+			atomic_load_explicit(&sched.attention, memory_order_relaxed))
 			return NULL;
 		vai__cpu_relax();
 	}
@@ -223,7 +224,7 @@ static void own(struct m *m, struct p *p)
 static bool must_stay(struct m *m)
 {
 	return sched.global.count > 0 || m->locked.count > 0 ||
-	       (atomic_load_explicit(&sched.stopping, memory_order_relaxed) && m != sched.m0);
+		(atomic_load_explicit(&sched.stopping, memory_order_relaxed) && m != sched.m0);
 }
 
 /* Gives the P up. False: there is work after all. */
@@ -258,8 +259,8 @@ static bool acquire_p(struct m *m)
 static bool is_deadlock(void)
 {
 	return sched.nidle_ms + 1 == sched.nms && !atomic_load_explicit(&sched.stopping, memory_order_relaxed) &&
-	       atomic_load_explicit(&sched.main->state, memory_order_acquire) == VAI_G_WAITING && !timers_any() &&
-	       vai__poll_pending() == 0 && !work_anywhere(true) && sched.m0->locked.count == 0;
+		atomic_load_explicit(&sched.main->state, memory_order_acquire) == VAI_G_WAITING && !timers_any() &&
+		vai__poll_pending() == 0 && !work_anywhere(true) && sched.m0->locked.count == 0;
 }
 
 /* Lock held; all Ps are idle, so their caches may be touched. True: somebody who starves
@@ -340,9 +341,7 @@ static void sleep_until_woken(struct m *m)
 		if (acquire_p(m))
 			g_feed();
 		break;
-	case STAY:
-		acquire_p(m);
-		break;
+	case STAY: acquire_p(m); break;
 	}
 }
 

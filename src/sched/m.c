@@ -50,10 +50,9 @@ static void report_overflow(void)
 	int n = 0;
 	if (m && m->curg)
 		n = snprintf(buf, sizeof(buf),
-			     "vai: goroutine stack overflow: goroutine %llu, created at %s, used all %zu bytes of its C stack "
-			     "(VAI_STACK=bytes in the environment sets the size)\n",
-			     (unsigned long long)m->curg->pub.id, m->curg->pub.site[0] ? m->curg->pub.site : "?",
-			     vai__stack_size());
+			"vai: goroutine stack overflow: goroutine %llu, created at %s, used all %zu bytes of its C stack "
+			"(VAI_STACK=bytes in the environment sets the size)\n",
+			(unsigned long long)m->curg->pub.id, m->curg->pub.site[0] ? m->curg->pub.site : "?", vai__stack_size());
 	if (n > 0 && write(2, buf, (size_t)n) < 0)
 		_exit(2);
 	_exit(2);
@@ -220,7 +219,8 @@ static void sleep_in_poller(struct m *m)
 void m_sleep(struct m *m)
 {
 	struct m *nobody = NULL;
-	if (atomic_compare_exchange_strong_explicit(&sched.poller, &nobody, m, memory_order_seq_cst, memory_order_relaxed)) {
+	if (atomic_compare_exchange_strong_explicit(
+			&sched.poller, &nobody, m, memory_order_seq_cst, memory_order_relaxed)) {
 		sleep_in_poller(m);
 		atomic_store_explicit(&sched.poller, NULL, memory_order_seq_cst);
 		return;

@@ -40,7 +40,7 @@ void p_put_idle(struct p *p)
 /* Its goroutines go to the global queue, its timers to P 0. Owner. */
 static void drain(struct p *p)
 {
-	struct gqueue q = { 0 };
+	struct gqueue q = {0};
 	struct g *g;
 	bool inherit;
 	while ((g = runq_get(p, &inherit)) != NULL)

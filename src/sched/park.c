@@ -60,8 +60,8 @@ bool vai__fire(vai_g *pub, vai_ticket ticket, int code)
 	do {
 		if ((uint32_t)(w >> 32) != ticket || (uint32_t)w > VAI_WAKE_PARKED)
 			return false;
-	} while (!atomic_compare_exchange_weak_explicit(&g->wait, &w, wait_word(ticket, (uint32_t)code), memory_order_acq_rel,
-							memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+		&g->wait, &w, wait_word(ticket, (uint32_t)code), memory_order_acq_rel, memory_order_relaxed));
 	if ((uint32_t)w == VAI_WAKE_PARKED)
 		ready(g, true);
 	return true;
@@ -79,8 +79,8 @@ bool park_commit(struct g *g)
 	uint64_t w = atomic_load_explicit(&g->wait, memory_order_relaxed);
 	if ((uint32_t)w == VAI_WAKE_PREPARING) {
 		atomic_store_explicit(&g->state, VAI_G_WAITING, memory_order_release);
-		if (atomic_compare_exchange_strong_explicit(&g->wait, &w, w + VAI_WAKE_PARKED, memory_order_acq_rel,
-							    memory_order_acquire))
+		if (atomic_compare_exchange_strong_explicit(
+				&g->wait, &w, w + VAI_WAKE_PARKED, memory_order_acq_rel, memory_order_acquire))
 			return true;
 		atomic_store_explicit(&g->state, VAI_G_RUNNING, memory_order_relaxed);
 	}
@@ -126,7 +126,7 @@ static int64_t time_out(struct vai__timer *t, int64_t now)
 /* The timer lies on g's stack: it is stopped before the frame goes. */
 static VAI_NOINLINE int park_until(struct g *g, int64_t deadline)
 {
-	struct timeout to = { .timer = { .fn = time_out }, .g = g };
+	struct timeout to = {.timer = {.fn = time_out}, .g = g};
 	to.ticket = (vai_ticket)(atomic_load_explicit(&g->wait, memory_order_relaxed) >> 32);
 	if (vai__timer_start(&g->pub, &to.timer, deadline) != VAI_OK)
 		vai__fire(&g->pub, to.ticket, VAI_WAKE_TIMEOUT); /* no memory for a timer: do not wait at all */
@@ -141,19 +141,17 @@ int vai__wait(vai_g *self, enum vai_wait_reason reason, const void *obj, int64_t
 	struct g *g = g_of(self);
 	atomic_store_explicit(&g->reason, (uint8_t)reason, memory_order_relaxed);
 	atomic_store_explicit(&g->obj, obj, memory_order_relaxed);
-	atomic_store_explicit(&g->since, atomic_load_explicit(&sched.coarse_now, memory_order_relaxed), memory_order_relaxed);
+	atomic_store_explicit(
+		&g->since, atomic_load_explicit(&sched.coarse_now, memory_order_relaxed), memory_order_relaxed);
 	return deadline == VAI_FOREVER ? park(g) : park_until(g, deadline);
 }
 
 int vai__wake_result(int code)
 {
 	switch (code) {
-	case VAI_WAKE_TIMEOUT:
-		return VAI_ETIMEOUT;
-	case VAI_WAKE_DEADLOCK:
-		return VAI_EDEADLOCK;
-	default:
-		return VAI_ECANCELED;
+	case VAI_WAKE_TIMEOUT: return VAI_ETIMEOUT;
+	case VAI_WAKE_DEADLOCK: return VAI_EDEADLOCK;
+	default: return VAI_ECANCELED;
 	}
 }
 

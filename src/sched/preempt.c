@@ -43,7 +43,7 @@ static void on_signal(int sig, siginfo_t *info, void *uc)
 
 static void install(void)
 {
-	struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART };
+	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
 	const char *wish = getenv("VAI_PREEMPT");
 	off = wish && strcmp(wish, "off") == 0;
 	sigemptyset(&sa.sa_mask);
@@ -90,8 +90,8 @@ void preempt_remove(struct m *m)
 static bool is_waited_for(struct m *m, struct p *p, int64_t now)
 {
 	return !runq_empty(p) || atomic_load_explicit(&sched.nglobal, memory_order_relaxed) > 0 ||
-	       atomic_load_explicit(&m->nlocked, memory_order_relaxed) > 0 ||
-	       atomic_load_explicit(&p->timers.next, memory_order_relaxed) < now;
+		atomic_load_explicit(&m->nlocked, memory_order_relaxed) > 0 ||
+		atomic_load_explicit(&p->timers.next, memory_order_relaxed) < now;
 }
 
 /* sysmon: goroutines that have had their P for SLICE_MAX while others wait. */

@@ -192,7 +192,7 @@ vai_g *vai__g_main(void)
 
 int64_t vai__g_count(void)
 {
-	struct vai__sched_stats st = { 0 };
+	struct vai__sched_stats st = {0};
 	p_each_counter(&st);
 	return (int64_t)(st.spawned - st.ended) + 1;
 }

@@ -21,7 +21,7 @@ static void ring_store(struct p *p, unsigned i, struct g *g)
 /* Moves half of the full ring, and g, to the global queue. False if a thief made room. */
 static bool overflow(struct p *p, struct g *g, unsigned head, unsigned tail)
 {
-	struct gqueue q = { 0 };
+	struct gqueue q = {0};
 	unsigned n = (tail - head) / 2;
 	struct g *batch[RUNQ_SIZE / 2];
 	for (unsigned i = 0; i < n; i++)
@@ -87,7 +87,8 @@ struct g *runq_get(struct p *p, bool *inherit)
 		if (head == tail)
 			break;
 		g = ring_load(p, head);
-		if (atomic_compare_exchange_weak_explicit(&p->head, &head, head + 1, memory_order_acq_rel, memory_order_acquire))
+		if (atomic_compare_exchange_weak_explicit(
+				&p->head, &head, head + 1, memory_order_acq_rel, memory_order_acquire))
 			return g;
 	}
 	return atomic_exchange_explicit(&p->runnext, NULL, memory_order_acq_rel);
@@ -129,7 +130,8 @@ struct g *runq_steal(struct p *p, struct p *victim, bool take_next)
 			continue;
 		for (unsigned i = 0; i < n; i++)
 			ring_store(p, tail + i, ring_load(victim, vhead + i));
-		if (!atomic_compare_exchange_strong_explicit(&victim->head, &vhead, vhead + n, memory_order_acq_rel, memory_order_relaxed))
+		if (!atomic_compare_exchange_strong_explicit(
+				&victim->head, &vhead, vhead + n, memory_order_acq_rel, memory_order_relaxed))
 			continue;
 		count_add(&p->count.steals, 1);
 		count_add(&p->count.stolen, n);

@@ -85,8 +85,8 @@ void ready_locked(struct g *g)
 void attention_update(void)
 {
 	bool on = atomic_load_explicit(&sched.stopping, memory_order_relaxed) ||
-		  atomic_load_explicit(&sched.wanted_by_main, memory_order_relaxed) ||
-		  atomic_load_explicit(&sched.retiring, memory_order_relaxed) > 0;
+		atomic_load_explicit(&sched.wanted_by_main, memory_order_relaxed) ||
+		atomic_load_explicit(&sched.retiring, memory_order_relaxed) > 0;
 	atomic_store_explicit(&sched.attention, on, memory_order_seq_cst);
 }
 

@@ -17,13 +17,13 @@
 /* A goroutine. These first fields belong to the layers above; the scheduler zeroes
  * them when the goroutine is made and does not look at them again. */
 typedef struct vai_g {
-	void *vm;   /* the Lua state it runs (struct vai_vm of vm/, for main too) */
-	void *task; /* its struct vai_task (sync/), NULL for main */
-	void *held; /* one reference (struct vai_obj) that it gives back if it is abandoned (bind/) */
-	uint64_t id; /* 1 is main; never reused. Set by the scheduler. */
+	void *vm;              /* the Lua state it runs (struct vai_vm of vm/, for main too) */
+	void *task;            /* its struct vai_task (sync/), NULL for main */
+	void *held;            /* one reference (struct vai_obj) that it gives back if it is abandoned (bind/) */
+	uint64_t id;           /* 1 is main; never reused. Set by the scheduler. */
 	void *_Atomic running; /* the lua_State in which it runs Lua code, for preemption; else NULL (bind/) */
-	char site[64]; /* where it was created: "file.lua:12"; "" if unknown */
-	void *dropping; /* messages that wait to be dropped (vm/block.c); NULL outside of that */
+	char site[64];         /* where it was created: "file.lua:12"; "" if unknown */
+	void *dropping;        /* messages that wait to be dropped (vm/block.c); NULL outside of that */
 } vai_g;
 
 enum vai_wait_reason {
@@ -118,8 +118,8 @@ enum vai_g_state vai__g_state(vai_g *g);
 struct vai_g_info {
 	enum vai_g_state state;
 	enum vai_wait_reason reason;
-	const void *obj;       /* what it waits for: identity only, do not follow */
-	int64_t since;         /* vai__clock_now() when it began to wait, coarse; 0: unknown */
+	const void *obj; /* what it waits for: identity only, do not follow */
+	int64_t since;   /* vai__clock_now() when it began to wait, coarse; 0: unknown */
 };
 /* Calls f for every goroutine alive, main first then by age. f must not park or start
  * goroutines. Others may run and end meanwhile, except during a deadlock. */

@@ -41,7 +41,7 @@ void sysmon_tick(void)
 	int64_t now = clock_note();
 	bool work = stuck_work();
 	if (atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) > 0 &&
-	    (work || overdue_timer(now) || atomic_load_explicit(&sched.nglobal, memory_order_relaxed) > 0))
+		(work || overdue_timer(now) || atomic_load_explicit(&sched.nglobal, memory_order_relaxed) > 0))
 		idle_wake_one();
 	preempt_long_running(now);
 }
@@ -49,7 +49,7 @@ void sysmon_tick(void)
 static bool all_idle(void)
 {
 	return atomic_load_explicit(&sched.nidle_ps, memory_order_seq_cst) ==
-	       atomic_load_explicit(&sched.nprocs, memory_order_relaxed);
+		atomic_load_explicit(&sched.nprocs, memory_order_relaxed);
 }
 
 /* Pairs with sysmon_poke: asleep first, then whether all are idle. */

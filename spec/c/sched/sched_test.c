@@ -153,7 +153,7 @@ static int64_t again(struct vai__timer *t, int64_t now)
 
 static void a_timer_may_repeat(void **state)
 {
-	struct vai__timer t = { .fn = again };
+	struct vai__timer t = {.fn = again};
 	(void)state;
 	atomic_store(&hits, 0);
 	assert_int_equal(vai__timer_start(vai__g_self(), &t, vai__clock_now()), VAI_OK);
@@ -281,7 +281,7 @@ static void restarts(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 20; i++) {
-		struct vai__sched_opts opts = { .maxprocs = 1 + i % 3 };
+		struct vai__sched_opts opts = {.maxprocs = 1 + i % 3};
 		assert_int_equal(vai__sched_start(&opts), VAI_OK);
 		assert_int_equal(vai__sched_start(&opts), VAI_EINVAL);
 		for (intptr_t k = 0; k < 20; k++)
@@ -308,6 +308,6 @@ int main(void)
 		cmocka_unit_test(deadlock_is_told_to_main),
 		cmocka_unit_test(each_sees_who_waits),
 	};
-	const struct CMUnitTest alone[] = { cmocka_unit_test(restarts) };
+	const struct CMUnitTest alone[] = {cmocka_unit_test(restarts)};
 	return WORLD_RUN("sched", tests) + cmocka_run_group_tests_name("restart", alone, NULL, NULL);
 }

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* Private to sched/: what its files call of each other, file by file. Included by rt.h. */
+#ifndef VAI_RTCALLS_H
+#define VAI_RTCALLS_H
+
+#include "sched/rt.h"
+
+/* m.c: threads */
+struct m *m_self(void); /* NULL off the Ms */
+struct m *m_new_main(void);
+void m_free_main(struct m *m);
+bool m_new(struct p *p, bool spinning); /* a thread that runs p; false: the system refused */
+void m_sleep(struct m *m);              /* until m_wake or what the poller waits for */
+void m_wake(struct m *m);               /* m is out of sched.idle_ms and its nextp is set */
+/* p.c: processors */
+struct p *p_new(int index);
+struct p *p_get_idle(void);   /* sched.lock held; NULL: none */
+void p_put_idle(struct p *p); /* sched.lock held; its run queue is empty */
+void p_retire(struct m *m);   /* m gives its P up if it is beyond nprocs */
+void p_each_counter(struct vai__sched_stats *out);
+static inline struct p *m_p(struct m *m)
+{
+	return atomic_load_explicit(&m->p, memory_order_relaxed);
+}
+/* runq.c: the lock-free queue of a P */
+void runq_put(struct p *p, struct g *g, bool next);
+struct g *runq_get(struct p *p, bool *inherit);
+struct g *runq_steal(struct p *p, struct p *victim, bool take_next);
+bool runq_empty(struct p *p);
+unsigned runq_len(struct p *p);
+/* How long the last of p's queue will wait for p itself, in ns; any thread. */
+static inline int64_t runq_wait(struct p *p)
+{
+	return (int64_t)runq_len(p) * atomic_load_explicit(&p->slice, memory_order_relaxed);
+}
+/* global.c: queues that need a lock */
+void gqueue_push(struct gqueue *q, struct g *g);
+struct g *gqueue_pop(struct gqueue *q);
+void global_put(struct g *g);
+void global_put_batch(struct gqueue *q);
+struct g *global_get(struct p *p);
+/* idle.c: who sleeps, who looks for work */
+void idle_wake_one(void);                  /* there is work in some queue: an idle P may want it */
+void idle_got_work(struct m *m);           /* a spinning M found some */
+struct g *idle_find_or_sleep(struct m *m); /* NULL: look again from the top */
+void idle_wake_locked_m(struct m *m);      /* m->locked has grown */
+void idle_release_p(struct p *p);          /* sched.lock held */
+void idle_stop_spinning(struct m *m);
+void idle_wake_all(void);
+/* sched.c: the loop */
+void schedule(struct m *m);
+void slice_begin(struct p *p);
+void ready(struct g *g, bool next);
+void ready_locked(struct g *g);
+void attention_update(void);
+/* g.c: goroutines */
+struct g *g_alloc(struct m *m);
+void g_free(struct m *m, struct g *g);
+bool g_give_stack(struct m *m, struct g *g);
+void g_starve(struct g *g);       /* it waits until a stack is free */
+void g_feed(void);                /* a stack is free: somebody who starves may run */
+void g_flush_stacks(struct p *p); /* the cache of a P that the caller may touch */
+void g_take_stack(struct m *m, struct g *g);
+void g_abandon_all(void (*f)(vai_g *g));
+/* timer.c */
+void timers_init(struct timers *ts);
+void timers_run(struct timers *ts, int64_t now);
+void timers_move(struct timers *from, struct timers *to);
+void timers_clear(struct timers *ts); /* nothing in it runs any more */
+int64_t timers_next_of_all(void);
+bool timers_any(void);
+/* park.c */
+bool park_commit(struct g *g);
+void wait_forget(struct g *g);
+void switch_to_loop(struct g *g, enum op op);
+/* preempt.c: goroutines that run for too long */
+void preempt_install(void);
+void preempt_add(struct m *m); /* by its thread */
+void preempt_remove(struct m *m);
+void preempt_long_running(int64_t now);
+void preempt_all(void);
+/* sysmon.c */
+int sysmon_start(void);
+void sysmon_stop(void);
+void sysmon_poke(void); /* an M leaves idleness */
+void sysmon_tick(void); /* one look at everything; sysmon's own and tests' */
+
+static inline void count_add(_Atomic(uint64_t) *c, uint64_t n)
+{
+	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline uint32_t next_rand(uint32_t *state)
+{
+	uint32_t x = *state; /* xorshift32, Marsaglia 2003 */
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	return *state = x;
+}
+
+static inline int64_t clock_note(void)
+{
+	int64_t now = vai__clock_now();
+	atomic_store_explicit(&sched.coarse_now, now, memory_order_relaxed);
+	return now;
+}
+
+#endif
