@@ -82,9 +82,10 @@ enum {
 };
 
 enum {
-	KEYS_MAX = 24,       /* numbers for T_AGAIN */
-	BLOCK_CALLS_OUT = 1, /* decoding may run user code: require */
-	BLOCK_FINALIZERS = 2 /* some metatable has __gc */
+	KEYS_MAX = 24,        /* numbers for T_AGAIN */
+	BLOCK_CALLS_OUT = 1,  /* decoding may run user code: require */
+	BLOCK_FINALIZERS = 2, /* some metatable has __gc */
+	BLOCK_FLAT = 4        /* one table of scalars: flat.c decodes it too */
 };
 
 struct vai__block {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include "base/mem.h"
 #include "vm/encode.h"
+#include "vm/flat.h"
 #include "vm/funcs.h"
 #include "vm/handle.h"
 
@@ -246,7 +247,15 @@ static bool encode_inline(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out
 
 void vai__encode(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out, const char *what)
 {
-	if (!encode_inline(L, vm, idx, out))
+	if (encode_inline(L, vm, idx, out))
+		return;
+	struct vai__block *b = NULL;
+	COLLECT(L);
+	if (lua_type(L, idx) == LUA_TTABLE)
+		b = vai__flat_encode(L, vm, lua_absindex(L, idx));
+	if (b)
+		vai__msg_set(out, M_BLOCK, (uintptr_t)b);
+	else
 		encode_block(L, vm, idx, 1, out, what, 0, false);
 }
 

@@ -5,6 +5,7 @@
 #include "vm/codec.h"
 #include "base/panic.h"
 #include "vm/block.h"
+#include "vm/flat.h"
 #include "vm/catalog.h"
 #include "vm/handle.h"
 
@@ -333,6 +334,11 @@ static int get_block(lua_State *L, struct vai_vm *vm, const struct vai__block *b
 
 /* ---- entries ---- */
 
+static int block_values(lua_State *L, struct vai_vm *vm, const struct vai__block *b)
+{
+	return b->flags & BLOCK_FLAT ? vai__flat_decode(L, b) : get_block(L, vm, b, false, false);
+}
+
 static void push_inline(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
 {
 	const unsigned char *bytes = (const unsigned char *)msg;
@@ -362,7 +368,7 @@ int vai__decode(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
 	switch (vai__msg_tag(msg)) {
 	case M_NONE: return 0;
 	case M_OBJECT: vai__obj_ref((struct vai_obj *)(uintptr_t)msg->w[1]); return push_object(L, vm, msg);
-	case M_BLOCK: return get_block(L, vm, vai__msg_block(msg), false, false);
+	case M_BLOCK: return block_values(L, vm, vai__msg_block(msg));
 	default: push_inline(L, vm, msg); return 1;
 	}
 }
@@ -423,7 +429,7 @@ int vai__decode_take(lua_State *L, struct vai_vm *vm, vai_msg *msg)
 	struct vai__block *b = vai__msg_block(&taken);
 	if (!claim(L, vm, b))
 		return take_protected(L, vm, b);
-	int n = get_block(L, vm, b, false, false);
+	int n = block_values(L, vm, b);
 	vm->decoding = NULL;
 	vai__block_free(b);
 	return n;
