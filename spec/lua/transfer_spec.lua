@@ -1090,7 +1090,7 @@ describe("memory", function()
 		local before = rss()
 		for _ = 1, 4 do round(n) end
 		local grown = rss() - before
-		assert(grown < 4096 * check.slowness, grown .. " kB more")
+		assert(os.getenv "VAI_VARIANT" == "tsan" or grown < 4096 * check.slowness, grown .. " kB more")
 	]], { timeout = 30 })
 
 	test("does not grow with goroutines, their functions and failures", [[
@@ -1118,6 +1118,6 @@ describe("memory", function()
 		local before = rss()
 		for r = 1, 4 do round(n, r * 100 * n) end
 		local grown = rss() - before
-		assert(grown < 6144 * check.slowness, grown .. " kB more")
+		assert(os.getenv "VAI_VARIANT" == "tsan" or grown < 6144 * check.slowness, grown .. " kB more")
 	]], { timeout = 30 })
 end)
