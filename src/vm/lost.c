@@ -84,9 +84,8 @@ void vai__lost_report(
 	put_place(L, idx, line, place, sizeof place);
 	put_name(name, number, quoted, sizeof quoted);
 	snprintf(text, sizeof text,
-		"vai: warning: %sgoroutine %s %s: that changes only its own copy; send the value through a channel, "
-		"or use vai.atomic() or vai.map()",
-		place, does, quoted);
+		"vai: warning: %sgoroutine %s %s: that changes only its own copy; send the value through a channel", place,
+		does, quoted);
 	if (is_new(text))
 		vai__codec_warn(text);
 }
@@ -123,7 +122,7 @@ void vai__lost_check(lua_State *L, int idx, const struct vai_code *code)
 		put_name(up->name, i + 1, quoted, sizeof quoted);
 		lua_pushfstring(L,
 			"%sgoroutine assigns captured local %s (declared outside): it would change only its own copy; "
-			"send the value through a channel, or use vai.atomic() or vai.map()",
+			"send the value through a channel",
 			place, quoted);
 		lua_error(L);
 	}

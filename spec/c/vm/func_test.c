@@ -409,14 +409,14 @@ static void test_assigned_locals(void **state)
 	assert_false(call("local count = 0\n return function()\n count = count + 1 end"));
 	assert_string_equal(error,
 		"test.lua:3: goroutine assigns captured local 'count' (declared outside): it would change only its own copy; "
-		"send the value through a channel, or use vai.atomic() or vai.map()");
+		"send the value through a channel");
 	assert_false(call("local a, b = 1, 2\n return function() return a, function()\n b = 2 end end"));
 	assert_non_null(strstr(error, "test.lua:3: goroutine assigns captured local 'b'"));
 	assert_false(
 		call("local n = 0 local f = load(string.dump(function() n = 1 end, true)) debug.setupvalue(f, 1, 0) return f"));
 	assert_string_equal(error,
 		"?:?: goroutine assigns captured local upvalue 1 (no debug information) (declared outside): it would change "
-		"only its own copy; send the value through a channel, or use vai.atomic() or vai.map()");
+		"only its own copy; send the value through a channel");
 	static const char *const fine[] = {
 		"local f f = function(n) return n and f(n - 1) end return f, 1",
 		"return function() local n = 0 local function inc() n = n + 1 end inc() end",
@@ -443,7 +443,7 @@ static void test_warnings(void **state)
 	}
 	assert_string_equal(warnings,
 		"vai: warning: test.lua:2: goroutine writes into captured table 'results': that changes only its own copy; "
-		"send the value through a channel, or use vai.atomic() or vai.map()\n");
+		"send the value through a channel\n");
 	warnings[0] = '\0';
 	assert_true(call("total, log, mine = 0, {}, nil\n return function()\n mine = 1 total = total + 1\n log.x = 1\n "
 					 "string.x = 2 end"));
