@@ -127,13 +127,7 @@ static void spill(struct p *p, int keep)
 	if (!q.head)
 		return;
 	vai__lock(&sched.lock);
-	q.tail->link = NULL;
-	if (sched.gfree.tail)
-		sched.gfree.tail->link = q.head;
-	else
-		sched.gfree.head = q.head;
-	sched.gfree.tail = q.tail;
-	sched.gfree.count += q.count;
+	gqueue_append(&sched.gfree, &q);
 	atomic_store_explicit(&sched.ngfree, sched.gfree.count, memory_order_relaxed);
 	vai__unlock(&sched.lock);
 }

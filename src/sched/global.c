@@ -15,6 +15,17 @@ void gqueue_push(struct gqueue *q, struct g *g)
 	q->count++;
 }
 
+/* more is not empty, and is not to be used after. */
+void gqueue_append(struct gqueue *q, const struct gqueue *more)
+{
+	if (q->tail)
+		q->tail->link = more->head;
+	else
+		q->head = more->head;
+	q->tail = more->tail;
+	q->count += more->count;
+}
+
 struct g *gqueue_pop(struct gqueue *q)
 {
 	struct g *g = q->head;
@@ -45,12 +56,7 @@ void global_put_batch(struct gqueue *q)
 	if (!q->head)
 		return;
 	vai__lock(&sched.lock);
-	if (sched.global.tail)
-		sched.global.tail->link = q->head;
-	else
-		sched.global.head = q->head;
-	sched.global.tail = q->tail;
-	sched.global.count += q->count;
+	gqueue_append(&sched.global, q);
 	mirror();
 	vai__unlock(&sched.lock);
 }

@@ -35,6 +35,7 @@ static inline int64_t runq_wait(struct p *p)
 }
 /* global.c: queues that need a lock */
 void gqueue_push(struct gqueue *q, struct g *g);
+void gqueue_append(struct gqueue *q, const struct gqueue *more);
 struct g *gqueue_pop(struct gqueue *q);
 void global_put(struct g *g);
 void global_put_batch(struct gqueue *q);
