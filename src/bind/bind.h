@@ -76,8 +76,8 @@ static inline void vai__bind_park(vai_g *g, lua_State *L)
 	vai__bind_vm(g)->at = L;
 }
 
-/* In a signal handler: the Lua code that g runs yields at its next instruction. */
-void vai__bind_preempt(vai_g *g);
+/* vai__sched_hooks.interrupt: the Lua code that g runs yields at its next instruction. */
+void vai__bind_interrupt(vai_g *g);
 /* Pushes the value of a message received from ch. */
 int vai__bind_deliver(lua_State *L, struct vai_vm *vm, vai_chan *ch, vai_msg *msg);
 /* nil, why: 2 */

@@ -16,7 +16,7 @@ static void on_count(lua_State *L, lua_Debug *ar)
 	vai__yield(g);
 }
 
-void vai__bind_preempt(vai_g *g)
+void vai__bind_interrupt(vai_g *g)
 {
 	lua_State *L = atomic_load_explicit(&g->running, memory_order_relaxed);
 	if (L && !lua_gethook(L))

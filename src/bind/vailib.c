@@ -131,7 +131,7 @@ static void register_once(void)
 	vai__handle_register(&vai__ticker_type);
 	vai__base_register();
 	vai__sched_hooks.abandon = abandon;
-	vai__sched_hooks.preempt = vai__bind_preempt;
+	vai__sched_hooks.interrupt = vai__bind_interrupt;
 }
 
 /* What the states share goes when no machine can use it any more; else the next start of a

@@ -67,6 +67,7 @@ static struct g *new_slab(void)
 	memset(s, 0, sizeof(*s));
 	for (int i = 0; i < SLAB; i++) {
 		atomic_init(&s->gs[i].state, VAI_G_DEAD);
+		atomic_init(&s->gs[i].wait, VAI_WAKE_USER); /* in no wait */
 		s->gs[i].link = i + 1 < SLAB ? &s->gs[i + 1] : NULL;
 	}
 	if (!note_slab(s)) {
@@ -218,7 +219,10 @@ vai_g *vai__g_new(void (*entry)(vai_g *g, void *arg), void *arg)
 	if (!g)
 		return NULL;
 	atomic_store_explicit(&g->pub.running, NULL, memory_order_relaxed);
-	g->pub.vm = g->pub.task = g->pub.held = NULL;
+	atomic_store_explicit(&g->pub.end, VAI_END_NO, memory_order_relaxed);
+	g->pub.vm = g->pub.task = g->pub.held = g->pub.bounds = NULL;
+	g->cpu_used = 0;
+	atomic_store_explicit(&g->pub.cpu_limit, 0, memory_order_relaxed);
 	g->pub.site[0] = '\0';
 	g->entry = entry;
 	g->arg = arg;

@@ -33,7 +33,7 @@ VAI_NOINLINE struct m *m_self(void)
 VAI_NOINLINE vai_g *vai__g_self(void)
 {
 	__asm__ volatile("" ::: "memory");
-	return tls_m && tls_m->curg ? &tls_m->curg->pub : NULL;
+	return tls_m && m_curg(tls_m) ? &m_curg(tls_m)->pub : NULL;
 }
 
 static VAI_NOINLINE void set_self(struct m *m)
@@ -48,11 +48,12 @@ static void report_overflow(void)
 	char buf[256];
 	struct m *m = tls_m;
 	int n = 0;
-	if (m && m->curg)
+	if (m && m_curg(m))
 		n = snprintf(buf, sizeof(buf),
 			"vai: goroutine stack overflow: goroutine %llu, created at %s, used all %zu bytes of its C stack "
 			"(VAI_STACK=bytes in the environment sets the size)\n",
-			(unsigned long long)m->curg->pub.id, m->curg->pub.site[0] ? m->curg->pub.site : "?", vai__stack_size());
+			(unsigned long long)m_curg(m)->pub.id, m_curg(m)->pub.site[0] ? m_curg(m)->pub.site : "?",
+			vai__stack_size());
 	if (n > 0 && write(2, buf, (size_t)n) < 0)
 		_exit(2);
 	_exit(2);

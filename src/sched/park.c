@@ -6,6 +6,8 @@
  *  - one waker wins; all others see a final code or another ticket and leave;
  *  - a waker that finds PREPARING need not make g runnable: the commit below fails and g
  *    goes on; one that finds PARKED must, and is the only one to do so;
+ *  - who is to end is parked and then looked at, its canceller sets g->end and then fires:
+ *    one of the two sees the other;
  *  - the commit runs on the M's own stack, after g's registers are saved: when PARKED is
  *    visible, any M may run g.
  * The swaps are acquire-release: what the waker wrote before firing, g reads after. */
@@ -73,6 +75,14 @@ bool vai__fire_any(vai_g *pub, int code)
 	return vai__fire(pub, (vai_ticket)(w >> 32), code);
 }
 
+void vai__g_end(vai_g *g, enum vai_end why)
+{
+	int no = VAI_END_NO;
+	atomic_compare_exchange_strong_explicit(&g->end, &no, why, memory_order_seq_cst, memory_order_seq_cst);
+	if (!vai__fire_any(g, VAI_WAKE_CANCELED))
+		sysmon_hurry();
+}
+
 /* On the M's stack. False: somebody fired already, g goes on at once. */
 bool park_commit(struct g *g)
 {
@@ -80,8 +90,11 @@ bool park_commit(struct g *g)
 	if ((uint32_t)w == VAI_WAKE_PREPARING) {
 		atomic_store_explicit(&g->state, VAI_G_WAITING, memory_order_release);
 		if (atomic_compare_exchange_strong_explicit(
-				&g->wait, &w, w + VAI_WAKE_PARKED, memory_order_acq_rel, memory_order_acquire))
+				&g->wait, &w, w + VAI_WAKE_PARKED, memory_order_seq_cst, memory_order_acquire)) {
+			if (VAI_UNLIKELY(atomic_load_explicit(&g->pub.end, memory_order_seq_cst) != VAI_END_NO))
+				vai__fire(&g->pub, (vai_ticket)(w >> 32), VAI_WAKE_CANCELED);
 			return true;
+		}
 		atomic_store_explicit(&g->state, VAI_G_RUNNING, memory_order_relaxed);
 	}
 	return false;

@@ -2,7 +2,7 @@
 /* Preemption: a signal to the thread of the M whose goroutine has run for too long, as in
  * Go since 1.14 and with the same signal, SIGURG, which nobody gets unasked. The handler
  * runs on that very thread, so what it sees of its M and goroutine stands still; it asks
- * the layer above (vai__sched_hooks.preempt) to make the goroutine yield soon.
+ * the layer above (vai__sched_hooks.interrupt) to make the goroutine yield soon.
  *
  * sched.all_ms holds the Ms whose threads live; a thread takes its M out under sched.lock
  * before it ends, and signals are sent under that lock: none goes to a dead thread. */
@@ -14,10 +14,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "sched/rt.h"
 
 static struct sigaction old_action;
-static bool off; /* VAI_PREEMPT=off */
+static enum vai_preempt_mode mode = VAI_PREEMPT_OFF;
 
 static void pass_on(int sig, siginfo_t *info, void *uc)
 {
@@ -27,31 +28,80 @@ static void pass_on(int sig, siginfo_t *info, void *uc)
 		old_action.sa_handler(sig);
 }
 
+static int64_t thread_cpu(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+void cpu_begin(struct g *g)
+{
+	g->cpu_from = thread_cpu();
+}
+
+void cpu_end(struct g *g)
+{
+	g->cpu_used += thread_cpu() - g->cpu_from;
+}
+
+int64_t vai__g_cpu(vai_g *self)
+{
+	struct g *g = g_of(self);
+	return g->cpu_used + thread_cpu() - g->cpu_from;
+}
+
+static void check_cpu(struct g *g)
+{
+	int no = VAI_END_NO;
+	int64_t limit = atomic_load_explicit(&g->pub.cpu_limit, memory_order_relaxed);
+	if (limit && vai__g_cpu(&g->pub) > limit)
+		atomic_compare_exchange_strong_explicit(
+			&g->pub.end, &no, VAI_END_CPU, memory_order_relaxed, memory_order_relaxed);
+}
+
+void interrupt(struct g *g)
+{
+	check_cpu(g);
+	if (vai__sched_hooks.interrupt)
+		vai__sched_hooks.interrupt(&g->pub);
+}
+
 static void on_signal(int sig, siginfo_t *info, void *uc)
 {
 	int saved = errno;
 	struct m *m = m_self();
 	if (m && atomic_exchange_explicit(&m->preempt, false, memory_order_acquire)) {
-		struct g *g = m->curg;
-		if (g && vai__sched_hooks.preempt)
-			vai__sched_hooks.preempt(&g->pub);
+		struct g *g = m_curg(m);
+		if (g)
+			interrupt(g);
 	} else {
 		pass_on(sig, info, uc);
 	}
 	errno = saved;
 }
 
+static enum vai_preempt_mode wished_mode(void)
+{
+	const char *wish = getenv("VAI_PREEMPT");
+	if (wish && strcmp(wish, "off") == 0)
+		return VAI_PREEMPT_OFF;
+	if (wish && strcmp(wish, "count") == 0)
+		return VAI_PREEMPT_COUNT;
+#ifdef VAI_TSAN
+	return VAI_PREEMPT_COUNT; /* TSan keeps signals back until the thread calls something, which a loop may never do */
+#else
+	return VAI_PREEMPT_SIGNAL;
+#endif
+}
+
 static void install(void)
 {
 	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
-	const char *wish = getenv("VAI_PREEMPT");
-	off = wish && strcmp(wish, "off") == 0;
-#ifdef VAI_TSAN
-	off = true; /* TSan keeps signals back until the thread calls something, which a loop may never do */
-#endif
+	mode = wished_mode();
 	sigemptyset(&sa.sa_mask);
-	if (!off && sigaction(SIGURG, &sa, &old_action) != 0)
-		off = true;
+	if (mode == VAI_PREEMPT_SIGNAL && sigaction(SIGURG, &sa, &old_action) != 0)
+		mode = VAI_PREEMPT_COUNT;
 }
 
 /* Once per process. */
@@ -64,10 +114,26 @@ void preempt_install(void)
 /* Lock held. */
 static void send(struct m *m)
 {
-	if (off)
+	if (mode == VAI_PREEMPT_OFF)
 		return;
 	atomic_store_explicit(&m->preempt, true, memory_order_release);
-	pthread_kill(m->thread, SIGURG);
+	if (mode == VAI_PREEMPT_SIGNAL)
+		pthread_kill(m->thread, SIGURG);
+}
+
+enum vai_preempt_mode vai__preempt_mode(void)
+{
+	return mode;
+}
+
+bool vai__g_asked(vai_g *self)
+{
+	struct m *m = g_of(self)->m;
+	if (!atomic_load_explicit(&m->preempt, memory_order_relaxed) ||
+		!atomic_exchange_explicit(&m->preempt, false, memory_order_acquire))
+		return false;
+	check_cpu(g_of(self));
+	return true;
 }
 
 void preempt_add(struct m *m)
@@ -97,12 +163,22 @@ static bool is_waited_for(struct m *m, struct p *p, int64_t now)
 		atomic_load_explicit(&p->timers.next, memory_order_relaxed) < now;
 }
 
-/* sysmon: goroutines that have had their P for SLICE_MAX while others wait. */
+/* It is to end, or has to be measured whether it is. */
+static bool is_bounded(struct m *m)
+{
+	struct g *g = m_curg(m);
+	return g && (has_cpu_limit(g) || atomic_load_explicit(&g->pub.end, memory_order_relaxed) != VAI_END_NO);
+}
+
+/* sysmon: goroutines that have had their P for SLICE_MAX while others wait, and those that
+ * are to end. */
 void preempt_long_running(int64_t now)
 {
 	vai__lock(&sched.lock);
 	for (struct m *m = sched.all_ms; m; m = m->next_m) {
 		struct p *p = m_p(m);
+		if (is_bounded(m))
+			send(m);
 		if (!p)
 			continue;
 		uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed);

@@ -63,7 +63,7 @@ static void init_main(struct m *m)
 	main_g.pub.id = 1;
 	main_g.m = main_g.locked_m = m;
 	vai__ctx_native(&main_g.ctx);
-	m->curg = &main_g;
+	m_set_curg(m, &main_g);
 	sched.main = &main_g;
 	sched.m0 = m;
 }

@@ -55,6 +55,8 @@ struct g {
 	struct m *m;        /* while RUNNING */
 	struct m *locked_m; /* runs on this M only; set before start */
 	struct g *link;     /* in the queue or free list that holds it */
+	int64_t cpu_used;   /* ns before cpu_from, where it has a limit */
+	int64_t cpu_from;   /* the thread's processor time when it began to run */
 	char *stack;        /* top; NULL before the first run and for main */
 	void (*entry)(vai_g *g, void *arg);
 	void *arg;
@@ -106,13 +108,13 @@ struct p {
 };
 
 struct m {
-	struct vai__ctx ctx;   /* its scheduler loop (g0 in Go) */
-	struct g *curg;        /* owner */
-	_Atomic(struct p *) p; /* owner */
-	enum op op;            /* why curg switched to the loop */
-	bool spinning;         /* owner */
-	bool idle;             /* in sched.idle_ms; under sched.lock */
-	uint32_t rand;         /* owner */
+	struct vai__ctx ctx;      /* its scheduler loop (g0 in Go) */
+	_Atomic(struct g *) curg; /* owner writes */
+	_Atomic(struct p *) p;    /* owner */
+	enum op op;               /* why curg switched to the loop */
+	bool spinning;            /* owner */
+	bool idle;                /* in sched.idle_ms; under sched.lock */
+	uint32_t rand;            /* owner */
 	pthread_t thread;
 	atomic_bool preempt; /* the next SIGURG is ours */
 	struct m *next_m;    /* sched.all_ms, under sched.lock */
@@ -162,6 +164,16 @@ extern struct sched sched;
 static inline struct g *g_of(vai_g *g)
 {
 	return (struct g *)(void *)g;
+}
+
+static inline struct g *m_curg(struct m *m)
+{
+	return atomic_load_explicit(&m->curg, memory_order_relaxed);
+}
+
+static inline void m_set_curg(struct m *m, struct g *g)
+{
+	atomic_store_explicit(&m->curg, g, memory_order_relaxed);
 }
 
 #include "sched/rtcalls.h"

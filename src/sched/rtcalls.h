@@ -80,11 +80,19 @@ void preempt_add(struct m *m); /* by its thread */
 void preempt_remove(struct m *m);
 void preempt_long_running(int64_t now);
 void preempt_all(void);
+static inline bool has_cpu_limit(struct g *g)
+{
+	return atomic_load_explicit(&g->pub.cpu_limit, memory_order_relaxed) != 0;
+}
+void interrupt(struct g *g); /* g runs on this thread, or is about to */
+void cpu_begin(struct g *g); /* g, which has a limit, is about to run on this thread */
+void cpu_end(struct g *g);   /* and has run */
 /* sysmon.c */
 int sysmon_start(void);
 void sysmon_stop(void);
-void sysmon_poke(void); /* an M leaves idleness */
-void sysmon_tick(void); /* one look at everything; sysmon's own and tests' */
+void sysmon_poke(void);  /* an M leaves idleness */
+void sysmon_hurry(void); /* let it look now */
+void sysmon_tick(void);  /* one look at everything; sysmon's own and tests' */
 
 static inline void count_add(_Atomic(uint64_t) *c, uint64_t n)
 {

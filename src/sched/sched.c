@@ -216,7 +216,7 @@ static void settle(struct m *m, struct g *g)
 	while (m->op == OP_PARK && !park_commit(g))
 		vai__ctx_switch(&m->ctx, &g->ctx, false);
 	/* After the commit g may already run elsewhere: only its address is ours. */
-	m->curg = NULL;
+	m_set_curg(m, NULL);
 	if (m->op == OP_YIELD) {
 		atomic_store_explicit(&g->state, VAI_G_RUNNABLE, memory_order_relaxed);
 		runq_put(m_p(m), g, false);
@@ -235,17 +235,23 @@ static void run(struct m *m, struct g *g)
 		return;
 	}
 	g->m = m;
-	m->curg = g;
+	m_set_curg(m, g);
 	atomic_store_explicit(&g->state, VAI_G_RUNNING, memory_order_relaxed);
+	if (VAI_UNLIKELY(has_cpu_limit(g)))
+		cpu_begin(g);
+	if (VAI_UNLIKELY(atomic_load_explicit(&g->pub.end, memory_order_relaxed) != VAI_END_NO))
+		interrupt(g);
 	vai__ctx_switch(&m->ctx, &g->ctx, false);
+	if (VAI_UNLIKELY(has_cpu_limit(g)))
+		cpu_end(g);
 	settle(m, g);
 }
 
 void schedule(struct m *m)
 {
 	struct g *g;
-	if (m->curg) /* M0's loop begins with main's first switch to it */
-		settle(m, m->curg);
+	if (m_curg(m)) /* M0's loop begins with main's first switch to it */
+		settle(m, m_curg(m));
 	while ((g = next(m)) != NULL)
 		run(m, g);
 }

@@ -17,13 +17,16 @@
 /* A goroutine. These first fields belong to the layers above; the scheduler zeroes
  * them when the goroutine is made and does not look at them again. */
 typedef struct vai_g {
-	void *vm;              /* the Lua state it runs (struct vai_vm of vm/, for main too) */
-	void *task;            /* its struct vai_task (sync/), NULL for main */
-	void *held;            /* one reference (struct vai_obj) that it gives back if it is abandoned (bind/) */
-	uint64_t id;           /* 1 is main; never reused. Set by the scheduler. */
-	void *_Atomic running; /* the lua_State in which it runs Lua code, for preemption; else NULL (bind/) */
-	char site[64];         /* where it was created: "file.lua:12"; "" if unknown */
-	void *dropping;        /* messages that wait to be dropped (vm/block.c); NULL outside of that */
+	void *vm;                   /* the Lua state it runs (struct vai_vm of vm/, for main too) */
+	void *task;                 /* its struct vai_task (sync/), NULL for main */
+	void *held;                 /* one reference (struct vai_obj) that it gives back if it is abandoned (bind/) */
+	uint64_t id;                /* 1 is main; never reused. Set by the scheduler. */
+	void *_Atomic running;      /* the lua_State in which it runs Lua code, for preemption; else NULL (bind/) */
+	atomic_int end;             /* not 0: it is to end, and why (enum vai_end); see vai__g_end */
+	_Atomic(int64_t) cpu_limit; /* ns of processor time that it may use; 0: no limit. Set before its start */
+	void *bounds;               /* what else bind/ keeps of goroutines that can be ended or are bounded; or NULL */
+	char site[64];              /* where it was created: "file.lua:12"; "" if unknown */
+	void *dropping;             /* messages that wait to be dropped (vm/block.c); NULL outside of that */
 } vai_g;
 
 enum vai_wait_reason {
@@ -111,6 +114,40 @@ int64_t vai__g_count(void);
 
 enum vai_g_state { VAI_G_NEW, VAI_G_RUNNABLE, VAI_G_RUNNING, VAI_G_WAITING, VAI_G_DEAD };
 
+/* ---- interruption ---- */
+
+/* How goroutines that run Lua code are interrupted, by VAI_PREEMPT in the environment (off,
+ * signal, count): not; by a signal to their thread, upon which hooks.interrupt is called
+ * there; or by a flag that they must look at now and then themselves. */
+enum vai_preempt_mode { VAI_PREEMPT_OFF, VAI_PREEMPT_SIGNAL, VAI_PREEMPT_COUNT };
+enum vai_preempt_mode vai__preempt_mode(void);
+/* VAI_PREEMPT_COUNT: the calling goroutine is to be interrupted; it is told once. */
+bool vai__g_asked(vai_g *self);
+
+/* Why a goroutine is to end. */
+enum vai_end { VAI_END_NO, VAI_END_CANCELED, VAI_END_CPU, VAI_END_MEMORY };
+
+/* Asks g to end: sets g->end unless it is set already, fires the wait that g is in with
+ * VAI_WAKE_CANCELED, and has g interrupted (hooks.interrupt) if it runs, or when it next
+ * does, again and again as long as g->end is not 0. While it is, g's waits give
+ * VAI_ECANCELED; g itself may set it back, to clean up. Any thread, for a g that cannot end
+ * meanwhile: the caller holds the lock of its task while that is alive. */
+void vai__g_end(vai_g *g, enum vai_end why);
+/* Processor time in ns that the calling goroutine, which has a cpu_limit, has used. */
+int64_t vai__g_cpu(vai_g *self);
+
+/* Ties the calling goroutine to its thread until vai__g_unlock_thread; no other runs there
+ * meanwhile. Does not nest. Main is tied to its thread in any case; locked, it has it alone. */
+void vai__g_lock_thread(vai_g *self);
+void vai__g_unlock_thread(vai_g *self);
+
+/* Stops all goroutines but the caller's: when it returns true none of them runs Lua code or
+ * is in vai, save those that have not come back from a C call (info.in_c) and may at any
+ * moment. False: somebody else has stopped the world or `timeout` ns have passed; nothing is
+ * stopped then. self: the caller, NULL on a thread that is no M. vai__world_start ends it. */
+bool vai__world_stop(vai_g *self, int64_t timeout);
+void vai__world_start(void);
+
 /* What g does at this moment; g may have ended and be another by now. Any thread. */
 enum vai_g_state vai__g_state(vai_g *g);
 
@@ -118,6 +155,7 @@ enum vai_g_state vai__g_state(vai_g *g);
 struct vai_g_info {
 	enum vai_g_state state;
 	enum vai_wait_reason reason;
+	bool in_c;       /* it runs, but has been in a C call for so long that others have its P */
 	const void *obj; /* what it waits for: identity only, do not follow */
 	int64_t since;   /* vai__clock_now() when it began to wait, coarse; 0: unknown */
 };
@@ -162,6 +200,7 @@ bool vai__timer_stop(struct vai__timer *t);
 
 struct vai__sched_stats {
 	uint64_t spawned, ended, parks, steals, stolen, handoffs, wakeups, global_gets, overflows, timers_fired, stacks;
+	uint64_t preempted, retaken; /* goroutines that were interrupted for their slice, and Ps taken from C calls */
 	int ps, idle_ps, ms, idle_ms, spinning;
 };
 void vai__sched_stats(struct vai__sched_stats *out);
@@ -171,9 +210,13 @@ void vai__sched_stats(struct vai__sched_stats *out);
 struct vai__sched_hooks {
 	/* After every M has stopped: g never ended and never will; release its vm and task. Host thread. */
 	void (*abandon)(vai_g *g);
-	/* g, which the calling thread runs, should yield soon. In a signal handler. NULL: goroutines
-	 * run until they wait. */
-	void (*preempt)(vai_g *g);
+	/* g, which the calling thread runs or is about to run, is to leave its Lua code soon: to yield,
+	 * or to end if g->end says so. May be called without need. In a signal handler, or on the
+	 * scheduler's stack. NULL: goroutines run until they wait. */
+	void (*interrupt)(vai_g *g);
+	/* SIGQUIT has come: write a dump of all goroutines and end the process. On sysmon's thread, or
+	 * NULL. */
+	void (*quit)(void);
 };
 extern struct vai__sched_hooks vai__sched_hooks;
 

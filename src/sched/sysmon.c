@@ -14,7 +14,7 @@ enum { MIN_DELAY = 500000, IDLE_DELAY = 2000000, MAX_DELAY = 5000000 }; /* ns; I
 static struct {
 	pthread_t thread;
 	atomic_uint wake;
-	atomic_bool asleep, stop;
+	atomic_bool asleep, stop, hurry;
 	uint32_t ticks[MAX_PROCS];
 } mon;
 
@@ -70,6 +70,22 @@ void sysmon_poke(void)
 	}
 }
 
+void sysmon_hurry(void)
+{
+	atomic_store_explicit(&mon.hurry, true, memory_order_relaxed);
+	atomic_store_explicit(&mon.wake, 1, memory_order_seq_cst);
+	vai__futex_wake(&mon.wake, 1);
+}
+
+/* The next look's distance from this one. */
+static int64_t next_delay(int64_t delay)
+{
+	if (atomic_exchange_explicit(&mon.hurry, false, memory_order_relaxed))
+		return MIN_DELAY;
+	int64_t max = atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) > 0 ? IDLE_DELAY : MAX_DELAY;
+	return delay * 2 < max ? delay * 2 : max;
+}
+
 static void *monitor(void *arg)
 {
 	(void)arg;
@@ -82,8 +98,7 @@ static void *monitor(void *arg)
 		atomic_store_explicit(&mon.wake, 0, memory_order_relaxed);
 		vai__futex_wait(&mon.wake, 0, vai__clock_now() + delay);
 		sysmon_tick();
-		int64_t max = atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) > 0 ? IDLE_DELAY : MAX_DELAY;
-		delay = delay * 2 < max ? delay * 2 : max;
+		delay = next_delay(delay);
 	}
 	return NULL;
 }
