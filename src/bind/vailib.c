@@ -99,17 +99,17 @@ static void pin_library(void)
 		dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
-/* A goroutine that the end of the runtime has caught: nothing of its state runs any more. */
+/* A goroutine that the end of the runtime has caught: nothing of its state runs any more but
+ * its to-be-closed variables and finalizers, which find no goroutine and so nothing of vai's
+ * that they could wait for. */
 static void abandon(vai_g *g)
 {
 	struct vai_vm *vm = g->vm;
 	struct vai_obj *task = g->task;
 	struct vai_obj *held = g->held;
 	g->vm = g->task = g->held = NULL;
-	if (vm) {
-		vm->needs_close = false; /* its finalizers would run in the middle of what it did */
-		vai__vm_free(vm);
-	}
+	if (vm)
+		vai__vm_abandon(vm);
 	if (held)
 		vai__obj_unref(held);
 	if (task)
@@ -130,6 +130,7 @@ static void register_once(void)
 	vai__handle_register(&vai__timer_type);
 	vai__handle_register(&vai__ticker_type);
 	vai__base_register();
+	vai__sched_hooks.unwait = vai__chan_unwait;
 	vai__sched_hooks.abandon = abandon;
 	vai__sched_hooks.interrupt = vai__bind_interrupt;
 }
@@ -172,7 +173,7 @@ static int start(lua_State *L)
 	return rc;
 }
 
-void vai__host_stop(lua_State *L)
+void vai__host_stop(lua_State *L, bool exits)
 {
 	enum phase open = OPEN;
 	if (!atomic_compare_exchange_strong(&host.phase, &open, CHANGING))
@@ -185,14 +186,19 @@ void vai__host_stop(lua_State *L)
 	host.panic_thread = NULL;
 	host.L = NULL;
 	host.unfinished = true;
-	finish_stop(GRACE);
+	if (exits)
+		vai__sched_halt(GRACE);
+	else
+		finish_stop(GRACE);
 	atomic_store(&host.phase, CLOSED);
 }
 
+/* In lua_close: by main's thread, or by another to which the host has passed its state. */
 static int sentinel_gc(lua_State *L)
 {
-	if (host.L == main_thread(L) && vai__g_self() == vai__g_main())
-		vai__host_stop(L);
+	vai_g *g = vai__g_self();
+	if (host.L == main_thread(L) && (!g || g == vai__g_main()))
+		vai__host_stop(L, false);
 	return 0;
 }
 
@@ -254,7 +260,7 @@ int luaopen_vai(lua_State *L)
 		return luaL_error(L, "vai cannot start: %s", why(rc));
 	lua_pushcfunction(L, open_host);
 	if (lua_pcall(L, 0, 1, 0) != LUA_OK) {
-		vai__host_stop(L);
+		vai__host_stop(L, false);
 		return lua_error(L);
 	}
 	return 1;

@@ -39,8 +39,10 @@ static struct {
 	struct vai_lock lock;
 	size_t size, page;
 	char *free;    /* linked through the first word below top */
-	char *cursor;  /* low end of the next stack in the newest region */
-	unsigned left; /* stacks left there */
+	char *cursor;  /* low end of the next stack that was never handed out, or not since the reset */
+	unsigned left; /* stacks left in its region */
+	unsigned next; /* the region after it */
+	size_t taken;  /* stacks that somebody has */
 	unsigned mprotected;
 	bool no_guard_madvise;
 	_Atomic(size_t) made;
@@ -76,7 +78,7 @@ static void *map(size_t size)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-static bool add_region(void)
+static bool map_region(void)
 {
 	unsigned n = atomic_load_explicit(&st.nregions, memory_order_relaxed);
 	size_t size = st.size * REGION_STACKS;
@@ -90,7 +92,14 @@ static bool add_region(void)
 	madvise(p, size, MADV_NOHUGEPAGE); /* a touched page must not become 2 MiB */
 	atomic_store_explicit(&st.regions[n], p, memory_order_relaxed);
 	atomic_store_explicit(&st.nregions, n + 1, memory_order_release);
-	st.cursor = p;
+	return true;
+}
+
+static bool next_region(void)
+{
+	if (st.next == atomic_load_explicit(&st.nregions, memory_order_relaxed) && !map_region())
+		return false;
+	st.cursor = atomic_load_explicit(&st.regions[st.next++], memory_order_relaxed);
 	st.left = REGION_STACKS;
 	return true;
 }
@@ -108,7 +117,7 @@ static void guard(char *low)
 
 static char *make(void)
 {
-	if (st.left == 0 && !add_region())
+	if (st.left == 0 && !next_region())
 		return NULL;
 	char *low = st.cursor;
 	guard(low);
@@ -131,6 +140,7 @@ char *vai__stack_alloc(void)
 		st.free = *link_of(top);
 	else
 		top = make();
+	st.taken += top != NULL;
 	if (VAI_UNLIKELY(!top))
 		atomic_store_explicit(&st.out, true, memory_order_relaxed);
 	vai__unlock(&st.lock);
@@ -142,15 +152,42 @@ bool vai__stack_short(void)
 	return atomic_load_explicit(&st.out, memory_order_relaxed);
 }
 
-void vai__stack_free(char *top)
+static void unpoison(char *p, size_t size)
 {
 #ifdef VAI_ASAN
-	ASAN_UNPOISON_MEMORY_REGION(top - st.size + st.page, st.size - st.page);
+	ASAN_UNPOISON_MEMORY_REGION(p, size);
+#else
+	(void)p;
+	(void)size;
 #endif
+}
+
+void vai__stack_free(char *top)
+{
+	unpoison(top - st.size + st.page, st.size - st.page);
 	vai__lock(&st.lock);
 	*link_of(top) = st.free;
 	st.free = top;
+	st.taken--;
 	atomic_store_explicit(&st.out, false, memory_order_relaxed);
+	vai__unlock(&st.lock);
+}
+
+/* Guards of both kinds outlive MADV_DONTNEED; they are set again all the same. */
+void vai__stack_reset(void)
+{
+	size_t size = st.size * REGION_STACKS;
+	vai__lock(&st.lock);
+	if (st.taken == 0) {
+		for (unsigned i = 0; i < st.next; i++) {
+			char *p = atomic_load_explicit(&st.regions[i], memory_order_relaxed);
+			unpoison(p, size);
+			madvise(p, size, MADV_DONTNEED);
+		}
+		st.free = NULL;
+		st.left = st.next = st.mprotected = 0;
+		atomic_store_explicit(&st.made, 0, memory_order_relaxed);
+	}
 	vai__unlock(&st.lock);
 }
 

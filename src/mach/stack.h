@@ -21,6 +21,8 @@ void vai__stack_free(char *top);
 /* Gives back what deep use has committed beyond the first pages, if it looks as if
  * there was any; cheap if not. The owner's call, when the stack is not in use. */
 void vai__stack_trim(char *top);
+/* Where no stack is in use: all memory of theirs goes back to the system, and none counts as made. */
+void vai__stack_reset(void);
 static inline char *vai__stack_low(char *top)
 {
 	return top - vai__stack_size();

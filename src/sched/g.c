@@ -220,7 +220,7 @@ vai_g *vai__g_new(void (*entry)(vai_g *g, void *arg), void *arg)
 		return NULL;
 	atomic_store_explicit(&g->pub.running, NULL, memory_order_relaxed);
 	atomic_store_explicit(&g->pub.end, VAI_END_NO, memory_order_relaxed);
-	g->pub.vm = g->pub.task = g->pub.held = g->pub.bounds = NULL;
+	g->pub.vm = g->pub.task = g->pub.held = g->pub.bounds = g->pub.waits = NULL;
 	g->cpu_used = 0;
 	atomic_store_explicit(&g->pub.cpu_limit, 0, memory_order_relaxed);
 	g->pub.site[0] = '\0';
@@ -312,30 +312,46 @@ void vai__g_each(void (*f)(vai_g *g, const struct vai_g_info *info, void *arg), 
 	free(gs);
 }
 
-/* After every M has stopped: what never ended is released. Finalizers may run then, and
- * must wake nobody. */
-void g_abandon_all(void (*f)(vai_g *g))
+/* Calls f for every goroutine that has not ended, main excepted. No M runs. */
+static void each_left(void (*f)(struct g *g))
 {
-	int64_t n;
-	struct g **gs = collect(&n);
-	for (int64_t i = 0; gs && i < n; i++)
-		wait_forget(gs[i]);
-	for (int64_t i = 0; gs && i < n; i++) {
-		struct g *g = gs[i];
-		if (g == sched.main)
-			continue;
-		if (f)
-			f(&g->pub);
-		if (g->stack) {
-			vai__stack_trim(g->stack);
-			vai__stack_free(g->stack);
-		}
-		g->stack = NULL;
-		g->locked_m = NULL;
-		atomic_store_explicit(&g->state, VAI_G_DEAD, memory_order_relaxed);
-		count_add(&sched.ps[0]->count.ended, 1);
-		gqueue_push(&sched.gfree, g);
+	for (int64_t i = 0; i < all.n * SLAB; i++) {
+		struct g *g = &all.slabs[i / SLAB]->gs[i % SLAB];
+		if (atomic_load_explicit(&g->state, memory_order_relaxed) != VAI_G_DEAD)
+			f(g);
 	}
+}
+
+static void unwait(struct g *g)
+{
+	int code = wait_forget(g);
+	if (vai__sched_hooks.unwait)
+		vai__sched_hooks.unwait(&g->pub, code);
+}
+
+static void abandon(struct g *g)
+{
+	if (vai__sched_hooks.abandon)
+		vai__sched_hooks.abandon(&g->pub);
+}
+
+static void bury(struct g *g)
+{
+	if (g->stack)
+		vai__stack_free(g->stack);
+	g->stack = NULL;
+	g->locked_m = NULL;
+	atomic_store_explicit(&g->state, VAI_G_DEAD, memory_order_relaxed);
+	count_add(&sched.ps[0]->count.ended, 1);
+	gqueue_push(&sched.gfree, g);
+}
+
+/* After every M has stopped: what never ended is released. Finalizers run then, and must
+ * wake nobody; waiters of one goroutine lie on another's stack until all are through. */
+void g_abandon_all(void)
+{
+	each_left(unwait);
+	each_left(abandon);
+	each_left(bury);
 	atomic_store_explicit(&sched.ngfree, sched.gfree.count, memory_order_relaxed);
-	free(gs);
 }

@@ -102,6 +102,8 @@ struct m *m_new_main(void)
 	char *top = m ? vai__stack_alloc() : NULL;
 	vai__guard_install(report_overflow);
 	if (!top || vai__guard_thread_init() != 0) {
+		if (top)
+			vai__stack_free(top);
 		if (m)
 			m_free(m);
 		return NULL;
@@ -114,13 +116,24 @@ struct m *m_new_main(void)
 	return m;
 }
 
-void m_free_main(struct m *m)
+/* The thread, which may not be the caller's and may be gone, is no M any more: its goroutine is
+ * none, and no signal goes to it. */
+void m_retire_main(struct m *m)
 {
 	preempt_remove(m);
-	set_self(NULL);
+	if (m_self() == m)
+		set_self(NULL);
+	else
+		m->lost = true;
+	m_set_curg(m, NULL);
+}
+
+void m_free_main(struct m *m)
+{
 	vai__ctx_free(&m->ctx);
 	vai__stack_free(m->loop_stack);
-	m_free(m);
+	if (!m->lost) /* else its thread, should it live, still points there */
+		m_free(m);
 }
 
 static void leave(struct m *m)

@@ -49,10 +49,12 @@ vai_ticket vai__wait_begin(vai_g *self)
 }
 
 /* g will never run again: whoever has its ticket has lost. */
-void wait_forget(struct g *g)
+int wait_forget(struct g *g)
 {
+	int code = (int)(uint32_t)atomic_load_explicit(&g->wait, memory_order_relaxed);
 	vai__wait_begin(&g->pub);
 	atomic_fetch_add_explicit(&g->wait, VAI_WAKE_CANCELED, memory_order_relaxed);
+	return code;
 }
 
 bool vai__fire(vai_g *pub, vai_ticket ticket, int code)

@@ -5,7 +5,8 @@
  * the layer above (vai__sched_hooks.interrupt) to make the goroutine yield soon.
  *
  * sched.all_ms holds the Ms whose threads live; a thread takes its M out under sched.lock
- * before it ends, and signals are sent under that lock: none goes to a dead thread. */
+ * before it ends, and signals are sent under that lock: none goes to a dead thread, but for a
+ * host's that ended without closing its state. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -14,6 +15,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <time.h>
 #include "sched/rt.h"
 
@@ -118,7 +121,8 @@ static void send(struct m *m)
 		return;
 	atomic_store_explicit(&m->preempt, true, memory_order_release);
 	if (mode == VAI_PREEMPT_SIGNAL)
-		pthread_kill(m->thread, SIGURG);
+		syscall(SYS_tgkill, getpid(), m->tid,
+			SIGURG); /* the host's thread may be gone, and pthread_kill is not for those */
 }
 
 enum vai_preempt_mode vai__preempt_mode(void)
@@ -138,7 +142,7 @@ bool vai__g_asked(vai_g *self)
 
 void preempt_add(struct m *m)
 {
-	m->thread = pthread_self();
+	m->tid = (pid_t)syscall(SYS_gettid);
 	vai__lock(&sched.lock);
 	m->next_m = sched.all_ms;
 	sched.all_ms = m;

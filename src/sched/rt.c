@@ -4,14 +4,16 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/mem.h"
 #include "mach/stack.h"
 #include "sched/poll.h"
 #include "sched/rt.h"
 
-enum { DEFAULT_STACK = 524288, INSIST = 5000000 /* ns */ };
+enum { DEFAULT_STACK = 524288, INSIST = 5000000 /* ns */, RELEASE_GRACE = 500000000 /* ns */ };
 
 static struct g main_g;
 
@@ -101,6 +103,28 @@ static int init_procs(int n, struct m *m)
 	return VAI_OK;
 }
 
+static void stop_ms(void)
+{
+	vai__lock(&sched.lock);
+	atomic_store(&sched.stopping, true);
+	attention_update();
+	vai__unlock(&sched.lock);
+	idle_wake_all();
+}
+
+static bool wait_for_ms(int64_t deadline)
+{
+	unsigned n;
+	while ((n = atomic_load(&sched.live_ms)) > 0) {
+		int64_t now = vai__clock_now();
+		if (now >= deadline)
+			break;
+		preempt_all();
+		vai__futex_wait(&sched.live_ms, n, deadline - now < INSIST ? deadline : now + INSIST);
+	}
+	return n == 0;
+}
+
 int vai__sched_start(const struct vai__sched_opts *opts)
 {
 	if (sched.running || atomic_load(&sched.live_ms) > 0)
@@ -116,25 +140,17 @@ int vai__sched_start(const struct vai__sched_opts *opts)
 	}
 	init_main(m);
 	if (init_procs(choose_procs(opts->maxprocs), m) != VAI_OK || sysmon_start() != VAI_OK) {
+		stop_ms(); /* more Ps may have brought some */
+		wait_for_ms(VAI_FOREVER);
+		m_retire_main(m);
 		m_free_main(m);
 		vai__poll_stop();
+		sched.m0 = NULL;
+		sched.main = NULL;
 		return VAI_ESYS;
 	}
 	sched.running = true;
 	return VAI_OK;
-}
-
-static bool wait_for_ms(int64_t deadline)
-{
-	unsigned n;
-	while ((n = atomic_load(&sched.live_ms)) > 0) {
-		int64_t now = vai__clock_now();
-		if (now >= deadline)
-			break;
-		preempt_all();
-		vai__futex_wait(&sched.live_ms, n, deadline - now < INSIST ? deadline : now + INSIST);
-	}
-	return n == 0;
 }
 
 /* Queued goroutines are in the list of all: forget the queues. */
@@ -154,27 +170,75 @@ static void forget_queues(void)
 
 static void begin_stop(void)
 {
-	vai__lock(&sched.lock);
-	atomic_store(&sched.stopping, true);
-	attention_update();
-	vai__unlock(&sched.lock);
-	idle_wake_all();
+	stop_ms();
 	sysmon_stop();
+	m_retire_main(sched.m0);
 	sched.running = false;
+}
+
+static int64_t deadline_of(int64_t grace)
+{
+	return grace == VAI_FOREVER ? VAI_FOREVER : vai__clock_now() + grace;
+}
+
+/* ---- release ---- */
+
+static enum { NOT_BEGUN, BEGUN } release; /* who ends the runtime */
+
+/* What abandoned goroutines hold: their finalizers may take any time, or never return. */
+static void *release_all(void *threaded)
+{
+	g_abandon_all();
+	if (!threaded)
+		return NULL;
+	vai__mem_thread_exit();
+	atomic_fetch_sub_explicit(&sched.live_ms, 1, memory_order_seq_cst);
+	vai__futex_wake(&sched.live_ms, 1);
+	return NULL;
+}
+
+static void begin_release(void)
+{
+	pthread_t thread;
+	release = BEGUN;
+	forget_queues();
+	atomic_fetch_add_explicit(&sched.live_ms, 1, memory_order_seq_cst);
+	if (pthread_create(&thread, NULL, release_all, &release) == 0) {
+		pthread_setname_np(thread, "vai-end");
+		pthread_detach(thread);
+		return;
+	}
+	atomic_fetch_sub_explicit(&sched.live_ms, 1, memory_order_seq_cst);
+	release_all(NULL);
+}
+
+void vai__sched_halt(int64_t grace)
+{
+	if (sched.m0 && sched.running)
+		begin_stop();
+	wait_for_ms(deadline_of(grace));
 }
 
 bool vai__sched_stop(int64_t grace)
 {
 	if (!sched.m0)
 		return true;
-	if (sched.running)
+	if (sched.running) {
+		release = NOT_BEGUN;
 		begin_stop();
-	if (!wait_for_ms(grace == VAI_FOREVER ? VAI_FOREVER : vai__clock_now() + grace))
+	}
+	if (!wait_for_ms(deadline_of(grace)))
 		return false;
-	forget_queues();
-	g_abandon_all(vai__sched_hooks.abandon);
+	if (release == NOT_BEGUN) {
+		begin_release();
+		if (!wait_for_ms(deadline_of(grace > RELEASE_GRACE ? grace : RELEASE_GRACE)))
+			return false;
+	}
 	vai__poll_stop();
 	m_free_main(sched.m0);
+	for (int i = 0; i < atomic_load(&sched.nps); i++)
+		g_flush_stacks(sched.ps[i]);
+	vai__stack_reset();
 	sched.m0 = NULL;
 	sched.main = NULL;
 	return true;

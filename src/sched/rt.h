@@ -115,7 +115,7 @@ struct m {
 	bool spinning;            /* owner */
 	bool idle;                /* in sched.idle_ms; under sched.lock */
 	uint32_t rand;            /* owner */
-	pthread_t thread;
+	pid_t tid;
 	atomic_bool preempt; /* the next SIGURG is ours */
 	struct m *next_m;    /* sched.all_ms, under sched.lock */
 	/* sysmon's: the round it saw last and when it first saw it */
@@ -126,6 +126,7 @@ struct m {
 	struct p *nextp;      /* given by the waker, with wake */
 	struct m *link;       /* sched.idle_ms, under sched.lock */
 	char *loop_stack;     /* M0 only: its loop has a stack of its own */
+	bool lost;            /* M0 only: its runtime was ended by another thread */
 	struct gqueue locked; /* goroutines that only this M runs and others made ready; sched.lock */
 	_Atomic(int64_t) nlocked;
 };

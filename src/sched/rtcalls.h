@@ -8,6 +8,7 @@
 /* m.c: threads */
 struct m *m_self(void); /* NULL off the Ms */
 struct m *m_new_main(void);
+void m_retire_main(struct m *m);
 void m_free_main(struct m *m);
 bool m_new(struct p *p, bool spinning); /* a thread that runs p; false: the system refused */
 void m_sleep(struct m *m);              /* until m_wake or what the poller waits for */
@@ -62,7 +63,7 @@ void g_starve(struct g *g);       /* it waits until a stack is free */
 void g_feed(void);                /* a stack is free: somebody who starves may run */
 void g_flush_stacks(struct p *p); /* the cache of a P that the caller may touch */
 void g_take_stack(struct m *m, struct g *g);
-void g_abandon_all(void (*f)(vai_g *g));
+void g_abandon_all(void);
 /* timer.c */
 void timers_init(struct timers *ts);
 void timers_run(struct timers *ts, int64_t now);
@@ -72,7 +73,7 @@ int64_t timers_next_of_all(void);
 bool timers_any(void);
 /* park.c */
 bool park_commit(struct g *g);
-void wait_forget(struct g *g);
+int wait_forget(struct g *g); /* the code that its last wait had come to */
 void switch_to_loop(struct g *g, enum op op);
 /* preempt.c: goroutines that run for too long */
 void preempt_install(void);

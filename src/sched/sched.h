@@ -27,6 +27,8 @@ typedef struct vai_g {
 	void *bounds;               /* what else bind/ keeps of goroutines that can be ended or are bounded; or NULL */
 	char site[64];              /* where it was created: "file.lua:12"; "" if unknown */
 	void *dropping;             /* messages that wait to be dropped (vm/block.c); NULL outside of that */
+	void *waits;                /* while it waits in channels: its waiters (sync/); else NULL */
+	int nwaits;
 } vai_g;
 
 enum vai_wait_reason {
@@ -68,11 +70,15 @@ struct vai__sched_opts {
 /* Makes the calling thread M0 and what it runs the main goroutine. VAI_EINVAL: the
  * runtime runs already. VAI_ESYS, VAI_ENOMEM: the system refused. */
 int vai__sched_start(const struct vai__sched_opts *opts);
-/* Ends it, called by main. Goroutines that have not ended are abandoned: idle Ms stop,
- * an M that runs a goroutine is given `grace` nanoseconds to reach the scheduler and
- * is left behind then, never to return to Lua code where the platform lets us stop it.
- * True if every M has stopped; else it can be called again. */
+/* Ends it; main's thread or, where that does nothing else, another. Goroutines that have
+ * not ended are abandoned: idle Ms stop, an M that runs a goroutine is given `grace`
+ * nanoseconds to reach the scheduler and is left behind then, never to return to Lua code
+ * where the platform lets us stop it. Once all have stopped, what goroutines hold is
+ * released on a thread of its own, which has RELEASE_GRACE or, if that is more, `grace`.
+ * True if all that is over; else it can be called again. */
 bool vai__sched_stop(int64_t grace);
+/* The first half of it, for a process that is about to end: nothing is released. */
+void vai__sched_halt(int64_t grace);
 bool vai__sched_running(void);
 
 /* Ps in use; n > 0 sets (clamped to 1..1024) and returns the old. Main or any goroutine. */
@@ -208,7 +214,9 @@ void vai__sched_stats(struct vai__sched_stats *out);
 /* ---- hooks that the layers above install before vai__sched_start ---- */
 
 struct vai__sched_hooks {
-	/* After every M has stopped: g never ended and never will; release its vm and task. Host thread. */
+	/* After every M has stopped, on a thread that is none: g never ended and never will. First, for all,
+	 * the messages of its wait, of which `code` tells how far it had come; then its vm and task. */
+	void (*unwait)(vai_g *g, int code);
 	void (*abandon)(vai_g *g);
 	/* g, which the calling thread runs or is about to run, is to leave its Lua code soon: to yield,
 	 * or to end if g->end says so. May be called without need. In a signal handler, or on the

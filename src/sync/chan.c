@@ -176,15 +176,35 @@ int vai__chan_take(vai_chan *ch, vai_msg *msg, struct vai__wake *wake)
 
 /* ---- send and receive ---- */
 
+/* code: what g's wait has come to. */
+void vai__chan_unwait(vai_g *g, int code)
+{
+	struct vai__waiter *w = g->waits;
+	for (int i = 0; w && i < g->nwaits; i++)
+		if (w[i].drop && w[i].sends == (code != w[i].code))
+			w[i].drop(w[i].msg);
+	if (w)
+		vai__select_free(w, g->nwaits);
+	g->waits = NULL;
+}
+
 /* Waits in q for a counterpart. The caller holds the lock; it is released. */
 static int wait_in(
 	vai_g *self, vai_chan *ch, struct vai__waitq *q, vai_msg *msg, enum vai_wait_reason reason, int64_t deadline)
 {
-	struct vai__waiter w = {.g = self, .msg = msg, .ticket = vai__wait_begin(self), .code = CODE_OK};
+	struct vai__waiter w = {.g = self,
+		.msg = msg,
+		.ticket = vai__wait_begin(self),
+		.code = CODE_OK,
+		.sends = q == &ch->sendq,
+		.drop = ch->drop};
 	int code;
 	vai__waitq_push(q, &w);
+	self->waits = &w;
+	self->nwaits = 1;
 	vai__unlock(&ch->lock);
 	code = vai__wait(self, reason, ch, deadline);
+	self->waits = NULL;
 	if (VAI_LIKELY(code == CODE_OK))
 		return VAI_OK;
 	if (code == CODE_CLOSED)

@@ -26,7 +26,7 @@ struct sel {
 	struct vai__case *cases;
 	struct vai__waiter *waiters; /* of the live cases, in lock order */
 	int *order;                  /* live cases in order of channel address */
-	int live;
+	int live, n;
 };
 
 /* Cases are numbered in wake codes, two codes each. */
@@ -170,8 +170,12 @@ static void link_all(struct sel *s)
 		w->msg = &c->msg;
 		w->ticket = ticket;
 		w->code = case_code(s->order[k]);
+		w->sends = c->dir == VAI_DIR_SEND;
+		w->drop = c->ch->drop;
 		vai__waitq_push(c->dir == VAI_DIR_SEND ? &c->ch->sendq : &c->ch->recvq, w);
 	}
+	for (int k = s->live; k < s->n; k++)
+		s->waiters[k].drop = NULL;
 }
 
 /* Takes back the waiters of the channel at k; returns where the next channel begins. */
@@ -202,8 +206,11 @@ static int block(struct sel *s, int64_t deadline)
 	int code, chosen;
 	shuffle_equals(s);
 	link_all(s);
+	s->self->waits = s->waiters;
+	s->self->nwaits = s->n;
 	unlock_all(s);
 	code = vai__wait(s->self, s->live ? VAI_WAIT_SELECT : VAI_WAIT_SELECT_NONE, NULL, deadline);
+	s->self->waits = NULL;
 	chosen = code >= VAI_WAKE_USER ? (code - VAI_WAKE_USER) / 2 : -1;
 	unlink_all(s, chosen);
 	if (chosen < 0)
@@ -246,21 +253,31 @@ static VAI_NOINLINE int run_small(struct sel *s, int n, int64_t deadline)
 	return run(s, deadline);
 }
 
+static size_t bytes_of(int n)
+{
+	return (size_t)n * (sizeof(struct vai__waiter) + sizeof(int));
+}
+
 static VAI_NOINLINE int run_large(struct sel *s, int n, int64_t deadline)
 {
-	size_t each = sizeof *s->waiters + sizeof *s->order, bytes = (size_t)n * each;
 	int r;
-	if (n > MAX_CASES || !(s->waiters = vai__mem_alloc(bytes)))
+	if (n > MAX_CASES || !(s->waiters = vai__mem_alloc(bytes_of(n))))
 		return VAI_ENOMEM;
 	s->order = (int *)(s->waiters + n);
 	collect(s, n);
 	r = run(s, deadline);
-	vai__mem_free(s->waiters, bytes);
+	vai__mem_free(s->waiters, bytes_of(n));
 	return r;
+}
+
+void vai__select_free(struct vai__waiter *waiters, int n)
+{
+	if (n > SMALL)
+		vai__mem_free(waiters, bytes_of(n));
 }
 
 int vai__select(vai_g *self, struct vai__case *cases, int n, int64_t deadline)
 {
-	struct sel s = {.self = self, .cases = cases};
+	struct sel s = {.self = self, .cases = cases, .n = n};
 	return n <= SMALL ? run_small(&s, n, deadline) : run_large(&s, n, deadline);
 }

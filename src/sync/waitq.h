@@ -31,7 +31,9 @@ struct vai__waiter {
 	vai_g *g;
 	vai_msg *msg; /* what it sends, or where to put what it receives */
 	vai_ticket ticket;
-	int code; /* of success; code + 1: the object was closed */
+	int code;          /* of success; code + 1: the object was closed */
+	bool sends;        /* msg is the owner's until that; else from that on */
+	vai_drop_fn *drop; /* for msg, if the owner is abandoned */
 };
 
 /* Whom to fire; what remains of a popped waiter. */

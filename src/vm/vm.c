@@ -226,6 +226,13 @@ void vai__vm_free(struct vai_vm *vm)
 	vai__arena_free(a);
 }
 
+void vai__vm_abandon(struct vai_vm *vm)
+{
+	lua_sethook(vm->L, NULL, 0, 0);
+	lua_resetthread(vm->L);
+	vai__vm_free(vm);
+}
+
 struct vai_vm *vai__vm_self(void)
 {
 	const vai_g *g = vai__g_self();

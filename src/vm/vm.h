@@ -61,6 +61,9 @@ struct vai_vm *vai__vm_new_in(struct vai_code *code, bool *loaded, void *room, s
 /* Ends it: finalizers run where there are any, every handle gives its reference back,
  * memory returns. Nothing of the state may be running. */
 void vai__vm_free(struct vai_vm *vm);
+/* The same for one that was stopped in the middle of what it did: its to-be-closed variables
+ * come first. On a big stack of the caller's. */
+void vai__vm_abandon(struct vai_vm *vm);
 /* The vm of the goroutine that this thread runs. Never NULL inside a binding that has
  * checked vai__g_self(). */
 struct vai_vm *vai__vm_self(void);

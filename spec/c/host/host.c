@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* host.h. */
+#include "host/host.h"
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+lua_State *host_open(void)
+{
+	lua_State *L = luaL_newstate();
+	assert_non_null(L);
+	luaL_openlibs(L);
+	return L;
+}
+
+char *host_try(lua_State *L, const char *chunk)
+{
+	int top = lua_gettop(L);
+	char *text = NULL;
+	if (luaL_loadstring(L, chunk) != LUA_OK || lua_pcall(L, 0, 0, 0) != LUA_OK)
+		text = strdup(luaL_tolstring(L, -1, NULL));
+	lua_settop(L, top);
+	return text;
+}
+
+void host_run(lua_State *L, const char *chunk)
+{
+	char *text = host_try(L, chunk);
+	if (text)
+		fail_msg("%s", text);
+}
+
+void host_fails(lua_State *L, const char *chunk, const char *expected)
+{
+	char *text = host_try(L, chunk);
+	if (!text)
+		fail_msg("did not raise: %s", chunk);
+	if (!strstr(text, expected))
+		fail_msg("raised \"%s\", not \"%s\"", text, expected);
+	free(text);
+}
+
+static long entries(const char *dir)
+{
+	long n = 0;
+	DIR *d = opendir(dir);
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+struct host_usage host_usage(void)
+{
+	char line[512];
+	struct host_usage u = {.threads = entries("/proc/self/task") - 2, .files = entries("/proc/self/fd")};
+	FILE *f = fopen("/proc/self/maps", "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof line, f))
+		u.mappings++;
+	fclose(f);
+	f = fopen("/proc/self/statm", "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%*d %ld", &u.resident), 1);
+	fclose(f);
+	u.resident *= sysconf(_SC_PAGESIZE) / 1024;
+	return u;
+}
+
+double host_seconds(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+void host_wait_threads(long n)
+{
+	double end = host_seconds() + 30;
+	while (host_usage().threads > n) {
+		assert_true(host_seconds() < end);
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+}
+
+int host_scaled(int n)
+{
+	const char *variant = getenv("VAI_VARIANT");
+	return !variant || strcmp(variant, "release") == 0 ? n : n / 10 + 1;
+}
