@@ -14,7 +14,9 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
-/* With the standard libraries. */
+/* Whether this is the build under test. */
+bool host_variant(const char *name);
+/* With the standard libraries. The global `preempts`: a loop can be stopped. */
 lua_State *host_open(void);
 /* Runs a chunk, with the strings of `args` (ends with NULL; may be NULL) as its arguments. The text of its
  * error, for the caller to free, or NULL. */

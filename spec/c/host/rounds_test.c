@@ -16,8 +16,8 @@ static const char kinds[] =
 	"local wg = vai.waitgroup()\n"
 	"wg:add(1)\n"
 	"full:send({ 'message', { 1, 2, 3 } })\n"
-	"vai.go(function() started:send(1) while true do end end)\n"
-	"vai.go(function() started:send(1) while true do pcall(error, {}) end end)\n"
+	"vai.go(function() started:send(1) while preempts do end end)\n"
+	"vai.go(function() started:send(1) while preempts do pcall(error, {}) end end)\n"
 	"while #started < 2 do end\n"
 	"vai.go(function() started:send(1) never:recv() end)\n"
 	"vai.go(function() started:send(1) full:send({ 1, ('x'):rep(1000) }) end)\n"
@@ -60,7 +60,8 @@ static void test_rounds(void **state)
 		after.threads, before.files, after.files, before.mappings, after.mappings, before.resident, after.resident);
 	assert_int_equal(after.files, before.files);
 	assert_true(after.mappings <= before.mappings + 16);
-	assert_true(after.resident <= before.resident + SLACK_KB);
+	if (!host_variant("asan")) /* it keeps freed memory for a while */
+		assert_true(after.resident <= before.resident + SLACK_KB);
 }
 
 int main(void)
