@@ -121,6 +121,7 @@ static const struct {
 	{"io", "write", io_write},
 	{LUA_FILEHANDLE, "write", file_write},
 	{"os", "exit", os_exit},
+	{"os", "execute", vai__os_execute},
 };
 
 enum { OVERRIDES = sizeof overrides / sizeof overrides[0] };

@@ -175,6 +175,8 @@ extern const struct vai__handle_type vai__chan_type, vai__task_type, vai__waitgr
 void vai__base_register(void);
 void vai__base_install(lua_State *L);
 
+int vai__os_execute(lua_State *L); /* blocking.c */
+
 /* Ends the runtime of the host state (vailib.c); main only, or a thread that closes main's
  * state for it. exits: the process ends next, so that nothing need be released. */
 void vai__host_stop(lua_State *L, bool exits);

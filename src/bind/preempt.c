@@ -13,7 +13,7 @@ static void on_count(lua_State *L, lua_Debug *ar)
 	if (!g || !g->vm)
 		return;
 	vai__bind_park(g, L);
-	vai__yield(g);
+	vai__yield_late(g);
 }
 
 void vai__bind_interrupt(vai_g *g)

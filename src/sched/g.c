@@ -99,9 +99,8 @@ static struct g *refill(struct p *p)
 	return p->gfree;
 }
 
-struct g *g_alloc(struct m *m)
+struct g *g_alloc(struct p *p)
 {
-	struct p *p = m_p(m);
 	struct g *g = p->gfree ? p->gfree : refill(p);
 	if (!g)
 		return NULL;
@@ -149,6 +148,9 @@ static void enter(void *arg)
 	struct g *g = arg;
 	vai__ctx_entered();
 	g->entry(&g->pub, g->arg);
+	struct m *m = g_m(g);
+	bool was;
+	m_need_p(&m, &was);
 	switch_to_loop(g, OP_EXIT);
 	vai__fatal("a dead goroutine was run");
 }
@@ -215,7 +217,12 @@ void g_flush_stacks(struct p *p)
 
 vai_g *vai__g_new(void (*entry)(vai_g *g, void *arg), void *arg)
 {
-	struct g *g = vai__stack_short() ? NULL : g_alloc(m_self());
+	if (vai__stack_short())
+		return NULL;
+	struct m *m = m_self();
+	bool was;
+	struct g *g = g_alloc(m_need_p(&m, &was));
+	m_leave(m, was);
 	if (!g)
 		return NULL;
 	atomic_store_explicit(&g->pub.running, NULL, memory_order_relaxed);
@@ -243,10 +250,13 @@ vai_g *vai__g_new_on_main(void (*entry)(vai_g *g, void *arg), void *arg)
  * hundred of them at once, not a million, unless they park. */
 void vai__g_start(vai_g *self, vai_g *pub)
 {
-	struct p *p = m_p(m_self());
+	struct m *m = m_self();
+	bool was;
+	struct p *p = m_need_p(&m, &was);
 	count_add(&p->count.spawned, 1);
 	ready(g_of(pub), true);
 	unsigned len = runq_len(p);
+	m_leave(m, was);
 	if (len > 1 && atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) > 0)
 		idle_wake_one(); /* nobody knows how long they will run */
 	if (self && len >= RUNQ_SIZE)
@@ -255,7 +265,11 @@ void vai__g_start(vai_g *self, vai_g *pub)
 
 void vai__g_discard(vai_g *g)
 {
-	g_free(m_self(), g_of(g));
+	struct m *m = m_self();
+	bool was;
+	m_need_p(&m, &was);
+	g_free(m, g_of(g));
+	m_leave(m, was);
 }
 
 enum vai_g_state vai__g_state(vai_g *g)
@@ -270,6 +284,8 @@ static void info_of(struct g *g, struct vai_g_info *info)
 	info->reason = VAI_WAIT_NONE;
 	if (waits)
 		info->reason = (enum vai_wait_reason)atomic_load_explicit(&g->reason, memory_order_relaxed);
+	struct m *m = info->state == VAI_G_RUNNING ? g_m(g) : NULL;
+	info->in_c = m && m_curg(m) == g && !m_p(m);
 	info->obj = waits ? atomic_load_explicit(&g->obj, memory_order_relaxed) : NULL;
 	info->since = waits ? atomic_load_explicit(&g->since, memory_order_relaxed) : 0;
 }

@@ -21,11 +21,28 @@ enum {
 	WATCHED = 16
 };
 
-/* Lock held. The M that polls goes last, M0 first: main waits for it. */
-static struct m *take_idle_m(void)
+/* Lock held. */
+static void remove_idle_m(struct m *m)
+{
+	if (m->listed) {
+		struct m **at = &sched.idle_ms;
+		while (*at != m)
+			at = &(*at)->link;
+		*at = m->link;
+	}
+	m->idle = m->listed = false;
+	sched.nidle_ms--;
+	unwant(m);
+}
+
+/* Lock held; not NULL: an M that will not do. The M that polls goes last, M0 first: main
+ * waits for it. */
+struct m *idle_take_m(struct m * not )
 {
 	struct m **best = NULL, *poller = atomic_load_explicit(&sched.poller, memory_order_relaxed);
 	for (struct m **at = &sched.idle_ms; *at; at = &(*at)->link) {
+		if (*at == not )
+			continue;
 		if (!best || *best == poller || (*at == sched.m0 && *at != poller))
 			best = at;
 		if (*best != poller && (*best == sched.m0 || sched.nidle_ms > WATCHED))
@@ -34,33 +51,8 @@ static struct m *take_idle_m(void)
 	if (!best)
 		return NULL;
 	struct m *m = *best;
-	*best = m->link;
-	m->idle = false;
-	sched.nidle_ms--;
+	remove_idle_m(m);
 	return m;
-}
-
-/* Lock held. */
-static void remove_idle_m(struct m *m)
-{
-	struct m **at = &sched.idle_ms;
-	while (*at != m)
-		at = &(*at)->link;
-	*at = m->link;
-	m->idle = false;
-	sched.nidle_ms--;
-}
-
-/* Lock held. A P becomes free: main, if it could not run for want of one, has it. */
-void idle_release_p(struct p *p)
-{
-	p_put_idle(p);
-	if (!atomic_load_explicit(&sched.wanted_by_main, memory_order_relaxed))
-		return;
-	atomic_store_explicit(&sched.wanted_by_main, false, memory_order_relaxed);
-	attention_update();
-	if (sched.m0->locked.count > 0)
-		idle_wake_locked_m(sched.m0);
 }
 
 void idle_stop_spinning(struct m *m)
@@ -75,7 +67,7 @@ static void give_back(struct p *p)
 	if (!p)
 		return;
 	vai__lock(&sched.lock);
-	idle_release_p(p);
+	p_release(p);
 	vai__unlock(&sched.lock);
 }
 
@@ -91,7 +83,7 @@ void idle_wake_one(void)
 		return;
 	vai__lock(&sched.lock);
 	struct p *p = atomic_load_explicit(&sched.stopping, memory_order_relaxed) ? NULL : p_get_idle();
-	struct m *m = p ? take_idle_m() : NULL;
+	struct m *m = p ? idle_take_m(NULL) : NULL;
 	if (m) {
 		m->nextp = p;
 		m->spinning = true;
@@ -121,8 +113,7 @@ void idle_wake_locked_m(struct m *m)
 		return; /* it looks before it sleeps */
 	struct p *p = p_get_idle();
 	if (!p) {
-		atomic_store_explicit(&sched.wanted_by_main, true, memory_order_relaxed);
-		attention_update();
+		want(m);
 		return;
 	}
 	remove_idle_m(m);
@@ -133,8 +124,12 @@ void idle_wake_locked_m(struct m *m)
 void idle_wake_all(void)
 {
 	vai__lock(&sched.lock);
-	for (struct m *m; (m = take_idle_m()) != NULL;)
-		m_wake(m);
+	for (struct m *m = sched.all_ms; m; m = m->next_m) {
+		if (m->idle) {
+			remove_idle_m(m);
+			m_wake(m);
+		}
+	}
 	vai__unlock(&sched.lock);
 }
 
@@ -215,11 +210,6 @@ static bool work_anywhere(bool exact)
 	return atomic_load_explicit(&sched.nglobal, memory_order_seq_cst) > 0;
 }
 
-static void own(struct m *m, struct p *p)
-{
-	atomic_store_explicit(&m->p, p, memory_order_relaxed);
-}
-
 /* Lock held: something that m must not sleep over. */
 static bool must_stay(struct m *m)
 {
@@ -234,8 +224,8 @@ static bool release_p(struct m *m)
 	bool stay = must_stay(m) || m_p(m)->index >= atomic_load_explicit(&sched.nprocs, memory_order_relaxed);
 	if (!stay) {
 		struct p *p = m_p(m);
-		own(m, NULL);
-		idle_release_p(p);
+		m_own(m, NULL);
+		p_release(p);
 	}
 	vai__unlock(&sched.lock);
 	return !stay;
@@ -246,10 +236,11 @@ static bool acquire_p(struct m *m)
 {
 	vai__lock(&sched.lock);
 	struct p *p = p_get_idle();
+	if (p)
+		m_own(m, p);
 	vai__unlock(&sched.lock);
 	if (!p)
 		return false;
-	own(m, p);
 	m->spinning = true;
 	atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
 	return true;
@@ -258,7 +249,8 @@ static bool acquire_p(struct m *m)
 /* Lock held; the caller is about to become the last sleeper. */
 static bool is_deadlock(void)
 {
-	return sched.nidle_ms + 1 == sched.nms && !atomic_load_explicit(&sched.stopping, memory_order_relaxed) &&
+	return sched.nidle_ms + 1 == sched.nms && !sched.world_stopped &&
+		!atomic_load_explicit(&sched.stopping, memory_order_relaxed) &&
 		atomic_load_explicit(&sched.main->state, memory_order_acquire) == VAI_G_WAITING && !timers_any() &&
 		vai__poll_pending() == 0 && !work_anywhere(true) && sched.m0->locked.count == 0;
 }
@@ -279,47 +271,56 @@ static bool feed_from_caches(void)
 
 enum verdict { SLEEP, STAY, FEED, DEADLOCK };
 
+/* Lock held. listed: it may be given any work. */
+void idle_enlist(struct m *m, bool listed)
+{
+	m->idle = true;
+	m->listed = listed;
+	m->nextp = NULL;
+	atomic_store_explicit(&m->wake, 0, memory_order_relaxed);
+	if (listed) {
+		m->link = sched.idle_ms;
+		sched.idle_ms = m;
+	}
+	sched.nidle_ms++;
+}
+
 static enum verdict enlist(struct m *m)
 {
 	enum verdict v = SLEEP;
 	vai__lock(&sched.lock);
-	if (must_stay(m) && sched.idle_ps) {
+	bool idle_p = sched.idle_ps && !sched.world_stopped;
+	if (must_stay(m) && idle_p) {
 		v = STAY;
 	} else if (atomic_load_explicit(&sched.stopping, memory_order_relaxed) && m != sched.m0) {
 		v = STAY;
-	} else if (is_deadlock() && sched.idle_ps) {
+	} else if (is_deadlock() && idle_p) {
 		v = feed_from_caches() ? FEED : DEADLOCK;
 	} else {
-		if (m->locked.count > 0) {
-			atomic_store_explicit(&sched.wanted_by_main, true, memory_order_relaxed);
-			attention_update();
-		}
-		m->idle = true;
-		m->nextp = NULL;
-		atomic_store_explicit(&m->wake, 0, memory_order_relaxed);
-		m->link = sched.idle_ms;
-		sched.idle_ms = m;
-		sched.nidle_ms++;
+		idle_enlist(m, true);
+		if (m->locked.count > 0)
+			want(m);
 	}
 	vai__unlock(&sched.lock);
 	return v;
 }
 
 /* Awake: by a waker, with a P; or by the poller, and then a P must be found. */
-static void delist(struct m *m)
+void idle_delist(struct m *m)
 {
 	vai__lock(&sched.lock);
 	struct p *p = m->nextp;
 	if (m->idle) {
+		bool general = m->listed;
 		remove_idle_m(m);
 		p = p_get_idle();
-		if (p) {
+		if (p && general) {
 			m->spinning = true;
 			atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
 		}
 	}
 	m->nextp = NULL;
-	own(m, p);
+	m_own(m, p);
 	vai__unlock(&sched.lock);
 	if (p)
 		atomic_store_explicit(&p->slice, SLICE_UNKNOWN, memory_order_relaxed);
@@ -331,7 +332,7 @@ static void sleep_until_woken(struct m *m)
 	switch (enlist(m)) {
 	case SLEEP:
 		m_sleep(m);
-		delist(m);
+		idle_delist(m);
 		break;
 	case DEADLOCK:
 		if (acquire_p(m))

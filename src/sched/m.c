@@ -77,6 +77,7 @@ static struct m *m_alloc(void)
 	memset(wake + 1, 0, sizeof(*m) - offsetof(struct m, wake) - sizeof(*wake));
 	atomic_store_explicit(wake, 0, memory_order_relaxed);
 	m->rand = (uint32_t)(uintptr_t)m * 2654435761u | 1;
+	atomic_store_explicit(&m->busy, true, memory_order_relaxed);
 	return m;
 }
 
@@ -138,9 +139,8 @@ void m_free_main(struct m *m)
 
 static void leave(struct m *m)
 {
+	m_hand_off(m);
 	vai__lock(&sched.lock);
-	if (m_p(m))
-		idle_release_p(m_p(m));
 	sched.nms--;
 	vai__unlock(&sched.lock);
 	set_self(NULL);
@@ -158,7 +158,7 @@ static void *thread_main(void *arg)
 	pthread_setname_np(pthread_self(), "vai-m");
 	vai__guard_thread_init(); /* without one an overflow ends in a plain fault */
 	vai__ctx_native(&m->ctx);
-	atomic_store_explicit(&m->p, m->nextp, memory_order_relaxed);
+	m_own(m, m->nextp); /* not in all_ms yet: nobody else looks */
 	m->nextp = NULL;
 	preempt_add(m);
 	sysmon_poke();
@@ -184,10 +184,22 @@ static int start_thread(struct m *m)
 	return rc;
 }
 
+/* Threads are bounded, as in Go. Beyond, Ps wait until Ms come back from their C calls. */
+static bool has_room(void)
+{
+	static atomic_bool told;
+	vai__lock(&sched.lock);
+	bool room = sched.nms < MAX_MS;
+	vai__unlock(&sched.lock);
+	if (!room && !atomic_exchange(&told, true))
+		fprintf(stderr, "vai: %d threads are in use, the limit; goroutines wait until C calls return\n", (int)MAX_MS);
+	return room;
+}
+
 /* The caller has taken p out of idle_ps. False: the system refused, p is still the caller's. */
 bool m_new(struct p *p, bool spinning)
 {
-	struct m *m = m_alloc();
+	struct m *m = has_room() ? m_alloc() : NULL;
 	if (!m)
 		return false;
 	m->nextp = p;

@@ -21,7 +21,7 @@ struct p *p_new(int index)
 struct p *p_get_idle(void)
 {
 	struct p *p = sched.idle_ps;
-	if (!p)
+	if (!p || sched.world_stopped)
 		return NULL;
 	sched.idle_ps = p->link;
 	p->idle = false;
@@ -49,15 +49,19 @@ static void drain(struct p *p)
 	timers_move(&p->timers, &sched.ps[0]->timers);
 }
 
-void p_retire(struct m *m)
+bool p_is_surplus(struct p *p)
 {
-	struct p *p = m_p(m);
-	if (p->index < atomic_load_explicit(&sched.nprocs, memory_order_relaxed))
-		return;
+	return p->index >= atomic_load_explicit(&sched.nprocs, memory_order_relaxed);
+}
+
+/* p is surplus; m has it, or NULL: nobody. */
+void p_retire(struct p *p, struct m *m)
+{
 	drain(p);
 	vai__lock(&sched.lock);
 	p->retired = true;
-	atomic_store_explicit(&m->p, NULL, memory_order_relaxed);
+	if (m)
+		m_own(m, NULL);
 	atomic_fetch_sub_explicit(&sched.retiring, 1, memory_order_relaxed);
 	attention_update();
 	vai__unlock(&sched.lock);
@@ -69,7 +73,10 @@ void p_retire(struct m *m)
 static void shrink(int n)
 {
 	struct p *keep = NULL, *p;
-	while ((p = p_get_idle()) != NULL) {
+	while ((p = sched.idle_ps) != NULL) {
+		sched.idle_ps = p->link;
+		p->idle = false;
+		atomic_fetch_sub_explicit(&sched.nidle_ps, 1, memory_order_seq_cst);
 		if (p->index >= n)
 			p->retired = true;
 		p->link = keep;

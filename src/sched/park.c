@@ -105,7 +105,9 @@ bool park_commit(struct g *g)
 /* On g's stack; returns when some M runs g again (never after OP_EXIT). */
 void switch_to_loop(struct g *g, enum op op)
 {
-	struct m *m = g->m;
+	struct m *m = g_m(g);
+	bool was;
+	m_enter(m, &was); /* until the loop runs the next one */
 	m->op = op;
 	vai__ctx_switch(&g->ctx, &m->ctx, op == OP_EXIT);
 }
@@ -175,6 +177,11 @@ int vai__sleep(vai_g *self, int64_t deadline)
 	vai__wait_begin(self);
 	int code = vai__wait(self, VAI_WAIT_SLEEP, NULL, deadline);
 	return code == VAI_WAKE_TIMEOUT ? VAI_OK : vai__wake_result(code);
+}
+
+void vai__yield_late(vai_g *self)
+{
+	switch_to_loop(g_of(self), OP_PREEMPTED);
 }
 
 void vai__yield(vai_g *self)

@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <time.h>
+#include "mach/thread.h"
 #include "sched/rt.h"
 
 static struct sigaction old_action;
@@ -115,10 +116,11 @@ void preempt_install(void)
 }
 
 /* Lock held. */
-static void send(struct m *m)
+void preempt_send(struct m *m)
 {
 	if (mode == VAI_PREEMPT_OFF)
 		return;
+	atomic_fetch_add_explicit(&sched.npreempted, 1, memory_order_relaxed);
 	atomic_store_explicit(&m->preempt, true, memory_order_release);
 	if (mode == VAI_PREEMPT_SIGNAL)
 		syscall(SYS_tgkill, getpid(), m->tid,
@@ -132,7 +134,7 @@ enum vai_preempt_mode vai__preempt_mode(void)
 
 bool vai__g_asked(vai_g *self)
 {
-	struct m *m = g_of(self)->m;
+	struct m *m = g_m(g_of(self));
 	if (!atomic_load_explicit(&m->preempt, memory_order_relaxed) ||
 		!atomic_exchange_explicit(&m->preempt, false, memory_order_acquire))
 		return false;
@@ -142,7 +144,7 @@ bool vai__g_asked(vai_g *self)
 
 void preempt_add(struct m *m)
 {
-	m->tid = (pid_t)syscall(SYS_gettid);
+	m->tid = vai__thread_id();
 	vai__lock(&sched.lock);
 	m->next_m = sched.all_ms;
 	sched.all_ms = m;
@@ -159,44 +161,6 @@ void preempt_remove(struct m *m)
 	vai__unlock(&sched.lock);
 }
 
-/* Whether anybody waits for what m's goroutine keeps: its P, or m itself. */
-static bool is_waited_for(struct m *m, struct p *p, int64_t now)
-{
-	return !runq_empty(p) || atomic_load_explicit(&sched.nglobal, memory_order_relaxed) > 0 ||
-		atomic_load_explicit(&m->nlocked, memory_order_relaxed) > 0 ||
-		atomic_load_explicit(&p->timers.next, memory_order_relaxed) < now;
-}
-
-/* It is to end, or has to be measured whether it is. */
-static bool is_bounded(struct m *m)
-{
-	struct g *g = m_curg(m);
-	return g && (has_cpu_limit(g) || atomic_load_explicit(&g->pub.end, memory_order_relaxed) != VAI_END_NO);
-}
-
-/* sysmon: goroutines that have had their P for SLICE_MAX while others wait, and those that
- * are to end. */
-void preempt_long_running(int64_t now)
-{
-	vai__lock(&sched.lock);
-	for (struct m *m = sched.all_ms; m; m = m->next_m) {
-		struct p *p = m_p(m);
-		if (is_bounded(m))
-			send(m);
-		if (!p)
-			continue;
-		uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed);
-		if (m->seen_p != p || m->seen_tick != tick) {
-			m->seen_p = p;
-			m->seen_tick = tick;
-			m->seen_at = now;
-		} else if (now - m->seen_at >= SLICE_MAX && is_waited_for(m, p, now)) {
-			send(m);
-		}
-	}
-	vai__unlock(&sched.lock);
-}
-
 /* The end of the runtime: every goroutine that runs, but for the caller's. */
 void preempt_all(void)
 {
@@ -204,7 +168,7 @@ void preempt_all(void)
 	vai__lock(&sched.lock);
 	for (struct m *m = sched.all_ms; m; m = m->next_m) {
 		if (m != self)
-			send(m);
+			preempt_send(m);
 	}
 	vai__unlock(&sched.lock);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "mach/barrier.h"
 #include "mach/stack.h"
 #include "sched/poll.h"
 #include "sched/rt.h"
@@ -63,9 +64,11 @@ static void init_main(struct m *m)
 	atomic_init(&main_g.wait, (wait >> 32 << 32) | VAI_WAKE_USER);
 	atomic_init(&main_g.state, VAI_G_RUNNING);
 	main_g.pub.id = 1;
-	main_g.m = main_g.locked_m = m;
+	atomic_init(&main_g.m, m);
+	main_g.locked_m = m;
 	vai__ctx_native(&main_g.ctx);
 	m_set_curg(m, &main_g);
+	m_leave(m, false);
 	sched.main = &main_g;
 	sched.m0 = m;
 }
@@ -79,7 +82,8 @@ static void init_fields(void)
 	atomic_store(&sched.nspinning, 0);
 	atomic_store(&sched.stopping, false);
 	atomic_store(&sched.attention, false);
-	atomic_store(&sched.wanted_by_main, false);
+	sched.wanting = NULL;
+	sched.world_stopped = false;
 	if (atomic_load(&sched.next_id) < 2)
 		atomic_store(&sched.next_id, 2);
 	clock_note();
@@ -130,6 +134,7 @@ int vai__sched_start(const struct vai__sched_opts *opts)
 	if (sched.running || atomic_load(&sched.live_ms) > 0)
 		return VAI_EINVAL;
 	init_fields();
+	vai__barrier_init();
 	vai__stack_init(choose_stack(opts->stack_size));
 	if (vai__poll_start() != VAI_OK)
 		return VAI_ESYS;
@@ -269,7 +274,9 @@ void vai__sched_stats(struct vai__sched_stats *out)
 	out->ps = atomic_load(&sched.nprocs);
 	out->idle_ps = atomic_load(&sched.nidle_ps);
 	out->spinning = atomic_load(&sched.nspinning);
+	out->preempted = atomic_load(&sched.npreempted);
 	vai__lock(&sched.lock);
+	out->retaken = sched.nretaken;
 	out->ms = sched.nms;
 	out->idle_ms = sched.nidle_ms;
 	vai__unlock(&sched.lock);

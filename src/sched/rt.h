@@ -28,6 +28,7 @@ enum { RUNQ_SIZE = 256, GFREE_MAX = 128, STACKS_MAX = 128 };
 #endif
 enum {
 	MAX_PROCS = 1024,
+	MAX_MS = 10000,          /* as in Go */
 	GLOBAL_TICK = 61,        /* the global queue is looked at every so many rounds */
 	TIMER_TICK = 8,          /* timers are looked at every so many rounds, and when idle */
 	RUNNEXT_STREAK = 256,    /* rounds that runnext may inherit the slice */
@@ -52,17 +53,17 @@ struct g {
 	_Atomic(uint8_t) reason;
 	_Atomic(const void *) obj;
 	_Atomic(int64_t) since;
-	struct m *m;        /* while RUNNING */
-	struct m *locked_m; /* runs on this M only; set before start */
-	struct g *link;     /* in the queue or free list that holds it */
-	int64_t cpu_used;   /* ns before cpu_from, where it has a limit */
-	int64_t cpu_from;   /* the thread's processor time when it began to run */
-	char *stack;        /* top; NULL before the first run and for main */
+	_Atomic(struct m *) m; /* while RUNNING; its M writes */
+	struct m *locked_m;    /* runs on this M only, or OFF_MAIN; set before its start or by itself */
+	struct g *link;        /* in the queue or free list that holds it */
+	int64_t cpu_used;      /* ns before cpu_from, where it has a limit */
+	int64_t cpu_from;      /* the thread's processor time when it began to run */
+	char *stack;           /* top; NULL before the first run and for main */
 	void (*entry)(vai_g *g, void *arg);
 	void *arg;
 };
 
-enum op { OP_PARK, OP_YIELD, OP_EXIT };
+enum op { OP_PARK, OP_YIELD, OP_PREEMPTED, OP_EXIT };
 
 struct gqueue {
 	struct g *head, *tail;
@@ -113,9 +114,16 @@ struct m {
 	_Atomic(struct p *) p;    /* owner */
 	enum op op;               /* why curg switched to the loop */
 	bool spinning;            /* owner */
-	bool idle;                /* in sched.idle_ms; under sched.lock */
-	uint32_t rand;            /* owner */
-	pid_t tid;
+	_Atomic(bool) busy;       /* owner writes: it may touch its P (handoff.c) */
+	atomic_bool retake;       /* written under sched.lock: somebody wants its P, or has taken it */
+	bool idle;                /* asleep without a P; under sched.lock */
+	bool listed;              /* in sched.idle_ms; under sched.lock */
+	bool wants;               /* in sched.wanting; under sched.lock */
+	bool leaving;             /* owner: the thread is to end */
+	struct g *lockedg;        /* owner: the goroutine that has this thread for itself */
+	struct m *next_wanting;
+	uint32_t rand;       /* owner */
+	int tid;             /* the system's number of it */
 	atomic_bool preempt; /* the next SIGURG is ours */
 	struct m *next_m;    /* sched.all_ms, under sched.lock */
 	/* sysmon's: the round it saw last and when it first saw it */
@@ -145,10 +153,14 @@ struct sched {
 	_Atomic(int64_t) poll_until; /* when it wakes by itself */
 	atomic_bool attention;       /* some of the next three: checked once a round */
 	atomic_bool stopping;
-	atomic_bool wanted_by_main; /* M0 sleeps, has a locked goroutine, and no P was idle */
-	atomic_int retiring;        /* Ps beyond nprocs that an M still owns */
-	atomic_bool running;        /* host thread */
+	struct m *wanting;  /* lock: those that sleep, have a locked goroutine, and found no P idle */
+	bool world_stopped; /* lock: no P is to be had */
+	uint64_t nretaken;  /* lock */
+	_Atomic(uint64_t) npreempted;
+	atomic_int retiring; /* Ps beyond nprocs that an M still owns */
+	atomic_bool running; /* host thread */
 	struct m *m0;
+	struct m off_main; /* OFF_MAIN */
 	struct g *main;
 	struct p *ps[MAX_PROCS]; /* made on demand, never freed */
 	atomic_int nps;          /* made so far; written under lock */
@@ -161,21 +173,8 @@ struct sched {
 	_Atomic(int64_t) coarse_now; /* a recent vai__clock_now() */
 };
 extern struct sched sched;
-
-static inline struct g *g_of(vai_g *g)
-{
-	return (struct g *)(void *)g;
-}
-
-static inline struct g *m_curg(struct m *m)
-{
-	return atomic_load_explicit(&m->curg, memory_order_relaxed);
-}
-
-static inline void m_set_curg(struct m *m, struct g *g)
-{
-	atomic_store_explicit(&m->curg, g, memory_order_relaxed);
-}
+/* As a g's locked_m: it runs on any M but M0. */
+#define OFF_MAIN (&sched.off_main)
 
 #include "sched/rtcalls.h"
 

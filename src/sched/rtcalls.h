@@ -3,7 +3,28 @@
 #ifndef VAI_RTCALLS_H
 #define VAI_RTCALLS_H
 
+#include "mach/barrier.h"
 #include "sched/rt.h"
+
+static inline struct g *g_of(vai_g *g)
+{
+	return (struct g *)(void *)g;
+}
+
+static inline struct m *g_m(struct g *g)
+{
+	return atomic_load_explicit(&g->m, memory_order_relaxed);
+}
+
+static inline struct g *m_curg(struct m *m)
+{
+	return atomic_load_explicit(&m->curg, memory_order_relaxed);
+}
+
+static inline void m_set_curg(struct m *m, struct g *g)
+{
+	atomic_store_explicit(&m->curg, g, memory_order_relaxed);
+}
 
 /* m.c: threads */
 struct m *m_self(void); /* NULL off the Ms */
@@ -15,9 +36,10 @@ void m_sleep(struct m *m);              /* until m_wake or what the poller waits
 void m_wake(struct m *m);               /* m is out of sched.idle_ms and its nextp is set */
 /* p.c: processors */
 struct p *p_new(int index);
-struct p *p_get_idle(void);   /* sched.lock held; NULL: none */
-void p_put_idle(struct p *p); /* sched.lock held; its run queue is empty */
-void p_retire(struct m *m);   /* m gives its P up if it is beyond nprocs */
+struct p *p_get_idle(void);     /* sched.lock held; NULL: none */
+void p_put_idle(struct p *p);   /* sched.lock held */
+bool p_is_surplus(struct p *p); /* beyond nprocs */
+void p_retire(struct p *p, struct m *m);
 void p_each_counter(struct vai__sched_stats *out);
 static inline struct p *m_p(struct m *m)
 {
@@ -46,7 +68,9 @@ void idle_wake_one(void);                  /* there is work in some queue: an id
 void idle_got_work(struct m *m);           /* a spinning M found some */
 struct g *idle_find_or_sleep(struct m *m); /* NULL: look again from the top */
 void idle_wake_locked_m(struct m *m);      /* m->locked has grown */
-void idle_release_p(struct p *p);          /* sched.lock held */
+struct m *idle_take_m(struct m * not );
+void idle_enlist(struct m *m, bool listed);
+void idle_delist(struct m *m);
 void idle_stop_spinning(struct m *m);
 void idle_wake_all(void);
 /* sched.c: the loop */
@@ -55,8 +79,40 @@ void slice_begin(struct p *p);
 void ready(struct g *g, bool next);
 void ready_locked(struct g *g);
 void attention_update(void);
+void pay_attention(struct m *m);
+struct g *take_locked(struct m *m);
+/* handoff.c: Ps change hands */
+struct p *m_enter_slowly(struct m *m);
+/* m's thread comes into vai: from here to m_leave nobody takes its P, which may be NULL. Nests. */
+static inline struct p *m_enter(struct m *m, bool *was)
+{
+	*was = atomic_load_explicit(&m->busy, memory_order_relaxed);
+	atomic_store_explicit(&m->busy, true, memory_order_relaxed);
+	vai__barrier_light();
+	return VAI_UNLIKELY(atomic_load_explicit(&m->retake, memory_order_relaxed)) ? m_enter_slowly(m) : m_p(m);
+}
+static inline void m_leave(struct m *m, bool was)
+{
+	atomic_store_explicit(&m->busy, was, memory_order_release);
+}
+struct p *m_need_p(struct m **m, bool *was); /* m_enter, until there is one; may park */
+void m_own(struct m *m, struct p *p);        /* sched.lock held */
+void m_hand_off(struct m *m);
+bool m0_leave_to_others(struct m *m, struct g *g);
+void p_release(struct p *p);  /* sched.lock held */
+void p_hand_off(struct p *p); /* its M has lost it: to one that works on */
+void want(struct m *m);       /* sched.lock held, as for the next two */
+void unwant(struct m *m);
+struct p *retake(struct m *m);
+void leave_main(struct g *g);
+/* locked.c: threads of one goroutine */
+struct g *locked_next(struct m *m);
+/* watch.c: sysmon's look at the Ms */
+bool m_is_asleep(struct m *m); /* sched.lock held */
+bool watch_ms(int64_t now);
+bool watch_needed(void);
 /* g.c: goroutines */
-struct g *g_alloc(struct m *m);
+struct g *g_alloc(struct p *p);
 void g_free(struct m *m, struct g *g);
 bool g_give_stack(struct m *m, struct g *g);
 void g_starve(struct g *g);       /* it waits until a stack is free */
@@ -79,7 +135,7 @@ void switch_to_loop(struct g *g, enum op op);
 void preempt_install(void);
 void preempt_add(struct m *m); /* by its thread */
 void preempt_remove(struct m *m);
-void preempt_long_running(int64_t now);
+void preempt_send(struct m *m); /* sched.lock held: interrupts what m runs */
 void preempt_all(void);
 static inline bool has_cpu_limit(struct g *g)
 {
@@ -93,7 +149,7 @@ int sysmon_start(void);
 void sysmon_stop(void);
 void sysmon_poke(void);  /* an M leaves idleness */
 void sysmon_hurry(void); /* let it look now */
-void sysmon_tick(void);  /* one look at everything; sysmon's own and tests' */
+bool sysmon_tick(void);  /* one look at everything; sysmon's own and tests' */
 
 static inline void count_add(_Atomic(uint64_t) *c, uint64_t n)
 {

@@ -47,20 +47,9 @@ static void slice_next(struct p *p)
 	slice_begin(p);
 }
 
-/* Any thread. next: it runs here before all others. */
-void ready(struct g *g, bool next)
+/* p may be NULL. */
+static void put(struct p *p, struct g *g, bool next)
 {
-	struct m *m = m_self();
-	struct p *p = m ? m_p(m) : NULL;
-	atomic_store_explicit(&g->state, VAI_G_RUNNABLE, memory_order_relaxed);
-	if (VAI_UNLIKELY(g->locked_m && g->locked_m != m)) {
-		ready_locked(g);
-		return;
-	}
-#ifdef VAI_HARD
-	if (!g->locked_m)
-		p = NULL; /* through the global queue: another M is likely to take it */
-#endif
 	if (VAI_UNLIKELY(!p)) {
 		global_put(g);
 		idle_wake_one();
@@ -68,6 +57,29 @@ void ready(struct g *g, bool next)
 	}
 	runq_put(p, g, next);
 	share(p);
+}
+
+/* Any thread. next: it runs here before all others. */
+void ready(struct g *g, bool next)
+{
+	struct m *m = m_self();
+	atomic_store_explicit(&g->state, VAI_G_RUNNABLE, memory_order_relaxed);
+	if (VAI_UNLIKELY(g->locked_m && g->locked_m != m && g->locked_m != OFF_MAIN)) {
+		ready_locked(g);
+		return;
+	}
+	if (VAI_UNLIKELY(!m)) {
+		put(NULL, g, next);
+		return;
+	}
+	bool was;
+	struct p *p = m_enter(m, &was);
+#ifdef VAI_HARD
+	if (!g->locked_m)
+		p = NULL; /* through the global queue: another M is likely to take it */
+#endif
+	put(p, g, next);
+	m_leave(m, was);
 }
 
 /* g belongs to an M that is not the caller's. */
@@ -84,13 +96,12 @@ void ready_locked(struct g *g)
 /* Lock held. */
 void attention_update(void)
 {
-	bool on = atomic_load_explicit(&sched.stopping, memory_order_relaxed) ||
-		atomic_load_explicit(&sched.wanted_by_main, memory_order_relaxed) ||
+	bool on = atomic_load_explicit(&sched.stopping, memory_order_relaxed) || sched.wanting || sched.world_stopped ||
 		atomic_load_explicit(&sched.retiring, memory_order_relaxed) > 0;
 	atomic_store_explicit(&sched.attention, on, memory_order_seq_cst);
 }
 
-static struct g *take_locked(struct m *m)
+struct g *take_locked(struct m *m)
 {
 	vai__lock(&sched.lock);
 	struct g *g = gqueue_pop(&m->locked);
@@ -99,30 +110,30 @@ static struct g *take_locked(struct m *m)
 	return g;
 }
 
-/* M0 sleeps, main is ready and every P is busy: ours goes to M0, queue and all. */
-static void hand_p_to_m0(struct m *m)
+/* An M sleeps that has a goroutine to run which only it may (M0 has main), and every P is
+ * busy: ours goes there, queue and all. Or the world is to stop: then it is put aside. */
+static void give_p_up(struct m *m)
 {
 	vai__lock(&sched.lock);
-	bool wanted = atomic_load_explicit(&sched.wanted_by_main, memory_order_relaxed) && m != sched.m0;
+	bool wanted = sched.wanting || sched.world_stopped;
 	if (wanted) {
 		struct p *p = m_p(m);
-		atomic_store_explicit(&m->p, NULL, memory_order_relaxed);
-		idle_release_p(p);
+		m_own(m, NULL);
+		p_release(p);
 		count_add(&p->count.handoffs, 1);
 	}
 	vai__unlock(&sched.lock);
-	if (wanted && m->spinning)
-		idle_stop_spinning(m);
 }
 
-/* False: the M has no P any more. */
-static bool pay_attention(struct m *m)
+/* The M may have no P after it. */
+void pay_attention(struct m *m)
 {
-	if (atomic_load_explicit(&sched.wanted_by_main, memory_order_relaxed))
-		hand_p_to_m0(m);
-	if (m_p(m) && atomic_load_explicit(&sched.retiring, memory_order_relaxed) > 0)
-		p_retire(m);
-	return m_p(m) != NULL;
+	if (atomic_load_explicit(&sched.retiring, memory_order_relaxed) > 0 && p_is_surplus(m_p(m)))
+		p_retire(m_p(m), m);
+	else
+		give_p_up(m);
+	if (!m_p(m) && m->spinning)
+		idle_stop_spinning(m);
 }
 
 static void run_timers(struct p *p)
@@ -185,6 +196,10 @@ static struct g *find(struct m *m)
 /* A goroutine for this M to run now; NULL when the runtime stops. */
 static struct g *next(struct m *m)
 {
+	if (VAI_UNLIKELY(m->leaving))
+		return NULL;
+	if (VAI_UNLIKELY(m->lockedg != NULL))
+		return locked_next(m);
 	for (;;) {
 		if (VAI_UNLIKELY(atomic_load_explicit(&sched.attention, memory_order_relaxed))) {
 			if (atomic_load_explicit(&sched.stopping, memory_order_acquire) && m != sched.m0)
@@ -199,33 +214,59 @@ static struct g *next(struct m *m)
 			idle_got_work(m);
 		if (VAI_LIKELY(!g->locked_m || g->locked_m == m))
 			return g;
-		ready_locked(g);
+		if (g->locked_m != OFF_MAIN)
+			ready_locked(g);
+		else if (m != sched.m0 || !m0_leave_to_others(m, g))
+			return g;
 	}
 }
 
+/* A goroutine that had its thread for itself has left who knows what there. */
 static void end(struct m *m, struct g *g)
 {
+	if (VAI_UNLIKELY(m->lockedg == g)) {
+		m->lockedg = NULL;
+		m->leaving = m != sched.m0;
+	}
 	g_take_stack(m, g);
 	count_add(&m_p(m)->count.ended, 1);
 	g_free(m, g);
 }
 
-/* g has switched to the loop. */
+static void yield(struct m *m, struct g *g)
+{
+	atomic_store_explicit(&g->state, VAI_G_RUNNABLE, memory_order_relaxed);
+	if (VAI_UNLIKELY(g->locked_m == m && (m->lockedg || !m_p(m)))) {
+		ready_locked(g);
+		if (m_p(m))
+			m_hand_off(m);
+	} else {
+		put(m_p(m), g, false);
+	}
+}
+
+/* From here on g may lose its P. */
+static void resume(struct m *m, struct g *g)
+{
+	m_leave(m, false);
+	vai__ctx_switch(&m->ctx, &g->ctx, false);
+}
+
+/* g has switched to the loop; m may have lost its P. */
 static void settle(struct m *m, struct g *g)
 {
 	while (m->op == OP_PARK && !park_commit(g))
-		vai__ctx_switch(&m->ctx, &g->ctx, false);
+		resume(m, g);
 	/* After the commit g may already run elsewhere: only its address is ours. */
 	m_set_curg(m, NULL);
-	if (m->op == OP_YIELD) {
-		atomic_store_explicit(&g->state, VAI_G_RUNNABLE, memory_order_relaxed);
-		runq_put(m_p(m), g, false);
-		share(m_p(m));
-	} else if (m->op == OP_EXIT) {
+	if (m->op == OP_PREEMPTED && m_p(m))
+		run_timers(m_p(m)); /* those whom it makes ready come before g */
+	if (m->op == OP_YIELD || m->op == OP_PREEMPTED)
+		yield(m, g);
+	else if (m->op == OP_EXIT)
 		end(m, g);
-	} else {
+	else if (VAI_LIKELY(m_p(m) != NULL))
 		count_add(&m_p(m)->count.parks, 1);
-	}
 }
 
 static void run(struct m *m, struct g *g)
@@ -234,14 +275,14 @@ static void run(struct m *m, struct g *g)
 		g_starve(g);
 		return;
 	}
-	g->m = m;
+	atomic_store_explicit(&g->m, m, memory_order_relaxed);
 	m_set_curg(m, g);
 	atomic_store_explicit(&g->state, VAI_G_RUNNING, memory_order_relaxed);
 	if (VAI_UNLIKELY(has_cpu_limit(g)))
 		cpu_begin(g);
 	if (VAI_UNLIKELY(atomic_load_explicit(&g->pub.end, memory_order_relaxed) != VAI_END_NO))
 		interrupt(g);
-	vai__ctx_switch(&m->ctx, &g->ctx, false);
+	resume(m, g);
 	if (VAI_UNLIKELY(has_cpu_limit(g)))
 		cpu_end(g);
 	settle(m, g);

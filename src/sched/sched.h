@@ -115,44 +115,12 @@ void *vai__g_room(vai_g *g);
 
 /* Lets others run. */
 void vai__yield(vai_g *g);
+/* The same for who was interrupted: others have waited for long. */
+void vai__yield_late(vai_g *g);
 /* Goroutines alive, main included. */
 int64_t vai__g_count(void);
 
 enum vai_g_state { VAI_G_NEW, VAI_G_RUNNABLE, VAI_G_RUNNING, VAI_G_WAITING, VAI_G_DEAD };
-
-/* ---- interruption ---- */
-
-/* How goroutines that run Lua code are interrupted, by VAI_PREEMPT in the environment (off,
- * signal, count): not; by a signal to their thread, upon which hooks.interrupt is called
- * there; or by a flag that they must look at now and then themselves. */
-enum vai_preempt_mode { VAI_PREEMPT_OFF, VAI_PREEMPT_SIGNAL, VAI_PREEMPT_COUNT };
-enum vai_preempt_mode vai__preempt_mode(void);
-/* VAI_PREEMPT_COUNT: the calling goroutine is to be interrupted; it is told once. */
-bool vai__g_asked(vai_g *self);
-
-/* Why a goroutine is to end. */
-enum vai_end { VAI_END_NO, VAI_END_CANCELED, VAI_END_CPU, VAI_END_MEMORY };
-
-/* Asks g to end: sets g->end unless it is set already, fires the wait that g is in with
- * VAI_WAKE_CANCELED, and has g interrupted (hooks.interrupt) if it runs, or when it next
- * does, again and again as long as g->end is not 0. While it is, g's waits give
- * VAI_ECANCELED; g itself may set it back, to clean up. Any thread, for a g that cannot end
- * meanwhile: the caller holds the lock of its task while that is alive. */
-void vai__g_end(vai_g *g, enum vai_end why);
-/* Processor time in ns that the calling goroutine, which has a cpu_limit, has used. */
-int64_t vai__g_cpu(vai_g *self);
-
-/* Ties the calling goroutine to its thread until vai__g_unlock_thread; no other runs there
- * meanwhile. Does not nest. Main is tied to its thread in any case; locked, it has it alone. */
-void vai__g_lock_thread(vai_g *self);
-void vai__g_unlock_thread(vai_g *self);
-
-/* Stops all goroutines but the caller's: when it returns true none of them runs Lua code or
- * is in vai, save those that have not come back from a C call (info.in_c) and may at any
- * moment. False: somebody else has stopped the world or `timeout` ns have passed; nothing is
- * stopped then. self: the caller, NULL on a thread that is no M. vai__world_start ends it. */
-bool vai__world_stop(vai_g *self, int64_t timeout);
-void vai__world_start(void);
 
 /* What g does at this moment; g may have ended and be another by now. Any thread. */
 enum vai_g_state vai__g_state(vai_g *g);
@@ -227,5 +195,7 @@ struct vai__sched_hooks {
 	void (*quit)(void);
 };
 extern struct vai__sched_hooks vai__sched_hooks;
+
+#include "sched/interrupt.h"
 
 #endif

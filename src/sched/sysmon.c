@@ -9,7 +9,12 @@
 #include "sched/poll.h"
 #include "sched/rt.h"
 
-enum { MIN_DELAY = 500000, IDLE_DELAY = 2000000, MAX_DELAY = 5000000 }; /* ns; IDLE: while a P is idle */
+enum {
+	HURRY_DELAY = 100000,
+	MIN_DELAY = 500000,
+	IDLE_DELAY = 2000000,
+	MAX_DELAY = 5000000
+}; /* ns; IDLE: while a P is idle */
 
 static struct {
 	pthread_t thread;
@@ -36,14 +41,14 @@ static bool overdue_timer(int64_t now)
 	return timers_next_of_all() < now;
 }
 
-void sysmon_tick(void)
+bool sysmon_tick(void)
 {
 	int64_t now = clock_note();
 	bool work = stuck_work();
 	if (atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) > 0 &&
 		(work || overdue_timer(now) || atomic_load_explicit(&sched.nglobal, memory_order_relaxed) > 0))
 		idle_wake_one();
-	preempt_long_running(now);
+	return watch_ms(now);
 }
 
 static bool all_idle(void)
@@ -57,7 +62,7 @@ static void doze(void)
 {
 	atomic_store_explicit(&mon.wake, 0, memory_order_relaxed);
 	atomic_store_explicit(&mon.asleep, true, memory_order_seq_cst);
-	if (all_idle() && !atomic_load_explicit(&mon.stop, memory_order_seq_cst))
+	if (all_idle() && !watch_needed() && !atomic_load_explicit(&mon.stop, memory_order_seq_cst))
 		vai__futex_wait(&mon.wake, 0, VAI_FOREVER);
 	atomic_store_explicit(&mon.asleep, false, memory_order_seq_cst);
 }
@@ -78,11 +83,19 @@ void sysmon_hurry(void)
 }
 
 /* The next look's distance from this one. */
-static int64_t next_delay(int64_t delay)
+static int64_t next_delay(int64_t delay, bool taken)
 {
+	if (taken)
+		return HURRY_DELAY;
 	if (atomic_exchange_explicit(&mon.hurry, false, memory_order_relaxed))
 		return MIN_DELAY;
-	int64_t max = atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) > 0 ? IDLE_DELAY : MAX_DELAY;
+	bool idle = atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) > 0;
+	int64_t max = idle ? IDLE_DELAY : MAX_DELAY;
+	if (!idle) { /* nobody sleeps until the next timer: we do */
+		int64_t left = timers_next_of_all() - vai__clock_now();
+		if (left < max)
+			max = left > MIN_DELAY ? left : MIN_DELAY;
+	}
 	return delay * 2 < max ? delay * 2 : max;
 }
 
@@ -91,14 +104,13 @@ static void *monitor(void *arg)
 	(void)arg;
 	int64_t delay = MIN_DELAY;
 	while (!atomic_load_explicit(&mon.stop, memory_order_seq_cst)) {
-		if (all_idle()) {
+		if (all_idle() && !watch_needed() && !atomic_load_explicit(&mon.hurry, memory_order_relaxed)) {
 			doze();
 			delay = MIN_DELAY;
 		}
 		atomic_store_explicit(&mon.wake, 0, memory_order_relaxed);
 		vai__futex_wait(&mon.wake, 0, vai__clock_now() + delay);
-		sysmon_tick();
-		delay = next_delay(delay);
+		delay = next_delay(delay, sysmon_tick());
 	}
 	return NULL;
 }

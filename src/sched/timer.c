@@ -100,7 +100,8 @@ static void remove_at(struct timers *ts, uint32_t i)
 int vai__timer_start(vai_g *self, struct vai__timer *t, int64_t when)
 {
 	struct m *m = m_self();
-	struct p *p = m ? m_p(m) : NULL;
+	bool was = false;
+	struct p *p = m ? m_enter(m, &was) : NULL;
 	struct timers *ts = &(p ? p : sched.ps[0])->timers;
 	(void)self;
 	t->when = when;
@@ -114,6 +115,8 @@ int vai__timer_start(vai_g *self, struct vai__timer *t, int64_t when)
 	/* Pairs with the poller, which publishes poll_until and then looks at the heaps. */
 	if (ok && when < atomic_load_explicit(&sched.poll_until, memory_order_seq_cst))
 		vai__poll_wake();
+	if (m)
+		m_leave(m, was);
 	return ok ? VAI_OK : VAI_ENOMEM;
 }
 

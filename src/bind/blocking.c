@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Stock functions that are known to stay in a C call for long. sysmon would find out about
+ * them and take their P; these give it away before they begin. */
+#include "bind/bind.h"
+#include <errno.h>
+#include <stdlib.h>
+
+/* errno belongs to a thread, and the goroutine may change its thread: it is read and written in
+ * functions of their own, in between of which that happens. */
+static VAI_NOINLINE int run_command(const char *command, int *error)
+{
+	errno = 0;
+	int status = system(command);
+	*error = errno;
+	return status;
+}
+
+static VAI_NOINLINE int push_result(lua_State *L, int status, int error)
+{
+	errno = error;
+	return luaL_execresult(L, status);
+}
+
+int vai__os_execute(lua_State *L)
+{
+	const char *command = luaL_optstring(L, 1, NULL);
+	vai_g *g = vai__g_self();
+	int error;
+	if (!command || !g || !g->vm) {
+		int status = run_command(command, &error);
+		if (command)
+			return push_result(L, status, error);
+		lua_pushboolean(L, status);
+		return 1;
+	}
+	vai__bind_park(g, L);
+	vai__g_block_begin(g);
+	int status = run_command(command, &error);
+	vai__g_block_end(g);
+	return push_result(L, status, error);
+}

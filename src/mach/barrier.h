@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Two barriers that pair: the light one is for a path that is taken all the time, the
+ * heavy one for its rare opponent. After "write A, light, read B" here and "write B, heavy,
+ * read A" there, one of the two reads sees the other's write. Where the kernel can make
+ * all threads of the process pass a barrier (membarrier(2)), the light one costs nothing. */
+#ifndef VAI_BARRIER_H
+#define VAI_BARRIER_H
+
+#include <stdatomic.h>
+#include "base/base.h"
+
+/* Once, before any thread uses one. */
+void vai__barrier_init(void);
+/* A system call of some microseconds. */
+void vai__barrier_heavy(void);
+
+extern bool vai__barrier_by_kernel; /* constant after vai__barrier_init */
+
+static inline void vai__barrier_light(void)
+{
+	if (VAI_LIKELY(vai__barrier_by_kernel))
+		atomic_signal_fence(memory_order_seq_cst);
+	else
+		atomic_thread_fence(memory_order_seq_cst);
+}
+
+#endif

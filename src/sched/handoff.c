@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/* How Ps change hands while there is work: from an M that is stuck in a C call, from one
+ * that must not run what it found, to one that alone may run what is ready.
+ *
+ * An M touches its P only while m->busy is set: in its loop, and in those calls of its
+ * goroutine that need the P (m_enter, m_leave). While the goroutine runs code of its own,
+ * sysmon may take the P. The two agree as in Dekker's algorithm, with all of the price on
+ * the rare side (mach/barrier.h): the M says that it is busy and then looks at m->retake;
+ * sysmon, under sched.lock, sets m->retake and then looks whether the M is busy. If the
+ * M is not, it will see retake when it comes back, and waits for the lock before it
+ * looks at its P. After Go's retake and handoffp; Go, which knows when a call begins, needs
+ * no such barrier. */
+#include "mach/barrier.h"
+#include "mach/thread.h"
+#include "sched/rt.h"
+
+/* Lock held. */
+void m_own(struct m *m, struct p *p)
+{
+	atomic_store_explicit(&m->p, p, memory_order_relaxed);
+	atomic_store_explicit(&m->retake, false, memory_order_relaxed);
+	if (p)
+		p->slice_at = 0;
+}
+
+/* Somebody wants m's P, or has taken it while m's goroutine was in a C call. Another one is
+ * taken if one is idle; else the goroutine is to come to the loop soon. */
+VAI_NOINLINE struct p *m_enter_slowly(struct m *m)
+{
+	struct g *g = m_curg(m);
+	vai__lock(&sched.lock);
+	struct p *p = m_p(m);
+	bool lost = !p && atomic_load_explicit(&m->retake, memory_order_relaxed);
+	if (lost && g && (p = p_get_idle()) != NULL)
+		m_own(m, p);
+	atomic_store_explicit(&m->retake, false, memory_order_relaxed);
+	vai__unlock(&sched.lock);
+	if (lost && g && g != sched.main && !g->locked_m)
+		g->locked_m = OFF_MAIN; /* it is of the kind that blocks */
+	if (!p && g)
+		interrupt(g);
+	return p;
+}
+
+/* m's goroutine is in vai, and needs a P. May park; *m is the M afterwards. */
+struct p *m_need_p(struct m **m, bool *was)
+{
+	struct p *p;
+	while (VAI_UNLIKELY(!(p = m_enter(*m, was)))) {
+		m_leave(*m, *was);
+		vai__yield(&m_curg(*m)->pub);
+		*m = m_self();
+	}
+	return p;
+}
+
+/* Lock held. p has no owner: it goes to an M whose goroutine only that M may run and which
+ * found no P before, or is idle. */
+void p_release(struct p *p)
+{
+	p_put_idle(p);
+	struct m *m = sched.world_stopped ? NULL : sched.wanting;
+	if (!m)
+		return;
+	unwant(m);
+	if (m->locked.count > 0)
+		idle_wake_locked_m(m);
+}
+
+/* Lock held. m sleeps with a goroutine that is ready and for which there is no P. */
+void want(struct m *m)
+{
+	if (m->wants)
+		return;
+	struct m **at = &sched.wanting;
+	while (*at)
+		at = &(*at)->next_wanting;
+	m->wants = true;
+	m->next_wanting = NULL;
+	*at = m;
+	attention_update();
+}
+
+/* Lock held. */
+void unwant(struct m *m)
+{
+	if (!m->wants)
+		return;
+	struct m **at = &sched.wanting;
+	while (*at != m)
+		at = &(*at)->next_wanting;
+	*at = m->next_wanting;
+	m->wants = false;
+	attention_update();
+}
+
+/* p, which has no owner, to an M that is not `not`; the M looks for work with it. False: there
+ * is none to be had. */
+static bool start_m(struct p *p, struct m * not )
+{
+	vai__lock(&sched.lock);
+	struct m *m = idle_take_m(not );
+	if (m)
+		m->nextp = p;
+	vai__unlock(&sched.lock);
+	if (!m)
+		return m_new(p, false);
+	m_wake(m);
+	return true;
+}
+
+static bool has_work(struct p *p)
+{
+	return !runq_empty(p) || atomic_load_explicit(&sched.nglobal, memory_order_relaxed) > 0 ||
+		atomic_load_explicit(&p->timers.next, memory_order_relaxed) != VAI_FOREVER;
+}
+
+/* p has no owner any more. */
+void p_hand_off(struct p *p)
+{
+	if (p_is_surplus(p)) {
+		p_retire(p, NULL);
+		return;
+	}
+	bool wanted = atomic_load_explicit(&sched.attention, memory_order_seq_cst);
+	if (!wanted && has_work(p) && start_m(p, sched.m0))
+		return;
+	vai__lock(&sched.lock);
+	p_release(p);
+	vai__unlock(&sched.lock);
+	idle_wake_one();
+}
+
+/* The M gives up its P, if it has one. */
+void m_hand_off(struct m *m)
+{
+	vai__lock(&sched.lock);
+	struct p *p = m_p(m);
+	if (p)
+		m_own(m, NULL);
+	vai__unlock(&sched.lock);
+	if (p)
+		p_hand_off(p);
+}
+
+/* Main's thread has come upon a goroutine that is known to stay in C calls for long, and
+ * main could not run meanwhile: another M gets it, and the P. False: there is none. */
+bool m0_leave_to_others(struct m *m, struct g *g)
+{
+	struct p *p = m_p(m);
+	runq_put(p, g, true);
+	vai__lock(&sched.lock);
+	m_own(m, NULL);
+	vai__unlock(&sched.lock);
+	if (start_m(p, m)) {
+		count_add(&p->count.handoffs, 1);
+		return true;
+	}
+	vai__lock(&sched.lock);
+	m_own(m, p);
+	vai__unlock(&sched.lock);
+	return false;
+}
+
+/* Unless it is main, g leaves main's thread and keeps off it from now on. */
+void leave_main(struct g *g)
+{
+	if (g == sched.main || g->locked_m)
+		return;
+	g->locked_m = OFF_MAIN;
+	if (g_m(g) == sched.m0)
+		vai__yield(&g->pub);
+}
+
+void vai__g_block_begin(vai_g *self)
+{
+	struct g *g = g_of(self);
+	bool was;
+	leave_main(g);
+	m_enter(g_m(g), &was);
+	m_hand_off(g_m(g));
+	m_leave(g_m(g), was);
+}
+
+void vai__g_block_end(vai_g *self)
+{
+	struct m *m = g_m(g_of(self));
+	bool was;
+	m_need_p(&m, &was);
+	m_leave(m, was);
+}
+
+/* sysmon, lock held: m's P, if its goroutine is in no call of vai. The caller hands it off
+ * after it has released the lock. */
+struct p *retake(struct m *m)
+{
+	struct p *p = NULL;
+	if (!m_p(m) || atomic_load_explicit(&m->busy, memory_order_relaxed))
+		return NULL;
+	atomic_store_explicit(&m->retake, true, memory_order_relaxed);
+	vai__barrier_heavy();
+	if (!atomic_load_explicit(&m->busy, memory_order_acquire) && (p = m_p(m)) != NULL) {
+		atomic_store_explicit(&m->p, NULL, memory_order_relaxed);
+		p->slice_at = 0;
+		atomic_store_explicit(&p->slice, SLICE_UNKNOWN, memory_order_relaxed);
+		sched.nretaken++;
+	} else {
+		atomic_store_explicit(&m->retake, false, memory_order_relaxed);
+	}
+	return p;
+}

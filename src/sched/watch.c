@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* sysmon's look at the Ms: whose goroutine keeps its P for too long while others wait, and
+ * what to do about it. After Go's retake (proc.go), with these differences: a goroutine in a
+ * C call has not said so, and the signal that would tell must not reach a thread that sleeps in
+ * the kernel if it can be helped, for not every C library expects to be interrupted. So
+ * the system is asked first whether the thread sleeps: then its P is taken at once. One that
+ * computes gets the signal after SLICE_MAX, and loses its P when it does not answer. */
+#include "mach/thread.h"
+#include "sched/rt.h"
+
+enum {
+	SLICE_TIMER = 1000000, /* ns that a goroutine may run on while a timer of its P is due */
+	ANSWER = 10000000,     /* ns from the signal until the P is taken */
+	LOOKS = 16             /* Ms without a P that are looked at in one round */
+};
+
+static struct {
+	unsigned first; /* of the Ms without a P: the one to look at next */
+	bool bounded;   /* some goroutine that runs is to end or is measured */
+} watch;
+
+bool m_is_asleep(struct m *m)
+{
+	return vai__thread_asleep(m->tid);
+}
+
+/* It is to end, or has to be measured whether it is. */
+static bool is_bounded(struct m *m)
+{
+	struct g *g = m_curg(m);
+	return g && (has_cpu_limit(g) || atomic_load_explicit(&g->pub.end, memory_order_relaxed) != VAI_END_NO);
+}
+
+static bool timer_is_due(struct p *p, int64_t now)
+{
+	return atomic_load_explicit(&p->timers.next, memory_order_relaxed) <= now;
+}
+
+/* Whether anybody waits for what m's goroutine keeps: its P, or m itself. */
+static bool is_waited_for(struct m *m, struct p *p, int64_t now)
+{
+	return !runq_empty(p) || sched.wanting || atomic_load_explicit(&sched.nglobal, memory_order_relaxed) > 0 ||
+		atomic_load_explicit(&m->nlocked, memory_order_relaxed) > 0 || timer_is_due(p, now);
+}
+
+/* Since when m's goroutine has had p without a round of the scheduler. */
+static int64_t runs_since(struct m *m, struct p *p, int64_t now)
+{
+	uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed);
+	if (m->seen_p != p || m->seen_tick != tick) {
+		m->seen_p = p;
+		m->seen_tick = tick;
+		m->seen_at = now;
+	}
+	return m->seen_at;
+}
+
+/* Lock held. A P that its M has lost, or NULL. Where another P is idle who waits can have
+ * that, and the M keeps its own. */
+static struct p *watch_owner(struct m *m, int64_t now)
+{
+	struct p *p = m_p(m);
+	int64_t since = runs_since(m, p, now);
+	if (atomic_load_explicit(&m->busy, memory_order_relaxed) || !is_waited_for(m, p, now))
+		return NULL;
+	bool last = atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) == 0;
+	if (last && m_is_asleep(m))
+		return retake(m);
+	if (last && now - since >= SLICE_MAX + ANSWER)
+		return retake(m);
+	if (now - since >= (timer_is_due(p, now) ? SLICE_TIMER : SLICE_MAX))
+		preempt_send(m);
+	return NULL;
+}
+
+/* Lock held. Its goroutine has lost its P; if it is back from the C call and runs Lua code,
+ * let it come in. */
+static void watch_outsider(struct m *m, unsigned number)
+{
+	if (number >= watch.first && number < watch.first + LOOKS && !m_is_asleep(m))
+		preempt_send(m);
+}
+
+/* One look at everybody. True: something was taken, and more may follow soon. */
+bool watch_ms(int64_t now)
+{
+	struct p *taken[LOOKS];
+	unsigned n = 0, outsiders = 0;
+	watch.bounded = false;
+	vai__lock(&sched.lock);
+	for (struct m *m = sched.all_ms; m; m = m->next_m) {
+		bool bounded = is_bounded(m);
+		watch.bounded |= bounded;
+		if (bounded)
+			preempt_send(m);
+		if (m_p(m)) {
+			struct p *p = n < LOOKS ? watch_owner(m, now) : NULL;
+			if (p)
+				taken[n++] = p;
+		} else if (m_curg(m) && !m->idle) {
+			watch_outsider(m, outsiders++);
+		}
+	}
+	vai__unlock(&sched.lock);
+	watch.first = watch.first + LOOKS < outsiders ? watch.first + LOOKS : 0;
+	for (unsigned i = 0; i < n; i++)
+		p_hand_off(taken[i]);
+	return n > 0;
+}
+
+bool watch_needed(void)
+{
+	return watch.bounded;
+}
