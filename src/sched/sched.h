@@ -190,8 +190,7 @@ struct vai__sched_hooks {
 	 * or to end if g->end says so. May be called without need. In a signal handler, or on the
 	 * scheduler's stack. NULL: goroutines run until they wait. */
 	void (*interrupt)(vai_g *g);
-	/* SIGQUIT has come: write a dump of all goroutines and end the process. On sysmon's thread, or
-	 * NULL. */
+	/* SIGQUIT has come: dump all goroutines, end the process. On sysmon's thread, or NULL. */
 	void (*quit)(void);
 };
 extern struct vai__sched_hooks vai__sched_hooks;
