@@ -17,6 +17,7 @@ struct vai_class {
 struct vai_obj {
 	const struct vai_class *cls;
 	atomic_uint refs;
+	uint32_t site; /* where it was created (bind/site.h), for dumps; 0: unknown. Fills what alignment leaves */
 };
 
 /* Starts with one reference, owned by the caller. */
@@ -24,6 +25,7 @@ static inline void vai__obj_init(struct vai_obj *o, const struct vai_class *cls)
 {
 	o->cls = cls;
 	atomic_init(&o->refs, 1);
+	o->site = 0;
 }
 
 static inline void vai__obj_ref(struct vai_obj *o)

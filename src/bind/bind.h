@@ -70,7 +70,7 @@ static inline void *vai__bind_object(lua_State *L, const struct vai_class *cls, 
 
 /* ---- results (result.c) ---- */
 
-/* Before every call that may park: the deadlock report takes its traceback here. */
+/* Before every call that may park: dumps take its traceback here. */
 static inline void vai__bind_park(vai_g *g, lua_State *L)
 {
 	vai__bind_vm(g)->at = L;
@@ -83,7 +83,7 @@ int vai__bind_deliver(lua_State *L, struct vai_vm *vm, vai_chan *ch, vai_msg *ms
 /* nil, why: 2 */
 int vai__bind_nil(lua_State *L, const char *why);
 /* For a wait that ended with rc < 0: nil, "timeout", or raises. */
-int vai__bind_failed(lua_State *L, vai_g *g, int rc, enum vai_wait_reason reason);
+int vai__bind_failed(lua_State *L, vai_g *g, int rc);
 /* The end of tostring for handles without a name of their own: "channel: 0x55d0c8". */
 int vai__bind_tostring(lua_State *L, const char *name);
 
@@ -135,7 +135,11 @@ void vai__report_panic(vai_g *g, lua_State *L);
 void vai__report_panic_plain(vai_g *g, const char *text);
 /* For vai__task_new. */
 void vai__report_orphan(uint64_t id, const vai_msg *outcome);
-_Noreturn void vai__report_deadlock(lua_State *L, vai_g *g, enum vai_wait_reason reason);
+/* The goroutine that runs panic handlers in main's state, or NULL. Any thread. */
+vai_g *vai__report_runner(void);
+/* vai__sched_hooks.deadlock (deadlock.c): writes the report; and main raises it. */
+void vai__deadlock_note(void);
+_Noreturn void vai__report_deadlock(lua_State *L);
 /* Before a runtime starts: uncaught errors end the process. */
 void vai__report_start(void);
 /* Runs the panic handlers that main has not come to; main only, at the end;

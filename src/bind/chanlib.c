@@ -2,6 +2,7 @@
 /* chan and its methods. The handle at index 1 keeps the channel alive while the goroutine
  * waits in it. */
 #include "bind/bind.h"
+#include "bind/site.h"
 #include "vm/block.h"
 
 static inline vai_chan *self_chan(lua_State *L, const char *fname)
@@ -18,6 +19,7 @@ int vai__lib_chan(lua_State *L)
 	vai_chan *ch = vai__chan_new(cap, vai__msg_drop);
 	if (!ch)
 		vai__no_memory(L);
+	((struct vai_obj *)ch)->site = vai__site_here(L);
 	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)ch, true);
 	return 1;
 }
@@ -44,7 +46,7 @@ static int send_failed(lua_State *L, vai_g *g, vai_msg *msg, int rc)
 	vai__msg_drop(msg);
 	if (rc == VAI_ECLOSED)
 		return luaL_error(L, "send on closed channel");
-	return vai__bind_failed(L, g, rc, VAI_WAIT_CHAN_SEND);
+	return vai__bind_failed(L, g, rc);
 }
 
 static int chan_send(lua_State *L)
@@ -83,7 +85,7 @@ static int recv_failed(lua_State *L, vai_g *g, int rc)
 {
 	if (rc == VAI_ECLOSED)
 		return vai__bind_nil(L, "closed");
-	return vai__bind_failed(L, g, rc, VAI_WAIT_CHAN_RECV);
+	return vai__bind_failed(L, g, rc);
 }
 
 static int chan_recv(lua_State *L)

@@ -120,7 +120,7 @@ static int task_join(lua_State *L)
 	vai__bind_park(g, L);
 	int rc = vai__task_join(g, task, deadline);
 	if (rc != VAI_OK)
-		return vai__bind_failed(L, g, rc, VAI_WAIT_JOIN);
+		return vai__bind_failed(L, g, rc);
 	vai__task_joined(task);
 	return push_outcome(L, g, task);
 }

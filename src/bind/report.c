@@ -17,37 +17,19 @@
 #include "base/lock.h"
 #include "base/mem.h"
 #include "bind/host.h"
+#include "bind/trace.h"
 
 /* ---- describing an error ---- */
 
 /* Keys of the registry of the state that failed. */
 static const char traceback_key, site_key;
 
-/* The number of levels of L's stack. */
-static int count_levels(lua_State *L)
-{
-	lua_Debug ar;
-	int low = 0, high = 1;
-	while (lua_getstack(L, high, &ar)) {
-		low = high;
-		high *= 2;
-	}
-	while (low + 1 < high) { /* low exists, high does not */
-		int mid = low + (high - low) / 2;
-		if (lua_getstack(L, mid, &ar))
-			low = mid;
-		else
-			high = mid;
-	}
-	return high;
-}
-
 /* Where the goroutine's function begins; it is the outermost but one: below it is the C
  * function that calls it. */
 static void note_site(lua_State *L)
 {
 	lua_Debug ar;
-	int level = count_levels(L) - 2;
+	int level = vai__trace_levels(L) - 2;
 	char site[80] = "";
 	if (level > 0 && lua_getstack(L, level, &ar) && lua_getinfo(L, "S", &ar) && ar.linedefined >= 0)
 		vai__bind_site(site, sizeof site, ar.short_src, ar.linedefined);
@@ -123,6 +105,7 @@ static struct {
 	struct panic *first, **last; /* under lock */
 	bool busy;                   /* under lock: a goroutine that runs handlers exists */
 	_Atomic enum panic_mode mode;
+	_Atomic(vai_g *) runner; /* that goroutine */
 } panics = {.last = &panics.first};
 
 static const char handler_key, thread_key;
@@ -183,11 +166,20 @@ static void run_handlers(lua_State *L, vai_g *g, bool runner)
 	}
 }
 
+vai_g *vai__report_runner(void)
+{
+	return atomic_load(&panics.runner);
+}
+
 static void runner_entry(vai_g *g, void *arg)
 {
+	lua_State *at = vai__host_vm()->at; /* where main waits */
 	g->vm = vai__host_vm();
 	run_handlers(arg, g, true);
+	vai_g *me = g;
+	atomic_compare_exchange_strong(&panics.runner, &me, NULL); /* else the next one has begun */
 	g->vm = NULL;
+	vai__host_vm()->at = at;
 }
 
 void vai__report_start(void)
@@ -195,6 +187,7 @@ void vai__report_start(void)
 	struct panic *p;
 	while ((p = next_panic(true)) != NULL) /* too late for the runtime before */
 		free_panic(p);
+	atomic_store(&panics.runner, NULL);
 	atomic_store(&panics.mode, DIE);
 }
 
@@ -218,6 +211,7 @@ static void queue_panic(struct panic *p)
 		return;
 	vai_g *g = vai__g_new_on_main(runner_entry, vai__host_panic_thread());
 	if (g) {
+		atomic_store(&panics.runner, g);
 		vai__g_start(vai__g_self(), g);
 		return;
 	}

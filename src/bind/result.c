@@ -53,13 +53,14 @@ int vai__bind_nil(lua_State *L, const char *why)
 	return 2;
 }
 
-int vai__bind_failed(lua_State *L, vai_g *g, int rc, enum vai_wait_reason reason)
+int vai__bind_failed(lua_State *L, vai_g *g, int rc)
 {
+	(void)g;
 	switch (rc) {
 	case VAI_ETIMEOUT:
 	case VAI_EAGAIN: return vai__bind_nil(L, "timeout");
 	case VAI_ECANCELED: return luaL_error(L, "canceled");
-	case VAI_EDEADLOCK: vai__report_deadlock(L, g, reason);
+	case VAI_EDEADLOCK: vai__report_deadlock(L);
 	case VAI_ENOMEM: vai__no_memory(L);
 	default: return luaL_error(L, "vai: unexpected result %d", rc);
 	}

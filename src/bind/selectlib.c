@@ -191,7 +191,7 @@ static int select_failed(lua_State *L, vai_g *g, const struct options *o, int rc
 {
 	if (rc == VAI_EAGAIN || rc == VAI_ETIMEOUT)
 		return vai__bind_nil(L, o->has_default ? "default" : "timeout");
-	return vai__bind_failed(L, g, rc, o->n > 0 ? VAI_WAIT_SELECT : VAI_WAIT_SELECT_NONE);
+	return vai__bind_failed(L, g, rc);
 }
 
 static int push_chosen(lua_State *L, vai_g *g, struct outcome *out)

@@ -9,6 +9,7 @@
 #include "bind/bind.h"
 #include <string.h>
 #include "base/mem.h"
+#include "bind/site.h"
 
 /* Lives on the goroutine's stack. */
 struct run {
@@ -21,20 +22,6 @@ struct run {
 };
 
 /* ---- the call ---- */
-
-/* "file.lua:12" for the innermost Lua function that calls us. */
-static void caller_site(lua_State *L, char *buf, size_t size)
-{
-	lua_Debug ar;
-	buf[0] = '\0';
-	for (int level = 1; lua_getstack(L, level, &ar); level++) {
-		lua_getinfo(L, "Sl", &ar);
-		if (ar.currentline > 0) {
-			vai__bind_site(buf, size, ar.short_src, ar.currentline);
-			return;
-		}
-	}
-}
 
 void vai__bind_site(char *buf, size_t size, const char *src, int line)
 {
@@ -85,7 +72,7 @@ struct vai__call *vai__call_new(
 	call->code = code;
 	call->wg = NULL;
 	call->fate = fate;
-	caller_site(L, call->site, sizeof call->site);
+	vai__site_write(L, call->site);
 	return call;
 }
 
@@ -253,6 +240,7 @@ int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call)
 	}
 	g->held = call;
 	memcpy(g->site, call->site, sizeof g->site);
+	vai__bind_park(self, L);
 	vai__g_start(self, g);
 	vai__handle_push(L, vai__bind_vm(self), (struct vai_obj *)task, true);
 	return 1;

@@ -3,6 +3,7 @@
 #include "bind/bind.h"
 #include "base/clock.h"
 #include "base/panic.h"
+#include "bind/site.h"
 #include "sync/ticker.h"
 
 int vai__lib_now(lua_State *L)
@@ -21,7 +22,7 @@ int vai__lib_sleep(lua_State *L)
 		return 0;
 	}
 	int rc = vai__sleep(g, deadline);
-	return rc == VAI_OK ? 0 : vai__bind_failed(L, g, rc, VAI_WAIT_SLEEP);
+	return rc == VAI_OK ? 0 : vai__bind_failed(L, g, rc);
 }
 
 static void stamp(vai_msg *out, int64_t now)
@@ -36,6 +37,7 @@ int vai__lib_after(lua_State *L)
 	vai_chan *ch = vai__after(g, when, stamp, vai__msg_drop);
 	if (!ch)
 		vai__no_memory(L);
+	((struct vai_obj *)ch)->site = vai__site_here(L);
 	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)ch, true);
 	return 1;
 }
@@ -112,6 +114,7 @@ int vai__lib_ticker(lua_State *L)
 	vai_ticker *t = vai__ticker_new(g, period, stamp, vai__msg_drop);
 	if (!t)
 		vai__no_memory(L);
+	((struct vai_obj *)vai__ticker_chan(t))->site = vai__site_here(L);
 	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)t, true);
 	return 1;
 }

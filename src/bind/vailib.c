@@ -108,7 +108,7 @@ static void abandon(vai_g *g)
 	struct vai_obj *task = g->task;
 	struct vai_obj *held = g->held;
 	g->vm = g->task = g->held = NULL;
-	if (vm)
+	if (vm && g != vai__report_runner()) /* whose state is the host's */
 		vai__vm_abandon(vm);
 	if (held)
 		vai__obj_unref(held);
@@ -133,6 +133,7 @@ static void register_once(void)
 	vai__sched_hooks.unwait = vai__chan_unwait;
 	vai__sched_hooks.abandon = abandon;
 	vai__sched_hooks.interrupt = vai__bind_interrupt;
+	vai__sched_hooks.deadlock = vai__deadlock_note;
 }
 
 /* What the states share goes when no machine can use it any more; else the next start of a

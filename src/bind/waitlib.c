@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* waitgroup and its methods. */
 #include "bind/bind.h"
+#include "bind/site.h"
 
 static inline vai_waitgroup *self_wg(lua_State *L, const char *fname)
 {
@@ -13,6 +14,7 @@ int vai__lib_waitgroup(lua_State *L)
 	vai_waitgroup *wg = vai__waitgroup_new();
 	if (!wg)
 		vai__no_memory(L);
+	((struct vai_obj *)wg)->site = vai__site_here(L);
 	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)wg, true);
 	return 1;
 }
@@ -49,7 +51,7 @@ static int wg_wait(lua_State *L)
 	vai__bind_park(g, L);
 	int rc = vai__waitgroup_wait(g, wg, deadline);
 	if (rc != VAI_OK)
-		return vai__bind_failed(L, g, rc, VAI_WAIT_WAITGROUP);
+		return vai__bind_failed(L, g, rc);
 	lua_pushboolean(L, 1);
 	return 1;
 }

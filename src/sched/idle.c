@@ -327,6 +327,14 @@ void idle_delist(struct m *m)
 	sysmon_poke();
 }
 
+/* Nobody else is awake. */
+static void tell_main(void)
+{
+	if (vai__sched_hooks.deadlock)
+		vai__sched_hooks.deadlock();
+	vai__fire_any(&sched.main->pub, VAI_WAKE_DEADLOCK);
+}
+
 static void sleep_until_woken(struct m *m)
 {
 	switch (enlist(m)) {
@@ -336,7 +344,7 @@ static void sleep_until_woken(struct m *m)
 		break;
 	case DEADLOCK:
 		if (acquire_p(m))
-			vai__fire_any(&sched.main->pub, VAI_WAKE_DEADLOCK);
+			tell_main();
 		break;
 	case FEED:
 		if (acquire_p(m))

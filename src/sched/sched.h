@@ -122,21 +122,6 @@ int64_t vai__g_count(void);
 
 enum vai_g_state { VAI_G_NEW, VAI_G_RUNNABLE, VAI_G_RUNNING, VAI_G_WAITING, VAI_G_DEAD };
 
-/* What g does at this moment; g may have ended and be another by now. Any thread. */
-enum vai_g_state vai__g_state(vai_g *g);
-
-/* A snapshot of one goroutine, for dumps and deadlock reports. */
-struct vai_g_info {
-	enum vai_g_state state;
-	enum vai_wait_reason reason;
-	bool in_c;       /* it runs, but has been in a C call for so long that others have its P */
-	const void *obj; /* what it waits for: identity only, do not follow */
-	int64_t since;   /* vai__clock_now() when it began to wait, coarse; 0: unknown */
-};
-/* Calls f for every goroutine alive, main first then by age. f must not park or start
- * goroutines. Others may run and end meanwhile, except during a deadlock. */
-void vai__g_each(void (*f)(vai_g *g, const struct vai_g_info *info, void *arg), void *arg);
-
 /* ---- blocking ---- */
 
 /* Opens a wait of the calling goroutine, invalidating all its older tickets. */
@@ -170,15 +155,6 @@ int vai__timer_start(vai_g *self, struct vai__timer *t, int64_t when);
 /* True if it was pending and now never fires. After the return fn does not run. Any M. */
 bool vai__timer_stop(struct vai__timer *t);
 
-/* ---- counters ---- */
-
-struct vai__sched_stats {
-	uint64_t spawned, ended, parks, steals, stolen, handoffs, wakeups, global_gets, overflows, timers_fired, stacks;
-	uint64_t preempted, retaken; /* goroutines that were interrupted for their slice, and Ps taken from C calls */
-	int ps, idle_ps, ms, idle_ms, spinning;
-};
-void vai__sched_stats(struct vai__sched_stats *out);
-
 /* ---- hooks that the layers above install before vai__sched_start ---- */
 
 struct vai__sched_hooks {
@@ -190,11 +166,15 @@ struct vai__sched_hooks {
 	 * or to end if g->end says so. May be called without need. In a signal handler, or on the
 	 * scheduler's stack. NULL: goroutines run until they wait. */
 	void (*interrupt)(vai_g *g);
+	/* All goroutines wait and nothing can wake one; main's wait ends after it with VAI_WAKE_DEADLOCK.
+	 * Nothing runs until it returns. On any M, or NULL. */
+	void (*deadlock)(void);
 	/* SIGQUIT has come: dump all goroutines, end the process. On sysmon's thread, or NULL. */
 	void (*quit)(void);
 };
 extern struct vai__sched_hooks vai__sched_hooks;
 
+#include "sched/inspect.h"
 #include "sched/interrupt.h"
 
 #endif

@@ -50,5 +50,8 @@ struct vai__case {
  * channel chooses that case with result VAI_ECLOSED. The same channel may occur often.
  * What stands in the msg of a receive that was not chosen, or not VAI_OK, owns nothing. */
 int vai__select(vai_g *self, struct vai__case *cases, int n, int64_t deadline);
+/* For dumps: obj is what a goroutine waits for with VAI_WAIT_SELECT, which cannot wake meanwhile.
+ * Its next case that can become ready after case i (-1: the first); -1: there is none. */
+int vai__select_waits(const void *obj, int i, vai_chan **ch, enum vai_dir *dir);
 
 #endif

@@ -209,7 +209,7 @@ static int block(struct sel *s, int64_t deadline)
 	s->self->waits = s->waiters;
 	s->self->nwaits = s->n;
 	unlock_all(s);
-	code = vai__wait(s->self, s->live ? VAI_WAIT_SELECT : VAI_WAIT_SELECT_NONE, NULL, deadline);
+	code = vai__wait(s->self, s->live ? VAI_WAIT_SELECT : VAI_WAIT_SELECT_NONE, s->live ? s : NULL, deadline);
 	s->self->waits = NULL;
 	chosen = code >= VAI_WAKE_USER ? (code - VAI_WAKE_USER) / 2 : -1;
 	unlink_all(s, chosen);
@@ -280,4 +280,18 @@ int vai__select(vai_g *self, struct vai__case *cases, int n, int64_t deadline)
 {
 	struct sel s = {.self = self, .cases = cases, .n = n};
 	return n <= SMALL ? run_small(&s, n, deadline) : run_large(&s, n, deadline);
+}
+
+int vai__select_waits(const void *obj, int i, vai_chan **ch, enum vai_dir *dir)
+{
+	const struct sel *s = obj;
+	int next = -1;
+	for (int k = 0; k < s->live; k++)
+		if (s->order[k] > i && (next < 0 || s->order[k] < next))
+			next = s->order[k];
+	if (next >= 0) {
+		*ch = s->cases[next].ch;
+		*dir = s->cases[next].dir;
+	}
+	return next;
 }

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* What goroutines do, as text. Any thread; nothing of a Lua heap is changed or asked for. */
+#ifndef VAI_DUMP_H
+#define VAI_DUMP_H
+
+#include "bind/text.h"
+#include "sched/sched.h"
+
+enum vai__dump_how {
+	VAI__DUMP_STILL,  /* nothing runs but the caller: stacks and objects may be looked at */
+	VAI__DUMP_MOVING, /* others run: what the scheduler knows */
+	VAI__DUMP_SHORT   /* the same, a line each */
+};
+/* Adds all goroutines, `first` (or NULL) before the others, then main, then by age; the text of at
+ * most `max` of them and how many more there are. */
+void vai__dump_all(struct vai__text *t, vai_g *first, enum vai__dump_how how, size_t max);
+
+#endif

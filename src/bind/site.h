@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Places in Lua sources as small numbers: where shared objects were created, for dumps. Kept
+ * for the life of the process. Any thread. */
+#ifndef VAI_SITE_H
+#define VAI_SITE_H
+
+#include <lua.h>
+#include <stdint.h>
+
+enum { VAI__SITE_SIZE = 64 };
+
+/* Writes "file.lua:12" for the innermost Lua function that calls us, or "". Raises never. */
+void vai__site_write(lua_State *L, char buf[VAI__SITE_SIZE]);
+/* The same place's number; 0: unknown. */
+uint32_t vai__site_here(lua_State *L);
+/* "file.lua:12"; "" for 0. */
+const char *vai__site_text(uint32_t site);
+
+#endif
