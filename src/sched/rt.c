@@ -14,7 +14,7 @@
 #include "sched/poll.h"
 #include "sched/rt.h"
 
-enum { DEFAULT_STACK = 524288, INSIST = 5000000 /* ns */, RELEASE_GRACE = 500000000 /* ns */ };
+enum { DEFAULT_STACK = 524288, INSIST = 5000000 /* ns */, SLOW = 500000000, RELEASE = 500000000 /* ns */ };
 
 static struct g main_g;
 
@@ -116,17 +116,43 @@ static void stop_ms(void)
 	idle_wake_all();
 }
 
-static bool wait_for_ms(int64_t deadline)
+static int64_t deadline_of(int64_t grace)
+{
+	return grace == VAI_FOREVER ? VAI_FOREVER : vai__clock_now() + grace;
+}
+
+static bool all_gone(int64_t deadline)
 {
 	unsigned n;
-	while ((n = atomic_load(&sched.live_ms)) > 0) {
-		int64_t now = vai__clock_now();
-		if (now >= deadline)
-			break;
-		preempt_all();
-		vai__futex_wait(&sched.live_ms, n, deadline - now < INSIST ? deadline : now + INSIST);
-	}
+	while ((n = atomic_load(&sched.live_ms)) > 0 && vai__clock_now() < deadline)
+		vai__futex_wait(&sched.live_ms, n, deadline);
 	return n == 0;
+}
+
+/* Whether every M that is left sleeps in a call of its goroutine's. One that computes, or is
+ * between goroutines, or a thread that has only begun, will leave when it gets a CPU. */
+static bool all_stuck(void)
+{
+	unsigned n = 0;
+	bool stuck = true;
+	vai__lock(&sched.lock);
+	for (struct m *m = sched.all_ms; m && stuck; m = m->next_m, n++)
+		stuck = m_curg(m) && m_is_asleep(m);
+	vai__unlock(&sched.lock);
+	return stuck && n == atomic_load(&sched.live_ms);
+}
+
+/* After that grace only for those that are not stuck. */
+static bool wait_for_ms(int64_t grace)
+{
+	int64_t now = vai__clock_now(), deadline = deadline_of(grace), last = deadline_of(grace > SLOW ? grace : SLOW);
+	while (!all_gone(now + INSIST)) {
+		now = vai__clock_now();
+		if (now >= last || (now >= deadline && all_stuck()))
+			return false;
+		preempt_all();
+	}
+	return true;
 }
 
 int vai__sched_start(const struct vai__sched_opts *opts)
@@ -181,11 +207,6 @@ static void begin_stop(void)
 	sched.running = false;
 }
 
-static int64_t deadline_of(int64_t grace)
-{
-	return grace == VAI_FOREVER ? VAI_FOREVER : vai__clock_now() + grace;
-}
-
 /* ---- release ---- */
 
 static enum { NOT_BEGUN, BEGUN } release; /* who ends the runtime */
@@ -221,7 +242,7 @@ void vai__sched_halt(int64_t grace)
 {
 	if (sched.m0 && sched.running)
 		begin_stop();
-	wait_for_ms(deadline_of(grace));
+	wait_for_ms(grace);
 }
 
 bool vai__sched_stop(int64_t grace)
@@ -232,13 +253,13 @@ bool vai__sched_stop(int64_t grace)
 		release = NOT_BEGUN;
 		begin_stop();
 	}
-	if (!wait_for_ms(deadline_of(grace)))
-		return false;
 	if (release == NOT_BEGUN) {
-		begin_release();
-		if (!wait_for_ms(deadline_of(grace > RELEASE_GRACE ? grace : RELEASE_GRACE)))
+		if (!wait_for_ms(grace))
 			return false;
+		begin_release();
 	}
+	if (!all_gone(deadline_of(grace > RELEASE ? grace : RELEASE)))
+		return false;
 	vai__poll_stop();
 	m_free_main(sched.m0);
 	for (int i = 0; i < atomic_load(&sched.nps); i++)

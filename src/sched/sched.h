@@ -71,10 +71,11 @@ struct vai__sched_opts {
  * runtime runs already. VAI_ESYS, VAI_ENOMEM: the system refused. */
 int vai__sched_start(const struct vai__sched_opts *opts);
 /* Ends it; main's thread or, where that does nothing else, another. Goroutines that have
- * not ended are abandoned: idle Ms stop, an M that runs a goroutine is given `grace`
- * nanoseconds to reach the scheduler and is left behind then, never to return to Lua code
- * where the platform lets us stop it. Once all have stopped, what goroutines hold is
- * released on a thread of its own, which has RELEASE_GRACE or, if that is more, `grace`.
+ * not ended are abandoned: idle Ms stop, an M whose goroutine sleeps in a C call is given
+ * `grace` nanoseconds to reach the scheduler, one that computes half a second if that is
+ * more, and is left behind then, never to return to Lua code where the platform lets us
+ * stop it. Once all have stopped, what goroutines hold is released on a thread of its own,
+ * which has half a second, too.
  * True if all that is over; else it can be called again. */
 bool vai__sched_stop(int64_t grace);
 /* The first half of it, for a process that is about to end: nothing is released. */

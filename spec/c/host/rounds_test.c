@@ -59,9 +59,10 @@ static void test_rounds(void **state)
 	print_message("threads %ld %ld, files %ld %ld, mappings %ld %ld, resident %ld %ld kB\n", before.threads,
 		after.threads, before.files, after.files, before.mappings, after.mappings, before.resident, after.resident);
 	assert_int_equal(after.files, before.files);
+	if (host_variant("asan") || host_variant("tsan")) /* they keep freed memory and threads for a while */
+		return;
 	assert_true(after.mappings <= before.mappings + 16);
-	if (!host_variant("asan")) /* it keeps freed memory for a while */
-		assert_true(after.resident <= before.resident + SLACK_KB);
+	assert_true(after.resident <= before.resident + SLACK_KB);
 }
 
 int main(void)
