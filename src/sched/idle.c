@@ -64,8 +64,6 @@ void idle_stop_spinning(struct m *m)
 /* No thread could be made for it: the Ms that run go on alone. */
 static void give_back(struct p *p)
 {
-	if (!p)
-		return;
 	vai__lock(&sched.lock);
 	p_release(p);
 	vai__unlock(&sched.lock);
@@ -76,7 +74,7 @@ void idle_wake_one(void)
 {
 	int none = 0;
 	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) == 0 ||
+	if (atomic_load_explicit(&sched.nidle_ps, memory_order_acquire) == 0 ||
 		atomic_load_explicit(&sched.nspinning, memory_order_relaxed) != 0 ||
 		!atomic_compare_exchange_strong_explicit(
 			&sched.nspinning, &none, 1, memory_order_seq_cst, memory_order_relaxed))
@@ -88,12 +86,15 @@ void idle_wake_one(void)
 		m->nextp = p;
 		m->spinning = true;
 	}
+	if (!p) /* here, for whoever sees the next idle P must see that nobody spins for it */
+		atomic_fetch_sub_explicit(&sched.nspinning, 1, memory_order_seq_cst);
 	vai__unlock(&sched.lock);
-	if (p)
-		count_add(&p->count.wakeups, 1);
+	if (!p)
+		return;
+	count_add(&p->count.wakeups, 1);
 	if (m) {
 		m_wake(m);
-	} else if (!p || !m_new(p, true)) {
+	} else if (!m_new(p, true)) {
 		atomic_fetch_sub_explicit(&sched.nspinning, 1, memory_order_seq_cst);
 		give_back(p);
 	}
