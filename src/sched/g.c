@@ -143,14 +143,20 @@ void g_free(struct m *m, struct g *g)
 		spill(p, GFREE_MAX / 2);
 }
 
+/* A function of its own, for the frames below it are never left. */
+static VAI_NOINLINE void come_in(struct g *g)
+{
+	struct m *m = g_m(g);
+	bool was;
+	m_need_p(&m, &was);
+}
+
 static void enter(void *arg)
 {
 	struct g *g = arg;
 	vai__ctx_entered();
 	g->entry(&g->pub, g->arg);
-	struct m *m = g_m(g);
-	bool was;
-	m_need_p(&m, &was);
+	come_in(g);
 	switch_to_loop(g, OP_EXIT);
 	vai__fatal("a dead goroutine was run");
 }

@@ -25,7 +25,7 @@ void m_own(struct m *m, struct p *p)
 
 /* Somebody wants m's P, or has taken it while m's goroutine was in a C call. Another one is
  * taken if one is idle; else the goroutine is to come to the loop soon. */
-VAI_NOINLINE struct p *m_enter_slowly(struct m *m)
+VAI_NOINLINE void m_enter_slowly(struct m *m)
 {
 	struct g *g = m_curg(m);
 	vai__lock(&sched.lock);
@@ -39,14 +39,13 @@ VAI_NOINLINE struct p *m_enter_slowly(struct m *m)
 		g->locked_m = OFF_MAIN; /* it is of the kind that blocks */
 	if (!p && g)
 		interrupt(g);
-	return p;
 }
 
 /* m's goroutine is in vai, and needs a P. May park; *m is the M afterwards. */
 struct p *m_need_p(struct m **m, bool *was)
 {
 	struct p *p;
-	while (VAI_UNLIKELY(!(p = m_enter(*m, was)))) {
+	while (*was = m_enter(*m), VAI_UNLIKELY(!(p = m_p(*m)))) {
 		m_leave(*m, *was);
 		vai__yield(&m_curg(*m)->pub);
 		*m = m_self();
@@ -175,9 +174,8 @@ void leave_main(struct g *g)
 void vai__g_block_begin(vai_g *self)
 {
 	struct g *g = g_of(self);
-	bool was;
 	leave_main(g);
-	m_enter(g_m(g), &was);
+	bool was = m_enter(g_m(g));
 	m_hand_off(g_m(g));
 	m_leave(g_m(g), was);
 }

@@ -106,8 +106,7 @@ bool park_commit(struct g *g)
 void switch_to_loop(struct g *g, enum op op)
 {
 	struct m *m = g_m(g);
-	bool was;
-	m_enter(m, &was); /* until the loop runs the next one */
+	m_enter(m); /* until the loop runs the next one */
 	m->op = op;
 	vai__ctx_switch(&g->ctx, &m->ctx, op == OP_EXIT);
 }

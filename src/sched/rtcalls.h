@@ -82,14 +82,17 @@ void attention_update(void);
 void pay_attention(struct m *m);
 struct g *take_locked(struct m *m);
 /* handoff.c: Ps change hands */
-struct p *m_enter_slowly(struct m *m);
-/* m's thread comes into vai: from here to m_leave nobody takes its P, which may be NULL. Nests. */
-static inline struct p *m_enter(struct m *m, bool *was)
+void m_enter_slowly(struct m *m);
+/* m's thread comes into vai: from here to m_leave, which gets the result, nobody takes its P; it may
+ * have none. Nests. */
+static inline bool m_enter(struct m *m)
 {
-	*was = atomic_load_explicit(&m->busy, memory_order_relaxed);
+	bool was = atomic_load_explicit(&m->busy, memory_order_relaxed);
 	atomic_store_explicit(&m->busy, true, memory_order_relaxed);
 	vai__barrier_light();
-	return VAI_UNLIKELY(atomic_load_explicit(&m->retake, memory_order_relaxed)) ? m_enter_slowly(m) : m_p(m);
+	if (VAI_UNLIKELY(atomic_load_explicit(&m->retake, memory_order_relaxed)))
+		m_enter_slowly(m);
+	return was;
 }
 static inline void m_leave(struct m *m, bool was)
 {

@@ -72,8 +72,8 @@ void ready(struct g *g, bool next)
 		put(NULL, g, next);
 		return;
 	}
-	bool was;
-	struct p *p = m_enter(m, &was);
+	bool was = m_enter(m);
+	struct p *p = m_p(m);
 #ifdef VAI_HARD
 	if (!g->locked_m)
 		p = NULL; /* through the global queue: another M is likely to take it */
@@ -111,11 +111,11 @@ struct g *take_locked(struct m *m)
 }
 
 /* An M sleeps that has a goroutine to run which only it may (M0 has main), and every P is
- * busy: ours goes there, queue and all. Or the world is to stop: then it is put aside. */
+ * busy: ours goes there, queue and all, unless it was given to us for the same. Or the world is to stop: then it is put aside. */
 static void give_p_up(struct m *m)
 {
 	vai__lock(&sched.lock);
-	bool wanted = sched.wanting || sched.world_stopped;
+	bool wanted = (sched.wanting && m->locked.count == 0) || sched.world_stopped;
 	if (wanted) {
 		struct p *p = m_p(m);
 		m_own(m, NULL);

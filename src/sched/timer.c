@@ -100,8 +100,8 @@ static void remove_at(struct timers *ts, uint32_t i)
 int vai__timer_start(vai_g *self, struct vai__timer *t, int64_t when)
 {
 	struct m *m = m_self();
-	bool was = false;
-	struct p *p = m ? m_enter(m, &was) : NULL;
+	bool was = m && m_enter(m);
+	struct p *p = m ? m_p(m) : NULL;
 	struct timers *ts = &(p ? p : sched.ps[0])->timers;
 	(void)self;
 	t->when = when;

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/* Ps that change hands: taken from C calls that nobody announced, given away before announced
+ * ones, goroutines with a thread of their own, and the stopped world. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "sync/world.h"
+#include <pthread.h>
+#include <time.h>
+#include "base/clock.h"
+
+enum { BLOCKERS = 8, ROUNDS = 200 };
+
+static _Atomic(int) done, counted, stop, inside, most;
+
+/* A C call as any library makes it. */
+static void sleep_in_c(int ms)
+{
+	struct timespec left = {ms / 1000, ms % 1000 * 1000000L};
+	while (nanosleep(&left, &left) != 0)
+		continue;
+}
+
+static void compute_in_c(int ms)
+{
+	int64_t until = world_in(ms);
+	while (vai__clock_now() < until)
+		continue;
+}
+
+static void reset(void)
+{
+	atomic_store(&done, 0);
+	atomic_store(&counted, 0);
+	atomic_store(&stop, 0);
+	atomic_store(&inside, 0);
+	atomic_store(&most, 0);
+}
+
+static void blocker(vai_g *g, void *arg)
+{
+	atomic_fetch_add(&inside, 1);
+	sleep_in_c((int)(intptr_t)arg);
+	atomic_fetch_sub(&inside, 1);
+	vai__yield(g);
+	atomic_fetch_add(&done, 1);
+}
+
+static void announced(vai_g *g, void *arg)
+{
+	vai__g_block_begin(g);
+	atomic_fetch_add(&inside, 1);
+	sleep_in_c((int)(intptr_t)arg);
+	atomic_fetch_sub(&inside, 1);
+	vai__g_block_end(g);
+	atomic_fetch_add(&done, 1);
+}
+
+static void computer(vai_g *g, void *arg)
+{
+	(void)g;
+	int before = atomic_load(&counted);
+	compute_in_c((int)(intptr_t)arg);
+	if (arg)
+		CHECK(atomic_load(&counted) > before);
+	atomic_fetch_add(&done, 1);
+}
+
+static void counter(vai_g *g, void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&stop)) {
+		atomic_fetch_add(&counted, 1);
+		if (atomic_load(&inside) > atomic_load(&most))
+			atomic_store(&most, atomic_load(&inside));
+		vai__yield(g);
+	}
+}
+
+/* All of them are in their C calls at once, and somebody else goes on meanwhile. */
+static void all_block_at_once(void (*entry)(vai_g *g, void *arg))
+{
+	vai_g *self = vai__g_self();
+	int procs = vai__maxprocs(self, 1);
+	reset();
+	world_go(counter, NULL);
+	for (int i = 0; i < BLOCKERS; i++)
+		world_go(entry, (void *)300);
+	while (atomic_load(&done) < BLOCKERS)
+		vai__sleep(self, world_in(2));
+	atomic_store(&stop, 1);
+	world_join();
+	vai__maxprocs(self, procs);
+	assert_true(atomic_load(&most) >= BLOCKERS / 2); /* all, unless the machine is very busy */
+}
+
+static void ps_are_taken_back(void **state)
+{
+	(void)state;
+	all_block_at_once(blocker);
+}
+
+static void ps_are_given_away(void **state)
+{
+	(void)state;
+	all_block_at_once(announced);
+}
+
+/* The C call does not sleep: its P is taken all the same. */
+static void a_long_computation(void **state)
+{
+	(void)state;
+	vai_g *self = vai__g_self();
+	int procs = vai__maxprocs(self, 1);
+	reset();
+	world_go(computer, (void *)400);
+	world_go(counter, NULL);
+	while (atomic_load(&done) < 1)
+		vai__sleep(self, world_in(1));
+	atomic_store(&stop, 1);
+	world_join();
+	vai__maxprocs(self, procs);
+}
+
+/* Main is in a C call of its host: its P is not held hostage. */
+static void main_in_c(void **state)
+{
+	(void)state;
+	vai_g *self = vai__g_self();
+	int procs = vai__maxprocs(self, 1);
+	reset();
+	world_go(counter, NULL);
+	sleep_in_c(300);
+	assert_true(atomic_load(&counted) > 0);
+	vai__yield(self);
+	vai__sleep(self, world_in(1));
+	atomic_store(&stop, 1);
+	world_join();
+	vai__maxprocs(self, procs);
+}
+
+/* C calls of about the length that a P is taken after, so that return and retake meet. */
+static void ping(vai_g *g, void *arg)
+{
+	uint32_t r = (uint32_t)(uintptr_t)arg * 2654435761u + 1;
+	for (int i = 0; i < ROUNDS; i++) {
+		r = r * 1664525 + 1013904223;
+		struct timespec t = {0, (long)(r >> 12) % 300000};
+		nanosleep(&t, NULL);
+		if (r & 1u << 11)
+			vai__yield(g);
+		vai__g_start(g, vai__g_new(computer, NULL));
+	}
+	atomic_fetch_add(&done, 1);
+}
+
+static void returns_meet_retakes(void **state)
+{
+	(void)state;
+	vai_g *self = vai__g_self();
+	for (int procs = 1; procs <= 3; procs++) {
+		int old = vai__maxprocs(self, procs);
+		reset();
+		world_go(counter, NULL);
+		for (intptr_t i = 0; i < 6; i++)
+			world_go(ping, (void *)i);
+		while (atomic_load(&done) < 6 + 6 * ROUNDS)
+			vai__sleep(self, world_in(1));
+		atomic_store(&stop, 1);
+		world_join();
+		vai__maxprocs(self, old);
+	}
+}
+
+/* ---- threads of their own ---- */
+
+static void locked(vai_g *g, void *arg)
+{
+	vai__g_lock_thread(g);
+	pthread_t me = pthread_self();
+	for (int i = 0; i < ROUNDS; i++) {
+		if (i % 3 == 0)
+			vai__yield(g);
+		else if (i % 20 == 1)
+			vai__sleep(g, world_in(1));
+		CHECK(pthread_equal(me, pthread_self()));
+	}
+	if (arg) {
+		vai__g_unlock_thread(g);
+		vai__yield(g);
+	}
+	atomic_fetch_add(&done, 1);
+}
+
+static void threads_of_their_own(void **state)
+{
+	(void)state;
+	vai_g *self = vai__g_self();
+	for (int procs = 1; procs <= 3; procs++) {
+		int old = vai__maxprocs(self, procs);
+		reset();
+		world_go(counter, NULL);
+		for (intptr_t i = 0; i < 5; i++)
+			world_go(locked, (void *)(i % 2));
+		while (atomic_load(&done) < 5)
+			vai__sleep(self, world_in(1));
+		atomic_store(&stop, 1);
+		world_join();
+		vai__maxprocs(self, old);
+	}
+}
+
+/* Main has its thread for itself: no other runs on it. */
+static pthread_t mains;
+
+static void elsewhere(vai_g *g, void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < ROUNDS; i++) {
+		CHECK(!pthread_equal(mains, pthread_self()));
+		vai__yield(g);
+	}
+	atomic_fetch_add(&done, 1);
+}
+
+static void main_alone_on_its_thread(void **state)
+{
+	(void)state;
+	vai_g *self = vai__g_self();
+	reset();
+	mains = pthread_self();
+	vai__g_lock_thread(self);
+	for (int i = 0; i < 4; i++)
+		world_go(elsewhere, NULL);
+	while (atomic_load(&done) < 4)
+		vai__yield(self);
+	assert_true(pthread_equal(mains, pthread_self()));
+	vai__g_unlock_thread(self);
+	world_join();
+}
+
+/* ---- the stopped world ---- */
+
+static void stopped_world(void **state)
+{
+	(void)state;
+	vai_g *self = vai__g_self();
+	reset();
+	for (int i = 0; i < 4; i++)
+		world_go(counter, NULL);
+	world_go(blocker, (void *)300);
+	for (int i = 0; i < 20; i++) {
+		assert_true(vai__world_stop(self, 10000000000));
+		assert_false(vai__world_stop(self, 1000));
+		int before = atomic_load(&counted);
+		sleep_in_c(3);
+		assert_true(atomic_load(&counted) <= before + 4); /* each may have been in the middle of it */
+		vai__world_start();
+		while (atomic_load(&counted) == before)
+			vai__sleep(self, world_in(1));
+	}
+	atomic_store(&stop, 1);
+	world_join();
+	assert_int_equal(atomic_load(&done), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(threads_of_their_own),
+		cmocka_unit_test(ps_are_taken_back),
+		cmocka_unit_test(ps_are_given_away),
+		cmocka_unit_test(a_long_computation),
+		cmocka_unit_test(main_in_c),
+		cmocka_unit_test(returns_meet_retakes),
+		cmocka_unit_test(threads_of_their_own),
+		cmocka_unit_test(main_alone_on_its_thread),
+		cmocka_unit_test(stopped_world),
+	};
+	return WORLD_RUN("handoff", tests);
+}
