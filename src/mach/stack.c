@@ -21,6 +21,9 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
@@ -44,7 +47,7 @@ static struct {
 	unsigned next; /* the region after it */
 	size_t taken;  /* stacks that somebody has */
 	unsigned mprotected;
-	bool no_guard_madvise;
+	bool guard_madvise, no_guard_madvise; /* proven to work; not to work */
 	_Atomic(size_t) made;
 	atomic_bool out; /* of stacks; written under lock */
 	atomic_uint nregions;
@@ -104,13 +107,23 @@ static bool next_region(void)
 	return true;
 }
 
+/* Emulators take advice that they do not know for done (qemu-user): where reading ahead what
+ * has just been guarded succeeds, it was not. */
+static bool guard_by_madvise(char *low)
+{
+	if (st.no_guard_madvise)
+		return false;
+	bool ok = madvise(low, st.page, MADV_GUARD_INSTALL) == 0;
+	if (ok && !st.guard_madvise)
+		st.guard_madvise = ok = madvise(low, st.page, MADV_POPULATE_READ) != 0;
+	st.no_guard_madvise = !ok;
+	return ok;
+}
+
 static void guard(char *low)
 {
-	if (!st.no_guard_madvise) {
-		if (madvise(low, st.page, MADV_GUARD_INSTALL) == 0)
-			return;
-		st.no_guard_madvise = true;
-	}
+	if (guard_by_madvise(low))
+		return;
 	if (st.mprotected < MAX_MPROTECT && mprotect(low, st.page, PROT_NONE) == 0)
 		st.mprotected++;
 }

@@ -54,11 +54,12 @@ static void switch_keeps_the_state(void **state)
 	vai__stack_free(top);
 }
 
+/* Pages above the guard: qemu-user does not say whether a protected one is there. */
 static size_t resident(char *top)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), n = vai__stack_size() / page, count = 0;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), n = vai__stack_size() / page - 1, count = 0;
 	unsigned char *vec = malloc(n);
-	assert_int_equal(mincore(top - vai__stack_size(), vai__stack_size(), vec), 0);
+	assert_int_equal(mincore(top - n * page, n * page, vec), 0);
 	for (size_t i = 0; i < n; i++)
 		count += vec[i] & 1;
 	free(vec);
