@@ -59,11 +59,15 @@ void p_retire(struct p *p, struct m *m)
 {
 	drain(p);
 	vai__lock(&sched.lock);
-	p->retired = true;
-	if (m)
-		m_own(m, NULL);
-	atomic_fetch_sub_explicit(&sched.retiring, 1, memory_order_relaxed);
-	attention_update();
+	if (p_is_surplus(p)) {
+		p->retired = true;
+		if (m)
+			m_own(m, NULL);
+		atomic_fetch_sub_explicit(&sched.retiring, 1, memory_order_relaxed);
+		attention_update();
+	} else if (!m) { /* wanted again meanwhile, and no more counted in `retiring` */
+		p_release(p);
+	}
 	vai__unlock(&sched.lock);
 	idle_wake_one();
 	vai__poll_wake();

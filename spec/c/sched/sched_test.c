@@ -128,7 +128,7 @@ static void timers_fire_in_order(void **state)
 {
 	(void)state;
 	vai_g *self = vai__g_self();
-	int64_t base = world_in(3);
+	int64_t base = world_in(100); /* long enough to stop some before */
 	memset(timers, 0, sizeof(timers));
 	atomic_store(&norder, 0);
 	for (int i = 99; i >= 0; i--) {
@@ -243,6 +243,41 @@ static void maxprocs_while_running(void **state)
 	assert_int_equal(vai__maxprocs(self, 0), old);
 }
 
+static void flips_procs(vai_g *g, void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 2000; i++) {
+		vai__maxprocs(g, 1 + i % 2 * 4);
+		if (i % 3 == 0)
+			vai__yield(g);
+	}
+}
+
+/* A P that was to go out of use and is wanted again meanwhile: none is lost, and none that
+ * should go stays (its M would not sleep again). */
+static void maxprocs_back_and_forth(void **state)
+{
+	(void)state;
+	vai_g *self = vai__g_self();
+	int old = vai__maxprocs(self, 0);
+	atomic_store(&hits, 0);
+	for (int i = 0; i < 3; i++)
+		world_go(flips_procs, NULL);
+	for (int i = 0; i < 200; i++)
+		world_go(yields, NULL);
+	world_join();
+	vai__maxprocs(self, 1);
+	vai__maxprocs(self, old);
+	vai__wait_begin(self); /* all others sleep */
+	assert_int_equal(vai__wait(self, VAI_WAIT_COND, NULL, VAI_FOREVER), VAI_WAKE_DEADLOCK);
+	assert_int_equal(vai__maxprocs(self, 0), old);
+	struct vai__sched_stats st = {0};
+	do /* who told main goes back to sleep */
+		vai__sched_stats(&st);
+	while (st.idle_ps < old - 1);
+	assert_int_equal(st.idle_ps, old - 1);
+}
+
 static void deadlock_is_told_to_main(void **state)
 {
 	(void)state;
@@ -305,6 +340,7 @@ int main(void)
 		cmocka_unit_test(crowd_yields),
 		cmocka_unit_test(tied_to_mains_thread),
 		cmocka_unit_test(maxprocs_while_running),
+		cmocka_unit_test(maxprocs_back_and_forth),
 		cmocka_unit_test(deadlock_is_told_to_main),
 		cmocka_unit_test(each_sees_who_waits),
 	};
