@@ -209,8 +209,8 @@ end)
 
 describe("ticker", function()
 	test("ticks again and again", [[
-		local t = vai.ticker(0.005)
 		local t0, last = vai.now(), 0
+		local t = vai.ticker(0.005)
 		for i = 1, 5 do
 			local at = t:chan():recv()
 			check.eq(math.type(at), "float")

@@ -212,7 +212,7 @@ static void test_channel_without_drop(void **state)
 
 /* Where the ring cannot grow the message stays the sender's and the rest in its place. */
 #if !defined(VAI_ASAN) && !defined(VAI_TSAN) /* they need address space themselves */
-static void limit_memory(struct rlimit *old, unsigned long more)
+static bool limit_memory(struct rlimit *old, unsigned long more)
 {
 	FILE *f = fopen("/proc/self/statm", "r");
 	char line[64];
@@ -221,6 +221,8 @@ static void limit_memory(struct rlimit *old, unsigned long more)
 	struct rlimit tight = *old;
 	tight.rlim_cur = strtoul(line, NULL, 10) * 4096 + more;
 	CHECK(setrlimit(RLIMIT_AS, &tight) == 0);
+	CHECK(getrlimit(RLIMIT_AS, &tight) == 0);
+	return tight.rlim_cur != old->rlim_cur;
 }
 
 static void test_out_of_memory(void **state)
@@ -232,7 +234,10 @@ static void test_out_of_memory(void **state)
 	uint64_t n = 0;
 	int r;
 	(void)state;
-	limit_memory(&old, 32 << 20);
+	if (!limit_memory(&old, 32 << 20)) { /* qemu-user does not limit */
+		unref(ch);
+		skip();
+	}
 	while ((r = vai__chan_send(self, ch, &msg, VAI_FOREVER)) == VAI_OK)
 		msg.w[0] = ++n;
 	struct vai__case c = {.ch = ch, .dir = VAI_DIR_SEND, .msg = msg};
