@@ -2,12 +2,13 @@
 # vai: goroutines on all cores for stock Lua 5.4. `make help` lists the targets.
 #
 # VARIANT: release (default, into build/), debug, asan, ubsan, tsan, hard, ucontext (the portable
-# stack switch), cover, rock (into build/VARIANT/). Further settings:
+# stack switch), arm64 (for AArch64, run by qemu-user), fuzz, cover, rock (into build/VARIANT/). Further settings:
 #   CC CFLAGS LDFLAGS LUA LUA_INCDIR UV_INCDIR UV_LIBDIR  tools and where things are
 #   PREFIX DESTDIR   for install             WERROR=0  warnings are only warnings
 #   DEPS=0           install no packages     PROCS=n   what demo calls all processors
 #   V=1              show the commands
 #   TESTS="word .."  only test files whose path contains a word      T=seconds  limit of each
+#   TIME=seconds SEED=n   for fuzz and stress: how long, and the random numbers of a run before
 
 VARIANT ?= release
 ifeq ($(origin CC),default)
@@ -34,13 +35,37 @@ V_ubsan   := -O1 -fsanitize=undefined -fno-sanitize-recover=undefined -DVAI_DEBU
 # __NO_INLINE__: stdio's inline functions stay in libc, whose own lock TSan does not see.
 V_tsan    := -O1 -fsanitize=thread -fno-omit-frame-pointer -DVAI_DEBUG_LOCKS -Wno-tsan -D__NO_INLINE__
 V_ucontext := -DVAI_UCONTEXT -DVAI_DEBUG_LOCKS
+V_fuzz    := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -DVAI_DEBUG_LOCKS
+V_arm64   := -DVAI_DEBUG_LOCKS
 V_cover   := -O0 --coverage -DVAI_DEBUG_LOCKS
 L_asan    := -fsanitize=address,undefined
 L_ubsan   := -fsanitize=undefined
 L_tsan    := -fsanitize=thread
+L_fuzz    := -fsanitize=address,undefined
 L_cover   := --coverage
-ifeq ($(filter $(VARIANT),release rock debug hard asan ubsan tsan ucontext cover),)
+ifeq ($(filter $(VARIANT),release rock debug hard asan ubsan tsan ucontext arm64 fuzz cover),)
 $(error unknown VARIANT '$(VARIANT)')
+endif
+
+# The fuzzer is clang's.
+ifeq ($(VARIANT)$(origin CC),fuzzfile)
+CC = clang
+endif
+
+# Another processor's libraries and headers: Debian's, unpacked below the build (see mk/sysroot).
+ifeq ($(VARIANT),arm64)
+SYSROOT := $(CURDIR)/$(B)/sysroot
+SYSLIB := $(SYSROOT)/usr/lib/aarch64-linux-gnu
+ifeq ($(origin CC),file)
+CC = aarch64-linux-gnu-gcc
+endif
+AR = aarch64-linux-gnu-ar
+LUA_INCDIR ?= $(SYSROOT)/usr/include/lua5.4
+LUA_LIBS = -llua5.4
+UV_INCDIR ?= $(SYSROOT)/usr/include
+UV_LIBDIR ?= $(SYSLIB)
+V_arm64 += -isystem $(SYSROOT)/usr/include -isystem $(SYSROOT)/usr/include/aarch64-linux-gnu
+L_arm64 := -L$(SYSLIB) -Wl,-rpath-link,$(SYSLIB) -Wl,-rpath-link,$(SYSROOT)/lib/aarch64-linux-gnu
 endif
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion $(if $(filter 1,$(WERROR)),-Werror)
@@ -50,7 +75,7 @@ once = $(eval $(1) := $(2))$($(1))
 LUA_CFLAGS = $(call once,LUA_CFLAGS,$(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell pkg-config --cflags lua5.4 2>/dev/null || echo -I/usr/include/lua5.4)))
 UV_CFLAGS = $(call once,UV_CFLAGS,$(if $(UV_INCDIR),-I$(UV_INCDIR),$(shell pkg-config --cflags libuv 2>/dev/null)))
 UV_LIBS = $(call once,UV_LIBS,$(if $(UV_LIBDIR),-L$(UV_LIBDIR) -luv,$(shell pkg-config --libs libuv 2>/dev/null || echo -luv)))
-LUA_LIBS = $(call once,LUA_LIBS,$(shell pkg-config --libs lua5.4 2>/dev/null || echo -llua5.4))
+LUA_LIBS ?= $(call once,LUA_LIBS,$(shell pkg-config --libs lua5.4 2>/dev/null || echo -llua5.4))
 
 ALL_CFLAGS = -std=gnu11 $(CFLAGS) -fPIC -fno-plt -fvisibility=hidden -pthread -Isrc $(WARN) $(V_$(VARIANT))
 ALL_LIBS = $(UV_LIBS) -pthread -ldl -lm
@@ -127,19 +152,45 @@ $(B)/test/%_test: $(B)/test/%_test.o $(B)/test/libhelp.a $(B)/libvai.a
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) $(L_$(VARIANT)) $(LDFLAGS) -o $@ $(filter-out %/flags,$^) -lcmocka $(LUA_LIBS) $(ALL_LIBS)
 
--include $(shell find $(B)/obj $(B)/test -name '*.d' 2>/dev/null)
+# Fuzz targets: spec/fuzz/NAME.c for each of these becomes build/fuzz/NAME; the rest stands beside them.
+FUZZ := codec bytecode image chan
+FUZZ_BIN := $(FUZZ:%=build/fuzz/%)
+FUZZ_HELP := $(patsubst spec/fuzz/%.c,build/fuzz/own/%.o,$(filter-out $(FUZZ:%=spec/fuzz/%.c),$(wildcard spec/fuzz/*.c)))
+ifeq ($(VARIANT),fuzz)
+build/fuzz/own/%.o: spec/fuzz/%.c $(B)/flags | deps-fuzz deps-test
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(filter-out -fvisibility=hidden,$(ALL_CFLAGS)) -Ispec/c $(LUA_CFLAGS) -MMD -MP -c $< -o $@
+build/fuzz/own/libown.a: $(FUZZ_HELP)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(FUZZ_HELP)
+$(FUZZ_BIN): build/fuzz/%: build/fuzz/own/%.o build/fuzz/own/options.o build/fuzz/own/libown.a $(B)/test/libhelp.a $(B)/libvai.a
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer $(L_fuzz) $(LDFLAGS) -o $@ $^ -lcmocka $(LUA_LIBS) $(ALL_LIBS)
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZ_BIN)
+endif
+
+-include $(shell find $(B)/obj $(B)/test $(B)/own -name '*.d' 2>/dev/null)
 
 # ---- packages ----
 
-.PHONY: deps deps-build deps-test deps-check deps-rock deps-cover
+DEPS_GROUPS := build test check rock cover arm64 fuzz
+.PHONY: deps $(DEPS_GROUPS:%=deps-%)
 deps: deps-build deps-test deps-check
 deps-test deps-check deps-cover: deps-build
-deps-build deps-test deps-check deps-rock deps-cover:
+$(DEPS_GROUPS:%=deps-%):
 	@DEPS=$(DEPS) sh mk/deps $(@:deps-%=%)
+ifeq ($(VARIANT),arm64)
+.PHONY: sysroot
+sysroot: deps-arm64
+	@sh mk/sysroot $(SYSROOT)
+$(B)/flags: | sysroot
+endif
 
 # ---- tests ----
 
-.PHONY: test-programs test test-lua test-c test-examples crash asan ubsan tsan hard ucontext clone0 cover
+.PHONY: test-programs test test-lua test-c test-examples crash asan ubsan tsan hard ucontext arm64 clone0 cover
 RUN = VAI_VARIANT=$(VARIANT) VAI_BUILD='$(CURDIR)/$(B)' LUA=$(LUA) CC=$(CC) TESTS='$(TESTS)' T='$(T)' bash spec/run
 
 test-programs: $(B)/vai.so $(CTEST_BIN)
@@ -154,7 +205,7 @@ test-examples: $(B)/vai.so
 crash: $(B)/vai.so
 	@$(RUN) crash
 
-asan ubsan tsan hard ucontext:
+asan ubsan tsan hard ucontext arm64:
 	@$(MAKE) --no-print-directory VARIANT=$@ test
 clone0:
 	@VAI_CLONE=0 $(MAKE) --no-print-directory test
@@ -163,12 +214,17 @@ cover: deps-cover
 	-@$(MAKE) --no-print-directory VARIANT=cover test
 	@sh mk/cover build/cover
 
+.PHONY: fuzz
+fuzz:
+	@$(MAKE) --no-print-directory VARIANT=fuzz fuzz-programs
+	@LUA=$(LUA) TIME='$(TIME)' SEED='$(SEED)' bash spec/fuzz/run $(or $(filter $(TESTS),$(FUZZ)),$(FUZZ))
+
 # ---- checks ----
 
 with_tree = env -u LUA_PATH_5_4 -u LUA_CPATH_5_4 LUA_PATH='$(CURDIR)/lua/?.lua;;' LUA_CPATH='$(CURDIR)/$(B)/?.so;;' $(1)
 
 .PHONY: check check-format check-tidy check-cppcheck check-lua check-includes check-size check-words check-symbols check-docs check-rock format
-CFILES := $(sort $(wildcard src/*.[ch] src/*/*.[ch] spec/c/*.[ch] spec/c/*/*.[ch] bench/c/*.[ch]))
+CFILES := $(sort $(wildcard src/*.[ch] src/*/*.[ch] spec/c/*.[ch] spec/c/*/*.[ch] spec/fuzz/*.[ch] bench/c/*.[ch]))
 HEADERS := $(filter %.h,$(CFILES))
 
 check: deps-check deps-build check-format check-includes check-size check-words check-symbols \

@@ -180,8 +180,7 @@ void pair_close(void)
 	vai__modpath_drop();
 }
 
-/* The description of the n values on top of the stack. */
-static char *describe(lua_State *L, int n)
+char *pair_describe(lua_State *L, int n)
 {
 	lua_getglobal(L, "describe");
 	lua_insert(L, -n - 1);
@@ -202,12 +201,12 @@ void pair_round_trip(void)
 	vai_msg msg;
 	vai__encode_values(A, &va, 1, n, &msg, "value");
 	assert_int_equal(lua_gettop(A), n);
-	char *want = describe(A, n);
+	char *want = pair_describe(A, n);
 	for (int i = 0; i < 3; i++) {
 		int got = i < 2 ? vai__decode(B, &vb, &msg) : vai__decode_take(B, &vb, &msg);
 		assert_int_equal(got, n);
 		assert_int_equal(lua_gettop(B), n);
-		char *have = describe(B, n);
+		char *have = pair_describe(B, n);
 		assert_string_equal(have, want);
 		free(have);
 	}

@@ -33,6 +33,8 @@ void pair_close(void);
 /* The chunk's results stay on the stack; an error fails the test. */
 void pair_run(lua_State *L, const char *chunk);
 void pair_collect(lua_State *L);
+/* The description of the n values on top of the stack, which go; the caller frees it. */
+char *pair_describe(lua_State *L, int n);
 /* All values on A's stack go to B three times. */
 void pair_round_trip(void);
 /* The same with the results of the chunk, run in A. */

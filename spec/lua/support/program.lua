@@ -10,7 +10,8 @@ local M = {}
 
 local here = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or "."
 local lua = os.getenv("LUA") or "lua5.4"
-local slow = { asan = true, tsan = true, ubsan = true, hard = true, cover = true, debug = true, valgrind = true }
+local slow = { asan = true, tsan = true, ubsan = true, hard = true, cover = true, debug = true, valgrind = true,
+	arm64 = true }
 
 -- How many times slower than a release build the one under test is taken to be.
 M.slowness = slow[os.getenv("VAI_VARIANT") or ""] and 8 or 1
