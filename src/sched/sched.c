@@ -245,15 +245,17 @@ static void yield(struct m *m, struct g *g)
 	}
 }
 
-/* From here on g may lose its P. */
-static void resume(struct m *m, struct g *g)
+/* g may lose its P from here on. Inlined up to the loop, as its callers are: goroutines return from
+ * functions that others called, and the processor foresees where to only as long as the
+ * loop itself returns from none in between (measured: a switch takes 17 ns, or 32). */
+static inline __attribute__((always_inline)) void resume(struct m *m, struct g *g)
 {
 	m_leave(m, false);
 	vai__ctx_switch(&m->ctx, &g->ctx, false);
 }
 
 /* g has switched to the loop; m may have lost its P. */
-static void settle(struct m *m, struct g *g)
+static inline __attribute__((always_inline)) void settle(struct m *m, struct g *g)
 {
 	while (m->op == OP_PARK && !park_commit(g))
 		resume(m, g);
@@ -269,7 +271,7 @@ static void settle(struct m *m, struct g *g)
 		count_add(&m_p(m)->count.parks, 1);
 }
 
-static void run(struct m *m, struct g *g)
+static inline __attribute__((always_inline)) void run(struct m *m, struct g *g)
 {
 	if (VAI_UNLIKELY(!g->stack && g != sched.main) && !g_give_stack(m, g)) {
 		g_starve(g);
