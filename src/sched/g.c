@@ -287,7 +287,6 @@ static void info_of(struct g *g, struct vai_g_info *info)
 {
 	info->state = vai__g_state(&g->pub);
 	bool waits = info->state == VAI_G_WAITING;
-	info->in_c = false;
 	info->reason = VAI_WAIT_NONE;
 	if (waits)
 		info->reason = (enum vai_wait_reason)atomic_load_explicit(&g->reason, memory_order_relaxed);
