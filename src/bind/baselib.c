@@ -122,6 +122,8 @@ static const struct {
 	{LUA_FILEHANDLE, "write", file_write},
 	{"os", "exit", os_exit},
 	{"os", "execute", vai__os_execute},
+	{LUA_FILEHANDLE, "read", vai__file_read},
+	{LUA_FILEHANDLE, "lines", vai__file_lines},
 };
 
 enum { OVERRIDES = sizeof overrides / sizeof overrides[0] };
@@ -178,6 +180,7 @@ void vai__base_install(lua_State *L)
 	lua_close(S);
 	int top = lua_gettop(L);
 	for (int i = 0; i < OVERRIDES; i++) {
+		vai__blocking_stock(overrides[i].f, stock[i]);
 		if (stock[i] && push_table(L, i)) {
 			lua_getfield(L, -1, overrides[i].name);
 			if (lua_tocfunction(L, -1) == stock[i]) {

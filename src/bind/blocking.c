@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Stock functions that are known to stay in a C call for long. sysmon would find out about
- * them and take their P; these give it away before they begin. */
+ * them and take their P; but main's thread must not be held up, and a process takes long to
+ * start: os.execute gives the P away before it begins. What opens files or gets foreign C
+ * functions is known in vm/ (vai__vm_foreign); the standard files are open from the start. */
 #include "bind/bind.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -38,4 +40,34 @@ int vai__os_execute(lua_State *L)
 	int status = run_command(command, &error);
 	vai__g_block_end(g);
 	return push_result(L, status, error);
+}
+
+static lua_CFunction stock_read, stock_lines;
+
+static int off_main(lua_State *L, lua_CFunction stock)
+{
+	vai_g *g = vai__g_self();
+	if (VAI_UNLIKELY(!stock)) /* there was none for it at the start */
+		vai__no_memory(L);
+	if (g)
+		vai__g_leave_main(g);
+	return stock(L);
+}
+
+int vai__file_read(lua_State *L)
+{
+	return off_main(L, stock_read);
+}
+
+int vai__file_lines(lua_State *L)
+{
+	return off_main(L, stock_lines);
+}
+
+void vai__blocking_stock(lua_CFunction ours, lua_CFunction stock)
+{
+	if (ours == vai__file_read)
+		stock_read = stock;
+	else if (ours == vai__file_lines)
+		stock_lines = stock;
 }

@@ -161,20 +161,20 @@ bool m0_leave_to_others(struct m *m, struct g *g)
 	return false;
 }
 
-/* Unless it is main, g leaves main's thread and keeps off it from now on. */
-void leave_main(struct g *g)
+void vai__g_leave_main(vai_g *self)
 {
+	struct g *g = g_of(self);
 	if (g == sched.main || g->locked_m)
 		return;
 	g->locked_m = OFF_MAIN;
 	if (g_m(g) == sched.m0)
-		vai__yield(&g->pub);
+		vai__yield(self);
 }
 
 void vai__g_block_begin(vai_g *self)
 {
 	struct g *g = g_of(self);
-	leave_main(g);
+	vai__g_leave_main(self);
 	bool was = m_enter(g_m(g));
 	m_hand_off(g_m(g));
 	m_leave(g_m(g), was);

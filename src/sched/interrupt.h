@@ -30,9 +30,13 @@ int64_t vai__g_cpu(vai_g *self);
  * meanwhile. Does not nest. Main is tied to its thread in any case; locked, it has it alone. */
 void vai__g_lock_thread(vai_g *self);
 void vai__g_unlock_thread(vai_g *self);
+/* The calling goroutine may stay in C calls for long from now on, having opened a file or got a
+ * foreign C function. Unless it is main it leaves main's thread, which could not run main
+ * meanwhile, for good; those of which it shows only when sysmon takes their P do so then. */
+void vai__g_leave_main(vai_g *self);
 /* Around a C call that is known to take long: the goroutine's P is given away before it
  * (without, sysmon takes it when it sees that the thread sleeps), and the goroutine
- * leaves main's thread, which could not run main meanwhile. Both may park. */
+ * leaves main's thread. Both may park. */
 void vai__g_block_begin(vai_g *self);
 void vai__g_block_end(vai_g *self);
 

@@ -10,7 +10,7 @@ void vai__g_lock_thread(vai_g *self)
 	struct g *g = g_of(self);
 	if (g != sched.main && g_m(g) == sched.m0) {
 		g->locked_m = NULL;
-		leave_main(g);
+		vai__g_leave_main(self);
 	}
 	g->locked_m = g_m(g);
 	g_m(g)->lockedg = g;

@@ -107,7 +107,6 @@ void p_hand_off(struct p *p); /* its M has lost it: to one that works on */
 void want(struct m *m);       /* sched.lock held, as for the next two */
 void unwant(struct m *m);
 struct p *retake(struct m *m);
-void leave_main(struct g *g);
 /* locked.c: threads of one goroutine */
 struct g *locked_next(struct m *m);
 /* watch.c: sysmon's look at the Ms */

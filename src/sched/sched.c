@@ -245,9 +245,9 @@ static void yield(struct m *m, struct g *g)
 	}
 }
 
-/* g may lose its P from here on. Inlined up to the loop, as its callers are: goroutines return from
- * functions that others called, and the processor foresees where to only as long as the
- * loop itself returns from none in between (measured: a switch takes 17 ns, or 32). */
+/* g may lose its P from here on. Inlined up to the loop, as its callers are: goroutines return
+ * from functions that others called, and the processor foresees where to only as long as
+ * the loop itself returns from none in between (measured: a switch takes 17 ns, or 32). */
 static inline __attribute__((always_inline)) void resume(struct m *m, struct g *g)
 {
 	m_leave(m, false);

@@ -135,7 +135,7 @@ lua_CFunction vai__vm_cfunction_in(struct vai_vm *vm, lua_CFunction f)
 	const struct stock *s = find_stock(f);
 	if (s)
 		return s->fresh;
-	vm->needs_close = true;
+	vai__vm_foreign(vm);
 	return f;
 }
 

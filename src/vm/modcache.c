@@ -143,7 +143,7 @@ static int search_c(lua_State *L)
 	lua_insert(L, 1);
 	lua_call(L, 1, 2);
 	if (vm && lua_isfunction(L, -2))
-		vm->needs_close = true;
+		vai__vm_foreign(vm);
 	return 2;
 }
 

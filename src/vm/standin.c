@@ -199,7 +199,8 @@ static int io_function(lua_State *L, int which, bool opens)
 {
 	struct vai_vm *vm = vai__vm_of(L);
 	if (vm) {
-		vm->needs_close |= opens;
+		if (opens)
+			vai__vm_foreign(vm);
 		if (VAI_UNLIKELY(!vm->has_io))
 			vai__lazy_need(L, vm, "io");
 	}
@@ -238,7 +239,7 @@ static int standin_io_output(lua_State *L)
 
 static int standin_io_read(lua_State *L)
 {
-	return io_function(L, IO_READ, false);
+	return io_function(L, IO_READ, true);
 }
 
 static int standin_io_write(lua_State *L)
@@ -260,7 +261,7 @@ static int standin_loadlib(lua_State *L)
 {
 	struct vai_vm *vm = vai__vm_of(L);
 	if (vm) {
-		vm->needs_close = true;
+		vai__vm_foreign(vm);
 		vai__lazy_need(L, vm, "package");
 	}
 	return stock[LOADLIB](L);

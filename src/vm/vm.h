@@ -68,6 +68,10 @@ void vai__vm_abandon(struct vai_vm *vm);
  * checked vai__g_self(). */
 struct vai_vm *vai__vm_self(void);
 
+/* The state has got a C function that vai does not know, or opens a file: its end may have to
+ * close what they made, and its goroutine, the caller, may wait in C calls. May park. */
+void vai__vm_foreign(struct vai_vm *vm);
+
 /* The vm that a state (or a coroutine of it) belongs to; NULL: none of vm_new's. Raises
  * never, asks no goroutine. */
 struct vai_vm *vai__vm_of(lua_State *L);
