@@ -111,7 +111,8 @@ struct g *take_locked(struct m *m)
 }
 
 /* An M sleeps that has a goroutine to run which only it may (M0 has main), and every P is
- * busy: ours goes there, queue and all, unless it was given to us for the same. Or the world is to stop: then it is put aside. */
+ * busy: ours goes there, queue and all, unless it was given to us for the same. Or the
+ * world is to stop: then it is put aside. */
 static void give_p_up(struct m *m)
 {
 	vai__lock(&sched.lock);
