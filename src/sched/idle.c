@@ -11,7 +11,9 @@
  * Who takes an M out of idle_ms sets its nextp under the lock and wakes it after.
  *
  * Deadlock: the last M that would go to sleep finds no timer, no operation in the poller
- * and main waiting. All other Ms sleep then, so nothing can change it: main is told. */
+ * and main waiting. All other Ms sleep then, so nothing can change it: main is told. Where
+ * the last to be awake is an M that cannot tell, for it runs one goroutine only or its
+ * thread ends, it wakes one that can (idle_check). */
 #include "sched/poll.h"
 #include "sched/rt.h"
 
@@ -61,12 +63,37 @@ void idle_stop_spinning(struct m *m)
 	atomic_fetch_sub_explicit(&sched.nspinning, 1, memory_order_seq_cst);
 }
 
-/* No thread could be made for it: the Ms that run go on alone. */
+/* exact: any at all; else what is worth staying awake for. */
+static bool work_anywhere(bool exact)
+{
+	for (int i = 0; i < atomic_load_explicit(&sched.nps, memory_order_acquire); i++) {
+		if (!runq_empty(sched.ps[i]) && (exact || runq_wait(sched.ps[i]) > WAKE_COST))
+			return true;
+	}
+	return atomic_load_explicit(&sched.nglobal, memory_order_seq_cst) > 0;
+}
+
+/* Lock held; `awake` Ms are awake, the caller's. */
+static bool is_deadlock(int awake)
+{
+	return sched.nidle_ms + awake == sched.nms && !sched.wanting && !sched.world_stopped &&
+		!atomic_load_explicit(&sched.stopping, memory_order_relaxed) &&
+		atomic_load_explicit(&sched.main->state, memory_order_acquire) == VAI_G_WAITING && !timers_any() &&
+		vai__poll_pending() == 0 && !work_anywhere(true) && sched.m0->locked.count == 0;
+}
+
+/* No thread could be made for p: the Ms that run go on alone. One that went to sleep meanwhile
+ * saw a thread more than there is and no deadlock: it is to look again. */
 static void give_back(struct p *p)
 {
+	if (!p)
+		return;
 	vai__lock(&sched.lock);
 	p_release(p);
+	bool stuck = sched.idle_ms && is_deadlock(0);
 	vai__unlock(&sched.lock);
+	if (stuck)
+		idle_wake_one();
 }
 
 /* Any thread. The caller has made work visible. */
@@ -201,16 +228,6 @@ static struct g *spin(struct m *m)
 	return NULL;
 }
 
-/* exact: any at all; else what is worth staying awake for. */
-static bool work_anywhere(bool exact)
-{
-	for (int i = 0; i < atomic_load_explicit(&sched.nps, memory_order_acquire); i++) {
-		if (!runq_empty(sched.ps[i]) && (exact || runq_wait(sched.ps[i]) > WAKE_COST))
-			return true;
-	}
-	return atomic_load_explicit(&sched.nglobal, memory_order_seq_cst) > 0;
-}
-
 /* Lock held: something that m must not sleep over. */
 static bool must_stay(struct m *m)
 {
@@ -245,15 +262,6 @@ static bool acquire_p(struct m *m)
 	m->spinning = true;
 	atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
 	return true;
-}
-
-/* Lock held; the caller is about to become the last sleeper. */
-static bool is_deadlock(void)
-{
-	return sched.nidle_ms + 1 == sched.nms && !sched.world_stopped &&
-		!atomic_load_explicit(&sched.stopping, memory_order_relaxed) &&
-		atomic_load_explicit(&sched.main->state, memory_order_acquire) == VAI_G_WAITING && !timers_any() &&
-		vai__poll_pending() == 0 && !work_anywhere(true) && sched.m0->locked.count == 0;
 }
 
 /* Lock held; all Ps are idle, so their caches may be touched. True: somebody who starves
@@ -295,7 +303,7 @@ static enum verdict enlist(struct m *m)
 		v = STAY;
 	} else if (atomic_load_explicit(&sched.stopping, memory_order_relaxed) && m != sched.m0) {
 		v = STAY;
-	} else if (is_deadlock() && idle_p) {
+	} else if (is_deadlock(1) && idle_p) {
 		v = feed_from_caches() ? FEED : DEADLOCK;
 	} else {
 		idle_enlist(m, true);
@@ -304,6 +312,16 @@ static enum verdict enlist(struct m *m)
 	}
 	vai__unlock(&sched.lock);
 	return v;
+}
+
+/* An M is idle or gone that has not looked for a deadlock. */
+void idle_check(void)
+{
+	vai__lock(&sched.lock);
+	bool stuck = is_deadlock(0);
+	vai__unlock(&sched.lock);
+	if (stuck)
+		idle_wake_one();
 }
 
 /* Awake: by a waker, with a P; or by the poller, and then a P must be found. */

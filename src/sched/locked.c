@@ -45,6 +45,7 @@ static void sleep_for_it(struct m *m)
 	}
 	vai__unlock(&sched.lock);
 	if (sleep) {
+		idle_check();
 		m_sleep(m);
 		idle_delist(m);
 	}

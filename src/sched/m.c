@@ -143,6 +143,7 @@ static void leave(struct m *m)
 	vai__lock(&sched.lock);
 	sched.nms--;
 	vai__unlock(&sched.lock);
+	idle_check();
 	set_self(NULL);
 	m_free(m);
 	vai__guard_thread_exit();

@@ -70,6 +70,7 @@ struct g *idle_find_or_sleep(struct m *m); /* NULL: look again from the top */
 void idle_wake_locked_m(struct m *m);      /* m->locked has grown */
 struct m *idle_take_m(struct m * not );
 void idle_enlist(struct m *m, bool listed);
+void idle_check(void);
 void idle_delist(struct m *m);
 void idle_stop_spinning(struct m *m);
 void idle_wake_all(void);
