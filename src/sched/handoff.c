@@ -35,8 +35,6 @@ VAI_NOINLINE void m_enter_slowly(struct m *m)
 		m_own(m, p);
 	atomic_store_explicit(&m->retake, false, memory_order_relaxed);
 	vai__unlock(&sched.lock);
-	if (lost && p)
-		sysmon_poke(); /* it sleeps while all Ps are idle */
 	if (lost && g && g != sched.main && !g->locked_m)
 		g->locked_m = OFF_MAIN; /* it is of the kind that blocks */
 	if (!p && g)

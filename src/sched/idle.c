@@ -343,7 +343,6 @@ void idle_delist(struct m *m)
 	vai__unlock(&sched.lock);
 	if (p)
 		atomic_store_explicit(&p->slice, SLICE_UNKNOWN, memory_order_relaxed);
-	sysmon_poke();
 }
 
 /* Nobody else is awake. */

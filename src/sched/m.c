@@ -162,7 +162,6 @@ static void *thread_main(void *arg)
 	m_own(m, m->nextp); /* not in all_ms yet: nobody else looks */
 	m->nextp = NULL;
 	preempt_add(m);
-	sysmon_poke();
 	schedule(m);
 	preempt_remove(m);
 	leave(m);

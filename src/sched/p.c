@@ -25,7 +25,9 @@ struct p *p_get_idle(void)
 		return NULL;
 	sched.idle_ps = p->link;
 	p->idle = false;
-	atomic_fetch_sub_explicit(&sched.nidle_ps, 1, memory_order_seq_cst);
+	if (atomic_fetch_sub_explicit(&sched.nidle_ps, 1, memory_order_seq_cst) ==
+		atomic_load_explicit(&sched.nprocs, memory_order_relaxed))
+		sysmon_poke();
 	return p;
 }
 

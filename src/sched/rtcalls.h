@@ -150,7 +150,7 @@ void cpu_end(struct g *g);   /* and has run */
 /* sysmon.c */
 int sysmon_start(void);
 void sysmon_stop(void);
-void sysmon_poke(void);  /* an M leaves idleness */
+void sysmon_poke(void);  /* not all Ps are idle any more */
 void sysmon_hurry(void); /* let it look now */
 bool sysmon_tick(void);  /* one look at everything; sysmon's own and tests' */
 

@@ -57,12 +57,17 @@ static bool all_idle(void)
 		atomic_load_explicit(&sched.nprocs, memory_order_relaxed);
 }
 
-/* Pairs with sysmon_poke: asleep first, then whether all are idle. */
+static bool may_doze(void)
+{
+	return all_idle() && !watch_needed() && !atomic_load_explicit(&mon.hurry, memory_order_seq_cst);
+}
+
+/* Pairs with sysmon_poke and sysmon_hurry: asleep first, then whether there is a reason not to. */
 static void doze(void)
 {
-	atomic_store_explicit(&mon.wake, 0, memory_order_relaxed);
+	atomic_store_explicit(&mon.wake, 0, memory_order_seq_cst);
 	atomic_store_explicit(&mon.asleep, true, memory_order_seq_cst);
-	if (all_idle() && !watch_needed() && !atomic_load_explicit(&mon.stop, memory_order_seq_cst))
+	if (may_doze() && !atomic_load_explicit(&mon.stop, memory_order_seq_cst))
 		vai__futex_wait(&mon.wake, 0, VAI_FOREVER);
 	atomic_store_explicit(&mon.asleep, false, memory_order_seq_cst);
 }
@@ -77,7 +82,7 @@ void sysmon_poke(void)
 
 void sysmon_hurry(void)
 {
-	atomic_store_explicit(&mon.hurry, true, memory_order_relaxed);
+	atomic_store_explicit(&mon.hurry, true, memory_order_seq_cst);
 	atomic_store_explicit(&mon.wake, 1, memory_order_seq_cst);
 	vai__futex_wake(&mon.wake, 1);
 }
@@ -104,7 +109,7 @@ static void *monitor(void *arg)
 	(void)arg;
 	int64_t delay = MIN_DELAY;
 	while (!atomic_load_explicit(&mon.stop, memory_order_seq_cst)) {
-		if (all_idle() && !watch_needed() && !atomic_load_explicit(&mon.hurry, memory_order_relaxed)) {
+		if (may_doze()) {
 			doze();
 			delay = MIN_DELAY;
 		}
