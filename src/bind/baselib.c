@@ -9,6 +9,7 @@
 #include <string.h>
 #include <lualib.h>
 #include "bind/host.h"
+#include "bind/life.h"
 
 static int base_print(lua_State *L)
 {
@@ -124,6 +125,11 @@ static const struct {
 	{"os", "execute", vai__os_execute},
 	{LUA_FILEHANDLE, "read", vai__file_read},
 	{LUA_FILEHANDLE, "lines", vai__file_lines},
+	{"coroutine", "resume", vai__co_resume},
+	{"coroutine", "wrap", vai__co_wrap},
+	{"coroutine", "close", vai__co_close},
+	{"debug", "sethook", vai__debug_sethook},
+	{"debug", "gethook", vai__debug_gethook},
 };
 
 enum { OVERRIDES = sizeof overrides / sizeof overrides[0] };
@@ -132,6 +138,10 @@ void vai__base_register(void)
 {
 	for (int i = 0; i < OVERRIDES; i++)
 		vai__vm_override(overrides[i].lib, overrides[i].name, overrides[i].f);
+	vai__vm_stand_in("_G", "pcall", vai__base_pcall, &vai__stock_pcall);
+	vai__vm_stand_in("_G", "xpcall", vai__base_xpcall, &vai__stock_xpcall);
+	vai__vm_stand_in("_G", "error", vai__base_error, &vai__stock_error);
+	vai__vm_stand_in("_G", "assert", vai__base_assert, &vai__stock_assert);
 }
 
 /* Pushes the table that entry i is about, or false. */

@@ -76,7 +76,7 @@ static inline void vai__bind_park(vai_g *g, lua_State *L)
 	vai__bind_vm(g)->at = L;
 }
 
-/* vai__sched_hooks.interrupt: the Lua code that g runs yields at its next instruction. */
+/* vai__sched_hooks.interrupt: the Lua code that g runs yields, or ends, at its next instruction. */
 void vai__bind_interrupt(vai_g *g);
 /* Pushes the value of a message received from ch. */
 int vai__bind_deliver(lua_State *L, struct vai_vm *vm, vai_chan *ch, vai_msg *msg);
@@ -96,8 +96,9 @@ enum vai__fate { VAI_FATE_PANIC, VAI_FATE_KEEP };
 struct vai__call {
 	struct vai_obj obj;
 	vai_msg msg;
-	struct vai_code *code; /* NULL: a C function */
-	vai_waitgroup *wg;     /* is done at the end, or NULL */
+	struct vai_code *code;      /* NULL: a C function */
+	vai_waitgroup *wg;          /* is done at the end, or NULL */
+	struct vai__bounds *bounds; /* bounds.h; or NULL */
 	enum vai__fate fate;
 	char site[sizeof((vai_g *)0)->site];
 };
@@ -113,6 +114,8 @@ struct vai__callname {
 struct vai__call *vai__call_new(
 	lua_State *L, vai_g *self, int idx, const struct vai__callname *name, enum vai__fate fate);
 void vai__call_unref(struct vai__call *call);
+/* With these bounds (copied). VAI_OK or VAI_ENOMEM. */
+int vai__call_bound(struct vai__call *call, const struct vai__bounds *bounds);
 /* Starts it, taking over the reference; pushes the task's handle. */
 int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call);
 /* Writes "src:line", src cut to fit. */
@@ -134,7 +137,7 @@ void vai__report_panic(vai_g *g, lua_State *L);
 /* The same where not even a Lua state could be had. */
 void vai__report_panic_plain(vai_g *g, const char *text);
 /* For vai__task_new. */
-void vai__report_orphan(uint64_t id, const vai_msg *outcome);
+void vai__report_orphan(vai_task *task);
 /* The goroutine that runs panic handlers in main's state, or NULL. Any thread. */
 vai_g *vai__report_runner(void);
 /* vai__sched_hooks.deadlock (deadlock.c): writes the report; and main raises it. */
@@ -156,6 +159,9 @@ int vai__lib_on_panic(lua_State *L);
 
 int vai__lib_go(lua_State *L);
 int vai__lib_async(lua_State *L);
+int vai__lib_spawn(lua_State *L);
+int vai__lib_lock_thread(lua_State *L);
+int vai__lib_unlock_thread(lua_State *L);
 int vai__lib_yield(lua_State *L);
 int vai__lib_id(lua_State *L);
 int vai__lib_count(lua_State *L);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* go, async, what a goroutine can ask of the scheduler, and tasks. */
 #include "bind/bind.h"
+#include "bind/life.h"
+#include <string.h>
 
 int vai__lib_go(lua_State *L)
 {
@@ -21,6 +23,8 @@ int vai__lib_yield(lua_State *L)
 	vai_g *g = vai__bind_self(L);
 	vai__bind_park(g, L);
 	vai__yield(g);
+	if (vai__end_due(g))
+		vai__end_raise(L, g);
 	return 0;
 }
 
@@ -68,7 +72,7 @@ int vai__lib_stats(lua_State *L)
 	struct vai__sched_stats s;
 	vai__bind_self(L);
 	vai__sched_stats(&s);
-	lua_createtable(L, 0, 18);
+	lua_createtable(L, 0, 20);
 	set_count(L, "goroutines", (uint64_t)vai__g_count());
 	set_count(L, "spawned", s.spawned);
 	set_count(L, "ended", s.ended);
@@ -86,6 +90,8 @@ int vai__lib_stats(lua_State *L)
 	set_count(L, "threads", (uint64_t)s.ms);
 	set_count(L, "idle_threads", (uint64_t)s.idle_ms);
 	set_count(L, "spinning", (uint64_t)s.spinning);
+	set_count(L, "preempted", s.preempted);
+	set_count(L, "retaken", s.retaken);
 	lua_pushstring(L, vai__vm_mode());
 	lua_setfield(L, -2, "states");
 	return 1;
@@ -125,6 +131,24 @@ static int task_join(lua_State *L)
 	return push_outcome(L, g, task);
 }
 
+/* cancel([reason]): a goroutine that cancels itself ends here. */
+static int task_cancel(lua_State *L)
+{
+	vai_task *task = self_task(L, "cancel");
+	vai_g *g = vai__bind_self(L);
+	vai_msg reason;
+	if (lua_isnoneornil(L, 2))
+		vai__msg_string(&reason, "canceled", strlen("canceled"));
+	else
+		vai__encode(L, vai__bind_vm(g), 2, &reason, "cancel: argument 1");
+	bool alive = vai__task_cancel(task, &reason);
+	vai__msg_drop(&reason);
+	if (alive && vai__task_id(task) == g->id && vai__end_due(g))
+		vai__end_raise(L, g);
+	lua_pushboolean(L, alive);
+	return 1;
+}
+
 static const char *alive_status(vai_task *task)
 {
 	switch (vai__task_g_state(task)) {
@@ -161,6 +185,7 @@ static int task_tostring(lua_State *L)
 
 static const luaL_Reg methods[] = {
 	{"join", task_join},
+	{"cancel", task_cancel},
 	{"status", task_status},
 	{"id", task_id},
 	{NULL, NULL},

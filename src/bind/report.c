@@ -309,28 +309,28 @@ int vai__lib_on_panic(lua_State *L)
 /* ---- kept errors that nobody joined ---- */
 
 struct orphan {
-	uint64_t id;
-	const vai_msg *outcome;
+	vai_task *task;
 	struct vai_vm *vm;
+	char who[VAI_TASK_NAME + 40];
 };
 
 static int print_orphan(lua_State *L)
 {
 	struct orphan *o = lua_touserdata(L, 1);
-	vai__decode(L, o->vm, o->outcome);
+	vai__decode(L, o->vm, vai__task_outcome(o->task));
 	const char *text = lua_tostring(L, -1);
-	fprintf(stderr, "vai: goroutine %llu failed and nobody joined it: %s\n", (unsigned long long)o->id,
-		text ? text : "(no message)");
+	fprintf(stderr, "vai: %s failed and nobody joined it: %s\n", o->who, text ? text : "(no message)");
 	return 0;
 }
 
 /* Runs where the last reference goes, in a finalizer as a rule: in a state of its own. */
-void vai__report_orphan(uint64_t id, const vai_msg *outcome)
+void vai__report_orphan(vai_task *task)
 {
 	bool loaded = false;
 	vai_g *self = vai__g_self();
-	struct orphan o = {id, outcome, vai__vm_new(NULL, &loaded)};
+	struct orphan o = {.task = task, .vm = vai__vm_new(NULL, &loaded)};
 	void *outer = self ? self->vm : NULL;
+	vai__task_title(task, o.who, sizeof o.who);
 	if (self && o.vm)
 		self->vm = o.vm;
 	if (o.vm) {
@@ -338,7 +338,7 @@ void vai__report_orphan(uint64_t id, const vai_msg *outcome)
 		lua_pushlightuserdata(o.vm->L, &o);
 	}
 	if (!o.vm || lua_pcall(o.vm->L, 1, 0, 0) != LUA_OK)
-		fprintf(stderr, "vai: goroutine %llu failed and nobody joined it\n", (unsigned long long)id);
+		fprintf(stderr, "vai: %s failed and nobody joined it\n", o.who);
 	if (o.vm)
 		vai__vm_free(o.vm);
 	if (self)

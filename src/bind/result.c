@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What Lua gets to see of the outcomes of the layers below. */
 #include "bind/bind.h"
+#include "bind/life.h"
 #include "vm/block.h"
 
 /* While a block is decoded, vm->decoding and vm->decoding_from tell what becomes of it if
@@ -59,7 +60,7 @@ int vai__bind_failed(lua_State *L, vai_g *g, int rc)
 	switch (rc) {
 	case VAI_ETIMEOUT:
 	case VAI_EAGAIN: return vai__bind_nil(L, "timeout");
-	case VAI_ECANCELED: return luaL_error(L, "canceled");
+	case VAI_ECANCELED: vai__end_raise(L, g);
 	case VAI_EDEADLOCK: vai__report_deadlock(L);
 	case VAI_ENOMEM: vai__no_memory(L);
 	default: return luaL_error(L, "vai: unexpected result %d", rc);

@@ -9,6 +9,8 @@
 #include "bind/bind.h"
 #include <string.h>
 #include "base/mem.h"
+#include "bind/bounds.h"
+#include "bind/life.h"
 #include "bind/site.h"
 
 /* Lives on the goroutine's stack. */
@@ -19,6 +21,7 @@ struct run {
 	enum vai__fate fate;
 	bool returned; /* the function itself has ended well */
 	vai_msg outcome;
+	struct vai__life life;
 };
 
 /* ---- the call ---- */
@@ -47,6 +50,8 @@ static void destroy_call(struct vai_obj *o)
 		vai__obj_unref(&call->code->obj);
 	if (call->wg)
 		vai__obj_unref((struct vai_obj *)call->wg);
+	if (call->bounds)
+		vai__mem_free(call->bounds, sizeof *call->bounds);
 	vai__mem_free(call, sizeof *call);
 }
 
@@ -71,9 +76,19 @@ struct vai__call *vai__call_new(
 	call->msg = msg;
 	call->code = code;
 	call->wg = NULL;
+	call->bounds = NULL;
 	call->fate = fate;
 	vai__site_write(L, call->site);
 	return call;
+}
+
+int vai__call_bound(struct vai__call *call, const struct vai__bounds *bounds)
+{
+	call->bounds = vai__mem_alloc(sizeof *bounds);
+	if (!call->bounds)
+		return VAI_ENOMEM;
+	*call->bounds = *bounds;
+	return VAI_OK;
 }
 
 void vai__call_unref(struct vai__call *call)
@@ -153,10 +168,25 @@ static VAI_NOINLINE void settle_failure(struct run *r, lua_State *L)
 	vai__msg_string(&r->outcome, "not enough memory", strlen("not enough memory"));
 }
 
+/* The error on top of the stack has come out of a function that was ended, or that is short of
+ * memory: what a canceled one leaves is the reason of that, whatever the error. */
+static VAI_NOINLINE void settle_end(struct run *r, struct vai_vm *vm)
+{
+	vai__vm_unbound(vm);
+	if (r->life.why == VAI_END_CANCELED)
+		return;
+	if (r->life.why) {
+		lua_pop(vm->L, 1);
+		vai__end_push_reason(vm->L, r->g);
+	}
+	settle_failure(r, vm->L);
+}
+
 static int run_in_state(struct run *r, struct vai_vm *vm, bool loaded)
 {
 	lua_State *L = vm->L;
 	vm->at = L;
+	vai__hook_prepare(L);
 	lua_pushcfunction(L, vai__report_handler);
 	lua_pushcfunction(L, body);
 	lua_pushlightuserdata(L, r);
@@ -165,8 +195,9 @@ static int run_in_state(struct run *r, struct vai_vm *vm, bool loaded)
 	atomic_store_explicit(&r->g->running, L, memory_order_relaxed);
 	int status = lua_pcall(L, loaded ? 2 : 1, 0, loaded ? -4 : -3);
 	atomic_store_explicit(&r->g->running, NULL, memory_order_relaxed);
+	vai__end_over(r->g);
 	if (VAI_UNLIKELY(status != LUA_OK))
-		settle_failure(r, L);
+		settle_end(r, vm);
 	return status;
 }
 
@@ -181,7 +212,10 @@ static VAI_NOINLINE int no_state(struct run *r)
 static void finish(struct run *r, int status)
 {
 	if (r->task) {
-		vai__task_finish(r->task, status == LUA_OK ? VAI_TASK_DONE : VAI_TASK_FAILED, &r->outcome);
+		if (VAI_UNLIKELY(status != LUA_OK && r->life.why == VAI_END_CANCELED))
+			vai__task_finish_canceled(r->task);
+		else
+			vai__task_finish(r->task, status == LUA_OK ? VAI_TASK_DONE : VAI_TASK_FAILED, &r->outcome);
 		r->g->task = NULL;
 		vai__obj_unref((struct vai_obj *)r->task);
 	}
@@ -192,23 +226,45 @@ static void finish(struct run *r, int status)
 	}
 }
 
+/* A state with all libraries in it comes from an image of the code; others do not. */
+static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, bool *loaded)
+{
+	const struct vai__bounds *b = call->bounds;
+	struct vai_code *code = b && b->has_libs ? NULL : call->code;
+	struct vai_vm *vm = vai__vm_new_in(code, loaded, vai__g_room(g), VAI_G_ROOM);
+	if (VAI_UNLIKELY(vm && b) && vai__bounds_apply(b, vm) != VAI_OK) {
+		vai__vm_free(vm);
+		return NULL;
+	}
+	return vm;
+}
+
+static int run(struct run *r, const struct vai__call *call)
+{
+	vai_g *g = r->g;
+	bool loaded = false;
+	struct vai_vm *vm = new_state(g, call, &loaded);
+	if (VAI_UNLIKELY(!vm))
+		return no_state(r);
+	g->vm = vm;
+	int status = run_in_state(r, vm, loaded);
+	if (VAI_UNLIKELY(vm->decoding_from != NULL))
+		vai__bind_put_back(NULL, vm);
+	vai__vm_free(vm);
+	g->vm = NULL;
+	return status;
+}
+
 static void entry(vai_g *g, void *arg)
 {
 	struct vai__call *call = arg;
 	struct run r = {.g = g, .task = g->task, .wg = call->wg, .fate = call->fate};
-	bool loaded = false;
-	int status;
-	struct vai_vm *vm = vai__vm_new_in(call->code, &loaded, vai__g_room(g), VAI_G_ROOM);
-	if (VAI_LIKELY(vm != NULL)) {
-		g->vm = vm;
-		status = run_in_state(&r, vm, loaded);
-		if (VAI_UNLIKELY(vm->decoding_from != NULL))
-			vai__bind_put_back(NULL, vm);
-		vai__vm_free(vm);
-		g->vm = NULL;
-	} else {
-		status = no_state(&r);
-	}
+	int status = LUA_ERRRUN;
+	g->bounds = &r.life;
+	if (VAI_UNLIKELY(vai__end_due(g)))
+		r.life.why = VAI_END_CANCELED; /* before it began */
+	else
+		status = run(&r, call);
 	if (VAI_UNLIKELY(g->held == call))
 		let_go(&r, call);
 	finish(&r, status);
@@ -240,6 +296,10 @@ int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call)
 	}
 	g->held = call;
 	memcpy(g->site, call->site, sizeof g->site);
+	if (VAI_UNLIKELY(call->bounds != NULL)) {
+		atomic_store_explicit(&g->cpu_limit, call->bounds->cpu, memory_order_relaxed);
+		vai__task_set_name(task, call->bounds->name);
+	}
 	vai__bind_park(self, L);
 	vai__g_start(self, g);
 	vai__handle_push(L, vai__bind_vm(self), (struct vai_obj *)task, true);

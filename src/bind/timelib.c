@@ -3,6 +3,7 @@
 #include "bind/bind.h"
 #include "base/clock.h"
 #include "base/panic.h"
+#include "bind/life.h"
 #include "bind/site.h"
 #include "sync/ticker.h"
 
@@ -19,6 +20,8 @@ int vai__lib_sleep(lua_State *L)
 	vai__bind_park(g, L);
 	if (deadline == 0) {
 		vai__yield(g);
+		if (vai__end_due(g))
+			vai__end_raise(L, g);
 		return 0;
 	}
 	int rc = vai__sleep(g, deadline);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include "bind/bind.h"
 #include "bind/host.h"
+#include "bind/life.h"
 
 #define VERSION "vai 0.1.0"
 
@@ -24,6 +25,7 @@
 static const luaL_Reg functions[] = {
 	{"go", vai__lib_go},
 	{"async", vai__lib_async},
+	{"spawn", vai__lib_spawn},
 	{"chan", vai__lib_chan},
 	{"select", vai__lib_select},
 	{"waitgroup", vai__lib_waitgroup},
@@ -37,6 +39,8 @@ static const luaL_Reg functions[] = {
 	{"count", vai__lib_count},
 	{"maxprocs", vai__lib_maxprocs},
 	{"numcpu", vai__lib_numcpu},
+	{"lock_thread", vai__lib_lock_thread},
+	{"unlock_thread", vai__lib_unlock_thread},
 	{"on_panic", vai__lib_on_panic},
 	{"stats", vai__lib_stats},
 	{NULL, NULL},
@@ -63,7 +67,8 @@ static struct {
 	lua_State *L; /* main thread of the host's state */
 	struct vai_vm *vm;
 	lua_State *panic_thread;
-	bool unfinished; /* the last runtime left machines behind */
+	struct vai__life life; /* main's */
+	bool unfinished;       /* the last runtime left machines behind */
 } host;
 
 static const char sentinel_key, module_key;
@@ -164,6 +169,10 @@ static int start(lua_State *L)
 	rc = host.vm ? vai__sched_start(&opts) : VAI_ENOMEM;
 	if (rc == VAI_OK) {
 		vai__g_main()->vm = host.vm;
+		host.life = (struct vai__life){0};
+		vai__g_main()->bounds = &host.life;
+		vai__hook_counting = vai__preempt_mode() == VAI_PREEMPT_COUNT;
+		vai__hook_prepare(host.L);
 		atomic_store_explicit(&vai__g_main()->running, host.L, memory_order_relaxed);
 		return VAI_OK;
 	}

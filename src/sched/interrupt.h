@@ -25,6 +25,8 @@ enum vai_end { VAI_END_NO, VAI_END_CANCELED, VAI_END_CPU, VAI_END_MEMORY };
 void vai__g_end(vai_g *g, enum vai_end why);
 /* Processor time in ns that the calling goroutine, which has a cpu_limit, has used. */
 int64_t vai__g_cpu(vai_g *self);
+/* The calling goroutine may use so many ns of processor time from now on. */
+void vai__g_limit_cpu(vai_g *self, int64_t ns);
 
 /* Ties the calling goroutine to its thread until vai__g_unlock_thread; no other runs there
  * meanwhile. Does not nest. Main is tied to its thread in any case; locked, it has it alone. */

@@ -55,6 +55,15 @@ int64_t vai__g_cpu(vai_g *self)
 	return g->cpu_used + thread_cpu() - g->cpu_from;
 }
 
+/* A signal in between sees the old limit or the new one. */
+void vai__g_limit_cpu(vai_g *self, int64_t ns)
+{
+	if (!has_cpu_limit(g_of(self)))
+		cpu_begin(g_of(self));
+	atomic_signal_fence(memory_order_seq_cst);
+	atomic_store_explicit(&self->cpu_limit, vai__g_cpu(self) + ns, memory_order_relaxed);
+}
+
 static void check_cpu(struct g *g)
 {
 	int no = VAI_END_NO;

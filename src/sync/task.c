@@ -7,6 +7,8 @@
  * and may be another one afterwards. */
 #include "sync/task.h"
 
+#include <stdio.h>
+#include <string.h>
 #include "base/mem.h"
 #include "base/panic.h"
 #include "sync/ticker.h"
@@ -21,8 +23,12 @@ struct vai_task {
 	uint64_t id;
 	struct vai__waitq waiters; /* under lock */
 	vai_msg outcome;           /* written once, before state changes */
+	vai_msg reason;            /* under lock; once it is set the goroutine itself reads it without */
+	bool has_reason;           /* under lock */
+	_Atomic(unsigned) cancels; /* written under lock, after the reason */
 	vai_drop_fn *drop;
-	void (*orphan)(uint64_t id, const vai_msg *outcome);
+	void (*orphan)(vai_task *t);
+	char *name; /* VAI_TASK_NAME bytes, or NULL */
 };
 
 static void destroy(struct vai_obj *o)
@@ -30,15 +36,19 @@ static void destroy(struct vai_obj *o)
 	vai_task *t = VAI_CONTAINER(o, vai_task, obj);
 	VAI_DEBUG_ASSERT(!vai__sched_running() || vai__waitq_empty(&t->waiters));
 	if (t->orphan && vai__task_state(t) == VAI_TASK_FAILED && !atomic_load(&t->joined))
-		t->orphan(t->id, &t->outcome);
+		t->orphan(t);
 	if (t->drop)
 		t->drop(&t->outcome);
+	if (t->drop && t->has_reason)
+		t->drop(&t->reason);
+	if (t->name)
+		vai__mem_free(t->name, VAI_TASK_NAME);
 	vai__mem_free(t, sizeof *t);
 }
 
 const struct vai_class vai__task_class = {"task", destroy};
 
-vai_task *vai__task_new(vai_g *g, vai_drop_fn *drop, void (*orphan)(uint64_t id, const vai_msg *outcome))
+vai_task *vai__task_new(vai_g *g, vai_drop_fn *drop, void (*orphan)(vai_task *t))
 {
 	vai_task *t = vai__mem_zalloc(sizeof *t);
 	vai__timer_reap();
@@ -57,6 +67,27 @@ vai_task *vai__task_new(vai_g *g, vai_drop_fn *drop, void (*orphan)(uint64_t id,
 uint64_t vai__task_id(vai_task *t)
 {
 	return t->id;
+}
+
+const char *vai__task_title(const vai_task *t, char *buf, size_t size)
+{
+	const char *name = vai__task_name(t);
+	snprintf(buf, size, "goroutine %llu%s%s%s", (unsigned long long)t->id, *name ? " (" : "", name, *name ? ")" : "");
+	return buf;
+}
+
+/* Without memory it has none. */
+void vai__task_set_name(vai_task *t, const char *name)
+{
+	size_t len = strlen(name);
+	if (len == 0 || !(t->name = vai__mem_zalloc(VAI_TASK_NAME)))
+		return;
+	memcpy(t->name, name, len < VAI_TASK_NAME ? len : VAI_TASK_NAME - 1);
+}
+
+const char *vai__task_name(const vai_task *t)
+{
+	return t->name ? t->name : "";
 }
 
 enum vai_task_state vai__task_state(vai_task *t)
@@ -82,6 +113,45 @@ void vai__task_finish(vai_task *t, enum vai_task_state state, vai_msg *outcome)
 	atomic_store_explicit(&t->state, (int)state, memory_order_release);
 	vai__waitq_splice(&all, &t->waiters);
 	vai__waitq_fire_all(&all, 0, &t->lock);
+}
+
+bool vai__task_cancel(vai_task *t, vai_msg *reason)
+{
+	vai__lock(&t->lock);
+	bool alive = vai__task_state(t) == VAI_TASK_ALIVE;
+	if (alive) {
+		unsigned n = atomic_load_explicit(&t->cancels, memory_order_relaxed);
+		if (n == 0) {
+			t->reason = *reason;
+			t->has_reason = true;
+			*reason = (vai_msg){{0}};
+		}
+		atomic_store(&t->cancels, n + 1);
+		vai__g_end(t->g, VAI_END_CANCELED);
+	}
+	vai__unlock(&t->lock);
+	return alive;
+}
+
+unsigned vai__task_cancels(vai_task *t)
+{
+	return atomic_load(&t->cancels);
+}
+
+const vai_msg *vai__task_reason(vai_task *t)
+{
+	return &t->reason;
+}
+
+void vai__task_finish_canceled(vai_task *t)
+{
+	vai_msg reason;
+	vai__task_joined(t);
+	vai__lock(&t->lock);
+	reason = t->reason;
+	t->has_reason = false;
+	vai__unlock(&t->lock);
+	vai__task_finish(t, VAI_TASK_FAILED, &reason);
 }
 
 int vai__task_join(vai_g *self, vai_task *t, int64_t deadline)

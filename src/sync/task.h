@@ -12,14 +12,28 @@ extern const struct vai_class vai__task_class;
 enum vai_task_state { VAI_TASK_ALIVE, VAI_TASK_DONE, VAI_TASK_FAILED };
 
 /* g: the goroutine it stands for. orphan, or NULL: called when the last reference goes
- * while the task has failed and nobody has joined it, with its outcome. */
-vai_task *vai__task_new(vai_g *g, vai_drop_fn *drop, void (*orphan)(uint64_t id, const vai_msg *outcome));
+ * while the task has failed and nobody has joined it. */
+vai_task *vai__task_new(vai_g *g, vai_drop_fn *drop, void (*orphan)(vai_task *t));
 uint64_t vai__task_id(vai_task *t);
+/* What users call it, or "". Set, if at all, before the goroutine starts; cut to fit. */
+enum { VAI_TASK_NAME = 64 };
+void vai__task_set_name(vai_task *t, const char *name);
+const char *vai__task_name(const vai_task *t);
+/* Writes "goroutine 7" or "goroutine 7 (its name)"; returns buf. */
+const char *vai__task_title(const vai_task *t, char *buf, size_t size);
 enum vai_task_state vai__task_state(vai_task *t);
 /* What the goroutine does now, if it is alive: VAI_G_DEAD otherwise. */
 enum vai_g_state vai__task_g_state(vai_task *t);
 /* Called once, by the goroutine itself at its end: takes *outcome, wakes all that wait. */
 void vai__task_finish(vai_task *t, enum vai_task_state state, vai_msg *outcome);
+/* Asks the goroutine to end (vai__g_end). False: it has ended. The reason, *reason, is the first
+ * caller's, which is zeroed; else it stays the caller's own. */
+bool vai__task_cancel(vai_task *t, vai_msg *reason);
+/* How often that was, and the reason; the goroutine itself, once it has been asked. */
+unsigned vai__task_cancels(vai_task *t);
+const vai_msg *vai__task_reason(vai_task *t);
+/* In place of vai__task_finish with FAILED: the reason is the outcome, and no orphan's. */
+void vai__task_finish_canceled(vai_task *t);
 /* VAI_OK: it has ended. Else VAI_ETIMEOUT, VAI_ECANCELED, VAI_EDEADLOCK. */
 int vai__task_join(vai_g *self, vai_task *t, int64_t deadline);
 /* What vai__task_finish was given; valid while the caller holds a reference; immutable. */

@@ -118,6 +118,11 @@ static void enter_chunk(struct vai__arena *a, char *from, char *to)
 	a->end = to;
 }
 
+static inline bool fits(const struct vai__arena *a, size_t more)
+{
+	return a->held <= a->limit && more <= a->limit - a->held;
+}
+
 static bool use_room(struct vai__arena *a, size_t need)
 {
 	if (a->room_used || need > a->room_size)
@@ -136,8 +141,10 @@ static bool add_chunk(struct vai__arena *a, size_t need)
 		return false;
 	if (use_room(a, need))
 		return true;
-	size_t size = need + sizeof(struct vai__chunk);
-	size = vai__mem_round(size < a->next_chunk ? a->next_chunk : size);
+	size_t least = need + sizeof(struct vai__chunk);
+	size_t size = vai__mem_round(least < a->next_chunk ? a->next_chunk : least);
+	if (VAI_UNLIKELY(!fits(a, size)) && !fits(a, size = vai__mem_round(least)))
+		return false;
 	struct vai__chunk *chunk = vai__mem_alloc(size);
 	if (!chunk)
 		return false;
@@ -190,6 +197,8 @@ static VAI_NOINLINE void *take_big(struct vai__arena *a, size_t size)
 		return NULL;
 	if (total < SYSTEM_MIN && (total = vai__mem_round(total)) > SYSTEM_MIN)
 		total = SYSTEM_MIN;
+	if (VAI_UNLIKELY(!fits(a, total)))
+		return NULL;
 	struct vai__big *b = total >= SYSTEM_MIN ? malloc(total) : vai__mem_alloc(total);
 	if (!b)
 		return NULL;
@@ -228,7 +237,7 @@ static void *resize_big(struct vai__arena *a, void *p, size_t nsize)
 		return NULL;
 	if (total <= b->size && total > b->size - b->size / 4)
 		return p;
-	if (b->size < SYSTEM_MIN || total < SYSTEM_MIN)
+	if (b->size < SYSTEM_MIN || total < SYSTEM_MIN || (total > b->size && !fits(a, total - b->size)))
 		return NULL;
 	unlink_big(a, b);
 	struct vai__big *n = realloc(b, total);
@@ -447,6 +456,7 @@ struct vai__arena *vai__arena_init(void *p, size_t size)
 	a->end = (char *)p + (size & ~(size_t)7);
 	a->first_size = size;
 	a->held = size;
+	a->limit = SIZE_MAX;
 	a->next_chunk = CHUNK_MIN;
 	a->free = (void **)(uintptr_t)no_blocks;
 	a->vm.arena = a;

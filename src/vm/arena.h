@@ -22,6 +22,7 @@ struct vai__arena {
 	bool room_used;
 	size_t first_size; /* bytes of the first chunk */
 	size_t held;       /* bytes of all chunks and big blocks, and of the room that is used */
+	size_t limit;      /* of these */
 	size_t next_chunk;
 	char *room; /* memory of somebody else's for this state, or NULL */
 	size_t room_size;

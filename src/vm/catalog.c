@@ -245,6 +245,11 @@ int vai__catalog_lib(const char *name)
 	return i;
 }
 
+const char *vai__catalog_lib_name(int i)
+{
+	return known[i].name;
+}
+
 /* Globals that are no light values. */
 static int read_global(struct vai__entry *e)
 {

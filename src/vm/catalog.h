@@ -71,6 +71,7 @@ int vai__catalog_global(const char *name, size_t len);
 int vai__catalog_find(const struct vai__names *names, const char *name, size_t len);
 /* A library's place, or -1. */
 int vai__catalog_lib(const char *name);
+const char *vai__catalog_lib_name(int i);
 /* Pushes a light value. */
 void vai__catalog_push(lua_State *L, const struct vai__entry *e);
 

@@ -159,6 +159,11 @@ void vai__vm_override(const char *lib, const char *name, lua_CFunction f)
 	vai__catalog_override(lib, name, f, NULL);
 }
 
+void vai__vm_stand_in(const char *lib, const char *name, lua_CFunction f, lua_CFunction *stock)
+{
+	vai__catalog_override(lib, name, f, stock);
+}
+
 /* ---- one state ---- */
 
 struct vai_vm *vai__vm_attach(lua_State *L)
@@ -276,6 +281,9 @@ static bool push_loaded(lua_State *L, struct vai_vm *vm, const char *name)
 void vai__vm_require(lua_State *L, struct vai_vm *vm, const char *name)
 {
 	luaL_checkstack(L, 6, "require");
+	int lib = vai__catalog_lib(name);
+	if (VAI_UNLIKELY(lib >= 0 && vm->without >> lib & 1))
+		luaL_error(L, "this goroutine does not have the library '%s'", name);
 	if (push_loaded(L, vm, name))
 		return;
 	if (vai__preload_open && !vm->is_host && strcmp(name, vai__preload_name) == 0) {

@@ -34,6 +34,7 @@ struct vai_vm {
 	const void *hidden;                /* the metatable of the tables that fill themselves (vm/lazylib.c) */
 	const void *lazy[VAI__LAZY_KNOWN]; /* the first two of those tables; NULL: complete */
 	uint64_t settled[4];               /* which of their names are */
+	unsigned without;                  /* libraries that it does not get */
 	bool is_host;
 	bool has_loaded;  /* package.loaded has been made */
 	bool has_io;      /* the library is open, whatever the script did with its names */
@@ -112,5 +113,20 @@ void vai__vm_preload(const char *name, lua_CFunction open);
 /* Functions that replace a stock one in fresh states (and, where said so, in the host's):
  * print, io.write, os.exit, ... Call before vai__vm_start. lib is "_G" or a library's name. */
 void vai__vm_override(const char *lib, const char *name, lua_CFunction f);
+/* The same in fresh states alone: in the host's, the function is stock's, which *stock becomes. */
+void vai__vm_stand_in(const char *lib, const char *name, lua_CFunction f, lua_CFunction *stock);
+
+/* ---- bounds of a fresh state ---- */
+
+/* Its memory is bounded by so many bytes: what would need more fails as if there were no more. */
+void vai__vm_bound(struct vai_vm *vm, size_t bytes);
+bool vai__vm_is_bounded(const struct vai_vm *vm);
+/* An eighth more, for once. */
+void vai__vm_widen(struct vai_vm *vm);
+void vai__vm_unbound(struct vai_vm *vm);
+/* The bit of a standard library other than the base one. */
+unsigned vai__vm_library(const char *name);
+/* It has no libraries but those; not yet run, and not made for some code. VAI_OK or VAI_ENOMEM. */
+int vai__vm_keep_libs(struct vai_vm *vm, unsigned libs);
 
 #endif

@@ -9,11 +9,11 @@
 static _Atomic(int) orphans;
 static _Atomic(uint64_t) orphan_id;
 
-static void orphan(uint64_t id, const vai_msg *outcome)
+static void orphan(vai_task *t)
 {
-	ledger_id(outcome);
+	ledger_id(vai__task_outcome(t));
 	atomic_fetch_add(&orphans, 1);
-	atomic_store(&orphan_id, id);
+	atomic_store(&orphan_id, vai__task_id(t));
 }
 
 struct job {
