@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "base/base.h"
+#include "base/fork.h"
 #include "base/lock.h"
 #include "base/san.h"
 
@@ -279,6 +280,7 @@ __attribute__((constructor)) static void init_shared(void)
 		size_t n = MAGAZINE_BYTES / class_size(c);
 		shared[c].magazine = n < 4 ? 4 : n > 64 ? 64 : (unsigned)n;
 		vai__lock_init(&shared[c].lock, VAI_RANK_MEM);
+		vai__fork_holds(&shared[c].lock, VAI_RANK_MEM);
 	}
 }
 

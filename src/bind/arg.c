@@ -2,6 +2,7 @@
 /* Checks of arguments. Messages name the function by the name it is documented under, not
  * by what the caller happens to call it, so that pcall(ch.send, ch) names it too. */
 #include "bind/bind.h"
+#include "base/fork.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -73,6 +74,10 @@ int64_t vai__arg_deadline(lua_State *L, int idx, int arg, const char *fname)
 
 void vai__no_goroutine(lua_State *L)
 {
+	if (vai__forked)
+		luaL_error(L, "vai: the runtime does not survive fork; call exec or exit in the child");
+	if (!vai__sched_running())
+		luaL_error(L, "vai: the runtime has ended");
 	luaL_error(L, "vai: called from a thread that does not run goroutines");
 	__builtin_unreachable();
 }

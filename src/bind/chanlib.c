@@ -142,7 +142,9 @@ static int chan_close(lua_State *L)
 
 static int chan_len(lua_State *L)
 {
-	lua_pushinteger(L, vai__chan_len(self_chan(L, "#")));
+	vai_chan *ch = self_chan(L, "#");
+	vai__bind_self(L);
+	lua_pushinteger(L, vai__chan_len(ch));
 	return 1;
 }
 
@@ -154,7 +156,9 @@ static int chan_cap(lua_State *L)
 
 static int chan_is_closed(lua_State *L)
 {
-	lua_pushboolean(L, vai__chan_is_closed(self_chan(L, "is_closed")));
+	vai_chan *ch = self_chan(L, "is_closed");
+	vai__bind_self(L);
+	lua_pushboolean(L, vai__chan_is_closed(ch));
 	return 1;
 }
 

@@ -4,6 +4,7 @@
  * helper flushes, for a bounded time, and _exit follows. The first caller wins; any other
  * waits for the end. */
 #include "bind/bind.h"
+#include "base/fork.h"
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -34,11 +35,20 @@ void vai__exit_begin(void)
 		pause();
 }
 
+void vai__exit_forked(void)
+{
+	atomic_store(&ending, 0);
+}
+
 void vai__exit_now(int status)
 {
 	pthread_t helper;
 	struct timespec until;
 	vai__exit_begin();
+	if (vai__forked) { /* nobody else is there, and libc has freed its locks */
+		fflush(NULL);
+		_exit(status);
+	}
 	sem_init(&flushed, 0, 0);
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += FLUSH_SECONDS;

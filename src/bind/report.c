@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/fork.h"
 #include "base/lock.h"
 #include "base/mem.h"
 #include "bind/host.h"
@@ -176,6 +177,8 @@ static void runner_entry(vai_g *g, void *arg)
 	lua_State *at = vai__host_vm()->at; /* where main waits */
 	g->vm = vai__host_vm();
 	run_handlers(arg, g, true);
+	if (vai__forked)
+		vai__exit_now(0);
 	vai_g *me = g;
 	atomic_compare_exchange_strong(&panics.runner, &me, NULL); /* else the next one has begun */
 	g->vm = NULL;
@@ -238,6 +241,12 @@ static int try_encode(lua_State *L, vai_g *g, struct panic *p, int idx, int trac
 	return lua_pcall(L, 4, 0, 0);
 }
 
+/* In the child of a fork there is no main to handle anything. */
+static enum panic_mode mode_now(void)
+{
+	return vai__forked ? DIE : atomic_load(&panics.mode);
+}
+
 static struct panic *new_panic(char *report)
 {
 	struct panic *p = report ? vai__mem_zalloc(sizeof *p) : NULL;
@@ -259,7 +268,7 @@ static void handle_panic(vai_g *g, lua_State *L, int err)
 void vai__report_panic(vai_g *g, lua_State *L)
 {
 	int err = lua_gettop(L) - 2;
-	enum panic_mode mode = atomic_load(&panics.mode);
+	enum panic_mode mode = mode_now();
 	if (mode == HANDLE)
 		handle_panic(g, L, err);
 	lua_settop(L, err + 2);
@@ -272,7 +281,7 @@ void vai__report_panic(vai_g *g, lua_State *L)
 
 void vai__report_panic_plain(vai_g *g, const char *text)
 {
-	enum panic_mode mode = atomic_load(&panics.mode);
+	enum panic_mode mode = mode_now();
 	if (mode == IGNORE)
 		return;
 	char *report = compose(g, "", text, "");

@@ -7,6 +7,7 @@
  * task: one for the handle that go() returns, one for the goroutine; a goroutine whose
  * own is the last does not encode its results. */
 #include "bind/bind.h"
+#include "base/fork.h"
 #include <string.h>
 #include "base/mem.h"
 #include "bind/bounds.h"
@@ -117,6 +118,8 @@ static int body(lua_State *L)
 	let_go(r, call);
 	lua_call(L, lua_gettop(L) - 2, LUA_MULTRET);
 	r->returned = true;
+	if (VAI_UNLIKELY(vai__forked))
+		vai__exit_now(0); /* the child of a fork ends with its only thread */
 	if (r->task && atomic_load_explicit(&((struct vai_obj *)r->task)->refs, memory_order_acquire) > 1)
 		vai__encode_values(L, vm, 2, lua_gettop(L) - 1, &r->outcome, "result");
 	return 0;
@@ -136,6 +139,8 @@ static int failed(lua_State *L)
 {
 	struct run *r = lua_touserdata(L, 1);
 	vai__report_describe(L);
+	if (VAI_UNLIKELY(vai__forked))
+		r->fate = VAI_FATE_PANIC; /* nobody can join */
 	if (r->fate == VAI_FATE_PANIC && !r->returned)
 		vai__report_panic(r->g, L);
 	lua_pushfstring(L, "%s%s%s", lua_tostring(L, 3), *lua_tostring(L, 4) ? "\n" : "", lua_tostring(L, 4));

@@ -11,6 +11,7 @@
 #include <dlfcn.h>
 #include <stdatomic.h>
 #include <string.h>
+#include "base/fork.h"
 #include "bind/bind.h"
 #include "bind/host.h"
 #include "bind/life.h"
@@ -121,6 +122,12 @@ static void abandon(vai_g *g)
 		vai__obj_unref(task);
 }
 
+static void forked(void)
+{
+	vai__sched_forked();
+	vai__exit_forked();
+}
+
 static void register_once(void)
 {
 	static bool done;
@@ -135,6 +142,7 @@ static void register_once(void)
 	vai__handle_register(&vai__timer_type);
 	vai__handle_register(&vai__ticker_type);
 	vai__base_register();
+	vai__fork_watch(vai__sched_alive, forked);
 	vai__sched_hooks.unwait = vai__chan_unwait;
 	vai__sched_hooks.abandon = abandon;
 	vai__sched_hooks.interrupt = vai__bind_interrupt;
@@ -186,7 +194,7 @@ static int start(lua_State *L)
 void vai__host_stop(lua_State *L, bool exits)
 {
 	enum phase open = OPEN;
-	if (!atomic_compare_exchange_strong(&host.phase, &open, CHANGING))
+	if (vai__forked || !atomic_compare_exchange_strong(&host.phase, &open, CHANGING))
 		return;
 	vai__report_flush(L);
 	atomic_store_explicit(&vai__g_main()->running, NULL, memory_order_relaxed);
@@ -247,6 +255,8 @@ static const char *why(int rc)
 static int open_again(lua_State *L)
 {
 	vai_g *g = vai__g_self();
+	if (vai__forked)
+		vai__no_goroutine(L);
 	if (g && g->vm && vai__bind_vm(g)->L == main_thread(L) && !vai__bind_vm(g)->is_host)
 		return open_lazy(L);
 	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE && host.L == main_thread(L))
@@ -260,7 +270,7 @@ int luaopen_vai(lua_State *L)
 	luaL_checkversion(L);
 	lua_settop(L, 0);
 	luaL_checkstack(L, 10, NULL);
-	if (!atomic_compare_exchange_strong(&host.phase, &closed, CHANGING))
+	if (vai__forked || !atomic_compare_exchange_strong(&host.phase, &closed, CHANGING))
 		return open_again(L);
 	register_once();
 	plant_sentinel(L);

@@ -209,6 +209,7 @@ void vai__stack_reset(void)
  * one of the probes are rare, and the price of a miss is memory, not correctness. */
 void vai__stack_trim(char *top)
 {
+	unpoison(top - st.size + st.page, st.size - st.page); /* of frames that never returned */
 	uintptr_t *word = (uintptr_t *)(void *)(top - KEEP - sizeof(uintptr_t));
 	for (int i = 0; i < PROBES; i++, word -= PROBE_STEP / sizeof(*word)) {
 		if (*word) {

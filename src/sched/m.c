@@ -42,6 +42,11 @@ static VAI_NOINLINE void set_self(struct m *m)
 	__asm__ volatile("" ::: "memory");
 }
 
+void m_forget_self(void)
+{
+	set_self(NULL);
+}
+
 /* In the fault handler: nothing but system calls. */
 static void report_overflow(void)
 {

@@ -275,6 +275,17 @@ bool vai__sched_running(void)
 	return sched.running;
 }
 
+bool vai__sched_alive(void)
+{
+	return sched.running || atomic_load(&sched.live_ms) > 0;
+}
+
+void vai__sched_forked(void)
+{
+	m_forget_self();
+	sched.running = false;
+}
+
 vai_g *vai__g_main(void)
 {
 	return sched.main ? &sched.main->pub : NULL;

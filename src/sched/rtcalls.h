@@ -23,12 +23,13 @@ static inline struct g *m_curg(struct m *m)
 
 static inline void m_set_curg(struct m *m, struct g *g)
 {
-	atomic_store_explicit(&m->curg, g, memory_order_relaxed);
+	atomic_store_explicit(&m->curg, g, memory_order_release); /* sysmon looks into it */
 }
 
 /* m.c: threads */
 struct m *m_self(void); /* NULL off the Ms */
 struct m *m_new_main(void);
+void m_forget_self(void);
 void m_retire_main(struct m *m);
 void m_free_main(struct m *m);
 bool m_new(struct p *p, bool spinning); /* a thread that runs p; false: the system refused */

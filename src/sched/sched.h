@@ -81,6 +81,11 @@ bool vai__sched_stop(int64_t grace);
 /* The first half of it, for a process that is about to end: nothing is released. */
 void vai__sched_halt(int64_t grace);
 bool vai__sched_running(void);
+/* In a child of fork, where the calling thread is the only one: it is no M any more, and the
+ * runtime does not run. */
+void vai__sched_forked(void);
+/* Whether threads of the runtime may live, so that a fork would lose them. */
+bool vai__sched_alive(void);
 
 /* Ps in use; n > 0 sets (clamped to 1..1024) and returns the old. Main or any goroutine. */
 int vai__maxprocs(vai_g *g, int n);

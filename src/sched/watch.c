@@ -27,7 +27,7 @@ bool m_is_asleep(struct m *m)
 /* It is to end, or has to be measured whether it is. */
 static bool is_bounded(struct m *m)
 {
-	struct g *g = m_curg(m);
+	struct g *g = atomic_load_explicit(&m->curg, memory_order_acquire);
 	return g && (has_cpu_limit(g) || atomic_load_explicit(&g->pub.end, memory_order_relaxed) != VAI_END_NO);
 }
 

@@ -8,6 +8,7 @@
 #include "vm/handle.h"
 #include <string.h>
 #include <time.h>
+#include "base/fork.h"
 #include "base/panic.h"
 #include "vm/arena.h"
 #include "vm/image.h"
@@ -152,8 +153,11 @@ bool vai__handle_is(lua_State *L, int idx)
 static int collect(lua_State *L)
 {
 	struct vai__handle *h = test_handle(L, 1);
-	if (h && h->obj)
-		vai__obj_unref(unlink_handle(h));
+	if (!h || !h->obj)
+		return 0;
+	struct vai_obj *obj = unlink_handle(h);
+	if (VAI_LIKELY(!vai__forked))
+		vai__obj_unref(obj);
 	return 0;
 }
 

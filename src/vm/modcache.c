@@ -5,7 +5,7 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/lock.h"
+#include "base/fork.h"
 #include "vm/catalog.h"
 
 enum { BUCKETS = 256, MAX_BYTES = 64 << 20 };
@@ -23,6 +23,7 @@ static size_t bytes;
 __attribute__((constructor)) static void init_lock(void)
 {
 	vai__lock_init(&lock, VAI_RANK_CODE);
+	vai__fork_holds(&lock, VAI_RANK_CODE);
 }
 
 static unsigned hash(const char *path, const char *name)

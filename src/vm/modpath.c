@@ -5,7 +5,7 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/lock.h"
+#include "base/fork.h"
 #include "vm/codec.h"
 #include "vm/modcache.h"
 
@@ -29,6 +29,7 @@ static _Atomic(bool) noting;
 __attribute__((constructor)) static void init_lock(void)
 {
 	vai__lock_init(&lock, VAI_RANK_CODE);
+	vai__fork_holds(&lock, VAI_RANK_CODE);
 }
 
 /* ---- snapshots ---- */
