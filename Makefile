@@ -175,7 +175,7 @@ endif
 
 # ---- packages ----
 
-DEPS_GROUPS := build test check rock cover arm64 fuzz
+DEPS_GROUPS := build test check rock cover arm64 fuzz model
 .PHONY: deps $(DEPS_GROUPS:%=deps-%)
 deps: deps-build deps-test deps-check
 deps-test deps-check deps-cover: deps-build
@@ -219,12 +219,22 @@ fuzz:
 	@$(MAKE) --no-print-directory VARIANT=fuzz fuzz-programs
 	@LUA=$(LUA) TIME='$(TIME)' SEED='$(SEED)' bash spec/fuzz/run $(or $(filter $(TESTS),$(FUZZ)),$(FUZZ))
 
+# ---- proofs ----
+
+# What they take from the environment (MODELS, BUG, TEST, SEED, PLAN, ...) is in the head of each runner.
+.PHONY: model sim
+PROOF = VAI_BUILD='$(CURDIR)/build' CC=$(CC) BUG='$(BUG)'
+model: deps-model
+	@$(PROOF) bash spec/model/run $(MODELS)
+sim: deps-build
+	@$(PROOF) TEST='$(TEST)' SEED='$(SEED)' PLAN='$(PLAN)' bash spec/sim/run
+
 # ---- checks ----
 
 with_tree = env -u LUA_PATH_5_4 -u LUA_CPATH_5_4 LUA_PATH='$(CURDIR)/lua/?.lua;;' LUA_CPATH='$(CURDIR)/$(B)/?.so;;' $(1)
 
 .PHONY: check check-format check-tidy check-cppcheck check-lua check-includes check-size check-words check-symbols check-docs check-rock format
-CFILES := $(sort $(wildcard src/*.[ch] src/*/*.[ch] spec/c/*.[ch] spec/c/*/*.[ch] spec/fuzz/*.[ch] bench/c/*.[ch]))
+CFILES := $(sort $(wildcard src/*.[ch] src/*/*.[ch] spec/c/*.[ch] spec/c/*/*.[ch] spec/fuzz/*.[ch] spec/sim/*.[ch] bench/c/*.[ch]))
 HEADERS := $(filter %.h,$(CFILES))
 
 check: deps-check deps-build check-format check-includes check-size check-words check-symbols \

@@ -17,11 +17,15 @@
 #include "sched/poll.h"
 #include "sched/rt.h"
 
+#ifdef VAI_SIM
+enum { SPINS = 2, PATIENCE = 1 };
+#else
 enum {
-	SPINS = 400,    /* looks before sleeping: about the price of a wake-up */
-	PATIENCE = 100, /* looks before runnext is taken from a P that has not moved */
-	WATCHED = 16
+	SPINS = 400,   /* looks before sleeping: about the price of a wake-up */
+	PATIENCE = 100 /* looks before runnext is taken from a P that has not moved */
 };
+#endif
+enum { WATCHED = 16 };
 
 /* Lock held. */
 static void remove_idle_m(struct m *m)

@@ -21,13 +21,14 @@
 #include "mach/ctx.h"
 #include "sched/sched.h"
 
-#ifdef VAI_HARD
-enum { RUNQ_SIZE = 4, GFREE_MAX = 1, STACKS_MAX = 1 };
+#if defined(VAI_SIM) /* spec/sim: so small that all orders of steps can be tried */
+enum { RUNQ_SIZE = 4, GFREE_MAX = 4, STACKS_MAX = 4, MAX_PROCS = 4 };
+#elif defined(VAI_HARD)
+enum { RUNQ_SIZE = 4, GFREE_MAX = 1, STACKS_MAX = 1, MAX_PROCS = 1024 };
 #else
-enum { RUNQ_SIZE = 256, GFREE_MAX = 128, STACKS_MAX = 128 };
+enum { RUNQ_SIZE = 256, GFREE_MAX = 128, STACKS_MAX = 128, MAX_PROCS = 1024 };
 #endif
 enum {
-	MAX_PROCS = 1024,
 	MAX_MS = 10000,          /* as in Go */
 	GLOBAL_TICK = 61,        /* the global queue is looked at every so many rounds */
 	TIMER_TICK = 8,          /* timers are looked at every so many rounds, and when idle */

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+/* Who sleeps and who runs: work is not left lying while a P is idle, waits end as they are ended, a
+ * deadlock is told if and only if there is one, a P taken from a C call has one owner. sysmon does not
+ * look, but where a test calls it, so nothing can depend on it. */
+#include "sched/rt.h"
+#include "tests.h"
+#include "world.h"
+
+static bool flag[4];
+static vai_g *waiter;
+static vai_ticket ticket;
+static int code;
+
+static void set(vai_g *g, void *arg)
+{
+	(void)g;
+	*(bool *)arg = true;
+}
+
+/* ---- submit against sleep ---- */
+
+/* Starts one and keeps its P until that one has run: another M must. */
+static void start_one(vai_g *g, void *arg)
+{
+	(void)arg;
+	world_go(g, set, &flag[0]);
+	sim_compute_until(&flag[0]);
+}
+
+static void submit(vai_g *main)
+{
+	world_go(main, start_one, NULL);
+	world_join(main);
+}
+
+void test_submit(void)
+{
+	world(2, submit);
+}
+
+static void start_last(vai_g *g, void *arg)
+{
+	(void)arg;
+	(void)g;
+	sim_compute_until(&flag[1]);
+	flag[0] = true;
+}
+
+static void start_two(vai_g *g, void *arg)
+{
+	(void)arg;
+	world_go(g, start_last, NULL);
+	world_go(g, set, &flag[1]);
+	sim_compute_until(&flag[0]);
+}
+
+static void spread(vai_g *main)
+{
+	world_go(main, start_two, NULL);
+	world_join(main);
+}
+
+void test_spread(void)
+{
+	world(3, spread);
+}
+
+/* ---- waits ---- */
+
+static void wait_once(vai_g *g, void *arg)
+{
+	waiter = g;
+	ticket = world_ticket(g);
+	flag[0] = true;
+	code = vai__wait(g, VAI_WAIT_SLEEP, NULL, *(int64_t *)arg);
+}
+
+static int64_t forever = VAI_FOREVER;
+
+/* On a thread of nobody's, with a ticket. */
+static void fire(void *arg)
+{
+	sim_wait((bool (*)(void *))(uintptr_t)arg, NULL, INT64_MAX, "for a ticket");
+	SIM_CHECK(vai__fire(waiter, ticket, VAI_WAKE_USER + 1));
+}
+
+static bool has_ticket(void *arg)
+{
+	(void)arg;
+	return flag[0];
+}
+
+static void outside(vai_g *main)
+{
+	world_io_begin(main, 0); /* something is to come: no deadlock */
+	world_go(main, wait_once, &forever);
+	sim_spawn(fire, (void *)has_ticket);
+	world_join(main);
+	SIM_CHECK(code == VAI_WAKE_USER + 1);
+}
+
+void test_outside(void)
+{
+	world(2, outside);
+}
+
+static void arrive(void *arg)
+{
+	(void)arg;
+	world_io_done();
+}
+
+static void read_input(vai_g *g, void *arg)
+{
+	(void)arg;
+	world_io_begin(g, world_ticket(g));
+	sim_spawn(arrive, NULL);
+	code = vai__wait(g, VAI_WAIT_IO, NULL, VAI_FOREVER);
+}
+
+static void input(vai_g *main)
+{
+	world_go(main, read_input, NULL);
+	world_go(main, set, &flag[1]);
+	world_join(main);
+	SIM_CHECK(code == VAI_WAKE_USER);
+}
+
+void test_input(void)
+{
+	world(2, input);
+}
+
+static void deadlock(vai_g *main)
+{
+	world_go(main, wait_once, &forever);
+	vai__wait_begin(main);
+	SIM_CHECK(vai__wait(main, VAI_WAIT_JOIN, NULL, VAI_FOREVER) == VAI_WAKE_DEADLOCK);
+	SIM_CHECK(vai__g_state(waiter) == VAI_G_WAITING);
+	vai__fire(waiter, ticket, VAI_WAKE_USER);
+	world_join(main);
+}
+
+void test_deadlock(void)
+{
+	world(2, deadlock);
+}
+
+/* Two fire the same ticket, one of them from its own goroutine: one wins. */
+static int winners;
+
+static void fire_too(vai_g *g, void *arg)
+{
+	(void)g;
+	if (flag[0] && vai__fire(waiter, ticket, VAI_WAKE_USER + *(int *)arg))
+		winners |= *(int *)arg;
+}
+
+static void wait_twice(vai_g *g, void *arg)
+{
+	static int one = 1, two = 2;
+	(void)arg;
+	waiter = g;
+	ticket = world_ticket(g);
+	flag[0] = true;
+	world_go(g, fire_too, &one);
+	world_go(g, fire_too, &two);
+	code = vai__wait(g, VAI_WAIT_SLEEP, NULL, VAI_FOREVER);
+	SIM_CHECK(winners == 1 || winners == 2 || winners == 0);
+	vai__wait_begin(g); /* the loser must not end this one */
+	SIM_CHECK(vai__wait(g, VAI_WAIT_SLEEP, NULL, vai__clock_now() + 1000000) == VAI_WAKE_TIMEOUT);
+	SIM_CHECK(code == VAI_WAKE_USER + winners);
+}
+
+static void fire_twice(vai_g *main)
+{
+	world_go(main, wait_twice, NULL);
+	world_join(main);
+	SIM_CHECK(winners == 1 || winners == 2);
+}
+
+void test_fire(void)
+{
+	world(2, fire_twice);
+}
+
+/* A deadline against a waker. The timer lies on the goroutine's stack: nothing may write there later. */
+static bool won;
+
+static void fire_late(vai_g *g, void *arg)
+{
+	(void)arg;
+	vai__yield(g);
+	if (flag[0])
+		won = vai__fire(waiter, ticket, VAI_WAKE_USER);
+}
+
+static void wait_and_wait(vai_g *g, void *arg)
+{
+	int64_t soon = vai__clock_now() + 50000;
+	(void)arg;
+	wait_once(g, &soon);
+	SIM_CHECK(code == VAI_WAKE_TIMEOUT || code == VAI_WAKE_USER);
+	SIM_CHECK(vai__sleep(g, vai__clock_now() + 50000) == VAI_OK);
+}
+
+static void time_out(vai_g *main)
+{
+	world_go(main, wait_and_wait, NULL);
+	world_go(main, fire_late, NULL);
+	world_join(main);
+	SIM_CHECK(won == (code == VAI_WAKE_USER));
+}
+
+void test_timeout(void)
+{
+	world(2, time_out);
+}
+
+/* Canceled before, between or in its waits: the second ends by nothing else. */
+static void wait_for_cancel(vai_g *g, void *arg)
+{
+	waiter = g;
+	flag[0] = true;
+	wait_once(g, arg);
+	SIM_CHECK(code == VAI_WAKE_USER || code == VAI_WAKE_CANCELED);
+	if (code == VAI_WAKE_USER) {
+		vai__wait_begin(g);
+		SIM_CHECK(vai__wait(g, VAI_WAIT_SLEEP, NULL, VAI_FOREVER) == VAI_WAKE_CANCELED);
+	}
+}
+
+static void cancel(void *arg)
+{
+	(void)arg;
+	sim_wait(has_ticket, NULL, INT64_MAX, "for somebody to cancel");
+	vai__g_end(waiter, VAI_END_CANCELED);
+}
+
+static void fire_first(vai_g *g, void *arg)
+{
+	(void)g;
+	(void)arg;
+	if (ticket)
+		vai__fire(waiter, ticket, VAI_WAKE_USER);
+}
+
+static void cancel_it(vai_g *main)
+{
+	world_io_begin(main, 0);
+	world_go(main, wait_for_cancel, &forever);
+	world_go(main, fire_first, NULL);
+	sim_spawn(cancel, NULL);
+	world_join(main);
+}
+
+void test_cancel(void)
+{
+	world(2, cancel_it);
+}
+
+/* ---- a P taken from a C call ---- */
+
+static bool returns;
+
+/* Uses its P, and no other may use that meanwhile: or a goroutine gets lost. */
+static void go_on(vai_g *g, void *arg)
+{
+	(void)arg;
+	world_go(g, set, &flag[2]);
+	world_go(g, set, &flag[3]);
+}
+
+/* Comes back while another has the P, or before it is taken, or in the very moment. */
+static void call_c(vai_g *g, void *arg)
+{
+	(void)arg;
+	world_go(g, go_on, NULL);
+	flag[1] = true;
+	sim_c_call(&returns);
+	world_go(g, set, &flag[2]);
+	world_go(g, set, &flag[3]);
+}
+
+static bool calls(void *arg)
+{
+	(void)arg;
+	return flag[1];
+}
+
+static void kernel(void *arg)
+{
+	(void)arg;
+	sim_wait(calls, NULL, INT64_MAX, "for a C call");
+	sim_step("the C call returns");
+	returns = true;
+}
+
+static void watch(void *arg)
+{
+	(void)arg;
+	sim_wait(calls, NULL, INT64_MAX, "for a C call");
+	for (int i = 0; i < 3; i++) {
+		sim_pass(30000000);
+		sysmon_tick();
+	}
+}
+
+static void retake_it(vai_g *main)
+{
+	world_go(main, call_c, NULL);
+	sim_spawn(watch, NULL);
+	sim_spawn(kernel, NULL);
+	world_join(main);
+}
+
+void test_retake(void)
+{
+	world(1, retake_it);
+}

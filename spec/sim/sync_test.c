@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/* Channels, select and wait groups: every message is received once or still its sender's, nobody waits
+ * for what has come, nothing is written to after its owner went on. */
+#include "sync/chan.h"
+#include "sync/waitgroup.h"
+#include "tests.h"
+#include "world.h"
+#include "base/clock.h"
+
+static vai_chan *a, *b;
+static vai_waitgroup *wg;
+static int received, closed, given_up;
+
+static void release(void)
+{
+	vai__obj_unref((struct vai_obj *)a);
+	if (b)
+		vai__obj_unref((struct vai_obj *)b);
+}
+
+static void send(vai_g *g, vai_chan *ch, int64_t deadline)
+{
+	vai_msg msg = world_msg();
+	int r = vai__chan_send(g, ch, &msg, deadline);
+	if (r == VAI_OK)
+		return;
+	world_spend(&msg);
+	closed += r == VAI_ECLOSED;
+	given_up += r == VAI_ETIMEOUT;
+	SIM_CHECK(r == VAI_ECLOSED || r == VAI_ETIMEOUT);
+}
+
+static int recv(vai_g *g, vai_chan *ch, int64_t deadline)
+{
+	vai_msg msg;
+	int r = vai__chan_recv(g, ch, &msg, deadline);
+	if (r == VAI_OK) {
+		world_spend(&msg);
+		received++;
+	} else {
+		SIM_CHECK(msg.w[0] == 0 && msg.w[1] == 0);
+		closed += r == VAI_ECLOSED;
+		given_up += r == VAI_ETIMEOUT;
+	}
+	return r;
+}
+
+static void send_one(vai_g *g, void *arg)
+{
+	send(g, arg, VAI_FOREVER);
+}
+
+static void recv_one(vai_g *g, void *arg)
+{
+	recv(g, arg, VAI_FOREVER);
+}
+
+/* ---- channels ---- */
+
+static void rendezvous(vai_g *main)
+{
+	a = vai__chan_new(0, world_drop);
+	world_go(main, send_one, a);
+	world_go(main, recv_one, a);
+	world_go(main, send_one, a);
+	recv(main, a, VAI_FOREVER);
+	world_join(main);
+	SIM_CHECK(received == 2);
+	release();
+}
+
+void test_rendezvous(void)
+{
+	world(2, rendezvous);
+}
+
+static void send_two(vai_g *g, void *arg)
+{
+	send(g, arg, VAI_FOREVER);
+	send(g, arg, VAI_FOREVER);
+}
+
+static void buffered(vai_g *main)
+{
+	a = vai__chan_new(1, world_drop);
+	world_go(main, send_two, a);
+	world_go(main, send_one, a);
+	recv(main, a, VAI_FOREVER);
+	recv(main, a, VAI_FOREVER);
+	world_join(main);
+	SIM_CHECK(received == 2 && vai__chan_len(a) == 1);
+	release();
+	SIM_CHECK(world_dropped() == 1);
+}
+
+void test_buffered(void)
+{
+	world(2, buffered);
+}
+
+static void send_soon(vai_g *g, void *arg)
+{
+	send(g, arg, vai__clock_now() + 30000);
+}
+
+static void send_timeout(vai_g *main)
+{
+	a = vai__chan_new(0, world_drop);
+	world_go(main, send_soon, a);
+	vai__yield(main);
+	recv(main, a, vai__clock_now() + 30000);
+	world_join(main);
+	SIM_CHECK((received == 1 && given_up == 0) || (received == 0 && given_up == 2));
+	release();
+}
+
+void test_send_timeout(void)
+{
+	world(2, send_timeout);
+}
+
+static void close_one(vai_g *g, void *arg)
+{
+	(void)g;
+	SIM_CHECK(vai__chan_close(arg) == VAI_OK);
+}
+
+static void close_all(vai_g *main)
+{
+	a = vai__chan_new(0, world_drop);
+	world_go(main, send_one, a);
+	world_go(main, recv_one, a);
+	world_go(main, close_one, a);
+	recv(main, a, VAI_FOREVER);
+	world_join(main);
+	SIM_CHECK(received + closed == (received ? 2 : 3));
+	release();
+}
+
+void test_close(void)
+{
+	world(2, close_all);
+}
+
+/* ---- select ---- */
+
+/* Sends on one or receives from the other; what it does is told by *arg. */
+static void send_or_recv(vai_g *g, void *arg)
+{
+	struct vai__case cs[2] = {
+		{.ch = arg, .dir = VAI_DIR_SEND, .msg = world_msg()},
+		{.ch = arg == a ? b : a, .dir = VAI_DIR_RECV},
+	};
+	int i = vai__select(g, cs, 2, VAI_FOREVER);
+	SIM_CHECK(i == 0 || i == 1);
+	SIM_CHECK(cs[i].result == VAI_OK);
+	if (i == 1) {
+		world_spend(&cs[1].msg);
+		world_spend(&cs[0].msg);
+		received++;
+	}
+}
+
+/* Two selects against each other: either sends to the other, on either channel. */
+static void select_pair(vai_g *main)
+{
+	a = vai__chan_new(0, world_drop);
+	b = vai__chan_new(0, world_drop);
+	world_go(main, send_or_recv, a);
+	world_go(main, send_or_recv, b);
+	world_join(main);
+	SIM_CHECK(received == 1);
+	release();
+}
+
+void test_select_pair(void)
+{
+	world(2, select_pair);
+}
+
+/* The same channel in both directions and twice; it must not meet itself. */
+static void same_channel(vai_g *g, void *arg)
+{
+	struct vai__case cs[3] = {
+		{.ch = arg, .dir = VAI_DIR_RECV},
+		{.ch = arg, .dir = VAI_DIR_SEND, .msg = world_msg()},
+		{.ch = arg, .dir = VAI_DIR_RECV},
+	};
+	int i = vai__select(g, cs, 3, VAI_FOREVER);
+	SIM_CHECK(i >= 0 && cs[i].result == VAI_OK);
+	if (i != 1) {
+		world_spend(&cs[i].msg);
+		world_spend(&cs[1].msg);
+		received++;
+	}
+}
+
+static void select_same(vai_g *main)
+{
+	a = vai__chan_new(0, world_drop);
+	world_go(main, same_channel, a);
+	world_go(main, same_channel, a);
+	world_join(main);
+	SIM_CHECK(received == 1);
+	release();
+}
+
+void test_select_same(void)
+{
+	world(2, select_same);
+}
+
+static void select_two(vai_g *g, void *arg)
+{
+	struct vai__case cs[2] = {{.ch = a, .dir = VAI_DIR_RECV}, {.ch = b, .dir = VAI_DIR_RECV}};
+	(void)arg;
+	for (int n = 0; n < 2; n++) {
+		int i = vai__select(g, cs, 2, VAI_FOREVER);
+		SIM_CHECK(i == 0 || i == 1);
+		if (cs[i].result == VAI_OK) {
+			world_spend(&cs[i].msg);
+			received++;
+		} else {
+			SIM_CHECK(cs[i].result == VAI_ECLOSED);
+			closed++;
+			cs[i].ch = NULL;
+		}
+	}
+}
+
+static void select_close(vai_g *main)
+{
+	a = vai__chan_new(0, world_drop);
+	b = vai__chan_new(0, world_drop);
+	world_go(main, select_two, NULL);
+	world_go(main, send_one, a);
+	world_go(main, close_one, b);
+	world_join(main);
+	SIM_CHECK(received == 1 && closed == 1);
+	release();
+}
+
+void test_select_close(void)
+{
+	world(2, select_close);
+}
+
+/* ---- wait groups ---- */
+
+static int work;
+
+static void done(vai_g *g, void *arg)
+{
+	(void)g;
+	(void)arg;
+	work++;
+	SIM_CHECK(vai__waitgroup_add(wg, -1) == VAI_OK);
+}
+
+static void wait_for_all(vai_g *g, void *arg)
+{
+	(void)arg;
+	SIM_CHECK(vai__waitgroup_wait(g, wg, VAI_FOREVER) == VAI_OK);
+	SIM_CHECK(work == 2);
+}
+
+static void waitgroup(vai_g *main)
+{
+	wg = vai__waitgroup_new();
+	SIM_CHECK(vai__waitgroup_add(wg, 2) == VAI_OK);
+	world_go(main, done, NULL);
+	world_go(main, wait_for_all, NULL);
+	world_go(main, done, NULL);
+	wait_for_all(main, NULL);
+	world_join(main);
+	vai__obj_unref((struct vai_obj *)wg);
+}
+
+void test_waitgroup(void)
+{
+	world(2, waitgroup);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* The tests, each a whole run of the machine. */
+#ifndef VAI_SIM_TESTS_H
+#define VAI_SIM_TESTS_H
+
+#include "sim.h"
+
+/* queue_test.c: run queues without a scheduler */
+void test_steal(void);
+void test_steal_next(void);
+void test_steal_two(void);
+void test_empty(void);
+void test_global(void);
+/* sched_test.c: who sleeps, who runs */
+void test_submit(void);
+void test_spread(void);
+void test_outside(void);
+void test_input(void);
+void test_deadlock(void);
+void test_fire(void);
+void test_timeout(void);
+void test_cancel(void);
+void test_retake(void);
+/* sync_test.c: channels, select, wait groups */
+void test_rendezvous(void);
+void test_buffered(void);
+void test_send_timeout(void);
+void test_close(void);
+void test_select_pair(void);
+void test_select_same(void);
+void test_select_close(void);
+void test_waitgroup(void);
+
+#endif
