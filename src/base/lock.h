@@ -55,6 +55,16 @@ static inline void vai__lock(struct vai_lock *l)
 		vai__lock_slow(l);
 }
 
+/* True: the lock is held. */
+static inline bool vai__trylock(struct vai_lock *l)
+{
+	unsigned zero = 0;
+	if (!atomic_compare_exchange_strong_explicit(&l->word, &zero, 1, memory_order_acquire, memory_order_relaxed))
+		return false;
+	vai__lock_check(l);
+	return true;
+}
+
 static inline void vai__unlock(struct vai_lock *l)
 {
 	vai__lock_forget(l);

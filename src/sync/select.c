@@ -101,14 +101,14 @@ static void lock_all(const struct sel *s)
 {
 	for (int k = 0; k < s->live; k++)
 		if (k == 0 || chan_at(s, k) != chan_at(s, k - 1))
-			vai__lock(&chan_at(s, k)->lock);
+			vai__chan_lock(chan_at(s, k));
 }
 
 static void unlock_all(const struct sel *s)
 {
 	for (int k = s->live - 1; k >= 0; k--)
 		if (k == 0 || chan_at(s, k) != chan_at(s, k - 1))
-			vai__unlock(&chan_at(s, k)->lock);
+			vai__chan_unlock(chan_at(s, k));
 }
 
 /* ---- without waiting ---- */
@@ -182,11 +182,11 @@ static void link_all(struct sel *s)
 static int unlink_one(struct sel *s, int k)
 {
 	vai_chan *ch = chan_at(s, k);
-	vai__lock(&ch->lock);
+	vai__chan_lock(ch);
 	for (; k < s->live && chan_at(s, k) == ch; k++)
 		if (vai__waitq_linked(&s->waiters[k]))
 			vai__waitq_unlink(&s->waiters[k]);
-	vai__unlock(&ch->lock);
+	vai__chan_unlock(ch);
 	return k;
 }
 
