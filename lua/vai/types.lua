@@ -95,6 +95,14 @@ function vai.on_panic(f) end
 ---@nodiscard
 function vai.stats() end
 
+---Writes what every goroutine does: its state, what it waits for and for how long, its traceback, where
+---it was created; the calling goroutine first, then main, then by age. See "Debugging".
+---@param file? file*|string a file handle or a file's name; default: stderr
+---@return true?
+---@return string? message where the file cannot be written
+---@return integer? errno
+function vai.dump(file) end
+
 -- ---- channels ----
 
 ---A queue between goroutines. #ch is the number of messages in it; `for v in ch do` receives

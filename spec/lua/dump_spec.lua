@@ -166,3 +166,178 @@ goroutine N [chan receive, T]:
 		c:recv()
 	]], { status = 2, err = { "program%.lua:4: y", "x" } })
 end)
+
+-- The dump as a string, and as a table of goroutines' paragraphs by id; ids in them are replaced.
+local with_dump = [[
+local function dump()
+	local name = arg[1] .. "/dump"
+	check.eq(vai.dump(name), true)
+	local f = assert(io.open(name))
+	local text = f:read("a")
+	f:close()
+	return text
+end
+local function paragraphs(text)
+	local t, order = {}, {}
+	for p in (text .. "\n"):gmatch("(.-\n)\n") do
+		local id = tonumber(p:match("^goroutine (%d+) %["))
+		assert(id and not t[id], p)
+		t[id] = plain(p)
+		order[#order + 1] = id
+	end
+	return t, order
+end
+local function parked(task) check.until_true(function() return task:status() == "waiting" end) end
+]]
+with_dump = with_dump:gsub("\n", " ")
+
+local function dump_test(name, source, opts)
+	test(name, with_dump .. source, opts)
+end
+
+describe("vai.dump", function()
+	dump_test("has the caller first, then main, then the others by age", [[
+		local c = chan()
+		local function worker()
+			local v = c:recv()
+			return v
+		end
+		local a, b = vai.async(worker), vai.async(worker)
+		parked(a) parked(b)
+		local me = vai.async(function() return vai.id(), dump() end)
+		local _, id, text = me:join()
+		local t, order = paragraphs(text)
+		check.eq(#order, 4)
+		check.eq(order[1], id)
+		check.eq(order[2], 1)
+		assert(order[3] < order[4])
+		assert(t[id]:find("^goroutine N %[running%]:\n\t%[C%]: in field 'dump'\n\tp:1: in upvalue 'dump'\n\tp:8: in function <p:8>\n"
+			.. "\tcreated at p:8\n$"), t[id])
+		check.eq(t[1], "goroutine N [task join]:\n\ton goroutine N\n\t[C]: in method 'join'\n\tp:9: in main chunk\n\t[C]: in ?\n")
+		check.eq(t[a:id()], "goroutine N [chan receive]:\n\ton channel made at p:1 (len 0, cap 0)\n\t[C]: in method 'recv'\n"
+			.. "\tp:3: in function <p:2>\n\tcreated at p:6\n")
+	]])
+
+	dump_test("shows those that run, in Lua and in C, and those that have not begun", [[
+		local stop, c = chan(1), chan()
+		local function spin()
+			while #stop == 0 do end
+		end
+		local spinner = vai.async(spin)
+		local command = vai.async(function() os.execute("while ! test -e " .. arg[1] .. "/end; do sleep 0.01; done") end)
+		local pipe = vai.async(function(dir)
+			local p = io.popen("while ! test -e " .. dir .. "/end; do sleep 0.01; done; echo x")
+			c:send(1)
+			return p:read("l")
+		end, arg[1])
+		c:recv()
+		vai.sleep(0.05)
+		local fresh = vai.async(function() end)
+		local t
+		check.until_true(function() -- on a loaded machine the spinner may not answer in time
+			t = paragraphs(dump())
+			return t[spinner:id()]:find("\n\tp:")
+		end)
+		assert(t[spinner:id()]:find("^goroutine N %[run%a+%]:\n\t.*p:[23]: in function <p:2>\n\tcreated at p:5\n$"), t[spinner:id()])
+		assert(t[command:id()]:find("^goroutine N %[in a C call[^\n]*%]:\n\t%[C%]: in field 'execute'\n"
+			.. "\tp:6: in function <p:6>\n\tcreated at p:6\n$"), t[command:id()])
+		assert(t[pipe:id()]:find("^goroutine N %[in a C call[^\n]*%]:\n.*\tcreated at p:7\n$"), t[pipe:id()])
+		io.open(arg[1] .. "/end", "w"):close()
+		stop:send(1)
+		for _, task in ipairs { spinner, command, pipe, fresh } do assert(task:join()) end
+	]], { procs = 2 })
+
+	dump_test("goes to a file handle, or by default to stderr", [[
+		local f = io.tmpfile()
+		check.eq(vai.dump(f), true)
+		f:seek("set")
+		assert(f:read("a"):find("^goroutine 1 %[running%]:\n\t%[C%]: in field 'dump'\n"))
+		check.eq(vai.dump(io.stdout), true)
+		check.eq(vai.dump(), true)
+		check.eq(vai.dump(nil), true)
+	]], { match = "^goroutine 1 %[running%]:\n", err = "^goroutine 1 %[running%]:\n.*goroutine 1 %[running%]:\n" })
+
+	dump_test("is told where it fails", [[
+		check.returns(table.pack(vai.dump(arg[1] .. "/no/file")), nil, arg[1] .. "/no/file: No such file or directory", 2)
+		check.returns(table.pack(vai.dump(io.open("/dev/full", "w"))), nil, "No space left on device", 28)
+		local f = io.tmpfile()
+		f:close()
+		check.raises("bad argument #1 to 'dump' %(attempt to use a closed file%)", vai.dump, f)
+		check.raises("bad argument #1 to 'dump' %(file handle or file name expected, got table%)", vai.dump, {})
+		check.raises("bad argument #1 to 'dump' %(file handle or file name expected, got number%)", vai.dump, 1)
+		check.raises("file handle or file name expected, got vai.channel", vai.dump, chan())
+	]])
+
+	dump_test("is made by many at once, while others work", [[
+		local wg, stop = waitgroup(), chan(1)
+		local c = chan()
+		for _ = 1, 4 do wg:go(function() while #stop == 0 do c:send({ 1, 2 }, 0.001) end end) end
+		for _ = 1, 4 do wg:go(function() while #stop == 0 do c:recv(0.001) end end) end
+		for _ = 1, 4 do wg:go(function()
+			while #stop == 0 do
+				local t = vai.async(function(n) local s = {} for i = 1, n do s[i] = { tostring(i) } end return s end, 100)
+				coroutine.wrap(function() t:join() end)()
+			end
+		end) end
+		local dumpers = {}
+		for i = 1, 4 do
+			dumpers[i] = vai.async(function()
+				for _ = 1, check.scaled(40) do assert(vai.dump("/dev/null")) end
+			end)
+		end
+		for i = 1, 4 do
+			local ok, err = dumpers[i]:join()
+			assert(ok, err)
+		end
+		stop:send(1)
+		wg:wait()
+	]], { timeout = 60 })
+
+	dump_test("of very many", [[
+		local n, c = check.scaled(100000), chan()
+		local function wait() c:recv() end
+		for _ = 1, n do go(wait) end
+		check.until_true(function() return vai.stats().parks >= n end)
+		local _, count = dump():gsub("\n\ngoroutine %d+ %[chan receive[^\n]*%]:\n\ton channel made at [^\n]*:1 %(len 0, cap 0%)\n", "")
+		check.eq(count, n)
+		c:close()
+		check.until_true(function() return vai.count() == 1 end)
+	]], { procs = 2, timeout = 60 })
+end)
+
+-- A program that gets the signal once it has written "ready".
+local function quit_test(name, source, opts)
+	test(name, ([[
+		killer = io.popen("while ! grep -q ready " .. arg[1] .. "/ready 2>/dev/null; do sleep 0.01; done; sleep 0.1; kill -QUIT "
+			.. io.open("/proc/self/stat"):read("n"))
+		local function ready() local f = io.open(arg[1] .. "/ready", "w") f:write("ready") f:close() end
+		local c = chan()
+		local parked = vai.async(function() c:recv() end)
+		check.waiting(parked)
+		io.write("buffered")
+	]]):gsub("\n", " ") .. source, opts)
+end
+
+describe("SIGQUIT", function()
+	local form = { "^SIGQUIT: quit\n\ngoroutine 1 %[", "\n\ngoroutine %d+ %[chan receive%]:\n\ton channel made at [^\n]*:1 %(" }
+	local function ends(name, source)
+		quit_test(name, source, { status = 2, err = form, out = "buffered" })
+	end
+	ends("when main waits", "go(function() vai.sleep(1000) end) ready() c:recv()")
+	ends("when main computes", "ready() while true do end")
+	ends("when main is in a call of C", [[ready(); ("x"):rep(100000):find(("a*"):rep(40) .. "b")]])
+	ends("when main reads a pipe", [[local p = io.popen("sleep 20; echo") ready() p:read("l")]])
+	ends("when all compute", "ready() for _ = 1, 3 do go(function() while true do end end) end while true do end")
+	ends("when main computes in a coroutine", "ready() coroutine.wrap(function() while true do end end)()")
+	ends("when all sleep", "ready() vai.sleep(1000)")
+
+	quit_test("is not ours where VAI_SIGQUIT is off", "ready() vai.sleep(1000)",
+		{ status = 131, env = { VAI_SIGQUIT = "off" }, any_err = true, err_not = "goroutine" })
+
+	program.test("is not ours where it was ignored", [[
+		local pid = io.open("/proc/self/stat"):read("n")
+		os.execute("kill -QUIT " .. pid)
+		vai.sleep(0.1)
+		print "alive"
+	]], { out = "alive\n", ignore_quit = true })
+end)

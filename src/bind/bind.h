@@ -140,9 +140,7 @@ void vai__report_panic_plain(vai_g *g, const char *text);
 void vai__report_orphan(vai_task *task);
 /* The goroutine that runs panic handlers in main's state, or NULL. Any thread. */
 vai_g *vai__report_runner(void);
-/* vai__sched_hooks.deadlock (deadlock.c): writes the report; and main raises it. */
-void vai__deadlock_note(void);
-_Noreturn void vai__report_deadlock(lua_State *L);
+_Noreturn void vai__report_deadlock(lua_State *L); /* deadlock.c */
 /* Before a runtime starts: uncaught errors end the process. */
 void vai__report_start(void);
 /* Runs the panic handlers that main has not come to; main only, at the end;
@@ -170,6 +168,7 @@ int vai__lib_count(lua_State *L);
 int vai__lib_maxprocs(lua_State *L);
 int vai__lib_numcpu(lua_State *L);
 int vai__lib_stats(lua_State *L);
+int vai__lib_dump(lua_State *L);
 int vai__lib_chan(lua_State *L);
 int vai__lib_select(lua_State *L);
 int vai__lib_waitgroup(lua_State *L);

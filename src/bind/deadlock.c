@@ -19,7 +19,7 @@ void vai__report_deadlock(lua_State *L)
 {
 	luaL_checkstack(L, 4, NULL);
 	luaL_where(L, 1);
-	lua_pushliteral(L, "all goroutines are asleep - deadlock!\n");
+	lua_pushliteral(L, "all goroutines are asleep - deadlock!\n\n");
 	/* the last line ends with the message */
 	lua_pushlstring(L, report.p ? report.p : "", report.n > 0 ? report.n - 1 : 0);
 	vai__text_free(&report);

@@ -165,7 +165,7 @@ static void add_goroutine(struct dump *d, vai_g *g, const struct vai_g_info *inf
 		return;
 	}
 	vai__text_put(t, ":\n");
-	if (d->how == VAI__DUMP_STILL && !info->in_c) {
+	if (d->how == VAI__DUMP_STILL && info->still) {
 		add_target(t, info);
 		add_stack(t, g);
 	}
@@ -183,7 +183,7 @@ static void visit(vai_g *g, const struct vai_g_info *info, void *arg)
 	struct dump *d = arg;
 	if (info->state == VAI_G_NEW || (g == d->first) == d->rest || d->n++ >= d->max)
 		return;
-	if (d->how != VAI__DUMP_SHORT)
+	if (d->how != VAI__DUMP_SHORT && d->text->n > 0)
 		vai__text_put(d->text, "\n");
 	add_goroutine(d, g, info);
 }

@@ -7,12 +7,17 @@
 #include "sched/sched.h"
 
 enum vai__dump_how {
-	VAI__DUMP_STILL,  /* nothing runs but the caller: stacks and objects may be looked at */
+	VAI__DUMP_STILL,  /* the world is stopped, or nothing runs at all: stacks and objects may be looked at */
 	VAI__DUMP_MOVING, /* others run: what the scheduler knows */
 	VAI__DUMP_SHORT   /* the same, a line each */
 };
 /* Adds all goroutines, `first` (or NULL) before the others, then main, then by age; the text of at
  * most `max` of them and how many more there are. */
 void vai__dump_all(struct vai__text *t, vai_g *first, enum vai__dump_how how, size_t max);
+
+/* vai__sched_hooks.deadlock (deadlock.c): writes the report that vai__report_deadlock raises. */
+void vai__deadlock_note(void);
+/* vai__sched_hooks.quit (dumplib.c): writes a dump and ends the process. */
+void vai__dump_quit(void);
 
 #endif

@@ -13,6 +13,7 @@
 #include <string.h>
 #include "base/fork.h"
 #include "bind/bind.h"
+#include "bind/dump.h"
 #include "bind/host.h"
 #include "bind/life.h"
 
@@ -44,6 +45,7 @@ static const luaL_Reg functions[] = {
 	{"unlock_thread", vai__lib_unlock_thread},
 	{"on_panic", vai__lib_on_panic},
 	{"stats", vai__lib_stats},
+	{"dump", vai__lib_dump},
 	{NULL, NULL},
 };
 
@@ -147,6 +149,7 @@ static void register_once(void)
 	vai__sched_hooks.abandon = abandon;
 	vai__sched_hooks.interrupt = vai__bind_interrupt;
 	vai__sched_hooks.deadlock = vai__deadlock_note;
+	vai__sched_hooks.quit = vai__dump_quit;
 }
 
 /* What the states share goes when no machine can use it any more; else the next start of a

@@ -283,6 +283,20 @@ enum vai_g_state vai__g_state(vai_g *g)
 	return (enum vai_g_state)atomic_load_explicit(&g_of(g)->state, memory_order_acquire);
 }
 
+/* Not that of a C call that has been declared: that cannot come back while the world is stopped. */
+static void info_of_running(struct g *g, struct vai_g_info *info)
+{
+	vai__lock(&sched.lock);
+	struct m *m = g_m(g);
+	bool here = m && m_curg(m) == g;
+	bool blocks = atomic_load_explicit(&g->blocks, memory_order_acquire);
+	info->in_c = here && !m_p(m);
+	info->still = here && (blocks || m == m_self());
+	if (info->in_c)
+		info->since = blocks ? atomic_load_explicit(&g->since, memory_order_relaxed) : m->seen_at;
+	vai__unlock(&sched.lock);
+}
+
 static void info_of(struct g *g, struct vai_g_info *info)
 {
 	info->state = vai__g_state(&g->pub);
@@ -290,10 +304,13 @@ static void info_of(struct g *g, struct vai_g_info *info)
 	info->reason = VAI_WAIT_NONE;
 	if (waits)
 		info->reason = (enum vai_wait_reason)atomic_load_explicit(&g->reason, memory_order_relaxed);
-	struct m *m = info->state == VAI_G_RUNNING ? g_m(g) : NULL;
-	info->in_c = m && m_curg(m) == g && !m_p(m);
 	info->obj = waits ? atomic_load_explicit(&g->obj, memory_order_relaxed) : NULL;
 	info->since = waits ? atomic_load_explicit(&g->since, memory_order_relaxed) : 0;
+	info->in_c = info->still = false;
+	if (info->state == VAI_G_RUNNING)
+		info_of_running(g, info);
+	else
+		info->still = info->state != VAI_G_NEW;
 }
 
 static int by_id(const void *a, const void *b)

@@ -175,6 +175,9 @@ void vai__g_block_begin(vai_g *self)
 {
 	struct g *g = g_of(self);
 	vai__g_leave_main(self);
+	int64_t now = atomic_load_explicit(&sched.coarse_now, memory_order_relaxed);
+	atomic_store_explicit(&g->since, now, memory_order_relaxed);
+	atomic_store_explicit(&g->blocks, true, memory_order_release);
 	bool was = m_enter(g_m(g));
 	m_hand_off(g_m(g));
 	m_leave(g_m(g), was);
@@ -186,6 +189,7 @@ void vai__g_block_end(vai_g *self)
 	bool was;
 	m_need_p(&m, &was);
 	m_leave(m, was);
+	atomic_store_explicit(&g_of(self)->blocks, false, memory_order_release);
 }
 
 /* sysmon, lock held: m's P, if its goroutine is in no call of vai. The caller hands it off

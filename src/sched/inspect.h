@@ -13,8 +13,9 @@ struct vai_g_info {
 	enum vai_g_state state;
 	enum vai_wait_reason reason;
 	bool in_c;       /* it runs, but has been in a C call for so long that others have its P */
+	bool still;      /* its stack stands still as long as the world is stopped */
 	const void *obj; /* what it waits for: identity only, do not follow */
-	int64_t since;   /* vai__clock_now() when it began to wait, coarse; 0: unknown */
+	int64_t since;   /* vai__clock_now() when it began to wait or, in_c, to run; coarse; 0: unknown */
 };
 /* Calls f for every goroutine alive, main first then by age. f must not park or start
  * goroutines. Others may run and end meanwhile, except during a deadlock. */

@@ -180,6 +180,7 @@ int vai__sched_start(const struct vai__sched_opts *opts)
 		sched.main = NULL;
 		return VAI_ESYS;
 	}
+	quit_install();
 	sched.running = true;
 	return VAI_OK;
 }
@@ -201,6 +202,7 @@ static void forget_queues(void)
 
 static void begin_stop(void)
 {
+	quit_remove();
 	stop_ms();
 	sysmon_stop();
 	m_retire_main(sched.m0);

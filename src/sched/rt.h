@@ -50,7 +50,8 @@ struct g {
 	struct vai__ctx ctx;
 	_Atomic(uint64_t) wait; /* ticket << 32 | code */
 	_Atomic(uint8_t) state; /* enum vai_g_state; for others to look at, decides nothing */
-	/* While WAITING; atomic, for a dump may look at any moment. */
+	/* While WAITING, `since` while it blocks too; atomic, for a dump may look at any moment. */
+	atomic_bool blocks; /* it is between vai__g_block_begin and vai__g_block_end */
 	_Atomic(uint8_t) reason;
 	_Atomic(const void *) obj;
 	_Atomic(int64_t) since;

@@ -148,6 +148,10 @@ static inline bool has_cpu_limit(struct g *g)
 void interrupt(struct g *g); /* g runs on this thread, or is about to */
 void cpu_begin(struct g *g); /* g, which has a limit, is about to run on this thread */
 void cpu_end(struct g *g);   /* and has run */
+/* quit.c: SIGQUIT; host thread, but for the last two */
+void quit_install(void);
+void quit_remove(void);
+void quit_check(void); /* sysmon */
 /* sysmon.c */
 int sysmon_start(void);
 void sysmon_stop(void);

@@ -115,6 +115,7 @@ static void *monitor(void *arg)
 		}
 		atomic_store_explicit(&mon.wake, 0, memory_order_relaxed);
 		vai__futex_wait(&mon.wake, 0, vai__clock_now() + delay);
+		quit_check();
 		delay = next_delay(delay, sysmon_tick());
 	}
 	return NULL;

@@ -5,7 +5,7 @@
  * of its goroutine until that comes into vai, is interrupted and finds no P. */
 #include "sched/rt.h"
 
-enum { LOOK = 100000, PATIENCE = 10000000 /* ns */ };
+enum { LOOK = 100000, PATIENCE = 50000000 /* ns */ };
 
 /* Lock held. Whether every P but m's is in nobody's hands. */
 static bool all_stopped(struct m *m)

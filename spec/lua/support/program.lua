@@ -46,7 +46,8 @@ local function lua_path()
 end
 
 -- Runs `lua5.4 FILE ARG...`. Returns { status, out, err, hung }.
--- opts: procs, timeout (seconds), ulimit (kB of address space), env (table), args (list), stdin (text).
+-- opts: procs, timeout (seconds), ulimit (kB of address space), env (table), args (list), stdin (text),
+-- ignore_quit (SIGQUIT is ignored from its start on).
 function M.run_file(file, opts)
 	opts = opts or {}
 	local out, err, input = os.tmpname(), os.tmpname(), os.tmpname()
@@ -64,6 +65,9 @@ function M.run_file(file, opts)
 		words[#words + 1] = quote(tostring(a))
 	end
 	local limit_memory = opts.ulimit and ("ulimit -v %d; "):format(opts.ulimit) or ""
+	if opts.ignore_quit then
+		limit_memory = limit_memory .. "trap '' QUIT; "
+	end
 	local files = (" <%s >%s 2>%s"):format(quote(input), quote(out), quote(err))
 	local command = limit_memory .. table.concat(words, " ") .. files
 	local _, how, status = os.execute(command)
