@@ -10,6 +10,7 @@
 #include <lualib.h>
 #include "bind/host.h"
 #include "bind/life.h"
+#include "vm/lazylib.h"
 
 static int base_print(lua_State *L)
 {
@@ -120,6 +121,7 @@ static const struct {
 } overrides[] = {
 	{"_G", "print", base_print},
 	{"io", "write", io_write},
+	{"io", "popen", vai__io_popen},
 	{LUA_FILEHANDLE, "write", file_write},
 	{"os", "exit", os_exit},
 	{"os", "execute", vai__os_execute},

@@ -35,6 +35,8 @@ void vai__lazy_push_require(lua_State *L, struct vai_vm *vm);
 /* Settles name k of a lazy table ahead of its use, for an image. */
 void vai__lazy_use(lua_State *L, struct vai_vm *vm, int which, int k);
 
+/* io.popen, in fresh states and in the host's (popen.c). */
+int vai__io_popen(lua_State *L);
 /* The functions of standin.c, into the catalog. */
 void vai__standin_register(void);
 

@@ -212,11 +212,6 @@ static int standin_io_open(lua_State *L)
 	return io_function(L, IO_OPEN, true);
 }
 
-static int standin_io_popen(lua_State *L)
-{
-	return io_function(L, IO_POPEN, true);
-}
-
 static int standin_io_tmpfile(lua_State *L)
 {
 	return io_function(L, IO_TMPFILE, true);
@@ -280,7 +275,7 @@ static const struct {
 	{"debug", "getmetatable", standin_debug_getmetatable},
 	{"debug", "setmetatable", standin_debug_setmetatable},
 	{"io", "open", standin_io_open},
-	{"io", "popen", standin_io_popen},
+	{"io", "popen", vai__io_popen},
 	{"io", "tmpfile", standin_io_tmpfile},
 	{"io", "lines", standin_io_lines},
 	{"io", "input", standin_io_input},
