@@ -123,6 +123,25 @@ goroutine N [chan receive, T]:
 	created at p:24]==])
 	]])
 
+	test("names goroutines, those with a thread of their own, and each coroutine", [[
+		local c = chan()
+		local t = vai.spawn({ name = "number nine" }, function()
+			vai.lock_thread()
+			coroutine.wrap(function()
+				local co = coroutine.create(function() c:recv() end)
+				coroutine.resume(co)
+			end)()
+		end)
+		go(function() t:join() end)
+		local ok, err = pcall(c.recv, c)
+		assert(not ok)
+		assert(plain(err):find("\n\ngoroutine N (number nine) [chan receive, locked to thread]:\n" ..
+			"\ton channel made at p:1 (len 0, cap 0)\n\t[C]: in method 'recv'\n\tp:5: in function <p:5>\n" ..
+			"\tin a coroutine of:\n\t[C]: in field 'resume'\n\tp:6: in function <p:4>\n" ..
+			"\tin a coroutine of:\n\t[C]: in ?\n\tp:4: in function <p:2>\n\tcreated at p:2\n", 1, true), err)
+		assert(plain(err):find("\n\ngoroutine N [task join]:\n\ton goroutine N (number nine)\n", 1, true), err)
+	]])
+
 	test("leaves out the middle of deep stacks, and tail calls", [[
 		local c = chan()
 		local function deep(n)

@@ -11,28 +11,26 @@
 #define close_thread(co, from) ((void)(from), lua_resetthread(co))
 #endif
 
-/* What runs in place of co for the moment. Only a coroutine that will run becomes what runs:
- * others fail in ways (memory) that do not come back here. */
-struct turn {
-	vai_g *g;
-	lua_State *outer; /* NULL: nothing is kept of what runs */
-};
-
-static inline struct turn turn_begin(lua_State *co)
+/* Only a coroutine that will run becomes what runs: others fail in ways (memory) that do not
+ * come back here. */
+static inline void turn_begin(struct vai__turn *t, lua_State *co)
 {
-	struct turn t = {vai__g_self(), NULL};
-	if (VAI_LIKELY(t.g != NULL)) {
-		t.outer = atomic_load_explicit(&t.g->running, memory_order_relaxed);
-		if (t.outer)
-			atomic_store_explicit(&t.g->running, co, memory_order_relaxed);
-	}
-	return t;
+	t->g = vai__g_self();
+	t->outer = t->g ? atomic_load_explicit(&t->g->running, memory_order_relaxed) : NULL;
+	if (VAI_UNLIKELY(!t->outer))
+		return;
+	struct vai__life *life = vai__life(t->g);
+	t->prev = life->turn;
+	life->turn = t;
+	atomic_store_explicit(&t->g->running, co, memory_order_relaxed);
 }
 
-static inline void turn_end(const struct turn *t)
+static inline void turn_end(const struct vai__turn *t)
 {
-	if (t->outer)
-		atomic_store_explicit(&t->g->running, t->outer, memory_order_relaxed);
+	if (VAI_UNLIKELY(!t->outer))
+		return;
+	vai__life(t->g)->turn = t->prev;
+	atomic_store_explicit(&t->g->running, t->outer, memory_order_relaxed);
 }
 
 static bool has_frames(lua_State *co)
@@ -57,7 +55,8 @@ static inline int run(lua_State *L, lua_State *co, int narg, int *nres)
 		return lua_resume(co, L, narg, nres);
 	}
 	lua_xmove(L, co, narg);
-	struct turn t = turn_begin(co);
+	struct vai__turn t;
+	turn_begin(&t, co);
 	int status = lua_resume(co, L, narg, nres);
 	turn_end(&t);
 	return status;
@@ -114,7 +113,8 @@ int vai__co_resume(lua_State *L)
 
 static int reset(lua_State *L, lua_State *co)
 {
-	struct turn t = turn_begin(co);
+	struct vai__turn t;
+	turn_begin(&t, co);
 	int status = close_thread(co, L);
 	turn_end(&t);
 	return status;

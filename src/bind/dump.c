@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "bind/bind.h"
 #include "bind/host.h"
+#include "bind/life.h"
 #include "bind/site.h"
 #include "bind/trace.h"
 
@@ -52,8 +53,8 @@ static void add_object(struct vai__text *t, struct vai_obj *o)
 		return;
 	}
 	if (o->cls == &vai__task_class) {
-		vai__text_put(t, "goroutine ");
-		vai__text_int(t, (int64_t)vai__task_id((vai_task *)o));
+		char title[128];
+		vai__text_put(t, vai__task_title((vai_task *)o, title, sizeof title));
 	} else {
 		vai__text_put(t, o->cls->name);
 		add_site(t, o->site);
@@ -96,6 +97,11 @@ static void add_target(struct vai__text *t, const struct vai_g_info *info)
 
 /* ---- where it stands ---- */
 
+static bool is_runner(const vai_g *g)
+{
+	return g == vai__report_runner();
+}
+
 /* While a panic handler runs as a goroutine in main's state, `at` is its, and main may be in any
  * coroutine. */
 static lua_State *stopped_in(vai_g *g)
@@ -104,21 +110,23 @@ static lua_State *stopped_in(vai_g *g)
 	return g == vai__g_main() && vai__report_runner() ? vm->L : vm->at;
 }
 
+/* The Lua threads that g is in, from the one where it stopped outwards. Those that C code
+ * resumes by itself are not known of. */
 static void add_stack(struct vai__text *t, vai_g *g)
 {
 	struct vai_vm *vm = vai__bind_vm(g);
 	if (!vm)
 		return;
-	lua_State *L = stopped_in(g);
-	bool whole = L == vm->L;
-	if (!whole) {
+	const struct vai__turn *turn = g->bounds ? vai__life(g)->turn : NULL;
+	lua_State *L = stopped_in(g), *last = is_runner(g) ? vai__host_panic_thread() : vm->L;
+	while (L != last) {
 		vai__trace_add(t, L, 0, -1);
-		if (vm->is_host && g != vai__g_main())
-			return;
 		vai__text_put(t, "\tin a coroutine of:\n");
+		L = turn ? turn->outer : last;
+		turn = turn ? turn->prev : NULL;
 	}
 	/* The outermost function of a goroutine is vai's own. */
-	vai__trace_add(t, vm->L, 0, vm->is_host ? -1 : vai__trace_levels(vm->L) - 1);
+	vai__trace_add(t, last, 0, vm->is_host ? -1 : vai__trace_levels(last) - 1);
 }
 
 /* ---- one goroutine ---- */
@@ -147,11 +155,18 @@ static void add_head(const struct dump *d, vai_g *g, const struct vai_g_info *in
 	struct vai__text *t = d->text;
 	vai__text_put(t, "goroutine ");
 	vai__text_int(t, (int64_t)g->id);
+	bool still = d->how == VAI__DUMP_STILL && info->still;
+	const char *name = still && g->task ? vai__task_name(g->task) : NULL;
+	if (name && *name) {
+		vai__text_put(t, " (");
+		vai__text_put(t, name);
+		vai__text_put(t, ")");
+	}
 	vai__text_put(t, " [");
 	vai__text_put(t, state_name(info));
 	if (info->since > 0)
 		add_age(t, d->now - info->since);
-	vai__text_put(t, "]");
+	vai__text_put(t, still && g->bounds && vai__life(g)->locks > 0 ? ", locked to thread]" : "]");
 }
 
 static void add_goroutine(struct dump *d, vai_g *g, const struct vai_g_info *info)

@@ -19,6 +19,13 @@ enum vai__phase {
 
 struct vai__cleanup;
 
+/* A coroutine runs in place of `outer`, which resumed it. On the C stack of that call. */
+struct vai__turn {
+	vai_g *g;
+	lua_State *outer; /* NULL: nothing is kept of what runs */
+	struct vai__turn *prev;
+};
+
 struct vai__life {
 	volatile sig_atomic_t hold;   /* hooks are being set: do not touch them */
 	volatile sig_atomic_t missed; /* an interruption that came meanwhile */
@@ -32,6 +39,7 @@ struct vai__life {
 	int depth;                    /* of the protected call that will catch it; 0: none in that state */
 	lua_State *catcher;           /* its state; may be gone */
 	unsigned locks;               /* vai.lock_thread */
+	struct vai__turn *turn;       /* the innermost, for dumps */
 	struct vai__cleanup *cleanup; /* once the end was raised; NULL: no memory for it */
 	struct {
 		lua_State *L; /* the state whose hook is not ours, and away until ours has run; or NULL */
