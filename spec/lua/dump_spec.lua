@@ -360,3 +360,21 @@ describe("SIGQUIT", function()
 		print "alive"
 	]], { out = "alive\n", ignore_quit = true })
 end)
+
+describe("VAI_DEBUG", function()
+	local line = "SCHED %d+ms: gomaxprocs=2 idleprocs=%d+ threads=%d+ spinningthreads=%d+ idlethreads=%d+ runqueue=%d+ %[%d+ %d+%]\n"
+	program.test("traces the scheduler, when it works and when it sleeps", [[
+		local till = vai.now() + 0.2
+		while vai.now() < till do end
+		vai.sleep(0.2)
+	]], { procs = 2, env = { VAI_DEBUG = "schedtrace=20" }, err = { "^" .. line .. line .. line }, err_not = "VAI_DEBUG" })
+	program.test("has details", [[
+		local c = chan()
+		check.waiting(vai.async(function() c:recv() end))
+		vai.sleep(0.2)
+	]], { procs = 2, env = { VAI_DEBUG = "schedtrace=20,scheddetail=1" }, err = { line
+		.. "  P0: schedtick=%d+ runqsize=%d+ timerslen=%d+\n  P1: schedtick=%d+ [^\n]*\n  M0: p=%-?%d+ running=%a+ blocked=%a+ lockedg=false\n",
+		"\n  G1: status=waiting%(sleep%)\n  G%d+: status=waiting%(chan receive%)\n" } })
+	program.test("is told what it does not know", "", { procs = 2, env = { VAI_DEBUG = "foo,schedtrace=x,scheddetail=2" },
+		err = { "^vai: VAI_DEBUG: 'foo' is [^\n]*\nvai: VAI_DEBUG: 'schedtrace=x' [^\n]*\nvai: VAI_DEBUG: 'scheddetail=2' [^\n]*\n$" } })
+end)

@@ -152,6 +152,10 @@ void cpu_end(struct g *g);   /* and has run */
 void quit_install(void);
 void quit_remove(void);
 void quit_check(void); /* sysmon */
+/* schedtrace.c: VAI_DEBUG */
+void schedtrace_start(void);   /* host thread, before sysmon */
+int64_t schedtrace_next(void); /* sysmon: when it is to call the next; VAI_FOREVER: never */
+void schedtrace_tick(int64_t now);
 /* sysmon.c */
 int sysmon_start(void);
 void sysmon_stop(void);

@@ -44,6 +44,7 @@ static bool overdue_timer(int64_t now)
 bool sysmon_tick(void)
 {
 	int64_t now = clock_note();
+	schedtrace_tick(now);
 	bool work = stuck_work();
 	if (atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) > 0 &&
 		(work || overdue_timer(now) || atomic_load_explicit(&sched.nglobal, memory_order_relaxed) > 0))
@@ -68,7 +69,7 @@ static void doze(void)
 	atomic_store_explicit(&mon.wake, 0, memory_order_seq_cst);
 	atomic_store_explicit(&mon.asleep, true, memory_order_seq_cst);
 	if (may_doze() && !atomic_load_explicit(&mon.stop, memory_order_seq_cst))
-		vai__futex_wait(&mon.wake, 0, VAI_FOREVER);
+		vai__futex_wait(&mon.wake, 0, schedtrace_next());
 	atomic_store_explicit(&mon.asleep, false, memory_order_seq_cst);
 }
 
@@ -125,6 +126,7 @@ static void *monitor(void *arg)
 int sysmon_start(void)
 {
 	atomic_store_explicit(&mon.stop, false, memory_order_relaxed);
+	schedtrace_start();
 	int rc = pthread_create(&mon.thread, NULL, monitor, NULL);
 	if (rc != 0)
 		return VAI_ESYS;
