@@ -216,7 +216,7 @@ static void run_all_timers(int64_t now)
 
 static struct g *spin(struct m *m)
 {
-	uint32_t ticks[WATCHED];
+	uint32_t ticks[WATCHED] = {0}; /* there may be more Ps by the time of a look */
 	int n = atomic_load_explicit(&sched.nps, memory_order_acquire);
 	for (int i = 0; i < n && i < WATCHED; i++)
 		ticks[i] = atomic_load_explicit(&sched.ps[i]->tick, memory_order_relaxed);
