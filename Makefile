@@ -2,7 +2,7 @@
 # vai: goroutines on all cores for stock Lua 5.4. `make help` lists the targets.
 #
 # VARIANT: release (default, into build/), debug, asan, ubsan, tsan, hard, ucontext (the portable
-# stack switch), arm64 (for AArch64, run by qemu-user), fuzz, cover, rock (into build/VARIANT/). Further settings:
+# stack switch), arm64 (for AArch64, run by qemu-user), fuzz, valgrind, cover, rock (into build/VARIANT/). Further settings:
 #   CC CFLAGS LDFLAGS LUA LUA_INCDIR UV_INCDIR UV_LIBDIR  tools and where things are
 #   PREFIX DESTDIR   for install             WERROR=0  warnings are only warnings
 #   DEPS=0           install no packages     PROCS=n   what demo calls all processors
@@ -36,6 +36,7 @@ V_ubsan   := -O1 -fsanitize=undefined -fno-sanitize-recover=undefined -DVAI_DEBU
 V_tsan    := -O1 -fsanitize=thread -fno-omit-frame-pointer -DVAI_DEBUG_LOCKS -Wno-tsan -D__NO_INLINE__
 V_ucontext := -DVAI_UCONTEXT -DVAI_DEBUG_LOCKS
 V_fuzz    := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -DVAI_DEBUG_LOCKS
+V_valgrind := -O1 -DVAI_VALGRIND -DVAI_DEBUG_LOCKS
 V_arm64   := -DVAI_DEBUG_LOCKS
 V_cover   := -O0 --coverage -DVAI_DEBUG_LOCKS
 L_asan    := -fsanitize=address,undefined
@@ -43,7 +44,7 @@ L_ubsan   := -fsanitize=undefined
 L_tsan    := -fsanitize=thread
 L_fuzz    := -fsanitize=address,undefined
 L_cover   := --coverage
-ifeq ($(filter $(VARIANT),release rock debug hard asan ubsan tsan ucontext arm64 fuzz cover),)
+ifeq ($(filter $(VARIANT),release rock debug hard asan ubsan tsan ucontext arm64 fuzz valgrind cover),)
 $(error unknown VARIANT '$(VARIANT)')
 endif
 
@@ -175,7 +176,7 @@ endif
 
 # ---- packages ----
 
-DEPS_GROUPS := build test check rock cover arm64 fuzz model
+DEPS_GROUPS := build test check rock cover arm64 fuzz valgrind modules model
 .PHONY: deps $(DEPS_GROUPS:%=deps-%)
 deps: deps-build deps-test deps-check
 deps-test deps-check deps-cover: deps-build
@@ -187,10 +188,13 @@ sysroot: deps-arm64
 	@sh mk/sysroot $(SYSROOT)
 $(B)/flags: | sysroot
 endif
+ifeq ($(VARIANT),valgrind)
+$(B)/flags: | deps-valgrind
+endif
 
 # ---- tests ----
 
-.PHONY: test-programs test test-lua test-c test-examples crash asan ubsan tsan hard ucontext arm64 clone0 cover
+.PHONY: test-programs test test-lua test-c test-examples crash asan ubsan tsan hard ucontext arm64 valgrind clone0 cover
 RUN = VAI_VARIANT=$(VARIANT) VAI_BUILD='$(CURDIR)/$(B)' LUA=$(LUA) CC=$(CC) TESTS='$(TESTS)' T='$(T)' bash spec/run
 
 test-programs: $(B)/vai.so $(CTEST_BIN)
@@ -205,7 +209,7 @@ test-examples: $(B)/vai.so
 crash: $(B)/vai.so
 	@$(RUN) crash
 
-asan ubsan tsan hard ucontext arm64:
+asan ubsan tsan hard ucontext arm64 valgrind:
 	@$(MAKE) --no-print-directory VARIANT=$@ test
 clone0:
 	@VAI_CLONE=0 $(MAKE) --no-print-directory test
@@ -228,6 +232,15 @@ model: deps-model
 	@$(PROOF) bash spec/model/run $(MODELS)
 sim: deps-build
 	@$(PROOF) TEST='$(TEST)' SEED='$(SEED)' PLAN='$(PLAN)' bash spec/sim/run
+
+# Random schedules, on several builds one after the other.
+.PHONY: stress stress-build
+BUILDS ?= release hard tsan
+stress:
+	@failed=0; for v in $(BUILDS); do echo "---- $$v"; \
+		$(MAKE) --no-print-directory VARIANT=$$v stress-build || failed=1; done; exit $$failed
+stress-build: deps-modules $(B)/vai.so
+	@TIME='$(TIME)' SEED='$(SEED)' $(RUN) stress
 
 # ---- checks ----
 

@@ -9,7 +9,7 @@ local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .
 -- their end.
 local head = [[
 local n, rounds = check.scaled(N), 4
-if os.getenv "VAI_VARIANT" == "tsan" then n = n // 16 * 2 end
+if os.getenv "VAI_VARIANT" == "tsan" or os.getenv "VAI_VARIANT" == "valgrind" then n = n // 16 * 2 end
 local function rss()
 	collectgarbage()
 	collectgarbage()

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which sanitizer instruments this build. */
+/* Which sanitizer instruments this build. VAI_VALGRIND is for running in valgrind's memcheck, and the
+ * only build that needs its header. */
 #ifndef VAI_SAN_H
 #define VAI_SAN_H
 
@@ -18,7 +19,7 @@
 #define VAI_TSAN 1
 #endif
 /* Blocks and stacks come straight from the system where a tool must see each of them. */
-#if defined(VAI_ASAN) || defined(VAI_TSAN) || defined(VAI_HARD)
+#if defined(VAI_ASAN) || defined(VAI_TSAN) || defined(VAI_HARD) || defined(VAI_VALGRIND)
 #define VAI_NO_CACHES 1
 #endif
 

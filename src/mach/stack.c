@@ -20,6 +20,9 @@
 #ifdef VAI_ASAN
 #include <sanitizer/asan_interface.h>
 #endif
+#ifdef VAI_VALGRIND
+#include <valgrind/memcheck.h>
+#endif
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
@@ -128,12 +131,29 @@ static void guard(char *low)
 		st.mprotected++;
 }
 
+/* What a free stack keeps is its link. */
+static void tell_valgrind(char *top, bool in_use)
+{
+	(void)top;
+	(void)in_use;
+#ifdef VAI_VALGRIND
+	char *low = top - st.size + st.page;
+	if (in_use)
+		VALGRIND_MAKE_MEM_UNDEFINED(low, (size_t)(top - low) - sizeof(char *));
+	else
+		VALGRIND_MAKE_MEM_NOACCESS(low, (size_t)(top - low) - sizeof(char *));
+#endif
+}
+
 static char *make(void)
 {
 	if (st.left == 0 && !next_region())
 		return NULL;
 	char *low = st.cursor;
 	guard(low);
+#ifdef VAI_VALGRIND
+	VALGRIND_STACK_REGISTER(low + st.page, low + st.size);
+#endif
 	st.cursor += st.size;
 	st.left--;
 	atomic_fetch_add_explicit(&st.made, 1, memory_order_relaxed);
@@ -157,6 +177,8 @@ char *vai__stack_alloc(void)
 	if (VAI_UNLIKELY(!top))
 		atomic_store_explicit(&st.out, true, memory_order_relaxed);
 	vai__unlock(&st.lock);
+	if (top)
+		tell_valgrind(top, true);
 	return top;
 }
 
@@ -210,6 +232,9 @@ void vai__stack_reset(void)
 void vai__stack_trim(char *top)
 {
 	unpoison(top - st.size + st.page, st.size - st.page); /* of frames that never returned */
+#ifdef VAI_VALGRIND
+	return; /* it would look at what was never written */
+#endif
 	uintptr_t *word = (uintptr_t *)(void *)(top - KEEP - sizeof(uintptr_t));
 	for (int i = 0; i < PROBES; i++, word -= PROBE_STEP / sizeof(*word)) {
 		if (*word) {

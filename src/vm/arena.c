@@ -12,8 +12,14 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/panic.h"
+#include "base/san.h"
 
 enum {
+#ifdef VAI_VALGRIND
+	CLASS_MAX = 0, /* every block is a big one, and so one of libc's */
+#else
+	CLASS_MAX = VAI__ARENA_SMALL,
+#endif
 	FINE_MAX = VAI__ARENA_FINE * 8,
 	SMALL_MAX = VAI__ARENA_SMALL,
 	CHUNK_MIN = 1024,
@@ -303,7 +309,7 @@ static VAI_NOINLINE void *take_slow(struct vai__arena *a, size_t size)
 {
 	if (VAI_UNLIKELY(a->building))
 		return take_building(a, size > SMALL_MAX ? size : class_size(class_of(size)), 8);
-	if (size > SMALL_MAX)
+	if (size > CLASS_MAX)
 		return take_big(a, size);
 	size = class_size(class_of(size));
 	if (!add_chunk(a, size))
@@ -315,7 +321,7 @@ static VAI_NOINLINE void *take_slow(struct vai__arena *a, size_t size)
 
 static inline void *take(struct vai__arena *a, size_t size)
 {
-	if (VAI_UNLIKELY(size > SMALL_MAX))
+	if (VAI_UNLIKELY(size > CLASS_MAX))
 		return take_slow(a, size);
 	unsigned c = class_of(size);
 	void *p = a->free[c];
@@ -346,7 +352,7 @@ static void *take_aligned(struct vai__arena *a, size_t size)
 {
 	if (VAI_UNLIKELY(a->building))
 		return take_building(a, size > SMALL_MAX ? size : class_size(class_of(size)), 16);
-	if (size > SMALL_MAX)
+	if (size > CLASS_MAX)
 		return take_big(a, size);
 	unsigned c = class_of(size);
 	void **link = find_aligned(a, c);
@@ -365,7 +371,7 @@ static void *take_aligned(struct vai__arena *a, size_t size)
 
 static inline void give(struct vai__arena *a, void *p, size_t size)
 {
-	if (VAI_UNLIKELY(size > SMALL_MAX)) {
+	if (VAI_UNLIKELY(size > CLASS_MAX)) {
 		give_big(a, p, size);
 		return;
 	}
@@ -400,9 +406,9 @@ static void *resize_small(struct vai__arena *a, char *p, size_t osize, size_t ns
 static VAI_NOINLINE void *resize(struct vai__arena *a, void *p, size_t osize, size_t nsize)
 {
 	void *n = NULL;
-	if (osize <= SMALL_MAX && nsize <= SMALL_MAX)
+	if (osize <= CLASS_MAX && nsize <= CLASS_MAX)
 		n = resize_small(a, p, osize, nsize);
-	else if (osize > SMALL_MAX && nsize > SMALL_MAX && !in_template(a, p))
+	else if (osize > CLASS_MAX && nsize > CLASS_MAX && !in_template(a, p))
 		n = resize_big(a, p, nsize);
 	if (n)
 		return n;

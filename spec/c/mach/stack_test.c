@@ -73,7 +73,9 @@ static void trim_gives_deep_pages_back(void **state)
 	memset(top - 200000, 1, 200000);
 	assert_true(resident(top) >= 48);
 	vai__stack_trim(top);
+#ifndef VAI_VALGRIND /* there nothing is trimmed */
 	assert_true(resident(top) <= 3);
+#endif
 	assert_int_equal(top[-1], 1);
 	vai__stack_free(top);
 }
