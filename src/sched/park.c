@@ -81,8 +81,10 @@ void vai__g_end(vai_g *g, enum vai_end why)
 {
 	int no = VAI_END_NO;
 	atomic_compare_exchange_strong_explicit(&g->end, &no, why, memory_order_seq_cst, memory_order_seq_cst);
-	if (!vai__fire_any(g, VAI_WAKE_CANCELED))
-		sysmon_hurry();
+	if (vai__fire_any(g, VAI_WAKE_CANCELED))
+		return;
+	atomic_store_explicit(&sched.hurry_until, vai__clock_now() + HURRY, memory_order_relaxed);
+	sysmon_hurry();
 }
 
 /* On the M's stack. False: somebody fired already, g goes on at once. */

@@ -39,6 +39,7 @@ enum {
 	STEAL_COST = 3000,       /* ns: work that will wait longer is worth moving to an M that is awake */
 	STEAL_MANY = 8,          /* so many are worth moving in any case */
 	ID_BATCH = 16,
+	HURRY = 100000000,   /* ns for which turns are short after a goroutine was asked to end */
 	SLICE_MAX = 10000000 /* ns that a goroutine may run while others wait */
 };
 
@@ -167,12 +168,13 @@ struct sched {
 	struct p *ps[MAX_PROCS]; /* made on demand, never freed */
 	atomic_int nps;          /* made so far; written under lock */
 	_Atomic(uint64_t) next_id;
-	struct gqueue starved;       /* lock: new goroutines for which there was no stack */
-	_Atomic(int64_t) nstarved;   /* mirror of starved.count */
-	struct gqueue gfree;         /* lock */
-	_Atomic(int64_t) ngfree;     /* mirror of gfree.count */
-	atomic_uint live_ms;         /* threads that have not left; futex */
-	_Atomic(int64_t) coarse_now; /* a recent vai__clock_now() */
+	struct gqueue starved;        /* lock: new goroutines for which there was no stack */
+	_Atomic(int64_t) nstarved;    /* mirror of starved.count */
+	struct gqueue gfree;          /* lock */
+	_Atomic(int64_t) ngfree;      /* mirror of gfree.count */
+	atomic_uint live_ms;          /* threads that have not left; futex */
+	_Atomic(int64_t) hurry_until; /* until then turns are short */
+	_Atomic(int64_t) coarse_now;  /* a recent vai__clock_now() */
 };
 extern struct sched sched;
 /* As a g's locked_m: it runs on any M but M0. */

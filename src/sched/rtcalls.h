@@ -115,6 +115,7 @@ struct g *locked_next(struct m *m);
 bool m_is_asleep(struct m *m); /* sched.lock held */
 bool watch_ms(int64_t now);
 bool watch_needed(void);
+bool watch_hurries(int64_t now);
 /* g.c: goroutines */
 struct g *g_alloc(struct p *p);
 void g_free(struct m *m, struct g *g);

@@ -96,6 +96,8 @@ static int64_t next_delay(int64_t delay, bool taken)
 	if (atomic_exchange_explicit(&mon.hurry, false, memory_order_relaxed))
 		return MIN_DELAY;
 	bool idle = atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) > 0;
+	if (!idle && watch_hurries(vai__clock_now()))
+		return MIN_DELAY;
 	int64_t max = idle ? IDLE_DELAY : MAX_DELAY;
 	if (!idle) { /* nobody sleeps until the next timer: we do */
 		int64_t left = timers_next_of_all() - vai__clock_now();

@@ -9,7 +9,7 @@
 #include "sched/rt.h"
 
 enum {
-	SLICE_TIMER = 1000000, /* ns that a goroutine may run on while a timer of its P is due */
+	SLICE_SHORT = 1000000, /* ns that a goroutine may run on while a timer of its P is due, or one is to end */
 	ANSWER = 10000000,     /* ns from the signal until the P is taken */
 	LOOKS = 16             /* Ms without a P that are looked at in one round */
 };
@@ -29,6 +29,12 @@ static bool is_bounded(struct m *m)
 {
 	struct g *g = atomic_load_explicit(&m->curg, memory_order_acquire);
 	return g && (has_cpu_limit(g) || atomic_load_explicit(&g->pub.end, memory_order_relaxed) != VAI_END_NO);
+}
+
+/* One that is to end may be in a queue, and gets its turn sooner if all have short ones. */
+bool watch_hurries(int64_t now)
+{
+	return now < atomic_load_explicit(&sched.hurry_until, memory_order_relaxed);
 }
 
 static bool timer_is_due(struct p *p, int64_t now)
@@ -68,7 +74,7 @@ static struct p *watch_owner(struct m *m, int64_t now)
 		return retake(m);
 	if (last && now - since >= SLICE_MAX + ANSWER)
 		return retake(m);
-	if (now - since >= (timer_is_due(p, now) ? SLICE_TIMER : SLICE_MAX))
+	if (now - since >= (timer_is_due(p, now) || watch_hurries(now) ? SLICE_SHORT : SLICE_MAX))
 		preempt_send(m);
 	return NULL;
 }
