@@ -228,6 +228,23 @@ local others = {
 		vai.ticker(0.001)
 		collectgarbage() collectgarbage()
 		now() chan():recv()]] },
+	{ "a ticker that is held, but not waited for", [[
+		local t = vai.ticker(0.001)
+		t:chan():recv() now() chan():recv() t:stop()]] },
+	{ "a slow ticker that is held, but not waited for", "local t = vai.ticker(1000) now() chan():recv() t:stop()" },
+	{ "an after channel that is held, but not waited for", "local a = vai.after(1000) now() chan():recv() a:recv()" },
+	{ "what timeouts leave", [[
+		local c = chan(1)
+		for _ = 1, scaled(20000) do c:send(1) select { c, vai.after(1000) } end
+		now() c:recv()]] },
+	{ "a ticker that another waits for is stopped", [[
+		local t, ready = vai.ticker(0.01), chan()
+		go(function() t:chan():recv() ready:send(1) t:chan():recv() end)
+		ready:recv() t:stop() t:chan():try_recv() now() ready:recv()]] },
+	{ "a ticker's last receiver has left", [[
+		local t, c, ready = vai.ticker(0.005), chan(), chan()
+		go(function() select { t:chan(), c } ready:send(1) c:recv() t:stop() end)
+		ready:recv() now() ready:recv()]] },
 	{ "a timer that was reset and has fired", [[
 		local c = chan(2)
 		local t = vai.timer(1000, function() c:send(1) end)
@@ -413,6 +430,12 @@ local lookalikes = {
 		.. "go(function() os.execute('sleep 0.05') a:send(1) end) go(function() a:recv() os.execute('sleep 0.05') b:send(1) end) b:recv()" },
 	{ "a ticker for another, while main waits", "local t, c = vai.ticker(0.005), chan() "
 		.. "go(function() for _ = 1, 5 do t:chan():recv() end t:stop() c:send(1) end) c:recv()" },
+	{ "a ticker that one of two selects waits for", "local t, c = vai.ticker(0.02), chan() for _ = 1, 100 do vai.after(1000) end "
+		.. "go(function() select { chan(), t:chan() } c:send(1) end) select { c, chan() } t:stop()" },
+	{ "a sleeper among what timeouts leave", "local c = chan(1) for _ = 1, scaled(20000) do c:send(1) select { c, vai.after(1000) } end "
+		.. "go(function() vai.sleep(0.1) c:send(1) end) c:recv()" },
+	{ "a ticker that is waited for now and then", "local t, c = vai.ticker(0.001), chan() go(function() for _ = 1, 20 do "
+		.. "vai.sleep(0.002) t:chan():recv() end t:stop() c:send(1) end) c:recv()" },
 	{ "sleepers that come and go", "local wg = waitgroup() for i = 1, 200 do wg:go(function() for _ = 1, 5 do "
 		.. "vai.sleep(i %% 7 / 1000) end end) end wg:wait()" },
 }

@@ -374,7 +374,7 @@ describe("VAI_DEBUG", function()
 		vai.sleep(0.2)
 	]], { procs = 2, env = { VAI_DEBUG = "schedtrace=20,scheddetail=1" }, err = { line
 		.. "  P0: schedtick=%d+ runqsize=%d+ timerslen=%d+\n  P1: schedtick=%d+ [^\n]*\n  M0: p=%-?%d+ running=%a+ blocked=%a+ lockedg=false\n",
-		"\n  G1: status=waiting%(sleep%)\n  G%d+: status=waiting%(chan receive%)\n" } })
+		"\n  G1: status=%a+%([%a ]*%)\n  G%d+: status=waiting%(chan receive%)\n" } })
 	program.test("is told what it does not know", "", { procs = 2, env = { VAI_DEBUG = "foo,schedtrace=x,scheddetail=2" },
 		err = { "^vai: VAI_DEBUG: 'foo' is [^\n]*\nvai: VAI_DEBUG: 'schedtrace=x' [^\n]*\nvai: VAI_DEBUG: 'scheddetail=2' [^\n]*\n$" } })
 end)

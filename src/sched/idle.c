@@ -13,7 +13,9 @@
  * Deadlock: the last M that would go to sleep finds no timer, no operation in the poller
  * and main waiting. All other Ms sleep then, so nothing can change it: main is told. Where
  * the last to be awake is an M that cannot tell, for it runs one goroutine only or its
- * thread ends, it wakes one that can (idle_check). */
+ * thread ends, it wakes one that can (idle_check). Timers that would wake nobody (a ticker,
+ * but nobody is in a receive from it) are not worth waiting for: while all sleep, sysmon
+ * looks whether there are others (idle_check_timers). */
 #include "sched/poll.h"
 #include "sched/rt.h"
 
@@ -77,13 +79,18 @@ static bool work_anywhere(bool exact)
 	return atomic_load_explicit(&sched.nglobal, memory_order_seq_cst) > 0;
 }
 
-/* Lock held; `awake` Ms are awake, the caller's. */
-static bool is_deadlock(int awake)
+/* Lock held; `awake` Ms are awake, the caller's. Nothing but a timer can change anything. */
+static bool is_quiet(int awake)
 {
 	return sched.nidle_ms + awake == sched.nms && !sched.wanting && !sched.world_stopped &&
 		!atomic_load_explicit(&sched.stopping, memory_order_relaxed) &&
-		atomic_load_explicit(&sched.main->state, memory_order_acquire) == VAI_G_WAITING && !timers_any() &&
-		vai__poll_pending() == 0 && !work_anywhere(true) && sched.m0->locked.count == 0;
+		atomic_load_explicit(&sched.main->state, memory_order_acquire) == VAI_G_WAITING && vai__poll_pending() == 0 &&
+		!work_anywhere(true) && sched.m0->locked.count == 0;
+}
+
+static bool is_deadlock(int awake)
+{
+	return is_quiet(awake) && !timers_any();
 }
 
 /* No thread could be made for p: the Ms that run go on alone. One that went to sleep meanwhile
@@ -318,6 +325,14 @@ static enum verdict enlist(struct m *m)
 	return v;
 }
 
+/* Nobody else is awake, or only to run timers that wake nobody. */
+static void tell_main(void)
+{
+	if (vai__sched_hooks.deadlock)
+		vai__sched_hooks.deadlock();
+	vai__fire_any(&sched.main->pub, VAI_WAKE_DEADLOCK);
+}
+
 /* An M is idle or gone that has not looked for a deadlock. */
 void idle_check(void)
 {
@@ -328,10 +343,29 @@ void idle_check(void)
 		idle_wake_one();
 }
 
+/* The times that an M awoke until now if all sleep, and timers may wake them. */
+static bool sleeps_for_timers(uint64_t *nawake)
+{
+	vai__lock(&sched.lock);
+	bool sleeps = is_quiet(0) && timers_any();
+	*nawake = sched.nawake;
+	vai__unlock(&sched.lock);
+	return sleeps;
+}
+
+/* An M that awoke while the timers were looked at may have changed what they do. */
+void idle_check_timers(void)
+{
+	uint64_t before, after;
+	if (sleeps_for_timers(&before) && !timers_may_wake() && sleeps_for_timers(&after) && before == after)
+		tell_main();
+}
+
 /* Awake: by a waker, with a P; or by the poller, and then a P must be found. */
 void idle_delist(struct m *m)
 {
 	vai__lock(&sched.lock);
+	sched.nawake++;
 	struct p *p = m->nextp;
 	if (m->idle) {
 		bool general = m->listed;
@@ -347,14 +381,6 @@ void idle_delist(struct m *m)
 	vai__unlock(&sched.lock);
 	if (p)
 		atomic_store_explicit(&p->slice, SLICE_UNKNOWN, memory_order_relaxed);
-}
-
-/* Nobody else is awake. */
-static void tell_main(void)
-{
-	if (vai__sched_hooks.deadlock)
-		vai__sched_hooks.deadlock();
-	vai__fire_any(&sched.main->pub, VAI_WAKE_DEADLOCK);
 }
 
 static void sleep_until_woken(struct m *m)

@@ -211,6 +211,7 @@ bool m_new(struct p *p, bool spinning)
 	m->spinning = spinning;
 	vai__lock(&sched.lock);
 	sched.nms++;
+	sched.nawake++;
 	vai__unlock(&sched.lock);
 	atomic_fetch_add_explicit(&sched.live_ms, 1, memory_order_seq_cst);
 	if (start_thread(m) == 0)

@@ -150,6 +150,7 @@ struct sched {
 	struct m *idle_ms;        /* lock; M0 is taken first */
 	struct m *all_ms;         /* lock; preempt.c */
 	int nms, nidle_ms;        /* lock */
+	uint64_t nawake;          /* lock: how often an M has awoken or begun */
 	atomic_int nidle_ps, nspinning;
 	atomic_int nprocs;
 	_Atomic(struct m *) poller;  /* the M asleep in the poller */

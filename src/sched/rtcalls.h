@@ -72,6 +72,7 @@ void idle_wake_locked_m(struct m *m);      /* m->locked has grown */
 struct m *idle_take_m(struct m * not );
 void idle_enlist(struct m *m, bool listed);
 void idle_check(void);
+void idle_check_timers(void); /* sysmon */
 void idle_delist(struct m *m);
 void idle_stop_spinning(struct m *m);
 void idle_wake_all(void);
@@ -132,6 +133,7 @@ void timers_move(struct timers *from, struct timers *to);
 void timers_clear(struct timers *ts); /* nothing in it runs any more */
 int64_t timers_next_of_all(void);
 bool timers_any(void);
+bool timers_may_wake(void); /* somebody, when they fire */
 /* park.c */
 bool park_commit(struct g *g);
 int wait_forget(struct g *g); /* the code that its last wait had come to */

@@ -153,8 +153,9 @@ int vai__wake_result(int code);
 struct vai__timer {
 	int64_t when;
 	int64_t (*fn)(struct vai__timer *t, int64_t now);
-	_Atomic(void *) heap; /* the heap it is in, or NULL */
-	uint32_t index;       /* its place there */
+	bool (*idle)(struct vai__timer *t); /* under that lock too: firing now would wake nobody. NULL: it might */
+	_Atomic(void *) heap;               /* the heap it is in, or NULL */
+	uint32_t index;                     /* its place there */
 };
 /* The timer must not be started already. VAI_OK or VAI_ENOMEM. */
 int vai__timer_start(vai_g *self, struct vai__timer *t, int64_t when);

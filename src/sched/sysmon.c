@@ -13,7 +13,8 @@ enum {
 	HURRY_DELAY = 100000,
 	MIN_DELAY = 500000,
 	IDLE_DELAY = 2000000,
-	MAX_DELAY = 5000000
+	MAX_DELAY = 5000000,
+	LOOK_PAUSE = 50
 }; /* ns; IDLE: while a P is idle */
 
 static struct {
@@ -21,6 +22,7 @@ static struct {
 	atomic_uint wake;
 	atomic_bool asleep, stop, hurry;
 	uint32_t ticks[MAX_PROCS];
+	int64_t look; /* not before that at timers */
 } mon;
 
 /* A P whose queue has work and that has not been round since the last look. */
@@ -63,13 +65,27 @@ static bool may_doze(void)
 	return all_idle() && !watch_needed() && !atomic_load_explicit(&mon.hurry, memory_order_seq_cst);
 }
 
+/* There may be very many timers: a fiftieth of the time is enough for that. When to look again. */
+static int64_t look_at_timers(void)
+{
+	int64_t start = vai__clock_now();
+	if (start < mon.look)
+		return mon.look;
+	idle_check_timers();
+	int64_t end = vai__clock_now();
+	mon.look = end + LOOK_PAUSE * (end - start);
+	return VAI_FOREVER;
+}
+
 /* Pairs with sysmon_poke and sysmon_hurry: asleep first, then whether there is a reason not to. */
 static void doze(void)
 {
 	atomic_store_explicit(&mon.wake, 0, memory_order_seq_cst);
 	atomic_store_explicit(&mon.asleep, true, memory_order_seq_cst);
-	if (may_doze() && !atomic_load_explicit(&mon.stop, memory_order_seq_cst))
-		vai__futex_wait(&mon.wake, 0, schedtrace_next());
+	if (may_doze() && !atomic_load_explicit(&mon.stop, memory_order_seq_cst)) {
+		int64_t look = look_at_timers(), line = schedtrace_next();
+		vai__futex_wait(&mon.wake, 0, look < line ? look : line);
+	}
 	atomic_store_explicit(&mon.asleep, false, memory_order_seq_cst);
 }
 

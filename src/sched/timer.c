@@ -208,6 +208,20 @@ int64_t timers_next_of_all(void)
 	return min;
 }
 
+/* As long as no goroutine runs the answer stays the same. */
+bool timers_may_wake(void)
+{
+	bool may = false;
+	for (int i = 0, n = nps(); i < n && !may; i++) {
+		struct timers *ts = &sched.ps[i]->timers;
+		vai__lock(&ts->lock);
+		for (uint32_t k = 0; k < ts->len && !may; k++)
+			may = !ts->heap[k]->idle || !ts->heap[k]->idle(ts->heap[k]);
+		vai__unlock(&ts->lock);
+	}
+	return may;
+}
+
 bool timers_any(void)
 {
 	return timers_next_of_all() != VAI_FOREVER;

@@ -52,6 +52,16 @@ static int64_t post_stamp(struct vai__timer *timer, int64_t now)
 	return next_tick(timer->when, td->period, now);
 }
 
+/* Nobody waits for it: the stamp would go to the ring, or nowhere. */
+static bool nobody_waits(struct vai__timer *timer)
+{
+	vai_chan *ch = &VAI_CONTAINER(timer, struct timed, timer)->chan;
+	vai__lock(&ch->lock);
+	bool nobody = vai__waitq_empty(&ch->recvq);
+	vai__unlock(&ch->lock);
+	return nobody;
+}
+
 static void stop_timed(vai_chan *ch)
 {
 	vai__timer_stop(&VAI_CONTAINER(ch, struct timed, chan)->timer);
@@ -67,6 +77,7 @@ static struct timed *timed_new(vai_g *self, int64_t when, int64_t period, stamp_
 	td = VAI_CONTAINER(ch, struct timed, chan);
 	vai__lock_init(&td->lock, VAI_RANK_TICKER);
 	td->timer.fn = post_stamp;
+	td->timer.idle = nobody_waits;
 	td->period = period;
 	td->stamp = stamp;
 	ch->fini = stop_timed;
