@@ -27,8 +27,9 @@ enum vai__msg_tag {
 	M_FLOAT,  /* w[1] */
 	M_LIGHT,  /* w[1] */
 	M_CFUNC,  /* w[1] */
-	M_STRING, /* length in the second byte, then the bytes */
 	M_NONE,   /* no value at all */
+	M_STRING, /* length in the second byte, then the bytes */
+	M_RECORD, /* a small table (flat.c) */
 	M_OBJECT, /* w[1], one reference; from here on something is owned */
 	M_BLOCK   /* w[1] */
 };
@@ -85,7 +86,7 @@ enum {
 	KEYS_MAX = 24,        /* numbers for T_AGAIN */
 	BLOCK_CALLS_OUT = 1,  /* decoding may run user code: require */
 	BLOCK_FINALIZERS = 2, /* some metatable has __gc */
-	BLOCK_FLAT = 4        /* one table of scalars: flat.c decodes it too */
+	BLOCK_FLAT = 4        /* a small table as flat.c has it, not this stream */
 };
 
 struct vai__block {

@@ -249,13 +249,8 @@ void vai__encode(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out, const c
 {
 	if (encode_inline(L, vm, idx, out))
 		return;
-	struct vai__block *b = NULL;
 	COLLECT(L);
-	if (lua_type(L, idx) == LUA_TTABLE)
-		b = vai__flat_encode(L, vm, lua_absindex(L, idx));
-	if (b)
-		vai__msg_set(out, M_BLOCK, (uintptr_t)b);
-	else
+	if (lua_type(L, idx) != LUA_TTABLE || !vai__flat_encode(L, lua_absindex(L, idx), out))
 		encode_block(L, vm, idx, 1, out, what, 0, false);
 }
 

@@ -336,7 +336,7 @@ static int get_block(lua_State *L, struct vai_vm *vm, const struct vai__block *b
 
 static int block_values(lua_State *L, struct vai_vm *vm, const struct vai__block *b)
 {
-	return b->flags & BLOCK_FLAT ? vai__flat_decode(L, b) : get_block(L, vm, b, false, false);
+	return b->flags & BLOCK_FLAT ? vai__flat_decode_block(L, b) : get_block(L, vm, b, false, false);
 }
 
 static void push_inline(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
@@ -352,6 +352,7 @@ static void push_inline(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
 	case M_LIGHT: lua_pushlightuserdata(L, (void *)(uintptr_t)word); break;
 	case M_CFUNC: lua_pushcfunction(L, vai__vm_cfunction_in(vm, (lua_CFunction)(uintptr_t)word)); break;
 	case M_STRING: lua_pushlstring(L, (const char *)bytes + 2, bytes[1]); break;
+	case M_RECORD: vai__flat_decode(L, msg); break;
 	default: vai__fatal("a message is broken: tag %d", bytes[0]);
 	}
 }
@@ -385,7 +386,7 @@ static int decode_protected(lua_State *L)
 {
 	struct vai_vm *vm = lua_touserdata(L, 1);
 	const struct vai__block *b = lua_touserdata(L, 2);
-	return get_block(L, vm, b, false, false);
+	return block_values(L, vm, b);
 }
 
 static VAI_NOINLINE int take_protected(lua_State *L, struct vai_vm *vm, struct vai__block *b)

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* The common small message made short work of: one table without metatable, short strings
- * as keys, scalars and short strings as values. The stream is that of block.h; only the
- * bookkeeping for what such a table cannot hold (cycles, modules, errors) is left out. */
+/* The common small message made short work of: one table without metatable, a list of values
+ * and short strings as keys, the values scalars and short strings. Where its keys are a known
+ * shape and its values few, the message holds it without a block. */
 #ifndef VAI_FLAT_H
 #define VAI_FLAT_H
 
 #include <lua.h>
-#include "vm/vm.h"
+#include "base/base.h"
 
 struct vai__block;
 
-/* The block of the table at the absolute index t; NULL: it is not of that kind (or memory is
- * out), the encoder has to look. Raises nothing. */
-struct vai__block *vai__flat_encode(lua_State *L, const struct vai_vm *vm, int t);
-/* Pushes the table of a block with BLOCK_FLAT; returns 1. May raise for want of memory. */
-int vai__flat_decode(lua_State *L, const struct vai__block *b);
+/* The table at the absolute index t. False: it is not of that kind (or memory is out), the
+ * encoder has to look. Raises nothing. */
+bool vai__flat_encode(lua_State *L, int t, vai_msg *out);
+/* Push the table of a message M_RECORD, of a block with BLOCK_FLAT, and return 1. May raise
+ * for want of memory. */
+int vai__flat_decode(lua_State *L, const vai_msg *msg);
+int vai__flat_decode_block(lua_State *L, const struct vai__block *b);
 
 #endif

@@ -27,7 +27,8 @@ struct vai_vm {
 	struct vai__arena *arena;          /* NULL for the host's state */
 	struct vai__handle *handles;       /* all handles of this state (vm/handle.c) */
 	struct vai__block *decoding;       /* block in work: freed by the next user if an error left it */
-	void *decoding_from;               /* bind/: the channel to which such a block goes back, or NULL */
+	void *decoding_from;               /* bind/: the channel to which what is decoded goes back, or NULL */
+	vai_msg taken;                     /* bind/: what is decoded without a block, else nil */
 	struct vai__funcs *funcs;          /* code objects of this state's functions (vm/func.c) */
 	lua_State *at;                     /* the coroutine that parked last, for tracebacks */
 	struct vai_code *profiled;         /* one reference while what it uses is noted (vm/image.c) */
