@@ -3,8 +3,10 @@
 #ifndef VAI_PANIC_H
 #define VAI_PANIC_H
 
-/* Prints "vai: fatal: ..." to stderr and aborts. */
+/* Prints "vai: fatal: ..." to stderr, calls the hook, if any, and aborts. */
 _Noreturn void vai__fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* What else is to be told. May not return, for whatever is broken; the caller cares. */
+extern void (*vai__fatal_hook)(void);
 #define VAI_ASSERT(cond) ((cond) ? (void)0 : vai__fatal("%s:%d: broken invariant: %s", __FILE__, __LINE__, #cond))
 #ifdef VAI_DEBUG_LOCKS
 #define VAI_DEBUG_ASSERT(cond) VAI_ASSERT(cond)

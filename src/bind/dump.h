@@ -19,5 +19,7 @@ void vai__dump_all(struct vai__text *t, vai_g *first, enum vai__dump_how how, si
 void vai__deadlock_note(void);
 /* vai__sched_hooks.quit (dumplib.c): writes a dump and ends the process. */
 void vai__dump_quit(void);
+/* vai__fatal_hook (fatal.c): a line for each goroutine, if that can be had. */
+void vai__dump_fatal(void);
 
 #endif

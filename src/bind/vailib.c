@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include "base/fork.h"
+#include "base/panic.h"
 #include "bind/bind.h"
 #include "bind/dump.h"
 #include "bind/host.h"
@@ -150,6 +151,7 @@ static void register_once(void)
 	vai__sched_hooks.interrupt = vai__bind_interrupt;
 	vai__sched_hooks.deadlock = vai__deadlock_note;
 	vai__sched_hooks.quit = vai__dump_quit;
+	vai__fatal_hook = vai__dump_fatal;
 }
 
 /* What the states share goes when no machine can use it any more; else the next start of a
@@ -201,6 +203,8 @@ void vai__host_stop(lua_State *L, bool exits)
 		return;
 	vai__report_flush(L);
 	atomic_store_explicit(&vai__g_main()->running, NULL, memory_order_relaxed);
+	if (vai__report_runner())
+		vai__sched_halt(0); /* it waits for what only this state holds */
 	vai__vm_detach(host.vm);
 	vai__g_main()->vm = NULL;
 	host.vm = NULL;
