@@ -149,6 +149,7 @@ void vai__report_flush(lua_State *L);
 /* Gives stdio a bounded time to flush and ends the process without atexit handlers, which
  * are not made for other threads that still run. Any thread. */
 _Noreturn void vai__exit_now(int status);
+void vai__exit_flush(void); /* the first part of it */
 /* In a child of fork: whoever was ending the process does not exist there. */
 void vai__exit_forked(void);
 /* Returns once: to the first thread, before it reports what it ends the process for. */

@@ -112,13 +112,11 @@ static lua_State *stopped_in(vai_g *g)
 
 /* The Lua threads that g is in, from the one where it stopped outwards. Those that C code
  * resumes by itself are not known of. */
-static void add_stack(struct vai__text *t, vai_g *g)
+static void add_stack(struct vai__text *t, vai_g *g, lua_State *L)
 {
 	struct vai_vm *vm = vai__bind_vm(g);
-	if (!vm)
-		return;
 	const struct vai__turn *turn = g->bounds ? vai__life(g)->turn : NULL;
-	lua_State *L = stopped_in(g), *last = is_runner(g) ? vai__host_panic_thread() : vm->L;
+	lua_State *last = is_runner(g) ? vai__host_panic_thread() : vm->L;
 	while (L != last) {
 		vai__trace_add(t, L, 0, -1);
 		vai__text_put(t, "\tin a coroutine of:\n");
@@ -182,13 +180,25 @@ static void add_goroutine(struct dump *d, vai_g *g, const struct vai_g_info *inf
 	vai__text_put(t, ":\n");
 	if (d->how == VAI__DUMP_STILL && info->still) {
 		add_target(t, info);
-		add_stack(t, g);
+		if (g->vm)
+			add_stack(t, g, stopped_in(g));
 	}
 	if (*g->site) {
 		vai__text_put(t, "\tcreated at ");
 		vai__text_put(t, g->site);
 		vai__text_put(t, "\n");
 	}
+}
+
+void vai__dump_frozen(struct vai__text *t, vai_g *g)
+{
+	lua_State *L = atomic_load_explicit(&g->running, memory_order_acquire);
+	if (!g->vm || !L)
+		return;
+	vai__text_put(t, "\ngoroutine ");
+	vai__text_int(t, (int64_t)g->id);
+	vai__text_put(t, " [in a C call]:\n");
+	add_stack(t, g, L);
 }
 
 /* ---- all ---- */

@@ -14,10 +14,13 @@ enum vai__dump_how {
 /* Adds all goroutines, `first` (or NULL) before the others, then main, then by age; the text of at
  * most `max` of them and how many more there are. */
 void vai__dump_all(struct vai__text *t, vai_g *first, enum vai__dump_how how, size_t max);
+/* The traceback of one that was in a C call and has been frozen there (vai__g_freeze). Where that
+ * was in the middle of Lua's own work, its stack may be in any state. */
+void vai__dump_frozen(struct vai__text *t, vai_g *g);
 
 /* vai__sched_hooks.deadlock (deadlock.c): writes the report that vai__report_deadlock raises. */
 void vai__deadlock_note(void);
-/* vai__sched_hooks.quit (dumplib.c): writes a dump and ends the process. */
+/* vai__sched_hooks.quit (quit.c): writes a dump and ends the process. */
 void vai__dump_quit(void);
 /* vai__fatal_hook (fatal.c): a line for each goroutine, if that can be had. */
 void vai__dump_fatal(void);

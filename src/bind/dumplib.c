@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* vai.dump, and what SIGQUIT does. The text is made while the world is stopped and written when
+/* vai.dump. The text is made while the world is stopped and written when
  * it goes on: whoever reads it may take his time. */
 #include "bind/bind.h"
 #include <errno.h>
 #include <stdio.h>
-#include <unistd.h>
 #include "bind/dump.h"
 
 enum { PATIENCE = 1000000000 /* ns */ };
@@ -77,17 +76,4 @@ int vai__lib_dump(lua_State *L)
 		return failed(L, name, error);
 	lua_pushboolean(L, 1);
 	return 1;
-}
-
-void vai__dump_quit(void)
-{
-	struct vai__text text = {0};
-	vai__exit_begin();
-	vai__text_put(&text, "SIGQUIT: quit\n");
-	bool still = vai__world_stop(NULL, PATIENCE);
-	if (!still)
-		vai__text_put(&text, "vai: goroutines could not be stopped: no tracebacks\n");
-	vai__dump_all(&text, NULL, still ? VAI__DUMP_STILL : VAI__DUMP_MOVING, SIZE_MAX);
-	vai__text_write(&text, STDERR_FILENO);
-	vai__exit_now(2);
 }

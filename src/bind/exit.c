@@ -40,14 +40,13 @@ void vai__exit_forked(void)
 	atomic_store(&ending, 0);
 }
 
-void vai__exit_now(int status)
+void vai__exit_flush(void)
 {
 	pthread_t helper;
 	struct timespec until;
-	vai__exit_begin();
 	if (vai__forked) { /* nobody else is there, and libc has freed its locks */
 		fflush(NULL);
-		_exit(status);
+		return;
 	}
 	sem_init(&flushed, 0, 0);
 	clock_gettime(CLOCK_REALTIME, &until);
@@ -57,5 +56,11 @@ void vai__exit_now(int status)
 		while (sem_timedwait(&flushed, &until) != 0 && errno == EINTR)
 			continue;
 	}
+}
+
+void vai__exit_now(int status)
+{
+	vai__exit_begin();
+	vai__exit_flush();
 	_exit(status);
 }

@@ -8,7 +8,7 @@
 
 enum { FIRST = 4096 };
 
-static bool reserve(struct vai__text *t, size_t n)
+bool vai__text_reserve(struct vai__text *t, size_t n)
 {
 	if (t->cut)
 		return false;
@@ -28,7 +28,7 @@ static bool reserve(struct vai__text *t, size_t n)
 
 void vai__text_add(struct vai__text *t, const char *s, size_t n)
 {
-	if (!reserve(t, n))
+	if (!vai__text_reserve(t, n))
 		return;
 	memcpy(t->p + t->n, s, n);
 	t->n += n;

@@ -15,6 +15,8 @@ struct vai__text {
 	bool cut; /* something did not fit into memory */
 };
 
+/* Room for n more bytes, for which no memory is asked from then on. */
+bool vai__text_reserve(struct vai__text *t, size_t n);
 void vai__text_add(struct vai__text *t, const char *s, size_t n);
 void vai__text_put(struct vai__text *t, const char *s);
 void vai__text_int(struct vai__text *t, int64_t n);

@@ -203,8 +203,6 @@ void vai__host_stop(lua_State *L, bool exits)
 		return;
 	vai__report_flush(L);
 	atomic_store_explicit(&vai__g_main()->running, NULL, memory_order_relaxed);
-	if (vai__report_runner())
-		vai__sched_halt(0); /* it waits for what only this state holds */
 	vai__vm_detach(host.vm);
 	vai__g_main()->vm = NULL;
 	host.vm = NULL;

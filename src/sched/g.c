@@ -251,6 +251,12 @@ vai_g *vai__g_new_on_main(void (*entry)(vai_g *g, void *arg), void *arg)
 	return g;
 }
 
+bool vai__g_on_main(const vai_g *g)
+{
+	const struct g *priv = (const struct g *)(const void *)g;
+	return priv->locked_m == sched.m0 && priv != sched.main;
+}
+
 /* A goroutine that fills its P's queue with children steps behind them: they run while
  * what was made for them is in the cache, and a loop that spawns a million has a few
  * hundred of them at once, not a million, unless they park. */

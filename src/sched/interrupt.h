@@ -49,4 +49,8 @@ void vai__g_block_end(vai_g *self);
 bool vai__world_stop(vai_g *self, int64_t timeout);
 void vai__world_start(void);
 
+/* For a process that is about to end: true if g runs a C call on a thread which has come into a
+ * signal handler, within `timeout` ns, that it never leaves. Off the Ms, world stopped. */
+bool vai__g_freeze(vai_g *g, int64_t timeout);
+
 #endif

@@ -21,6 +21,8 @@
 #include "mach/thread.h"
 #include "sched/rt.h"
 
+enum { LOOK = 100000 /* ns */ };
+
 static struct sigaction old_action;
 static enum vai_preempt_mode mode = VAI_PREEMPT_OFF;
 
@@ -80,12 +82,25 @@ void interrupt(struct g *g)
 		vai__sched_hooks.interrupt(&g->pub);
 }
 
+static struct {
+	_Atomic(struct g *) wanted, got;
+} frozen;
+
+static _Noreturn void freeze(struct g *g)
+{
+	atomic_store_explicit(&frozen.got, g, memory_order_release);
+	for (;;)
+		pause();
+}
+
 static void on_signal(int sig, siginfo_t *info, void *uc)
 {
 	int saved = errno;
 	struct m *m = m_self();
 	if (m && atomic_exchange_explicit(&m->preempt, false, memory_order_acquire)) {
 		struct g *g = m_curg(m);
+		if (g && g == atomic_load_explicit(&frozen.wanted, memory_order_acquire))
+			freeze(g);
 		if (g)
 			interrupt(g);
 	} else {
@@ -134,6 +149,26 @@ void preempt_send(struct m *m)
 	if (mode == VAI_PREEMPT_SIGNAL)
 		syscall(SYS_tgkill, getpid(), m->tid,
 			SIGURG); /* the host's thread may be gone, and pthread_kill is not for those */
+}
+
+bool vai__g_freeze(vai_g *pub, int64_t timeout)
+{
+	struct g *g = g_of(pub);
+	int64_t until = vai__clock_now() + timeout;
+	vai__lock(&sched.lock);
+	struct m *m = g_m(g);
+	bool there = m && m_curg(m) == g && !m_p(m) && mode == VAI_PREEMPT_SIGNAL;
+	atomic_store_explicit(&frozen.wanted, there ? g : NULL, memory_order_release);
+	if (there)
+		preempt_send(m);
+	vai__unlock(&sched.lock);
+	bool got = false;
+	while (there && !got && vai__clock_now() < until) {
+		atomic_uint nothing = 0;
+		vai__futex_wait(&nothing, 0, vai__clock_now() + LOOK);
+		got = atomic_load_explicit(&frozen.got, memory_order_acquire) == g;
+	}
+	return got;
 }
 
 enum vai_preempt_mode vai__preempt_mode(void)

@@ -111,6 +111,7 @@ void vai__g_discard(vai_g *g);
 /* As vai__g_new, but tied to main's thread: it runs only on M0, only while main waits,
  * and so may use main's Lua state. May be called by any goroutine. */
 vai_g *vai__g_new_on_main(void (*entry)(vai_g *g, void *arg), void *arg);
+bool vai__g_on_main(const vai_g *g); /* it is such a one */
 
 /* A goroutine that parks after a few frames leaves more than half of its stack's first
  * page unused; pages being what memory is counted in, this part of it is for the layers

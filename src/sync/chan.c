@@ -75,7 +75,7 @@ static void destroy(struct vai_obj *o)
 	if (ch->fini)
 		ch->fini(ch);
 	/* A waiter has a reference; those of goroutines abandoned at the end will not wake. */
-	VAI_DEBUG_ASSERT(!vai__sched_running() || (vai__waitq_empty(&ch->recvq) && vai__waitq_empty(&ch->sendq)));
+	VAI_DEBUG_ASSERT(vai__waitq_abandoned(&ch->recvq) && vai__waitq_abandoned(&ch->sendq));
 	uint64_t head = head_of(ch), count = vai__chan_count(ch);
 	if (ch->drop)
 		for (uint64_t i = 0; i < count; i++)

@@ -21,7 +21,7 @@ struct vai_waitgroup {
 static void destroy(struct vai_obj *o)
 {
 	vai_waitgroup *wg = VAI_CONTAINER(o, vai_waitgroup, obj);
-	VAI_DEBUG_ASSERT(!vai__sched_running() || vai__waitq_empty(&wg->waiters));
+	VAI_DEBUG_ASSERT(vai__waitq_abandoned(&wg->waiters));
 	vai__mem_free(wg, sizeof *wg);
 }
 

@@ -13,6 +13,14 @@ static int pop_batch(struct vai__waitq *q, struct vai__wake *batch)
 	return n;
 }
 
+bool vai__waitq_abandoned(const struct vai__waitq *q)
+{
+	for (const struct vai__waitq *at = q->next; vai__sched_running() && at != q; at = at->next)
+		if (!vai__g_on_main(VAI_CONTAINER((struct vai__waitq *)(uintptr_t)at, struct vai__waiter, link)->g))
+			return false;
+	return true;
+}
+
 void vai__waitq_fire_all(struct vai__waitq *q, int add, struct vai_lock *lock)
 {
 	struct vai__wake batch[BATCH];

@@ -107,6 +107,10 @@ static inline bool vai__wake_fire(const struct vai__wake *wake)
 	return vai__fire(wake->g, wake->ticket, wake->code);
 }
 
+/* Whether nobody in q, whose object dies, will ever wake: those of a runtime that has ended, and
+ * those tied to main's thread, which closes the state that held the object. */
+bool vai__waitq_abandoned(const struct vai__waitq *q);
+
 /* Fires all waiters of q, longest waiting first, each with its code + add. The caller
  * holds the lock; on return it is released. Fires in batches outside the lock: nobody
  * may link into q any more, but owners may still unlink. q may be on the caller's stack. */
