@@ -5,7 +5,7 @@ local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .
 -- The file's name and the numbers of goroutines are as they come.
 local prelude = [[
 local function plain(report)
-	return (report:gsub("[^%s<']*program%.lua", "p"):gsub("goroutine %d+", "goroutine N"):gsub(", %d+ seconds?([,%]])", "%1"))
+	return (report:gsub("[^%s<']*program%.lua", "p"):gsub("goroutine %d+", "goroutine N"):gsub(", %d+ seconds?(%p)", "%1"))
 end
 ]]
 prelude = prelude:gsub("\n", " ")
