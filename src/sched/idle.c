@@ -418,6 +418,9 @@ struct g *idle_find_or_sleep(struct m *m)
 	}
 	if (m->spinning)
 		idle_stop_spinning(m);
+	/* It has been said that nobody looks any more; a processor may still let later loads go
+	 * first (AArch64 with LDAPR), so not without a barrier. Pairs with share, idle_wake_one. */
+	atomic_thread_fence(memory_order_seq_cst);
 	if (work_anywhere(false) && acquire_p(m))
 		return NULL;
 	sleep_until_woken(m);

@@ -73,7 +73,8 @@ bool vai__fire(vai_g *pub, vai_ticket ticket, int code)
 
 bool vai__fire_any(vai_g *pub, int code)
 {
-	uint64_t w = atomic_load_explicit(&g_of(pub)->wait, memory_order_acquire);
+	/* Not before what the caller has written to g->end: pairs with park_commit. */
+	uint64_t w = atomic_load_explicit(&g_of(pub)->wait, memory_order_seq_cst);
 	return vai__fire(pub, (vai_ticket)(w >> 32), code);
 }
 
