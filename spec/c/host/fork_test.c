@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ALARM = 20 };
+enum { ALARM = 120 };
 
 /* fork(): the child's pid, or 0 in the child. */
 static int lua_fork(lua_State *L)
