@@ -343,7 +343,7 @@ void idle_check(void)
 		idle_wake_one();
 }
 
-/* The times that an M awoke until now if all sleep, and timers may wake them. */
+/* All sleep, and timers may wake them. *nawake: how often an M has awoken until now. */
 static bool sleeps_for_timers(uint64_t *nawake)
 {
 	vai__lock(&sched.lock);
@@ -356,8 +356,16 @@ static bool sleeps_for_timers(uint64_t *nawake)
 /* An M that awoke while the timers were looked at may have changed what they do. */
 void idle_check_timers(void)
 {
-	uint64_t before, after;
-	if (sleeps_for_timers(&before) && !timers_may_wake() && sleeps_for_timers(&after) && before == after)
+	uint64_t before;
+	if (!sleeps_for_timers(&before) || timers_may_wake())
+		return;
+	vai__lock(&sched.lock);
+	bool stuck = is_quiet(0) && before == sched.nawake;
+	bool feed = stuck && feed_from_caches();
+	vai__unlock(&sched.lock);
+	if (feed)
+		g_feed();
+	else if (stuck)
 		tell_main();
 }
 
