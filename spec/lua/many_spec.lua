@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Up to a hundred thousand goroutines at once, parked and woken round after round in one process: the
--- memory of the second round is the memory of the last.
+-- memory of the second round is the memory of the last; and when nobody needs it any more it goes back.
 local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
 
 -- (Sanitizers and builds without caches hold memory back for reasons of their own: not there. TSan keeps
@@ -129,5 +129,34 @@ describe("very many goroutines", function()
 				done:wait()
 			end
 		end)
+	]])
+
+	test("whose memory goes back to the system when they have ended", 100000, [[
+		local function round()
+			local gate, ready, done = chan(), waitgroup(), waitgroup()
+			ready:add(n)
+			done:add(n)
+			for _ = 1, n do
+				go(function()
+					ready:done()
+					gate:recv()
+					done:done()
+				end)
+			end
+			ready:wait()
+			local parked = rss()
+			gate:close()
+			done:wait()
+			return parked
+		end
+		local parked = round()
+		if check.slowness == 1 then
+			local deadline = vai.now() + 25
+			while rss() > parked // 3 do
+				assert(vai.now() < deadline, parked .. " kB parked, still " .. rss())
+				vai.sleep(0.1)
+			end
+		end
+		round()
 	]])
 end)

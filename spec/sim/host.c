@@ -125,6 +125,17 @@ void vai__mem_thread_exit(void)
 {
 }
 
+size_t vai__mem_unneeded(size_t *regained)
+{
+	return *regained = 0;
+}
+
+size_t vai__mem_scavenge(const atomic_bool *stop)
+{
+	(void)stop;
+	return 0;
+}
+
 /* ---- mach ---- */
 
 bool vai__barrier_by_kernel = true;
@@ -210,6 +221,17 @@ void vai__stack_trim(char *top)
 
 void vai__stack_reset(void)
 {
+}
+
+size_t vai__stack_unneeded(size_t *regained)
+{
+	return *regained = 0;
+}
+
+size_t vai__stack_scavenge(const atomic_bool *stop)
+{
+	(void)stop;
+	return 0;
 }
 
 bool vai__stack_is_guard(const void *addr)

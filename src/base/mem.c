@@ -3,9 +3,11 @@
  * "Magazines and Vmem"): a full one moves to the shared list whole, an empty one is
  * replaced whole, so a shared lock is taken once per magazine and no list is walked.
  *
- * Invariants: a block is in one place only: with its user, in one magazine, or in one
- * chain of the shared list or its loose blocks. Spans are never unmapped. A chain links through the first
- * word of its blocks; the second word of its first block links chains. */
+ * Invariants: a block is in one place only: with its user, in one magazine, in one chain of
+ * the shared list or its loose blocks, or with the scavenger. A chain links through the first
+ * word of its blocks; the second word of its first block links chains. A class's first span
+ * stays for ever; another is unmapped when the scavenger has all its blocks in hand, so a block
+ * that was freed must not be looked at, not even to find out that it was. */
 #include "base/mem.h"
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +28,10 @@ enum {
 	CLASSES = SMALL_CLASSES + 8 * STEPS,
 	MAGAZINE_BYTES = 32768,
 	FIRST_SPAN = 262144,
-	HUGE_SPAN = 2097152
+	HUGE_SPAN = 2097152,
+	SPAN_HEAD = 64,
+	STEP = 64,      /* chains that the scavenger takes under one hold of the lock */
+	WORTH = 1048576 /* bytes of a class: the least that it looks through */
 };
 
 struct block {
@@ -85,16 +90,43 @@ void vai__mem_thread_exit(void)
 {
 }
 
+size_t vai__mem_unneeded(size_t *regained)
+{
+	return *regained = 0;
+}
+
+size_t vai__mem_scavenge(const atomic_bool *stop)
+{
+	(void)stop;
+	return 0;
+}
+
 #else
+
+/* At the low end of each span but the first, which lies at a multiple of its size. */
+struct span {
+	unsigned carved;   /* blocks cut from it; under lock */
+	unsigned in_hand;  /* how many of them the scavenger has; its own, as is the next; 0 outside of a pass */
+	struct span *next; /* in the scavenger's lists */
+};
 
 static struct shared {
 	_Alignas(VAI_CACHELINE) struct vai_lock lock;
 	struct block *chains;
+	unsigned nchains;
 	struct block *loose; /* fewer than a full magazine, of threads that have ended */
 	unsigned nloose;
-	char *cursor, *end; /* what is left of the newest span */
-	bool grown;
-	unsigned magazine; /* blocks in a full magazine; set once at load */
+	char *cursor, *end;          /* what is left of the newest span */
+	struct span *newest;         /* NULL: the first, or it was unmapped */
+	char *first;                 /* written once */
+	unsigned magazine;           /* blocks in a full magazine; set once at load */
+	unsigned low;                /* the least that nchains has been since the last call of vai__mem_unneeded */
+	uint64_t moves;              /* chains that have come or gone */
+	uint64_t looked;             /* and had when the scavenger looked through this class */
+	unsigned unmapped, remapped; /* spans; the first not counting those counted in the second */
+	/* The scavenger's: */
+	unsigned due;  /* chains that it is to look through */
+	unsigned vain; /* those that it has looked through, for they are from spans still in use */
 } shared[CLASSES];
 
 /* The pointer alone is thread-local: a dlopened object has little static TLS to ask for. */
@@ -111,21 +143,28 @@ static VAI_NOINLINE struct cache *self(void)
 /* A class that outgrows its first span gets huge pages: one fault in place of 512. */
 static bool new_span(struct shared *s)
 {
-	size_t want = s->grown ? HUGE_SPAN : FIRST_SPAN, map = s->grown ? 2 * (size_t)HUGE_SPAN : FIRST_SPAN;
+	bool grown = s->first != NULL;
+	size_t map = grown ? 2 * (size_t)HUGE_SPAN : FIRST_SPAN;
 	char *p = mmap(NULL, map, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
 		return false;
-	if (s->grown) {
-		char *aligned = (char *)(((uintptr_t)p + HUGE_SPAN - 1) & ~(uintptr_t)(HUGE_SPAN - 1));
-		if (aligned > p)
-			munmap(p, (size_t)(aligned - p));
-		munmap(aligned + HUGE_SPAN, (size_t)(p + map - (aligned + HUGE_SPAN)));
-		madvise(aligned, HUGE_SPAN, MADV_HUGEPAGE);
-		p = aligned;
+	if (!grown) {
+		s->first = s->cursor = p;
+		s->end = p + FIRST_SPAN;
+		return true;
 	}
-	s->cursor = p;
-	s->end = p + want;
-	s->grown = true;
+	char *aligned = (char *)(((uintptr_t)p + HUGE_SPAN - 1) & ~(uintptr_t)(HUGE_SPAN - 1));
+	if (aligned > p)
+		munmap(p, (size_t)(aligned - p));
+	munmap(aligned + HUGE_SPAN, (size_t)(p + map - (aligned + HUGE_SPAN)));
+	madvise(aligned, HUGE_SPAN, MADV_HUGEPAGE);
+	s->newest = (struct span *)(void *)aligned;
+	s->cursor = aligned + SPAN_HEAD;
+	s->end = aligned + HUGE_SPAN;
+	if (s->unmapped > 0) {
+		s->unmapped--;
+		s->remapped++;
+	}
 	return true;
 }
 
@@ -144,6 +183,28 @@ static struct block *carve(struct shared *s, size_t size, unsigned n, unsigned *
 		head = b;
 		(*got)++;
 	}
+	if (s->newest) /* all are from there */
+		s->newest->carved += *got;
+	return head;
+}
+
+/* Lock held. */
+static void push_chain(struct shared *s, struct block *head)
+{
+	head->next_chain = s->chains;
+	s->chains = head;
+	s->nchains++;
+	s->moves++;
+}
+
+/* Lock held; there is one. */
+static struct block *pop_chain(struct shared *s)
+{
+	struct block *head = s->chains;
+	s->chains = head->next_chain;
+	s->moves++;
+	if (--s->nchains < s->low)
+		s->low = s->nchains;
 	return head;
 }
 
@@ -154,9 +215,8 @@ static bool refill(struct magazine *mag, unsigned c)
 	size_t size = class_size(c);
 	vai__lock(&s->lock);
 	if (s->chains) {
-		mag->head = s->chains;
+		mag->head = pop_chain(s);
 		mag->count = s->magazine;
-		s->chains = s->chains->next_chain;
 	} else if (s->loose) {
 		mag->head = s->loose;
 		mag->count = s->nloose;
@@ -173,8 +233,7 @@ static void give_chain(struct block *head, unsigned c)
 {
 	struct shared *s = &shared[c];
 	vai__lock(&s->lock);
-	head->next_chain = s->chains;
-	s->chains = head;
+	push_chain(s, head);
 	vai__unlock(&s->lock);
 }
 
@@ -254,8 +313,7 @@ static void give_magazine(struct magazine *mag, unsigned c)
 		s->loose = b;
 		if (++s->nloose < s->magazine)
 			continue;
-		b->next_chain = s->chains;
-		s->chains = b;
+		push_chain(s, b);
 		s->loose = NULL;
 		s->nloose = 0;
 	}
@@ -275,6 +333,163 @@ void vai__mem_thread_exit(void)
 	}
 	free(cache);
 	tls_cache = NULL;
+}
+
+/* ---- scavenging: one thread at a time ---- */
+
+/* Lock held. Chains that are worth looking through: those that nobody needed, but not again
+ * those that were looked through in vain, until many have come or gone. */
+static unsigned find_due(struct shared *s, size_t chain)
+{
+	unsigned due = s->low;
+	s->low = s->nchains;
+	if (s->moves - s->looked >= s->nchains / 2)
+		s->vain = 0;
+	return due * chain >= WORTH + (s->vain + s->vain / 4) * chain ? due : 0;
+}
+
+size_t vai__mem_unneeded(size_t *regained)
+{
+	size_t bytes = 0;
+	*regained = 0;
+	for (unsigned c = 0; c < CLASSES; c++) {
+		struct shared *s = &shared[c];
+		size_t chain = s->magazine * class_size(c);
+		vai__lock(&s->lock);
+		s->due = find_due(s, chain);
+		bytes += s->due * chain;
+		*regained += s->remapped * (size_t)HUGE_SPAN;
+		s->remapped = 0;
+		vai__unlock(&s->lock);
+	}
+	return bytes;
+}
+
+/* The chains that are due, and what is loose as one more. */
+static struct block *take_due(struct shared *s)
+{
+	struct block *taken = NULL, *b;
+	for (unsigned n = STEP; n == STEP;) {
+		vai__lock(&s->lock);
+		for (n = 0; n < STEP && s->due > 0 && s->chains; n++, s->due--) {
+			b = pop_chain(s);
+			b->next_chain = taken;
+			taken = b;
+		}
+		if (n < STEP && (b = s->loose) != NULL) {
+			b->next_chain = taken;
+			taken = b;
+			s->loose = NULL;
+			s->nloose = 0;
+		}
+		vai__unlock(&s->lock);
+	}
+	return taken;
+}
+
+/* NULL: the first. */
+static struct span *span_of(struct shared *s, struct block *b)
+{
+	if ((uintptr_t)b - (uintptr_t)s->first < FIRST_SPAN)
+		return NULL;
+	return (struct span *)((uintptr_t)b & ~(uintptr_t)(HUGE_SPAN - 1));
+}
+
+/* How many blocks of each span there are among the taken; these spans. */
+static struct span *count_free(struct shared *s, struct block *taken)
+{
+	struct span *seen = NULL;
+	for (struct block *chain = taken; chain; chain = chain->next_chain) {
+		for (struct block *b = chain; b; b = b->next) {
+			struct span *span = span_of(s, b);
+			if (span && span->in_hand++ == 0) {
+				span->next = seen;
+				seen = span;
+			}
+		}
+	}
+	return seen;
+}
+
+/* Of the spans seen, those that are nobody's any more: no further block is cut from them. The
+ * others' in_hand is 0 after it. */
+static struct span *doom(struct shared *s, struct span *seen)
+{
+	struct span *doomed = NULL;
+	for (struct span *span = seen, *next; span; span = next) {
+		next = span->next;
+		vai__lock(&s->lock);
+		bool whole = span->in_hand == span->carved;
+		if (whole && span == s->newest) {
+			s->newest = NULL;
+			s->cursor = s->end = NULL;
+		}
+		vai__unlock(&s->lock);
+		if (!whole) {
+			span->in_hand = 0;
+			continue;
+		}
+		span->next = doomed;
+		doomed = span;
+	}
+	return doomed;
+}
+
+/* All taken blocks but those of doomed spans go back. */
+static void give_rest(unsigned c, struct block *taken)
+{
+	struct shared *s = &shared[c];
+	struct magazine mag = {0};
+	for (struct block *chain = taken, *next_chain; chain; chain = next_chain) {
+		next_chain = chain->next_chain;
+		for (struct block *b = chain, *next; b; b = next) {
+			struct span *span = span_of(s, b);
+			next = b->next;
+			if (span && span->in_hand > 0)
+				continue;
+			b->next = mag.head;
+			mag.head = b;
+			if (++mag.count < s->magazine)
+				continue;
+			give_chain(mag.head, c);
+			s->vain++;
+			mag = (struct magazine){0};
+		}
+	}
+	if (mag.head)
+		give_magazine(&mag, c);
+}
+
+static size_t unmap(struct shared *s, struct span *doomed)
+{
+	unsigned n = 0;
+	for (struct span *next; doomed; doomed = next, n++) {
+		next = doomed->next;
+		/* It may have split a mapping for which the system has no room: then the addresses are lost. */
+		if (munmap(doomed, HUGE_SPAN) != 0)
+			madvise(doomed, HUGE_SPAN, MADV_DONTNEED);
+	}
+	vai__lock(&s->lock);
+	s->unmapped += n;
+	s->looked = s->moves;
+	vai__unlock(&s->lock);
+	return n * (size_t)HUGE_SPAN;
+}
+
+size_t vai__mem_scavenge(const atomic_bool *stop)
+{
+	size_t bytes = 0;
+	for (unsigned c = 0; c < CLASSES && !atomic_load_explicit(stop, memory_order_relaxed); c++) {
+		struct shared *s = &shared[c];
+		if (s->due == 0) /* only this thread writes it */
+			continue;
+		struct block *taken = take_due(s);
+		struct span *doomed = doom(s, count_free(s, taken));
+		s->vain = 0;
+		give_rest(c, taken);
+		bytes += unmap(s, doomed);
+	}
+	return bytes;
 }
 
 __attribute__((constructor)) static void init_shared(void)

@@ -5,6 +5,7 @@
 #ifndef VAI_MEM_H
 #define VAI_MEM_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 /* Bytes that an allocation of `size` really gets; never less than size. A caller that
@@ -15,7 +16,16 @@ void *vai__mem_alloc(size_t size);
 void *vai__mem_zalloc(size_t size);
 /* `size` is what was asked for. p may be NULL. */
 void vai__mem_free(void *p, size_t size);
-/* Gives the calling thread's cache back; its last call before the thread ends. */
+/* Gives the calling thread's cache back: its last call before the thread ends, or when it will
+ * not need one for long. */
 void vai__mem_thread_exit(void);
+
+/* Memory that nobody needs goes back to the system: one thread, every few seconds. The first ends
+ * a period and tells how many bytes were free all through it, so far as that is worth the trouble
+ * of the second, and how many of those given back in earlier periods were mapped again in this
+ * one; the second gives back what the first found, as whole spans, unless *stop, and
+ * tells how many bytes. */
+size_t vai__mem_unneeded(size_t *regained);
+size_t vai__mem_scavenge(const atomic_bool *stop);
 
 #endif

@@ -18,8 +18,9 @@
 #if defined(__SANITIZE_THREAD__)
 #define VAI_TSAN 1
 #endif
-/* Blocks and stacks come straight from the system where a tool must see each of them. */
-#if defined(VAI_ASAN) || defined(VAI_TSAN) || defined(VAI_HARD) || defined(VAI_VALGRIND)
+/* Blocks come straight from the system where a tool must see each of them (but for the tests of
+ * what is left out then). */
+#if !defined(VAI_TEST_CACHES) && (defined(VAI_ASAN) || defined(VAI_TSAN) || defined(VAI_HARD) || defined(VAI_VALGRIND))
 #define VAI_NO_CACHES 1
 #endif
 

@@ -2,16 +2,24 @@
 /* Stacks from regions of 64. Guards: MADV_GUARD_INSTALL (Linux 6.13) leaves a region one
  * mapping; older kernels get mprotect while the number of mappings allows, then none.
  *
+ * A free stack is warm, as its last user left it, or cold: its pages were given back to the
+ * system because it was not needed for a while.
+ *
  * Invariants: a region is never unmapped, so a stack's address tells its region for
- * good; a free stack's first word below top links the list. Regions are published by a
- * release store of their count, for the signal handler that reads them without a lock. */
+ * good; a warm stack's first word below top links the list, a cold one is in an array, for a
+ * link would take a page; either, or the scavenger's batch, holds every free stack. Regions are
+ * published by a release store of their count, for the signal handler that reads them without a
+ * lock. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 #include "mach/stack.h"
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 #include "base/base.h"
 #include "base/lock.h"
@@ -38,21 +46,32 @@ enum {
 	MIN_SIZE = 65536,
 	KEEP = 8192, /* bytes below top that trimming keeps */
 	PROBES = 16,
-	PROBE_STEP = 256
+	PROBE_STEP = 256,
+	BATCH = 1024,     /* stacks that the scavenger has out of the lists at once */
+	STEP = 64,        /* stacks that it moves under one hold of the lock */
+	WORTH = 1048576,  /* bytes: the least that is given back */
+	RETRY_NS = 100000 /* ns until one that all free stacks are out with the scavenger for looks again */
 };
 
 static struct {
 	struct vai_lock lock;
 	size_t size, page;
-	char *free;    /* linked through the first word below top */
-	char *cursor;  /* low end of the next stack that was never handed out, or not since the reset */
-	unsigned left; /* stacks left in its region */
-	unsigned next; /* the region after it */
-	size_t taken;  /* stacks that somebody has */
+	char *free;   /* the warm ones, linked through the first word below top */
+	size_t nfree; /* of these */
+	size_t low;   /* the least that nfree has been since the last call of vai__stack_unneeded */
+	size_t due;   /* warm stacks that vai__stack_scavenge is to make cold */
+	char **cold;  /* room for cold_cap; only the scavenger replaces it */
+	size_t ncold, cold_cap;
+	size_t out;      /* free stacks that the scavenger has in hand */
+	size_t rewarmed; /* cold stacks that were taken since the last call of vai__stack_unneeded */
+	char *cursor;    /* low end of the next stack that was never handed out, or not since the reset */
+	unsigned left;   /* stacks left in its region */
+	unsigned next;   /* the region after it */
+	size_t taken;    /* stacks that somebody has */
 	unsigned mprotected;
 	bool guard_madvise, no_guard_madvise; /* proven to work; not to work */
 	_Atomic(size_t) made;
-	atomic_bool out; /* of stacks; written under lock */
+	atomic_bool spent; /* out of stacks; written under lock */
 	atomic_uint nregions;
 	char *_Atomic *regions; /* MAX_REGIONS, mapped once, committed by touch */
 } st;
@@ -165,17 +184,47 @@ static char **link_of(char *top)
 	return (char **)(void *)(top - sizeof(char *));
 }
 
+/* Lock held. NULL: no warm stack. */
+static char *take_warm(void)
+{
+	char *top = st.free;
+	if (!top)
+		return NULL;
+	st.free = *link_of(top);
+	if (--st.nfree < st.low)
+		st.low = st.nfree;
+	return top;
+}
+
+/* Lock held. */
+static char *take_cold(void)
+{
+	if (st.ncold == 0)
+		return NULL;
+	st.rewarmed++;
+	return st.cold[--st.ncold];
+}
+
+/* Lock held. NULL: none is free and none can be made. */
+static char *take(void)
+{
+	char *top;
+	while (!(top = take_warm()) && !(top = take_cold()) && !(top = make()) && st.out > 0) {
+		const struct timespec t = {.tv_nsec = RETRY_NS};
+		vai__unlock(&st.lock);
+		nanosleep(&t, NULL);
+		vai__lock(&st.lock);
+	}
+	return top;
+}
+
 char *vai__stack_alloc(void)
 {
 	vai__lock(&st.lock);
-	char *top = st.free;
-	if (top)
-		st.free = *link_of(top);
-	else
-		top = make();
+	char *top = take();
 	st.taken += top != NULL;
 	if (VAI_UNLIKELY(!top))
-		atomic_store_explicit(&st.out, true, memory_order_relaxed);
+		atomic_store_explicit(&st.spent, true, memory_order_relaxed);
 	vai__unlock(&st.lock);
 	if (top)
 		tell_valgrind(top, true);
@@ -184,7 +233,7 @@ char *vai__stack_alloc(void)
 
 bool vai__stack_short(void)
 {
-	return atomic_load_explicit(&st.out, memory_order_relaxed);
+	return atomic_load_explicit(&st.spent, memory_order_relaxed);
 }
 
 static void unpoison(char *p, size_t size)
@@ -203,8 +252,9 @@ void vai__stack_free(char *top)
 	vai__lock(&st.lock);
 	*link_of(top) = st.free;
 	st.free = top;
+	st.nfree++;
 	st.taken--;
-	atomic_store_explicit(&st.out, false, memory_order_relaxed);
+	atomic_store_explicit(&st.spent, false, memory_order_relaxed);
 	vai__unlock(&st.lock);
 }
 
@@ -220,6 +270,7 @@ void vai__stack_reset(void)
 			madvise(p, size, MADV_DONTNEED);
 		}
 		st.free = NULL;
+		st.nfree = st.low = st.due = st.ncold = st.rewarmed = 0;
 		st.left = st.next = st.mprotected = 0;
 		atomic_store_explicit(&st.made, 0, memory_order_relaxed);
 	}
@@ -243,6 +294,101 @@ void vai__stack_trim(char *top)
 			return;
 		}
 	}
+}
+
+/* ---- scavenging: one thread at a time ---- */
+
+size_t vai__stack_unneeded(size_t *regained)
+{
+	vai__lock(&st.lock);
+	st.due = st.low;
+	st.low = st.nfree;
+	*regained = st.rewarmed * st.page;
+	st.rewarmed = 0;
+	size_t bytes = st.due * st.page;
+	vai__unlock(&st.lock);
+	return bytes < WORTH ? 0 : bytes;
+}
+
+/* Room in the array for all that is due. Only this thread adds to it: others only take. */
+static bool grow_cold(void)
+{
+	vai__lock(&st.lock);
+	size_t need = st.ncold + st.due;
+	vai__unlock(&st.lock);
+	if (need <= st.cold_cap)
+		return true;
+	size_t cap = need + need / 2;
+	char **grown = malloc(cap * sizeof(*grown)), **old = st.cold;
+	if (!grown)
+		return false;
+	vai__lock(&st.lock);
+	if (old)
+		memcpy(grown, old, st.ncold * sizeof(*grown));
+	st.cold = grown;
+	st.cold_cap = cap;
+	vai__unlock(&st.lock);
+	free(old);
+	return true;
+}
+
+static size_t take_batch(char **batch)
+{
+	size_t n = 0;
+	for (bool more = true; more && n < BATCH;) {
+		vai__lock(&st.lock);
+		size_t before = n;
+		while (st.due > 0 && st.free && n - before < STEP) {
+			batch[n++] = take_warm();
+			st.due--;
+		}
+		st.out += n - before;
+		more = n - before == STEP;
+		vai__unlock(&st.lock);
+	}
+	return n;
+}
+
+static void give_batch(char **batch, size_t n)
+{
+	vai__lock(&st.lock);
+	memcpy(st.cold + st.ncold, batch, n * sizeof(*batch));
+	st.ncold += n;
+	st.out -= n;
+	vai__unlock(&st.lock);
+}
+
+static int by_address(const void *a, const void *b)
+{
+	const char *x = *(char *const *)a, *y = *(char *const *)b;
+	return (x < y) - (x > y);
+}
+
+/* Sorted downwards, so that the lowest are taken first again. Neighbours go in one call: the guards
+ * between them stay. */
+static void release_batch(char **batch, size_t n)
+{
+	qsort(batch, n, sizeof(*batch), by_address);
+	for (size_t i = 0, k; i < n; i = k) {
+		for (k = i + 1; k < n && batch[k] + st.size == batch[k - 1]; k++)
+			;
+		char *low = batch[k - 1] - st.size + st.page;
+		madvise(low, (size_t)(batch[i] - low), MADV_DONTNEED);
+	}
+}
+
+size_t vai__stack_scavenge(const atomic_bool *stop)
+{
+	static char *batch[BATCH];
+	size_t n, total = 0;
+	if (!grow_cold())
+		return 0;
+	while (!atomic_load_explicit(stop, memory_order_relaxed) && (n = take_batch(batch)) > 0) {
+		release_batch(batch, n);
+		give_batch(batch, n);
+		total += n;
+	}
+	return total * st.page;
 }
 
 bool vai__stack_is_guard(const void *addr)

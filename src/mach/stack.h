@@ -5,6 +5,7 @@
 #ifndef VAI_STACK_H
 #define VAI_STACK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -23,6 +24,10 @@ void vai__stack_free(char *top);
 void vai__stack_trim(char *top);
 /* Where no stack is in use: all memory of theirs goes back to the system, and none counts as made. */
 void vai__stack_reset(void);
+/* As vai__mem_unneeded and vai__mem_scavenge: the pages of stacks that were free all through a period
+ * go back to the system; the stacks stay. One thread, not while another calls vai__stack_reset. */
+size_t vai__stack_unneeded(size_t *regained);
+size_t vai__stack_scavenge(const atomic_bool *stop);
 static inline char *vai__stack_low(char *top)
 {
 	return top - vai__stack_size();

@@ -20,7 +20,7 @@
 #include "sched/poll.h"
 #include "sched/rt.h"
 
-enum { M_STACK = 262144 };
+enum { M_STACK = 262144, KEEP_CACHE = 1000000000 /* ns asleep */ };
 
 static _Thread_local __attribute__((tls_model("initial-exec"))) struct m *tls_m;
 
@@ -248,6 +248,17 @@ static void sleep_in_poller(struct m *m)
 	atomic_store_explicit(&sched.poll_until, 0, memory_order_seq_cst);
 }
 
+/* Who sleeps for long keeps no blocks: each might hold a whole span (base/mem) that else is free. */
+static void sleep_on_futex(struct m *m)
+{
+	if (!woken(m))
+		vai__futex_wait(&m->wake, 0, vai__clock_now() + KEEP_CACHE);
+	if (!woken(m))
+		vai__mem_thread_exit();
+	while (!woken(m))
+		vai__futex_wait(&m->wake, 0, VAI_FOREVER);
+}
+
 void m_sleep(struct m *m)
 {
 	struct m *nobody = NULL;
@@ -259,8 +270,7 @@ void m_sleep(struct m *m)
 	}
 	if (sleep_until() < atomic_load_explicit(&sched.poll_until, memory_order_seq_cst))
 		vai__poll_wake();
-	while (!woken(m))
-		vai__futex_wait(&m->wake, 0, VAI_FOREVER);
+	sleep_on_futex(m);
 }
 
 /* Pairs with m_sleep: the word first, then who polls; there who polls first, then the word. */

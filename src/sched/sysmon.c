@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The system monitor: a thread without a P that looks now and then for what the Ms, busy
  * with their goroutines, do not see: work that waits on a busy P while another is idle,
- * and timers that are due on one. Sleeps when all Ms do. */
+ * and timers that are due on one. Sleeps when all Ms do, after some looks at the memory that
+ * they left (scavenge.c). */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -83,10 +84,13 @@ static void doze(void)
 	atomic_store_explicit(&mon.wake, 0, memory_order_seq_cst);
 	atomic_store_explicit(&mon.asleep, true, memory_order_seq_cst);
 	if (may_doze() && !atomic_load_explicit(&mon.stop, memory_order_seq_cst)) {
-		int64_t look = look_at_timers(), line = schedtrace_next();
-		vai__futex_wait(&mon.wake, 0, look < line ? look : line);
+		int64_t look = look_at_timers(), line = schedtrace_next(), period = scavenge_next();
+		look = look < line ? look : line;
+		vai__futex_wait(&mon.wake, 0, look < period ? look : period);
 	}
 	atomic_store_explicit(&mon.asleep, false, memory_order_seq_cst);
+	if (atomic_load_explicit(&mon.wake, memory_order_seq_cst) != 0)
+		scavenge_awake(vai__clock_now());
 }
 
 void sysmon_poke(void)
@@ -136,7 +140,9 @@ static void *monitor(void *arg)
 		vai__futex_wait(&mon.wake, 0, vai__clock_now() + delay);
 		quit_check();
 		delay = next_delay(delay, sysmon_tick());
+		scavenge_tick(atomic_load_explicit(&sched.coarse_now, memory_order_relaxed));
 	}
+	scavenge_stop();
 	return NULL;
 }
 
@@ -145,6 +151,7 @@ int sysmon_start(void)
 {
 	atomic_store_explicit(&mon.stop, false, memory_order_relaxed);
 	schedtrace_start();
+	scavenge_start();
 	int rc = pthread_create(&mon.thread, NULL, monitor, NULL);
 	if (rc != 0)
 		return VAI_ESYS;

@@ -53,6 +53,17 @@ void vai__mem_thread_exit(void)
 {
 }
 
+size_t vai__mem_unneeded(size_t *regained)
+{
+	return *regained = 0;
+}
+
+size_t vai__mem_scavenge(const atomic_bool *stop)
+{
+	(void)stop;
+	return 0;
+}
+
 /* ---- setting ---- */
 
 static int setup(void **state)
