@@ -25,12 +25,17 @@ static inline void turn_begin(struct vai__turn *t, lua_State *co)
 	atomic_store_explicit(&t->g->running, co, memory_order_relaxed);
 }
 
+/* An interruption that has reached the coroutine, but not its next instruction, is passed on. */
 static inline void turn_end(const struct vai__turn *t)
 {
 	if (VAI_UNLIKELY(!t->outer))
 		return;
-	vai__life(t->g)->turn = t->prev;
+	struct vai__life *life = vai__life(t->g);
+	life->turn = t->prev;
 	atomic_store_explicit(&t->g->running, t->outer, memory_order_relaxed);
+	atomic_signal_fence(memory_order_seq_cst);
+	if (VAI_UNLIKELY(life->asked))
+		vai__bind_interrupt(t->g);
 }
 
 static bool has_frames(lua_State *co)
@@ -90,7 +95,7 @@ static inline int resume(lua_State *L, lua_State *co, int narg, int *status)
 static inline lua_State *thread_argument(lua_State *L)
 {
 	lua_State *co = lua_tothread(L, 1);
-	luaL_argexpected(L, co, 1, "coroutine");
+	luaL_argexpected(L, co, 1, "thread");
 	return co;
 }
 

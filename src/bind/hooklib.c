@@ -142,6 +142,7 @@ static int clear_hook(lua_State *L, lua_State *L1)
 	store_script(L, L1);
 	vai__hook_set(L1, NULL, 0, 0);
 	vai__hook_prepare(L1);
+	vai__hook_look(L);
 	return 0;
 }
 
@@ -166,6 +167,7 @@ int vai__debug_sethook(lua_State *L)
 	if (vai__preempt_mode() != VAI_PREEMPT_OFF)
 		mask |= LUA_MASKCOUNT;
 	vai__hook_set(L1, vai__hook_tick, mask, next_part(s));
+	vai__hook_look(L); /* a script that does this all the time never counts far */
 	return 0;
 }
 

@@ -29,7 +29,7 @@ struct vai__turn {
 struct vai__life {
 	volatile sig_atomic_t hold;   /* hooks are being set: do not touch them */
 	volatile sig_atomic_t missed; /* an interruption that came meanwhile */
-	volatile sig_atomic_t asked;  /* for states that look themselves every so many instructions */
+	volatile sig_atomic_t asked;  /* the state that ran was to be interrupted, and has not been yet */
 	uint8_t phase;                /* enum vai__phase */
 	uint8_t why;                  /* enum vai_end: what was raised */
 	bool forced;                  /* it is raised in closers, too */

@@ -81,6 +81,8 @@ static void on_count(lua_State *L, lua_Debug *ar)
 		return;
 	}
 	vai__hook_set(L, hook, mask, count);
+	if (life)
+		life->asked = 0;
 	if (owner())
 		act(L, g);
 }
@@ -88,9 +90,10 @@ static void on_count(lua_State *L, lua_Debug *ar)
 static void arm(lua_State *L, struct vai__life *life)
 {
 	lua_Hook hook = lua_gethook(L);
-	if (hook == vai__hook_tick) {
-		life->asked = 1;
-	} else if (!hook) {
+	life->asked = 1;
+	if (hook == vai__hook_tick)
+		return;
+	if (!hook) {
 		if (life->lent.L == L)
 			life->lent.L = NULL;
 		lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
@@ -109,10 +112,15 @@ void vai__bind_interrupt(vai_g *g)
 	struct vai__life *life = vai__life(g);
 	if (!L || !life)
 		return;
-	if (life->hold)
+	if (life->hold) {
 		life->missed = 1;
-	else
-		arm(L, life);
+		return;
+	}
+	life->hold = 1; /* it is called by others than the handler, too */
+	atomic_signal_fence(memory_order_seq_cst);
+	arm(L, life);
+	atomic_signal_fence(memory_order_seq_cst);
+	life->hold = 0;
 }
 
 /* ---- looking now and then ---- */

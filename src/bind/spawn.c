@@ -201,6 +201,8 @@ static int run_in_state(struct run *r, struct vai_vm *vm, bool loaded)
 	int status = lua_pcall(L, loaded ? 2 : 1, 0, loaded ? -4 : -3);
 	atomic_store_explicit(&r->g->running, NULL, memory_order_relaxed);
 	vai__end_over(r->g);
+	if (VAI_UNLIKELY(vm->decoding_from != NULL))
+		vai__bind_put_back(NULL, vm); /* while it holds the channel: what follows may collect */
 	if (VAI_UNLIKELY(status != LUA_OK))
 		settle_end(r, vm);
 	return status;
@@ -253,8 +255,6 @@ static int run(struct run *r, const struct vai__call *call)
 		return no_state(r);
 	g->vm = vm;
 	int status = run_in_state(r, vm, loaded);
-	if (VAI_UNLIKELY(vm->decoding_from != NULL))
-		vai__bind_put_back(NULL, vm);
 	vai__vm_free(vm);
 	g->vm = NULL;
 	return status;
