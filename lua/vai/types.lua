@@ -19,6 +19,18 @@ local task = {}
 ---@return any ... results; the error; or "timeout"
 function task:join(timeout) end
 
+---Raises an error in the goroutine, at its next Lua instruction or where it waits: join gives
+---false and the reason, and nothing is reported. One that has not begun never runs.
+---To-be-closed variables run, and may wait. Who catches the error has some 20 milliseconds to
+---clean up, in which waits work; then it is raised again, and again, so that the goroutine ends.
+---To-be-closed variables may take ten seconds, of which one of processor time, or until
+---the goroutine is canceled once more: then it is raised in them, too. A function that catches
+---the error and returns has ended well. Any error that leaves it after it was canceled
+---counts as its end.
+---@param reason? any what can be sent; default "canceled"; the first counts
+---@return boolean alive false: it had ended
+function task:cancel(reason) end
+
 ---@return "runnable"|"running"|"waiting"|"done"|"failed"
 ---@nodiscard
 function task:status() end
@@ -41,6 +53,28 @@ function vai.go(f, ...) end
 ---@return vai.task
 ---@nodiscard
 function vai.async(f, ...) end
+
+---What a goroutine of vai.spawn is called and may use. What it starts itself is not bounded.
+---@class vai.options
+---@field name? string for reports and dumps; up to 63 bytes
+---@field memory? integer bytes of its Lua state, at least 65536. Beyond it "not enough memory" is raised; who catches that has an eighth more, once; the next time the goroutine ends
+---@field cpu? number seconds of processor time. Then it is ended as by task:cancel, with the error "cpu time exceeded"
+---@field libs? string[] the standard libraries that it has besides the base functions: "string", "table", "math", "utf8", "coroutine", "io", "os", "debug", "package" (with `require`). What f captures it has in any case
+
+---As vai.async, with bounds. An unknown option raises.
+---@param opts vai.options
+---@param f function
+---@param ... any
+---@return vai.task
+---@nodiscard
+function vai.spawn(opts, f, ...) end
+
+---Ties this goroutine to its OS thread, which runs no other meanwhile: for C libraries that keep
+---something for each thread. Nests. A thread that is still locked when its goroutine ends, ends, too.
+function vai.lock_thread() end
+
+---Raises in a goroutine that is not locked.
+function vai.unlock_thread() end
 
 ---Lets others run.
 function vai.yield() end
@@ -89,6 +123,8 @@ function vai.on_panic(f) end
 ---@field threads integer
 ---@field idle_threads integer
 ---@field spinning integer
+---@field preempted integer how often a goroutine was interrupted
+---@field retaken integer processors taken from goroutines in C calls
 ---@field states string how Lua states are made: "clone" or "build", and why
 
 ---@return vai.stats
