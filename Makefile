@@ -34,6 +34,8 @@ V_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -f
 V_ubsan   := -O1 -fsanitize=undefined -fno-sanitize-recover=undefined -DVAI_DEBUG_LOCKS
 # __NO_INLINE__: stdio's inline functions stay in libc, whose own lock TSan does not see.
 V_tsan    := -O1 -fsanitize=thread -fno-omit-frame-pointer -DVAI_DEBUG_LOCKS -Wno-tsan -D__NO_INLINE__
+# Each allocation is one of libc's, and what Lua asks for in goroutines can be made to fail.
+V_oom     := -DVAI_OOM -DVAI_DEBUG_LOCKS
 V_ucontext := -DVAI_UCONTEXT -DVAI_DEBUG_LOCKS
 V_fuzz    := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -DVAI_DEBUG_LOCKS
 V_valgrind := -O1 -DVAI_VALGRIND -DVAI_DEBUG_LOCKS
@@ -44,7 +46,7 @@ L_ubsan   := -fsanitize=undefined
 L_tsan    := -fsanitize=thread
 L_fuzz    := -fsanitize=address,undefined
 L_cover   := --coverage
-ifeq ($(filter $(VARIANT),release rock debug hard asan ubsan tsan ucontext arm64 fuzz valgrind cover),)
+ifeq ($(filter $(VARIANT),release rock debug hard asan ubsan tsan ucontext oom arm64 fuzz valgrind cover),)
 $(error unknown VARIANT '$(VARIANT)')
 endif
 
@@ -194,7 +196,7 @@ endif
 
 # ---- tests ----
 
-.PHONY: test-programs test test-lua test-c test-examples crash asan ubsan tsan hard ucontext arm64 valgrind clone0 cover
+.PHONY: test-programs test test-lua test-c test-examples crash asan ubsan tsan hard ucontext arm64 valgrind clone0 oom cover
 RUN = VAI_VARIANT=$(VARIANT) VAI_BUILD='$(CURDIR)/$(B)' LUA=$(LUA) CC=$(CC) TESTS='$(TESTS)' T='$(T)' bash spec/run
 
 test-programs: $(B)/vai.so $(CTEST_BIN)
@@ -211,6 +213,14 @@ crash: $(B)/vai.so
 
 asan ubsan tsan hard ucontext arm64 valgrind:
 	@$(MAKE) --no-print-directory VARIANT=$@ test
+# Every call for memory, mappings and threads made to fail: spec/oom/oom.c.
+build/oom/host: spec/oom/oom.c | deps-test
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) -std=gnu11 -O1 -g -pthread $(WARN) $(LUA_CFLAGS) -o $@ $< $(LUA_LIBS) -ldl -Wl,--export-dynamic
+oom: $(B)/vai.so build/oom/host
+	@$(MAKE) --no-print-directory VARIANT=oom build
+	@ALL='$(ALL)' bash spec/oom/run $(PROGRAMS)
 clone0:
 	@VAI_CLONE=0 $(MAKE) --no-print-directory test
 cover: deps-cover

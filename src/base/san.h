@@ -20,7 +20,10 @@
 #endif
 /* Blocks come straight from the system where a tool must see each of them (but for the tests of
  * what is left out then). */
-#if !defined(VAI_TEST_CACHES) && (defined(VAI_ASAN) || defined(VAI_TSAN) || defined(VAI_HARD) || defined(VAI_VALGRIND))
+#if defined(VAI_ASAN) || defined(VAI_TSAN) || defined(VAI_HARD) || defined(VAI_OOM) || defined(VAI_VALGRIND)
+#define VAI_EACH_BLOCK 1
+#endif
+#if defined(VAI_EACH_BLOCK) && !defined(VAI_TEST_CACHES)
 #define VAI_NO_CACHES 1
 #endif
 

@@ -200,6 +200,30 @@ void vai__report_flush(lua_State *L)
 		run_handlers(L, vai__g_main(), false);
 }
 
+/* There is no memory for a goroutine that runs handlers. Takes p out of the queue again; false:
+ * main has done so, to handle it. */
+static bool give_up(struct panic *p)
+{
+	vai__lock(&panics.lock);
+	struct panic **at = &panics.first;
+	while (*at && *at != p)
+		at = &(*at)->next;
+	bool found = *at != NULL;
+	if (found && !(*at = p->next))
+		panics.last = at;
+	panics.busy = false;
+	vai__unlock(&panics.lock);
+	return found;
+}
+
+static _Noreturn void die_unhandled(const char *report)
+{
+	vai__exit_begin();
+	if (report)
+		fputs(report, stderr);
+	die("vai: vai.on_panic's function could not be called: not enough memory\n");
+}
+
 /* Takes p over. */
 static void queue_panic(struct panic *p)
 {
@@ -218,9 +242,8 @@ static void queue_panic(struct panic *p)
 		vai__g_start(vai__g_self(), g);
 		return;
 	}
-	vai__lock(&panics.lock);
-	panics.busy = false; /* the next panic tries again, or the end of the runtime */
-	vai__unlock(&panics.lock);
+	if (give_up(p))
+		die_unhandled(p->report);
 }
 
 static int encode_panic(lua_State *L)
@@ -262,7 +285,7 @@ static void handle_panic(vai_g *g, lua_State *L, int err)
 	if (p && (try_encode(L, g, p, err, err + 2) == LUA_OK || try_encode(L, g, p, err + 1, err + 2) == LUA_OK))
 		queue_panic(p);
 	else
-		die(report);
+		die_unhandled(report);
 }
 
 void vai__report_panic(vai_g *g, lua_State *L)

@@ -2,7 +2,6 @@
 /* sleep, now, after, timer, ticker. Seconds here, nanoseconds below. */
 #include "bind/bind.h"
 #include "base/clock.h"
-#include "base/panic.h"
 #include "bind/life.h"
 #include "bind/site.h"
 #include "sync/ticker.h"
@@ -47,10 +46,10 @@ int vai__lib_after(lua_State *L)
 
 /* ---- timers ---- */
 
-static void timer_fire(void *arg)
+/* False, for want of memory: later, then. */
+static bool timer_fire(void *arg)
 {
-	if (!vai__call_fire(arg))
-		vai__fatal("out of memory for the goroutine of a timer");
+	return vai__call_fire(arg);
 }
 
 static void timer_release(void *arg)

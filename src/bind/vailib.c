@@ -71,6 +71,7 @@ static struct {
 	lua_State *L; /* main thread of the host's state */
 	struct vai_vm *vm;
 	lua_State *panic_thread;
+	const void *sentinel;  /* of the state's, if vai was tried several times */
 	struct vai__life life; /* main's */
 	bool unfinished;       /* the last runtime left machines behind */
 } host;
@@ -220,14 +221,14 @@ void vai__host_stop(lua_State *L, bool exits)
 static int sentinel_gc(lua_State *L)
 {
 	vai_g *g = vai__g_self();
-	if (host.L == main_thread(L) && (!g || g == vai__g_main()))
+	if (host.sentinel == lua_touserdata(L, 1) && host.L == main_thread(L) && (!g || g == vai__g_main()))
 		vai__host_stop(L, false);
 	return 0;
 }
 
 static void plant_sentinel(lua_State *L)
 {
-	lua_newuserdatauv(L, 0, 0);
+	host.sentinel = lua_newuserdatauv(L, 1, 0);
 	lua_createtable(L, 0, 1);
 	lua_pushcfunction(L, sentinel_gc);
 	lua_setfield(L, -2, "__gc");

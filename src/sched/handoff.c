@@ -158,7 +158,7 @@ bool m0_leave_to_others(struct m *m, struct g *g)
 	vai__lock(&sched.lock);
 	m_own(m, p);
 	vai__unlock(&sched.lock);
-	return false;
+	return !runq_take_back(p, g); /* else somebody has stolen it meanwhile */
 }
 
 void vai__g_leave_main(vai_g *self)

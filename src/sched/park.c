@@ -148,7 +148,7 @@ static VAI_NOINLINE int park_until(struct g *g, int64_t deadline)
 	struct timeout to = {.timer = {.fn = time_out}, .g = g};
 	to.ticket = (vai_ticket)(atomic_load_explicit(&g->wait, memory_order_relaxed) >> 32);
 	if (vai__timer_start(&g->pub, &to.timer, deadline) != VAI_OK)
-		vai__fire(&g->pub, to.ticket, VAI_WAKE_TIMEOUT); /* no memory for a timer: do not wait at all */
+		vai__fire(&g->pub, to.ticket, VAI_WAKE_NOMEM); /* then it does not wait at all */
 	int code = park(g);
 	if (code != VAI_WAKE_TIMEOUT || atomic_load_explicit(&to.timer.heap, memory_order_acquire))
 		vai__timer_stop(&to.timer);
@@ -170,6 +170,7 @@ int vai__wake_result(int code)
 	switch (code) {
 	case VAI_WAKE_TIMEOUT: return VAI_ETIMEOUT;
 	case VAI_WAKE_DEADLOCK: return VAI_EDEADLOCK;
+	case VAI_WAKE_NOMEM: return VAI_ENOMEM;
 	default: return VAI_ECANCELED;
 	}
 }

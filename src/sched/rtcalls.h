@@ -49,6 +49,7 @@ static inline struct p *m_p(struct m *m)
 /* runq.c: the lock-free queue of a P */
 void runq_put(struct p *p, struct g *g, bool next);
 struct g *runq_get(struct p *p, bool *inherit);
+bool runq_take_back(struct p *p, struct g *g); /* g, which is p's runnext, leaves the queue; owner */
 struct g *runq_steal(struct p *p, struct p *victim, bool take_next);
 bool runq_empty(struct p *p);
 unsigned runq_len(struct p *p);

@@ -69,6 +69,11 @@ void runq_put(struct p *p, struct g *g, bool next)
 		put_tail(p, g);
 }
 
+bool runq_take_back(struct p *p, struct g *g)
+{
+	return atomic_compare_exchange_strong_explicit(&p->runnext, &g, NULL, memory_order_acquire, memory_order_relaxed);
+}
+
 /* Owner only. *inherit: it came from runnext and shares the slice of who readied it. */
 struct g *runq_get(struct p *p, bool *inherit)
 {

@@ -57,6 +57,7 @@ enum vai_wake {
 	VAI_WAKE_TIMEOUT = 2,
 	VAI_WAKE_CANCELED = 3,
 	VAI_WAKE_DEADLOCK = 4,
+	VAI_WAKE_NOMEM = 5, /* the deadline could not be kept for want of memory */
 	VAI_WAKE_USER = 8
 };
 typedef uint32_t vai_ticket;

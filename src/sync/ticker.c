@@ -20,6 +20,8 @@
 #include "base/mem.h"
 #include "sync/chanint.h"
 
+enum { RETRY = 10000000 /* ns until a timer that could not fire tries again */ };
+
 typedef void stamp_fn(vai_msg *out, int64_t now);
 
 /* ---- channels with a timer: after, ticker ---- */
@@ -102,7 +104,7 @@ struct vai_ticker {
 		struct {             /* vai__timer_class */
 			struct vai_lock lock;
 			struct vai__timer timer;
-			void (*fire)(void *arg);
+			bool (*fire)(void *arg);
 			void (*release)(void *arg);
 			void *arg;
 			vai_ticker *dead; /* next in the list of the dead */
@@ -212,8 +214,8 @@ static void let_go(vai_ticker *t)
 static int64_t timer_fire(struct vai__timer *timer, int64_t now)
 {
 	vai_ticker *t = VAI_CONTAINER(timer, vai_ticker, timer);
-	(void)now;
-	t->fire(t->arg);
+	if (!t->fire(t->arg))
+		return now + RETRY;
 	let_go(t);
 	return VAI_FOREVER;
 }
@@ -229,7 +231,7 @@ static int timer_start(vai_g *self, vai_ticker *t, int64_t when)
 	return r;
 }
 
-vai_ticker *vai__timer_new(vai_g *self, int64_t when, void (*fire)(void *arg), void (*release)(void *arg), void *arg)
+vai_ticker *vai__timer_new(vai_g *self, int64_t when, bool (*fire)(void *arg), void (*release)(void *arg), void *arg)
 {
 	vai_ticker *t = vai__mem_zalloc(sizeof *t);
 	vai__timer_reap();

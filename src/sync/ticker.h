@@ -25,11 +25,12 @@ int vai__ticker_reset(vai_g *self, vai_ticker *t, int64_t period);
 vai_chan *vai__after(vai_g *self, int64_t when, void (*stamp)(vai_msg *out, int64_t now), vai_drop_fn *drop);
 
 /* Runs fire(arg) at `when`, on some M, under the timers lock: it may start goroutines
- * (vai__g_new, vai__g_start with self NULL) and nothing that waits. A timer that was
+ * (vai__g_new, vai__g_start with self NULL) and nothing that waits; where it answers
+ * false, for want of memory, again a little later. A timer that was
  * stopped or has fired can be reset and fires again. It fires also when nobody holds the
  * object any more. release(arg) once, at the end, without locks. NULL when out of memory:
  * arg remains the caller's. */
-vai_ticker *vai__timer_new(vai_g *self, int64_t when, void (*fire)(void *arg), void (*release)(void *arg), void *arg);
+vai_ticker *vai__timer_new(vai_g *self, int64_t when, bool (*fire)(void *arg), void (*release)(void *arg), void *arg);
 bool vai__timer_object_stop(vai_ticker *t); /* true if it was pending */
 /* Starts it again for `when`; *was: it was pending. VAI_OK or VAI_ENOMEM. */
 int vai__timer_object_reset(vai_g *self, vai_ticker *t, int64_t when, bool *was);

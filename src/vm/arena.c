@@ -420,8 +420,22 @@ static VAI_NOINLINE void *resize(struct vai__arena *a, void *p, size_t osize, si
 	return n;
 }
 
+#ifdef VAI_OOM
+/* The program that looks for what becomes of a failure defines it (spec/oom). */
+__attribute__((weak)) int vai_oom_fails(void);
+#define OOM_FAILS() (vai_oom_fails && vai_oom_fails())
+enum { OOM = 1 };
+#else
+#define OOM_FAILS() false
+enum { OOM = 0 };
+#endif
+
 static VAI_NOINLINE bool fails(struct vai__arena *a)
 {
+	if (OOM_FAILS())
+		return true;
+	if (a->failing == 0)
+		return false;
 	if (a->failing == 1)
 		return true;
 	a->failing--;
@@ -436,7 +450,7 @@ void *vai__arena_alloc(void *ud, void *p, size_t osize, size_t nsize)
 			give(a, p, osize);
 		return NULL;
 	}
-	if (VAI_UNLIKELY(a->failing) && nsize > (p ? osize : 0) && fails(a))
+	if (VAI_UNLIKELY(a->failing || OOM) && nsize > (p ? osize : 0) && fails(a))
 		return NULL;
 	if (p && osize > 0)
 		return resize(a, p, osize, nsize);
@@ -447,7 +461,7 @@ void *vai__arena_alloc(void *ud, void *p, size_t osize, size_t nsize)
 
 bool vai__arena_reserve(struct vai__arena *a, size_t size)
 {
-	if (VAI_UNLIKELY(a->failing == 1))
+	if (VAI_UNLIKELY(a->failing == 1 || OOM))
 		return false;
 	return class_size(class_of(size)) + 8 <= room(a) || add_chunk(a, class_size(class_of(size)) + 8);
 }

@@ -5,7 +5,6 @@
  * every function is dumped again each time, or no facts are known of it. */
 #include "vm/funcs.h"
 #include <lauxlib.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
@@ -13,7 +12,7 @@
 
 enum { HEADER = 16, SAMPLES = 12, FUNCTIONS = 4 };
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool done, out_of_memory;
 static size_t proto_offset; /* 0: not found */
 static bool opcodes_known;
 
@@ -24,8 +23,10 @@ static void *sized_alloc(void *ud, void *p, size_t osize, size_t nsize)
 	char *old = p ? (char *)p - HEADER : NULL, *fresh = NULL;
 	if (nsize > 0) {
 		fresh = malloc(nsize + HEADER);
-		if (!fresh)
+		if (!fresh) {
+			out_of_memory = true;
 			return NULL;
+		}
 		memcpy(fresh, &nsize, sizeof nsize);
 		for (size_t i = 0; i < nsize; i++)
 			fresh[HEADER + i] = (char)(*junk = *junk * 1664525u + 1013904223u, *junk >> 24);
@@ -163,13 +164,16 @@ static void calibrate_opcodes(lua_State *L)
 {
 	struct bytes *b = malloc(sizeof *b);
 	struct vai__bytecode bc;
-	if (!b)
-		return;
-	b->n = 0;
-	if (lua_dump(L, write_bytes, b, 0) == 0 && vai__bytecode_read(b->p, b->n, &bc) == VAI_OK) {
+	int result = b ? VAI_EINVAL : VAI_ENOMEM;
+	if (b)
+		b->n = 0;
+	if (b && lua_dump(L, write_bytes, b, 0) == 0)
+		result = vai__bytecode_read(b->p, b->n, &bc);
+	if (result == VAI_OK) {
 		opcodes_known = as_expected(&bc);
 		vai__bytecode_free(&bc);
 	}
+	out_of_memory |= result == VAI_ENOMEM;
 	free(b);
 }
 
@@ -178,28 +182,40 @@ static bool run(lua_State *L, const char *chunk)
 	return luaL_loadbufferx(L, chunk, strlen(chunk), "=calibrate", "t") == LUA_OK && lua_pcall(L, 0, 1, 0) == LUA_OK;
 }
 
-static void calibrate(void)
+int vai__calibrate(void)
 {
 	unsigned junk = 1;
+	if (done)
+		return VAI_OK;
+	out_of_memory = false;
 	lua_State *L = lua_newstate(sized_alloc, &junk);
 	if (!L)
-		return;
+		return VAI_ENOMEM;
 	if (run(L, closures))
 		calibrate_proto(L);
 	lua_settop(L, 0);
 	if (run(L, sample))
 		calibrate_opcodes(L);
 	lua_close(L);
+	done = !out_of_memory;
+	return done ? VAI_OK : VAI_ENOMEM;
+}
+
+/* Every start of vm/ has seen to it that it is done. */
+static inline void be_done(void)
+{
+	if (VAI_UNLIKELY(!done))
+		vai__calibrate();
 }
 
 const void *vai__proto_of(const void *closure)
 {
-	pthread_once(&once, calibrate);
+	be_done();
 	return proto_offset ? word_at(closure, proto_offset) : NULL;
 }
 
 bool vai__opcodes_known(void)
 {
-	pthread_once(&once, calibrate);
+	be_done();
 	return opcodes_known;
 }

@@ -19,6 +19,15 @@ _Noreturn void vai__out_of_memory(lua_State *L)
 	abort();
 }
 
+bool vai__is_out_of_memory(lua_State *L, int status)
+{
+	static const char text[] = "not enough memory";
+	const size_t size = sizeof text - 1;
+	size_t len = 0;
+	const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
+	return status == LUA_ERRMEM || (s && len >= size && memcmp(s + len - size, text, size) == 0);
+}
+
 /* ---- the table by key ---- */
 
 static unsigned slot_of(const void *key, unsigned cap)

@@ -36,11 +36,16 @@ const struct vai__func *vai__funcs_get(lua_State *L, struct vai_vm *vm, int idx)
 
 /* Raises Lua's own memory error. */
 _Noreturn void vai__out_of_memory(lua_State *L);
+/* Whether the error on top, with which a protected call ended, is that or Lua's own. */
+bool vai__is_out_of_memory(lua_State *L, int status);
 
 /* The prototype of a Lua closure as lua_topointer gives it, or NULL where this Lua's
  * closures could not be made out (calibrate.c). */
 const void *vai__proto_of(const void *closure);
 /* This Lua's opcodes are those that bytewalk.c knows. */
 bool vai__opcodes_known(void);
+/* Finds these two out, once per process; host thread, before the first of them. VAI_ENOMEM:
+ * to be tried again. */
+int vai__calibrate(void);
 
 #endif

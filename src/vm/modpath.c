@@ -7,6 +7,7 @@
 #include <string.h>
 #include "base/fork.h"
 #include "vm/codec.h"
+#include "vm/funcs.h"
 #include "vm/modcache.h"
 
 struct preload {
@@ -185,9 +186,11 @@ static bool add_preload(lua_State *L, struct vai_vm *vm, struct snapshot *s)
 	lua_pushvalue(L, -2);
 	lua_pushlightuserdata(L, vm);
 	lua_pushlightuserdata(L, &p->msg);
-	if (lua_pcall(L, 3, 0, 0) != LUA_OK) {
+	int status = lua_pcall(L, 3, 0, 0);
+	if (status != LUA_OK) {
+		bool can_be_sent = vai__is_out_of_memory(L, status);
 		lua_pop(L, 1);
-		return true;
+		return !can_be_sent;
 	}
 	p->name = strdup(lua_tostring(L, -2));
 	if (p->name)
@@ -264,8 +267,10 @@ void vai__vm_note_paths(lua_State *L, struct vai_vm *vm)
 	if (!same_paths(L, package) || !same_preloads(L, package + 1)) {
 		lua_settop(L, package + 1);
 		noting = true; /* encoding a preload may come here again */
-		take_snapshot(L, vm);
+		int status = take_snapshot(L, vm);
 		noting = false;
+		if (status != LUA_OK && vai__is_out_of_memory(L, status))
+			vai__out_of_memory(L);
 	}
 	lua_settop(L, package - 1);
 }

@@ -12,6 +12,7 @@
 #include "vm/arena.h"
 #include "vm/catalog.h"
 #include "vm/codec.h"
+#include "vm/funcs.h"
 #include "vm/handle.h"
 #include "vm/image.h"
 #include "vm/lazylib.h"
@@ -110,7 +111,9 @@ static const char *make_template(void)
 int vai__vm_start(lua_State *L)
 {
 	vai__standin_register();
-	int rc = vai__catalog_read();
+	int rc = vai__calibrate();
+	if (rc == VAI_OK)
+		rc = vai__catalog_read();
 	if (rc == VAI_ENOMEM)
 		return rc;
 	full = rc != VAI_OK;

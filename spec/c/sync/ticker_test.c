@@ -205,11 +205,12 @@ struct alarm {
 	_Atomic(int64_t) at;
 };
 
-static void fire(void *arg)
+static bool fire(void *arg)
 {
 	struct alarm *a = arg;
 	atomic_store(&a->at, vai__clock_now());
 	atomic_fetch_add(&a->fired, 1);
+	return true;
 }
 
 static void release(void *arg)
@@ -327,11 +328,12 @@ static void started(vai_g *g, void *arg)
 	atomic_fetch_add(&s->ran, 1);
 }
 
-static void fire_start(void *arg)
+static bool fire_start(void *arg)
 {
 	vai_g *g = vai__g_new(started, arg);
 	CHECK(g != NULL);
 	vai__g_start(NULL, g);
+	return true;
 }
 
 static void release_starter(void *arg)
