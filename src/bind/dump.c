@@ -6,6 +6,7 @@
  * frames of its C stack can go before it has run again. vm->at is the coroutine in which it
  * stopped: every call that may stop sets it. */
 #include "bind/dump.h"
+#include <string.h>
 #include "base/clock.h"
 #include "bind/bind.h"
 #include "bind/host.h"
@@ -173,7 +174,7 @@ static void add_goroutine(struct dump *d, vai_g *g, const struct vai_g_info *inf
 	add_head(d, g, info);
 	if (d->how == VAI__DUMP_SHORT) {
 		vai__text_put(t, *g->site ? " created at " : "");
-		vai__text_put(t, g->site);
+		vai__text_add(t, g->site, strnlen(g->site, sizeof g->site)); /* it may be in the making */
 		vai__text_put(t, "\n");
 		return;
 	}
@@ -185,7 +186,7 @@ static void add_goroutine(struct dump *d, vai_g *g, const struct vai_g_info *inf
 	}
 	if (*g->site) {
 		vai__text_put(t, "\tcreated at ");
-		vai__text_put(t, g->site);
+		vai__text_add(t, g->site, strnlen(g->site, sizeof g->site)); /* it may be in the making */
 		vai__text_put(t, "\n");
 	}
 }
