@@ -339,6 +339,10 @@ local function quit_test(name, source, opts)
 end
 
 describe("SIGQUIT", function()
+	if os.getenv("VAI_VARIANT") == "tsan" then
+		pending("needs signals, which TSan keeps back from threads that sleep in futexes", function() end)
+		return
+	end
 	local form = { "^SIGQUIT: quit\n\ngoroutine 1 %[", "\n\ngoroutine %d+ %[chan receive[^\n]*%]:\n\ton channel made at [^\n]*:1 %(" }
 	local function ends(name, source)
 		quit_test(name, source, { status = 2, err = form, out = "buffered" })
@@ -347,7 +351,7 @@ describe("SIGQUIT", function()
 	ends("when main computes", "ready() while true do end")
 	local function ends_in_c(name, source, call)
 		local list = table.pack(table.unpack(form))
-		list[os.getenv("VAI_VARIANT") == "tsan" and 0 or #list + 1] = -- which keeps signals back
+		list[#list + 1] =
 			"\n\ngoroutine 1 %[in a C call[^\n]*%]:\n\t%[C%]: in [^\n]*'" .. call .. "'\n\t[^\n]*:1: in main chunk\n"
 		quit_test(name, source, { status = 2, err = list, out = "buffered" })
 	end
