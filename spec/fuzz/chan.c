@@ -3,8 +3,9 @@
  * a sequential model of Go's semantics (model.h). Each operation's result, each channel's length
  * and every message's way are compared; who should be able to go on must go on.
  *
- * One P and no preemption: between asking the model and telling it what happened nobody else runs,
- * unless the operation waits. The goroutines share the input: whoever runs takes its next bytes. */
+ * One P that nobody takes away (hold): between asking the model and telling it what happened nobody
+ * else runs, unless the operation waits. The goroutines share the input: whoever runs takes its next
+ * bytes. */
 #include <string.h>
 #include "base/obj.h"
 #include "fuzz.h"
@@ -22,6 +23,20 @@ static bool done[MODEL_GS];
 static enum fate fates[MAX_MSGS];
 static int nchans, ngs, nmsgs;
 static struct fuzz input;
+
+/* Whoever runs is taken to be inside vai, from where sysmon takes no P, until it switches. */
+static void hold(void)
+{
+	struct m *m = m_self();
+	bool was;
+	m_need_p(&m, &was);
+}
+
+static void yield(vai_g *self)
+{
+	vai__yield(self);
+	hold();
+}
 
 /* ---- messages ---- */
 
@@ -180,6 +195,7 @@ static void operate(int g, int n, bool plain, bool may_wait)
 	int64_t deadline = may_wait ? VAI_FOREVER : 0;
 	vai_g *self = g < ngs ? gs[g] : vai__g_main();
 	struct outcome o = plain ? do_plain(self, &op->cases[0], deadline) : do_select(self, op, deadline);
+	hold();
 	if (ready)
 		compare_at_once(g, ready, &o);
 	else if (may_wait)
@@ -229,7 +245,7 @@ static void step(int g)
 	else if (kind == 13)
 		put_back((int)fuzz_byte(&input) % nchans);
 	else if (g < ngs)
-		vai__yield(gs[g]);
+		yield(gs[g]);
 	check_channels();
 }
 
@@ -239,6 +255,7 @@ static void goroutine(vai_g *self, void *arg)
 {
 	int g = (int)(intptr_t)arg;
 	(void)self;
+	hold();
 	while (input.p < input.end)
 		step(g);
 	done[g] = true;
@@ -254,7 +271,7 @@ static void run_others(void)
 		if (!some)
 			return;
 		FUZZ_CHECK(rounds < PATIENCE, "somebody who can go on does not");
-		vai__yield(vai__g_main());
+		yield(vai__g_main());
 	}
 }
 
@@ -291,7 +308,7 @@ static void finish(void)
 	for (int id = 1; id <= nmsgs; id++)
 		FUZZ_CHECK(fates[id] == SPENT, "message %d is %d", id, fates[id]);
 	while (vai__g_count() > 1)
-		vai__yield(vai__g_main());
+		yield(vai__g_main());
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -305,6 +322,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	input = (struct fuzz){data, data + size};
+	hold();
 	begin();
 	run_others();
 	while (input.p < input.end) {
