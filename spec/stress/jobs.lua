@@ -181,7 +181,7 @@ function jobs.errors(seed)
 	for i = 1, rand(10) do
 		local bad = rand(2) == 1
 		local task = vai.async(function()
-			local t <close> = setmetatable({}, { __close = function() vai.yield() end })
+			local _ <close> = setmetatable({}, { __close = function() vai.yield() end })
 			vai.sleep(0)
 			if bad then
 				error({ code = i })
@@ -380,7 +380,7 @@ function jobs.cancel(seed)
 			how = 5
 		end
 		tasks[i] = vai.async(function()
-			local t <close> = setmetatable({}, { __close = function() assert(closed:try_send(i)) end })
+			local _ <close> = setmetatable({}, { __close = function() assert(closed:try_send(i)) end })
 			begun:send(i)
 			if how == 1 then
 				while true do end
