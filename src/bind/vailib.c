@@ -253,7 +253,7 @@ static const char *why(int rc)
 	switch (rc) {
 	case VAI_ENOMEM: return "not enough memory";
 	case VAI_EAGAIN: return "a goroutine of the runtime before still runs";
-	default: return "the system refused a thread or memory";
+	default: return "the system refused a thread, a file or memory";
 	}
 }
 

@@ -2,12 +2,17 @@
 /* sched/poll.h on a libuv loop. The loop belongs to the M that waits in it; other threads
  * reach it through uv_async_send alone. */
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <uv.h>
 #include "base/base.h"
 #include "base/clock.h"
 #include "base/panic.h"
 #include "sched/poll.h"
+
+enum { FIRST_FDS = 8, FIRST_BYTES = 65536 };
 
 static struct {
 	uv_loop_t loop;
@@ -29,8 +34,24 @@ static void on_timer(uv_timer_t *t)
 	uv_stop(t->loop);
 }
 
+/* libuv aborts where it gets no descriptor or memory for the first that it makes. */
+static bool has_room(void)
+{
+	int fds[FIRST_FDS], n = 0;
+	void *volatile p = malloc(FIRST_BYTES);
+	while (n < FIRST_FDS && (fds[n] = eventfd(0, EFD_CLOEXEC)) >= 0)
+		n++;
+	bool enough = n == FIRST_FDS && p;
+	while (n > 0)
+		close(fds[--n]);
+	free(p);
+	return enough;
+}
+
 int vai__poll_start(void)
 {
+	if (!has_room())
+		return VAI_ESYS;
 	if (uv_loop_init(&poll.loop) != 0)
 		return VAI_ESYS;
 	if (uv_async_init(&poll.loop, &poll.async, on_async) != 0) {

@@ -8,7 +8,7 @@
 #include "vm/func.h"
 #include <lauxlib.h>
 #include <string.h>
-#include "base/lock.h"
+#include "base/fork.h"
 #include "base/mem.h"
 #include "vm/bytecode.h"
 #include "vm/catalog.h"
@@ -26,6 +26,7 @@ static struct {
 static __attribute__((constructor)) void init_table(void)
 {
 	vai__lock_init(&table.lock, VAI_RANK_CODE);
+	vai__fork_holds(&table.lock, VAI_RANK_CODE);
 }
 
 static uint64_t hash_bytes(const char *p, size_t size)

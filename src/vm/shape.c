@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/base.h"
-#include "base/lock.h"
+#include "base/fork.h"
 
 enum {
 	MAX_SHAPES = 1024, /* a script that makes keys up is not to fill memory with them */
@@ -26,6 +26,7 @@ static _Atomic(uint64_t) sightings[COUNTED]; /* a hash; in its last bits how oft
 __attribute__((constructor)) static void init_lock(void)
 {
 	vai__lock_init(&lock, VAI_RANK_CODE);
+	vai__fork_holds(&lock, VAI_RANK_CODE);
 }
 
 /* All of a key of up to 16 bytes, both ends of a longer one. */
