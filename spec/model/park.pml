@@ -11,7 +11,8 @@
  * Safety: one winner a ticket; never in two queues or on two Ms, nor run before it has left its stack;
  * no timer fires into a frame that is gone; who was not canceled is not told so. Nobody sleeps for ever.
  *
- * SCENARIO all: -DALL
+ * SCENARIO plain: -DONE_LIFE
+ * SCENARIO all safety: -DTIMER
  *
  * BUG_1: vai__fire does not compare the ticket
  * BUG_2: vai__fire stores its code instead of swapping it in
@@ -218,7 +219,9 @@ proctype g()
 	LEFT_FOR_OTHERS;
 	waiter = ticket;
 	if
+#ifdef TIMER
 	:: in_frame = true; armed = ticket
+#endif
 	:: skip
 	fi;
 	park();
@@ -245,6 +248,10 @@ proctype g()
 	LOCK(task_lock);
 	has_task = false;
 	UNLOCK(task_lock);
+#ifdef ONE_LIFE
+	all_done = true;
+	left = OP_EXIT
+#else
 	left = OP_EXIT;
 	/* the second goroutine in the same record */
 	SWITCHED;
@@ -255,6 +262,7 @@ proctype g()
 	assert(code == USER);
 	all_done = true;
 	left = OP_EXIT
+#endif
 }
 
 /* Somebody with a channel: takes the ticket under the channel's lock, fires it later. */
@@ -307,7 +315,19 @@ proctype canceller()
 }
 
 init {
-	atomic { run g(); run m(); run m(); run waker(); run waker(); run timer(); run canceller() }
+	atomic {
+		run g();
+		run m();
+		run m();
+		run waker();
+#ifndef ONE_LIFE
+		run waker();
+#endif
+#ifdef TIMER
+		run timer();
+#endif
+		run canceller()
+	}
 }
 
 ltl all_end { <> all_done }

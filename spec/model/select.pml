@@ -2,7 +2,8 @@
 /* Select's race: src/sync/select.c (run, pick, attempt, block, link_all, unlink_all), chan.c (vai__chan_put,
  * vai__chan_take, refill, wait_in, vai__chan_close) and waitq.h. Goroutines with one or two cases, on two
  * channels; one case is a plain send or receive. Some have a deadline, somebody may close a channel. How a
- * wait is parked is park.pml's matter: here it is a ticket and a code.
+ * wait is parked is park.pml's matter: here it is a ticket and a code. A channel has one lock here: what a
+ * buffered one does under the lock of one side concerns nobody who waits (put_alone, take_alone).
  *
  * Safety: a message arrives once if its sender was told so, else never; nobody writes into the frame of
  * a goroutine that has gone on; a select does not meet itself; locks are taken without a cycle. Liveness:

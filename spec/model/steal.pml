@@ -7,9 +7,10 @@
  * of a queue that was not empty at any moment. Liveness: the loops around the swaps end, all run.
  * A step is one access that others can see; what only the owner writes, it reads for free.
  *
- * SCENARIO one: -DSIZE=4 -DN=5 -DTHIEVES=1 -DTRIES=2
- * SCENARIO two: -DSIZE=2 -DN=3 -DTHIEVES=2 -DTRIES=1
- * SCENARIO look: -DSIZE=4 -DN=3 -DTHIEVES=0 -DTRIES=0
+ * SCENARIO one: -DSIZE=2 -DN=3 -DTHIEVES=1 -DTRIES=2
+ * SCENARIO half safety: -DSIZE=4 -DN=5 -DTHIEVES=1 -DTRIES=1
+ * SCENARIO two safety: -DSIZE=2 -DN=3 -DTHIEVES=2 -DTRIES=1
+ * SCENARIO look safety: -DSIZE=4 -DN=3 -DTHIEVES=0 -DTRIES=0
  *
  * BUG_1: the thief commits with a load and a store instead of a compare-and-swap
  * BUG_2: the thief reads the slots after it has moved head

@@ -98,6 +98,115 @@ void test_buffered(void)
 	world(2, buffered);
 }
 
+/* A sender and a receiver who meet in the ring only, and one of them waits now and then. */
+static void send_and_close(vai_g *g, void *arg)
+{
+	for (int i = 0; i < 4; i++)
+		send(g, arg, VAI_FOREVER);
+	SIM_CHECK(vai__chan_close(arg) == VAI_OK);
+}
+
+static void pipe_through(vai_g *main)
+{
+	a = vai__chan_new(2, world_drop);
+	world_go(main, send_and_close, a);
+	while (recv(main, a, VAI_FOREVER) == VAI_OK)
+		;
+	world_join(main);
+	SIM_CHECK(received == 4 && closed == 1);
+	release();
+}
+
+void test_pipe(void)
+{
+	world(2, pipe_through);
+}
+
+/* The same without a scheduler, and without waiting: the locks of the two sides. */
+static int busy, accepted;
+static bool in_order;
+
+static void send_some(void *arg)
+{
+	for (int i = 0; i < *(int *)arg; i++) {
+		vai_msg msg = world_msg();
+		if (vai__chan_send(NULL, a, &msg, 0) == VAI_OK)
+			accepted++;
+		else
+			world_spend(&msg);
+	}
+	busy--;
+}
+
+static void recv_some(void *arg)
+{
+	uint64_t last = 0;
+	for (int i = 0; i < *(int *)arg; i++) {
+		vai_msg msg;
+		if (vai__chan_recv(NULL, a, &msg, 0) != VAI_OK)
+			continue;
+		SIM_CHECK(!in_order || msg.w[0] > last);
+		last = msg.w[0];
+		world_spend(&msg);
+		received++;
+	}
+	busy--;
+}
+
+static void close_it(void *arg)
+{
+	SIM_CHECK(vai__chan_close(arg) == VAI_OK);
+	busy--;
+}
+
+static bool is_idle(void *arg)
+{
+	(void)arg;
+	return busy == 0;
+}
+
+static void sides(int *first, int *second, int *receiver)
+{
+	a = vai__chan_new(2, world_drop);
+	busy = 2 + (second != NULL);
+	sim_spawn(send_some, first);
+	if (second)
+		sim_spawn(send_some, second);
+	sim_spawn(recv_some, receiver);
+	sim_wait(is_idle, NULL, INT64_MAX, "for all sides");
+	SIM_CHECK(accepted == received + vai__chan_len(a));
+	release();
+	SIM_CHECK(accepted == received + world_dropped() && sim_blocks() == 0);
+}
+
+void test_sides(void)
+{
+	static int three = 3, four = 4;
+	in_order = true;
+	sides(&three, NULL, &four);
+}
+
+void test_sides_two(void)
+{
+	static int one = 1, two = 2;
+	sides(&two, &one, &two);
+}
+
+void test_sides_close(void)
+{
+	static int two = 2;
+	a = vai__chan_new(4, world_drop);
+	busy = 2;
+	sim_spawn(send_some, &two);
+	sim_spawn(close_it, a);
+	sim_wait(is_idle, NULL, INT64_MAX, "for both");
+	int n = accepted;
+	busy = 1;
+	send_some(&two);
+	SIM_CHECK(accepted == n && vai__chan_len(a) == n);
+	release();
+}
+
 static void send_soon(vai_g *g, void *arg)
 {
 	send(g, arg, vai__clock_now() + 30000);

@@ -24,6 +24,10 @@ void test_retake(void);
 /* sync_test.c: channels, select, wait groups */
 void test_rendezvous(void);
 void test_buffered(void);
+void test_pipe(void);
+void test_sides(void);
+void test_sides_two(void);
+void test_sides_close(void);
 void test_send_timeout(void);
 void test_close(void);
 void test_select_pair(void);
