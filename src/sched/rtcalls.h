@@ -168,9 +168,9 @@ void sysmon_hurry(void); /* let it look now */
 bool sysmon_tick(void);  /* one look at everything; sysmon's own and tests' */
 /* scavenge.c: idle memory goes back; sysmon's */
 void scavenge_start(void);
-void scavenge_tick(int64_t now);
-void scavenge_awake(int64_t now); /* something happens: it may get busy again */
-int64_t scavenge_next(void);      /* when the next tick has to be, also if all is idle */
+void scavenge_tick(int64_t now, bool idle);
+void scavenge_awake(int64_t now); /* sysmon was woken: it may get busy again */
+int64_t scavenge_next(void);      /* when sysmon has to call the next tick, also if all is idle */
 void scavenge_stop(void);
 
 static inline void count_add(_Atomic(uint64_t) *c, uint64_t n)

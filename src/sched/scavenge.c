@@ -17,7 +17,7 @@
 
 enum {
 	CALM = 4,         /* periods until the next is shorter */
-	QUIET = 2,        /* the last of them was idle from its beginning */
+	QUIET = 2,        /* so that the last of them was idle from its beginning */
 	REGRET = 8388608, /* bytes taken again in a period that make the next longer */
 	SECOND = 1000000000
 };
@@ -29,7 +29,7 @@ static struct {
 	atomic_bool done, stop;
 	int64_t period, end; /* of this period */
 	bool gave;           /* memory, since the period last became longer */
-	int calm, quiet;     /* periods without regret; in which all was idle and there was nothing to do */
+	int calm, quiet;     /* periods without regret; that ended with all idle and nothing to give back */
 	uint32_t ticks[MAX_PROCS];
 } scav;
 
@@ -78,14 +78,14 @@ static void adapt(size_t regained)
 	}
 }
 
-static void end_period(void)
+static void end_period(bool idle)
 {
 	size_t stacks, blocks;
 	flush_idle_ps();
 	bool found = vai__stack_unneeded(&stacks) > 0;
 	found |= vai__mem_unneeded(&blocks) > 0;
 	adapt(stacks + blocks);
-	scav.quiet = found ? 0 : scav.quiet + 1;
+	scav.quiet = found || !idle ? 0 : scav.quiet + 1;
 	scav.gave |= found;
 	atomic_store_explicit(&scav.done, false, memory_order_relaxed);
 	if (found)
@@ -109,12 +109,14 @@ void scavenge_stop(void)
 	is_working(true);
 }
 
-void scavenge_tick(int64_t now)
+void scavenge_tick(int64_t now, bool idle)
 {
+	if (!idle)
+		scav.quiet = 0;
 	if (now < scav.end)
 		return;
 	if (!is_working(false))
-		end_period();
+		end_period(idle);
 	scav.end = now + scav.period;
 }
 

@@ -140,7 +140,7 @@ static void *monitor(void *arg)
 		vai__futex_wait(&mon.wake, 0, vai__clock_now() + delay);
 		quit_check();
 		delay = next_delay(delay, sysmon_tick());
-		scavenge_tick(atomic_load_explicit(&sched.coarse_now, memory_order_relaxed));
+		scavenge_tick(atomic_load_explicit(&sched.coarse_now, memory_order_relaxed), all_idle());
 	}
 	scavenge_stop();
 	return NULL;

@@ -118,11 +118,17 @@ static void what_was_needed_stays(void **state)
 		drop_all(N + 1);
 		assert_int_equal(period(), 0);
 	}
+	for (int i = 0; i < N / 4; i++) /* as many at once, in this period */
+		blocks[i] = make(SIZE / 8);
+	for (int i = 0; i < N / 4; i++)
+		drop(blocks[i]);
+	size_t found = period();
+	assert_true(found > BYTES * 2L / 3 && found < BYTES * 5L / 6);
 	make_all(); /* half of it is needed in the next */
 	for (int i = N / 2; i < N; i++)
 		drop(blocks[i]);
 	period();
-	size_t found = period();
+	found = period();
 	assert_true(found > BYTES / 3 && found < BYTES * 2L / 3);
 	vai__mem_scavenge(&no_stop);
 	for (int i = 0; i < N / 2; i++) {

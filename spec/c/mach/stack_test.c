@@ -243,6 +243,9 @@ static void needed_stacks_stay(void **state)
 		assert_int_equal(period(), 0);
 		assert_int_equal(vai__stack_scavenge(&no_stop), 0);
 	}
+	take_idle(0, IDLE / 4); /* as many at once, in this period */
+	free_idle(0, IDLE / 4);
+	assert_int_equal(period(), IDLE * 3 / 4 * page);
 	take_idle(0, IDLE);
 	free_idle(0, IDLE / 2);
 	period();
