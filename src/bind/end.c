@@ -8,9 +8,9 @@
  * They have CLEANUP_TIME, of which CLEANUP_CPU is processor time; then, or when the goroutine
  * is canceled once more, the end is forced: vai_g.end stays set, and the error is raised at every
  * instruction and wait.
- * GRACE: pcall, xpcall or coroutine.resume have caught it. What follows has GRACE_TIME in all;
- * then it is raised again, and from then on who catches it passes it on at once. Raising the
- * caught error again (`error(err)`) goes back to UNWINDING.
+ * GRACE: pcall, xpcall or coroutine.resume have caught it. What follows has GRACE_TIME in all,
+ * of processor time, or when it waits; then it is raised again, and from then on who catches it
+ * passes it on at once. Raising the caught error again (`error(err)`) goes back to UNWINDING.
  *
  * Who catches errors without our knowing (lua_pcall in C modules, `load`) stays in UNWINDING and
  * is bounded by that. In a finalizer Lua runs no hooks, and reports errors as warnings: the
@@ -34,15 +34,18 @@
 #define CLEANUP_TIME INT64_C(10000000000)
 #define CLEANUP_CPU INT64_C(1000000000)
 #define CLEANUP_CPU_SHORT INT64_C(100000000) /* of a goroutine that has used its processor time up */
+#define RECHECK INT64_C(5000000)
 
 enum { MAX_WALK = 1000 };
 
+/* Times in ns; while the timer is pending, its function reads this. */
 struct vai__cleanup {
 	struct vai__timer timer;
 	vai_g *g;
-	int64_t until;      /* when CLEANUP_TIME is over */
-	int64_t grace;      /* what is left of GRACE_TIME */
-	int64_t grace_from; /* in GRACE: since when */
+	bool in_grace;
+	int64_t until, cpu_until;           /* when CLEANUP_TIME and CLEANUP_CPU are over */
+	int64_t grace, grace_cpu;           /* what is left of GRACE_TIME, on the clock and of processor time */
+	int64_t grace_from, grace_cpu_from; /* in GRACE: since when */
 };
 
 static const char reason_key;
@@ -50,10 +53,12 @@ static const char no_memory[] = "not enough memory";
 
 /* ---- time ---- */
 
+/* Who runs in GRACE is bounded by its processor time. */
 static int64_t time_is_over(struct vai__timer *t, int64_t now)
 {
 	struct vai__cleanup *c = VAI_CONTAINER(t, struct vai__cleanup, timer);
-	(void)now;
+	if (c->in_grace && vai__g_state(c->g) != VAI_G_WAITING)
+		return now + RECHECK;
 	vai__g_end(c->g, (enum vai_end)vai__life(c->g)->why);
 	return VAI_FOREVER;
 }
@@ -68,13 +73,20 @@ static void set_timer(vai_g *g, struct vai__cleanup *c, int64_t when)
 static struct vai__cleanup *new_cleanup(vai_g *g, enum vai_end why)
 {
 	struct vai__cleanup *c = vai__mem_zalloc(sizeof *c);
+	vai__g_limit_cpu(g, why == VAI_END_CPU ? CLEANUP_CPU_SHORT : CLEANUP_CPU);
 	if (!c)
 		return NULL;
 	c->timer.fn = time_is_over;
 	c->g = g;
 	c->until = vai__clock_now() + CLEANUP_TIME;
-	c->grace = why == VAI_END_MEMORY ? 0 : GRACE_TIME;
+	c->cpu_until = atomic_load_explicit(&g->cpu_limit, memory_order_relaxed);
+	c->grace = c->grace_cpu = why == VAI_END_MEMORY ? 0 : GRACE_TIME;
 	return c;
+}
+
+static void set_cpu_limit(vai_g *g, int64_t limit)
+{
+	atomic_store_explicit(&g->cpu_limit, limit, memory_order_relaxed);
 }
 
 /* ---- phases ---- */
@@ -106,7 +118,6 @@ static void begin(vai_g *g, struct vai__life *life)
 	life->why = (uint8_t)atomic_load(&g->end);
 	life->cancels = g->task ? vai__task_cancels(g->task) : 0;
 	life->cleanup = new_cleanup(g, (enum vai_end)life->why);
-	vai__g_limit_cpu(g, life->why == VAI_END_CPU ? CLEANUP_CPU_SHORT : CLEANUP_CPU);
 	enter_unwinding(g, life);
 }
 
@@ -120,7 +131,10 @@ static void leave_grace(vai_g *g, struct vai__life *life)
 {
 	struct vai__cleanup *c = life->cleanup;
 	stop_timer(life);
+	c->in_grace = false;
 	c->grace -= vai__clock_now() - c->grace_from;
+	c->grace_cpu -= vai__g_cpu(g) - c->grace_cpu_from;
+	set_cpu_limit(g, c->cpu_until);
 	enter_unwinding(g, life);
 }
 
@@ -128,11 +142,15 @@ static void leave_grace(vai_g *g, struct vai__life *life)
 static bool enter_grace(vai_g *g, struct vai__life *life)
 {
 	struct vai__cleanup *c = life->cleanup;
-	if (life->forced || !c || c->grace <= 0)
+	if (life->forced || !c || c->grace_cpu <= 0)
 		return false;
 	stop_timer(life);
 	life->phase = VAI_PHASE_GRACE;
+	c->in_grace = true;
 	c->grace_from = vai__clock_now();
+	c->grace_cpu_from = vai__g_cpu(g);
+	int64_t cpu = c->grace_cpu_from + c->grace_cpu;
+	set_cpu_limit(g, cpu < c->cpu_until ? cpu : c->cpu_until);
 	set_timer(g, c, c->grace_from + c->grace);
 	return true;
 }
@@ -224,7 +242,10 @@ void vai__end_raise(lua_State *L, vai_g *g)
 	}
 	switch (life->phase) {
 	case VAI_PHASE_LIVE: begin(g, life); break;
-	case VAI_PHASE_GRACE: leave_grace(g, life); break;
+	case VAI_PHASE_GRACE:
+		leave_grace(g, life);
+		life->cleanup->grace_cpu = 0;
+		break;
 	default: force(g, life);
 	}
 	throw_reason(L, g);
