@@ -83,7 +83,8 @@ static void on_count(lua_State *L, lua_Debug *ar)
 	vai__hook_set(L, hook, mask, count);
 	if (life)
 		life->asked = 0;
-	if (owner())
+	g = owner();
+	if (g)
 		act(L, g);
 }
 

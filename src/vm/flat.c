@@ -60,7 +60,10 @@ static void put_float(struct flat *f, lua_Number n)
 {
 	float half = n >= -1e30 && n <= 1e30 ? (float)n : 0;
 	double back = (double)half;
-	if (memcmp(&back, &n, sizeof n) == 0)
+	uint64_t bits, bits_back;
+	memcpy(&bits, &n, sizeof bits);
+	memcpy(&bits_back, &back, sizeof bits_back);
+	if (bits == bits_back)
 		put(f, FLOAT4, &half, sizeof half);
 	else
 		put(f, FLOAT8, &n, sizeof n);

@@ -33,7 +33,7 @@ static VAI_NOINLINE int start_process(lua_State *L, luaL_Stream *p, const char *
 	flush_if_free(stdout);
 	flush_if_free(stderr);
 	errno = 0;
-	p->f = popen(command, mode);
+	p->f = popen(command, mode); /* NOLINT(cert-env33-c): what it is for */
 	p->closef = close_process;
 	return p->f ? 1 : luaL_fileresult(L, 0, command);
 }
