@@ -133,6 +133,7 @@ struct m {
 	struct p *seen_p;
 	uint32_t seen_tick;
 	int64_t seen_at;
+	bool seen_asleep;
 	atomic_uint wake;     /* futex: 1 when woken */
 	struct p *nextp;      /* given by the waker, with wake */
 	struct m *link;       /* sched.idle_ms, under sched.lock */

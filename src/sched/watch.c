@@ -16,6 +16,7 @@ enum {
 
 static struct {
 	unsigned first; /* of the Ms without a P: the one to look at next */
+	bool soon;      /* another look is due soon */
 	bool bounded;   /* some goroutine that runs is to end or is measured */
 } watch;
 
@@ -57,8 +58,18 @@ static int64_t runs_since(struct m *m, struct p *p, int64_t now)
 		m->seen_p = p;
 		m->seen_tick = tick;
 		m->seen_at = now;
+		m->seen_asleep = false;
 	}
 	return m->seen_at;
+}
+
+/* A thread that waits for a page sleeps as well, but not for long: two looks must find it so. */
+static bool stays_asleep(struct m *m)
+{
+	bool asleep = m_is_asleep(m), before = m->seen_asleep;
+	m->seen_asleep = asleep;
+	watch.soon |= asleep && !before;
+	return asleep && before;
 }
 
 /* Lock held. A P that its M has lost, or NULL. Where another P is idle who waits can have
@@ -70,7 +81,7 @@ static struct p *watch_owner(struct m *m, int64_t now)
 	if (atomic_load_explicit(&m->busy, memory_order_relaxed) || !is_waited_for(m, p, now))
 		return NULL;
 	bool last = atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) == 0;
-	if (last && m_is_asleep(m))
+	if (last && stays_asleep(m))
 		return retake(m);
 	if (last && now - since >= SLICE_MAX + ANSWER)
 		return retake(m);
@@ -87,12 +98,12 @@ static void watch_outsider(struct m *m, unsigned number)
 		preempt_send(m);
 }
 
-/* One look at everybody. True: something was taken, and more may follow soon. */
+/* One look at everybody. True: another one should follow soon. */
 bool watch_ms(int64_t now)
 {
 	struct p *taken[LOOKS];
 	unsigned n = 0, outsiders = 0;
-	watch.bounded = false;
+	watch.bounded = watch.soon = false;
 	vai__lock(&sched.lock);
 	for (struct m *m = sched.all_ms; m; m = m->next_m) {
 		bool bounded = is_bounded(m);
@@ -111,7 +122,7 @@ bool watch_ms(int64_t now)
 	watch.first = watch.first + LOOKS < outsiders ? watch.first + LOOKS : 0;
 	for (unsigned i = 0; i < n; i++)
 		p_hand_off(taken[i]);
-	return n > 0;
+	return n > 0 || watch.soon;
 }
 
 bool watch_needed(void)
