@@ -131,6 +131,7 @@ describe("cancel ends", function()
 	]])
 	ends("what catches errors without vai's knowing", [[
 		ended(function() while true do load(function() while true do end end) end end)
+		ended(function() debug.sethook(function() end, "l") while true do load(function() while true do end end) end end)
 	]], { timeout = 90 })
 	ends("a goroutine that has not begun, or is in a queue", [[
 		local ran = chan(1)

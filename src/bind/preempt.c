@@ -92,8 +92,11 @@ static void arm(lua_State *L, struct vai__life *life)
 {
 	lua_Hook hook = lua_gethook(L);
 	life->asked = 1;
-	if (hook == vai__hook_tick)
+	if (hook == vai__hook_tick) {
+		if (life->forced) /* at every instruction: it might look in the same place for ever */
+			lua_sethook(L, hook, lua_gethookmask(L) | LUA_MASKCOUNT, 1);
 		return;
+	}
 	if (!hook) {
 		if (life->lent.L == L)
 			life->lent.L = NULL;
