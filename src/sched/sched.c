@@ -234,7 +234,9 @@ static void end(struct m *m, struct g *g)
 	g_free(m, g);
 }
 
-static void yield(struct m *m, struct g *g)
+/* late: it had a whole slice. Then it goes to the global queue, as in Go: in this P's own, a few
+ * that compute would keep whoever waits in the global one from its turn for many slices. */
+static void yield(struct m *m, struct g *g, bool late)
 {
 	atomic_store_explicit(&g->state, VAI_G_RUNNABLE, memory_order_relaxed);
 	if (VAI_UNLIKELY(g->locked_m == m && (m->lockedg || !m_p(m)))) {
@@ -242,7 +244,7 @@ static void yield(struct m *m, struct g *g)
 		if (m_p(m))
 			m_hand_off(m);
 	} else {
-		put(m_p(m), g, false);
+		put(late ? NULL : m_p(m), g, false);
 	}
 }
 
@@ -265,7 +267,7 @@ static inline __attribute__((always_inline)) void settle(struct m *m, struct g *
 	if (m->op == OP_PREEMPTED && m_p(m))
 		run_timers(m_p(m)); /* those whom it makes ready come before g */
 	if (m->op == OP_YIELD || m->op == OP_PREEMPTED)
-		yield(m, g);
+		yield(m, g, m->op == OP_PREEMPTED);
 	else if (m->op == OP_EXIT)
 		end(m, g);
 	else if (VAI_LIKELY(m_p(m) != NULL))
