@@ -3,6 +3,9 @@
 -- body runs in several goroutines and in main, beside others that work all the while.
 local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
 
+-- What takes more of the system for itself than these limits leave, or ignores them.
+local sanitized = ({ asan = true, tsan = true, valgrind = true, arm64 = true })[os.getenv("VAI_VARIANT") or ""]
+
 local head = [[
 local stop = chan()
 local beside = {}
@@ -120,7 +123,8 @@ describe("errors", function()
 		assert(not ok and err:find("too many captures"), err)
 	]])
 
-	test("strings and tables that are too large", [[
+	local limited = sanitized and pending or test
+	limited("strings and tables that are too large", [[
 		local function expect(f, ...)
 			local ok, err = pcall(f, ...)
 			assert(not ok and (err:find("not enough memory") or err:find("too large") or err:find("too many")), err)
@@ -130,7 +134,7 @@ describe("errors", function()
 		local s = ("x"):rep(1 << 20)
 		expect(table.concat, setmetatable({}, { __index = function() return s end }), "", 1, 1 << 40)
 		expect(table.pack(table.unpack).n and table.unpack, {}, 1, 1e8)
-	]], { ulimit = 700000 })
+	]], not sanitized and { ulimit = 700000 } or nil)
 
 	program.test("values that are nested deeply cross, or an error says why not", [[
 		local function nested(n) local t = {} for _ = 1, n do t = { t } end return t end
@@ -178,9 +182,11 @@ describe("limits", function()
 		-- 1: an error that lua5.4 reports.
 		assert(how == "exit" and (status == 0 or status == 1), ("%s: %s %s"):format(limits, how, status))
 	end
-	local sanitized = ({ asan = true, tsan = true, valgrind = true, arm64 = true })[os.getenv("VAI_VARIANT") or ""]
 
 	it("of open files", function()
+		if sanitized then -- their runtimes open files of their own
+			return
+		end
 		for n = 4, 14 do
 			run("prlimit --nofile=" .. n)
 		end
