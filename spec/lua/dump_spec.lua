@@ -328,7 +328,7 @@ end)
 -- A program that gets the signal once it has written "ready".
 local function quit_test(name, source, opts)
 	test(name, ([[
-		killer = io.popen("while ! grep -q ready " .. arg[1] .. "/ready 2>/dev/null; do sleep 0.01; done; sleep 0.1; kill -QUIT "
+		killer = io.popen("while ! grep -q ready " .. arg[1] .. "/ready 2>/dev/null; do sleep 0.01; done; sleep 0.3; kill -QUIT "
 			.. io.open("/proc/self/stat"):read("n"))
 		local function ready() local f = io.open(arg[1] .. "/ready", "w") f:write("ready") f:close() end
 		local c = chan()
