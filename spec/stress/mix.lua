@@ -27,9 +27,10 @@ local function start()
 end
 
 local function finish(job)
-	local ok, err = job.task:join(120)
+	local ok, err = job.task:join(60)
 	if not ok then
-		io.stderr:write(("job %s %d: %s\n"):format(job.kind, job.seed, tostring(err)))
+		io.stderr:write(("job %s %d: %s\n%s"):format(job.kind, job.seed, tostring(err),
+			err == "timeout" and vai.dump() or ""))
 		os.exit(1)
 	end
 	ended = ended + 1

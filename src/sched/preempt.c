@@ -48,7 +48,9 @@ void cpu_begin(struct g *g)
 
 void cpu_end(struct g *g)
 {
-	g->cpu_used += thread_cpu() - g->cpu_from;
+	int64_t now = thread_cpu();
+	g->cpu_used += now - g->cpu_from;
+	g->cpu_from = now;
 }
 
 int64_t vai__g_cpu(vai_g *self)

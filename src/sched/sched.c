@@ -248,13 +248,19 @@ static void yield(struct m *m, struct g *g, bool late)
 	}
 }
 
-/* g may lose its P from here on. Inlined up to the loop, as its callers are: goroutines return
- * from functions that others called, and the processor foresees where to only as long as
- * the loop itself returns from none in between (measured: a switch takes 17 ns, or 32). */
+/* g may lose its P from here on. curg is g only as long as g is this M's own: the signal handler, which may
+ * come at any moment, and others who enter vai on this thread take it for what runs here.
+ * Inlined up to the loop, as its callers are: goroutines return from functions that others
+ * called, and the processor foresees where to only as long as the loop itself returns
+ * from none in between (measured: a switch takes 17 ns, or 32). */
 static inline __attribute__((always_inline)) void resume(struct m *m, struct g *g)
 {
+	m_set_curg(m, g);
 	m_leave(m, false);
 	vai__ctx_switch(&m->ctx, &g->ctx, false);
+	m_set_curg(m, NULL);
+	if (VAI_UNLIKELY(has_cpu_limit(g)))
+		cpu_end(g);
 }
 
 /* g has switched to the loop; m may have lost its P. */
@@ -263,7 +269,6 @@ static inline __attribute__((always_inline)) void settle(struct m *m, struct g *
 	while (m->op == OP_PARK && !park_commit(g))
 		resume(m, g);
 	/* After the commit g may already run elsewhere: only its address is ours. */
-	m_set_curg(m, NULL);
 	if (m->op == OP_PREEMPTED && m_p(m))
 		run_timers(m_p(m)); /* those whom it makes ready come before g */
 	if (m->op == OP_YIELD || m->op == OP_PREEMPTED)
@@ -281,23 +286,22 @@ static inline __attribute__((always_inline)) void run(struct m *m, struct g *g)
 		return;
 	}
 	atomic_store_explicit(&g->m, m, memory_order_relaxed);
-	m_set_curg(m, g);
 	atomic_store_explicit(&g->state, VAI_G_RUNNING, memory_order_relaxed);
 	if (VAI_UNLIKELY(has_cpu_limit(g)))
 		cpu_begin(g);
 	if (VAI_UNLIKELY(atomic_load_explicit(&g->pub.end, memory_order_relaxed) != VAI_END_NO))
 		interrupt(g);
 	resume(m, g);
-	if (VAI_UNLIKELY(has_cpu_limit(g)))
-		cpu_end(g);
 	settle(m, g);
 }
 
 void schedule(struct m *m)
 {
-	struct g *g;
-	if (m_curg(m)) /* M0's loop begins with main's first switch to it */
-		settle(m, m_curg(m));
+	struct g *g = m_curg(m);
+	if (g) { /* M0's loop begins with main's first switch to it */
+		m_set_curg(m, NULL);
+		settle(m, g);
+	}
 	while ((g = next(m)) != NULL)
 		run(m, g);
 }
