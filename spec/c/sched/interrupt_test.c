@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* Interruptions that come at any moment: they find the goroutine that runs on the thread, or
+ * none, and measure what that has used. */
+#include "sync/world.h"
+#include <pthread.h>
+#include "sched/rt.h"
+#include "sync/chan.h"
+
+enum { PAIRS = 4, MESSAGES = 3000 };
+
+static _Atomic(bool) stop;
+static _Atomic(long) interrupted;
+
+/* In the signal handler, or on the scheduler's stack. */
+static void interruption(vai_g *g)
+{
+	CHECK(g_m(g_of(g)) == m_self());
+	CHECK(vai__g_state(g) == VAI_G_RUNNING);
+	atomic_fetch_add(&interrupted, 1);
+}
+
+static void *interrupt_all(void *arg)
+{
+	while (!atomic_load(&stop))
+		preempt_all();
+	return arg;
+}
+
+/* Goes from thread to thread, and far from its limit. */
+static void measured(vai_g *g, void *arg)
+{
+	vai__g_limit_cpu(g, INT64_C(3600) * 1000000000);
+	vai_msg msg = {{7, 0, 0, 0}};
+	for (int i = 0; i < MESSAGES; i++) {
+		int (*op)(vai_g *, vai_chan *, vai_msg *, int64_t) = i % 2 ? vai__chan_send : vai__chan_recv;
+		CHECK(op(g, arg, &msg, VAI_FOREVER) == VAI_OK);
+		CHECK(atomic_load(&g->end) == VAI_END_NO);
+	}
+}
+
+static void answering(vai_g *g, void *arg)
+{
+	vai_msg msg = {{7, 0, 0, 0}};
+	for (int i = 0; i < MESSAGES; i++) {
+		int (*op)(vai_g *, vai_chan *, vai_msg *, int64_t) = i % 2 ? vai__chan_recv : vai__chan_send;
+		CHECK(op(g, arg, &msg, VAI_FOREVER) == VAI_OK);
+	}
+}
+
+/* Many short slices, on threads whose processor times differ. */
+static void only_who_runs(void **state)
+{
+	(void)state;
+	pthread_t thread;
+	vai_chan *chans[PAIRS];
+	atomic_store(&stop, false);
+	assert_int_equal(pthread_create(&thread, NULL, interrupt_all, NULL), 0);
+	for (int i = 0; i < PAIRS; i++) {
+		chans[i] = vai__chan_new(0, NULL);
+		world_go(measured, chans[i]);
+		world_go(answering, chans[i]);
+	}
+	world_join();
+	atomic_store(&stop, true);
+	pthread_join(thread, NULL);
+	for (int i = 0; i < PAIRS; i++)
+		vai__obj_unref((struct vai_obj *)chans[i]);
+	assert_true(vai__preempt_mode() != VAI_PREEMPT_SIGNAL || atomic_load(&interrupted) > 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(only_who_runs),
+	};
+	vai__sched_hooks.interrupt = interruption;
+	return WORLD_RUN("interrupt", tests);
+}
