@@ -108,6 +108,7 @@ static void arrive(void *arg)
 {
 	(void)arg;
 	world_io_done();
+	flag[3] = true;
 }
 
 static void read_input(vai_g *g, void *arg)
@@ -115,7 +116,63 @@ static void read_input(vai_g *g, void *arg)
 	(void)arg;
 	world_io_begin(g, world_ticket(g));
 	sim_spawn(arrive, NULL);
+	flag[2] = true;
 	code = vai__wait(g, VAI_WAIT_IO, NULL, VAI_FOREVER);
+}
+
+/* No M ever runs out of work. */
+static void yield_until_input(vai_g *g, void *arg)
+{
+	(void)arg;
+	for (int i = 0; code != VAI_WAKE_USER; i++) {
+		SIM_CHECK(i < 100);
+		if (flag[2])
+			sim_compute_until(&flag[3]);
+		sim_pass(30000000);
+		sysmon_tick();
+		vai__yield(g);
+	}
+}
+
+static void late_input(vai_g *main)
+{
+	world_go(main, read_input, NULL);
+	world_go(main, yield_until_input, NULL);
+	world_go(main, yield_until_input, NULL);
+	world_join(main);
+}
+
+void test_late_input(void)
+{
+	world(1, late_input);
+}
+
+static bool has_begun(void *arg)
+{
+	(void)arg;
+	return flag[2];
+}
+
+static void look(void *arg)
+{
+	(void)arg;
+	sim_wait(has_begun, NULL, INT64_MAX, "for somebody who reads");
+	sim_pass(30000000);
+	sysmon_tick();
+}
+
+/* sysmon is in the poller while the last M goes to sleep. */
+static void watched_input(vai_g *main)
+{
+	world_go(main, read_input, NULL);
+	sim_spawn(look, NULL);
+	world_join(main);
+	SIM_CHECK(code == VAI_WAKE_USER);
+}
+
+void test_watched_input(void)
+{
+	world(1, watched_input);
 }
 
 static void input(vai_g *main)

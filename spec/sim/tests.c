@@ -12,6 +12,8 @@ const struct sim_test sim_tests[] = {
 	{"spread", test_spread, 2},
 	{"outside", test_outside, 2},
 	{"input", test_input, 2},
+	{"late_input", test_late_input, 2},
+	{"watched_input", test_watched_input, 2},
 	{"deadlock", test_deadlock, 2},
 	{"fire", test_fire, 2},
 	{"timeout", test_timeout, 2},

@@ -16,6 +16,8 @@ void test_submit(void);
 void test_spread(void);
 void test_outside(void);
 void test_input(void);
+void test_late_input(void);
+void test_watched_input(void);
 void test_deadlock(void);
 void test_fire(void);
 void test_timeout(void);

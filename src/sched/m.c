@@ -229,6 +229,23 @@ static bool woken(struct m *m)
 	return atomic_load_explicit(&m->wake, memory_order_seq_cst) != 0;
 }
 
+/* Whoever looks without sleeping: nobody wakes him. */
+#define POLLING ((struct m *)(void *)&sched)
+
+bool poll_once(void)
+{
+	struct m *nobody = NULL;
+	if (VAI_LIKELY(vai__poll_pending() == 0) ||
+		!atomic_compare_exchange_strong_explicit(
+			&sched.poller, &nobody, POLLING, memory_order_acquire, memory_order_relaxed))
+		return false;
+	vai__poll_wait(0);
+	atomic_store_explicit(&sched.polled_at, clock_note(), memory_order_relaxed);
+	atomic_store_explicit(&sched.poller, NULL, memory_order_seq_cst);
+	idle_wake_one(); /* an M that went to sleep meanwhile could not do it here */
+	return true;
+}
+
 /* Timers are this M's business only while a P is idle to run them on; else those who own
  * the Ps look after them, and who gives one up wakes us to look again (below). */
 static int64_t sleep_until(void)

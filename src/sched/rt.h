@@ -154,7 +154,8 @@ struct sched {
 	uint64_t nawake;          /* lock: how often an M has awoken or begun */
 	atomic_int nidle_ps, nspinning;
 	atomic_int nprocs;
-	_Atomic(struct m *) poller;  /* the M asleep in the poller */
+	_Atomic(struct m *) poller;  /* the M asleep in the poller, or POLLING */
+	_Atomic(int64_t) polled_at;  /* when somebody looked into it last */
 	_Atomic(int64_t) poll_until; /* when it wakes by itself */
 	atomic_bool attention;       /* some of the next three: checked once a round */
 	atomic_bool stopping;

@@ -34,6 +34,7 @@ void m_retire_main(struct m *m);
 void m_free_main(struct m *m);
 bool m_new(struct p *p, bool spinning); /* a thread that runs p; false: the system refused */
 void m_sleep(struct m *m);              /* until m_wake or what the poller waits for */
+bool poll_once(void);                   /* without waiting; false: nothing is pending, or somebody polls already */
 void m_wake(struct m *m);               /* m is out of sched.idle_ms and its nextp is set */
 /* p.c: processors */
 struct p *p_new(int index);

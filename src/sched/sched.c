@@ -145,15 +145,8 @@ static void run_timers(struct p *p)
 
 static struct g *poll_others(struct p *p)
 {
-	struct m *nobody = NULL, *m = m_self();
-	if (vai__poll_pending() == 0)
-		return NULL;
-	if (!atomic_compare_exchange_strong_explicit(&sched.poller, &nobody, m, memory_order_acquire, memory_order_relaxed))
-		return NULL;
-	vai__poll_wait(0);
-	atomic_store_explicit(&sched.poller, NULL, memory_order_release);
 	bool inherit;
-	return runq_get(p, &inherit);
+	return poll_once() ? runq_get(p, &inherit) : NULL;
 }
 
 static struct g *from_own_queue(struct p *p)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The system monitor: a thread without a P that looks now and then for what the Ms, busy
  * with their goroutines, do not see: work that waits on a busy P while another is idle,
- * and timers that are due on one. Sleeps when all Ms do, after some looks at the memory that
+ * timers that are due on one, and what the poller has when all have work. Sleeps when all Ms do, after some looks at the memory that
  * they left (scavenge.c). */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -15,6 +15,7 @@ enum {
 	MIN_DELAY = 500000,
 	IDLE_DELAY = 2000000,
 	MAX_DELAY = 5000000,
+	POLL_PAUSE = 10000000,
 	LOOK_PAUSE = 50
 }; /* ns; IDLE: while a P is idle */
 
@@ -44,9 +45,16 @@ static bool overdue_timer(int64_t now)
 	return timers_next_of_all() < now;
 }
 
+static void poll_late(int64_t now)
+{
+	if (now - atomic_load_explicit(&sched.polled_at, memory_order_relaxed) >= POLL_PAUSE)
+		poll_once();
+}
+
 bool sysmon_tick(void)
 {
 	int64_t now = clock_note();
+	poll_late(now);
 	schedtrace_tick(now);
 	bool work = stuck_work();
 	if (atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) > 0 &&
