@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The system monitor: a thread without a P that looks now and then for what the Ms, busy
  * with their goroutines, do not see: work that waits on a busy P while another is idle,
- * timers that are due on one, and what the poller has when all have work. Sleeps when all Ms do, after some looks at the memory that
- * they left (scavenge.c). */
+ * timers that are due on one, and what the poller has when all have work. Sleeps when all
+ * Ms do, after some looks at the memory that they left (scavenge.c). */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
