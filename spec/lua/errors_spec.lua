@@ -12,7 +12,7 @@ local beside = {}
 for i = 1, 3 do
 	beside[i] = vai.async(function()
 		local n = 0
-		while not stop:is_closed() do n = n + #table.concat({ n, n }) vai.yield() end
+		repeat n = n + #table.concat({ n, n }) vai.yield() until stop:is_closed()
 		return n > 0
 	end)
 end

@@ -11,6 +11,13 @@
 
 enum { ALARM = 120 };
 
+/* The locks of a sanitizer's allocator are not freed in a child. */
+static void skip_sanitized(void)
+{
+	if (host_variant("asan") || host_variant("tsan"))
+		skip();
+}
+
 /* fork(): the child's pid, or 0 in the child. */
 static int lua_fork(lua_State *L)
 {
@@ -80,8 +87,7 @@ static const char in_child[] =
 static void test_main_forks(void **state)
 {
 	(void)state;
-	if (host_variant("asan")) /* its allocator's locks are not freed in a child */
-		skip();
+	skip_sanitized();
 	lua_State *L = open_forking();
 	host_run(L, busy);
 	host_run(L, in_child);
@@ -113,8 +119,7 @@ static void test_main_forks(void **state)
 static void test_goroutines_fork(void **state)
 {
 	(void)state;
-	if (host_variant("asan")) /* its allocator's locks are not freed in a child */
-		skip();
+	skip_sanitized();
 	lua_State *L = open_forking();
 	int out = open("/dev/null", O_WRONLY), err = dup(2);
 	host_run(L, busy);
@@ -156,8 +161,7 @@ static void test_goroutines_fork(void **state)
 static void test_handlers_fork(void **state)
 {
 	(void)state;
-	if (host_variant("asan")) /* its allocator's locks are not freed in a child */
-		skip();
+	skip_sanitized();
 	lua_State *L = open_forking();
 	host_run(L, in_child);
 	host_run(L,
@@ -207,8 +211,7 @@ static void test_before_and_after(void **state)
 static void test_new_state_in_child(void **state)
 {
 	(void)state;
-	if (host_variant("asan")) /* its allocator's locks are not freed in a child */
-		skip();
+	skip_sanitized();
 	lua_State *L = open_forking();
 	host_run(L, busy);
 	pid_t pid = fork();
