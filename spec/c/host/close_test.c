@@ -65,8 +65,9 @@ static void test_finalizers_run(void **state)
 			"end, fd)\n"
 			"started:recv()\n");
 		close_promptly(L);
-		assert_int_equal(drain(fds[0]), 'c');
-		assert_int_equal(drain(fds[0]), 'g');
+		int first = drain(fds[0]), second = drain(fds[0]);
+		assert_true(first == 'c' || first == 'g'); /* a collection may come while c is closed: g is dead then */
+		assert_int_equal(first + second, 'c' + 'g');
 		assert_int_equal(drain(fds[0]), 0);
 	}
 	close(fds[0]);
