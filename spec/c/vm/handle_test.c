@@ -288,48 +288,6 @@ static void unknown(void **state)
 	close_vm();
 }
 
-/* ---- rounds ---- */
-
-static struct states world;
-
-static int start_fresh(void **state)
-{
-	host = false;
-	states_start(&world, STATES_WHOLE);
-	*state = &world;
-	return 0;
-}
-
-static int start_built(void **state)
-{
-	host = false;
-	states_start(&world, STATES_BUILT);
-	*state = &world;
-	return 0;
-}
-
-static int start_host(void **state)
-{
-	host = true;
-	states_start(&world, STATES_WHOLE);
-	*state = &world;
-	return 0;
-}
-
-static int start_parts(void **state)
-{
-	host = false;
-	states_start(&world, STATES_PARTS);
-	*state = &world;
-	return 0;
-}
-
-static int stop(void **state)
-{
-	states_stop(*state);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -345,8 +303,9 @@ int main(void)
 	vai__handle_register(&thing_type);
 	vai__handle_register(&other_type);
 	vai__handle_register(&thing_type);
-	int failed = cmocka_run_group_tests_name("handle, cloned", tests, start_fresh, stop);
-	failed += cmocka_run_group_tests_name("handle, cloned in parts", tests, start_parts, stop);
-	failed += cmocka_run_group_tests_name("handle, built", tests, start_built, stop);
-	return failed + cmocka_run_group_tests_name("handle, host", tests, start_host, stop);
+	int failed = cmocka_run_group_tests_name("handle, cloned", tests, states_setup_whole, states_teardown);
+	failed += cmocka_run_group_tests_name("handle, cloned in parts", tests, states_setup_parts, states_teardown);
+	failed += cmocka_run_group_tests_name("handle, built", tests, states_setup_built, states_teardown);
+	host = true;
+	return failed + cmocka_run_group_tests_name("handle, host", tests, states_setup_whole, states_teardown);
 }

@@ -15,35 +15,6 @@
 
 enum { COPIES = 500, THREADS = 4, ROUNDS = 300 };
 
-static struct states world;
-
-static int start_clone(void **state)
-{
-	states_start(&world, STATES_WHOLE);
-	*state = &world;
-	return 0;
-}
-
-static int start_build(void **state)
-{
-	states_start(&world, STATES_BUILT);
-	*state = &world;
-	return 0;
-}
-
-static int start_parts(void **state)
-{
-	states_start(&world, STATES_PARTS);
-	*state = &world;
-	return 0;
-}
-
-static int stop(void **state)
-{
-	states_stop(*state);
-	return 0;
-}
-
 /* The code object of the function that the script returns. */
 static struct vai_code *code_of(const struct states *s, const char *script)
 {
@@ -404,7 +375,7 @@ int main(void)
 		cmocka_unit_test(threads),
 	};
 	vai__vm_preload("testmod", open_module);
-	int failed = cmocka_run_group_tests_name("image, cloned", cloned, start_clone, stop);
-	failed += cmocka_run_group_tests_name("image, cloned in parts", cloned, start_parts, stop);
-	return failed + cmocka_run_group_tests_name("image, built", built, start_build, stop);
+	int failed = cmocka_run_group_tests_name("image, cloned", cloned, states_setup_whole, states_teardown);
+	failed += cmocka_run_group_tests_name("image, cloned in parts", cloned, states_setup_parts, states_teardown);
+	return failed + cmocka_run_group_tests_name("image, built", built, states_setup_built, states_teardown);
 }

@@ -531,35 +531,6 @@ static void preloads(void **state)
 
 /* ---- the rounds: cloned and built states, then both with overrides ---- */
 
-static struct states world;
-
-static int start_clone(void **state)
-{
-	states_start(&world, STATES_WHOLE);
-	*state = &world;
-	return 0;
-}
-
-static int start_build(void **state)
-{
-	states_start(&world, STATES_BUILT);
-	*state = &world;
-	return 0;
-}
-
-static int start_parts(void **state)
-{
-	states_start(&world, STATES_PARTS);
-	*state = &world;
-	return 0;
-}
-
-static int stop(void **state)
-{
-	states_stop(*state);
-	return 0;
-}
-
 static void register_overrides(void)
 {
 	vai__vm_preload("testmod", open_module);
@@ -589,11 +560,11 @@ int main(void)
 		cmocka_unit_test(requires),
 		cmocka_unit_test(c_functions),
 	};
-	int failed = cmocka_run_group_tests_name("lazylib, cloned", plain, start_clone, stop);
-	failed += cmocka_run_group_tests_name("lazylib, cloned in parts", plain, start_parts, stop);
-	failed += cmocka_run_group_tests_name("lazylib, built", plain, start_build, stop);
+	int failed = cmocka_run_group_tests_name("lazylib, cloned", plain, states_setup_whole, states_teardown);
+	failed += cmocka_run_group_tests_name("lazylib, cloned in parts", plain, states_setup_parts, states_teardown);
+	failed += cmocka_run_group_tests_name("lazylib, built", plain, states_setup_built, states_teardown);
 	register_overrides();
-	failed += cmocka_run_group_tests_name("lazylib, overrides, cloned", extended, start_clone, stop);
-	failed += cmocka_run_group_tests_name("lazylib, overrides, built", extended, start_build, stop);
+	failed += cmocka_run_group_tests_name("lazylib, overrides, cloned", extended, states_setup_whole, states_teardown);
+	failed += cmocka_run_group_tests_name("lazylib, overrides, built", extended, states_setup_built, states_teardown);
 	return failed;
 }

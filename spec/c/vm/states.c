@@ -36,6 +36,35 @@ void states_stop(struct states *s)
 	unsetenv("VAI_CLONE");
 }
 
+static int setup(void **state, enum states_kind kind)
+{
+	static struct states shared;
+	states_start(&shared, kind);
+	*state = &shared;
+	return 0;
+}
+
+int states_setup_built(void **state)
+{
+	return setup(state, STATES_BUILT);
+}
+
+int states_setup_whole(void **state)
+{
+	return setup(state, STATES_WHOLE);
+}
+
+int states_setup_parts(void **state)
+{
+	return setup(state, STATES_PARTS);
+}
+
+int states_teardown(void **state)
+{
+	states_stop(*state);
+	return 0;
+}
+
 lua_State *states_stock(void)
 {
 	lua_State *L = luaL_newstate();

@@ -23,6 +23,11 @@ struct states {
 };
 void states_start(struct states *s, enum states_kind kind);
 void states_stop(struct states *s);
+/* The same around a group of tests, whose state is the struct states. */
+int states_setup_built(void **state);
+int states_setup_whole(void **state);
+int states_setup_parts(void **state);
+int states_teardown(void **state);
 
 /* A state as luaL_newstate and luaL_openlibs make it. */
 lua_State *states_stock(void);
