@@ -27,7 +27,7 @@ enum {
 	PATIENCE = 100 /* looks before runnext is taken from a P that has not moved */
 };
 #endif
-enum { WATCHED = 16 };
+enum { CHOOSY = 16 /* idle Ms: with more, one that will do is good enough */ };
 
 /* Lock held. */
 static void remove_idle_m(struct m *m)
@@ -53,7 +53,7 @@ struct m *idle_take_m(struct m * not )
 			continue;
 		if (!best || *best == poller || (*at == sched.m0 && *at != poller))
 			best = at;
-		if (*best != poller && (*best == sched.m0 || sched.nidle_ms > WATCHED))
+		if (*best != poller && (*best == sched.m0 || sched.nidle_ms > CHOOSY))
 			break;
 	}
 	if (!best)
@@ -185,12 +185,20 @@ static bool may_spin(struct m *m)
 	return true;
 }
 
+/* What a spinner has seen of the Ps that there were when it began. */
+struct seen {
+	unsigned n;
+	bool patient; /* it has looked for a while */
+	uint32_t ticks[MAX_PROCS];
+};
+
 /* Whether victim's queue is worth taking from: it is long, or long for how fast it is
  * worked off; judged also by how long what p got before ran here. A victim that has not
- * moved since the ticks were noted gives in any case. */
-static bool worth_stealing(struct p *p, struct p *victim, unsigned i, const uint32_t *ticks, bool patient)
+ * moved since the ticks were noted gives in any case: it may have no owner at all. */
+static bool worth_stealing(struct p *p, struct p *victim, const struct seen *seen)
 {
-	if (patient && i < WATCHED && atomic_load_explicit(&victim->tick, memory_order_relaxed) == ticks[i])
+	unsigned i = (unsigned)victim->index;
+	if (seen->patient && i < seen->n && atomic_load_explicit(&victim->tick, memory_order_relaxed) == seen->ticks[i])
 		return true;
 	int64_t n = runq_len(victim), slice = atomic_load_explicit(&p->slice, memory_order_relaxed);
 	int64_t theirs = atomic_load_explicit(&victim->slice, memory_order_relaxed);
@@ -198,14 +206,13 @@ static bool worth_stealing(struct p *p, struct p *victim, unsigned i, const uint
 }
 
 /* One look at all other Ps, from a random one on. */
-static struct g *steal_round(struct m *m, const uint32_t *ticks, bool patient)
+static struct g *steal_round(struct m *m, const struct seen *seen)
 {
 	struct p *p = m_p(m);
 	unsigned n = (unsigned)atomic_load_explicit(&sched.nps, memory_order_acquire), first = next_rand(&m->rand) % n;
 	for (unsigned k = 0; k < n; k++) {
-		unsigned i = (first + k) % n;
-		struct p *victim = sched.ps[i];
-		if (victim == p || !worth_stealing(p, victim, i, ticks, patient))
+		struct p *victim = sched.ps[(first + k) % n];
+		if (victim == p || !worth_stealing(p, victim, seen))
 			continue;
 		struct g *g = runq_steal(p, victim, true);
 		if (g)
@@ -223,12 +230,13 @@ static void run_all_timers(int64_t now)
 
 static struct g *spin(struct m *m)
 {
-	uint32_t ticks[WATCHED] = {0}; /* there may be more Ps by the time of a look */
-	int n = atomic_load_explicit(&sched.nps, memory_order_acquire);
-	for (int i = 0; i < n && i < WATCHED; i++)
-		ticks[i] = atomic_load_explicit(&sched.ps[i]->tick, memory_order_relaxed);
+	struct seen seen;
+	seen.n = (unsigned)atomic_load_explicit(&sched.nps, memory_order_acquire);
+	for (unsigned i = 0; i < seen.n; i++)
+		seen.ticks[i] = atomic_load_explicit(&sched.ps[i]->tick, memory_order_relaxed);
 	for (int k = 0; k < SPINS; k++) {
-		struct g *g = steal_round(m, ticks, k >= PATIENCE);
+		seen.patient = k >= PATIENCE;
+		struct g *g = steal_round(m, &seen);
 		if (g || (g = global_get(m_p(m))) != NULL)
 			return g;
 		if (atomic_load_explicit(&m->nlocked, memory_order_relaxed) > 0 ||

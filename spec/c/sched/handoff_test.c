@@ -8,8 +8,9 @@
 #include <pthread.h>
 #include <time.h>
 #include "base/clock.h"
+#include "sync/chan.h"
 
-enum { BLOCKERS = 8, ROUNDS = 200 };
+enum { BLOCKERS = 8, ROUNDS = 200, MANY_PS = 40, MESSAGES = 3000, STOPS = 1000 };
 
 static _Atomic(int) done, counted, stop, inside, most;
 
@@ -264,6 +265,48 @@ static void stopped_world(void **state)
 	assert_int_equal(atomic_load(&done), 1);
 }
 
+/* Ps are put aside with what is in their queues: somebody has to take that from each of them. */
+static void serve(vai_g *g, void *arg)
+{
+	vai_msg msg;
+	while (vai__chan_recv(g, arg, &msg, VAI_FOREVER) == VAI_OK)
+		continue;
+	vai__obj_unref(arg);
+	atomic_fetch_add(&done, 1);
+}
+
+static void ask(vai_g *g, void *arg)
+{
+	for (int i = 0; i < MESSAGES; i++) {
+		vai_msg msg = {{1, 0, 0, 0}};
+		CHECK(vai__chan_send(g, arg, &msg, VAI_FOREVER) == VAI_OK);
+	}
+	vai__chan_close(arg);
+	vai__obj_unref(arg);
+	atomic_fetch_add(&done, 1);
+}
+
+static void stopped_world_of_many(void **state)
+{
+	(void)state;
+	vai_g *self = vai__g_self();
+	int procs = vai__maxprocs(self, MANY_PS);
+	reset();
+	for (int i = 0; i < MANY_PS; i++) {
+		vai_chan *ch = vai__chan_new(0, NULL);
+		vai__obj_ref((struct vai_obj *)ch);
+		world_go(serve, ch);
+		world_go(ask, ch);
+	}
+	for (int i = 0; i < STOPS && atomic_load(&done) < 2 * MANY_PS; i++) {
+		if (vai__world_stop(self, 10000000000))
+			vai__world_start();
+		vai__sleep(self, vai__clock_now() + 500000);
+	}
+	world_join();
+	vai__maxprocs(self, procs);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +319,7 @@ int main(void)
 		cmocka_unit_test(threads_of_their_own),
 		cmocka_unit_test(main_alone_on_its_thread),
 		cmocka_unit_test(stopped_world),
+		cmocka_unit_test(stopped_world_of_many),
 	};
 	return WORLD_RUN("handoff", tests);
 }
