@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vai's own memory, counted and made to fail: stands in for base/mem.c. One thread. */
+/* vai's own memory, counted and made to fail: stands in for base/mem.c here and in a test of spec/c/vm. One thread. */
 #ifndef VAI_SPEC_MEMORY_H
 #define VAI_SPEC_MEMORY_H
 

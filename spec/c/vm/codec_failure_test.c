@@ -4,73 +4,17 @@
 #include "vm/pair.h"
 #include <stdlib.h>
 #include <string.h>
-#include "base/mem.h"
+#include "../fuzz/memory.h"
 #include "vm/block.h"
 #include "vm/funcs.h"
-
-/* ---- memory that is counted and can fail ---- */
-
-static long blocks;    /* of vai's, outstanding */
-static long countdown; /* 0: never fail; n: the n-th allocation fails and all after it */
-
-static bool fails(void)
-{
-	if (countdown == 0)
-		return false;
-	if (countdown > 1) {
-		countdown--;
-		return false;
-	}
-	return true;
-}
-
-size_t vai__mem_round(size_t size)
-{
-	return size;
-}
-
-void *vai__mem_alloc(size_t size)
-{
-	void *p = fails() ? NULL : malloc(size ? size : 1);
-	blocks += p != NULL;
-	return p;
-}
-
-void *vai__mem_zalloc(size_t size)
-{
-	void *p = vai__mem_alloc(size);
-	return p ? memset(p, 0, size) : NULL;
-}
-
-void vai__mem_free(void *p, size_t size)
-{
-	(void)size;
-	blocks -= p != NULL;
-	free(p);
-}
-
-void vai__mem_thread_exit(void)
-{
-}
-
-size_t vai__mem_unneeded(size_t *regained)
-{
-	return *regained = 0;
-}
-
-size_t vai__mem_scavenge(const atomic_bool *stop)
-{
-	(void)stop;
-	return 0;
-}
 
 /* ---- setting ---- */
 
 static int setup(void **state)
 {
 	(void)state;
-	countdown = 0;
-	pair_fails = fails;
+	memory_countdown = 0;
+	pair_fails = memory_fails;
 	pair_open();
 	return 0;
 }
@@ -79,9 +23,9 @@ static int teardown(void **state)
 {
 	(void)state;
 	pair_close();
-	if (blocks != 0)
-		print_error("%ld blocks are left\n", blocks);
-	return blocks == 0 ? 0 : -1;
+	if (memory_blocks != 0)
+		print_error("%ld blocks are left\n", memory_blocks);
+	return memory_blocks == 0 ? 0 : -1;
 }
 
 static int encode_1(lua_State *L)
@@ -107,10 +51,10 @@ static void test_scalars_do_not_allocate(void **state)
 	(void)state;
 	vai_msg msg;
 	pair_run(A, "return nil, true, 1, 2.5, print, ('x'):rep(30)");
-	long before = blocks;
+	long before = memory_blocks;
 	for (int i = 1; i <= 6; i++) {
 		vai__encode(A, &va, i, &msg, "value");
-		assert_int_equal(blocks, before);
+		assert_int_equal(memory_blocks, before);
 		vai__msg_drop(&msg);
 	}
 }
@@ -215,12 +159,12 @@ static void fail_each(const char *chunk)
 		lua_settop(B, 0);
 		lua_pushlightuserdata(B, &msg);
 		lua_pushcclosure(B, take, 1);
-		countdown = n;
+		memory_countdown = n;
 		int status = lua_pcall(A, lua_gettop(A) - 1, 0, 0);
 		if (status == LUA_OK)
 			status = lua_pcall(B, 0, 0, 0);
-		ok = status == LUA_OK && countdown > 1;
-		countdown = 0;
+		ok = status == LUA_OK && memory_countdown > 1;
+		memory_countdown = 0;
 		vai__msg_drop(&msg);
 		vai__codec_release(&vb);
 		lua_settop(A, 0);
@@ -230,8 +174,8 @@ static void fail_each(const char *chunk)
 		vai__code_forget();
 		pair_collect(B);
 		pair_collect(A);
-		if (blocks != 0 || things != 2)
-			fail_msg("%s: failure %ld leaves %ld blocks, %d things", chunk, n, blocks, things);
+		if (memory_blocks != 0 || things != 2)
+			fail_msg("%s: failure %ld leaves %ld blocks, %d things", chunk, n, memory_blocks, things);
 	}
 }
 
@@ -239,7 +183,7 @@ static void test_failing_memory(void **state)
 {
 	(void)state;
 	pair_run(A, "a, b = thing(), thing() function helper(x) return limit end limit = { a, 5 }");
-	assert_int_equal(blocks, 0);
+	assert_int_equal(memory_blocks, 0);
 	for (size_t i = 0; i < sizeof workloads / sizeof *workloads; i++)
 		fail_each(workloads[i]);
 	pair_run(A, "a, b, limit = nil, nil, nil");
