@@ -217,12 +217,19 @@ static int push_names(lua_State *L, const struct vai_code *code)
 	return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-/* Arguments: the vm, the function, the code with a reference that is taken over by the
- * entry; it is the caller's if this raises. */
+/* The entry takes the code's reference over, then code is NULL: a hook of a script's may raise
+ * when all is done. */
+struct memory {
+	struct vai_vm *vm;
+	struct vai_code *code;
+};
+
+/* Arguments: struct memory, the function. */
 static int remember(lua_State *L)
 {
-	struct vai_vm *vm = lua_touserdata(L, 1);
-	struct vai_code *code = lua_touserdata(L, 3);
+	struct memory *m = lua_touserdata(L, 1);
+	struct vai_vm *vm = m->vm;
+	struct vai_code *code = m->code;
 	const void *proto = vai__proto_of(lua_topointer(L, 2));
 	struct vai__funcs *fs = vai__funcs_open(L, vm);
 	if (proto) {
@@ -232,34 +239,37 @@ static int remember(lua_State *L)
 	}
 	const void *key = proto ? proto : code;
 	struct vai__func *f = lookup(fs, key);
-	if (f && f->code == code) {
-		vai__obj_unref(&code->obj); /* it was dumped for its life alone */
-		return 0;
-	}
+	if (f && f->code == code)
+		return 0; /* it was dumped for its life alone */
 	int names = push_names(L, code);
 	f = lookup(fs, key); /* a finalizer may have come here too */
 	if (f) {
 		forget(L, f);
 		f->code = code;
 		f->names = names;
+		m->code = NULL;
 		return 0;
 	}
 	if (2 * (fs->n + 1) > fs->cap && !make_room(L, fs))
 		vai__out_of_memory(L);
 	insert(fs, (struct vai__func){key, code, names});
+	m->code = NULL;
 	return 0;
 }
 
+/* The stack has room. The reference goes in any case. */
 static int remember_protected(lua_State *L, struct vai_vm *vm, int idx, struct vai_code *code)
 {
-	luaL_checkstack(L, 4, NULL);
+	struct memory m = {vm, code};
 	lua_pushvalue(L, idx);
 	lua_pushcfunction(L, remember);
 	lua_insert(L, -2);
-	lua_pushlightuserdata(L, vm);
+	lua_pushlightuserdata(L, &m);
 	lua_insert(L, -2);
-	lua_pushlightuserdata(L, code);
-	return lua_pcall(L, 3, 0, 0);
+	int status = lua_pcall(L, 2, 0, 0);
+	if (m.code)
+		vai__obj_unref(&m.code->obj);
+	return status;
 }
 
 const struct vai__func *vai__funcs_get(lua_State *L, struct vai_vm *vm, int idx)
@@ -272,7 +282,6 @@ const struct vai__func *vai__funcs_get(lua_State *L, struct vai_vm *vm, int idx)
 	if (!code)
 		vai__out_of_memory(L);
 	if (remember_protected(L, vm, idx, code) != LUA_OK) {
-		vai__obj_unref(&code->obj);
 		lua_error(L);
 		return NULL;
 	}
@@ -294,9 +303,7 @@ struct vai_code *vai__code_of(lua_State *L, struct vai_vm *vm, int idx)
 	if (!code)
 		return NULL;
 	vai__obj_ref(&code->obj);
-	if (remember_protected(L, vm, idx, code) != LUA_OK) {
+	if (remember_protected(L, vm, idx, code) != LUA_OK)
 		lua_pop(L, 1);
-		vai__obj_unref(&code->obj);
-	}
 	return code;
 }
