@@ -49,8 +49,10 @@ static int off_main(lua_State *L, lua_CFunction stock)
 	vai_g *g = vai__g_self();
 	if (VAI_UNLIKELY(!stock)) /* there was none for it at the start */
 		vai__no_memory(L);
-	if (g)
+	if (g && g->vm) {
+		vai__bind_park(g, L);
 		vai__g_leave_main(g);
+	}
 	return stock(L);
 }
 

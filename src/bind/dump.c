@@ -103,12 +103,10 @@ static bool is_runner(const vai_g *g)
 	return g == vai__report_runner();
 }
 
-/* While a panic handler runs as a goroutine in main's state, `at` is its, and main may be in any
- * coroutine. */
+/* While a panic handler runs as a goroutine in main's state, `at` is its. */
 static lua_State *stopped_in(vai_g *g)
 {
-	struct vai_vm *vm = vai__bind_vm(g);
-	return g == vai__g_main() && vai__report_runner() ? vm->L : vm->at;
+	return g == vai__g_main() && vai__report_runner() ? vai__report_main_at() : vai__bind_vm(g)->at;
 }
 
 /* The Lua threads that g is in, from the one where it stopped outwards. Those that C code

@@ -13,4 +13,7 @@ struct vai_vm *vai__host_vm(void);
 lua_State *vai__host_panic_thread(void);
 void vai__host_set_panic_thread(lua_State *L);
 
+/* The Lua thread that main is in (report.c), which `at` is not where panic handlers run. */
+lua_State *vai__report_main_at(void);
+
 #endif

@@ -172,9 +172,15 @@ vai_g *vai__report_runner(void)
 	return atomic_load(&panics.runner);
 }
 
+/* Where main stands; the same while it runs in a coroutine that C code has resumed by itself. */
+lua_State *vai__report_main_at(void)
+{
+	lua_State *L = atomic_load_explicit(&vai__g_main()->running, memory_order_relaxed);
+	return L ? L : vai__host_vm()->L;
+}
+
 static void runner_entry(vai_g *g, void *arg)
 {
-	lua_State *at = vai__host_vm()->at; /* where main waits */
 	g->vm = vai__host_vm();
 	run_handlers(arg, g, true);
 	if (vai__forked)
@@ -182,7 +188,7 @@ static void runner_entry(vai_g *g, void *arg)
 	vai_g *me = g;
 	atomic_compare_exchange_strong(&panics.runner, &me, NULL); /* else the next one has begun */
 	g->vm = NULL;
-	vai__host_vm()->at = at;
+	vai__host_vm()->at = vai__report_main_at();
 }
 
 void vai__report_start(void)

@@ -128,14 +128,14 @@ lua_CFunction vai__vm_cfunction_out(lua_CFunction f)
 	return f;
 }
 
-lua_CFunction vai__vm_cfunction_in(struct vai_vm *vm, lua_CFunction f)
+lua_CFunction vai__vm_cfunction_in(lua_State *L, struct vai_vm *vm, lua_CFunction f)
 {
 	if (vm->is_host || ((uintptr_t)f >= own_code.lo && (uintptr_t)f < own_code.hi))
 		return f;
 	const struct stock *s = find_stock(f);
 	if (s)
 		return s->fresh;
-	vai__vm_foreign(vm);
+	vai__vm_foreign(L, vm);
 	return f;
 }
 

@@ -192,7 +192,7 @@ static void get_function(struct dec *d, bool later)
 static void get_cclosure(struct dec *d, bool later)
 {
 	uint32_t slot = get32(d);
-	lua_CFunction f = vai__vm_cfunction_in(d->vm, (lua_CFunction)(uintptr_t)get64(d));
+	lua_CFunction f = vai__vm_cfunction_in(d->L, d->vm, (lua_CFunction)(uintptr_t)get64(d));
 	int nups = *d->p++;
 	luaL_checkstack(d->L, nups + d->stack, NULL);
 	for (int i = 0; i < nups; i++)
@@ -207,7 +207,7 @@ static void get_cclosure(struct dec *d, bool later)
 
 static void get_cfunction(struct dec *d)
 {
-	lua_pushcfunction(d->L, vai__vm_cfunction_in(d->vm, (lua_CFunction)(uintptr_t)get64(d)));
+	lua_pushcfunction(d->L, vai__vm_cfunction_in(d->L, d->vm, (lua_CFunction)(uintptr_t)get64(d)));
 }
 
 static void get_object(struct dec *d)
@@ -350,7 +350,7 @@ static void push_inline(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
 	case M_INT: lua_pushinteger(L, (lua_Integer)word); break;
 	case M_FLOAT: push_float(L, word); break;
 	case M_LIGHT: lua_pushlightuserdata(L, (void *)(uintptr_t)word); break;
-	case M_CFUNC: lua_pushcfunction(L, vai__vm_cfunction_in(vm, (lua_CFunction)(uintptr_t)word)); break;
+	case M_CFUNC: lua_pushcfunction(L, vai__vm_cfunction_in(L, vm, (lua_CFunction)(uintptr_t)word)); break;
 	case M_STRING: lua_pushlstring(L, (const char *)bytes + 2, bytes[1]); break;
 	case M_RECORD: vai__flat_decode(L, msg); break;
 	default: vai__fatal("a message is broken: tag %d", bytes[0]);

@@ -144,7 +144,7 @@ static int search_c(lua_State *L)
 	lua_insert(L, 1);
 	lua_call(L, 1, 2);
 	if (vm && lua_isfunction(L, -2))
-		vai__vm_foreign(vm);
+		vai__vm_foreign(L, vm);
 	return 2;
 }
 

@@ -49,7 +49,7 @@ int vai__io_popen(lua_State *L)
 	const char *mode = luaL_optstring(L, 2, "r");
 	struct vai_vm *vm = vai__vm_of(L);
 	if (vm) {
-		vai__vm_foreign(vm);
+		vai__vm_foreign(L, vm);
 		if (!vm->has_io)
 			vai__lazy_need(L, vm, "io");
 	}

@@ -200,7 +200,7 @@ static int io_function(lua_State *L, int which, bool opens)
 	struct vai_vm *vm = vai__vm_of(L);
 	if (vm) {
 		if (opens)
-			vai__vm_foreign(vm);
+			vai__vm_foreign(L, vm);
 		if (VAI_UNLIKELY(!vm->has_io))
 			vai__lazy_need(L, vm, "io");
 	}
@@ -256,7 +256,7 @@ static int standin_loadlib(lua_State *L)
 {
 	struct vai_vm *vm = vai__vm_of(L);
 	if (vm) {
-		vai__vm_foreign(vm);
+		vai__vm_foreign(L, vm);
 		vai__lazy_need(L, vm, "package");
 	}
 	return stock[LOADLIB](L);

@@ -149,12 +149,14 @@ void vai__vm_preload(const char *name, lua_CFunction open)
 	vai__preload_open = open;
 }
 
-void vai__vm_foreign(struct vai_vm *vm)
+void vai__vm_foreign(lua_State *L, struct vai_vm *vm)
 {
 	vai_g *g = vai__g_self();
 	vm->needs_close = true;
-	if (g && g->vm == vm)
-		vai__g_leave_main(g);
+	if (!g || g->vm != vm)
+		return;
+	vm->at = L;
+	vai__g_leave_main(g);
 }
 
 void vai__vm_override(const char *lib, const char *name, lua_CFunction f)

@@ -72,7 +72,7 @@ struct vai_vm *vai__vm_self(void);
 
 /* The state has got a C function that vai does not know, or opens a file: its end may have to
  * close what they made, and its goroutine, the caller, may wait in C calls. May park. */
-void vai__vm_foreign(struct vai_vm *vm);
+void vai__vm_foreign(lua_State *L, struct vai_vm *vm);
 
 /* The vm that a state (or a coroutine of it) belongs to; NULL: none of vm_new's. Raises
  * never, asks no goroutine. */
@@ -94,7 +94,7 @@ void vai__vm_complete(lua_State *L, struct vai_vm *vm, int idx);
  * asks `in` what to push in vm for it. Those that vai does not know may make finalizers:
  * vm is then closed in full at its end. */
 lua_CFunction vai__vm_cfunction_out(lua_CFunction f);
-lua_CFunction vai__vm_cfunction_in(struct vai_vm *vm, lua_CFunction f);
+lua_CFunction vai__vm_cfunction_in(lua_State *L, struct vai_vm *vm, lua_CFunction f);
 /* Stock closures with state of their own (math.random, require): the number of one by its
  * C function, or -1; and the other state's own one pushed by that number. May raise. */
 int vai__vm_closure_out(lua_CFunction f);

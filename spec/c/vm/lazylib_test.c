@@ -348,13 +348,13 @@ static void c_functions(void **state)
 		lua_getglobal(vm->L, names[i]);
 		lua_getglobal(s->L, names[i]);
 		lua_CFunction fresh = lua_tocfunction(vm->L, -1), stock = lua_tocfunction(s->L, -1);
-		assert_ptr_equal(vai__vm_cfunction_in(vm, stock), fresh);
+		assert_ptr_equal(vai__vm_cfunction_in(vm->L, vm, stock), fresh);
 		assert_ptr_equal(vai__vm_cfunction_out(fresh), stock);
-		assert_ptr_equal(vai__vm_cfunction_in(s->vm, stock), stock);
+		assert_ptr_equal(vai__vm_cfunction_in(s->L, s->vm, stock), stock);
 	}
-	assert_ptr_equal(vai__vm_cfunction_in(vm, mine), mine);
+	assert_ptr_equal(vai__vm_cfunction_in(vm->L, vm, mine), mine);
 	assert_false(vm->needs_close);
-	vai__vm_cfunction_in(vm, (lua_CFunction)(uintptr_t)malloc);
+	vai__vm_cfunction_in(vm->L, vm, (lua_CFunction)(uintptr_t)malloc);
 	assert_true(vm->needs_close);
 	lua_getglobal(s->L, "math");
 	lua_getfield(s->L, -1, "random");
@@ -405,7 +405,7 @@ static void strays(void **state)
 		if (number >= 0)
 			vai__vm_closure_in(vm->L, vm, number);
 		else
-			lua_pushcfunction(vm->L, vai__vm_cfunction_in(vm, f));
+			lua_pushcfunction(vm->L, vai__vm_cfunction_in(vm->L, vm, f));
 		lua_setglobal(vm->L, "stray");
 		states_check(vm->L, cases[i].script);
 		vai__vm_free(vm);
