@@ -37,15 +37,6 @@ int vai__bind_deliver(lua_State *L, struct vai_vm *vm, vai_chan *ch, vai_msg *ms
 	return n;
 }
 
-/* Borrowed: the goroutine may have dropped its handle since. */
-static bool still_held(const struct vai_vm *vm, const void *obj)
-{
-	const struct vai__handle *h = vm->handles;
-	while (h && (const void *)h->obj != obj)
-		h = h->next;
-	return h != NULL;
-}
-
 void vai__bind_put_back(lua_State *L, struct vai_vm *vm)
 {
 	vai_msg msg = vm->taken;
@@ -59,7 +50,8 @@ void vai__bind_put_back(lua_State *L, struct vai_vm *vm)
 		return;
 	vm->decoding = NULL;
 	vai__msg_set(&vm->taken, M_NIL, 0);
-	if (!still_held(vm, ch) || vai__chan_unrecv(ch, &msg) != VAI_OK)
+	/* it was borrowed: the goroutine may have dropped its handle since */
+	if (!vai__handles_hold(vm, ch) || vai__chan_unrecv(ch, &msg) != VAI_OK)
 		vai__msg_drop(&msg);
 }
 

@@ -2,23 +2,29 @@
 /* In the registry of a state, by light keys: each class's metatable (key: the class), and a
  * weak table of handles that may be met again.
  *
- * Invariants: a handle with an object is in vm->handles; its metatable has __gc from before
- * it gets the object, and no script can get at that without the debug library. What may raise comes
- * before the handle owns the object, in protected calls, or after it is linked. */
+ * Invariants: a handle with an object has a place in vm->refs, which holds the reference; its
+ * metatable has __gc from before it gets the object. What may raise comes before the handle owns the
+ * object, in protected calls, or after it has its place.
+ *
+ * The debug library can take __gc away: then a handle is freed and nobody hears of it. So no list of
+ * the state's leads through handles. The host's state outlives its vm: that its handles are none any
+ * more is told by their magic number, which is another one for each runtime. */
 #include "vm/handle.h"
 #include <string.h>
 #include <time.h>
 #include "base/fork.h"
+#include "base/mem.h"
 #include "base/panic.h"
 #include "vm/arena.h"
 #include "vm/image.h"
 #include "vm/lazylib.h"
 
-enum { MAX_TYPES = 32, USERDATA_HEADER = 64 };
+enum { MAX_TYPES = 32, USERDATA_HEADER = 64, FEW = sizeof((struct vai_vm *)0)->few / sizeof(uintptr_t) };
 
 static const struct vai__handle_type *types[MAX_TYPES];
 static int ntypes;
 static uint64_t magic; /* no script can know it, so no other userdata can bear it */
+static _Atomic(uint64_t) host_magic;
 static const char cache_key;
 
 __attribute__((constructor)) static void init_magic(void)
@@ -26,6 +32,7 @@ __attribute__((constructor)) static void init_magic(void)
 	struct timespec t;
 	clock_gettime(CLOCK_REALTIME, &t);
 	magic = ((uint64_t)t.tv_nsec * 0x9e3779b97f4a7c15u ^ (uint64_t)t.tv_sec << 32 ^ (uint64_t)(uintptr_t)&t) | 1;
+	atomic_store(&host_magic, magic + 2);
 }
 
 /* ---- types ---- */
@@ -104,43 +111,71 @@ int vai__handle_resolve(lua_State *L)
 	return 0;
 }
 
-/* ---- the list of a state's handles ---- */
+/* ---- the references of a state ---- */
 
-/* The list's head as if it were a handle, so that unlinking needs no vm. */
-static struct vai__handle *list_head(struct vai_vm *vm)
+/* A place holds an object's address or, when it is free, twice the next free place, plus 1. */
+static inline uintptr_t *places(struct vai_vm *vm)
 {
-	return VAI_CONTAINER(&vm->handles, struct vai__handle, next);
+	return vm->refs ? vm->refs : vm->few;
 }
 
-static void link_handle(struct vai_vm *vm, struct vai__handle *h)
+static VAI_NOINLINE bool add_places(struct vai_vm *vm)
 {
-	h->prev = list_head(vm);
-	h->next = vm->handles;
-	if (h->next)
-		h->next->prev = h;
-	vm->handles = h;
+	uint32_t cap = 2 * (vm->refs ? vm->cap_refs : FEW);
+	uintptr_t *p = cap > vm->nrefs ? vai__mem_alloc(cap * sizeof *p) : NULL;
+	if (!p)
+		return false;
+	memcpy(p, places(vm), vm->nrefs * sizeof *p);
+	if (vm->refs)
+		vai__mem_free(vm->refs, vm->cap_refs * sizeof *p);
+	vm->refs = p;
+	vm->cap_refs = cap;
+	return true;
 }
 
-static struct vai_obj *unlink_handle(struct vai__handle *h)
+/* The place, or 0: out of memory. */
+static inline uint32_t hold(struct vai_vm *vm, struct vai_obj *obj)
 {
-	struct vai_obj *obj = h->obj;
-	h->prev->next = h->next;
-	if (h->next)
-		h->next->prev = h->prev;
-	h->obj = NULL;
-	return obj;
+	uint32_t place = vm->free_ref;
+	if (place)
+		vm->free_ref = (uint32_t)(places(vm)[place - 1] >> 1);
+	else if (vm->nrefs == (vm->refs ? vm->cap_refs : FEW) && !add_places(vm))
+		return 0;
+	else
+		place = ++vm->nrefs;
+	places(vm)[place - 1] = (uintptr_t)obj;
+	return place;
 }
 
 void vai__handles_release(struct vai_vm *vm)
 {
-	while (vm->handles)
-		vai__obj_unref(unlink_handle(vm->handles));
+	if (vm->is_host)
+		atomic_fetch_add(&host_magic, 2);
+	while (vm->nrefs > 0) {
+		uintptr_t ref = places(vm)[--vm->nrefs];
+		if (!(ref & 1))
+			vai__obj_unref((struct vai_obj *)ref);
+	}
+	if (vm->refs)
+		vai__mem_free(vm->refs, vm->cap_refs * sizeof *vm->refs);
+	vm->refs = NULL;
+}
+
+bool vai__handles_hold(const struct vai_vm *vm, const void *obj)
+{
+	const uintptr_t *p = vm->refs ? vm->refs : vm->few;
+	for (uint32_t i = 0; i < vm->nrefs; i++)
+		if (p[i] == (uintptr_t)obj)
+			return true;
+	return false;
 }
 
 static struct vai__handle *test_handle(lua_State *L, int idx)
 {
 	struct vai__handle *h = lua_touserdata(L, idx);
-	if (VAI_LIKELY(h && lua_rawlen(L, idx) == sizeof *h && h->magic == magic))
+	if (!VAI_LIKELY(h && lua_rawlen(L, idx) == sizeof *h))
+		return NULL;
+	if (VAI_LIKELY(h->magic == magic) || h->magic == atomic_load_explicit(&host_magic, memory_order_relaxed))
 		return h;
 	return NULL;
 }
@@ -150,12 +185,25 @@ bool vai__handle_is(lua_State *L, int idx)
 	return test_handle(L, idx) != NULL;
 }
 
+/* It is the collector that calls: where a script does, the object may be in use. */
+static bool is_finalizer(lua_State *L)
+{
+	lua_Debug ar;
+	return lua_getstack(L, 0, &ar) && lua_getinfo(L, "n", &ar) && strcmp(ar.namewhat, "metamethod") == 0 &&
+		strcmp(ar.name, "__gc") == 0;
+}
+
 static int collect(lua_State *L)
 {
 	struct vai__handle *h = test_handle(L, 1);
-	if (!h || !h->obj)
+	if (!h || !h->obj || !is_finalizer(L))
 		return 0;
-	struct vai_obj *obj = unlink_handle(h);
+	struct vai_obj *obj = h->obj;
+	struct vai_vm *vm = h->vm;
+	places(vm)[h->place - 1] = (uintptr_t)vm->free_ref << 1 | 1;
+	vm->free_ref = h->place;
+	vm->ncached -= h->cached;
+	h->obj = NULL;
 	if (VAI_LIKELY(!vai__forked))
 		vai__obj_unref(obj);
 	return 0;
@@ -264,17 +312,14 @@ static inline struct vai__handle *new_handle(lua_State *L, struct vai_vm *vm)
 		h = lua_touserdata(L, -1);
 	}
 	memset(h, 0, sizeof *h);
-	h->magic = magic;
+	h->magic = VAI_UNLIKELY(vm->is_host) ? atomic_load_explicit(&host_magic, memory_order_relaxed) : magic;
 	return h;
 }
 
 static VAI_NOINLINE void note_cached(struct vai_vm *vm)
 {
-	unsigned n = 1;
-	for (const struct vai__handle *h = vm->handles; h; h = h->next)
-		n += h->cached;
-	if (n <= VAI__USE_CACHE_MAX)
-		vai__image_note(vm, VAI__USE_CACHE, n);
+	if (vm->ncached < VAI__USE_CACHE_MAX)
+		vai__image_note(vm, VAI__USE_CACHE, vm->ncached + 1);
 }
 
 /* The handle on top is found by its object from now on. May raise. */
@@ -287,6 +332,7 @@ static void enter(lua_State *L, struct vai_vm *vm, struct vai__handle *h)
 	lua_rawsetp(L, -2, h->obj);
 	lua_pop(L, 1);
 	h->cached = true;
+	vm->ncached++;
 }
 
 /* Pushes the handle of obj that the state has, or nothing. */
@@ -337,10 +383,10 @@ void vai__handle_push(lua_State *L, struct vai_vm *vm, struct vai_obj *obj, bool
 	}
 	push_metatable(L, obj);
 	struct vai__handle *h = new_handle(L, vm);
-	if (VAI_UNLIKELY(!h))
+	if (VAI_UNLIKELY(!h || !(h->place = hold(vm, obj))))
 		fail(L, obj, "not enough memory");
 	h->obj = obj;
-	link_handle(vm, h);
+	h->vm = vm;
 	lua_insert(L, -2);
 	lua_setmetatable(L, -2);
 	if (!fresh)

@@ -10,9 +10,10 @@
 
 struct vai__handle {
 	uint64_t magic;
-	struct vai_obj *obj;             /* one reference; NULL after the collector took it */
-	struct vai__handle *next, *prev; /* vm->handles */
-	bool cached;                     /* found by vai__handle_push through the state's weak table */
+	struct vai_obj *obj; /* NULL after the collector took it */
+	struct vai_vm *vm;
+	uint32_t place; /* among the vm's references, from 1 on */
+	bool cached;    /* found by vai__handle_push through the state's weak table */
 };
 
 /* How a class looks from Lua. Filled into the metatable method by method on first use, so
@@ -38,8 +39,10 @@ struct vai_obj *vai__handle_test(lua_State *L, int idx, const struct vai_class *
 bool vai__handle_is(lua_State *L, int idx);
 /* Notes that obj's handle at idx leaves this state, so that it is found when it comes back. */
 void vai__handle_leaves(lua_State *L, struct vai_vm *vm, int idx);
-/* Gives all references of a state back. */
+/* Gives all references of a state back. Of the host's no handle is one any more. */
 void vai__handles_release(struct vai_vm *vm);
+/* Some handle of the state holds it. */
+bool vai__handles_hold(const struct vai_vm *vm, const void *obj);
 /* __index of the tables of methods (vm/lazylib.c). */
 int vai__handle_resolve(lua_State *L);
 /* The registered name for a class ("vai.channel"), or NULL. */

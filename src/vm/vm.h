@@ -23,9 +23,12 @@ enum {
 };
 
 struct vai_vm {
-	lua_State *L;                      /* main thread of the state */
-	struct vai__arena *arena;          /* NULL for the host's state */
-	struct vai__handle *handles;       /* all handles of this state (vm/handle.c) */
+	lua_State *L;             /* main thread of the state */
+	struct vai__arena *arena; /* NULL for the host's state */
+	uintptr_t few[4];         /* the references of all handles (vm/handle.c) */
+	uintptr_t *refs;          /* in place of few, once those did not do */
+	uint32_t nrefs, cap_refs, free_ref;
+	uint32_t ncached;                  /* handles that may be met again */
 	struct vai__block *decoding;       /* block in work: freed by the next user if an error left it */
 	void *decoding_from;               /* bind/: the channel to which what is decoded goes back, or NULL */
 	vai_msg taken;                     /* bind/: what is decoded without a block, else nil */

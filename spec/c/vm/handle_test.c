@@ -162,8 +162,8 @@ static void collected(void **state)
 	lua_gc(vm->L, LUA_GCCOLLECT);
 	assert_int_equal(alive, 200);
 	int listed = 0;
-	for (const struct vai__handle *h = vm->handles; h; h = h->next)
-		listed++;
+	for (uint32_t i = 0; i < vm->nrefs; i++)
+		listed += !((vm->refs ? vm->refs : vm->few)[i] & 1);
 	assert_int_equal(listed, 200);
 	if (host)
 		for (int i = 0; i < 1000; i += 5) {
@@ -193,13 +193,21 @@ static void abused(void **state)
 	open_vm(*state);
 	set("a", new_object(&thing_class), true);
 	states_check(
-		vm->L, "return not pcall(setmetatable, a, {}) and debug.getmetatable(a).__gc(a) == nil and not pcall(a.n, a)");
+		vm->L, "return not pcall(setmetatable, a, {}) and debug.getmetatable(a).__gc(a) == nil and a:n() == 7");
 	states_check(
 		vm->L, "debug.getmetatable(a).__gc(a) debug.getmetatable(a).__gc(1) debug.getmetatable(a).__gc() return true");
+	assert_int_equal(alive, 1); /* only the collector ends it */
+	states_check(vm->L, "a = nil collectgarbage() return true");
 	assert_int_equal(alive, 0);
 	set("a", new_object(&thing_class), true);
+	set("b", new_object(&thing_class), true);
 	states_check(vm->L, "debug.setmetatable(a, nil) return not pcall(function() return a:n() end)");
-	states_check(vm->L, "a = nil return true");
+	states_check(vm->L, "a = nil collectgarbage() t = {} for i = 1, 100 do t[i] = ('\\255'):rep(i) end return true");
+	states_check(vm->L, "debug.getmetatable(b).__gc = nil b = nil collectgarbage() return true");
+	vai__handle_push(vm->L, vm, new_object(&other_class), false);
+	lua_settop(vm->L, 0);
+	lua_gc(vm->L, LUA_GCCOLLECT);
+	assert_int_equal(alive, 2);
 	vai__handles_release(vm);
 	assert_int_equal(alive, 0);
 	close_vm();
