@@ -90,12 +90,19 @@ struct encoding {
 	int i;
 };
 
+static VAI_NOINLINE void encode_named(lua_State *L, struct vai_vm *vm, int idx, int i, vai_msg *out)
+{
+	char what[40];
+	snprintf(what, sizeof what, "select: case %d", i + 1);
+	vai__encode(L, vm, idx, out, what);
+	if (vai__msg_tag(out) == M_NIL)
+		vai__arg_error(L, 1, "select", "case %d: nil cannot be sent", i + 1);
+}
+
 static int encode_protected(lua_State *L)
 {
 	struct encoding *e = lua_touserdata(L, 1);
-	char what[40];
-	snprintf(what, sizeof what, "select: case %d", e->i + 1);
-	vai__encode(L, e->vm, 2, e->out, what);
+	encode_named(L, e->vm, 2, e->i, e->out);
 	return 0;
 }
 
@@ -106,13 +113,6 @@ static VAI_NOINLINE int encode_guarded(lua_State *L, struct vai_vm *vm, int idx,
 	lua_pushlightuserdata(L, &e);
 	lua_pushvalue(L, idx);
 	return lua_pcall(L, 2, 0, 0);
-}
-
-static VAI_NOINLINE void encode_named(lua_State *L, struct vai_vm *vm, int idx, int i, vai_msg *out)
-{
-	char what[40];
-	snprintf(what, sizeof what, "select: case %d", i + 1);
-	vai__encode(L, vm, idx, out, what);
 }
 
 /* guard: raising would lose something. Scalars never raise. */

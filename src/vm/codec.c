@@ -83,7 +83,9 @@ static VAI_NOINLINE int attempt_guarded(struct vai__enc *e)
 		lua_pushnil(L);
 	for (int i = 0; i < e->n; i++)
 		lua_pushvalue(L, e->first + i);
+	e->vm->encoders++;
 	int status = lua_pcall(L, e->n + METAS_SLOT, 1, 0);
+	e->vm->encoders--;
 	e->L = L;
 	if (status == LUA_OK)
 		return e->result;
@@ -162,6 +164,7 @@ static void encode_block(
 	e.number = number;
 	e.guarded = e.all_modules = e.late_metas = false;
 	e.call = call;
+	e.max_depth = VAI_LIKELY(vm->encoders == 0) ? MAX_DEPTH : INNER_DEPTH;
 	if (!lua_checkstack(L, LEVEL_STACK))
 		raise_result(L, ENC_NOMEM);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
@@ -250,8 +253,13 @@ void vai__encode(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out, const c
 	if (encode_inline(L, vm, idx, out))
 		return;
 	COLLECT(L);
-	if (lua_type(L, idx) != LUA_TTABLE || !vai__flat_encode(L, lua_absindex(L, idx), out))
-		encode_block(L, vm, idx, 1, out, what, 0, false);
+	if (lua_type(L, idx) == LUA_TTABLE && vai__flat_encode(L, lua_absindex(L, idx), out))
+		return;
+	encode_block(L, vm, idx, 1, out, what, 0, false);
+	if (VAI_UNLIKELY(vai__msg_block(out)->data[0] == T_NIL)) { /* __vai_send gave it */
+		vai__msg_drop(out);
+		vai__msg_set(out, M_NIL, 0);
+	}
 }
 
 void vai__encode_values(lua_State *L, struct vai_vm *vm, int first, int n, vai_msg *out, const char *what)

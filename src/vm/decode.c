@@ -63,15 +63,22 @@ static inline void note(struct dec *d, uint32_t slot)
 
 /* ---- tables ---- */
 
+/* What `require` gives for a module that was a metatable, on top; it may be another one here. */
+static void check_module(struct dec *d)
+{
+	if (!lua_istable(d->L, -1))
+		luaL_error(d->L, "a module that was sent as a metatable is a %s value here", luaL_typename(d->L, -1));
+	lua_pushliteral(d->L, "__gc"); /* that is none of ours */
+	d->vm->needs_close |= lua_rawget(d->L, -2) != LUA_TNIL;
+	lua_pop(d->L, 1);
+}
+
 static VAI_NOINLINE void get_metatable(struct dec *d, int t)
 {
 	bool module = *d->p == T_MODULE;
 	get_value(d);
-	if (module) { /* no __gc of ours is in it, but there may be one */
-		lua_pushliteral(d->L, "__gc");
-		d->vm->needs_close |= lua_rawget(d->L, -2) != LUA_TNIL;
-		lua_pop(d->L, 1);
-	}
+	if (VAI_UNLIKELY(module))
+		check_module(d);
 	lua_setmetatable(d->L, t);
 }
 

@@ -21,6 +21,17 @@ int vai__enc_unsendable(struct vai__enc *e, int idx)
 	return ENC_FAIL;
 }
 
+int vai__enc_misfit(struct vai__enc *e, const char *what)
+{
+	lua_State *L = e->L;
+	const char *value = lua_type(L, -1) == LUA_TNUMBER ? "a number" : luaL_typename(L, -1);
+	if (lua_type(L, -1) == LUA_TNUMBER && !lua_rawequal(L, -1, -1))
+		value = "NaN";
+	lua_pushfstring(L, "__vai_send gave %s for %s", value, what);
+	lua_replace(L, ERROR_SLOT);
+	return ENC_FAIL;
+}
+
 int vai__enc_in(struct vai__enc *e, int result, const char *where)
 {
 	lua_State *L = e->L;

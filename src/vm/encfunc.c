@@ -255,7 +255,7 @@ int vai__enc_function_body(struct vai__enc *e, int f, size_t at)
 
 static int put_body(struct vai__enc *e, int f, size_t at)
 {
-	if (VAI_UNLIKELY(e->depth >= MAX_DEPTH))
+	if (VAI_UNLIKELY(e->depth >= e->max_depth))
 		return e->guarded ? vai__enc_later(e, f, at) : ENC_RETRY;
 	return vai__enc_function_body(e, f, at);
 }

@@ -279,10 +279,20 @@ static void push_translation(lua_State *L, int f, int idx)
 		lua_pushnil(L);
 }
 
-int vai__enc_translated(struct vai__enc *e, int idx)
+/* A result, on top, that the receiver could make nothing of. */
+static bool is_misfit(lua_State *L, int how)
+{
+	if (how & ENC_METATABLE)
+		return !lua_istable(L, -1) && !lua_isnil(L, -1);
+	return how & ENC_KEY && (lua_isnil(L, -1) || (lua_type(L, -1) == LUA_TNUMBER && !lua_rawequal(L, -1, -1)));
+}
+
+int vai__enc_translated(struct vai__enc *e, int idx, int how)
 {
 	lua_State *L = e->L;
 	luaL_checkstack(L, LEVEL_STACK, NULL);
 	push_translation(L, lua_gettop(L), idx);
+	if (is_misfit(L, how))
+		return vai__enc_misfit(e, how & ENC_KEY ? "a key" : "a metatable");
 	return vai__enc_value(e, lua_gettop(L), ENC_TRANSLATED);
 }

@@ -192,7 +192,7 @@ static int put_key(struct vai__enc *e, int idx)
 {
 	size_t len;
 	if (VAI_UNLIKELY(lua_type(e->L, idx) != LUA_TSTRING))
-		return vai__enc_value(e, idx, 0);
+		return vai__enc_value(e, idx, ENC_KEY);
 	const char *s = lua_tolstring(e->L, idx, &len);
 	if (VAI_UNLIKELY(len == 4 && memcmp(s, "__gc", 4) == 0)) {
 		e->flags |= BLOCK_FINALIZERS;
@@ -277,7 +277,7 @@ static int put_table_body(struct vai__enc *e, int t, int mt, size_t at, bool che
 	} else if (e->late_metas) {
 		r = put_late_meta(e, mt, at);
 	} else if ((r = vai__enc_tag(e, T_META)) == ENC_OK) {
-		r = vai__enc_value(e, mt, ENC_DIRECT);
+		r = vai__enc_value(e, mt, ENC_DIRECT | ENC_METATABLE);
 		if (r != ENC_OK)
 			return vai__enc_in(e, r, "metatable");
 	}
@@ -292,7 +292,7 @@ static int put_new_table(struct vai__enc *e, int t, int mt, bool direct)
 	*e->p = T_TABLE;
 	memset(e->p + 1, 0, TABLE_HEAD - 1);
 	e->p += TABLE_HEAD;
-	if (VAI_UNLIKELY(e->depth >= MAX_DEPTH))
+	if (VAI_UNLIKELY(e->depth >= e->max_depth))
 		return e->guarded ? vai__enc_later(e, t, at) : ENC_RETRY;
 	return put_table_body(e, t, mt, at, direct, counts);
 }
@@ -319,7 +319,7 @@ static int put_table(struct vai__enc *e, int t, int how)
 	if (mt) {
 		r = how & ENC_TRANSLATED ? 0 : vai__enc_has_send(e);
 		if (VAI_UNLIKELY(r != 0)) {
-			if (r == 1 && (r = vai__enc_translated(e, t)) == ENC_OK)
+			if (r == 1 && (r = vai__enc_translated(e, t, how)) == ENC_OK)
 				lua_settop(L, mt - 1);
 			return r;
 		}
@@ -371,7 +371,7 @@ static VAI_NOINLINE int put_userdata(struct vai__enc *e, int idx, int how)
 	if (r == 0)
 		r = vai__enc_unsendable(e, idx);
 	else if (r == 1)
-		r = vai__enc_translated(e, idx);
+		r = vai__enc_translated(e, idx, how);
 	if (r == ENC_OK)
 		lua_settop(L, top);
 	return r;
@@ -447,7 +447,7 @@ static int put_metas(struct vai__enc *e)
 		vai__store32(e->p + 1, (uint32_t)lua_tointeger(L, -2));
 		e->p += 5;
 		e->depth = 0;
-		r = vai__enc_value(e, lua_gettop(L), ENC_DIRECT);
+		r = vai__enc_value(e, lua_gettop(L), ENC_DIRECT | ENC_METATABLE);
 		if (r == ENC_OK)
 			r = put_sections(e, done);
 		else

@@ -25,6 +25,7 @@ enum {
 
 enum {
 	MAX_DEPTH = 48,   /* nesting that is followed at once; what lies deeper, later */
+	INNER_DEPTH = 4,  /* the same in what a __vai_send sends: a hundred of these find room on a stack */
 	LEVEL_STACK = 14, /* Lua stack slots that one level may use */
 	KEY_SLOTS = 16,
 	SMALL = 384,
@@ -37,7 +38,12 @@ enum {
 };
 
 /* How a value came to be encoded. */
-enum { ENC_DIRECT = 1, ENC_TRANSLATED = 2 };
+enum {
+	ENC_DIRECT = 1,
+	ENC_TRANSLATED = 2,
+	ENC_METATABLE = 4, /* what __vai_send gives for it has to be a table or nil, */
+	ENC_KEY = 8        /* or a key */
+};
 
 /* Values of the map of what was met: kind, number, place in the stream. */
 enum vai__seen_kind { SEEN_OBJECT, SEEN_UPVALUE, SEEN_NAME, SEEN_MODULE };
@@ -53,7 +59,7 @@ struct vai__enc {
 	int number;       /* of the first value, 0: what is for one value */
 	int first, n;     /* values on the stack */
 	uint32_t nslots;
-	int depth, deepest;
+	int depth, deepest, max_depth;
 	int result; /* of the guarded call */
 	bool guarded;
 	bool call;        /* for a goroutine: lost writes are reported */
@@ -163,12 +169,14 @@ int vai__enc_all_modules(struct vai__enc *e);
  * and nothing is pushed; or ENC_*. */
 int vai__enc_has_send(struct vai__enc *e);
 /* Guarded, the metamethod on top: writes what it gives for the value at idx. */
-int vai__enc_translated(struct vai__enc *e, int idx);
+int vai__enc_translated(struct vai__enc *e, int idx, int how);
 
 /* ---- errors (encerr.c) ---- */
 
 /* "thread cannot be sent"; ENC_RETRY where unguarded. */
 int vai__enc_unsendable(struct vai__enc *e, int idx);
+/* What __vai_send gave, on top of the stack, cannot be that. Guarded. */
+int vai__enc_misfit(struct vai__enc *e, const char *what);
 /* These put where it was before the message of ENC_FAIL and hand on any other result. */
 int vai__enc_in_field(struct vai__enc *e, int result, int key);
 int vai__enc_in_key(struct vai__enc *e, int result);

@@ -39,6 +39,7 @@ struct vai_vm {
 	const void *lazy[VAI__LAZY_KNOWN]; /* the first two of those tables; NULL: complete */
 	uint64_t settled[4];               /* which of their names are */
 	unsigned without;                  /* libraries that it does not get */
+	unsigned encoders;                 /* guarded ones at work, each in a __vai_send of the one before */
 	bool is_host;
 	bool has_loaded;  /* package.loaded has been made */
 	bool has_io;      /* the library is open, whatever the script did with its names */
