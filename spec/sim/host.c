@@ -277,8 +277,10 @@ int __wrap_sysmon_start(void)
 void __wrap_sysmon_stop(void)
 {
 }
+bool world_poked;
 void __wrap_sysmon_poke(void)
 {
+	world_poked = true;
 }
 void __wrap_sysmon_hurry(void)
 {

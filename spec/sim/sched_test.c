@@ -203,6 +203,60 @@ void test_deadlock(void)
 	world(2, deadlock);
 }
 
+/* A timer is pending that would wake nobody: sysmon, which looks once when all Ps are idle and sleeps then,
+ * sees the deadlock, or is poked. */
+static int64_t nobody_saw(struct vai__timer *t, int64_t now)
+{
+	(void)t;
+	(void)now;
+	sim_fail("all slept, and nobody looked whether a timer would wake one");
+}
+
+static bool wakes_nobody(struct vai__timer *t)
+{
+	(void)t;
+	return true;
+}
+
+static bool all_idle(void *arg)
+{
+	(void)arg;
+	return flag[3] || sched.nidle_ps == sched.nprocs;
+}
+
+static bool is_poked(void *arg)
+{
+	(void)arg;
+	return flag[3] || world_poked;
+}
+
+static void doze(void *arg)
+{
+	(void)arg;
+	while (!flag[3]) {
+		sim_wait(all_idle, NULL, INT64_MAX, "for all Ps to be idle");
+		world_poked = false;
+		idle_check_timers();
+		sim_wait(is_poked, NULL, INT64_MAX, "for a poke");
+	}
+}
+
+static void idle_timer(vai_g *main)
+{
+	static struct vai__timer t = {.fn = nobody_saw, .idle = wakes_nobody};
+	SIM_CHECK(vai__timer_start(main, &t, vai__clock_now() + 3600000000000) == VAI_OK);
+	sim_spawn(doze, NULL);
+	vai__wait_begin(main);
+	SIM_CHECK(vai__wait(main, VAI_WAIT_JOIN, NULL, VAI_FOREVER) == VAI_WAKE_DEADLOCK);
+	flag[3] = true;
+	SIM_CHECK(vai__timer_stop(&t));
+}
+
+void test_idle_timer(void)
+{
+	world(2, idle_timer);
+}
+
 /* Two fire the same ticket, one of them from its own goroutine: one wins. */
 static int winners;
 

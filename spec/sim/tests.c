@@ -15,6 +15,7 @@ const struct sim_test sim_tests[] = {
 	{"late_input", test_late_input, 2},
 	{"watched_input", test_watched_input, 2},
 	{"deadlock", test_deadlock, 2},
+	{"idle_timer", test_idle_timer, 2},
 	{"fire", test_fire, 2},
 	{"timeout", test_timeout, 2},
 	{"cancel", test_cancel, 2},

@@ -21,6 +21,9 @@ vai_ticket world_ticket(vai_g *g);
 void world_io_begin(vai_g *g, vai_ticket ticket);
 void world_io_done(void);
 
+/* sysmon has been poked: it is not to sleep on. */
+extern bool world_poked;
+
 /* Messages: each made is to be spent once. */
 vai_msg world_msg(void);
 void world_spend(const vai_msg *msg);

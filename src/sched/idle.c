@@ -93,6 +93,14 @@ static bool is_deadlock(int awake)
 	return is_quiet(awake) && !timers_any();
 }
 
+/* Lock held; one M less is awake. If that was the last, sysmon may have looked at the timers a moment too
+ * early, when all Ps were idle, but not yet all Ms. */
+static void tell_sysmon(void)
+{
+	if (is_quiet(0) && timers_any())
+		sysmon_poke();
+}
+
 /* No thread could be made for p: the Ms that run go on alone. One that went to sleep meanwhile
  * saw a thread more than there is and no deadlock: it is to look again. */
 static void give_back(struct p *p)
@@ -102,6 +110,7 @@ static void give_back(struct p *p)
 	vai__lock(&sched.lock);
 	p_release(p);
 	bool stuck = sched.idle_ms && is_deadlock(0);
+	tell_sysmon();
 	vai__unlock(&sched.lock);
 	if (stuck)
 		idle_wake_one();
@@ -311,6 +320,7 @@ void idle_enlist(struct m *m, bool listed)
 		sched.idle_ms = m;
 	}
 	sched.nidle_ms++;
+	tell_sysmon();
 }
 
 static enum verdict enlist(struct m *m)
@@ -346,6 +356,7 @@ void idle_check(void)
 {
 	vai__lock(&sched.lock);
 	bool stuck = is_deadlock(0);
+	tell_sysmon();
 	vai__unlock(&sched.lock);
 	if (stuck)
 		idle_wake_one();
