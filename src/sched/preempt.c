@@ -34,7 +34,7 @@ static void pass_on(int sig, siginfo_t *info, void *uc)
 		old_action.sa_handler(sig);
 }
 
-static int64_t thread_cpu(void)
+int64_t thread_cpu(void)
 {
 	struct timespec ts;
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);

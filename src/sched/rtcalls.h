@@ -146,6 +146,7 @@ void preempt_add(struct m *m); /* by its thread */
 void preempt_remove(struct m *m);
 void preempt_send(struct m *m); /* sched.lock held: interrupts what m runs */
 void preempt_all(void);
+int64_t thread_cpu(void); /* ns that the calling thread has computed */
 static inline bool has_cpu_limit(struct g *g)
 {
 	return atomic_load_explicit(&g->pub.cpu_limit, memory_order_relaxed) != 0;

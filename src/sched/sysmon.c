@@ -27,6 +27,15 @@ static struct {
 	int64_t look; /* not before that at timers */
 } mon;
 
+/* Where threads cannot be made work may wait while all Ps are idle: it is to be tried again. */
+static bool work_waits(void)
+{
+	bool found = atomic_load_explicit(&sched.nglobal, memory_order_relaxed) > 0;
+	for (int i = 0; i < atomic_load_explicit(&sched.nps, memory_order_acquire); i++)
+		found |= !runq_empty(sched.ps[i]);
+	return found;
+}
+
 /* A P whose queue has work and that has not been round since the last look. */
 static bool stuck_work(void)
 {
@@ -71,18 +80,18 @@ static bool all_idle(void)
 
 static bool may_doze(void)
 {
-	return all_idle() && !watch_needed() && !atomic_load_explicit(&mon.hurry, memory_order_seq_cst);
+	return all_idle() && !watch_needed() && !atomic_load_explicit(&mon.hurry, memory_order_seq_cst) && !work_waits();
 }
 
 /* There may be very many timers: a fiftieth of the time is enough for that. When to look again. */
 static int64_t look_at_timers(void)
 {
-	int64_t start = vai__clock_now();
-	if (start < mon.look)
+	if (vai__clock_now() < mon.look)
 		return mon.look;
+	int64_t start = thread_cpu(); /* not what other threads have had of this one's time */
 	idle_check_timers();
-	int64_t end = vai__clock_now();
-	mon.look = end + LOOK_PAUSE * (end - start);
+	int64_t spent = thread_cpu() - start;
+	mon.look = vai__clock_now() + LOOK_PAUSE * spent;
 	return VAI_FOREVER;
 }
 
@@ -117,11 +126,11 @@ void sysmon_hurry(void)
 }
 
 /* The next look's distance from this one. */
-static int64_t next_delay(int64_t delay, bool taken)
+static int64_t next_delay(int64_t delay, bool taken, bool hurried)
 {
 	if (taken)
 		return HURRY_DELAY;
-	if (atomic_exchange_explicit(&mon.hurry, false, memory_order_relaxed))
+	if (hurried)
 		return MIN_DELAY;
 	bool idle = atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) > 0;
 	if (!idle && watch_hurries(vai__clock_now()))
@@ -146,8 +155,10 @@ static void *monitor(void *arg)
 		}
 		atomic_store_explicit(&mon.wake, 0, memory_order_relaxed);
 		vai__futex_wait(&mon.wake, 0, vai__clock_now() + delay);
+		/* What it is for has been set before: it is seen now, or mon.hurry is set again. */
+		bool hurried = atomic_exchange_explicit(&mon.hurry, false, memory_order_seq_cst);
 		quit_check();
-		delay = next_delay(delay, sysmon_tick());
+		delay = next_delay(delay, sysmon_tick(), hurried);
 		scavenge_tick(atomic_load_explicit(&sched.coarse_now, memory_order_relaxed), all_idle());
 	}
 	scavenge_stop();
