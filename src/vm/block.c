@@ -2,8 +2,8 @@
 /* Messages without Lua: making simple ones, dropping any. Any thread may call.
  *
  * What a message owns may own messages in turn: channels that lie in channels, a million
- * deep if a script likes. So a goroutine that is dropping one and comes here again only
- * puts the inner one on its list, and the outer call works the list off. */
+ * deep if a script likes. So a goroutine, or a thread without one, that is dropping one and
+ * comes here again only puts the inner one on its list, and the outer call works that off. */
 #include "vm/block.h"
 #include "base/mem.h"
 #include "sched/sched.h"
@@ -35,25 +35,27 @@ static void free_now(struct vai__block *b)
 	vai__mem_free(b, b->size);
 }
 
+/* Of threads that run no goroutine: these do not park. */
+static _Thread_local __attribute__((tls_model("initial-exec"))) void *dropping;
+
 static VAI_NOINLINE void free_with_references(struct vai__block *b)
 {
 	static struct vai__block end;
-	struct vai__block *list;
+	struct vai__block *next;
 	vai_g *g = vai__g_self();
-	if (!g) {
-		free_now(b);
-	} else if (g->dropping) {
-		b->next = g->dropping;
-		g->dropping = b;
-	} else {
-		g->dropping = &end;
-		free_now(b);
-		while ((list = g->dropping) != &end) {
-			g->dropping = list->next;
-			free_now(list);
-		}
-		g->dropping = NULL;
+	void **list = g ? &g->dropping : &dropping;
+	if (*list) {
+		b->next = *list;
+		*list = b;
+		return;
 	}
+	*list = &end;
+	free_now(b);
+	while ((next = *list) != &end) {
+		*list = next->next;
+		free_now(next);
+	}
+	*list = NULL;
 }
 
 void vai__block_free(struct vai__block *b)
