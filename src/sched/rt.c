@@ -82,6 +82,7 @@ static void init_fields(void)
 	atomic_store(&sched.nspinning, 0);
 	atomic_store(&sched.stopping, false);
 	atomic_store(&sched.attention, false);
+	atomic_store(&sched.retiring, 0);
 	sched.wanting = NULL;
 	sched.world_stopped = false;
 	if (atomic_load(&sched.next_id) < 2)
