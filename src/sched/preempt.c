@@ -188,9 +188,28 @@ bool vai__g_asked(vai_g *self)
 	return true;
 }
 
+static void mask(int how, sigset_t *old)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGURG);
+	pthread_sigmask(how, &set, old);
+}
+
+/* A host may block all signals, and its threads' threads inherit that: as in Go this one is let through. */
+static void let_through(struct m *m)
+{
+	sigset_t old;
+	if (mode != VAI_PREEMPT_SIGNAL)
+		return;
+	mask(SIG_UNBLOCK, &old);
+	m->blocked = sigismember(&old, SIGURG) == 1;
+}
+
 void preempt_add(struct m *m)
 {
 	m->tid = vai__thread_id();
+	let_through(m);
 	vai__lock(&sched.lock);
 	m->next_m = sched.all_ms;
 	sched.all_ms = m;
@@ -205,6 +224,8 @@ void preempt_remove(struct m *m)
 		at = &(*at)->next_m;
 	*at = m->next_m;
 	vai__unlock(&sched.lock);
+	if (m->blocked && m == m_self())
+		mask(SIG_BLOCK, NULL);
 }
 
 /* The end of the runtime: every goroutine that runs, but for the caller's. */

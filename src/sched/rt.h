@@ -128,6 +128,7 @@ struct m {
 	uint32_t rand;       /* owner */
 	int tid;             /* the system's number of it */
 	atomic_bool preempt; /* the next SIGURG is ours */
+	bool blocked;        /* SIGURG was, before this thread became an M */
 	struct m *next_m;    /* sched.all_ms, under sched.lock */
 	/* sysmon's: the round it saw last and when it first saw it */
 	struct p *seen_p;

@@ -142,9 +142,9 @@ int wait_forget(struct g *g); /* the code that its last wait had come to */
 void switch_to_loop(struct g *g, enum op op);
 /* preempt.c: goroutines that run for too long */
 void preempt_install(void);
-void preempt_add(struct m *m); /* by its thread */
-void preempt_remove(struct m *m);
-void preempt_send(struct m *m); /* sched.lock held: interrupts what m runs */
+void preempt_add(struct m *m);    /* by its thread */
+void preempt_remove(struct m *m); /* by its thread, but for a host's that may be gone */
+void preempt_send(struct m *m);   /* sched.lock held: interrupts what m runs */
 void preempt_all(void);
 int64_t thread_cpu(void); /* ns that the calling thread has computed */
 static inline bool has_cpu_limit(struct g *g)

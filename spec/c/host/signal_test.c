@@ -2,6 +2,7 @@
 /* Signals of the host's: a storm of them, with and without SA_RESTART, disturbs no wait and no end, and each
  * reaches the host's handler. */
 #include "host/host.h"
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -80,12 +81,37 @@ static void test_urgent(void **state)
 	assert_int_equal(atomic_load(&seen), 2);
 }
 
+/* A host that takes all its signals in one thread blocks them in all others. */
+static void test_blocked(void **state)
+{
+	(void)state;
+	sigset_t all, before, now;
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	lua_State *L = host_open();
+	host_run(L,
+		"local vai = require 'vai'\n"
+		"vai.maxprocs(1)\n"
+		"local task = vai.async(function() while true do end end)\n"
+		"vai.sleep(0.001)\n"
+		"task:cancel()\n"
+		"local ok, err = task:join()\n"
+		"assert(not ok and err == 'canceled')\n"
+		"vai.go(function() while preempts do end end)\n"
+		"vai.yield()\n");
+	lua_close(L);
+	pthread_sigmask(SIG_SETMASK, &before, &now);
+	for (int sig = 1; sig < 32; sig++)
+		assert_int_equal(sigismember(&now, sig), sig != SIGKILL && sig != SIGSTOP);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_urgent), /* before vai has its handler */
 		cmocka_unit_test(test_interrupting),
 		cmocka_unit_test(test_restarting),
+		cmocka_unit_test(test_blocked),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
