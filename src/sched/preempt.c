@@ -196,7 +196,7 @@ static void mask(int how, sigset_t *old)
 	pthread_sigmask(how, &set, old);
 }
 
-/* A host may block all signals, and its threads' threads inherit that: as in Go this one is let through. */
+/* A host may block all signals, and our threads inherit that: as in Go this one is let through. */
 static void let_through(struct m *m)
 {
 	sigset_t old;

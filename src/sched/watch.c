@@ -25,11 +25,16 @@ bool m_is_asleep(struct m *m)
 	return vai__thread_asleep(m->tid);
 }
 
-/* It is to end, or has to be measured whether it is. */
-static bool is_bounded(struct m *m)
+/* Its goroutine is to end, or has to be measured whether it is, which one that sleeps need not. */
+static void watch_bounded(struct m *m)
 {
 	struct g *g = atomic_load_explicit(&m->curg, memory_order_acquire);
-	return g && (has_cpu_limit(g) || atomic_load_explicit(&g->pub.end, memory_order_relaxed) != VAI_END_NO);
+	bool ends = g && atomic_load_explicit(&g->pub.end, memory_order_relaxed) != VAI_END_NO;
+	if (!ends && !(g && has_cpu_limit(g)))
+		return;
+	watch.bounded = true;
+	if (ends || !m_is_asleep(m))
+		preempt_send(m);
 }
 
 /* One that is to end may be in a queue, and gets its turn sooner if all have short ones. */
@@ -72,6 +77,14 @@ static bool stays_asleep(struct m *m)
 	return asleep && before;
 }
 
+/* Lock held. Its P has run the same goroutine for as long as that may while somebody waits. That of a
+ * thread which sleeps is taken or not needed, but where a goroutine waits for the thread. */
+static void watch_slice(struct m *m, bool asleep)
+{
+	if (!asleep || atomic_load_explicit(&m->nlocked, memory_order_relaxed) > 0)
+		preempt_send(m);
+}
+
 /* Lock held. A P that its M has lost, or NULL. Where another P is idle who waits can have
  * that, and the M keeps its own. */
 static struct p *watch_owner(struct m *m, int64_t now)
@@ -81,12 +94,12 @@ static struct p *watch_owner(struct m *m, int64_t now)
 	if (atomic_load_explicit(&m->busy, memory_order_relaxed) || !is_waited_for(m, p, now))
 		return NULL;
 	bool last = atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) == 0;
-	if (last && stays_asleep(m))
+	if (last && stays_asleep(m)) /* sets seen_asleep */
 		return retake(m);
 	if (last && now - since >= SLICE_MAX + ANSWER)
 		return retake(m);
 	if (now - since >= (timer_is_due(p, now) || watch_hurries(now) ? SLICE_SHORT : SLICE_MAX))
-		preempt_send(m);
+		watch_slice(m, last ? m->seen_asleep : m_is_asleep(m));
 	return NULL;
 }
 
@@ -106,10 +119,7 @@ bool watch_ms(int64_t now)
 	watch.bounded = watch.soon = false;
 	vai__lock(&sched.lock);
 	for (struct m *m = sched.all_ms; m; m = m->next_m) {
-		bool bounded = is_bounded(m);
-		watch.bounded |= bounded;
-		if (bounded)
-			preempt_send(m);
+		watch_bounded(m);
 		if (m_p(m)) {
 			struct p *p = n < LOOKS ? watch_owner(m, now) : NULL;
 			if (p)

@@ -123,6 +123,32 @@ static void a_long_computation(void **state)
 	vai__maxprocs(self, procs);
 }
 
+/* A thread that sleeps in a C call is sent no signal, whoever waits for its P: not every library copes
+ * with EINTR. */
+static void sleep_at_once(vai_g *g, void *arg)
+{
+	struct timespec t = {0, 150000000};
+	vai__g_leave_main(g);
+	if (arg)
+		vai__g_limit_cpu(g, INT64_C(3600) * 1000000000);
+	CHECK(nanosleep(&t, NULL) == 0);
+	atomic_fetch_add(&done, 1);
+}
+
+static void sleepers_are_let_sleep(void **state)
+{
+	(void)state;
+	vai_g *self = vai__g_self();
+	for (intptr_t limit = 0; limit < 2; limit++) {
+		reset();
+		world_go(sleep_at_once, (void *)limit);
+		vai__yield(self);
+		for (int ms = 1; atomic_load(&done) < 1; ms = ms % 40 + 7)
+			vai__sleep(self, world_in(ms));
+		world_join();
+	}
+}
+
 /* Main is in a C call of its host: its P is not held hostage. */
 static void main_in_c(void **state)
 {
@@ -314,6 +340,7 @@ int main(void)
 		cmocka_unit_test(ps_are_taken_back),
 		cmocka_unit_test(ps_are_given_away),
 		cmocka_unit_test(a_long_computation),
+		cmocka_unit_test(sleepers_are_let_sleep),
 		cmocka_unit_test(main_in_c),
 		cmocka_unit_test(returns_meet_retakes),
 		cmocka_unit_test(threads_of_their_own),
