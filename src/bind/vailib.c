@@ -70,10 +70,10 @@ static struct {
 	_Atomic enum phase phase;
 	lua_State *L; /* main thread of the host's state */
 	struct vai_vm *vm;
-	lua_State *panic_thread;
-	const void *sentinel;  /* of the state's, if vai was tried several times */
-	struct vai__life life; /* main's */
-	bool unfinished;       /* the last runtime left machines behind */
+	_Atomic(lua_State *) panic_thread; /* goroutines read it while the runtime ends, too */
+	const void *sentinel;              /* of the state's, if vai was tried several times */
+	struct vai__life life;             /* main's */
+	bool unfinished;                   /* the last runtime left machines behind */
 } host;
 
 static const char sentinel_key, module_key;
@@ -85,12 +85,12 @@ struct vai_vm *vai__host_vm(void)
 
 lua_State *vai__host_panic_thread(void)
 {
-	return host.panic_thread;
+	return atomic_load_explicit(&host.panic_thread, memory_order_relaxed);
 }
 
 void vai__host_set_panic_thread(lua_State *L)
 {
-	host.panic_thread = L;
+	atomic_store_explicit(&host.panic_thread, L, memory_order_relaxed);
 }
 
 static lua_State *main_thread(lua_State *L)
@@ -207,7 +207,7 @@ void vai__host_stop(lua_State *L, bool exits)
 	vai__vm_detach(host.vm);
 	vai__g_main()->vm = NULL;
 	host.vm = NULL;
-	host.panic_thread = NULL;
+	vai__host_set_panic_thread(NULL);
 	host.L = NULL;
 	host.unfinished = true;
 	if (exits)
