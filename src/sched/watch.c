@@ -25,7 +25,8 @@ bool m_is_asleep(struct m *m)
 	return vai__thread_asleep(m->tid);
 }
 
-/* Its goroutine is to end, or has to be measured whether it is, which one that sleeps need not. */
+/* Its goroutine is to end, or has to be measured whether it is. One that sleeps need not be measured, one
+ * without a P is looked at in its turn (watch_outsider). */
 static void watch_bounded(struct m *m)
 {
 	struct g *g = atomic_load_explicit(&m->curg, memory_order_acquire);
@@ -33,7 +34,7 @@ static void watch_bounded(struct m *m)
 	if (!ends && !(g && has_cpu_limit(g)))
 		return;
 	watch.bounded = true;
-	if (ends || !m_is_asleep(m))
+	if (ends || (m_p(m) && !m_is_asleep(m)))
 		preempt_send(m);
 }
 
