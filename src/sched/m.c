@@ -115,10 +115,10 @@ struct m *m_new_main(void)
 		return NULL;
 	}
 	m->loop_stack = top;
+	preempt_install();
+	preempt_add(m); /* before contexts are made that keep a mask of signals (mach/ctx_ucontext.c) */
 	vai__ctx_make(&m->ctx, vai__stack_low(top), top - 16, loop_entry, m);
 	set_self(m);
-	preempt_install();
-	preempt_add(m);
 	return m;
 }
 
