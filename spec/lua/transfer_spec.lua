@@ -952,7 +952,9 @@ describe("__vai_send", function()
 		mt.__vai_send = function() return coroutine.create(print) end
 		check.raises("cannot be sent", function() ch:send { io.stdout } end)
 		mt.__vai_send = 5
-		assert(not pcall(ch.send, ch, { io.stdout }))
+		check.raises("send: argument 1: %[1%]: __vai_send is a number value, not a function", ch.send, ch, { io.stdout })
+		mt.__vai_send = setmetatable({}, { __call = function(_, f) return io.type(f) end })
+		check.each_copy({ io.stdout }, function(c) check.eq(c[1], "file") end)
 		check.eq(#ch, 0)
 	]])
 

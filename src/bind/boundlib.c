@@ -64,6 +64,7 @@ static int find_library(const char *name)
 
 static void read_libs(lua_State *L, struct vai__bounds *b)
 {
+	int top = lua_gettop(L);
 	if (lua_type(L, -1) != LUA_TTABLE)
 		type_error(L, "libs", "table");
 	b->has_libs = true;
@@ -76,7 +77,9 @@ static void read_libs(lua_State *L, struct vai__bounds *b)
 		b->libs |= vai__vm_library(libraries[lib]);
 		lua_pop(L, 1);
 	}
-	lua_pop(L, 1);
+	if (b->libs == 0 && lua_next(L, -2)) /* the nil on top is the first key */
+		vai__arg_error(L, 1, "spawn", "libs: a list of names expected, got other keys");
+	lua_settop(L, top);
 }
 
 static const struct {

@@ -32,6 +32,14 @@ int vai__enc_misfit(struct vai__enc *e, const char *what)
 	return ENC_FAIL;
 }
 
+int vai__enc_misfit_send(struct vai__enc *e)
+{
+	lua_State *L = e->L;
+	lua_pushfstring(L, "__vai_send is a %s value, not a function", luaL_typename(L, -1));
+	lua_replace(L, ERROR_SLOT);
+	return ENC_FAIL;
+}
+
 int vai__enc_in(struct vai__enc *e, int result, const char *where)
 {
 	lua_State *L = e->L;

@@ -279,6 +279,17 @@ static void push_translation(lua_State *L, int f, int idx)
 		lua_pushnil(L);
 }
 
+/* The value on top. */
+static bool is_callable(lua_State *L)
+{
+	if (lua_isfunction(L, -1))
+		return true;
+	if (!luaL_getmetafield(L, -1, "__call"))
+		return false;
+	lua_pop(L, 1);
+	return true;
+}
+
 /* A result, on top, that the receiver could make nothing of. */
 static bool is_misfit(lua_State *L, int how)
 {
@@ -291,6 +302,8 @@ int vai__enc_translated(struct vai__enc *e, int idx, int how)
 {
 	lua_State *L = e->L;
 	luaL_checkstack(L, LEVEL_STACK, NULL);
+	if (!is_callable(L))
+		return vai__enc_misfit_send(e);
 	push_translation(L, lua_gettop(L), idx);
 	if (is_misfit(L, how))
 		return vai__enc_misfit(e, how & ENC_KEY ? "a key" : "a metatable");

@@ -175,8 +175,9 @@ int vai__enc_translated(struct vai__enc *e, int idx, int how);
 
 /* "thread cannot be sent"; ENC_RETRY where unguarded. */
 int vai__enc_unsendable(struct vai__enc *e, int idx);
-/* What __vai_send gave, on top of the stack, cannot be that. Guarded. */
+/* What __vai_send gave, on top of the stack, cannot be that; or it is no function. Guarded. */
 int vai__enc_misfit(struct vai__enc *e, const char *what);
+int vai__enc_misfit_send(struct vai__enc *e);
 /* These put where it was before the message of ENC_FAIL and hand on any other result. */
 int vai__enc_in_field(struct vai__enc *e, int result, int key);
 int vai__enc_in_key(struct vai__enc *e, int result);
