@@ -163,6 +163,12 @@ describe("hooks of the script's", function()
 	]])
 end)
 
+describe("VAI_PREEMPT", function()
+	local told = "^vai: VAI_PREEMPT: 'on' is none of signal, count and off\n$"
+	program.test("is told what it does not know", "", { procs = 2, env = { VAI_PREEMPT = "on" }, err = { told } })
+	program.test("may be empty", "", { procs = 2, env = { VAI_PREEMPT = "" } })
+end)
+
 describe("VAI_PREEMPT=off", function()
 	program.test("interrupts nobody", [[
 		local function spin() local t = os.clock() while os.clock() - t < 0.05 do end end

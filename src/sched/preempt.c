@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -118,6 +119,8 @@ static enum vai_preempt_mode wished_mode(void)
 		return VAI_PREEMPT_OFF;
 	if (wish && strcmp(wish, "count") == 0)
 		return VAI_PREEMPT_COUNT;
+	if (wish && *wish && strcmp(wish, "signal") != 0)
+		fprintf(stderr, "vai: VAI_PREEMPT: '%s' is none of signal, count and off\n", wish);
 #ifdef VAI_TSAN
 	return VAI_PREEMPT_COUNT; /* TSan keeps signals back until the thread calls something, which a loop may never do */
 #else
