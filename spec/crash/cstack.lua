@@ -9,6 +9,7 @@
 -- expect-stdout: concat true
 -- expect-stdout: wrap true
 -- expect-stdout: require true
+-- expect-stdout: handler true
 -- expect-stdout: alive
 local vai = require("vai")
 local deep = {}
@@ -38,7 +39,13 @@ function deep.require()
 	package.preload.self = deep.require
 	return require("self")
 end
-for _, name in ipairs({ "gsub", "sort", "format", "load", "pcall", "concat", "wrap", "require" }) do
+function deep.handler()
+	assert(not xpcall(error, string.gsub))
+	assert(xpcall(error, function()
+		string.gsub()
+	end))
+end
+for _, name in ipairs({ "gsub", "sort", "format", "load", "pcall", "concat", "wrap", "require", "handler" }) do
 	local task = vai.async(function()
 		local ok, err = pcall(deep[name])
 		return ok, tostring(err)

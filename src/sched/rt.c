@@ -14,7 +14,7 @@
 #include "sched/poll.h"
 #include "sched/rt.h"
 
-enum { DEFAULT_STACK = 524288, INSIST = 5000000 /* ns */, SLOW = 500000000, RELEASE = 500000000 /* ns */ };
+enum { DEFAULT_STACK = 655360, INSIST = 5000000 /* ns */, SLOW = 500000000, RELEASE = 500000000 /* ns */ };
 
 static struct g main_g;
 
