@@ -39,14 +39,20 @@ void p_put_idle(struct p *p)
 	atomic_fetch_add_explicit(&sched.nidle_ps, 1, memory_order_seq_cst);
 }
 
+/* Owner, or who else may touch p. */
+static void empty_queue(struct p *p, struct gqueue *q)
+{
+	struct g *g;
+	bool inherit;
+	while ((g = runq_get(p, &inherit)) != NULL)
+		gqueue_push(q, g);
+}
+
 /* Its goroutines go to the global queue, its timers to P 0. Owner. */
 static void drain(struct p *p)
 {
 	struct gqueue q = {0};
-	struct g *g;
-	bool inherit;
-	while ((g = runq_get(p, &inherit)) != NULL)
-		gqueue_push(&q, g);
+	empty_queue(p, &q);
 	global_put_batch(&q);
 	timers_move(&p->timers, &sched.ps[0]->timers);
 }
@@ -75,16 +81,19 @@ void p_retire(struct p *p, struct m *m)
 	vai__poll_wake();
 }
 
-/* Takes the idle Ps beyond n out of use; those that run retire by themselves. Lock held. */
-static void shrink(int n)
+/* Takes the idle Ps beyond n out of use; those that run retire by themselves. Lock held. Into q: the
+ * goroutines of Ps that were put aside with some (world.c). */
+static void shrink(int n, struct gqueue *q)
 {
 	struct p *keep = NULL, *p;
 	while ((p = sched.idle_ps) != NULL) {
 		sched.idle_ps = p->link;
 		p->idle = false;
 		atomic_fetch_sub_explicit(&sched.nidle_ps, 1, memory_order_seq_cst);
-		if (p->index >= n)
+		if (p->index >= n) {
 			p->retired = true;
+			empty_queue(p, q);
+		}
 		p->link = keep;
 		keep = p;
 	}
@@ -126,12 +135,14 @@ int vai__maxprocs(vai_g *self, int n)
 		return old;
 	if (n > MAX_PROCS)
 		n = MAX_PROCS;
+	struct gqueue q = {0};
 	vai__lock(&sched.lock);
 	n = grow(n);
 	atomic_store_explicit(&sched.nprocs, n, memory_order_relaxed);
-	shrink(n);
+	shrink(n, &q);
 	attention_update();
 	vai__unlock(&sched.lock);
+	global_put_batch(&q);
 	/* Timers of Ps that were idle have no owner to move them. */
 	for (int i = n; i < atomic_load_explicit(&sched.nps, memory_order_relaxed); i++)
 		timers_move(&sched.ps[i]->timers, &sched.ps[0]->timers);

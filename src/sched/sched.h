@@ -66,7 +66,7 @@ typedef uint32_t vai_ticket;
 
 struct vai__sched_opts {
 	int maxprocs;      /* Ps; 0: VAI_MAXPROCS in the environment, else the CPUs this process may use */
-	size_t stack_size; /* bytes reserved for each goroutine's C stack; 0: VAI_STACK in the environment, else 512 KiB */
+	size_t stack_size; /* bytes reserved for each goroutine's C stack; 0: VAI_STACK in the environment, else 640 KiB */
 };
 /* Makes the calling thread M0 and what it runs the main goroutine. VAI_EINVAL: the
  * runtime runs already. VAI_ESYS, VAI_ENOMEM: the system refused. */
