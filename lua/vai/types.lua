@@ -193,7 +193,7 @@ function channel:is_closed() end
 ---@field timeout? number
 ---@field default? boolean do not wait
 
----Waits for one of the cases; of several ready ones a random one goes.
+---Waits for one of the cases; of several ready ones a random one goes. Unknown options are errors.
 ---@param cases vai.cases
 ---@return integer? i the case's place in the list
 ---@return any value what was received; true for a send; "timeout" or "default" without a case

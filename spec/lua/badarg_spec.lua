@@ -98,6 +98,7 @@ describe("select", function()
 		"{ { ch } }", "{ { ch, nil } }", "{ file }", "{ wg }", "{ { wg, 1 } }", "{ print }", "{ { ch, co } }",
 		"{ { ch, { file } } }", "{ { {}, 1 } }", "{ 1, ch }" })
 	bad("vai.select", "#2|case 2|argument 2", { "{ ch, 1 }", "{ false, {} }", "{ ch, { ch, co } }", "{ ch, wg, ch }" })
+	bad("vai.select", "unknown option", { "{ ch, timout = 1 }", "{ tmeout = 1 }", "{ ch, ch, timeout = 1, defualt = true }" })
 	bad("vai.select", "timeout", { "{ ch, timeout = 'x' }", "{ ch, timeout = {} }", "{ timeout = true }", "{ timeout = nan }" })
 end)
 

@@ -55,6 +55,22 @@ static void check_case(lua_State *L, int i, struct vai__case *c)
 	c->dir = c->ch ? VAI_DIR_RECV : VAI_DIR_NONE;
 }
 
+/* What follows a list's last element in a table are its options, as they are stored; a list that was built
+ * in another way than upwards from 1 may keep one from being looked at. "n" is table.pack's. */
+static void check_names(lua_State *L, int n)
+{
+	if (n > 0)
+		lua_pushinteger(L, n);
+	else
+		lua_pushnil(L);
+	while (lua_next(L, 1)) {
+		lua_pop(L, 1);
+		const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "n";
+		if (strcmp(name, "default") != 0 && strcmp(name, "timeout") != 0 && strcmp(name, "n") != 0)
+			vai__arg_error(L, 1, "select", "unknown option '%s'", name);
+	}
+}
+
 static void check_options(lua_State *L, struct options *o)
 {
 	if (VAI_UNLIKELY(lua_type(L, 1) != LUA_TTABLE))
@@ -79,6 +95,7 @@ static void check_options(lua_State *L, struct options *o)
 	if (n > (LUAI_MAXSTACK - 100) / 2)
 		vai__arg_error(L, 1, "select", "too many cases");
 	o->n = (int)n;
+	check_names(L, o->n);
 	luaL_checkstack(L, 2 * o->n + 8, "too many cases");
 }
 
