@@ -185,12 +185,14 @@ bool vai__handle_is(lua_State *L, int idx)
 	return test_handle(L, idx) != NULL;
 }
 
-/* It is the collector that calls: where a script does, the object may be in use. */
+/* It is the collector that calls: where a script does, the object may be in use. To Lua all is a hook's
+ * that comes from C code of one, finalizers, too; a script's function that it calls gets no handle. */
 static bool is_finalizer(lua_State *L)
 {
 	lua_Debug ar;
-	return lua_getstack(L, 0, &ar) && lua_getinfo(L, "n", &ar) && strcmp(ar.namewhat, "metamethod") == 0 &&
-		strcmp(ar.name, "__gc") == 0;
+	if (!lua_getstack(L, 0, &ar) || !lua_getinfo(L, "n", &ar))
+		return false;
+	return strcmp(ar.namewhat, "hook") == 0 || (strcmp(ar.namewhat, "metamethod") == 0 && strcmp(ar.name, "__gc") == 0);
 }
 
 static int collect(lua_State *L)

@@ -187,6 +187,24 @@ static void closed(void **state)
 	assert_int_equal(alive, 0);
 }
 
+static void collect_in_hook(lua_State *L, lua_Debug *ar)
+{
+	(void)ar;
+	lua_gc(L, LUA_GCCOLLECT);
+}
+
+/* A hook's C code allocates as any other. */
+static void collected_in_a_hook(void **state)
+{
+	open_vm(*state);
+	set("a", new_object(&thing_class), true);
+	lua_sethook(vm->L, collect_in_hook, LUA_MASKLINE, 0);
+	states_check(vm->L, "a = nil\nlocal x\nreturn true");
+	lua_sethook(vm->L, NULL, 0, 0);
+	assert_int_equal(alive, 0);
+	close_vm();
+}
+
 /* What scripts may try to break it. */
 static void abused(void **state)
 {
@@ -302,6 +320,7 @@ int main(void)
 		cmocka_unit_test(methods),
 		cmocka_unit_test(identity),
 		cmocka_unit_test(collected),
+		cmocka_unit_test(collected_in_a_hook),
 		cmocka_unit_test(closed),
 		cmocka_unit_test(abused),
 		cmocka_unit_test(out_of_memory),
