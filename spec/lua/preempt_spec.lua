@@ -81,6 +81,12 @@ describe("a ticker goes on beside", function()
 			while true do f() end
 		end)
 	]])
+	test("loops that are as short as the hook", [[
+		beside(function()
+			debug.sethook(function() end, "l")
+			while true do end
+		end)
+	]])
 	test("a hook that is set and taken away all the time", [[
 		beside(function()
 			local f = function() end

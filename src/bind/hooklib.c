@@ -89,6 +89,8 @@ static bool count_part(lua_State *L, struct script *s)
 	return full;
 }
 
+/* Looks at every event: instructions of the script's hook are counted, too, and a count that is
+ * full within it is lost, which may happen each time. */
 void vai__hook_tick(lua_State *L, lua_Debug *ar)
 {
 	struct script *s = push_script(L, L);
@@ -97,8 +99,7 @@ void vai__hook_tick(lua_State *L, lua_Debug *ar)
 			call_script(L, ar);
 		lua_pop(L, 1);
 	}
-	if (ar->event == LUA_HOOKCOUNT)
-		vai__hook_look(L);
+	vai__hook_look(L);
 }
 
 /* ---- the functions ---- */
