@@ -117,6 +117,25 @@ describe("memory", function()
 			return "fine"
 		end):join()), true, "fine")
 	]], { timeout = 60 })
+	test("holds in metamethods of the error that the function leaves, and in finalizers after it", [[
+		local out = chan(10)
+		local function hog()
+			local t = {}
+			for i = 1, 1 << 21 do t[i] = i end -- 32 MiB
+			out:send("had it")
+		end
+		local ok, err = vai.spawn({ memory = 1 << 20 }, function()
+			left = setmetatable({}, { __gc = hog })
+			error(setmetatable({ 7 }, { __tostring = hog }))
+		end):join()
+		check.eq(ok, false)
+		check.eq(err[1], 7)
+		check.until_true(function() return vai.count() == 1 end)
+		check.eq(#out, 0)
+		ok, err = vai.spawn({ memory = 1 << 20 }, function() error(setmetatable({}, { __vai_send = hog })) end):join()
+		check.eq(ok, false)
+		check.eq(err, "(error object is a table value) (not enough memory)")
+	]])
 	test("leaves closers to run, and everything held is given back", [[
 		local out, wg = chan(10), waitgroup()
 		wg:add(1)
@@ -168,6 +187,23 @@ describe("cpu", function()
 		end)
 		check.returns(table.pack(task:join()), false, "cpu time exceeded")
 	]])
+	test("holds in metamethods of the error that the function leaves", [[
+		local function loop() while true do end end
+		local function fails(event, f) return function() error(setmetatable({ 7 }, { [event] = f })) end end
+		for _, f in ipairs {
+			fails("__tostring", loop),
+			fails("__tostring", function() while true do pcall(loop) end end),
+			fails("__tostring", function() xpcall(loop, loop) end),
+			fails("__tostring", function() while true do coroutine.wrap(loop)() end end),
+		} do
+			local ok, err = vai.spawn({ cpu = 0.02 }, f):join()
+			check.eq(ok, false)
+			check.eq(err[1], 7)
+		end
+		local ok, err = vai.spawn({ cpu = 0.02 }, fails("__vai_send", loop)):join()
+		check.eq(ok, false)
+		assert(err:find("^%(error object is a table value%) %(.*cpu time exceeded%)$"), err)
+	]], { timeout = 60 })
 	test("can be canceled before", [[
 		local task = vai.spawn({ cpu = 1000, memory = 1 << 24 }, function() while true do pcall(error) end end)
 		vai.sleep(0.01)

@@ -233,10 +233,29 @@ static bool in_finalizer(lua_State *L)
 	return running < 0 || (LUA_VERSION_RELEASE_NUM < 50404 && running == 0);
 }
 
+/* Once the goroutine's function is through: in what it leaves behind, metamethods of its error
+ * and finalizers. The former are left for good, by an error at every instruction. */
+static _Noreturn void raise_late(lua_State *L, vai_g *g, struct vai__life *life)
+{
+	if (!in_finalizer(L)) {
+		bool bare = find_catcher(L, life);
+		vai__bind_interrupt(g);
+		if (bare) {
+			lua_pushlstring(L, no_memory, sizeof no_memory - 1);
+			lua_error(L);
+		}
+	}
+	luaL_error(
+		L, atomic_load_explicit(&g->end, memory_order_relaxed) == VAI_END_CPU ? "cpu time exceeded" : "canceled");
+	__builtin_unreachable();
+}
+
 void vai__end_raise(lua_State *L, vai_g *g)
 {
 	struct vai__life *life = vai__life(g);
-	if (!life || life->phase == VAI_PHASE_OVER || !g->task || in_finalizer(L)) {
+	if (life && life->phase == VAI_PHASE_OVER)
+		raise_late(L, g, life);
+	if (!life || !g->task || in_finalizer(L)) {
 		luaL_error(L, "canceled");
 		__builtin_unreachable();
 	}

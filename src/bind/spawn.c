@@ -174,17 +174,21 @@ static VAI_NOINLINE void settle_failure(struct run *r, lua_State *L)
 }
 
 /* The error on top of the stack has come out of a function that was ended, or that is short of
- * memory: what a canceled one leaves is the reason of that, whatever the error. */
+ * memory: what a canceled one leaves is the reason of that, whatever the error. Metamethods of the
+ * error may run: they are interrupted as the function was, and its bounds hold. */
 static VAI_NOINLINE void settle_end(struct run *r, struct vai_vm *vm)
 {
-	vai__vm_unbound(vm);
+	if (vai__vm_is_bounded(vm))
+		vai__vm_widen(vm);
 	if (r->life.why == VAI_END_CANCELED)
 		return;
 	if (r->life.why) {
 		lua_pop(vm->L, 1);
 		vai__end_push_reason(vm->L, r->g);
 	}
+	atomic_store_explicit(&r->g->running, vm->L, memory_order_relaxed);
 	settle_failure(r, vm->L);
+	atomic_store_explicit(&r->g->running, NULL, memory_order_relaxed);
 }
 
 static int run_in_state(struct run *r, struct vai_vm *vm, bool loaded)

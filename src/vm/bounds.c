@@ -25,11 +25,6 @@ void vai__vm_widen(struct vai_vm *vm)
 	vm->arena->limit += more > HEADROOM_MIN ? more : HEADROOM_MIN;
 }
 
-void vai__vm_unbound(struct vai_vm *vm)
-{
-	vm->arena->limit = SIZE_MAX;
-}
-
 unsigned vai__vm_library(const char *name)
 {
 	int i = vai__catalog_lib(name);

@@ -126,9 +126,8 @@ void vai__vm_stand_in(const char *lib, const char *name, lua_CFunction f, lua_CF
 /* Its memory is bounded by so many bytes: what would need more fails as if there were no more. */
 void vai__vm_bound(struct vai_vm *vm, size_t bytes);
 bool vai__vm_is_bounded(const struct vai_vm *vm);
-/* An eighth more, for once. */
+/* An eighth more: once for who catches the error, and once for what becomes of it in the end. */
 void vai__vm_widen(struct vai_vm *vm);
-void vai__vm_unbound(struct vai_vm *vm);
 /* The bit of a standard library other than the base one. */
 unsigned vai__vm_library(const char *name);
 /* It has no libraries but those; not yet run, and not made for some code. VAI_OK or VAI_ENOMEM. */
