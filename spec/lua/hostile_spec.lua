@@ -196,3 +196,14 @@ describe("the debug library", function()
 		end
 	]])
 end)
+
+describe("a process without standard streams", function()
+	for _, closed in ipairs({ "0", "1", "2", "012" }) do
+		test("begins, waits and ends: " .. closed, [[
+			local c = chan()
+			go(function() for i = 1, 3 do vai.sleep(0.001) c:send(i) end end)
+			for i = 1, 3 do assert(c:recv() == i) end
+			os.exit(7, true)
+		]], { closed = closed, status = 7 })
+	end
+end)

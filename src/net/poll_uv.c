@@ -12,7 +12,7 @@
 #include "base/panic.h"
 #include "sched/poll.h"
 
-enum { FIRST_FDS = 8, FIRST_BYTES = 65536 };
+enum { FIRST_FDS = 8, FIRST_BYTES = 65536, STANDARD_FDS = 3 };
 
 static struct {
 	uv_loop_t loop;
@@ -48,16 +48,37 @@ static bool has_room(void)
 	return enough;
 }
 
+/* libuv aborts when it closes a descriptor with the number of a standard stream. Those of them
+ * that the process was started without are taken here, until libuv has its own: how many. */
+static int take_standard(int taken[STANDARD_FDS])
+{
+	int n = 0, fd = -1;
+	while (n < STANDARD_FDS && (fd = eventfd(0, EFD_CLOEXEC)) >= 0 && fd < STANDARD_FDS)
+		taken[n++] = fd;
+	if (fd >= STANDARD_FDS)
+		close(fd);
+	return n;
+}
+
+static bool open_loop(void)
+{
+	if (uv_loop_init(&poll.loop) != 0)
+		return false;
+	if (uv_async_init(&poll.loop, &poll.async, on_async) == 0)
+		return true;
+	uv_loop_close(&poll.loop);
+	return false;
+}
+
 int vai__poll_start(void)
 {
-	if (!has_room())
+	int taken[STANDARD_FDS];
+	int n = take_standard(taken);
+	bool opened = has_room() && open_loop();
+	while (n > 0)
+		close(taken[--n]);
+	if (!opened)
 		return VAI_ESYS;
-	if (uv_loop_init(&poll.loop) != 0)
-		return VAI_ESYS;
-	if (uv_async_init(&poll.loop, &poll.async, on_async) != 0) {
-		uv_loop_close(&poll.loop);
-		return VAI_ESYS;
-	}
 	uv_timer_init(&poll.loop, &poll.timer);
 	atomic_store(&poll.pending, 0);
 	poll.open = true;

@@ -47,7 +47,7 @@ end
 
 -- Runs `lua5.4 FILE ARG...`. Returns { status, out, err, hung }.
 -- opts: procs, timeout (seconds), ulimit (kB of address space), env (table), args (list), stdin (text),
--- ignore_quit (SIGQUIT is ignored from its start on).
+-- ignore_quit (SIGQUIT is ignored from its start on), closed (numbers of standard streams that it starts without).
 function M.run_file(file, opts)
 	opts = opts or {}
 	local out, err, input = os.tmpname(), os.tmpname(), os.tmpname()
@@ -69,6 +69,9 @@ function M.run_file(file, opts)
 		limit_memory = limit_memory .. "trap '' QUIT; "
 	end
 	local files = (" <%s >%s 2>%s"):format(quote(input), quote(out), quote(err))
+	for number in (opts.closed or ""):gmatch("%d") do
+		files = files .. (" %s>&-"):format(number)
+	end
 	local command = limit_memory .. table.concat(words, " ") .. files
 	local _, how, status = os.execute(command)
 	if how == "signal" then
