@@ -81,10 +81,10 @@ void p_retire(struct p *p, struct m *m)
 	vai__poll_wake();
 }
 
-/* Takes the idle Ps beyond n out of use; those that run retire by themselves. Lock held. Into q: the
- * goroutines of Ps that were put aside with some (world.c). */
-static void shrink(int n, struct gqueue *q)
+/* Into q: the goroutines of Ps that were put aside with some (world.c). */
+void p_shrink(struct gqueue *q)
 {
+	int n = atomic_load_explicit(&sched.nprocs, memory_order_relaxed);
 	struct p *keep = NULL, *p;
 	while ((p = sched.idle_ps) != NULL) {
 		sched.idle_ps = p->link;
@@ -105,7 +105,20 @@ static void shrink(int n, struct gqueue *q)
 	int owned = 0;
 	for (int i = n; i < atomic_load_explicit(&sched.nps, memory_order_relaxed); i++)
 		owned += !sched.ps[i]->retired;
-	atomic_store_explicit(&sched.retiring, owned, memory_order_relaxed);
+	atomic_store_explicit(&sched.retiring, owned, memory_order_seq_cst); /* for sysmon, which p_shrunk pokes */
+	attention_update();
+}
+
+void p_shrunk(struct gqueue *q)
+{
+	global_put_batch(q);
+	/* Timers of Ps that were idle have no owner to move them. */
+	for (int i = 1; i < atomic_load_explicit(&sched.nps, memory_order_relaxed); i++)
+		if (p_is_surplus(sched.ps[i]))
+			timers_move(&sched.ps[i]->timers, &sched.ps[0]->timers);
+	sysmon_poke(); /* for a moment it looked as if all were idle */
+	idle_wake_one();
+	vai__poll_wake();
 }
 
 /* Lock held. Fewer than n where memory is out. */
@@ -139,15 +152,9 @@ int vai__maxprocs(vai_g *self, int n)
 	vai__lock(&sched.lock);
 	n = grow(n);
 	atomic_store_explicit(&sched.nprocs, n, memory_order_relaxed);
-	shrink(n, &q);
-	attention_update();
+	p_shrink(&q);
 	vai__unlock(&sched.lock);
-	global_put_batch(&q);
-	/* Timers of Ps that were idle have no owner to move them. */
-	for (int i = n; i < atomic_load_explicit(&sched.nps, memory_order_relaxed); i++)
-		timers_move(&sched.ps[i]->timers, &sched.ps[0]->timers);
-	idle_wake_one();
-	vai__poll_wake();
+	p_shrunk(&q);
 	return old;
 }
 

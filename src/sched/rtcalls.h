@@ -42,6 +42,8 @@ struct p *p_get_idle(void);     /* sched.lock held; NULL: none */
 void p_put_idle(struct p *p);   /* sched.lock held */
 bool p_is_surplus(struct p *p); /* beyond nprocs */
 void p_retire(struct p *p, struct m *m);
+void p_shrink(struct gqueue *q); /* sched.lock held: idle Ps beyond nprocs go out of use; others do by themselves */
+void p_shrunk(struct gqueue *q); /* after it, without the lock */
 void p_each_counter(struct vai__sched_stats *out);
 static inline struct p *m_p(struct m *m)
 {
@@ -88,8 +90,7 @@ void pay_attention(struct m *m);
 struct g *take_locked(struct m *m);
 /* handoff.c: Ps change hands */
 void m_enter_slowly(struct m *m);
-/* m's thread comes into vai: from here to m_leave, which gets the result, nobody takes its P; it may
- * have none. Nests. */
+/* m's thread comes into vai: until m_leave, which gets the result, nobody takes its P; it may have none. Nests. */
 static inline bool m_enter(struct m *m)
 {
 	bool was = atomic_load_explicit(&m->busy, memory_order_relaxed);

@@ -75,7 +75,8 @@ bool sysmon_tick(void)
 static bool all_idle(void)
 {
 	return atomic_load_explicit(&sched.nidle_ps, memory_order_seq_cst) ==
-		atomic_load_explicit(&sched.nprocs, memory_order_relaxed);
+		atomic_load_explicit(&sched.nprocs, memory_order_relaxed) &&
+		atomic_load_explicit(&sched.retiring, memory_order_seq_cst) == 0;
 }
 
 static bool may_doze(void)

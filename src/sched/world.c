@@ -70,15 +70,16 @@ bool vai__world_stop(vai_g *self, int64_t timeout)
 
 void vai__world_start(void)
 {
+	struct gqueue q = {0};
 	vai__lock(&sched.lock);
 	sched.world_stopped = false;
+	p_shrink(&q); /* Ps that others should have retired are among those that were put aside */
 	while (sched.wanting && sched.idle_ps) {
 		struct m *m = sched.wanting;
 		unwant(m);
 		if (m->locked.count > 0)
 			idle_wake_locked_m(m);
 	}
-	attention_update();
 	vai__unlock(&sched.lock);
-	idle_wake_one();
+	p_shrunk(&q);
 }

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <time.h>
 #include "base/clock.h"
+#include "sched/rt.h"
 #include "sync/chan.h"
 
 enum { BLOCKERS = 8, ROUNDS = 200, MANY_PS = 40, MESSAGES = 3000, STOPS = 1000 };
@@ -369,6 +370,71 @@ static void stopped_world_shrinks(void **state)
 	vai__maxprocs(self, procs);
 }
 
+static void asleep_in_c(vai_g *g, void *arg)
+{
+	(void)arg;
+	vai__g_leave_main(g);
+	atomic_fetch_add(&inside, 1);
+	while (!atomic_load(&stop))
+		sleep_in_c(1);
+	atomic_fetch_add(&done, 1);
+}
+
+/* Ps that are put aside when they should go out of use do so. */
+static void stopped_world_retires(void **state)
+{
+	(void)state;
+	vai_g *self = vai__g_self();
+	int procs = vai__maxprocs(self, 4);
+	for (int i = 0; i < 20; i++) {
+		int64_t end = world_in(30000);
+		reset();
+		vai__maxprocs(self, 4);
+		for (int k = 0; k < 3; k++)
+			world_go(asleep_in_c, NULL);
+		while (atomic_load(&inside) < 3)
+			vai__sleep(self, world_in(1));
+		vai__maxprocs(self, 2);
+		assert_true(vai__world_stop(self, 10000000000));
+		vai__world_start();
+		while (atomic_load(&sched.retiring) > 0 || atomic_load(&sched.nidle_ps) > 2) {
+			assert_true(vai__clock_now() < end);
+			vai__sleep(self, world_in(1));
+		}
+		atomic_store(&stop, 1);
+		world_join();
+	}
+	vai__maxprocs(self, procs);
+}
+
+/* Main computes in C with a P that is to go out of use, when all others are idle: what waits behind it
+ * runs elsewhere, and soon. */
+static void surplus_p_in_c(void **state)
+{
+	(void)state;
+	vai_g *self = vai__g_self();
+	int procs = vai__maxprocs(self, 2);
+	for (int i = 0; i < 5; i++) {
+		reset();
+		vai__maxprocs(self, 2);
+		struct p *p = NULL;
+		while (!p || p->index == 0) {
+			vai__sleep(self, vai__clock_now() + 100000);
+			p = m_p(m_self());
+		}
+		vai__maxprocs(self, 1);
+		sleep_in_c(50); /* the monitor may find time to sleep */
+		int64_t start = vai__clock_now();
+		world_go(counter, NULL);
+		compute_in_c();
+		int64_t took = vai__clock_now() - start;
+		atomic_store(&stop, 1);
+		world_join();
+		assert_true(took < 1000000000);
+	}
+	vai__maxprocs(self, procs);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -384,6 +450,8 @@ int main(void)
 		cmocka_unit_test(stopped_world),
 		cmocka_unit_test(stopped_world_of_many),
 		cmocka_unit_test(stopped_world_shrinks),
+		cmocka_unit_test(stopped_world_retires),
+		cmocka_unit_test(surplus_p_in_c),
 	};
 	return WORLD_RUN("handoff", tests);
 }
