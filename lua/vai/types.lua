@@ -59,7 +59,7 @@ function vai.async(f, ...) end
 ---@field name? string for reports and dumps; up to 63 bytes
 ---@field memory? integer bytes of its Lua state, at least 65536. Beyond it "not enough memory" is raised; who catches that has an eighth more, once; the next time the goroutine ends
 ---@field cpu? number seconds of processor time. Then it is ended as by task:cancel, with the error "cpu time exceeded"
----@field libs? string[] the standard libraries that it has besides the base functions: "string", "table", "math", "utf8", "coroutine", "io", "os", "debug", "package" (with `require`). What f captures it has in any case
+---@field libs? string[] the standard libraries that it has besides the base functions: "string", "table", "math", "utf8", "coroutine", "io", "os", "debug", "package" (with `require`). Functions of others that f captures it has in any case
 
 ---As vai.async, with bounds. An unknown option raises.
 ---@param opts vai.options

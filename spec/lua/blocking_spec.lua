@@ -101,6 +101,33 @@ describe("standard input", function()
 	end
 end)
 
+describe("standard output", function()
+	for _, call in ipairs { "print(('x'):rep(1000))", "io.write(('x'):rep(100000))", "io.stdout:write(('x'):rep(100000), 1.5)",
+		"io.write('x')" } do
+		test("that nobody reads holds nobody up: " .. call, ([[
+			local script, done = arg[1] .. "/child.lua", arg[1] .. "/done"
+			do
+				local f <close> = io.open(script, "w")
+				f:write([=[
+					local vai = require "vai"
+					for _ = 1, 4 do vai.go(function() while true do %s end end) end
+					for _ = 1, 20 do vai.sleep(0.002) end
+					io.open(arg[1], "w"):close()
+				]=])
+			end
+			local lua = os.getenv("LUA") or "lua5.4"
+			local out = io.popen(("exec timeout -k 5 60 %%s %%s %%s"):format(lua, script, done))
+			local found
+			repeat
+				vai.sleep(0.01)
+				found = io.open(done)
+			until found
+			found:close()
+			out:close()
+		]]):format(call))
+	end
+end)
+
 describe("os.execute", function()
 	test("gives what stock gives", [[
 		local function all()

@@ -8,18 +8,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <lualib.h>
+#include "bind/blocking.h"
 #include "bind/host.h"
 #include "bind/life.h"
 #include "vm/lazylib.h"
 
+enum { NUMBER_SIZE = 32 }; /* of most numbers, as text */
+
 static int base_print(lua_State *L)
 {
 	int n = lua_gettop(L);
+	size_t size = (size_t)n + 1;
 	for (int i = 1; i <= n; i++) {
-		luaL_tolstring(L, i, NULL);
+		size_t len;
+		luaL_tolstring(L, i, &len);
 		lua_replace(L, i);
+		size += len;
 	}
-	flockfile(stdout);
+	vai__lock_output(L, stdout, size, true);
 	for (int i = 1; i <= n; i++) {
 		size_t len;
 		const char *s = lua_tolstring(L, i, &len);
@@ -49,10 +55,14 @@ static bool write_one(lua_State *L, int idx, FILE *f)
 static int write_values(lua_State *L, FILE *f, int first, int last)
 {
 	bool ok = true;
-	for (int i = first; i <= last; i++)
+	size_t size = 0;
+	for (int i = first; i <= last; i++) {
+		size_t len = NUMBER_SIZE;
 		if (lua_type(L, i) != LUA_TNUMBER)
-			luaL_checkstring(L, i);
-	flockfile(f);
+			luaL_checklstring(L, i, &len);
+		size += len;
+	}
+	vai__lock_output(L, f, size, false);
 	for (int i = first; i <= last; i++)
 		ok = write_one(L, i, f) && ok;
 	int error = errno;

@@ -187,12 +187,6 @@ extern const struct vai__handle_type vai__chan_type, vai__task_type, vai__waitgr
 void vai__base_register(void);
 void vai__base_install(lua_State *L);
 
-/* Functions that may wait in a C call (blocking.c), and the stock ones that two of them end in. */
-int vai__os_execute(lua_State *L);
-int vai__file_read(lua_State *L);
-int vai__file_lines(lua_State *L);
-void vai__blocking_stock(lua_CFunction ours, lua_CFunction stock);
-
 /* Ends the runtime of the host state (vailib.c); main only, or a thread that closes main's
  * state for it. exits: the process ends next, so that nothing need be released. */
 void vai__host_stop(lua_State *L, bool exits);

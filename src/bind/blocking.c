@@ -2,10 +2,16 @@
 /* Stock functions that are known to stay in a C call for long. sysmon would find out about
  * them and take their P; but main's thread must not be held up, and a process takes long to
  * start: os.execute gives the P away before it begins. What opens files or gets foreign C
- * functions is known in vm/ (vai__vm_foreign); the standard files are open from the start. */
+ * functions is known in vm/ (vai__vm_foreign); the standard files are open from the start: who
+ * reads them leaves main's thread, who writes does where the output does not take it at once. */
 #include "bind/bind.h"
+#include "bind/blocking.h"
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 /* errno belongs to a thread, and the goroutine may change its thread: it is read and written in
  * functions of their own, in between of which that happens. */
@@ -72,4 +78,30 @@ void vai__blocking_stock(lua_CFunction ours, lua_CFunction stock)
 		stock_read = stock;
 	else if (ours == vai__file_lines)
 		stock_lines = stock;
+}
+
+/* A pipe that poll says can be written to has room for PIPE_BUF. */
+static bool may_wait(FILE *f, size_t n, bool flush)
+{
+	struct pollfd fd = {.fd = fileno(f), .events = POLLOUT};
+	struct stat st;
+	n += __fpending(f);
+	if (!flush && !__flbf(f) && n < __fbufsize(f))
+		return false;
+	return poll(&fd, 1, 0) == 0 || (n > PIPE_BUF && fstat(fd.fd, &st) == 0 && !S_ISREG(st.st_mode));
+}
+
+void vai__lock_output(lua_State *L, FILE *f, size_t n, bool flush)
+{
+	vai_g *g = vai__g_self();
+	if (g && g->vm && vai__g_holds_main(g)) {
+		if (ftrylockfile(f) == 0) {
+			if (VAI_LIKELY(!may_wait(f, n, flush)))
+				return;
+			funlockfile(f);
+		}
+		vai__bind_park(g, L);
+		vai__g_leave_main(g);
+	}
+	flockfile(f);
 }

@@ -171,6 +171,12 @@ void vai__g_leave_main(vai_g *self)
 		vai__yield(self);
 }
 
+bool vai__g_holds_main(vai_g *self)
+{
+	struct g *g = g_of(self);
+	return g != sched.main && !g->locked_m && g_m(g) == sched.m0;
+}
+
 void vai__g_block_begin(vai_g *self)
 {
 	struct g *g = g_of(self);

@@ -36,6 +36,8 @@ void vai__g_unlock_thread(vai_g *self);
  * foreign C function. Unless it is main it leaves main's thread, which could not run main
  * meanwhile, for good; those of which it shows only when sysmon takes their P do so then. */
 void vai__g_leave_main(vai_g *self);
+/* The calling goroutine is not main and runs on main's thread, which it could leave. */
+bool vai__g_holds_main(vai_g *self);
 /* Around a C call that is known to take long: the goroutine's P is given away before it
  * (without, sysmon takes it when it sees that the thread sleeps), and the goroutine
  * leaves main's thread. Both may park. */
