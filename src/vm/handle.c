@@ -190,6 +190,8 @@ bool vai__handle_is(lua_State *L, int idx)
 static bool is_finalizer(lua_State *L)
 {
 	lua_Debug ar;
+	if (LUA_VERSION_RELEASE_NUM < 50404) /* there the function that is interrupted is named so, not the finalizer */
+		return lua_gc(L, LUA_GCISRUNNING) == 0;
 	if (!lua_getstack(L, 0, &ar) || !lua_getinfo(L, "n", &ar))
 		return false;
 	return strcmp(ar.namewhat, "hook") == 0 || (strcmp(ar.namewhat, "metamethod") == 0 && strcmp(ar.name, "__gc") == 0);
