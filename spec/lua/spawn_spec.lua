@@ -187,7 +187,7 @@ describe("cpu", function()
 		end)
 		check.returns(table.pack(task:join()), false, "cpu time exceeded")
 	]])
-	test("holds in metamethods of the error that the function leaves", [[
+	local late = [[
 		local function loop() while true do end end
 		local function fails(event, f) return function() error(setmetatable({ 7 }, { [event] = f })) end end
 		for _, f in ipairs {
@@ -195,6 +195,7 @@ describe("cpu", function()
 			fails("__tostring", function() while true do pcall(loop) end end),
 			fails("__tostring", function() xpcall(loop, loop) end),
 			fails("__tostring", function() while true do coroutine.wrap(loop)() end end),
+			fails("__tostring", function() while true do coroutine.resume(coroutine.create(loop)) end end),
 		} do
 			local ok, err = vai.spawn({ cpu = 0.02 }, f):join()
 			check.eq(ok, false)
@@ -203,7 +204,9 @@ describe("cpu", function()
 		local ok, err = vai.spawn({ cpu = 0.02 }, fails("__vai_send", loop)):join()
 		check.eq(ok, false)
 		assert(err:find("^%(error object is a table value%) %(.*cpu time exceeded%)$"), err)
-	]], { timeout = 60 })
+	]]
+	test("holds in metamethods of the error that the function leaves", late, { timeout = 60 })
+	test("holds there without signals, too", late, { timeout = 60, env = { VAI_PREEMPT = "count" } })
 	test("can be canceled before", [[
 		local task = vai.spawn({ cpu = 1000, memory = 1 << 24 }, function() while true do pcall(error) end end)
 		vai.sleep(0.01)

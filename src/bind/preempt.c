@@ -93,7 +93,8 @@ static void arm(lua_State *L, struct vai__life *life)
 	lua_Hook hook = lua_gethook(L);
 	life->asked = 1;
 	if (hook == vai__hook_tick) {
-		if (life->forced) /* at every instruction: it might look in the same place for ever */
+		/* At every instruction: it might look in the same place for ever. */
+		if (life->forced || life->phase == VAI_PHASE_OVER)
 			lua_sethook(L, hook, lua_gethookmask(L) | LUA_MASKCOUNT, 1);
 		return;
 	}
