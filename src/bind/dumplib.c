@@ -4,9 +4,10 @@
 #include "bind/bind.h"
 #include <errno.h>
 #include <stdio.h>
+#include "base/clock.h"
 #include "bind/dump.h"
 
-enum { PATIENCE = 1000000000 /* ns */ };
+enum { PATIENCE = 1000000000, TURN = 1000000 /* ns */ };
 
 /* Where what is written goes: to a file handle of the script's, or one of our own. */
 struct sink {
@@ -14,9 +15,21 @@ struct sink {
 	bool ours;
 };
 
+/* Those that make dumps at the same time take turns. */
+static bool stop_world(vai_g *self)
+{
+	int64_t end = vai__clock_now() + PATIENCE;
+	while (!vai__world_stop(self, PATIENCE)) {
+		int64_t now = vai__clock_now();
+		if (now >= end || vai__sleep(self, now + TURN) != VAI_OK)
+			return false;
+	}
+	return true;
+}
+
 static void dump(struct vai__text *t, vai_g *self)
 {
-	bool still = vai__world_stop(self, PATIENCE);
+	bool still = stop_world(self);
 	if (!still)
 		vai__text_put(t, "vai: goroutines could not be stopped, or another dump is being made: no tracebacks\n");
 	vai__dump_all(t, self, still ? VAI__DUMP_STILL : VAI__DUMP_MOVING, SIZE_MAX);
