@@ -114,6 +114,26 @@ static bool has_work(struct p *p)
 		atomic_load_explicit(&p->timers.next, memory_order_relaxed) != VAI_FOREVER;
 }
 
+/* Ms that want a P for a goroutine of their own come before the queues, but not twice: the round after
+ * such a goroutine's is the queues'. Else a few that yield to each other would keep all others from
+ * running. Who may touch p. */
+bool p_owes_turn(const struct p *p)
+{
+	return p->locked_tick == atomic_load_explicit(&p->tick, memory_order_relaxed);
+}
+
+static bool turn_is_due(struct p *p)
+{
+	if (!p_owes_turn(p) ||
+		(runq_empty(p) && atomic_load_explicit(&sched.nglobal, memory_order_relaxed) == 0 &&
+			atomic_load_explicit(&p->timers.next, memory_order_relaxed) > vai__clock_now()))
+		return false;
+	vai__lock(&sched.lock);
+	bool stops = sched.world_stopped || atomic_load_explicit(&sched.stopping, memory_order_relaxed);
+	vai__unlock(&sched.lock);
+	return !stops;
+}
+
 /* p has no owner any more. */
 void p_hand_off(struct p *p)
 {
@@ -122,7 +142,7 @@ void p_hand_off(struct p *p)
 		return;
 	}
 	bool wanted = atomic_load_explicit(&sched.attention, memory_order_seq_cst);
-	if (!wanted && has_work(p) && start_m(p, sched.m0))
+	if ((wanted ? turn_is_due(p) : has_work(p)) && start_m(p, sched.m0))
 		return;
 	vai__lock(&sched.lock);
 	p_release(p);
@@ -135,8 +155,11 @@ void m_hand_off(struct m *m)
 {
 	vai__lock(&sched.lock);
 	struct p *p = m_p(m);
-	if (p)
+	if (p) {
+		if (m->lockedg)
+			p->locked_tick = atomic_load_explicit(&p->tick, memory_order_relaxed);
 		m_own(m, NULL);
+	}
 	vai__unlock(&sched.lock);
 	if (p)
 		p_hand_off(p);

@@ -95,6 +95,7 @@ struct p {
 	_Atomic(int64_t) slice; /* owner writes: ns that a goroutine runs before the next one, lately */
 	int64_t slice_at;       /* owner: when its measurement began; 0: not begun */
 	uint32_t slice_tick;    /* owner: the round of that */
+	uint32_t locked_tick;   /* owner: the last round of one that only its M may run (handoff.c) */
 	uint32_t rand;          /* owner */
 	_Atomic(struct g *) ring[RUNQ_SIZE];
 	/* owner's caches */

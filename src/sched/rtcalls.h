@@ -108,10 +108,10 @@ struct p *m_need_p(struct m **m, bool *was); /* m_enter, until there is one; may
 void m_own(struct m *m, struct p *p);        /* sched.lock held */
 void m_hand_off(struct m *m);
 bool m0_leave_to_others(struct m *m, struct g *g);
-void p_release(struct p *p);  /* sched.lock held */
-void p_hand_off(struct p *p); /* its M has lost it: to one that works on */
-void want(struct m *m);       /* sched.lock held, as for the next two */
-void unwant(struct m *m);
+void p_release(struct p *p);                 /* sched.lock held */
+void p_hand_off(struct p *p);                /* its M has lost it: to one that works on */
+bool p_owes_turn(const struct p *p);         /* ... to the queues; who may touch p */
+void want(struct m *m), unwant(struct m *m); /* sched.lock held, as for the next one */
 struct p *retake(struct m *m);
 /* locked.c: threads of one goroutine */
 struct g *locked_next(struct m *m);

@@ -111,14 +111,14 @@ struct g *take_locked(struct m *m)
 }
 
 /* An M sleeps that has a goroutine to run which only it may (M0 has main), and every P is
- * busy: ours goes there, queue and all, unless it was given to us for the same. Or the
- * world is to stop: then it is put aside. */
+ * busy: ours goes there, queue and all, unless it was given to us for the same, or those in
+ * the queues have their turn. Or the world is to stop: then it is put aside. */
 static void give_p_up(struct m *m)
 {
+	struct p *p = m_p(m);
 	vai__lock(&sched.lock);
-	bool wanted = (sched.wanting && m->locked.count == 0) || sched.world_stopped;
-	if (wanted) {
-		struct p *p = m_p(m);
+	bool wanted = sched.wanting && m->locked.count == 0 && !m->lockedg && !p_owes_turn(p);
+	if (wanted || sched.world_stopped) {
 		m_own(m, NULL);
 		p_release(p);
 		count_add(&p->count.handoffs, 1);
@@ -166,8 +166,10 @@ static struct g *find(struct m *m)
 		return idle_find_or_sleep(m);
 	uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed) + 1;
 	atomic_store_explicit(&p->tick, tick, memory_order_relaxed);
-	if (VAI_UNLIKELY(atomic_load_explicit(&m->nlocked, memory_order_acquire) > 0) && (g = take_locked(m)) != NULL)
+	if (VAI_UNLIKELY(atomic_load_explicit(&m->nlocked, memory_order_acquire) > 0) && (g = take_locked(m)) != NULL) {
+		p->locked_tick = tick;
 		return g;
+	}
 	if (tick % GLOBAL_TICK == 0 && (g = global_get(p)) != NULL)
 		return g;
 	if (tick % TIMER_TICK == 0)

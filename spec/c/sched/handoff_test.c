@@ -248,6 +248,39 @@ static void threads_of_their_own(void **state)
 	}
 }
 
+/* Those who have threads of their own and always want a P leave some of each to others. */
+static void yielder(vai_g *g, void *arg)
+{
+	(void)arg;
+	vai__g_lock_thread(g);
+	atomic_fetch_add(&inside, 1);
+	while (!atomic_load(&stop))
+		vai__yield(g);
+}
+
+static void others_have_turns(void **state)
+{
+	(void)state;
+	vai_g *self = vai__g_self();
+	for (int procs = 1; procs <= 2; procs++) {
+		int64_t end = world_in(60000);
+		int old = vai__maxprocs(self, procs);
+		reset();
+		for (int i = 0; i < 6; i++)
+			world_go(yielder, NULL);
+		while (atomic_load(&inside) < 6)
+			vai__sleep(self, world_in(1));
+		world_go(counter, NULL);
+		while (atomic_load(&counted) < ROUNDS) {
+			assert_true(vai__clock_now() < end);
+			vai__sleep(self, world_in(1));
+		}
+		atomic_store(&stop, 1);
+		world_join();
+		vai__maxprocs(self, old);
+	}
+}
+
 /* Main has its thread for itself: no other runs on it. */
 static pthread_t mains;
 
@@ -446,6 +479,7 @@ int main(void)
 		cmocka_unit_test(main_in_c),
 		cmocka_unit_test(returns_meet_retakes),
 		cmocka_unit_test(threads_of_their_own),
+		cmocka_unit_test(others_have_turns),
 		cmocka_unit_test(main_alone_on_its_thread),
 		cmocka_unit_test(stopped_world),
 		cmocka_unit_test(stopped_world_of_many),
