@@ -375,7 +375,7 @@ function jobs.cancel(seed)
 	local never, begun, closed = vai.chan(), vai.chan(16), vai.chan(16)
 	local tasks = {}
 	for i = 1, rand(6) do
-		local how = rand(5)
+		local how = rand(6)
 		if how == 1 and os.getenv "VAI_VARIANT" == "tsan" then -- which keeps signals back: nothing would end the loop
 			how = 5
 		end
@@ -391,6 +391,9 @@ function jobs.cancel(seed)
 			elseif how == 4 then
 				vai.sleep(1000)
 			else
+				if how == 6 then
+					vai.lock_thread()
+				end
 				while true do
 					vai.yield()
 				end
@@ -414,7 +417,43 @@ function jobs.cancel(seed)
 	check(#closed, #tasks, "what was closed")
 end
 
+-- Goroutines with threads of their own, which yield, sleep and compute between messages.
+function jobs.threads(seed)
+	local rand = random(seed)
+	local n, rounds = rand(5), rand(30)
+	local c, tasks = vai.chan(rand(3) - 1), {}
+	for i = 1, n do
+		local how = rand(3)
+		tasks[i] = vai.async(function()
+			vai.lock_thread()
+			for k = 1, rounds do
+				if how == 1 then
+					vai.yield()
+				elseif how == 2 then
+					vai.sleep(0.0001)
+				else
+					for _ = 1, 100000 do
+					end
+				end
+				c:send(k)
+			end
+			if how == 2 then
+				vai.unlock_thread()
+				vai.yield()
+			end
+		end)
+	end
+	local sum = 0
+	for _ = 1, n * rounds do
+		sum = sum + c:recv()
+	end
+	check(sum, n * rounds * (rounds + 1) // 2, "sum")
+	for i = 1, n do
+		result(tasks[i])
+	end
+end
+
 jobs.kinds = { "pipeline", "crowd", "mesh", "tree", "errors", "values", "timers", "callbacks", "busy", "closing",
-	"cancel" }
+	"cancel", "threads" }
 
 return jobs

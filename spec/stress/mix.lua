@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- spec/stress/mix.lua: jobs of all kinds at once, with maxprocs changing under them, for VAI_STRESS_SECONDS.
--- VAI_STRESS_SEED decides which jobs run and what each of them does; the first that goes wrong is named
+-- spec/stress/mix.lua: jobs of all kinds at once, for VAI_STRESS_SECONDS, with maxprocs changing under them and
+-- now and then a dump. VAI_STRESS_SEED decides which jobs run and what each of them does; the first that goes wrong is named
 -- with the seed of its own. VAI_STRESS_JOB="kind seed" runs that one alone, again and again.
 local vai = require "vai"
 local jobs = require "jobs"
@@ -46,6 +46,9 @@ while vai.now() < until_ do
 	end
 	if rand(50) == 1 then
 		collectgarbage()
+	end
+	if rand(200) == 1 then
+		assert(vai.dump("/dev/null"))
 	end
 end
 for _, job in ipairs(running) do
