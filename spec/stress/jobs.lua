@@ -443,11 +443,11 @@ function jobs.threads(seed)
 			end
 		end)
 	end
-	local sum = 0
+	local total = 0
 	for _ = 1, n * rounds do
-		sum = sum + c:recv()
+		total = total + c:recv()
 	end
-	check(sum, n * rounds * (rounds + 1) // 2, "sum")
+	check(total, n * rounds * (rounds + 1) // 2, "sum")
 	for i = 1, n do
 		result(tasks[i])
 	end

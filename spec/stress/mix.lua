@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- spec/stress/mix.lua: jobs of all kinds at once, for VAI_STRESS_SECONDS, with maxprocs changing under them and
--- now and then a dump. VAI_STRESS_SEED decides which jobs run and what each of them does; the first that goes wrong is named
--- with the seed of its own. VAI_STRESS_JOB="kind seed" runs that one alone, again and again.
+-- now and then a dump. VAI_STRESS_SEED decides which jobs run and what each of them does; the first that goes
+-- wrong is named with the seed of its own. VAI_STRESS_JOB="kind seed" runs that one alone, again and again.
 local vai = require "vai"
 local jobs = require "jobs"
 
