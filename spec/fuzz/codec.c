@@ -8,6 +8,7 @@
 #include "values.h"
 #include "vm/block.h"
 #include "vm/funcs.h"
+#include "vm/handle.h"
 #include "vm/pair.h"
 
 static long base_blocks;
@@ -127,6 +128,13 @@ static void check_error(lua_State *L, bool plain, bool ran_out)
 	FUZZ_CHECK((refused && !plain) || (memory && ran_out), "%s", why ? why : "an error that is no string");
 }
 
+/* Those that handles were in stay with a state that lives. */
+static void release_places(struct vai_vm *vm)
+{
+	vai__handles_release(vm);
+	vm->free_ref = 0;
+}
+
 /* Nothing is left when the states have let go of everything. */
 static void clean(void)
 {
@@ -142,6 +150,8 @@ static void clean(void)
 	pair_collect(A);
 	vai__code_forget();
 	FUZZ_CHECK(things == 0, "%d objects are left", things);
+	release_places(&va);
+	release_places(&vb);
 	FUZZ_CHECK(memory_blocks == base_blocks, "%ld blocks are left", memory_blocks - base_blocks);
 }
 
