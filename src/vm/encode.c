@@ -327,7 +327,10 @@ static int put_table(struct vai__enc *e, int t, int how)
 	r = vai__enc_met(e, t, p);
 	if (r == ENC_OK && how & ENC_DIRECT && !e->all_modules && (r = vai__enc_is_module(e, t)) == 1) {
 		bool found;
-		*vai__seen_put(&e->seen, p, 0, &found) = vai__seen_value(SEEN_MODULE, 0, 0);
+		uint64_t *met = vai__seen_put(&e->seen, p, 0, &found);
+		if (!met)
+			return ENC_NOMEM;
+		*met = vai__seen_value(SEEN_MODULE, 0, 0);
 		r = vai__enc_module(e, t);
 		r = r == ENC_OK ? 1 : r;
 	}

@@ -2,6 +2,7 @@
 /* What cannot be sent, and memory: allocations of both states and of vai are made to fail,
  * one after the other, and blocks are counted. */
 #include "vm/pair.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "../fuzz/memory.h"
@@ -179,6 +180,17 @@ static void fail_each(const char *chunk)
 	}
 }
 
+/* A module is met when the map of what was met is full. */
+static void fail_at_a_module(void)
+{
+	for (int n = 20; n < 32; n++) {
+		char chunk[200];
+		snprintf(chunk, sizeof chunk,
+			"local t, s = {}, string for i = 1, %d do t[i] = {} end return function() return t, s end", n);
+		fail_each(chunk);
+	}
+}
+
 static void test_failing_memory(void **state)
 {
 	(void)state;
@@ -186,6 +198,7 @@ static void test_failing_memory(void **state)
 	assert_int_equal(memory_blocks, 0);
 	for (size_t i = 0; i < sizeof workloads / sizeof *workloads; i++)
 		fail_each(workloads[i]);
+	fail_at_a_module();
 	pair_run(A, "a, b, limit = nil, nil, nil");
 	pair_run(B, "limit = nil");
 	pair_collect(A);
