@@ -108,10 +108,11 @@ static bool start_m(struct p *p, struct m * not )
 	return true;
 }
 
-static bool has_work(struct p *p)
+/* For p, until then. */
+static bool has_work(struct p *p, int64_t until)
 {
 	return !runq_empty(p) || atomic_load_explicit(&sched.nglobal, memory_order_relaxed) > 0 ||
-		atomic_load_explicit(&p->timers.next, memory_order_relaxed) != VAI_FOREVER;
+		atomic_load_explicit(&p->timers.next, memory_order_relaxed) <= until;
 }
 
 /* Ms that want a P for a goroutine of their own come before the queues, but not twice: the round after
@@ -124,9 +125,7 @@ bool p_owes_turn(const struct p *p)
 
 static bool turn_is_due(struct p *p)
 {
-	if (!p_owes_turn(p) ||
-		(runq_empty(p) && atomic_load_explicit(&sched.nglobal, memory_order_relaxed) == 0 &&
-			atomic_load_explicit(&p->timers.next, memory_order_relaxed) > vai__clock_now()))
+	if (!p_owes_turn(p) || !has_work(p, vai__clock_now()))
 		return false;
 	vai__lock(&sched.lock);
 	bool stops = sched.world_stopped || atomic_load_explicit(&sched.stopping, memory_order_relaxed);
@@ -142,7 +141,7 @@ void p_hand_off(struct p *p)
 		return;
 	}
 	bool wanted = atomic_load_explicit(&sched.attention, memory_order_seq_cst);
-	if ((wanted ? turn_is_due(p) : has_work(p)) && start_m(p, sched.m0))
+	if ((wanted ? turn_is_due(p) : has_work(p, VAI_FOREVER - 1)) && start_m(p, sched.m0))
 		return;
 	vai__lock(&sched.lock);
 	p_release(p);
