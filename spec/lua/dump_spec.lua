@@ -3,16 +3,11 @@
 local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
 
 -- The file's name and the numbers of goroutines are as they come.
-local prelude = [[
+local test = program.tester [[
 local function plain(report)
 	return (report:gsub("[^%s<']*program%.lua", "p"):gsub("goroutine %d+", "goroutine N"):gsub(", %d+ seconds?(%p)", "%1"))
 end
 ]]
-prelude = prelude:gsub("\n", " ")
-
-local function test(name, source, opts)
-	program.test(name, prelude .. source, opts)
-end
 
 describe("the report of a deadlock", function()
 	test("tells what each waits for, how long, where it was made, and where it stands", [[

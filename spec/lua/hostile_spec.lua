@@ -4,7 +4,7 @@
 local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
 
 -- Fills freed memory with what no pointer may be.
-local prelude = [[
+local test = program.tester [[
 local function litter()
 	collectgarbage()
 	collectgarbage()
@@ -12,11 +12,6 @@ local function litter()
 	for i = 1, 3000 do t[i] = ("\255"):rep(i % 300 + 20) .. i end
 end
 ]]
-prelude = prelude:gsub("\n", " ")
-
-local function test(name, source, opts)
-	program.test(name, prelude .. source, opts)
-end
 
 describe("values that change on their way", function()
 	test("a metatable that was a module is one on the other side, too, or an error", [[

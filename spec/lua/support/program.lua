@@ -210,7 +210,15 @@ function M.test(name, source, opts)
 	end)
 end
 
--- The same for a program in a file.
+-- M.test for programs that begin alike, with a head that counts for no line of theirs.
+function M.tester(head)
+	head = head:gsub("\n", " ")
+	return function(name, source, opts)
+		M.test(name, head .. source, opts)
+	end
+end
+
+-- The same as M.test for a program in a file.
 function M.test_file(name, file, opts)
 	define(name, opts or {}, function(run_opts)
 		return M.run_file(file, run_opts)
