@@ -86,7 +86,7 @@ ALL_LIBS = $(UV_LIBS) -pthread -ldl -lm
 # ---- files ----
 
 # Each file of mach/ looks itself whether it is for this processor and this build.
-SRC := $(sort $(wildcard src/*.c src/*/*.c src/mach/ctx_*.S))
+SRC := $(sort $(wildcard src/*.c src/*/*.c src/*/*/*.c src/mach/ctx_*.S))
 OBJ := $(patsubst src/%,$(B)/obj/%.o,$(SRC))
 LUA_FILES := $(sort $(shell find lua -name '*.lua' 2>/dev/null))
 
@@ -128,7 +128,7 @@ $(B)/libvai.a: $(OBJ) $(B)/flags
 	$(Q)$(AR) rcs $@ $(OBJ)
 
 # Includes of a foreign library only where a layer may use it: see spec/lint/includes.lua.
-$(B)/obj/vm/%.o $(B)/obj/bind/%.o: INC = $(LUA_CFLAGS)
+$(patsubst %,$(B)/obj/%/%.o,state stdlib code transfer require runtime bind): INC = $(LUA_CFLAGS)
 $(B)/obj/net/%.o: INC = $(UV_CFLAGS)
 
 $(B)/obj/%.c.o: src/%.c $(B)/flags
@@ -156,7 +156,7 @@ $(B)/test/%_test: $(B)/test/%_test.o $(B)/test/libhelp.a $(B)/libvai.a
 	$(Q)$(CC) $(CFLAGS) $(L_$(VARIANT)) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(LUA_LIBS) $(ALL_LIBS)
 
 # Stands in for base/mem.c there.
-$(B)/test/vm/codec_failure_test: $(B)/test/memory.o
+$(B)/test/transfer/codec_failure_test: $(B)/test/memory.o
 $(B)/test/memory.o: spec/fuzz/memory.c $(B)/flags | deps-test
 	@mkdir -p $(@D)
 	$(call say,CC)

@@ -3,9 +3,9 @@
  * what it says of them lies within them; a code object made of them has the same facts. */
 #include <string.h>
 #include "fuzz.h"
-#include "vm/bytecode.h"
-#include "vm/func.h"
-#include "vm/funcs.h"
+#include "code/bytecode.h"
+#include "code/code.h"
+#include "transfer/known_funcs.h"
 
 static const char *first, *end;
 
@@ -13,7 +13,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc;
 	(void)argv;
-	FUZZ_CHECK(vai__opcodes_known(), "this Lua's opcodes are unknown");
+	FUZZ_CHECK(vai__probe_opcodes_known(), "this Lua's opcodes are unknown");
 	return 0;
 }
 

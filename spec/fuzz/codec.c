@@ -6,10 +6,10 @@
 #include "fuzz.h"
 #include "memory.h"
 #include "values.h"
-#include "vm/block.h"
-#include "vm/funcs.h"
-#include "vm/handle.h"
-#include "vm/pair.h"
+#include "transfer/message.h"
+#include "transfer/known_funcs.h"
+#include "state/handle.h"
+#include "transfer/pair.h"
 
 static long base_blocks;
 
@@ -142,8 +142,8 @@ static void clean(void)
 	lua_settop(B, 0);
 	vai__codec_release(&va);
 	vai__codec_release(&vb);
-	vai__funcs_free(va.funcs);
-	vai__funcs_free(vb.funcs);
+	vai__known_funcs_free(va.funcs);
+	vai__known_funcs_free(vb.funcs);
 	va.funcs = vb.funcs = NULL;
 	pair_run(B, "glob, helper, limit = nil, nil, nil");
 	pair_collect(B);

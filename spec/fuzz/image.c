@@ -7,8 +7,8 @@
 #include "base/obj.h"
 #include "fuzz.h"
 #include "program.h"
-#include "vm/codec.h"
-#include "vm/states.h"
+#include "transfer/codec.h"
+#include "state/states.h"
 
 enum { SPAWNS = 4, OUTPUT = 1 << 16, STEPS = 2000000 };
 
@@ -138,7 +138,7 @@ static int decode(lua_State *L)
 	bool loaded = lua_toboolean(L, 2);
 	lua_remove(L, 1);
 	lua_remove(L, 1);
-	vai__decode_call(L, vai__vm_of(L), &c->msg, loaded);
+	vai__decode_call(L, vai__state_of(L), &c->msg, loaded);
 	return lua_gettop(L);
 }
 
@@ -156,7 +156,7 @@ static char *run_spawned(struct call *c)
 	lua_insert(L, 3);
 	FUZZ_CHECK(lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0) == LUA_OK, "%s", lua_tostring(L, -1));
 	char *result = run(L, lua_gettop(L) - 1);
-	vai__vm_free(vm);
+	vai__state_free(vm);
 	return result;
 }
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Who may include whom: nothing < base < mach < sched < {sync, net, vm} < bind. uv.h only in net/,
--- Lua's headers only in vm/, bind/ and vai_lua.h. What is private to sched/ stays there.
+-- Who may include whom: nothing < base < mach < sched < {sync, net, the rooms of Lua states} < bind. uv.h only in
+-- net/, Lua's headers only in the rooms of Lua states, bind/ and vai_lua.h. What is private to sched/ stays there.
 package.path = "spec/lint/?.lua;" .. package.path
 local files = require "files"
 
@@ -10,14 +10,24 @@ local below = {
 	sched = { base = true, mach = true },
 	sync = { base = true, sched = true },
 	net = { base = true, sched = true },
-	vm = { base = true, sched = true },
-	bind = { base = true, sched = true, sync = true, net = true, vm = true },
+	bind = { base = true, sched = true, sync = true, net = true },
 }
+-- The rooms of Lua states.
+local lua_rooms = { "state", "stdlib", "code", "transfer", "require", "runtime" }
+local knows_lua = { bind = true }
+for _, room in ipairs(lua_rooms) do
+	below[room] = { base = true, sched = true }
+	for _, other in ipairs(lua_rooms) do
+		below[room][other] = true
+	end
+	below.bind[room] = true
+	knows_lua[room] = true
+end
 local public = { sched = { ["sched.h"] = true, ["poll.h"] = true } }
 local lua_headers = { ["lua.h"] = true, ["lauxlib.h"] = true, ["lualib.h"] = true, ["luaconf.h"] = true }
 
 local function check_ours(path, n, layer, name)
-	local target, file = name:match("^(%w+)/([%w_]+%.h)$")
+	local target, file = name:match("^(%w+)/([%w_/]+%.h)$")
 	if not target then
 		if name ~= "vai.h" and name ~= "vai_lua.h" then
 			files.complain(path, n, 'write "%s" from src/: "layer/file.h"', name)
@@ -36,8 +46,8 @@ local function check_ours(path, n, layer, name)
 end
 
 local function check_foreign(path, n, layer, name)
-	if lua_headers[name] and not (layer == "vm" or layer == "bind" or path == "src/vai_lua.h") then
-		files.complain(path, n, "%s only in vm/, bind/ and vai_lua.h", name)
+	if lua_headers[name] and not (knows_lua[layer] or path == "src/vai_lua.h") then
+		files.complain(path, n, "%s only in the rooms of Lua states, bind/ and vai_lua.h", name)
 	elseif name:find("^uv") and layer ~= "net" then
 		files.complain(path, n, "%s only in net/", name)
 	end

@@ -9,7 +9,7 @@
 #include "base/futex.h"
 #include "base/lock.h"
 #include "base/mem.h"
-#include "base/panic.h"
+#include "base/fatal.h"
 #include "mach/barrier.h"
 #include "mach/ctx.h"
 #include "mach/guard.h"
@@ -266,23 +266,23 @@ int sim_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*f)
 }
 
 /* The tests call sysmon's look themselves: a thread that wakes every now and then never ends. */
-int __wrap_sysmon_start(void);
-void __wrap_sysmon_stop(void);
-void __wrap_sysmon_poke(void);
-void __wrap_sysmon_hurry(void);
-int __wrap_sysmon_start(void)
+int __wrap_vai__sysmon_start(void);
+void __wrap_vai__sysmon_stop(void);
+void __wrap_vai__sysmon_poke(void);
+void __wrap_vai__sysmon_hurry(void);
+int __wrap_vai__sysmon_start(void)
 {
 	return VAI_OK;
 }
-void __wrap_sysmon_stop(void)
+void __wrap_vai__sysmon_stop(void)
 {
 }
 bool world_poked;
-void __wrap_sysmon_poke(void)
+void __wrap_vai__sysmon_poke(void)
 {
 	world_poked = true;
 }
-void __wrap_sysmon_hurry(void)
+void __wrap_vai__sysmon_hurry(void)
 {
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Run queues alone: each goroutine comes out once, an owner's look at the end finds the rest, and
- * runq_empty does not overlook what stood there all the time. */
+ * vai__runq_empty does not overlook what stood there all the time. */
 #include "sched/rt.h"
 #include "tests.h"
 
@@ -21,16 +21,16 @@ static void drain(struct p *p)
 {
 	struct g *g;
 	bool inherit;
-	while ((g = runq_get(p, &inherit)) != NULL)
+	while ((g = vai__runq_get(p, &inherit)) != NULL)
 		take(g);
 }
 
 static void begin(int n)
 {
 	sim_quiet(true);
-	atomic_store(&sched.nprocs, 1);
+	atomic_store(&vai__sched.nprocs, 1);
 	for (int i = 0; i < n; i++) {
-		ps[i] = p_new(i);
+		ps[i] = vai__p_new(i);
 		sim_ignore(&ps[i]->count, sizeof ps[i]->count);
 	}
 	gs = sim_take(MANY * sizeof *gs, 16);
@@ -50,7 +50,7 @@ static void finish(void)
 	for (int i = 0; i < 3; i++)
 		if (ps[i])
 			drain(ps[i]);
-	while ((g = gqueue_pop(&sched.global)) != NULL)
+	while ((g = vai__gqueue_pop(&vai__sched.global)) != NULL)
 		take(g);
 	for (int i = 0; i < put; i++)
 		SIM_CHECK(taken[i] == 1);
@@ -60,7 +60,7 @@ static void thief(void *arg)
 {
 	struct p *p = arg;
 	for (int k = 0; k < 2; k++) {
-		struct g *g = runq_steal(p, ps[0], true);
+		struct g *g = vai__runq_steal(p, ps[0], true);
 		if (g)
 			take(g);
 	}
@@ -77,8 +77,8 @@ static void steal_from(int thieves, int many, bool next)
 	for (; put < many; put++) {
 		bool inherit;
 		struct g *g;
-		runq_put(ps[0], &gs[put], next);
-		if (put % 2 && (g = runq_get(ps[0], &inherit)) != NULL)
+		vai__runq_put(ps[0], &gs[put], next);
+		if (put % 2 && (g = vai__runq_get(ps[0], &inherit)) != NULL)
 			take(g);
 	}
 	drain(ps[0]);
@@ -103,11 +103,11 @@ void test_steal_two(void)
 	begin(3);
 	left = 2;
 	for (; put < 4; put++)
-		runq_put(ps[0], &gs[put], false);
+		vai__runq_put(ps[0], &gs[put], false);
 	sim_spawn(thief, ps[1]);
 	sim_spawn(thief, ps[2]);
 	for (; put < 7; put++)
-		runq_put(ps[0], &gs[put], false);
+		vai__runq_put(ps[0], &gs[put], false);
 	drain(ps[0]);
 	finish();
 }
@@ -115,7 +115,7 @@ void test_steal_two(void)
 static void look(void *arg)
 {
 	(void)arg;
-	SIM_CHECK(!runq_empty(ps[0]));
+	SIM_CHECK(!vai__runq_empty(ps[0]));
 	left--;
 }
 
@@ -124,19 +124,19 @@ void test_empty(void)
 	bool inherit;
 	begin(1);
 	left = 1;
-	runq_put(ps[0], &gs[put++], true);
+	vai__runq_put(ps[0], &gs[put++], true);
 	sim_spawn(look, NULL);
-	runq_put(ps[0], &gs[put++], true);
-	take(runq_get(ps[0], &inherit));
-	runq_put(ps[0], &gs[put++], true);
-	take(runq_get(ps[0], &inherit));
+	vai__runq_put(ps[0], &gs[put++], true);
+	take(vai__runq_get(ps[0], &inherit));
+	vai__runq_put(ps[0], &gs[put++], true);
+	take(vai__runq_get(ps[0], &inherit));
 	finish();
 }
 
 static void getter(void *arg)
 {
 	struct g *g;
-	while ((g = global_get(arg)) != NULL)
+	while ((g = vai__global_get(arg)) != NULL)
 		take(g);
 	drain(arg);
 	left--;
@@ -149,6 +149,6 @@ void test_global(void)
 	sim_spawn(getter, ps[0]);
 	sim_spawn(getter, ps[1]);
 	for (; put < 4; put++)
-		global_put(&gs[put]);
+		vai__global_put(&gs[put]);
 	finish();
 }

@@ -129,7 +129,7 @@ static void yield_until_input(vai_g *g, void *arg)
 		if (flag[2])
 			sim_compute_until(&flag[3]);
 		sim_pass(30000000);
-		sysmon_tick();
+		vai__sysmon_tick();
 		vai__yield(g);
 	}
 }
@@ -158,7 +158,7 @@ static void look(void *arg)
 	(void)arg;
 	sim_wait(has_begun, NULL, INT64_MAX, "for somebody who reads");
 	sim_pass(30000000);
-	sysmon_tick();
+	vai__sysmon_tick();
 }
 
 /* sysmon is in the poller while the last M goes to sleep. */
@@ -221,7 +221,7 @@ static bool wakes_nobody(struct vai__timer *t)
 static bool all_idle(void *arg)
 {
 	(void)arg;
-	return flag[3] || sched.nidle_ps == sched.nprocs;
+	return flag[3] || vai__sched.nidle_ps == vai__sched.nprocs;
 }
 
 static bool is_poked(void *arg)
@@ -236,7 +236,7 @@ static void doze(void *arg)
 	while (!flag[3]) {
 		sim_wait(all_idle, NULL, INT64_MAX, "for all Ps to be idle");
 		world_poked = false;
-		idle_check_timers();
+		vai__idle_check_timers();
 		sim_wait(is_poked, NULL, INT64_MAX, "for a poke");
 	}
 }
@@ -413,7 +413,7 @@ static void watch(void *arg)
 	sim_wait(calls, NULL, INT64_MAX, "for a C call");
 	for (int i = 0; i < 3; i++) {
 		sim_pass(30000000);
-		sysmon_tick();
+		vai__sysmon_tick();
 	}
 }
 

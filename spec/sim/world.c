@@ -24,10 +24,10 @@ void world(int n, void (*f)(vai_g *main))
 	setenv("VAI_PREEMPT", "off", 1);
 	SIM_CHECK(vai__sched_start(&opts) == VAI_OK);
 	for (int i = 0; i < n; i++) {
-		sim_ignore(&sched.ps[i]->count, sizeof sched.ps[i]->count);
-		sim_ignore(&sched.ps[i]->slice, sizeof sched.ps[i]->slice);
+		sim_ignore(&vai__sched.ps[i]->count, sizeof vai__sched.ps[i]->count);
+		sim_ignore(&vai__sched.ps[i]->slice, sizeof vai__sched.ps[i]->slice);
 	}
-	sim_ignore(&sched.coarse_now, sizeof sched.coarse_now);
+	sim_ignore(&vai__sched.coarse_now, sizeof vai__sched.coarse_now);
 	w.main = vai__g_main();
 	sim_quiet(false);
 	sim_let_others(); /* threads that the start has made may be anywhere */

@@ -3,7 +3,7 @@
  * debug builds: there are several of a rank. */
 #include "base/fork.h"
 #include <pthread.h>
-#include "base/panic.h"
+#include "base/fatal.h"
 
 enum { MAX_LOCKS = 256 };
 
@@ -32,8 +32,7 @@ static void prepare(void)
 {
 	for (int i = 0; i < nheld; i++) {
 		unsigned zero = 0;
-		if (!atomic_compare_exchange_strong_explicit(
-				&held[i].lock->word, &zero, 1, memory_order_acquire, memory_order_relaxed))
+		if (!atomic_cas_strong_acquire(&held[i].lock->word, &zero, 1))
 			vai__lock_slow(held[i].lock);
 	}
 	was_running = is_running();
@@ -42,7 +41,7 @@ static void prepare(void)
 static void release(void)
 {
 	for (int i = nheld - 1; i >= 0; i--)
-		atomic_store_explicit(&held[i].lock->word, 0, memory_order_release);
+		atomic_store_release(&held[i].lock->word, 0);
 }
 
 static void child(void)

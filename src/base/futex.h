@@ -3,7 +3,7 @@
 #ifndef VAI_FUTEX_H
 #define VAI_FUTEX_H
 
-#include <stdatomic.h>
+#include "base/atomic.h"
 #include "base/base.h"
 
 /* Sleeps while *word is `expect`, at most until `deadline` (vai__clock_now() time). May

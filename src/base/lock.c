@@ -4,7 +4,7 @@
 #include "base/lock.h"
 #include <time.h>
 #include "base/futex.h"
-#include "base/panic.h"
+#include "base/fatal.h"
 
 enum { SPINS = 60, NAP_FIRST = 10000, NAP_MAX = 640000 };
 
@@ -55,8 +55,7 @@ void vai__lock_init(struct vai_lock *l, enum vai_rank rank)
 static bool try_lock(struct vai_lock *l)
 {
 	unsigned zero = 0;
-	return atomic_load_explicit(&l->word, memory_order_relaxed) == 0 &&
-		atomic_compare_exchange_weak_explicit(&l->word, &zero, 1, memory_order_acquire, memory_order_relaxed);
+	return atomic_load_relaxed(&l->word) == 0 && atomic_cas_weak_acquire(&l->word, &zero, 1);
 }
 
 static void nap(long ns)

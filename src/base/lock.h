@@ -12,7 +12,7 @@
 #ifndef VAI_LOCK_H
 #define VAI_LOCK_H
 
-#include <stdatomic.h>
+#include "base/atomic.h"
 #include "base/base.h"
 
 enum vai_rank {
@@ -50,8 +50,7 @@ static inline void vai__lock(struct vai_lock *l)
 {
 	unsigned zero = 0;
 	vai__lock_check(l);
-	if (VAI_UNLIKELY(
-			!atomic_compare_exchange_strong_explicit(&l->word, &zero, 1, memory_order_acquire, memory_order_relaxed)))
+	if (VAI_UNLIKELY(!atomic_cas_strong_acquire(&l->word, &zero, 1)))
 		vai__lock_slow(l);
 }
 
@@ -59,7 +58,7 @@ static inline void vai__lock(struct vai_lock *l)
 static inline bool vai__trylock(struct vai_lock *l)
 {
 	unsigned zero = 0;
-	if (!atomic_compare_exchange_strong_explicit(&l->word, &zero, 1, memory_order_acquire, memory_order_relaxed))
+	if (!atomic_cas_strong_acquire(&l->word, &zero, 1))
 		return false;
 	vai__lock_check(l);
 	return true;
@@ -68,7 +67,7 @@ static inline bool vai__trylock(struct vai_lock *l)
 static inline void vai__unlock(struct vai_lock *l)
 {
 	vai__lock_forget(l);
-	atomic_store_explicit(&l->word, 0, memory_order_release);
+	atomic_store_release(&l->word, 0);
 }
 
 #endif

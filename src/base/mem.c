@@ -479,7 +479,7 @@ static size_t unmap(struct shared *s, struct span *doomed)
 size_t vai__mem_scavenge(const atomic_bool *stop)
 {
 	size_t bytes = 0;
-	for (unsigned c = 0; c < CLASSES && !atomic_load_explicit(stop, memory_order_relaxed); c++) {
+	for (unsigned c = 0; c < CLASSES && !atomic_load_relaxed(stop); c++) {
 		struct shared *s = &shared[c];
 		if (s->due == 0) /* only this thread writes it */
 			continue;

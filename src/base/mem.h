@@ -5,8 +5,8 @@
 #ifndef VAI_MEM_H
 #define VAI_MEM_H
 
-#include <stdatomic.h>
 #include <stddef.h>
+#include "base/atomic.h"
 
 /* Bytes that an allocation of `size` really gets; never less than size. A caller that
  * can use the rest asks for vai__mem_round(size). */

@@ -4,8 +4,8 @@
 #ifndef VAI_OBJ_H
 #define VAI_OBJ_H
 
-#include <stdatomic.h>
 #include <stdint.h>
+#include "base/atomic.h"
 
 struct vai_obj;
 
@@ -17,7 +17,7 @@ struct vai_class {
 struct vai_obj {
 	const struct vai_class *cls;
 	atomic_uint refs;
-	uint32_t site; /* where it was created (bind/site.h), for dumps; 0: unknown. Fills what alignment leaves */
+	uint32_t site; /* where it was created (bind/report/site.h), for dumps; 0: unknown. Fills what alignment leaves */
 };
 
 /* Starts with one reference, owned by the caller. */
@@ -30,13 +30,13 @@ static inline void vai__obj_init(struct vai_obj *o, const struct vai_class *cls)
 
 static inline void vai__obj_ref(struct vai_obj *o)
 {
-	atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
+	atomic_fetch_add_relaxed(&o->refs, 1);
 }
 
 /* Destroys the object with its last reference; no runtime lock may be held then. */
 static inline void vai__obj_unref(struct vai_obj *o)
 {
-	if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) == 1)
+	if (atomic_fetch_sub_acq_rel(&o->refs, 1) == 1)
 		o->cls->destroy(o);
 }
 

@@ -15,9 +15,9 @@
 #include "sync/chan.h"
 #include "sync/task.h"
 #include "sync/waitgroup.h"
-#include "vm/codec.h"
-#include "vm/handle.h"
-#include "vm/vm.h"
+#include "transfer/codec.h"
+#include "state/handle.h"
+#include "state/state.h"
 
 /* ---- arguments (arg.c). fname is the name that messages use; arg is counted as the
  * user does: self is not an argument. ---- */
@@ -35,9 +35,9 @@ int64_t vai__arg_integer(lua_State *L, int idx, int arg, const char *fname);
 double vai__arg_seconds(lua_State *L, int idx, int arg, const char *fname);
 /* Seconds from now as a deadline: 0 for those that are over, VAI_FOREVER for none or nil. */
 int64_t vai__arg_deadline(lua_State *L, int idx, int arg, const char *fname);
-int64_t vai__seconds_deadline(double seconds);
-_Noreturn void vai__no_goroutine(lua_State *L);
-_Noreturn void vai__no_memory(lua_State *L);
+int64_t vai__arg_seconds_deadline(double seconds);
+_Noreturn void vai__arg_no_goroutine(lua_State *L);
+_Noreturn void vai__arg_no_memory(lua_State *L);
 
 static inline struct vai_vm *vai__bind_vm(vai_g *g)
 {
@@ -53,7 +53,7 @@ static inline vai_g *vai__bind_self(lua_State *L)
 {
 	vai_g *g = vai__g_self();
 	if (VAI_UNLIKELY(!g || !g->vm))
-		vai__no_goroutine(L);
+		vai__arg_no_goroutine(L);
 	if (VAI_UNLIKELY(vai__bind_vm(g)->decoding_from != NULL))
 		vai__bind_put_back(L, vai__bind_vm(g));
 	return g;
@@ -71,13 +71,13 @@ static inline void *vai__bind_object(lua_State *L, const struct vai_class *cls, 
 /* ---- results (result.c) ---- */
 
 /* Before every call that may park: dumps take its traceback here. */
-static inline void vai__bind_park(vai_g *g, lua_State *L)
+static inline void vai__note_stack(vai_g *g, lua_State *L)
 {
 	vai__bind_vm(g)->at = L;
 }
 
 /* vai__sched_hooks.interrupt: the Lua code that g runs yields, or ends, at its next instruction. */
-void vai__bind_interrupt(vai_g *g);
+void vai__interrupt_g(vai_g *g);
 /* Pushes the value of a message received from ch. */
 int vai__bind_deliver(lua_State *L, struct vai_vm *vm, vai_chan *ch, vai_msg *msg);
 /* nil, why: 2 */
@@ -96,9 +96,9 @@ enum vai__fate { VAI_FATE_PANIC, VAI_FATE_KEEP };
 struct vai__call {
 	struct vai_obj obj;
 	vai_msg msg;
-	struct vai_code *code;      /* NULL: a C function */
-	vai_waitgroup *wg;          /* is done at the end, or NULL */
-	struct vai__bounds *bounds; /* bounds.h; or NULL */
+	struct vai_code *code;        /* NULL: a C function */
+	vai_waitgroup *wg;            /* is done at the end, or NULL */
+	struct vai__spawn_opts *opts; /* limits.h; or NULL */
 	enum vai__fate fate;
 	char site[sizeof((vai_g *)0)->site];
 };
@@ -115,16 +115,16 @@ struct vai__call *vai__call_new(
 	lua_State *L, vai_g *self, int idx, const struct vai__callname *name, enum vai__fate fate);
 void vai__call_unref(struct vai__call *call);
 /* With these bounds (copied). VAI_OK or VAI_ENOMEM. */
-int vai__call_bound(struct vai__call *call, const struct vai__bounds *bounds);
+int vai__call_limit(struct vai__call *call, const struct vai__spawn_opts *opts);
 /* Starts it, taking over the reference; pushes the task's handle. */
 int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call);
 /* Writes "src:line", src cut to fit. */
-void vai__bind_site(char *buf, size_t size, const char *src, int line);
+void vai__site_format(char *buf, size_t size, const char *src, int line);
 /* Starts it without a task, from a timer: nothing but memory can fail, false then. Keeps
  * the caller's reference untouched. Any M. */
 bool vai__call_fire(struct vai__call *call);
 
-/* ---- failures (report.c) ---- */
+/* ---- failures (panic.c) ---- */
 
 /* The message handler under every goroutine: notes the traceback, keeps the error. */
 int vai__report_handler(lua_State *L);
@@ -179,15 +179,15 @@ int vai__lib_after(lua_State *L);
 int vai__lib_timer(lua_State *L);
 int vai__lib_ticker(lua_State *L);
 
-extern const struct vai__handle_type vai__chan_type, vai__task_type, vai__waitgroup_type, vai__timer_type,
-	vai__ticker_type;
+extern const struct vai__handle_type vai__lib_chan_type, vai__lib_task_type, vai__lib_waitgroup_type,
+	vai__lib_timer_type, vai__lib_ticker_type;
 
-/* print, io.write, os.exit (baselib.c): before vai__vm_start for fresh states, then for the
+/* print, io.write, os.exit (baselib.c): before vai__state_start for fresh states, then for the
  * host's own where it still has the stock ones. */
 void vai__base_register(void);
 void vai__base_install(lua_State *L);
 
-/* Ends the runtime of the host state (vailib.c); main only, or a thread that closes main's
+/* Ends the runtime of the host state (module.c); main only, or a thread that closes main's
  * state for it. exits: the process ends next, so that nothing need be released. */
 void vai__host_stop(lua_State *L, bool exits);
 

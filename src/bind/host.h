@@ -5,7 +5,7 @@
 #define VAI_HOST_H
 
 #include <lua.h>
-#include "vm/vm.h"
+#include "state/state.h"
 
 /* NULL outside the life of the runtime. */
 struct vai_vm *vai__host_vm(void);
@@ -13,7 +13,7 @@ struct vai_vm *vai__host_vm(void);
 lua_State *vai__host_panic_thread(void);
 void vai__host_set_panic_thread(lua_State *L);
 
-/* The Lua thread that main is in (report.c), which `at` is not where panic handlers run. */
+/* The Lua thread that main is in (panic.c), which `at` is not where panic handlers run. */
 lua_State *vai__report_main_at(void);
 
 #endif

@@ -6,7 +6,7 @@
 #ifndef VAI_BARRIER_H
 #define VAI_BARRIER_H
 
-#include <stdatomic.h>
+#include "base/atomic.h"
 #include "base/base.h"
 
 /* Once, before any thread uses one. */

@@ -5,7 +5,7 @@
 
 #if defined(VAI_UCONTEXT) || !(defined(__x86_64__) || defined(__aarch64__))
 #include <ucontext.h>
-#include "base/panic.h"
+#include "base/fatal.h"
 
 void vai__ctx_swap(void **save, void *load)
 {

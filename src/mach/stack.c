@@ -14,13 +14,13 @@
 #define _GNU_SOURCE
 #endif
 #include "mach/stack.h"
-#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/atomic.h"
 #include "base/base.h"
 #include "base/lock.h"
 #include "base/san.h"
@@ -94,7 +94,7 @@ size_t vai__stack_size(void)
 
 size_t vai__stack_count(void)
 {
-	return atomic_load_explicit(&st.made, memory_order_relaxed);
+	return atomic_load_relaxed(&st.made);
 }
 
 static void *map(size_t size)
@@ -105,7 +105,7 @@ static void *map(size_t size)
 
 static bool map_region(void)
 {
-	unsigned n = atomic_load_explicit(&st.nregions, memory_order_relaxed);
+	unsigned n = atomic_load_relaxed(&st.nregions);
 	size_t size = st.size * REGION_STACKS;
 	if (!st.regions && !(st.regions = map(MAX_REGIONS * sizeof(*st.regions))))
 		return false;
@@ -115,16 +115,16 @@ static bool map_region(void)
 	if (!p)
 		return false;
 	madvise(p, size, MADV_NOHUGEPAGE); /* a touched page must not become 2 MiB */
-	atomic_store_explicit(&st.regions[n], p, memory_order_relaxed);
-	atomic_store_explicit(&st.nregions, n + 1, memory_order_release);
+	atomic_store_relaxed(&st.regions[n], p);
+	atomic_store_release(&st.nregions, n + 1);
 	return true;
 }
 
 static bool next_region(void)
 {
-	if (st.next == atomic_load_explicit(&st.nregions, memory_order_relaxed) && !map_region())
+	if (st.next == atomic_load_relaxed(&st.nregions) && !map_region())
 		return false;
-	st.cursor = atomic_load_explicit(&st.regions[st.next++], memory_order_relaxed);
+	st.cursor = atomic_load_relaxed(&st.regions[st.next++]);
 	st.left = REGION_STACKS;
 	return true;
 }
@@ -175,7 +175,7 @@ static char *make(void)
 #endif
 	st.cursor += st.size;
 	st.left--;
-	atomic_fetch_add_explicit(&st.made, 1, memory_order_relaxed);
+	atomic_fetch_add_relaxed(&st.made, 1);
 	return low + st.size;
 }
 
@@ -224,7 +224,7 @@ char *vai__stack_alloc(void)
 	char *top = take();
 	st.taken += top != NULL;
 	if (VAI_UNLIKELY(!top))
-		atomic_store_explicit(&st.spent, true, memory_order_relaxed);
+		atomic_store_relaxed(&st.spent, true);
 	vai__unlock(&st.lock);
 	if (top)
 		tell_valgrind(top, true);
@@ -233,7 +233,7 @@ char *vai__stack_alloc(void)
 
 bool vai__stack_short(void)
 {
-	return atomic_load_explicit(&st.spent, memory_order_relaxed);
+	return atomic_load_relaxed(&st.spent);
 }
 
 static void unpoison(char *p, size_t size)
@@ -254,7 +254,7 @@ void vai__stack_free(char *top)
 	st.free = top;
 	st.nfree++;
 	st.taken--;
-	atomic_store_explicit(&st.spent, false, memory_order_relaxed);
+	atomic_store_relaxed(&st.spent, false);
 	vai__unlock(&st.lock);
 }
 
@@ -265,14 +265,14 @@ void vai__stack_reset(void)
 	vai__lock(&st.lock);
 	if (st.taken == 0) {
 		for (unsigned i = 0; i < st.next; i++) {
-			char *p = atomic_load_explicit(&st.regions[i], memory_order_relaxed);
+			char *p = atomic_load_relaxed(&st.regions[i]);
 			unpoison(p, size);
 			madvise(p, size, MADV_DONTNEED);
 		}
 		st.free = NULL;
 		st.nfree = st.low = st.due = st.ncold = st.rewarmed = 0;
 		st.left = st.next = st.mprotected = 0;
-		atomic_store_explicit(&st.made, 0, memory_order_relaxed);
+		atomic_store_relaxed(&st.made, 0);
 	}
 	vai__unlock(&st.lock);
 }
@@ -383,7 +383,7 @@ size_t vai__stack_scavenge(const atomic_bool *stop)
 	size_t n, total = 0;
 	if (!grow_cold())
 		return 0;
-	while (!atomic_load_explicit(stop, memory_order_relaxed) && (n = take_batch(batch)) > 0) {
+	while (!atomic_load_relaxed(stop) && (n = take_batch(batch)) > 0) {
 		release_batch(batch, n);
 		give_batch(batch, n);
 		total += n;
@@ -393,10 +393,10 @@ size_t vai__stack_scavenge(const atomic_bool *stop)
 
 bool vai__stack_is_guard(const void *addr)
 {
-	unsigned n = atomic_load_explicit(&st.nregions, memory_order_acquire);
+	unsigned n = atomic_load_acquire(&st.nregions);
 	uintptr_t a = (uintptr_t)addr;
 	for (unsigned i = 0; i < n; i++) {
-		uintptr_t base = (uintptr_t)atomic_load_explicit(&st.regions[i], memory_order_relaxed);
+		uintptr_t base = (uintptr_t)atomic_load_relaxed(&st.regions[i]);
 		if (a - base < st.size * REGION_STACKS)
 			return (a - base) % st.size < st.page;
 	}

@@ -5,9 +5,9 @@
 #ifndef VAI_STACK_H
 #define VAI_STACK_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include "base/atomic.h"
 
 /* Before the first stack, by one thread. size in bytes, rounded up to whole pages and at
  * least 64 KiB. Called again (a restart of the runtime) it keeps the first size. */

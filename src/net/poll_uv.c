@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* sched/poll.h on a libuv loop. The loop belongs to the M that waits in it; other threads
  * reach it through uv_async_send alone. */
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include <uv.h>
+#include "base/atomic.h"
 #include "base/base.h"
 #include "base/clock.h"
-#include "base/panic.h"
+#include "base/fatal.h"
 #include "sched/poll.h"
 
 enum { FIRST_FDS = 8, FIRST_BYTES = 65536, STANDARD_FDS = 3 };
@@ -125,5 +125,5 @@ void vai__poll_wake(void)
 
 int64_t vai__poll_pending(void)
 {
-	return atomic_load_explicit(&poll.pending, memory_order_seq_cst);
+	return atomic_load_seq_cst(&poll.pending);
 }

@@ -6,7 +6,7 @@
  * whose owner alone touches the caches. */
 #include <stdlib.h>
 #include <string.h>
-#include "base/panic.h"
+#include "base/fatal.h"
 #include "mach/stack.h"
 #include "sched/rt.h"
 
@@ -79,18 +79,18 @@ static struct g *new_slab(void)
 
 static struct g *refill(struct p *p)
 {
-	if (atomic_load_explicit(&sched.ngfree, memory_order_relaxed) > 0) {
-		vai__lock(&sched.lock);
+	if (atomic_load_relaxed(&vai__sched.ngfree) > 0) {
+		vai__lock(&vai__sched.lock);
 		for (int i = 0; i < BATCH; i++) {
-			struct g *g = gqueue_pop(&sched.gfree);
+			struct g *g = vai__gqueue_pop(&vai__sched.gfree);
 			if (!g)
 				break;
 			g->link = p->gfree;
 			p->gfree = g;
 			p->ngfree++;
 		}
-		atomic_store_explicit(&sched.ngfree, sched.gfree.count, memory_order_relaxed);
-		vai__unlock(&sched.lock);
+		atomic_store_relaxed(&vai__sched.ngfree, vai__sched.gfree.count);
+		vai__unlock(&vai__sched.lock);
 	}
 	if (!p->gfree) {
 		p->gfree = new_slab();
@@ -99,7 +99,7 @@ static struct g *refill(struct p *p)
 	return p->gfree;
 }
 
-struct g *g_alloc(struct p *p)
+struct g *vai__g_alloc(struct p *p)
 {
 	struct g *g = p->gfree ? p->gfree : refill(p);
 	if (!g)
@@ -107,7 +107,7 @@ struct g *g_alloc(struct p *p)
 	p->gfree = g->link;
 	p->ngfree--;
 	if (p->id_next == p->id_end) {
-		p->id_next = atomic_fetch_add_explicit(&sched.next_id, ID_BATCH, memory_order_relaxed);
+		p->id_next = atomic_fetch_add_relaxed(&vai__sched.next_id, ID_BATCH);
 		p->id_end = p->id_next + ID_BATCH;
 	}
 	g->pub.id = p->id_next++;
@@ -122,20 +122,20 @@ static void spill(struct p *p, int keep)
 		struct g *g = p->gfree;
 		p->gfree = g->link;
 		p->ngfree--;
-		gqueue_push(&q, g);
+		vai__gqueue_push(&q, g);
 	}
 	if (!q.head)
 		return;
-	vai__lock(&sched.lock);
-	gqueue_append(&sched.gfree, &q);
-	atomic_store_explicit(&sched.ngfree, sched.gfree.count, memory_order_relaxed);
-	vai__unlock(&sched.lock);
+	vai__lock(&vai__sched.lock);
+	vai__gqueue_append(&vai__sched.gfree, &q);
+	atomic_store_relaxed(&vai__sched.ngfree, vai__sched.gfree.count);
+	vai__unlock(&vai__sched.lock);
 }
 
-void g_free(struct m *m, struct g *g)
+void vai__g_free(struct m *m, struct g *g)
 {
 	struct p *p = m_p(m);
-	atomic_store_explicit(&g->state, VAI_G_DEAD, memory_order_release);
+	atomic_store_release(&g->state, VAI_G_DEAD);
 	g->locked_m = NULL;
 	g->link = p->gfree;
 	p->gfree = g;
@@ -148,7 +148,7 @@ static VAI_NOINLINE void come_in(struct g *g)
 {
 	struct m *m = g_m(g);
 	bool was;
-	m_need_p(&m, &was);
+	vai__m_need_p(&m, &was);
 }
 
 static void enter(void *arg)
@@ -157,12 +157,12 @@ static void enter(void *arg)
 	vai__ctx_entered();
 	g->entry(&g->pub, g->arg);
 	come_in(g);
-	switch_to_loop(g, OP_EXIT);
+	vai__park_switch(g, OP_EXIT);
 	vai__fatal("a dead goroutine was run");
 }
 
 /* False: out of memory or address space. */
-bool g_give_stack(struct m *m, struct g *g)
+bool vai__g_give_stack(struct m *m, struct g *g)
 {
 	struct p *p = m_p(m);
 	char *top = p->nstacks ? p->stacks[--p->nstacks] : vai__stack_alloc();
@@ -179,7 +179,7 @@ void *vai__g_room(vai_g *g)
 	return top ? usable_top(top) - VAI_G_ROOM : NULL;
 }
 
-void g_take_stack(struct m *m, struct g *g)
+void vai__g_take_stack(struct m *m, struct g *g)
 {
 	struct p *p = m_p(m);
 	char *top = g->stack;
@@ -189,33 +189,33 @@ void g_take_stack(struct m *m, struct g *g)
 		p->stacks[p->nstacks++] = top;
 	else
 		vai__stack_free(top);
-	if (VAI_UNLIKELY(atomic_load_explicit(&sched.nstarved, memory_order_relaxed) > 0))
-		g_feed();
+	if (VAI_UNLIKELY(atomic_load_relaxed(&vai__sched.nstarved) > 0))
+		vai__g_feed();
 }
 
 /* New goroutines that no stack could be had for wait in line for those that end. As long
  * as there are some vai__g_new fails, so that who spawns hears of it. */
-void g_starve(struct g *g)
+void vai__g_starve(struct g *g)
 {
-	vai__lock(&sched.lock);
-	gqueue_push(&sched.starved, g);
-	atomic_store_explicit(&sched.nstarved, sched.starved.count, memory_order_relaxed);
-	vai__unlock(&sched.lock);
+	vai__lock(&vai__sched.lock);
+	vai__gqueue_push(&vai__sched.starved, g);
+	atomic_store_relaxed(&vai__sched.nstarved, vai__sched.starved.count);
+	vai__unlock(&vai__sched.lock);
 	if (!vai__stack_short()) /* one was freed meanwhile */
-		g_feed();
+		vai__g_feed();
 }
 
-void g_feed(void)
+void vai__g_feed(void)
 {
-	vai__lock(&sched.lock);
-	struct g *g = gqueue_pop(&sched.starved);
-	atomic_store_explicit(&sched.nstarved, sched.starved.count, memory_order_relaxed);
-	vai__unlock(&sched.lock);
+	vai__lock(&vai__sched.lock);
+	struct g *g = vai__gqueue_pop(&vai__sched.starved);
+	atomic_store_relaxed(&vai__sched.nstarved, vai__sched.starved.count);
+	vai__unlock(&vai__sched.lock);
 	if (g)
-		ready(g, false);
+		vai__loop_ready(g, false);
 }
 
-void g_flush_stacks(struct p *p)
+void vai__g_flush_stacks(struct p *p)
 {
 	while (p->nstacks > 0)
 		vai__stack_free(p->stacks[--p->nstacks]);
@@ -225,21 +225,21 @@ vai_g *vai__g_new(void (*entry)(vai_g *g, void *arg), void *arg)
 {
 	if (vai__stack_short())
 		return NULL;
-	struct m *m = m_self();
+	struct m *m = vai__m_self();
 	bool was;
-	struct g *g = g_alloc(m_need_p(&m, &was));
+	struct g *g = vai__g_alloc(vai__m_need_p(&m, &was));
 	m_leave(m, was);
 	if (!g)
 		return NULL;
-	atomic_store_explicit(&g->pub.running, NULL, memory_order_relaxed);
-	atomic_store_explicit(&g->pub.end, VAI_END_NO, memory_order_relaxed);
-	g->pub.vm = g->pub.task = g->pub.held = g->pub.bounds = g->pub.waits = NULL;
+	atomic_store_relaxed(&g->pub.running, NULL);
+	atomic_store_relaxed(&g->pub.end, VAI_END_NO);
+	g->pub.vm = g->pub.task = g->pub.held = g->pub.life = g->pub.waits = NULL;
 	g->cpu_used = 0;
-	atomic_store_explicit(&g->pub.cpu_limit, 0, memory_order_relaxed);
+	atomic_store_relaxed(&g->pub.cpu_limit, 0);
 	g->pub.site[0] = '\0';
 	g->entry = entry;
 	g->arg = arg;
-	atomic_store_explicit(&g->state, VAI_G_NEW, memory_order_relaxed);
+	atomic_store_relaxed(&g->state, VAI_G_NEW);
 	return &g->pub;
 }
 
@@ -247,14 +247,14 @@ vai_g *vai__g_new_on_main(void (*entry)(vai_g *g, void *arg), void *arg)
 {
 	vai_g *g = vai__g_new(entry, arg);
 	if (g)
-		g_of(g)->locked_m = sched.m0;
+		g_of(g)->locked_m = vai__sched.m0;
 	return g;
 }
 
 bool vai__g_on_main(const vai_g *g)
 {
 	const struct g *priv = (const struct g *)(const void *)g;
-	return priv->locked_m == sched.m0 && priv != sched.main;
+	return priv->locked_m == vai__sched.m0 && priv != vai__sched.main;
 }
 
 /* A goroutine that fills its P's queue with children steps behind them: they run while
@@ -262,45 +262,45 @@ bool vai__g_on_main(const vai_g *g)
  * hundred of them at once, not a million, unless they park. */
 void vai__g_start(vai_g *self, vai_g *pub)
 {
-	struct m *m = m_self();
+	struct m *m = vai__m_self();
 	bool was;
-	struct p *p = m_need_p(&m, &was);
+	struct p *p = vai__m_need_p(&m, &was);
 	count_add(&p->count.spawned, 1);
-	ready(g_of(pub), true);
-	unsigned len = runq_len(p);
+	vai__loop_ready(g_of(pub), true);
+	unsigned len = vai__runq_len(p);
 	m_leave(m, was);
-	if (len > 1 && atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) > 0)
-		idle_wake_one(); /* nobody knows how long they will run */
+	if (len > 1 && atomic_load_relaxed(&vai__sched.nidle_ps) > 0)
+		vai__idle_wake_one(); /* nobody knows how long they will run */
 	if (self && len >= RUNQ_SIZE)
 		vai__yield(self);
 }
 
 void vai__g_discard(vai_g *g)
 {
-	struct m *m = m_self();
+	struct m *m = vai__m_self();
 	bool was;
-	m_need_p(&m, &was);
-	g_free(m, g_of(g));
+	vai__m_need_p(&m, &was);
+	vai__g_free(m, g_of(g));
 	m_leave(m, was);
 }
 
 enum vai_g_state vai__g_state(vai_g *g)
 {
-	return (enum vai_g_state)atomic_load_explicit(&g_of(g)->state, memory_order_acquire);
+	return (enum vai_g_state)atomic_load_acquire(&g_of(g)->state);
 }
 
 /* Not that of a C call that has been declared: that cannot come back while the world is stopped. */
 static void info_of_running(struct g *g, struct vai_g_info *info)
 {
-	vai__lock(&sched.lock);
+	vai__lock(&vai__sched.lock);
 	struct m *m = g_m(g);
 	bool here = m && m_curg(m) == g;
-	bool blocks = atomic_load_explicit(&g->blocks, memory_order_acquire);
+	bool blocks = atomic_load_acquire(&g->blocks);
 	info->in_c = here && !m_p(m);
-	info->still = here && (blocks || m == m_self());
+	info->still = here && (blocks || m == vai__m_self());
 	if (info->in_c)
-		info->since = blocks ? atomic_load_explicit(&g->since, memory_order_relaxed) : m->seen_at;
-	vai__unlock(&sched.lock);
+		info->since = blocks ? atomic_load_relaxed(&g->since) : m->seen_at;
+	vai__unlock(&vai__sched.lock);
 }
 
 static void info_of(struct g *g, struct vai_g_info *info)
@@ -309,9 +309,9 @@ static void info_of(struct g *g, struct vai_g_info *info)
 	bool waits = info->state == VAI_G_WAITING;
 	info->reason = VAI_WAIT_NONE;
 	if (waits)
-		info->reason = (enum vai_wait_reason)atomic_load_explicit(&g->reason, memory_order_relaxed);
-	info->obj = waits ? atomic_load_explicit(&g->obj, memory_order_relaxed) : NULL;
-	info->since = waits ? atomic_load_explicit(&g->since, memory_order_relaxed) : 0;
+		info->reason = (enum vai_wait_reason)atomic_load_relaxed(&g->reason);
+	info->obj = waits ? atomic_load_relaxed(&g->obj) : NULL;
+	info->since = waits ? atomic_load_relaxed(&g->since) : 0;
 	info->in_c = info->still = false;
 	if (info->state == VAI_G_RUNNING)
 		info_of_running(g, info);
@@ -331,11 +331,11 @@ static struct g **collect(int64_t *n)
 	vai__lock(&all.lock);
 	struct g **gs = malloc((size_t)(all.n * SLAB + 1) * sizeof(struct g *));
 	*n = 0;
-	if (gs && sched.main)
-		gs[(*n)++] = sched.main;
+	if (gs && vai__sched.main)
+		gs[(*n)++] = vai__sched.main;
 	for (int64_t i = 0; gs && i < all.n * SLAB; i++) {
 		struct g *g = &all.slabs[i / SLAB]->gs[i % SLAB];
-		if (atomic_load_explicit(&g->state, memory_order_acquire) != VAI_G_DEAD)
+		if (atomic_load_acquire(&g->state) != VAI_G_DEAD)
 			gs[(*n)++] = g;
 	}
 	vai__unlock(&all.lock);
@@ -362,14 +362,14 @@ static void each_left(void (*f)(struct g *g))
 {
 	for (int64_t i = 0; i < all.n * SLAB; i++) {
 		struct g *g = &all.slabs[i / SLAB]->gs[i % SLAB];
-		if (atomic_load_explicit(&g->state, memory_order_relaxed) != VAI_G_DEAD)
+		if (atomic_load_relaxed(&g->state) != VAI_G_DEAD)
 			f(g);
 	}
 }
 
 static void unwait(struct g *g)
 {
-	int code = wait_forget(g);
+	int code = vai__park_forget(g);
 	if (vai__sched_hooks.unwait)
 		vai__sched_hooks.unwait(&g->pub, code);
 }
@@ -386,17 +386,17 @@ static void bury(struct g *g)
 		vai__stack_free(g->stack);
 	g->stack = NULL;
 	g->locked_m = NULL;
-	atomic_store_explicit(&g->state, VAI_G_DEAD, memory_order_relaxed);
-	count_add(&sched.ps[0]->count.ended, 1);
-	gqueue_push(&sched.gfree, g);
+	atomic_store_relaxed(&g->state, VAI_G_DEAD);
+	count_add(&vai__sched.ps[0]->count.ended, 1);
+	vai__gqueue_push(&vai__sched.gfree, g);
 }
 
 /* After every M has stopped: what never ended is released. Finalizers run then, and must
  * wake nobody; waiters of one goroutine lie on another's stack until all are through. */
-void g_abandon_all(void)
+void vai__g_abandon_all(void)
 {
 	each_left(unwait);
 	each_left(abandon);
 	each_left(bury);
-	atomic_store_explicit(&sched.ngfree, sched.gfree.count, memory_order_relaxed);
+	atomic_store_relaxed(&vai__sched.ngfree, vai__sched.gfree.count);
 }

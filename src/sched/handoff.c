@@ -15,199 +15,199 @@
 #include "sched/rt.h"
 
 /* Lock held. */
-void m_own(struct m *m, struct p *p)
+void vai__m_own(struct m *m, struct p *p)
 {
-	atomic_store_explicit(&m->p, p, memory_order_relaxed);
-	atomic_store_explicit(&m->retake, false, memory_order_relaxed);
+	atomic_store_relaxed(&m->p, p);
+	atomic_store_relaxed(&m->retake, false);
 	if (p)
 		p->slice_at = 0;
 }
 
 /* Somebody wants m's P, or has taken it while m's goroutine was in a C call. Another one is
  * taken if one is idle; else the goroutine is to come to the loop soon. */
-VAI_NOINLINE void m_enter_slowly(struct m *m)
+VAI_NOINLINE void vai__m_enter_slowly(struct m *m)
 {
 	struct g *g = m_curg(m);
-	vai__lock(&sched.lock);
+	vai__lock(&vai__sched.lock);
 	struct p *p = m_p(m);
-	bool lost = !p && atomic_load_explicit(&m->retake, memory_order_relaxed);
-	if (lost && g && (p = p_get_idle()) != NULL)
-		m_own(m, p);
-	atomic_store_explicit(&m->retake, false, memory_order_relaxed);
-	vai__unlock(&sched.lock);
-	if (lost && g && g != sched.main && !g->locked_m)
+	bool lost = !p && atomic_load_relaxed(&m->retake);
+	if (lost && g && (p = vai__p_get_idle()) != NULL)
+		vai__m_own(m, p);
+	atomic_store_relaxed(&m->retake, false);
+	vai__unlock(&vai__sched.lock);
+	if (lost && g && g != vai__sched.main && !g->locked_m)
 		g->locked_m = OFF_MAIN; /* it is of the kind that blocks */
 	if (!p && g)
-		interrupt(g);
+		vai__preempt_interrupt(g);
 }
 
 /* m's goroutine is in vai, and needs a P. May park; *m is the M afterwards. */
-struct p *m_need_p(struct m **m, bool *was)
+struct p *vai__m_need_p(struct m **m, bool *was)
 {
 	struct p *p;
 	while (*was = m_enter(*m), VAI_UNLIKELY(!(p = m_p(*m)))) {
 		m_leave(*m, *was);
 		vai__yield(&m_curg(*m)->pub);
-		*m = m_self();
+		*m = vai__m_self();
 	}
 	return p;
 }
 
 /* Lock held. p has no owner: it goes to an M whose goroutine only that M may run and which
  * found no P before, or is idle. */
-void p_release(struct p *p)
+void vai__p_release(struct p *p)
 {
-	p_put_idle(p);
-	struct m *m = sched.world_stopped ? NULL : sched.wanting;
+	vai__p_put_idle(p);
+	struct m *m = vai__sched.world_stopped ? NULL : vai__sched.wanting;
 	if (!m)
 		return;
-	unwant(m);
+	vai__handoff_unwant(m);
 	if (m->locked.count > 0)
-		idle_wake_locked_m(m);
+		vai__idle_wake_locked_m(m);
 }
 
 /* Lock held. m sleeps with a goroutine that is ready and for which there is no P. */
-void want(struct m *m)
+void vai__handoff_want(struct m *m)
 {
 	if (m->wants)
 		return;
-	struct m **at = &sched.wanting;
+	struct m **at = &vai__sched.wanting;
 	while (*at)
 		at = &(*at)->next_wanting;
 	m->wants = true;
 	m->next_wanting = NULL;
 	*at = m;
-	attention_update();
+	vai__loop_attention_update();
 }
 
 /* Lock held. */
-void unwant(struct m *m)
+void vai__handoff_unwant(struct m *m)
 {
 	if (!m->wants)
 		return;
-	struct m **at = &sched.wanting;
+	struct m **at = &vai__sched.wanting;
 	while (*at != m)
 		at = &(*at)->next_wanting;
 	*at = m->next_wanting;
 	m->wants = false;
-	attention_update();
+	vai__loop_attention_update();
 }
 
 /* p, which has no owner, to an M that is not `not`; the M looks for work with it. False: there
  * is none to be had. */
 static bool start_m(struct p *p, struct m * not )
 {
-	vai__lock(&sched.lock);
-	struct m *m = idle_take_m(not );
+	vai__lock(&vai__sched.lock);
+	struct m *m = vai__idle_take_m(not );
 	if (m)
 		m->nextp = p;
-	vai__unlock(&sched.lock);
+	vai__unlock(&vai__sched.lock);
 	if (!m)
-		return m_new(p, false);
-	m_wake(m);
+		return vai__m_new(p, false);
+	vai__m_wake(m);
 	return true;
 }
 
 /* For p, until then. */
 static bool has_work(struct p *p, int64_t until)
 {
-	return !runq_empty(p) || atomic_load_explicit(&sched.nglobal, memory_order_relaxed) > 0 ||
-		atomic_load_explicit(&p->timers.next, memory_order_relaxed) <= until;
+	return !vai__runq_empty(p) || atomic_load_relaxed(&vai__sched.nglobal) > 0 ||
+		atomic_load_relaxed(&p->timers.next) <= until;
 }
 
 /* Ms that want a P for a goroutine of their own come before the queues, but not twice: the round after
  * such a goroutine's is the queues'. Else a few that yield to each other would keep all others from
  * running. Who may touch p. */
-bool p_owes_turn(const struct p *p)
+bool vai__p_owes_turn(const struct p *p)
 {
-	return p->locked_tick == atomic_load_explicit(&p->tick, memory_order_relaxed);
+	return p->locked_tick == atomic_load_relaxed(&p->tick);
 }
 
 static bool turn_is_due(struct p *p)
 {
-	if (!p_owes_turn(p) || !has_work(p, vai__clock_now()))
+	if (!vai__p_owes_turn(p) || !has_work(p, vai__clock_now()))
 		return false;
-	vai__lock(&sched.lock);
-	bool stops = sched.world_stopped || atomic_load_explicit(&sched.stopping, memory_order_relaxed);
-	vai__unlock(&sched.lock);
+	vai__lock(&vai__sched.lock);
+	bool stops = vai__sched.world_stopped || atomic_load_relaxed(&vai__sched.stopping);
+	vai__unlock(&vai__sched.lock);
 	return !stops;
 }
 
 /* p has no owner any more. */
-void p_hand_off(struct p *p)
+void vai__p_hand_off(struct p *p)
 {
-	if (p_is_surplus(p)) {
-		p_retire(p, NULL);
+	if (vai__p_is_surplus(p)) {
+		vai__p_retire(p, NULL);
 		return;
 	}
-	bool wanted = atomic_load_explicit(&sched.attention, memory_order_seq_cst);
-	if ((wanted ? turn_is_due(p) : has_work(p, VAI_FOREVER - 1)) && start_m(p, sched.m0))
+	bool wanted = atomic_load_seq_cst(&vai__sched.attention);
+	if ((wanted ? turn_is_due(p) : has_work(p, VAI_FOREVER - 1)) && start_m(p, vai__sched.m0))
 		return;
-	vai__lock(&sched.lock);
-	p_release(p);
-	vai__unlock(&sched.lock);
-	idle_wake_one();
+	vai__lock(&vai__sched.lock);
+	vai__p_release(p);
+	vai__unlock(&vai__sched.lock);
+	vai__idle_wake_one();
 }
 
 /* The M gives up its P, if it has one. */
-void m_hand_off(struct m *m)
+void vai__m_hand_off(struct m *m)
 {
-	vai__lock(&sched.lock);
+	vai__lock(&vai__sched.lock);
 	struct p *p = m_p(m);
 	if (p) {
 		if (m->lockedg)
-			p->locked_tick = atomic_load_explicit(&p->tick, memory_order_relaxed);
-		m_own(m, NULL);
+			p->locked_tick = atomic_load_relaxed(&p->tick);
+		vai__m_own(m, NULL);
 	}
-	vai__unlock(&sched.lock);
+	vai__unlock(&vai__sched.lock);
 	if (p)
-		p_hand_off(p);
+		vai__p_hand_off(p);
 }
 
 /* Main's thread has come upon a goroutine that is known to stay in C calls for long, and
  * main could not run meanwhile: another M gets it, and the P. False: there is none. */
-bool m0_leave_to_others(struct m *m, struct g *g)
+bool vai__m0_leave_to_others(struct m *m, struct g *g)
 {
 	struct p *p = m_p(m);
-	runq_put(p, g, true);
-	vai__lock(&sched.lock);
-	m_own(m, NULL);
-	vai__unlock(&sched.lock);
+	vai__runq_put(p, g, true);
+	vai__lock(&vai__sched.lock);
+	vai__m_own(m, NULL);
+	vai__unlock(&vai__sched.lock);
 	if (start_m(p, m)) {
 		count_add(&p->count.handoffs, 1);
 		return true;
 	}
-	vai__lock(&sched.lock);
-	m_own(m, p);
-	vai__unlock(&sched.lock);
-	return !runq_take_back(p, g); /* else somebody has stolen it meanwhile */
+	vai__lock(&vai__sched.lock);
+	vai__m_own(m, p);
+	vai__unlock(&vai__sched.lock);
+	return !vai__runq_take_back(p, g); /* else somebody has stolen it meanwhile */
 }
 
 void vai__g_leave_main(vai_g *self)
 {
 	struct g *g = g_of(self);
-	if (g == sched.main || g->locked_m)
+	if (g == vai__sched.main || g->locked_m)
 		return;
 	g->locked_m = OFF_MAIN;
-	if (g_m(g) == sched.m0)
+	if (g_m(g) == vai__sched.m0)
 		vai__yield(self);
 }
 
 bool vai__g_holds_main(vai_g *self)
 {
 	struct g *g = g_of(self);
-	return g != sched.main && !g->locked_m && g_m(g) == sched.m0;
+	return g != vai__sched.main && !g->locked_m && g_m(g) == vai__sched.m0;
 }
 
 void vai__g_block_begin(vai_g *self)
 {
 	struct g *g = g_of(self);
 	vai__g_leave_main(self);
-	int64_t now = atomic_load_explicit(&sched.coarse_now, memory_order_relaxed);
-	atomic_store_explicit(&g->since, now, memory_order_relaxed);
-	atomic_store_explicit(&g->blocks, true, memory_order_release);
+	int64_t now = atomic_load_relaxed(&vai__sched.coarse_now);
+	atomic_store_relaxed(&g->since, now);
+	atomic_store_release(&g->blocks, true);
 	bool was = m_enter(g_m(g));
-	m_hand_off(g_m(g));
+	vai__m_hand_off(g_m(g));
 	m_leave(g_m(g), was);
 }
 
@@ -215,27 +215,27 @@ void vai__g_block_end(vai_g *self)
 {
 	struct m *m = g_m(g_of(self));
 	bool was;
-	m_need_p(&m, &was);
+	vai__m_need_p(&m, &was);
 	m_leave(m, was);
-	atomic_store_explicit(&g_of(self)->blocks, false, memory_order_release);
+	atomic_store_release(&g_of(self)->blocks, false);
 }
 
 /* sysmon, lock held: m's P, if its goroutine is in no call of vai. The caller hands it off
  * after it has released the lock. */
-struct p *retake(struct m *m)
+struct p *vai__handoff_retake(struct m *m)
 {
 	struct p *p = NULL;
-	if (!m_p(m) || atomic_load_explicit(&m->busy, memory_order_relaxed))
+	if (!m_p(m) || atomic_load_relaxed(&m->busy))
 		return NULL;
-	atomic_store_explicit(&m->retake, true, memory_order_relaxed);
+	atomic_store_relaxed(&m->retake, true);
 	vai__barrier_heavy();
-	if (!atomic_load_explicit(&m->busy, memory_order_acquire) && (p = m_p(m)) != NULL) {
-		atomic_store_explicit(&m->p, NULL, memory_order_relaxed);
+	if (!atomic_load_acquire(&m->busy) && (p = m_p(m)) != NULL) {
+		atomic_store_relaxed(&m->p, NULL);
 		p->slice_at = 0;
-		atomic_store_explicit(&p->slice, SLICE_UNKNOWN, memory_order_relaxed);
-		sched.nretaken++;
+		atomic_store_relaxed(&p->slice, SLICE_UNKNOWN);
+		vai__sched.nretaken++;
 	} else {
-		atomic_store_explicit(&m->retake, false, memory_order_relaxed);
+		atomic_store_relaxed(&m->retake, false);
 	}
 	return p;
 }

@@ -13,9 +13,9 @@
  * Deadlock: the last M that would go to sleep finds no timer, no operation in the poller
  * and main waiting. All other Ms sleep then, so nothing can change it: main is told. Where
  * the last to be awake is an M that cannot tell, for it runs one goroutine only or its
- * thread ends, it wakes one that can (idle_check). Timers that would wake nobody (a ticker,
+ * thread ends, it wakes one that can (vai__idle_check). Timers that would wake nobody (a ticker,
  * but nobody is in a receive from it) are not worth waiting for: while all sleep, sysmon
- * looks whether there are others (idle_check_timers). */
+ * looks whether there are others (vai__idle_check_timers). */
 #include "sched/poll.h"
 #include "sched/rt.h"
 
@@ -33,27 +33,27 @@ enum { CHOOSY = 16 /* idle Ms: with more, one that will do is good enough */ };
 static void remove_idle_m(struct m *m)
 {
 	if (m->listed) {
-		struct m **at = &sched.idle_ms;
+		struct m **at = &vai__sched.idle_ms;
 		while (*at != m)
 			at = &(*at)->link;
 		*at = m->link;
 	}
 	m->idle = m->listed = false;
-	sched.nidle_ms--;
-	unwant(m);
+	vai__sched.nidle_ms--;
+	vai__handoff_unwant(m);
 }
 
 /* Lock held; not NULL: an M that will not do. The M that polls goes last, M0 first: main
  * waits for it. */
-struct m *idle_take_m(struct m * not )
+struct m *vai__idle_take_m(struct m * not )
 {
-	struct m **best = NULL, *poller = atomic_load_explicit(&sched.poller, memory_order_relaxed);
-	for (struct m **at = &sched.idle_ms; *at; at = &(*at)->link) {
+	struct m **best = NULL, *poller = atomic_load_relaxed(&vai__sched.poller);
+	for (struct m **at = &vai__sched.idle_ms; *at; at = &(*at)->link) {
 		if (*at == not )
 			continue;
-		if (!best || *best == poller || (*at == sched.m0 && *at != poller))
+		if (!best || *best == poller || (*at == vai__sched.m0 && *at != poller))
 			best = at;
-		if (*best != poller && (*best == sched.m0 || sched.nidle_ms > CHOOSY))
+		if (*best != poller && (*best == vai__sched.m0 || vai__sched.nidle_ms > CHOOSY))
 			break;
 	}
 	if (!best)
@@ -63,42 +63,41 @@ struct m *idle_take_m(struct m * not )
 	return m;
 }
 
-void idle_stop_spinning(struct m *m)
+void vai__idle_stop_spinning(struct m *m)
 {
 	m->spinning = false;
-	atomic_fetch_sub_explicit(&sched.nspinning, 1, memory_order_seq_cst);
+	atomic_fetch_sub_seq_cst(&vai__sched.nspinning, 1);
 }
 
 /* exact: any at all; else what is worth staying awake for. */
 static bool work_anywhere(bool exact)
 {
-	for (int i = 0; i < atomic_load_explicit(&sched.nps, memory_order_acquire); i++) {
-		if (!runq_empty(sched.ps[i]) && (exact || runq_wait(sched.ps[i]) > WAKE_COST))
+	for (int i = 0; i < atomic_load_acquire(&vai__sched.nps); i++) {
+		if (!vai__runq_empty(vai__sched.ps[i]) && (exact || runq_wait(vai__sched.ps[i]) > WAKE_COST))
 			return true;
 	}
-	return atomic_load_explicit(&sched.nglobal, memory_order_seq_cst) > 0;
+	return atomic_load_seq_cst(&vai__sched.nglobal) > 0;
 }
 
 /* Lock held; `awake` Ms are awake, the caller's. Nothing but a timer can change anything. */
 static bool is_quiet(int awake)
 {
-	return sched.nidle_ms + awake == sched.nms && !sched.wanting && !sched.world_stopped &&
-		!atomic_load_explicit(&sched.stopping, memory_order_relaxed) &&
-		atomic_load_explicit(&sched.main->state, memory_order_acquire) == VAI_G_WAITING && vai__poll_pending() == 0 &&
-		!work_anywhere(true) && sched.m0->locked.count == 0;
+	return vai__sched.nidle_ms + awake == vai__sched.nms && !vai__sched.wanting && !vai__sched.world_stopped &&
+		!atomic_load_relaxed(&vai__sched.stopping) && atomic_load_acquire(&vai__sched.main->state) == VAI_G_WAITING &&
+		vai__poll_pending() == 0 && !work_anywhere(true) && vai__sched.m0->locked.count == 0;
 }
 
 static bool is_deadlock(int awake)
 {
-	return is_quiet(awake) && !timers_any();
+	return is_quiet(awake) && !vai__timers_any();
 }
 
 /* Lock held; one M less is awake. If that was the last, sysmon may have looked at the timers a moment too
  * early, when all Ps were idle, but not yet all Ms. */
 static void tell_sysmon(void)
 {
-	if (is_quiet(0) && timers_any())
-		sysmon_poke();
+	if (is_quiet(0) && vai__timers_any())
+		vai__sysmon_poke();
 }
 
 /* No thread could be made for p: the Ms that run go on alone. One that went to sleep meanwhile
@@ -107,90 +106,87 @@ static void give_back(struct p *p)
 {
 	if (!p)
 		return;
-	vai__lock(&sched.lock);
-	p_release(p);
-	bool stuck = sched.idle_ms && is_deadlock(0);
+	vai__lock(&vai__sched.lock);
+	vai__p_release(p);
+	bool stuck = vai__sched.idle_ms && is_deadlock(0);
 	tell_sysmon();
-	vai__unlock(&sched.lock);
+	vai__unlock(&vai__sched.lock);
 	if (stuck)
-		idle_wake_one();
+		vai__idle_wake_one();
 }
 
 /* Any thread. The caller has made work visible. */
-void idle_wake_one(void)
+void vai__idle_wake_one(void)
 {
 	int none = 0;
 	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&sched.nidle_ps, memory_order_acquire) == 0 ||
-		atomic_load_explicit(&sched.nspinning, memory_order_relaxed) != 0 ||
-		!atomic_compare_exchange_strong_explicit(
-			&sched.nspinning, &none, 1, memory_order_seq_cst, memory_order_relaxed))
+	if (atomic_load_acquire(&vai__sched.nidle_ps) == 0 || atomic_load_relaxed(&vai__sched.nspinning) != 0 ||
+		!atomic_cas_strong_seq_cst(&vai__sched.nspinning, &none, 1))
 		return;
-	vai__lock(&sched.lock);
-	struct p *p = atomic_load_explicit(&sched.stopping, memory_order_relaxed) ? NULL : p_get_idle();
-	struct m *m = p ? idle_take_m(NULL) : NULL;
+	vai__lock(&vai__sched.lock);
+	struct p *p = atomic_load_relaxed(&vai__sched.stopping) ? NULL : vai__p_get_idle();
+	struct m *m = p ? vai__idle_take_m(NULL) : NULL;
 	if (m) {
 		m->nextp = p;
 		m->spinning = true;
 	}
 	if (!p) /* here, for whoever sees the next idle P must see that nobody spins for it */
-		atomic_fetch_sub_explicit(&sched.nspinning, 1, memory_order_seq_cst);
-	vai__unlock(&sched.lock);
+		atomic_fetch_sub_seq_cst(&vai__sched.nspinning, 1);
+	vai__unlock(&vai__sched.lock);
 	if (!p)
 		return;
 	count_add(&p->count.wakeups, 1);
 	if (m) {
-		m_wake(m);
-	} else if (!m_new(p, true)) {
-		atomic_fetch_sub_explicit(&sched.nspinning, 1, memory_order_seq_cst);
+		vai__m_wake(m);
+	} else if (!vai__m_new(p, true)) {
+		atomic_fetch_sub_seq_cst(&vai__sched.nspinning, 1);
 		give_back(p);
 	}
 }
 
-void idle_got_work(struct m *m)
+void vai__idle_got_work(struct m *m)
 {
-	idle_stop_spinning(m);
-	slice_begin(m_p(m));
-	idle_wake_one();
+	vai__idle_stop_spinning(m);
+	vai__loop_slice_begin(m_p(m));
+	vai__idle_wake_one();
 }
 
 /* Lock held; m has a goroutine that only it may run. */
-void idle_wake_locked_m(struct m *m)
+void vai__idle_wake_locked_m(struct m *m)
 {
 	if (!m->idle)
 		return; /* it looks before it sleeps */
-	struct p *p = p_get_idle();
+	struct p *p = vai__p_get_idle();
 	if (!p) {
-		want(m);
+		vai__handoff_want(m);
 		return;
 	}
 	remove_idle_m(m);
 	m->nextp = p;
-	m_wake(m);
+	vai__m_wake(m);
 }
 
-void idle_wake_all(void)
+void vai__idle_wake_all(void)
 {
-	vai__lock(&sched.lock);
-	for (struct m *m = sched.all_ms; m; m = m->next_m) {
+	vai__lock(&vai__sched.lock);
+	for (struct m *m = vai__sched.all_ms; m; m = m->next_m) {
 		if (m->idle) {
 			remove_idle_m(m);
-			m_wake(m);
+			vai__m_wake(m);
 		}
 	}
-	vai__unlock(&sched.lock);
+	vai__unlock(&vai__sched.lock);
 }
 
 static bool may_spin(struct m *m)
 {
 	if (m->spinning)
 		return true;
-	int busy = atomic_load_explicit(&sched.nprocs, memory_order_relaxed) -
-		atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed);
-	if (busy < 2 || 2 * atomic_load_explicit(&sched.nspinning, memory_order_relaxed) >= busy)
+	int busy = atomic_load_relaxed(&vai__sched.nprocs) - atomic_load_relaxed(&vai__sched.nidle_ps);
+	if (busy < 2 || 2 * atomic_load_relaxed(&vai__sched.nspinning) >= busy)
 		return false;
 	m->spinning = true;
-	atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
+	atomic_fetch_add_seq_cst(&vai__sched.nspinning, 1);
 	return true;
 }
 
@@ -207,10 +203,10 @@ struct seen {
 static bool worth_stealing(struct p *p, struct p *victim, const struct seen *seen)
 {
 	unsigned i = (unsigned)victim->index;
-	if (seen->patient && i < seen->n && atomic_load_explicit(&victim->tick, memory_order_relaxed) == seen->ticks[i])
+	if (seen->patient && i < seen->n && atomic_load_relaxed(&victim->tick) == seen->ticks[i])
 		return true;
-	int64_t n = runq_len(victim), slice = atomic_load_explicit(&p->slice, memory_order_relaxed);
-	int64_t theirs = atomic_load_explicit(&victim->slice, memory_order_relaxed);
+	int64_t n = vai__runq_len(victim), slice = atomic_load_relaxed(&p->slice);
+	int64_t theirs = atomic_load_relaxed(&victim->slice);
 	return n >= STEAL_MANY || n * (theirs < slice ? theirs : slice) > STEAL_COST;
 }
 
@@ -218,12 +214,12 @@ static bool worth_stealing(struct p *p, struct p *victim, const struct seen *see
 static struct g *steal_round(struct m *m, const struct seen *seen)
 {
 	struct p *p = m_p(m);
-	unsigned n = (unsigned)atomic_load_explicit(&sched.nps, memory_order_acquire), first = next_rand(&m->rand) % n;
+	unsigned n = (unsigned)atomic_load_acquire(&vai__sched.nps), first = next_rand(&m->rand) % n;
 	for (unsigned k = 0; k < n; k++) {
-		struct p *victim = sched.ps[(first + k) % n];
+		struct p *victim = vai__sched.ps[(first + k) % n];
 		if (victim == p || !worth_stealing(p, victim, seen))
 			continue;
-		struct g *g = runq_steal(p, victim, true);
+		struct g *g = vai__runq_steal(p, victim, true);
 		if (g)
 			return g;
 	}
@@ -233,23 +229,22 @@ static struct g *steal_round(struct m *m, const struct seen *seen)
 /* Timers of Ps that nobody runs, or whose goroutine takes long. */
 static void run_all_timers(int64_t now)
 {
-	for (int i = 0; i < atomic_load_explicit(&sched.nps, memory_order_acquire); i++)
-		timers_run(&sched.ps[i]->timers, now);
+	for (int i = 0; i < atomic_load_acquire(&vai__sched.nps); i++)
+		vai__timers_run(&vai__sched.ps[i]->timers, now);
 }
 
 static struct g *spin(struct m *m)
 {
 	struct seen seen;
-	seen.n = (unsigned)atomic_load_explicit(&sched.nps, memory_order_acquire);
+	seen.n = (unsigned)atomic_load_acquire(&vai__sched.nps);
 	for (unsigned i = 0; i < seen.n; i++)
-		seen.ticks[i] = atomic_load_explicit(&sched.ps[i]->tick, memory_order_relaxed);
+		seen.ticks[i] = atomic_load_relaxed(&vai__sched.ps[i]->tick);
 	for (int k = 0; k < SPINS; k++) {
 		seen.patient = k >= PATIENCE;
 		struct g *g = steal_round(m, &seen);
-		if (g || (g = global_get(m_p(m))) != NULL)
+		if (g || (g = vai__global_get(m_p(m))) != NULL)
 			return g;
-		if (atomic_load_explicit(&m->nlocked, memory_order_relaxed) > 0 ||
-			atomic_load_explicit(&sched.attention, memory_order_relaxed))
+		if (atomic_load_relaxed(&m->nlocked) > 0 || atomic_load_relaxed(&vai__sched.attention))
 			return NULL;
 		vai__cpu_relax();
 	}
@@ -259,36 +254,36 @@ static struct g *spin(struct m *m)
 /* Lock held: something that m must not sleep over. */
 static bool must_stay(struct m *m)
 {
-	return sched.global.count > 0 || m->locked.count > 0 ||
-		(atomic_load_explicit(&sched.stopping, memory_order_relaxed) && m != sched.m0);
+	return vai__sched.global.count > 0 || m->locked.count > 0 ||
+		(atomic_load_relaxed(&vai__sched.stopping) && m != vai__sched.m0);
 }
 
 /* Gives the P up. False: there is work after all. */
 static bool release_p(struct m *m)
 {
-	vai__lock(&sched.lock);
-	bool stay = must_stay(m) || m_p(m)->index >= atomic_load_explicit(&sched.nprocs, memory_order_relaxed);
+	vai__lock(&vai__sched.lock);
+	bool stay = must_stay(m) || m_p(m)->index >= atomic_load_relaxed(&vai__sched.nprocs);
 	if (!stay) {
 		struct p *p = m_p(m);
-		m_own(m, NULL);
-		p_release(p);
+		vai__m_own(m, NULL);
+		vai__p_release(p);
 	}
-	vai__unlock(&sched.lock);
+	vai__unlock(&vai__sched.lock);
 	return !stay;
 }
 
 /* Takes an idle P, as a spinner. */
 static bool acquire_p(struct m *m)
 {
-	vai__lock(&sched.lock);
-	struct p *p = p_get_idle();
+	vai__lock(&vai__sched.lock);
+	struct p *p = vai__p_get_idle();
 	if (p)
-		m_own(m, p);
-	vai__unlock(&sched.lock);
+		vai__m_own(m, p);
+	vai__unlock(&vai__sched.lock);
 	if (!p)
 		return false;
 	m->spinning = true;
-	atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
+	atomic_fetch_add_seq_cst(&vai__sched.nspinning, 1);
 	return true;
 }
 
@@ -296,12 +291,12 @@ static bool acquire_p(struct m *m)
  * for a stack can have one of those. */
 static bool feed_from_caches(void)
 {
-	if (sched.starved.count == 0)
+	if (vai__sched.starved.count == 0)
 		return false;
 	bool found = false;
-	for (int i = 0; i < atomic_load_explicit(&sched.nps, memory_order_relaxed); i++) {
-		found |= sched.ps[i]->nstacks > 0;
-		g_flush_stacks(sched.ps[i]);
+	for (int i = 0; i < atomic_load_relaxed(&vai__sched.nps); i++) {
+		found |= vai__sched.ps[i]->nstacks > 0;
+		vai__g_flush_stacks(vai__sched.ps[i]);
 	}
 	return found;
 }
@@ -309,37 +304,37 @@ static bool feed_from_caches(void)
 enum verdict { SLEEP, STAY, FEED, DEADLOCK };
 
 /* Lock held. listed: it may be given any work. */
-void idle_enlist(struct m *m, bool listed)
+void vai__idle_enlist(struct m *m, bool listed)
 {
 	m->idle = true;
 	m->listed = listed;
 	m->nextp = NULL;
-	atomic_store_explicit(&m->wake, 0, memory_order_relaxed);
+	atomic_store_relaxed(&m->wake, 0);
 	if (listed) {
-		m->link = sched.idle_ms;
-		sched.idle_ms = m;
+		m->link = vai__sched.idle_ms;
+		vai__sched.idle_ms = m;
 	}
-	sched.nidle_ms++;
+	vai__sched.nidle_ms++;
 	tell_sysmon();
 }
 
 static enum verdict enlist(struct m *m)
 {
 	enum verdict v = SLEEP;
-	vai__lock(&sched.lock);
-	bool idle_p = sched.idle_ps && !sched.world_stopped;
+	vai__lock(&vai__sched.lock);
+	bool idle_p = vai__sched.idle_ps && !vai__sched.world_stopped;
 	if (must_stay(m) && idle_p) {
 		v = STAY;
-	} else if (atomic_load_explicit(&sched.stopping, memory_order_relaxed) && m != sched.m0) {
+	} else if (atomic_load_relaxed(&vai__sched.stopping) && m != vai__sched.m0) {
 		v = STAY;
 	} else if (is_deadlock(1) && idle_p) {
 		v = feed_from_caches() ? FEED : DEADLOCK;
 	} else {
-		idle_enlist(m, true);
+		vai__idle_enlist(m, true);
 		if (m->locked.count > 0)
-			want(m);
+			vai__handoff_want(m);
 	}
-	vai__unlock(&sched.lock);
+	vai__unlock(&vai__sched.lock);
 	return v;
 }
 
@@ -348,74 +343,74 @@ static void tell_main(void)
 {
 	if (vai__sched_hooks.deadlock)
 		vai__sched_hooks.deadlock();
-	vai__fire_any(&sched.main->pub, VAI_WAKE_DEADLOCK);
+	vai__fire_any(&vai__sched.main->pub, VAI_WAKE_DEADLOCK);
 }
 
 /* An M is idle or gone that has not looked for a deadlock. */
-void idle_check(void)
+void vai__idle_check(void)
 {
-	vai__lock(&sched.lock);
+	vai__lock(&vai__sched.lock);
 	bool stuck = is_deadlock(0);
 	tell_sysmon();
-	vai__unlock(&sched.lock);
+	vai__unlock(&vai__sched.lock);
 	if (stuck)
-		idle_wake_one();
+		vai__idle_wake_one();
 }
 
 /* All sleep, and timers may wake them. *nawake: how often an M has awoken until now. */
 static bool sleeps_for_timers(uint64_t *nawake)
 {
-	vai__lock(&sched.lock);
-	bool sleeps = is_quiet(0) && timers_any();
-	*nawake = sched.nawake;
-	vai__unlock(&sched.lock);
+	vai__lock(&vai__sched.lock);
+	bool sleeps = is_quiet(0) && vai__timers_any();
+	*nawake = vai__sched.nawake;
+	vai__unlock(&vai__sched.lock);
 	return sleeps;
 }
 
 /* An M that awoke while the timers were looked at may have changed what they do. */
-void idle_check_timers(void)
+void vai__idle_check_timers(void)
 {
 	uint64_t before;
-	if (!sleeps_for_timers(&before) || timers_may_wake())
+	if (!sleeps_for_timers(&before) || vai__timers_may_wake())
 		return;
-	vai__lock(&sched.lock);
-	bool stuck = is_quiet(0) && before == sched.nawake;
+	vai__lock(&vai__sched.lock);
+	bool stuck = is_quiet(0) && before == vai__sched.nawake;
 	bool feed = stuck && feed_from_caches();
-	vai__unlock(&sched.lock);
+	vai__unlock(&vai__sched.lock);
 	if (feed)
-		g_feed();
+		vai__g_feed();
 	else if (stuck)
 		tell_main();
 }
 
 /* Awake: by a waker, with a P; or by the poller, and then a P must be found. */
-void idle_delist(struct m *m)
+void vai__idle_delist(struct m *m)
 {
-	vai__lock(&sched.lock);
-	sched.nawake++;
+	vai__lock(&vai__sched.lock);
+	vai__sched.nawake++;
 	struct p *p = m->nextp;
 	if (m->idle) {
 		bool general = m->listed;
 		remove_idle_m(m);
-		p = p_get_idle();
+		p = vai__p_get_idle();
 		if (p && general) {
 			m->spinning = true;
-			atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
+			atomic_fetch_add_seq_cst(&vai__sched.nspinning, 1);
 		}
 	}
 	m->nextp = NULL;
-	m_own(m, p);
-	vai__unlock(&sched.lock);
+	vai__m_own(m, p);
+	vai__unlock(&vai__sched.lock);
 	if (p)
-		atomic_store_explicit(&p->slice, SLICE_UNKNOWN, memory_order_relaxed);
+		atomic_store_relaxed(&p->slice, SLICE_UNKNOWN);
 }
 
 static void sleep_until_woken(struct m *m)
 {
 	switch (enlist(m)) {
 	case SLEEP:
-		m_sleep(m);
-		idle_delist(m);
+		vai__m_sleep(m);
+		vai__idle_delist(m);
 		break;
 	case DEADLOCK:
 		if (acquire_p(m))
@@ -423,7 +418,7 @@ static void sleep_until_woken(struct m *m)
 		break;
 	case FEED:
 		if (acquire_p(m))
-			g_feed();
+			vai__g_feed();
 		break;
 	case STAY: acquire_p(m); break;
 	}
@@ -431,22 +426,22 @@ static void sleep_until_woken(struct m *m)
 
 /* m has no work (and maybe no P). Returns work, or NULL after which all must be looked at
  * again, perhaps with another P. */
-struct g *idle_find_or_sleep(struct m *m)
+struct g *vai__idle_find_or_sleep(struct m *m)
 {
 	if (m_p(m)) {
 		struct g *g = may_spin(m) ? spin(m) : NULL;
 		if (g)
 			return g;
 		run_all_timers(clock_note());
-		if (!runq_empty(m_p(m)) || atomic_load_explicit(&m->nlocked, memory_order_relaxed) > 0)
+		if (!vai__runq_empty(m_p(m)) || atomic_load_relaxed(&m->nlocked) > 0)
 			return NULL;
 		if (!release_p(m))
 			return NULL;
 	}
 	if (m->spinning)
-		idle_stop_spinning(m);
+		vai__idle_stop_spinning(m);
 	/* It has been said that nobody looks any more; a processor may still let later loads go
-	 * first (AArch64 with LDAPR), so not without a barrier. Pairs with share, idle_wake_one. */
+	 * first (AArch64 with LDAPR), so not without a barrier. Pairs with share, vai__idle_wake_one. */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (work_anywhere(false) && acquire_p(m))
 		return NULL;

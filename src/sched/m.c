@@ -3,7 +3,7 @@
  * its own, because the thread's stack is main's. The others run the loop on their own.
  *
  * The pointer to the thread's M is thread-local and goes stale across a switch if the
- * compiler keeps its address: m_self is never inlined. initial-exec, because the fault
+ * compiler keeps its address: vai__m_self is never inlined. initial-exec, because the fault
  * handler reads it. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/mem.h"
-#include "base/panic.h"
+#include "base/fatal.h"
 #include "mach/guard.h"
 #include "mach/stack.h"
 #include "sched/poll.h"
@@ -24,7 +24,7 @@ enum { M_STACK = 262144, KEEP_CACHE = 1000000000 /* ns asleep */ };
 
 static _Thread_local __attribute__((tls_model("initial-exec"))) struct m *tls_m;
 
-VAI_NOINLINE struct m *m_self(void)
+VAI_NOINLINE struct m *vai__m_self(void)
 {
 	__asm__ volatile("" ::: "memory");
 	return tls_m;
@@ -42,7 +42,7 @@ static VAI_NOINLINE void set_self(struct m *m)
 	__asm__ volatile("" ::: "memory");
 }
 
-void m_forget_self(void)
+void vai__m_forget_self(void)
 {
 	set_self(NULL);
 }
@@ -70,39 +70,39 @@ static struct m *unused;
 
 static struct m *m_alloc(void)
 {
-	vai__lock(&sched.lock);
+	vai__lock(&vai__sched.lock);
 	struct m *m = unused;
 	if (m)
 		unused = m->link;
-	vai__unlock(&sched.lock);
+	vai__unlock(&vai__sched.lock);
 	if (!m && !(m = malloc(sizeof(*m))))
 		return NULL;
 	atomic_uint *wake = &m->wake; /* the one field that such a waker reads */
 	memset(m, 0, offsetof(struct m, wake));
 	memset(wake + 1, 0, sizeof(*m) - offsetof(struct m, wake) - sizeof(*wake));
-	atomic_store_explicit(wake, 0, memory_order_relaxed);
+	atomic_store_relaxed(wake, 0);
 	m->rand = (uint32_t)(uintptr_t)m * 2654435761u | 1;
-	atomic_store_explicit(&m->busy, true, memory_order_relaxed);
+	atomic_store_relaxed(&m->busy, true);
 	return m;
 }
 
 static void m_free(struct m *m)
 {
-	vai__lock(&sched.lock);
+	vai__lock(&vai__sched.lock);
 	m->link = unused;
 	unused = m;
-	vai__unlock(&sched.lock);
+	vai__unlock(&vai__sched.lock);
 }
 
 static void loop_entry(void *arg)
 {
 	vai__ctx_entered();
-	schedule(arg);
+	vai__loop_schedule(arg);
 	vai__fatal("the main thread's scheduler loop has ended");
 }
 
 /* Makes the calling thread an M with a loop stack. NULL: out of memory. */
-struct m *m_new_main(void)
+struct m *vai__m_new_main(void)
 {
 	struct m *m = m_alloc();
 	char *top = m ? vai__stack_alloc() : NULL;
@@ -115,8 +115,8 @@ struct m *m_new_main(void)
 		return NULL;
 	}
 	m->loop_stack = top;
-	preempt_install();
-	preempt_add(m); /* before contexts are made that keep a mask of signals (mach/ctx_ucontext.c) */
+	vai__preempt_install();
+	vai__preempt_add(m); /* before contexts are made that keep a mask of signals (mach/ctx_ucontext.c) */
 	vai__ctx_make(&m->ctx, vai__stack_low(top), top - 16, loop_entry, m);
 	set_self(m);
 	return m;
@@ -124,17 +124,17 @@ struct m *m_new_main(void)
 
 /* The thread, which may not be the caller's and may be gone, is no M any more: its goroutine is
  * none, and no signal goes to it. */
-void m_retire_main(struct m *m)
+void vai__m_retire_main(struct m *m)
 {
-	preempt_remove(m);
-	if (m_self() == m)
+	vai__preempt_remove(m);
+	if (vai__m_self() == m)
 		set_self(NULL);
 	else
 		m->lost = true;
 	m_set_curg(m, NULL);
 }
 
-void m_free_main(struct m *m)
+void vai__m_free_main(struct m *m)
 {
 	vai__ctx_free(&m->ctx);
 	vai__stack_free(m->loop_stack);
@@ -144,17 +144,17 @@ void m_free_main(struct m *m)
 
 static void leave(struct m *m)
 {
-	m_hand_off(m);
-	vai__lock(&sched.lock);
-	sched.nms--;
-	vai__unlock(&sched.lock);
-	idle_check();
+	vai__m_hand_off(m);
+	vai__lock(&vai__sched.lock);
+	vai__sched.nms--;
+	vai__unlock(&vai__sched.lock);
+	vai__idle_check();
 	set_self(NULL);
 	m_free(m);
 	vai__guard_thread_exit();
 	vai__mem_thread_exit();
-	atomic_fetch_sub_explicit(&sched.live_ms, 1, memory_order_seq_cst);
-	vai__futex_wake(&sched.live_ms, 1);
+	atomic_fetch_sub_seq_cst(&vai__sched.live_ms, 1);
+	vai__futex_wake(&vai__sched.live_ms, 1);
 }
 
 static void *thread_main(void *arg)
@@ -164,11 +164,11 @@ static void *thread_main(void *arg)
 	pthread_setname_np(pthread_self(), "vai-m");
 	vai__guard_thread_init(); /* without one an overflow ends in a plain fault */
 	vai__ctx_native(&m->ctx);
-	m_own(m, m->nextp); /* not in all_ms yet: nobody else looks */
+	vai__m_own(m, m->nextp); /* not in all_ms yet: nobody else looks */
 	m->nextp = NULL;
-	preempt_add(m);
-	schedule(m);
-	preempt_remove(m);
+	vai__preempt_add(m);
+	vai__loop_schedule(m);
+	vai__preempt_remove(m);
 	leave(m);
 	return NULL;
 }
@@ -193,56 +193,54 @@ static int start_thread(struct m *m)
 static bool has_room(void)
 {
 	static atomic_bool told;
-	vai__lock(&sched.lock);
-	bool room = sched.nms < MAX_MS;
-	vai__unlock(&sched.lock);
+	vai__lock(&vai__sched.lock);
+	bool room = vai__sched.nms < MAX_MS;
+	vai__unlock(&vai__sched.lock);
 	if (!room && !atomic_exchange(&told, true))
 		fprintf(stderr, "vai: %d threads are in use, the limit; goroutines wait until C calls return\n", (int)MAX_MS);
 	return room;
 }
 
 /* The caller has taken p out of idle_ps. False: the system refused, p is still the caller's. */
-bool m_new(struct p *p, bool spinning)
+bool vai__m_new(struct p *p, bool spinning)
 {
 	struct m *m = has_room() ? m_alloc() : NULL;
 	if (!m)
 		return false;
 	m->nextp = p;
 	m->spinning = spinning;
-	vai__lock(&sched.lock);
-	sched.nms++;
-	sched.nawake++;
-	vai__unlock(&sched.lock);
-	atomic_fetch_add_explicit(&sched.live_ms, 1, memory_order_seq_cst);
+	vai__lock(&vai__sched.lock);
+	vai__sched.nms++;
+	vai__sched.nawake++;
+	vai__unlock(&vai__sched.lock);
+	atomic_fetch_add_seq_cst(&vai__sched.live_ms, 1);
 	if (start_thread(m) == 0)
 		return true;
-	atomic_fetch_sub_explicit(&sched.live_ms, 1, memory_order_seq_cst);
-	vai__lock(&sched.lock);
-	sched.nms--;
-	vai__unlock(&sched.lock);
+	atomic_fetch_sub_seq_cst(&vai__sched.live_ms, 1);
+	vai__lock(&vai__sched.lock);
+	vai__sched.nms--;
+	vai__unlock(&vai__sched.lock);
 	m_free(m);
 	return false;
 }
 
 static bool woken(struct m *m)
 {
-	return atomic_load_explicit(&m->wake, memory_order_seq_cst) != 0;
+	return atomic_load_seq_cst(&m->wake) != 0;
 }
 
 /* Whoever looks without sleeping: nobody wakes him. */
-#define POLLING ((struct m *)(void *)&sched)
+#define POLLING ((struct m *)(void *)&vai__sched)
 
-bool poll_once(void)
+bool vai__m_poll_once(void)
 {
 	struct m *nobody = NULL;
-	if (VAI_LIKELY(vai__poll_pending() == 0) ||
-		!atomic_compare_exchange_strong_explicit(
-			&sched.poller, &nobody, POLLING, memory_order_acquire, memory_order_relaxed))
+	if (VAI_LIKELY(vai__poll_pending() == 0) || !atomic_cas_strong_acquire(&vai__sched.poller, &nobody, POLLING))
 		return false;
 	vai__poll_wait(0);
-	atomic_store_explicit(&sched.polled_at, clock_note(), memory_order_relaxed);
-	atomic_store_explicit(&sched.poller, NULL, memory_order_seq_cst);
-	idle_wake_one(); /* an M that went to sleep meanwhile could not do it here */
+	atomic_store_relaxed(&vai__sched.polled_at, clock_note());
+	atomic_store_seq_cst(&vai__sched.poller, NULL);
+	vai__idle_wake_one(); /* an M that went to sleep meanwhile could not do it here */
 	return true;
 }
 
@@ -250,19 +248,19 @@ bool poll_once(void)
  * the Ps look after them, and who gives one up wakes us to look again (below). */
 static int64_t sleep_until(void)
 {
-	bool idle = atomic_load_explicit(&sched.nidle_ps, memory_order_seq_cst) > 0;
-	return idle ? timers_next_of_all() : VAI_FOREVER;
+	bool idle = atomic_load_seq_cst(&vai__sched.nidle_ps) > 0;
+	return idle ? vai__timers_next_of_all() : VAI_FOREVER;
 }
 
 static void sleep_in_poller(struct m *m)
 {
 	int64_t until = sleep_until();
-	atomic_store_explicit(&sched.poll_until, until, memory_order_seq_cst);
+	atomic_store_seq_cst(&vai__sched.poll_until, until);
 	int64_t again = sleep_until(); /* pairs with vai__timer_start */
 	/* Never beyond what was published: nobody would wake us for a timer in between. */
 	if (!woken(m))
 		vai__poll_wait(again < until ? again : until);
-	atomic_store_explicit(&sched.poll_until, 0, memory_order_seq_cst);
+	atomic_store_seq_cst(&vai__sched.poll_until, 0);
 }
 
 /* Who sleeps for long keeps no blocks: each might hold a whole span (base/mem) that else is free. */
@@ -276,25 +274,24 @@ static void sleep_on_futex(struct m *m)
 		vai__futex_wait(&m->wake, 0, VAI_FOREVER);
 }
 
-void m_sleep(struct m *m)
+void vai__m_sleep(struct m *m)
 {
 	struct m *nobody = NULL;
-	if (atomic_compare_exchange_strong_explicit(
-			&sched.poller, &nobody, m, memory_order_seq_cst, memory_order_relaxed)) {
+	if (atomic_cas_strong_seq_cst(&vai__sched.poller, &nobody, m)) {
 		sleep_in_poller(m);
-		atomic_store_explicit(&sched.poller, NULL, memory_order_seq_cst);
+		atomic_store_seq_cst(&vai__sched.poller, NULL);
 		return;
 	}
-	if (sleep_until() < atomic_load_explicit(&sched.poll_until, memory_order_seq_cst))
+	if (sleep_until() < atomic_load_seq_cst(&vai__sched.poll_until))
 		vai__poll_wake();
 	sleep_on_futex(m);
 }
 
-/* Pairs with m_sleep: the word first, then who polls; there who polls first, then the word. */
-void m_wake(struct m *m)
+/* Pairs with vai__m_sleep: the word first, then who polls; there who polls first, then the word. */
+void vai__m_wake(struct m *m)
 {
-	atomic_store_explicit(&m->wake, 1, memory_order_seq_cst);
-	if (atomic_load_explicit(&sched.poller, memory_order_seq_cst) == m)
+	atomic_store_seq_cst(&m->wake, 1);
+	if (atomic_load_seq_cst(&vai__sched.poller) == m)
 		vai__poll_wake();
 	else
 		vai__futex_wake(&m->wake, 1);

@@ -42,71 +42,69 @@ static uint64_t wait_word(uint64_t ticket, uint32_t code)
 vai_ticket vai__wait_begin(vai_g *self)
 {
 	struct g *g = g_of(self);
-	uint32_t ticket = (uint32_t)(atomic_load_explicit(&g->wait, memory_order_relaxed) >> 32) + 1;
+	uint32_t ticket = (uint32_t)(atomic_load_relaxed(&g->wait) >> 32) + 1;
 	/* Plain: the old code is final, so no waker's swap can succeed now. */
-	atomic_store_explicit(&g->wait, wait_word(ticket, VAI_WAKE_PREPARING), memory_order_relaxed);
+	atomic_store_relaxed(&g->wait, wait_word(ticket, VAI_WAKE_PREPARING));
 	return ticket;
 }
 
 /* g will never run again: whoever has its ticket has lost. */
-int wait_forget(struct g *g)
+int vai__park_forget(struct g *g)
 {
-	int code = (int)(uint32_t)atomic_load_explicit(&g->wait, memory_order_relaxed);
+	int code = (int)(uint32_t)atomic_load_relaxed(&g->wait);
 	vai__wait_begin(&g->pub);
-	atomic_fetch_add_explicit(&g->wait, VAI_WAKE_CANCELED, memory_order_relaxed);
+	atomic_fetch_add_relaxed(&g->wait, VAI_WAKE_CANCELED);
 	return code;
 }
 
 bool vai__fire(vai_g *pub, vai_ticket ticket, int code)
 {
 	struct g *g = g_of(pub);
-	uint64_t w = atomic_load_explicit(&g->wait, memory_order_relaxed);
+	uint64_t w = atomic_load_relaxed(&g->wait);
 	do {
 		if ((uint32_t)(w >> 32) != ticket || (uint32_t)w > VAI_WAKE_PARKED)
 			return false;
-	} while (!atomic_compare_exchange_weak_explicit(
-		&g->wait, &w, wait_word(ticket, (uint32_t)code), memory_order_acq_rel, memory_order_relaxed));
+	} while (!atomic_cas_weak_acq_rel(&g->wait, &w, wait_word(ticket, (uint32_t)code)));
 	if ((uint32_t)w == VAI_WAKE_PARKED)
-		ready(g, true);
+		vai__loop_ready(g, true);
 	return true;
 }
 
 bool vai__fire_any(vai_g *pub, int code)
 {
-	/* Not before what the caller has written to g->end: pairs with park_commit. */
-	uint64_t w = atomic_load_explicit(&g_of(pub)->wait, memory_order_seq_cst);
+	/* Not before what the caller has written to g->end: pairs with vai__park_commit. */
+	uint64_t w = atomic_load_seq_cst(&g_of(pub)->wait);
 	return vai__fire(pub, (vai_ticket)(w >> 32), code);
 }
 
 void vai__g_end(vai_g *g, enum vai_end why)
 {
 	int no = VAI_END_NO;
-	atomic_compare_exchange_strong_explicit(&g->end, &no, why, memory_order_seq_cst, memory_order_seq_cst);
+	atomic_cas_strong_seq_cst_seq_cst(&g->end, &no, why);
 	if (vai__fire_any(g, VAI_WAKE_CANCELED))
 		return;
-	atomic_store_explicit(&sched.hurry_until, vai__clock_now() + HURRY, memory_order_relaxed);
-	sysmon_hurry();
+	atomic_store_relaxed(&vai__sched.hurry_until, vai__clock_now() + HURRY);
+	vai__sysmon_hurry();
 }
 
 /* On the M's stack. False: somebody fired already, g goes on at once. */
-bool park_commit(struct g *g)
+bool vai__park_commit(struct g *g)
 {
-	uint64_t w = atomic_load_explicit(&g->wait, memory_order_relaxed);
+	uint64_t w = atomic_load_relaxed(&g->wait);
 	if ((uint32_t)w == VAI_WAKE_PREPARING) {
-		atomic_store_explicit(&g->state, VAI_G_WAITING, memory_order_release);
-		if (atomic_compare_exchange_strong_explicit(
-				&g->wait, &w, w + VAI_WAKE_PARKED, memory_order_seq_cst, memory_order_acquire)) {
-			if (VAI_UNLIKELY(atomic_load_explicit(&g->pub.end, memory_order_seq_cst) != VAI_END_NO))
+		atomic_store_release(&g->state, VAI_G_WAITING);
+		if (atomic_cas_strong_seq_cst_acquire(&g->wait, &w, w + VAI_WAKE_PARKED)) {
+			if (VAI_UNLIKELY(atomic_load_seq_cst(&g->pub.end) != VAI_END_NO))
 				vai__fire(&g->pub, (vai_ticket)(w >> 32), VAI_WAKE_CANCELED);
 			return true;
 		}
-		atomic_store_explicit(&g->state, VAI_G_RUNNING, memory_order_relaxed);
+		atomic_store_relaxed(&g->state, VAI_G_RUNNING);
 	}
 	return false;
 }
 
 /* On g's stack; returns when some M runs g again (never after OP_EXIT). */
-void switch_to_loop(struct g *g, enum op op)
+void vai__park_switch(struct g *g, enum op op)
 {
 	struct m *m = g_m(g);
 	m_enter(m); /* until the loop runs the next one */
@@ -116,7 +114,7 @@ void switch_to_loop(struct g *g, enum op op)
 
 static int code_of(struct g *g)
 {
-	return (int)(uint32_t)atomic_load_explicit(&g->wait, memory_order_acquire);
+	return (int)(uint32_t)atomic_load_acquire(&g->wait);
 }
 
 static int park(struct g *g)
@@ -124,7 +122,7 @@ static int park(struct g *g)
 	int code = code_of(g);
 	if (code != VAI_WAKE_PREPARING)
 		return code;
-	switch_to_loop(g, OP_PARK);
+	vai__park_switch(g, OP_PARK);
 	return code_of(g);
 }
 
@@ -146,11 +144,11 @@ static int64_t time_out(struct vai__timer *t, int64_t now)
 static VAI_NOINLINE int park_until(struct g *g, int64_t deadline)
 {
 	struct timeout to = {.timer = {.fn = time_out}, .g = g};
-	to.ticket = (vai_ticket)(atomic_load_explicit(&g->wait, memory_order_relaxed) >> 32);
+	to.ticket = (vai_ticket)(atomic_load_relaxed(&g->wait) >> 32);
 	if (vai__timer_start(&g->pub, &to.timer, deadline) != VAI_OK)
 		vai__fire(&g->pub, to.ticket, VAI_WAKE_NOMEM); /* then it does not wait at all */
 	int code = park(g);
-	if (code != VAI_WAKE_TIMEOUT || atomic_load_explicit(&to.timer.heap, memory_order_acquire))
+	if (code != VAI_WAKE_TIMEOUT || atomic_load_acquire(&to.timer.heap))
 		vai__timer_stop(&to.timer);
 	return code;
 }
@@ -158,10 +156,9 @@ static VAI_NOINLINE int park_until(struct g *g, int64_t deadline)
 int vai__wait(vai_g *self, enum vai_wait_reason reason, const void *obj, int64_t deadline)
 {
 	struct g *g = g_of(self);
-	atomic_store_explicit(&g->reason, (uint8_t)reason, memory_order_relaxed);
-	atomic_store_explicit(&g->obj, obj, memory_order_relaxed);
-	atomic_store_explicit(
-		&g->since, atomic_load_explicit(&sched.coarse_now, memory_order_relaxed), memory_order_relaxed);
+	atomic_store_relaxed(&g->reason, (uint8_t)reason);
+	atomic_store_relaxed(&g->obj, obj);
+	atomic_store_relaxed(&g->since, atomic_load_relaxed(&vai__sched.coarse_now));
 	return deadline == VAI_FOREVER ? park(g) : park_until(g, deadline);
 }
 
@@ -184,10 +181,10 @@ int vai__sleep(vai_g *self, int64_t deadline)
 
 void vai__yield_late(vai_g *self)
 {
-	switch_to_loop(g_of(self), OP_PREEMPTED);
+	vai__park_switch(g_of(self), OP_PREEMPTED);
 }
 
 void vai__yield(vai_g *self)
 {
-	switch_to_loop(g_of(self), OP_YIELD);
+	vai__park_switch(g_of(self), OP_YIELD);
 }

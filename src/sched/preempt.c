@@ -35,21 +35,21 @@ static void pass_on(int sig, siginfo_t *info, void *uc)
 		old_action.sa_handler(sig);
 }
 
-int64_t thread_cpu(void)
+int64_t vai__preempt_thread_cpu(void)
 {
 	struct timespec ts;
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-void cpu_begin(struct g *g)
+void vai__preempt_cpu_begin(struct g *g)
 {
-	g->cpu_from = thread_cpu();
+	g->cpu_from = vai__preempt_thread_cpu();
 }
 
-void cpu_end(struct g *g)
+void vai__preempt_cpu_end(struct g *g)
 {
-	int64_t now = thread_cpu();
+	int64_t now = vai__preempt_thread_cpu();
 	g->cpu_used += now - g->cpu_from;
 	g->cpu_from = now;
 }
@@ -57,28 +57,27 @@ void cpu_end(struct g *g)
 int64_t vai__g_cpu(vai_g *self)
 {
 	struct g *g = g_of(self);
-	return g->cpu_used + thread_cpu() - g->cpu_from;
+	return g->cpu_used + vai__preempt_thread_cpu() - g->cpu_from;
 }
 
 /* A signal in between sees the old limit or the new one. */
 void vai__g_limit_cpu(vai_g *self, int64_t ns)
 {
 	if (!has_cpu_limit(g_of(self)))
-		cpu_begin(g_of(self));
+		vai__preempt_cpu_begin(g_of(self));
 	atomic_signal_fence(memory_order_seq_cst);
-	atomic_store_explicit(&self->cpu_limit, vai__g_cpu(self) + ns, memory_order_relaxed);
+	atomic_store_relaxed(&self->cpu_limit, vai__g_cpu(self) + ns);
 }
 
 static void check_cpu(struct g *g)
 {
 	int no = VAI_END_NO;
-	int64_t limit = atomic_load_explicit(&g->pub.cpu_limit, memory_order_relaxed);
+	int64_t limit = atomic_load_relaxed(&g->pub.cpu_limit);
 	if (limit && vai__g_cpu(&g->pub) > limit)
-		atomic_compare_exchange_strong_explicit(
-			&g->pub.end, &no, VAI_END_CPU, memory_order_relaxed, memory_order_relaxed);
+		atomic_cas_strong_relaxed(&g->pub.end, &no, VAI_END_CPU);
 }
 
-void interrupt(struct g *g)
+void vai__preempt_interrupt(struct g *g)
 {
 	check_cpu(g);
 	if (vai__sched_hooks.interrupt)
@@ -91,7 +90,7 @@ static struct {
 
 static _Noreturn void freeze(struct g *g)
 {
-	atomic_store_explicit(&frozen.got, g, memory_order_release);
+	atomic_store_release(&frozen.got, g);
 	for (;;)
 		pause();
 }
@@ -99,13 +98,13 @@ static _Noreturn void freeze(struct g *g)
 static void on_signal(int sig, siginfo_t *info, void *uc)
 {
 	int saved = errno;
-	struct m *m = m_self();
-	if (m && atomic_exchange_explicit(&m->preempt, false, memory_order_acquire)) {
+	struct m *m = vai__m_self();
+	if (m && atomic_exchange_acquire(&m->preempt, false)) {
 		struct g *g = m_curg(m);
-		if (g && g == atomic_load_explicit(&frozen.wanted, memory_order_acquire))
+		if (g && g == atomic_load_acquire(&frozen.wanted))
 			freeze(g);
 		if (g)
-			interrupt(g);
+			vai__preempt_interrupt(g);
 	} else {
 		pass_on(sig, info, uc);
 	}
@@ -138,19 +137,19 @@ static void install(void)
 }
 
 /* Once per process. */
-void preempt_install(void)
+void vai__preempt_install(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	pthread_once(&once, install);
 }
 
 /* Lock held. */
-void preempt_send(struct m *m)
+void vai__preempt_send(struct m *m)
 {
 	if (mode == VAI_PREEMPT_OFF)
 		return;
-	atomic_fetch_add_explicit(&sched.npreempted, 1, memory_order_relaxed);
-	atomic_store_explicit(&m->preempt, true, memory_order_release);
+	atomic_fetch_add_relaxed(&vai__sched.npreempted, 1);
+	atomic_store_release(&m->preempt, true);
 	if (mode == VAI_PREEMPT_SIGNAL)
 		syscall(SYS_tgkill, getpid(), m->tid,
 			SIGURG); /* the host's thread may be gone, and pthread_kill is not for those */
@@ -160,18 +159,18 @@ bool vai__g_freeze(vai_g *pub, int64_t timeout)
 {
 	struct g *g = g_of(pub);
 	int64_t until = vai__clock_now() + timeout;
-	vai__lock(&sched.lock);
+	vai__lock(&vai__sched.lock);
 	struct m *m = g_m(g);
 	bool there = m && m_curg(m) == g && !m_p(m) && mode == VAI_PREEMPT_SIGNAL;
-	atomic_store_explicit(&frozen.wanted, there ? g : NULL, memory_order_release);
+	atomic_store_release(&frozen.wanted, there ? g : NULL);
 	if (there)
-		preempt_send(m);
-	vai__unlock(&sched.lock);
+		vai__preempt_send(m);
+	vai__unlock(&vai__sched.lock);
 	bool got = false;
 	while (there && !got && vai__clock_now() < until) {
 		atomic_uint nothing = 0;
 		vai__futex_wait(&nothing, 0, vai__clock_now() + LOOK);
-		got = atomic_load_explicit(&frozen.got, memory_order_acquire) == g;
+		got = atomic_load_acquire(&frozen.got) == g;
 	}
 	return got;
 }
@@ -184,8 +183,7 @@ enum vai_preempt_mode vai__preempt_mode(void)
 bool vai__g_asked(vai_g *self)
 {
 	struct m *m = g_m(g_of(self));
-	if (!atomic_load_explicit(&m->preempt, memory_order_relaxed) ||
-		!atomic_exchange_explicit(&m->preempt, false, memory_order_acquire))
+	if (!atomic_load_relaxed(&m->preempt) || !atomic_exchange_acquire(&m->preempt, false))
 		return false;
 	check_cpu(g_of(self));
 	return true;
@@ -209,36 +207,36 @@ static void let_through(struct m *m)
 	m->blocked = sigismember(&old, SIGURG) == 1;
 }
 
-void preempt_add(struct m *m)
+void vai__preempt_add(struct m *m)
 {
 	m->tid = vai__thread_id();
 	let_through(m);
-	vai__lock(&sched.lock);
-	m->next_m = sched.all_ms;
-	sched.all_ms = m;
-	vai__unlock(&sched.lock);
+	vai__lock(&vai__sched.lock);
+	m->next_m = vai__sched.all_ms;
+	vai__sched.all_ms = m;
+	vai__unlock(&vai__sched.lock);
 }
 
-void preempt_remove(struct m *m)
+void vai__preempt_remove(struct m *m)
 {
-	vai__lock(&sched.lock);
-	struct m **at = &sched.all_ms;
+	vai__lock(&vai__sched.lock);
+	struct m **at = &vai__sched.all_ms;
 	while (*at != m)
 		at = &(*at)->next_m;
 	*at = m->next_m;
-	vai__unlock(&sched.lock);
-	if (m->blocked && m == m_self())
+	vai__unlock(&vai__sched.lock);
+	if (m->blocked && m == vai__m_self())
 		mask(SIG_BLOCK, NULL);
 }
 
 /* The end of the runtime: every goroutine that runs, but for the caller's. */
-void preempt_all(void)
+void vai__preempt_all(void)
 {
-	struct m *self = m_self();
-	vai__lock(&sched.lock);
-	for (struct m *m = sched.all_ms; m; m = m->next_m) {
+	struct m *self = vai__m_self();
+	vai__lock(&vai__sched.lock);
+	for (struct m *m = vai__sched.all_ms; m; m = m->next_m) {
 		if (m != self)
-			preempt_send(m);
+			vai__preempt_send(m);
 	}
-	vai__unlock(&sched.lock);
+	vai__unlock(&vai__sched.lock);
 }

@@ -12,12 +12,13 @@
 #define VAI_RT_H
 
 #include <pthread.h>
-#include <stdatomic.h>
+#include "base/atomic.h"
 #include "base/base.h"
 #include "base/clock.h"
 #include "base/futex.h"
 #include "base/lock.h"
 #include "base/san.h"
+#include "mach/barrier.h"
 #include "mach/ctx.h"
 #include "sched/sched.h"
 
@@ -151,7 +152,7 @@ struct sched {
 	_Atomic(int64_t) nglobal; /* mirror of global.count */
 	struct p *idle_ps;        /* lock */
 	struct m *idle_ms;        /* lock; M0 is taken first */
-	struct m *all_ms;         /* lock; preempt.c */
+	struct m *all_ms;         /* lock; interrupt.c */
 	int nms, nidle_ms;        /* lock */
 	uint64_t nawake;          /* lock: how often an M has awoken or begun */
 	atomic_int nidle_ps, nspinning;
@@ -181,10 +182,202 @@ struct sched {
 	_Atomic(int64_t) hurry_until; /* until then turns are short */
 	_Atomic(int64_t) coarse_now;  /* a recent vai__clock_now() */
 };
-extern struct sched sched;
+extern struct sched vai__sched;
 /* As a g's locked_m: it runs on any M but M0. */
-#define OFF_MAIN (&sched.off_main)
+#define OFF_MAIN (&vai__sched.off_main)
 
-#include "sched/rtcalls.h"
+/* ---- what the files call of each other, file by file ---- */
+
+static inline struct g *g_of(vai_g *g)
+{
+	return (struct g *)(void *)g;
+}
+
+static inline struct m *g_m(struct g *g)
+{
+	return atomic_load_relaxed(&g->m);
+}
+
+static inline struct g *m_curg(struct m *m)
+{
+	return atomic_load_relaxed(&m->curg);
+}
+
+static inline void m_set_curg(struct m *m, struct g *g)
+{
+	atomic_store_release(&m->curg, g); /* sysmon looks into it */
+}
+
+/* m.c: threads */
+struct m *vai__m_self(void); /* NULL off the Ms */
+struct m *vai__m_new_main(void);
+void vai__m_forget_self(void);
+void vai__m_retire_main(struct m *m);
+void vai__m_free_main(struct m *m);
+bool vai__m_new(struct p *p, bool spinning); /* a thread that runs p; false: the system refused */
+void vai__m_sleep(struct m *m);              /* until vai__m_wake or what the poller waits for */
+bool vai__m_poll_once(void);                 /* without waiting; false: nothing is pending, or somebody polls already */
+void vai__m_wake(struct m *m);               /* m is out of sched.idle_ms and its nextp is set */
+/* p.c: processors */
+struct p *vai__p_new(int index);
+struct p *vai__p_get_idle(void);     /* sched.lock held; NULL: none */
+void vai__p_put_idle(struct p *p);   /* sched.lock held */
+bool vai__p_is_surplus(struct p *p); /* beyond nprocs */
+void vai__p_retire(struct p *p, struct m *m);
+void vai__p_shrink(
+	struct gqueue *q); /* sched.lock held: idle Ps beyond nprocs go out of use; others do by themselves */
+void vai__p_shrunk(struct gqueue *q); /* after it, without the lock */
+void vai__p_each_counter(struct vai__sched_stats *out);
+static inline struct p *m_p(struct m *m)
+{
+	return atomic_load_relaxed(&m->p);
+}
+/* runq.c: the lock-free queue of a P */
+void vai__runq_put(struct p *p, struct g *g, bool next);
+struct g *vai__runq_get(struct p *p, bool *inherit);
+bool vai__runq_take_back(struct p *p, struct g *g); /* g, which is p's runnext, leaves the queue; owner */
+struct g *vai__runq_steal(struct p *p, struct p *victim, bool take_next);
+bool vai__runq_empty(struct p *p);
+unsigned vai__runq_len(struct p *p);
+/* How long the last of p's queue will wait for p itself, in ns; any thread. */
+static inline int64_t runq_wait(struct p *p)
+{
+	return (int64_t)vai__runq_len(p) * atomic_load_relaxed(&p->slice);
+}
+/* global_queue.c: queues that need a lock */
+void vai__gqueue_push(struct gqueue *q, struct g *g);
+void vai__gqueue_append(struct gqueue *q, const struct gqueue *more);
+struct g *vai__gqueue_pop(struct gqueue *q);
+void vai__global_put(struct g *g);
+void vai__global_put_batch(struct gqueue *q);
+struct g *vai__global_get(struct p *p);
+/* idle.c: who sleeps, who looks for work */
+void vai__idle_wake_one(void);                  /* there is work in some queue: an idle P may want it */
+void vai__idle_got_work(struct m *m);           /* a spinning M found some */
+struct g *vai__idle_find_or_sleep(struct m *m); /* NULL: look again from the top */
+void vai__idle_wake_locked_m(struct m *m);      /* m->locked has grown */
+struct m *vai__idle_take_m(struct m * not );
+void vai__idle_enlist(struct m *m, bool listed);
+void vai__idle_check(void);
+void vai__idle_check_timers(void); /* sysmon */
+void vai__idle_delist(struct m *m);
+void vai__idle_stop_spinning(struct m *m);
+void vai__idle_wake_all(void);
+/* loop.c: the loop */
+void vai__loop_schedule(struct m *m);
+void vai__loop_slice_begin(struct p *p);
+void vai__loop_ready(struct g *g, bool next);
+void vai__loop_ready_locked(struct g *g);
+void vai__loop_attention_update(void);
+void vai__loop_pay_attention(struct m *m);
+struct g *vai__loop_take_locked(struct m *m);
+/* handoff.c: Ps change hands */
+void vai__m_enter_slowly(struct m *m);
+/* m's thread comes into vai: until m_leave, which gets the result, nobody takes its P; it may have none. Nests. */
+static inline bool m_enter(struct m *m)
+{
+	bool was = atomic_load_relaxed(&m->busy);
+	atomic_store_relaxed(&m->busy, true);
+	vai__barrier_light();
+	if (VAI_UNLIKELY(atomic_load_relaxed(&m->retake)))
+		vai__m_enter_slowly(m);
+	return was;
+}
+static inline void m_leave(struct m *m, bool was)
+{
+	atomic_store_release(&m->busy, was);
+}
+struct p *vai__m_need_p(struct m **m, bool *was); /* m_enter, until there is one; may park */
+void vai__m_own(struct m *m, struct p *p);        /* sched.lock held */
+void vai__m_hand_off(struct m *m);
+bool vai__m0_leave_to_others(struct m *m, struct g *g);
+void vai__p_release(struct p *p);                                      /* sched.lock held */
+void vai__p_hand_off(struct p *p);                                     /* its M has lost it: to one that works on */
+bool vai__p_owes_turn(const struct p *p);                              /* ... to the queues; who may touch p */
+void vai__handoff_want(struct m *m), vai__handoff_unwant(struct m *m); /* sched.lock held, as for the next one */
+struct p *vai__handoff_retake(struct m *m);
+/* locked_thread.c: threads of one goroutine */
+struct g *vai__locked_next(struct m *m);
+/* sysmon_watch.c: sysmon's look at the Ms */
+bool vai__m_is_asleep(struct m *m); /* sched.lock held */
+bool vai__watch_ms(int64_t now);
+bool vai__watch_needed(void);
+bool vai__watch_hurries(int64_t now);
+/* g.c: goroutines */
+struct g *vai__g_alloc(struct p *p);
+void vai__g_free(struct m *m, struct g *g);
+bool vai__g_give_stack(struct m *m, struct g *g);
+void vai__g_starve(struct g *g);       /* it waits until a stack is free */
+void vai__g_feed(void);                /* a stack is free: somebody who starves may run */
+void vai__g_flush_stacks(struct p *p); /* the cache of a P that the caller may touch */
+void vai__g_take_stack(struct m *m, struct g *g);
+void vai__g_abandon_all(void);
+/* timer.c */
+void vai__timers_init(struct timers *ts);
+void vai__timers_run(struct timers *ts, int64_t now);
+void vai__timers_move(struct timers *from, struct timers *to);
+void vai__timers_clear(struct timers *ts); /* nothing in it runs any more */
+int64_t vai__timers_next_of_all(void);
+bool vai__timers_any(void);
+bool vai__timers_may_wake(void); /* somebody, when they fire */
+/* park.c */
+bool vai__park_commit(struct g *g);
+int vai__park_forget(struct g *g); /* the code that its last wait had come to */
+void vai__park_switch(struct g *g, enum op op);
+/* interrupt.c: goroutines that run for too long */
+void vai__preempt_install(void);
+void vai__preempt_add(struct m *m);    /* by its thread */
+void vai__preempt_remove(struct m *m); /* by its thread, but for a host's that may be gone */
+void vai__preempt_send(struct m *m);   /* sched.lock held: interrupts what m runs */
+void vai__preempt_all(void);
+int64_t vai__preempt_thread_cpu(void); /* ns that the calling thread has computed */
+static inline bool has_cpu_limit(struct g *g)
+{
+	return atomic_load_relaxed(&g->pub.cpu_limit) != 0;
+}
+void vai__preempt_interrupt(struct g *g); /* g runs on this thread, or is about to */
+void vai__preempt_cpu_begin(struct g *g); /* g, which has a limit, is about to run on this thread */
+void vai__preempt_cpu_end(struct g *g);   /* and has run */
+/* dump_quit.c: SIGQUIT; host thread, but for the last two */
+void vai__sigquit_install(void);
+void vai__sigquit_remove(void);
+void vai__sigquit_check(void); /* sysmon */
+/* schedtrace.c: VAI_DEBUG */
+void vai__schedtrace_start(void);   /* host thread, before sysmon */
+int64_t vai__schedtrace_next(void); /* sysmon: when it is to call the next; VAI_FOREVER: never */
+void vai__schedtrace_tick(int64_t now);
+/* sysmon.c */
+int vai__sysmon_start(void);
+void vai__sysmon_stop(void);
+void vai__sysmon_poke(void);  /* not all Ps are idle any more */
+void vai__sysmon_hurry(void); /* let it look now */
+bool vai__sysmon_tick(void);  /* one look at everything; sysmon's own and tests' */
+/* scavenge.c: idle memory goes back; sysmon's */
+void vai__scavenge_start(void);
+void vai__scavenge_tick(int64_t now, bool idle);
+void vai__scavenge_awake(int64_t now); /* sysmon was woken: it may get busy again */
+int64_t vai__scavenge_next(void);      /* when sysmon has to call the next tick, also if all is idle */
+void vai__scavenge_stop(void);
+
+static inline void count_add(_Atomic(uint64_t) *c, uint64_t n)
+{
+	atomic_store_relaxed(c, atomic_load_relaxed(c) + n);
+}
+
+static inline uint32_t next_rand(uint32_t *state)
+{
+	uint32_t x = *state; /* xorshift32, Marsaglia 2003 */
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	return *state = x;
+}
+
+static inline int64_t clock_note(void)
+{
+	int64_t now = vai__clock_now();
+	atomic_store_relaxed(&vai__sched.coarse_now, now);
+	return now;
+}
 
 #endif

@@ -10,12 +10,12 @@
 
 static struct g *ring_load(struct p *p, unsigned i)
 {
-	return atomic_load_explicit(&p->ring[i % RUNQ_SIZE], memory_order_relaxed);
+	return atomic_load_relaxed(&p->ring[i % RUNQ_SIZE]);
 }
 
 static void ring_store(struct p *p, unsigned i, struct g *g)
 {
-	atomic_store_explicit(&p->ring[i % RUNQ_SIZE], g, memory_order_relaxed);
+	atomic_store_relaxed(&p->ring[i % RUNQ_SIZE], g);
 }
 
 /* Moves half of the full ring, and g, to the global queue. False if a thief made room. */
@@ -26,24 +26,24 @@ static bool overflow(struct p *p, struct g *g, unsigned head, unsigned tail)
 	struct g *batch[RUNQ_SIZE / 2];
 	for (unsigned i = 0; i < n; i++)
 		batch[i] = ring_load(p, head + i);
-	if (!atomic_compare_exchange_strong_explicit(&p->head, &head, head + n, memory_order_acq_rel, memory_order_relaxed))
+	if (!atomic_cas_strong_acq_rel(&p->head, &head, head + n))
 		return false;
 	for (unsigned i = 0; i < n; i++)
-		gqueue_push(&q, batch[i]);
-	gqueue_push(&q, g);
+		vai__gqueue_push(&q, batch[i]);
+	vai__gqueue_push(&q, g);
 	count_add(&p->count.overflows, n + 1);
-	global_put_batch(&q);
+	vai__global_put_batch(&q);
 	return true;
 }
 
 static void put_tail(struct p *p, struct g *g)
 {
 	for (;;) {
-		unsigned head = atomic_load_explicit(&p->head, memory_order_acquire);
-		unsigned tail = atomic_load_explicit(&p->tail, memory_order_relaxed);
+		unsigned head = atomic_load_acquire(&p->head);
+		unsigned tail = atomic_load_relaxed(&p->tail);
 		if (tail - head < RUNQ_SIZE) {
 			ring_store(p, tail, g);
-			atomic_store_explicit(&p->tail, tail + 1, memory_order_release);
+			atomic_store_release(&p->tail, tail + 1);
 			return;
 		}
 		if (overflow(p, g, head, tail))
@@ -54,14 +54,14 @@ static void put_tail(struct p *p, struct g *g)
 /* Only the owner fills runnext, so where it is empty a store will do. */
 static struct g *replace_next(struct p *p, struct g *g)
 {
-	if (VAI_UNLIKELY(atomic_load_explicit(&p->runnext, memory_order_relaxed) != NULL))
-		return atomic_exchange_explicit(&p->runnext, g, memory_order_acq_rel);
-	atomic_store_explicit(&p->runnext, g, memory_order_release);
+	if (VAI_UNLIKELY(atomic_load_relaxed(&p->runnext) != NULL))
+		return atomic_exchange_acq_rel(&p->runnext, g);
+	atomic_store_release(&p->runnext, g);
 	return NULL;
 }
 
 /* Owner only. next: it runs before all others; what stood there goes to the tail. */
-void runq_put(struct p *p, struct g *g, bool next)
+void vai__runq_put(struct p *p, struct g *g, bool next)
 {
 	if (next)
 		g = replace_next(p, g);
@@ -69,64 +69,63 @@ void runq_put(struct p *p, struct g *g, bool next)
 		put_tail(p, g);
 }
 
-bool runq_take_back(struct p *p, struct g *g)
+bool vai__runq_take_back(struct p *p, struct g *g)
 {
-	return atomic_compare_exchange_strong_explicit(&p->runnext, &g, NULL, memory_order_acquire, memory_order_relaxed);
+	return atomic_cas_strong_acquire(&p->runnext, &g, NULL);
 }
 
 /* Owner only. *inherit: it came from runnext and shares the slice of who readied it. */
-struct g *runq_get(struct p *p, bool *inherit)
+struct g *vai__runq_get(struct p *p, bool *inherit)
 {
-	struct g *g = atomic_load_explicit(&p->runnext, memory_order_relaxed);
+	struct g *g = atomic_load_relaxed(&p->runnext);
 	*inherit = false;
 	if (g && p->streak < RUNNEXT_STREAK) {
-		g = atomic_exchange_explicit(&p->runnext, NULL, memory_order_acq_rel);
+		g = atomic_exchange_acq_rel(&p->runnext, NULL);
 		if (g) { /* a thief may have been faster */
 			*inherit = true;
 			return g;
 		}
 	}
-	unsigned head = atomic_load_explicit(&p->head, memory_order_acquire);
+	unsigned head = atomic_load_acquire(&p->head);
 	for (;;) {
-		unsigned tail = atomic_load_explicit(&p->tail, memory_order_relaxed);
+		unsigned tail = atomic_load_relaxed(&p->tail);
 		if (head == tail)
 			break;
 		g = ring_load(p, head);
-		if (atomic_compare_exchange_weak_explicit(
-				&p->head, &head, head + 1, memory_order_acq_rel, memory_order_acquire))
+		if (atomic_cas_weak_acq_rel_acquire(&p->head, &head, head + 1))
 			return g;
 	}
-	return atomic_exchange_explicit(&p->runnext, NULL, memory_order_acq_rel);
+	return atomic_exchange_acq_rel(&p->runnext, NULL);
 }
 
-unsigned runq_len(struct p *p)
+unsigned vai__runq_len(struct p *p)
 {
-	unsigned head = atomic_load_explicit(&p->head, memory_order_acquire);
-	unsigned n = atomic_load_explicit(&p->tail, memory_order_acquire) - head;
-	return n + (atomic_load_explicit(&p->runnext, memory_order_relaxed) != NULL);
+	unsigned head = atomic_load_acquire(&p->head);
+	unsigned n = atomic_load_acquire(&p->tail) - head;
+	return n + (atomic_load_relaxed(&p->runnext) != NULL);
 }
 
 /* Exact for the owner. For others: a goroutine that moves from runnext to the ring in
  * between must not be missed, so look again if the tail moved. */
-bool runq_empty(struct p *p)
+bool vai__runq_empty(struct p *p)
 {
 	for (;;) {
-		unsigned head = atomic_load_explicit(&p->head, memory_order_acquire);
-		unsigned tail = atomic_load_explicit(&p->tail, memory_order_acquire);
-		struct g *next = atomic_load_explicit(&p->runnext, memory_order_acquire);
-		if (tail == atomic_load_explicit(&p->tail, memory_order_acquire))
+		unsigned head = atomic_load_acquire(&p->head);
+		unsigned tail = atomic_load_acquire(&p->tail);
+		struct g *next = atomic_load_acquire(&p->runnext);
+		if (tail == atomic_load_acquire(&p->tail))
 			return head == tail && !next;
 	}
 }
 
 /* Takes half of victim's ring for p (its owner calls) and returns one of them. take_next:
  * where the ring is empty runnext may go too; see idle.c for when. */
-struct g *runq_steal(struct p *p, struct p *victim, bool take_next)
+struct g *vai__runq_steal(struct p *p, struct p *victim, bool take_next)
 {
-	unsigned tail = atomic_load_explicit(&p->tail, memory_order_relaxed);
+	unsigned tail = atomic_load_relaxed(&p->tail);
 	for (;;) {
-		unsigned vhead = atomic_load_explicit(&victim->head, memory_order_acquire);
-		unsigned vtail = atomic_load_explicit(&victim->tail, memory_order_acquire);
+		unsigned vhead = atomic_load_acquire(&victim->head);
+		unsigned vtail = atomic_load_acquire(&victim->tail);
 		unsigned n = vtail - vhead;
 		n -= n / 2;
 		if (n == 0)
@@ -135,18 +134,17 @@ struct g *runq_steal(struct p *p, struct p *victim, bool take_next)
 			continue;
 		for (unsigned i = 0; i < n; i++)
 			ring_store(p, tail + i, ring_load(victim, vhead + i));
-		if (!atomic_compare_exchange_strong_explicit(
-				&victim->head, &vhead, vhead + n, memory_order_acq_rel, memory_order_relaxed))
+		if (!atomic_cas_strong_acq_rel(&victim->head, &vhead, vhead + n))
 			continue;
 		count_add(&p->count.steals, 1);
 		count_add(&p->count.stolen, n);
 		struct g *g = ring_load(p, tail + n - 1);
-		atomic_store_explicit(&p->tail, tail + n - 1, memory_order_release);
+		atomic_store_release(&p->tail, tail + n - 1);
 		return g;
 	}
-	if (!take_next || !atomic_load_explicit(&victim->runnext, memory_order_relaxed))
+	if (!take_next || !atomic_load_relaxed(&victim->runnext))
 		return NULL;
-	struct g *g = atomic_exchange_explicit(&victim->runnext, NULL, memory_order_acq_rel);
+	struct g *g = atomic_exchange_acq_rel(&victim->runnext, NULL);
 	if (g) {
 		count_add(&p->count.steals, 1);
 		count_add(&p->count.stolen, 1);

@@ -38,14 +38,14 @@ static void *work(void *arg)
 	(void)arg;
 	vai__stack_scavenge(&scav.stop);
 	vai__mem_scavenge(&scav.stop);
-	atomic_store_explicit(&scav.done, true, memory_order_release);
+	atomic_store_release(&scav.done, true);
 	return NULL;
 }
 
 /* True: the last one is still at work. */
 static bool is_working(bool wait)
 {
-	if (scav.working && (wait || atomic_load_explicit(&scav.done, memory_order_acquire))) {
+	if (scav.working && (wait || atomic_load_acquire(&scav.done))) {
 		pthread_join(scav.worker, NULL);
 		scav.working = false;
 	}
@@ -55,15 +55,15 @@ static bool is_working(bool wait)
 /* Ps that nobody has had for a period keep no stacks. */
 static void flush_idle_ps(void)
 {
-	vai__lock(&sched.lock);
-	for (int i = 0; i < atomic_load_explicit(&sched.nps, memory_order_relaxed); i++) {
-		struct p *p = sched.ps[i];
-		uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed);
+	vai__lock(&vai__sched.lock);
+	for (int i = 0; i < atomic_load_relaxed(&vai__sched.nps); i++) {
+		struct p *p = vai__sched.ps[i];
+		uint32_t tick = atomic_load_relaxed(&p->tick);
 		if ((p->idle || p->retired) && tick == scav.ticks[i])
-			g_flush_stacks(p);
+			vai__g_flush_stacks(p);
 		scav.ticks[i] = tick;
 	}
-	vai__unlock(&sched.lock);
+	vai__unlock(&vai__sched.lock);
 }
 
 static void adapt(size_t regained)
@@ -87,29 +87,29 @@ static void end_period(bool idle)
 	adapt(stacks + blocks);
 	scav.quiet = found || !idle ? 0 : scav.quiet + 1;
 	scav.gave |= found;
-	atomic_store_explicit(&scav.done, false, memory_order_relaxed);
+	atomic_store_relaxed(&scav.done, false);
 	if (found)
 		scav.working = pthread_create(&scav.worker, NULL, work, NULL) == 0;
 	if (scav.working)
 		pthread_setname_np(scav.worker, "vai-scavenge");
 }
 
-void scavenge_start(void)
+void vai__scavenge_start(void)
 {
-	atomic_store_explicit(&scav.stop, false, memory_order_relaxed);
+	atomic_store_relaxed(&scav.stop, false);
 	scav.period = period_min;
 	scav.calm = scav.quiet = 0;
 	scav.gave = false;
 	scav.end = vai__clock_now() + scav.period;
 }
 
-void scavenge_stop(void)
+void vai__scavenge_stop(void)
 {
-	atomic_store_explicit(&scav.stop, true, memory_order_relaxed);
+	atomic_store_relaxed(&scav.stop, true);
 	is_working(true);
 }
 
-void scavenge_tick(int64_t now, bool idle)
+void vai__scavenge_tick(int64_t now, bool idle)
 {
 	if (!idle)
 		scav.quiet = 0;
@@ -120,14 +120,14 @@ void scavenge_tick(int64_t now, bool idle)
 	scav.end = now + scav.period;
 }
 
-void scavenge_awake(int64_t now)
+void vai__scavenge_awake(int64_t now)
 {
 	if (scav.quiet >= QUIET)
 		scav.end = now + scav.period;
 	scav.quiet = 0;
 }
 
-int64_t scavenge_next(void)
+int64_t vai__scavenge_next(void)
 {
 	return scav.quiet >= QUIET && !scav.working ? VAI_FOREVER : scav.end;
 }

@@ -50,7 +50,7 @@ static void read_words(char *words)
 	}
 }
 
-void schedtrace_start(void)
+void vai__schedtrace_start(void)
 {
 	const char *wish = getenv("VAI_DEBUG");
 	char *words = wish ? strdup(wish) : NULL;
@@ -63,7 +63,7 @@ void schedtrace_start(void)
 	trace.next = trace.start + trace.period;
 }
 
-int64_t schedtrace_next(void)
+int64_t vai__schedtrace_next(void)
 {
 	return trace.period ? trace.next : VAI_FOREVER;
 }
@@ -73,7 +73,7 @@ int64_t schedtrace_next(void)
 static void add_queues(FILE *out, int procs)
 {
 	for (int i = 0; i < procs; i++)
-		fprintf(out, "%s%u", i ? " " : "", runq_len(sched.ps[i]));
+		fprintf(out, "%s%u", i ? " " : "", vai__runq_len(vai__sched.ps[i]));
 }
 
 /* sysmon is a thread too, as Go counts. */
@@ -84,7 +84,7 @@ static void add_line(FILE *out, int64_t now)
 	fprintf(out,
 		"SCHED %lldms: gomaxprocs=%d idleprocs=%d threads=%d spinningthreads=%d idlethreads=%d runqueue=%lld [",
 		(long long)((now - trace.start) / MILLISECOND), s.ps, s.idle_ps, s.ms + 1, s.spinning, s.idle_ms,
-		(long long)atomic_load_explicit(&sched.nglobal, memory_order_relaxed));
+		(long long)atomic_load_relaxed(&vai__sched.nglobal));
 	add_queues(out, s.ps);
 	fputs("]\n", out);
 }
@@ -94,8 +94,8 @@ static void add_p(FILE *out, struct p *p)
 	vai__lock(&p->timers.lock);
 	uint32_t timers = p->timers.len;
 	vai__unlock(&p->timers.lock);
-	fprintf(out, "  P%d: schedtick=%u runqsize=%u timerslen=%u\n", p->index,
-		atomic_load_explicit(&p->tick, memory_order_relaxed), runq_len(p), timers);
+	fprintf(out, "  P%d: schedtick=%u runqsize=%u timerslen=%u\n", p->index, atomic_load_relaxed(&p->tick),
+		vai__runq_len(p), timers);
 }
 
 /* What is shown of an M, taken under the lock and written without. */
@@ -107,12 +107,12 @@ struct shown {
 static int look_at_ms(struct shown *list)
 {
 	int n = 0;
-	vai__lock(&sched.lock);
-	for (struct m *m = sched.all_ms; m && n < SHOWN; m = m->next_m) {
+	vai__lock(&vai__sched.lock);
+	for (struct m *m = vai__sched.all_ms; m && n < SHOWN; m = m->next_m) {
 		struct p *p = m_p(m);
 		list[n++] = (struct shown){p ? p->index : -1, m_curg(m) != NULL, m->idle, m->lockedg != NULL};
 	}
-	vai__unlock(&sched.lock);
+	vai__unlock(&vai__sched.lock);
 	return n;
 }
 
@@ -134,8 +134,8 @@ static void add_goroutine(vai_g *g, const struct vai_g_info *info, void *arg)
 
 static void add_detail(FILE *out)
 {
-	for (int i = 0; i < atomic_load_explicit(&sched.nprocs, memory_order_relaxed); i++)
-		add_p(out, sched.ps[i]);
+	for (int i = 0; i < atomic_load_relaxed(&vai__sched.nprocs); i++)
+		add_p(out, vai__sched.ps[i]);
 	add_ms(out);
 	vai__g_each(add_goroutine, out);
 }
@@ -162,7 +162,7 @@ static void write_all(int64_t now)
 	free(text);
 }
 
-void schedtrace_tick(int64_t now)
+void vai__schedtrace_tick(int64_t now)
 {
 	if (VAI_LIKELY(trace.period == 0) || now < trace.next)
 		return;

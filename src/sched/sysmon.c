@@ -30,9 +30,9 @@ static struct {
 /* Where threads cannot be made work may wait while all Ps are idle: it is to be tried again. */
 static bool work_waits(void)
 {
-	bool found = atomic_load_explicit(&sched.nglobal, memory_order_relaxed) > 0;
-	for (int i = 0; i < atomic_load_explicit(&sched.nps, memory_order_acquire); i++)
-		found |= !runq_empty(sched.ps[i]);
+	bool found = atomic_load_relaxed(&vai__sched.nglobal) > 0;
+	for (int i = 0; i < atomic_load_acquire(&vai__sched.nps); i++)
+		found |= !vai__runq_empty(vai__sched.ps[i]);
 	return found;
 }
 
@@ -40,10 +40,10 @@ static bool work_waits(void)
 static bool stuck_work(void)
 {
 	bool found = false;
-	for (int i = 0; i < atomic_load_explicit(&sched.nps, memory_order_acquire); i++) {
-		struct p *p = sched.ps[i];
-		uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed);
-		found |= tick == mon.ticks[i] && !runq_empty(p);
+	for (int i = 0; i < atomic_load_acquire(&vai__sched.nps); i++) {
+		struct p *p = vai__sched.ps[i];
+		uint32_t tick = atomic_load_relaxed(&p->tick);
+		found |= tick == mon.ticks[i] && !vai__runq_empty(p);
 		mon.ticks[i] = tick;
 	}
 	return found;
@@ -51,37 +51,36 @@ static bool stuck_work(void)
 
 static bool overdue_timer(int64_t now)
 {
-	return timers_next_of_all() < now;
+	return vai__timers_next_of_all() < now;
 }
 
 static void poll_late(int64_t now)
 {
-	if (now - atomic_load_explicit(&sched.polled_at, memory_order_relaxed) >= POLL_PAUSE)
-		poll_once();
+	if (now - atomic_load_relaxed(&vai__sched.polled_at) >= POLL_PAUSE)
+		vai__m_poll_once();
 }
 
-bool sysmon_tick(void)
+bool vai__sysmon_tick(void)
 {
 	int64_t now = clock_note();
 	poll_late(now);
-	schedtrace_tick(now);
+	vai__schedtrace_tick(now);
 	bool work = stuck_work();
-	if (atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) > 0 &&
-		(work || overdue_timer(now) || atomic_load_explicit(&sched.nglobal, memory_order_relaxed) > 0))
-		idle_wake_one();
-	return watch_ms(now);
+	if (atomic_load_relaxed(&vai__sched.nidle_ps) > 0 &&
+		(work || overdue_timer(now) || atomic_load_relaxed(&vai__sched.nglobal) > 0))
+		vai__idle_wake_one();
+	return vai__watch_ms(now);
 }
 
 static bool all_idle(void)
 {
-	return atomic_load_explicit(&sched.nidle_ps, memory_order_seq_cst) ==
-		atomic_load_explicit(&sched.nprocs, memory_order_relaxed) &&
-		atomic_load_explicit(&sched.retiring, memory_order_seq_cst) == 0;
+	return atomic_load_seq_cst(&vai__sched.nidle_ps) == atomic_load_relaxed(&vai__sched.nprocs) &&
+		atomic_load_seq_cst(&vai__sched.retiring) == 0;
 }
 
 static bool may_doze(void)
 {
-	return all_idle() && !watch_needed() && !atomic_load_explicit(&mon.hurry, memory_order_seq_cst) && !work_waits();
+	return all_idle() && !vai__watch_needed() && !atomic_load_seq_cst(&mon.hurry) && !work_waits();
 }
 
 /* There may be very many timers: a fiftieth of the time is enough for that. When to look again. */
@@ -89,40 +88,40 @@ static int64_t look_at_timers(void)
 {
 	if (vai__clock_now() < mon.look)
 		return mon.look;
-	int64_t start = thread_cpu(); /* not what other threads have had of this one's time */
-	idle_check_timers();
-	int64_t spent = thread_cpu() - start;
+	int64_t start = vai__preempt_thread_cpu(); /* not what other threads have had of this one's time */
+	vai__idle_check_timers();
+	int64_t spent = vai__preempt_thread_cpu() - start;
 	mon.look = vai__clock_now() + LOOK_PAUSE * spent;
 	return VAI_FOREVER;
 }
 
-/* Pairs with sysmon_poke and sysmon_hurry: asleep first, then whether there is a reason not to. */
+/* Pairs with vai__sysmon_poke and vai__sysmon_hurry: asleep first, then whether there is a reason not to. */
 static void doze(void)
 {
-	atomic_store_explicit(&mon.wake, 0, memory_order_seq_cst);
-	atomic_store_explicit(&mon.asleep, true, memory_order_seq_cst);
-	if (may_doze() && !atomic_load_explicit(&mon.stop, memory_order_seq_cst)) {
-		int64_t look = look_at_timers(), line = schedtrace_next(), period = scavenge_next();
+	atomic_store_seq_cst(&mon.wake, 0);
+	atomic_store_seq_cst(&mon.asleep, true);
+	if (may_doze() && !atomic_load_seq_cst(&mon.stop)) {
+		int64_t look = look_at_timers(), line = vai__schedtrace_next(), period = vai__scavenge_next();
 		look = look < line ? look : line;
 		vai__futex_wait(&mon.wake, 0, look < period ? look : period);
 	}
-	atomic_store_explicit(&mon.asleep, false, memory_order_seq_cst);
-	if (atomic_load_explicit(&mon.wake, memory_order_seq_cst) != 0)
-		scavenge_awake(vai__clock_now());
+	atomic_store_seq_cst(&mon.asleep, false);
+	if (atomic_load_seq_cst(&mon.wake) != 0)
+		vai__scavenge_awake(vai__clock_now());
 }
 
-void sysmon_poke(void)
+void vai__sysmon_poke(void)
 {
-	if (atomic_load_explicit(&mon.asleep, memory_order_seq_cst)) {
-		atomic_store_explicit(&mon.wake, 1, memory_order_seq_cst);
+	if (atomic_load_seq_cst(&mon.asleep)) {
+		atomic_store_seq_cst(&mon.wake, 1);
 		vai__futex_wake(&mon.wake, 1);
 	}
 }
 
-void sysmon_hurry(void)
+void vai__sysmon_hurry(void)
 {
-	atomic_store_explicit(&mon.hurry, true, memory_order_seq_cst);
-	atomic_store_explicit(&mon.wake, 1, memory_order_seq_cst);
+	atomic_store_seq_cst(&mon.hurry, true);
+	atomic_store_seq_cst(&mon.wake, 1);
 	vai__futex_wake(&mon.wake, 1);
 }
 
@@ -133,12 +132,12 @@ static int64_t next_delay(int64_t delay, bool taken, bool hurried)
 		return HURRY_DELAY;
 	if (hurried)
 		return MIN_DELAY;
-	bool idle = atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) > 0;
-	if (!idle && watch_hurries(vai__clock_now()))
+	bool idle = atomic_load_relaxed(&vai__sched.nidle_ps) > 0;
+	if (!idle && vai__watch_hurries(vai__clock_now()))
 		return MIN_DELAY;
 	int64_t max = idle ? IDLE_DELAY : MAX_DELAY;
 	if (!idle) { /* nobody sleeps until the next timer: we do */
-		int64_t left = timers_next_of_all() - vai__clock_now();
+		int64_t left = vai__timers_next_of_all() - vai__clock_now();
 		if (left < max)
 			max = left > MIN_DELAY ? left : MIN_DELAY;
 	}
@@ -149,29 +148,29 @@ static void *monitor(void *arg)
 {
 	(void)arg;
 	int64_t delay = MIN_DELAY;
-	while (!atomic_load_explicit(&mon.stop, memory_order_seq_cst)) {
+	while (!atomic_load_seq_cst(&mon.stop)) {
 		if (may_doze()) {
 			doze();
 			delay = MIN_DELAY;
 		}
-		atomic_store_explicit(&mon.wake, 0, memory_order_relaxed);
+		atomic_store_relaxed(&mon.wake, 0);
 		vai__futex_wait(&mon.wake, 0, vai__clock_now() + delay);
 		/* What it is for has been set before: it is seen now, or mon.hurry is set again. */
-		bool hurried = atomic_exchange_explicit(&mon.hurry, false, memory_order_seq_cst);
-		quit_check();
-		delay = next_delay(delay, sysmon_tick(), hurried);
-		scavenge_tick(atomic_load_explicit(&sched.coarse_now, memory_order_relaxed), all_idle());
+		bool hurried = atomic_exchange_seq_cst(&mon.hurry, false);
+		vai__sigquit_check();
+		delay = next_delay(delay, vai__sysmon_tick(), hurried);
+		vai__scavenge_tick(atomic_load_relaxed(&vai__sched.coarse_now), all_idle());
 	}
-	scavenge_stop();
+	vai__scavenge_stop();
 	return NULL;
 }
 
 /* VAI_OK or VAI_ESYS. */
-int sysmon_start(void)
+int vai__sysmon_start(void)
 {
-	atomic_store_explicit(&mon.stop, false, memory_order_relaxed);
-	schedtrace_start();
-	scavenge_start();
+	atomic_store_relaxed(&mon.stop, false);
+	vai__schedtrace_start();
+	vai__scavenge_start();
 	int rc = pthread_create(&mon.thread, NULL, monitor, NULL);
 	if (rc != 0)
 		return VAI_ESYS;
@@ -179,10 +178,10 @@ int sysmon_start(void)
 	return VAI_OK;
 }
 
-void sysmon_stop(void)
+void vai__sysmon_stop(void)
 {
-	atomic_store_explicit(&mon.stop, true, memory_order_seq_cst);
-	atomic_store_explicit(&mon.wake, 1, memory_order_seq_cst);
+	atomic_store_seq_cst(&mon.stop, true);
+	atomic_store_seq_cst(&mon.wake, 1);
 	vai__futex_wake(&mon.wake, 1);
 	pthread_join(mon.thread, NULL);
 }

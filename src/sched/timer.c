@@ -12,7 +12,7 @@
 
 enum { ARITY = 4, FIRST_CAP = 64 };
 
-void timers_init(struct timers *ts)
+void vai__timers_init(struct timers *ts)
 {
 	vai__lock_init(&ts->lock, VAI_RANK_TIMERS);
 	atomic_init(&ts->next, VAI_FOREVER);
@@ -62,7 +62,7 @@ static void sift_down(struct timers *ts, uint32_t i)
 
 static void mirror(struct timers *ts)
 {
-	atomic_store_explicit(&ts->next, ts->len ? ts->heap[0]->when : VAI_FOREVER, memory_order_seq_cst);
+	atomic_store_seq_cst(&ts->next, ts->len ? ts->heap[0]->when : VAI_FOREVER);
 }
 
 static bool grow(struct timers *ts, uint32_t want)
@@ -84,7 +84,7 @@ static void insert(struct timers *ts, struct vai__timer *t)
 {
 	ts->heap[ts->len] = t;
 	sift_up(ts, ts->len++);
-	atomic_store_explicit(&t->heap, ts, memory_order_release);
+	atomic_store_release(&t->heap, ts);
 }
 
 static void remove_at(struct timers *ts, uint32_t i)
@@ -99,10 +99,10 @@ static void remove_at(struct timers *ts, uint32_t i)
 
 int vai__timer_start(vai_g *self, struct vai__timer *t, int64_t when)
 {
-	struct m *m = m_self();
+	struct m *m = vai__m_self();
 	bool was = m && m_enter(m);
 	struct p *p = m ? m_p(m) : NULL;
-	struct timers *ts = &(p ? p : sched.ps[0])->timers;
+	struct timers *ts = &(p ? p : vai__sched.ps[0])->timers;
 	(void)self;
 	t->when = when;
 	vai__lock(&ts->lock);
@@ -113,7 +113,7 @@ int vai__timer_start(vai_g *self, struct vai__timer *t, int64_t when)
 	}
 	vai__unlock(&ts->lock);
 	/* Pairs with the poller, which publishes poll_until and then looks at the heaps. */
-	if (ok && when < atomic_load_explicit(&sched.poll_until, memory_order_seq_cst))
+	if (ok && when < atomic_load_seq_cst(&vai__sched.poll_until))
 		vai__poll_wake();
 	if (m)
 		m_leave(m, was);
@@ -123,14 +123,14 @@ int vai__timer_start(vai_g *self, struct vai__timer *t, int64_t when)
 bool vai__timer_stop(struct vai__timer *t)
 {
 	for (;;) {
-		struct timers *ts = atomic_load_explicit(&t->heap, memory_order_acquire);
+		struct timers *ts = atomic_load_acquire(&t->heap);
 		if (!ts)
 			return false;
 		vai__lock(&ts->lock);
-		bool here = atomic_load_explicit(&t->heap, memory_order_relaxed) == ts;
+		bool here = atomic_load_relaxed(&t->heap) == ts;
 		if (here) {
 			remove_at(ts, t->index);
-			atomic_store_explicit(&t->heap, NULL, memory_order_release);
+			atomic_store_release(&t->heap, NULL);
 			mirror(ts);
 		}
 		vai__unlock(&ts->lock);
@@ -152,12 +152,12 @@ static void run_first(struct timers *ts, int64_t now)
 		return;
 	}
 	remove_at(ts, t->index);
-	atomic_store_explicit(&t->heap, NULL, memory_order_release);
+	atomic_store_release(&t->heap, NULL);
 }
 
-void timers_run(struct timers *ts, int64_t now)
+void vai__timers_run(struct timers *ts, int64_t now)
 {
-	if (atomic_load_explicit(&ts->next, memory_order_relaxed) > now)
+	if (atomic_load_relaxed(&ts->next) > now)
 		return;
 	vai__lock(&ts->lock);
 	while (ts->len && ts->heap[0]->when <= now)
@@ -167,7 +167,7 @@ void timers_run(struct timers *ts, int64_t now)
 }
 
 /* For a P that goes out of use. The heaps are of one array of Ps: order by address. */
-void timers_move(struct timers *from, struct timers *to)
+void vai__timers_move(struct timers *from, struct timers *to)
 {
 	struct timers *a = from < to ? from : to, *b = from < to ? to : from;
 	vai__lock(&a->lock);
@@ -183,25 +183,25 @@ void timers_move(struct timers *from, struct timers *to)
 	vai__unlock(&a->lock);
 }
 
-void timers_clear(struct timers *ts)
+void vai__timers_clear(struct timers *ts)
 {
 	vai__lock(&ts->lock);
 	while (ts->len)
-		atomic_store_explicit(&ts->heap[--ts->len]->heap, NULL, memory_order_release);
+		atomic_store_release(&ts->heap[--ts->len]->heap, NULL);
 	mirror(ts);
 	vai__unlock(&ts->lock);
 }
 
 static int nps(void)
 {
-	return atomic_load_explicit(&sched.nps, memory_order_acquire);
+	return atomic_load_acquire(&vai__sched.nps);
 }
 
-int64_t timers_next_of_all(void)
+int64_t vai__timers_next_of_all(void)
 {
 	int64_t min = VAI_FOREVER;
 	for (int i = 0, n = nps(); i < n; i++) {
-		int64_t next = atomic_load_explicit(&sched.ps[i]->timers.next, memory_order_seq_cst);
+		int64_t next = atomic_load_seq_cst(&vai__sched.ps[i]->timers.next);
 		if (next < min)
 			min = next;
 	}
@@ -209,11 +209,11 @@ int64_t timers_next_of_all(void)
 }
 
 /* As long as no goroutine runs the answer stays the same. */
-bool timers_may_wake(void)
+bool vai__timers_may_wake(void)
 {
 	bool may = false;
 	for (int i = 0, n = nps(); i < n && !may; i++) {
-		struct timers *ts = &sched.ps[i]->timers;
+		struct timers *ts = &vai__sched.ps[i]->timers;
 		vai__lock(&ts->lock);
 		for (uint32_t k = 0; k < ts->len && !may; k++)
 			may = !ts->heap[k]->idle || !ts->heap[k]->idle(ts->heap[k]);
@@ -222,7 +222,7 @@ bool timers_may_wake(void)
 	return may;
 }
 
-bool timers_any(void)
+bool vai__timers_any(void)
 {
-	return timers_next_of_all() != VAI_FOREVER;
+	return vai__timers_next_of_all() != VAI_FOREVER;
 }

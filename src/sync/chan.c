@@ -27,11 +27,11 @@
  * locks instead: the next receiver may take that message at once.
  *
  * The ring is allocated outside the locks and swapped in under both. */
-#include "sync/chanint.h"
+#include "sync/chan_private.h"
 
 #include <string.h>
 #include "base/mem.h"
-#include "base/panic.h"
+#include "base/fatal.h"
 
 enum { FIRST_RING = 8, CODE_OK = VAI_WAKE_USER, CODE_CLOSED = VAI_WAKE_USER + 1 };
 
@@ -45,26 +45,26 @@ static vai_msg *slot(const vai_chan *ch, uint64_t at)
 /* The senders' side: makes the message at tail visible. */
 static void publish(vai_chan *ch, uint64_t tail)
 {
-	atomic_store_explicit(&ch->tail, tail + 1, memory_order_release);
+	atomic_store_release(&ch->tail, tail + 1);
 }
 
 /* The receivers' side: gives the slots before head back. */
 static void set_head(vai_chan *ch, uint64_t head)
 {
 	if (ch->cap)
-		atomic_store_explicit(&ch->head, head, memory_order_release);
+		atomic_store_release(&ch->head, head);
 	else
 		ch->head_seen = head;
 }
 
 static uint64_t tail_of(const vai_chan *ch)
 {
-	return atomic_load_explicit(&ch->tail, memory_order_relaxed);
+	return atomic_load_relaxed(&ch->tail);
 }
 
 static uint64_t head_of(const vai_chan *ch)
 {
-	return ch->cap ? atomic_load_explicit(&ch->head, memory_order_relaxed) : ch->head_seen;
+	return ch->cap ? atomic_load_relaxed(&ch->head) : ch->head_seen;
 }
 
 /* ---- life ---- */
@@ -217,7 +217,7 @@ static inline bool put_alone(vai_chan *ch, const vai_msg *msg)
 	if (VAI_UNLIKELY(ch->closed) || !vai__waitq_empty(&ch->recvq))
 		return false;
 	if (tail - ch->head_seen >= most) {
-		ch->head_seen = atomic_load_explicit(&ch->head, memory_order_acquire);
+		ch->head_seen = atomic_load_acquire(&ch->head);
 		if (tail - ch->head_seen >= most)
 			return false;
 	}
@@ -229,16 +229,16 @@ static inline bool put_alone(vai_chan *ch, const vai_msg *msg)
 /* Takes it from the ring. False: that is empty, or somebody waits for room. */
 static inline bool take_alone(vai_chan *ch, vai_msg *msg)
 {
-	uint64_t head = atomic_load_explicit(&ch->head, memory_order_relaxed);
+	uint64_t head = atomic_load_relaxed(&ch->head);
 	if (ch->senders_wait)
 		return false;
 	if (head == ch->tail_seen) {
-		ch->tail_seen = atomic_load_explicit(&ch->tail, memory_order_acquire);
+		ch->tail_seen = atomic_load_acquire(&ch->tail);
 		if (head == ch->tail_seen)
 			return false;
 	}
 	*msg = *slot(ch, head);
-	atomic_store_explicit(&ch->head, head + 1, memory_order_release);
+	atomic_store_release(&ch->head, head + 1);
 	return true;
 }
 

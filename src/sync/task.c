@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/mem.h"
-#include "base/panic.h"
+#include "base/fatal.h"
 #include "sync/ticker.h"
 #include "sync/waitq.h"
 
@@ -92,7 +92,7 @@ const char *vai__task_name(const vai_task *t)
 
 enum vai_task_state vai__task_state(vai_task *t)
 {
-	return (enum vai_task_state)atomic_load_explicit(&t->state, memory_order_acquire);
+	return (enum vai_task_state)atomic_load_acquire(&t->state);
 }
 
 enum vai_g_state vai__task_g_state(vai_task *t)
@@ -110,7 +110,7 @@ void vai__task_finish(vai_task *t, enum vai_task_state state, vai_msg *outcome)
 	t->outcome = *outcome;
 	*outcome = (vai_msg){{0}};
 	vai__lock(&t->lock);
-	atomic_store_explicit(&t->state, (int)state, memory_order_release);
+	atomic_store_release(&t->state, (int)state);
 	vai__waitq_splice(&all, &t->waiters);
 	vai__waitq_fire_all(&all, 0, &t->lock);
 }
@@ -120,7 +120,7 @@ bool vai__task_cancel(vai_task *t, vai_msg *reason)
 	vai__lock(&t->lock);
 	bool alive = vai__task_state(t) == VAI_TASK_ALIVE;
 	if (alive) {
-		unsigned n = atomic_load_explicit(&t->cancels, memory_order_relaxed);
+		unsigned n = atomic_load_relaxed(&t->cancels);
 		if (n == 0) {
 			t->reason = *reason;
 			t->has_reason = true;
@@ -175,5 +175,5 @@ const vai_msg *vai__task_outcome(vai_task *t)
 
 void vai__task_joined(vai_task *t)
 {
-	atomic_store_explicit(&t->joined, true, memory_order_relaxed);
+	atomic_store_relaxed(&t->joined, true);
 }

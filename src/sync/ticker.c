@@ -18,7 +18,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "sync/chanint.h"
+#include "sync/chan_private.h"
 
 enum { RETRY = 10000000 /* ns until a timer that could not fire tries again */ };
 
@@ -190,9 +190,9 @@ const struct vai_class vai__timer_class = {"timer", timer_destroy};
 void vai__timer_reap(void)
 {
 	vai_ticker *t, *next;
-	if (VAI_LIKELY(!atomic_load_explicit(&the_dead, memory_order_relaxed)))
+	if (VAI_LIKELY(!atomic_load_relaxed(&the_dead)))
 		return;
-	for (t = atomic_exchange_explicit(&the_dead, NULL, memory_order_acquire); t; t = next) {
+	for (t = atomic_exchange_acquire(&the_dead, NULL); t; t = next) {
 		next = t->dead;
 		vai__obj_unref(&t->obj);
 	}
@@ -201,13 +201,12 @@ void vai__timer_reap(void)
 /* Gives up the timer's reference to itself, destroying nothing. */
 static void let_go(vai_ticker *t)
 {
-	unsigned refs = atomic_load_explicit(&t->obj.refs, memory_order_acquire);
+	unsigned refs = atomic_load_acquire(&t->obj.refs);
 	while (refs > 1)
-		if (atomic_compare_exchange_weak_explicit(
-				&t->obj.refs, &refs, refs - 1, memory_order_acq_rel, memory_order_acquire))
+		if (atomic_cas_weak_acq_rel_acquire(&t->obj.refs, &refs, refs - 1))
 			return;
-	t->dead = atomic_load_explicit(&the_dead, memory_order_relaxed);
-	while (!atomic_compare_exchange_weak_explicit(&the_dead, &t->dead, t, memory_order_release, memory_order_relaxed))
+	t->dead = atomic_load_relaxed(&the_dead);
+	while (!atomic_cas_weak_release(&the_dead, &t->dead, t))
 		;
 }
 

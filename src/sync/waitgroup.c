@@ -8,7 +8,7 @@
 #include "sync/waitgroup.h"
 
 #include "base/mem.h"
-#include "base/panic.h"
+#include "base/fatal.h"
 #include "sync/waitq.h"
 
 struct vai_waitgroup {
@@ -41,14 +41,13 @@ vai_waitgroup *vai__waitgroup_new(void)
 /* Adds n; with `zero` unset stops short of reaching zero. *now is the value (to be) reached. */
 static int change(vai_waitgroup *wg, int64_t n, bool zero, int64_t *now)
 {
-	int64_t old = atomic_load_explicit(&wg->count, memory_order_relaxed);
+	int64_t old = atomic_load_relaxed(&wg->count);
 	do {
 		if (__builtin_add_overflow(old, n, now) || *now < 0)
 			return VAI_ERANGE;
 		if (*now == 0 && !zero)
 			return VAI_OK;
-	} while (
-		!atomic_compare_exchange_weak_explicit(&wg->count, &old, *now, memory_order_acq_rel, memory_order_relaxed));
+	} while (!atomic_cas_weak_acq_rel(&wg->count, &old, *now));
 	return VAI_OK;
 }
 
@@ -73,7 +72,7 @@ int vai__waitgroup_add(vai_waitgroup *wg, int64_t n)
 
 int64_t vai__waitgroup_count(vai_waitgroup *wg)
 {
-	return atomic_load_explicit(&wg->count, memory_order_acquire);
+	return atomic_load_acquire(&wg->count);
 }
 
 int vai__waitgroup_wait(vai_g *self, vai_waitgroup *wg, int64_t deadline)

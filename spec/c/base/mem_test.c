@@ -6,8 +6,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
+#include "base/atomic.h"
 #include "base/base.h"
 #include "base/futex.h"
 #include "base/lock.h"

@@ -5,7 +5,7 @@
 #endif
 #include "host/host.h"
 #include <signal.h>
-#include <stdatomic.h>
+#include "base/atomic.h"
 
 static atomic_int plain;
 

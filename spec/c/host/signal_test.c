@@ -4,10 +4,10 @@
 #include "host/host.h"
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
+#include "base/atomic.h"
 
 static atomic_long seen;
 

@@ -8,13 +8,13 @@
 #include <cmocka.h>
 #include <fenv.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "base/atomic.h"
 #include "mach/ctx.h"
 #include "mach/guard.h"
 #include "mach/stack.h"

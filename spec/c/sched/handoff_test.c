@@ -430,7 +430,7 @@ static void stopped_world_retires(void **state)
 		vai__maxprocs(self, 2);
 		assert_true(vai__world_stop(self, 10000000000));
 		vai__world_start();
-		while (atomic_load(&sched.retiring) > 0 || atomic_load(&sched.nidle_ps) > 2) {
+		while (atomic_load(&vai__sched.retiring) > 0 || atomic_load(&vai__sched.nidle_ps) > 2) {
 			assert_true(vai__clock_now() < end);
 			vai__sleep(self, world_in(1));
 		}
@@ -453,7 +453,7 @@ static void surplus_p_in_c(void **state)
 		struct p *p = NULL;
 		while (!p || p->index == 0) {
 			vai__sleep(self, vai__clock_now() + 100000);
-			p = m_p(m_self());
+			p = m_p(vai__m_self());
 		}
 		vai__maxprocs(self, 1);
 		sleep_in_c(50); /* the monitor may find time to sleep */

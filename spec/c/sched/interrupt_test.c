@@ -15,7 +15,7 @@ static _Atomic(long) interrupted;
 /* In the signal handler, or on the scheduler's stack. */
 static void interruption(vai_g *g)
 {
-	CHECK(g_m(g_of(g)) == m_self());
+	CHECK(g_m(g_of(g)) == vai__m_self());
 	CHECK(vai__g_state(g) == VAI_G_RUNNING);
 	atomic_fetch_add(&interrupted, 1);
 }
@@ -23,7 +23,7 @@ static void interruption(vai_g *g)
 static void *interrupt_all(void *arg)
 {
 	while (!atomic_load(&stop))
-		preempt_all();
+		vai__preempt_all();
 	return arg;
 }
 

@@ -30,10 +30,10 @@ static void a_surplus_p_at_the_end(void **state)
 	vai__maxprocs(vai__g_self(), 1);
 	assert_true(vai__sched_stop(1000000000));
 	assert_int_equal(vai__sched_start(&(struct vai__sched_opts){.maxprocs = 1}), VAI_OK);
-	vai__lock(&sched.lock);
-	attention_update();
-	vai__unlock(&sched.lock);
-	assert_false(atomic_load(&sched.attention));
+	vai__lock(&vai__sched.lock);
+	vai__loop_attention_update();
+	vai__unlock(&vai__sched.lock);
+	assert_false(atomic_load(&vai__sched.attention));
 	assert_true(vai__sched_stop(1000000000));
 }
 

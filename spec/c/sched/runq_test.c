@@ -15,11 +15,11 @@ static struct g *gs;
 static int make(void **state)
 {
 	(void)state;
-	memset(&sched.global, 0, sizeof(sched.global));
-	atomic_store(&sched.nglobal, 0);
-	atomic_store(&sched.nprocs, 1);
+	memset(&vai__sched.global, 0, sizeof(vai__sched.global));
+	atomic_store(&vai__sched.nglobal, 0);
+	atomic_store(&vai__sched.nprocs, 1);
 	for (int i = 0; i <= THIEVES; i++)
-		procs[i] = p_new(i);
+		procs[i] = vai__p_new(i);
 	gs = calloc(MANY, sizeof(struct g));
 	return gs ? 0 : -1;
 }
@@ -36,31 +36,31 @@ static int unmake(void **state)
 static struct g *get(struct p *p)
 {
 	bool inherit;
-	return runq_get(p, &inherit);
+	return vai__runq_get(p, &inherit);
 }
 
 static void fifo(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 4; i++)
-		runq_put(procs[0], &gs[i], false);
-	assert_int_equal(runq_len(procs[0]), 4);
+		vai__runq_put(procs[0], &gs[i], false);
+	assert_int_equal(vai__runq_len(procs[0]), 4);
 	for (int i = 0; i < 4; i++)
 		assert_ptr_equal(get(procs[0]), &gs[i]);
 	assert_null(get(procs[0]));
-	assert_true(runq_empty(procs[0]));
+	assert_true(vai__runq_empty(procs[0]));
 }
 
 static void next_goes_first_and_kicks_out(void **state)
 {
 	bool inherit;
 	(void)state;
-	runq_put(procs[0], &gs[0], false);
-	runq_put(procs[0], &gs[1], true);
-	runq_put(procs[0], &gs[2], true);
-	assert_ptr_equal(runq_get(procs[0], &inherit), &gs[2]);
+	vai__runq_put(procs[0], &gs[0], false);
+	vai__runq_put(procs[0], &gs[1], true);
+	vai__runq_put(procs[0], &gs[2], true);
+	assert_ptr_equal(vai__runq_get(procs[0], &inherit), &gs[2]);
 	assert_true(inherit);
-	assert_ptr_equal(runq_get(procs[0], &inherit), &gs[0]);
+	assert_ptr_equal(vai__runq_get(procs[0], &inherit), &gs[0]);
 	assert_false(inherit);
 	assert_ptr_equal(get(procs[0]), &gs[1]);
 }
@@ -69,8 +69,8 @@ static void streak_ends_the_inheritance(void **state)
 {
 	(void)state;
 	procs[0]->streak = RUNNEXT_STREAK;
-	runq_put(procs[0], &gs[0], false);
-	runq_put(procs[0], &gs[1], true);
+	vai__runq_put(procs[0], &gs[0], false);
+	vai__runq_put(procs[0], &gs[1], true);
 	assert_ptr_equal(get(procs[0]), &gs[0]);
 	assert_ptr_equal(get(procs[0]), &gs[1]);
 }
@@ -79,10 +79,10 @@ static void overflow_moves_half(void **state)
 {
 	(void)state;
 	for (int i = 0; i <= RUNQ_SIZE; i++)
-		runq_put(procs[0], &gs[i], false);
-	assert_int_equal(runq_len(procs[0]), RUNQ_SIZE / 2);
-	assert_int_equal(sched.global.count, RUNQ_SIZE / 2 + 1);
-	assert_ptr_equal(sched.global.head, &gs[0]);
+		vai__runq_put(procs[0], &gs[i], false);
+	assert_int_equal(vai__runq_len(procs[0]), RUNQ_SIZE / 2);
+	assert_int_equal(vai__sched.global.count, RUNQ_SIZE / 2 + 1);
+	assert_ptr_equal(vai__sched.global.head, &gs[0]);
 	assert_ptr_equal(get(procs[0]), &gs[RUNQ_SIZE / 2]);
 }
 
@@ -90,29 +90,29 @@ static void global_share(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 10; i++)
-		global_put(&gs[i]);
-	atomic_store(&sched.nprocs, 2);
-	assert_ptr_equal(global_get(procs[0]), &gs[0]);
-	assert_int_equal(runq_len(procs[0]), RUNQ_SIZE / 2 - 1 < 4 ? RUNQ_SIZE / 2 - 1 : 4);
+		vai__global_put(&gs[i]);
+	atomic_store(&vai__sched.nprocs, 2);
+	assert_ptr_equal(vai__global_get(procs[0]), &gs[0]);
+	assert_int_equal(vai__runq_len(procs[0]), RUNQ_SIZE / 2 - 1 < 4 ? RUNQ_SIZE / 2 - 1 : 4);
 }
 
 static void steal_half(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 4; i++)
-		runq_put(procs[0], &gs[i], false);
-	assert_ptr_equal(runq_steal(procs[1], procs[0], false), &gs[1]);
+		vai__runq_put(procs[0], &gs[i], false);
+	assert_ptr_equal(vai__runq_steal(procs[1], procs[0], false), &gs[1]);
 	assert_ptr_equal(get(procs[1]), &gs[0]);
-	assert_int_equal(runq_len(procs[0]), 2);
+	assert_int_equal(vai__runq_len(procs[0]), 2);
 }
 
 static void steal_next_only_when_told(void **state)
 {
 	(void)state;
-	runq_put(procs[0], &gs[0], true);
-	assert_null(runq_steal(procs[1], procs[0], false));
-	assert_ptr_equal(runq_steal(procs[1], procs[0], true), &gs[0]);
-	assert_true(runq_empty(procs[0]));
+	vai__runq_put(procs[0], &gs[0], true);
+	assert_null(vai__runq_steal(procs[1], procs[0], false));
+	assert_ptr_equal(vai__runq_steal(procs[1], procs[0], true), &gs[0]);
+	assert_true(vai__runq_empty(procs[0]));
 }
 
 static atomic_int seen[MANY];
@@ -128,7 +128,7 @@ static void *thieve(void *arg)
 {
 	struct p *p = arg;
 	while (!atomic_load(&finished)) {
-		note(runq_steal(p, procs[0], true));
+		note(vai__runq_steal(p, procs[0], true));
 		for (struct g *g; (g = get(p)) != NULL;)
 			note(g);
 	}
@@ -144,13 +144,13 @@ static void each_comes_out_once(void **state)
 	for (int i = 0; i < THIEVES; i++)
 		pthread_create(&t[i], NULL, thieve, procs[i + 1]);
 	for (int i = 0; i < MANY; i++) {
-		runq_put(procs[0], &gs[i], i % 3 == 0);
+		vai__runq_put(procs[0], &gs[i], i % 3 == 0);
 		if (i % 5 == 0)
 			note(get(procs[0]));
 	}
 	for (struct g *g; (g = get(procs[0])) != NULL;)
 		note(g);
-	while (!runq_empty(procs[0]))
+	while (!vai__runq_empty(procs[0]))
 		;
 	atomic_store(&finished, true);
 	for (int i = 0; i < THIEVES; i++)
@@ -159,7 +159,7 @@ static void each_comes_out_once(void **state)
 		for (struct g *g; (g = get(procs[i])) != NULL;)
 			note(g);
 	}
-	for (struct g *g; (g = gqueue_pop(&sched.global)) != NULL;)
+	for (struct g *g; (g = vai__gqueue_pop(&vai__sched.global)) != NULL;)
 		note(g);
 	for (int i = 0; i < MANY; i++)
 		assert_int_equal(atomic_load(&seen[i]), 1);
@@ -177,6 +177,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(steal_next_only_when_told, make, unmake),
 		cmocka_unit_test_setup_teardown(each_comes_out_once, make, unmake),
 	};
-	vai__lock_init(&sched.lock, VAI_RANK_SCHED);
+	vai__lock_init(&vai__sched.lock, VAI_RANK_SCHED);
 	return cmocka_run_group_tests_name("runq", tests, NULL, NULL);
 }

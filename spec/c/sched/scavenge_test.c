@@ -18,14 +18,14 @@ static char *tops[STACKS];
 static int setup(void **state)
 {
 	(void)state;
-	scavenge_start();
+	vai__scavenge_start();
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	scavenge_stop();
+	vai__scavenge_stop();
 	vai__stack_reset();
 	return 0;
 }
@@ -56,12 +56,12 @@ static bool all_cold(void)
 /* How long the next one is to be, in seconds; VAI_FOREVER if sysmon need not come again. */
 static int64_t end_period(bool idle)
 {
-	int64_t at = scavenge_next();
+	int64_t at = vai__scavenge_next();
 	assert_true(at != VAI_FOREVER);
-	scavenge_tick(at - 1, idle);
-	assert_int_equal(scavenge_next(), at);
-	scavenge_tick(at, idle);
-	int64_t next = scavenge_next();
+	vai__scavenge_tick(at - 1, idle);
+	assert_int_equal(vai__scavenge_next(), at);
+	vai__scavenge_tick(at, idle);
+	int64_t next = vai__scavenge_next();
 	return next == VAI_FOREVER ? next : (next - at) / SECOND;
 }
 
@@ -102,11 +102,11 @@ static void sleeps_only_after_idle_periods(void **state)
 	for (int i = 0; i < 10; i++)
 		assert_int_equal(end_period(false), 2);
 	assert_int_equal(end_period(true), 2);
-	scavenge_tick(scavenge_next() - 1, false);
+	vai__scavenge_tick(vai__scavenge_next() - 1, false);
 	assert_int_equal(end_period(true), 2);
 	assert_int_equal(end_period(true), VAI_FOREVER);
-	scavenge_awake(1000);
-	assert_int_equal(scavenge_next(), 1000 + 2LL * SECOND);
+	vai__scavenge_awake(1000);
+	assert_int_equal(vai__scavenge_next(), 1000 + 2LL * SECOND);
 }
 
 static void periods_grow_with_regret(void **state)

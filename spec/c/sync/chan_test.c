@@ -3,10 +3,10 @@
  * doubled whatever ends a wait. */
 #include "sync/world.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include "base/atomic.h"
 #include "base/clock.h"
 #include "base/san.h"
 #include "sync/chan.h"

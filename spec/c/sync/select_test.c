@@ -3,8 +3,8 @@
 #include "sync/world.h"
 
 #include <math.h>
-#include <stdatomic.h>
 #include <stdlib.h>
+#include "base/atomic.h"
 #include "base/clock.h"
 #include "sync/chan.h"
 

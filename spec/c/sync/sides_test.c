@@ -3,7 +3,7 @@
  * when messages are taken back, the ring grows, and others wait or select in between. */
 #include "sync/world.h"
 
-#include <stdatomic.h>
+#include "base/atomic.h"
 #include "sync/chan.h"
 
 enum { N = 20000 };

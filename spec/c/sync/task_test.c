@@ -2,7 +2,7 @@
 /* Tasks: the outcome reaches all who join, is dropped once, and an unseen failure is told. */
 #include "sync/world.h"
 
-#include <stdatomic.h>
+#include "base/atomic.h"
 #include "base/clock.h"
 #include "sync/task.h"
 

@@ -2,8 +2,8 @@
 /* Timer objects: when they fire, that they stop, and that nothing outlives its last holder. */
 #include "sync/world.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
+#include "base/atomic.h"
 #include "base/clock.h"
 #include "sync/ticker.h"
 

@@ -2,7 +2,7 @@
 /* Wait groups: the counter's limits, and that each wait ends with its own zero. */
 #include "sync/world.h"
 
-#include <stdatomic.h>
+#include "base/atomic.h"
 #include "base/clock.h"
 #include "sync/waitgroup.h"
 

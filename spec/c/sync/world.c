@@ -2,9 +2,9 @@
 /* Rounds, goroutines and the ledger of the tests of sync/; see world.h. */
 #include "sync/world.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "base/atomic.h"
 #include "base/clock.h"
 
 enum { LEDGER_MAX = 1 << 20, FREE = 0, ALIVE, SPENT };

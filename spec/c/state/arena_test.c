@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/* Arenas as an allocator: contents survive, blocks do not overlap, what is freed is used
+ * again, allocations fail where they are told to. */
+#include "state/states.h"
+#include <stdlib.h>
+#include <string.h>
+#include "state/arena.h"
+
+enum { SLOTS = 600, STEPS = 200000 };
+
+struct slot {
+	unsigned char *p;
+	size_t size;
+	unsigned char fill;
+};
+
+static uint64_t seed = 0x1234567;
+
+static unsigned draw(unsigned n)
+{
+	seed = seed * 6364136223846793005u + 1442695040888963407u;
+	return (unsigned)(seed >> 33) % n;
+}
+
+static size_t draw_size(void)
+{
+	switch (draw(8)) {
+	case 0: return 1 + draw(70000);
+	case 1: return 1 + draw(4000);
+	case 2: return 1000 + draw(50);
+	default: return 1 + draw(200);
+	}
+}
+
+static void verify(const struct slot *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (s->p[i] != s->fill)
+			fail_msg("byte %zu of %zu is %u instead of %u", i, s->size, s->p[i], s->fill);
+}
+
+static void fill(struct slot *s)
+{
+	s->fill = (unsigned char)draw(256);
+	memset(s->p, s->fill, s->size);
+}
+
+static void step(struct vai__arena *a, struct slot *s)
+{
+	verify(s, s->size);
+	if (!s->p) {
+		bool userdata = draw(3) == 0;
+		s->size = draw_size();
+		s->p = vai__arena_alloc(a, NULL, userdata ? LUA_TUSERDATA : draw(5), s->size);
+		assert_non_null(s->p);
+		assert_int_equal((uintptr_t)s->p % (userdata ? 16 : 8), 0);
+		fill(s);
+	} else if (draw(2)) {
+		assert_null(vai__arena_alloc(a, s->p, s->size, 0));
+		*s = (struct slot){NULL, 0, 0};
+	} else {
+		size_t size = draw_size(), old = s->size;
+		s->p = vai__arena_alloc(a, s->p, old, size);
+		assert_non_null(s->p);
+		s->size = size;
+		verify(s, old < size ? old : size);
+		fill(s);
+	}
+}
+
+static void contents_survive(void **state)
+{
+	(void)state;
+	static struct slot slots[SLOTS];
+	for (int round = 0; round < 2; round++) {
+		struct vai__arena *a = vai__arena_new(4096);
+		assert_non_null(a);
+		memset(slots, 0, sizeof slots);
+		for (int i = 0; i < STEPS; i++)
+			step(a, &slots[draw(SLOTS)]);
+		for (int i = 0; i < SLOTS; i++)
+			verify(&slots[i], slots[i].size);
+		vai__arena_free(a);
+	}
+}
+
+/* All blocks of one size, freed and taken again, need no more memory. */
+static void freed_is_used_again(void **state)
+{
+	(void)state;
+	static void *p[1000];
+	for (size_t size = 1; size <= 1200; size += 7) {
+		struct vai__arena *a = vai__arena_new(4096);
+		size_t held = 0;
+		for (int round = 0; round < 4; round++) {
+			for (int i = 0; i < 1000; i++)
+				p[i] = vai__arena_alloc(a, NULL, 0, size);
+			if (round == 1)
+				held = a->held;
+			for (int i = 0; i < 1000; i++)
+				vai__arena_alloc(a, p[i], size, 0);
+		}
+		assert_true(a->held <= held || size > VAI__ARENA_SMALL);
+		vai__arena_free(a);
+	}
+}
+
+/* The last block of a chunk grows and shrinks where it is. */
+static void grows_in_place(void **state)
+{
+	(void)state;
+	struct vai__arena *a = vai__arena_new(8192);
+	void *p = vai__arena_alloc(a, NULL, 0, 16);
+	for (size_t size = 16; size < 1000; size++)
+		assert_ptr_equal(vai__arena_alloc(a, p, size, size + 1), p);
+	assert_ptr_equal(vai__arena_alloc(a, p, 1000, 8), p);
+	char *cursor = a->cursor;
+	assert_ptr_equal(cursor, (char *)p + 8);
+	vai__arena_free(a);
+}
+
+static void big_blocks(void **state)
+{
+	(void)state;
+	struct vai__arena *a = vai__arena_new(2048);
+	size_t held = a->held, size = 2000;
+	unsigned char *p = vai__arena_alloc(a, NULL, 0, size);
+	memset(p, 7, size);
+	for (; size < 50000000; size *= 3) {
+		p = vai__arena_alloc(a, p, size, size * 3);
+		assert_non_null(p);
+		assert_int_equal(p[0] + p[1999], 14);
+		assert_true(a->held >= size * 3);
+	}
+	p = vai__arena_alloc(a, p, size, 1500);
+	assert_int_equal(p[0] + p[1499], 14);
+	assert_true(a->held < held + 4000);
+	vai__arena_alloc(a, p, 1500, 0);
+	assert_int_equal(a->held, held);
+	assert_null(vai__arena_alloc(a, NULL, 0, SIZE_MAX - 100));
+	assert_null(vai__arena_alloc(a, NULL, 0, SIZE_MAX / 2));
+	vai__arena_free(a);
+}
+
+static void failing(void **state)
+{
+	(void)state;
+	struct vai__arena *a = vai__arena_new(4096);
+	a->failing = 3;
+	void *p = vai__arena_alloc(a, NULL, 0, 10), *q = vai__arena_alloc(a, NULL, 0, 10);
+	assert_true(p && q);
+	assert_null(vai__arena_alloc(a, NULL, 0, 10));
+	assert_null(vai__arena_alloc(a, p, 10, 20));
+	assert_false(vai__arena_reserve(a, 100));
+	assert_non_null(vai__arena_alloc(a, p, 10, 5)); /* shrinking never fails */
+	assert_null(vai__arena_alloc(a, q, 10, 0));
+	a->failing = 0;
+	assert_non_null(vai__arena_alloc(a, NULL, 0, 10));
+	vai__arena_free(a);
+}
+
+/* Whatever is left of the chunk, the next block after a reservation is there. */
+static void reserved(void **state)
+{
+	(void)state;
+	struct vai__arena *a = vai__arena_new(2048);
+	for (int i = 0; i < 2000; i++) {
+		assert_non_null(vai__arena_alloc(a, NULL, 0, 1 + draw(90)));
+		assert_true(vai__arena_reserve(a, 120));
+		size_t held = a->held;
+		assert_non_null(vai__arena_alloc(a, NULL, LUA_TUSERDATA, 1 + draw(120)));
+		assert_int_equal(a->held, held);
+	}
+	vai__arena_free(a);
+}
+
+/* A Lua state in an arena, and a collection that gives it all back. */
+static void under_lua(void **state)
+{
+	(void)state;
+	struct vai__arena *a = vai__arena_new(8192);
+	lua_State *L = lua_newstate(vai__arena_alloc, a);
+	luaL_openlibs(L);
+	states_check(L,
+		"local t = {} for i = 1, 20000 do t[i] = {i, tostring(i), x = i} end\n"
+		"local s = string.rep('abc', 100000) t = nil s = s .. s collectgarbage() return #s == 600000");
+	size_t held = a->held;
+	states_check(L, "for i = 1, 20 do local t = {} for k = 1, 5000 do t[k] = {k} end end return true");
+	assert_true(a->held <= held);
+	lua_close(L);
+	vai__arena_free(a);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(contents_survive),
+		cmocka_unit_test(freed_is_used_again),
+		cmocka_unit_test(grows_in_place),
+		cmocka_unit_test(big_blocks),
+		cmocka_unit_test(failing),
+		cmocka_unit_test(reserved),
+		cmocka_unit_test(under_lua),
+	};
+	return cmocka_run_group_tests_name("arena", tests, NULL, NULL);
+}

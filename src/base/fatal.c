@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* The end of the process when an invariant of the runtime is broken. The hook is called
+ * once: what it finds broken, or another thread meanwhile, ends the process at once. */
+#include "base/fatal.h"
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/atomic.h"
+
+void (*vai__fatal_hook)(void);
+static atomic_bool begun;
+
+_Noreturn void vai__fatal(const char *fmt, ...)
+{
+	va_list ap;
+	bool first = !atomic_exchange(&begun, true);
+	fputs("vai: fatal: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	fflush(stderr);
+	if (first && vai__fatal_hook)
+		vai__fatal_hook();
+	abort();
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Broken invariants of the runtime itself. */
+#ifndef VAI_FATAL_H
+#define VAI_FATAL_H
+
+/* Prints "vai: fatal: ..." to stderr, calls the hook, if any, and aborts. */
+_Noreturn void vai__fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* What else is to be told. May not return, for whatever is broken; the caller cares. */
+extern void (*vai__fatal_hook)(void);
+#define VAI_ASSERT(cond) ((cond) ? (void)0 : vai__fatal("%s:%d: broken invariant: %s", __FILE__, __LINE__, #cond))
+#ifdef VAI_DEBUG_LOCKS
+#define VAI_DEBUG_ASSERT(cond) VAI_ASSERT(cond)
+#else
+#define VAI_DEBUG_ASSERT(cond) ((void)0)
+#endif
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/* chan and its methods. The handle at index 1 keeps the channel alive while the goroutine
+ * waits in it. */
+#include "bind/bind.h"
+#include "bind/report/site.h"
+#include "transfer/message.h"
+
+static inline vai_chan *self_chan(lua_State *L, const char *fname)
+{
+	return vai__bind_object(L, &vai__chan_class, fname);
+}
+
+int vai__lib_chan(lua_State *L)
+{
+	vai_g *g = vai__bind_self(L);
+	int64_t cap = lua_isnoneornil(L, 1) ? 0 : vai__arg_integer(L, 1, 1, "chan");
+	if (cap < 0 || cap > VAI_CHAN_MAX_CAP)
+		vai__arg_error(L, 1, "chan", "capacity %lld out of range", (long long)cap);
+	vai_chan *ch = vai__chan_new(cap, vai__msg_drop);
+	if (!ch)
+		vai__arg_no_memory(L);
+	((struct vai_obj *)ch)->site = vai__site_here(L);
+	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)ch, true);
+	return 1;
+}
+
+/* The value to send. A receiver could not tell nil from the end. */
+static inline void encode_value(lua_State *L, vai_g *g, vai_msg *msg, const char *fname, const char *what)
+{
+	if (VAI_LIKELY(lua_gettop(L) >= 2)) {
+		vai__encode(L, vai__bind_vm(g), 2, msg, what);
+		if (VAI_LIKELY(vai__msg_tag(msg) != M_NIL))
+			return;
+	}
+	vai__arg_error(L, 1, fname, "nil cannot be sent");
+}
+
+/* The timeout at stack index idx, the second argument of send or the first of recv. */
+static inline int64_t deadline_at(lua_State *L, int idx, const char *fname)
+{
+	return VAI_LIKELY(lua_gettop(L) < idx) ? VAI_FOREVER : vai__arg_deadline(L, idx, idx - 1, fname);
+}
+
+static int send_failed(lua_State *L, vai_g *g, vai_msg *msg, int rc)
+{
+	vai__msg_drop(msg);
+	if (rc == VAI_ECLOSED)
+		return luaL_error(L, "send on closed channel");
+	return vai__bind_failed(L, g, rc);
+}
+
+static int chan_send(lua_State *L)
+{
+	vai_chan *ch = self_chan(L, "send");
+	vai_g *g = vai__bind_self(L);
+	vai_msg msg;
+	int64_t deadline = deadline_at(L, 3, "send");
+	encode_value(L, g, &msg, "send", "send: argument 1");
+	vai__note_stack(g, L);
+	int rc = vai__chan_send(g, ch, &msg, deadline);
+	if (VAI_UNLIKELY(rc != VAI_OK))
+		return send_failed(L, g, &msg, rc);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int chan_try_send(lua_State *L)
+{
+	vai_chan *ch = self_chan(L, "try_send");
+	vai_g *g = vai__bind_self(L);
+	vai_msg msg;
+	encode_value(L, g, &msg, "try_send", "try_send: argument 1");
+	int rc = vai__chan_send(g, ch, &msg, 0);
+	if (rc == VAI_EAGAIN || rc == VAI_ETIMEOUT) {
+		vai__msg_drop(&msg);
+		return vai__bind_nil(L, "full");
+	}
+	if (rc != VAI_OK)
+		return send_failed(L, g, &msg, rc);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int recv_failed(lua_State *L, vai_g *g, int rc)
+{
+	if (rc == VAI_ECLOSED)
+		return vai__bind_nil(L, "closed");
+	return vai__bind_failed(L, g, rc);
+}
+
+static int chan_recv(lua_State *L)
+{
+	vai_chan *ch = self_chan(L, "recv");
+	vai_g *g = vai__bind_self(L);
+	int64_t deadline = deadline_at(L, 2, "recv");
+	vai_msg msg;
+	vai__note_stack(g, L);
+	int rc = vai__chan_recv(g, ch, &msg, deadline);
+	if (VAI_UNLIKELY(rc != VAI_OK))
+		return recv_failed(L, g, rc);
+	return vai__bind_deliver(L, vai__bind_vm(g), ch, &msg);
+}
+
+static int chan_try_recv(lua_State *L)
+{
+	vai_chan *ch = self_chan(L, "try_recv");
+	vai_g *g = vai__bind_self(L);
+	vai_msg msg;
+	int rc = vai__chan_recv(g, ch, &msg, 0);
+	if (rc == VAI_EAGAIN || rc == VAI_ETIMEOUT)
+		return vai__bind_nil(L, "empty");
+	if (rc != VAI_OK)
+		return recv_failed(L, g, rc);
+	return vai__bind_deliver(L, vai__bind_vm(g), ch, &msg);
+}
+
+/* for v in ch do: called with the channel, then the loop's state and control value. */
+static int chan_call(lua_State *L)
+{
+	vai_chan *ch = self_chan(L, "for iterator");
+	vai_g *g = vai__bind_self(L);
+	vai_msg msg;
+	vai__note_stack(g, L);
+	int rc = vai__chan_recv(g, ch, &msg, VAI_FOREVER);
+	if (VAI_UNLIKELY(rc == VAI_ECLOSED)) {
+		lua_pushnil(L);
+		return 1;
+	}
+	if (VAI_UNLIKELY(rc != VAI_OK))
+		return recv_failed(L, g, rc);
+	return vai__bind_deliver(L, vai__bind_vm(g), ch, &msg);
+}
+
+static int chan_close(lua_State *L)
+{
+	vai_chan *ch = self_chan(L, "close");
+	vai__bind_self(L);
+	if (vai__chan_close(ch) == VAI_ECLOSED)
+		return luaL_error(L, "close of closed channel");
+	return 0;
+}
+
+static int chan_len(lua_State *L)
+{
+	vai_chan *ch = self_chan(L, "#");
+	vai__bind_self(L);
+	lua_pushinteger(L, vai__chan_len(ch));
+	return 1;
+}
+
+static int chan_cap(lua_State *L)
+{
+	lua_pushinteger(L, vai__chan_cap(self_chan(L, "cap")));
+	return 1;
+}
+
+static int chan_is_closed(lua_State *L)
+{
+	vai_chan *ch = self_chan(L, "is_closed");
+	vai__bind_self(L);
+	lua_pushboolean(L, vai__chan_is_closed(ch));
+	return 1;
+}
+
+static int chan_tostring(lua_State *L)
+{
+	self_chan(L, "tostring");
+	return vai__bind_tostring(L, "channel");
+}
+
+static const luaL_Reg methods[] = {
+	{"send", chan_send},
+	{"recv", chan_recv},
+	{"try_send", chan_try_send},
+	{"try_recv", chan_try_recv},
+	{"close", chan_close},
+	{"cap", chan_cap},
+	{"is_closed", chan_is_closed},
+	{NULL, NULL},
+};
+
+static const luaL_Reg meta[] = {
+	{"__call", chan_call},
+	{"__len", chan_len},
+	{"__tostring", chan_tostring},
+	{NULL, NULL},
+};
+
+const struct vai__handle_type vai__lib_chan_type = {&vai__chan_class, "vai.channel", methods, meta};

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/* go, async, what a goroutine can ask of the scheduler, and tasks. */
+#include "bind/bind.h"
+#include "bind/life/life.h"
+#include <string.h>
+
+int vai__lib_go(lua_State *L)
+{
+	static const struct vai__callname name = {"go", 1, "go: argument"};
+	vai_g *g = vai__bind_self(L);
+	return vai__call_go(L, g, vai__call_new(L, g, 1, &name, VAI_FATE_PANIC));
+}
+
+int vai__lib_async(lua_State *L)
+{
+	static const struct vai__callname name = {"async", 1, "async: argument"};
+	vai_g *g = vai__bind_self(L);
+	return vai__call_go(L, g, vai__call_new(L, g, 1, &name, VAI_FATE_KEEP));
+}
+
+int vai__lib_yield(lua_State *L)
+{
+	vai_g *g = vai__bind_self(L);
+	vai__note_stack(g, L);
+	vai__yield(g);
+	if (vai__end_due(g))
+		vai__end_raise(L, g);
+	return 0;
+}
+
+int vai__lib_id(lua_State *L)
+{
+	lua_pushinteger(L, (lua_Integer)vai__bind_self(L)->id);
+	return 1;
+}
+
+int vai__lib_count(lua_State *L)
+{
+	vai__bind_self(L);
+	lua_pushinteger(L, vai__g_count());
+	return 1;
+}
+
+int vai__lib_maxprocs(lua_State *L)
+{
+	vai_g *g = vai__bind_self(L);
+	int64_t n = 0;
+	if (!lua_isnoneornil(L, 1)) {
+		n = vai__arg_integer(L, 1, 1, "maxprocs");
+		if (n < 1 || n > 1024)
+			vai__arg_error(L, 1, "maxprocs", "%lld is not between 1 and 1024", (long long)n);
+	}
+	lua_pushinteger(L, vai__maxprocs(g, (int)n));
+	return 1;
+}
+
+int vai__lib_numcpu(lua_State *L)
+{
+	vai__bind_self(L);
+	lua_pushinteger(L, vai__numcpu());
+	return 1;
+}
+
+static void set_count(lua_State *L, const char *name, uint64_t n)
+{
+	lua_pushinteger(L, (lua_Integer)n);
+	lua_setfield(L, -2, name);
+}
+
+int vai__lib_stats(lua_State *L)
+{
+	struct vai__sched_stats s;
+	vai__bind_self(L);
+	vai__sched_stats(&s);
+	lua_createtable(L, 0, 20);
+	set_count(L, "goroutines", (uint64_t)vai__g_count());
+	set_count(L, "spawned", s.spawned);
+	set_count(L, "ended", s.ended);
+	set_count(L, "parks", s.parks);
+	set_count(L, "steals", s.steals);
+	set_count(L, "stolen", s.stolen);
+	set_count(L, "handoffs", s.handoffs);
+	set_count(L, "wakeups", s.wakeups);
+	set_count(L, "global_gets", s.global_gets);
+	set_count(L, "overflows", s.overflows);
+	set_count(L, "timers_fired", s.timers_fired);
+	set_count(L, "stacks", s.stacks);
+	set_count(L, "procs", (uint64_t)s.ps);
+	set_count(L, "idle_procs", (uint64_t)s.idle_ps);
+	set_count(L, "threads", (uint64_t)s.ms);
+	set_count(L, "idle_threads", (uint64_t)s.idle_ms);
+	set_count(L, "spinning", (uint64_t)s.spinning);
+	set_count(L, "preempted", s.preempted);
+	set_count(L, "retaken", s.retaken);
+	lua_pushstring(L, vai__state_mode());
+	lua_setfield(L, -2, "states");
+	return 1;
+}
+
+/* ---- tasks ---- */
+
+static inline vai_task *self_task(lua_State *L, const char *fname)
+{
+	return vai__bind_object(L, &vai__task_class, fname);
+}
+
+/* true, results... or false, error: of a failed task's values only the first is for users. */
+static int push_outcome(lua_State *L, vai_g *g, vai_task *task)
+{
+	bool done = vai__task_state(task) == VAI_TASK_DONE;
+	int base = lua_gettop(L);
+	lua_pushboolean(L, done);
+	vai__decode(L, vai__bind_vm(g), vai__task_outcome(task));
+	if (!done)
+		lua_settop(L, base + 2);
+	return lua_gettop(L) - base;
+}
+
+static int task_join(lua_State *L)
+{
+	vai_task *task = self_task(L, "join");
+	vai_g *g = vai__bind_self(L);
+	int64_t deadline = vai__arg_deadline(L, 2, 1, "join");
+	if (deadline == VAI_FOREVER && vai__task_id(task) == g->id)
+		return luaL_error(L, "a goroutine cannot join itself");
+	vai__note_stack(g, L);
+	int rc = vai__task_join(g, task, deadline);
+	if (rc != VAI_OK)
+		return vai__bind_failed(L, g, rc);
+	vai__task_joined(task);
+	return push_outcome(L, g, task);
+}
+
+/* cancel([reason]): a goroutine that cancels itself ends here. */
+static int task_cancel(lua_State *L)
+{
+	vai_task *task = self_task(L, "cancel");
+	vai_g *g = vai__bind_self(L);
+	vai_msg reason;
+	if (lua_isnoneornil(L, 2))
+		vai__msg_string(&reason, "canceled", strlen("canceled"));
+	else
+		vai__encode(L, vai__bind_vm(g), 2, &reason, "cancel: argument 1");
+	bool alive = vai__task_cancel(task, &reason);
+	vai__msg_drop(&reason);
+	if (alive && vai__task_id(task) == g->id && vai__end_due(g))
+		vai__end_raise(L, g);
+	lua_pushboolean(L, alive);
+	return 1;
+}
+
+static const char *alive_status(vai_task *task)
+{
+	switch (vai__task_g_state(task)) {
+	case VAI_G_NEW:
+	case VAI_G_RUNNABLE: return "runnable";
+	case VAI_G_WAITING: return "waiting";
+	default: return "running"; /* dead ones have a state of their own in a moment */
+	}
+}
+
+static int task_status(lua_State *L)
+{
+	vai_task *task = self_task(L, "status");
+	const char *alive = alive_status(task);
+	switch (vai__task_state(task)) {
+	case VAI_TASK_DONE: lua_pushliteral(L, "done"); break;
+	case VAI_TASK_FAILED: lua_pushliteral(L, "failed"); break;
+	default: lua_pushstring(L, alive); break;
+	}
+	return 1;
+}
+
+static int task_id(lua_State *L)
+{
+	lua_pushinteger(L, (lua_Integer)vai__task_id(self_task(L, "id")));
+	return 1;
+}
+
+static int task_tostring(lua_State *L)
+{
+	lua_pushfstring(L, "goroutine %I", (LUAI_UACINT)vai__task_id(self_task(L, "tostring")));
+	return 1;
+}
+
+static const luaL_Reg methods[] = {
+	{"join", task_join},
+	{"cancel", task_cancel},
+	{"status", task_status},
+	{"id", task_id},
+	{NULL, NULL},
+};
+
+static const luaL_Reg meta[] = {
+	{"__tostring", task_tostring},
+	{NULL, NULL},
+};
+
+const struct vai__handle_type vai__lib_task_type = {&vai__task_class, "vai.task", methods, meta};

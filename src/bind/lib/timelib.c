@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/* sleep, now, after, timer, ticker. Seconds here, nanoseconds below. */
+#include "bind/bind.h"
+#include "base/clock.h"
+#include "bind/life/life.h"
+#include "bind/report/site.h"
+#include "sync/ticker.h"
+
+int vai__lib_now(lua_State *L)
+{
+	lua_pushnumber(L, (lua_Number)vai__clock_now() / 1e9);
+	return 1;
+}
+
+int vai__lib_sleep(lua_State *L)
+{
+	vai_g *g = vai__bind_self(L);
+	int64_t deadline = vai__arg_seconds_deadline(vai__arg_seconds(L, 1, 1, "sleep"));
+	vai__note_stack(g, L);
+	if (deadline == 0) {
+		vai__yield(g);
+		if (vai__end_due(g))
+			vai__end_raise(L, g);
+		return 0;
+	}
+	int rc = vai__sleep(g, deadline);
+	return rc == VAI_OK ? 0 : vai__bind_failed(L, g, rc);
+}
+
+static void stamp(vai_msg *out, int64_t now)
+{
+	vai__msg_number(out, (double)now / 1e9);
+}
+
+int vai__lib_after(lua_State *L)
+{
+	vai_g *g = vai__bind_self(L);
+	int64_t when = vai__clock_after(vai__arg_seconds(L, 1, 1, "after"));
+	vai_chan *ch = vai__after(g, when, stamp, vai__msg_drop);
+	if (!ch)
+		vai__arg_no_memory(L);
+	((struct vai_obj *)ch)->site = vai__site_here(L);
+	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)ch, true);
+	return 1;
+}
+
+/* ---- timers ---- */
+
+/* False, for want of memory: later, then. */
+static bool timer_fire(void *arg)
+{
+	return vai__call_fire(arg);
+}
+
+static void timer_release(void *arg)
+{
+	vai__call_unref(arg);
+}
+
+int vai__lib_timer(lua_State *L)
+{
+	static const struct vai__callname name = {"timer", 2, "timer: argument 2"};
+	vai_g *g = vai__bind_self(L);
+	double seconds = vai__arg_seconds(L, 1, 1, "timer");
+	struct vai__call *call = vai__call_new(L, g, 2, &name, VAI_FATE_PANIC);
+	vai_ticker *t = vai__timer_new(g, vai__clock_after(seconds), timer_fire, timer_release, call);
+	if (!t) {
+		vai__call_unref(call);
+		vai__arg_no_memory(L);
+	}
+	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)t, true);
+	return 1;
+}
+
+static int timer_stop(lua_State *L)
+{
+	vai_ticker *t = vai__bind_object(L, &vai__timer_class, "stop");
+	vai__bind_self(L);
+	lua_pushboolean(L, vai__timer_object_stop(t));
+	return 1;
+}
+
+static int timer_reset(lua_State *L)
+{
+	vai_ticker *t = vai__bind_object(L, &vai__timer_class, "reset");
+	vai_g *g = vai__bind_self(L);
+	int64_t when = vai__clock_after(vai__arg_seconds(L, 2, 1, "reset"));
+	bool was = false;
+	if (vai__timer_object_reset(g, t, when, &was) != VAI_OK)
+		vai__arg_no_memory(L);
+	lua_pushboolean(L, was);
+	return 1;
+}
+
+static int timer_tostring(lua_State *L)
+{
+	vai__bind_object(L, &vai__timer_class, "tostring");
+	return vai__bind_tostring(L, "timer");
+}
+
+/* ---- tickers ---- */
+
+static int64_t check_period(lua_State *L, int idx, const char *fname)
+{
+	double seconds = vai__arg_seconds(L, idx, 1, fname);
+	if (seconds <= 0)
+		vai__arg_error(L, 1, fname, "period must be positive");
+	double ns = seconds * 1e9;
+	return ns < 1 ? 1 : ns >= 9e18 ? VAI_FOREVER : (int64_t)ns;
+}
+
+int vai__lib_ticker(lua_State *L)
+{
+	vai_g *g = vai__bind_self(L);
+	int64_t period = check_period(L, 1, "ticker");
+	vai_ticker *t = vai__ticker_new(g, period, stamp, vai__msg_drop);
+	if (!t)
+		vai__arg_no_memory(L);
+	((struct vai_obj *)vai__ticker_chan(t))->site = vai__site_here(L);
+	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)t, true);
+	return 1;
+}
+
+static int ticker_chan(lua_State *L)
+{
+	vai_ticker *t = vai__bind_object(L, &vai__ticker_class, "chan");
+	vai_g *g = vai__bind_self(L);
+	struct vai_obj *ch = (struct vai_obj *)vai__ticker_chan(t);
+	vai__obj_ref(ch);
+	vai__handle_push(L, vai__bind_vm(g), ch, false);
+	return 1;
+}
+
+static int ticker_stop(lua_State *L)
+{
+	vai_ticker *t = vai__bind_object(L, &vai__ticker_class, "stop");
+	vai__bind_self(L);
+	lua_pushboolean(L, vai__ticker_stop(t));
+	return 1;
+}
+
+static int ticker_reset(lua_State *L)
+{
+	vai_ticker *t = vai__bind_object(L, &vai__ticker_class, "reset");
+	vai_g *g = vai__bind_self(L);
+	if (vai__ticker_reset(g, t, check_period(L, 2, "reset")) != VAI_OK)
+		vai__arg_no_memory(L);
+	return 0;
+}
+
+static int ticker_tostring(lua_State *L)
+{
+	vai__bind_object(L, &vai__ticker_class, "tostring");
+	return vai__bind_tostring(L, "ticker");
+}
+
+static const luaL_Reg timer_methods[] = {
+	{"stop", timer_stop},
+	{"reset", timer_reset},
+	{NULL, NULL},
+};
+static const luaL_Reg timer_meta[] = {
+	{"__tostring", timer_tostring},
+	{NULL, NULL},
+};
+const struct vai__handle_type vai__lib_timer_type = {&vai__timer_class, "vai.timer", timer_methods, timer_meta};
+
+static const luaL_Reg ticker_methods[] = {
+	{"chan", ticker_chan},
+	{"stop", ticker_stop},
+	{"reset", ticker_reset},
+	{NULL, NULL},
+};
+static const luaL_Reg ticker_meta[] = {
+	{"__tostring", ticker_tostring},
+	{NULL, NULL},
+};
+const struct vai__handle_type vai__lib_ticker_type = {&vai__ticker_class, "vai.ticker", ticker_methods, ticker_meta};

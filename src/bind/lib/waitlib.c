@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* waitgroup and its methods. */
+#include "bind/bind.h"
+#include "bind/report/site.h"
+
+static inline vai_waitgroup *self_wg(lua_State *L, const char *fname)
+{
+	return vai__bind_object(L, &vai__waitgroup_class, fname);
+}
+
+int vai__lib_waitgroup(lua_State *L)
+{
+	vai_g *g = vai__bind_self(L);
+	vai_waitgroup *wg = vai__waitgroup_new();
+	if (!wg)
+		vai__arg_no_memory(L);
+	((struct vai_obj *)wg)->site = vai__site_here(L);
+	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)wg, true);
+	return 1;
+}
+
+static int add_failed(lua_State *L, int64_t n)
+{
+	return luaL_error(L, n < 0 ? "negative waitgroup counter" : "waitgroup counter overflow");
+}
+
+static int wg_add(lua_State *L)
+{
+	vai_waitgroup *wg = self_wg(L, "add");
+	int64_t n = lua_isnoneornil(L, 2) ? 1 : vai__arg_integer(L, 2, 1, "add");
+	vai__bind_self(L);
+	if (VAI_UNLIKELY(vai__waitgroup_add(wg, n) != VAI_OK))
+		return add_failed(L, n);
+	return 0;
+}
+
+static int wg_done(lua_State *L)
+{
+	vai_waitgroup *wg = self_wg(L, "done");
+	vai__bind_self(L);
+	if (VAI_UNLIKELY(vai__waitgroup_add(wg, -1) != VAI_OK))
+		return add_failed(L, -1);
+	return 0;
+}
+
+static int wg_wait(lua_State *L)
+{
+	vai_waitgroup *wg = self_wg(L, "wait");
+	vai_g *g = vai__bind_self(L);
+	int64_t deadline = vai__arg_deadline(L, 2, 1, "wait");
+	vai__note_stack(g, L);
+	int rc = vai__waitgroup_wait(g, wg, deadline);
+	if (rc != VAI_OK)
+		return vai__bind_failed(L, g, rc);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static const struct vai__callname go_name = {"go", 1, "go: argument"};
+
+/* wg:go(f, ...): add(1), go(f, ...), and done when it has ended, however it ended. */
+static int wg_go(lua_State *L)
+{
+	vai_waitgroup *wg = self_wg(L, "go");
+	vai_g *g = vai__bind_self(L);
+	struct vai__call *call = vai__call_new(L, g, 2, &go_name, VAI_FATE_PANIC);
+	if (VAI_UNLIKELY(vai__waitgroup_add(wg, 1) != VAI_OK)) {
+		vai__call_unref(call);
+		return add_failed(L, 1);
+	}
+	vai__obj_ref((struct vai_obj *)wg);
+	call->wg = wg;
+	return vai__call_go(L, g, call);
+}
+
+static int wg_tostring(lua_State *L)
+{
+	self_wg(L, "tostring");
+	return vai__bind_tostring(L, "waitgroup");
+}
+
+static const luaL_Reg methods[] = {
+	{"add", wg_add},
+	{"done", wg_done},
+	{"wait", wg_wait},
+	{"go", wg_go},
+	{NULL, NULL},
+};
+
+static const luaL_Reg meta[] = {
+	{"__tostring", wg_tostring},
+	{NULL, NULL},
+};
+
+const struct vai__handle_type vai__lib_waitgroup_type = {&vai__waitgroup_class, "vai.waitgroup", methods, meta};

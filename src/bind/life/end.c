@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/* How a goroutine is ended: an error is raised in it, at a Lua instruction (interrupt.c) or where
+ * it waits (result.c), and again if it is caught.
+ *
+ *   LIVE ── raised ──▶ UNWINDING ── caught ──▶ GRACE ── time is over ──▶ UNWINDING ...
+ *
+ * UNWINDING: to-be-closed variables run, undisturbed: vai_g.end is 0 again, so that waits park.
+ * They have CLEANUP_TIME, of which CLEANUP_CPU is processor time; then, or when the goroutine
+ * is canceled once more, the end is forced: vai_g.end stays set, and the error is raised at every
+ * instruction and wait.
+ * GRACE: pcall, xpcall or coroutine.resume have caught it. What follows has GRACE_TIME in all,
+ * of processor time, or when it waits; then it is raised again, and from then on who catches it
+ * passes it on at once. Raising the caught error again (`error(err)`) goes back to UNWINDING.
+ *
+ * Who catches errors without our knowing (lua_pcall in C modules, `load`) stays in UNWINDING and
+ * is bounded by that. In a finalizer Lua runs no hooks, and reports errors as warnings: the
+ * end is raised there without a change of phase, and comes again after it.
+ *
+ * A message handler that is called for an error raised in a hook runs without hooks, for as long
+ * as it likes. So where the innermost protected call is an xpcall with a handler in Lua the error
+ * is raised bare: as Lua's own "not enough memory", which calls no handler. xpcall puts the
+ * value in place and calls the handler itself.
+ *
+ * life->phase is the goroutine's own. The timer below sets vai_g.end from elsewhere, and is
+ * stopped before that is set back. */
+#include "bind/bind.h"
+#include "bind/life/spawn_opts.h"
+#include "bind/life/life.h"
+#include "bind/report/trace.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define GRACE_TIME INT64_C(20000000)
+#define CLEANUP_TIME INT64_C(10000000000)
+#define CLEANUP_CPU INT64_C(1000000000)
+#define CLEANUP_CPU_SHORT INT64_C(100000000) /* of a goroutine that has used its processor time up */
+#define RECHECK INT64_C(5000000)
+
+enum { MAX_WALK = 1000 };
+
+/* Times in ns; while the timer is pending, its function reads this. */
+struct vai__cleanup {
+	struct vai__timer timer;
+	vai_g *g;
+	bool in_grace;
+	int64_t until, cpu_until;           /* when CLEANUP_TIME and CLEANUP_CPU are over */
+	int64_t grace, grace_cpu;           /* what is left of GRACE_TIME, on the clock and of processor time */
+	int64_t grace_from, grace_cpu_from; /* in GRACE: since when */
+};
+
+static const char reason_key;
+static const char no_memory[] = "not enough memory";
+
+/* ---- time ---- */
+
+/* Who runs in GRACE is bounded by its processor time. */
+static int64_t time_is_over(struct vai__timer *t, int64_t now)
+{
+	struct vai__cleanup *c = VAI_CONTAINER(t, struct vai__cleanup, timer);
+	if (c->in_grace && vai__g_state(c->g) != VAI_G_WAITING)
+		return now + RECHECK;
+	vai__g_end(c->g, (enum vai_end)vai__life(c->g)->why);
+	return VAI_FOREVER;
+}
+
+/* Nothing else sets g->end then but somebody who wants it forced. */
+static void set_timer(vai_g *g, struct vai__cleanup *c, int64_t when)
+{
+	if (c)
+		vai__timer_start(g, &c->timer, when);
+}
+
+static struct vai__cleanup *new_cleanup(vai_g *g, enum vai_end why)
+{
+	struct vai__cleanup *c = vai__mem_zalloc(sizeof *c);
+	vai__g_limit_cpu(g, why == VAI_END_CPU ? CLEANUP_CPU_SHORT : CLEANUP_CPU);
+	if (!c)
+		return NULL;
+	c->timer.fn = time_is_over;
+	c->g = g;
+	c->until = vai__clock_now() + CLEANUP_TIME;
+	c->cpu_until = atomic_load_relaxed(&g->cpu_limit);
+	c->grace = c->grace_cpu = why == VAI_END_MEMORY ? 0 : GRACE_TIME;
+	return c;
+}
+
+static void set_cpu_limit(vai_g *g, int64_t limit)
+{
+	atomic_store_relaxed(&g->cpu_limit, limit);
+}
+
+/* ---- phases ---- */
+
+static bool is_canceled_again(const vai_g *g, const struct vai__life *life)
+{
+	return g->task && vai__task_cancels(g->task) > life->cancels;
+}
+
+static void force(vai_g *g, struct vai__life *life)
+{
+	life->forced = true;
+	atomic_store(&g->end, (int)life->why);
+}
+
+/* Whoever cancels counts first and sets g->end then; here it is the other way round. */
+static void enter_unwinding(vai_g *g, struct vai__life *life)
+{
+	life->phase = VAI_PHASE_UNWINDING;
+	atomic_store(&g->end, VAI_END_NO);
+	if (is_canceled_again(g, life))
+		force(g, life);
+	else
+		set_timer(g, life->cleanup, life->cleanup ? life->cleanup->until : 0);
+}
+
+static void begin(vai_g *g, struct vai__life *life)
+{
+	life->why = (uint8_t)atomic_load(&g->end);
+	life->cancels = g->task ? vai__task_cancels(g->task) : 0;
+	life->cleanup = new_cleanup(g, (enum vai_end)life->why);
+	enter_unwinding(g, life);
+}
+
+static void stop_timer(struct vai__life *life)
+{
+	if (life->cleanup)
+		vai__timer_stop(&life->cleanup->timer);
+}
+
+static void leave_grace(vai_g *g, struct vai__life *life)
+{
+	struct vai__cleanup *c = life->cleanup;
+	stop_timer(life);
+	c->in_grace = false;
+	c->grace -= vai__clock_now() - c->grace_from;
+	c->grace_cpu -= vai__g_cpu(g) - c->grace_cpu_from;
+	set_cpu_limit(g, c->cpu_until);
+	enter_unwinding(g, life);
+}
+
+/* False: no time is left. */
+static bool enter_grace(vai_g *g, struct vai__life *life)
+{
+	struct vai__cleanup *c = life->cleanup;
+	if (life->forced || !c || c->grace_cpu <= 0)
+		return false;
+	stop_timer(life);
+	life->phase = VAI_PHASE_GRACE;
+	c->in_grace = true;
+	c->grace_from = vai__clock_now();
+	c->grace_cpu_from = vai__g_cpu(g);
+	int64_t cpu = c->grace_cpu_from + c->grace_cpu;
+	set_cpu_limit(g, cpu < c->cpu_until ? cpu : c->cpu_until);
+	set_timer(g, c, c->grace_from + c->grace);
+	return true;
+}
+
+void vai__end_over(vai_g *g)
+{
+	struct vai__life *life = vai__life(g);
+	life->phase = VAI_PHASE_OVER;
+	if (VAI_LIKELY(!life->why))
+		return;
+	stop_timer(life);
+	if (life->cleanup)
+		vai__mem_free(life->cleanup, sizeof *life->cleanup);
+	life->cleanup = NULL;
+	atomic_store(&g->end, (int)life->why); /* finalizers that wait fail */
+}
+
+/* ---- the error ---- */
+
+void vai__end_push_reason(lua_State *L, vai_g *g)
+{
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &reason_key) != LUA_TNIL)
+		return;
+	lua_pop(L, 1);
+	switch (vai__life(g)->why) {
+	case VAI_END_CPU: lua_pushliteral(L, "cpu time exceeded"); break;
+	case VAI_END_MEMORY: lua_pushlstring(L, no_memory, sizeof no_memory - 1); break;
+	default: vai__decode(L, vai__bind_vm(g), vai__task_reason(g->task)); break;
+	}
+	lua_pushvalue(L, -1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &reason_key);
+}
+
+static bool has_lua_handler(lua_State *L, lua_Debug *xpcall)
+{
+	bool has = lua_getlocal(L, xpcall, 2) && !lua_iscfunction(L, -1);
+	lua_pop(L, 1);
+	return has;
+}
+
+/* Finds out who will catch an error that is raised here: the innermost pcall or xpcall of L,
+ * or nobody in L. True if a handler in Lua would be called. The first level raises. */
+static bool find_catcher(lua_State *L, struct vai__life *life)
+{
+	lua_Debug ar;
+	int levels = vai__trace_levels(L);
+	life->catcher = L;
+	for (int level = 1; level < levels && level < MAX_WALK; level++) {
+		lua_getstack(L, level, &ar);
+		lua_getinfo(L, "f", &ar);
+		lua_CFunction f = lua_tocfunction(L, -1);
+		lua_pop(L, 1);
+		if (f == vai__protect_pcall || f == vai__protect_xpcall) {
+			life->depth = levels - level;
+			return f == vai__protect_xpcall && has_lua_handler(L, &ar);
+		}
+	}
+	life->depth = levels > MAX_WALK ? levels - MAX_WALK : 0;
+	return levels > MAX_WALK;
+}
+
+static _Noreturn void throw_reason(lua_State *L, vai_g *g)
+{
+	struct vai__life *life = vai__life(g);
+	luaL_checkstack(L, 8, NULL);
+	vai__end_push_reason(L, g);
+	life->bare = find_catcher(L, life);
+	if (life->forced)
+		vai__interrupt_g(g); /* the next instruction, if there is one before this is caught */
+	if (life->bare)
+		lua_pushlstring(L, no_memory, sizeof no_memory - 1);
+	lua_error(L);
+	__builtin_unreachable();
+}
+
+/* Since 5.4.4 the collector says so while it runs one; before it seems to be stopped. */
+static bool in_finalizer(lua_State *L)
+{
+	int running = lua_gc(L, LUA_GCISRUNNING);
+	return running < 0 || (LUA_VERSION_RELEASE_NUM < 50404 && running == 0);
+}
+
+/* Once the goroutine's function is through: in what it leaves behind, metamethods of its error
+ * and finalizers. The former are left for good, by an error at every instruction. */
+static _Noreturn void raise_late(lua_State *L, vai_g *g, struct vai__life *life)
+{
+	if (!in_finalizer(L)) {
+		bool bare = find_catcher(L, life);
+		vai__interrupt_g(g);
+		if (bare) {
+			lua_pushlstring(L, no_memory, sizeof no_memory - 1);
+			lua_error(L);
+		}
+	}
+	luaL_error(
+		L, atomic_load_relaxed(&g->end) == VAI_END_CPU ? "cpu time exceeded" : "canceled");
+	__builtin_unreachable();
+}
+
+void vai__end_raise(lua_State *L, vai_g *g)
+{
+	struct vai__life *life = vai__life(g);
+	if (life && life->phase == VAI_PHASE_OVER)
+		raise_late(L, g, life);
+	if (!life || !g->task || in_finalizer(L)) {
+		luaL_error(L, "canceled");
+		__builtin_unreachable();
+	}
+	switch (life->phase) {
+	case VAI_PHASE_LIVE: begin(g, life); break;
+	case VAI_PHASE_GRACE:
+		leave_grace(g, life);
+		life->cleanup->grace_cpu = 0;
+		break;
+	default: force(g, life);
+	}
+	throw_reason(L, g);
+}
+
+/* ---- catching it ---- */
+
+/* The bound of memory may be met once: what handles that has some more, and no third. */
+static void caught_short(lua_State *L, vai_g *g, struct vai__life *life)
+{
+	struct vai_vm *vm = vai__bind_vm(g);
+	if (!vai__limits_has_memory(vm))
+		return;
+	if (!life->short_once) {
+		life->short_once = true;
+		vai__limits_widen(vm);
+		return;
+	}
+	atomic_store(&g->end, VAI_END_MEMORY);
+	begin(g, life);
+	throw_reason(L, g);
+}
+
+/* It is the end that has been caught, and no other error that a closer deals with. co: the
+ * coroutine that has failed, NULL: a protected call of L. */
+static bool is_the_end(lua_State *L, lua_State *co, const struct vai__life *life)
+{
+	if (life->phase != VAI_PHASE_UNWINDING)
+		return false;
+	return co ? co == life->catcher : L == life->catcher && vai__trace_levels(L) <= life->depth;
+}
+
+static struct vai__life *own_life(vai_g **g)
+{
+	*g = vai__g_self();
+	return *g && (*g)->vm ? vai__life(*g) : NULL;
+}
+
+bool vai__end_caught(lua_State *L, lua_State *co, int status)
+{
+	vai_g *g;
+	struct vai__life *life = own_life(&g);
+	if (!life)
+		return false;
+	if (VAI_LIKELY(!is_the_end(L, co, life))) {
+		if (VAI_UNLIKELY(status == LUA_ERRMEM && life->phase == VAI_PHASE_LIVE))
+			caught_short(L, g, life);
+		return false;
+	}
+	bool bare = life->bare;
+	life->bare = false;
+	if (!enter_grace(g, life))
+		throw_reason(L, g);
+	if (bare) {
+		lua_pop(L, 1);
+		vai__end_push_reason(L, g);
+	}
+	return bare;
+}
+
+void vai__end_pass(lua_State *L, lua_State *co)
+{
+	vai_g *g;
+	struct vai__life *life = own_life(&g);
+	if (life && is_the_end(L, co, life))
+		throw_reason(L, g);
+}
+
+void vai__end_rethrow(lua_State *L, int idx)
+{
+	vai_g *g;
+	struct vai__life *life = own_life(&g);
+	if (VAI_LIKELY(!life || life->phase != VAI_PHASE_GRACE))
+		return;
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &reason_key);
+	bool same = lua_rawequal(L, -1, idx);
+	lua_pop(L, 1);
+	if (!same)
+		return;
+	leave_grace(g, life);
+	find_catcher(L, life);
+}

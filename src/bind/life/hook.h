@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* What interrupt.c and hooklib.c share. */
+#ifndef VAI_HOOK_H
+#define VAI_HOOK_H
+
+#include <lua.h>
+#include "base/base.h"
+
+enum { VAI__HOOK_TICK = 1000 }; /* instructions */
+
+/* The hook of states that look themselves whether they are asked for: calls the script's own,
+ * if there is one, and vai__hook_look. */
+void vai__hook_tick(lua_State *L, lua_Debug *ar);
+/* Yields or raises if the calling goroutine was asked to. */
+void vai__hook_look(lua_State *L);
+/* The hook of L as it is without ours for the moment. True: ours is there. */
+bool vai__hook_lent(lua_State *L, lua_Hook *hook, int *mask, int *count);
+
+#endif

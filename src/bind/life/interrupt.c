@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* What an interruption does to a Lua state: a count hook of one instruction, set in the signal
+ * handler on the thread that runs the state (lua_sethook is made for that), which takes itself
+ * away and yields, or raises the end of its goroutine.
+ *
+ * States that have a hook of debug.sethook's anyway, and all with VAI_PREEMPT=count, have one of
+ * ours all the time, which looks every TICK instructions whether it was asked for. A hook
+ * that somebody else has set from C is taken away, lent, until ours has run; it is called for
+ * what else happens meanwhile. Its count begins anew then.
+ *
+ * vai_g.running is a state that lives: the handler follows it. Hooks of the state that runs
+ * are changed with life->hold set, so that the handler does not do the same. */
+#include "bind/bind.h"
+#include "bind/life/hook.h"
+#include "bind/life/life.h"
+
+bool vai__hook_counting;
+
+void vai__hook_set(lua_State *L, lua_Hook f, int mask, int count)
+{
+	vai_g *g = vai__g_self();
+	struct vai__life *life = g ? vai__life(g) : NULL;
+	if (!life) {
+		lua_sethook(L, f, mask, count);
+		return;
+	}
+	life->hold = 1;
+	atomic_signal_fence(memory_order_seq_cst);
+	lua_sethook(L, f, mask, count);
+	if (life->lent.L == L)
+		life->lent.L = NULL;
+	atomic_signal_fence(memory_order_seq_cst);
+	life->hold = 0;
+	atomic_signal_fence(memory_order_seq_cst);
+	if (life->missed) {
+		life->missed = 0;
+		vai__interrupt_g(g);
+	}
+}
+
+void vai__hook_prepare(lua_State *L)
+{
+	if (VAI_UNLIKELY(vai__hook_counting) && !lua_gethook(L))
+		vai__hook_set(L, vai__hook_tick, LUA_MASKCOUNT, VAI__HOOK_TICK);
+}
+
+/* To yield or to end, in the goroutine's own hook. */
+static void act(lua_State *L, vai_g *g)
+{
+	if (!vai__end_due(g)) {
+		vai__note_stack(g, L);
+		vai__yield_late(g);
+	}
+	if (vai__end_due(g))
+		vai__end_raise(L, g);
+}
+
+/* The goroutine that runs L, if it can be interrupted. */
+static vai_g *owner(void)
+{
+	vai_g *g = vai__g_self();
+	return g && g->vm && vai__life(g) && atomic_load_relaxed(&g->running) ? g : NULL;
+}
+
+/* ---- armed by the signal handler ---- */
+
+static void on_count(lua_State *L, lua_Debug *ar)
+{
+	vai_g *g = vai__g_self();
+	struct vai__life *life = g ? vai__life(g) : NULL;
+	lua_Hook hook = NULL;
+	int mask = 0, count = 0;
+	if (life && life->lent.L == L) {
+		hook = life->lent.hook;
+		mask = life->lent.mask;
+		count = life->lent.count;
+	}
+	if (ar->event != LUA_HOOKCOUNT) {
+		if (hook)
+			hook(L, ar);
+		return;
+	}
+	vai__hook_set(L, hook, mask, count);
+	if (life)
+		life->asked = 0;
+	g = owner();
+	if (g)
+		act(L, g);
+}
+
+static void arm(lua_State *L, struct vai__life *life)
+{
+	lua_Hook hook = lua_gethook(L);
+	life->asked = 1;
+	if (hook == vai__hook_tick) {
+		/* At every instruction: it might look in the same place for ever. */
+		if (life->forced || life->phase == VAI_PHASE_OVER)
+			lua_sethook(L, hook, lua_gethookmask(L) | LUA_MASKCOUNT, 1);
+		return;
+	}
+	if (!hook) {
+		if (life->lent.L == L)
+			life->lent.L = NULL;
+		lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
+	} else if (hook != on_count && (!life->lent.L || life->lent.L == L)) {
+		life->lent.L = L;
+		life->lent.hook = hook;
+		life->lent.mask = lua_gethookmask(L);
+		life->lent.count = lua_gethookcount(L);
+		lua_sethook(L, on_count, life->lent.mask | LUA_MASKCOUNT, 1);
+	}
+}
+
+void vai__interrupt_g(vai_g *g)
+{
+	lua_State *L = atomic_load_relaxed(&g->running);
+	struct vai__life *life = vai__life(g);
+	if (!L || !life)
+		return;
+	if (life->hold) {
+		life->missed = 1;
+		return;
+	}
+	life->hold = 1; /* it is called by others than the handler, too */
+	atomic_signal_fence(memory_order_seq_cst);
+	arm(L, life);
+	atomic_signal_fence(memory_order_seq_cst);
+	life->hold = 0;
+}
+
+/* ---- looking now and then ---- */
+
+void vai__hook_look(lua_State *L)
+{
+	vai_g *g = owner();
+	if (!g)
+		return;
+	struct vai__life *life = vai__life(g);
+	bool asked = life->asked;
+	life->asked = 0;
+	if (vai__hook_counting && vai__g_asked(g))
+		asked = true;
+	if (asked)
+		act(L, g);
+}
+
+bool vai__hook_lent(lua_State *L, lua_Hook *hook, int *mask, int *count)
+{
+	const vai_g *g = vai__g_self();
+	const struct vai__life *life = g ? vai__life(g) : NULL;
+	*hook = lua_gethook(L);
+	*mask = lua_gethookmask(L);
+	*count = lua_gethookcount(L);
+	if (*hook != on_count)
+		return false;
+	bool lent = life && life->lent.L == L;
+	*hook = lent ? life->lent.hook : NULL;
+	*mask = lent ? life->lent.mask : 0;
+	*count = lent ? life->lent.count : 0;
+	return true;
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+/* From a Lua call to a goroutine, and what the goroutine does from its first to its last
+ * instruction.
+ *
+ * Order at the end: the state is freed (its finalizers run) before the task is finished
+ * (whoever joins wakes), and that before the wait group counts down. The references of a
+ * task: one for the handle that go() returns, one for the goroutine; a goroutine whose
+ * own is the last does not encode its results. */
+#include "bind/bind.h"
+#include "base/fork.h"
+#include <string.h>
+#include "base/mem.h"
+#include "bind/life/spawn_opts.h"
+#include "bind/life/life.h"
+#include "bind/report/site.h"
+
+/* Lives on the goroutine's stack. */
+struct run {
+	vai_g *g;       /* g->held: first the call, once that is decoded the wait group */
+	vai_task *task; /* NULL: started by a timer */
+	vai_waitgroup *wg;
+	enum vai__fate fate;
+	bool returned; /* the function itself has ended well */
+	vai_msg outcome;
+	struct vai__life life;
+};
+
+/* ---- the call ---- */
+
+void vai__site_format(char *buf, size_t size, const char *src, int line)
+{
+	char digits[12];
+	size_t nd = 0, len = strlen(src);
+	do
+		digits[nd++] = (char)('0' + line % 10);
+	while ((line /= 10) > 0);
+	if (len > size - nd - 2)
+		len = size - nd - 2;
+	memcpy(buf, src, len);
+	buf[len++] = ':';
+	while (nd > 0)
+		buf[len++] = digits[--nd];
+	buf[len] = '\0';
+}
+
+static void destroy_call(struct vai_obj *o)
+{
+	struct vai__call *call = VAI_CONTAINER(o, struct vai__call, obj);
+	vai__msg_drop(&call->msg);
+	if (call->code)
+		vai__obj_unref(&call->code->obj);
+	if (call->wg)
+		vai__obj_unref((struct vai_obj *)call->wg);
+	if (call->opts)
+		vai__mem_free(call->opts, sizeof *call->opts);
+	vai__mem_free(call, sizeof *call);
+}
+
+static const struct vai_class call_class = {"call", destroy_call};
+
+struct vai__call *vai__call_new(
+	lua_State *L, vai_g *self, int idx, const struct vai__callname *name, enum vai__fate fate)
+{
+	vai_msg msg;
+	struct vai_code *code = NULL;
+	if (VAI_UNLIKELY(!lua_isfunction(L, idx)))
+		vai__arg_type_error(L, idx, name->arg, name->fname, "function");
+	vai__encode_call(L, vai__bind_vm(self), idx, lua_gettop(L) - idx, &msg, &code, name->what);
+	struct vai__call *call = vai__mem_alloc(sizeof *call);
+	if (VAI_UNLIKELY(!call)) {
+		vai__msg_drop(&msg);
+		if (code)
+			vai__obj_unref(&code->obj);
+		vai__arg_no_memory(L);
+	}
+	vai__obj_init(&call->obj, &call_class);
+	call->msg = msg;
+	call->code = code;
+	call->wg = NULL;
+	call->opts = NULL;
+	call->fate = fate;
+	vai__site_write(L, call->site);
+	return call;
+}
+
+int vai__call_limit(struct vai__call *call, const struct vai__spawn_opts *opts)
+{
+	call->opts = vai__mem_alloc(sizeof *opts);
+	if (!call->opts)
+		return VAI_ENOMEM;
+	*call->opts = *opts;
+	return VAI_OK;
+}
+
+void vai__call_unref(struct vai__call *call)
+{
+	vai__obj_unref(&call->obj);
+}
+
+/* ---- the goroutine's life ---- */
+
+/* The wait group of a call that timers share is NULL, and is not written to. */
+static void let_go(struct run *r, struct vai__call *call)
+{
+	r->g->held = r->wg;
+	if (r->wg)
+		call->wg = NULL;
+	vai__call_unref(call);
+}
+
+/* Arguments: struct run and, if the state came with it, the function. */
+static int body(lua_State *L)
+{
+	struct run *r = lua_touserdata(L, 1);
+	struct vai_vm *vm = vai__bind_vm(r->g);
+	struct vai__call *call = r->g->held;
+	vai__decode_call(L, vm, &call->msg, lua_gettop(L) == 2);
+	let_go(r, call);
+	lua_call(L, lua_gettop(L) - 2, LUA_MULTRET);
+	r->returned = true;
+	if (VAI_UNLIKELY(vai__forked))
+		vai__exit_now(0); /* the child of a fork ends with its only thread */
+	if (r->task && atomic_load_acquire(&((struct vai_obj *)r->task)->refs) > 1)
+		vai__encode_values(L, vm, 2, lua_gettop(L) - 1, &r->outcome, "result");
+	return 0;
+}
+
+/* The outcome of a failed task is the error and, for the report of one that nobody joins,
+ * its text. In place of an error that cannot be sent stands its text, with the reason. */
+static int encode_error(lua_State *L)
+{
+	struct run *r = lua_touserdata(L, 1);
+	vai__encode_values(L, vai__bind_vm(r->g), 2, 2, &r->outcome, "error");
+	return 0;
+}
+
+/* Arguments: struct run, the error. */
+static int failed(lua_State *L)
+{
+	struct run *r = lua_touserdata(L, 1);
+	vai__report_describe(L);
+	if (VAI_UNLIKELY(vai__forked))
+		r->fate = VAI_FATE_PANIC; /* nobody can join */
+	if (r->fate == VAI_FATE_PANIC && !r->returned)
+		vai__report_panic(r->g, L);
+	lua_pushfstring(L, "%s%s%s", lua_tostring(L, 3), *lua_tostring(L, 4) ? "\n" : "", lua_tostring(L, 4));
+	lua_pushcfunction(L, encode_error);
+	lua_pushvalue(L, 1);
+	lua_pushvalue(L, 2);
+	lua_pushvalue(L, 5);
+	if (lua_pcall(L, 3, 0, 0) != LUA_OK) {
+		lua_pushfstring(L, "%s (%s)", lua_tostring(L, 3), lua_tostring(L, -1));
+		lua_pushcfunction(L, encode_error);
+		lua_pushvalue(L, 1);
+		lua_pushvalue(L, -3);
+		lua_pushvalue(L, 5);
+		lua_call(L, 3, 0);
+	}
+	return 0;
+}
+
+/* The error lies on top of the stack. */
+static VAI_NOINLINE void settle_failure(struct run *r, lua_State *L)
+{
+	lua_pushcfunction(L, failed);
+	lua_insert(L, -2);
+	lua_pushlightuserdata(L, r);
+	lua_insert(L, -2);
+	if (lua_pcall(L, 2, 0, 0) == LUA_OK)
+		return;
+	if (r->fate == VAI_FATE_PANIC && !r->returned)
+		vai__report_panic_plain(r->g, "not enough memory");
+	vai__msg_string(&r->outcome, "not enough memory", strlen("not enough memory"));
+}
+
+/* The error on top of the stack has come out of a function that was ended, or that is short of
+ * memory: what a canceled one leaves is the reason of that, whatever the error. Metamethods of the
+ * error may run: they are interrupted as the function was, and its bounds hold. */
+static VAI_NOINLINE void settle_end(struct run *r, struct vai_vm *vm)
+{
+	if (vai__limits_has_memory(vm))
+		vai__limits_widen(vm);
+	if (r->life.why == VAI_END_CANCELED)
+		return;
+	if (r->life.why) {
+		lua_pop(vm->L, 1);
+		vai__end_push_reason(vm->L, r->g);
+	}
+	atomic_store_relaxed(&r->g->running, vm->L);
+	settle_failure(r, vm->L);
+	atomic_store_relaxed(&r->g->running, NULL);
+}
+
+static int run_in_state(struct run *r, struct vai_vm *vm, bool loaded)
+{
+	lua_State *L = vm->L;
+	vm->at = L;
+	vai__hook_prepare(L);
+	lua_pushcfunction(L, vai__report_handler);
+	lua_pushcfunction(L, body);
+	lua_pushlightuserdata(L, r);
+	if (loaded)
+		lua_rotate(L, -4, 3); /* the function on top of them */
+	atomic_store_relaxed(&r->g->running, L);
+	int status = lua_pcall(L, loaded ? 2 : 1, 0, loaded ? -4 : -3);
+	atomic_store_relaxed(&r->g->running, NULL);
+	vai__end_over(r->g);
+	if (VAI_UNLIKELY(vm->decoding_from != NULL))
+		vai__bind_put_back(NULL, vm); /* while it holds the channel: what follows may collect */
+	if (VAI_UNLIKELY(status != LUA_OK))
+		settle_end(r, vm);
+	return status;
+}
+
+static VAI_NOINLINE int no_state(struct run *r)
+{
+	if (r->fate == VAI_FATE_PANIC)
+		vai__report_panic_plain(r->g, "not enough memory");
+	vai__msg_string(&r->outcome, "not enough memory", strlen("not enough memory"));
+	return LUA_ERRMEM;
+}
+
+static void finish(struct run *r, int status)
+{
+	if (r->task) {
+		if (VAI_UNLIKELY(status != LUA_OK && r->life.why == VAI_END_CANCELED))
+			vai__task_finish_canceled(r->task);
+		else
+			vai__task_finish(r->task, status == LUA_OK ? VAI_TASK_DONE : VAI_TASK_FAILED, &r->outcome);
+		r->g->task = NULL;
+		vai__obj_unref((struct vai_obj *)r->task);
+	}
+	if (r->wg) {
+		r->g->held = NULL;
+		vai__waitgroup_add(r->wg, -1);
+		vai__obj_unref((struct vai_obj *)r->wg);
+	}
+}
+
+/* A state with all libraries in it comes from an image of the code; others do not. */
+static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, bool *loaded)
+{
+	const struct vai__spawn_opts *b = call->opts;
+	struct vai_code *code = b && b->has_libs ? NULL : call->code;
+	struct vai_vm *vm = vai__state_new_in(code, loaded, vai__g_room(g), VAI_G_ROOM);
+	if (VAI_UNLIKELY(vm && b) && vai__spawn_opts_apply(b, vm) != VAI_OK) {
+		vai__state_free(vm);
+		return NULL;
+	}
+	return vm;
+}
+
+static int run(struct run *r, const struct vai__call *call)
+{
+	vai_g *g = r->g;
+	bool loaded = false;
+	struct vai_vm *vm = new_state(g, call, &loaded);
+	if (VAI_UNLIKELY(!vm))
+		return no_state(r);
+	g->vm = vm;
+	int status = run_in_state(r, vm, loaded);
+	vai__state_free(vm);
+	g->vm = NULL;
+	return status;
+}
+
+static void entry(vai_g *g, void *arg)
+{
+	struct vai__call *call = arg;
+	struct run r = {.g = g, .task = g->task, .wg = call->wg, .fate = call->fate};
+	int status = LUA_ERRRUN;
+	g->life = &r.life;
+	if (VAI_UNLIKELY(vai__end_due(g)))
+		r.life.why = VAI_END_CANCELED; /* before it began */
+	else
+		status = run(&r, call);
+	if (VAI_UNLIKELY(g->held == call))
+		let_go(&r, call);
+	finish(&r, status);
+}
+
+/* ---- starting one ---- */
+
+static vai_task *new_task(vai_g *g, enum vai__fate fate)
+{
+	vai_task *task = vai__task_new(g, vai__msg_drop, fate == VAI_FATE_KEEP ? vai__report_orphan : NULL);
+	if (VAI_UNLIKELY(!task)) {
+		vai__g_discard(g);
+		return NULL;
+	}
+	vai__obj_ref((struct vai_obj *)task);
+	g->task = task;
+	return task;
+}
+
+int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call)
+{
+	vai_g *g = vai__g_new(entry, call);
+	vai_task *task = VAI_LIKELY(g != NULL) ? new_task(g, call->fate) : NULL;
+	if (VAI_UNLIKELY(!task)) {
+		if (call->wg)
+			vai__waitgroup_add(call->wg, -1);
+		vai__call_unref(call);
+		vai__arg_no_memory(L);
+	}
+	g->held = call;
+	memcpy(g->site, call->site, sizeof g->site);
+	if (VAI_UNLIKELY(call->opts != NULL)) {
+		atomic_store_relaxed(&g->cpu_limit, call->opts->cpu);
+		vai__task_set_name(task, call->opts->name);
+	}
+	vai__note_stack(self, L);
+	vai__g_start(self, g);
+	vai__handle_push(L, vai__bind_vm(self), (struct vai_obj *)task, true);
+	return 1;
+}
+
+bool vai__call_fire(struct vai__call *call)
+{
+	vai_g *g = vai__g_new(entry, call);
+	if (!g)
+		return false;
+	vai__obj_ref(&call->obj);
+	g->held = call;
+	memcpy(g->site, call->site, sizeof g->site);
+	vai__g_start(NULL, g);
+	return true;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* The report of a deadlock. It is written when the scheduler finds one, on whatever thread that is,
+ * while everything waits; main's wait, which ends for it, raises it. */
+#include "bind/bind.h"
+#include "bind/report/dump.h"
+
+enum { MAX_LISTED = 1000 };
+
+/* Written by the one thread that is awake, read by main, which it wakes after. */
+static struct vai__text report;
+
+void vai__deadlock_note(void)
+{
+	vai__text_free(&report);
+	vai__dump_all(&report, NULL, VAI__DUMP_STILL, MAX_LISTED);
+}
+
+void vai__report_deadlock(lua_State *L)
+{
+	luaL_checkstack(L, 4, NULL);
+	luaL_where(L, 1);
+	lua_pushliteral(L, "all goroutines are asleep - deadlock!\n\n");
+	/* the last line ends with the message */
+	lua_pushlstring(L, report.p ? report.p : "", report.n > 0 ? report.n - 1 : 0);
+	vai__text_free(&report);
+	lua_concat(L, 3);
+	lua_error(L);
+	__builtin_unreachable();
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/* Goroutines as text, in the form of Go's dumps.
+ *
+ * Why what is followed here is alive, while nothing else runs (VAI__DUMP_STILL): a goroutine that
+ * waits holds what it waits for by a handle on its Lua stack, and neither its Lua state nor the
+ * frames of its C stack can go before it has run again. vm->at is the coroutine in which it
+ * stopped: every call that may stop sets it. */
+#include "bind/report/dump.h"
+#include <string.h>
+#include "base/clock.h"
+#include "bind/bind.h"
+#include "bind/host.h"
+#include "bind/life/life.h"
+#include "bind/report/site.h"
+#include "bind/report/trace.h"
+
+enum { MAX_CASES = 32, SECOND = 1000000000 };
+
+struct dump {
+	struct vai__text *text;
+	vai_g *first;
+	enum vai__dump_how how;
+	size_t n, max;
+	int64_t now;
+	bool rest; /* the round of all but first */
+};
+
+/* ---- what it waits for ---- */
+
+static void add_site(struct vai__text *t, uint32_t site)
+{
+	if (site == 0)
+		return;
+	vai__text_put(t, " made at ");
+	vai__text_put(t, vai__site_text(site));
+}
+
+static void add_chan(struct vai__text *t, vai_chan *ch)
+{
+	vai__text_put(t, "channel");
+	add_site(t, ((struct vai_obj *)ch)->site);
+	vai__text_put(t, " (len ");
+	vai__text_int(t, vai__chan_len(ch));
+	vai__text_put(t, ", cap ");
+	vai__text_int(t, vai__chan_cap(ch));
+	vai__text_put(t, ")\n");
+}
+
+static void add_object(struct vai__text *t, struct vai_obj *o)
+{
+	vai__text_put(t, "\ton ");
+	if (o->cls == &vai__chan_class) {
+		add_chan(t, (vai_chan *)o);
+		return;
+	}
+	if (o->cls == &vai__task_class) {
+		char title[128];
+		vai__text_put(t, vai__task_title((vai_task *)o, title, sizeof title));
+	} else {
+		vai__text_put(t, o->cls->name);
+		add_site(t, o->site);
+	}
+	if (o->cls == &vai__waitgroup_class) {
+		vai__text_put(t, " (count ");
+		vai__text_int(t, vai__waitgroup_count((vai_waitgroup *)o));
+		vai__text_put(t, ")");
+	}
+	vai__text_put(t, "\n");
+}
+
+static void add_cases(struct vai__text *t, const void *sel)
+{
+	vai_chan *ch;
+	enum vai_dir dir;
+	int n = 0;
+	for (int i = -1; (i = vai__select_waits(sel, i, &ch, &dir)) >= 0; n++) {
+		if (n == MAX_CASES) {
+			vai__text_put(t, "\t...\n");
+			return;
+		}
+		vai__text_put(t, "\tcase ");
+		vai__text_int(t, i + 1);
+		vai__text_put(t, dir == VAI_DIR_SEND ? ": send to " : ": receive from ");
+		add_chan(t, ch);
+	}
+}
+
+/* obj is a struct vai_obj for whatever waits for one. */
+static void add_target(struct vai__text *t, const struct vai_g_info *info)
+{
+	if (!info->obj)
+		return;
+	if (info->reason == VAI_WAIT_SELECT)
+		add_cases(t, info->obj);
+	else
+		add_object(t, (struct vai_obj *)(uintptr_t)info->obj);
+}
+
+/* ---- where it stands ---- */
+
+static bool is_runner(const vai_g *g)
+{
+	return g == vai__report_runner();
+}
+
+/* While a panic handler runs as a goroutine in main's state, `at` is its. */
+static lua_State *stopped_in(vai_g *g)
+{
+	return g == vai__g_main() && vai__report_runner() ? vai__report_main_at() : vai__bind_vm(g)->at;
+}
+
+/* The Lua threads that g is in, from the one where it stopped outwards. Those that C code
+ * resumes by itself are not known of. */
+static void add_stack(struct vai__text *t, vai_g *g, lua_State *L)
+{
+	struct vai_vm *vm = vai__bind_vm(g);
+	const struct vai__turn *turn = g->life ? vai__life(g)->turn : NULL;
+	lua_State *last = is_runner(g) ? vai__host_panic_thread() : vm->L;
+	while (L != last) {
+		vai__trace_add(t, L, 0, -1);
+		vai__text_put(t, "\tin a coroutine of:\n");
+		L = turn ? turn->outer : last;
+		turn = turn ? turn->prev : NULL;
+	}
+	/* The outermost function of a goroutine is vai's own. */
+	vai__trace_add(t, last, 0, vm->is_host ? -1 : vai__trace_levels(last) - 1);
+}
+
+/* ---- one goroutine ---- */
+
+static void add_age(struct vai__text *t, int64_t age)
+{
+	int64_t seconds = age / SECOND;
+	if (seconds < 1)
+		return;
+	vai__text_put(t, ", ");
+	vai__text_int(t, seconds < 120 ? seconds : seconds / 60);
+	vai__text_put(t, seconds >= 120 ? " minutes" : seconds == 1 ? " second" : " seconds");
+}
+
+static const char *state_name(const struct vai_g_info *info)
+{
+	switch (info->state) {
+	case VAI_G_WAITING: return vai__wait_reason_name(info->reason);
+	case VAI_G_RUNNING: return info->in_c ? "in a C call" : "running";
+	default: return "runnable";
+	}
+}
+
+static void add_head(const struct dump *d, vai_g *g, const struct vai_g_info *info)
+{
+	struct vai__text *t = d->text;
+	vai__text_put(t, "goroutine ");
+	vai__text_int(t, (int64_t)g->id);
+	bool still = d->how == VAI__DUMP_STILL && info->still;
+	const char *name = still && g->task ? vai__task_name(g->task) : NULL;
+	if (name && *name) {
+		vai__text_put(t, " (");
+		vai__text_put(t, name);
+		vai__text_put(t, ")");
+	}
+	vai__text_put(t, " [");
+	vai__text_put(t, state_name(info));
+	if (info->since > 0)
+		add_age(t, d->now - info->since);
+	vai__text_put(t, still && g->life && vai__life(g)->locks > 0 ? ", locked to thread]" : "]");
+}
+
+static void add_goroutine(struct dump *d, vai_g *g, const struct vai_g_info *info)
+{
+	struct vai__text *t = d->text;
+	add_head(d, g, info);
+	if (d->how == VAI__DUMP_SHORT) {
+		vai__text_put(t, *g->site ? " created at " : "");
+		vai__text_add(t, g->site, strnlen(g->site, sizeof g->site)); /* it may be in the making */
+		vai__text_put(t, "\n");
+		return;
+	}
+	vai__text_put(t, ":\n");
+	if (d->how == VAI__DUMP_STILL && info->still) {
+		add_target(t, info);
+		if (g->vm)
+			add_stack(t, g, stopped_in(g));
+	}
+	if (*g->site) {
+		vai__text_put(t, "\tcreated at ");
+		vai__text_add(t, g->site, strnlen(g->site, sizeof g->site)); /* it may be in the making */
+		vai__text_put(t, "\n");
+	}
+}
+
+void vai__dump_frozen(struct vai__text *t, vai_g *g)
+{
+	lua_State *L = atomic_load_acquire(&g->running);
+	if (!g->vm || !L)
+		return;
+	vai__text_put(t, "\ngoroutine ");
+	vai__text_int(t, (int64_t)g->id);
+	vai__text_put(t, " [in a C call]:\n");
+	add_stack(t, g, L);
+}
+
+/* ---- all ---- */
+
+static void visit(vai_g *g, const struct vai_g_info *info, void *arg)
+{
+	struct dump *d = arg;
+	if (info->state == VAI_G_NEW || (g == d->first) == d->rest || d->n++ >= d->max)
+		return;
+	if (d->how != VAI__DUMP_SHORT && d->text->n > 0)
+		vai__text_put(d->text, "\n");
+	add_goroutine(d, g, info);
+}
+
+void vai__dump_all(struct vai__text *t, vai_g *first, enum vai__dump_how how, size_t max)
+{
+	struct dump d = {.text = t, .first = first, .how = how, .max = max, .now = vai__clock_now()};
+	if (first)
+		vai__g_each(visit, &d);
+	d.rest = true;
+	vai__g_each(visit, &d);
+	if (d.n <= max)
+		return;
+	vai__text_put(t, "\nand ");
+	vai__text_int(t, (int64_t)(d.n - max));
+	vai__text_put(t, " more goroutines\n");
+}

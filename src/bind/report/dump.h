@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* What goroutines do, as text. Any thread; nothing of a Lua heap is changed or asked for. */
+#ifndef VAI_DUMP_H
+#define VAI_DUMP_H
+
+#include "bind/report/text.h"
+#include "sched/sched.h"
+
+enum vai__dump_how {
+	VAI__DUMP_STILL,  /* the world is stopped, or nothing runs at all: stacks and objects may be looked at */
+	VAI__DUMP_MOVING, /* others run: what the scheduler knows */
+	VAI__DUMP_SHORT   /* the same, a line each */
+};
+/* Adds all goroutines, `first` (or NULL) before the others, then main, then by age; the text of at
+ * most `max` of them and how many more there are. */
+void vai__dump_all(struct vai__text *t, vai_g *first, enum vai__dump_how how, size_t max);
+/* The traceback of one that was in a C call and has been frozen there (vai__g_freeze). Where that
+ * was in the middle of Lua's own work, its stack may be in any state. */
+void vai__dump_frozen(struct vai__text *t, vai_g *g);
+
+/* vai__sched_hooks.deadlock (deadlock.c): writes the report that vai__report_deadlock raises. */
+void vai__deadlock_note(void);
+/* vai__sched_hooks.quit (dump_quit.c): writes a dump and ends the process. */
+void vai__dump_quit(void);
+/* vai__fatal_hook (dump_fatal.c): a line for each goroutine, if that can be had. */
+void vai__dump_fatal(void);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* What is told of goroutines when the runtime itself is broken. Locks may be held and lists be
+ * broken, so a thread of its own tries, for a bounded time. Nothing of Lua's is touched. */
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <time.h>
+#include <unistd.h>
+#include "bind/bind.h"
+#include "bind/report/dump.h"
+
+enum { SECONDS = 2, LISTED = 1000 };
+
+static sem_t told;
+
+static void *tell(void *unused)
+{
+	struct vai__text text = {0};
+	(void)unused;
+	vai__dump_all(&text, NULL, VAI__DUMP_SHORT, LISTED);
+	vai__text_write(&text, STDERR_FILENO);
+	sem_post(&told);
+	return NULL;
+}
+
+void vai__dump_fatal(void)
+{
+	pthread_t thread;
+	struct timespec until;
+	if (!vai__sched_running())
+		return;
+	sem_init(&told, 0, 0);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += SECONDS;
+	if (pthread_create(&thread, NULL, tell, NULL) != 0)
+		return;
+	pthread_detach(thread);
+	while (sem_timedwait(&told, &until) != 0 && errno == EINTR)
+		continue;
+}

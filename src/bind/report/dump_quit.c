@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* What SIGQUIT does, on sysmon's thread: a dump of everything, and the end.
+ *
+ * Goroutines in C calls cannot be stopped, and one of those is often why somebody sends the
+ * signal. Since the process ends, their threads are frozen in a signal handler, once all else
+ * is written and flushed; what they hold (malloc's locks) must not be asked for from then on.
+ * Lua's own stack may be in the middle of a change: should reading it fault, that is the end. */
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+#include "bind/bind.h"
+#include "bind/report/dump.h"
+
+enum { PATIENCE = 1000000000, FREEZE = 100000000 /* ns */, MAX_FROZEN = 32, ROOM = 1 << 20 };
+
+struct outside {
+	vai_g *gs[MAX_FROZEN];
+	int n;
+};
+
+static void note(vai_g *g, const struct vai_g_info *info, void *arg)
+{
+	struct outside *o = arg;
+	if (info->in_c && !info->still && o->n < MAX_FROZEN)
+		o->gs[o->n++] = g;
+}
+
+static void on_fault(int sig)
+{
+	(void)sig;
+	_exit(2);
+}
+
+static void catch_faults(void)
+{
+	struct sigaction sa = {.sa_handler = on_fault};
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGSEGV, &sa, NULL);
+	sigaction(SIGBUS, &sa, NULL);
+}
+
+static void write_frozen(struct outside *o)
+{
+	struct vai__text text = {0};
+	if (o->n == 0 || !vai__text_reserve(&text, ROOM))
+		return;
+	catch_faults();
+	for (int i = 0; i < o->n; i++) {
+		if (!vai__g_freeze(o->gs[i], FREEZE))
+			continue;
+		text.n = 0;
+		vai__dump_frozen(&text, o->gs[i]);
+		vai__text_write(&text, STDERR_FILENO);
+	}
+}
+
+void vai__dump_quit(void)
+{
+	struct vai__text text = {0};
+	struct outside o = {.n = 0};
+	vai__exit_begin();
+	vai__text_put(&text, "SIGQUIT: quit\n");
+	bool still = vai__world_stop(NULL, PATIENCE);
+	if (!still)
+		vai__text_put(&text, "vai: goroutines could not be stopped: no tracebacks\n");
+	vai__dump_all(&text, NULL, still ? VAI__DUMP_STILL : VAI__DUMP_MOVING, SIZE_MAX);
+	vai__text_write(&text, STDERR_FILENO);
+	vai__g_each(note, &o);
+	vai__exit_flush();
+	write_frozen(&o);
+	_exit(2);
+}

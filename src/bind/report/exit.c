@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* Ending the process while other threads run Lua. exit() would run atexit handlers and
+ * destructors under their feet, and fflush(NULL) waits for whoever reads a terminal; so a
+ * helper flushes, for a bounded time, and _exit follows. The first caller wins; any other
+ * waits for the end. */
+#include "bind/bind.h"
+#include "base/fork.h"
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+#include "base/atomic.h"
+
+enum { FLUSH_SECONDS = 2 };
+
+static atomic_uintptr_t ending; /* the thread that ends the process, or 0 */
+static sem_t flushed;
+
+static void *flush_all(void *unused)
+{
+	(void)unused;
+	fflush(NULL);
+	sem_post(&flushed);
+	return NULL;
+}
+
+void vai__exit_begin(void)
+{
+	uintptr_t nobody = 0, me = (uintptr_t)pthread_self();
+	if (atomic_compare_exchange_strong(&ending, &nobody, me) || nobody == me)
+		return;
+	for (;;)
+		pause();
+}
+
+void vai__exit_forked(void)
+{
+	atomic_store(&ending, 0);
+}
+
+void vai__exit_flush(void)
+{
+	pthread_t helper;
+	struct timespec until;
+	if (vai__forked) { /* nobody else is there, and libc has freed its locks */
+		fflush(NULL);
+		return;
+	}
+	sem_init(&flushed, 0, 0);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += FLUSH_SECONDS;
+	if (pthread_create(&helper, NULL, flush_all, NULL) == 0) {
+		pthread_detach(helper);
+		while (sem_timedwait(&flushed, &until) != 0 && errno == EINTR)
+			continue;
+	}
+}
+
+void vai__exit_now(int status)
+{
+	vai__exit_begin();
+	vai__exit_flush();
+	_exit(status);
+}

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+/* What becomes of an error that nobody catches: a report like that of Go's panic and the end of
+ * the process, or a call of vai.on_panic's function on main, or, for a kept one that
+ * nobody joined, a line on stderr.
+ *
+ * Handlers run one at a time, on main's thread and in its state, on a Lua thread made for
+ * them by on_panic: while main waits, as a goroutine tied to main's thread; what main never
+ * came to runs when the runtime ends. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* asprintf */
+#endif
+#include "bind/bind.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/atomic.h"
+#include "base/fork.h"
+#include "base/lock.h"
+#include "base/mem.h"
+#include "bind/host.h"
+#include "bind/report/trace.h"
+
+/* ---- describing an error ---- */
+
+/* Keys of the registry of the state that failed. */
+static const char traceback_key, site_key;
+
+/* Where the goroutine's function begins; it is the outermost but one: below it is the C
+ * function that calls it. */
+static void note_site(lua_State *L)
+{
+	lua_Debug ar;
+	int level = vai__trace_levels(L) - 2;
+	char site[80] = "";
+	if (level > 0 && lua_getstack(L, level, &ar) && lua_getinfo(L, "S", &ar) && ar.linedefined >= 0)
+		vai__site_format(site, sizeof site, ar.short_src, ar.linedefined);
+	lua_pushstring(L, site);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &site_key);
+}
+
+int vai__report_handler(lua_State *L)
+{
+	lua_settop(L, 1);
+	luaL_traceback(L, L, NULL, 1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
+	note_site(L);
+	return 1;
+}
+
+/* The text that lua.c would print for the error at idx. */
+static void push_text(lua_State *L, int idx)
+{
+	if (lua_isstring(L, idx)) {
+		lua_pushvalue(L, idx);
+		lua_tostring(L, -1);
+		return;
+	}
+	if (luaL_getmetafield(L, idx, "__tostring") != LUA_TNIL) {
+		lua_pushvalue(L, idx);
+		if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_type(L, -1) == LUA_TSTRING)
+			return;
+		lua_pop(L, 1);
+	}
+	lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, idx));
+}
+
+void vai__report_describe(lua_State *L)
+{
+	push_text(L, lua_gettop(L));
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key) != LUA_TSTRING) {
+		lua_pop(L, 1);
+		lua_pushliteral(L, "");
+	}
+}
+
+/* ---- panic ---- */
+
+/* The report in memory of malloc's; NULL: out of memory. site and traceback may be "". */
+static char *compose(const vai_g *g, const char *site, const char *text, const char *traceback)
+{
+	char *report;
+	int n = asprintf(&report, "vai: goroutine %llu%s%s%s: %s%s%s%s%s\n", (unsigned long long)g->id, *site ? " [" : "",
+		site, *site ? "]" : "", text, *traceback ? "\n" : "", traceback, *g->site ? "\ncreated at " : "", g->site);
+	return n < 0 ? NULL : report;
+}
+
+static _Noreturn void die(const char *report)
+{
+	vai__exit_begin();
+	fputs(report ? report : "vai: a goroutine failed, and its report: not enough memory\n", stderr);
+	vai__exit_now(2);
+}
+
+/* What an uncaught error does: ends the process, goes to on_panic's function, or nothing
+ * any more, because main has ended. */
+enum panic_mode { DIE, HANDLE, IGNORE };
+
+struct panic {
+	struct panic *next;
+	vai_msg msg;  /* error, traceback, id */
+	char *report; /* for the case that the handler fails, too */
+};
+
+static struct {
+	struct vai_lock lock;
+	struct panic *first, **last; /* under lock */
+	bool busy;                   /* under lock: a goroutine that runs handlers exists */
+	_Atomic enum panic_mode mode;
+	_Atomic(vai_g *) runner; /* that goroutine */
+} panics = {.last = &panics.first};
+
+static const char handler_key, thread_key;
+
+static struct panic *next_panic(bool runner)
+{
+	vai__lock(&panics.lock);
+	struct panic *p = panics.first;
+	if (p && !(panics.first = p->next))
+		panics.last = &panics.first;
+	if (!p && runner)
+		panics.busy = false;
+	vai__unlock(&panics.lock);
+	return p;
+}
+
+static void free_panic(struct panic *p)
+{
+	vai__msg_drop(&p->msg);
+	free(p->report);
+	vai__mem_free(p, sizeof *p);
+}
+
+/* Argument: struct panic. */
+static int call_handler(lua_State *L)
+{
+	struct panic *p = lua_touserdata(L, 1);
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &handler_key);
+	vai__decode_take(L, vai__host_vm(), &p->msg);
+	lua_call(L, lua_gettop(L) - 2, 0);
+	return 0;
+}
+
+/* Message handler of the handlers. */
+static int text_handler(lua_State *L)
+{
+	push_text(L, 1);
+	luaL_traceback(L, L, lua_tostring(L, -1), 1);
+	return 1;
+}
+
+/* Nothing here raises: a runner has no one above it. */
+static void run_handlers(lua_State *L, vai_g *g, bool runner)
+{
+	struct panic *p;
+	while ((p = next_panic(runner)) != NULL) {
+		lua_pushcfunction(L, text_handler);
+		lua_pushcfunction(L, call_handler);
+		lua_pushlightuserdata(L, p);
+		if (lua_pcall(L, 1, 0, -3) != LUA_OK) {
+			const char *text = lua_tostring(L, -1);
+			vai__exit_begin();
+			fputs(p->report, stderr);
+			die(compose(g, "vai.on_panic's function", text ? text : "(error object is not a string)", ""));
+		}
+		lua_pop(L, 1);
+		free_panic(p);
+	}
+}
+
+vai_g *vai__report_runner(void)
+{
+	return atomic_load(&panics.runner);
+}
+
+/* Where main stands; the same while it runs in a coroutine that C code has resumed by itself. */
+lua_State *vai__report_main_at(void)
+{
+	lua_State *L = atomic_load_relaxed(&vai__g_main()->running);
+	return L ? L : vai__host_vm()->L;
+}
+
+static void runner_entry(vai_g *g, void *arg)
+{
+	g->vm = vai__host_vm();
+	run_handlers(arg, g, true);
+	if (vai__forked)
+		vai__exit_now(0);
+	vai_g *me = g;
+	atomic_compare_exchange_strong(&panics.runner, &me, NULL); /* else the next one has begun */
+	g->vm = NULL;
+	vai__host_vm()->at = vai__report_main_at();
+}
+
+void vai__report_start(void)
+{
+	struct panic *p;
+	while ((p = next_panic(true)) != NULL) /* too late for the runtime before */
+		free_panic(p);
+	atomic_store(&panics.runner, NULL);
+	atomic_store(&panics.mode, DIE);
+}
+
+void vai__report_flush(lua_State *L)
+{
+	if (atomic_exchange(&panics.mode, IGNORE) == HANDLE)
+		run_handlers(L, vai__g_main(), false);
+}
+
+/* There is no memory for a goroutine that runs handlers. Takes p out of the queue again; false:
+ * main has done so, to handle it. */
+static bool give_up(struct panic *p)
+{
+	vai__lock(&panics.lock);
+	struct panic **at = &panics.first;
+	while (*at && *at != p)
+		at = &(*at)->next;
+	bool found = *at != NULL;
+	if (found && !(*at = p->next))
+		panics.last = at;
+	panics.busy = false;
+	vai__unlock(&panics.lock);
+	return found;
+}
+
+static _Noreturn void die_unhandled(const char *report)
+{
+	vai__exit_begin();
+	if (report)
+		fputs(report, stderr);
+	die("vai: vai.on_panic's function could not be called: not enough memory\n");
+}
+
+/* Takes p over. */
+static void queue_panic(struct panic *p)
+{
+	vai__lock(&panics.lock);
+	p->next = NULL;
+	*panics.last = p;
+	panics.last = &p->next;
+	bool start = !panics.busy;
+	panics.busy = true;
+	vai__unlock(&panics.lock);
+	if (!start)
+		return;
+	vai_g *g = vai__g_new_on_main(runner_entry, vai__host_panic_thread());
+	if (g) {
+		atomic_store(&panics.runner, g);
+		vai__g_start(vai__g_self(), g);
+		return;
+	}
+	if (give_up(p))
+		die_unhandled(p->report);
+}
+
+static int encode_panic(lua_State *L)
+{
+	struct panic *p = lua_touserdata(L, 1);
+	vai__encode_values(L, vai__bind_vm(vai__g_self()), 2, 3, &p->msg, "error");
+	return 0;
+}
+
+/* Pushes and calls encode_panic for the error at idx. */
+static int try_encode(lua_State *L, vai_g *g, struct panic *p, int idx, int traceback)
+{
+	lua_pushcfunction(L, encode_panic);
+	lua_pushlightuserdata(L, p);
+	lua_pushvalue(L, idx);
+	lua_pushvalue(L, traceback);
+	lua_pushinteger(L, (lua_Integer)g->id);
+	return lua_pcall(L, 4, 0, 0);
+}
+
+/* In the child of a fork there is no main to handle anything. */
+static enum panic_mode mode_now(void)
+{
+	return vai__forked ? DIE : atomic_load(&panics.mode);
+}
+
+static struct panic *new_panic(char *report)
+{
+	struct panic *p = report ? vai__mem_zalloc(sizeof *p) : NULL;
+	if (p)
+		p->report = report;
+	return p;
+}
+
+static void handle_panic(vai_g *g, lua_State *L, int err)
+{
+	char *report = compose(g, "", lua_tostring(L, err + 1), lua_tostring(L, err + 2));
+	struct panic *p = new_panic(report);
+	if (p && (try_encode(L, g, p, err, err + 2) == LUA_OK || try_encode(L, g, p, err + 1, err + 2) == LUA_OK))
+		queue_panic(p);
+	else
+		die_unhandled(report);
+}
+
+void vai__report_panic(vai_g *g, lua_State *L)
+{
+	int err = lua_gettop(L) - 2;
+	enum panic_mode mode = mode_now();
+	if (mode == HANDLE)
+		handle_panic(g, L, err);
+	lua_settop(L, err + 2);
+	if (mode != DIE)
+		return;
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &site_key);
+	const char *site = lua_tostring(L, -1);
+	die(compose(g, site ? site : "", lua_tostring(L, err + 1), lua_tostring(L, err + 2)));
+}
+
+void vai__report_panic_plain(vai_g *g, const char *text)
+{
+	enum panic_mode mode = mode_now();
+	if (mode == IGNORE)
+		return;
+	char *report = compose(g, "", text, "");
+	struct panic *p = mode == HANDLE ? new_panic(report) : NULL;
+	if (!p)
+		die(report);
+	if (vai__msg_string(&p->msg, text, strlen(text)) != VAI_OK)
+		die(report);
+	queue_panic(p);
+}
+
+/* on_panic(f): f(err, traceback, id) on main in place of ending the program; nil: as before. */
+int vai__lib_on_panic(lua_State *L)
+{
+	vai_g *g = vai__bind_self(L);
+	if (!lua_isnoneornil(L, 1) && !lua_isfunction(L, 1))
+		vai__arg_type_error(L, 1, 1, "on_panic", "function or nil");
+	if (!vai__bind_vm(g)->is_host)
+		return luaL_error(L, "vai.on_panic: to be called in the main goroutine");
+	lua_settop(L, 1);
+	if (atomic_load(&panics.mode) == HANDLE)
+		run_handlers(L, g, false); /* what happened before goes to the function of before */
+	bool set = !lua_isnil(L, 1);
+	if (set && lua_rawgetp(L, LUA_REGISTRYINDEX, &thread_key) != LUA_TTHREAD) {
+		vai__host_set_panic_thread(lua_newthread(L));
+		lua_rawsetp(L, LUA_REGISTRYINDEX, &thread_key);
+	}
+	lua_settop(L, 1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &handler_key);
+	atomic_store(&panics.mode, set ? HANDLE : DIE);
+	return 0;
+}
+
+/* ---- kept errors that nobody joined ---- */
+
+struct orphan {
+	vai_task *task;
+	struct vai_vm *vm;
+	char who[VAI_TASK_NAME + 40];
+};
+
+static int print_orphan(lua_State *L)
+{
+	struct orphan *o = lua_touserdata(L, 1);
+	vai__decode(L, o->vm, vai__task_outcome(o->task));
+	const char *text = lua_tostring(L, -1);
+	fprintf(stderr, "vai: %s failed and nobody joined it: %s\n", o->who, text ? text : "(no message)");
+	return 0;
+}
+
+/* Runs where the last reference goes, in a finalizer as a rule: in a state of its own. */
+void vai__report_orphan(vai_task *task)
+{
+	bool loaded = false;
+	vai_g *self = vai__g_self();
+	struct orphan o = {.task = task, .vm = vai__state_new(NULL, &loaded)};
+	void *outer = self ? self->vm : NULL;
+	vai__task_title(task, o.who, sizeof o.who);
+	if (self && o.vm)
+		self->vm = o.vm;
+	if (o.vm) {
+		lua_pushcfunction(o.vm->L, print_orphan);
+		lua_pushlightuserdata(o.vm->L, &o);
+	}
+	if (!o.vm || lua_pcall(o.vm->L, 1, 0, 0) != LUA_OK)
+		fprintf(stderr, "vai: %s failed and nobody joined it\n", o.who);
+	if (o.vm)
+		vai__state_free(o.vm);
+	if (self)
+		self->vm = outer;
+}

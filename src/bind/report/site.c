@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of sites: entries are added and never change, found by an open hash table of their
+ * numbers. Who looks takes no lock: an entry is complete before its number is in the table
+ * (release, acquire). Adding is under the lock. A program that makes objects at more places
+ * than there is room for has objects of unknown origin. */
+#include "bind/report/site.h"
+#include <stdlib.h>
+#include <string.h>
+#include "base/atomic.h"
+#include "base/lock.h"
+#include "bind/bind.h"
+
+enum { MAX_SITES = 16384, SLOTS = 2 * MAX_SITES };
+
+struct site {
+	uint32_t hash;
+	char text[];
+};
+
+static struct {
+	struct vai_lock lock;
+	uint32_t n;                     /* under lock */
+	struct site *sites[MAX_SITES];  /* the first is number 1's */
+	_Atomic(uint32_t) slots[SLOTS]; /* numbers; 0: free */
+} all = {.lock = {
+#ifdef VAI_DEBUG_LOCKS
+			 .rank = VAI_RANK_RUNTIME
+#endif
+		 }};
+
+static uint32_t hash_of(const char *text)
+{
+	uint32_t h = 2166136261u; /* FNV-1a */
+	for (; *text; text++)
+		h = (h ^ (unsigned char)*text) * 16777619u;
+	return h;
+}
+
+/* The number, or 0, and then where it would have to go. */
+static uint32_t find(const char *text, uint32_t hash, uint32_t *slot)
+{
+	for (uint32_t i = hash % SLOTS;; i = (i + 1) % SLOTS) {
+		uint32_t n = atomic_load_acquire(&all.slots[i]);
+		*slot = i;
+		if (n == 0 || (all.sites[n - 1]->hash == hash && strcmp(all.sites[n - 1]->text, text) == 0))
+			return n;
+	}
+}
+
+static VAI_NOINLINE uint32_t add(const char *text, uint32_t hash)
+{
+	uint32_t slot, n;
+	size_t size = strlen(text) + 1;
+	struct site *s = malloc(sizeof *s + size);
+	if (!s)
+		return 0;
+	s->hash = hash;
+	memcpy(s->text, text, size);
+	vai__lock(&all.lock);
+	n = find(text, hash, &slot);
+	if (n == 0 && all.n < MAX_SITES) {
+		all.sites[all.n] = s;
+		n = ++all.n;
+		atomic_store_release(&all.slots[slot], n);
+		s = NULL;
+	}
+	vai__unlock(&all.lock);
+	free(s);
+	return n;
+}
+
+void vai__site_write(lua_State *L, char buf[VAI__SITE_SIZE])
+{
+	lua_Debug ar;
+	buf[0] = '\0';
+	for (int level = 1; lua_getstack(L, level, &ar); level++) {
+		lua_getinfo(L, "Sl", &ar);
+		if (ar.currentline > 0) {
+			vai__site_format(buf, VAI__SITE_SIZE, ar.short_src, ar.currentline);
+			return;
+		}
+	}
+}
+
+uint32_t vai__site_here(lua_State *L)
+{
+	char text[VAI__SITE_SIZE];
+	uint32_t slot;
+	vai__site_write(L, text);
+	if (!*text)
+		return 0;
+	uint32_t hash = hash_of(text), n = find(text, hash, &slot);
+	return n ? n : add(text, hash);
+}
+
+const char *vai__site_text(uint32_t site)
+{
+	return site ? all.sites[site - 1]->text : "";
+}

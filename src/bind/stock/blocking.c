@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* Stock functions that are known to stay in a C call for long. sysmon would find out about
+ * them and take their P; but main's thread must not be held up, and a process takes long to
+ * start: os.execute gives the P away before it begins. What opens files or gets foreign C
+ * functions is known in vm/ (vai__state_foreign); the standard files are open from the start: who
+ * reads them leaves main's thread, who writes does where the output does not take it at once. */
+#include "bind/bind.h"
+#include "bind/stock/blocking.h"
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio_ext.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+/* errno belongs to a thread, and the goroutine may change its thread: it is read and written in
+ * functions of their own, in between of which that happens. */
+static VAI_NOINLINE int run_command(const char *command, int *error)
+{
+	errno = 0;
+	int status = system(command); /* NOLINT(cert-env33-c): what it is for */
+	*error = errno;
+	return status;
+}
+
+static VAI_NOINLINE int push_result(lua_State *L, int status, int error)
+{
+	errno = error;
+	return luaL_execresult(L, status);
+}
+
+int vai__blocking_os_execute(lua_State *L)
+{
+	const char *command = luaL_optstring(L, 1, NULL);
+	vai_g *g = vai__g_self();
+	int error;
+	if (!command || !g || !g->vm) {
+		int status = run_command(command, &error);
+		if (command)
+			return push_result(L, status, error);
+		lua_pushboolean(L, status);
+		return 1;
+	}
+	vai__note_stack(g, L);
+	vai__g_block_begin(g);
+	int status = run_command(command, &error);
+	vai__g_block_end(g);
+	return push_result(L, status, error);
+}
+
+static lua_CFunction stock_read, stock_lines;
+
+static int off_main(lua_State *L, lua_CFunction stock)
+{
+	vai_g *g = vai__g_self();
+	if (VAI_UNLIKELY(!stock)) /* there was none for it at the start */
+		vai__arg_no_memory(L);
+	if (g && g->vm) {
+		vai__note_stack(g, L);
+		vai__g_leave_main(g);
+	}
+	return stock(L);
+}
+
+int vai__blocking_file_read(lua_State *L)
+{
+	return off_main(L, stock_read);
+}
+
+int vai__blocking_file_lines(lua_State *L)
+{
+	return off_main(L, stock_lines);
+}
+
+void vai__blocking_stock(lua_CFunction ours, lua_CFunction stock)
+{
+	if (ours == vai__blocking_file_read)
+		stock_read = stock;
+	else if (ours == vai__blocking_file_lines)
+		stock_lines = stock;
+}
+
+/* A pipe that poll says can be written to has room for PIPE_BUF. */
+static bool may_wait(FILE *f, size_t n, bool flush)
+{
+	struct pollfd fd = {.fd = fileno(f), .events = POLLOUT};
+	struct stat st;
+	n += __fpending(f);
+	if (!flush && !__flbf(f) && n < __fbufsize(f))
+		return false;
+	return poll(&fd, 1, 0) == 0 || (n > PIPE_BUF && fstat(fd.fd, &st) == 0 && !S_ISREG(st.st_mode));
+}
+
+void vai__blocking_lock_output(lua_State *L, FILE *f, size_t n, bool flush)
+{
+	vai_g *g = vai__g_self();
+	if (g && g->vm && vai__g_holds_main(g)) {
+		if (ftrylockfile(f) == 0) {
+			if (VAI_LIKELY(!may_wait(f, n, flush)))
+				return;
+			funlockfile(f);
+		}
+		vai__note_stack(g, L);
+		vai__g_leave_main(g);
+	}
+	flockfile(f);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* Functions that may wait in a C call, and the stock ones that two of them end in. */
+#ifndef VAI_BLOCKING_H
+#define VAI_BLOCKING_H
+
+#include <lua.h>
+#include <stdio.h>
+#include "base/base.h"
+
+int vai__blocking_os_execute(lua_State *L);
+int vai__blocking_file_read(lua_State *L);
+int vai__blocking_file_lines(lua_State *L);
+void vai__blocking_stock(lua_CFunction ours, lua_CFunction stock);
+/* flockfile(f), to write n bytes, and flush them: a goroutine that may have to wait for that, for
+ * the lock or for who reads what is written, leaves main's thread before. May park. */
+void vai__blocking_lock_output(lua_State *L, FILE *f, size_t n, bool flush);
+
+#endif

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT */
+/* What one function's instructions do with the outermost function's upvalues.
+ *
+ * A single pass in the order of the code keeps for each register where its value came
+ * from: an upvalue, a field of one, a library function that writes into its argument.
+ * Branches are not followed: what a register held on the path just read counts, and
+ * after an unconditional jump nothing is known. So a write may be missed, and one is
+ * only claimed where some path does it. Opcodes are those of Lua 5.4. */
+#include "code/bytewalk.h"
+#include <string.h>
+#include "base/mem.h"
+
+enum opcode {
+	MOVE = 0,
+	LOADK = 3,
+	LOADKX = 4,
+	LOADNIL = 8,
+	GETUPVAL = 9,
+	SETUPVAL = 10,
+	GETTABUP = 11,
+	GETTABLE = 12,
+	GETI = 13,
+	GETFIELD = 14,
+	SETTABUP = 15,
+	SETTABLE = 16,
+	SETI = 17,
+	SETFIELD = 18,
+	SELF = 20,
+	MMBIN = 46,
+	MMBINK = 48,
+	CLOSE = 54,
+	TBC = 55,
+	JMP = 56,
+	EQ = 57,
+	TEST = 66,
+	TESTSET = 67,
+	CALL = 68,
+	TAILCALL = 69,
+	RETURN = 70,
+	RETURN1 = 72,
+	FORLOOP = 73,
+	TFORLOOP = 77,
+	SETLIST = 78,
+	VARARG = 80,
+	VARARGPREP = 81,
+	EXTRAARG = 82
+};
+
+/* Where a register's value came from. */
+enum origin {
+	UNKNOWN,
+	STRING,  /* constant string `name` of the function: a key, where there are many constants */
+	UPVALUE, /* the upvalue itself */
+	GLOBALS, /* its field _G */
+	INSIDE,  /* some table inside the upvalue's table, reached by a computed key */
+	NAMED,   /* its field `name`, or a table inside that */
+	LIBRARY, /* its field "table" */
+	WRITER   /* table.insert and the like */
+};
+
+struct value {
+	uint32_t name; /* place in bc->names; STRING: of the constant */
+	int16_t up;
+	uint8_t origin;
+};
+
+struct walk {
+	const struct vai__bc_func *f;
+	struct vai__bytecode *bc;
+	uint32_t op;
+	size_t pc;
+	int line;
+	const unsigned char *abs; /* the next absolute line */
+	struct value reg[256 + 2];
+};
+
+/* ---- lines ---- */
+
+/* The reader has checked that these pairs end within bounds. */
+static size_t abs_number(const unsigned char **p)
+{
+	size_t x = 0;
+	unsigned b;
+	do {
+		b = *(*p)++;
+		x = x << 7 | (b & 0x7f);
+	} while (!(b & 0x80));
+	return x;
+}
+
+static void advance_line(struct walk *w)
+{
+	const struct vai__bc_func *f = w->f;
+	if (w->pc >= f->nlines) {
+		w->line = -1;
+	} else if (f->lines[w->pc] != -0x80) {
+		w->line = (int)((unsigned)w->line + (unsigned)f->lines[w->pc]);
+	} else if (w->abs < f->abs_end) {
+		abs_number(&w->abs);
+		w->line = (int)abs_number(&w->abs);
+	}
+}
+
+/* Keeps the first line in the order of the source. */
+static void note_line(const struct walk *w, int *line)
+{
+	int here = w->line > 0 ? w->line : -1;
+	if (*line == 0 || (here > 0 && here < *line))
+		*line = here;
+}
+
+/* ---- names ---- */
+
+static uint32_t hash_name(const char *s, size_t len, int up)
+{
+	uint32_t h = 2166136261u ^ (uint32_t)up;
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (unsigned char)s[i]) * 16777619u;
+	return h ^ h >> 15;
+}
+
+/* The slot of the name, or the empty one for it. */
+static uint32_t *find_slot(struct vai__bytecode *bc, const char *s, size_t len, int up)
+{
+	size_t mask = bc->cap_names * 2 - 1, i = hash_name(s, len, up) & mask;
+	for (;; i = (i + 1) & mask) {
+		if (!bc->index[i])
+			return &bc->index[i];
+		const struct vai__bc_name *n = &bc->names[bc->index[i] - 1];
+		if (n->up == up && n->len == len && memcmp(n->s, s, len) == 0)
+			return &bc->index[i];
+	}
+}
+
+static int grow_names(struct vai__bytecode *bc)
+{
+	size_t old = bc->cap_names, cap = old ? old * 2 : 8;
+	struct vai__bc_name *names = vai__mem_alloc(cap * sizeof *names);
+	uint32_t *index = vai__mem_zalloc(cap * 2 * sizeof *index);
+	if (!names || !index) {
+		vai__mem_free(names, cap * sizeof *names);
+		vai__mem_free(index, cap * 2 * sizeof *index);
+		return VAI_ENOMEM;
+	}
+	if (old) {
+		memcpy(names, bc->names, bc->nnames * sizeof *names);
+		vai__mem_free(bc->names, old * sizeof *names);
+		vai__mem_free(bc->index, old * 2 * sizeof *index);
+	}
+	bc->names = names;
+	bc->index = index;
+	bc->cap_names = cap;
+	for (size_t i = 0; i < bc->nnames; i++)
+		*find_slot(bc, names[i].s, names[i].len, names[i].up) = (uint32_t)i + 1;
+	return VAI_OK;
+}
+
+/* The place of upvalue up's field k in bc->names; negative: VAI_ENOMEM or VAI_EINVAL. */
+static int64_t name_at(struct walk *w, int up, unsigned k)
+{
+	struct vai__bytecode *bc = w->bc;
+	if (k >= w->f->nk)
+		return VAI_EINVAL;
+	const struct vai__bc_const *c = &w->f->k[k];
+	if (bc->nnames == bc->cap_names && grow_names(bc) != VAI_OK)
+		return VAI_ENOMEM;
+	const char *s = c->s ? c->s : "";
+	uint32_t *slot = find_slot(bc, s, c->len, up);
+	if (!*slot) {
+		bc->names[bc->nnames] = (struct vai__bc_name){.s = s, .len = c->len, .up = up};
+		*slot = (uint32_t)++bc->nnames;
+	}
+	return *slot - 1;
+}
+
+static bool key_is(const struct walk *w, unsigned k, const char *s)
+{
+	const struct vai__bc_const *c = &w->f->k[k];
+	return c->s && c->len == strlen(s) && memcmp(c->s, s, c->len) == 0;
+}
+
+/* ---- what values come from and go into ---- */
+
+static int own_upvalue(const struct walk *w, unsigned i)
+{
+	return i < w->f->nups ? w->f->own[i] : -1;
+}
+
+/* R[a] = the upvalue's field K[k] */
+static int read_name(struct walk *w, unsigned a, int up, unsigned k)
+{
+	struct value *v = &w->reg[a];
+	v->origin = UNKNOWN;
+	int64_t name = name_at(w, up, k);
+	if (name < 0)
+		return (int)name;
+	w->bc->names[name].read = true;
+	*v = (struct value){(uint32_t)name, (int16_t)up, NAMED};
+	if (key_is(w, k, "_G"))
+		v->origin = GLOBALS;
+	else if (key_is(w, k, "table"))
+		v->origin = LIBRARY;
+	else if (key_is(w, k, "rawset"))
+		v->origin = WRITER;
+	else if (key_is(w, k, "require") || key_is(w, k, "package"))
+		w->bc->uses_require = true;
+	return VAI_OK;
+}
+
+static int assign_name(struct walk *w, int up, unsigned k)
+{
+	int64_t name = name_at(w, up, k);
+	if (name < 0)
+		return (int)name;
+	note_line(w, &w->bc->names[name].assigned_line);
+	return VAI_OK;
+}
+
+/* Something is written into the table that v is. */
+static void write_into(struct walk *w, const struct value *v)
+{
+	int *line = NULL;
+	if (v->origin == UPVALUE || v->origin == INSIDE)
+		line = &w->bc->upvals[v->up].written_line;
+	else if (v->origin == NAMED || v->origin == LIBRARY)
+		line = &w->bc->names[v->name].written_line;
+	if (line)
+		note_line(w, line);
+}
+
+static int get_upvalue(struct walk *w, unsigned a, unsigned b)
+{
+	int up = own_upvalue(w, b);
+	w->reg[a] = (struct value){0, (int16_t)up, up >= 0 ? UPVALUE : UNKNOWN};
+	return VAI_OK;
+}
+
+static int set_upvalue(struct walk *w, unsigned b)
+{
+	int up = own_upvalue(w, b);
+	if (up >= 0)
+		note_line(w, &w->bc->upvals[up].assigned_line);
+	return VAI_OK;
+}
+
+static int get_field(struct walk *w, unsigned a, struct value from, unsigned k)
+{
+	if (from.origin == UPVALUE || from.origin == GLOBALS)
+		return read_name(w, a, from.up, k);
+	bool writer = from.origin == LIBRARY && k < w->f->nk &&
+		(key_is(w, k, "insert") || key_is(w, k, "remove") || key_is(w, k, "sort") || key_is(w, k, "move"));
+	if (writer)
+		from.origin = WRITER;
+	else if (from.origin == LIBRARY)
+		from.origin = NAMED;
+	else if (from.origin == WRITER || from.origin == STRING)
+		from.origin = UNKNOWN;
+	w->reg[a] = from;
+	return VAI_OK;
+}
+
+static int load_constant(struct walk *w, unsigned a, uint32_t k)
+{
+	bool string = k < w->f->nk && w->f->k[k].s;
+	w->reg[a] = (struct value){k, -1, string ? STRING : UNKNOWN};
+	return VAI_OK;
+}
+
+/* By a key in a register, or a number. */
+static int get_inside(struct walk *w, unsigned a, struct value from, const struct value *key)
+{
+	if (key && key->origin == STRING)
+		return get_field(w, a, from, key->name);
+	if (from.origin == UPVALUE)
+		from.origin = INSIDE;
+	else if (from.origin != INSIDE && from.origin != NAMED)
+		from.origin = UNKNOWN;
+	w->reg[a] = from;
+	return VAI_OK;
+}
+
+static int set_field(struct walk *w, unsigned a, unsigned k)
+{
+	const struct value v = w->reg[a];
+	write_into(w, &v);
+	if (v.origin == UPVALUE || v.origin == GLOBALS)
+		return assign_name(w, v.up, k);
+	return VAI_OK;
+}
+
+static int set_inside(struct walk *w, unsigned a, const struct value *key)
+{
+	if (key->origin == STRING)
+		return set_field(w, a, key->name);
+	write_into(w, &w->reg[a]);
+	return VAI_OK;
+}
+
+static int set_through_upvalue(struct walk *w, unsigned a, unsigned k)
+{
+	int up = own_upvalue(w, a);
+	if (up < 0)
+		return VAI_OK;
+	write_into(w, &(struct value){0, (int16_t)up, UPVALUE});
+	return assign_name(w, up, k);
+}
+
+static void forget_from(struct walk *w, unsigned a)
+{
+	for (; a < 256; a++)
+		w->reg[a].origin = UNKNOWN;
+}
+
+static int call(struct walk *w, unsigned a)
+{
+	if (w->reg[a].origin == WRITER)
+		write_into(w, &w->reg[a + 1]);
+	forget_from(w, a);
+	return VAI_OK;
+}
+
+/* A method call's object stays what it was; the method is unknown. */
+static int self(struct walk *w, unsigned a, unsigned b)
+{
+	w->reg[a + 1] = w->reg[b];
+	w->reg[a].origin = UNKNOWN;
+	return VAI_OK;
+}
+
+/* Instructions that leave all registers alone. */
+static bool only_reads(unsigned op)
+{
+	return (op >= MMBIN && op <= MMBINK) || op == CLOSE || op == TBC || (op >= EQ && op <= TEST) || op == SETLIST ||
+		op == VARARGPREP || op == EXTRAARG;
+}
+
+/* A jump right after a test is conditional. */
+static int jump(struct walk *w, unsigned previous)
+{
+	if (previous < EQ || previous > TESTSET)
+		forget_from(w, 0);
+	return VAI_OK;
+}
+
+static int other(struct walk *w, unsigned op, unsigned a, uint32_t previous)
+{
+	if (op >= RETURN && op <= RETURN1)
+		forget_from(w, 0);
+	else if (op == LOADNIL || op == VARARG || (op >= FORLOOP && op <= TFORLOOP))
+		forget_from(w, a);
+	else if (op == EXTRAARG && (previous & 0x7f) == LOADKX)
+		load_constant(w, previous >> 7 & 0xff, w->op >> 7);
+	else if (!only_reads(op))
+		w->reg[a].origin = UNKNOWN;
+	return VAI_OK;
+}
+
+static int step(struct walk *w, uint32_t previous)
+{
+	unsigned op = w->op & 0x7f, a = w->op >> 7 & 0xff, b = w->op >> 16 & 0xff, c = w->op >> 24;
+	int up;
+	switch ((enum opcode)op) {
+	case MOVE: w->reg[a] = w->reg[b]; return VAI_OK;
+	case GETUPVAL: return get_upvalue(w, a, b);
+	case SETUPVAL: return set_upvalue(w, b);
+	case GETTABUP:
+		up = own_upvalue(w, b);
+		w->reg[a].origin = UNKNOWN;
+		return up >= 0 ? read_name(w, a, up, c) : VAI_OK;
+	case GETFIELD: return get_field(w, a, w->reg[b], c);
+	case GETTABLE: return get_inside(w, a, w->reg[b], &w->reg[c]);
+	case GETI: return get_inside(w, a, w->reg[b], NULL);
+	case SETTABUP: return set_through_upvalue(w, a, b);
+	case SETFIELD: return set_field(w, a, b);
+	case SETTABLE: return set_inside(w, a, &w->reg[b]);
+	case SETI: write_into(w, &w->reg[a]); return VAI_OK;
+	case LOADK: return load_constant(w, a, w->op >> 15);
+	case SELF: return self(w, a, b);
+	case CALL:
+	case TAILCALL: return call(w, a);
+	case JMP: return jump(w, previous & 0x7f);
+	default: return op <= EXTRAARG ? other(w, op, a, previous) : VAI_EINVAL;
+	}
+}
+
+int vai__bytewalk(const struct vai__bc_func *f, struct vai__bytecode *bc)
+{
+	struct walk *w = vai__mem_zalloc(sizeof *w);
+	uint32_t previous = EXTRAARG;
+	int result = VAI_OK;
+	if (!w)
+		return VAI_ENOMEM;
+	w->f = f;
+	w->bc = bc;
+	w->line = f->line;
+	w->abs = f->abs;
+	for (w->pc = 0; w->pc < f->ncode && result == VAI_OK; w->pc++) {
+		memcpy(&w->op, f->code + w->pc * 4, 4);
+		advance_line(w);
+		result = step(w, previous);
+		previous = w->op;
+	}
+	vai__mem_free(w, sizeof *w);
+	return result;
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/* Code objects and the process-wide table that finds them by their bytes.
+ *
+ * The table owns nothing: an entry's last reference takes it out. An entry whose count
+ * has reached zero is on its way out and is not found. The codes asked for last are kept
+ * alive by a ring of references, so that the same function does not come and go.
+ * A code object is one block. Any thread may call. */
+#include "code/code.h"
+#include <lauxlib.h>
+#include <string.h>
+#include "base/fork.h"
+#include "base/mem.h"
+#include "code/bytecode.h"
+#include "stdlib/catalog.h"
+#include "transfer/known_funcs.h"
+
+enum { BUCKETS = 1024, KEPT = 64 };
+
+static struct {
+	struct vai_lock lock;
+	struct vai_code *buckets[BUCKETS]; /* under lock */
+	struct vai_code *kept[KEPT];       /* under lock; one reference each */
+	unsigned next_kept;                /* under lock */
+} table;
+
+static __attribute__((constructor)) void init_table(void)
+{
+	vai__lock_init(&table.lock, VAI_RANK_CODE);
+	vai__fork_holds(&table.lock, VAI_RANK_CODE);
+}
+
+static uint64_t hash_bytes(const char *p, size_t size)
+{
+	const uint64_t m = 0x9e3779b97f4a7c15u;
+	uint64_t h = size * m, x;
+	for (; size >= 8; p += 8, size -= 8) {
+		memcpy(&x, p, 8);
+		h = (h ^ x) * m;
+		h ^= h >> 32;
+	}
+	x = 0;
+	memcpy(&x, p, size);
+	h = (h ^ x) * m;
+	return h ^ h >> 29;
+}
+
+/* ---- the table ---- */
+
+static struct vai_code **bucket_of(uint64_t hash)
+{
+	return &table.buckets[(hash >> 20) % BUCKETS];
+}
+
+static bool ref_if_alive(struct vai_code *code)
+{
+	unsigned n = atomic_load_relaxed(&code->obj.refs);
+	while (n > 0)
+		if (atomic_cas_weak_relaxed(&code->obj.refs, &n, n + 1))
+			return true;
+	return false;
+}
+
+/* With a reference; under the lock. */
+static struct vai_code *find(uint64_t hash, const char *bytes, size_t size)
+{
+	for (struct vai_code *c = *bucket_of(hash); c; c = c->next)
+		if (c->hash == hash && c->size == size && memcmp(c->bytes, bytes, size) == 0 && ref_if_alive(c))
+			return c;
+	return NULL;
+}
+
+/* Takes over the reference; returns the one it replaces. Under the lock. */
+static struct vai_code *keep(struct vai_code *code)
+{
+	struct vai_code **slot = &table.kept[table.next_kept++ % KEPT], *old = *slot;
+	*slot = code;
+	return old;
+}
+
+static void destroy(struct vai_obj *obj)
+{
+	struct vai_code *code = VAI_CONTAINER(obj, struct vai_code, obj);
+	vai__lock(&table.lock);
+	struct vai_code **link = bucket_of(code->hash);
+	while (*link != code)
+		link = &(*link)->next;
+	*link = code->next;
+	vai__unlock(&table.lock);
+	vai__func_template_drop(code);
+	vai__mem_free(code, code->alloc);
+}
+
+static const struct vai_class code_class = {"code", destroy};
+
+/* Makes it known; if another thread was faster, drops it for that one's. */
+static struct vai_code *publish(struct vai_code *code)
+{
+	vai__lock(&table.lock);
+	struct vai_code *known = find(code->hash, code->bytes, code->size), *old = NULL;
+	if (!known) {
+		struct vai_code **bucket = bucket_of(code->hash);
+		code->next = *bucket;
+		*bucket = code;
+		vai__obj_ref(&code->obj);
+		old = keep(code);
+	}
+	vai__unlock(&table.lock);
+	if (old)
+		vai__obj_unref(&old->obj);
+	if (!known)
+		return code;
+	vai__mem_free(code, code->alloc);
+	return known;
+}
+
+void vai__code_forget(void)
+{
+	struct vai_code *kept[KEPT];
+	vai__lock(&table.lock);
+	memcpy(kept, table.kept, sizeof kept);
+	memset(table.kept, 0, sizeof table.kept);
+	vai__unlock(&table.lock);
+	for (int i = 0; i < KEPT; i++)
+		if (kept[i])
+			vai__obj_unref(&kept[i]->obj);
+}
+
+/* ---- making one ---- */
+
+/* Where the parts of the block go: first the object, then what its fields point to, the
+ * strings last. */
+struct layout {
+	size_t upvals, names, strings, total;
+};
+
+static struct layout lay_out(const struct vai__bytecode *bc, size_t size)
+{
+	struct layout l;
+	l.upvals = (sizeof(struct vai_code) + 15) & ~(size_t)15;
+	l.names = l.upvals + (size_t)bc->nups * sizeof(struct vai__upval);
+	l.strings = l.names + bc->nnames * sizeof(struct vai__name);
+	l.total = l.strings + size + bc->source_len + 2;
+	for (int i = 0; i < bc->nups; i++)
+		l.total += bc->upvals[i].len + 1;
+	for (size_t i = 0; i < bc->nnames; i++)
+		l.total += bc->names[i].len + 1;
+	return l;
+}
+
+static const char *put_string(char **at, const char *s, size_t len)
+{
+	char *p = *at;
+	if (len > 0)
+		memcpy(p, s, len);
+	p[len] = '\0';
+	*at = p + len + 1;
+	return p;
+}
+
+static void put_name(struct vai__name *out, const struct vai__bc_name *n, char **strings)
+{
+	out->name = put_string(strings, n->s, n->len);
+	out->read = n->read;
+	out->stock = vai__catalog_global(n->s, n->len) >= 0;
+	out->assigned_line = n->assigned_line;
+	out->written_line = n->written_line;
+}
+
+/* A name with a NUL inside, or none at all, is nobody's global. */
+static bool usable(const struct vai__bc_name *n)
+{
+	return n->len > 0 && !memchr(n->s, '\0', n->len);
+}
+
+static void put_facts(struct vai_code *code, const struct vai__bytecode *bc, struct vai__name *names, char **strings)
+{
+	for (int i = 0; i < bc->nups; i++) {
+		const struct vai__bc_upval *from = &bc->upvals[i];
+		struct vai__upval *up = &code->upvals[i];
+		up->name = from->name ? put_string(strings, from->name, from->len) : NULL;
+		up->assigned_line = from->assigned_line;
+		up->written_line = from->written_line;
+		up->names = names;
+		for (size_t k = 0; k < bc->nnames; k++)
+			if (bc->names[k].up == i && usable(&bc->names[k]))
+				put_name(&names[up->nnames++], &bc->names[k], strings);
+		names += up->nnames;
+		code->nnames += up->nnames;
+	}
+}
+
+static struct vai_code *assemble(const char *bytes, size_t size, uint64_t hash, const struct vai__bytecode *bc)
+{
+	struct layout l = lay_out(bc, size);
+	char *block = vai__mem_zalloc(l.total);
+	if (!block)
+		return NULL;
+	char *strings = block + l.strings;
+	struct vai_code *code = (struct vai_code *)(void *)block;
+	vai__obj_init(&code->obj, &code_class);
+	code->hash = hash;
+	code->size = size;
+	code->alloc = l.total;
+	code->bytes = put_string(&strings, bytes, size);
+	code->source = bc->source ? put_string(&strings, bc->source, bc->source_len) : "=?";
+	code->line = bc->line;
+	code->uses_require = bc->uses_require;
+	code->nups = bc->nups;
+	code->upvals = (struct vai__upval *)(void *)(block + l.upvals);
+	put_facts(code, bc, (struct vai__name *)(void *)(block + l.names), &strings);
+	return code;
+}
+
+static struct vai_code *make(const char *bytes, size_t size, uint64_t hash)
+{
+	struct vai__bytecode bc;
+	int result = vai__probe_opcodes_known() ? vai__bytecode_read(bytes, size, &bc) : VAI_EINVAL;
+	if (result == VAI_ENOMEM)
+		return NULL;
+	if (result != VAI_OK)
+		memset(&bc, 0, sizeof bc);
+	struct vai_code *code = assemble(bytes, size, hash, &bc);
+	if (code)
+		code->analyzed = result == VAI_OK;
+	vai__bytecode_free(&bc);
+	return code;
+}
+
+struct vai_code *vai__code_from(const char *bytes, size_t size)
+{
+	uint64_t hash = hash_bytes(bytes, size);
+	vai__lock(&table.lock);
+	struct vai_code *code = find(hash, bytes, size);
+	vai__unlock(&table.lock);
+	if (code)
+		return code;
+	code = make(bytes, size, hash);
+	return code ? publish(code) : NULL;
+}
+
+/* ---- loading it ---- */
+
+struct source {
+	const struct vai_code *code;
+	bool read;
+};
+
+static const char *read_code(lua_State *L, void *ud, size_t *size)
+{
+	struct source *s = ud;
+	(void)L;
+	*size = s->read ? 0 : s->code->size;
+	s->read = true;
+	return s->code->bytes;
+}
+
+int vai__code_load(lua_State *L, const struct vai_code *code)
+{
+	struct source s = {code, false};
+	return lua_load(L, read_code, &s, code->source, "b");
+}

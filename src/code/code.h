@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* Code objects: the bytecode of a Lua function, read once, shared by all states.
+ * Immutable and reference counted; found by their bytes in a process-wide table. */
+#ifndef VAI_CODE_H
+#define VAI_CODE_H
+
+#include <lua.h>
+#include "base/base.h"
+#include "base/obj.h"
+
+struct vai_vm;
+struct vai__known_funcs;
+
+/* What the code does with a constant string key of a table that an upvalue holds: with a
+ * global, when it holds _ENV. Lines: 0 never, -1 somewhere (stripped). */
+struct vai__name {
+	const char *name; /* NUL-terminated */
+	bool read;
+	bool stock;        /* a name that every fresh state defines: print, string, ... */
+	int assigned_line; /* t.name = ... */
+	int written_line;  /* t.name.x = ..., table.insert(t.name, ...) */
+	_Atomic(bool) warned;
+};
+
+/* What the code, with all functions nested in it, does with one of its own upvalues. */
+struct vai__upval {
+	const char *name;  /* NULL: stripped */
+	int assigned_line; /* a line that assigns it; 0: none, -1: somewhere */
+	int written_line;  /* a line that writes into the table it holds */
+	_Atomic(bool) warned;
+	int nnames;
+	struct vai__name *names;
+};
+
+enum { VAI__USES = 28 };
+
+struct vai_code {
+	struct vai_obj obj;
+	uint64_t hash;
+	size_t size;
+	const char *bytes;  /* as lua_dump gave them, debug information kept */
+	const char *source; /* chunk name, "?" if stripped */
+	int line;           /* where the function begins */
+	bool analyzed;      /* false: a bytecode format this build cannot read; upvals has no facts */
+	bool uses_require;  /* names require or package, also in nested functions */
+	int nups;
+	int nnames; /* of all upvalues together */
+	struct vai__upval *upvals;
+	size_t alloc;             /* bytes of this object with all it points to */
+	struct vai_code *next;    /* in the process-wide table */
+	_Atomic(unsigned) spawns; /* how often vai__state_new saw it */
+	_Atomic(void *)
+		image; /* state/template.c: a template with this function loaded; destroy calls vai__func_template_drop */
+	_Atomic(uint16_t) uses[VAI__USES]; /* what its first goroutines touched, for the image; 0: free */
+};
+
+/* The code object of the Lua function at idx, with a reference for the caller; cached, so
+ * that asking again costs little. NULL: out of memory. May not be called on C functions. */
+struct vai_code *vai__code_of(lua_State *L, struct vai_vm *vm, int idx);
+/* The code object for bytes as lua_dump gives them, with a reference. NULL: out of memory. */
+struct vai_code *vai__code_from(const char *bytes, size_t size);
+/* Lets go of the code objects that are only kept for being asked again. */
+void vai__code_forget(void);
+/* Pushes a fresh closure of it: _ENV (an upvalue named so, or the first of a main chunk)
+ * is not set. LUA_OK or an error code with a message pushed. */
+int vai__code_load(lua_State *L, const struct vai_code *code);
+void vai__known_funcs_free(struct vai__known_funcs *funcs);
+/* state/template.c. Called by the code object's destroy. */
+void vai__func_template_drop(struct vai_code *code);
+
+#endif

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/* What must be known of this Lua beyond its API, found out by trying, once per process, in
+ * a state of its own: where a Lua closure keeps its prototype, and whether its opcodes
+ * are those of bytewalk.c. Where an answer is not clear beyond doubt, it is "no": then
+ * every function is dumped again each time, or no facts are known of it. */
+#include "transfer/known_funcs.h"
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "code/bytecode.h"
+
+enum { HEADER = 16, SAMPLES = 12, FUNCTIONS = 4 };
+
+static bool done, out_of_memory;
+static size_t proto_offset; /* 0: not found */
+static bool opcodes_known;
+
+/* Blocks know their size, and what is in them before Lua writes is never the same twice. */
+static void *sized_alloc(void *ud, void *p, size_t osize, size_t nsize)
+{
+	unsigned *junk = ud;
+	char *old = p ? (char *)p - HEADER : NULL, *fresh = NULL;
+	if (nsize > 0) {
+		fresh = malloc(nsize + HEADER);
+		if (!fresh) {
+			out_of_memory = true;
+			return NULL;
+		}
+		memcpy(fresh, &nsize, sizeof nsize);
+		for (size_t i = 0; i < nsize; i++)
+			fresh[HEADER + i] = (char)(*junk = *junk * 1664525u + 1013904223u, *junk >> 24);
+		if (old)
+			memcpy(fresh + HEADER, p, osize < nsize ? osize : nsize);
+	}
+	free(old);
+	return fresh ? fresh + HEADER : NULL;
+}
+
+static size_t block_size(const void *p)
+{
+	size_t size;
+	memcpy(&size, (const char *)p - HEADER, sizeof size);
+	return size;
+}
+
+/* Twelve closures of four functions with 0, 1, 2 and 2 upvalues, three of each, no upvalue
+ * shared; function f's at places f, f + 4, f + 8. */
+static const char closures[] = "local list = {}\n"
+							   "for i = 1, 3 do\n"
+							   "	local a, b, c, d, e = i, i, i, i, i\n"
+							   "	list[#list + 1] = function() end\n"
+							   "	list[#list + 1] = function() return a end\n"
+							   "	list[#list + 1] = function() return b, c end\n"
+							   "	list[#list + 1] = function() return d, e end\n"
+							   "end\n"
+							   "return list\n";
+
+static const void *word_at(const void *object, size_t offset)
+{
+	const void *word;
+	memcpy(&word, (const char *)object + offset, sizeof word);
+	return word;
+}
+
+static bool tells_functions_apart(const void *const *closure, size_t offset)
+{
+	for (int i = 0; i < SAMPLES; i++) {
+		for (int j = 0; j < i; j++) {
+			bool same = word_at(closure[i], offset) == word_at(closure[j], offset);
+			if (same != (i % FUNCTIONS == j % FUNCTIONS))
+				return false;
+		}
+	}
+	return true;
+}
+
+static size_t find_proto(const void *const *closure)
+{
+	size_t size = SIZE_MAX, found = 0;
+	for (int i = 0; i < SAMPLES; i++)
+		if (block_size(closure[i]) < size)
+			size = block_size(closure[i]);
+	for (size_t offset = sizeof(void *); offset + sizeof(void *) <= size; offset += sizeof(void *)) {
+		if (!tells_functions_apart(closure, offset))
+			continue;
+		if (found)
+			return 0;
+		found = offset;
+	}
+	return found;
+}
+
+static void calibrate_proto(lua_State *L)
+{
+	const void *closure[SAMPLES];
+	for (int i = 0; i < SAMPLES; i++) {
+		lua_rawgeti(L, -1, i + 1);
+		closure[i] = lua_topointer(L, -1);
+		lua_pop(L, 1);
+	}
+	proto_offset = find_proto(closure);
+}
+
+/* Upvalues in this order: n, t, u, _ENV. */
+static const char sample[] = "local n, t, u = ...\n"
+							 "return function(...)\n"
+							 "	n = 1\n"
+							 "	t.x = 2.5\n"
+							 "	local v, k, w = u, 1 << 8, nil\n"
+							 "	v[k] = true\n"
+							 "	for i = 1, 3 do local s = ... .. i; if s == 'x' then return end end\n"
+							 "	for _, e in ipairs(t) do e:f(-k, not k) end\n"
+							 "	local function f() g = print; n = 2 end\n"
+							 "	table.insert(u, f); u[1] = { 1, 2, k = 3 }\n"
+							 "	return _G.h and f()\n"
+							 "end\n";
+
+static bool is_name(const struct vai__bc_name *n, const char *s, bool read, int assigned_line)
+{
+	return n->len == strlen(s) && memcmp(n->s, s, n->len) == 0 && n->read == read && n->assigned_line == assigned_line;
+}
+
+static bool as_expected(const struct vai__bytecode *bc)
+{
+	static const struct {
+		const char *name;
+		bool read;
+		int line;
+	} names[] = {{"x", false, 4}, {"ipairs", true, 0}, {"print", true, 0}, {"g", false, 9}, {"table", true, 0},
+		{"_G", true, 0}, {"h", true, 0}};
+	const struct vai__bc_upval *u = bc->upvals;
+	if (bc->nups != 4 || u[0].assigned_line != 3 || u[1].assigned_line || u[2].assigned_line || u[3].assigned_line)
+		return false;
+	if (u[0].written_line || u[1].written_line != 4 || u[2].written_line != 6 || u[3].written_line != 9)
+		return false;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		bool found = false;
+		for (size_t k = 0; k < bc->nnames; k++)
+			found = found || is_name(&bc->names[k], names[i].name, names[i].read, names[i].line);
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+struct bytes {
+	char p[4096];
+	size_t n;
+};
+
+static int write_bytes(lua_State *L, const void *p, size_t n, void *ud)
+{
+	struct bytes *b = ud;
+	(void)L;
+	if (n > sizeof b->p - b->n)
+		return 1;
+	memcpy(b->p + b->n, p, n);
+	b->n += n;
+	return 0;
+}
+
+static void calibrate_opcodes(lua_State *L)
+{
+	struct bytes *b = malloc(sizeof *b);
+	struct vai__bytecode bc;
+	int result = b ? VAI_EINVAL : VAI_ENOMEM;
+	if (b)
+		b->n = 0;
+	if (b && lua_dump(L, write_bytes, b, 0) == 0)
+		result = vai__bytecode_read(b->p, b->n, &bc);
+	if (result == VAI_OK) {
+		opcodes_known = as_expected(&bc);
+		vai__bytecode_free(&bc);
+	}
+	out_of_memory |= result == VAI_ENOMEM;
+	free(b);
+}
+
+static bool run(lua_State *L, const char *chunk)
+{
+	return luaL_loadbufferx(L, chunk, strlen(chunk), "=calibrate", "t") == LUA_OK && lua_pcall(L, 0, 1, 0) == LUA_OK;
+}
+
+int vai__probe_lua(void)
+{
+	unsigned junk = 1;
+	if (done)
+		return VAI_OK;
+	out_of_memory = false;
+	lua_State *L = lua_newstate(sized_alloc, &junk);
+	if (!L)
+		return VAI_ENOMEM;
+	if (run(L, closures))
+		calibrate_proto(L);
+	lua_settop(L, 0);
+	if (run(L, sample))
+		calibrate_opcodes(L);
+	lua_close(L);
+	done = !out_of_memory;
+	return done ? VAI_OK : VAI_ENOMEM;
+}
+
+/* Every start of vm/ has seen to it that it is done. */
+static inline void be_done(void)
+{
+	if (VAI_UNLIKELY(!done))
+		vai__probe_lua();
+}
+
+const void *vai__probe_proto_of(const void *closure)
+{
+	be_done();
+	return proto_offset ? word_at(closure, proto_offset) : NULL;
+}
+
+bool vai__probe_opcodes_known(void)
+{
+	be_done();
+	return opcodes_known;
+}

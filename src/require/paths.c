@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/* The script's package.path, cpath and preload, as a snapshot for all goroutines. Taken on
+ * the host's state only; read anywhere. Snapshots do not change: a new one replaces the
+ * old, which lives on until its last reader lets go. */
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/fork.h"
+#include "transfer/codec.h"
+#include "transfer/known_funcs.h"
+#include "require/modcache.h"
+
+struct preload {
+	char *name;
+	vai_msg msg;
+};
+
+struct snapshot {
+	unsigned refs;      /* under lock */
+	char *path, *cpath; /* NULL: the script's is no string */
+	int n;
+	struct preload *preloads;
+};
+
+static struct vai_lock lock; /* VAI_RANK_CODE; of `current` and all refs */
+static struct snapshot *current;
+static const char noted_key; /* in the host's registry: its preloads as they were noted */
+static _Atomic(bool) noting;
+
+__attribute__((constructor)) static void init_lock(void)
+{
+	vai__lock_init(&lock, VAI_RANK_CODE);
+	vai__fork_holds(&lock, VAI_RANK_CODE);
+}
+
+/* ---- snapshots ---- */
+
+static void free_snapshot(struct snapshot *s)
+{
+	for (int i = 0; i < s->n; i++) {
+		free(s->preloads[i].name);
+		vai__msg_drop(&s->preloads[i].msg);
+	}
+	free(s->preloads);
+	free(s->path);
+	free(s->cpath);
+	free(s);
+}
+
+static struct snapshot *acquire(void)
+{
+	vai__lock(&lock);
+	struct snapshot *s = current;
+	if (s)
+		s->refs++;
+	vai__unlock(&lock);
+	return s;
+}
+
+static void release(struct snapshot *s)
+{
+	vai__lock(&lock);
+	bool last = s && --s->refs == 0;
+	vai__unlock(&lock);
+	if (last)
+		free_snapshot(s);
+}
+
+/* Takes the reference over. */
+static void publish(struct snapshot *s)
+{
+	vai__lock(&lock);
+	struct snapshot *old = current;
+	current = s;
+	vai__unlock(&lock);
+	if (old)
+		release(old);
+}
+
+/* f(argument on top, lightuserdata s) with the snapshot held, whatever it raises. */
+static void with_snapshot(lua_State *L, lua_CFunction f, struct snapshot *s, int nresults)
+{
+	lua_pushcfunction(L, f);
+	lua_insert(L, -2);
+	lua_pushlightuserdata(L, s);
+	int status = lua_pcall(L, 2, nresults, 0);
+	release(s);
+	if (status != LUA_OK)
+		lua_error(L);
+}
+
+/* ---- taking one ---- */
+
+/* True and a copy in *out, unless memory is out. NULL for what is no string. */
+static bool copy_field(lua_State *L, int table, const char *name, char **out)
+{
+	lua_pushstring(L, name);
+	lua_rawget(L, table);
+	bool is = lua_type(L, -1) == LUA_TSTRING;
+	*out = is ? strdup(lua_tostring(L, -1)) : NULL;
+	lua_pop(L, 1);
+	return *out || !is;
+}
+
+static bool same_string(lua_State *L, int idx, const char *old)
+{
+	const char *s = lua_type(L, idx) == LUA_TSTRING ? lua_tostring(L, idx) : NULL;
+	return s && old ? strcmp(s, old) == 0 : s == old;
+}
+
+/* package.path and cpath are those of the current snapshot. */
+static bool same_paths(lua_State *L, int package)
+{
+	lua_pushliteral(L, "path");
+	lua_rawget(L, package);
+	lua_pushliteral(L, "cpath");
+	lua_rawget(L, package);
+	struct snapshot *s = acquire(); /* nothing raises until it is released */
+	if (!s)
+		return false;
+	bool same = same_string(L, -2, s->path) && same_string(L, -1, s->cpath);
+	release(s);
+	lua_pop(L, 2);
+	return same;
+}
+
+static bool is_preload(lua_State *L)
+{
+	return lua_type(L, -2) == LUA_TSTRING && lua_isfunction(L, -1) &&
+		!(vai__state_preload_name && strcmp(lua_tostring(L, -2), vai__state_preload_name) == 0);
+}
+
+/* Pushes the table of the preloads that were noted; made if need be. */
+static void push_noted(lua_State *L)
+{
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &noted_key) == LUA_TTABLE)
+		return;
+	lua_pop(L, 1);
+	lua_newtable(L);
+	lua_pushvalue(L, -1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &noted_key);
+}
+
+/* package.preload (at idx) is as it was noted. */
+static bool same_preloads(lua_State *L, int idx)
+{
+	int n = 0, noted = 0;
+	bool same = true;
+	push_noted(L);
+	for (lua_pushnil(L); same && lua_next(L, idx); lua_pop(L, 1)) {
+		if (!is_preload(L))
+			continue;
+		n++;
+		lua_pushvalue(L, -2);
+		lua_rawget(L, -4);
+		same = lua_rawequal(L, -1, -2);
+		lua_pop(L, 1);
+	}
+	if (!same) {
+		lua_settop(L, idx);
+		return false;
+	}
+	for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
+		noted++;
+	lua_settop(L, idx);
+	return n == noted;
+}
+
+/* Arguments: function, struct vai_vm, vai_msg. */
+static int encode_preload(lua_State *L)
+{
+	vai__encode(L, lua_touserdata(L, 2), 1, lua_touserdata(L, 3), "package.preload");
+	return 0;
+}
+
+/* Key and value of a preload on top. What cannot be sent is left out. */
+static bool add_preload(lua_State *L, struct vai_vm *vm, struct snapshot *s)
+{
+	struct preload *grown = realloc(s->preloads, (size_t)(s->n + 1) * sizeof *grown);
+	if (!grown)
+		return false;
+	s->preloads = grown;
+	struct preload *p = &grown[s->n];
+	memset(p, 0, sizeof *p);
+	lua_pushcfunction(L, encode_preload);
+	lua_pushvalue(L, -2);
+	lua_pushlightuserdata(L, vm);
+	lua_pushlightuserdata(L, &p->msg);
+	int status = lua_pcall(L, 3, 0, 0);
+	if (status != LUA_OK) {
+		bool can_be_sent = vai__is_out_of_memory(L, status);
+		lua_pop(L, 1);
+		return !can_be_sent;
+	}
+	p->name = strdup(lua_tostring(L, -2));
+	if (p->name)
+		s->n++;
+	else
+		vai__msg_drop(&p->msg);
+	return p->name != NULL;
+}
+
+/* Arguments: package, package.preload, vm, snapshot to fill. */
+static int fill_snapshot(lua_State *L)
+{
+	struct vai_vm *vm = lua_touserdata(L, 3);
+	struct snapshot *s = lua_touserdata(L, 4);
+	bool ok = copy_field(L, 1, "path", &s->path) && copy_field(L, 1, "cpath", &s->cpath);
+	lua_newtable(L);
+	for (lua_pushnil(L); vm && ok && lua_next(L, 2); lua_pop(L, 1)) {
+		if (!is_preload(L))
+			continue;
+		ok = add_preload(L, vm, s);
+		lua_pushvalue(L, -2);
+		lua_pushvalue(L, -2);
+		lua_rawset(L, 5);
+	}
+	if (!ok)
+		return luaL_error(L, "not enough memory");
+	lua_settop(L, 5);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &noted_key);
+	return 0;
+}
+
+/* Pushes package and package.preload of the host, or nothing and false. */
+static bool push_package(lua_State *L)
+{
+	int top = lua_gettop(L);
+	if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) == LUA_TTABLE) {
+		lua_pushliteral(L, "package");
+		if (lua_rawget(L, -2) == LUA_TTABLE) {
+			lua_remove(L, -2);
+			if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE) == LUA_TTABLE)
+				return true;
+		}
+	}
+	lua_settop(L, top);
+	return false;
+}
+
+/* With package and preload on top, which it pops. A status of Lua's, with its message. */
+static int take_snapshot(lua_State *L, struct vai_vm *vm)
+{
+	struct snapshot *s = calloc(1, sizeof *s);
+	if (!s) {
+		lua_pop(L, 1);
+		return LUA_ERRMEM;
+	}
+	s->refs = 1;
+	lua_pushcfunction(L, fill_snapshot);
+	lua_insert(L, -3);
+	lua_pushlightuserdata(L, vm);
+	lua_pushlightuserdata(L, s);
+	int status = lua_pcall(L, 4, 0, 0);
+	if (status == LUA_OK)
+		publish(s);
+	else
+		free_snapshot(s);
+	return status;
+}
+
+void vai__paths_note(lua_State *L, struct vai_vm *vm)
+{
+	if (!vm->is_host || noting || !lua_checkstack(L, 12) || !push_package(L))
+		return;
+	int package = lua_gettop(L) - 1;
+	if (!same_paths(L, package) || !same_preloads(L, package + 1)) {
+		lua_settop(L, package + 1);
+		noting = true; /* encoding a preload may come here again */
+		int status = take_snapshot(L, vm);
+		noting = false;
+		if (status != LUA_OK && vai__is_out_of_memory(L, status))
+			vai__out_of_memory(L);
+	}
+	lua_settop(L, package - 1);
+}
+
+int vai__paths_start(lua_State *L)
+{
+	if (!lua_checkstack(L, 12))
+		return VAI_ENOMEM;
+	if (!push_package(L))
+		return VAI_OK;
+	if (take_snapshot(L, NULL) == LUA_OK)
+		return VAI_OK;
+	lua_pop(L, 1);
+	return VAI_ENOMEM;
+}
+
+void vai__paths_drop(void)
+{
+	publish(NULL);
+}
+
+/* ---- using it ---- */
+
+static int apply(lua_State *L)
+{
+	const struct snapshot *s = lua_touserdata(L, 2);
+	if (s->path) {
+		lua_pushstring(L, s->path);
+		lua_setfield(L, 1, "path");
+	}
+	if (s->cpath) {
+		lua_pushstring(L, s->cpath);
+		lua_setfield(L, 1, "cpath");
+	}
+	return 0;
+}
+
+void vai__paths_apply(lua_State *L, int idx)
+{
+	struct snapshot *s = acquire();
+	if (!s)
+		return;
+	lua_pushvalue(L, idx);
+	with_snapshot(L, apply, s, 0);
+}
+
+struct wanted {
+	struct vai_vm *vm;
+	const vai_msg *msg;
+};
+
+/* Arguments: light userdata of struct wanted, snapshot. */
+static int decode_preload(lua_State *L)
+{
+	const struct wanted *w = lua_touserdata(L, 1);
+	return vai__decode(L, w->vm, w->msg);
+}
+
+bool vai__paths_preload(lua_State *L, struct vai_vm *vm, const char *name)
+{
+	struct snapshot *s = acquire();
+	int i = s ? s->n - 1 : -1;
+	while (i >= 0 && strcmp(s->preloads[i].name, name) != 0)
+		i--;
+	if (i < 0) {
+		if (s)
+			release(s);
+		return false;
+	}
+	struct wanted w = {vm, &s->preloads[i].msg};
+	lua_pushlightuserdata(L, &w);
+	with_snapshot(L, decode_preload, s, 1);
+	return true;
+}

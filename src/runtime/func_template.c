@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/* Images of functions that are spawned again and again: the base template with the
+ * function loaded, and with what its first goroutines used already in place.
+ *
+ * code->image is NULL (spawned seldom), BUSY (one thread builds, or there cannot be one) or
+ * the image, which lives as long as the code object. */
+#include <string.h>
+#include "state/template.h"
+#include "stdlib/lazy.h"
+
+enum { SPAWNS = 3, HANDLE_BYTES = 80, MAX_IMAGES = 256, MAX_BYTES = 32 << 20 };
+
+static char busy_mark;
+static void *const BUSY = &busy_mark;
+
+static _Atomic(int) images;
+static _Atomic(size_t) image_bytes;
+
+/* A constant of the code could look like a pointer into the template, and would be changed
+ * with the pointers. Six bytes in a row decide: the other two of an address are zero, and
+ * so may be what follows a string's end. */
+static bool looks_like_pointer(const struct vai_code *code, const struct vai__arena *a)
+{
+	const uint64_t base = (uint64_t)(uintptr_t)a;
+	uint64_t window = 0;
+	for (size_t i = 0; i < code->size; i++) {
+		window = window >> 8 | (uint64_t)(unsigned char)code->bytes[i] << 40;
+		if (VAI_UNLIKELY(window - base <= a->first_size))
+			return true;
+	}
+	return false;
+}
+
+/* Every upvalue of the function on top: _ENV to the state's own globals, others nil. */
+static void set_upvalues(lua_State *L)
+{
+	const char *name;
+	for (int i = 1; (name = lua_getupvalue(L, -1, i)) != NULL; i++) {
+		lua_pop(L, 1);
+		if (strcmp(name, "_ENV") == 0)
+			lua_pushglobaltable(L);
+		else
+			lua_pushnil(L);
+		lua_setupvalue(L, -2, i);
+	}
+}
+
+static void use(lua_State *L, struct vai_vm *vm, unsigned kind, unsigned index)
+{
+	if (kind >= VAI__USE_HANDLE)
+		vai__handle_use(L, vm, kind - VAI__USE_HANDLE, index);
+	else if (kind >= VAI__USE_LAZY && kind != VAI__USE_CACHE)
+		vai__lazy_use(L, vm, (int)(kind - VAI__USE_LAZY), (int)index);
+}
+
+/* How many handles its goroutines hold that may be met again. */
+static int noted_handles(const struct vai_code *code)
+{
+	int n = 0;
+	for (int i = 0; i < VAI__USES; i++) {
+		unsigned noted = atomic_load_relaxed(&code->uses[i]);
+		if (noted >> 8 == VAI__USE_CACHE && (int)(noted & 0xff) > n)
+			n = (int)(noted & 0xff);
+	}
+	return n;
+}
+
+/* Argument: the code object. Leaves the function on the stack. */
+static int prepare(lua_State *L)
+{
+	const struct vai_code *code = lua_touserdata(L, 1);
+	struct vai_vm *vm = vai__state_of(L);
+	vai__state_prepare(L);
+	lua_settop(L, 0);
+	if (looks_like_pointer(code, vm->arena))
+		return luaL_error(L, "a constant looks like a pointer");
+	vai__handle_cache(L, noted_handles(code));
+	for (int i = 0; i < VAI__USES; i++) {
+		unsigned noted = atomic_load_relaxed(&code->uses[i]);
+		use(L, vm, noted >> 8, noted & 0xff);
+	}
+	if (vai__code_load(L, code) != LUA_OK)
+		return lua_error(L);
+	set_upvalues(L);
+	return 1;
+}
+
+static void count_image(int n, size_t bytes)
+{
+	atomic_fetch_add_relaxed(&images, n);
+	if (n > 0)
+		atomic_fetch_add_relaxed(&image_bytes, bytes);
+	else
+		atomic_fetch_sub_relaxed(&image_bytes, bytes);
+}
+
+/* With code->image BUSY, which it stays where there can be none. */
+static VAI_NOINLINE struct vai__template *build(struct vai_code *code)
+{
+	size_t reserve = VAI__IMAGE_RESERVE + (size_t)noted_handles(code) * HANDLE_BYTES;
+	struct vai__template *image = vai__template_build(prepare, code, reserve);
+	if (!image)
+		return NULL;
+	count_image(1, image->alloc);
+	atomic_store_release(&code->image, image);
+	return image;
+}
+
+const struct vai__template *vai__func_template_of(struct vai_code *code)
+{
+	void *image = atomic_load_acquire(&code->image);
+	if (VAI_LIKELY(image != NULL))
+		return image == BUSY ? NULL : image;
+	unsigned spawns = atomic_fetch_add_relaxed(&code->spawns, 1) + 1;
+	if (spawns < SPAWNS || images >= MAX_IMAGES || image_bytes >= MAX_BYTES)
+		return NULL;
+	if (!atomic_compare_exchange_strong(&code->image, &image, BUSY))
+		return image == BUSY ? NULL : image;
+	return build(code);
+}
+
+bool vai__func_template_watches(const struct vai_code *code)
+{
+	return atomic_load_relaxed(&code->spawns) < SPAWNS;
+}
+
+void vai__func_template_drop(struct vai_code *code)
+{
+	struct vai__template *image = atomic_load_acquire(&code->image);
+	if (!image || image == BUSY)
+		return;
+	count_image(-1, image->alloc);
+	vai__template_free(image);
+}
+
+void vai__func_template_note(struct vai_vm *vm, unsigned kind, unsigned index)
+{
+	uint16_t noted = (uint16_t)(kind << 8 | index);
+	for (int i = 0; i < VAI__USES; i++) {
+		uint16_t old = 0;
+		if (atomic_compare_exchange_strong(&vm->profiled->uses[i], &old, noted) || old == noted)
+			return;
+	}
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* Goroutines that have a thread to themselves. The M of such a one sleeps while that waits,
+ * without a P and out of idle_ms, so that nobody gives it other work; who makes the
+ * goroutine ready wakes the M. When the goroutine ends, so does the thread, whose state it
+ * may have changed. After stoplockedm and startlockedm of Go's proc.go. */
+#include "sched/rt.h"
+
+void vai__g_lock_thread(vai_g *self)
+{
+	struct g *g = g_of(self);
+	if (g != vai__sched.main && g_m(g) == vai__sched.m0) {
+		g->locked_m = NULL;
+		vai__g_leave_main(self);
+	}
+	g->locked_m = g_m(g);
+	g_m(g)->lockedg = g;
+}
+
+void vai__g_unlock_thread(vai_g *self)
+{
+	struct g *g = g_of(self);
+	g_m(g)->lockedg = NULL;
+	if (g != vai__sched.main)
+		g->locked_m = OFF_MAIN;
+}
+
+/* Lock held. */
+static bool stops(struct m *m)
+{
+	return atomic_load_relaxed(&vai__sched.stopping) && m != vai__sched.m0;
+}
+
+static void sleep_for_it(struct m *m)
+{
+	vai__lock(&vai__sched.lock);
+	bool sleep = !stops(m) && !(m->locked.count > 0 && vai__sched.idle_ps && !vai__sched.world_stopped);
+	if (sleep) {
+		vai__idle_enlist(m, false);
+		if (m->locked.count > 0)
+			vai__handoff_want(m);
+	} else if (!m_p(m)) {
+		struct p *p = vai__p_get_idle();
+		if (p)
+			vai__m_own(m, p);
+	}
+	vai__unlock(&vai__sched.lock);
+	if (sleep) {
+		vai__idle_check();
+		vai__m_sleep(m);
+		vai__idle_delist(m);
+	}
+}
+
+/* m->lockedg, when it is ready; NULL when the runtime stops. */
+struct g *vai__locked_next(struct m *m)
+{
+	for (;;) {
+		if (atomic_load_acquire(&vai__sched.stopping) && m != vai__sched.m0)
+			return NULL;
+		if (m_p(m) && atomic_load_relaxed(&vai__sched.attention))
+			vai__loop_pay_attention(m);
+		struct p *p = m_p(m);
+		if (p && atomic_load_acquire(&m->nlocked) > 0) {
+			struct g *g = vai__loop_take_locked(m);
+			if (g)
+				return g;
+		}
+		if (p)
+			vai__m_hand_off(m);
+		sleep_for_it(m);
+	}
+}

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/* The start and the end of the runtime, and questions about it. Host thread, unless said
+ * otherwise. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "mach/barrier.h"
+#include "mach/stack.h"
+#include "sched/poll.h"
+#include "sched/rt.h"
+
+enum { DEFAULT_STACK = 655360, INSIST = 5000000 /* ns */, SLOW = 500000000, RELEASE = 500000000 /* ns */ };
+
+static struct g main_g;
+
+int vai__numcpu(void)
+{
+	cpu_set_t set;
+	CPU_ZERO(&set);
+	if (sched_getaffinity(0, sizeof(set), &set) != 0)
+		return 1;
+	int n = CPU_COUNT(&set);
+	return n > 0 ? n : 1;
+}
+
+/* A whole positive number from the environment, or 0. */
+static long env_number(const char *name, long max)
+{
+	const char *s = getenv(name);
+	char *end;
+	if (!s || !*s)
+		return 0;
+	long n = strtol(s, &end, 10);
+	if (*end || n <= 0)
+		return 0;
+	return n < max ? n : max;
+}
+
+static int choose_procs(int asked)
+{
+	if (asked <= 0)
+		asked = (int)env_number("VAI_MAXPROCS", MAX_PROCS);
+	if (asked <= 0)
+		asked = vai__numcpu();
+	return asked < MAX_PROCS ? asked : MAX_PROCS;
+}
+
+static size_t choose_stack(size_t asked)
+{
+	if (asked == 0)
+		asked = (size_t)env_number("VAI_STACK", 1L << 30);
+	return asked ? asked : DEFAULT_STACK;
+}
+
+static void init_main(struct m *m)
+{
+	uint64_t wait = atomic_load_relaxed(&main_g.wait); /* tickets go on */
+	memset(&main_g, 0, sizeof(main_g));
+	atomic_init(&main_g.wait, (wait >> 32 << 32) | VAI_WAKE_USER);
+	atomic_init(&main_g.state, VAI_G_RUNNING);
+	main_g.pub.id = 1;
+	atomic_init(&main_g.m, m);
+	main_g.locked_m = m;
+	vai__ctx_native(&main_g.ctx);
+	m_set_curg(m, &main_g);
+	m_leave(m, false);
+	vai__sched.main = &main_g;
+	vai__sched.m0 = m;
+}
+
+static void init_fields(void)
+{
+	vai__lock_init(&vai__sched.lock, VAI_RANK_SCHED);
+	vai__sched.nms = 1;
+	vai__sched.nidle_ms = 0;
+	vai__sched.idle_ms = NULL;
+	atomic_store(&vai__sched.nspinning, 0);
+	atomic_store(&vai__sched.stopping, false);
+	atomic_store(&vai__sched.attention, false);
+	atomic_store(&vai__sched.retiring, 0);
+	vai__sched.wanting = NULL;
+	vai__sched.world_stopped = false;
+	if (atomic_load(&vai__sched.next_id) < 2)
+		atomic_store(&vai__sched.next_id, 2);
+	clock_note();
+}
+
+/* All Ps out of use, then n in use, the first of them M0's. */
+static int init_procs(int n, struct m *m)
+{
+	if (!vai__sched.ps[0] && !(vai__sched.ps[0] = vai__p_new(0)))
+		return VAI_ENOMEM;
+	vai__sched.idle_ps = NULL;
+	atomic_store(&vai__sched.nidle_ps, 0);
+	if (atomic_load(&vai__sched.nps) == 0)
+		atomic_store(&vai__sched.nps, 1);
+	for (int i = 1; i < atomic_load(&vai__sched.nps); i++)
+		vai__sched.ps[i]->retired = true;
+	vai__sched.ps[0]->retired = vai__sched.ps[0]->idle = false;
+	atomic_store(&vai__sched.nprocs, 1);
+	atomic_store(&m->p, vai__sched.ps[0]);
+	vai__maxprocs(&main_g.pub, n);
+	return VAI_OK;
+}
+
+static void stop_ms(void)
+{
+	vai__lock(&vai__sched.lock);
+	atomic_store(&vai__sched.stopping, true);
+	vai__loop_attention_update();
+	vai__unlock(&vai__sched.lock);
+	vai__idle_wake_all();
+}
+
+static int64_t deadline_of(int64_t grace)
+{
+	return grace == VAI_FOREVER ? VAI_FOREVER : vai__clock_now() + grace;
+}
+
+static bool all_gone(int64_t deadline)
+{
+	unsigned n;
+	while ((n = atomic_load(&vai__sched.live_ms)) > 0 && vai__clock_now() < deadline)
+		vai__futex_wait(&vai__sched.live_ms, n, deadline);
+	return n == 0;
+}
+
+/* Whether every M that is left sleeps in a call of its goroutine's. One that computes, or is
+ * between goroutines, or a thread that has only begun, will leave when it gets a CPU. */
+static bool all_stuck(void)
+{
+	unsigned n = 0;
+	bool stuck = true;
+	vai__lock(&vai__sched.lock);
+	for (struct m *m = vai__sched.all_ms; m && stuck; m = m->next_m, n++)
+		stuck = m_curg(m) && vai__m_is_asleep(m);
+	vai__unlock(&vai__sched.lock);
+	return stuck && n == atomic_load(&vai__sched.live_ms);
+}
+
+/* After that grace only for those that are not stuck. */
+static bool wait_for_ms(int64_t grace)
+{
+	int64_t now = vai__clock_now(), deadline = deadline_of(grace), last = deadline_of(grace > SLOW ? grace : SLOW);
+	while (!all_gone(now + INSIST)) {
+		now = vai__clock_now();
+		if (now >= last || (now >= deadline && all_stuck()))
+			return false;
+		vai__preempt_all();
+	}
+	return true;
+}
+
+int vai__sched_start(const struct vai__sched_opts *opts)
+{
+	if (vai__sched.running || atomic_load(&vai__sched.live_ms) > 0)
+		return VAI_EINVAL;
+	init_fields();
+	vai__barrier_init();
+	vai__stack_init(choose_stack(opts->stack_size));
+	if (vai__poll_start() != VAI_OK)
+		return VAI_ESYS;
+	struct m *m = vai__m_new_main();
+	if (!m) {
+		vai__poll_stop();
+		return VAI_ENOMEM;
+	}
+	init_main(m);
+	if (init_procs(choose_procs(opts->maxprocs), m) != VAI_OK || vai__sysmon_start() != VAI_OK) {
+		stop_ms(); /* more Ps may have brought some */
+		wait_for_ms(VAI_FOREVER);
+		vai__m_retire_main(m);
+		vai__m_free_main(m);
+		vai__poll_stop();
+		vai__sched.m0 = NULL;
+		vai__sched.main = NULL;
+		return VAI_ESYS;
+	}
+	vai__sigquit_install();
+	vai__sched.running = true;
+	return VAI_OK;
+}
+
+/* Queued goroutines are in the list of all: forget the queues. */
+static void forget_queues(void)
+{
+	bool inherit;
+	memset(&vai__sched.global, 0, sizeof(vai__sched.global));
+	memset(&vai__sched.starved, 0, sizeof(vai__sched.starved));
+	atomic_store(&vai__sched.nstarved, 0);
+	atomic_store(&vai__sched.nglobal, 0);
+	for (int i = 0; i < atomic_load(&vai__sched.nps); i++) {
+		while (vai__runq_get(vai__sched.ps[i], &inherit))
+			;
+		vai__timers_clear(&vai__sched.ps[i]->timers);
+	}
+}
+
+static void begin_stop(void)
+{
+	vai__sigquit_remove();
+	stop_ms();
+	vai__sysmon_stop();
+	vai__m_retire_main(vai__sched.m0);
+	vai__sched.running = false;
+}
+
+/* ---- release ---- */
+
+static enum { NOT_BEGUN, BEGUN } release; /* who ends the runtime */
+
+/* What abandoned goroutines hold: their finalizers may take any time, or never return. */
+static void *release_all(void *threaded)
+{
+	vai__g_abandon_all();
+	if (!threaded)
+		return NULL;
+	vai__mem_thread_exit();
+	atomic_fetch_sub_seq_cst(&vai__sched.live_ms, 1);
+	vai__futex_wake(&vai__sched.live_ms, 1);
+	return NULL;
+}
+
+static void begin_release(void)
+{
+	pthread_t thread;
+	release = BEGUN;
+	forget_queues();
+	atomic_fetch_add_seq_cst(&vai__sched.live_ms, 1);
+	if (pthread_create(&thread, NULL, release_all, &release) == 0) {
+		pthread_setname_np(thread, "vai-end");
+		pthread_detach(thread);
+		return;
+	}
+	atomic_fetch_sub_seq_cst(&vai__sched.live_ms, 1);
+	release_all(NULL);
+}
+
+void vai__sched_halt(int64_t grace)
+{
+	if (vai__sched.m0 && vai__sched.running)
+		begin_stop();
+	wait_for_ms(grace);
+}
+
+bool vai__sched_stop(int64_t grace)
+{
+	if (!vai__sched.m0)
+		return true;
+	if (vai__sched.running) {
+		release = NOT_BEGUN;
+		begin_stop();
+	}
+	if (release == NOT_BEGUN) {
+		if (!wait_for_ms(grace))
+			return false;
+		begin_release();
+	}
+	if (!all_gone(deadline_of(grace > RELEASE ? grace : RELEASE)))
+		return false;
+	vai__poll_stop();
+	vai__m_free_main(vai__sched.m0);
+	for (int i = 0; i < atomic_load(&vai__sched.nps); i++)
+		vai__g_flush_stacks(vai__sched.ps[i]);
+	vai__stack_reset();
+	vai__sched.m0 = NULL;
+	vai__sched.main = NULL;
+	return true;
+}
+
+bool vai__sched_running(void)
+{
+	return vai__sched.running;
+}
+
+bool vai__sched_alive(void)
+{
+	return vai__sched.running || atomic_load(&vai__sched.live_ms) > 0;
+}
+
+void vai__sched_forked(void)
+{
+	vai__m_forget_self();
+	vai__sched.running = false;
+}
+
+vai_g *vai__g_main(void)
+{
+	return vai__sched.main ? &vai__sched.main->pub : NULL;
+}
+
+int64_t vai__g_count(void)
+{
+	struct vai__sched_stats st = {0};
+	vai__p_each_counter(&st);
+	return (int64_t)(st.spawned - st.ended) + 1;
+}
+
+void vai__sched_stats(struct vai__sched_stats *out)
+{
+	memset(out, 0, sizeof(*out));
+	vai__p_each_counter(out);
+	out->stacks = vai__stack_count();
+	out->ps = atomic_load(&vai__sched.nprocs);
+	out->idle_ps = atomic_load(&vai__sched.nidle_ps);
+	out->spinning = atomic_load(&vai__sched.nspinning);
+	out->preempted = atomic_load(&vai__sched.npreempted);
+	vai__lock(&vai__sched.lock);
+	out->retaken = vai__sched.nretaken;
+	out->ms = vai__sched.nms;
+	out->idle_ms = vai__sched.nidle_ms;
+	vai__unlock(&vai__sched.lock);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* Stopping the world: no P is to be had (vai__p_get_idle), every M gives its own up when it comes
+ * to its loop (vai__loop_pay_attention), goroutines that run are interrupted, and from those that stay
+ * in a C call the P is taken. Without a P nothing runs but such a C call; it ends in code
+ * of its goroutine until that comes into vai, is interrupted and finds no P. */
+#include "sched/rt.h"
+
+enum { LOOK = 100000, PATIENCE = 50000000 /* ns */ };
+
+/* Lock held. Whether every P but m's is in nobody's hands. */
+static bool all_stopped(struct m *m)
+{
+	for (int i = 0; i < atomic_load_relaxed(&vai__sched.nps); i++) {
+		struct p *p = vai__sched.ps[i];
+		if (!p->idle && !p->retired && (!m || p != m_p(m)))
+			return false;
+	}
+	return true;
+}
+
+/* Lock held. impatient: also those that do not answer a signal. */
+static void urge(struct m *self, bool impatient)
+{
+	for (struct m *m = vai__sched.all_ms; m; m = m->next_m) {
+		struct p *p = NULL;
+		if (m == self || !m_p(m))
+			continue;
+		if (impatient || vai__m_is_asleep(m))
+			p = vai__handoff_retake(m);
+		if (p)
+			vai__p_put_idle(p);
+		else
+			vai__preempt_send(m);
+	}
+}
+
+static bool begin(void)
+{
+	vai__lock(&vai__sched.lock);
+	bool mine = !vai__sched.world_stopped;
+	vai__sched.world_stopped = true;
+	vai__loop_attention_update();
+	vai__unlock(&vai__sched.lock);
+	return mine;
+}
+
+bool vai__world_stop(vai_g *self, int64_t timeout)
+{
+	int64_t start = vai__clock_now();
+	if (!begin())
+		return false;
+	struct m *m = self ? g_m(g_of(self)) : NULL;
+	for (;;) {
+		int64_t spent = vai__clock_now() - start;
+		vai__lock(&vai__sched.lock);
+		bool done = all_stopped(m);
+		if (!done)
+			urge(m, spent > PATIENCE);
+		vai__unlock(&vai__sched.lock);
+		if (done)
+			return true;
+		if (spent > timeout) {
+			vai__world_start();
+			return false;
+		}
+		atomic_uint nothing = 0;
+		vai__futex_wait(&nothing, 0, vai__clock_now() + LOOK);
+	}
+}
+
+void vai__world_start(void)
+{
+	struct gqueue q = {0};
+	vai__lock(&vai__sched.lock);
+	vai__sched.world_stopped = false;
+	vai__p_shrink(&q); /* Ps that others should have retired are among those that were put aside */
+	while (vai__sched.wanting && vai__sched.idle_ps) {
+		struct m *m = vai__sched.wanting;
+		vai__handoff_unwant(m);
+		if (m->locked.count > 0)
+			vai__idle_wake_locked_m(m);
+	}
+	vai__unlock(&vai__sched.lock);
+	vai__p_shrunk(&q);
+}

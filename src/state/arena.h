@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* The memory of one Lua state: one first chunk that starts with the arena's own header
+ * and the struct vai_vm, further chunks by need, and big blocks one by one. One thread
+ * at a time; no locks. Everything goes back at once. */
+#ifndef VAI_ARENA_H
+#define VAI_ARENA_H
+
+#include "base/base.h"
+#include "state/state.h"
+
+enum {
+	VAI__ARENA_FINE = 16,    /* classes of 8, 16, ... 128 bytes */
+	VAI__ARENA_CLASSES = 29, /* then coarser ones up to 1024 */
+	VAI__ARENA_SMALL = 1024
+};
+
+struct vai__arena {
+	char *cursor, *end; /* what is left of the newest chunk */
+	unsigned failing;   /* tests: 0 never fail, 1 fail always, n let n - 1 allocations pass */
+	bool building;      /* a template: all goes into the first chunk, freed bytes are zeroed */
+	bool overflow;      /* a template that did not fit */
+	bool room_used;
+	size_t first_size; /* bytes of the first chunk */
+	size_t held;       /* bytes of all chunks and big blocks, and of the room that is used */
+	size_t limit;      /* of these */
+	size_t next_chunk;
+	char *room; /* memory of somebody else's for this state, or NULL */
+	size_t room_size;
+	struct vai__chunk *chunks; /* all but the first */
+	struct vai__big *bigs;
+	void **free; /* one list a class; before anything was freed a shared array of empty ones */
+	struct vai_vm vm;
+};
+
+/* A zeroed arena of `size` bytes of memory at p (aligned to 16). */
+struct vai__arena *vai__arena_init(void *p, size_t size);
+/* The same in memory of its own; NULL when out of memory. */
+struct vai__arena *vai__arena_new(size_t size);
+/* A template is built in the arena, from now on and until vai__arena_built, which gives
+ * the bytes that it takes or 0 if it did not fit. Its free blocks are forgotten. No block
+ * lies across the end of the first `split` bytes, and VAI__ARENA_GAP bytes after them stay
+ * unused, so that a pointer to the end of a block there is none into what follows. */
+enum { VAI__ARENA_GAP = 16 };
+void vai__arena_build(struct vai__arena *a, size_t split);
+size_t vai__arena_built(struct vai__arena *a);
+/* Memory that outlives the arena, to be used before it asks for chunks of its own. */
+void vai__arena_lend(struct vai__arena *a, void *room, size_t size);
+/* Gives everything back; a first chunk that was not allocated here stays. */
+void vai__arena_release(struct vai__arena *a);
+void vai__arena_free(struct vai__arena *a);
+/* A lua_Alloc whose ud is the arena. */
+void *vai__arena_alloc(void *ud, void *p, size_t osize, size_t nsize);
+/* True if the next block of up to `size` bytes (and no more than 1 kB) cannot fail. */
+bool vai__arena_reserve(struct vai__arena *a, size_t size);
+
+#endif

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/* In the registry of a state, by light keys: each class's metatable (key: the class), and a
+ * weak table of handles that may be met again.
+ *
+ * Invariants: a handle with an object has a place in vm->refs, which holds the reference; its
+ * metatable has __gc from before it gets the object. What may raise comes before the handle owns the
+ * object, in protected calls, or after it has its place.
+ *
+ * The debug library can take __gc away: then a handle is freed and nobody hears of it. So no list of
+ * the state's leads through handles. The host's state outlives its vm: that its handles are none any
+ * more is told by their magic number, which is another one for each runtime. */
+#include "state/handle.h"
+#include <string.h>
+#include <time.h>
+#include "base/fork.h"
+#include "base/mem.h"
+#include "base/fatal.h"
+#include "state/arena.h"
+#include "state/template.h"
+#include "stdlib/lazy.h"
+
+enum { MAX_TYPES = 32, USERDATA_HEADER = 64, FEW = sizeof((struct vai_vm *)0)->few / sizeof(uintptr_t) };
+
+static const struct vai__handle_type *types[MAX_TYPES];
+static int ntypes;
+static uint64_t magic; /* no script can know it, so no other userdata can bear it */
+static _Atomic(uint64_t) host_magic;
+static const char cache_key;
+
+__attribute__((constructor)) static void init_magic(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	magic = ((uint64_t)t.tv_nsec * 0x9e3779b97f4a7c15u ^ (uint64_t)t.tv_sec << 32 ^ (uint64_t)(uintptr_t)&t) | 1;
+	atomic_store(&host_magic, magic + 2);
+}
+
+/* ---- types ---- */
+
+void vai__handle_register(const struct vai__handle_type *type)
+{
+	for (int i = 0; i < ntypes; i++)
+		if (types[i] == type)
+			return;
+	VAI_ASSERT(ntypes < MAX_TYPES);
+	types[ntypes++] = type;
+}
+
+static int find_type(const struct vai_class *cls)
+{
+	int i = ntypes - 1;
+	while (i >= 0 && types[i]->cls != cls)
+		i--;
+	return i;
+}
+
+const char *vai__handle_name(const struct vai_class *cls)
+{
+	int i = find_type(cls);
+	return i < 0 ? NULL : types[i]->name;
+}
+
+static void note(lua_State *L, int type, unsigned index)
+{
+	struct vai_vm *vm = vai__state_of(L);
+	if (vm && vm->profiled)
+		vai__func_template_note(vm, VAI__USE_HANDLE + (unsigned)type, index);
+}
+
+/* ---- methods ---- */
+
+/* table[name] = function, for the table on top. */
+static void set_method(lua_State *L, const luaL_Reg *r)
+{
+	lua_pushstring(L, r->name);
+	lua_pushcfunction(L, r->func);
+	lua_rawset(L, -3);
+}
+
+/* The type whose method table lies at idx, or -1. */
+static int type_of_methods(lua_State *L, int idx)
+{
+	for (int i = 0; i < ntypes; i++) {
+		int top = lua_gettop(L);
+		bool same = lua_rawgetp(L, LUA_REGISTRYINDEX, types[i]->cls) == LUA_TTABLE &&
+			lua_getfield(L, -1, "__index") == LUA_TTABLE && lua_rawequal(L, -1, idx);
+		lua_settop(L, top);
+		if (same)
+			return i;
+	}
+	return -1;
+}
+
+/* The method is found in the table from now on. */
+int vai__handle_resolve(lua_State *L)
+{
+	lua_settop(L, 2);
+	int type = lua_type(L, 2) == LUA_TSTRING ? type_of_methods(L, 1) : -1;
+	if (type < 0)
+		return 0;
+	const char *name = lua_tostring(L, 2);
+	for (const luaL_Reg *r = types[type]->methods; r->name; r++) {
+		if (strcmp(r->name, name) != 0)
+			continue;
+		lua_pushvalue(L, 1);
+		set_method(L, r);
+		note(L, type, (unsigned)(r - types[type]->methods));
+		lua_pushcfunction(L, r->func);
+		return 1;
+	}
+	return 0;
+}
+
+/* ---- the references of a state ---- */
+
+/* A place holds an object's address or, when it is free, twice the next free place, plus 1. */
+static inline uintptr_t *places(struct vai_vm *vm)
+{
+	return vm->refs ? vm->refs : vm->few;
+}
+
+static VAI_NOINLINE bool add_places(struct vai_vm *vm)
+{
+	uint32_t cap = 2 * (vm->refs ? vm->cap_refs : FEW);
+	uintptr_t *p = cap > vm->nrefs ? vai__mem_alloc(cap * sizeof *p) : NULL;
+	if (!p)
+		return false;
+	memcpy(p, places(vm), vm->nrefs * sizeof *p);
+	if (vm->refs)
+		vai__mem_free(vm->refs, vm->cap_refs * sizeof *p);
+	vm->refs = p;
+	vm->cap_refs = cap;
+	return true;
+}
+
+/* The place, or 0: out of memory. */
+static inline uint32_t hold(struct vai_vm *vm, struct vai_obj *obj)
+{
+	uint32_t place = vm->free_ref;
+	if (place)
+		vm->free_ref = (uint32_t)(places(vm)[place - 1] >> 1);
+	else if (vm->nrefs == (vm->refs ? vm->cap_refs : FEW) && !add_places(vm))
+		return 0;
+	else
+		place = ++vm->nrefs;
+	places(vm)[place - 1] = (uintptr_t)obj;
+	return place;
+}
+
+void vai__handles_release(struct vai_vm *vm)
+{
+	if (vm->is_host)
+		atomic_fetch_add(&host_magic, 2);
+	while (vm->nrefs > 0) {
+		uintptr_t ref = places(vm)[--vm->nrefs];
+		if (!(ref & 1))
+			vai__obj_unref((struct vai_obj *)ref);
+	}
+	if (vm->refs)
+		vai__mem_free(vm->refs, vm->cap_refs * sizeof *vm->refs);
+	vm->refs = NULL;
+}
+
+bool vai__handles_hold(const struct vai_vm *vm, const void *obj)
+{
+	const uintptr_t *p = vm->refs ? vm->refs : vm->few;
+	for (uint32_t i = 0; i < vm->nrefs; i++)
+		if (p[i] == (uintptr_t)obj)
+			return true;
+	return false;
+}
+
+static struct vai__handle *test_handle(lua_State *L, int idx)
+{
+	struct vai__handle *h = lua_touserdata(L, idx);
+	if (!VAI_LIKELY(h && lua_rawlen(L, idx) == sizeof *h))
+		return NULL;
+	if (VAI_LIKELY(h->magic == magic) || h->magic == atomic_load_relaxed(&host_magic))
+		return h;
+	return NULL;
+}
+
+bool vai__handle_is(lua_State *L, int idx)
+{
+	return test_handle(L, idx) != NULL;
+}
+
+/* It is the collector that calls: where a script does, the object may be in use. To Lua all is a hook's
+ * that comes from C code of one, finalizers, too; a script's function that it calls gets no handle. */
+static bool is_finalizer(lua_State *L)
+{
+	lua_Debug ar;
+	if (LUA_VERSION_RELEASE_NUM < 50404) /* there the function that is interrupted is named so, not the finalizer */
+		return lua_gc(L, LUA_GCISRUNNING) == 0;
+	if (!lua_getstack(L, 0, &ar) || !lua_getinfo(L, "n", &ar))
+		return false;
+	return strcmp(ar.namewhat, "hook") == 0 || (strcmp(ar.namewhat, "metamethod") == 0 && strcmp(ar.name, "__gc") == 0);
+}
+
+static int collect(lua_State *L)
+{
+	struct vai__handle *h = test_handle(L, 1);
+	if (!h || !h->obj || !is_finalizer(L))
+		return 0;
+	struct vai_obj *obj = h->obj;
+	struct vai_vm *vm = h->vm;
+	places(vm)[h->place - 1] = (uintptr_t)vm->free_ref << 1 | 1;
+	vm->free_ref = h->place;
+	vm->ncached -= h->cached;
+	h->obj = NULL;
+	if (VAI_LIKELY(!vai__forked))
+		vai__obj_unref(obj);
+	return 0;
+}
+
+/* ---- metatables ---- */
+
+/* Makes and pushes the metatable of a class. May raise. Fresh states need no __metatable:
+ * their getmetatable knows handles (replacements.c). */
+static void make_metatable(lua_State *L, int type)
+{
+	const struct vai__handle_type *t = types[type];
+	int n = 4;
+	for (const luaL_Reg *r = t->meta; r && r->name; r++)
+		n++;
+	lua_createtable(L, 0, n);
+	lua_pushcfunction(L, collect);
+	lua_setfield(L, -2, "__gc");
+	lua_pushstring(L, t->name);
+	lua_setfield(L, -2, "__name");
+	if (!vai__state_of(L)) {
+		lua_pushstring(L, t->name);
+		lua_setfield(L, -2, "__metatable");
+	}
+	for (const luaL_Reg *r = t->meta; r && r->name; r++)
+		set_method(L, r);
+	lua_createtable(L, 0, 1);
+	vai__lazy_push_hidden(L);
+	lua_setmetatable(L, -2);
+	lua_setfield(L, -2, "__index");
+	lua_pushvalue(L, -1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, t->cls);
+	note(L, type, VAI__USE_METATABLE);
+}
+
+static int make_protected(lua_State *L)
+{
+	const struct vai_class *cls = lua_touserdata(L, 1);
+	int type = find_type(cls);
+	if (type < 0)
+		return luaL_error(L, "vai: objects of class %s have no handles", cls->name);
+	make_metatable(L, type);
+	return 1;
+}
+
+/* A weak table that is its own metatable, with room for n handles. */
+static void push_cache(lua_State *L, int n)
+{
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &cache_key) == LUA_TTABLE)
+		return;
+	lua_pop(L, 1);
+	lua_createtable(L, 0, n + 1);
+	lua_pushliteral(L, "v");
+	lua_setfield(L, -2, "__mode");
+	lua_pushvalue(L, -1);
+	lua_setmetatable(L, -2);
+	lua_pushvalue(L, -1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &cache_key);
+}
+
+void vai__handle_cache(lua_State *L, int n)
+{
+	if (n > 0) {
+		push_cache(L, n);
+		lua_pop(L, 1);
+	}
+}
+
+void vai__handle_use(lua_State *L, struct vai_vm *vm, unsigned type, unsigned index)
+{
+	(void)vm;
+	if (type >= (unsigned)ntypes)
+		return;
+	if (index == VAI__USE_METATABLE) {
+		make_metatable(L, (int)type);
+		lua_pop(L, 1);
+	} else if (lua_rawgetp(L, LUA_REGISTRYINDEX, types[type]->cls) == LUA_TTABLE) {
+		lua_getfield(L, -1, "__index");
+		set_method(L, &types[type]->methods[index]);
+		lua_pop(L, 2);
+	} else {
+		lua_pop(L, 1);
+	}
+}
+
+/* ---- handles ---- */
+
+static int new_userdata(lua_State *L)
+{
+	lua_newuserdatauv(L, sizeof(struct vai__handle), 0);
+	return 1;
+}
+
+/* Pushes a handle without an object; NULL and nothing pushed: out of memory. Never raises. */
+static inline struct vai__handle *new_handle(lua_State *L, struct vai_vm *vm)
+{
+	struct vai__handle *h;
+	if (VAI_LIKELY(vm->arena && vai__arena_reserve(vm->arena, sizeof *h + USERDATA_HEADER))) {
+		h = lua_newuserdatauv(L, sizeof *h, 0);
+	} else {
+		lua_pushcfunction(L, new_userdata);
+		if (lua_pcall(L, 0, 1, 0) != LUA_OK) {
+			lua_pop(L, 1);
+			return NULL;
+		}
+		h = lua_touserdata(L, -1);
+	}
+	memset(h, 0, sizeof *h);
+	h->magic = VAI_UNLIKELY(vm->is_host) ? atomic_load_relaxed(&host_magic) : magic;
+	return h;
+}
+
+static VAI_NOINLINE void note_cached(struct vai_vm *vm)
+{
+	if (vm->ncached < VAI__USE_CACHE_MAX)
+		vai__func_template_note(vm, VAI__USE_CACHE, vm->ncached + 1);
+}
+
+/* The handle on top is found by its object from now on. May raise. */
+static void enter(lua_State *L, struct vai_vm *vm, struct vai__handle *h)
+{
+	if (VAI_UNLIKELY(vm->profiled != NULL))
+		note_cached(vm);
+	push_cache(L, 1);
+	lua_pushvalue(L, -2);
+	lua_rawsetp(L, -2, h->obj);
+	lua_pop(L, 1);
+	h->cached = true;
+	vm->ncached++;
+}
+
+/* Pushes the handle of obj that the state has, or nothing. */
+static bool push_known(lua_State *L, const struct vai_obj *obj)
+{
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &cache_key) != LUA_TTABLE) {
+		lua_pop(L, 1);
+		return false;
+	}
+	lua_rawgetp(L, -1, obj);
+	const struct vai__handle *h = test_handle(L, -1);
+	if (h && h->obj == obj) {
+		lua_replace(L, -2);
+		return true;
+	}
+	lua_pop(L, 2);
+	return false;
+}
+
+static VAI_NOINLINE _Noreturn void fail(lua_State *L, struct vai_obj *obj, const char *why)
+{
+	vai__obj_unref(obj);
+	if (why)
+		luaL_error(L, "%s", why);
+	lua_error(L);
+	__builtin_unreachable();
+}
+
+/* Pushes the metatable of obj's class, or lets go of obj and raises. */
+static inline void push_metatable(lua_State *L, struct vai_obj *obj)
+{
+	if (VAI_LIKELY(lua_rawgetp(L, LUA_REGISTRYINDEX, obj->cls) == LUA_TTABLE))
+		return;
+	lua_pop(L, 1);
+	lua_pushcfunction(L, make_protected);
+	lua_pushlightuserdata(L, (void *)(uintptr_t)obj->cls);
+	if (lua_pcall(L, 1, 1, 0) != LUA_OK)
+		fail(L, obj, NULL);
+}
+
+void vai__handle_push(lua_State *L, struct vai_vm *vm, struct vai_obj *obj, bool fresh)
+{
+	if (VAI_UNLIKELY(!lua_checkstack(L, 6)))
+		fail(L, obj, "stack overflow");
+	if (!fresh && push_known(L, obj)) {
+		vai__obj_unref(obj);
+		return;
+	}
+	push_metatable(L, obj);
+	struct vai__handle *h = new_handle(L, vm);
+	if (VAI_UNLIKELY(!h || !(h->place = hold(vm, obj))))
+		fail(L, obj, "not enough memory");
+	h->obj = obj;
+	h->vm = vm;
+	lua_insert(L, -2);
+	lua_setmetatable(L, -2);
+	if (!fresh)
+		enter(L, vm, h);
+}
+
+struct vai_obj *vai__handle_any(lua_State *L, int idx)
+{
+	const struct vai__handle *h = test_handle(L, idx);
+	return h ? h->obj : NULL;
+}
+
+struct vai_obj *vai__handle_test(lua_State *L, int idx, const struct vai_class *cls)
+{
+	const struct vai__handle *h = test_handle(L, idx);
+	return VAI_LIKELY(h && h->obj && h->obj->cls == cls) ? h->obj : NULL;
+}
+
+void vai__handle_leaves(lua_State *L, struct vai_vm *vm, int idx)
+{
+	struct vai__handle *h = test_handle(L, idx);
+	if (!h || !h->obj || h->cached)
+		return;
+	luaL_checkstack(L, 4, "sending a handle");
+	lua_pushvalue(L, idx);
+	enter(L, vm, h);
+	lua_pop(L, 1);
+}

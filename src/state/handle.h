@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* Userdata that stand for vai's reference-counted objects inside one Lua state. */
+#ifndef VAI_HANDLE_H
+#define VAI_HANDLE_H
+
+#include <lua.h>
+#include <lauxlib.h>
+#include "base/obj.h"
+#include "state/state.h"
+
+struct vai__handle {
+	uint64_t magic;
+	struct vai_obj *obj; /* NULL after the collector took it */
+	struct vai_vm *vm;
+	uint32_t place; /* among the vm's references, from 1 on */
+	bool cached;    /* found by vai__handle_push through the state's weak table */
+};
+
+/* How a class looks from Lua. Filled into the metatable method by method on first use, so
+ * that a state pays for what it uses. */
+struct vai__handle_type {
+	const struct vai_class *cls;
+	const char *name;        /* __name: "vai.channel" */
+	const luaL_Reg *methods; /* light C functions */
+	const luaL_Reg *meta;    /* further metamethods: __len, __call, __tostring, ... or NULL */
+};
+/* Before vai__state_start, once per class. */
+void vai__handle_register(const struct vai__handle_type *type);
+
+/* Pushes the handle of obj, taking over the caller's reference in every case, also when it
+ * raises. fresh: obj was just made, so no handle of it can exist yet here. The same object
+ * is the same userdata in a state, so handles work as table keys. */
+void vai__handle_push(lua_State *L, struct vai_vm *vm, struct vai_obj *obj, bool fresh);
+/* The object at idx if it is a handle of any class, else NULL. Raises never. Borrowed. */
+struct vai_obj *vai__handle_any(lua_State *L, int idx);
+/* The same, of that class only. */
+struct vai_obj *vai__handle_test(lua_State *L, int idx, const struct vai_class *cls);
+/* It is a handle, also one that has lost its object. */
+bool vai__handle_is(lua_State *L, int idx);
+/* Notes that obj's handle at idx leaves this state, so that it is found when it comes back. */
+void vai__handle_leaves(lua_State *L, struct vai_vm *vm, int idx);
+/* Gives all references of a state back. Of the host's no handle is one any more. */
+void vai__handles_release(struct vai_vm *vm);
+/* Some handle of the state holds it. */
+bool vai__handles_hold(const struct vai_vm *vm, const void *obj);
+/* __index of the tables of methods (stdlib/lazy.c). */
+int vai__handle_resolve(lua_State *L);
+/* The registered name for a class ("vai.channel"), or NULL. */
+const char *vai__handle_name(const struct vai_class *cls);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* Fresh states that get less than others: memory, libraries. */
+#include <lauxlib.h>
+#include <stdint.h>
+#include <string.h>
+#include "state/arena.h"
+#include "stdlib/catalog.h"
+#include "stdlib/lazy_private.h"
+
+enum { HEADROOM_MIN = 65536 };
+
+void vai__limits_memory(struct vai_vm *vm, size_t bytes)
+{
+	vm->arena->limit = bytes;
+}
+
+bool vai__limits_has_memory(const struct vai_vm *vm)
+{
+	return vm->arena && vm->arena->limit != SIZE_MAX;
+}
+
+void vai__limits_widen(struct vai_vm *vm)
+{
+	size_t more = vm->arena->limit / 8;
+	vm->arena->limit += more > HEADROOM_MIN ? more : HEADROOM_MIN;
+}
+
+unsigned vai__limits_library(const char *name)
+{
+	int i = vai__catalog_lib(name);
+	return i < 0 ? 0 : 1u << i;
+}
+
+/* ---- libraries ---- */
+
+static void clear(lua_State *L, const char *name)
+{
+	lua_pushstring(L, name);
+	lua_pushnil(L);
+	lua_rawset(L, -3);
+}
+
+/* A name that is settled, and nil, is nobody's. _G is on top. */
+static void take_away(lua_State *L, struct vai_vm *vm, int i)
+{
+	const char *name = i == vai__catalog_lib("package") ? "require" : NULL;
+	if (vm->hidden) {
+		vai__lazy_settle(vm, (unsigned)vai__catalog.libs[i].global);
+		vai__lazy_settle(vm, vai__lazy_loaded_bit(i));
+		if (name)
+			vai__lazy_settle(vm, (unsigned)vai__catalog_global(name, strlen(name)));
+		return;
+	}
+	if (name)
+		clear(L, name);
+	name = vai__catalog_lib_name(i);
+	clear(L, name);
+	lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+	clear(L, name);
+	lua_pop(L, 1);
+}
+
+static void take_methods(lua_State *L)
+{
+	lua_pushliteral(L, "");
+	lua_pushnil(L);
+	lua_setmetatable(L, -2);
+	lua_pop(L, 1);
+}
+
+static int keep_libs(lua_State *L)
+{
+	struct vai_vm *vm = vai__state_of(L);
+	lua_pushglobaltable(L);
+	for (int i = 0; i < VAI__LIBS; i++)
+		if (vm->without >> i & 1)
+			take_away(L, vm, i);
+	if (vm->without & vai__limits_library("string"))
+		take_methods(L);
+	return 0;
+}
+
+int vai__limits_keep_libs(struct vai_vm *vm, unsigned libs)
+{
+	vm->without = ~libs & ((1u << VAI__LIBS) - 1);
+	lua_pushcfunction(vm->L, keep_libs);
+	if (lua_pcall(vm->L, 0, 0, 0) == LUA_OK)
+		return VAI_OK;
+	lua_settop(vm->L, 0);
+	return VAI_ENOMEM;
+}

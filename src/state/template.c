@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* A template is a state built in one chunk of memory. Every aligned word of it whose value
+ * lies in that chunk is taken for a pointer, made an offset, and becomes a pointer again
+ * in each copy.
+ *
+ * Why that holds for any Lua whose memory all comes from its allocator: pointers are
+ * stored plain and aligned; hashes depend on contents, not on addresses, as long as no
+ * table has a collectable object other than a string as a key; and nothing else looks
+ * like a pointer into the chunk: freed bytes are zeroed (stale pointers in padding), and
+ * the chunk lies at an address whose bits 24 to 31 are larger than the type, mark and
+ * length bytes that stand in the headers of Lua's objects, and no number is as large.
+ * The self-check at start-up (selfcheck.c) has the last word. */
+#include "state/template.h"
+#include <string.h>
+#include <sys/mman.h>
+#include "base/mem.h"
+#include "sched/sched.h"
+
+enum {
+	REGION = 1 << 19, /* word indices fit into 16 bits */
+	TRIES = 16,
+	GOOD = 0x40000000, /* the lower half of a good address */
+	ROOM = VAI_G_ROOM,
+	RESERVE = 320, /* of the room, for what a goroutine allocates until it parks */
+	RESERVE_MIN = 128,
+	SLACK = 256 /* the same in a chunk that takes both parts */
+};
+
+static bool good_address(uintptr_t p)
+{
+	unsigned low = p >> 24 & 0xff, end = (p + REGION) >> 24 & 0xff;
+	return low > 0x30 && end < 0xf0 && low <= end && p >> 32 > 1;
+}
+
+/* Untouched pages are not resident, so a region may be large. Where the system's choice
+ * is not good, places some gigabytes below it are asked for. */
+static void *map_region(void)
+{
+	void *hint = NULL;
+	for (int n = 0; n < TRIES; n++) {
+		void *p = mmap(hint, REGION, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (p == MAP_FAILED)
+			return NULL;
+		if (good_address((uintptr_t)p))
+			return p;
+		munmap(p, REGION);
+		uintptr_t below = ((uintptr_t)p >> 32) - (uintptr_t)n - 1;
+		if ((uintptr_t)p >> 32 < TRIES + 2)
+			below = 0x100 + (uintptr_t)n; /* a system that maps from the bottom up */
+		hint = (void *)(below << 32 | (uintptr_t)GOOD);
+	}
+	return NULL;
+}
+
+/* ---- from a state to an image ---- */
+
+/* Which part an offset points into. The end of a block of the first counts as the first. */
+static unsigned part_of(const struct vai__template *image, size_t offset)
+{
+	return offset > image->first;
+}
+
+/* Words that are pointers: their offsets into bytes, their places into relocs by group. */
+static void find_pointers(struct vai__template *image, const struct vai__arena *a, uint16_t *relocs)
+{
+	uintptr_t *out = (uintptr_t *)(void *)image->bytes;
+	memcpy(out, a, image->used);
+	for (unsigned group = 0; group < 4; group++) {
+		image->nrelocs[group] = 0;
+		for (size_t i = 0; i < image->used / sizeof *out; i++) {
+			uintptr_t offset = ((const uintptr_t *)(const void *)a)[i] - (uintptr_t)a;
+			if (offset > image->used)
+				continue;
+			out[i] = offset;
+			if (part_of(image, i * sizeof *out + 1) * 2 + part_of(image, offset) == group) {
+				*relocs++ = (uint16_t)i;
+				image->nrelocs[group]++;
+			}
+		}
+	}
+}
+
+static size_t count_pointers(const struct vai__arena *a, size_t used)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < used / sizeof(uintptr_t); i++)
+		n += ((const uintptr_t *)(const void *)a)[i] - (uintptr_t)a <= used;
+	return n;
+}
+
+/* split: as for vai__arena_build. */
+static struct vai__template *pack(struct vai__arena *a, size_t split)
+{
+	size_t used = vai__arena_built(a);
+	if (used == 0)
+		return NULL;
+	size_t alloc = sizeof(struct vai__template) + used + count_pointers(a, used) * sizeof(uint16_t);
+	struct vai__template *image = vai__mem_alloc(alloc);
+	if (!image)
+		return NULL;
+	bool parts = split > 0 && used > split + VAI__ARENA_GAP;
+	image->used = used;
+	image->first = parts ? split : used;
+	image->second = parts ? split + VAI__ARENA_GAP : used;
+	image->size = vai__mem_round(used + SLACK);
+	image->alloc = alloc;
+	uint16_t *relocs = (uint16_t *)(void *)(image->bytes + used);
+	image->relocs = relocs;
+	find_pointers(image, a, relocs);
+	return image;
+}
+
+/* The first part goes to p, the second to where `second` plus its offset is. */
+static struct vai__arena *place(const struct vai__template *image, char *p, char *second)
+{
+	memcpy(p, image->bytes, image->first);
+	memcpy(second + image->second, image->bytes + image->second, image->used - image->second);
+	char *const parts[2] = {p, second};
+	const uint16_t *r = image->relocs;
+	for (unsigned group = 0; group < 4; group++) {
+		uintptr_t *words = (uintptr_t *)(void *)parts[group / 2];
+		uintptr_t delta = (uintptr_t)parts[group % 2];
+		for (const uint16_t *end = r + image->nrelocs[group]; r < end; r++)
+			words[*r] += delta;
+	}
+	return (struct vai__arena *)(void *)p;
+}
+
+static struct vai__arena *clone_whole(const struct vai__template *image, void *room, size_t room_size)
+{
+	char *p = vai__mem_alloc(image->size);
+	if (VAI_UNLIKELY(!p))
+		return NULL;
+	struct vai__arena *a = place(image, p, p);
+	a->end = p + image->size;
+	a->first_size = image->size;
+	a->held = image->size;
+	vai__arena_lend(a, room, room_size);
+	return a;
+}
+
+struct vai__arena *vai__template_clone(const struct vai__template *image, void *room, size_t room_size)
+{
+	size_t rest = image->used - image->second;
+	if (VAI_UNLIKELY(!room || rest == 0 || rest + RESERVE_MIN > room_size))
+		return clone_whole(image, room, room_size);
+	char *p = vai__mem_alloc(image->first);
+	if (VAI_UNLIKELY(!p))
+		return NULL;
+	struct vai__arena *a = place(image, p, (char *)room - image->second);
+	a->end = (char *)room + room_size;
+	a->first_size = image->first;
+	a->held = image->first + room_size;
+	a->room_used = true;
+	vai__arena_lend(a, room, room_size);
+	return a;
+}
+
+void vai__template_free(struct vai__template *image)
+{
+	if (image)
+		vai__mem_free(image, image->alloc);
+}
+
+/* A young goroutine's collector rests until its heap is worth it: the debt that a large
+ * pause leaves stays when the pause is set back. */
+static void rest_collector(lua_State *L)
+{
+	enum { WORTH = 65536, MAX_PAUSE = 1000 };
+	lua_gc(L, LUA_GCCOLLECT);
+	int kb = lua_gc(L, LUA_GCCOUNT) + 1;
+	int pause = WORTH / 1024 * 100 / kb;
+	pause = lua_gc(L, LUA_GCSETPAUSE, pause < 200 ? 200 : pause > MAX_PAUSE ? MAX_PAUSE : pause);
+	lua_gc(L, LUA_GCCOLLECT);
+	lua_gc(L, LUA_GCSETPAUSE, pause);
+}
+
+static bool prepare_state(struct vai__arena *a, lua_CFunction prepare, void *arg)
+{
+	lua_State *L = lua_newstate(vai__arena_alloc, a);
+	if (!L)
+		return false;
+	a->vm.L = L;
+	a->vm.at = L;
+	lua_pushcfunction(L, prepare);
+	lua_pushlightuserdata(L, arg);
+	if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK)
+		return false;
+	rest_collector(L);
+	return true;
+}
+
+static struct vai__template *build(lua_CFunction prepare, void *arg, size_t split)
+{
+	struct vai__template *image = NULL;
+	void *region = map_region();
+	if (!region)
+		return NULL;
+	struct vai__arena *a = vai__arena_init(region, REGION);
+	vai__arena_build(a, split);
+	if (prepare_state(a, prepare, arg))
+		image = pack(a, split);
+	munmap(region, REGION);
+	return image;
+}
+
+/* The first build tells how large it gets. */
+struct vai__template *vai__template_build(lua_CFunction prepare, void *arg, size_t reserve)
+{
+	struct vai__template *image = build(prepare, arg, 0);
+	if (!image || image->used < 2 * ROOM || reserve + RESERVE_MIN > ROOM)
+		return image;
+	size_t split = vai__mem_round(image->used - (ROOM - reserve));
+	struct vai__template *parted = split < image->used ? build(prepare, arg, split) : NULL;
+	if (!parted)
+		return image;
+	vai__template_free(image);
+	return parted;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* What a stock state holds, read once from a scratch state: the names of _G and of its
+ * libraries with their values, and which C functions are stock. Written by vai__state_start
+ * alone, read-only afterwards. */
+#ifndef VAI_CATALOG_H
+#define VAI_CATALOG_H
+
+#include <lua.h>
+#include <lauxlib.h>
+#include "base/base.h"
+
+enum vai__kind {
+	VAI__KIND_FUNCTION,
+	VAI__KIND_STRING,
+	VAI__KIND_INTEGER,
+	VAI__KIND_FLOAT,
+	VAI__KIND_CLOSURE, /* in a library: open has to make it */
+	VAI__KIND_LIB,
+	VAI__KIND_GLOBALS, /* _G itself */
+	VAI__KIND_REQUIRE
+};
+
+struct vai__lib;
+
+struct vai__entry {
+	char *name; /* owned, as are strings */
+	size_t len;
+	enum vai__kind kind;
+	union {
+		lua_CFunction f;
+		struct {
+			char *p;
+			size_t len;
+		} s;
+		lua_Integer i;
+		lua_Number n;
+		const struct vai__lib *lib;
+	} u;
+};
+
+struct vai__names {
+	int n;
+	unsigned bit; /* names in all lists are numbered through: this list's first */
+	struct vai__entry *entries;
+};
+
+struct vai__lib {
+	const char *name;
+	lua_CFunction open;
+	bool opens;              /* open does more than fill the table: it cannot fill itself */
+	int global;              /* place in globals */
+	struct vai__names names; /* all that is in it, if not opens */
+};
+
+/* The first seven can fill themselves. */
+enum { VAI__LIBS = 9, VAI__CATALOG_SLOTS = 256, VAI__CATALOG_BITS = 192 };
+
+struct vai__catalog {
+	struct vai__names globals;
+	struct vai__names arithmetic; /* of the metatable of strings */
+	struct vai__lib libs[VAI__LIBS];
+	uint8_t slots[VAI__CATALOG_SLOTS]; /* index of globals + 1 */
+};
+extern struct vai__catalog vai__catalog;
+
+/* VAI_OK, VAI_ENOMEM, or VAI_EINVAL: this Lua's libraries are not what was expected. */
+int vai__catalog_read(void);
+void vai__catalog_drop(void);
+/* The place among the names, or -1. */
+int vai__catalog_global(const char *name, size_t len);
+int vai__catalog_find(const struct vai__names *names, const char *name, size_t len);
+/* A library's place, or -1. */
+int vai__catalog_lib(const char *name);
+const char *vai__catalog_lib_name(int i);
+/* Pushes a light value. */
+void vai__catalog_push(lua_State *L, const struct vai__entry *e);
+
+/* A function to put in place of lib's `name`. A stand-in (stock is not NULL) works in
+ * fresh states only: it calls *stock, and that is what is sent in its place. A plain
+ * override goes before it. Before vai__catalog_read. */
+void vai__catalog_override(const char *lib, const char *name, lua_CFunction f, lua_CFunction *stock);
+/* Sets lib's overrides in the table on top of the stack. */
+void vai__catalog_apply(lua_State *L, const char *lib);
+
+#endif

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/* Tables that fill themselves. They share one hidden metatable whose __index finds a name
+ * in the catalog and stores its value, so that every name costs one C call a state, and
+ * whose __newindex notes what the script sets or deletes itself. Functions that would see
+ * the difference (next, rawget, getmetatable, ...) are replaced in fresh states
+ * (replacements.c): they complete the table first and take the metatable off.
+ *
+ * The hidden metatable also knows the tables, by their VAI__LAZY_ number, so that they live
+ * as long as it does.
+ *
+ * Invariants: a name is settled once its value lies in the table or the script has
+ * assigned it (nil too): from then on the table alone counts. A library opens once a
+ * state, for _G and package.loaded at the same time. Bits are set after what may raise,
+ * so that running out of memory leaves a name as it was. */
+#include "stdlib/lazy.h"
+#include <lauxlib.h>
+#include <string.h>
+#include "stdlib/catalog.h"
+#include "state/handle.h"
+#include "state/template.h"
+#include "stdlib/lazy_private.h"
+#include "require/modcache.h"
+
+static const char hidden_key;
+static _Atomic(const luaL_Reg *) module_funcs;
+enum { MODULE_BIT = VAI__CATALOG_BITS, MODULE_MAX = 64 };
+
+/* ---- the tables ---- */
+
+/* Where a lazy table's names come from; package.loaded and the module have no list here. */
+static const struct vai__names *names_of(int which)
+{
+	if (which == VAI__LAZY_GLOBALS)
+		return &vai__catalog.globals;
+	return which >= VAI__LAZY_LIBS ? &vai__catalog.libs[which - VAI__LAZY_LIBS].names : NULL;
+}
+
+static int lazy_index(lua_State *L);
+static int lazy_newindex(lua_State *L);
+
+void vai__lazy_push_hidden(lua_State *L)
+{
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &hidden_key) == LUA_TTABLE)
+		return;
+	lua_pop(L, 1);
+	lua_createtable(L, 0, 2);
+	lua_pushcfunction(L, lazy_index);
+	lua_setfield(L, -2, "__index");
+	lua_pushcfunction(L, lazy_newindex);
+	lua_setfield(L, -2, "__newindex");
+	lua_pushvalue(L, -1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &hidden_key);
+}
+
+int vai__lazy_which(lua_State *L, const struct vai_vm *vm, int idx)
+{
+	const void *p = lua_topointer(L, idx);
+	for (int i = 0; i < VAI__LAZY_KNOWN; i++)
+		if (vm->lazy[i] == p && p)
+			return i;
+	if (!p)
+		return -1;
+	vai__lazy_push_hidden(L);
+	int which = VAI__LAZY_TABLES - 1;
+	for (; which >= VAI__LAZY_KNOWN; which--) {
+		bool same = lua_rawgeti(L, -1, which) == LUA_TTABLE && lua_topointer(L, -1) == p;
+		lua_pop(L, 1);
+		if (same)
+			break;
+	}
+	lua_pop(L, 1);
+	return which >= VAI__LAZY_KNOWN ? which : -1;
+}
+
+void vai__lazy_new(lua_State *L, int which)
+{
+	vai__lazy_push_hidden(L);
+	if (lua_rawgeti(L, -1, which) == LUA_TNIL) {
+		lua_pop(L, 1);
+		lua_createtable(L, 0, 1);
+		lua_pushvalue(L, -1);
+		lua_rawseti(L, -3, which);
+		lua_pushvalue(L, -2);
+		lua_setmetatable(L, -2);
+	}
+	lua_remove(L, -2);
+}
+
+/* The lazy table at idx becomes an ordinary one. */
+static void unhide(lua_State *L, struct vai_vm *vm, int which, int idx)
+{
+	if (which < VAI__LAZY_KNOWN) {
+		vm->lazy[which] = NULL;
+	} else {
+		vai__lazy_push_hidden(L);
+		lua_pushnil(L);
+		lua_rawseti(L, -2, which);
+		lua_pop(L, 1);
+	}
+	lua_pushnil(L);
+	lua_setmetatable(L, idx);
+}
+
+/* Makes package.loaded, for whoever looks a library up or settles a name: goroutines that
+ * do neither go without. One that others have made is taken over. */
+static void make_loaded(lua_State *L, struct vai_vm *vm)
+{
+	luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+	lua_pushliteral(L, LUA_GNAME);
+	lua_pushglobaltable(L);
+	lua_rawset(L, -3);
+	vai__lazy_push_hidden(L);
+	lua_setmetatable(L, -2);
+	vm->lazy[VAI__LAZY_LOADED] = lua_topointer(L, -1);
+	vm->has_loaded = true;
+	lua_pop(L, 1);
+}
+
+static inline void need_loaded(lua_State *L, struct vai_vm *vm)
+{
+	if (!vm->has_loaded)
+		make_loaded(L, vm);
+}
+
+bool vai__lazy_push_known(lua_State *L, struct vai_vm *vm, int which)
+{
+	if (which == VAI__LAZY_GLOBALS) {
+		lua_pushglobaltable(L);
+	} else {
+		need_loaded(L, vm);
+		lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+	}
+	if (lua_topointer(L, -1) == vm->lazy[which] && vm->lazy[which])
+		return true;
+	lua_pop(L, 1);
+	return false;
+}
+
+bool vai__lazy_push_loaded(lua_State *L, struct vai_vm *vm)
+{
+	if (vm->hidden)
+		need_loaded(L, vm);
+	if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) == LUA_TTABLE)
+		return true;
+	lua_pop(L, 1);
+	return false;
+}
+
+void vai__lazy_store(lua_State *L, struct vai_vm *vm, int which, const char *name)
+{
+	if (!vai__lazy_push_known(L, vm, which))
+		return;
+	lua_pushstring(L, name);
+	lua_pushvalue(L, -3);
+	lua_rawset(L, -3);
+	lua_pop(L, 1);
+}
+
+/* ---- names ---- */
+
+/* Stores the value of name k into its table at idx. */
+static void settle_name(lua_State *L, struct vai_vm *vm, int which, int k, int idx)
+{
+	const struct vai__names *names = names_of(which);
+	const struct vai__entry *e = &names->entries[k];
+	if (vai__lazy_settled(vm, names->bit + (unsigned)k))
+		return;
+	need_loaded(L, vm);
+	switch (e->kind) {
+	case VAI__KIND_LIB:
+		vai__lazy_fill_lib(L, vm, (int)(e->u.lib - vai__catalog.libs));
+		lua_pop(L, 1);
+		return;
+	case VAI__KIND_REQUIRE:
+		vai__lazy_push_require(L, vm);
+		lua_pop(L, 1);
+		return;
+	case VAI__KIND_CLOSURE: vai__lazy_open_closures(L, vm, &vai__catalog.libs[which - VAI__LAZY_LIBS], idx); return;
+	default: break;
+	}
+	lua_pushlstring(L, e->name, e->len);
+	if (e->kind == VAI__KIND_GLOBALS)
+		lua_pushvalue(L, idx);
+	else
+		vai__catalog_push(L, e);
+	lua_rawset(L, idx);
+	vai__lazy_settle(vm, names->bit + (unsigned)k);
+}
+
+/* Function k of the module into its table at idx. */
+static void settle_module(lua_State *L, struct vai_vm *vm, const luaL_Reg *f, unsigned k, int idx)
+{
+	if (vai__lazy_settled(vm, MODULE_BIT + k))
+		return;
+	lua_pushstring(L, f[k].name);
+	lua_pushcfunction(L, f[k].func);
+	lua_rawset(L, idx);
+	vai__lazy_settle(vm, MODULE_BIT + k);
+}
+
+static int find_in_module(const char *name)
+{
+	const luaL_Reg *f = module_funcs;
+	for (int k = 0; f && f[k].name; k++)
+		if (strcmp(f[k].name, name) == 0)
+			return k;
+	return -1;
+}
+
+/* The string at stack index 2 among the names of a lazy table. */
+static int find_name(lua_State *L, int which)
+{
+	size_t len;
+	if (lua_type(L, 2) != LUA_TSTRING)
+		return -1;
+	const char *name = lua_tolstring(L, 2, &len);
+	switch (which) {
+	case VAI__LAZY_GLOBALS: return vai__catalog_global(name, len);
+	case VAI__LAZY_LOADED: return vai__catalog_lib(name);
+	case VAI__LAZY_MODULE: return find_in_module(name);
+	default: return vai__catalog_find(names_of(which), name, len);
+	}
+}
+
+static void note(struct vai_vm *vm, int which, int k)
+{
+	if (VAI_UNLIKELY(vm->profiled != NULL))
+		vai__func_template_note(vm, VAI__USE_LAZY + (unsigned)which, (unsigned)k);
+}
+
+void vai__lazy_touch(lua_State *L, struct vai_vm *vm, int which)
+{
+	int k = find_name(L, which);
+	if (k < 0)
+		return;
+	if (which == VAI__LAZY_MODULE) {
+		settle_module(L, vm, module_funcs, (unsigned)k, 1);
+		note(vm, which, k);
+	} else if (which != VAI__LAZY_LOADED) {
+		settle_name(L, vm, which, k, 1);
+		note(vm, which, k);
+	} else if (!vai__lazy_settled(vm, vai__lazy_loaded_bit(k))) {
+		vai__lazy_fill_lib(L, vm, k);
+		lua_pop(L, 1);
+	}
+}
+
+static int lazy_index(lua_State *L)
+{
+	struct vai_vm *vm = vai__state_of(L);
+	int which = vm ? vai__lazy_which(L, vm, 1) : -1;
+	if (which < 0)
+		return vai__handle_resolve(L);
+	vai__lazy_touch(L, vm, which);
+	lua_settop(L, 2);
+	lua_rawget(L, 1);
+	return 1;
+}
+
+void vai__lazy_set(lua_State *L, struct vai_vm *vm, int which)
+{
+	int k = find_name(L, which);
+	if (k >= 0 && which == VAI__LAZY_LOADED && !vai__lazy_settled(vm, (unsigned)vai__catalog.libs[k].global)) {
+		vai__lazy_fill_lib(L, vm, k); /* for _G, which gets stock's own all the same */
+		lua_pop(L, 1);
+	}
+	lua_rawset(L, 1);
+	if (k >= 0)
+		vai__lazy_settle(vm,
+			which == VAI__LAZY_LOADED       ? vai__lazy_loaded_bit(k)
+				: which == VAI__LAZY_MODULE ? MODULE_BIT + (unsigned)k
+											: names_of(which)->bit + (unsigned)k);
+}
+
+static int lazy_newindex(lua_State *L)
+{
+	struct vai_vm *vm = vai__state_of(L);
+	int which = vm ? vai__lazy_which(L, vm, 1) : -1;
+	if (lua_isnil(L, 2))
+		return luaL_error(L, "table index is nil");
+	if (lua_type(L, 2) == LUA_TNUMBER && lua_tonumber(L, 2) != lua_tonumber(L, 2))
+		return luaL_error(L, "table index is NaN");
+	if (which >= 0)
+		vai__lazy_set(L, vm, which);
+	else
+		lua_rawset(L, 1);
+	return 0;
+}
+
+void vai__lazy_complete(lua_State *L, struct vai_vm *vm, int which, int idx)
+{
+	luaL_checkstack(L, 12, "completing a table");
+	idx = lua_absindex(L, idx);
+	if (which == VAI__LAZY_LOADED) {
+		for (int i = 0; i < VAI__LIBS; i++) {
+			if (vai__lazy_settled(vm, vai__lazy_loaded_bit(i)))
+				continue;
+			vai__lazy_fill_lib(L, vm, i);
+			lua_pop(L, 1);
+		}
+	} else if (which == VAI__LAZY_MODULE) {
+		for (unsigned k = 0; module_funcs[k].name; k++)
+			settle_module(L, vm, module_funcs, k, idx);
+	} else {
+		for (int k = 0; k < names_of(which)->n; k++)
+			settle_name(L, vm, which, k, idx);
+	}
+	unhide(L, vm, which, idx);
+}
+
+/* What is the same in every state: no state of random numbers, no search paths. */
+static bool is_timeless(const struct vai__entry *e)
+{
+	if (e->kind == VAI__KIND_LIB)
+		return e->u.lib != &vai__catalog.libs[vai__catalog_lib("package")];
+	return e->kind != VAI__KIND_CLOSURE && e->kind != VAI__KIND_REQUIRE;
+}
+
+static void use_module(lua_State *L, struct vai_vm *vm, int k)
+{
+	if (!vai__state_preload_open)
+		return;
+	vai__state_require(L, vm, vai__state_preload_name);
+	if (k != VAI__USE_TABLE && vai__lazy_which(L, vm, -1) == VAI__LAZY_MODULE)
+		settle_module(L, vm, module_funcs, (unsigned)k, lua_gettop(L));
+	lua_pop(L, 1);
+}
+
+void vai__lazy_use(lua_State *L, struct vai_vm *vm, int which, int k)
+{
+	const struct vai__names *names = names_of(which);
+	if (which == VAI__LAZY_MODULE)
+		use_module(L, vm, k);
+	if (!names || k >= names->n || !is_timeless(&names->entries[k]))
+		return;
+	if (which == VAI__LAZY_GLOBALS)
+		lua_pushglobaltable(L);
+	else
+		lua_getglobal(L, vai__catalog.libs[which - VAI__LAZY_LIBS].name);
+	if (vai__lazy_which(L, vm, -1) == which)
+		settle_name(L, vm, which, k, lua_gettop(L));
+	lua_pop(L, 1);
+}
+
+/* ---- the state ---- */
+
+void vai__lazy_module(lua_State *L, struct vai_vm *vm, const luaL_Reg *funcs)
+{
+	int n = 0;
+	while (funcs[n].name)
+		n++;
+	bool lazy = !vm->is_host && vm->hidden && n <= MODULE_MAX;
+	if (lazy) {
+		vai__lazy_push_hidden(L);
+		lazy = lua_rawgeti(L, -1, VAI__LAZY_MODULE) == LUA_TNIL;
+		lua_pop(L, 2);
+	}
+	if (lazy) {
+		module_funcs = funcs;
+		vai__lazy_new(L, VAI__LAZY_MODULE);
+		note(vm, VAI__LAZY_MODULE, VAI__USE_TABLE);
+	} else {
+		lua_createtable(L, 0, n);
+		luaL_setfuncs(L, funcs, 0);
+	}
+}
+
+void vai__lazy_complete_at(lua_State *L, struct vai_vm *vm, int idx)
+{
+	int which = vm->hidden ? vai__lazy_which(L, vm, idx) : -1;
+	if (VAI_UNLIKELY(which >= 0))
+		vai__lazy_complete(L, vm, which, idx);
+}
+
+void vai__lazy_prepare(lua_State *L, struct vai_vm *vm)
+{
+	vai__lazy_push_hidden(L);
+	vm->hidden = lua_topointer(L, -1);
+	lua_pushglobaltable(L);
+	vm->lazy[VAI__LAZY_GLOBALS] = lua_topointer(L, -1);
+	lua_rotate(L, -2, 1);
+	lua_setmetatable(L, -2);
+	lua_pop(L, 1);
+	vai__lazy_prepare_strings(L);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* Fresh states whose tables fill themselves: _G, package.loaded, the module table and most
+ * libraries hold only what was used, until somebody looks at them whole. */
+#ifndef VAI_LAZY_H
+#define VAI_LAZY_H
+
+#include <lua.h>
+#include "base/base.h"
+#include "state/state.h"
+
+/* Makes a stock state out of what lua_newstate gives, all libraries still closed.
+ * Protected calls only. */
+void vai__lazy_prepare(lua_State *L, struct vai_vm *vm);
+/* The same with everything open and nothing hidden. */
+void vai__lazy_prepare_full(lua_State *L, struct vai_vm *vm);
+/* Which of the lazy tables the one at idx is, or -1. */
+int vai__lazy_which(lua_State *L, const struct vai_vm *vm, int idx);
+/* Fills the lazy table at idx and makes it an ordinary one. */
+void vai__lazy_complete(lua_State *L, struct vai_vm *vm, int which, int idx);
+/* Settles the one name at stack index 2 of the lazy table at 1. */
+void vai__lazy_touch(lua_State *L, struct vai_vm *vm, int which);
+/* t[k] = v for the lazy table at stack index 1 with key and value above it. */
+void vai__lazy_set(lua_State *L, struct vai_vm *vm, int which);
+/* Gives strings their methods, for whoever looks at their metatable. */
+void vai__lazy_open_string(lua_State *L, struct vai_vm *vm);
+/* Pushes the hidden metatable, whose __index also resolves the methods of handles. In the
+ * host's state, where nothing else has it, it is made when it is first asked for. */
+void vai__lazy_push_hidden(lua_State *L);
+/* Pushes package.loaded, or nothing and false. */
+bool vai__lazy_push_loaded(lua_State *L, struct vai_vm *vm);
+/* Opens io or package for a C function of theirs that came alone into the state. */
+void vai__lazy_need(lua_State *L, struct vai_vm *vm, const char *lib);
+/* Pushes stock's require of this state, whatever the global is now. */
+void vai__lazy_push_require(lua_State *L, struct vai_vm *vm);
+/* Settles name k of a lazy table ahead of its use, for an image. */
+void vai__lazy_use(lua_State *L, struct vai_vm *vm, int which, int k);
+
+/* io.popen, in fresh states and in the host's (popen.c). */
+int vai__popen(lua_State *L);
+/* The functions of replacements.c, into the catalog. */
+void vai__replacements_register(void);
+
+#endif

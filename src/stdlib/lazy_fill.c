@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening libraries in fresh states: most become tables that fill themselves, io and package
+ * are opened as stock does. */
+#include "stdlib/lazy_private.h"
+#include <lauxlib.h>
+#include <lualib.h>
+#include <string.h>
+#include "base/atomic.h"
+#include "require/modcache.h"
+
+static const char require_key;
+
+/* The methods of strings, in the template, are one function that opens the library. */
+static int string_index(lua_State *L)
+{
+	struct vai_vm *vm = vai__state_of(L);
+	lua_settop(L, 2);
+	vai__lazy_open_string(L, vm);
+	if (!lua_getmetatable(L, 1) || lua_getfield(L, -1, "__index") != LUA_TTABLE)
+		return 0;
+	lua_pushvalue(L, 2);
+	lua_gettable(L, -2);
+	return 1;
+}
+
+/* Pushes the metatable of strings if string_index still is in it. */
+static bool push_closed_string(lua_State *L)
+{
+	lua_pushliteral(L, "");
+	bool closed = false;
+	if (lua_getmetatable(L, -1)) {
+		lua_pushliteral(L, "__index");
+		lua_rawget(L, -2);
+		closed = lua_tocfunction(L, -1) == string_index;
+		lua_pop(L, 1);
+		lua_remove(L, -2);
+	}
+	if (!closed)
+		lua_pop(L, 1);
+	return closed;
+}
+
+/* luaopen_package with `require` kept out of _G until all is done. Pushes the library. */
+static void open_package(lua_State *L, struct vai_vm *vm, const struct vai__lib *lib)
+{
+	unsigned bit = (unsigned)vai__catalog_global("require", 7);
+	bool had = vai__lazy_settled(vm, bit);
+	lua_pushglobaltable(L);
+	lua_pushliteral(L, "require");
+	lua_rawget(L, -2); /* the script's own, or nil */
+	lua_pushcfunction(L, lib->open);
+	lua_pushstring(L, lib->name);
+	lua_call(L, 1, 1); /* _G, old, package */
+	lua_pushliteral(L, "require");
+	lua_rawget(L, -4);
+	lua_pushliteral(L, "require");
+	lua_pushvalue(L, -4);
+	lua_rawset(L, -6);
+	if (!had)
+		vai__lazy_unsettle(vm, bit);
+	lua_rotate(L, -2, 1); /* _G, old, require, package */
+	vai__modcache_install(L);
+	lua_pushvalue(L, -2);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &require_key);
+	if (!had) {
+		lua_pushliteral(L, "require");
+		lua_pushvalue(L, -3);
+		lua_rawset(L, -6);
+		vai__lazy_settle(vm, bit);
+	}
+	lua_replace(L, -4);
+	lua_pop(L, 2);
+}
+
+/* Overrides of the methods of files, which have no library of their own. */
+static void apply_to_files(lua_State *L)
+{
+	if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_FILEHANDLE) == LUA_TTABLE) {
+		if (lua_getfield(L, -1, "__index") == LUA_TTABLE)
+			vai__catalog_apply(L, LUA_FILEHANDLE);
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+}
+
+/* Pushes the table of a library that is not open yet. */
+static void open_lib(lua_State *L, struct vai_vm *vm, int i)
+{
+	const struct vai__lib *lib = &vai__catalog.libs[i];
+	if (!lib->opens) {
+		vai__lazy_new(L, VAI__LAZY_LIBS + i);
+	} else if (lib->open == luaopen_package) {
+		open_package(L, vm, lib);
+	} else {
+		lua_pushcfunction(L, lib->open);
+		lua_pushstring(L, lib->name);
+		lua_call(L, 1, 1);
+	}
+	if (lib->opens)
+		vai__catalog_apply(L, lib->name);
+	if (lib->open == luaopen_io) {
+		apply_to_files(L);
+		vm->has_io = true;
+	}
+	if (lib->open == luaopen_string && push_closed_string(L)) {
+		lua_pushliteral(L, "__index");
+		lua_pushvalue(L, -3);
+		lua_rawset(L, -3);
+		lua_pop(L, 1);
+	}
+}
+
+void vai__lazy_fill_lib(lua_State *L, struct vai_vm *vm, int i)
+{
+	const struct vai__lib *lib = &vai__catalog.libs[i];
+	bool in_globals = vai__lazy_settled(vm, (unsigned)lib->global),
+		 in_loaded = vai__lazy_settled(vm, vai__lazy_loaded_bit(i));
+	if (in_loaded && !in_globals && vai__lazy_push_known(L, vm, VAI__LAZY_LOADED)) {
+		lua_pushstring(L, lib->name); /* memory ran out between the two */
+		lua_rawget(L, -2);
+		lua_remove(L, -2);
+	} else {
+		open_lib(L, vm, i);
+	}
+	if (!in_loaded) {
+		vai__lazy_store(L, vm, VAI__LAZY_LOADED, lib->name);
+		vai__lazy_settle(vm, vai__lazy_loaded_bit(i));
+	}
+	if (!in_globals) {
+		vai__lazy_store(L, vm, VAI__LAZY_GLOBALS, lib->name);
+		vai__lazy_settle(vm, (unsigned)lib->global);
+	}
+}
+
+/* Opens library i under those of its names that are free. */
+static void open_anyway(lua_State *L, struct vai_vm *vm, int i)
+{
+	if (vai__lazy_settled(vm, (unsigned)vai__catalog.libs[i].global) && vai__lazy_settled(vm, vai__lazy_loaded_bit(i)))
+		open_lib(L, vm, i);
+	else
+		vai__lazy_fill_lib(L, vm, i);
+	lua_pop(L, 1);
+}
+
+void vai__lazy_open_string(lua_State *L, struct vai_vm *vm)
+{
+	if (!push_closed_string(L))
+		return;
+	lua_pop(L, 1);
+	open_anyway(L, vm, vai__catalog_lib("string"));
+}
+
+void vai__lazy_need(lua_State *L, struct vai_vm *vm, const char *lib)
+{
+	luaL_checkstack(L, 12, lib);
+	if (strcmp(lib, "io") == 0) {
+		if (!vm->has_io)
+			open_anyway(L, vm, vai__catalog_lib(lib));
+		return;
+	}
+	vai__lazy_push_require(L, vm);
+	lua_pop(L, 1);
+}
+
+void vai__lazy_push_require(lua_State *L, struct vai_vm *vm)
+{
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &require_key) != LUA_TNIL)
+		return;
+	lua_pop(L, 1);
+	open_anyway(L, vm, vai__catalog_lib("package"));
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &require_key);
+}
+
+/* Two words of a process-wide sequence (splitmix64), so that goroutines that start in the
+ * same second at the same address do not draw the same numbers. */
+static void push_seed(lua_State *L)
+{
+	static _Atomic(uint64_t) sequence;
+	uint64_t x = atomic_fetch_add_relaxed(&sequence, 0x9e3779b97f4a7c15u);
+	x ^= (uint64_t)(uintptr_t)&sequence ^ (uint64_t)(uintptr_t)L << 20;
+	for (int i = 0; i < 2; i++) {
+		x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+		x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+		x ^= x >> 31;
+		lua_pushinteger(L, (lua_Integer)x);
+	}
+}
+
+void vai__lazy_open_closures(lua_State *L, struct vai_vm *vm, const struct vai__lib *lib, int idx)
+{
+	lua_pushcfunction(L, lib->open);
+	lua_pushstring(L, lib->name);
+	lua_call(L, 1, 1);
+	if (lib->open == luaopen_math) {
+		lua_getfield(L, -1, "randomseed");
+		push_seed(L);
+		lua_call(L, 2, 0);
+	}
+	for (int k = 0; k < lib->names.n; k++) {
+		unsigned bit = lib->names.bit + (unsigned)k;
+		if (lib->names.entries[k].kind != VAI__KIND_CLOSURE || vai__lazy_settled(vm, bit))
+			continue;
+		lua_pushstring(L, lib->names.entries[k].name);
+		lua_pushvalue(L, -1);
+		lua_rawget(L, -3);
+		lua_rawset(L, idx);
+		vai__lazy_settle(vm, bit);
+	}
+	lua_pop(L, 1);
+}
+
+void vai__lazy_prepare_strings(lua_State *L)
+{
+	const struct vai__names *names = &vai__catalog.arithmetic;
+	lua_pushliteral(L, "");
+	lua_createtable(L, 0, names->n + 1);
+	lua_pushcfunction(L, string_index);
+	lua_setfield(L, -2, "__index");
+	for (int k = 0; k < names->n; k++) {
+		vai__catalog_push(L, &names->entries[k]);
+		lua_setfield(L, -2, names->entries[k].name);
+	}
+	lua_setmetatable(L, -2);
+	lua_pop(L, 1);
+}
+
+void vai__lazy_prepare_full(lua_State *L, struct vai_vm *vm)
+{
+	luaL_openlibs(L);
+	vm->needs_close = true;
+	vm->has_io = true;
+	lua_getglobal(L, "require");
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &require_key);
+	lua_getglobal(L, "package");
+	vai__modcache_install(L);
+	lua_pop(L, 1);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* What lazy.c and lazy_fill.c share. */
+#ifndef VAI_LAZY_PRIVATE_H
+#define VAI_LAZY_PRIVATE_H
+
+#include "stdlib/catalog.h"
+#include "stdlib/lazy.h"
+
+/* ---- names, by their bit ---- */
+
+static inline bool vai__lazy_settled(const struct vai_vm *vm, unsigned bit)
+{
+	return vm->settled[bit / 64] >> (bit % 64) & 1;
+}
+
+static inline void vai__lazy_settle(struct vai_vm *vm, unsigned bit)
+{
+	vm->settled[bit / 64] |= (uint64_t)1 << (bit % 64);
+}
+
+static inline void vai__lazy_unsettle(struct vai_vm *vm, unsigned bit)
+{
+	vm->settled[bit / 64] &= ~((uint64_t)1 << (bit % 64));
+}
+
+static inline unsigned vai__lazy_loaded_bit(int lib)
+{
+	return (unsigned)(vai__catalog.globals.n + lib);
+}
+
+/* ---- tables (lazy.c) ---- */
+
+/* Pushes a table that fills itself, not one of the known two; a new one, but where memory
+ * ran out after it was made. */
+void vai__lazy_new(lua_State *L, int which);
+/* Pushes _G or package.loaded if it still is what we know; else nothing and false. */
+bool vai__lazy_push_known(lua_State *L, struct vai_vm *vm, int which);
+/* known[name] = value on top, which stays. */
+void vai__lazy_store(lua_State *L, struct vai_vm *vm, int which, const char *name);
+
+/* ---- libraries (lazy_fill.c) ---- */
+
+/* Pushes the library for _G or package.loaded, which one does not have it yet. */
+void vai__lazy_fill_lib(lua_State *L, struct vai_vm *vm, int i);
+/* The closures of the library whose table is at idx, all at once: they share a state. */
+void vai__lazy_open_closures(lua_State *L, struct vai_vm *vm, const struct vai__lib *lib, int idx);
+/* Gives strings a metatable whose __index opens their library. */
+void vai__lazy_prepare_strings(lua_State *L);
+
+#endif

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/* Light C functions that stand in for stock ones in fresh states, because they would see
+ * that a table is not filled yet, or may make a finalizer, so that the state has to be
+ * closed at its end, or would give a script the metatable of a handle. All end in the
+ * stock function or do what it does. In a state that is not vai's they are the stock
+ * function. */
+#include <lua.h>
+#include <lauxlib.h>
+#include "stdlib/catalog.h"
+#include "state/handle.h"
+#include "stdlib/lazy.h"
+
+/* In the order of `standins`. */
+enum {
+	NEXT,
+	PAIRS,
+	RAWGET,
+	RAWSET,
+	GETMETATABLE,
+	SETMETATABLE,
+	DEBUG_GETMETATABLE,
+	DEBUG_SETMETATABLE,
+	IO_OPEN,
+	IO_POPEN,
+	IO_TMPFILE,
+	IO_LINES,
+	IO_INPUT,
+	IO_OUTPUT,
+	IO_READ,
+	IO_WRITE,
+	IO_CLOSE,
+	IO_FLUSH,
+	LOADLIB,
+	STANDINS
+};
+static lua_CFunction stock[STANDINS];
+
+/* The vm, if the metatable on top is the hidden one. */
+static inline struct vai_vm *hidden_on_top(lua_State *L)
+{
+	struct vai_vm *vm = vai__state_of(L);
+	return VAI_UNLIKELY(vm && vm->hidden == lua_topointer(L, -1)) ? vm : NULL;
+}
+
+/* The vm, if the first argument is a table that fills itself. */
+static inline struct vai_vm *lazy_argument(lua_State *L)
+{
+	if (VAI_LIKELY(!lua_getmetatable(L, 1)))
+		return NULL;
+	struct vai_vm *vm = hidden_on_top(L);
+	lua_pop(L, 1);
+	return vm;
+}
+
+static inline void complete_argument(lua_State *L)
+{
+	struct vai_vm *vm = lazy_argument(L);
+	if (VAI_UNLIKELY(vm != NULL))
+		vai__lazy_complete_at(L, vm, 1);
+}
+
+static int standin_next(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TTABLE);
+	complete_argument(L);
+	lua_settop(L, 2);
+	if (lua_next(L, 1))
+		return 2;
+	lua_pushnil(L);
+	return 1;
+}
+
+static int pairs_continue(lua_State *L, int status, lua_KContext context)
+{
+	(void)L;
+	(void)status;
+	(void)context;
+	return 3;
+}
+
+/* Not stock's, because it must give our next. */
+static int standin_pairs(lua_State *L)
+{
+	luaL_checkany(L, 1);
+	complete_argument(L);
+	if (luaL_getmetafield(L, 1, "__pairs") == LUA_TNIL) {
+		lua_pushcfunction(L, standin_next);
+		lua_pushvalue(L, 1);
+		lua_pushnil(L);
+	} else {
+		lua_pushvalue(L, 1);
+		lua_callk(L, 1, 3, 0, pairs_continue);
+	}
+	return 3;
+}
+
+static int standin_rawget(lua_State *L)
+{
+	struct vai_vm *vm = lazy_argument(L);
+	if (VAI_UNLIKELY(vm && lua_gettop(L) >= 2)) {
+		lua_settop(L, 2);
+		int which = vai__lazy_which(L, vm, 1);
+		if (which >= 0)
+			vai__lazy_touch(L, vm, which);
+		lua_settop(L, 2);
+	}
+	return stock[RAWGET](L);
+}
+
+static int standin_rawset(lua_State *L)
+{
+	struct vai_vm *vm = lazy_argument(L);
+	int which = VAI_UNLIKELY(vm && lua_gettop(L) >= 3) ? vai__lazy_which(L, vm, 1) : -1;
+	if (VAI_LIKELY(which < 0))
+		return stock[RAWSET](L);
+	lua_settop(L, 3);
+	vai__lazy_set(L, vm, which);
+	return 1;
+}
+
+/* Completes and opens what the metatable of the first argument hangs on. */
+static void before_getmetatable(lua_State *L)
+{
+	if (lua_type(L, 1) == LUA_TTABLE) {
+		complete_argument(L);
+	} else if (lua_type(L, 1) == LUA_TSTRING) {
+		struct vai_vm *vm = vai__state_of(L);
+		if (vm && vm->hidden)
+			vai__lazy_open_string(L, vm);
+	}
+}
+
+/* As stock's, with one look at the metatable; that of a handle is shown as its name. */
+static int standin_getmetatable(lua_State *L)
+{
+	luaL_checkany(L, 1);
+	int type = lua_type(L, 1);
+	if (type == LUA_TSTRING)
+		before_getmetatable(L);
+	if (!lua_getmetatable(L, 1)) {
+		lua_pushnil(L);
+	} else if (VAI_UNLIKELY(type == LUA_TTABLE && hidden_on_top(L))) {
+		complete_argument(L);
+		lua_pushnil(L);
+	} else if (!(type == LUA_TUSERDATA && vai__handle_is(L, 1) && luaL_getmetafield(L, 1, "__name") != LUA_TNIL)) {
+		luaL_getmetafield(L, 1, "__metatable");
+	}
+	return 1;
+}
+
+static int standin_debug_getmetatable(lua_State *L)
+{
+	before_getmetatable(L);
+	return stock[DEBUG_GETMETATABLE](L);
+}
+
+/* Lua notes a finalizer when the metatable (at stack index 2) is set, not when __gc is. */
+static inline void note_finalizer(lua_State *L)
+{
+	struct vai_vm *vm = vai__state_of(L);
+	if (!vm || vm->needs_close || lua_type(L, 2) != LUA_TTABLE)
+		return;
+	lua_pushliteral(L, "__gc");
+	if (lua_rawget(L, 2) != LUA_TNIL)
+		vm->needs_close = true;
+	lua_pop(L, 1);
+}
+
+/* A table without a metatable needs none of stock's checks on the old one. */
+static int standin_setmetatable(lua_State *L)
+{
+	if (VAI_UNLIKELY(lua_type(L, 1) != LUA_TTABLE || lua_type(L, 2) != LUA_TTABLE)) {
+		complete_argument(L);
+		return stock[SETMETATABLE](L);
+	}
+	note_finalizer(L);
+	if (lua_getmetatable(L, 1)) {
+		struct vai_vm *vm = hidden_on_top(L);
+		lua_pop(L, 1);
+		if (VAI_UNLIKELY(vm != NULL))
+			vai__lazy_complete_at(L, vm, 1);
+		return stock[SETMETATABLE](L);
+	}
+	lua_settop(L, 2);
+	lua_setmetatable(L, 1);
+	return 1;
+}
+
+static int standin_debug_setmetatable(lua_State *L)
+{
+	complete_argument(L);
+	note_finalizer(L);
+	return stock[DEBUG_SETMETATABLE](L);
+}
+
+/* Functions of io: they may have come without the library, whose state in the registry
+ * they trust to be there. */
+static int io_function(lua_State *L, int which, bool opens)
+{
+	struct vai_vm *vm = vai__state_of(L);
+	if (vm) {
+		if (opens)
+			vai__state_foreign(L, vm);
+		if (VAI_UNLIKELY(!vm->has_io))
+			vai__lazy_need(L, vm, "io");
+	}
+	return stock[which](L);
+}
+
+static int standin_io_open(lua_State *L)
+{
+	return io_function(L, IO_OPEN, true);
+}
+
+static int standin_io_tmpfile(lua_State *L)
+{
+	return io_function(L, IO_TMPFILE, true);
+}
+
+static int standin_io_lines(lua_State *L)
+{
+	return io_function(L, IO_LINES, true);
+}
+
+static int standin_io_input(lua_State *L)
+{
+	return io_function(L, IO_INPUT, true);
+}
+
+static int standin_io_output(lua_State *L)
+{
+	return io_function(L, IO_OUTPUT, true);
+}
+
+static int standin_io_read(lua_State *L)
+{
+	return io_function(L, IO_READ, true);
+}
+
+static int standin_io_write(lua_State *L)
+{
+	return io_function(L, IO_WRITE, false);
+}
+
+static int standin_io_close(lua_State *L)
+{
+	return io_function(L, IO_CLOSE, false);
+}
+
+static int standin_io_flush(lua_State *L)
+{
+	return io_function(L, IO_FLUSH, false);
+}
+
+static int standin_loadlib(lua_State *L)
+{
+	struct vai_vm *vm = vai__state_of(L);
+	if (vm) {
+		vai__state_foreign(L, vm);
+		vai__lazy_need(L, vm, "package");
+	}
+	return stock[LOADLIB](L);
+}
+
+static const struct {
+	const char *lib, *name;
+	lua_CFunction f;
+} standins[STANDINS] = {
+	{"_G", "next", standin_next},
+	{"_G", "pairs", standin_pairs},
+	{"_G", "rawget", standin_rawget},
+	{"_G", "rawset", standin_rawset},
+	{"_G", "getmetatable", standin_getmetatable},
+	{"_G", "setmetatable", standin_setmetatable},
+	{"debug", "getmetatable", standin_debug_getmetatable},
+	{"debug", "setmetatable", standin_debug_setmetatable},
+	{"io", "open", standin_io_open},
+	{"io", "popen", vai__popen},
+	{"io", "tmpfile", standin_io_tmpfile},
+	{"io", "lines", standin_io_lines},
+	{"io", "input", standin_io_input},
+	{"io", "output", standin_io_output},
+	{"io", "read", standin_io_read},
+	{"io", "write", standin_io_write},
+	{"io", "close", standin_io_close},
+	{"io", "flush", standin_io_flush},
+	{"package", "loadlib", standin_loadlib},
+};
+
+void vai__replacements_register(void)
+{
+	for (int i = 0; i < STANDINS; i++)
+		vai__catalog_override(standins[i].lib, standins[i].name, standins[i].f, &stock[i]);
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* The inside of a channel, for chan.c, select.c and ticker.c. */
+#ifndef VAI_CHAN_PRIVATE_H
+#define VAI_CHAN_PRIVATE_H
+
+#include "sync/chan.h"
+#include "sync/waitq.h"
+
+/* Two locks, so that a sender and a receiver on two CPUs do not wait for each other while the
+ * ring is neither full nor empty; each with what its side writes on a cache line of its own.
+ * "Guarded by both" is changed with both held and read with either. Where cap is 0 there is
+ * nothing to share: the senders' lock counts as both, head_seen is the head, and the object ends
+ * before the receivers' part.
+ *
+ * Places in the ring are counted up for ever: head <= tail, the messages lie between them. Each
+ * side knows of the other's what it saw last, and looks again only when that is not enough:
+ * head_seen <= head <= tail_seen <= tail. */
+struct vai_chan {
+	struct vai_obj obj;
+	uint64_t cap;
+	uint64_t size; /* of the ring: 0 or a power of two, grows up to cap; both */
+	vai_msg *ring; /* both */
+	vai_drop_fn *drop;
+	void (*fini)(vai_chan *ch); /* first thing when the channel dies, or NULL */
+	size_t bytes;               /* of the whole object */
+
+	struct vai_lock lock; /* the senders' */
+	bool closed;          /* both */
+	_Atomic(uint64_t) tail;
+	uint64_t head_seen;
+	struct vai__waitq recvq, sendq; /* both to change, this one to read */
+	char pad[8];
+
+	struct vai_lock recv_lock; /* the receivers'; taken after the senders' */
+	bool senders_wait;         /* both; that sendq is not empty */
+	_Atomic(uint64_t) head;
+	uint64_t tail_seen;
+	char pad2[40];
+};
+#ifndef VAI_DEBUG_LOCKS
+_Static_assert(offsetof(struct vai_chan, lock) % VAI_CACHELINE == 0 &&
+		offsetof(struct vai_chan, recv_lock) % VAI_CACHELINE == 0 && sizeof(struct vai_chan) % VAI_CACHELINE == 0,
+	"cache lines");
+#endif
+
+/* As vai__chan_new, for an object of `bytes` that begins with the channel. */
+vai_chan *vai__chan_alloc(size_t bytes, int64_t cap, vai_drop_fn *drop);
+
+/* What vai__chan_put and vai__chan_take answer besides VAI_OK, VAI_ECLOSED and VAI_EAGAIN. */
+enum vai__chan_step {
+	VAI__CHAN_WAKE = 1, /* done if firing *wake wins, after unlocking; not begun if it loses */
+	VAI__CHAN_GROW = 2  /* unlock, vai__chan_grow, try again */
+};
+
+/* One attempt at a send or receive, never waiting. The caller holds both locks. */
+int vai__chan_put(vai_chan *ch, const vai_msg *msg, struct vai__wake *wake);
+int vai__chan_take(vai_chan *ch, vai_msg *msg, struct vai__wake *wake);
+
+/* The waiters of n cases, where they do not lie on a stack. */
+void vai__select_free(struct vai__waiter *waiters, int n);
+
+/* Makes room in the ring. VAI_OK: something changed, try again. The caller holds no lock. */
+int vai__chan_grow(vai_chan *ch);
+
+static inline void vai__chan_lock(vai_chan *ch)
+{
+	vai__lock(&ch->lock);
+	if (ch->cap)
+		vai__lock(&ch->recv_lock);
+}
+
+/* Leaves the senders' lock. */
+static inline void vai__chan_unlock_recv(vai_chan *ch)
+{
+	if (ch->cap) {
+		ch->senders_wait = !vai__waitq_empty(&ch->sendq);
+		vai__unlock(&ch->recv_lock);
+	}
+}
+
+static inline void vai__chan_unlock(vai_chan *ch)
+{
+	vai__chan_unlock_recv(ch);
+	vai__unlock(&ch->lock);
+}
+
+/* Messages in the ring. With one of the locks held only the other side can change it: more
+ * for a receiver, fewer for a sender. */
+static inline uint64_t vai__chan_count(const vai_chan *ch)
+{
+	uint64_t tail = atomic_load_acquire(&ch->tail);
+	return tail - (ch->cap ? atomic_load_acquire(&ch->head) : ch->head_seen);
+}
+
+/* Whether put or take would find something to do (which may yet lose its race). */
+static inline bool vai__chan_can_put(const vai_chan *ch)
+{
+	return ch->closed || vai__chan_count(ch) < ch->cap || !vai__waitq_empty(&ch->recvq);
+}
+
+static inline bool vai__chan_can_take(const vai_chan *ch)
+{
+	return ch->closed || vai__chan_count(ch) > 0 || !vai__waitq_empty(&ch->sendq);
+}
+
+#endif

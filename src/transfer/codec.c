@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/* The encoder's entries. Values that a message holds in itself go there at once; for any
+ * other the encoder runs, unguarded first, guarded when it asks for that. Only here is
+ * anything raised, after all that the encoder owned has been given back. */
+#include "transfer/codec.h"
+#include <stdlib.h>
+#include "base/mem.h"
+#include "transfer/encode.h"
+#include "transfer/record.h"
+#include "transfer/known_funcs.h"
+#include "state/handle.h"
+
+#ifdef VAI_HARD
+#define COLLECT(L) lua_gc(L, LUA_GCCOLLECT)
+#else
+#define COLLECT(L) ((void)0)
+#endif
+
+/* ---- the encoder's life ---- */
+
+static void begin(struct vai__enc *e)
+{
+	e->base = e->p = e->small;
+	e->end = e->small + SMALL;
+	e->heap = NULL;
+	e->last_ref = 0;
+	e->nslots = 0;
+	e->depth = e->deepest = 0;
+	e->module_scans = e->flags = e->nkeys = 0;
+	e->key_slots = 0;
+	e->nlater = e->nmetas = 0;
+	vai__seen_init(&e->seen);
+}
+
+/* Gives back what an attempt that came to nothing owns. */
+static void give_up(struct vai__enc *e)
+{
+	vai__block_unref_all(e->base, e->last_ref);
+	if (e->heap)
+		vai__mem_free(e->heap, e->heap->size);
+	vai__object_map_free(&e->seen);
+	begin(e);
+}
+
+static int attempt(struct vai__enc *e)
+{
+	int r = vai__enc_all(e);
+	if (VAI_UNLIKELY(r != ENC_OK))
+		give_up(e);
+	return r;
+}
+
+/* Arguments: the encoder, then nil for its lists, then the values. Each ENC_RETRY here comes
+ * with a setting that was not set before. Returns the message of ENC_FAIL. */
+static int guarded(lua_State *L)
+{
+	struct vai__enc *e = lua_touserdata(L, ERROR_SLOT);
+	e->L = L;
+	e->guarded = true;
+	e->first = GUARDED_VALUES;
+	do {
+		for (int slot = LATER_SLOT; slot <= METAS_SLOT; slot++) {
+			lua_pushnil(L);
+			lua_replace(L, slot);
+		}
+		lua_settop(L, GUARDED_VALUES - 1 + e->n);
+		e->result = attempt(e);
+	} while (e->result == ENC_RETRY);
+	lua_settop(L, ERROR_SLOT);
+	return 1;
+}
+
+/* Leaves the message on the stack where the result is ENC_FAIL, any error object where it
+ * is ENC_RETRY: Lua's own error. */
+static VAI_NOINLINE int attempt_guarded(struct vai__enc *e)
+{
+	lua_State *L = e->L;
+	if (!lua_checkstack(L, e->n + GUARDED_VALUES))
+		return ENC_NOMEM;
+	lua_pushcfunction(L, guarded);
+	lua_pushlightuserdata(L, e);
+	for (int slot = SENDS_SLOT; slot <= METAS_SLOT; slot++)
+		lua_pushnil(L);
+	for (int i = 0; i < e->n; i++)
+		lua_pushvalue(L, e->first + i);
+	e->vm->encoders++;
+	int status = lua_pcall(L, e->n + METAS_SLOT, 1, 0);
+	e->vm->encoders--;
+	e->L = L;
+	if (status == LUA_OK)
+		return e->result;
+	give_up(e);
+	return ENC_RETRY;
+}
+
+/* What attempt_guarded left on the stack. */
+static _Noreturn void raise_result(lua_State *L, int result)
+{
+	if (result == ENC_NOMEM)
+		vai__out_of_memory(L);
+	if (result == ENC_FAIL) {
+		luaL_where(L, 1);
+		lua_insert(L, -2);
+		lua_concat(L, 2);
+	}
+	lua_error(L);
+	abort();
+}
+
+/* The stream as a block of its own size, or the one it grew in. */
+static struct vai__block *finish(struct vai__enc *e)
+{
+	size_t len = vai__enc_at(e);
+	struct vai__block *b = e->heap;
+	if (!b || len < b->len - b->len / 4) {
+		b = vai__block_new(len);
+		if (VAI_UNLIKELY(!b)) {
+			give_up(e);
+			return NULL;
+		}
+		memcpy(b->data, e->base, len);
+		if (e->heap)
+			vai__mem_free(e->heap, e->heap->size);
+	}
+	b->len = len;
+	b->last_ref = e->last_ref;
+	b->nslots = e->nslots;
+	b->nvalues = (uint32_t)e->n;
+	b->nkeys = e->nkeys;
+	b->depth = (uint8_t)e->deepest;
+	b->flags = e->flags;
+	vai__object_map_free(&e->seen);
+	return b;
+}
+
+/* Before a call is encoded: nothing that may collect comes between asking for the code and
+ * the last look at it. */
+static void check_call(struct vai__enc *e)
+{
+	lua_State *L = e->L;
+	if (lua_iscfunction(L, e->first) || !lua_isfunction(L, e->first))
+		return;
+	struct vai_code *code = vai__known_funcs_get(L, e->vm, e->first)->code;
+	if (VAI_UNLIKELY(code->uses_require)) {
+		vai__paths_note(L, e->vm);
+		code = vai__known_funcs_get(L, e->vm, e->first)->code;
+	}
+	vai__lost_check(L, e->first, code);
+	vai__lost_tables(e, e->first, code);
+}
+
+/* n values from first on, into one block. what as in vai__enc. */
+static void encode_block(
+	lua_State *L, struct vai_vm *vm, int first, int n, vai_msg *out, const char *what, int number, bool call)
+{
+	struct vai__enc e;
+	int top = lua_gettop(L);
+	COLLECT(L);
+	e.L = L;
+	e.vm = vm;
+	e.first = lua_absindex(L, first);
+	e.n = n;
+	e.what = what;
+	e.number = number;
+	e.guarded = e.all_modules = e.late_metas = false;
+	e.call = call;
+	e.max_depth = VAI_LIKELY(vm->encoders == 0) ? MAX_DEPTH : INNER_DEPTH;
+	if (!lua_checkstack(L, LEVEL_STACK))
+		raise_result(L, ENC_NOMEM);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+	e.globals = lua_topointer(L, -1);
+	lua_settop(L, top);
+	begin(&e);
+	if (call)
+		check_call(&e);
+	int r = attempt(&e);
+	if (r == ENC_RETRY) {
+		lua_settop(L, top);
+		r = attempt_guarded(&e);
+	}
+	if (VAI_UNLIKELY(r != ENC_OK))
+		raise_result(L, r);
+	lua_settop(L, top);
+	struct vai__block *b = finish(&e);
+	if (VAI_UNLIKELY(!b))
+		raise_result(L, ENC_NOMEM);
+	vai__msg_set(out, M_BLOCK, (uintptr_t)b);
+}
+
+/* ---- what needs no encoder ---- */
+
+static bool encode_string(lua_State *L, int idx, vai_msg *out)
+{
+	size_t len;
+	const char *s = lua_tolstring(L, idx, &len);
+	if (vai__msg_string(out, s, len) != VAI_OK)
+		vai__out_of_memory(L);
+	return true;
+}
+
+static bool encode_handle(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out)
+{
+	struct vai_obj *o = vai__handle_any(L, idx);
+	if (!o)
+		return false;
+	vai__handle_leaves(L, vm, idx);
+	vai__obj_ref(o);
+	vai__msg_set(out, M_OBJECT, (uintptr_t)o);
+	return true;
+}
+
+static bool encode_cfunction(lua_State *L, int idx, vai_msg *out)
+{
+	lua_CFunction f = lua_tocfunction(L, idx);
+	if (!f)
+		return false;
+	if (lua_getupvalue(L, idx, 1)) {
+		lua_pop(L, 1);
+		return false;
+	}
+	vai__msg_set(out, M_CFUNC, (uintptr_t)vai__catalog_cfunction_out(f));
+	return true;
+}
+
+static void encode_number(lua_State *L, int idx, vai_msg *out)
+{
+	if (lua_isinteger(L, idx)) {
+		vai__msg_set(out, M_INT, (uint64_t)lua_tointeger(L, idx));
+	} else {
+		vai__msg_number(out, lua_tonumber(L, idx));
+	}
+}
+
+/* False: it needs a block. */
+static bool encode_inline(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out)
+{
+	switch (lua_type(L, idx)) {
+	case LUA_TNIL: vai__msg_set(out, M_NIL, 0); return true;
+	case LUA_TBOOLEAN: vai__msg_bool(out, lua_toboolean(L, idx)); return true;
+	case LUA_TNUMBER: encode_number(L, idx, out); return true;
+	case LUA_TSTRING: return encode_string(L, idx, out);
+	case LUA_TLIGHTUSERDATA: vai__msg_set(out, M_LIGHT, (uintptr_t)lua_touserdata(L, idx)); return true;
+	case LUA_TUSERDATA: return encode_handle(L, vm, idx, out);
+	case LUA_TFUNCTION: return encode_cfunction(L, idx, out);
+	default: return false;
+	}
+}
+
+/* ---- entries ---- */
+
+void vai__encode(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out, const char *what)
+{
+	if (encode_inline(L, vm, idx, out))
+		return;
+	COLLECT(L);
+	if (lua_type(L, idx) == LUA_TTABLE && vai__record_encode(L, lua_absindex(L, idx), out))
+		return;
+	encode_block(L, vm, idx, 1, out, what, 0, false);
+	if (VAI_UNLIKELY(vai__msg_block(out)->data[0] == T_NIL)) { /* __vai_send gave it */
+		vai__msg_drop(out);
+		vai__msg_set(out, M_NIL, 0);
+	}
+}
+
+void vai__encode_values(lua_State *L, struct vai_vm *vm, int first, int n, vai_msg *out, const char *what)
+{
+	if (n == 0)
+		vai__msg_set(out, M_NONE, 0);
+	else if (n != 1 || !encode_inline(L, vm, first, out))
+		encode_block(L, vm, first, n, out, what, 1, false);
+}
+
+/* "timer: argument 2" is "timer: argument" with 2 for the first; buf holds what is cut. */
+static const char *split_number(const char *what, char *buf, size_t size, int *number)
+{
+	size_t len = strlen(what), digits = len;
+	while (digits > 0 && what[digits - 1] >= '0' && what[digits - 1] <= '9')
+		digits--;
+	*number = 1;
+	if (digits == len || digits == 0 || what[digits - 1] != ' ' || digits > size || len - digits > 4)
+		return what;
+	*number = 0;
+	for (size_t i = digits; i < len; i++)
+		*number = *number * 10 + (what[i] - '0');
+	memcpy(buf, what, digits - 1);
+	buf[digits - 1] = '\0';
+	return buf;
+}
+
+/* The code that a block of a call begins with. */
+static struct vai_code *code_of_block(const struct vai__block *b)
+{
+	if (b->data[0] != T_FUNC)
+		return NULL;
+	struct vai_code *code = (struct vai_code *)(uintptr_t)vai__load64(b->data + FUNC_CODE);
+	vai__obj_ref(&code->obj);
+	return code;
+}
+
+void vai__encode_call(
+	lua_State *L, struct vai_vm *vm, int idx, int n, vai_msg *out, struct vai_code **code, const char *what)
+{
+	char buf[64];
+	int number;
+	what = split_number(what, buf, sizeof buf, &number);
+	encode_block(L, vm, idx, n + 1, out, what, number, true);
+	*code = code_of_block(vai__msg_block(out));
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* Lua values to messages and back. A message holds nil, a scalar or a short string in
+ * itself, anything else in one block. Encoding may raise Lua errors and run __vai_send
+ * metamethods; decoding may raise and run `require`: neither under a lock. Whatever is
+ * raised, nothing leaks. */
+#ifndef VAI_CODEC_H
+#define VAI_CODEC_H
+
+#include <lua.h>
+#include "base/base.h"
+#include "state/state.h"
+
+/* The value at idx. `what` opens error messages: "argument 2" (then ": field 'log': userdata
+ * FILE* cannot be sent"). Raises what cannot be sent. nil is encoded as an empty message. */
+void vai__encode(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out, const char *what);
+/* n values from idx first on as one message: arguments or results. For error messages value
+ * i is called "<what> <i>" ("argument 1"). */
+void vai__encode_values(lua_State *L, struct vai_vm *vm, int first, int n, vai_msg *out, const char *what);
+/* The function at idx with n arguments after it, for a new goroutine. Raises also for an
+ * assigned captured local; reports writes into captured tables once per place.
+ * *code: the function's code object with a reference for the caller, NULL for a C function.
+ * what: "argument" calls the function "argument 1" and what follows it "argument 2", ...;
+ * with a number at its end ("timer: argument 2") counting begins there. */
+void vai__encode_call(
+	lua_State *L, struct vai_vm *vm, int idx, int n, vai_msg *out, struct vai_code **code, const char *what);
+
+/* Pushes what the message holds and returns how many values that is (1 for vai__encode).
+ * The message is not consumed. May raise (memory, a module that cannot be required). */
+int vai__decode(lua_State *L, struct vai_vm *vm, const vai_msg *msg);
+/* The same, and drops the message, also when it raises: *msg is all zero at once. */
+int vai__decode_take(lua_State *L, struct vai_vm *vm, vai_msg *msg);
+/* For a message of vai__encode_call: pushes function and arguments, returns how many arguments.
+ * loaded: the function is on the stack's top already (vai__state_new). */
+int vai__decode_call(lua_State *L, struct vai_vm *vm, const vai_msg *msg, bool loaded);
+/* Releases an undelivered or decoded message; it is all zero afterwards. Any thread. */
+void vai__msg_drop(vai_msg *msg);
+/* Frees what raised errors left behind in vm; for vai__state_free and vai__state_detach. */
+void vai__codec_release(struct vai_vm *vm);
+/* Where reports of writes into captured values go, one line each without its end; stderr
+ * until somebody sets it. VAI_WARN=0 in the environment silences them. Any M. */
+extern void (*vai__codec_warn)(const char *line);
+
+/* Messages made without a Lua state. */
+void vai__msg_number(vai_msg *out, double n);
+void vai__msg_bool(vai_msg *out, bool b);
+/* VAI_OK or VAI_ENOMEM. */
+int vai__msg_string(vai_msg *out, const char *s, size_t len);
+
+#endif

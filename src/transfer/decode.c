@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: MIT */
+/* From messages to Lua values. A block is only read, so it can be decoded again, also by
+ * several states at once; what is pushed gets references of its own. Anything here may
+ * raise. Blocks come from the encoder alone: they are trusted. */
+#include "transfer/codec.h"
+#include "base/fatal.h"
+#include "transfer/message.h"
+#include "transfer/record.h"
+#include "stdlib/catalog.h"
+#include "state/handle.h"
+
+enum { LEVEL_STACK = 3, SPARE_STACK = 8 };
+
+struct dec {
+	lua_State *L;
+	struct vai_vm *vm;
+	const unsigned char *p;
+	int seen;   /* stack index of the list of values by slot */
+	int keys;   /* the key with number 1 would be one above */
+	int loaded; /* the first function is here already, or 0 */
+	bool call;  /* this state is new and the sender's to furnish */
+	int stack;  /* slots that the deepest nesting may need */
+};
+
+static void get_value(struct dec *d);
+
+static inline uint32_t get32(struct dec *d)
+{
+	uint32_t x = vai__load32(d->p);
+	d->p += 4;
+	return x;
+}
+
+static inline uint64_t get64(struct dec *d)
+{
+	uint64_t x = vai__load64(d->p);
+	d->p += 8;
+	return x;
+}
+
+static inline void get_bytes(struct dec *d, size_t len)
+{
+	lua_pushlstring(d->L, (const char *)d->p, len);
+	d->p += len;
+}
+
+/* The object of a reference, with a reference for the caller. */
+static struct vai_obj *get_reference(struct dec *d)
+{
+	struct vai_obj *o = (struct vai_obj *)(uintptr_t)vai__load64(d->p);
+	d->p += REF_SIZE;
+	return o;
+}
+
+/* The value on top of the stack has that slot. */
+static inline void note(struct dec *d, uint32_t slot)
+{
+	if (VAI_UNLIKELY(slot != 0)) {
+		lua_pushvalue(d->L, -1);
+		lua_rawseti(d->L, d->seen, slot);
+	}
+}
+
+/* ---- tables ---- */
+
+/* What `require` gives for a module that was a metatable, on top; it may be another one here. */
+static void check_module(struct dec *d)
+{
+	if (!lua_istable(d->L, -1))
+		luaL_error(d->L, "a module that was sent as a metatable is a %s value here", luaL_typename(d->L, -1));
+	lua_pushliteral(d->L, "__gc"); /* that is none of ours */
+	d->vm->needs_close |= lua_rawget(d->L, -2) != LUA_TNIL;
+	lua_pop(d->L, 1);
+}
+
+static VAI_NOINLINE void get_metatable(struct dec *d, int t)
+{
+	bool module = *d->p == T_MODULE;
+	get_value(d);
+	if (VAI_UNLIKELY(module))
+		check_module(d);
+	lua_setmetatable(d->L, t);
+}
+
+static inline void get_key(struct dec *d, enum vai__tag tag)
+{
+	size_t len;
+	unsigned number;
+	if (tag == T_KEY) {
+		len = d->p[0];
+		number = d->p[1];
+		d->p += 2;
+		get_bytes(d, len);
+		if (number) {
+			lua_pushvalue(d->L, -1);
+			lua_replace(d->L, d->keys + (int)number);
+		}
+	} else if (tag == T_AGAIN) {
+		lua_pushvalue(d->L, d->keys + *d->p++);
+	} else {
+		d->p--;
+		get_value(d);
+	}
+}
+
+/* Fills the table on top of the stack. */
+static void fill_table(struct dec *d, uint32_t narr)
+{
+	lua_State *L = d->L;
+	const int t = lua_gettop(L);
+	for (uint32_t i = 1; i <= narr; i++) {
+		get_value(d);
+		lua_rawseti(L, t, i);
+	}
+	for (;;) {
+		enum vai__tag tag = *d->p++;
+		if (tag == T_END)
+			return;
+		if (VAI_UNLIKELY(tag == T_META)) {
+			get_metatable(d, t);
+			return;
+		}
+		get_key(d, tag);
+		get_value(d);
+		lua_rawset(L, t);
+	}
+}
+
+static void get_table(struct dec *d, bool later)
+{
+	uint32_t slot = get32(d), narr = get32(d), nrec = get32(d);
+	lua_createtable(d->L, (int)narr, (int)nrec);
+	note(d, slot);
+	if (!later)
+		fill_table(d, narr);
+}
+
+/* ---- functions ---- */
+
+/* A global that the sender's code uses; what this state has of its own stays. A name that
+ * every state has is the sender's only in a goroutine of its making. */
+static void get_global(struct dec *d)
+{
+	lua_State *L = d->L;
+	const int globals = lua_gettop(L) + 1, name = globals + 1;
+	size_t len;
+	luaL_checkstack(L, d->stack, NULL);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+	get_value(d);
+	const char *s = lua_tolstring(L, name, &len);
+	bool stock = vai__catalog_global(s, len) >= 0;
+	lua_pushvalue(L, name);
+	bool absent = lua_rawget(L, globals) == LUA_TNIL;
+	lua_pop(L, 1);
+	get_value(d);
+	if (stock && d->call && d->vm->lazy[VAI__LAZY_GLOBALS])
+		lua_settable(L, globals); /* a table that fills itself has to know */
+	else if (stock ? d->call : absent)
+		lua_rawset(L, globals);
+	lua_settop(L, globals - 1);
+}
+
+/* Gives the function on top of the stack its upvalues, then the globals it names. */
+static void fill_function(struct dec *d, int nups)
+{
+	lua_State *L = d->L;
+	const int f = lua_gettop(L);
+	for (int i = 1; i <= nups; i++) {
+		if (*d->p == T_JOIN) {
+			d->p++;
+			lua_rawgeti(L, d->seen, get32(d));
+			lua_upvaluejoin(L, f, i, f + 1, *d->p++);
+			lua_pop(L, 1);
+		} else {
+			get_value(d);
+			lua_setupvalue(L, f, i);
+		}
+	}
+	while (*d->p++ == T_NAME)
+		get_global(d);
+}
+
+static void get_function(struct dec *d, bool later)
+{
+	uint32_t slot = get32(d);
+	const struct vai_code *code = VAI_CONTAINER(get_reference(d), struct vai_code, obj);
+	int nups = *d->p++;
+	if (d->loaded) {
+		lua_pushvalue(d->L, d->loaded);
+		d->loaded = 0;
+	} else if (vai__code_load(d->L, code) != LUA_OK) {
+		lua_error(d->L);
+	}
+	note(d, slot);
+	if (!later)
+		fill_function(d, nups);
+}
+
+static void get_cclosure(struct dec *d, bool later)
+{
+	uint32_t slot = get32(d);
+	lua_CFunction f = vai__catalog_cfunction_in(d->L, d->vm, (lua_CFunction)(uintptr_t)get64(d));
+	int nups = *d->p++;
+	luaL_checkstack(d->L, nups + d->stack, NULL);
+	for (int i = 0; i < nups; i++)
+		lua_pushnil(d->L);
+	lua_pushcclosure(d->L, f, nups);
+	note(d, slot);
+	if (!later)
+		fill_function(d, nups);
+}
+
+/* ---- values ---- */
+
+static void get_cfunction(struct dec *d)
+{
+	lua_pushcfunction(d->L, vai__catalog_cfunction_in(d->L, d->vm, (lua_CFunction)(uintptr_t)get64(d)));
+}
+
+static void get_object(struct dec *d)
+{
+	struct vai_obj *o = get_reference(d);
+	vai__obj_ref(o);
+	vai__handle_push(d->L, d->vm, o, false);
+}
+
+static void get_module(struct dec *d)
+{
+	lua_State *L = d->L;
+	get_value(d);
+	vai__state_require(L, d->vm, lua_tostring(L, -1));
+	lua_remove(L, -2);
+}
+
+static void get_member(struct dec *d)
+{
+	get_value(d);
+	get_value(d);
+	lua_gettable(d->L, -2);
+	lua_remove(d->L, -2);
+}
+
+static void push_float(lua_State *L, uint64_t word)
+{
+	lua_Number n;
+	memcpy(&n, &word, sizeof n);
+	lua_pushnumber(L, n);
+}
+
+static void get_value(struct dec *d)
+{
+	lua_State *L = d->L;
+	enum vai__tag tag = *d->p++;
+	size_t len;
+	switch (tag) {
+	case T_NIL: lua_pushnil(L); break;
+	case T_FALSE: lua_pushboolean(L, 0); break;
+	case T_TRUE: lua_pushboolean(L, 1); break;
+	case T_INT: lua_pushinteger(L, (lua_Integer)get64(d)); break;
+	case T_FLOAT: push_float(L, get64(d)); break;
+	case T_SHORT:
+		len = *d->p++;
+		get_bytes(d, len);
+		break;
+	case T_LONG:
+		len = (size_t)get64(d);
+		get_bytes(d, len);
+		break;
+	case T_KEY:
+	case T_AGAIN: get_key(d, tag); break;
+	case T_LIGHT: lua_pushlightuserdata(L, (void *)(uintptr_t)get64(d)); break;
+	case T_CFUNC: get_cfunction(d); break;
+	case T_CLOSURE: vai__catalog_closure_in(L, d->vm, (int)get32(d)); break;
+	case T_OBJECT: get_object(d); break;
+	case T_GLOBALS: lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS); break;
+	case T_MODULE: get_module(d); break;
+	case T_MEMBER: get_member(d); break;
+	case T_REF: lua_rawgeti(L, d->seen, get32(d)); break;
+	case T_TABLE:
+	case T_TABLE_LATER: get_table(d, tag == T_TABLE_LATER); break;
+	case T_FUNC:
+	case T_FUNC_LATER: get_function(d, tag == T_FUNC_LATER); break;
+	case T_CCLOSURE:
+	case T_CCLOSURE_LATER: get_cclosure(d, tag == T_CCLOSURE_LATER); break;
+	default: vai__fatal("a message is broken: tag %d", (int)tag);
+	}
+}
+
+/* ---- blocks ---- */
+
+static void get_section(struct dec *d, enum vai__tag tag)
+{
+	lua_State *L = d->L;
+	lua_rawgeti(L, d->seen, get32(d));
+	if (tag == S_META) {
+		get_metatable(d, lua_gettop(L));
+	} else {
+		uint32_t n = get32(d);
+		if (lua_istable(L, -1))
+			fill_table(d, n);
+		else
+			fill_function(d, (int)n);
+	}
+	lua_pop(L, 1);
+}
+
+/* Moves the n values on top of the stack down to `to`. */
+static void move_down(lua_State *L, int to, int n)
+{
+	int from = lua_gettop(L) - n + 1;
+	if (from == to)
+		return;
+	for (int i = 0; i < n; i++)
+		lua_copy(L, from + i, to + i);
+	lua_settop(L, to + n - 1);
+}
+
+static int get_block(lua_State *L, struct vai_vm *vm, const struct vai__block *b, bool call, bool loaded)
+{
+	const int to = lua_gettop(L) + !loaded, n = (int)b->nvalues;
+	struct dec d = {.L = L, .vm = vm, .p = b->data, .loaded = loaded ? to : 0, .call = call};
+	enum vai__tag tag;
+	d.stack = (b->depth + 1) * LEVEL_STACK + SPARE_STACK;
+	luaL_checkstack(L, d.stack + n + b->nkeys, NULL);
+	if (b->flags & BLOCK_FINALIZERS)
+		vm->needs_close = true;
+	if (b->nslots) {
+		lua_createtable(L, (int)b->nslots, 0);
+		d.seen = lua_gettop(L);
+	}
+	d.keys = lua_gettop(L);
+	if (b->nkeys)
+		lua_settop(L, d.keys + b->nkeys);
+	for (int i = 0; i < n; i++)
+		get_value(&d);
+	while ((tag = *d.p++) != S_STOP)
+		get_section(&d, tag);
+	move_down(L, to, n);
+	return n;
+}
+
+/* ---- entries ---- */
+
+static int block_values(lua_State *L, struct vai_vm *vm, const struct vai__block *b)
+{
+	return b->flags & BLOCK_FLAT ? vai__record_decode_block(L, b) : get_block(L, vm, b, false, false);
+}
+
+static void push_inline(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
+{
+	const unsigned char *bytes = (const unsigned char *)msg;
+	uint64_t word = msg->w[1];
+	switch ((enum vai__msg_tag)bytes[0]) {
+	case M_NIL: lua_pushnil(L); break;
+	case M_FALSE: lua_pushboolean(L, 0); break;
+	case M_TRUE: lua_pushboolean(L, 1); break;
+	case M_INT: lua_pushinteger(L, (lua_Integer)word); break;
+	case M_FLOAT: push_float(L, word); break;
+	case M_LIGHT: lua_pushlightuserdata(L, (void *)(uintptr_t)word); break;
+	case M_CFUNC: lua_pushcfunction(L, vai__catalog_cfunction_in(L, vm, (lua_CFunction)(uintptr_t)word)); break;
+	case M_STRING: lua_pushlstring(L, (const char *)bytes + 2, bytes[1]); break;
+	case M_RECORD: vai__record_decode(L, msg); break;
+	default: vai__fatal("a message is broken: tag %d", bytes[0]);
+	}
+}
+
+/* Takes over a reference. */
+static int push_object(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
+{
+	vai__handle_push(L, vm, (struct vai_obj *)(uintptr_t)msg->w[1], false);
+	return 1;
+}
+
+int vai__decode(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
+{
+	switch (vai__msg_tag(msg)) {
+	case M_NONE: return 0;
+	case M_OBJECT: vai__obj_ref((struct vai_obj *)(uintptr_t)msg->w[1]); return push_object(L, vm, msg);
+	case M_BLOCK: return block_values(L, vm, vai__msg_block(msg));
+	default: push_inline(L, vm, msg); return 1;
+	}
+}
+
+int vai__decode_call(lua_State *L, struct vai_vm *vm, const vai_msg *msg, bool loaded)
+{
+	if (vai__msg_tag(msg) == M_BLOCK)
+		return get_block(L, vm, vai__msg_block(msg), true, loaded) - 1;
+	return vai__decode(L, vm, msg) - 1;
+}
+
+/* Arguments: the vm, the block. */
+static int decode_protected(lua_State *L)
+{
+	struct vai_vm *vm = lua_touserdata(L, 1);
+	const struct vai__block *b = lua_touserdata(L, 2);
+	return block_values(L, vm, b);
+}
+
+static VAI_NOINLINE int take_protected(lua_State *L, struct vai_vm *vm, struct vai__block *b)
+{
+	int top = lua_gettop(L);
+	lua_pushcfunction(L, decode_protected);
+	lua_pushlightuserdata(L, vm);
+	lua_pushlightuserdata(L, b);
+	int status = lua_pcall(L, 2, LUA_MULTRET, 0);
+	vai__block_free(b);
+	if (status != LUA_OK)
+		lua_error(L);
+	return lua_gettop(L) - top;
+}
+
+/* While a block is decoded without protection, vm->decoding has it; what raises leaves it
+ * there. A block found there is such a leftover, except inside a finalizer that a decoder's
+ * allocation has set off: collector and finalizers do not nest, so the collector says it
+ * is stopped then. Where it is stopped for another reason, the leftover waits. */
+static bool claim(lua_State *L, struct vai_vm *vm, struct vai__block *b)
+{
+	if (VAI_UNLIKELY(b->flags & BLOCK_CALLS_OUT))
+		return false;
+	if (VAI_UNLIKELY(vm->decoding != NULL)) {
+		if (lua_gc(L, LUA_GCISRUNNING) != 1)
+			return false;
+		vai__codec_release(vm);
+	}
+	vm->decoding = b;
+	return true;
+}
+
+int vai__decode_take(lua_State *L, struct vai_vm *vm, vai_msg *msg)
+{
+	vai_msg taken = *msg;
+	*msg = (vai_msg){{0, 0, 0, 0}};
+	if (vai__msg_tag(&taken) == M_OBJECT)
+		return push_object(L, vm, &taken);
+	if (vai__msg_tag(&taken) != M_BLOCK)
+		return vai__decode(L, vm, &taken);
+	struct vai__block *b = vai__msg_block(&taken);
+	if (!claim(L, vm, b))
+		return take_protected(L, vm, b);
+	int n = block_values(L, vm, b);
+	vm->decoding = NULL;
+	vai__block_free(b);
+	return n;
+}

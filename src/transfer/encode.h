@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* One value list on its way into a message: shared by the files of the encoder.
+ *
+ * Encoding is first tried unguarded: only API calls that neither raise nor collect, so that
+ * no Lua code runs and nothing can be lost. What needs more (a function not met before, a
+ * metamethod, an error message, very deep tables) gives ENC_RETRY, and all begins again
+ * inside a protected call, where anything may raise and the caller cleans up. In both, the
+ * encoder lies on the C stack of vai__encode*. */
+#ifndef VAI_ENCODE_H
+#define VAI_ENCODE_H
+
+#include <lua.h>
+#include <lauxlib.h>
+#include "base/base.h"
+#include "transfer/message.h"
+#include "transfer/object_map.h"
+#include "state/state.h"
+
+enum {
+	ENC_OK = 0,
+	ENC_RETRY = -1, /* begin again: guarded, or with another setting */
+	ENC_NOMEM = -2,
+	ENC_FAIL = -3 /* guarded only: the message stands in ERROR_SLOT */
+};
+
+enum {
+	MAX_DEPTH = 48,   /* nesting that is followed at once; what lies deeper, later */
+	INNER_DEPTH = 4,  /* the same in what a __vai_send sends: a hundred of these find room on a stack */
+	LEVEL_STACK = 14, /* Lua stack slots that one level may use */
+	KEY_SLOTS = 16,
+	SMALL = 384,
+	/* The guarded call's stack: the error message, then tables or nil, then the values. */
+	ERROR_SLOT = 1,
+	SENDS_SLOT = 2, /* value to what its __vai_send gave: once per value, and kept alive */
+	LATER_SLOT = 3, /* list of tables and functions whose contents are to follow */
+	METAS_SLOT = 4, /* list of slot, metatable, ... to be set at the very end */
+	GUARDED_VALUES = 5
+};
+
+/* How a value came to be encoded. */
+enum {
+	ENC_DIRECT = 1,
+	ENC_TRANSLATED = 2,
+	ENC_METATABLE = 4, /* what __vai_send gives for it has to be a table or nil, */
+	ENC_KEY = 8        /* or a key */
+};
+
+/* Values of the map of what was met: kind, number, place in the stream. */
+enum vai__seen_kind { SEEN_OBJECT, SEEN_UPVALUE, SEEN_NAME, SEEN_MODULE };
+
+struct vai__enc {
+	lua_State *L;
+	struct vai_vm *vm;
+	unsigned char *p, *end, *base;
+	struct vai__block *heap; /* where base is, once small did not do */
+	size_t last_ref;
+	const void *globals;
+	const char *what; /* for error messages: the one value, or with a number after it */
+	int number;       /* of the first value, 0: what is for one value */
+	int first, n;     /* values on the stack */
+	uint32_t nslots;
+	int depth, deepest, max_depth;
+	int result; /* of the guarded call */
+	bool guarded;
+	bool call;        /* for a goroutine: lost writes are reported */
+	bool all_modules; /* every table is checked, and `seen` knows all modules */
+	bool late_metas;  /* some metatable has __gc: set metatables when all is there */
+	uint8_t module_scans;
+	uint8_t flags; /* of the block */
+	uint8_t nkeys;
+	uint16_t key_slots; /* which of keys are in use */
+	lua_Integer nlater, nmetas;
+	const char *keys[KEY_SLOTS]; /* string keys met, by address */
+	uint32_t key_at[KEY_SLOTS];  /* where they stand in the stream */
+	struct vai__object_map seen;
+	unsigned char small[SMALL];
+};
+
+static inline uint64_t vai__seen_value(enum vai__seen_kind kind, unsigned number, size_t at)
+{
+	return (uint64_t)kind << 60 | (uint64_t)number << 52 | at;
+}
+
+static inline enum vai__seen_kind vai__seen_kind(uint64_t value)
+{
+	return (enum vai__seen_kind)(value >> 60);
+}
+
+static inline unsigned vai__seen_number(uint64_t value)
+{
+	return (unsigned)(value >> 52 & 0xff);
+}
+
+static inline size_t vai__seen_at(uint64_t value)
+{
+	return (size_t)(value & (((uint64_t)1 << 52) - 1));
+}
+
+/* ---- the stream (encode.c) ---- */
+
+bool vai__enc_grow(struct vai__enc *e, size_t n);
+
+static inline bool vai__enc_room(struct vai__enc *e, size_t n)
+{
+	return VAI_LIKELY((size_t)(e->end - e->p) >= n) || vai__enc_grow(e, n);
+}
+
+static inline size_t vai__enc_at(const struct vai__enc *e)
+{
+	return (size_t)(e->p - e->base);
+}
+
+static inline int vai__enc_tag(struct vai__enc *e, enum vai__tag tag)
+{
+	if (!vai__enc_room(e, 1))
+		return ENC_NOMEM;
+	*e->p++ = (unsigned char)tag;
+	return ENC_OK;
+}
+
+int vai__enc_word(struct vai__enc *e, enum vai__tag tag, uint64_t word);
+/* At e->p, room is there: a reference of the stream's own. */
+void vai__enc_reference(struct vai__enc *e, struct vai_obj *o);
+/* A string as T_SHORT or T_LONG. */
+int vai__enc_string(struct vai__enc *e, int idx);
+/* The slot of what begins at `at`, given one if it has none. */
+uint32_t vai__enc_slot(struct vai__enc *e, size_t at);
+/* Notes an object that is about to be written. 1: it is there already, and T_REF or the
+ * module has been written. */
+int vai__enc_met(struct vai__enc *e, int idx, const void *object);
+/* The contents of what begins at `at` are to follow; guarded only. */
+int vai__enc_later(struct vai__enc *e, int idx, size_t at);
+
+/* ---- values ---- */
+
+/* The value at idx, of that Lua type; how: ENC_DIRECT ... */
+int vai__enc_typed(struct vai__enc *e, int idx, int type, int how);
+
+static inline int vai__enc_value(struct vai__enc *e, int idx, int how)
+{
+	return vai__enc_typed(e, idx, lua_type(e->L, idx), how);
+}
+
+int vai__enc_all(struct vai__enc *e);
+
+/* ---- functions (encode_func.c) ---- */
+
+int vai__enc_function(struct vai__enc *e, int idx);
+/* The contents of the function at idx, whose head is at `at`. */
+int vai__enc_function_body(struct vai__enc *e, int idx, size_t at);
+
+/* ---- modules and metamethods (encode_module.c) ---- */
+
+/* 1: the table at idx is a loaded module, 0: it is none; or ENC_*. */
+int vai__enc_is_module(struct vai__enc *e, int idx);
+int vai__enc_module(struct vai__enc *e, int idx);
+/* Writes the value at idx as a field of the module that has it. 1: done, 0: none has it; or
+ * ENC_*. Guarded only. */
+int vai__enc_member(struct vai__enc *e, int idx);
+/* Makes vm->funcs->loaded. 1: it is there, 0: nothing has been loaded in this state; or ENC_*. */
+int vai__enc_need_loaded(struct vai__enc *e);
+/* The table at idx fills itself: it has the hidden metatable. 1: it has been written. */
+int vai__enc_lazy(struct vai__enc *e, int idx);
+/* The table at idx is the library of that name, not filled yet. */
+bool vai__enc_is_lazy_lib(struct vai__enc *e, int idx, const char *name);
+/* Tells `seen` of all modules, for all_modules. */
+int vai__enc_all_modules(struct vai__enc *e);
+/* Pushes __vai_send of the metatable on top of the stack. 1: there is one, 0: there is none
+ * and nothing is pushed; or ENC_*. */
+int vai__enc_has_send(struct vai__enc *e);
+/* Guarded, the metamethod on top: writes what it gives for the value at idx. */
+int vai__enc_translated(struct vai__enc *e, int idx, int how);
+
+/* ---- errors (encode_error.c) ---- */
+
+/* "thread cannot be sent"; ENC_RETRY where unguarded. */
+int vai__enc_unsendable(struct vai__enc *e, int idx);
+/* What __vai_send gave, on top of the stack, cannot be that; or it is no function. Guarded. */
+int vai__enc_misfit(struct vai__enc *e, const char *what);
+int vai__enc_misfit_send(struct vai__enc *e);
+/* These put where it was before the message of ENC_FAIL and hand on any other result. */
+int vai__enc_in_field(struct vai__enc *e, int result, int key);
+int vai__enc_in_key(struct vai__enc *e, int result);
+int vai__enc_in(struct vai__enc *e, int result, const char *where);
+int vai__enc_in_named(struct vai__enc *e, int result, const char *what, const char *name, int number);
+int vai__enc_in_argument(struct vai__enc *e, int result, int i);
+
+/* ---- lost writes (lost_writes.c) ---- */
+
+/* Raises if the function at idx, about to become a goroutine, assigns a captured local.
+ * code may be borrowed from the state: it is not looked at once anything may collect. */
+void vai__lost_check(lua_State *L, int idx, const struct vai_code *code);
+/* What the function at idx will do to a table that it captures as a local; once per place. */
+void vai__lost_tables(struct vai__enc *e, int idx, struct vai_code *code);
+/* Reports once per place that the function at idx `does` that to `name` (NULL: upvalue
+ * `number` of a stripped function). Neither raises nor collects. */
+void vai__lost_report(
+	lua_State *L, int idx, _Atomic(bool) *warned, int line, const char *does, const char *name, int number);
+
+#endif

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/* The encoder: functions, their upvalues, and the globals that their code names.
+ *
+ * Upvalues that two functions of one message share are shared in the copy: the second one
+ * is written as T_JOIN. An upvalue that holds the state's globals is not: it becomes the
+ * destination's globals wherever it stands. */
+#include "transfer/encode.h"
+#include "transfer/known_funcs.h"
+#include "state/handle.h"
+
+static bool holds_globals(const struct vai__enc *e, int idx)
+{
+	return lua_istable(e->L, idx) && lua_topointer(e->L, idx) == e->globals;
+}
+
+/* ---- captured globals ---- */
+
+/* Where captured names are looked up; stack indices. */
+struct capture {
+	const struct vai__known_funcs *fs;
+	int f;     /* the function */
+	int names; /* list of its names */
+	int globals;
+	int env; /* a table that falls back to globals, or 0 */
+};
+
+/* A table as `setmetatable({}, { __index = _G })` makes it. */
+static bool falls_back_to_globals(struct vai__enc *e, const struct vai__known_funcs *fs, int idx)
+{
+	lua_State *L = e->L;
+	int top = lua_gettop(L);
+	bool result = false;
+	if (lua_istable(L, idx) && lua_getmetatable(L, idx)) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, fs->index);
+		lua_rawget(L, -2);
+		result = holds_globals(e, -1);
+	}
+	lua_settop(L, top);
+	return result;
+}
+
+/* The table on top of the stack is what package.loaded has under the name at key: 1, or 0. */
+static int is_loaded(struct vai__enc *e, const struct capture *c, int key)
+{
+	lua_State *L = e->L;
+	int r = vai__enc_need_loaded(e);
+	if (r != 1)
+		return r;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, c->fs->loaded);
+	lua_pushvalue(L, key);
+	lua_rawget(L, -2);
+	bool same = lua_topointer(L, -1) == lua_topointer(L, -3);
+	lua_pop(L, 2);
+	return same;
+}
+
+/* The value on top of the stack is what every fresh state has under that name: 1, or 0. */
+static int is_stock(struct vai__enc *e, const struct capture *c, const struct vai__name *name, int key)
+{
+	lua_State *L = e->L;
+	if (!name->stock)
+		return 0;
+	switch (lua_type(L, -1)) {
+	case LUA_TFUNCTION: return lua_iscfunction(L, -1);
+	case LUA_TSTRING: return strcmp(name->name, "_VERSION") == 0;
+	case LUA_TTABLE:
+		if (holds_globals(e, -1) || vai__enc_is_lazy_lib(e, -1, name->name))
+			return 1;
+		return is_loaded(e, c, key);
+	default: return 0;
+	}
+}
+
+static int report_name(struct vai__enc *e, const struct capture *c, struct vai__name *name)
+{
+	if (name->assigned_line) {
+		vai__lost_report(e->L, c->f, &name->warned, name->assigned_line, "assigns captured global", name->name, 0);
+	} else if (name->written_line && lua_istable(e->L, -1) && !holds_globals(e, -1)) {
+		int r = vai__enc_is_module(e, -1);
+		if (r != 0)
+			return r == 1 ? ENC_OK : r;
+		vai__lost_report(
+			e->L, c->f, &name->warned, name->written_line, "writes into captured global table", name->name, 0);
+	}
+	return ENC_OK;
+}
+
+/* The value on top of the stack is not nil, its name at key. */
+static int capture_value(struct vai__enc *e, const struct capture *c, struct vai__name *name, int key)
+{
+	bool found;
+	int r = is_stock(e, c, name, key);
+	if (r != 0)
+		return r == 1 ? ENC_OK : r;
+	if (e->call && !name->warned && (r = report_name(e, c, name)) != ENC_OK)
+		return r;
+	if (!name->read)
+		return ENC_OK;
+	uint64_t *met = vai__seen_put(&e->seen, lua_tostring(e->L, key), vai__seen_value(SEEN_NAME, 0, 0), &found);
+	if (!met)
+		return ENC_NOMEM;
+	if (found && vai__seen_kind(*met) == SEEN_NAME)
+		return ENC_OK;
+	*met = vai__seen_value(SEEN_NAME, 0, 0);
+	if ((r = vai__enc_tag(e, T_NAME)) != ENC_OK || (r = vai__enc_string(e, key)) != ENC_OK)
+		return r;
+	r = vai__enc_value(e, key + 1, ENC_DIRECT);
+	return vai__enc_in_named(e, r, "global", name->name, 0);
+}
+
+static bool is_in_env(lua_State *L, int env, int key)
+{
+	lua_pushvalue(L, key);
+	bool there = lua_rawget(L, env) != LUA_TNIL;
+	lua_pop(L, 1);
+	return there;
+}
+
+static int capture_names(struct vai__enc *e, const struct capture *c, const struct vai__upval *up, lua_Integer place)
+{
+	lua_State *L = e->L;
+	int key = lua_gettop(L) + 1, r = ENC_OK;
+	for (int k = 0; k < up->nnames && r == ENC_OK; k++) {
+		lua_rawgeti(L, c->names, place + k + 1);
+		if (!c->env || !is_in_env(L, c->env, key)) {
+			lua_pushvalue(L, key);
+			if (lua_rawget(L, c->globals) != LUA_TNIL)
+				r = capture_value(e, c, &up->names[k], key);
+		}
+		if (r == ENC_OK)
+			lua_settop(L, key - 1);
+	}
+	return r;
+}
+
+static int put_captures(struct vai__enc *e, int f, const struct vai_code *code, int names)
+{
+	lua_State *L = e->L;
+	lua_Integer place = 0;
+	int top = lua_gettop(L), r = ENC_OK;
+	struct capture c = {e->vm->funcs, f, top + 1, top + 2, 0};
+	lua_rawgeti(L, LUA_REGISTRYINDEX, names);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+	for (int i = 0; i < code->nups && r == ENC_OK; i++) {
+		const struct vai__upval *up = &code->upvals[i];
+		if (up->nnames > 0) {
+			lua_getupvalue(L, f, i + 1);
+			bool direct = holds_globals(e, -1);
+			c.env = direct ? 0 : top + 3;
+			if (direct || falls_back_to_globals(e, c.fs, -1))
+				r = capture_names(e, &c, up, place);
+			if (r == ENC_OK)
+				lua_settop(L, top + 2);
+		}
+		place += up->nnames;
+	}
+	if (r == ENC_OK)
+		lua_settop(L, top);
+	return r;
+}
+
+/* ---- upvalues ---- */
+
+/* Writes T_JOIN if a function met before has the same upvalue. 1: it did. */
+static int join_upvalue(struct vai__enc *e, int f, int i, size_t at)
+{
+	bool found;
+	uint64_t fresh = vai__seen_value(SEEN_UPVALUE, (unsigned)i, at);
+	uint64_t *value = vai__seen_put(&e->seen, lua_upvalueid(e->L, f, i), fresh, &found);
+	if (!value || !vai__enc_room(e, 6))
+		return ENC_NOMEM;
+	if (!found)
+		return ENC_OK;
+	if (vai__seen_kind(*value) != SEEN_UPVALUE) {
+		*value = fresh;
+		return ENC_OK;
+	}
+	uint32_t slot = vai__enc_slot(e, vai__seen_at(*value));
+	e->p[0] = T_JOIN;
+	vai__store32(e->p + 1, slot);
+	e->p[5] = (unsigned char)vai__seen_number(*value);
+	e->p += 6;
+	return 1;
+}
+
+/* Upvalue i of the function at f, whose head is at `at`. */
+static int put_upvalue(struct vai__enc *e, int f, int i, size_t at)
+{
+	lua_State *L = e->L;
+	const char *name = lua_getupvalue(L, f, i);
+	int top = lua_gettop(L), r = ENC_OK;
+	if (holds_globals(e, top)) {
+		r = vai__enc_tag(e, T_GLOBALS);
+	} else {
+		if (!lua_iscfunction(L, f))
+			r = join_upvalue(e, f, i, at);
+		if (r == ENC_OK)
+			r = vai__enc_value(e, top, ENC_DIRECT);
+		else if (r == 1)
+			r = ENC_OK;
+	}
+	if (VAI_UNLIKELY(r != ENC_OK))
+		return vai__enc_in_named(e, r, "upvalue", name && *name && *name != '(' ? name : NULL, i);
+	lua_settop(L, top - 1);
+	return ENC_OK;
+}
+
+static int count_upvalues(lua_State *L, int f)
+{
+	int n = 0;
+	while (lua_getupvalue(L, f, n + 1)) {
+		lua_pop(L, 1);
+		n++;
+	}
+	return n;
+}
+
+/* ---- functions ---- */
+
+/* What the state knows of a Lua function; NULL: it has to be asked under guard. */
+static const struct vai__func *find_func(struct vai__enc *e, int f)
+{
+	const struct vai__func *known = vai__known_funcs_hit(e->L, e->vm, f);
+	if (!known && e->guarded)
+		known = vai__known_funcs_get(e->L, e->vm, f);
+	return known;
+}
+
+static int put_globals(struct vai__enc *e, int f, size_t at)
+{
+	const struct vai_code *code = (const struct vai_code *)(uintptr_t)vai__load64(e->base + at + FUNC_CODE);
+	if (code->nnames == 0)
+		return ENC_OK;
+	const struct vai__func *func = find_func(e, f);
+	return func ? put_captures(e, f, code, func->names) : ENC_RETRY;
+}
+
+int vai__enc_function_body(struct vai__enc *e, int f, size_t at)
+{
+	lua_State *L = e->L;
+	const bool is_c = lua_iscfunction(L, f);
+	const int nups = e->base[at + (is_c ? CCLOSURE_HEAD : FUNC_HEAD) - 1];
+	int r = ENC_OK;
+	if (!lua_checkstack(L, LEVEL_STACK))
+		return ENC_NOMEM;
+	if (++e->depth > e->deepest)
+		e->deepest = e->depth;
+	for (int i = 1; i <= nups && r == ENC_OK; i++)
+		r = put_upvalue(e, f, i, at);
+	if (r == ENC_OK && !is_c)
+		r = put_globals(e, f, at);
+	e->depth--;
+	return r == ENC_OK ? vai__enc_tag(e, T_END) : r;
+}
+
+static int put_body(struct vai__enc *e, int f, size_t at)
+{
+	if (VAI_UNLIKELY(e->depth >= e->max_depth))
+		return e->guarded ? vai__enc_later(e, f, at) : ENC_RETRY;
+	return vai__enc_function_body(e, f, at);
+}
+
+static int put_lua_function(struct vai__enc *e, int f)
+{
+	const struct vai__func *func = find_func(e, f);
+	if (!func)
+		return ENC_RETRY;
+	struct vai_code *code = func->code;
+	int r = vai__enc_met(e, f, lua_topointer(e->L, f));
+	if (r != ENC_OK)
+		return r == 1 ? ENC_OK : r;
+	size_t at = vai__enc_at(e);
+	e->p[0] = T_FUNC;
+	vai__store32(e->p + AT_SLOT, 0);
+	e->p += AT_SLOT + 4;
+	vai__enc_reference(e, &code->obj);
+	*e->p++ = (unsigned char)(code->analyzed ? code->nups : count_upvalues(e->L, f));
+	if (code->uses_require && e->guarded)
+		vai__paths_note(e->L, e->vm);
+	return put_body(e, f, at);
+}
+
+/* Upvalues that only the library that made the function can make again. */
+static bool has_foreign_upvalue(lua_State *L, int f)
+{
+	bool foreign = false;
+	for (int i = 1; !foreign && lua_getupvalue(L, f, i); i++) {
+		int type = lua_type(L, -1);
+		foreign = type == LUA_TTHREAD || (type == LUA_TUSERDATA && !vai__handle_any(L, -1));
+		lua_pop(L, 1);
+	}
+	return foreign;
+}
+
+static int put_cclosure(struct vai__enc *e, int f)
+{
+	lua_CFunction c = lua_tocfunction(e->L, f);
+	int number = vai__catalog_closure_out(c);
+	if (number >= 0) {
+		if (!vai__enc_room(e, 5))
+			return ENC_NOMEM;
+		e->p[0] = T_CLOSURE;
+		vai__store32(e->p + 1, (uint32_t)number);
+		e->p += 5;
+		return ENC_OK;
+	}
+	int r = 0;
+	if (has_foreign_upvalue(e->L, f))
+		r = e->guarded ? vai__enc_member(e, f) : ENC_RETRY;
+	if (r == 0)
+		r = vai__enc_met(e, f, lua_topointer(e->L, f));
+	if (r != ENC_OK)
+		return r == 1 ? ENC_OK : r;
+	size_t at = vai__enc_at(e);
+	e->p[0] = T_CCLOSURE;
+	vai__store32(e->p + AT_SLOT, 0);
+	vai__store64(e->p + AT_SLOT + 4, (uintptr_t)vai__catalog_cfunction_out(c));
+	e->p[CCLOSURE_HEAD - 1] = (unsigned char)count_upvalues(e->L, f);
+	e->p += CCLOSURE_HEAD;
+	return put_body(e, f, at);
+}
+
+int vai__enc_function(struct vai__enc *e, int f)
+{
+	lua_State *L = e->L;
+	if (!lua_checkstack(L, LEVEL_STACK))
+		return ENC_NOMEM;
+	if (!lua_iscfunction(L, f))
+		return put_lua_function(e, f);
+	if (!lua_getupvalue(L, f, 1))
+		return vai__enc_word(e, T_CFUNC, (uintptr_t)vai__catalog_cfunction_out(lua_tocfunction(L, f)));
+	lua_pop(L, 1);
+	return put_cclosure(e, f);
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/* The encoder: tables that are loaded modules, and values that say themselves what is to be
+ * sent for them. What a module is called is remembered per state and checked against
+ * package.loaded each time. */
+#include "stdlib/catalog.h"
+#include "transfer/encode.h"
+#include "transfer/known_funcs.h"
+#include "stdlib/lazy.h"
+#include "require/modcache.h"
+
+enum { SCANS = 4 }; /* so many searches of package.loaded, then `seen` learns all of it */
+
+/* vm->funcs; NULL: not there yet and not guarded. */
+static struct vai__known_funcs *funcs_of(struct vai__enc *e)
+{
+	if (VAI_UNLIKELY(!e->vm->funcs) && e->guarded)
+		return vai__known_funcs_open(e->L, e->vm);
+	return e->vm->funcs;
+}
+
+/* ---- modules ---- */
+
+int vai__enc_need_loaded(struct vai__enc *e)
+{
+	struct vai_vm *vm = e->vm;
+	struct vai__known_funcs *fs = funcs_of(e);
+	if (!fs)
+		return ENC_RETRY;
+	if (VAI_LIKELY(fs->loaded != LUA_NOREF))
+		return 1;
+	if (!vm->is_host && !vm->has_loaded)
+		return 0;
+	if (!e->guarded)
+		return ENC_RETRY;
+	if (!vai__lazy_push_loaded(e->L, vm))
+		return 0;
+	fs->loaded = luaL_ref(e->L, LUA_REGISTRYINDEX);
+	return 1;
+}
+
+/* Pushes the name under which package.loaded holds the table, if it is remembered. */
+static bool push_known_name(lua_State *L, const struct vai__known_funcs *fs, const void *table)
+{
+	int top = lua_gettop(L);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->modules);
+	if (lua_rawgetp(L, -1, table) == LUA_TSTRING) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, fs->loaded);
+		lua_pushvalue(L, -2);
+		lua_rawget(L, -2);
+		if (lua_topointer(L, -1) == table) {
+			lua_pushvalue(L, top + 2);
+			lua_replace(L, top + 1);
+			lua_settop(L, top + 1);
+			return true;
+		}
+	}
+	lua_settop(L, top);
+	return false;
+}
+
+/* Pushes the name that package.loaded has for the table. */
+static bool push_found_name(lua_State *L, const struct vai__known_funcs *fs, const void *table)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->loaded);
+	int loaded = lua_gettop(L);
+	lua_pushnil(L);
+	while (lua_next(L, loaded)) {
+		if (lua_topointer(L, -1) == table && lua_type(L, -2) == LUA_TSTRING) {
+			lua_pop(L, 1);
+			lua_replace(L, loaded);
+			return true;
+		}
+		lua_pop(L, 1);
+	}
+	lua_settop(L, loaded - 1);
+	return false;
+}
+
+int vai__enc_is_module(struct vai__enc *e, int idx)
+{
+	lua_State *L = e->L;
+	const void *table = lua_topointer(L, idx);
+	int r = vai__enc_need_loaded(e);
+	if (r != 1)
+		return r;
+	const struct vai__known_funcs *fs = e->vm->funcs;
+	bool known = push_known_name(L, fs, table);
+	if (!known && e->module_scans == SCANS) {
+		e->all_modules = true;
+		return ENC_RETRY;
+	}
+	if (!known) {
+		e->module_scans++;
+		if (!push_found_name(L, fs, table))
+			return 0;
+	}
+	lua_pop(L, 1);
+	return 1;
+}
+
+/* The name stays on the stack. */
+static int push_name(struct vai__enc *e, const void *table)
+{
+	lua_State *L = e->L;
+	const struct vai__known_funcs *fs = e->vm->funcs;
+	if (push_known_name(L, fs, table))
+		return ENC_OK;
+	if (!e->guarded)
+		return ENC_RETRY;
+	if (!push_found_name(L, fs, table)) /* it has just left package.loaded */
+		return luaL_error(L, "package.loaded was changed while values were sent");
+	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->modules);
+	lua_pushvalue(L, -2);
+	lua_rawsetp(L, -2, table);
+	lua_pop(L, 1);
+	vai__paths_note(L, e->vm);
+	return ENC_OK;
+}
+
+int vai__enc_module(struct vai__enc *e, int idx)
+{
+	int r = push_name(e, lua_topointer(e->L, idx));
+	if (r != ENC_OK)
+		return r;
+	r = vai__enc_tag(e, T_MODULE);
+	if (r == ENC_OK)
+		r = vai__enc_string(e, -1);
+	e->flags |= BLOCK_CALLS_OUT;
+	lua_pop(e->L, 1);
+	return r;
+}
+
+/* Pushes the key of the table on top of the stack that has the value at idx. */
+static bool push_key_of(lua_State *L, int idx)
+{
+	int table = lua_gettop(L);
+	lua_pushnil(L);
+	while (lua_next(L, table)) {
+		if (lua_rawequal(L, -1, idx) && lua_type(L, -2) == LUA_TSTRING) {
+			lua_pop(L, 1);
+			return true;
+		}
+		lua_pop(L, 1);
+	}
+	return false;
+}
+
+int vai__enc_member(struct vai__enc *e, int idx)
+{
+	lua_State *L = e->L;
+	int top = lua_gettop(L), found = 0, r = vai__enc_need_loaded(e);
+	if (r != 1)
+		return r;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, e->vm->funcs->loaded);
+	lua_pushnil(L);
+	while (!found && lua_next(L, top + 1)) {
+		found = lua_istable(L, -1) && lua_topointer(L, -1) != e->globals && push_key_of(L, idx);
+		if (!found)
+			lua_pop(L, 1);
+	}
+	if (found) { /* package.loaded, name, module, key */
+		r = vai__enc_tag(e, T_MEMBER);
+		if (r == ENC_OK && (r = vai__enc_module(e, top + 3)) == ENC_OK)
+			r = vai__enc_string(e, top + 4);
+		found = r == ENC_OK ? 1 : r;
+	}
+	lua_settop(L, top);
+	return found;
+}
+
+int vai__enc_all_modules(struct vai__enc *e)
+{
+	lua_State *L = e->L;
+	int top = lua_gettop(L), r = vai__enc_need_loaded(e);
+	if (r != 1)
+		return r;
+	r = ENC_OK;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, e->vm->funcs->loaded);
+	lua_pushnil(L);
+	while (r == ENC_OK && lua_next(L, top + 1)) {
+		bool found;
+		if (lua_istable(L, -1) && lua_type(L, -2) == LUA_TSTRING &&
+			!vai__seen_put(&e->seen, lua_topointer(L, -1), vai__seen_value(SEEN_MODULE, 0, 0), &found))
+			r = ENC_NOMEM;
+		lua_pop(L, 1);
+	}
+	lua_settop(L, top);
+	return r;
+}
+
+/* ---- tables of fresh states that fill themselves ---- */
+
+static int put_module_name(struct vai__enc *e, const char *name)
+{
+	size_t len = strlen(name);
+	if (!vai__enc_room(e, 3 + len))
+		return ENC_NOMEM;
+	e->p[0] = T_MODULE;
+	e->p[1] = T_SHORT;
+	e->p[2] = (unsigned char)len;
+	memcpy(e->p + 3, name, len);
+	e->p += 3 + len;
+	e->flags |= BLOCK_CALLS_OUT;
+	return 1;
+}
+
+int vai__enc_lazy(struct vai__enc *e, int idx)
+{
+	int which = vai__lazy_which(e->L, e->vm, idx);
+	if (which >= VAI__LAZY_LIBS)
+		return put_module_name(e, vai__catalog.libs[which - VAI__LAZY_LIBS].name);
+	if (which == VAI__LAZY_MODULE)
+		return put_module_name(e, vai__state_preload_name);
+	if (which != VAI__LAZY_LOADED)
+		return ENC_OK;
+	if (!e->guarded)
+		return ENC_RETRY;
+	vai__lazy_complete(e->L, e->vm, which, idx);
+	return ENC_OK;
+}
+
+bool vai__enc_is_lazy_lib(struct vai__enc *e, int idx, const char *name)
+{
+	lua_State *L = e->L;
+	bool hidden = false;
+	if (!e->vm->hidden || !lua_getmetatable(L, idx))
+		return false;
+	hidden = lua_topointer(L, -1) == e->vm->hidden;
+	lua_pop(L, 1);
+	int which = hidden ? vai__lazy_which(L, e->vm, idx) : -1;
+	return which >= VAI__LAZY_LIBS && strcmp(vai__catalog.libs[which - VAI__LAZY_LIBS].name, name) == 0;
+}
+
+/* ---- __vai_send ---- */
+
+int vai__enc_has_send(struct vai__enc *e)
+{
+	lua_State *L = e->L;
+	const struct vai__known_funcs *fs = funcs_of(e);
+	if (!fs)
+		return ENC_RETRY;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->send);
+	if (lua_rawget(L, -2) == LUA_TNIL) {
+		lua_pop(L, 1);
+		return 0;
+	}
+	return e->guarded ? 1 : ENC_RETRY;
+}
+
+/* Pushes what the metamethod at `f` gives for the value at idx, now or the last time. The
+ * result stands for itself, if it comes by on another way. */
+static void push_translation(lua_State *L, int f, int idx)
+{
+	static const char nothing;
+	if (lua_isnil(L, SENDS_SLOT)) {
+		lua_newtable(L);
+		lua_replace(L, SENDS_SLOT);
+	}
+	lua_pushvalue(L, idx);
+	if (lua_rawget(L, SENDS_SLOT) == LUA_TNIL) {
+		lua_pop(L, 1);
+		lua_pushvalue(L, f);
+		lua_pushvalue(L, idx);
+		lua_call(L, 1, 1);
+		bool is_nil = lua_isnil(L, -1);
+		if (lua_istable(L, -1)) {
+			lua_pushvalue(L, -1);
+			lua_pushvalue(L, -1);
+			lua_rawset(L, SENDS_SLOT);
+		}
+		lua_pushvalue(L, idx);
+		if (is_nil)
+			lua_pushlightuserdata(L, (void *)&nothing);
+		else
+			lua_pushvalue(L, -2);
+		lua_rawset(L, SENDS_SLOT);
+	}
+	if (lua_touserdata(L, -1) == &nothing)
+		lua_pushnil(L);
+}
+
+/* The value on top. */
+static bool is_callable(lua_State *L)
+{
+	if (lua_isfunction(L, -1))
+		return true;
+	if (!luaL_getmetafield(L, -1, "__call"))
+		return false;
+	lua_pop(L, 1);
+	return true;
+}
+
+/* A result, on top, that the receiver could make nothing of. */
+static bool is_misfit(lua_State *L, int how)
+{
+	if (how & ENC_METATABLE)
+		return !lua_istable(L, -1) && !lua_isnil(L, -1);
+	return how & ENC_KEY && (lua_isnil(L, -1) || (lua_type(L, -1) == LUA_TNUMBER && !lua_rawequal(L, -1, -1)));
+}
+
+int vai__enc_translated(struct vai__enc *e, int idx, int how)
+{
+	lua_State *L = e->L;
+	luaL_checkstack(L, LEVEL_STACK, NULL);
+	if (!is_callable(L))
+		return vai__enc_misfit_send(e);
+	push_translation(L, lua_gettop(L), idx);
+	if (is_misfit(L, how))
+		return vai__enc_misfit(e, how & ENC_KEY ? "a key" : "a metatable");
+	return vai__enc_value(e, lua_gettop(L), ENC_TRANSLATED);
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/* The memory of one state for functions it has sent.
+ *
+ * A function is known by its prototype's address, which may be another function's once the
+ * collector has freed it. So a weak table keeps one closure of each known prototype: as
+ * long as the entry is there, so is the prototype. In a loop that sends a new closure each
+ * time, the entry goes with a collection and comes back with one dump. */
+#include "transfer/known_funcs.h"
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+
+enum { FIRST_FUNCS = 4 };
+
+_Noreturn void vai__out_of_memory(lua_State *L)
+{
+	lua_pushliteral(L, "not enough memory"); /* Lua keeps this very string ready */
+	lua_error(L);
+	abort();
+}
+
+bool vai__is_out_of_memory(lua_State *L, int status)
+{
+	static const char text[] = "not enough memory";
+	const size_t size = sizeof text - 1;
+	size_t len = 0;
+	const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
+	return status == LUA_ERRMEM || (s && len >= size && memcmp(s + len - size, text, size) == 0);
+}
+
+/* ---- the table by key ---- */
+
+static unsigned slot_of(const void *key, unsigned cap)
+{
+	return (unsigned)((uintptr_t)key * 0x9e3779b97f4a7c15u >> 40) & (cap - 1);
+}
+
+static struct vai__func *lookup(const struct vai__known_funcs *fs, const void *key)
+{
+	if (!fs->cap)
+		return NULL;
+	for (unsigned i = slot_of(key, fs->cap);; i = (i + 1) & (fs->cap - 1)) {
+		if (fs->funcs[i].key == key)
+			return &fs->funcs[i];
+		if (!fs->funcs[i].key)
+			return NULL;
+	}
+}
+
+/* There is room. */
+static struct vai__func *insert(struct vai__known_funcs *fs, struct vai__func f)
+{
+	unsigned i = slot_of(f.key, fs->cap);
+	while (fs->funcs[i].key)
+		i = (i + 1) & (fs->cap - 1);
+	fs->funcs[i] = f;
+	fs->n++;
+	return &fs->funcs[i];
+}
+
+static void forget(lua_State *L, struct vai__func *f)
+{
+	luaL_unref(L, LUA_REGISTRYINDEX, f->names);
+	vai__obj_unref(&f->code->obj);
+}
+
+/* Without prototypes everything stays. */
+static bool is_alive(lua_State *L, const struct vai__known_funcs *fs, const struct vai__func *f)
+{
+	if (f->key == f->code)
+		return true;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->alive);
+	bool alive = lua_rawgetp(L, -1, f->key) != LUA_TNIL;
+	lua_pop(L, 2);
+	return alive;
+}
+
+/* Forgets dead functions, and grows if most of them live. */
+static bool make_room(lua_State *L, struct vai__known_funcs *fs)
+{
+	unsigned live = 0, old_cap = fs->cap, cap = FIRST_FUNCS;
+	struct vai__func *old = fs->funcs;
+	for (unsigned i = 0; i < old_cap; i++)
+		live += old[i].key && is_alive(L, fs, &old[i]);
+	while (cap < 2 * (live + 1))
+		cap *= 2;
+	struct vai__func *fresh = vai__mem_zalloc(cap * sizeof *fresh);
+	if (!fresh)
+		return false;
+	fs->funcs = fresh;
+	fs->cap = cap;
+	fs->n = 0;
+	for (unsigned i = 0; i < old_cap; i++) {
+		if (old[i].key && is_alive(L, fs, &old[i]))
+			insert(fs, old[i]);
+		else if (old[i].key)
+			forget(L, &old[i]);
+	}
+	vai__mem_free(old, old_cap * sizeof *old);
+	return true;
+}
+
+/* ---- making it ---- */
+
+static int push_weak_table(lua_State *L)
+{
+	lua_createtable(L, 0, FIRST_FUNCS);
+	lua_createtable(L, 0, 1);
+	lua_pushliteral(L, "v");
+	lua_setfield(L, -2, "__mode");
+	lua_setmetatable(L, -2);
+	return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* vm->funcs is set last: what raises before leaves only registry slots behind. */
+struct vai__known_funcs *vai__known_funcs_open(lua_State *L, struct vai_vm *vm)
+{
+	struct vai__known_funcs fs = {.n = 0};
+	if (VAI_LIKELY(vm->funcs != NULL))
+		return vm->funcs;
+	luaL_checkstack(L, 8, NULL);
+	fs.alive = push_weak_table(L);
+	lua_createtable(L, 0, 4);
+	fs.modules = luaL_ref(L, LUA_REGISTRYINDEX);
+	fs.loaded = LUA_NOREF;
+	lua_pushliteral(L, "__vai_send");
+	fs.send = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_pushliteral(L, "__index");
+	fs.index = luaL_ref(L, LUA_REGISTRYINDEX);
+	if (vm->funcs) /* a finalizer was faster */
+		return vm->funcs;
+	struct vai__known_funcs *made = vai__mem_alloc(sizeof *made);
+	if (!made)
+		vai__out_of_memory(L);
+	*made = fs;
+	vm->funcs = made;
+	return made;
+}
+
+void vai__known_funcs_free(struct vai__known_funcs *fs)
+{
+	if (!fs)
+		return;
+	for (unsigned i = 0; i < fs->cap; i++)
+		if (fs->funcs[i].key)
+			vai__obj_unref(&fs->funcs[i].code->obj);
+	vai__mem_free(fs->funcs, fs->cap * sizeof *fs->funcs);
+	vai__mem_free(fs, sizeof *fs);
+}
+
+/* ---- asking ---- */
+
+const struct vai__func *vai__known_funcs_hit(lua_State *L, struct vai_vm *vm, int idx)
+{
+	const struct vai__known_funcs *fs = vm->funcs;
+	const void *proto = vai__probe_proto_of(lua_topointer(L, idx));
+	if (!fs || !proto)
+		return NULL;
+	const struct vai__func *f = lookup(fs, proto);
+	return f && is_alive(L, fs, f) ? f : NULL;
+}
+
+struct dump {
+	char *p;
+	size_t n, cap;
+	bool failed;
+};
+
+static int write_dump(lua_State *L, const void *p, size_t n, void *ud)
+{
+	struct dump *d = ud;
+	(void)L;
+	if (n > d->cap - d->n) {
+		size_t cap = d->cap ? d->cap * 2 : 1024;
+		while (cap - d->n < n)
+			cap *= 2;
+		char *grown = vai__mem_alloc(cap);
+		d->failed = !grown;
+		if (!grown)
+			return 1;
+		if (d->n)
+			memcpy(grown, d->p, d->n);
+		vai__mem_free(d->p, d->cap);
+		d->p = grown;
+		d->cap = cap;
+	}
+	memcpy(d->p + d->n, p, n);
+	d->n += n;
+	return 0;
+}
+
+/* lua_dump raises nothing and allocates nothing of Lua's. */
+static struct vai_code *dump_code(lua_State *L, int idx)
+{
+	struct dump d = {NULL, 0, 0, false};
+	lua_pushvalue(L, idx);
+	lua_dump(L, write_dump, &d, 0);
+	lua_pop(L, 1);
+	struct vai_code *code = d.failed ? NULL : vai__code_from(d.p, d.n);
+	vai__mem_free(d.p, d.cap);
+	return code;
+}
+
+/* The names of all upvalues, one after the other. */
+static int push_names(lua_State *L, const struct vai_code *code)
+{
+	lua_Integer n = 0;
+	if (!code->nnames)
+		return LUA_NOREF;
+	lua_createtable(L, code->nnames, 0);
+	for (int i = 0; i < code->nups; i++) {
+		for (int k = 0; k < code->upvals[i].nnames; k++) {
+			lua_pushstring(L, code->upvals[i].names[k].name);
+			lua_rawseti(L, -2, ++n);
+		}
+	}
+	return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* The entry takes the code's reference over, then code is NULL: a hook of a script's may raise
+ * when all is done. */
+struct memory {
+	struct vai_vm *vm;
+	struct vai_code *code;
+};
+
+/* Arguments: struct memory, the function. */
+static int remember(lua_State *L)
+{
+	struct memory *m = lua_touserdata(L, 1);
+	struct vai_vm *vm = m->vm;
+	struct vai_code *code = m->code;
+	const void *proto = vai__probe_proto_of(lua_topointer(L, 2));
+	struct vai__known_funcs *fs = vai__known_funcs_open(L, vm);
+	if (proto) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, fs->alive);
+		lua_pushvalue(L, 2);
+		lua_rawsetp(L, -2, proto);
+	}
+	const void *key = proto ? proto : code;
+	struct vai__func *f = lookup(fs, key);
+	if (f && f->code == code)
+		return 0; /* it was dumped for its life alone */
+	int names = push_names(L, code);
+	f = lookup(fs, key); /* a finalizer may have come here too */
+	if (f) {
+		forget(L, f);
+		f->code = code;
+		f->names = names;
+		m->code = NULL;
+		return 0;
+	}
+	if (2 * (fs->n + 1) > fs->cap && !make_room(L, fs))
+		vai__out_of_memory(L);
+	insert(fs, (struct vai__func){key, code, names});
+	m->code = NULL;
+	return 0;
+}
+
+/* The stack has room. The reference goes in any case. */
+static int remember_protected(lua_State *L, struct vai_vm *vm, int idx, struct vai_code *code)
+{
+	struct memory m = {vm, code};
+	lua_pushvalue(L, idx);
+	lua_pushcfunction(L, remember);
+	lua_insert(L, -2);
+	lua_pushlightuserdata(L, &m);
+	lua_insert(L, -2);
+	int status = lua_pcall(L, 2, 0, 0);
+	if (m.code)
+		vai__obj_unref(&m.code->obj);
+	return status;
+}
+
+const struct vai__func *vai__known_funcs_get(lua_State *L, struct vai_vm *vm, int idx)
+{
+	const struct vai__func *f = vai__known_funcs_hit(L, vm, idx);
+	if (f)
+		return f;
+	luaL_checkstack(L, 6, NULL);
+	struct vai_code *code = dump_code(L, idx);
+	if (!code)
+		vai__out_of_memory(L);
+	if (remember_protected(L, vm, idx, code) != LUA_OK) {
+		lua_error(L);
+		return NULL;
+	}
+	const void *proto = vai__probe_proto_of(lua_topointer(L, idx));
+	return lookup(vm->funcs, proto ? proto : code);
+}
+
+/* A failure to remember is none: the code is there. */
+struct vai_code *vai__code_of(lua_State *L, struct vai_vm *vm, int idx)
+{
+	if (!lua_checkstack(L, 6))
+		return NULL;
+	const struct vai__func *f = vai__known_funcs_hit(L, vm, idx);
+	if (f) {
+		vai__obj_ref(&f->code->obj);
+		return f->code;
+	}
+	struct vai_code *code = dump_code(L, idx);
+	if (!code)
+		return NULL;
+	vai__obj_ref(&code->obj);
+	if (remember_protected(L, vm, idx, code) != LUA_OK)
+		lua_pop(L, 1);
+	return code;
+}

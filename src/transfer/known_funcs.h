@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* What one state remembers of the functions and modules that it has sent: so that sending
+ * them again dumps no bytecode and searches no table. Made on first use; one goroutine at
+ * a time. */
+#ifndef VAI_KNOWN_FUNCS_H
+#define VAI_KNOWN_FUNCS_H
+
+#include <lua.h>
+#include <lauxlib.h>
+#include "base/base.h"
+#include "state/state.h"
+
+/* A function of the state. */
+struct vai__func {
+	const void *key;       /* its prototype, or its code where prototypes cannot be seen */
+	struct vai_code *code; /* one reference */
+	int names;             /* in the registry: the names of all upvalues as a list of strings */
+};
+
+struct vai__known_funcs {
+	int alive;               /* in the registry: weak table, prototype to a closure of it */
+	int modules;             /* in the registry: table to its name in package.loaded */
+	int loaded;              /* in the registry: package.loaded, or LUA_NOREF until it is asked for */
+	int send;                /* in the registry: "__vai_send" */
+	int index;               /* in the registry: "__index" */
+	unsigned n, cap;         /* cap is a power of two, or 0 */
+	struct vai__func *funcs; /* open addressing by key */
+};
+
+/* vm->funcs, made if it is not there; may raise. */
+struct vai__known_funcs *vai__known_funcs_open(lua_State *L, struct vai_vm *vm);
+/* The Lua function at idx if it is remembered, else NULL: neither raises nor collects. */
+const struct vai__func *vai__known_funcs_hit(lua_State *L, struct vai_vm *vm, int idx);
+/* Remembers it first where it has to; may raise. Valid until the next call of it. */
+const struct vai__func *vai__known_funcs_get(lua_State *L, struct vai_vm *vm, int idx);
+
+/* Raises Lua's own memory error. */
+_Noreturn void vai__out_of_memory(lua_State *L);
+/* Whether the error on top, with which a protected call ended, is that or Lua's own. */
+bool vai__is_out_of_memory(lua_State *L, int status);
+
+/* The prototype of a Lua closure as lua_topointer gives it, or NULL where this Lua's
+ * closures could not be made out (probe_lua.c). */
+const void *vai__probe_proto_of(const void *closure);
+/* This Lua's opcodes are those that bytewalk.c knows. */
+bool vai__probe_opcodes_known(void);
+/* Finds these two out, once per process; host thread, before the first of them. VAI_ENOMEM:
+ * to be tried again. */
+int vai__probe_lua(void);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/* Writes that a goroutine makes to what it captured, which reach only its own copy: an
+ * error for an assigned local, a line on stderr, once per place, for the others. Which
+ * places were reported is known process-wide; any thread may call. */
+#include "transfer/encode.h"
+#include <stdlib.h>
+#include "base/lock.h"
+#include "transfer/codec.h"
+
+enum { PLACES = 1024, LINE_MAX_BYTES = 512, NAME_MAX_BYTES = 80 };
+
+static void warn_on_stderr(const char *line)
+{
+	fprintf(stderr, "%s\n", line);
+}
+
+void (*vai__codec_warn)(const char *line) = warn_on_stderr;
+
+static struct {
+	struct vai_lock lock;
+	uint64_t places[PLACES]; /* hashes of lines that were reported; under lock */
+	unsigned n;              /* under lock */
+} reported;
+
+static __attribute__((constructor)) void init_reported(void)
+{
+	vai__lock_init(&reported.lock, VAI_RANK_CODE);
+}
+
+/* False: it was reported already, or so many were that it is enough. */
+static bool is_new(const char *line)
+{
+	uint64_t h = 14695981039346656037u;
+	bool fresh = false;
+	for (; *line; line++)
+		h = (h ^ (unsigned char)*line) * 1099511628211u;
+	h |= 1;
+	vai__lock(&reported.lock);
+	size_t i = (h >> 20) % PLACES;
+	while (reported.places[i] && reported.places[i] != h)
+		i = (i + 1) % PLACES;
+	if (!reported.places[i] && reported.n < PLACES / 2) {
+		reported.places[i] = h;
+		reported.n++;
+		fresh = true;
+	}
+	vai__unlock(&reported.lock);
+	return fresh;
+}
+
+static bool is_silenced(void)
+{
+	const char *env = getenv("VAI_WARN");
+	return env && strcmp(env, "0") == 0;
+}
+
+/* "worker.lua:14: " for the function at idx; neither raises nor collects. */
+static void put_place(lua_State *L, int idx, int line, char *buf, size_t size)
+{
+	lua_Debug ar;
+	lua_pushvalue(L, idx);
+	lua_getinfo(L, ">S", &ar);
+	if (line > 0)
+		snprintf(buf, size, "%s:%d: ", ar.short_src, line);
+	else
+		snprintf(buf, size, "%s:?: ", ar.short_src);
+}
+
+static void put_name(const char *name, int number, char *buf, size_t size)
+{
+	if (name)
+		snprintf(buf, size, "'%.*s'", (int)size - 4, name);
+	else
+		snprintf(buf, size, "upvalue %d (no debug information)", number);
+}
+
+void vai__lost_report(
+	lua_State *L, int idx, _Atomic(bool) *warned, int line, const char *does, const char *name, int number)
+{
+	char place[LUA_IDSIZE + 32], quoted[NAME_MAX_BYTES], text[LINE_MAX_BYTES];
+	atomic_store_relaxed(warned, true);
+	if (is_silenced())
+		return;
+	put_place(L, idx, line, place, sizeof place);
+	put_name(name, number, quoted, sizeof quoted);
+	snprintf(text, sizeof text,
+		"vai: warning: %sgoroutine %s %s: that changes only its own copy; send the value through a channel", place,
+		does, quoted);
+	if (is_new(text))
+		vai__codec_warn(text);
+}
+
+static bool is_globals(lua_State *L, int idx)
+{
+	const void *p = lua_topointer(L, idx);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+	bool same = lua_topointer(L, -1) == p;
+	lua_pop(L, 1);
+	return same;
+}
+
+/* Assigning _ENV changes where names are looked up, nothing that anybody waits for. */
+static bool is_environment(lua_State *L, int idx, int i, const char *name)
+{
+	if (name)
+		return strcmp(name, "_ENV") == 0;
+	if (!lua_getupvalue(L, idx, i + 1))
+		return false;
+	bool env = is_globals(L, -1);
+	lua_pop(L, 1);
+	return env;
+}
+
+void vai__lost_check(lua_State *L, int idx, const struct vai_code *code)
+{
+	char place[LUA_IDSIZE + 32], quoted[NAME_MAX_BYTES];
+	for (int i = 0; i < code->nups; i++) {
+		const struct vai__upval *up = &code->upvals[i];
+		if (VAI_LIKELY(!up->assigned_line) || is_environment(L, idx, i, up->name))
+			continue;
+		put_place(L, idx, up->assigned_line, place, sizeof place);
+		put_name(up->name, i + 1, quoted, sizeof quoted);
+		lua_pushfstring(L,
+			"%sgoroutine assigns captured local %s (declared outside): it would change only its own copy; "
+			"send the value through a channel",
+			place, quoted);
+		lua_error(L);
+	}
+}
+
+void vai__lost_tables(struct vai__enc *e, int idx, struct vai_code *code)
+{
+	lua_State *L = e->L;
+	for (int i = 0; i < code->nups; i++) {
+		struct vai__upval *up = &code->upvals[i];
+		if (VAI_LIKELY(!up->written_line) || up->warned || !lua_getupvalue(L, idx, i + 1))
+			continue;
+		if (lua_istable(L, -1) && !is_globals(L, -1) && vai__enc_is_module(e, -1) == 0)
+			vai__lost_report(L, idx, &up->warned, up->written_line, "writes into captured table", up->name, i + 1);
+		lua_pop(L, 1);
+	}
+}

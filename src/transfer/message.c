@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* Messages without Lua: making simple ones, dropping any. Any thread may call.
+ *
+ * What a message owns may own messages in turn: channels that lie in channels, a million
+ * deep if a script likes. So a goroutine, or a thread without one, that is dropping one and
+ * comes here again only puts the inner one on its list, and the outer call works that off. */
+#include "transfer/message.h"
+#include "base/mem.h"
+#include "sched/sched.h"
+#include "transfer/codec.h"
+
+struct vai__block *vai__block_new(size_t len)
+{
+	const size_t head = offsetof(struct vai__block, data);
+	if (len > SIZE_MAX / 2)
+		return NULL;
+	struct vai__block *b = vai__mem_alloc(head + len);
+	if (b)
+		*b = (struct vai__block){.size = head + len, .len = len};
+	return b;
+}
+
+void vai__block_unref_all(const unsigned char *data, size_t last)
+{
+	while (last) {
+		struct vai_obj *o = (struct vai_obj *)(uintptr_t)vai__load64(data + last);
+		last = (size_t)vai__load64(data + last + 8);
+		vai__obj_unref(o);
+	}
+}
+
+static void free_now(struct vai__block *b)
+{
+	vai__block_unref_all(b->data, b->last_ref);
+	vai__mem_free(b, b->size);
+}
+
+/* Of threads that run no goroutine: these do not park. */
+static _Thread_local __attribute__((tls_model("initial-exec"))) void *dropping;
+
+static VAI_NOINLINE void free_with_references(struct vai__block *b)
+{
+	static struct vai__block end;
+	struct vai__block *next;
+	vai_g *g = vai__g_self();
+	void **list = g ? &g->dropping : &dropping;
+	if (*list) {
+		b->next = *list;
+		*list = b;
+		return;
+	}
+	*list = &end;
+	free_now(b);
+	while ((next = *list) != &end) {
+		*list = next->next;
+		free_now(next);
+	}
+	*list = NULL;
+}
+
+void vai__block_free(struct vai__block *b)
+{
+	if (!b)
+		return;
+	if (b->last_ref)
+		free_with_references(b);
+	else
+		vai__mem_free(b, b->size);
+}
+
+/* A last reference is given back by way of a block, for the list. */
+static void unref_object(struct vai_obj *o)
+{
+	struct vai__block *b = NULL;
+	if (atomic_load_relaxed(&o->refs) == 1)
+		b = vai__block_new(1 + REF_SIZE);
+	if (!b) {
+		vai__obj_unref(o);
+		return;
+	}
+	vai__store64(b->data + 1, (uintptr_t)o);
+	vai__store64(b->data + 1 + 8, 0);
+	b->last_ref = 1;
+	free_with_references(b);
+}
+
+void vai__msg_drop(vai_msg *msg)
+{
+	unsigned tag = vai__msg_tag(msg);
+	uint64_t word = msg->w[1];
+	*msg = (vai_msg){{0, 0, 0, 0}};
+	if (tag == M_BLOCK)
+		vai__block_free((struct vai__block *)(uintptr_t)word);
+	else if (tag == M_OBJECT)
+		unref_object((struct vai_obj *)(uintptr_t)word);
+}
+
+void vai__msg_number(vai_msg *out, double n)
+{
+	uint64_t word;
+	memcpy(&word, &n, sizeof word);
+	vai__msg_set(out, M_FLOAT, word);
+}
+
+void vai__msg_bool(vai_msg *out, bool b)
+{
+	vai__msg_set(out, b ? M_TRUE : M_FALSE, 0);
+}
+
+int vai__msg_string(vai_msg *out, const char *s, size_t len)
+{
+	vai__msg_set(out, M_NIL, 0);
+	if (len <= MSG_STRING_MAX) {
+		unsigned char *p = vai__msg_bytes(out);
+		p[0] = M_STRING;
+		p[1] = (unsigned char)len;
+		memcpy(p + 2, s, len);
+		return VAI_OK;
+	}
+	struct vai__block *b = len < SIZE_MAX / 2 ? vai__block_new(len + 10) : NULL;
+	if (!b)
+		return VAI_ENOMEM;
+	b->nvalues = 1;
+	b->data[0] = T_LONG;
+	vai__store64(b->data + 1, len);
+	memcpy(b->data + 9, s, len);
+	b->data[9 + len] = S_STOP;
+	vai__msg_set(out, M_BLOCK, (uintptr_t)b);
+	return VAI_OK;
+}
+
+void vai__codec_release(struct vai_vm *vm)
+{
+	struct vai__block *b = vm->decoding;
+	vm->decoding = NULL;
+	vai__block_free(b);
+}

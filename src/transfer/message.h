@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* The form of a message. The first byte of a vai_msg is a tag; what fits lies in the other
+ * bytes, anything else in one block with a stream of bytes that encode*.c write and
+ * decode.c reads. Blocks are read by whoever has the message, changed by nobody.
+ *
+ * The stream: the values, one after the other, then sections up to S_STOP. A value is a
+ * tag and what the list of tags says. Numbers are of the machine, unaligned.
+ *   slot      u32: 0, or the number under which T_REF finds the value again
+ *   reference struct vai_obj *, u64 place of the reference before it (0: the first):
+ *             a chain through the stream that owns one reference each
+ *   table     the array's values, then pairs of key and value, then T_END or, in place of
+ *             a key, T_META and the metatable
+ *   function  the upvalues, each a value or T_JOIN; then T_NAME, the name and the value of
+ *             captured globals; then T_END */
+#ifndef VAI_MESSAGE_H
+#define VAI_MESSAGE_H
+
+#include <string.h>
+#include "base/base.h"
+#include "base/obj.h"
+
+enum vai__msg_tag {
+	M_NIL,
+	M_FALSE,
+	M_TRUE,
+	M_INT,    /* w[1] */
+	M_FLOAT,  /* w[1] */
+	M_LIGHT,  /* w[1] */
+	M_CFUNC,  /* w[1] */
+	M_NONE,   /* no value at all */
+	M_STRING, /* length in the second byte, then the bytes */
+	M_RECORD, /* a small table (record.c) */
+	M_OBJECT, /* w[1], one reference; from here on something is owned */
+	M_BLOCK   /* w[1] */
+};
+
+enum { MSG_STRING_MAX = sizeof(vai_msg) - 2 };
+
+enum vai__tag {
+	T_NIL,
+	T_FALSE,
+	T_TRUE,
+	T_INT,     /* 8 bytes */
+	T_FLOAT,   /* 8 bytes */
+	T_SHORT,   /* u8 length, bytes */
+	T_LONG,    /* u64 length, bytes */
+	T_KEY,     /* u8 length, u8 number for T_AGAIN or 0, bytes */
+	T_AGAIN,   /* u8: the key of that number */
+	T_LIGHT,   /* 8 bytes */
+	T_CFUNC,   /* 8 bytes */
+	T_CLOSURE, /* u32: a stock closure by vai__catalog_closure_out's number */
+	T_OBJECT,  /* reference */
+	T_GLOBALS,
+	T_MODULE,      /* T_SHORT or T_LONG: its name */
+	T_MEMBER,      /* T_MODULE, then its key in there */
+	T_REF,         /* slot */
+	T_TABLE,       /* slot, u32 array values, u32 pairs, table */
+	T_TABLE_LATER, /* slot, u32, u32: its contents follow in a section */
+	T_FUNC,        /* slot, reference to the code, u8 upvalues, function */
+	T_FUNC_LATER,  /* slot, reference, u8 */
+	T_CCLOSURE,    /* slot, 8 bytes, u8 upvalues, function */
+	T_CCLOSURE_LATER,
+	T_JOIN, /* slot of a function, u8: its upvalue */
+	T_END,
+	T_META, /* value */
+	T_NAME, /* T_SHORT or T_LONG, value */
+	S_FILL, /* slot, u32 array values or upvalues, then table or function */
+	S_META, /* slot, value: set the metatable */
+	S_STOP
+};
+
+/* Bytes from the tag of these to their contents, and to the counts in them. */
+enum {
+	AT_SLOT = 1,
+	AT_NARR = 5,
+	AT_NREC = 9,
+	TABLE_HEAD = 13,
+	REF_SIZE = 16,
+	FUNC_CODE = 5,
+	FUNC_HEAD = FUNC_CODE + REF_SIZE + 1,
+	CCLOSURE_HEAD = 5 + 8 + 1,
+	FILL_HEAD = 9
+};
+
+enum {
+	KEYS_MAX = 24,        /* numbers for T_AGAIN */
+	BLOCK_CALLS_OUT = 1,  /* decoding may run user code: require */
+	BLOCK_FINALIZERS = 2, /* some metatable has __gc */
+	BLOCK_FLAT = 4        /* a small table as record.c has it, not this stream */
+};
+
+struct vai__block {
+	size_t size; /* bytes asked for */
+	union {
+		size_t len;              /* bytes of the stream */
+		struct vai__block *next; /* while it waits to be dropped */
+	};
+	size_t last_ref; /* place of the last reference, 0: none */
+	uint32_t nslots;
+	uint32_t nvalues;
+	uint8_t nkeys; /* keys with a number */
+	uint8_t depth; /* deepest nesting */
+	uint8_t flags;
+	unsigned char data[];
+};
+
+static inline unsigned char *vai__msg_bytes(vai_msg *msg)
+{
+	return (unsigned char *)msg;
+}
+
+static inline unsigned vai__msg_tag(const vai_msg *msg)
+{
+	return *(const unsigned char *)msg;
+}
+
+/* A message with a tag and a word. */
+static inline void vai__msg_set(vai_msg *msg, enum vai__msg_tag tag, uint64_t word)
+{
+	*msg = (vai_msg){{0, word, 0, 0}};
+	*vai__msg_bytes(msg) = (unsigned char)tag;
+}
+
+static inline struct vai__block *vai__msg_block(const vai_msg *msg)
+{
+	return (struct vai__block *)(uintptr_t)msg->w[1];
+}
+
+static inline uint32_t vai__load32(const unsigned char *p)
+{
+	uint32_t x;
+	memcpy(&x, p, sizeof x);
+	return x;
+}
+
+static inline uint64_t vai__load64(const unsigned char *p)
+{
+	uint64_t x;
+	memcpy(&x, p, sizeof x);
+	return x;
+}
+
+static inline void vai__store32(unsigned char *p, uint32_t x)
+{
+	memcpy(p, &x, sizeof x);
+}
+
+static inline void vai__store64(unsigned char *p, uint64_t x)
+{
+	memcpy(p, &x, sizeof x);
+}
+
+/* NULL when out of memory or beyond what a size can say. */
+struct vai__block *vai__block_new(size_t len);
+/* Gives back the references of a stream, of which the last is at `last`. */
+void vai__block_unref_all(const unsigned char *data, size_t last);
+/* NULL is fine. */
+void vai__block_free(struct vai__block *b);
+
+#endif

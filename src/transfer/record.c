@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/* record.h. A record: the number of the list's values and the shape, then the list's values and
+ * the keys' in the shape's order. In a message that follows the tag; in a block the shape may
+ * be NO_SHAPE, and keys with their lengths come first. Numbers take as few bytes as hold them. */
+#include "transfer/record.h"
+#include <lauxlib.h>
+#include "transfer/message.h"
+#include "transfer/shape.h"
+
+enum {
+	VALUES_MAX = 320,
+	LIST_MAX = 64,
+	KEY_MAX = 40,
+	STRING_MAX = 200,
+	LEVEL = 4,
+	NO_SHAPE = 0xffff,
+	/* Places in a message, then in a block. */
+	AT_LIST = 1,
+	AT_SHAPE = 2,
+	AT_VALUES = 4,
+	INLINE_MAX = sizeof(vai_msg) - AT_VALUES
+};
+
+/* The first byte of a value; from STRING on strings of up to STRING_MAX bytes. */
+enum { FALSE, TRUE, INT1, INT2, INT4, INT8, FLOAT4, FLOAT8, STRING };
+
+struct flat {
+	unsigned char *p; /* in values */
+	unsigned nlist, nkeys;
+	struct vai__key keys[VAI__SHAPE_KEYS];
+	unsigned char values[VALUES_MAX];
+};
+
+/* ---- encoding ---- */
+
+static inline void put(struct flat *f, unsigned tag, const void *bytes, size_t n)
+{
+	f->p[0] = (unsigned char)tag;
+	memcpy(f->p + 1, bytes, n);
+	f->p += 1 + n;
+}
+
+static void put_integer(struct flat *f, int64_t i)
+{
+	int8_t i1 = (int8_t)i;
+	int16_t i2 = (int16_t)i;
+	int32_t i4 = (int32_t)i;
+	if (i1 == i)
+		put(f, INT1, &i1, sizeof i1);
+	else if (i2 == i)
+		put(f, INT2, &i2, sizeof i2);
+	else if (i4 == i)
+		put(f, INT4, &i4, sizeof i4);
+	else
+		put(f, INT8, &i, sizeof i);
+}
+
+/* Halved where nothing is lost; a NaN stays as it is. */
+static void put_float(struct flat *f, lua_Number n)
+{
+	float half = n >= -1e30 && n <= 1e30 ? (float)n : 0;
+	double back = (double)half;
+	uint64_t bits, bits_back;
+	memcpy(&bits, &n, sizeof bits);
+	memcpy(&bits_back, &back, sizeof bits_back);
+	if (bits == bits_back)
+		put(f, FLOAT4, &half, sizeof half);
+	else
+		put(f, FLOAT8, &n, sizeof n);
+}
+
+static bool put_string(struct flat *f, lua_State *L)
+{
+	size_t len;
+	const char *s = lua_tolstring(L, -1, &len);
+	if (len > STRING_MAX || len >= (size_t)(f->values + VALUES_MAX - f->p))
+		return false;
+	put(f, STRING + (unsigned)len, s, len);
+	return true;
+}
+
+/* The value on top. */
+static bool put_value(struct flat *f, lua_State *L)
+{
+	int type = lua_type(L, -1);
+	if (type == LUA_TSTRING)
+		return put_string(f, L);
+	if (VAI_UNLIKELY(f->values + VALUES_MAX - f->p < 9))
+		return false;
+	if (type == LUA_TNUMBER) {
+		if (lua_isinteger(L, -1))
+			put_integer(f, lua_tointegerx(L, -1, NULL));
+		else
+			put_float(f, lua_tonumberx(L, -1, NULL));
+		return true;
+	}
+	*f->p++ = lua_toboolean(L, -1) ? TRUE : FALSE;
+	return type == LUA_TBOOLEAN;
+}
+
+/* The key below the top. A name that could mean something to a metatable is left to others. */
+static bool put_key(struct flat *f, lua_State *L)
+{
+	struct vai__key *k = &f->keys[f->nkeys];
+	if (VAI_UNLIKELY(lua_type(L, -2) != LUA_TSTRING)) {
+		if (f->nkeys || f->nlist == LIST_MAX || !lua_isinteger(L, -2) ||
+			lua_tointegerx(L, -2, NULL) != (lua_Integer)f->nlist + 1)
+			return false;
+		f->nlist++;
+		return true;
+	}
+	if (f->nkeys == VAI__SHAPE_KEYS)
+		return false;
+	k->s = lua_tolstring(L, -2, &k->len);
+	f->nkeys++;
+	return k->len <= KEY_MAX && !(k->len >= 2 && k->s[0] == '_' && k->s[1] == '_');
+}
+
+static bool read_table(struct flat *f, lua_State *L, int t)
+{
+	const int top = lua_gettop(L);
+	if (!lua_checkstack(L, LEVEL))
+		return false;
+	if (lua_getmetatable(L, t)) {
+		lua_settop(L, top);
+		return false;
+	}
+	lua_pushnil(L);
+	while (lua_next(L, t)) {
+		if (!put_key(f, L) || !put_value(f, L)) {
+			lua_settop(L, top);
+			return false;
+		}
+		lua_settop(L, top + 1);
+	}
+	return true;
+}
+
+static size_t key_bytes(const struct flat *f)
+{
+	size_t n = 1;
+	for (unsigned i = 0; i < f->nkeys; i++)
+		n += 1 + f->keys[i].len;
+	return n;
+}
+
+static unsigned char *put_keys(const struct flat *f, unsigned char *p)
+{
+	*p++ = (unsigned char)f->nkeys;
+	for (unsigned i = 0; i < f->nkeys; i++) {
+		*p++ = (unsigned char)f->keys[i].len;
+		memcpy(p, f->keys[i].s, f->keys[i].len);
+		p += f->keys[i].len;
+	}
+	return p;
+}
+
+/* The places AT_LIST and AT_SHAPE. */
+static void put_head(unsigned char *to, const struct flat *f, unsigned shape)
+{
+	uint16_t id = (uint16_t)shape;
+	to[AT_LIST] = (unsigned char)f->nlist;
+	memcpy(to + AT_SHAPE, &id, sizeof id);
+}
+
+static bool to_block(const struct flat *f, const struct vai__shape *shape, vai_msg *out)
+{
+	size_t nvalues = (size_t)(f->p - f->values);
+	struct vai__block *b = vai__block_new(AT_VALUES + nvalues + (shape ? 0 : key_bytes(f)));
+	if (!b)
+		return false;
+	b->flags = BLOCK_FLAT;
+	b->nvalues = 1;
+	b->data[0] = 0;
+	put_head(b->data, f, shape ? shape->id : NO_SHAPE);
+	memcpy(shape ? b->data + AT_VALUES : put_keys(f, b->data + AT_VALUES), f->values, nvalues);
+	vai__msg_set(out, M_BLOCK, (uintptr_t)b);
+	return true;
+}
+
+bool vai__record_encode(lua_State *L, int t, vai_msg *out)
+{
+	struct flat f;
+	f.p = f.values;
+	f.nlist = f.nkeys = 0;
+	if (!read_table(&f, L, t))
+		return false;
+	const struct vai__shape *shape = vai__shape_find(f.keys, f.nkeys);
+	size_t nvalues = (size_t)(f.p - f.values);
+	if (!shape || nvalues > INLINE_MAX)
+		return to_block(&f, shape, out);
+	vai__msg_set(out, M_RECORD, 0);
+	put_head(vai__msg_bytes(out), &f, shape->id);
+	memcpy(vai__msg_bytes(out) + AT_VALUES, f.values, nvalues);
+	return true;
+}
+
+/* ---- decoding ---- */
+
+static inline int16_t get2(const unsigned char *p)
+{
+	int16_t i;
+	memcpy(&i, p, sizeof i);
+	return i;
+}
+
+static inline lua_Number get_half(const unsigned char *p)
+{
+	float half;
+	memcpy(&half, p, sizeof half);
+	return (lua_Number)half;
+}
+
+static inline lua_Number get_number(const unsigned char *p)
+{
+	lua_Number n;
+	memcpy(&n, p, sizeof n);
+	return n;
+}
+
+/* Pushes the value at p; returns what follows it. */
+static const unsigned char *push_value(lua_State *L, const unsigned char *p)
+{
+	unsigned tag = *p++;
+	switch (tag) {
+	case FALSE:
+	case TRUE: lua_pushboolean(L, tag == TRUE); return p;
+	case INT1: lua_pushinteger(L, (int8_t)*p); return p + 1;
+	case INT2: lua_pushinteger(L, get2(p)); return p + 2;
+	case INT4: lua_pushinteger(L, (int32_t)vai__load32(p)); return p + 4;
+	case INT8: lua_pushinteger(L, (lua_Integer)vai__load64(p)); return p + 8;
+	case FLOAT4: lua_pushnumber(L, get_half(p)); return p + 4;
+	case FLOAT8: lua_pushnumber(L, get_number(p)); return p + 8;
+	default: lua_pushlstring(L, (const char *)p, tag - STRING); return p + (tag - STRING);
+	}
+}
+
+/* Pushes a table with a list of n values, and with room for nkeys. */
+static const unsigned char *push_list(lua_State *L, const unsigned char *p, int n, int nkeys)
+{
+	lua_createtable(L, n, nkeys);
+	for (int i = 1; i <= n; i++) {
+		p = push_value(L, p);
+		lua_rawseti(L, -2, i);
+	}
+	return p;
+}
+
+/* lua_setfield finds the string of a key by the address of its bytes. */
+static void push_shaped(lua_State *L, const struct vai__shape *shape, const unsigned char *p, int nlist)
+{
+	p = push_list(L, p, nlist, shape->nkeys);
+	for (unsigned i = 0; i < shape->nkeys; i++) {
+		p = push_value(L, p);
+		lua_setfield(L, -2, shape->keys[i].s);
+	}
+}
+
+static void push_unshaped(lua_State *L, const unsigned char *keys, int nlist)
+{
+	unsigned nkeys = *keys++;
+	const unsigned char *p = keys;
+	for (unsigned i = 0; i < nkeys; i++)
+		p += 1 + *p;
+	p = push_list(L, p, nlist, (int)nkeys);
+	for (; nkeys > 0; nkeys--) {
+		size_t len = *keys++;
+		lua_pushlstring(L, (const char *)keys, len);
+		keys += len;
+		p = push_value(L, p);
+		lua_rawset(L, -3);
+	}
+}
+
+static int push_record(lua_State *L, const unsigned char *at)
+{
+	uint16_t id;
+	luaL_checkstack(L, LEVEL, NULL);
+	memcpy(&id, at + AT_SHAPE, sizeof id);
+	if (id == NO_SHAPE)
+		push_unshaped(L, at + AT_VALUES, at[AT_LIST]);
+	else
+		push_shaped(L, vai__shape_get(id), at + AT_VALUES, at[AT_LIST]);
+	return 1;
+}
+
+int vai__record_decode(lua_State *L, const vai_msg *msg)
+{
+	return push_record(L, (const unsigned char *)msg);
+}
+
+int vai__record_decode_block(lua_State *L, const struct vai__block *b)
+{
+	return push_record(L, b->data);
+}

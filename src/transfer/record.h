@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* The common small message made short work of: one table without metatable, a list of values
+ * and short strings as keys, the values scalars and short strings. Where its keys are a known
+ * shape and its values few, the message holds it without a block. */
+#ifndef VAI_RECORD_H
+#define VAI_RECORD_H
+
+#include <lua.h>
+#include "base/base.h"
+
+struct vai__block;
+
+/* The table at the absolute index t. False: it is not of that kind (or memory is out), the
+ * encoder has to look. Raises nothing. */
+bool vai__record_encode(lua_State *L, int t, vai_msg *out);
+/* Push the table of a message M_RECORD, of a block with BLOCK_FLAT, and return 1. May raise
+ * for want of memory. */
+int vai__record_decode(lua_State *L, const vai_msg *msg);
+int vai__record_decode_block(lua_State *L, const struct vai__block *b);
+
+#endif

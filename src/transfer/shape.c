@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of shapes. It is only added to, under the lock, and read without: an entry of
+ * the index is published after the shape that it names. */
+#include "transfer/shape.h"
+#include <stdlib.h>
+#include <string.h>
+#include "base/atomic.h"
+#include "base/base.h"
+#include "base/fork.h"
+
+enum {
+	MAX_SHAPES = 1024, /* a script that makes keys up is not to fill memory with them */
+	INDEX = 2 * MAX_SHAPES,
+	PROBES = 8,    /* entries of the index in which a shape may be */
+	SIGHTINGS = 4, /* until it has one */
+	COUNTED = 256
+};
+
+static const struct vai__shape empty;
+static struct vai_lock lock;
+static unsigned nshapes = 1; /* lock */
+static _Atomic(const struct vai__shape *) by_id[MAX_SHAPES] = {&empty};
+static _Atomic(uint16_t) by_hash[INDEX];     /* an id, 0: free */
+static _Atomic(uint64_t) sightings[COUNTED]; /* a hash; in its last bits how often it came, roughly */
+
+__attribute__((constructor)) static void init_lock(void)
+{
+	vai__lock_init(&lock, VAI_RANK_CODE);
+	vai__fork_holds(&lock, VAI_RANK_CODE);
+}
+
+/* All of a key of up to 16 bytes, both ends of a longer one. */
+static inline void key_words(const struct vai__key *k, uint64_t *first, uint64_t *last)
+{
+	uint32_t a, b;
+	*first = *last = 0;
+	if (k->len >= 8) {
+		memcpy(first, k->s, 8);
+		memcpy(last, k->s + k->len - 8, 8);
+	} else if (k->len >= 4) {
+		memcpy(&a, k->s, 4);
+		memcpy(&b, k->s + k->len - 4, 4);
+		*first = (uint64_t)a << 32 | b;
+	} else if (k->len > 0) {
+		const unsigned char *s = (const unsigned char *)k->s;
+		*first = (uint64_t)s[0] << 16 | (uint64_t)s[k->len / 2] << 8 | s[k->len - 1];
+	}
+}
+
+static uint64_t hash_keys(const struct vai__key *keys, unsigned n)
+{
+	uint64_t h = n, first, last;
+	for (unsigned i = 0; i < n; i++) {
+		key_words(&keys[i], &first, &last);
+		h = (h ^ first) * 0x9e3779b97f4a7c15u;
+		h = (h ^ h >> 32 ^ last ^ keys[i].len) * 0xd6e8feb86659fd93u;
+	}
+	return h ^ h >> 32;
+}
+
+static bool same_key(const struct vai__key *a, const struct vai__key *b)
+{
+	uint64_t first[2], last[2];
+	if (a->len != b->len)
+		return false;
+	if (VAI_UNLIKELY(a->len > 16))
+		return memcmp(a->s, b->s, a->len) == 0;
+	key_words(a, &first[0], &last[0]);
+	key_words(b, &first[1], &last[1]);
+	return first[0] == first[1] && last[0] == last[1];
+}
+
+static bool is_shape(const struct vai__shape *s, uint64_t hash, const struct vai__key *keys, unsigned n)
+{
+	if (s->hash != hash || s->nkeys != n)
+		return false;
+	while (n > 0 && same_key(&s->keys[n - 1], &keys[n - 1]))
+		n--;
+	return n == 0;
+}
+
+/* The shape, or NULL and in *at its place in the index (-1: there is none). */
+static const struct vai__shape *probe(uint64_t hash, const struct vai__key *keys, unsigned n, int *at)
+{
+	for (unsigned i = 0; i < PROBES; i++) {
+		*at = (int)((hash + i) % INDEX);
+		unsigned id = atomic_load_acquire(&by_hash[*at]);
+		if (id == 0)
+			return NULL;
+		const struct vai__shape *s = vai__shape_get(id);
+		if (is_shape(s, hash, keys, n))
+			return s;
+	}
+	*at = -1;
+	return NULL;
+}
+
+/* Guessed: threads may lose each other's counts, and shapes of one place push each other out. */
+static bool is_due(uint64_t hash)
+{
+	_Atomic(uint64_t) *at = &sightings[hash % COUNTED];
+	uint64_t seen = atomic_load_relaxed(at);
+	if ((seen ^ hash) > 7)
+		seen = hash & ~(uint64_t)7;
+	if ((seen & 7) == SIGHTINGS)
+		return false;
+	atomic_store_relaxed(at, seen + 1);
+	return (seen & 7) + 1 == SIGHTINGS;
+}
+
+static struct vai__shape *make(uint64_t hash, const struct vai__key *keys, unsigned n)
+{
+	size_t size = sizeof(struct vai__shape) + n * sizeof *keys;
+	for (unsigned i = 0; i < n; i++) {
+		if (memchr(keys[i].s, 0, keys[i].len))
+			return NULL;
+		size += keys[i].len + 1;
+	}
+	struct vai__shape *s = malloc(size);
+	if (!s)
+		return NULL;
+	*s = (struct vai__shape){.hash = hash, .nkeys = (uint8_t)n};
+	char *to = (char *)&s->keys[n];
+	for (unsigned i = 0; i < n; i++) {
+		memcpy(to, keys[i].s, keys[i].len);
+		to[keys[i].len] = 0;
+		s->keys[i] = (struct vai__key){to, keys[i].len};
+		to += keys[i].len + 1;
+	}
+	return s;
+}
+
+static VAI_NOINLINE const struct vai__shape *add(uint64_t hash, const struct vai__key *keys, unsigned n)
+{
+	const struct vai__shape *found;
+	int at;
+	struct vai__shape *s = make(hash, keys, n);
+	if (!s)
+		return NULL;
+	vai__lock(&lock);
+	found = probe(hash, keys, n, &at);
+	if (!found && at >= 0 && nshapes < MAX_SHAPES) {
+		s->id = (uint16_t)nshapes++;
+		atomic_store_relaxed(&by_id[s->id], s);
+		atomic_store_release(&by_hash[at], s->id);
+		found = s;
+	}
+	vai__unlock(&lock);
+	if (found != s)
+		free(s);
+	return found;
+}
+
+const struct vai__shape *vai__shape_find(const struct vai__key *keys, unsigned n)
+{
+	int at;
+	if (n == 0)
+		return &empty;
+	uint64_t hash = hash_keys(keys, n);
+	const struct vai__shape *found = probe(hash, keys, n, &at);
+	return !VAI_LIKELY(found) && at >= 0 && is_due(hash) ? add(hash, keys, n) : found;
+}
+
+const struct vai__shape *vai__shape_get(unsigned id)
+{
+	return atomic_load_acquire(&by_id[id]);
+}
