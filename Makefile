@@ -203,18 +203,20 @@ endif
 
 # ---- tests ----
 
-.PHONY: test-programs test test-lua test-c test-examples crash asan ubsan tsan hard ucontext arm64 valgrind clone0 oom cover
+.PHONY: test-programs test test-lua test-c test-examples test-docs crash asan ubsan tsan hard ucontext arm64 valgrind clone0 oom cover
 RUN = VAI_VARIANT=$(VARIANT) VAI_BUILD='$(CURDIR)/$(B)' LUA=$(LUA) CC=$(CC) TESTS='$(TESTS)' T='$(T)' bash spec/run
 
 test-programs: $(B)/vai.so $(CTEST_BIN)
 test: deps-test test-programs
-	@$(RUN) c lua examples crash
+	@$(RUN) c lua examples docs crash
 test-lua: deps-test $(B)/vai.so
 	@$(RUN) lua
 test-c: test-programs
 	@$(RUN) c
 test-examples: $(B)/vai.so
 	@$(RUN) examples
+test-docs: $(B)/vai.so
+	@$(RUN) docs
 crash: $(B)/vai.so
 	@$(RUN) crash
 

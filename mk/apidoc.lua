@@ -1,48 +1,106 @@
 -- SPDX-License-Identifier: MIT
 -- lua5.4 mk/apidoc.lua [--check]: writes the generated part of doc/API.md from the annotations in
--- lua/vai/types.lua. --check writes nothing: it fails where the page is out of step, and where the
--- annotations and the module that is built do not name the same functions.
-local marker = "<!-- From here on made by `make docs` from lua/vai/types.lua. -->\n"
+-- lua/vai/types.lua. --check writes nothing: it fails where the page is out of step, where a function has no
+-- example, and where the annotations and the module that is built do not name the same functions.
+local first = "<!-- From here on made by `make docs` from lua/vai/types.lua. -->\n"
+local last = "<!-- From here on written by hand. -->\n"
 local page_name, types_name = "doc/API.md", "lua/vai/types.lua"
 local checking = arg[1] == "--check"
 
--- An entry: a section's heading, a class, or a function with what its annotations say.
+-- By the name that an object's methods have in the annotations: what makes one. One line each.
+local make = {
+	channel = function(vai) return vai.chan() end,
+	task = function(vai) return vai.async(function() end) end,
+	ticker = function(vai) return vai.ticker(1000) end,
+	timer = function(vai) return vai.timer(1000, print) end,
+	vai = function(vai) return vai end,
+	waitgroup = function(vai) return vai.waitgroup() end,
+}
+
+-- ---- reading the annotations ----
+
+local function new_note()
+	return { text = {}, params = {}, returns = {} }
+end
+
+local on = {}
+function on.param(state, rest)
+	local name, ptype, what = rest:match("^(%S+)%s+(fun%b():?%s?%S*)%s*(.*)$")
+	if not name then
+		name, ptype, what = rest:match("^(%S+)%s+(%S+)%s*(.*)$")
+	end
+	table.insert(state.note.params, { name = name, type = ptype, what = what })
+end
+on["return"] = function(state, rest)
+	table.insert(state.note.returns, rest)
+end
+function on.class(state, rest)
+	state.class = { kind = "class", name = rest:match("^[%w.]+"), text = state.note.text, fields = {} }
+	table.insert(state.entries, state.class)
+	state.note = new_note()
+end
+function on.field(state, rest)
+	table.insert(state.class.fields, rest)
+end
+
+-- A line of text: one leading blank is there for the language server, which wants no third "-" behind "---".
+local function add_text(note, line)
+	local text = line:sub(4)
+	table.insert(note.text, text:find("^ [-]") and text:sub(2) or text)
+end
+
+local function add_function(state, object, sep, name, args)
+	local note = state.note
+	note.kind, note.object, note.method = "function", object, name
+	note.name = object .. sep .. name
+	note.signature = note.name .. args
+	table.insert(state.entries, note)
+	state.note = new_note()
+end
+
+-- Entries: a section's heading, a class, or a function, with what its annotations say.
 local function parse()
-	local entries, note = {}, { text = {}, params = {}, returns = {} }
-	local class
+	local state = { entries = {}, note = new_note() }
+	local section
 	for line in io.lines(types_name) do
-		local section = line:match("^%-%- %-%-%-%- (.-) %-%-%-%-$")
+		local heading = line:match("^%-%- %-%-%-%- (.-) %-%-%-%-$")
 		local tag, rest = line:match("^%-%-%-@(%w+)%s*(.*)$")
 		local object, sep, name, args = line:match("^function (%w+)([.:])([%w_]+)(%b())")
-		if section then
-			entries[#entries + 1] = { kind = "section", name = section:sub(1, 1):upper() .. section:sub(2) }
-		elseif tag == "param" then
-			local param, ptype, what = rest:match("^(%S+)%s+(fun%b():?%s?%S*)%s*(.*)$")
-			if not param then
-				param, ptype, what = rest:match("^(%S+)%s+(%S+)%s*(.*)$")
+		if heading then
+			section = { kind = "section", name = heading:sub(1, 1):upper() .. heading:sub(2), text = {} }
+			table.insert(state.entries, section)
+		elseif tag then
+			if on[tag] then
+				on[tag](state, rest)
 			end
-			table.insert(note.params, { name = param, type = ptype, what = what })
-		elseif tag == "return" then
-			table.insert(note.returns, rest)
-		elseif tag == "class" then
-			class = { kind = "class", name = rest:match("^[%w.]+"), text = note.text, fields = {} }
-			entries[#entries + 1] = class
-			note = { text = {}, params = {}, returns = {} }
-		elseif tag == "field" and class then
-			table.insert(class.fields, rest)
-		elseif line:find("^%-%-%-[^@]") then
-			table.insert(note.text, line:sub(4))
+		elseif line:find("^%-%-%-") then
+			add_text(state.note, line)
 		elseif object then
-			note.kind, note.name = "function", object .. sep .. name
-			note.signature = object .. sep .. name .. args
-			entries[#entries + 1] = note
-			note = { text = {}, params = {}, returns = {} }
-		elseif not tag and not line:find("^%-%-%-") then
-			note = { text = {}, params = {}, returns = {} }
+			add_function(state, object, sep, name, args)
+		elseif section and line:find("^%-%- ") then
+			table.insert(section.text, line:sub(4))
+		else
+			state.note, section = new_note(), line == "" and section or nil
 		end
 	end
-	return entries
+	return state.entries
 end
+
+-- The text without its examples, which come last on the page; both as lists of lines.
+local function split(text)
+	local prose, examples, inside = {}, {}, false
+	for _, line in ipairs(text) do
+		local fence = line:find("^```")
+		local list = (inside or fence) and examples or prose
+		list[#list + 1] = line
+		if fence then
+			inside = not inside
+		end
+	end
+	return prose, examples
+end
+
+-- ---- writing the page ----
 
 local function code(s)
 	return "`" .. s .. "`"
@@ -64,82 +122,135 @@ local function describe(rest, named)
 	return code(rtype) .. (what ~= "" and " " .. what or "")
 end
 
+local function add_block(out, lines)
+	if #lines > 0 then
+		out[#out + 1] = table.concat(lines, "\n") .. "\n"
+	end
+end
+
+local function parameters(e)
+	local list = {}
+	for _, p in ipairs(e.params) do
+		if p.what ~= "" or p.name:find("%?$") then
+			local optional = p.name:find("%?$") and ", optional" or ""
+			local what = p.what ~= "" and ": " .. p.what or ""
+			list[#list + 1] = ("- `%s` (%s%s)%s"):format(p.name:gsub("%?$", ""), code(p.type), optional, what)
+		end
+	end
+	return list
+end
+
 local write = {}
 function write.section(out, e)
 	out[#out + 1] = "## " .. e.name .. "\n"
+	add_block(out, e.text)
 end
 function write.class(out, e)
 	if e.name == "vai" then
 		return
 	end
-	out[#out + 1] = "### " .. e.name .. "\n"
-	if #e.text > 0 then
-		out[#out + 1] = table.concat(e.text, "\n") .. "\n"
+	local prose, examples = split(e.text)
+	out[#out + 1] = "### " .. code(e.name) .. "\n"
+	add_block(out, prose)
+	local fields = {}
+	for i, field in ipairs(e.fields) do
+		local name, rest = field:match("^(%S+)%s+(.*)$")
+		local ftype, what = rest:match("^(%S+)%s*(.*)$")
+		fields[i] = ("- `%s` (%s)%s"):format(name, code(ftype), what ~= "" and ": " .. what or "")
 	end
-	if #e.fields > 0 then
-		for _, field in ipairs(e.fields) do
-			local name, rest = field:match("^(%S+)%s+(.*)$")
-			out[#out + 1] = ("- `%s` %s"):format(name, describe(rest))
-		end
-		out[#out + 1] = ""
-	end
+	add_block(out, fields)
+	add_block(out, examples)
 end
 write["function"] = function(out, e)
-	out[#out + 1] = "#### `" .. e.signature .. "`\n"
-	if #e.text > 0 then
-		out[#out + 1] = table.concat(e.text, "\n") .. "\n"
+	local prose, examples = split(e.text)
+	out[#out + 1] = "### " .. code(e.signature) .. "\n"
+	add_block(out, prose)
+	local list = parameters(e)
+	local results = {}
+	for i, r in ipairs(e.returns) do
+		results[i] = describe(r, true)
 	end
-	for _, p in ipairs(e.params) do
-		if p.what ~= "" or p.name:find("%?$") then
-			local optional = p.name:find("%?$") and ", optional" or ""
-			local what = p.what ~= "" and ": " .. p.what or ""
-			out[#out + 1] = ("- `%s` (%s%s)%s"):format(p.name:gsub("%?$", ""), code(p.type), optional, what)
-		end
+	if #results > 0 then
+		list[#list + 1] = "- returns " .. table.concat(results, "; ")
 	end
-	if #e.returns > 0 then
-		local list = {}
-		for i, r in ipairs(e.returns) do
-			list[i] = describe(r, true)
-		end
-		out[#out + 1] = "- returns " .. table.concat(list, "; ")
-	end
-	if out[#out]:sub(1, 1) == "-" then
-		out[#out + 1] = ""
-	end
+	add_block(out, list)
+	add_block(out, examples)
 end
 
-local function generate(entries)
-	local out = { "" }
-	for _, e in ipairs(entries) do
-		write[e.kind](out, e)
+local function link(heading)
+	local anchor = heading:lower():gsub("[^%w%s-]", ""):gsub("%s", "-")
+	return ("[%s](#%s)"):format(heading, anchor)
+end
+
+-- Sections that have entries, and after them those of the part below.
+local function contents(entries, below)
+	local list = {}
+	for i, e in ipairs(entries) do
+		if e.kind == "section" and entries[i + 1] and entries[i + 1].kind ~= "section" then
+			list[#list + 1] = link(e.name)
+		end
 	end
-	return table.concat(out, "\n")
+	for heading in below:gmatch("\n## ([^\n]+)") do
+		list[#list + 1] = link(heading)
+	end
+	local lines, line = {}, ""
+	for i, item in ipairs(list) do
+		item = item .. (i < #list and "," or ".")
+		if #line + #item > 110 then
+			lines[#lines + 1], line = line, ""
+		end
+		line = line .. (line ~= "" and " " or "") .. item
+	end
+	lines[#lines + 1] = line
+	return lines
+end
+
+local function generate(entries, below)
+	local out = { "" }
+	add_block(out, contents(entries, below))
+	for i, e in ipairs(entries) do
+		local empty = e.kind == "section" and (not entries[i + 1] or entries[i + 1].kind == "section")
+		if not empty then
+			write[e.kind](out, e)
+		end
+	end
+	return table.concat(out, "\n") .. "\n"
+end
+
+-- ---- checking ----
+
+local bad = false
+local function complain(...)
+	bad = true
+	io.stderr:write(types_name, ": ", ..., "\n")
+end
+
+local function check_entry(e, objects)
+	if not objects[e.object] then
+		complain("nothing makes a ", e.object, " here: add it to mk/apidoc.lua")
+	elseif type(objects[e.object][e.method]) ~= "function" then
+		complain("the module has no ", e.name)
+	end
+	local prose, examples = split(e.text)
+	if #prose == 0 and #e.params == 0 and #e.returns == 0 then
+		complain(e.name, " is not described")
+	end
+	if #examples == 0 then
+		complain(e.name, " has no example")
+	end
 end
 
 -- What the module has and the annotations lack, or the other way round.
 local function compare(entries)
 	local vai = require "vai"
-	local objects = {
-		vai = vai, channel = vai.chan(), waitgroup = vai.waitgroup(), task = vai.async(function() end),
-		timer = vai.timer(1000, print), ticker = vai.ticker(1000),
-	}
-	local documented, bad = {}, false
-	local function complain(...)
-		bad = true
-		io.stderr:write(types_name, ": ", ..., "\n")
+	local objects, documented = {}, {}
+	for name, new in pairs(make) do
+		objects[name] = new(vai)
 	end
 	for _, e in ipairs(entries) do
 		if e.kind == "function" then
-			local object, name = e.name:match("^(%w+)[.:]([%w_]+)$")
 			documented[e.name] = true
-			if not objects[object] then
-				complain("nothing makes a ", object, " here: add it to mk/apidoc.lua")
-			elseif type(objects[object][name]) ~= "function" then
-				complain("the module has no ", e.name)
-			end
-			if #e.text == 0 and #e.params == 0 and #e.returns == 0 then
-				complain(e.name, " is not described")
-			end
+			check_entry(e, objects)
 		end
 	end
 	for name, value in pairs(vai) do
@@ -147,23 +258,26 @@ local function compare(entries)
 			complain("vai.", name, " is not documented")
 		end
 	end
-	objects.timer:stop()
-	objects.ticker:stop()
-	return not bad
 end
 
 local file = assert(io.open(page_name))
 local page = file:read("a")
 file:close()
-local head = page:match("^(.-)" .. marker:gsub("%p", "%%%0")) or page
+local head_end, _ = page:find(first, 1, true)
+local below_start, _ = page:find(last, 1, true)
+if not head_end or not below_start then
+	error(page_name .. ": the lines that enclose the generated part are not there")
+end
+local below = page:sub(below_start)
 local entries = parse()
-local new = head .. marker .. generate(entries)
+local new = page:sub(1, head_end - 1) .. first .. generate(entries, below) .. below
 if checking then
-	local same = new == page
-	if not same then
+	if new ~= page then
+		bad = true
 		io.stderr:write(page_name, ": out of step with ", types_name, "; run `make docs`\n")
 	end
-	if not compare(entries) or not same then
+	compare(entries)
+	if bad then
 		os.exit(1)
 	end
 	print(("docs: %s is in step with %s"):format(page_name, types_name))

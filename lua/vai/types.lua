@@ -1,7 +1,13 @@
 ---@meta vai
 -- SPDX-License-Identifier: MIT
--- Types of the module "vai" for the Lua language server. Never loaded at run time.
--- Times are seconds. "Raises" is error(); expected failure is nil and a reason.
+-- Types of the module "vai" for the Lua language server, and the source of doc/API.md (`make docs`).
+-- Never loaded at run time.
+--
+-- A section is a heading, "-- ---- name ----", and the comment lines below it; one without an entry is left
+-- out of the page. Sections stand here in the page's order: a new function goes to its family's. Text is
+-- Markdown. Every function has an example in a ```lua block: `make test` runs it as a program of its own, after
+-- `local vai = require "vai"`, and compares what it prints with the comments that begin with "-->".
+-- What makes an object with methods is listed in mk/apidoc.lua.
 
 ---@class vai
 ---@field _VERSION string
@@ -9,59 +15,257 @@ local vai = {}
 
 -- ---- goroutines ----
 
----What runs or ran as a goroutine.
----@class vai.task
-local task = {}
-
----Waits for its end: true and the results of its function, or false and its error.
----@param timeout? number
----@return boolean? ok nil: the time is over
----@return any ... results; the error; or "timeout"
-function task:join(timeout) end
-
----Raises an error in the goroutine, at its next Lua instruction or where it waits: join gives
----false and the reason, and nothing is reported. One that has not begun never runs.
----To-be-closed variables run, and may wait. Who catches the error has some 20 milliseconds to
----clean up, in which waits work; then it is raised again, and again, so that the goroutine ends.
----To-be-closed variables may take ten seconds, of which one of processor time, or until
----the goroutine is canceled once more: then it is raised in them, too. A function that catches
----the error and returns has ended well. Any error that leaves it after it was canceled
----counts as its end.
----@param reason? any what can be sent; default "canceled"; the first counts
----@return boolean alive false: it had ended
-function task:cancel(reason) end
-
----@return "runnable"|"running"|"waiting"|"done"|"failed"
----@nodiscard
-function task:status() end
-
----@return integer
----@nodiscard
-function task:id() end
-
----Runs f(...) as a goroutine. What f captures and the arguments are copied. An error that f
----does not catch ends the program with status 2, unless vai.on_panic says otherwise.
+---Runs `f(...)` as a goroutine. What `f` captures and the arguments cross by copy: see
+---[What may be sent](#what-may-be-sent-or-captured).
+---
+---An error that `f` does not catch ends the program with status 2, or goes to the handler of `vai.on_panic`.
+---That holds although somebody waits in `join` or has joined before: the error of `vai.go` is never `join`'s
+---alone. With a handler both get it: the handler is called, and `join` returns `false` and the error. Where
+---`join` is to deal with the error, use `vai.async`.
+---```lua
+---local answers = vai.chan()
+---vai.go(function(name)
+---	answers:send("hello, " .. name)
+---end, "goroutine")
+---print(answers:recv()) --> hello, goroutine
+---```
 ---@param f function
 ---@param ... any
 ---@return vai.task
 function vai.go(f, ...) end
 
----As vai.go, but an error is kept for task:join; one that nobody joined is reported on stderr
----when the task is dropped.
+---As `vai.go`, but an error is kept for `task:join`. One that nobody has joined when the task is dropped is
+---reported on stderr; the program goes on.
+---```lua
+---local task = vai.async(function(a, b) return a // b, a % b end, 17, 5)
+---print(task:join()) --> true 3 2
+---print(vai.async(error, "no luck", 0):join()) --> false no luck
+---```
 ---@param f function
 ---@param ... any
 ---@return vai.task
 ---@nodiscard
 function vai.async(f, ...) end
 
----What a goroutine of vai.spawn is called and may use. What it starts itself is not bounded.
----@class vai.options
----@field name? string for reports and dumps; up to 63 bytes
----@field memory? integer bytes of its Lua state, at least 65536. Beyond it "not enough memory" is raised; who catches that has an eighth more, once; the next time the goroutine ends
----@field cpu? number seconds of processor time. Then it is ended as by task:cancel, with the error "cpu time exceeded"
----@field libs? string[] the standard libraries that it has besides the base functions: "string", "table", "math", "utf8", "coroutine", "io", "os", "debug", "package" (with `require`). Functions of others that f captures it has in any case
+-- ---- channels ----
 
----As vai.async, with bounds. An unknown option raises.
+---A queue between goroutines, first in, first out. `#ch` is the number of messages in it; `for v in ch do`
+---receives until it is closed and drained.
+---```lua
+---local ch = vai.chan(2)
+---ch:send("a")
+---ch:send("b")
+---print(#ch) --> 2
+---ch:close()
+---for v in ch do
+---	print(v)
+---end
+--- --> a
+--- --> b
+---```
+---@class vai.channel
+---@operator len: integer
+---@operator call: any
+local channel = {}
+
+---With capacity 0, the default, a sender waits until a receiver takes its message. With more, so many messages
+---wait in the channel before a sender has to.
+---```lua
+---local ch = vai.chan(8)
+---print(ch:cap(), #ch) --> 8 0
+---```
+---@param capacity? integer
+---@return vai.channel
+---@nodiscard
+function vai.chan(capacity) end
+
+---Sends a copy of `v` and waits for room or a receiver. Raises `send on closed channel`. Raises for nil, which a
+---receiver could not tell from the end, and for what cannot be sent.
+---```lua
+---local ch = vai.chan(1)
+---print(ch:send({ 1, 2 })) --> true
+---print(ch:send({ 3, 4 }, 0.01)) --> nil timeout
+---```
+---@param v any
+---@param limit? number
+---@return true?
+---@return "timeout"?
+function channel:send(v, limit) end
+
+---Waits for a message.
+---```lua
+---local ch = vai.chan(1)
+---ch:send("last")
+---ch:close()
+---print(ch:recv()) --> last
+---print(ch:recv()) --> nil closed
+---print(vai.chan():recv(0.01)) --> nil timeout
+---```
+---@param limit? number
+---@return any value nil: closed and drained, or the time is over
+---@return "closed"|"timeout"|nil
+function channel:recv(limit) end
+
+---Sends if that is possible without waiting.
+---```lua
+---local ch = vai.chan(1)
+---print(ch:try_send(1)) --> true
+---print(ch:try_send(2)) --> nil full
+---```
+---@param v any
+---@return true?
+---@return "full"?
+function channel:try_send(v) end
+
+---Receives if that is possible without waiting.
+---```lua
+---local ch = vai.chan(1)
+---print(ch:try_recv()) --> nil empty
+---ch:send(1)
+---print(ch:try_recv()) --> 1
+---```
+---@return any
+---@return "empty"|"closed"|nil
+function channel:try_recv() end
+
+---No more is sent. Messages in the channel can still be received; then receivers get `nil, "closed"`. Senders
+---that wait raise `send on closed channel`. Raises `close of closed channel`.
+---```lua
+---local ch = vai.chan()
+---ch:close()
+---print(pcall(ch.close, ch)) --> false close of closed channel
+---```
+function channel:close() end
+
+---```lua
+---print(vai.chan():cap(), vai.chan(3):cap()) --> 0 3
+---```
+---@return integer
+---@nodiscard
+function channel:cap() end
+
+---Whether `close` was called; messages may still be in it.
+---```lua
+---local ch = vai.chan(1)
+---ch:send("still there")
+---ch:close()
+---print(ch:is_closed(), #ch) --> true 1
+---```
+---@return boolean
+---@nodiscard
+function channel:is_closed() end
+
+-- ---- select ----
+
+---A case is a channel to receive from, `{ channel, value }` to send, or `false` for one that is never ready.
+---@alias vai.case vai.channel|{ [1]: vai.channel|false, [2]: any }|false
+
+---Waits for one of the cases in a list. A case is written in one of three ways:
+---
+--- - `ch` receives from `ch`: `select` returns `i, value`, or `i, nil, "closed"` where it is closed and drained;
+--- - `{ ch, value }` sends `value` to `ch`: `select` returns `i, true`. It raises `send on closed channel`;
+--- - `false`, or `{ false, value }`, is never ready: a case that is switched off.
+---
+---`i` is the place of the case in the list. Of several that are ready a random one goes, and only that one. The
+---list may have two options: with `timeout = seconds`, `select` returns `nil, "timeout"` when none was ready for so
+---long; with `default = true` it does not wait, and returns `nil, "default"`. Any other name raises. A value is copied
+---when `select` begins, whether it is sent or not. The list can be used again.
+---```lua
+---local numbers, quit = vai.chan(1), vai.chan()
+---print(vai.select({ numbers, quit, default = true })) --> nil default
+---print(vai.select({ { numbers, 42 }, quit })) --> 1 true
+---print(vai.select({ numbers, quit, timeout = 1 })) --> 1 42
+---quit:close()
+---print(vai.select({ numbers, quit })) --> 2 nil closed
+---```
+---@param cases vai.cases
+---@return integer? i the case's place in the list
+---@return any value what was received; true for a send; "timeout" or "default" without a case
+---@return "closed"? err
+function vai.select(cases) end
+
+---A list of cases, and how long to wait for one of them.
+---@class vai.cases
+---@field [integer] vai.case
+---@field timeout? number
+---@field default? boolean do not wait
+
+-- ---- tasks ----
+
+---What `vai.go`, `vai.async`, `vai.spawn` and `waitgroup:go` return: a handle of the goroutine. It can be sent, and
+---any goroutine may join or cancel it. `tostring` gives `goroutine 7`.
+---@class vai.task
+local task = {}
+
+---Waits for its end: `true` and the results of its function, or `false` and its error. May be called any number of
+---times. A goroutine cannot join itself.
+---```lua
+---local task = vai.async(function() return "a", "b" end)
+---print(task:join()) --> true a b
+---print(vai.async(vai.sleep, 60):join(0.01)) --> nil timeout
+---```
+---@param limit? number
+---@return boolean? ok nil: the time is over
+---@return any ... results; the error; or "timeout"
+function task:join(limit) end
+
+---Ends the goroutine:
+---
+---1. One that has ended stays as it is: `cancel` returns `false`. One that has not begun never runs.
+---2. `reason` is raised in the goroutine, like an error of its own: where it waits, or at its next Lua instruction.
+---   A C function that it is in is not interrupted; the error comes when that returns.
+---3. The error unwinds as any error does. To-be-closed variables are closed and may wait. They have ten seconds, one
+---   of them of processor time; then, or as soon as the goroutine is canceled once more, it is raised in them, too.
+---4. A function that catches the error (`pcall`, `xpcall`, `coroutine.resume`) has some 20 milliseconds to clean up, in
+---   which it may wait. Then the error is raised again, and again, so that the goroutine ends.
+---5. The outcome: where a function has caught the error and the goroutine's function returns in time, `join`
+---   gives `true` and the results. Where any error leaves it, this or another, `join` gives `false` and `reason`.
+---   Nothing is reported, and the program goes on, however the goroutine was started.
+---
+---The first reason counts. A goroutine may cancel itself.
+---```lua
+---local begun, ended = vai.chan(), vai.chan(1)
+---local task = vai.go(function()
+---	local note <close> = setmetatable({}, { __close = function() ended:send("closed") end })
+---	begun:send(true)
+---	while true do end
+---end)
+---begun:recv()
+---print(task:cancel("no longer needed")) --> true
+---print(task:join()) --> false no longer needed
+---print(ended:recv()) --> closed
+---```
+---@param reason? any what can be sent; default "canceled"
+---@return boolean alive false: it had ended
+function task:cancel(reason) end
+
+---```lua
+---local task = vai.async(function() end)
+---task:join()
+---print(task:status()) --> done
+---```
+---@return "runnable"|"running"|"waiting"|"done"|"failed"
+---@nodiscard
+function task:status() end
+
+---The number of the goroutine, as `vai.id()` gives it there.
+---```lua
+---local task = vai.async(vai.id)
+---print(select(2, task:join()) == task:id()) --> true
+---```
+---@return integer
+---@nodiscard
+function task:id() end
+
+-- ---- bounded goroutines ----
+
+---As `vai.async`, with bounds. An unknown option raises.
+---```lua
+---local task = vai.spawn({ name = "greedy", memory = 1 << 20, cpu = 10, libs = { "string" } }, function()
+---	return ("x"):rep(1 << 22)
+---end)
+---print(task:join()) --> false not enough memory
+---```
 ---@param opts vai.options
 ---@param f function
 ---@param ... any
@@ -69,136 +273,12 @@ function vai.async(f, ...) end
 ---@nodiscard
 function vai.spawn(opts, f, ...) end
 
----Ties this goroutine to its OS thread, which runs no other meanwhile: for C libraries that keep
----something for each thread. Nests. A thread that is still locked when its goroutine ends, ends, too.
-function vai.lock_thread() end
-
----Raises in a goroutine that is not locked.
-function vai.unlock_thread() end
-
----Lets others run.
-function vai.yield() end
-
----The id of this goroutine; 1 is main.
----@return integer
----@nodiscard
-function vai.id() end
-
----How many goroutines there are, main included.
----@return integer
----@nodiscard
-function vai.count() end
-
----How many goroutines may run Lua at the same moment; with n sets it and returns the old.
----@param n? integer 1 to 1024
----@return integer
-function vai.maxprocs(n) end
-
----The CPUs that this process may use.
----@return integer
----@nodiscard
-function vai.numcpu() end
-
----Calls f(err, traceback, id) in the main goroutine for each error that would have ended the
----program; nil as before. To be called in the main goroutine.
----@param f? fun(err: any, traceback: string, id: integer)
-function vai.on_panic(f) end
-
----Counters of the scheduler.
----@class vai.stats
----@field goroutines integer alive now
----@field spawned integer
----@field ended integer
----@field parks integer
----@field steals integer
----@field stolen integer
----@field handoffs integer
----@field wakeups integer
----@field global_gets integer
----@field overflows integer
----@field timers_fired integer
----@field stacks integer
----@field procs integer
----@field idle_procs integer
----@field threads integer
----@field idle_threads integer
----@field spinning integer
----@field preempted integer how often a goroutine was interrupted
----@field retaken integer processors taken from goroutines in C calls
----@field states string how Lua states are made: "clone" or "build", and why
-
----@return vai.stats
----@nodiscard
-function vai.stats() end
-
----Writes what every goroutine does: its state, what it waits for and for how long, its traceback, where
----it was created; the calling goroutine first, then main, then by age. See "Debugging".
----@param file? file*|string a file handle or a file's name; default: stderr
----@return true?
----@return string? message where the file cannot be written
----@return integer? errno
-function vai.dump(file) end
-
--- ---- channels ----
-
----A queue between goroutines. #ch is the number of messages in it; `for v in ch do` receives
----until it is closed and drained.
----@class vai.channel
----@operator len: integer
----@operator call: any
-local channel = {}
-
----@param capacity? integer 0, the default: the sender waits for a receiver
----@return vai.channel
----@nodiscard
-function vai.chan(capacity) end
-
----Raises "send on closed channel", and for nil.
----@param v any
----@param timeout? number
----@return true?
----@return "timeout"?
-function channel:send(v, timeout) end
-
----@param timeout? number
----@return any value nil: closed and drained, or the time is over
----@return "closed"|"timeout"|nil
-function channel:recv(timeout) end
-
----@param v any
----@return true?
----@return "full"?
-function channel:try_send(v) end
-
----@return any
----@return "empty"|"closed"|nil
-function channel:try_recv() end
-
----Raises "close of closed channel".
-function channel:close() end
-
----@return integer
----@nodiscard
-function channel:cap() end
-
----@return boolean
----@nodiscard
-function channel:is_closed() end
-
----A case: a channel to receive from, { channel, value } to send, false for none.
----@alias vai.case vai.channel|{ [1]: vai.channel|false, [2]: any }|false
-
----@class vai.cases
----@field [integer] vai.case
----@field timeout? number
----@field default? boolean do not wait
-
----Waits for one of the cases; of several ready ones a random one goes. Unknown options are errors.
----@param cases vai.cases
----@return integer? i the case's place in the list
----@return any value what was received; true for a send; "timeout" or "default" without a case
----@return "closed"? err
-function vai.select(cases) end
+---What a goroutine of `vai.spawn` is called and may use. What it starts itself is not bounded.
+---@class vai.options
+---@field name? string for reports and dumps; up to 63 bytes
+---@field memory? integer bytes of its Lua state, at least 65536. Beyond it "not enough memory" is raised; who catches that has an eighth more, once; the next time the goroutine ends
+---@field cpu? number seconds of processor time. Then it is ended as by task:cancel, with the error "cpu time exceeded"
+---@field libs? string[] the standard libraries that it has besides the base functions: "string", "table", "math", "utf8", "coroutine", "io", "os", "debug", "package" (with `require`). Functions of others that f captures it has in any case
 
 -- ---- synchronisation ----
 
@@ -206,39 +286,91 @@ function vai.select(cases) end
 ---@class vai.waitgroup
 local waitgroup = {}
 
+---```lua
+---local wg = vai.waitgroup()
+---for _ = 1, 10 do
+---	wg:go(vai.sleep, 0.001)
+---end
+---print(wg:wait()) --> true
+---```
 ---@return vai.waitgroup
 ---@nodiscard
 function vai.waitgroup() end
 
----Raises "negative waitgroup counter".
+---Adds to the counter. Raises `negative waitgroup counter`. Call it before the goroutine starts that calls `done`, or
+---`wait` may find zero too early.
+---```lua
+---local wg = vai.waitgroup()
+---wg:add(2)
+---for _ = 1, 2 do
+---	vai.go(function() wg:done() end)
+---end
+---wg:wait()
+---print(pcall(wg.add, wg, -1)) --> false negative waitgroup counter
+---```
 ---@param n? integer default 1
 function waitgroup:add(n) end
 
----add(-1)
+---`add(-1)`.
+---```lua
+---local wg = vai.waitgroup()
+---wg:add()
+---wg:done()
+---print(wg:wait(0)) --> true
+---```
 function waitgroup:done() end
 
----@param timeout? number
+---Waits until the counter is zero.
+---```lua
+---local wg = vai.waitgroup()
+---wg:add()
+---print(wg:wait(0.01)) --> nil timeout
+---```
+---@param limit? number
 ---@return true?
 ---@return "timeout"?
-function waitgroup:wait(timeout) end
+function waitgroup:wait(limit) end
 
----add(1) and vai.go(f, ...); done when it has ended.
+---`add(1)` and `vai.go(f, ...)`; `done` when the goroutine has ended, however it ended.
+---```lua
+---local wg, ch = vai.waitgroup(), vai.chan(1)
+---wg:go(function(v) ch:send(v) end, "sent")
+---wg:wait()
+---print(ch:recv()) --> sent
+---```
 ---@param f function
 ---@param ... any
 ---@return vai.task
 function waitgroup:go(f, ...) end
 
+-- ---- shared data ----
+
+-- ---- contexts, groups, supervisors ----
+
 -- ---- time ----
 
+---Waits. With 0 or less it lets others run once.
+---```lua
+---local before = vai.now()
+---vai.sleep(0.01)
+---print(vai.now() - before >= 0.01) --> true
+---```
 ---@param seconds number
 function vai.sleep(seconds) end
 
----Seconds of a clock that only goes forward.
+---Seconds of a clock that only goes forward. Where it began means nothing.
+---```lua
+---print(math.type(vai.now())) --> float
+---```
 ---@return number
 ---@nodiscard
 function vai.now() end
 
----A channel that gets vai.now() once.
+---A channel that gets `vai.now()` once: a timeout for several calls of `select` together.
+---```lua
+---local over = vai.after(0.01)
+---print((vai.select({ vai.chan(), over }))) --> 2
+---```
 ---@param seconds number
 ---@return vai.channel
 ---@nodiscard
@@ -247,17 +379,32 @@ function vai.after(seconds) end
 ---@class vai.timer
 local timer = {}
 
----Runs f(...) as a goroutine later.
+---Runs `f(...)` as a goroutine later, as by `vai.go`.
+---```lua
+---local ch = vai.chan()
+---vai.timer(0.01, function(v) ch:send(v) end, "now")
+---print(ch:recv()) --> now
+---```
 ---@param seconds number
 ---@param f function
 ---@param ... any
 ---@return vai.timer
 function vai.timer(seconds, f, ...) end
 
+---```lua
+---local timer = vai.timer(60, print, "never")
+---print(timer:stop(), timer:stop()) --> true false
+---```
 ---@return boolean stopped true: it was pending and does not fire
 function timer:stop() end
 
 ---Starts it again, whether it was stopped, has fired or is pending.
+---```lua
+---local ch = vai.chan()
+---local timer = vai.timer(60, function() ch:send("soon") end)
+---print(timer:reset(0.01)) --> true
+---print(ch:recv()) --> soon
+---```
 ---@param seconds number
 ---@return boolean pending it was pending
 function timer:reset(seconds) end
@@ -265,20 +412,200 @@ function timer:reset(seconds) end
 ---@class vai.ticker
 local ticker = {}
 
----Sends vai.now() into its channel again and again; a slow receiver misses ticks.
+---Sends `vai.now()` into its channel again and again; a slow receiver misses ticks. It ticks until it is stopped
+---or nobody holds it any more.
+---```lua
+---local ticker = vai.ticker(0.01)
+---for _ = 1, 3 do
+---	ticker:chan():recv()
+---	print("tick")
+---end
+---ticker:stop()
+--- --> tick
+--- --> tick
+--- --> tick
+---```
 ---@param seconds number
 ---@return vai.ticker
 ---@nodiscard
 function vai.ticker(seconds) end
 
+---The channel, of capacity 1. Stopping does not close it.
+---```lua
+---local ticker = vai.ticker(0.01)
+---print(type(ticker:chan():recv())) --> number
+---```
 ---@return vai.channel
 ---@nodiscard
 function ticker:chan() end
 
+---```lua
+---local ticker = vai.ticker(60)
+---print(ticker:stop(), ticker:stop()) --> true false
+---```
 ---@return boolean stopped it was running
 function ticker:stop() end
 
+---Ticks every so many seconds from now on, also if it was stopped.
+---```lua
+---local ticker = vai.ticker(60)
+---ticker:reset(0.01)
+---print(ticker:chan():recv() <= vai.now()) --> true
+---```
 ---@param seconds number
 function ticker:reset(seconds) end
+
+-- ---- network ----
+
+-- ---- files, processes, signals, the terminal ----
+
+-- ---- TLS, HTTP, NATS ----
+
+-- ---- this goroutine ----
+
+---Lets others run.
+---```lua
+---local ch = vai.chan(1)
+---vai.go(function() ch:send("ran") end)
+---while #ch == 0 do
+---	vai.yield()
+---end
+---print(ch:recv()) --> ran
+---```
+function vai.yield() end
+
+---The id of this goroutine; 1 is main.
+---```lua
+---print(vai.id()) --> 1
+---```
+---@return integer
+---@nodiscard
+function vai.id() end
+
+---Ties this goroutine to its OS thread, which runs no other meanwhile: for C libraries that keep
+---something for each thread. Nests. A thread that is still locked when its goroutine ends, ends, too.
+---```lua
+---vai.async(function()
+---	vai.lock_thread()
+---	print("here every C function runs on one and the same thread")
+---	vai.unlock_thread()
+---end):join()
+--- --> here every C function runs on one and the same thread
+---```
+function vai.lock_thread() end
+
+---Raises in a goroutine that is not locked.
+---```lua
+---vai.lock_thread()
+---vai.unlock_thread()
+---print((pcall(vai.unlock_thread))) --> false
+---```
+function vai.unlock_thread() end
+
+-- ---- the scheduler ----
+
+---How many goroutines there are, main included.
+---```lua
+---local quit = vai.chan()
+---local task = vai.async(function() quit:recv() end)
+---print(vai.count()) --> 2
+---quit:close()
+---task:join()
+---```
+---@return integer
+---@nodiscard
+function vai.count() end
+
+---How many goroutines may run Lua at the same moment: the Ps in use. With `n` sets it and returns the old.
+---`VAI_MAXPROCS` sets it at start.
+---```lua
+---local old = vai.maxprocs(1)
+---print(vai.maxprocs(old)) --> 1
+---```
+---@param n? integer 1 to 1024
+---@return integer
+function vai.maxprocs(n) end
+
+---The CPUs that this process may use.
+---```lua
+---print(vai.numcpu() >= 1) --> true
+---```
+---@return integer
+---@nodiscard
+function vai.numcpu() end
+
+---Counters of the scheduler: a table of numbers as they are at the moment.
+---```lua
+---local before = vai.stats().spawned
+---vai.async(function() end):join()
+---print(vai.stats().spawned - before) --> 1
+---```
+---@return vai.stats
+---@nodiscard
+function vai.stats() end
+
+---What `vai.stats()` gives: how much there is of something now, or, where it says "since the start", how often
+---something has happened. A P is a processor of the scheduler (`vai.maxprocs()` of them run Lua), an M one of its threads.
+---@class vai.stats
+---@field goroutines integer alive now, main included
+---@field spawned integer goroutines made since the start; main is none of them
+---@field ended integer goroutines that have ended since the start
+---@field parks integer waits since the start that gave the P to another goroutine
+---@field steals integer times since the start that a P took goroutines out of another's queue
+---@field stolen integer goroutines that moved that way
+---@field handoffs integer times since the start that an M gave its P to another because that one had to run: main's, or the thread of a goroutine that is locked to it or sits in a C call
+---@field wakeups integer threads woken, or made, since the start because there was work and an idle P
+---@field global_gets integer goroutines taken from the queue that all Ps share, since the start
+---@field overflows integer goroutines moved to that queue because a P's own was full, since the start
+---@field timers_fired integer timers that were due, since the start: sleeps, limits, tickers, `after`, `timer`
+---@field stacks integer C stacks that have been made, in use or kept for the next goroutine
+---@field procs integer Ps in use, as `vai.maxprocs()`
+---@field idle_procs integer Ps without work now
+---@field threads integer Ms now, main's included; the monitor's thread is not counted
+---@field idle_threads integer Ms asleep now
+---@field spinning integer Ms that look for work now
+---@field preempted integer times since the start that a running goroutine was asked to give way
+---@field retaken integer Ps taken, since the start, from Ms that sat in a C call
+---@field states string how Lua states are made: "clone", or "build" and why
+
+-- ---- errors and reports ----
+
+---Calls `f(err, traceback, id)` in the main goroutine for each error that would have ended the
+---program; nil: as before. To be called in the main goroutine.
+---```lua
+---local told = vai.chan(1)
+---vai.on_panic(function(err, traceback, id)
+---	told:send(("goroutine %d: %s"):format(id, err))
+---end)
+---vai.go(error, "no luck", 0)
+---print(told:recv()) --> goroutine 2: no luck
+---```
+---@param f? fun(err: any, traceback: string, id: integer)
+function vai.on_panic(f) end
+
+---Writes what every goroutine does: its state, what it waits for and for how long, its traceback, where
+---it was created; the calling goroutine first, then main, then by age. See [Dumps](#dumps).
+---```lua
+---local name = os.tmpname()
+---local task = vai.async(function() vai.chan():recv() end)
+---while task:status() ~= "waiting" do
+---	vai.yield()
+---end
+---print(vai.dump(name)) --> true
+---for line in io.lines(name) do
+---	if line:find("^goroutine") then
+---		print(line)
+---	end
+---end
+---os.remove(name)
+--- --> goroutine 1 [running]:
+--- --> goroutine 2 [chan receive]:
+---task:cancel()
+---```
+---@param file? file*|string a file handle or a file's name; default: stderr
+---@return true?
+---@return string? message where the file cannot be written
+---@return integer? errno
+function vai.dump(file) end
 
 return vai
