@@ -265,12 +265,12 @@ stress-build: deps-modules $(B)/vai.so
 
 with_tree = env -u LUA_PATH_5_4 -u LUA_CPATH_5_4 LUA_PATH='$(CURDIR)/lua/?.lua;;' LUA_CPATH='$(CURDIR)/$(B)/?.so;;' $(1)
 
-.PHONY: check check-format check-tidy check-cppcheck check-lua check-includes check-size check-words check-symbols check-docs check-rock format
+.PHONY: check check-format check-tidy check-cppcheck check-lua check-includes check-size check-words check-symbols check-circles check-docs check-rock format
 CFILES := $(sort $(wildcard src/*.[ch] src/*/*.[ch] spec/c/*.[ch] spec/c/*/*.[ch] spec/fuzz/*.[ch] spec/sim/*.[ch] bench/c/*.[ch]))
 HEADERS := $(filter %.h,$(CFILES))
 
 check: deps-check deps-build check-format check-includes check-size check-words check-symbols \
-	check-docs check-lua check-rock check-cppcheck check-tidy
+	check-circles check-docs check-lua check-rock check-cppcheck check-tidy
 	@echo 'check: clean'
 check-format: deps-check
 	clang-format --dry-run -Werror $(CFILES)
@@ -289,6 +289,8 @@ check-docs: $(B)/vai.so
 	@$(call with_tree,$(LUA) mk/apidoc.lua --check)
 check-symbols: $(B)/vai.so
 	@$(LUA) spec/lint/symbols.lua $(B)/vai.so $(OBJ)
+check-circles: $(OBJ)
+	@$(LUA) spec/lint/circles.lua $(OBJ)
 check-rock: deps-check
 	@for r in rockspec/*.rockspec; do echo "luarocks lint $$r"; luarocks --lua-version 5.4 lint "$$r" || exit 1; done
 

@@ -17,6 +17,7 @@
 #include "bind/report/dump.h"
 #include "bind/host.h"
 #include "bind/life/life.h"
+#include "sync/waitq.h"
 
 #define VERSION "vai 0.1.0"
 
@@ -147,7 +148,7 @@ static void register_once(void)
 	vai__handle_register(&vai__lib_ticker_type);
 	vai__base_register();
 	vai__fork_watch(vai__sched_alive, forked);
-	vai__sched_hooks.unwait = vai__chan_unwait;
+	vai__sched_hooks.unwait = vai__waitq_unwait;
 	vai__sched_hooks.abandon = abandon;
 	vai__sched_hooks.interrupt = vai__interrupt_g;
 	vai__sched_hooks.deadlock = vai__deadlock_note;

@@ -244,18 +244,6 @@ static inline bool take_alone(vai_chan *ch, vai_msg *msg)
 
 /* ---- send and receive ---- */
 
-/* code: what g's wait has come to. */
-void vai__chan_unwait(vai_g *g, int code)
-{
-	struct vai__waiter *w = g->waits;
-	for (int i = 0; w && i < g->nwaits; i++)
-		if (w[i].drop && w[i].sends == (code != w[i].code))
-			w[i].drop(w[i].msg);
-	if (w)
-		vai__select_free(w, g->nwaits);
-	g->waits = NULL;
-}
-
 /* Waits in q for a counterpart. The caller holds the locks; they are released. */
 static int wait_in(
 	vai_g *self, vai_chan *ch, struct vai__waitq *q, vai_msg *msg, enum vai_wait_reason reason, int64_t deadline)

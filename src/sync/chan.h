@@ -29,8 +29,6 @@ int vai__chan_recv(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline);
 int vai__chan_unrecv(vai_chan *ch, vai_msg *msg);
 /* As vai__chan_send that does not wait, for timer callbacks: any M, under a timers lock. */
 int vai__chan_post(vai_chan *ch, vai_msg *msg);
-/* For vai__sched_hooks.unwait: drops the messages that g, which will never run again, has in its wait. */
-void vai__chan_unwait(vai_g *g, int code);
 /* VAI_ECLOSED if it was closed already. */
 int vai__chan_close(vai_chan *ch);
 int64_t vai__chan_len(vai_chan *ch);

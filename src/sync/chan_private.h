@@ -56,9 +56,6 @@ enum vai__chan_step {
 int vai__chan_put(vai_chan *ch, const vai_msg *msg, struct vai__wake *wake);
 int vai__chan_take(vai_chan *ch, vai_msg *msg, struct vai__wake *wake);
 
-/* The waiters of n cases, where they do not lie on a stack. */
-void vai__select_free(struct vai__waiter *waiters, int n);
-
 /* Makes room in the ring. VAI_OK: something changed, try again. The caller holds no lock. */
 int vai__chan_grow(vai_chan *ch);
 

@@ -16,10 +16,6 @@
 
 #include <limits.h>
 #include "base/clock.h"
-#include "base/mem.h"
-
-/* Cases whose bookkeeping fits on the stack of a goroutine that parks. */
-enum { SMALL = 8 };
 
 struct sel {
 	vai_g *self;
@@ -253,33 +249,22 @@ static VAI_NOINLINE int run_small(struct sel *s, int n, int64_t deadline)
 	return run(s, deadline);
 }
 
-static size_t bytes_of(int n)
-{
-	return (size_t)n * (sizeof(struct vai__waiter) + sizeof(int));
-}
-
 static VAI_NOINLINE int run_large(struct sel *s, int n, int64_t deadline)
 {
 	int r;
-	if (n > MAX_CASES || !(s->waiters = vai__mem_alloc(bytes_of(n))))
+	if (n > MAX_CASES || !(s->waiters = vai__waiters_new(n)))
 		return VAI_ENOMEM;
-	s->order = (int *)(s->waiters + n);
+	s->order = vai__waiters_order(s->waiters, n);
 	collect(s, n);
 	r = run(s, deadline);
-	vai__mem_free(s->waiters, bytes_of(n));
+	vai__waiters_free(s->waiters, n);
 	return r;
-}
-
-void vai__select_free(struct vai__waiter *waiters, int n)
-{
-	if (n > SMALL)
-		vai__mem_free(waiters, bytes_of(n));
 }
 
 int vai__select(vai_g *self, struct vai__case *cases, int n, int64_t deadline)
 {
 	struct sel s = {.self = self, .cases = cases, .n = n};
-	return n <= SMALL ? run_small(&s, n, deadline) : run_large(&s, n, deadline);
+	return n <= VAI__WAITERS_ON_STACK ? run_small(&s, n, deadline) : run_large(&s, n, deadline);
 }
 
 int vai__select_waits(const void *obj, int i, vai_chan **ch, enum vai_dir *dir)

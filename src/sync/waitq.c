@@ -2,6 +2,8 @@
 /* Waking all waiters of a queue, and waiting for one event. The protocol is in waitq.h. */
 #include "sync/waitq.h"
 
+#include "base/mem.h"
+
 enum { BATCH = 16 };
 
 static int pop_batch(struct vai__waitq *q, struct vai__wake *batch)
@@ -49,4 +51,35 @@ int vai__waitq_wait(vai_g *self, struct vai__waitq *q, struct vai_lock *lock, en
 		vai__waitq_unlink(&w);
 	vai__unlock(lock);
 	return vai__wake_result(code);
+}
+
+static size_t bytes_of(int n)
+{
+	return (size_t)n * (sizeof(struct vai__waiter) + sizeof(int));
+}
+
+struct vai__waiter *vai__waiters_new(int n)
+{
+	return vai__mem_alloc(bytes_of(n));
+}
+
+void vai__waiters_free(struct vai__waiter *waiters, int n)
+{
+	vai__mem_free(waiters, bytes_of(n));
+}
+
+int *vai__waiters_order(struct vai__waiter *waiters, int n)
+{
+	return (int *)(waiters + n);
+}
+
+void vai__waitq_unwait(vai_g *g, int code)
+{
+	struct vai__waiter *w = g->waits;
+	for (int i = 0; w && i < g->nwaits; i++)
+		if (w[i].drop && w[i].sends == (code != w[i].code))
+			w[i].drop(w[i].msg);
+	if (w && g->nwaits > VAI__WAITERS_ON_STACK)
+		vai__waiters_free(w, g->nwaits);
+	g->waits = NULL;
 }

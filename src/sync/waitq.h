@@ -121,4 +121,16 @@ void vai__waitq_fire_all(struct vai__waitq *q, int add, struct vai_lock *lock);
 int vai__waitq_wait(vai_g *self, struct vai__waitq *q, struct vai_lock *lock, enum vai_wait_reason reason,
 	const void *obj, int64_t deadline);
 
+/* Up to so many waiters of one goroutine lie on its stack, which parks; more are allocated. */
+enum { VAI__WAITERS_ON_STACK = 8 };
+
+/* Memory for n waiters and n numbers of their order behind them, or NULL. */
+struct vai__waiter *vai__waiters_new(int n);
+void vai__waiters_free(struct vai__waiter *waiters, int n);
+int *vai__waiters_order(struct vai__waiter *waiters, int n);
+
+/* For vai__sched_hooks.unwait: drops the messages that g, which will never run again, has in its wait;
+ * code says what the wait has come to. */
+void vai__waitq_unwait(vai_g *g, int code);
+
 #endif
