@@ -1,18 +1,35 @@
 /* SPDX-License-Identifier: MIT */
-/* Modules by package.path and name. An entry never changes and stays until the runtime
- * ends, so what was found under the lock is used after it. */
+/* Compiled modules by file. A state that looks a module up searches package.path as stock does, and
+ * takes what is here if the file is still what it was when it was read. A file that has changed a
+ * moment before may change again without its times telling it: such a one is not kept.
+ *
+ * Entries do not change. One that is out of date is replaced, and freed by its last reader. */
 #include "require/modcache.h"
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include "base/fork.h"
 #include "stdlib/catalog.h"
 
 enum { BUCKETS = 256, MAX_BYTES = 64 << 20 };
+#define FINE_CLOCK INT64_C(100000000) /* nanoseconds that two changes of a file may have in common */
+#define COARSE_CLOCK INT64_C(2100000000)
+
+/* What tells one state of a file from another. */
+struct mark {
+	dev_t device;
+	ino_t inode;
+	off_t size;
+	int64_t modified, changed; /* nanoseconds */
+};
 
 struct module {
 	struct module *next;
-	char *path, *name, *filename, *code;
+	unsigned refs; /* under lock; one is the table's */
+	struct mark mark;
+	char *filename, *code;
 	size_t size;
 };
 
@@ -26,53 +43,106 @@ __attribute__((constructor)) static void init_lock(void)
 	vai__fork_holds(&lock, VAI_RANK_CODE);
 }
 
-static unsigned hash(const char *path, const char *name)
+/* ---- files ---- */
+
+static int64_t nanoseconds(struct timespec t)
+{
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static bool look(const char *filename, struct mark *mark)
+{
+	struct stat st;
+	if (stat(filename, &st) != 0 || !S_ISREG(st.st_mode))
+		return false;
+	*mark = (struct mark){st.st_dev, st.st_ino, st.st_size, nanoseconds(st.st_mtim), nanoseconds(st.st_ctim)};
+	return true;
+}
+
+static bool same(const struct mark *a, const struct mark *b)
+{
+	return a->device == b->device && a->inode == b->inode && a->size == b->size && a->modified == b->modified &&
+		a->changed == b->changed;
+}
+
+/* A change after this look would show. Some file systems count in seconds. */
+static bool has_settled(const struct mark *mark)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	int64_t last = mark->changed > mark->modified ? mark->changed : mark->modified;
+	return nanoseconds(now) - last > (last % 1000000 == 0 ? COARSE_CLOCK : FINE_CLOCK);
+}
+
+/* ---- the table ---- */
+
+static struct module **bucket_of(const char *filename)
 {
 	unsigned h = 5381;
-	for (; *name; name++)
-		h = h * 33 + (unsigned char)*name;
-	return (h + (unsigned)strlen(path)) % BUCKETS;
-}
-
-static const struct module *find_locked(unsigned h, const char *path, const char *name)
-{
-	struct module *m = buckets[h];
-	while (m && (strcmp(m->name, name) != 0 || strcmp(m->path, path) != 0))
-		m = m->next;
-	return m;
-}
-
-static const struct module *find(const char *path, const char *name)
-{
-	unsigned h = hash(path, name);
-	vai__lock(&lock);
-	const struct module *m = find_locked(h, path, name);
-	vai__unlock(&lock);
-	return m;
+	for (; *filename; filename++)
+		h = h * 33 + (unsigned char)*filename;
+	return &buckets[h % BUCKETS];
 }
 
 static void free_module(struct module *m)
 {
-	free(m->path);
-	free(m->name);
 	free(m->filename);
 	free(m->code);
 	free(m);
 }
 
+/* With a reference, or NULL. */
+static struct module *acquire(const char *filename, const struct mark *mark)
+{
+	vai__lock(&lock);
+	struct module *m = *bucket_of(filename);
+	while (m && (strcmp(m->filename, filename) != 0 || !same(&m->mark, mark)))
+		m = m->next;
+	if (m)
+		m->refs++;
+	vai__unlock(&lock);
+	return m;
+}
+
+static void release(struct module *m)
+{
+	vai__lock(&lock);
+	bool last = --m->refs == 0;
+	vai__unlock(&lock);
+	if (last)
+		free_module(m);
+}
+
+/* Takes what the table has of that file out of it. Under the lock. */
+static struct module *take_out(const char *filename)
+{
+	struct module **link = bucket_of(filename), *m;
+	while ((m = *link) != NULL && strcmp(m->filename, filename) != 0)
+		link = &m->next;
+	if (m) {
+		*link = m->next;
+		bytes -= m->size;
+	}
+	return m;
+}
+
 /* Takes m over. */
 static void insert(struct module *m)
 {
-	unsigned h = hash(m->path, m->name);
+	struct module **bucket = bucket_of(m->filename);
+	m->refs = 1;
 	vai__lock(&lock);
-	bool wanted = bytes + m->size <= MAX_BYTES && !find_locked(h, m->path, m->name);
-	if (wanted) {
-		m->next = buckets[h];
-		buckets[h] = m;
+	struct module *old = take_out(m->filename);
+	if (bytes + m->size <= MAX_BYTES) {
+		m->next = *bucket;
+		*bucket = m;
 		bytes += m->size;
+		m = NULL;
 	}
 	vai__unlock(&lock);
-	if (!wanted)
+	if (old)
+		release(old);
+	if (m)
 		free_module(m);
 }
 
@@ -89,49 +159,77 @@ static int write_code(lua_State *L, const void *p, size_t size, void *ud)
 	return 0;
 }
 
-/* A loader on top and its file name; neither raises nor fails: a module that cannot be kept
+/* The loader at idx came from that file; neither raises nor fails: a module that cannot be kept
  * is read again. */
-static void remember(lua_State *L, const char *path, const char *name)
+static void remember(lua_State *L, int idx, const char *filename, const struct mark *mark)
 {
-	struct module *m = calloc(1, sizeof *m);
+	struct mark now;
+	struct module *m = look(filename, &now) && same(&now, mark) && has_settled(mark) ? calloc(1, sizeof *m) : NULL;
 	if (!m)
 		return;
-	m->path = strdup(path);
-	m->name = strdup(name);
-	m->filename = strdup(lua_tostring(L, -1));
-	lua_pushvalue(L, -2);
+	m->mark = *mark;
+	m->filename = strdup(filename);
+	lua_pushvalue(L, idx);
 	int failed = lua_dump(L, write_code, m, 0);
 	lua_pop(L, 1);
-	if (!failed && m->path && m->name && m->filename && m->code)
+	if (!failed && m->filename && m->code)
 		insert(m);
 	else
 		free_module(m);
 }
 
-/* In place of stock's searcher for Lua files. Upvalues: package, stock's own. */
+/* ---- searching ---- */
+
+/* Pushes the file that stock's searcher would read for the module, or nil. */
+static const char *push_filename(lua_State *L, int name)
+{
+	lua_pushvalue(L, lua_upvalueindex(3));
+	lua_pushvalue(L, name);
+	lua_getfield(L, lua_upvalueindex(1), "path");
+	if (lua_type(L, -1) != LUA_TSTRING) {
+		lua_settop(L, name);
+		lua_pushnil(L);
+		return NULL;
+	}
+	lua_call(L, 2, 1);
+	return lua_tostring(L, -1);
+}
+
+/* Pushes the module as it was read before, or nothing. */
+static bool push_module(lua_State *L, const char *filename, const struct mark *mark)
+{
+	struct module *m = acquire(filename, mark);
+	if (!m)
+		return false;
+	int status = luaL_loadbufferx(L, m->code, m->size, m->filename, "b");
+	release(m);
+	if (status != LUA_OK)
+		lua_error(L);
+	return true;
+}
+
+/* In place of stock's searcher for Lua files. Upvalues: package, stock's own, package.searchpath. */
 static int search_lua(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
+	struct mark mark;
 	lua_settop(L, 1);
-	lua_getfield(L, lua_upvalueindex(1), "path");
-	const char *path = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
 	struct vai_vm *vm = vai__state_of(L);
 	if (vm && vai__paths_preload(L, vm, name)) {
 		lua_pushliteral(L, ":preload:");
 		return 2;
 	}
-	const struct module *m = path ? find(path, name) : NULL;
-	if (m) {
-		if (luaL_loadbufferx(L, m->code, m->size, m->filename, "b") != LUA_OK)
-			return lua_error(L);
-		lua_pushstring(L, m->filename);
+	const char *filename = push_filename(L, 1);
+	bool known = filename && look(filename, &mark);
+	if (known && push_module(L, filename, &mark)) {
+		lua_pushvalue(L, 2);
 		return 2;
 	}
 	lua_pushvalue(L, lua_upvalueindex(2));
 	lua_pushvalue(L, 1);
 	lua_call(L, 1, 2);
-	if (path && lua_isfunction(L, -2) && !lua_iscfunction(L, -2) && lua_type(L, -1) == LUA_TSTRING)
-		remember(L, path, name);
+	if (known && lua_isfunction(L, 3) && !lua_iscfunction(L, 3) && lua_rawequal(L, 2, 4))
+		remember(L, 3, filename, &mark);
 	return 2;
 }
 
@@ -153,7 +251,8 @@ static void install_searchers(lua_State *L, int package)
 	if (lua_getfield(L, package, "searchers") == LUA_TTABLE) {
 		lua_pushvalue(L, package);
 		lua_rawgeti(L, -2, 2);
-		lua_pushcclosure(L, search_lua, 2);
+		lua_getfield(L, package, "searchpath");
+		lua_pushcclosure(L, search_lua, 3);
 		lua_rawseti(L, -2, 2);
 		for (int i = 3; i <= 4; i++) {
 			lua_rawgeti(L, -1, i);

@@ -139,6 +139,16 @@ lua_CFunction vai__catalog_cfunction_in(lua_State *L, struct vai_vm *vm, lua_CFu
 	return f;
 }
 
+bool vai__catalog_is(const struct vai__entry *e, lua_CFunction f)
+{
+	if (e->kind == VAI__KIND_FUNCTION && f != e->u.f) {
+		const struct stock *s = find_stock(vai__catalog_cfunction_out(f));
+		return s && s->fresh == e->u.f;
+	}
+	int number = e->kind == VAI__KIND_FUNCTION ? 0 : vai__catalog_closure_out(f);
+	return e->kind == VAI__KIND_FUNCTION || (number >= 0 && strcmp(closures[number].name, e->name) == 0);
+}
+
 int vai__catalog_closure_out(lua_CFunction f)
 {
 	for (int i = 0; i < nclosures; i++)

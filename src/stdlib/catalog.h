@@ -69,6 +69,8 @@ void vai__catalog_drop(void);
 /* The place among the names, or -1. */
 int vai__catalog_global(const char *name, size_t len);
 int vai__catalog_find(const struct vai__names *names, const char *name, size_t len);
+/* f is what this entry stands for: stock's function, or what takes its place. */
+bool vai__catalog_is(const struct vai__entry *e, lua_CFunction f);
 /* A library's place, or -1. */
 int vai__catalog_lib(const char *name);
 const char *vai__catalog_lib_name(int i);

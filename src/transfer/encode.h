@@ -153,6 +153,8 @@ int vai__enc_function_body(struct vai__enc *e, int idx, size_t at);
 
 /* 1: the table at idx is a loaded module, 0: it is none; or ENC_*. */
 int vai__enc_is_module(struct vai__enc *e, int idx);
+/* The same before anything is encoded, when raising harms nothing: whatever has to be made is. */
+bool vai__enc_has_name(struct vai__enc *e, int idx);
 int vai__enc_module(struct vai__enc *e, int idx);
 /* Writes the value at idx as a field of the module that has it. 1: done, 0: none has it; or
  * ENC_*. Guarded only. */

@@ -5,8 +5,10 @@
  * is written as T_JOIN. An upvalue that holds the state's globals is not: it becomes the
  * destination's globals wherever it stands. */
 #include "transfer/encode.h"
+#include <string.h>
 #include "transfer/known_funcs.h"
 #include "state/handle.h"
+#include "stdlib/catalog.h"
 
 static bool holds_globals(const struct vai__enc *e, int idx)
 {
@@ -54,6 +56,14 @@ static int is_loaded(struct vai__enc *e, const struct capture *c, int key)
 	return same;
 }
 
+/* The function on top is what every fresh state has as that global. */
+static bool is_stock_function(lua_State *L, const char *name)
+{
+	lua_CFunction f = lua_tocfunction(L, -1);
+	int i = f ? vai__catalog_global(name, strlen(name)) : -1;
+	return i >= 0 && vai__catalog_is(&vai__catalog.globals.entries[i], f);
+}
+
 /* The value on top of the stack is what every fresh state has under that name: 1, or 0. */
 static int is_stock(struct vai__enc *e, const struct capture *c, const struct vai__name *name, int key)
 {
@@ -61,7 +71,7 @@ static int is_stock(struct vai__enc *e, const struct capture *c, const struct va
 	if (!name->stock)
 		return 0;
 	switch (lua_type(L, -1)) {
-	case LUA_TFUNCTION: return lua_iscfunction(L, -1);
+	case LUA_TFUNCTION: return is_stock_function(L, name->name);
 	case LUA_TSTRING: return strcmp(name->name, "_VERSION") == 0;
 	case LUA_TTABLE:
 		if (holds_globals(e, -1) || vai__enc_is_lazy_lib(e, -1, name->name))

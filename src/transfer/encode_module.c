@@ -98,6 +98,23 @@ int vai__enc_is_module(struct vai__enc *e, int idx)
 	return 1;
 }
 
+bool vai__enc_has_name(struct vai__enc *e, int idx)
+{
+	lua_State *L = e->L;
+	const void *table = lua_topointer(L, idx);
+	bool guarded = e->guarded;
+	e->guarded = true;
+	int r = vai__enc_need_loaded(e);
+	e->guarded = guarded;
+	if (r != 1)
+		return false;
+	const struct vai__known_funcs *fs = e->vm->funcs;
+	if (!push_known_name(L, fs, table) && !push_found_name(L, fs, table))
+		return false;
+	lua_pop(L, 1);
+	return true;
+}
+
 /* The name stays on the stack. */
 static int push_name(struct vai__enc *e, const void *table)
 {

@@ -135,7 +135,7 @@ void vai__lost_tables(struct vai__enc *e, int idx, struct vai_code *code)
 		struct vai__upval *up = &code->upvals[i];
 		if (VAI_LIKELY(!up->written_line) || up->warned || !lua_getupvalue(L, idx, i + 1))
 			continue;
-		if (lua_istable(L, -1) && !is_globals(L, -1) && vai__enc_is_module(e, -1) == 0)
+		if (lua_istable(L, -1) && !is_globals(L, -1) && !vai__enc_has_name(e, -1))
 			vai__lost_report(L, idx, &up->warned, up->written_line, "writes into captured table", up->name, i + 1);
 		lua_pop(L, 1);
 	}
