@@ -517,7 +517,7 @@ function vai.unlock_thread() end
 function vai.count() end
 
 ---How many goroutines may run Lua at the same moment: the Ps in use. With `n` sets it and returns the old.
----`VAI_MAXPROCS` sets it at start.
+---`VAI_MAXPROCS` sets it at start. Until one of the two has set it, it is `vai.numcpu()` and follows that.
 ---```lua
 ---local old = vai.maxprocs(1)
 ---print(vai.maxprocs(old)) --> 1
@@ -526,7 +526,9 @@ function vai.count() end
 ---@return integer
 function vai.maxprocs(n) end
 
----The CPUs that this process may use.
+---The CPUs that this process may use: those of its affinity, or fewer where a quota of its cgroup, or of one
+---above it, says so (rounded up): 2 in a container with `--cpus=1.5` on a machine with 64. Looked at about
+---once a second while goroutines run.
 ---```lua
 ---print(vai.numcpu() >= 1) --> true
 ---```

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/fatal.h"
 #include "mach/barrier.h"
+#include "mach/cpus.h"
 #include "mach/ctx.h"
 #include "mach/guard.h"
 #include "mach/stack.h"
@@ -148,6 +149,11 @@ void vai__barrier_heavy(void)
 {
 	sim_step("membarrier");
 	sim_drain_all();
+}
+
+int vai__cpus(void)
+{
+	return 2;
 }
 
 int vai__thread_id(void)

@@ -139,22 +139,43 @@ static int grow(int n)
 	return n;
 }
 
+/* Lock held. */
+static void set_procs(int n, struct gqueue *q)
+{
+	n = grow(n < MAX_PROCS ? n : MAX_PROCS);
+	atomic_store_relaxed(&vai__sched.nprocs, n);
+	vai__p_shrink(q);
+}
+
 int vai__maxprocs(vai_g *self, int n)
 {
-	int old = atomic_load_relaxed(&vai__sched.nprocs);
-	(void)self;
-	if (n <= 0 || n == old)
-		return old;
-	if (n > MAX_PROCS)
-		n = MAX_PROCS;
 	struct gqueue q = {0};
+	(void)self;
 	vai__lock(&vai__sched.lock);
-	n = grow(n);
-	atomic_store_relaxed(&vai__sched.nprocs, n);
-	vai__p_shrink(&q);
+	int old = atomic_load_relaxed(&vai__sched.nprocs);
+	bool changes = n > 0 && n != old;
+	vai__sched.procs_chosen |= n > 0;
+	if (changes)
+		set_procs(n, &q);
 	vai__unlock(&vai__sched.lock);
-	vai__p_shrunk(&q);
+	if (changes)
+		vai__p_shrunk(&q);
 	return old;
+}
+
+/* sysmon: the process may use so many CPUs by now. */
+void vai__p_follow_cpus(int n)
+{
+	struct gqueue q = {0};
+	atomic_store_relaxed(&vai__sched.ncpus, n);
+	vai__lock(&vai__sched.lock);
+	bool changes = !vai__sched.procs_chosen && n != atomic_load_relaxed(&vai__sched.nprocs) &&
+		!vai__sched.world_stopped && !atomic_load_relaxed(&vai__sched.stopping);
+	if (changes)
+		set_procs(n, &q);
+	vai__unlock(&vai__sched.lock);
+	if (changes)
+		vai__p_shrunk(&q);
 }
 
 static uint64_t get(_Atomic(uint64_t) *c)

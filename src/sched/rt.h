@@ -157,6 +157,8 @@ struct sched {
 	uint64_t nawake;          /* lock: how often an M has awoken or begun */
 	atomic_int nidle_ps, nspinning;
 	atomic_int nprocs;
+	atomic_int ncpus;            /* that the process may use, lately */
+	bool procs_chosen;           /* lock: nprocs does not follow ncpus */
 	_Atomic(struct m *) poller;  /* the M asleep in the poller, or POLLING */
 	_Atomic(int64_t) polled_at;  /* when somebody looked into it last */
 	_Atomic(int64_t) poll_until; /* when it wakes by itself */
@@ -227,6 +229,7 @@ void vai__p_retire(struct p *p, struct m *m);
 void vai__p_shrink(
 	struct gqueue *q); /* sched.lock held: idle Ps beyond nprocs go out of use; others do by themselves */
 void vai__p_shrunk(struct gqueue *q); /* after it, without the lock */
+void vai__p_follow_cpus(int n);
 void vai__p_each_counter(struct vai__sched_stats *out);
 static inline struct p *m_p(struct m *m)
 {

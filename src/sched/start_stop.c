@@ -5,11 +5,11 @@
 #define _GNU_SOURCE
 #endif
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
 #include "mach/barrier.h"
+#include "mach/cpus.h"
 #include "mach/stack.h"
 #include "sched/poll.h"
 #include "sched/rt.h"
@@ -18,14 +18,11 @@ enum { DEFAULT_STACK = 655360, INSIST = 5000000 /* ns */, SLOW = 500000000, RELE
 
 static struct g main_g;
 
+/* sysmon looks again now and then, as long as the runtime runs. */
 int vai__numcpu(void)
 {
-	cpu_set_t set;
-	CPU_ZERO(&set);
-	if (sched_getaffinity(0, sizeof(set), &set) != 0)
-		return 1;
-	int n = CPU_COUNT(&set);
-	return n > 0 ? n : 1;
+	int n = vai__sched.running ? atomic_load_relaxed(&vai__sched.ncpus) : 0;
+	return n > 0 ? n : vai__cpus();
 }
 
 /* A whole positive number from the environment, or 0. */
@@ -41,12 +38,16 @@ static long env_number(const char *name, long max)
 	return n < max ? n : max;
 }
 
-static int choose_procs(int asked)
+/* *chosen: by somebody, so the number stays. */
+static int choose_procs(int asked, bool *chosen)
 {
+	int ncpus = vai__cpus();
+	atomic_store(&vai__sched.ncpus, ncpus);
 	if (asked <= 0)
 		asked = (int)env_number("VAI_MAXPROCS", MAX_PROCS);
+	*chosen = asked > 0;
 	if (asked <= 0)
-		asked = vai__numcpu();
+		asked = ncpus;
 	return asked < MAX_PROCS ? asked : MAX_PROCS;
 }
 
@@ -91,8 +92,10 @@ static void init_fields(void)
 }
 
 /* All Ps out of use, then n in use, the first of them M0's. */
-static int init_procs(int n, struct m *m)
+static int init_procs(int asked, struct m *m)
 {
+	bool chosen;
+	int n = choose_procs(asked, &chosen);
 	if (!vai__sched.ps[0] && !(vai__sched.ps[0] = vai__p_new(0)))
 		return VAI_ENOMEM;
 	vai__sched.idle_ps = NULL;
@@ -105,6 +108,7 @@ static int init_procs(int n, struct m *m)
 	atomic_store(&vai__sched.nprocs, 1);
 	atomic_store(&m->p, vai__sched.ps[0]);
 	vai__maxprocs(&main_g.pub, n);
+	vai__sched.procs_chosen = chosen;
 	return VAI_OK;
 }
 
@@ -171,7 +175,7 @@ int vai__sched_start(const struct vai__sched_opts *opts)
 		return VAI_ENOMEM;
 	}
 	init_main(m);
-	if (init_procs(choose_procs(opts->maxprocs), m) != VAI_OK || vai__sysmon_start() != VAI_OK) {
+	if (init_procs(opts->maxprocs, m) != VAI_OK || vai__sysmon_start() != VAI_OK) {
 		stop_ms(); /* more Ps may have brought some */
 		wait_for_ms(VAI_FOREVER);
 		vai__m_retire_main(m);

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #endif
 #include <pthread.h>
+#include "mach/cpus.h"
 #include "sched/poll.h"
 #include "sched/rt.h"
 
@@ -16,7 +17,9 @@ enum {
 	IDLE_DELAY = 2000000,
 	MAX_DELAY = 5000000,
 	POLL_PAUSE = 10000000,
-	LOOK_PAUSE = 50
+	LOOK_PAUSE = 50,
+	CPUS_MIN = 1000000000,
+	CPUS_PAUSE = 1000
 }; /* ns; IDLE: while a P is idle */
 
 static struct {
@@ -24,7 +27,8 @@ static struct {
 	atomic_uint wake;
 	atomic_bool asleep, stop, hurry;
 	uint32_t ticks[MAX_PROCS];
-	int64_t look; /* not before that at timers */
+	int64_t look;    /* not before that at timers */
+	int64_t cpus_at; /* not before that at how many CPUs there are */
 } mon;
 
 /* Where threads cannot be made work may wait while all Ps are idle: it is to be tried again. */
@@ -60,11 +64,23 @@ static void poll_late(int64_t now)
 		vai__m_poll_once();
 }
 
+/* As Go 1.25: affinity and quotas may change while the program runs. A thousandth of the time at most, for
+ * there may be very many mounts to look through. */
+static void look_at_cpus(int64_t now)
+{
+	if (now < mon.cpus_at)
+		return;
+	vai__p_follow_cpus(vai__cpus());
+	int64_t pause = CPUS_PAUSE * (vai__clock_now() - now);
+	mon.cpus_at = now + (pause > CPUS_MIN ? pause : CPUS_MIN);
+}
+
 bool vai__sysmon_tick(void)
 {
 	int64_t now = clock_note();
 	poll_late(now);
 	vai__schedtrace_tick(now);
+	look_at_cpus(now);
 	bool work = stuck_work();
 	if (atomic_load_relaxed(&vai__sched.nidle_ps) > 0 &&
 		(work || overdue_timer(now) || atomic_load_relaxed(&vai__sched.nglobal) > 0))
@@ -169,6 +185,7 @@ static void *monitor(void *arg)
 int vai__sysmon_start(void)
 {
 	atomic_store_relaxed(&mon.stop, false);
+	mon.cpus_at = vai__clock_now() + CPUS_MIN;
 	vai__schedtrace_start();
 	vai__scavenge_start();
 	int rc = pthread_create(&mon.thread, NULL, monitor, NULL);
