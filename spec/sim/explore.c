@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "bugs.h"
 #include "machine.h"
 
 enum { DECISIONS = 1 << 16, PLAN = 256, CHANGES = 3, AGAIN = 4, FIRST = 100 };
@@ -46,6 +47,12 @@ static struct explorer {
 	int longest;
 	double begin;
 } * ex;
+
+int sim_bug;
+#define BUG_ROW(name, tests, what) {#name, tests},
+static const struct {
+	const char *name, *tests;
+} bugs[] = {{"", ""}, SIM_BUGS(BUG_ROW)};
 
 bool explore_tracing(void)
 {
@@ -153,7 +160,8 @@ void explore_yields(int thread)
 void explore_print(void)
 {
 	ex->trace = false;
-	fprintf(stderr, "again, step by step: make sim TEST=%s ", ex->name);
+	fprintf(stderr, "again, step by step: make sim %s%s%sTEST=%s ", sim_bug ? "BUG=" : "", bugs[sim_bug].name,
+		sim_bug ? " " : "", ex->name);
 	if (ex->mode == RANDOM) {
 		fprintf(stderr, "SEED=%llu\n", (unsigned long long)ex->seed);
 		return;
@@ -295,13 +303,34 @@ static void repeat(const struct sim_test *t, const char *seed, const char *plann
 	printf("%s: nothing wrong\n", t->name);
 }
 
+/* The names of the tests, or of the bugs with the tests that find each. */
+static void list(bool of_bugs)
+{
+	for (size_t i = 1; of_bugs && i < sizeof bugs / sizeof *bugs; i++)
+		printf("%s %s\n", bugs[i].name, bugs[i].tests);
+	for (const struct sim_test *t = sim_tests; !of_bugs && t->name; t++)
+		puts(t->name);
+}
+
+/* Turns on the bug of that name. */
+static bool turn_on(const char *name)
+{
+	for (size_t i = 1; name && *name && i < sizeof bugs / sizeof *bugs; i++)
+		if (strcmp(bugs[i].name, name) == 0)
+			sim_bug = (int)i;
+	return sim_bug != 0 || !name || !*name;
+}
+
 int main(int argc, char **argv)
 {
 	const char *seed = getenv("SEED"), *planned = getenv("PLAN");
-	if (argc < 2) {
-		for (const struct sim_test *t = sim_tests; t->name; t++)
-			puts(t->name);
+	if (argc < 2 || strcmp(argv[1], "--bugs") == 0) {
+		list(argc > 1);
 		return 0;
+	}
+	if (!turn_on(getenv("BUG"))) {
+		fprintf(stderr, "no bug %s\n", getenv("BUG"));
+		return 2;
 	}
 	machine_make();
 	ex = calloc(1, sizeof *ex);

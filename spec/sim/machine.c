@@ -37,7 +37,7 @@ struct thread {
 	int64_t deadline;
 	const char *what;
 	const void *futex;
-	bool in_c;
+	bool in_c, torn;
 	struct store buffer[BUFFER];
 	int nbuffer;
 };
@@ -556,8 +556,44 @@ void sim_store(volatile void *p, const void *from, size_t size, int order, const
 	set(p, v, size);
 }
 
+void sim_tear(int on)
+{
+	if (mc->cur >= 0)
+		mc->threads[mc->cur].torn = on != 0;
+}
+
+static bool takes_torn(void)
+{
+	bool torn = mc->cur >= 0 && mc->threads[mc->cur].torn;
+	if (torn)
+		mc->threads[mc->cur].torn = false;
+	return torn;
+}
+
+static bool compare_torn(volatile void *p, void *expect, const void *from, size_t size, const char *where)
+{
+	uint64_t is = 0;
+	sim_load(p, &is, size, __ATOMIC_ACQUIRE, where);
+	if (is != get(expect, size)) {
+		set(expect, is, size);
+		return false;
+	}
+	sim_store(p, from, size, __ATOMIC_RELEASE, where);
+	return true;
+}
+
+static void swap_torn(volatile void *p, const void *from, void *old, size_t size, const char *where)
+{
+	sim_load(p, old, size, __ATOMIC_ACQUIRE, where);
+	sim_store(p, from, size, __ATOMIC_RELEASE, where);
+}
+
 void sim_swap(volatile void *p, const void *from, void *old, size_t size, const char *where)
 {
+	if (takes_torn()) {
+		swap_torn(p, from, old, size, where);
+		return;
+	}
 	uint64_t v = get(from, size);
 	step(p, true, where);
 	sim_drain();
@@ -567,6 +603,8 @@ void sim_swap(volatile void *p, const void *from, void *old, size_t size, const 
 
 bool sim_compare(volatile void *p, void *expect, const void *from, size_t size, const char *where)
 {
+	if (takes_torn())
+		return compare_torn(p, expect, from, size, where);
 	uint64_t v = get(from, size);
 	step(p, true, where);
 	sim_drain();
@@ -667,7 +705,7 @@ static void reset(void)
 		t->state = UNUSED;
 		t->nbuffer = 0;
 		t->futex = NULL;
-		t->in_c = false;
+		t->in_c = t->torn = false;
 	}
 	mc->used = 0;
 	mc->steps = mc->blocks = 0;

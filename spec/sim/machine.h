@@ -21,6 +21,8 @@ void sim_swap(volatile void *p, const void *from, void *old, size_t size, const 
 bool sim_compare(volatile void *p, void *expect, const void *from, size_t size, const char *where);
 void sim_modify(volatile void *p, uint64_t with, void *old, size_t size, int op, const char *where);
 void sim_fence(int order, const char *where);
+/* Whether the next read-modify-write of this thread is a load and a store. */
+void sim_tear(int on);
 void *sim_malloc(size_t n);
 void *sim_calloc(size_t n, size_t size);
 void *sim_realloc(void *p, size_t n);

@@ -42,4 +42,12 @@ typedef void vai_drop_fn(vai_msg *msg);
 #define VAI_CONTAINER(ptr, type, field) ((type *)(void *)((char *)(ptr)-offsetof(type, field)))
 #define VAI_CACHELINE 64
 
+/* Points at which spec/sim puts a bug into its build, to see that its tests find it (spec/sim/bugs.h): whether this
+ * one is on, what to do then, and that the next read-modify-write of this thread is a load and a store. */
+#ifndef VAI_BUG
+#define VAI_BUG(name) false
+#define VAI_BUG_DO(name, ...) ((void)0)
+#define VAI_BUG_TEAR(name) ((void)0)
+#endif
+
 #endif

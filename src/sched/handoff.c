@@ -228,8 +228,9 @@ struct p *vai__handoff_retake(struct m *m)
 	if (!m_p(m) || atomic_load_relaxed(&m->busy))
 		return NULL;
 	atomic_store_relaxed(&m->retake, true);
-	vai__barrier_heavy();
-	if (!atomic_load_acquire(&m->busy) && (p = m_p(m)) != NULL) {
+	if (!VAI_BUG(retake_barrier))
+		vai__barrier_heavy();
+	if ((!atomic_load_acquire(&m->busy) || VAI_BUG(retake_blind)) && (p = m_p(m)) != NULL) {
 		atomic_store_relaxed(&m->p, NULL);
 		p->slice_at = 0;
 		atomic_store_relaxed(&p->slice, SLICE_UNKNOWN);

@@ -84,7 +84,8 @@ static bool is_quiet(int awake)
 {
 	return vai__sched.nidle_ms + awake == vai__sched.nms && !vai__sched.wanting && !vai__sched.world_stopped &&
 		!atomic_load_relaxed(&vai__sched.stopping) && atomic_load_acquire(&vai__sched.main->state) == VAI_G_WAITING &&
-		vai__poll_pending() == 0 && !work_anywhere(true) && vai__sched.m0->locked.count == 0;
+		(vai__poll_pending() == 0 || VAI_BUG(deadlock_early)) && !work_anywhere(true) &&
+		vai__sched.m0->locked.count == 0;
 }
 
 static bool is_deadlock(int awake)
@@ -148,7 +149,8 @@ void vai__idle_got_work(struct m *m)
 {
 	vai__idle_stop_spinning(m);
 	vai__loop_slice_begin(m_p(m));
-	vai__idle_wake_one();
+	if (!VAI_BUG(last_spinner))
+		vai__idle_wake_one();
 }
 
 /* Lock held; m has a goroutine that only it may run. */
@@ -315,7 +317,8 @@ void vai__idle_enlist(struct m *m, bool listed)
 		vai__sched.idle_ms = m;
 	}
 	vai__sched.nidle_ms++;
-	tell_sysmon();
+	if (!VAI_BUG(look_early))
+		tell_sysmon();
 }
 
 static enum verdict enlist(struct m *m)
@@ -438,12 +441,13 @@ struct g *vai__idle_find_or_sleep(struct m *m)
 		if (!release_p(m))
 			return NULL;
 	}
+	bool early = VAI_BUG(look_before) && !work_anywhere(false);
 	if (m->spinning)
 		vai__idle_stop_spinning(m);
 	/* It has been said that nobody looks any more; a processor may still let later loads go
 	 * first (AArch64 with LDAPR), so not without a barrier. Pairs with share, vai__idle_wake_one. */
 	atomic_thread_fence(memory_order_seq_cst);
-	if (work_anywhere(false) && acquire_p(m))
+	if (!early && !VAI_BUG(no_second_look) && work_anywhere(false) && acquire_p(m))
 		return NULL;
 	sleep_until_woken(m);
 	return NULL;

@@ -22,7 +22,8 @@ static void share(struct p *p)
 {
 	if (atomic_load_relaxed(&vai__sched.nprocs) == 1 || runq_wait(p) < WAKE_COST)
 		return;
-	atomic_thread_fence(memory_order_seq_cst);
+	if (!VAI_BUG(share_fence))
+		atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load_relaxed(&vai__sched.nidle_ps) > 0)
 		vai__idle_wake_one();
 }

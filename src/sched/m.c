@@ -240,7 +240,8 @@ bool vai__m_poll_once(void)
 	vai__poll_wait(0);
 	atomic_store_relaxed(&vai__sched.polled_at, clock_note());
 	atomic_store_seq_cst(&vai__sched.poller, NULL);
-	vai__idle_wake_one(); /* an M that went to sleep meanwhile could not do it here */
+	if (!VAI_BUG(poll_alone))
+		vai__idle_wake_one(); /* an M that went to sleep meanwhile could not do it here */
 	return true;
 }
 
@@ -258,7 +259,7 @@ static void sleep_in_poller(struct m *m)
 	atomic_store_seq_cst(&vai__sched.poll_until, until);
 	int64_t again = sleep_until(); /* pairs with vai__timer_start */
 	/* Never beyond what was published: nobody would wake us for a timer in between. */
-	if (!woken(m))
+	if (!woken(m) || VAI_BUG(poll_blind))
 		vai__poll_wait(again < until ? again : until);
 	atomic_store_seq_cst(&vai__sched.poll_until, 0);
 }
@@ -290,8 +291,9 @@ void vai__m_sleep(struct m *m)
 /* Pairs with vai__m_sleep: the word first, then who polls; there who polls first, then the word. */
 void vai__m_wake(struct m *m)
 {
+	bool early = VAI_BUG(wake_order) && atomic_load_seq_cst(&vai__sched.poller) != m;
 	atomic_store_seq_cst(&m->wake, 1);
-	if (atomic_load_seq_cst(&vai__sched.poller) == m)
+	if (!early && atomic_load_seq_cst(&vai__sched.poller) == m)
 		vai__poll_wake();
 	else
 		vai__futex_wake(&m->wake, 1);

@@ -62,10 +62,13 @@ bool vai__fire(vai_g *pub, vai_ticket ticket, int code)
 	struct g *g = g_of(pub);
 	uint64_t w = atomic_load_relaxed(&g->wait);
 	do {
-		if ((uint32_t)(w >> 32) != ticket || (uint32_t)w > VAI_WAKE_PARKED)
+		if ((uint32_t)(w >> 32) != ticket && !VAI_BUG(fire_any_ticket))
 			return false;
+		if ((uint32_t)w > VAI_WAKE_PARKED)
+			return false;
+		VAI_BUG_TEAR(fire_store);
 	} while (!atomic_cas_weak_acq_rel(&g->wait, &w, wait_word(ticket, (uint32_t)code)));
-	if ((uint32_t)w == VAI_WAKE_PARKED)
+	if ((uint32_t)w == VAI_WAKE_PARKED && !VAI_BUG(fire_no_ready))
 		vai__loop_ready(g, true);
 	return true;
 }
@@ -93,8 +96,9 @@ bool vai__park_commit(struct g *g)
 	uint64_t w = atomic_load_relaxed(&g->wait);
 	if ((uint32_t)w == VAI_WAKE_PREPARING) {
 		atomic_store_release(&g->state, VAI_G_WAITING);
+		VAI_BUG_TEAR(commit_store);
 		if (atomic_cas_strong_seq_cst_acquire(&g->wait, &w, w + VAI_WAKE_PARKED)) {
-			if (VAI_UNLIKELY(atomic_load_seq_cst(&g->pub.end) != VAI_END_NO))
+			if (VAI_UNLIKELY(atomic_load_seq_cst(&g->pub.end) != VAI_END_NO) && !VAI_BUG(commit_blind))
 				vai__fire(&g->pub, (vai_ticket)(w >> 32), VAI_WAKE_CANCELED);
 			return true;
 		}
@@ -148,7 +152,7 @@ static VAI_NOINLINE int park_until(struct g *g, int64_t deadline)
 	if (vai__timer_start(&g->pub, &to.timer, deadline) != VAI_OK)
 		vai__fire(&g->pub, to.ticket, VAI_WAKE_NOMEM); /* then it does not wait at all */
 	int code = park(g);
-	if (code != VAI_WAKE_TIMEOUT || atomic_load_acquire(&to.timer.heap))
+	if ((code != VAI_WAKE_TIMEOUT || atomic_load_acquire(&to.timer.heap)) && !VAI_BUG(timer_left))
 		vai__timer_stop(&to.timer);
 	return code;
 }

@@ -26,6 +26,7 @@ static bool overflow(struct p *p, struct g *g, unsigned head, unsigned tail)
 	struct g *batch[RUNQ_SIZE / 2];
 	for (unsigned i = 0; i < n; i++)
 		batch[i] = ring_load(p, head + i);
+	VAI_BUG_TEAR(overflow_commit);
 	if (!atomic_cas_strong_acq_rel(&p->head, &head, head + n))
 		return false;
 	for (unsigned i = 0; i < n; i++)
@@ -42,6 +43,7 @@ static void put_tail(struct p *p, struct g *g)
 		unsigned head = atomic_load_acquire(&p->head);
 		unsigned tail = atomic_load_relaxed(&p->tail);
 		if (tail - head < RUNQ_SIZE) {
+			VAI_BUG_DO(tail_first, atomic_store_release(&p->tail, tail + 1));
 			ring_store(p, tail, g);
 			atomic_store_release(&p->tail, tail + 1);
 			return;
@@ -54,8 +56,10 @@ static void put_tail(struct p *p, struct g *g)
 /* Only the owner fills runnext, so where it is empty a store will do. */
 static struct g *replace_next(struct p *p, struct g *g)
 {
-	if (VAI_UNLIKELY(atomic_load_relaxed(&p->runnext) != NULL))
+	if (VAI_UNLIKELY(atomic_load_relaxed(&p->runnext) != NULL)) {
+		VAI_BUG_TEAR(next_store);
 		return atomic_exchange_acq_rel(&p->runnext, g);
+	}
 	atomic_store_release(&p->runnext, g);
 	return NULL;
 }
@@ -92,6 +96,7 @@ struct g *vai__runq_get(struct p *p, bool *inherit)
 		if (head == tail)
 			break;
 		g = ring_load(p, head);
+		VAI_BUG_TEAR(pop_commit);
 		if (atomic_cas_weak_acq_rel_acquire(&p->head, &head, head + 1))
 			return g;
 	}
@@ -113,7 +118,7 @@ bool vai__runq_empty(struct p *p)
 		unsigned head = atomic_load_acquire(&p->head);
 		unsigned tail = atomic_load_acquire(&p->tail);
 		struct g *next = atomic_load_acquire(&p->runnext);
-		if (tail == atomic_load_acquire(&p->tail))
+		if (tail == atomic_load_acquire(&p->tail) || VAI_BUG(empty_once))
 			return head == tail && !next;
 	}
 }
@@ -134,6 +139,7 @@ struct g *vai__runq_steal(struct p *p, struct p *victim, bool take_next)
 			continue;
 		for (unsigned i = 0; i < n; i++)
 			ring_store(p, tail + i, ring_load(victim, vhead + i));
+		VAI_BUG_TEAR(steal_commit);
 		if (!atomic_cas_strong_acq_rel(&victim->head, &vhead, vhead + n))
 			continue;
 		count_add(&p->count.steals, 1);

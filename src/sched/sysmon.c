@@ -60,7 +60,7 @@ static bool overdue_timer(int64_t now)
 
 static void poll_late(int64_t now)
 {
-	if (now - atomic_load_relaxed(&vai__sched.polled_at) >= POLL_PAUSE)
+	if (now - atomic_load_relaxed(&vai__sched.polled_at) >= POLL_PAUSE && !VAI_BUG(poll_late))
 		vai__m_poll_once();
 }
 

@@ -214,7 +214,9 @@ int vai__chan_take(vai_chan *ch, vai_msg *msg, struct vai__wake *wake)
 static inline bool put_alone(vai_chan *ch, const vai_msg *msg)
 {
 	uint64_t tail = tail_of(ch), most = ch->size < ch->cap ? ch->size : ch->cap;
-	if (VAI_UNLIKELY(ch->closed) || !vai__waitq_empty(&ch->recvq))
+	if (VAI_UNLIKELY(ch->closed) && !VAI_BUG(alone_closed))
+		return false;
+	if (!vai__waitq_empty(&ch->recvq) && !VAI_BUG(alone_recv))
 		return false;
 	if (tail - ch->head_seen >= most) {
 		ch->head_seen = atomic_load_acquire(&ch->head);
@@ -230,7 +232,7 @@ static inline bool put_alone(vai_chan *ch, const vai_msg *msg)
 static inline bool take_alone(vai_chan *ch, vai_msg *msg)
 {
 	uint64_t head = atomic_load_relaxed(&ch->head);
-	if (ch->senders_wait)
+	if (ch->senders_wait && !VAI_BUG(alone_send))
 		return false;
 	if (head == ch->tail_seen) {
 		ch->tail_seen = atomic_load_acquire(&ch->tail);
@@ -255,6 +257,7 @@ static int wait_in(
 		.sends = q == &ch->sendq,
 		.drop = ch->drop};
 	int code;
+	VAI_BUG_DO(link_unlocked, vai__chan_unlock(ch), vai__chan_lock(ch));
 	vai__waitq_push(q, &w);
 	self->waits = &w;
 	self->nwaits = 1;
@@ -266,7 +269,7 @@ static int wait_in(
 	if (code == CODE_CLOSED)
 		return VAI_ECLOSED;
 	vai__chan_lock(ch);
-	if (vai__waitq_linked(&w))
+	if (vai__waitq_linked(&w) && !VAI_BUG(waiter_left))
 		vai__waitq_unlink(&w);
 	vai__chan_unlock(ch);
 	return vai__wake_result(code);
@@ -275,6 +278,7 @@ static int wait_in(
 /* True: the message is in the ring. False: both locks are held. */
 static inline bool put_or_lock(vai_chan *ch, const vai_msg *msg)
 {
+	VAI_BUG_DO(alone_unlocked, if (ch->cap && put_alone(ch, msg)) return true);
 	vai__lock(&ch->lock);
 	if (!ch->cap)
 		return false;
@@ -298,7 +302,7 @@ int vai__chan_send(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline)
 			return wait_in(self, ch, &ch->sendq, msg, VAI_WAIT_CHAN_SEND, deadline);
 		vai__chan_unlock(ch);
 		if (r == VAI__CHAN_WAKE) {
-			if (VAI_LIKELY(vai__wake_fire(&wake)))
+			if (VAI_LIKELY(vai__wake_fire(&wake)) || VAI_BUG(hand_over_lost))
 				return VAI_OK;
 		} else if (r == VAI__CHAN_GROW) {
 			if (vai__chan_grow(ch))
@@ -399,7 +403,8 @@ int vai__chan_close(vai_chan *ch)
 		return VAI_ECLOSED;
 	}
 	ch->closed = true;
-	vai__waitq_splice(&all, &ch->recvq);
+	if (!VAI_BUG(close_forgets))
+		vai__waitq_splice(&all, &ch->recvq);
 	vai__waitq_splice(&all, &ch->sendq);
 	vai__chan_unlock_recv(ch);
 	vai__waitq_fire_all(&all, CODE_CLOSED - CODE_OK, &ch->lock);

@@ -180,7 +180,7 @@ static int unlink_one(struct sel *s, int k)
 	vai_chan *ch = chan_at(s, k);
 	vai__chan_lock(ch);
 	for (; k < s->live && chan_at(s, k) == ch; k++)
-		if (vai__waitq_linked(&s->waiters[k]))
+		if (vai__waitq_linked(&s->waiters[k]) && !VAI_BUG(select_left))
 			vai__waitq_unlink(&s->waiters[k]);
 	vai__chan_unlock(ch);
 	return k;
@@ -200,6 +200,7 @@ static void unlink_all(struct sel *s, int chosen)
 static int block(struct sel *s, int64_t deadline)
 {
 	int code, chosen;
+	VAI_BUG_DO(select_unlocked, unlock_all(s), lock_all(s));
 	shuffle_equals(s);
 	link_all(s);
 	s->self->waits = s->waiters;
