@@ -241,6 +241,7 @@ static void plant_sentinel(lua_State *L)
 static int open_host(lua_State *L)
 {
 	vai__base_install(L);
+	vai__limits_host(L);
 	luaL_newlib(L, functions);
 	lua_pushliteral(L, VERSION);
 	lua_setfield(L, -2, "_VERSION");

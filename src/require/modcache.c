@@ -12,6 +12,7 @@
 #include <time.h>
 #include "base/fork.h"
 #include "stdlib/catalog.h"
+#include "stdlib/lazy.h"
 
 enum { BUCKETS = 256, MAX_BYTES = 64 << 20 };
 #define FINE_CLOCK INT64_C(100000000) /* nanoseconds that two changes of a file may have in common */
@@ -241,8 +242,10 @@ static int search_c(lua_State *L)
 	lua_pushvalue(L, lua_upvalueindex(1));
 	lua_insert(L, 1);
 	lua_call(L, 1, 2);
-	if (vm && lua_isfunction(L, -2))
+	if (vm && lua_isfunction(L, -2)) {
 		vai__state_foreign(L, vm);
+		vai__lazy_fill(L, vm);
+	}
 	return 2;
 }
 

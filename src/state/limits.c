@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Fresh states that get less than others: memory, libraries. */
 #include <lauxlib.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include "state/arena.h"
@@ -32,6 +33,32 @@ unsigned vai__limits_library(const char *name)
 }
 
 /* ---- libraries ---- */
+
+static _Atomic(unsigned) host_lacks; /* libraries that the host has not opened */
+
+unsigned vai__limits_lacking(void)
+{
+	return atomic_load_explicit(&host_lacks, memory_order_relaxed);
+}
+
+void vai__limits_host(lua_State *L)
+{
+	unsigned lacks = 0;
+	int top = lua_gettop(L);
+	if (!lua_checkstack(L, 4) || lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) != LUA_TTABLE) {
+		lua_settop(L, top);
+		return;
+	}
+	for (int i = 0; i < VAI__LIBS; i++) {
+		const char *name = vai__catalog_lib_name(i);
+		lua_pushstring(L, name);
+		if (lua_rawget(L, -2) == LUA_TNIL && strcmp(name, "package") != 0)
+			lacks |= 1u << i;
+		lua_pop(L, 1);
+	}
+	lua_settop(L, top);
+	atomic_store_explicit(&host_lacks, lacks, memory_order_relaxed);
+}
 
 static void clear(lua_State *L, const char *name)
 {
@@ -82,7 +109,7 @@ static int keep_libs(lua_State *L)
 
 int vai__limits_keep_libs(struct vai_vm *vm, unsigned libs)
 {
-	vm->without = ~libs & ((1u << VAI__LIBS) - 1);
+	vm->without = (~libs | vai__limits_lacking()) & ((1u << VAI__LIBS) - 1);
 	lua_pushcfunction(vm->L, keep_libs);
 	if (lua_pcall(vm->L, 0, 0, 0) == LUA_OK)
 		return VAI_OK;

@@ -43,6 +43,7 @@ struct vai_vm {
 	bool is_host;
 	bool has_loaded;  /* package.loaded has been made */
 	bool has_io;      /* the library is open, whatever the script did with its names */
+	bool filled;      /* nothing in it fills itself any more: C code may look */
 	bool needs_close; /* something in it has a finalizer: lua_close, not just drop */
 };
 
@@ -128,6 +129,11 @@ void vai__limits_memory(struct vai_vm *vm, size_t bytes);
 bool vai__limits_has_memory(const struct vai_vm *vm);
 /* An eighth more: once for who catches the error, and once for what becomes of it in the end. */
 void vai__limits_widen(struct vai_vm *vm);
+/* Looks which libraries the host's state has not opened: its goroutines do not get them either.
+ * May raise. */
+void vai__limits_host(lua_State *L);
+/* Their bits, as vai__limits_library gives them. */
+unsigned vai__limits_lacking(void);
 /* The bit of a standard library other than the base one. */
 unsigned vai__limits_library(const char *name);
 /* It has no libraries but those; not yet run, and not made for some code. VAI_OK or VAI_ENOMEM. */

@@ -136,6 +136,7 @@ lua_CFunction vai__catalog_cfunction_in(lua_State *L, struct vai_vm *vm, lua_CFu
 	if (s)
 		return s->fresh;
 	vai__state_foreign(L, vm);
+	vai__lazy_fill(L, vm);
 	return f;
 }
 

@@ -308,6 +308,38 @@ void vai__lazy_complete(lua_State *L, struct vai_vm *vm, int which, int idx)
 	unhide(L, vm, which, idx);
 }
 
+/* Library or module `which`, if it still fills itself. */
+static void fill_one(lua_State *L, struct vai_vm *vm, int which)
+{
+	vai__lazy_push_hidden(L);
+	if (lua_rawgeti(L, -1, which) == LUA_TTABLE)
+		vai__lazy_complete(L, vm, which, lua_gettop(L));
+	lua_pop(L, 2);
+}
+
+void vai__lazy_fill(lua_State *L, struct vai_vm *vm)
+{
+	if (VAI_LIKELY(vm->filled) || !vm->hidden)
+		return;
+	luaL_checkstack(L, 16, "filling the libraries");
+	vm->filled = true; /* what is opened on the way may come here again */
+	if (!(vm->without >> vai__catalog_lib("package") & 1)) {
+		vai__lazy_push_require(L, vm);
+		lua_pop(L, 1);
+	}
+	need_loaded(L, vm);
+	for (int which = VAI__LAZY_LOADED; which >= VAI__LAZY_GLOBALS; which--) {
+		if (!vai__lazy_push_known(L, vm, which))
+			continue;
+		vai__lazy_complete(L, vm, which, lua_gettop(L));
+		lua_pop(L, 1);
+	}
+	for (int which = VAI__LAZY_MODULE; which < VAI__LAZY_TABLES; which++)
+		fill_one(L, vm, which);
+	if (!(vm->without >> vai__catalog_lib("string") & 1))
+		vai__lazy_open_string(L, vm);
+}
+
 /* What is the same in every state: no state of random numbers, no search paths. */
 static bool is_timeless(const struct vai__entry *e)
 {

@@ -17,6 +17,9 @@ void vai__lazy_prepare_full(lua_State *L, struct vai_vm *vm);
 int vai__lazy_which(lua_State *L, const struct vai_vm *vm, int idx);
 /* Fills the lazy table at idx and makes it an ordinary one. */
 void vai__lazy_complete(lua_State *L, struct vai_vm *vm, int which, int idx);
+/* Fills all of them, and opens what has been left closed: C code that vai does not know looks
+ * at tables as it likes. Once a state; costs nothing later. */
+void vai__lazy_fill(lua_State *L, struct vai_vm *vm);
 /* Settles the one name at stack index 2 of the lazy table at 1. */
 void vai__lazy_touch(lua_State *L, struct vai_vm *vm, int which);
 /* t[k] = v for the lazy table at stack index 1 with key and value above it. */

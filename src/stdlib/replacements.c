@@ -31,6 +31,7 @@ enum {
 	IO_CLOSE,
 	IO_FLUSH,
 	LOADLIB,
+	GETREGISTRY,
 	STANDINS
 };
 static lua_CFunction stock[STANDINS];
@@ -257,9 +258,17 @@ static int standin_loadlib(lua_State *L)
 	struct vai_vm *vm = vai__state_of(L);
 	if (vm) {
 		vai__state_foreign(L, vm);
-		vai__lazy_need(L, vm, "package");
+		vai__lazy_fill(L, vm);
 	}
 	return stock[LOADLIB](L);
+}
+
+static int standin_getregistry(lua_State *L)
+{
+	struct vai_vm *vm = vai__state_of(L);
+	if (vm)
+		vai__lazy_fill(L, vm);
+	return stock[GETREGISTRY](L);
 }
 
 static const struct {
@@ -285,6 +294,7 @@ static const struct {
 	{"io", "close", standin_io_close},
 	{"io", "flush", standin_io_flush},
 	{"package", "loadlib", standin_loadlib},
+	{"debug", "getregistry", standin_getregistry},
 };
 
 void vai__replacements_register(void)

@@ -65,6 +65,8 @@ struct vai__call *vai__call_new(
 	struct vai_code *code = NULL;
 	if (VAI_UNLIKELY(!lua_isfunction(L, idx)))
 		vai__arg_type_error(L, idx, name->arg, name->fname, "function");
+	if (VAI_UNLIKELY(vai__limits_lacking()) && self == vai__g_main())
+		vai__limits_host(L); /* it may have opened some meanwhile */
 	vai__encode_call(L, vai__bind_vm(self), idx, lua_gettop(L) - idx, &msg, &code, name->what);
 	struct vai__call *call = vai__mem_alloc(sizeof *call);
 	if (VAI_UNLIKELY(!call)) {
@@ -241,13 +243,18 @@ static void finish(struct run *r, int status)
 static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, bool *loaded)
 {
 	const struct vai__spawn_opts *b = call->opts;
-	struct vai_code *code = b && b->has_libs ? NULL : call->code;
+	const bool whole = !vai__limits_lacking();
+	struct vai_code *code = whole && !(b && b->has_libs) ? call->code : NULL;
 	struct vai_vm *vm = vai__state_new_in(code, loaded, vai__g_room(g), VAI_G_ROOM);
-	if (VAI_UNLIKELY(vm && b) && vai__spawn_opts_apply(b, vm) != VAI_OK) {
-		vai__state_free(vm);
-		return NULL;
-	}
-	return vm;
+	if (VAI_LIKELY(!vm || (!b && whole)))
+		return vm;
+	int rc = whole ? VAI_OK : vai__limits_keep_libs(vm, ~0u);
+	if (rc == VAI_OK && b)
+		rc = vai__spawn_opts_apply(b, vm);
+	if (rc == VAI_OK)
+		return vm;
+	vai__state_free(vm);
+	return NULL;
 }
 
 static int run(struct run *r, const struct vai__call *call)
