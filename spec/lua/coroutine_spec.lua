@@ -161,16 +161,14 @@ end
 describe("coroutines, protected calls and hooks", function()
 	local reference
 	local function check(name, source, opts)
-		it(name, function()
+		program.it(name, function()
 			reference = reference or program.run(run_on_main, { raw = true })
-			assert.equal(0, reference.status, reference.err)
+			assert(reference.status == 0, reference.err)
 			local got = program.run(source, opts)
 			local wrong = program.verdict(got) or difference(lines_of(got.out), lines_of(reference.out))
 			program.discard(got, wrong)
-			if wrong then
-				error(wrong, 0)
-			end
-		end)
+			return wrong
+		end, name:match("^[^%[]*") .. "[%s %d]")
 	end
 	for _, mode in ipairs({ "signal", "count", "off" }) do
 		for _, n in ipairs({ 1, 2 }) do

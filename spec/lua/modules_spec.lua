@@ -3,12 +3,10 @@
 local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
 
 describe("C modules", function()
-	local all = program.has "cjson" and program.has "lpeg" and program.has "lfs" and program.has "socket"
-		and program.has "luasql.sqlite3"
 	for _, procs in ipairs { 2, 8 } do
 		program.test_file("are used by 64 goroutines", "spec/stress/modules.lua", {
 			procs = procs,
-			needs = not all and "cjson, lpeg, lfs, socket, luasql.sqlite3" or nil,
+			needs = { "cjson", "lpeg", "lfs", "socket", "luasql.sqlite3" },
 			env = { VAI_STRESS_SECONDS = 1, VAI_STRESS_GOROUTINES = program.slowness > 1 and 16 or 64 },
 			timeout = 60,
 			match = "goroutines did %d+ rounds",

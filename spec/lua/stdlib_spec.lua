@@ -232,7 +232,7 @@ describe("require", function()
 		for i = 1, 8 do tasks[i] = vai.async(use) end
 		for i = 1, 8 do check.returns(table.pack(tasks[i]:join()), true, "123", "[1,2]", "directory") end
 		check.returns(table.pack(use()), "123", "[1,2]", "directory")
-	]], { needs = "lpeg" })
+	]], { needs = { "lpeg", "cjson", "lfs" } })
 
 	test("finds big modules of Lua", [[
 		local function use()

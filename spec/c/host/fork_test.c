@@ -11,11 +11,12 @@
 
 enum { ALARM = 120 };
 
-/* The locks of a sanitizer's allocator are not freed in a child. */
 static void skip_sanitized(void)
 {
-	if (host_variant("asan") || host_variant("tsan"))
+	if (host_variant("asan") || host_variant("tsan")) {
+		print_message("the locks of a sanitizer's allocator are not freed in a child\n");
 		skip();
+	}
 }
 
 /* fork(): the child's pid, or 0 in the child. */
@@ -181,8 +182,10 @@ static void test_handlers_fork(void **state)
 static void test_before_and_after(void **state)
 {
 	(void)state;
-	if (host_variant("tsan")) /* a process that has one of its threads cannot make others after a fork */
+	if (host_variant("tsan")) {
+		print_message("with TSan a process cannot make threads after a fork\n");
 		skip();
+	}
 	for (int round = 0; round < 3; round++) {
 		pid_t pid = fork();
 		assert_true(pid >= 0);

@@ -59,7 +59,7 @@ function M.run_file(file, opts)
 	for name, value in pairs(opts.env or {}) do
 		words[#words + 1] = name .. "=" .. quote(tostring(value))
 	end
-	local limit = (opts.timeout or 20) * M.slowness
+	local limit = (opts.timeout or 60) * M.slowness
 	words[#words + 1] = ("timeout -k 5 %g %s %s"):format(limit, quote(lua), quote(file))
 	for _, a in ipairs(opts.args or {}) do
 		words[#words + 1] = quote(tostring(a))
@@ -177,10 +177,87 @@ function M.has(module)
 	return available[module]
 end
 
+-- The modules of a list (or the one) that the Lua under test does not have, as text; nil if it has all.
+local function missing(needs)
+	local list = {}
+	for _, module in ipairs(type(needs) == "table" and needs or { needs }) do
+		if not M.has(module) then
+			list[#list + 1] = module
+		end
+	end
+	return list[1] and table.concat(list, ", ")
+end
+
+-- ---- where a test stands ----
+
+local file_lines = {}
+local function lines_of(file)
+	if not file_lines[file] then
+		local list = {}
+		for line in io.lines(file) do
+			list[#list + 1] = line
+		end
+		file_lines[file] = list
+	end
+	return file_lines[file]
+end
+
+-- The line of a spec file that defines a test: the one from which, however indirectly, this function is called;
+-- for a test made by a loop over a table, the line that has the word in quotes (or as a key).
+local function place(word)
+	local file, at
+	local level = 2
+	local info = debug.getinfo(level, "Sl")
+	while info do
+		local name = info.source:match("^@(.*_spec%.lua)$")
+		if name then
+			file, at = name, info.currentline
+		end
+		level = level + 1
+		info = debug.getinfo(level, "Sl")
+	end
+	if not file then
+		return "program", 1
+	end
+	local lines = lines_of(file)
+	local literal, key = ('"%s"'):format(word), word:find("^[%a_][%w_]*$") and "%f[%w_]" .. word .. " = "
+	if not lines[at]:find(literal, 1, true) then
+		for i, line in ipairs(lines) do
+			if line:find(literal, 1, true) or key and line:find(key) then
+				return file, i
+			end
+		end
+	end
+	return file, at
+end
+
+-- busted tells where a test stands by the function that calls it(), and where it failed by the one that raises:
+-- both are made here, in a chunk that has the name of the file and as many lines before it.
+local function register(how, name, word, run)
+	local file, line = place(word)
+	local chunk = ("\n"):rep(line - 1) .. [[
+local define, name, run = ...; define(name, function() local wrong = run(); if wrong then error(wrong, 0) end end); return 1]]
+	assert(load(chunk, "@" .. file, "t"))(require("busted")[how], name, function()
+		local wrong = run and run()
+		return wrong and ("%s:%d: %s"):format(file, line, wrong)
+	end)
+end
+
+-- A test that is not run, which is counted and shown with the reason.
+function M.skip(name, why)
+	register("pending", ("%s (%s)"):format(name, why), name)
+end
+
+-- Defines a test: run() returns what is wrong, or nil. It stands where the caller's spec file calls this; or,
+-- when it is made from a table, where that has the word (default: the name) in quotes.
+function M.it(name, run, word)
+	register("it", name, word or name, run)
+end
+
 local function define(name, opts, runner)
-	local busted = require("busted")
-	if opts.needs and not M.has(opts.needs) then
-		busted.pending(name .. " (needs " .. opts.needs .. ")", function() end)
+	local lacks = opts.needs and missing(opts.needs)
+	if lacks or opts.skip then
+		M.skip(name, lacks and "no module " .. lacks or opts.skip)
 		return
 	end
 	for _, n in ipairs(opts.procs and { opts.procs } or M.procs) do
@@ -189,18 +266,18 @@ local function define(name, opts, runner)
 			run_opts[k] = v
 		end
 		run_opts.procs = n
-		busted.it(("%s [%d]"):format(name, n), function()
+		M.it(("%s [%d]"):format(name, n), function()
 			local result = runner(run_opts)
 			local wrong = M.verdict(result, opts)
 			M.discard(result, wrong)
-			if wrong then
-				error(wrong, 0)
-			end
-		end)
+			return wrong
+		end, opts.word or name)
 	end
 end
 
--- Defines tests: the program, once for each VAI_MAXPROCS (or for opts.procs alone).
+-- Defines tests: the program, once for each VAI_MAXPROCS (or for opts.procs alone). opts also as for run and
+-- verdict; needs (a module, or a list: where one is missing the test is skipped), skip (why it is not run), word
+-- (as for M.it).
 function M.test(name, source, opts)
 	opts = opts or {}
 	local chunk = (opts.raw and "" or prelude) .. source
