@@ -343,6 +343,87 @@ function waitgroup:wait(limit) end
 ---@return vai.task
 function waitgroup:go(f, ...) end
 
+---What only one goroutine holds at a time. `vai.mutex()` makes one; it can be sent, and is the same mutex there. Who
+---locks a mutex that is free just has it; once somebody has waited for a millisecond, it goes to the one that has waited
+---longest. Any goroutine may unlock it. A goroutine that ends while it holds one without a guard is told of on
+---stderr: `vai: goroutine 7 ended with mutex made at x.lua:3 locked`.
+---@class vai.mutex
+local mutex = {}
+
+---```lua
+---local m, wg, sum = vai.mutex(), vai.waitgroup(), vai.chan(1)
+---sum:send(0)
+---for i = 1, 10 do
+---	wg:go(function()
+---		local held <close> = m:guard()
+---		sum:send(sum:recv() + i)
+---	end)
+---end
+---wg:wait()
+---print(sum:recv()) --> 55
+---```
+---@return vai.mutex
+---@nodiscard
+function vai.mutex() end
+
+---Waits until the mutex is free, and takes it. A goroutine that already holds it waits for itself.
+---```lua
+---local m = vai.mutex()
+---print(m:lock()) --> true
+---print(m:lock(0.01)) --> nil timeout
+---m:unlock()
+---```
+---@param limit? number
+---@return true?
+---@return "timeout"?
+function mutex:lock(limit) end
+
+---```lua
+---local m = vai.mutex()
+---print(m:try_lock(), m:try_lock()) --> true false
+---m:unlock()
+---```
+---@return boolean locked
+function mutex:try_lock() end
+
+---Raises `unlock of unlocked mutex`.
+---```lua
+---local m = vai.mutex()
+---m:lock()
+---m:unlock()
+---print(pcall(m.unlock, m)) --> false unlock of unlocked mutex
+---```
+function mutex:unlock() end
+
+---Locks, and returns what unlocks at the end of its block: also where an error or `task:cancel` leaves it. One that is
+---not a to-be-closed variable unlocks when it is collected, or at the end of its goroutine.
+---```lua
+---local m = vai.mutex()
+---do
+---	local held <close> = m:guard()
+---	print(m:try_lock()) --> false
+---end
+---print(m:try_lock()) --> true
+---m:unlock()
+---```
+---@param limit? number
+---@return vai.guard? held
+---@return "timeout"?
+function mutex:guard(limit) end
+
+---`f(...)` with the mutex locked: its results. It is unlocked however `f` is left.
+---```lua
+---local m = vai.mutex()
+---print(m:with(function(a, b) return a + b end, 2, 3)) --> 5
+---```
+---@param f function
+---@param ... any
+---@return any ... what `f` returns
+function mutex:with(f, ...) end
+
+---What `mutex:guard` returns.
+---@class vai.guard
+
 -- ---- shared data ----
 
 -- ---- contexts, groups, supervisors ----

@@ -29,6 +29,7 @@ local to_go = {
 		"bind/report/dump.c", "bind/lib/dumplib.c", "bind/report/dump_fatal.c", "bind/lib/golib.c",
 		"bind/report/dump_quit.c", "bind/report/panic.c", "bind/lib/result.c", "bind/lib/selectlib.c",
 		"bind/report/site.c", "bind/life/spawn.c", "bind/lib/timelib.c", "bind/module.c", "bind/lib/waitlib.c",
+		"bind/lib/guardlib.c", "bind/lib/mutexlib.c", "bind/report/held.c",
 	},
 	{
 		"vm", "stdlib/catalog.c", "transfer/codec.c", "transfer/decode.c", "transfer/encode_func.c",

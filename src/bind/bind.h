@@ -173,6 +173,7 @@ int vai__lib_dump(lua_State *L);
 int vai__lib_chan(lua_State *L);
 int vai__lib_select(lua_State *L);
 int vai__lib_waitgroup(lua_State *L);
+int vai__lib_mutex(lua_State *L);
 int vai__lib_sleep(lua_State *L);
 int vai__lib_now(lua_State *L);
 int vai__lib_after(lua_State *L);
@@ -180,7 +181,7 @@ int vai__lib_timer(lua_State *L);
 int vai__lib_ticker(lua_State *L);
 
 extern const struct vai__handle_type vai__lib_chan_type, vai__lib_task_type, vai__lib_waitgroup_type,
-	vai__lib_timer_type, vai__lib_ticker_type;
+	vai__lib_timer_type, vai__lib_ticker_type, vai__lib_guard_type, vai__lib_mutex_type;
 
 /* print, io.write, os.exit (baselib.c): before vai__state_start for fresh states, then for the
  * host's own where it still has the stock ones. */

@@ -15,6 +15,7 @@
 #include "base/fatal.h"
 #include "bind/bind.h"
 #include "bind/report/dump.h"
+#include "bind/report/held.h"
 #include "bind/host.h"
 #include "bind/life/life.h"
 #include "sync/waitq.h"
@@ -33,6 +34,7 @@ static const luaL_Reg functions[] = {
 	{"chan", vai__lib_chan},
 	{"select", vai__lib_select},
 	{"waitgroup", vai__lib_waitgroup},
+	{"mutex", vai__lib_mutex},
 	{"yield", vai__lib_yield},
 	{"sleep", vai__lib_sleep},
 	{"now", vai__lib_now},
@@ -146,6 +148,9 @@ static void register_once(void)
 	vai__handle_register(&vai__lib_waitgroup_type);
 	vai__handle_register(&vai__lib_timer_type);
 	vai__handle_register(&vai__lib_ticker_type);
+	vai__handle_register(&vai__lib_guard_type);
+	vai__handle_register(&vai__lib_mutex_type);
+	vai__held_install();
 	vai__base_register();
 	vai__fork_watch(vai__sched_alive, forked);
 	vai__sched_hooks.unwait = vai__waitq_unwait;

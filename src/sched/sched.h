@@ -229,6 +229,11 @@ enum vai_end { VAI_END_NO, VAI_END_CANCELED, VAI_END_CPU, VAI_END_MEMORY };
  * VAI_ECANCELED; g itself may set it back, to clean up. Any thread, for a g that cannot end
  * meanwhile: the caller holds the lock of its task while that is alive. */
 void vai__g_end(vai_g *g, enum vai_end why);
+/* g is to end. What others have given to a goroutine that wakes to find this true goes on to the next. */
+static inline bool vai__g_ending(const vai_g *g)
+{
+	return atomic_load_relaxed(&g->end) != VAI_END_NO;
+}
 /* Processor time in ns that the calling goroutine, which has a cpu_limit, has used. */
 int64_t vai__g_cpu(vai_g *self);
 /* The calling goroutine may use so many ns of processor time from now on. */

@@ -19,7 +19,7 @@
 #include "state/template.h"
 #include "stdlib/lazy.h"
 
-enum { MAX_TYPES = 32, USERDATA_HEADER = 64, FEW = sizeof((struct vai_vm *)0)->few / sizeof(uintptr_t) };
+enum { MAX_TYPES = 64, USERDATA_HEADER = 64, FEW = sizeof((struct vai_vm *)0)->few / sizeof(uintptr_t) };
 
 static const struct vai__handle_type *types[MAX_TYPES];
 static int ntypes;
@@ -147,14 +147,20 @@ static inline uint32_t hold(struct vai_vm *vm, struct vai_obj *obj)
 	return place;
 }
 
+void (*vai__handle_left)(struct vai_vm *vm, struct vai_obj *obj);
+bool (*vai__handle_keeps)(struct vai_vm *vm, struct vai_obj *obj);
+
 void vai__handles_release(struct vai_vm *vm)
 {
 	if (vm->is_host)
 		atomic_fetch_add(&host_magic, 2);
 	while (vm->nrefs > 0) {
 		uintptr_t ref = places(vm)[--vm->nrefs];
-		if (!(ref & 1))
-			vai__obj_unref((struct vai_obj *)ref);
+		if (ref & 1)
+			continue;
+		if (vai__handle_left)
+			vai__handle_left(vm, (struct vai_obj *)ref);
+		vai__obj_unref((struct vai_obj *)ref);
 	}
 	if (vm->refs)
 		vai__mem_free(vm->refs, vm->cap_refs * sizeof *vm->refs);
@@ -204,6 +210,10 @@ static int collect(lua_State *L)
 		return 0;
 	struct vai_obj *obj = h->obj;
 	struct vai_vm *vm = h->vm;
+	if (VAI_UNLIKELY(vai__handle_keeps && vai__handle_keeps(vm, obj))) {
+		h->obj = NULL;
+		return 0;
+	}
 	places(vm)[h->place - 1] = (uintptr_t)vm->free_ref << 1 | 1;
 	vm->free_ref = h->place;
 	vm->ncached -= h->cached;

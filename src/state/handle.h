@@ -41,6 +41,10 @@ bool vai__handle_is(lua_State *L, int idx);
 void vai__handle_leaves(lua_State *L, struct vai_vm *vm, int idx);
 /* Gives all references of a state back. Of the host's no handle is one any more. */
 void vai__handles_release(struct vai_vm *vm);
+/* Called, where they are set, for each object of which a state gives its reference back at its end;
+ * and for one whose handle is collected before: true keeps the reference until the end. */
+extern void (*vai__handle_left)(struct vai_vm *vm, struct vai_obj *obj);
+extern bool (*vai__handle_keeps)(struct vai_vm *vm, struct vai_obj *obj);
 /* Some handle of the state holds it. */
 bool vai__handles_hold(const struct vai_vm *vm, const void *obj);
 /* __index of the tables of methods (stdlib/lazy.c). */

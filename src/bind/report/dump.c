@@ -13,6 +13,7 @@
 #include "bind/life/life.h"
 #include "bind/report/site.h"
 #include "bind/report/trace.h"
+#include "sync/mutex.h"
 
 enum { MAX_CASES = 32, SECOND = 1000000000 };
 
@@ -46,6 +47,24 @@ static void add_chan(struct vai__text *t, vai_chan *ch)
 	vai__text_put(t, ")\n");
 }
 
+static void add_holder(struct vai__text *t, uint64_t holder, bool left)
+{
+	vai__text_put(t, "locked by goroutine ");
+	vai__text_int(t, (int64_t)holder);
+	vai__text_put(t, left ? ", which has ended, " : ", ");
+}
+
+static void add_mutex(struct vai__text *t, vai_mutex *m)
+{
+	struct vai__mutex_info info;
+	vai__mutex_info(m, &info);
+	vai__text_put(t, " (");
+	if (info.holder)
+		add_holder(t, info.holder, info.left);
+	vai__text_int(t, info.waiting);
+	vai__text_put(t, " waiting)");
+}
+
 static void add_object(struct vai__text *t, struct vai_obj *o)
 {
 	vai__text_put(t, "\ton ");
@@ -64,6 +83,8 @@ static void add_object(struct vai__text *t, struct vai_obj *o)
 		vai__text_put(t, " (count ");
 		vai__text_int(t, vai__waitgroup_count((vai_waitgroup *)o));
 		vai__text_put(t, ")");
+	} else if (o->cls == &vai__mutex_class) {
+		add_mutex(t, (vai_mutex *)o);
 	}
 	vai__text_put(t, "\n");
 }

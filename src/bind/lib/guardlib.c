@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* Guards: handles that are closed at the end of a block. At the end of a state its references are
+ * given back, and so a guard that was not closed does its work then. */
+#include "bind/bind.h"
+#include "bind/lib/guardlib.h"
+
+vai_guard *vai__guard_push(
+	lua_State *L, vai_g *g, struct vai_obj *what, void (*undo)(struct vai_obj *what, uint64_t id))
+{
+	vai_guard *guard = vai__guard_new(what, undo);
+	if (!guard)
+		vai__arg_no_memory(L);
+	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)guard, true);
+	return guard;
+}
+
+/* The guard lies at index 2 and is closed when the method returns. */
+static int called(lua_State *L, int status, lua_KContext context)
+{
+	(void)status;
+	(void)context;
+	return lua_gettop(L) - 2;
+}
+
+int vai__guard_call(lua_State *L)
+{
+	lua_insert(L, 2);
+	lua_toclose(L, 2);
+	lua_callk(L, lua_gettop(L) - 3, LUA_MULTRET, 0, called);
+	return called(L, LUA_OK, 0);
+}
+
+/* Also without a goroutine: where the runtime ends. */
+static int guard_close(lua_State *L)
+{
+	vai__guard_fire(vai__bind_object(L, &vai__guard_class, "close"));
+	return 0;
+}
+
+static int guard_tostring(lua_State *L)
+{
+	vai__bind_object(L, &vai__guard_class, "tostring");
+	return vai__bind_tostring(L, "guard");
+}
+
+static const luaL_Reg methods[] = {
+	{NULL, NULL},
+};
+
+static const luaL_Reg meta[] = {
+	{"__close", guard_close},
+	{"__tostring", guard_tostring},
+	{NULL, NULL},
+};
+
+const struct vai__handle_type vai__lib_guard_type = {&vai__guard_class, "vai.guard", methods, meta};

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/* Mutexes. Any goroutine may call; the caller holds a reference during the call.
+ *
+ * One word tells who holds the mutex and whether somebody waits, so that taking and leaving one
+ * that nobody else wants is a compare-and-swap each. Under `lock` the following holds:
+ *
+ * - WAITERS is set just when the queue is not empty. While it is set only the owner of `lock`
+ *   unlocks, but anybody may take a mutex that is free (a running goroutine wins against one that
+ *   has yet to be switched to, as in Go).
+ * - Whenever the mutex is free and the queue is not empty, the first waiter is `woken`: its owner
+ *   was fired, by us or by something else, and will look at the mutex again. It stays in the queue
+ *   until it has the mutex or gives up; in the latter case it wakes the next. So a wake-up that
+ *   comes to nothing (its goroutine is canceled before it runs) is passed on by that goroutine.
+ * - A waiter that has waited for STARVING gets the mutex from the next unlock directly (`granted`);
+ *   its goroutine need not run for that. From then on the order is first come, first served.
+ *   Waiters whose limit is over or whose goroutine is to end are passed over.
+ *
+ * A goroutine that is granted the mutex and is to end when it runs unlocks it again. */
+#include "sync/mutex.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/fatal.h"
+#include "sync/waitq.h"
+
+/* The word: the holder's id << SHIFT, and these. */
+enum { LOCKED = 1, WAITERS = 2, GUARDED = 4, LEFT = 8, SHIFT = 4 };
+
+enum { CODE_WOKEN = VAI_WAKE_USER, CODE_GRANTED = VAI_WAKE_USER + 1 };
+
+#define STARVING INT64_C(1000000) /* ns */
+
+struct vai_mutex {
+	struct vai_obj obj;
+	_Atomic(uint64_t) word;
+	struct vai_lock lock;
+	struct vai__waitq waiters; /* under lock */
+};
+
+/* Under the mutex' lock. */
+struct locker {
+	struct vai__waiter w;
+	int64_t since, deadline;
+	bool woken, granted;
+};
+
+static void destroy(struct vai_obj *o)
+{
+	vai_mutex *m = VAI_CONTAINER(o, vai_mutex, obj);
+	VAI_DEBUG_ASSERT(vai__waitq_abandoned(&m->waiters));
+	vai__mem_free(m, sizeof *m);
+}
+
+const struct vai_class vai__mutex_class = {"mutex", destroy};
+
+vai_mutex *vai__mutex_new(void)
+{
+	vai_mutex *m = vai__mem_zalloc(sizeof *m);
+	if (!m)
+		return NULL;
+	vai__obj_init(&m->obj, &vai__mutex_class);
+	vai__lock_init(&m->lock, VAI_RANK_SYNC);
+	vai__waitq_init(&m->waiters);
+	return m;
+}
+
+/* ---- the word ---- */
+
+static inline uint64_t word_of(const vai_mutex *m)
+{
+	return atomic_load_relaxed(&m->word);
+}
+
+static inline bool swap(vai_mutex *m, uint64_t *old, uint64_t now)
+{
+	return atomic_cas_weak_acq_rel(&m->word, old, now);
+}
+
+static inline uint64_t held_by(uint64_t id)
+{
+	return id << SHIFT | LOCKED;
+}
+
+static bool take(vai_g *self, vai_mutex *m, uint64_t keep)
+{
+	uint64_t w = word_of(m);
+	do {
+		if (w & LOCKED)
+			return false;
+	} while (!swap(m, &w, held_by(self->id) | (w & keep)));
+	return true;
+}
+
+bool vai__mutex_trylock(vai_g *self, vai_mutex *m)
+{
+	return take(self, m, WAITERS);
+}
+
+/* Makes WAITERS true of the queue. Under lock. */
+static void note_waiters(vai_mutex *m)
+{
+	if (vai__waitq_empty(&m->waiters))
+		atomic_fetch_and_explicit(&m->word, ~(uint64_t)WAITERS, memory_order_relaxed);
+	else
+		atomic_fetch_or_explicit(&m->word, WAITERS, memory_order_relaxed);
+}
+
+/* ---- passing it on; under lock ---- */
+
+static struct locker *first(vai_mutex *m)
+{
+	if (vai__waitq_empty(&m->waiters))
+		return NULL;
+	return VAI_CONTAINER(VAI_CONTAINER(m->waiters.next, struct vai__waiter, link), struct locker, w);
+}
+
+/* The mutex is free: whom to fire, after unlocking, so that it looks. False: nobody. */
+static bool wake_first(vai_mutex *m, struct vai__wake *wake)
+{
+	struct locker *l = first(m);
+	if (!l || l->woken)
+		return false;
+	l->woken = true;
+	*wake = vai__waitq_wake(&l->w);
+	return true;
+}
+
+/* The caller holds the mutex; l does if this is true. It is in no queue then, else it will see that
+ * it is in none when it runs. */
+static bool grant(vai_mutex *m, struct locker *l, int64_t now)
+{
+	vai__waitq_unlink(&l->w);
+	if (l->deadline <= now || vai__g_ending(l->w.g))
+		return false;
+	l->granted = true;
+	atomic_store_release(&m->word, held_by(l->w.g->id) | (vai__waitq_empty(&m->waiters) ? 0 : WAITERS));
+	if (l->woken)
+		return true;
+	struct vai__wake wake = {.g = l->w.g, .ticket = l->w.ticket, .code = CODE_GRANTED};
+	if (vai__wake_fire(&wake))
+		return true; /* and l may be gone */
+	l->granted = false;
+	return false;
+}
+
+/* Unlocks a mutex that somebody waits for. True: fire *wake after unlocking. */
+static bool pass_on(vai_mutex *m, struct vai__wake *wake)
+{
+	struct locker *l = first(m);
+	int64_t now = l ? vai__clock_now() : 0;
+	for (; l && now - l->since >= STARVING; l = first(m))
+		if (grant(m, l, now))
+			return false;
+	atomic_store_release(&m->word, l ? WAITERS : 0);
+	return wake_first(m, wake);
+}
+
+/* Leaves lock. */
+static int unlock_waited(vai_mutex *m, uint64_t id)
+{
+	struct vai__wake wake;
+	uint64_t w = word_of(m);
+	bool held = w & LOCKED && (!id || w >> SHIFT == id);
+	bool fire = held && pass_on(m, &wake);
+	vai__unlock(&m->lock);
+	if (fire)
+		vai__wake_fire(&wake);
+	return held ? VAI_OK : VAI_EINVAL;
+}
+
+/* id 0: whoever holds it. */
+static inline int unlock_of(vai_mutex *m, uint64_t id)
+{
+	uint64_t w = word_of(m);
+	do {
+		if (!(w & LOCKED) || (id && w >> SHIFT != id))
+			return VAI_EINVAL;
+		if (VAI_UNLIKELY(w & WAITERS)) {
+			vai__lock(&m->lock);
+			return unlock_waited(m, id);
+		}
+	} while (!swap(m, &w, 0));
+	return VAI_OK;
+}
+
+int vai__mutex_unlock(vai_mutex *m)
+{
+	return unlock_of(m, 0);
+}
+
+void vai__mutex_release(vai_mutex *m, uint64_t id)
+{
+	unlock_of(m, id);
+}
+
+/* ---- waiting ---- */
+
+/* True: self has it. Else WAITERS is set, so that whoever unlocks comes for the lock. */
+static bool take_or_mark(vai_g *self, vai_mutex *m)
+{
+	uint64_t w = word_of(m);
+	for (;;) {
+		if (w & LOCKED && w & WAITERS)
+			return false;
+		if (swap(m, &w, w & LOCKED ? w | WAITERS : w | held_by(self->id)))
+			return !(w & LOCKED);
+	}
+}
+
+/* l's goroutine leaves without the mutex: what it was given goes on. Leaves lock. */
+static void give_up(vai_mutex *m, struct locker *l)
+{
+	struct vai__wake wake;
+	if (l->granted) {
+		unlock_waited(m, 0);
+		return;
+	}
+	if (vai__waitq_linked(&l->w))
+		vai__waitq_unlink(&l->w);
+	note_waiters(m);
+	bool fire = !(word_of(m) & LOCKED) && wake_first(m, &wake);
+	vai__unlock(&m->lock);
+	if (fire)
+		vai__wake_fire(&wake);
+}
+
+/* What l's wait has come to; VAI_EAGAIN: it is to look at the mutex. */
+static int outcome(vai_g *self, const struct locker *l, int code)
+{
+	if (code < VAI_WAKE_USER)
+		return vai__wake_result(code);
+	if (vai__g_ending(self))
+		return VAI_ECANCELED;
+	if (l->granted)
+		return VAI_OK;
+	return vai__waitq_linked(&l->w) ? VAI_EAGAIN : VAI_ETIMEOUT;
+}
+
+/* l is in the queue, or passed over. Leaves lock and takes it again, unless it returns VAI_OK. */
+static int wait_once(vai_g *self, vai_mutex *m, struct locker *l)
+{
+	l->w.ticket = vai__wait_begin(self);
+	l->woken = false;
+	vai__unlock(&m->lock);
+	int code = vai__wait(self, VAI_WAIT_MUTEX, m, l->deadline);
+	if (VAI_LIKELY(code == CODE_GRANTED && !vai__g_ending(self)))
+		return VAI_OK;
+	vai__lock(&m->lock);
+	int rc = outcome(self, l, code);
+	if (rc == VAI_OK)
+		vai__unlock(&m->lock);
+	return rc;
+}
+
+static VAI_NOINLINE int lock_slowly(vai_g *self, vai_mutex *m, int64_t deadline)
+{
+	struct locker l = {.w = {.g = self, .code = CODE_WOKEN}, .since = vai__clock_now(), .deadline = deadline};
+	vai__lock(&m->lock);
+	if (!take_or_mark(self, m)) {
+		int rc;
+		vai__waitq_push(&m->waiters, &l.w);
+		do {
+			rc = wait_once(self, m, &l);
+			if (rc == VAI_OK)
+				return VAI_OK;
+		} while (rc == VAI_EAGAIN && !take_or_mark(self, m));
+		if (rc != VAI_EAGAIN) {
+			give_up(m, &l);
+			return rc;
+		}
+		vai__waitq_unlink(&l.w);
+		note_waiters(m);
+	}
+	vai__unlock(&m->lock);
+	return VAI_OK;
+}
+
+int vai__mutex_lock(vai_g *self, vai_mutex *m, int64_t deadline)
+{
+	uint64_t w = 0;
+	if (VAI_LIKELY(atomic_cas_strong_acquire(&m->word, &w, held_by(self->id))))
+		return VAI_OK;
+	if (vai__mutex_trylock(self, m))
+		return VAI_OK;
+	return deadline <= 0 ? VAI_ETIMEOUT : lock_slowly(self, m, deadline);
+}
+
+int vai__mutex_relock(vai_g *self, vai_mutex *m)
+{
+	int end = atomic_exchange_seq_cst(&self->end, VAI_END_NO), rc;
+	while ((rc = vai__mutex_lock(self, m, VAI_FOREVER)) == VAI_ECANCELED) {
+		int again = atomic_exchange_seq_cst(&self->end, VAI_END_NO);
+		end = end ? end : again;
+	}
+	int no = VAI_END_NO;
+	if (end)
+		atomic_cas_strong_seq_cst(&self->end, &no, end);
+	return rc;
+}
+
+/* ---- what is known of the holder ---- */
+
+void vai__mutex_set_guarded(vai_mutex *m)
+{
+	atomic_fetch_or_explicit(&m->word, GUARDED, memory_order_relaxed);
+}
+
+bool vai__mutex_left(vai_mutex *m, uint64_t id)
+{
+	uint64_t w = word_of(m);
+	do {
+		if (!(w & LOCKED) || w >> SHIFT != id || w & (GUARDED | LEFT))
+			return false;
+	} while (!swap(m, &w, w | LEFT));
+	return true;
+}
+
+void vai__mutex_info(vai_mutex *m, struct vai__mutex_info *info)
+{
+	vai__lock(&m->lock);
+	uint64_t w = word_of(m);
+	*info = (struct vai__mutex_info){.holder = w >> SHIFT, .left = w & LEFT};
+	for (const struct vai__waitq *at = m->waiters.next; at != &m->waiters; at = at->next)
+		info->waiting++;
+	vai__unlock(&m->lock);
+}

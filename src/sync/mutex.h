@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* A lock for Lua code: held across anything, waited for by parking. After Go's sync.Mutex. */
+#ifndef VAI_MUTEX_H
+#define VAI_MUTEX_H
+
+#include "base/obj.h"
+#include "sched/sched.h"
+
+typedef struct vai_mutex vai_mutex; /* a struct vai_obj */
+extern const struct vai_class vai__mutex_class;
+
+vai_mutex *vai__mutex_new(void);
+/* VAI_OK: self holds it. VAI_ETIMEOUT, VAI_ECANCELED, VAI_EDEADLOCK, ...: it does not. */
+int vai__mutex_lock(vai_g *self, vai_mutex *m, int64_t deadline);
+/* The same for who has to hold it again whatever happens: a goroutine that is canceled meanwhile
+ * still waits, and is told when it next waits for something else. VAI_OK or VAI_EDEADLOCK. */
+int vai__mutex_relock(vai_g *self, vai_mutex *m);
+bool vai__mutex_trylock(vai_g *self, vai_mutex *m);
+/* Any goroutine may. VAI_EINVAL: it is not locked. */
+int vai__mutex_unlock(vai_mutex *m);
+/* The holder has a guard, which unlocks it in any case. */
+void vai__mutex_set_guarded(vai_mutex *m);
+/* A guard's unlock: does nothing unless goroutine `id` holds it. Any thread. */
+void vai__mutex_release(vai_mutex *m, uint64_t id);
+/* Goroutine `id` has ended: true if it holds m without a guard. Dumps tell of it then. */
+bool vai__mutex_left(vai_mutex *m, uint64_t id);
+
+struct vai__mutex_info {
+	uint64_t holder; /* 0: it is free */
+	bool left;       /* the holder has ended */
+	int waiting;
+};
+void vai__mutex_info(vai_mutex *m, struct vai__mutex_info *info);
+
+#endif
