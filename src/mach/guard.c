@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* guard.h: SIGSEGV on an alternate stack. Hosts keep their own handlers: what is not a
- * guard page of ours is passed on to what was installed before. */
+ * guard page of ours is passed on to what was installed before. Without a handler the process ends as it
+ * would without ours: a fault repeats itself once the default action is back, a signal that somebody has
+ * sent does not and is sent again. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -9,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include "mach/stack.h"
 
 enum { ALT_SIZE = 32768 };
@@ -17,21 +20,45 @@ static void (*report_overflow)(void);
 static struct sigaction old_segv, old_bus;
 static _Thread_local __attribute__((tls_model("initial-exec"))) void *alt_stack;
 
+/* By kill, sigqueue and their like: what the kernel finds itself has a code above 0. */
+static bool was_sent(const siginfo_t *info)
+{
+	return info->si_code <= 0;
+}
+
+/* SA_NODEFER: the signal is not held back here, nor is one that is sent again. */
+static void end_by_default(int sig, const siginfo_t *info)
+{
+	struct sigaction sa = {.sa_handler = SIG_DFL};
+	sigemptyset(&sa.sa_mask);
+	sigaction(sig, &sa, NULL);
+	if (!was_sent(info))
+		return;
+	if (raise(sig) != 0)
+		kill(getpid(), sig);
+}
+
+/* As the kernel does it: who ignores the signal does not get away with a fault. */
 static void pass_on(int sig, siginfo_t *info, void *uc)
 {
-	struct sigaction *old = sig == SIGSEGV ? &old_segv : &old_bus;
-	if (old->sa_flags & SA_SIGINFO) {
-		old->sa_sigaction(sig, info, uc);
-	} else if (old->sa_handler == SIG_DFL) {
-		sigaction(sig, old, NULL); /* the fault repeats and ends the process */
-	} else if (old->sa_handler != SIG_IGN) {
-		old->sa_handler(sig);
+	struct sigaction *slot = sig == SIGSEGV ? &old_segv : &old_bus, old = *slot;
+	bool handled = (old.sa_flags & SA_SIGINFO) || (old.sa_handler != SIG_DFL && old.sa_handler != SIG_IGN);
+	if (!handled) {
+		if (old.sa_handler == SIG_DFL || !was_sent(info))
+			end_by_default(sig, info);
+		return;
 	}
+	if (old.sa_flags & (int)SA_RESETHAND)
+		*slot = (struct sigaction){.sa_handler = SIG_DFL};
+	if (old.sa_flags & SA_SIGINFO)
+		old.sa_sigaction(sig, info, uc);
+	else
+		old.sa_handler(sig);
 }
 
 static void on_fault(int sig, siginfo_t *info, void *uc)
 {
-	if (vai__stack_is_guard(info->si_addr))
+	if (!was_sent(info) && vai__stack_is_guard(info->si_addr))
 		report_overflow();
 	pass_on(sig, info, uc);
 }

@@ -1,15 +1,123 @@
 /* SPDX-License-Identifier: MIT */
-/* Signals of the host's: a storm of them, with and without SA_RESTART, disturbs no wait and no end, and each
- * reaches the host's handler. */
+/* Faults and their signals from outside end the process as they do without vai. Signals of the host's: a storm
+ * of them, with and without SA_RESTART, disturbs no wait and no end, and each reaches the host's handler. */
 #include "host/host.h"
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "base/atomic.h"
 
 static atomic_long seen;
+
+/* ---- SIGSEGV and SIGBUS, each in a process of its own ---- */
+
+static void catch_and_exit(int sig)
+{
+	_exit(sig + 1);
+}
+
+static void fault(int sig)
+{
+	volatile char *nowhere = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	(void)sig;
+	*nowhere = 1;
+}
+
+static void send_to_process(int sig)
+{
+	kill(getpid(), sig);
+}
+
+static void send_to_thread(int sig)
+{
+	raise(sig);
+}
+
+static void queue_signal(int sig)
+{
+	sigqueue(getpid(), sig, (union sigval){.sival_int = 1});
+}
+
+/* What becomes of a process that has vai and meets it. */
+static int end_of(void (*meet)(int sig), int sig, void (*handler)(int), int flags)
+{
+	int status = 0;
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct sigaction sa = {.sa_handler = handler, .sa_flags = flags};
+		struct rlimit none = {0, 0};
+		setrlimit(RLIMIT_CORE, &none);
+		sigemptyset(&sa.sa_mask);
+		sigaction(sig, &sa, NULL);
+		host_run(host_open(), "local vai = require 'vai' vai.go(function() vai.sleep(1000) end) vai.sleep(0.001)");
+		meet(sig);
+		_exit(0);
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static bool dies_of(int status, int sig)
+{
+	return WIFSIGNALED(status) && WTERMSIG(status) == sig;
+}
+
+static bool exits(int status, int code)
+{
+	return WIFEXITED(status) && WEXITSTATUS(status) == code;
+}
+
+static void test_deadly(void **state)
+{
+	static void (*const meets[])(int) = {send_to_process, send_to_thread, queue_signal};
+	(void)state;
+	for (size_t i = 0; i < sizeof meets / sizeof *meets; i++) {
+		assert_true(dies_of(end_of(meets[i], SIGSEGV, SIG_DFL, 0), SIGSEGV));
+		assert_true(dies_of(end_of(meets[i], SIGBUS, SIG_DFL, 0), SIGBUS));
+		assert_true(exits(end_of(meets[i], SIGSEGV, SIG_IGN, 0), 0));
+		assert_true(exits(end_of(meets[i], SIGSEGV, catch_and_exit, 0), SIGSEGV + 1));
+		assert_true(exits(end_of(meets[i], SIGBUS, catch_and_exit, SA_NODEFER), SIGBUS + 1));
+	}
+}
+
+static void test_fault(void **state)
+{
+	(void)state;
+	assert_true(dies_of(end_of(fault, SIGSEGV, SIG_DFL, 0), SIGSEGV));
+	assert_true(dies_of(end_of(fault, SIGSEGV, SIG_IGN, 0), SIGSEGV));
+	assert_true(exits(end_of(fault, SIGSEGV, catch_and_exit, 0), SIGSEGV + 1));
+}
+
+static void notice(int sig)
+{
+	(void)sig;
+	atomic_fetch_add(&seen, 1);
+}
+
+static void send_twice(int sig)
+{
+	atomic_store(&seen, 0);
+	raise(sig);
+	if (atomic_load(&seen) == 1)
+		raise(sig);
+}
+
+/* A handler for once. */
+static void test_reset(void **state)
+{
+	(void)state;
+	assert_true(dies_of(end_of(send_twice, SIGSEGV, notice, (int)SA_RESETHAND), SIGSEGV));
+	assert_true(exits(end_of(send_twice, SIGSEGV, notice, 0), 0));
+}
+
+/* ---- the host's own ---- */
 
 static void on_signal(int sig)
 {
@@ -108,6 +216,9 @@ static void test_blocked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_deadly), /* in a child of fork vai works only where it has not been before */
+		cmocka_unit_test(test_fault),
+		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_urgent), /* before vai has its handler */
 		cmocka_unit_test(test_interrupting),
 		cmocka_unit_test(test_restarting),
