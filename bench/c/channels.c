@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Channel workloads. Each _main figure is the same with the main goroutine as a partner. */
 #include "bench.h"
+#include "sync/select.h"
 
 #include <stdlib.h>
 

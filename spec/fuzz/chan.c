@@ -12,6 +12,7 @@
 #include "model.h"
 #include "sched/rt.h"
 #include "sync/chan.h"
+#include "sync/select.h"
 
 enum { MAX_MSGS = 4096, PATIENCE = 200000 };
 enum fate { UNMADE, OWNED, SENT, SPENT };
@@ -219,14 +220,6 @@ static void cancel_one(int g)
 		FUZZ_CHECK(vai__fire_any(gs[g], VAI_WAKE_CANCELED) == model_cancel(&model, g), "goroutine %d", g);
 }
 
-static void put_back(int ch)
-{
-	vai_msg msg = message(new_msg());
-	move(nmsgs, OWNED, SENT);
-	FUZZ_CHECK(vai__chan_unrecv(chans[ch], &msg) == VAI_OK, "no memory");
-	model_unrecv(&model, ch, nmsgs);
-}
-
 /* The next step of goroutine g; main is number ngs and does not wait. */
 static void step(int g)
 {
@@ -242,8 +235,6 @@ static void step(int g)
 		close_one((int)fuzz_byte(&input) % nchans);
 	else if (kind == 12)
 		cancel_one((int)fuzz_byte(&input) % ngs);
-	else if (kind == 13)
-		put_back((int)fuzz_byte(&input) % nchans);
 	else if (g < ngs)
 		yield(gs[g]);
 	check_channels();

@@ -9,14 +9,6 @@ static void push(struct model_queue *q, int x)
 	q->at[q->n++] = x;
 }
 
-static void push_front(struct model_queue *q, int x)
-{
-	push(q, x);
-	for (int i = q->n - 1; i > 0; i--)
-		q->at[i] = q->at[i - 1];
-	q->at[0] = x;
-}
-
 static void remove_all(struct model_queue *q, int x)
 {
 	int n = 0;
@@ -131,14 +123,6 @@ void model_wait(struct model *m, int g)
 		struct model_chan *ch = &m->chans[op->cases[i].ch];
 		push(op->cases[i].dir == MODEL_SEND ? &ch->sendq : &ch->recvq, g);
 	}
-}
-
-void model_unrecv(struct model *m, int ch, int msg)
-{
-	if (m->chans[ch].recvq.n > 0)
-		hand_over(m, ch, msg);
-	else
-		push_front(&m->chans[ch].ring, msg);
 }
 
 bool model_close(struct model *m, int at)

@@ -53,8 +53,6 @@ unsigned model_ready(const struct model *m, int g);
 enum model_end model_do(struct model *m, int g, int i, int *received);
 /* None can: g waits. */
 void model_wait(struct model *m, int g);
-/* A message is put back in front of all others. */
-void model_unrecv(struct model *m, int ch, int msg);
 /* False: it was closed already. */
 bool model_close(struct model *m, int ch);
 /* False: g does not wait. */

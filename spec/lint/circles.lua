@@ -25,13 +25,6 @@ local allowed = {
 -- Circles that are to be cut: these lists only shrink.
 local to_go = {
 	{
-		"bind", "bind/stock/baselib.c", "bind/lib/spawnlib.c", "bind/lib/chanlib.c", "bind/report/deadlock.c",
-		"bind/report/dump.c", "bind/lib/dumplib.c", "bind/report/dump_fatal.c", "bind/lib/golib.c",
-		"bind/report/dump_quit.c", "bind/report/panic.c", "bind/lib/result.c", "bind/lib/selectlib.c",
-		"bind/report/site.c", "bind/life/spawn.c", "bind/lib/timelib.c", "bind/module.c", "bind/lib/waitlib.c",
-		"bind/lib/guardlib.c", "bind/lib/mutexlib.c", "bind/report/held.c",
-	},
-	{
 		"vm", "stdlib/catalog.c", "transfer/codec.c", "transfer/decode.c", "transfer/encode_func.c",
 		"transfer/encode_module.c", "transfer/encode.c", "code/code.c", "runtime/func_template.c",
 		"transfer/known_funcs.c", "state/handle.c", "stdlib/lazy.c", "stdlib/lazy_fill.c", "transfer/lost_writes.c",
@@ -40,7 +33,6 @@ local to_go = {
 }
 local rooms_to_go = {
 	{ "vm", "state", "stdlib", "code", "transfer", "require", "runtime" },
-	{ "bind", "bind", "bind/lib", "bind/stock", "bind/life", "bind/report" },
 }
 
 local function symbols_of_header(name, into)

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Who may include whom: nothing < base < mach < sched < {sync, net, the rooms of Lua states} < bind. uv.h only in
 -- net/, Lua's headers only in the rooms of Lua states, bind/ and vai_lua.h. What is private to sched/ stays there.
+-- Within bind/: what lies in it directly < report < life < stock < lib < host.
 package.path = "spec/lint/?.lua;" .. package.path
 local files = require "files"
 
@@ -23,6 +24,7 @@ for _, room in ipairs(lua_rooms) do
 	below.bind[room] = true
 	knows_lua[room] = true
 end
+local bind_rooms = { [""] = 0, report = 1, life = 2, stock = 3, lib = 4, host = 5 }
 local public = { sched = { ["sched.h"] = true, ["poll.h"] = true } }
 local lua_headers = { ["lua.h"] = true, ["lauxlib.h"] = true, ["lualib.h"] = true, ["luaconf.h"] = true }
 
@@ -45,6 +47,16 @@ local function check_ours(path, n, layer, name)
 	end
 end
 
+local function check_bind(path, n, name)
+	if not path:find("^src/bind/") or not name:find("^bind/") then
+		return
+	end
+	local here, there = path:match("^src/bind/(%w+)/") or "", name:match("^bind/(%w+)/") or ""
+	if (bind_rooms[there] or 9) > (bind_rooms[here] or -1) then
+		files.complain(path, n, "%s is above bind/%s", name, here)
+	end
+end
+
 local function check_foreign(path, n, layer, name)
 	if lua_headers[name] and not (knows_lua[layer] or path == "src/vai_lua.h") then
 		files.complain(path, n, "%s only in the rooms of Lua states, bind/ and vai_lua.h", name)
@@ -63,6 +75,7 @@ for _, path in ipairs(all) do
 			local open, name = line:match('^%s*#%s*include%s*(["<])([^">]+)')
 			if open == '"' then
 				check_ours(path, n, layer, name)
+				check_bind(path, n, name)
 			elseif open then
 				check_foreign(path, n, layer, name)
 			end

@@ -2,6 +2,7 @@
 /* Channels, select and wait groups: every message is received once or still its sender's, nobody waits
  * for what has come, nothing is written to after its owner went on. */
 #include "sync/chan.h"
+#include "sync/select.h"
 #include "sync/waitgroup.h"
 #include "tests.h"
 #include "world.h"

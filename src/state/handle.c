@@ -167,15 +167,6 @@ void vai__handles_release(struct vai_vm *vm)
 	vm->refs = NULL;
 }
 
-bool vai__handles_hold(const struct vai_vm *vm, const void *obj)
-{
-	const uintptr_t *p = vm->refs ? vm->refs : vm->few;
-	for (uint32_t i = 0; i < vm->nrefs; i++)
-		if (p[i] == (uintptr_t)obj)
-			return true;
-	return false;
-}
-
 static struct vai__handle *test_handle(lua_State *L, int idx)
 {
 	struct vai__handle *h = lua_touserdata(L, idx);

@@ -45,8 +45,6 @@ void vai__handles_release(struct vai_vm *vm);
  * and for one whose handle is collected before: true keeps the reference until the end. */
 extern void (*vai__handle_left)(struct vai_vm *vm, struct vai_obj *obj);
 extern bool (*vai__handle_keeps)(struct vai_vm *vm, struct vai_obj *obj);
-/* Some handle of the state holds it. */
-bool vai__handles_hold(const struct vai_vm *vm, const void *obj);
 /* __index of the tables of methods (stdlib/lazy.c). */
 int vai__handle_resolve(lua_State *L);
 /* The registered name for a class ("vai.channel"), or NULL. */

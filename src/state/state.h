@@ -30,8 +30,6 @@ struct vai_vm {
 	uint32_t nrefs, cap_refs, free_ref;
 	uint32_t ncached;                  /* handles that may be met again */
 	struct vai__block *decoding;       /* block in work: freed by the next user if an error left it */
-	void *decoding_from;               /* bind/: the channel to which what is decoded goes back, or NULL */
-	vai_msg taken;                     /* bind/: what is decoded without a block, else nil */
 	struct vai__known_funcs *funcs;    /* code objects of this state's functions (code/code.c) */
 	lua_State *at;                     /* the coroutine that parked last, for tracebacks */
 	struct vai_code *profiled;         /* one reference while what it uses is noted (state/template.c) */

@@ -12,8 +12,7 @@
  *   tail, the receiver's *msg. It moves by plain copy; the copy counts from the
  *   moment that the fire wins (hand-over) or tail or head has moved (ring).
  * - A receiver lives in recvq only while the ring is empty; a sender lives in sendq only
- *   while the ring is full. Both at once only for the cases of one select. A message taken
- *   back (unrecv) may overfill the ring: then it is full until it has drained below cap.
+ *   while the ring is full. Both at once only for the cases of one select.
  * - Dead waiters may linger in both queues until their owners take them out. A put or take
  *   that pops one has lost nothing and tries the next, so they never hide a live one and
  *   never block the ring.
@@ -187,14 +186,12 @@ int vai__chan_put(vai_chan *ch, const vai_msg *msg, struct vai__wake *wake)
 int vai__chan_take(vai_chan *ch, vai_msg *msg, struct vai__wake *wake)
 {
 	struct vai__waiter *w;
-	uint64_t count = ch->ring ? vai__chan_count(ch) : 0;
-	if (count > 0) {
+	if (ch->ring && vai__chan_count(ch) > 0) {
 		*msg = *slot(ch, head_of(ch));
 		set_head(ch, head_of(ch) + 1);
 		if (ch->cap)
 			ch->tail_seen = tail_of(ch);
-		if (VAI_LIKELY(count <= ch->cap))
-			refill(ch);
+		refill(ch);
 		return VAI_OK;
 	}
 	if (VAI_UNLIKELY(ch->closed))
@@ -353,38 +350,6 @@ int vai__chan_recv(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline)
 			return VAI_OK;
 		if (r < 0)
 			return nothing(msg, r);
-	}
-}
-
-/* VAI_OK, VAI__CHAN_WAKE or VAI__CHAN_GROW; under both locks. The one that takes head back. */
-static int put_front(vai_chan *ch, const vai_msg *msg, struct vai__wake *wake)
-{
-	struct vai__waiter *w = vai__waitq_pop(&ch->recvq);
-	uint64_t head = head_of(ch) - 1;
-	if (w) {
-		*w->msg = *msg;
-		*wake = vai__waitq_wake(w);
-		return VAI__CHAN_WAKE;
-	}
-	if (vai__chan_count(ch) == ch->size)
-		return VAI__CHAN_GROW;
-	*slot(ch, head) = *msg;
-	set_head(ch, head);
-	ch->head_seen = head;
-	return VAI_OK;
-}
-
-int vai__chan_unrecv(vai_chan *ch, vai_msg *msg)
-{
-	for (;;) {
-		struct vai__wake wake;
-		vai__chan_lock(ch);
-		int r = put_front(ch, msg, &wake);
-		vai__chan_unlock(ch);
-		if (r == VAI_OK || (r == VAI__CHAN_WAKE && vai__wake_fire(&wake)))
-			return VAI_OK;
-		if (r == VAI__CHAN_GROW && vai__chan_grow(ch))
-			return VAI_ENOMEM;
 	}
 }
 

@@ -12,10 +12,11 @@
  * - All its waiters share one ticket: one fire wins, the code names the case. Messages are
  *   written to the slot of their own case, so a late loser spoils only a slot that was not
  *   chosen. Before returning every other waiter is unlinked under its channel's lock. */
-#include "sync/chan_private.h"
+#include "sync/select.h"
 
 #include <limits.h>
 #include "base/clock.h"
+#include "sync/chan_private.h"
 
 struct sel {
 	vai_g *self;

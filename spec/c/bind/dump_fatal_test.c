@@ -2,6 +2,7 @@
 /* A broken invariant ends the process with SIGABRT, having said what and what each goroutine
  * does; also when that cannot be had. Each case is a process of its own. */
 #include "sync/world.h"
+#include "bind/report/dump_fatal.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/san.h"
 #include "sync/chan.h"
+#include "sync/select.h"
 
 #ifdef VAI_TSAN /* each goroutine is a thread to it, with a clock for every other; 8,128 are its limit */
 enum { CHAIN = 2000, PRIMES = 60, LAST_PRIME = 281 };
@@ -398,57 +399,6 @@ static void test_post(void **state)
 	ledger_balanced();
 }
 
-static vai_msg taken(vai_chan *ch)
-{
-	vai_msg msg;
-	CHECK(vai__chan_recv(vai__g_self(), ch, &msg, 0) == VAI_OK);
-	return msg;
-}
-
-/* Taken back: first in line again, beyond the capacity, in a closed channel, to who waits. */
-static void test_unrecv(void **state)
-{
-	(void)state;
-	for (int64_t cap = 0; cap < 12; cap++) {
-		vai_chan *ch = chan(cap);
-		struct op ops[3];
-		vai_msg msg;
-		int64_t first;
-		for (int64_t i = 0; i < cap; i++)
-			assert_int_equal(send_new(ch, 0), VAI_OK);
-		for (int i = 0; i < 3; i++)
-			start_op(&ops[i], op_send, ch, VAI_FOREVER);
-		msg = taken(ch);
-		first = (int64_t)ledger_id(&msg);
-		/* Full again by a sender that waited: cap + 1 now. */
-		assert_int_equal(vai__chan_unrecv(ch, &msg), VAI_OK);
-		assert_int_equal(vai__chan_len(ch), cap + 1);
-		assert_int_equal(send_new(ch, 0), VAI_EAGAIN);
-		assert_int_equal(recv_id(ch, 0), first);
-		for (int64_t i = 1; i < cap + 3; i++)
-			assert_int_equal(recv_id(ch, 0), first + i);
-		assert_int_equal(recv_id(ch, 0), VAI_EAGAIN);
-		world_join();
-
-		msg = ledger_make();
-		start_op(&ops[0], op_recv, ch, VAI_FOREVER);
-		assert_int_equal(vai__chan_unrecv(ch, &msg), VAI_OK);
-		world_join();
-		assert_int_equal(ops[0].result, ledger_id(&msg));
-
-		vai__chan_close(ch);
-		msg = ledger_make();
-		assert_int_equal(vai__chan_unrecv(ch, &msg), VAI_OK);
-		assert_int_equal(recv_id(ch, VAI_FOREVER), ledger_id(&msg));
-		assert_int_equal(recv_id(ch, VAI_FOREVER), VAI_ECLOSED);
-		msg = ledger_make();
-		assert_int_equal(vai__chan_unrecv(ch, &msg), VAI_OK);
-		unref(ch); /* drops it */
-	}
-	assert_int_equal(ledger_dropped(), 12);
-	ledger_balanced();
-}
-
 static void test_close_wakes_all(void **state)
 {
 	enum { N = 200 };
@@ -780,7 +730,6 @@ int main(void)
 		cmocka_unit_test(test_timed_out_waiters_are_passed_over),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_post),
-		cmocka_unit_test(test_unrecv),
 		cmocka_unit_test(test_close_wakes_all),
 		cmocka_unit_test(test_many_to_many),
 		cmocka_unit_test(test_many_to_many_impatient),

@@ -7,6 +7,7 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "sync/chan.h"
+#include "sync/select.h"
 
 static vai_chan *chan(int64_t cap)
 {

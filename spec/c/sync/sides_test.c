@@ -5,6 +5,7 @@
 
 #include "base/atomic.h"
 #include "sync/chan.h"
+#include "sync/select.h"
 
 enum { N = 20000 };
 
@@ -29,39 +30,6 @@ static int send_new(vai_chan *ch, int64_t deadline)
 	return r;
 }
 
-static uint64_t recv_now(vai_chan *ch)
-{
-	vai_msg msg;
-	CHECK(vai__chan_recv(vai__g_self(), ch, &msg, 0) == VAI_OK);
-	ledger_spend(&msg);
-	return ledger_id(&msg);
-}
-
-/* A sender that has seen room before a message was taken back: there is none any more. */
-static void test_room_is_taken_back(void **state)
-{
-	enum { CAP = 8 };
-	vai_chan *ch = chan(CAP);
-	(void)state;
-	for (int skew = 0; skew < 3 * CAP; skew++) {
-		vai_msg msg;
-		for (int i = 0; i < CAP; i++)
-			assert_int_equal(send_new(ch, 0), VAI_OK);
-		uint64_t first = recv_now(ch);
-		assert_int_equal(vai__chan_recv(vai__g_self(), ch, &msg, 0), VAI_OK);
-		assert_int_equal(send_new(ch, 0), VAI_OK);
-		assert_int_equal(vai__chan_unrecv(ch, &msg), VAI_OK);
-		assert_int_equal(send_new(ch, 0), VAI_EAGAIN);
-		assert_int_equal(vai__chan_len(ch), CAP);
-		for (unsigned i = 1; i <= CAP; i++)
-			assert_int_equal(recv_now(ch), first + i);
-		assert_int_equal(send_new(ch, 0), VAI_OK);
-		recv_now(ch);
-	}
-	unref(ch);
-	ledger_balanced();
-}
-
 static void produce(vai_g *g, void *arg)
 {
 	(void)g;
@@ -81,7 +49,7 @@ static int receive(vai_g *g, vai_chan *ch, int i, vai_msg *msg)
 	return c.result;
 }
 
-/* Every message comes in its turn, though each tenth goes back first. */
+/* Every message comes in its turn. */
 static void consume(vai_g *g, void *arg)
 {
 	uint64_t last = 0;
@@ -89,10 +57,6 @@ static void consume(vai_g *g, void *arg)
 	int received = 0;
 	for (int i = 0; receive(g, arg, i, &msg) == VAI_OK; i++) {
 		CHECK(last == 0 || ledger_id(&msg) == last + 1);
-		if (i % 10 == 9) {
-			CHECK(vai__chan_unrecv(arg, &msg) == VAI_OK);
-			continue;
-		}
 		last = ledger_id(&msg);
 		ledger_spend(&msg);
 		received++;
@@ -104,7 +68,7 @@ static void watch(vai_g *g, void *arg)
 {
 	while (!vai__chan_is_closed(arg)) {
 		int64_t n = vai__chan_len(arg);
-		CHECK(n >= 0 && n <= vai__chan_cap(arg) + 1);
+		CHECK(n >= 0 && n <= vai__chan_cap(arg));
 		vai__yield(g);
 	}
 }
@@ -128,7 +92,6 @@ static void test_order(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_room_is_taken_back),
 		cmocka_unit_test(test_order),
 	};
 	return WORLD_RUN("sides", tests);

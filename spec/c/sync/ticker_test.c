@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Timer objects: when they fire, that they stop, and that nothing outlives its last holder. */
 #include "sync/world.h"
+#include "sync/select.h"
 
 #include <stdlib.h>
 #include "base/atomic.h"

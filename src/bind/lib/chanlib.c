@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* chan and its methods. The handle at index 1 keeps the channel alive while the goroutine
  * waits in it. */
-#include "bind/bind.h"
-#include "bind/report/site.h"
+#include "base/obj.h"
+#include "bind/arg.h"
+#include "bind/lib/lib.h"
+#include "bind/lib/result.h"
+#include "bind/site.h"
+#include "sync/chan.h"
+#include "transfer/codec.h"
 #include "transfer/message.h"
 
 static inline vai_chan *self_chan(lua_State *L, const char *fname)
@@ -98,7 +103,7 @@ static int chan_recv(lua_State *L)
 	int rc = vai__chan_recv(g, ch, &msg, deadline);
 	if (VAI_UNLIKELY(rc != VAI_OK))
 		return recv_failed(L, g, rc);
-	return vai__bind_deliver(L, vai__bind_vm(g), ch, &msg);
+	return vai__bind_deliver(L, vai__bind_vm(g), &msg);
 }
 
 static int chan_try_recv(lua_State *L)
@@ -111,7 +116,7 @@ static int chan_try_recv(lua_State *L)
 		return vai__bind_nil(L, "empty");
 	if (rc != VAI_OK)
 		return recv_failed(L, g, rc);
-	return vai__bind_deliver(L, vai__bind_vm(g), ch, &msg);
+	return vai__bind_deliver(L, vai__bind_vm(g), &msg);
 }
 
 /* for v in ch do: called with the channel, then the loop's state and control value. */
@@ -128,7 +133,7 @@ static int chan_call(lua_State *L)
 	}
 	if (VAI_UNLIKELY(rc != VAI_OK))
 		return recv_failed(L, g, rc);
-	return vai__bind_deliver(L, vai__bind_vm(g), ch, &msg);
+	return vai__bind_deliver(L, vai__bind_vm(g), &msg);
 }
 
 static int chan_close(lua_State *L)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* vai.dump. The text is made while the world is stopped and written when
  * it goes on: whoever reads it may take his time. */
-#include "bind/bind.h"
 #include <errno.h>
 #include <stdio.h>
 #include "base/clock.h"
+#include "bind/arg.h"
+#include "bind/lib/lib.h"
 #include "bind/report/dump.h"
 
 enum { PATIENCE = 1000000000, TURN = 1000000 /* ns */ };

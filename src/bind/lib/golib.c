@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* go, async, what a goroutine can ask of the scheduler, and tasks. */
-#include "bind/bind.h"
-#include "bind/life/life.h"
 #include <string.h>
+#include "bind/arg.h"
+#include "bind/lib/lib.h"
+#include "bind/lib/result.h"
+#include "bind/life/life.h"
+#include "bind/life/spawn.h"
+#include "sync/task.h"
+#include "transfer/codec.h"
 
 int vai__lib_go(lua_State *L)
 {

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Guards: handles that are closed at the end of a block. At the end of a state its references are
  * given back, and so a guard that was not closed does its work then. */
-#include "bind/bind.h"
 #include "bind/lib/guardlib.h"
+#include "base/obj.h"
+#include "bind/arg.h"
+#include "bind/lib/lib.h"
+#include "bind/lib/result.h"
 
 vai_guard *vai__guard_push(
 	lua_State *L, vai_g *g, struct vai_obj *what, void (*undo)(struct vai_obj *what, uint64_t id))

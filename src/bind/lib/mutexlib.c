@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* mutex and its methods. The handle at index 1 keeps the mutex alive while the goroutine waits. */
-#include "bind/bind.h"
+#include "base/obj.h"
+#include "bind/arg.h"
 #include "bind/lib/guardlib.h"
-#include "bind/report/site.h"
+#include "bind/lib/lib.h"
+#include "bind/lib/result.h"
+#include "bind/site.h"
 #include "sync/mutex.h"
 
 static inline vai_mutex *self_mutex(lua_State *L, const char *fname)

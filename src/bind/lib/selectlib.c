@@ -2,9 +2,14 @@
 /* select(cases). Three passes: check every case, leaving its channel and the value to send
  * on the Lua stack, which keeps both alive whatever happens to the table; encode the
  * values; wait. Encoding is guarded where raising would lose an earlier message. */
-#include "bind/bind.h"
 #include <stdio.h>
 #include <string.h>
+#include "bind/arg.h"
+#include "bind/lib/lib.h"
+#include "bind/lib/result.h"
+#include "sync/chan.h"
+#include "sync/select.h"
+#include "transfer/codec.h"
 #include "transfer/message.h"
 
 enum { SMALL = 8 };
@@ -223,7 +228,7 @@ static int push_chosen(lua_State *L, vai_g *g, struct outcome *out)
 	}
 	if (c->result == VAI_ECLOSED)
 		return 1 + vai__bind_nil(L, "closed");
-	return 1 + vai__bind_deliver(L, vai__bind_vm(g), c->ch, &c->msg);
+	return 1 + vai__bind_deliver(L, vai__bind_vm(g), &c->msg);
 }
 
 int vai__lib_select(lua_State *L)

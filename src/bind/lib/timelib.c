@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* sleep, now, after, timer, ticker. Seconds here, nanoseconds below. */
-#include "bind/bind.h"
 #include "base/clock.h"
+#include "base/obj.h"
+#include "bind/arg.h"
+#include "bind/lib/lib.h"
+#include "bind/lib/result.h"
 #include "bind/life/life.h"
-#include "bind/report/site.h"
+#include "bind/life/spawn.h"
+#include "bind/site.h"
+#include "sync/chan.h"
 #include "sync/ticker.h"
+#include "transfer/codec.h"
 
 int vai__lib_now(lua_State *L)
 {

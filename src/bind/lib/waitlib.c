@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* waitgroup and its methods. */
-#include "bind/bind.h"
-#include "bind/report/site.h"
+#include "base/obj.h"
+#include "bind/arg.h"
+#include "bind/lib/lib.h"
+#include "bind/lib/result.h"
+#include "bind/life/spawn.h"
+#include "bind/site.h"
+#include "sync/waitgroup.h"
 
 static inline vai_waitgroup *self_wg(lua_State *L, const char *fname)
 {

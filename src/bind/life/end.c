@@ -23,12 +23,14 @@
  *
  * life->phase is the goroutine's own. The timer below sets vai_g.end from elsewhere, and is
  * stopped before that is set back. */
-#include "bind/bind.h"
-#include "bind/life/spawn_opts.h"
-#include "bind/life/life.h"
-#include "bind/report/trace.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "bind/arg.h"
+#include "bind/life/life.h"
+#include "bind/life/spawn_opts.h"
+#include "bind/report/trace.h"
+#include "sync/task.h"
+#include "transfer/codec.h"
 
 #define GRACE_TIME INT64_C(20000000)
 #define CLEANUP_TIME INT64_C(10000000000)
@@ -245,8 +247,7 @@ static _Noreturn void raise_late(lua_State *L, vai_g *g, struct vai__life *life)
 			lua_error(L);
 		}
 	}
-	luaL_error(
-		L, atomic_load_relaxed(&g->end) == VAI_END_CPU ? "cpu time exceeded" : "canceled");
+	luaL_error(L, atomic_load_relaxed(&g->end) == VAI_END_CPU ? "cpu time exceeded" : "canceled");
 	__builtin_unreachable();
 }
 

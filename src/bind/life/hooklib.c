@@ -4,10 +4,10 @@
  * than what is left until the next look is counted in parts.
  *
  * The registry has a table of userdata by thread: struct script, with the function. */
-#include "bind/bind.h"
+#include <lauxlib.h>
+#include <string.h>
 #include "bind/life/hook.h"
 #include "bind/life/life.h"
-#include <string.h>
 
 struct script {
 	int mask, count; /* as the script wants it */

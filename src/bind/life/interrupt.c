@@ -10,7 +10,7 @@
  *
  * vai_g.running is a state that lives: the handler follows it. Hooks of the state that runs
  * are changed with life->hold set, so that the handler does not do the same. */
-#include "bind/bind.h"
+#include "bind/arg.h"
 #include "bind/life/hook.h"
 #include "bind/life/life.h"
 

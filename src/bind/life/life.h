@@ -1,57 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* What bind/ keeps of a goroutine while it runs Lua code (vai_g.life): how it is
- * interrupted, and how far its end has come. Belongs to the goroutine, but for `hold`,
- * `missed`, `asked` and `lent`, which the signal handler on its thread uses too. */
+/* How a goroutine's Lua code is interrupted and ended: four files that call each other, for they are one concept.
+ * interrupt.c sets hooks, hooklib.c leaves the script its own, end.c raises the end and follows it up the stack,
+ * protect.c tells it what has caught an error. What they keep of a goroutine is struct vai__life. */
 #ifndef VAI_LIFE_H
 #define VAI_LIFE_H
 
 #include <lua.h>
 #include <signal.h>
 #include "base/base.h"
+#include "bind/goroutine.h"
 #include "sched/sched.h"
-
-enum vai__phase {
-	VAI_PHASE_LIVE,      /* it has not been ended */
-	VAI_PHASE_UNWINDING, /* the end was raised and nobody has caught it: closers run */
-	VAI_PHASE_GRACE,     /* it was caught: what follows may clean up, for a moment */
-	VAI_PHASE_OVER       /* its function has returned or failed */
-};
-
-struct vai__cleanup;
-
-/* A coroutine runs in place of `outer`, which resumed it. On the C stack of that call. */
-struct vai__turn {
-	vai_g *g;
-	lua_State *outer; /* NULL: nothing is kept of what runs */
-	struct vai__turn *prev;
-};
-
-struct vai__life {
-	volatile sig_atomic_t hold;   /* hooks are being set: do not touch them */
-	volatile sig_atomic_t missed; /* an interruption that came meanwhile */
-	volatile sig_atomic_t asked;  /* the state that ran was to be interrupted, and has not been yet */
-	uint8_t phase;                /* enum vai__phase */
-	uint8_t why;                  /* enum vai_end: what was raised */
-	bool forced;                  /* it is raised in closers, too */
-	bool bare;                    /* it was raised without its value, which who catches it puts in place */
-	bool short_once;              /* it has caught its memory's bound */
-	unsigned cancels;             /* of its task, when the end was raised */
-	int depth;                    /* of the protected call that will catch it; 0: none in that state */
-	lua_State *catcher;           /* its state; may be gone */
-	unsigned locks;               /* vai.lock_thread */
-	struct vai__turn *turn;       /* the innermost, for dumps */
-	struct vai__cleanup *cleanup; /* once the end was raised; NULL: no memory for it */
-	struct {
-		lua_State *L; /* the state whose hook is not ours, and away until ours has run; or NULL */
-		lua_Hook hook;
-		int mask, count;
-	} lent;
-};
-
-static inline struct vai__life *vai__life(const vai_g *g)
-{
-	return (struct vai__life *)g->life;
-}
 
 /* ---- hooks (interrupt.c) ---- */
 
@@ -83,11 +41,11 @@ void vai__end_over(vai_g *g);
 /* Pushes what was raised. */
 void vai__end_push_reason(lua_State *L, vai_g *g);
 
-/* ---- functions that know of it ---- */
+/* vai__sched_hooks.interrupt: the Lua code that g runs yields, or ends, at its next instruction. */
+void vai__interrupt_g(vai_g *g);
 
-int vai__corolib_resume(lua_State *L);
-int vai__corolib_wrap(lua_State *L);
-int vai__corolib_close(lua_State *L);
+/* ---- functions that know of it (protect.c, hooklib.c) ---- */
+
 int vai__protect_pcall(lua_State *L);
 int vai__protect_xpcall(lua_State *L);
 int vai__protect_error(lua_State *L);

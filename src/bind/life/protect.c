@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* pcall, xpcall, error and assert of goroutines: as in Lua 5.4's lbaselib.c, but that the end of
  * the goroutine is known to have been caught, or to be raised again. */
-#include "bind/bind.h"
 #include "bind/life/life.h"
+#include <lauxlib.h>
 
 lua_CFunction vai__protect_stock_pcall, vai__protect_stock_xpcall, vai__protect_stock_error, vai__protect_stock_assert;
 

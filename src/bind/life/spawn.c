@@ -6,13 +6,20 @@
  * (whoever joins wakes), and that before the wait group counts down. The references of a
  * task: one for the handle that go() returns, one for the goroutine; a goroutine whose
  * own is the last does not encode its results. */
-#include "bind/bind.h"
-#include "base/fork.h"
+#include "bind/life/spawn.h"
 #include <string.h>
+#include "base/fork.h"
 #include "base/mem.h"
-#include "bind/life/spawn_opts.h"
+#include "base/obj.h"
+#include "bind/arg.h"
 #include "bind/life/life.h"
-#include "bind/report/site.h"
+#include "bind/life/spawn_opts.h"
+#include "bind/report/exit.h"
+#include "bind/report/panic.h"
+#include "bind/site.h"
+#include "sync/task.h"
+#include "sync/waitgroup.h"
+#include "transfer/codec.h"
 
 /* Lives on the goroutine's stack. */
 struct run {
@@ -26,22 +33,6 @@ struct run {
 };
 
 /* ---- the call ---- */
-
-void vai__site_format(char *buf, size_t size, const char *src, int line)
-{
-	char digits[12];
-	size_t nd = 0, len = strlen(src);
-	do
-		digits[nd++] = (char)('0' + line % 10);
-	while ((line /= 10) > 0);
-	if (len > size - nd - 2)
-		len = size - nd - 2;
-	memcpy(buf, src, len);
-	buf[len++] = ':';
-	while (nd > 0)
-		buf[len++] = digits[--nd];
-	buf[len] = '\0';
-}
 
 static void destroy_call(struct vai_obj *o)
 {
@@ -207,8 +198,6 @@ static int run_in_state(struct run *r, struct vai_vm *vm, bool loaded)
 	int status = lua_pcall(L, loaded ? 2 : 1, 0, loaded ? -4 : -3);
 	atomic_store_relaxed(&r->g->running, NULL);
 	vai__end_over(r->g);
-	if (VAI_UNLIKELY(vm->decoding_from != NULL))
-		vai__bind_put_back(NULL, vm); /* while it holds the channel: what follows may collect */
 	if (VAI_UNLIKELY(status != LUA_OK))
 		settle_end(r, vm);
 	return status;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The report of a deadlock. It is written when the scheduler finds one, on whatever thread that is,
  * while everything waits; main's wait, which ends for it, raises it. */
-#include "bind/bind.h"
+#include "bind/report/deadlock.h"
+#include <lauxlib.h>
 #include "bind/report/dump.h"
 
 enum { MAX_LISTED = 1000 };

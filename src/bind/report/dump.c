@@ -8,12 +8,17 @@
 #include "bind/report/dump.h"
 #include <string.h>
 #include "base/clock.h"
-#include "bind/bind.h"
-#include "bind/host.h"
-#include "bind/life/life.h"
-#include "bind/report/site.h"
+#include "base/obj.h"
+#include "bind/arg.h"
+#include "bind/goroutine.h"
+#include "bind/main_state.h"
 #include "bind/report/trace.h"
+#include "bind/site.h"
+#include "sync/chan.h"
 #include "sync/mutex.h"
+#include "sync/select.h"
+#include "sync/task.h"
+#include "sync/waitgroup.h"
 
 enum { MAX_CASES = 32, SECOND = 1000000000 };
 
@@ -121,13 +126,13 @@ static void add_target(struct vai__text *t, const struct vai_g_info *info)
 
 static bool is_runner(const vai_g *g)
 {
-	return g == vai__report_runner();
+	return g == vai__main_panic_runner();
 }
 
 /* While a panic handler runs as a goroutine in main's state, `at` is its. */
 static lua_State *stopped_in(vai_g *g)
 {
-	return g == vai__g_main() && vai__report_runner() ? vai__report_main_at() : vai__bind_vm(g)->at;
+	return g == vai__g_main() && vai__main_panic_runner() ? vai__main_at() : vai__bind_vm(g)->at;
 }
 
 /* The Lua threads that g is in, from the one where it stopped outwards. Those that C code
@@ -136,7 +141,7 @@ static void add_stack(struct vai__text *t, vai_g *g, lua_State *L)
 {
 	struct vai_vm *vm = vai__bind_vm(g);
 	const struct vai__turn *turn = g->life ? vai__life(g)->turn : NULL;
-	lua_State *last = is_runner(g) ? vai__host_panic_thread() : vm->L;
+	lua_State *last = is_runner(g) ? vai__main_panic_thread() : vm->L;
 	while (L != last) {
 		vai__trace_add(t, L, 0, -1);
 		vai__text_put(t, "\tin a coroutine of:\n");

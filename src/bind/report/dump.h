@@ -18,11 +18,4 @@ void vai__dump_all(struct vai__text *t, vai_g *first, enum vai__dump_how how, si
  * was in the middle of Lua's own work, its stack may be in any state. */
 void vai__dump_frozen(struct vai__text *t, vai_g *g);
 
-/* vai__sched_hooks.deadlock (deadlock.c): writes the report that vai__report_deadlock raises. */
-void vai__deadlock_note(void);
-/* vai__sched_hooks.quit (dump_quit.c): writes a dump and ends the process. */
-void vai__dump_quit(void);
-/* vai__fatal_hook (dump_fatal.c): a line for each goroutine, if that can be had. */
-void vai__dump_fatal(void);
-
 #endif

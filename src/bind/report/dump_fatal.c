@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* What is told of goroutines when the runtime itself is broken. Locks may be held and lists be
  * broken, so a thread of its own tries, for a bounded time. Nothing of Lua's is touched. */
+#include "bind/report/dump_fatal.h"
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <time.h>
 #include <unistd.h>
-#include "bind/bind.h"
 #include "bind/report/dump.h"
 
 enum { SECONDS = 2, LISTED = 1000 };

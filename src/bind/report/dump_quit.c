@@ -5,11 +5,12 @@
  * signal. Since the process ends, their threads are frozen in a signal handler, once all else
  * is written and flushed; what they hold (malloc's locks) must not be asked for from then on.
  * Lua's own stack may be in the middle of a change: should reading it fault, that is the end. */
+#include "bind/report/dump_quit.h"
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
-#include "bind/bind.h"
 #include "bind/report/dump.h"
+#include "bind/report/exit.h"
 
 enum { PATIENCE = 1000000000, FREEZE = 100000000 /* ns */, MAX_FROZEN = 32, ROOM = 1 << 20 };
 

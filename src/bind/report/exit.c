@@ -3,8 +3,7 @@
  * destructors under their feet, and fflush(NULL) waits for whoever reads a terminal; so a
  * helper flushes, for a bounded time, and _exit follows. The first caller wins; any other
  * waits for the end. */
-#include "bind/bind.h"
-#include "base/fork.h"
+#include "bind/report/exit.h"
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -12,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/atomic.h"
+#include "base/fork.h"
 
 enum { FLUSH_SECONDS = 2 };
 

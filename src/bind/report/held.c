@@ -4,9 +4,12 @@
  * takes while its goroutine holds the lock leaves its reference in the state for that. */
 #include "bind/report/held.h"
 #include <stdio.h>
-#include "bind/bind.h"
-#include "bind/report/site.h"
+#include "base/obj.h"
+#include "bind/site.h"
+#include "state/handle.h"
+#include "state/state.h"
 #include "sync/mutex.h"
+#include "sync/task.h"
 
 /* The goroutine whose state vm is, when it lets go by itself; or NULL. */
 static vai_g *owner(const struct vai_vm *vm)

@@ -9,7 +9,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* asprintf */
 #endif
-#include "bind/bind.h"
+#include "bind/report/panic.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +17,13 @@
 #include "base/fork.h"
 #include "base/lock.h"
 #include "base/mem.h"
-#include "bind/host.h"
+#include "bind/arg.h"
+#include "bind/main_state.h"
+#include "bind/report/exit.h"
 #include "bind/report/trace.h"
+#include "bind/site.h"
+#include "sync/task.h"
+#include "transfer/codec.h"
 
 /* ---- describing an error ---- */
 
@@ -106,7 +111,6 @@ static struct {
 	struct panic *first, **last; /* under lock */
 	bool busy;                   /* under lock: a goroutine that runs handlers exists */
 	_Atomic enum panic_mode mode;
-	_Atomic(vai_g *) runner; /* that goroutine */
 } panics = {.last = &panics.first};
 
 static const char handler_key, thread_key;
@@ -135,7 +139,7 @@ static int call_handler(lua_State *L)
 {
 	struct panic *p = lua_touserdata(L, 1);
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &handler_key);
-	vai__decode_take(L, vai__host_vm(), &p->msg);
+	vai__decode_take(L, vai__main_vm(), &p->msg);
 	lua_call(L, lua_gettop(L) - 2, 0);
 	return 0;
 }
@@ -167,28 +171,15 @@ static void run_handlers(lua_State *L, vai_g *g, bool runner)
 	}
 }
 
-vai_g *vai__report_runner(void)
-{
-	return atomic_load(&panics.runner);
-}
-
-/* Where main stands; the same while it runs in a coroutine that C code has resumed by itself. */
-lua_State *vai__report_main_at(void)
-{
-	lua_State *L = atomic_load_relaxed(&vai__g_main()->running);
-	return L ? L : vai__host_vm()->L;
-}
-
 static void runner_entry(vai_g *g, void *arg)
 {
-	g->vm = vai__host_vm();
+	g->vm = vai__main_vm();
 	run_handlers(arg, g, true);
 	if (vai__forked)
 		vai__exit_now(0);
-	vai_g *me = g;
-	atomic_compare_exchange_strong(&panics.runner, &me, NULL); /* else the next one has begun */
+	vai__main_clear_panic_runner(g);
 	g->vm = NULL;
-	vai__host_vm()->at = vai__report_main_at();
+	vai__main_vm()->at = vai__main_at();
 }
 
 void vai__report_start(void)
@@ -196,7 +187,7 @@ void vai__report_start(void)
 	struct panic *p;
 	while ((p = next_panic(true)) != NULL) /* too late for the runtime before */
 		free_panic(p);
-	atomic_store(&panics.runner, NULL);
+	vai__main_set_panic_runner(NULL);
 	atomic_store(&panics.mode, DIE);
 }
 
@@ -242,9 +233,9 @@ static void queue_panic(struct panic *p)
 	vai__unlock(&panics.lock);
 	if (!start)
 		return;
-	vai_g *g = vai__g_new_on_main(runner_entry, vai__host_panic_thread());
+	vai_g *g = vai__g_new_on_main(runner_entry, vai__main_panic_thread());
 	if (g) {
-		atomic_store(&panics.runner, g);
+		vai__main_set_panic_runner(g);
 		vai__g_start(vai__g_self(), g);
 		return;
 	}
@@ -335,7 +326,7 @@ int vai__lib_on_panic(lua_State *L)
 		run_handlers(L, g, false); /* what happened before goes to the function of before */
 	bool set = !lua_isnil(L, 1);
 	if (set && lua_rawgetp(L, LUA_REGISTRYINDEX, &thread_key) != LUA_TTHREAD) {
-		vai__host_set_panic_thread(lua_newthread(L));
+		vai__main_set_panic_thread(lua_newthread(L));
 		lua_rawsetp(L, LUA_REGISTRYINDEX, &thread_key);
 	}
 	lua_settop(L, 1);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* print, io.write and file:write whose output of one call comes out in one piece, and os.exit for
- * a process in which other threads run Lua. Otherwise as in Lua 5.4's lbaselib.c, liolib.c
- * and loslib.c. Everything that may raise comes before the file is locked. */
-#include "bind/bind.h"
+/* print, io.write and file:write whose output of one call comes out in one piece, otherwise as in Lua 5.4's
+ * lbaselib.c and liolib.c, and the list of all stock functions that are replaced. Everything that may raise comes
+ * before the file is locked. */
+#include "bind/stock/baselib.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <lualib.h>
-#include "bind/stock/blocking.h"
-#include "bind/host.h"
 #include "bind/life/life.h"
+#include "bind/stock/blocking.h"
+#include "bind/stock/corolib.h"
 #include "stdlib/lazy.h"
 
 enum { NUMBER_SIZE = 32 }; /* of most numbers, as text */
@@ -107,33 +107,16 @@ static int file_write(lua_State *L)
 	return write_values(L, out->f, 2, last);
 }
 
-/* On main, outside of any goroutine of its own thread, exit is safe once the others have
- * stopped. Elsewhere nothing of the host's can be closed. */
-static int os_exit(lua_State *L)
-{
-	int status = lua_isboolean(L, 1) ? (lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE)
-									 : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
-	vai_g *g = vai__g_self();
-	if (vai__state_of(L) || (vai__sched_running() && g != vai__g_main()))
-		vai__exit_now(status);
-	if (lua_toboolean(L, 2))
-		lua_close(L);
-	else if (g)
-		vai__host_stop(L, true);
-	exit(status);
-	return 0;
-}
-
 /* lib: the name in package.loaded, or of a metatable whose methods are meant. */
-static const struct {
+static struct {
 	const char *lib, *name;
 	lua_CFunction f;
 } overrides[] = {
+	{"os", "exit", NULL}, /* OS_EXIT: whose function comes from above */
 	{"_G", "print", base_print},
 	{"io", "write", io_write},
 	{"io", "popen", vai__popen},
 	{LUA_FILEHANDLE, "write", file_write},
-	{"os", "exit", os_exit},
 	{"os", "execute", vai__blocking_os_execute},
 	{LUA_FILEHANDLE, "read", vai__blocking_file_read},
 	{LUA_FILEHANDLE, "lines", vai__blocking_file_lines},
@@ -144,10 +127,11 @@ static const struct {
 	{"debug", "gethook", vai__hook_gethook},
 };
 
-enum { OVERRIDES = sizeof overrides / sizeof overrides[0] };
+enum { OVERRIDES = sizeof overrides / sizeof overrides[0], OS_EXIT = 0 };
 
-void vai__base_register(void)
+void vai__base_register(lua_CFunction os_exit)
 {
+	overrides[OS_EXIT].f = os_exit;
 	for (int i = 0; i < OVERRIDES; i++)
 		vai__state_override(overrides[i].lib, overrides[i].name, overrides[i].f);
 	vai__state_stand_in("_G", "pcall", vai__protect_pcall, &vai__protect_stock_pcall);

@@ -4,7 +4,6 @@
  * start: os.execute gives the P away before it begins. What opens files or gets foreign C
  * functions is known in vm/ (vai__state_foreign); the standard files are open from the start: who
  * reads them leaves main's thread, who writes does where the output does not take it at once. */
-#include "bind/bind.h"
 #include "bind/stock/blocking.h"
 #include <errno.h>
 #include <limits.h>
@@ -12,6 +11,7 @@
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include "bind/arg.h"
 
 /* errno belongs to a thread, and the goroutine may change its thread: it is read and written in
  * functions of their own, in between of which that happens. */

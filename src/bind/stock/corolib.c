@@ -2,7 +2,8 @@
 /* coroutine.resume, wrap and close as in Lua 5.4's lcorolib.c, but that vai_g.running is the
  * coroutine that runs, so that interruptions reach it, and that the end of a goroutine is
  * known to have been caught. Used in the host's state, too, on whatever thread runs it. */
-#include "bind/bind.h"
+#include "bind/stock/corolib.h"
+#include <lauxlib.h>
 #include "bind/life/life.h"
 
 #if LUA_VERSION_RELEASE_NUM >= 50406

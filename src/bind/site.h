@@ -9,6 +9,8 @@
 
 enum { VAI__SITE_SIZE = 64 };
 
+/* Writes "src:line", src cut to fit. */
+void vai__site_format(char *buf, size_t size, const char *src, int line);
 /* Writes "file.lua:12" for the innermost Lua function that calls us, or "". Raises never. */
 void vai__site_write(lua_State *L, char buf[VAI__SITE_SIZE]);
 /* The same place's number; 0: unknown. */

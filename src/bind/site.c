@@ -3,12 +3,11 @@
  * numbers. Who looks takes no lock: an entry is complete before its number is in the table
  * (release, acquire). Adding is under the lock. A program that makes objects at more places
  * than there is room for has objects of unknown origin. */
-#include "bind/report/site.h"
+#include "bind/site.h"
 #include <stdlib.h>
 #include <string.h>
 #include "base/atomic.h"
 #include "base/lock.h"
-#include "bind/bind.h"
 
 enum { MAX_SITES = 16384, SLOTS = 2 * MAX_SITES };
 
@@ -67,6 +66,22 @@ static VAI_NOINLINE uint32_t add(const char *text, uint32_t hash)
 	vai__unlock(&all.lock);
 	free(s);
 	return n;
+}
+
+void vai__site_format(char *buf, size_t size, const char *src, int line)
+{
+	char digits[12];
+	size_t nd = 0, len = strlen(src);
+	do
+		digits[nd++] = (char)('0' + line % 10);
+	while ((line /= 10) > 0);
+	if (len > size - nd - 2)
+		len = size - nd - 2;
+	memcpy(buf, src, len);
+	buf[len++] = ':';
+	while (nd > 0)
+		buf[len++] = digits[--nd];
+	buf[len] = '\0';
 }
 
 void vai__site_write(lua_State *L, char buf[VAI__SITE_SIZE])

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Checks of arguments. Messages name the function by the name it is documented under, not
  * by what the caller happens to call it, so that pcall(ch.send, ch) names it too. */
-#include "bind/bind.h"
-#include "base/fork.h"
+#include "bind/arg.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include "base/clock.h"
+#include "base/fork.h"
 
 void vai__arg_error(lua_State *L, int arg, const char *fname, const char *fmt, ...)
 {

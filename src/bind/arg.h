@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* What every binding begins with: the calling goroutine, the object of a method call, and the checks of
+ * arguments. Every function visible to Lua is a light C function without upvalues, so that it crosses
+ * between states by its address; all of them run on the goroutine that calls them, on whatever thread that is.
+ *
+ * fname is the name that messages use; arg is counted as the user does: self is not an argument. */
+#ifndef VAI_ARG_H
+#define VAI_ARG_H
+
+#include <lua.h>
+#include <lauxlib.h>
+#include "base/base.h"
+#include "sched/sched.h"
+#include "state/handle.h"
+#include "state/state.h"
+
+_Noreturn void vai__arg_error(lua_State *L, int arg, const char *fname, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+/* "bad argument #1 to 'go' (function expected, got nil)". idx is the stack index. */
+_Noreturn void vai__arg_type_error(lua_State *L, int idx, int arg, const char *fname, const char *expected);
+/* "calling 'send' on bad self (channel expected, got number)" */
+_Noreturn void vai__arg_self_error(lua_State *L, const char *fname, const char *expected);
+/* What a user calls the type of the value at idx. */
+const char *vai__arg_typename(lua_State *L, int idx);
+int64_t vai__arg_integer(lua_State *L, int idx, int arg, const char *fname);
+/* Seconds: any number but NaN. */
+double vai__arg_seconds(lua_State *L, int idx, int arg, const char *fname);
+/* Seconds from now as a deadline: 0 for those that are over, VAI_FOREVER for none or nil. */
+int64_t vai__arg_deadline(lua_State *L, int idx, int arg, const char *fname);
+int64_t vai__arg_seconds_deadline(double seconds);
+/* Raises that the calling thread runs no goroutine. */
+_Noreturn void vai__arg_no_goroutine(lua_State *L);
+/* Raises "not enough memory". */
+_Noreturn void vai__arg_no_memory(lua_State *L);
+
+static inline struct vai_vm *vai__bind_vm(vai_g *g)
+{
+	return (struct vai_vm *)g->vm;
+}
+
+/* The calling goroutine; raises on threads that run none. */
+static inline vai_g *vai__bind_self(lua_State *L)
+{
+	vai_g *g = vai__g_self();
+	if (VAI_UNLIKELY(!g || !g->vm))
+		vai__arg_no_goroutine(L);
+	return g;
+}
+
+/* The object of a method call. */
+static inline void *vai__bind_object(lua_State *L, const struct vai_class *cls, const char *fname)
+{
+	struct vai_obj *o = vai__handle_test(L, 1, cls);
+	if (VAI_UNLIKELY(!o))
+		vai__arg_self_error(L, fname, cls->name);
+	return o;
+}
+
+/* Before every call that may park: dumps take the goroutine's traceback from L. */
+static inline void vai__note_stack(vai_g *g, lua_State *L)
+{
+	vai__bind_vm(g)->at = L;
+}
+
+#endif

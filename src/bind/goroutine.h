@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* What bind/ keeps of a goroutine while it runs Lua code (vai_g.life): how it is
+ * interrupted, and how far its end has come. Belongs to the goroutine, but for `hold`,
+ * `missed`, `asked` and `lent`, which the signal handler on its thread uses too. */
+#ifndef VAI_GOROUTINE_H
+#define VAI_GOROUTINE_H
+
+#include <lua.h>
+#include <signal.h>
+#include "base/base.h"
+#include "sched/sched.h"
+
+enum vai__phase {
+	VAI_PHASE_LIVE,      /* it has not been ended */
+	VAI_PHASE_UNWINDING, /* the end was raised and nobody has caught it: closers run */
+	VAI_PHASE_GRACE,     /* it was caught: what follows may clean up, for a moment */
+	VAI_PHASE_OVER       /* its function has returned or failed */
+};
+
+struct vai__cleanup;
+
+/* A coroutine runs in place of `outer`, which resumed it. On the C stack of that call. */
+struct vai__turn {
+	vai_g *g;
+	lua_State *outer; /* NULL: nothing is kept of what runs */
+	struct vai__turn *prev;
+};
+
+struct vai__life {
+	volatile sig_atomic_t hold;   /* hooks are being set: do not touch them */
+	volatile sig_atomic_t missed; /* an interruption that came meanwhile */
+	volatile sig_atomic_t asked;  /* the state that ran was to be interrupted, and has not been yet */
+	uint8_t phase;                /* enum vai__phase */
+	uint8_t why;                  /* enum vai_end: what was raised */
+	bool forced;                  /* it is raised in closers, too */
+	bool bare;                    /* it was raised without its value, which who catches it puts in place */
+	bool short_once;              /* it has caught its memory's bound */
+	unsigned cancels;             /* of its task, when the end was raised */
+	int depth;                    /* of the protected call that will catch it; 0: none in that state */
+	lua_State *catcher;           /* its state; may be gone */
+	unsigned locks;               /* vai.lock_thread */
+	struct vai__turn *turn;       /* the innermost, for dumps */
+	struct vai__cleanup *cleanup; /* once the end was raised; NULL: no memory for it */
+	struct {
+		lua_State *L; /* the state whose hook is not ours, and away until ours has run; or NULL */
+		lua_Hook hook;
+		int mask, count;
+	} lent;
+};
+
+static inline struct vai__life *vai__life(const vai_g *g)
+{
+	return (struct vai__life *)g->life;
+}
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of the runtime: vai__host_open in the host's state begins it, a sentinel in that state's registry ends
+ * it when the state closes. */
+#include "bind/host/host.h"
+#include <lauxlib.h>
+#include "base/atomic.h"
+#include "base/fork.h"
+#include "bind/arg.h"
+#include "bind/life/life.h"
+#include "bind/main_state.h"
+#include "bind/report/panic.h"
+
+/* Nanoseconds that a machine gets to leave its goroutine when the runtime ends. */
+#define GRACE_NS INT64_C(20000000)
+/* The same when the next runtime is to begin. */
+#define RESTART_GRACE_NS INT64_C(2000000000)
+
+enum phase { CLOSED, CHANGING, OPEN };
+
+static struct {
+	_Atomic enum phase phase;
+	lua_State *L;          /* main thread of the host's state */
+	const void *sentinel;  /* of the state's, if vai was tried several times */
+	struct vai__life life; /* main's */
+	bool unfinished;       /* the last runtime left machines behind */
+} host;
+
+static const char sentinel_key;
+
+lua_State *vai__host_state(void)
+{
+	return host.L;
+}
+
+lua_State *vai__host_main_thread(lua_State *L)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+	lua_State *main = lua_tothread(L, -1);
+	lua_pop(L, 1);
+	return main;
+}
+
+/* What the states share goes when no machine can use it any more; else the next start of a
+ * runtime tries again. */
+static bool finish_stop(int64_t grace)
+{
+	if (!host.unfinished)
+		return true;
+	if (!vai__sched_stop(grace))
+		return false;
+	vai__state_stop();
+	host.unfinished = false;
+	return true;
+}
+
+/* VAI_OK with the runtime running and the state attached, or nothing changed. */
+static int start(lua_State *L)
+{
+	struct vai__sched_opts opts = {0, 0};
+	if (!finish_stop(RESTART_GRACE_NS))
+		return VAI_EAGAIN;
+	int rc = vai__state_start(L);
+	if (rc != VAI_OK)
+		return rc;
+	vai__report_start();
+	host.L = vai__host_main_thread(L);
+	struct vai_vm *vm = vai__state_attach(host.L);
+	vai__main_set_vm(vm);
+	rc = vm ? vai__sched_start(&opts) : VAI_ENOMEM;
+	if (rc == VAI_OK) {
+		vai__g_main()->vm = vm;
+		host.life = (struct vai__life){0};
+		vai__g_main()->life = &host.life;
+		vai__hook_counting = vai__preempt_mode() == VAI_PREEMPT_COUNT;
+		vai__hook_prepare(host.L);
+		atomic_store_relaxed(&vai__g_main()->running, host.L);
+		return VAI_OK;
+	}
+	if (vm)
+		vai__state_detach(vm);
+	vai__main_set_vm(NULL);
+	host.L = NULL;
+	vai__state_stop();
+	return rc;
+}
+
+void vai__host_stop(lua_State *L, bool exits)
+{
+	enum phase open = OPEN;
+	if (vai__forked || !atomic_compare_exchange_strong(&host.phase, &open, CHANGING))
+		return;
+	vai__report_flush(L);
+	atomic_store_relaxed(&vai__g_main()->running, NULL);
+	vai__state_detach(vai__main_vm());
+	vai__g_main()->vm = NULL;
+	vai__main_set_vm(NULL);
+	vai__main_set_panic_thread(NULL);
+	host.L = NULL;
+	host.unfinished = true;
+	if (exits)
+		vai__sched_halt(GRACE_NS);
+	else
+		finish_stop(GRACE_NS);
+	atomic_store(&host.phase, CLOSED);
+}
+
+/* In lua_close: by main's thread, or by another to which the host has passed its state. */
+static int sentinel_gc(lua_State *L)
+{
+	vai_g *g = vai__g_self();
+	if (host.sentinel == lua_touserdata(L, 1) && host.L == vai__host_main_thread(L) && (!g || g == vai__g_main()))
+		vai__host_stop(L, false);
+	return 0;
+}
+
+static void plant_sentinel(lua_State *L)
+{
+	host.sentinel = lua_newuserdatauv(L, 1, 0);
+	lua_createtable(L, 0, 1);
+	lua_pushcfunction(L, sentinel_gc);
+	lua_setfield(L, -2, "__gc");
+	lua_setmetatable(L, -2);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &sentinel_key);
+}
+
+static const char *why_not(int rc)
+{
+	switch (rc) {
+	case VAI_ENOMEM: return "not enough memory";
+	case VAI_EAGAIN: return "a goroutine of the runtime before still runs";
+	default: return "the system refused a thread, a file or memory";
+	}
+}
+
+int vai__host_open(lua_State *L, const char **why)
+{
+	enum phase closed = CLOSED;
+	if (vai__forked || !atomic_compare_exchange_strong(&host.phase, &closed, CHANGING))
+		return VAI_EAGAIN;
+	plant_sentinel(L);
+	int rc = start(L);
+	atomic_store(&host.phase, rc == VAI_OK ? OPEN : CLOSED);
+	if (rc == VAI_OK)
+		return VAI_OK;
+	*why = why_not(rc);
+	return VAI_EINVAL;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* The module's table and luaopen_vai, and the only place that knows all rooms: it installs what the lower ones call
+ * of the higher ones. Goroutines get the module as an empty table that fills itself by need: every parked one
+ * would pay for a full one. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "vai_lua.h"
+#include <dlfcn.h>
+#include "base/fatal.h"
+#include "base/fork.h"
+#include "bind/arg.h"
+#include "bind/host/host.h"
+#include "bind/host/os_exit.h"
+#include "bind/lib/lib.h"
+#include "bind/life/life.h"
+#include "bind/main_state.h"
+#include "bind/report/deadlock.h"
+#include "bind/report/dump_fatal.h"
+#include "bind/report/dump_quit.h"
+#include "bind/report/exit.h"
+#include "bind/report/held.h"
+#include "bind/report/panic.h"
+#include "bind/stock/baselib.h"
+#include "sync/waitq.h"
+
+#define VERSION "vai 0.1.0"
+
+static const luaL_Reg functions[] = {
+	{"go", vai__lib_go},
+	{"async", vai__lib_async},
+	{"spawn", vai__lib_spawn},
+	{"chan", vai__lib_chan},
+	{"select", vai__lib_select},
+	{"waitgroup", vai__lib_waitgroup},
+	{"mutex", vai__lib_mutex},
+	{"yield", vai__lib_yield},
+	{"sleep", vai__lib_sleep},
+	{"now", vai__lib_now},
+	{"after", vai__lib_after},
+	{"timer", vai__lib_timer},
+	{"ticker", vai__lib_ticker},
+	{"id", vai__lib_id},
+	{"count", vai__lib_count},
+	{"maxprocs", vai__lib_maxprocs},
+	{"numcpu", vai__lib_numcpu},
+	{"lock_thread", vai__lib_lock_thread},
+	{"unlock_thread", vai__lib_unlock_thread},
+	{"on_panic", vai__lib_on_panic},
+	{"stats", vai__lib_stats},
+	{"dump", vai__lib_dump},
+	{NULL, NULL},
+};
+
+/* In goroutines: fills itself by need. */
+static int open_lazy(lua_State *L)
+{
+	struct vai_vm *vm = vai__state_of(L);
+	if (!vm)
+		return luaL_error(L, "vai is in use by another Lua state of this process");
+	vai__lazy_module(L, vm, functions);
+	lua_pushliteral(L, VERSION);
+	lua_setfield(L, -2, "_VERSION");
+	return 1;
+}
+
+static const char module_key;
+
+/* Threads of the runtime may be left in blocking calls: the code must stay. */
+static void pin_library(void)
+{
+	Dl_info info;
+	if (dladdr((void *)(uintptr_t)luaopen_vai, &info) && info.dli_fname)
+		dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+/* A goroutine that the end of the runtime has caught: nothing of its state runs any more but
+ * its to-be-closed variables and finalizers, which find no goroutine and so nothing of vai's
+ * that they could wait for. */
+static void abandon(vai_g *g)
+{
+	struct vai_vm *vm = g->vm;
+	struct vai_obj *task = g->task;
+	struct vai_obj *held = g->held;
+	g->vm = g->task = g->held = NULL;
+	if (vm && g != vai__main_panic_runner()) /* whose state is the host's */
+		vai__state_abandon(vm);
+	if (held)
+		vai__obj_unref(held);
+	if (task)
+		vai__obj_unref(task);
+}
+
+static void forked(void)
+{
+	vai__sched_forked();
+	vai__exit_forked();
+}
+
+static void register_once(void)
+{
+	static bool done;
+	if (done)
+		return;
+	done = true;
+	pin_library();
+	vai__state_preload("vai", open_lazy);
+	vai__handle_register(&vai__lib_chan_type);
+	vai__handle_register(&vai__lib_task_type);
+	vai__handle_register(&vai__lib_waitgroup_type);
+	vai__handle_register(&vai__lib_timer_type);
+	vai__handle_register(&vai__lib_ticker_type);
+	vai__handle_register(&vai__lib_guard_type);
+	vai__handle_register(&vai__lib_mutex_type);
+	vai__held_install();
+	vai__base_register(vai__os_exit);
+	vai__fork_watch(vai__sched_alive, forked);
+	vai__sched_hooks.unwait = vai__waitq_unwait;
+	vai__sched_hooks.abandon = abandon;
+	vai__sched_hooks.interrupt = vai__interrupt_g;
+	vai__sched_hooks.deadlock = vai__deadlock_note;
+	vai__sched_hooks.quit = vai__dump_quit;
+	vai__fatal_hook = vai__dump_fatal;
+}
+
+/* Protected: what raises here ends the runtime again. */
+static int open_host(lua_State *L)
+{
+	vai__base_install(L);
+	vai__limits_host(L);
+	luaL_newlib(L, functions);
+	lua_pushliteral(L, VERSION);
+	lua_setfield(L, -2, "_VERSION");
+	lua_pushvalue(L, -1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
+	return 1;
+}
+
+/* The second and later calls in the same state, or in a goroutine's. */
+static int open_again(lua_State *L)
+{
+	vai_g *g = vai__g_self();
+	lua_State *main = vai__host_main_thread(L);
+	if (vai__forked)
+		vai__arg_no_goroutine(L);
+	if (g && g->vm && vai__bind_vm(g)->L == main && !vai__bind_vm(g)->is_host)
+		return open_lazy(L);
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE && vai__host_state() == main)
+		return 1;
+	return luaL_error(L, "vai is in use by another Lua state of this process");
+}
+
+int luaopen_vai(lua_State *L)
+{
+	const char *why = NULL;
+	luaL_checkversion(L);
+	lua_settop(L, 0);
+	luaL_checkstack(L, 10, NULL);
+	register_once();
+	int rc = vai__host_open(L, &why);
+	if (rc == VAI_EAGAIN)
+		return open_again(L);
+	if (rc != VAI_OK)
+		return luaL_error(L, "vai cannot start: %s", why);
+	lua_pushcfunction(L, open_host);
+	if (lua_pcall(L, 0, 1, 0) != LUA_OK) {
+		vai__host_stop(L, false);
+		return lua_error(L);
+	}
+	return 1;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* The functions of the module's table, file by file, and the types of its objects. */
+#ifndef VAI_LIB_H
+#define VAI_LIB_H
+
+#include "state/handle.h"
+
+/* golib.c: goroutines and their tasks */
+int vai__lib_go(lua_State *L);
+int vai__lib_async(lua_State *L);
+int vai__lib_yield(lua_State *L);
+int vai__lib_id(lua_State *L);
+int vai__lib_count(lua_State *L);
+int vai__lib_maxprocs(lua_State *L);
+int vai__lib_numcpu(lua_State *L);
+int vai__lib_stats(lua_State *L);
+extern const struct vai__handle_type vai__lib_task_type;
+/* spawnlib.c: goroutines with bounds, or with a thread of their own */
+int vai__lib_spawn(lua_State *L);
+int vai__lib_lock_thread(lua_State *L);
+int vai__lib_unlock_thread(lua_State *L);
+/* dumplib.c */
+int vai__lib_dump(lua_State *L);
+/* chanlib.c, selectlib.c */
+int vai__lib_chan(lua_State *L);
+int vai__lib_select(lua_State *L);
+extern const struct vai__handle_type vai__lib_chan_type;
+/* waitlib.c */
+int vai__lib_waitgroup(lua_State *L);
+extern const struct vai__handle_type vai__lib_waitgroup_type;
+/* mutexlib.c, guardlib.c */
+int vai__lib_mutex(lua_State *L);
+extern const struct vai__handle_type vai__lib_guard_type, vai__lib_mutex_type;
+/* timelib.c */
+int vai__lib_sleep(lua_State *L);
+int vai__lib_now(lua_State *L);
+int vai__lib_after(lua_State *L);
+int vai__lib_timer(lua_State *L);
+int vai__lib_ticker(lua_State *L);
+extern const struct vai__handle_type vai__lib_timer_type, vai__lib_ticker_type;
+
+#endif

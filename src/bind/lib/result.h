@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* What Lua gets to see of the outcomes of the layers below. Called by the goroutine whose state L belongs to. */
+#ifndef VAI_RESULT_H
+#define VAI_RESULT_H
+
+#include "bind/arg.h"
+
+/* Pushes the value of a received message, which it takes over. Raises where memory for it is out: the message is
+ * gone then, as a value is that a failing assignment drops. Returns the number of values: 1. */
+int vai__bind_deliver(lua_State *L, struct vai_vm *vm, vai_msg *msg);
+/* nil, why: 2 */
+int vai__bind_nil(lua_State *L, const char *why);
+/* For a wait that ended with rc < 0: nil, "timeout", or raises. */
+int vai__bind_failed(lua_State *L, vai_g *g, int rc);
+/* The end of tostring for handles without a name of their own: "channel: 0x55d0c8". */
+int vai__bind_tostring(lua_State *L, const char *name);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* From a Lua call to a goroutine. Ownership: a message is encoded (which may raise) before anything is acquired,
+ * and from there to the call that takes it over nothing raises. */
+#ifndef VAI_SPAWN_H
+#define VAI_SPAWN_H
+
+#include "bind/arg.h"
+#include "bind/life/spawn_opts.h"
+#include "code/code.h"
+#include "sync/task.h"
+#include "sync/waitgroup.h"
+
+/* What happens to an error that the goroutine does not catch. */
+enum vai__fate { VAI_FATE_PANIC, VAI_FATE_KEEP };
+
+/* A call on its way to a goroutine; reference counted because a timer may fire again. */
+struct vai__call {
+	struct vai_obj obj;
+	vai_msg msg;
+	struct vai_code *code;        /* NULL: a C function */
+	vai_waitgroup *wg;            /* is done at the end, or NULL */
+	struct vai__spawn_opts *opts; /* or NULL */
+	enum vai__fate fate;
+	char site[sizeof((vai_g *)0)->site];
+};
+
+/* How error messages of a spawning function name it and its arguments. */
+struct vai__callname {
+	const char *fname;
+	int arg;          /* the function's place among the arguments */
+	const char *what; /* the same for vai__encode_call */
+};
+/* The function at stack index idx with all values above it. Raises what cannot be sent and
+ * what is no function. One reference, the caller's. */
+struct vai__call *vai__call_new(
+	lua_State *L, vai_g *self, int idx, const struct vai__callname *name, enum vai__fate fate);
+void vai__call_unref(struct vai__call *call);
+/* With these options (copied). VAI_OK or VAI_ENOMEM. */
+int vai__call_limit(struct vai__call *call, const struct vai__spawn_opts *opts);
+/* Starts it, taking over the reference; pushes the task's handle. */
+int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call);
+/* Starts it without a task, from a timer: nothing but memory can fail, false then. Keeps
+ * the caller's reference untouched. Any M. */
+bool vai__call_fire(struct vai__call *call);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The host's state, in which the main goroutine runs, as the other rooms see it; the process has one. Written by
+ * main while the runtime starts and ends, read by any thread in between. */
+#ifndef VAI_MAIN_STATE_H
+#define VAI_MAIN_STATE_H
+
+#include "sched/sched.h"
+#include "state/state.h"
+
+/* NULL outside the life of the runtime. */
+struct vai_vm *vai__main_vm(void);
+void vai__main_set_vm(struct vai_vm *vm);
+/* The Lua thread of that state on which panic handlers run, kept alive by the registry; or NULL. */
+lua_State *vai__main_panic_thread(void);
+void vai__main_set_panic_thread(lua_State *L);
+/* The goroutine on main's thread that runs panic handlers at present, or NULL. */
+vai_g *vai__main_panic_runner(void);
+void vai__main_set_panic_runner(vai_g *g);
+/* The runner ends: there is none now, unless the next one has begun already. */
+void vai__main_clear_panic_runner(vai_g *g);
+/* The Lua thread in which main stands, which the vm's `at` is not while panic handlers run. */
+lua_State *vai__main_at(void);
+
+#endif

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* What is said of goroutines when an invariant of the runtime is broken. */
+#ifndef VAI_DUMP_FATAL_H
+#define VAI_DUMP_FATAL_H
+
+/* vai__fatal_hook: a line for each goroutine, if that can be had. Any thread. */
+void vai__dump_fatal(void);
+
+#endif

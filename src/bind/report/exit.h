@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* The end of the process while other threads run Lua. Any thread. */
+#ifndef VAI_EXIT_H
+#define VAI_EXIT_H
+
+/* Gives stdio a bounded time to flush and ends the process without atexit handlers, which
+ * are not made for other threads that still run. */
+_Noreturn void vai__exit_now(int status);
+/* The first part of it. */
+void vai__exit_flush(void);
+/* In a child of fork: whoever was ending the process does not exist there. */
+void vai__exit_forked(void);
+/* Returns once: to the first thread, before it reports what it ends the process for. */
+void vai__exit_begin(void);
+
+#endif

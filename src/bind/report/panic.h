@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* What becomes of an error that no Lua code has caught. */
+#ifndef VAI_PANIC_H
+#define VAI_PANIC_H
+
+#include "bind/arg.h"
+#include "sync/task.h"
+
+/* The message handler under every goroutine: notes the traceback, keeps the error. */
+int vai__report_handler(lua_State *L);
+/* After such a pcall: pushes text and traceback ("" if there is none) of the error at the
+ * top, in place of it: error, text, traceback. Protected calls only. */
+void vai__report_describe(lua_State *L);
+/* The error at the top of L ended a goroutine started by `go`: hands it to vai.on_panic's
+ * function, or ends the process. */
+void vai__report_panic(vai_g *g, lua_State *L);
+/* The same where not even a Lua state could be had. */
+void vai__report_panic_plain(vai_g *g, const char *text);
+/* For vai__task_new: the task has failed, and nobody has joined it. */
+void vai__report_orphan(vai_task *task);
+/* Before a runtime starts: uncaught errors end the process. */
+void vai__report_start(void);
+/* Runs the panic handlers that main has not come to; main only, at the end;
+ * uncaught errors are nobody's business from then on. */
+void vai__report_flush(lua_State *L);
+int vai__lib_on_panic(lua_State *L);
+
+#endif
