@@ -1,39 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* A lua_Alloc for one goroutine's state. Small blocks (up to 1 kB) have no header: Lua
- * tells the size when it frees. They come from the class's free list or the end of the
- * newest chunk. Blocks are aligned to 8 bytes, which is all that Lua's own objects need,
- * full userdata to 16 as malloc would.
+/* A lua_Alloc for one goroutine's state. Blocks up to 16 kB have no header: Lua tells the
+ * size when it frees. Small ones (up to 1 kB) come from the class's free list or the end of
+ * the newest chunk, those above from bins or there, too. Blocks are aligned to 8 bytes, which is
+ * all that Lua's own objects need, full userdata to 16 as malloc would.
  *
- * Invariants: a free block lies in the list of the class that it fills exactly. Blocks
- * above 1 kB are in the list of big ones, except inside the first chunk and the room,
- * where a copied template may have put them. */
+ * Where nothing of a size is free, a larger free block is cut, or, if much was freed since the last
+ * time, all free neighbours are joined (arena_free.c), before there is another chunk (arena_chunk.c).
+ * After every sixteenth part of what is held that is freed, Lua's own count tells whether most of it
+ * is free: then they are joined so that chunks go back.
+ *
+ * Invariants: a free block lies in the list of the class that it fills exactly, or is above
+ * 1 kB and in a bin. Blocks above 16 kB are in the list of big ones, except inside the first
+ * chunk and the room, where a copied template may have put them. */
 #include "state/arena.h"
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
-#include "base/fatal.h"
-#include "base/san.h"
+#include "state/arena_private.h"
 
 enum {
-#ifdef VAI_VALGRIND
-	CLASS_MAX = 0, /* every block is a big one, and so one of libc's */
-#else
-	CLASS_MAX = VAI__ARENA_SMALL,
-#endif
-	FINE_MAX = VAI__ARENA_FINE * 8,
+	INNER_MAX = VAI__ARENA_INNER,
 	SMALL_MAX = VAI__ARENA_SMALL,
-	CHUNK_MIN = 1024,
-	CHUNK_MAX = 65536,
-	SYSTEM_MIN = 32768, /* big blocks from here on are libc's, whose realloc can move pages */
-	SEARCH = 8          /* free blocks looked at for one that is aligned to 16 */
+	CLASS_MAX = INNER_MAX < SMALL_MAX ? INNER_MAX : SMALL_MAX,
+	SEARCH = 8 /* free blocks looked at for one that is aligned to 16 */
 };
 
-struct vai__chunk {
-	struct vai__chunk *next;
-	size_t size;
-};
-
-/* In front of a big block. */
+/* In front of a big block, which is libc's, whose realloc can move pages. */
 struct vai__big {
 	_Alignas(16) struct vai__big *next;
 	struct vai__big *prev;
@@ -41,32 +33,23 @@ struct vai__big {
 };
 
 /* Of the coarse classes one is the first stack of a Lua state, others are hash parts. */
-static const uint16_t coarse[] = {144, 160, 192, 224, 256, 320, 384, 448, 512, 640, 720, 768, 1024};
+const uint16_t vai__arena_coarse[] = {144, 160, 192, 224, 256, 320, 384, 448, 512, 640, 720, 768, 1024};
 
 /* By size in units of 16, rounded up. */
 #define C VAI__ARENA_FINE
-static const uint8_t coarse_class[SMALL_MAX / 16 + 1] = {0, 0, 0, 0, 0, 0, 0, 0, 0, C, C + 1, C + 2, C + 2, C + 3,
+const uint8_t vai__arena_coarse_class[SMALL_MAX / 16 + 1] = {0, 0, 0, 0, 0, 0, 0, 0, 0, C, C + 1, C + 2, C + 2, C + 3,
 	C + 3, C + 4, C + 4, C + 5, C + 5, C + 5, C + 5, C + 6, C + 6, C + 6, C + 6, C + 7, C + 7, C + 7, C + 7, C + 8,
 	C + 8, C + 8, C + 8, C + 9, C + 9, C + 9, C + 9, C + 9, C + 9, C + 9, C + 9, C + 10, C + 10, C + 10, C + 10, C + 10,
 	C + 11, C + 11, C + 11, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12,
 	C + 12, C + 12, C + 12, C + 12, C + 12};
 #undef C
 
-static void *const no_blocks[VAI__ARENA_CLASSES];
+void *const vai__arena_no_blocks[VAI__ARENA_CLASSES];
 
-static inline unsigned class_of(size_t size)
+/* Of a block up to INNER_MAX. */
+static inline size_t inner_size(size_t size)
 {
-	return VAI_LIKELY(size <= FINE_MAX) ? (unsigned)((size - 1) >> 3) : coarse_class[(size + 15) >> 4];
-}
-
-static inline size_t class_size(unsigned c)
-{
-	return VAI_LIKELY(c < VAI__ARENA_FINE) ? ((size_t)c + 1) * 8 : coarse[c - VAI__ARENA_FINE];
-}
-
-static inline size_t room(const struct vai__arena *a)
-{
-	return (size_t)(a->end - a->cursor);
+	return VAI_LIKELY(size <= SMALL_MAX) ? arena_class_size(arena_class_of(size)) : (size + 7) & ~(size_t)7;
 }
 
 /* Where a copied template may have put big blocks. */
@@ -76,92 +59,46 @@ static inline bool in_template(const struct vai__arena *a, const void *p)
 		(size_t)((const char *)p - a->room) < a->room_size;
 }
 
-static bool add_chunk(struct vai__arena *a, size_t need);
-
-static bool has_lists(const struct vai__arena *a)
-{
-	return a->free != (void **)(uintptr_t)no_blocks;
-}
+/* ---- free blocks ---- */
 
 /* The array of lists is made from the arena itself; where that fails the block is lost
  * until the end. */
 static VAI_NOINLINE bool make_lists(struct vai__arena *a)
 {
 	const size_t size = sizeof(void *) * VAI__ARENA_CLASSES;
-	if (size > room(a) && !add_chunk(a, size))
+	if (size > arena_left(a) && !vai__arena_refill(a, size))
 		return false;
 	a->free = memset(a->cursor, 0, size);
 	a->cursor += size;
+	a->quota = VAI__ARENA_QUOTA;
 	return true;
+}
+
+static bool want_lists(struct vai__arena *a)
+{
+	return VAI_LIKELY(arena_has_lists(a)) || make_lists(a);
 }
 
 static inline void list_push(struct vai__arena *a, void *p, unsigned c)
 {
-	if (VAI_UNLIKELY(!has_lists(a)) && !make_lists(a))
-		return;
 	*(void **)p = a->free[c];
 	a->free[c] = p;
 }
 
-/* Spreads n bytes at p over the free lists. */
-static void recycle(struct vai__arena *a, char *p, size_t n)
+static void count_freed(struct vai__arena *a, size_t size)
 {
-	while (n >= 8) {
-		unsigned c = class_of(n < SMALL_MAX ? n : SMALL_MAX);
-		if (class_size(c) > n)
-			c--;
-		list_push(a, p, c);
-		p += class_size(c);
-		n -= class_size(c);
-	}
+	if ((a->quota -= (ptrdiff_t)size) < 0 && arena_has_lists(a) && !a->building)
+		vai__arena_churned(a);
 }
 
-static void enter_chunk(struct vai__arena *a, char *from, char *to)
+/* n bytes, of any size. */
+static void spread(struct vai__arena *a, char *p, size_t n)
 {
-	if (has_lists(a))
-		recycle(a, a->cursor, room(a));
-	a->cursor = from;
-	a->end = to;
-}
-
-static inline bool fits(const struct vai__arena *a, size_t more)
-{
-	return a->held <= a->limit && more <= a->limit - a->held;
-}
-
-static bool use_room(struct vai__arena *a, size_t need)
-{
-	if (a->room_used || need > a->room_size)
-		return false;
-	enter_chunk(a, a->room, a->room + a->room_size);
-	a->held += a->room_size;
-	a->room_used = true;
-	return true;
-}
-
-/* A chunk with at least `need` bytes. */
-static bool add_chunk(struct vai__arena *a, size_t need)
-{
-	a->overflow = a->building; /* a template has no further chunks */
-	if (a->overflow)
-		return false;
-	if (use_room(a, need))
-		return true;
-	size_t least = need + sizeof(struct vai__chunk);
-	size_t size = vai__mem_round(least < a->next_chunk ? a->next_chunk : least);
-	if (VAI_UNLIKELY(!fits(a, size)) && !fits(a, size = vai__mem_round(least)))
-		return false;
-	struct vai__chunk *chunk = vai__mem_alloc(size);
-	if (!chunk)
-		return false;
-	chunk->next = a->chunks;
-	chunk->size = size;
-	a->chunks = chunk;
-	enter_chunk(a, (char *)chunk + sizeof *chunk, (char *)chunk + size);
-	a->held += size;
-	if (a->next_chunk < CHUNK_MAX)
-		a->next_chunk *= 2;
-	return true;
+	if (VAI_UNLIKELY(a->building))
+		memset(p, 0, n);
+	count_freed(a, n);
+	if (want_lists(a))
+		vai__arena_spread(a, p, n);
 }
 
 /* ---- big blocks ---- */
@@ -174,7 +111,7 @@ static void link_big(struct vai__arena *a, struct vai__big *b, size_t size)
 	if (a->bigs)
 		a->bigs->prev = b;
 	a->bigs = b;
-	a->held += size;
+	arena_hold(a, size);
 }
 
 static void unlink_big(struct vai__arena *a, struct vai__big *b)
@@ -188,24 +125,15 @@ static void unlink_big(struct vai__arena *a, struct vai__big *b)
 	a->held -= b->size;
 }
 
-static void release_big(struct vai__big *b)
-{
-	if (b->size >= SYSTEM_MIN)
-		free(b);
-	else
-		vai__mem_free(b, b->size);
-}
-
 static VAI_NOINLINE void *take_big(struct vai__arena *a, size_t size)
 {
 	size_t total = size + sizeof(struct vai__big);
 	if (total >> 46)
 		return NULL;
-	if (total < SYSTEM_MIN && (total = vai__mem_round(total)) > SYSTEM_MIN)
-		total = SYSTEM_MIN;
-	if (VAI_UNLIKELY(!fits(a, total)))
+	if (VAI_UNLIKELY(!arena_fits(a, total)) && !(vai__arena_reclaim(a) && arena_fits(a, total)) &&
+		!vai__arena_may_exceed(a, total))
 		return NULL;
-	struct vai__big *b = total >= SYSTEM_MIN ? malloc(total) : vai__mem_alloc(total);
+	struct vai__big *b = malloc(total);
 	if (!b)
 		return NULL;
 	link_big(a, b, total);
@@ -217,21 +145,10 @@ static VAI_NOINLINE void give_big(struct vai__arena *a, void *p, size_t size)
 	if (!in_template(a, p)) {
 		struct vai__big *b = (struct vai__big *)p - 1;
 		unlink_big(a, b);
-		release_big(b);
+		free(b);
 		return;
 	}
-	size = (size + 7) & ~(size_t)7;
-	if (a->building)
-		memset(p, 0, size);
-	if (!has_lists(a) && !make_lists(a))
-		return;
-	if (size > room(a)) {
-		recycle(a, a->cursor, room(a));
-		a->cursor = p;
-		a->end = a->cursor + size;
-	} else {
-		recycle(a, p, size);
-	}
+	spread(a, p, (size + 7) & ~(size_t)7);
 }
 
 /* In place, or by libc's realloc; NULL: has to be copied. */
@@ -243,7 +160,7 @@ static void *resize_big(struct vai__arena *a, void *p, size_t nsize)
 		return NULL;
 	if (total <= b->size && total > b->size - b->size / 4)
 		return p;
-	if (b->size < SYSTEM_MIN || total < SYSTEM_MIN || (total > b->size && !fits(a, total - b->size)))
+	if (total > b->size && !arena_fits(a, total - b->size))
 		return NULL;
 	unlink_big(a, b);
 	struct vai__big *n = realloc(b, total);
@@ -298,21 +215,40 @@ size_t vai__arena_built(struct vai__arena *a)
 	struct building *b = building_of(a);
 	bool parts = b->end[0] < b->end[1] && b->cursor[1] > b->end[0] + VAI__ARENA_GAP;
 	a->building = false;
-	a->free = (void **)(uintptr_t)no_blocks;
+	a->free = (void **)(uintptr_t)vai__arena_no_blocks;
 	a->cursor = b->cursor[parts];
+	a->quota = -1;
 	return a->overflow ? 0 : (size_t)(a->cursor - (char *)a);
 }
 
 /* ---- all blocks ---- */
 
+/* Above SMALL_MAX, up to INNER_MAX. */
+static void *take_run(struct vai__arena *a, size_t size)
+{
+	struct vai__run *run = vai__arena_find_run(a, size);
+	if (run) {
+		if (run->size > size)
+			vai__arena_spread(a, (char *)run + size, run->size - size);
+		return run;
+	}
+	if (size > arena_left(a) && !vai__arena_refill(a, size))
+		return NULL;
+	char *p = a->cursor;
+	a->cursor += size;
+	return p;
+}
+
 static VAI_NOINLINE void *take_slow(struct vai__arena *a, size_t size)
 {
 	if (VAI_UNLIKELY(a->building))
-		return take_building(a, size > SMALL_MAX ? size : class_size(class_of(size)), 8);
-	if (size > CLASS_MAX)
+		return take_building(a, size > SMALL_MAX ? size : arena_class_size(arena_class_of(size)), 8);
+	if (size > INNER_MAX)
 		return take_big(a, size);
-	size = class_size(class_of(size));
-	if (!add_chunk(a, size))
+	size = inner_size(size);
+	if (size > SMALL_MAX)
+		return take_run(a, size);
+	if (!vai__arena_refill(a, size))
 		return NULL;
 	char *p = a->cursor;
 	a->cursor += size;
@@ -323,16 +259,16 @@ static inline void *take(struct vai__arena *a, size_t size)
 {
 	if (VAI_UNLIKELY(size > CLASS_MAX))
 		return take_slow(a, size);
-	unsigned c = class_of(size);
+	unsigned c = arena_class_of(size);
 	void *p = a->free[c];
 	if (p) {
 		a->free[c] = *(void **)p;
 		return p;
 	}
-	if (VAI_UNLIKELY(class_size(c) > room(a)))
+	if (VAI_UNLIKELY(arena_class_size(c) > arena_left(a)))
 		return take_slow(a, size);
 	p = a->cursor;
-	a->cursor += class_size(c);
+	a->cursor += arena_class_size(c);
 	return p;
 }
 
@@ -348,46 +284,82 @@ static void **find_aligned(struct vai__arena *a, unsigned c)
 	return NULL;
 }
 
-static void *take_aligned(struct vai__arena *a, size_t size)
+/* 8 bytes go back before or behind it. */
+static void *take_run_aligned(struct vai__arena *a, size_t size)
+{
+	char *p = take_run(a, size + 8);
+	if (!p)
+		return NULL;
+	bool skip = (uintptr_t)p & 8;
+	spread(a, skip ? p : p + size, 8);
+	return skip ? p + 8 : p;
+}
+
+static void *take_aligned_slow(struct vai__arena *a, size_t size)
 {
 	if (VAI_UNLIKELY(a->building))
-		return take_building(a, size > SMALL_MAX ? size : class_size(class_of(size)), 16);
-	if (size > CLASS_MAX)
-		return take_big(a, size);
-	unsigned c = class_of(size);
+		return take_building(a, size > SMALL_MAX ? size : arena_class_size(arena_class_of(size)), 16);
+	return size > INNER_MAX ? take_big(a, size) : take_run_aligned(a, inner_size(size));
+}
+
+static VAI_NOINLINE void *take_aligned(struct vai__arena *a, size_t size)
+{
+	if (VAI_UNLIKELY(a->building || size > CLASS_MAX))
+		return take_aligned_slow(a, size);
+	unsigned c = arena_class_of(size);
 	void **link = find_aligned(a, c);
 	if (link) {
 		void *p = *link;
 		*link = *(void **)p;
 		return p;
 	}
-	if (class_size(c) + 8 > room(a) && !add_chunk(a, class_size(c) + 8))
+	if (arena_class_size(c) + 8 > arena_left(a) && !vai__arena_refill(a, arena_class_size(c) + 8))
 		return NULL;
-	a->cursor += (uintptr_t)a->cursor & 8;
+	if ((uintptr_t)a->cursor & 8) {
+		if (arena_has_lists(a))
+			list_push(a, a->cursor, 0);
+		a->cursor += 8;
+	}
 	void *p = a->cursor;
-	a->cursor += class_size(c);
+	a->cursor += arena_class_size(c);
 	return p;
 }
 
-static inline void give(struct vai__arena *a, void *p, size_t size)
+static VAI_NOINLINE void give_slow(struct vai__arena *a, void *p, size_t size)
 {
-	if (VAI_UNLIKELY(size > CLASS_MAX)) {
+	if (size > INNER_MAX) {
 		give_big(a, p, size);
-		return;
+	} else if (size > CLASS_MAX) {
+		spread(a, p, inner_size(size));
+	} else {
+		unsigned c = arena_class_of(size);
+		if (VAI_UNLIKELY(a->building))
+			memset(p, 0, arena_class_size(c));
+		count_freed(a, size);
+		if (want_lists(a))
+			list_push(a, p, c);
 	}
-	unsigned c = class_of(size);
-	if (VAI_UNLIKELY(a->building))
-		memset(p, 0, class_size(c));
-	list_push(a, p, c);
 }
 
-/* Small to small: shrinks in place, grows in place at the end of the chunk. */
-static void *resize_small(struct vai__arena *a, char *p, size_t osize, size_t nsize)
+/* Without lists, and in templates, there is no quota. */
+static inline void give(struct vai__arena *a, void *p, size_t size)
 {
-	size_t have = class_size(class_of(osize)), want = class_size(class_of(nsize));
+	ptrdiff_t left = a->quota - (ptrdiff_t)size;
+	if (VAI_UNLIKELY(left < 0 || size > CLASS_MAX)) {
+		give_slow(a, p, size);
+		return;
+	}
+	a->quota = left;
+	list_push(a, p, arena_class_of(size));
+}
+
+/* Both inside of chunks: shrinks in place, grows in place at the end of the chunk. */
+static void *resize_inner(struct vai__arena *a, char *p, size_t osize, size_t nsize)
+{
+	size_t have = inner_size(osize), want = inner_size(nsize);
 	if (have == want)
 		return p;
-	if (p + have == a->cursor && want <= have + room(a)) {
+	if (p + have == a->cursor && want <= have + arena_left(a)) {
 		if (VAI_UNLIKELY(a->building && want < have))
 			memset(p + want, 0, have - want);
 		a->cursor = p + want;
@@ -395,26 +367,34 @@ static void *resize_small(struct vai__arena *a, char *p, size_t osize, size_t ns
 	}
 	if (want > have)
 		return NULL;
-	if (VAI_UNLIKELY(a->building))
-		memset(p + want, 0, have - want);
-	recycle(a, p + want, have - want);
+	spread(a, p + want, have - want);
 	return p;
 }
 
-/* Shrinking never fails: Lua frees the block with the new size then, which only wastes
- * what lies behind it until the state ends. */
+/* For a block that becomes smaller, whatever the limit. Where there is no memory at all, Lua
+ * frees the old one with the new size, which only wastes what lies behind it until the state
+ * ends. */
+static void *take_smaller(struct vai__arena *a, void *p, size_t nsize)
+{
+	size_t limit = a->limit;
+	a->limit = SIZE_MAX;
+	void *n = take(a, nsize);
+	a->limit = limit;
+	return n ? n : p;
+}
+
 static VAI_NOINLINE void *resize(struct vai__arena *a, void *p, size_t osize, size_t nsize)
 {
 	void *n = NULL;
-	if (osize <= CLASS_MAX && nsize <= CLASS_MAX)
-		n = resize_small(a, p, osize, nsize);
-	else if (osize > CLASS_MAX && nsize > CLASS_MAX && !in_template(a, p))
+	if (osize <= INNER_MAX && nsize <= INNER_MAX)
+		n = resize_inner(a, p, osize, nsize);
+	else if (osize > INNER_MAX && nsize > INNER_MAX && !in_template(a, p))
 		n = resize_big(a, p, nsize);
 	if (n)
 		return n;
-	n = take(a, nsize);
-	if (VAI_UNLIKELY(!n))
-		return nsize < osize ? p : NULL;
+	n = nsize < osize ? take_smaller(a, p, nsize) : take(a, nsize);
+	if (VAI_UNLIKELY(!n) || n == p)
+		return n;
 	memcpy(n, p, osize < nsize ? osize : nsize);
 	give(a, p, osize);
 	return n;
@@ -430,10 +410,12 @@ enum { OOM = 1 };
 enum { OOM = 0 };
 #endif
 
-static VAI_NOINLINE bool fails(struct vai__arena *a)
+static VAI_NOINLINE bool fails(struct vai__arena *a, size_t more, bool tagged)
 {
 	if (OOM_FAILS())
 		return true;
+	if (a->failing == (unsigned)VAI__ARENA_WATCHED)
+		return vai__arena_over(a, more, tagged);
 	if (a->failing == 0)
 		return false;
 	if (a->failing == 1)
@@ -442,6 +424,20 @@ static VAI_NOINLINE bool fails(struct vai__arena *a)
 	return false;
 }
 
+static inline void *allocate(struct vai__arena *a, void *p, size_t osize, size_t nsize)
+{
+	if (VAI_LIKELY(!p))
+		return osize == LUA_TUSERDATA ? take_aligned(a, nsize) : take(a, nsize);
+	return osize > 0 ? resize(a, p, osize, nsize) : take(a, nsize);
+}
+
+static VAI_NOINLINE void *allocate_or_fail(struct vai__arena *a, void *p, size_t osize, size_t nsize)
+{
+	size_t have = p ? osize : 0;
+	return nsize > have && fails(a, nsize - have, !p && osize > 0) ? NULL : allocate(a, p, osize, nsize);
+}
+
+/* All that is not the usual case is called last, so that the usual one saves no registers. */
 void *vai__arena_alloc(void *ud, void *p, size_t osize, size_t nsize)
 {
 	struct vai__arena *a = ud;
@@ -450,20 +446,17 @@ void *vai__arena_alloc(void *ud, void *p, size_t osize, size_t nsize)
 			give(a, p, osize);
 		return NULL;
 	}
-	if (VAI_UNLIKELY(a->failing || OOM) && nsize > (p ? osize : 0) && fails(a))
-		return NULL;
-	if (p && osize > 0)
-		return resize(a, p, osize, nsize);
-	if (!p && osize == LUA_TUSERDATA)
-		return take_aligned(a, nsize);
-	return take(a, nsize);
+	if (VAI_UNLIKELY(a->failing || OOM))
+		return allocate_or_fail(a, p, osize, nsize);
+	return allocate(a, p, osize, nsize);
 }
 
 bool vai__arena_reserve(struct vai__arena *a, size_t size)
 {
 	if (VAI_UNLIKELY(a->failing == 1 || OOM))
 		return false;
-	return class_size(class_of(size)) + 8 <= room(a) || add_chunk(a, class_size(class_of(size)) + 8);
+	return arena_class_size(arena_class_of(size)) + 8 <= arena_left(a) ||
+		vai__arena_refill(a, arena_class_size(arena_class_of(size)) + 8);
 }
 
 /* ---- the whole ---- */
@@ -474,11 +467,12 @@ struct vai__arena *vai__arena_init(void *p, size_t size)
 	memset(a, 0, sizeof *a);
 	a->cursor = (char *)p + ((sizeof *a + 15) & ~(size_t)15);
 	a->end = (char *)p + (size & ~(size_t)7);
-	a->first_size = size;
+	a->quota = -1;
+	a->first_size = (uint32_t)size;
 	a->held = size;
 	a->limit = SIZE_MAX;
-	a->next_chunk = CHUNK_MIN;
-	a->free = (void **)(uintptr_t)no_blocks;
+	a->next_chunk = VAI__ARENA_CHUNK_MIN;
+	a->free = (void **)(uintptr_t)vai__arena_no_blocks;
 	a->vm.arena = a;
 	return a;
 }
@@ -493,7 +487,7 @@ struct vai__arena *vai__arena_new(size_t size)
 void vai__arena_lend(struct vai__arena *a, void *room, size_t size)
 {
 	a->room = room;
-	a->room_size = room ? size : 0;
+	a->room_size = room ? (uint32_t)size : 0;
 }
 
 void vai__arena_release(struct vai__arena *a)
@@ -504,7 +498,7 @@ void vai__arena_release(struct vai__arena *a)
 	}
 	for (struct vai__big *b = a->bigs, *next; b; b = next) {
 		next = b->next;
-		release_big(b);
+		free(b);
 	}
 	a->chunks = NULL;
 	a->bigs = NULL;

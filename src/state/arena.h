@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The memory of one Lua state: one first chunk that starts with the arena's own header
  * and the struct vai_vm, further chunks by need, and big blocks one by one. One thread
- * at a time; no locks. Everything goes back at once. */
+ * at a time; no locks. Chunks that have become free go back now and then, and everything
+ * goes back at once. */
 #ifndef VAI_ARENA_H
 #define VAI_ARENA_H
 
@@ -16,21 +17,26 @@ enum {
 
 struct vai__arena {
 	char *cursor, *end; /* what is left of the newest chunk */
+	void **free;        /* one list a class; before anything was freed a shared array of empty ones */
+	ptrdiff_t quota;    /* bytes that may be freed before the arena looks how much is free */
 	unsigned failing;   /* tests: 0 never fail, 1 fail always, n let n - 1 allocations pass */
 	bool building;      /* a template: all goes into the first chunk, freed bytes are zeroed */
 	bool overflow;      /* a template that did not fit */
 	bool room_used;
-	size_t first_size; /* bytes of the first chunk */
-	size_t held;       /* bytes of all chunks and big blocks, and of the room that is used */
-	size_t limit;      /* of these */
-	size_t next_chunk;
-	char *room; /* memory of somebody else's for this state, or NULL */
-	size_t room_size;
+	uint8_t churn;       /* how often the quota was used up since free blocks were joined */
+	size_t held;         /* bytes of all chunks and big blocks, and of the room that is used */
+	size_t limit;        /* of these; where so much is free that the state needs less, of what it needs */
+	uint32_t first_size; /* bytes of the first chunk */
+	uint32_t room_size;
+	uint32_t next_chunk;
+	uint32_t nudge_kb;         /* needed where the limit is near: Lua is to collect first */
+	char *room;                /* memory of somebody else's for this state, or NULL */
 	struct vai__chunk *chunks; /* all but the first */
 	struct vai__big *bigs;
-	void **free; /* one list a class; before anything was freed a shared array of empty ones */
+	struct vai__run **bins; /* free blocks above 1 kB by size; NULL before there was one */
 	struct vai_vm vm;
 };
+enum { VAI__ARENA_WATCHED = -1 }; /* in `failing`: the limit is near, so each allocation is looked at */
 
 /* A zeroed arena of `size` bytes of memory at p (aligned to 16). */
 struct vai__arena *vai__arena_init(void *p, size_t size);

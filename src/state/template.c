@@ -133,7 +133,7 @@ static struct vai__arena *clone_whole(const struct vai__template *image, void *r
 		return NULL;
 	struct vai__arena *a = place(image, p, p);
 	a->end = p + image->size;
-	a->first_size = image->size;
+	a->first_size = (uint32_t)image->size;
 	a->held = image->size;
 	vai__arena_lend(a, room, room_size);
 	return a;
@@ -149,7 +149,7 @@ struct vai__arena *vai__template_clone(const struct vai__template *image, void *
 		return NULL;
 	struct vai__arena *a = place(image, p, (char *)room - image->second);
 	a->end = (char *)room + room_size;
-	a->first_size = image->first;
+	a->first_size = (uint32_t)image->first;
 	a->held = image->first + room_size;
 	a->room_used = true;
 	vai__arena_lend(a, room, room_size);

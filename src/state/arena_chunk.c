@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/* Where an arena's memory comes from and goes: chunks of its own, the room that was lent, free
+ * blocks that are cut again. The thread that uses the arena's state calls.
+ *
+ * Free memory that lies in pieces too small for what is asked for is the state's still. So the order
+ * is: a larger free block; all free neighbours joined, if enough was freed since the last time to
+ * make that worth it or the state's bound is reached; another chunk. */
+#include "state/arena_private.h"
+#include <lua.h>
+#include "base/mem.h"
+
+enum {
+	KEEP = 65536, /* of so much nothing is given back */
+	CHURNED = 4   /* quotas after which joining is worth its time */
+};
+
+static void enter(struct vai__arena *a, char *from, char *to)
+{
+	if (arena_has_lists(a) && arena_left(a) > 0)
+		vai__arena_spread(a, a->cursor, arena_left(a));
+	a->cursor = from;
+	a->end = to;
+}
+
+bool vai__arena_counted(const struct vai__arena *a, size_t *bytes)
+{
+	int kb = a->vm.L ? lua_gc(a->vm.L, LUA_GCCOUNT) : -1;
+	*bytes = (size_t)kb * 1024;
+	return kb >= 0;
+}
+
+/* What asks without letting Lua collect first gets a quarter more. */
+static size_t patient_limit(const struct vai__arena *a)
+{
+	return a->limit + a->limit / 4;
+}
+
+/* Free memory that is too scattered to be used does not count: then up to twice the limit is
+ * held. */
+bool vai__arena_may_exceed(struct vai__arena *a, size_t more)
+{
+	size_t used;
+	return a->limit < SIZE_MAX / 4 && a->held + more <= 2 * a->limit && vai__arena_counted(a, &used) &&
+		used + more <= patient_limit(a);
+}
+
+/* Not all that asks for memory lets Lua collect when there is none (buffers of lauxlib do not). So
+ * half of what a collection has left free is kept for those: when the rest is used up, an
+ * object's allocation fails once. */
+bool vai__arena_over(struct vai__arena *a, size_t more, bool tagged)
+{
+	size_t used;
+	if (a->held <= a->limit - a->limit / 4) {
+		a->failing = 0;
+		return false;
+	}
+	if (!vai__arena_counted(a, &used))
+		return false;
+	bool collected = a->nudge_kb == UINT32_MAX;
+	if (collected)
+		a->nudge_kb = (uint32_t)((used + (used < a->limit ? (a->limit - used) / 2 : 0)) / 1024);
+	if (used + more > (tagged ? a->limit : patient_limit(a)))
+		return true;
+	if (!tagged || collected || used / 1024 <= a->nudge_kb)
+		return false;
+	a->nudge_kb = UINT32_MAX;
+	return true;
+}
+
+static bool use_room(struct vai__arena *a, size_t need)
+{
+	if (a->room_used || need > a->room_size)
+		return false;
+	enter(a, a->room, a->room + a->room_size);
+	arena_hold(a, a->room_size);
+	a->room_used = true;
+	return true;
+}
+
+static size_t least_chunk(size_t need)
+{
+	return vai__mem_round(need + sizeof(struct vai__chunk));
+}
+
+/* A chunk with at least `need` bytes. */
+static bool add_chunk(struct vai__arena *a, size_t need)
+{
+	size_t size = least_chunk(need);
+	if (size < a->next_chunk && arena_fits(a, a->next_chunk))
+		size = vai__mem_round(a->next_chunk);
+	if (VAI_UNLIKELY(!arena_fits(a, size)) && !vai__arena_may_exceed(a, size))
+		return false;
+	struct vai__chunk *chunk = vai__mem_alloc(size);
+	if (!chunk)
+		return false;
+	chunk->next = a->chunks;
+	chunk->size = size;
+	a->chunks = chunk;
+	enter(a, (char *)chunk + sizeof *chunk, (char *)chunk + size);
+	arena_hold(a, size);
+	if (a->next_chunk < VAI__ARENA_CHUNK_MAX)
+		a->next_chunk *= 2;
+	return true;
+}
+
+/* Takes a free block of a class from c on. */
+static bool use_class(struct vai__arena *a, unsigned c)
+{
+	while (c < VAI__ARENA_CLASSES && !a->free[c])
+		c++;
+	if (c >= VAI__ARENA_CLASSES)
+		return false;
+	char *p = a->free[c];
+	a->free[c] = *(void **)(void *)p;
+	enter(a, p, p + arena_class_size(c));
+	return true;
+}
+
+static bool use_run(struct vai__arena *a, size_t need)
+{
+	struct vai__run *run = vai__arena_find_run(a, need);
+	if (!run)
+		return false;
+	size_t size = run->size;
+	enter(a, (char *)run, (char *)run + size);
+	return true;
+}
+
+/* One of which another block of this size, or much more, remains. */
+static bool use_free(struct vai__arena *a, size_t need)
+{
+	if (need <= VAI__ARENA_SMALL / 2 && use_class(a, arena_class_of(2 * need)))
+		return true;
+	return use_run(a, need);
+}
+
+/* One of which dust remains. */
+static bool use_last(struct vai__arena *a, size_t need)
+{
+	return need <= VAI__ARENA_SMALL && use_class(a, arena_class_of(need));
+}
+
+static void rearm(struct vai__arena *a)
+{
+	a->quota = (ptrdiff_t)(a->held / 16 > VAI__ARENA_QUOTA ? a->held / 16 : VAI__ARENA_QUOTA);
+}
+
+bool vai__arena_reclaim(struct vai__arena *a)
+{
+	bool done = vai__arena_join(a);
+	a->churn = 0;
+	rearm(a);
+	return done;
+}
+
+bool vai__arena_refill(struct vai__arena *a, size_t need)
+{
+	a->overflow = a->building; /* a template has no further chunks */
+	if (a->overflow)
+		return false;
+	if (use_room(a, need))
+		return true;
+	if (arena_has_lists(a)) {
+		bool due = a->churn >= CHURNED || VAI_UNLIKELY(!arena_fits(a, least_chunk(need)));
+		if (use_free(a, need) || (due && vai__arena_reclaim(a) && use_free(a, need)) || use_last(a, need))
+			return true;
+	}
+	return add_chunk(a, need);
+}
+
+/* Somebody has freed as much as was granted. Where most of a big state's memory is free, chunks
+ * go back. */
+void vai__arena_churned(struct vai__arena *a)
+{
+	size_t used;
+	rearm(a);
+	if (a->churn < CHURNED)
+		a->churn++;
+	if (a->held > KEEP && vai__arena_counted(a, &used) && used < a->held / 5 * 2)
+		vai__arena_reclaim(a);
+}

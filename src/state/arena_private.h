@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* Private to the arena: sizes and classes, free blocks, and how those are joined. The thread
+ * that uses the arena's state calls. */
+#ifndef VAI_ARENA_PRIVATE_H
+#define VAI_ARENA_PRIVATE_H
+
+#include "base/base.h"
+#include "base/san.h"
+#include "state/arena.h"
+
+enum {
+#ifdef VAI_VALGRIND
+	VAI__ARENA_INNER = 0, /* every block is a big one, and so one of libc's */
+#else
+	VAI__ARENA_INNER = 16384, /* blocks up to here lie in chunks */
+#endif
+	VAI__ARENA_BINS = 28,
+	VAI__ARENA_QUOTA = 8192, /* the least bytes freed before anybody looks */
+	VAI__ARENA_CHUNK_MIN = 1024,
+	VAI__ARENA_CHUNK_MAX = 65536
+};
+
+struct vai__chunk {
+	struct vai__chunk *next;
+	size_t size;
+};
+
+/* At the start of a free block above 1 kB. */
+struct vai__run {
+	struct vai__run *next;
+	size_t size;
+};
+
+extern const uint16_t vai__arena_coarse[];
+extern const uint8_t vai__arena_coarse_class[];
+
+static inline unsigned arena_class_of(size_t size)
+{
+	return VAI_LIKELY(size <= VAI__ARENA_FINE * 8) ? (unsigned)((size - 1) >> 3)
+												   : vai__arena_coarse_class[(size + 15) >> 4];
+}
+
+static inline size_t arena_class_size(unsigned c)
+{
+	return VAI_LIKELY(c < VAI__ARENA_FINE) ? ((size_t)c + 1) * 8 : vai__arena_coarse[c - VAI__ARENA_FINE];
+}
+
+static inline size_t arena_left(const struct vai__arena *a)
+{
+	return (size_t)(a->end - a->cursor);
+}
+
+extern void *const vai__arena_no_blocks[];
+
+static inline bool arena_has_lists(const struct vai__arena *a)
+{
+	return a->free != (void **)(uintptr_t)vai__arena_no_blocks;
+}
+
+static inline void arena_hold(struct vai__arena *a, size_t more)
+{
+	a->held += more;
+	if (VAI_UNLIKELY(a->held > a->limit - a->limit / 4) && a->failing == 0)
+		a->failing = (unsigned)VAI__ARENA_WATCHED;
+}
+
+static inline bool arena_fits(const struct vai__arena *a, size_t more)
+{
+	return a->held <= a->limit && more <= a->limit - a->held;
+}
+
+/* ---- free blocks (arena_free.c) ---- */
+
+/* n bytes at p, a multiple of 8, become free blocks. */
+void vai__arena_spread(struct vai__arena *a, char *p, size_t n);
+/* A free block above 1 kB of at least `need` bytes, out of its bin, or NULL. */
+struct vai__run *vai__arena_find_run(struct vai__arena *a, size_t need);
+/* Neighbours among the free blocks become one, and chunks that are free go back. The cursor
+ * is at nothing then. False: nothing was done, for there is nothing free or no memory. */
+bool vai__arena_join(struct vai__arena *a);
+
+/* ---- chunks (arena_chunk.c) ---- */
+
+/* The cursor gets at least `need` bytes. */
+bool vai__arena_refill(struct vai__arena *a, size_t need);
+/* Joins, and what comes with it. */
+bool vai__arena_reclaim(struct vai__arena *a);
+/* As much has been freed as was granted. */
+void vai__arena_churned(struct vai__arena *a);
+/* What the state needs by Lua's own count. False: Lua does not tell, or not now. */
+bool vai__arena_counted(const struct vai__arena *a, size_t *bytes);
+/* Where the limit is near: whether a request for `more` bytes fails. tagged: it is Lua's own for an
+ * object, so Lua collects and asks again. */
+bool vai__arena_over(struct vai__arena *a, size_t more, bool tagged);
+/* Whether `more` bytes may be had though more is held than the limit then. */
+bool vai__arena_may_exceed(struct vai__arena *a, size_t more);
+
+#endif
