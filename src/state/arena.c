@@ -32,20 +32,6 @@ struct vai__big {
 	size_t size; /* with this header */
 };
 
-/* Of the coarse classes one is the first stack of a Lua state, others are hash parts. */
-const uint16_t vai__arena_coarse[] = {144, 160, 192, 224, 256, 320, 384, 448, 512, 640, 720, 768, 1024};
-
-/* By size in units of 16, rounded up. */
-#define C VAI__ARENA_FINE
-const uint8_t vai__arena_coarse_class[SMALL_MAX / 16 + 1] = {0, 0, 0, 0, 0, 0, 0, 0, 0, C, C + 1, C + 2, C + 2, C + 3,
-	C + 3, C + 4, C + 4, C + 5, C + 5, C + 5, C + 5, C + 6, C + 6, C + 6, C + 6, C + 7, C + 7, C + 7, C + 7, C + 8,
-	C + 8, C + 8, C + 8, C + 9, C + 9, C + 9, C + 9, C + 9, C + 9, C + 9, C + 9, C + 10, C + 10, C + 10, C + 10, C + 10,
-	C + 11, C + 11, C + 11, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12, C + 12,
-	C + 12, C + 12, C + 12, C + 12, C + 12};
-#undef C
-
-void *const vai__arena_no_blocks[VAI__ARENA_CLASSES];
-
 /* Of a block up to INNER_MAX. */
 static inline size_t inner_size(size_t size)
 {
