@@ -287,6 +287,7 @@ check-includes check-size check-words: deps-build
 	@$(LUA) spec/lint/$(@:check-%=%).lua
 check-docs: $(B)/vai.so
 	@$(call with_tree,$(LUA) mk/apidoc.lua --check)
+	@$(LUA) spec/lint/docs.lua
 check-symbols: $(B)/vai.so
 	@$(LUA) spec/lint/symbols.lua $(B)/vai.so $(OBJ)
 check-circles: $(OBJ)

@@ -1,0 +1,89 @@
+-- SPDX-License-Identifier: MIT
+-- Documents: a link to a file or to a heading leads somewhere, and doc/LOCKS.md has the ranks of src/base/lock.h, in
+-- their order.
+package.path = "spec/lint/?.lua;" .. package.path
+local files = require "files"
+
+local function is_fence(line)
+	return line:find("^```") ~= nil
+end
+
+-- A heading's anchor as GitHub makes it: no marks, blanks as hyphens, in lower case.
+local function anchor_of(heading)
+	local text = heading:gsub("`", ""):gsub("%[(.-)%]%b()", "%1"):lower()
+	return (text:gsub("[^%w%s_-]", ""):gsub("%s", "-"))
+end
+
+local anchors = {}
+local function anchors_of(path)
+	if not anchors[path] then
+		local set, inside = {}, false
+		for _, line in ipairs(files.lines(path)) do
+			inside = is_fence(line) ~= inside
+			local heading = not inside and line:match("^#+%s+(.*)$")
+			if heading then
+				set[anchor_of(heading)] = true
+			end
+		end
+		anchors[path] = set
+	end
+	return anchors[path]
+end
+
+local function exists(path)
+	local f = io.open(path)
+	return f and f:close()
+end
+
+-- doc/../src/x is src/x.
+local function resolve(from, target)
+	local path = (from:match("^(.*/)") or "") .. target
+	local n
+	repeat
+		path, n = path:gsub("[^/.]+/%.%./", "", 1)
+	until n == 0
+	return path
+end
+
+local function check_link(path, n, link)
+	if link:find("^%a+:") then
+		return
+	end
+	local target, anchor = link:match("^([^#]*)#?(.*)$")
+	local file = target == "" and path or resolve(path, target)
+	if not exists(file) then
+		files.complain(path, n, "a link to %s, which is not there", link)
+	elseif anchor ~= "" and not anchors_of(file)[anchor] then
+		files.complain(path, n, "a link to %s, a heading that is not there", link)
+	end
+end
+
+local all = files.list(".", "%.md$")
+local pages = {}
+for _, path in ipairs(all) do
+	path = path:gsub("^%./", "")
+	if not path:find("^build/") then
+		pages[#pages + 1] = path
+		local inside = false
+		for n, line in ipairs(files.lines(path)) do
+			inside = is_fence(line) ~= inside
+			for link in (inside and "" or line:gsub("`[^`]*`", "")):gmatch("%]%(([^)%s]+)%)") do
+				check_link(path, n, link)
+			end
+		end
+	end
+end
+
+local function ranks(path, pattern)
+	local list = {}
+	for _, line in ipairs(files.lines(path)) do
+		list[#list + 1] = line:match(pattern)
+	end
+	return table.concat(list, " ")
+end
+local coded = ranks("src/base/lock.h", "^\tVAI_RANK_(%u+)")
+local told = ranks("doc/LOCKS.md", "^| `(%u+)` |")
+if coded ~= told then
+	files.complain("doc/LOCKS.md", 1, "its ranks are %s; those of src/base/lock.h are %s", told, coded)
+end
+files.finish("docs: %d pages", #pages)
