@@ -5,7 +5,7 @@
 #include "fuzz.h"
 #include "code/bytecode.h"
 #include "code/code.h"
-#include "transfer/known_funcs.h"
+#include "code/probe_lua.h"
 
 static const char *first, *end;
 

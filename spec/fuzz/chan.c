@@ -28,9 +28,9 @@ static struct fuzz input;
 /* Whoever runs is taken to be inside vai, from where sysmon takes no P, until it switches. */
 static void hold(void)
 {
-	struct m *m = m_self();
+	struct m *m = vai__m_self();
 	bool was;
-	m_need_p(&m, &was);
+	vai__m_need_p(&m, &was);
 }
 
 static void yield(vai_g *self)
@@ -275,7 +275,7 @@ static void begin(void)
 	nchans = (int)fuzz_below(&input, MODEL_CHANS) + 1;
 	ngs = (int)fuzz_below(&input, MODEL_GS - 2) + 2;
 	ngs = ngs < MODEL_GS - 1 ? ngs : MODEL_GS - 1;
-	sched.ps[0]->rand = 1; /* the same input, the same choices */
+	vai__sched.ps[0]->rand = 1; /* the same input, the same choices */
 	for (int i = 0; i < nchans; i++) {
 		model.chans[i].cap = (int)fuzz_below(&input, 4);
 		chans[i] = vai__chan_new(model.chans[i].cap, drop);

@@ -156,7 +156,7 @@ static char *run_spawned(struct call *c)
 	lua_insert(L, 3);
 	FUZZ_CHECK(lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0) == LUA_OK, "%s", lua_tostring(L, -1));
 	char *result = run(L, lua_gettop(L) - 1);
-	vai__state_free(vm);
+	vai__vm_free(vm);
 	return result;
 }
 

@@ -11,8 +11,8 @@
 #include "base/fork.h"
 #include "base/mem.h"
 #include "code/bytecode.h"
+#include "code/probe_lua.h"
 #include "stdlib/catalog.h"
-#include "transfer/known_funcs.h"
 
 enum { BUCKETS = 1024, KEPT = 64 };
 
@@ -28,6 +28,8 @@ static __attribute__((constructor)) void init_table(void)
 	vai__lock_init(&table.lock, VAI_RANK_CODE);
 	vai__fork_holds(&table.lock, VAI_RANK_CODE);
 }
+
+void (*vai__code_image_drop)(void *image);
 
 static uint64_t hash_bytes(const char *p, size_t size)
 {
@@ -86,7 +88,8 @@ static void destroy(struct vai_obj *obj)
 		link = &(*link)->next;
 	*link = code->next;
 	vai__unlock(&table.lock);
-	vai__func_template_drop(code);
+	if (code->image)
+		vai__code_image_drop(code->image);
 	vai__mem_free(code, code->alloc);
 }
 

@@ -7,9 +7,7 @@
 #include <lua.h>
 #include "base/base.h"
 #include "base/obj.h"
-
-struct vai_vm;
-struct vai__known_funcs;
+#include "state/uses.h"
 
 /* What the code does with a constant string key of a table that an upvalue holds: with a
  * global, when it holds _ENV. Lines: 0 never, -1 somewhere (stripped). */
@@ -32,8 +30,6 @@ struct vai__upval {
 	struct vai__name *names;
 };
 
-enum { VAI__USES = 28 };
-
 struct vai_code {
 	struct vai_obj obj;
 	uint64_t hash;
@@ -48,15 +44,11 @@ struct vai_code {
 	struct vai__upval *upvals;
 	size_t alloc;             /* bytes of this object with all it points to */
 	struct vai_code *next;    /* in the process-wide table */
-	_Atomic(unsigned) spawns; /* how often vai__state_new saw it */
-	_Atomic(void *)
-		image; /* state/template.c: a template with this function loaded; destroy calls vai__func_template_drop */
-	_Atomic(uint16_t) uses[VAI__USES]; /* what its first goroutines touched, for the image; 0: free */
+	_Atomic(unsigned) spawns; /* how often vai__vm_new saw it */
+	_Atomic(void *) image;    /* runtime/func_template.c: a template with this function loaded, or NULL */
+	struct vai__uses uses;    /* what its first goroutines touched, for the template */
 };
 
-/* The code object of the Lua function at idx, with a reference for the caller; cached, so
- * that asking again costs little. NULL: out of memory. May not be called on C functions. */
-struct vai_code *vai__code_of(lua_State *L, struct vai_vm *vm, int idx);
 /* The code object for bytes as lua_dump gives them, with a reference. NULL: out of memory. */
 struct vai_code *vai__code_from(const char *bytes, size_t size);
 /* Lets go of the code objects that are only kept for being asked again. */
@@ -64,8 +56,8 @@ void vai__code_forget(void);
 /* Pushes a fresh closure of it: _ENV (an upvalue named so, or the first of a main chunk)
  * is not set. LUA_OK or an error code with a message pushed. */
 int vai__code_load(lua_State *L, const struct vai_code *code);
-void vai__known_funcs_free(struct vai__known_funcs *funcs);
-/* state/template.c. Called by the code object's destroy. */
-void vai__func_template_drop(struct vai_code *code);
+
+/* Frees a code object's image, at its end. Set by runtime/start.c, as runtime/ is above. */
+extern void (*vai__code_image_drop)(void *image);
 
 #endif

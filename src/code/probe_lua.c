@@ -3,7 +3,7 @@
  * a state of its own: where a Lua closure keeps its prototype, and whether its opcodes
  * are those of bytewalk.c. Where an answer is not clear beyond doubt, it is "no": then
  * every function is dumped again each time, or no facts are known of it. */
-#include "transfer/known_funcs.h"
+#include "code/probe_lua.h"
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>

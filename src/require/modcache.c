@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include "base/fork.h"
+#include "require/paths.h"
 #include "stdlib/catalog.h"
 #include "stdlib/lazy.h"
 
@@ -272,9 +273,9 @@ void vai__modcache_install(lua_State *L)
 	vai__paths_apply(L, package);
 	install_searchers(L, package);
 	vai__catalog_apply(L, "package");
-	if (vai__state_preload_open && lua_getfield(L, package, "preload") == LUA_TTABLE) {
-		lua_pushcfunction(L, vai__state_preload_open);
-		lua_setfield(L, -2, vai__state_preload_name);
+	if (vai__catalog_preload_open && lua_getfield(L, package, "preload") == LUA_TTABLE) {
+		lua_pushcfunction(L, vai__catalog_preload_open);
+		lua_setfield(L, -2, vai__catalog_preload_name);
 	}
 	if (lua_getfield(L, LUA_REGISTRYINDEX, "_CLIBS") == LUA_TTABLE) {
 		lua_pushnil(L);

@@ -7,8 +7,8 @@
 #include <string.h>
 #include "base/fork.h"
 #include "transfer/codec.h"
-#include "transfer/known_funcs.h"
-#include "require/modcache.h"
+#include "require/paths.h"
+#include "stdlib/catalog.h"
 
 struct preload {
 	char *name;
@@ -127,7 +127,7 @@ static bool same_paths(lua_State *L, int package)
 static bool is_preload(lua_State *L)
 {
 	return lua_type(L, -2) == LUA_TSTRING && lua_isfunction(L, -1) &&
-		!(vai__state_preload_name && strcmp(lua_tostring(L, -2), vai__state_preload_name) == 0);
+		!(vai__catalog_preload_name && strcmp(lua_tostring(L, -2), vai__catalog_preload_name) == 0);
 }
 
 /* Pushes the table of the preloads that were noted; made if need be. */
@@ -188,7 +188,7 @@ static bool add_preload(lua_State *L, struct vai_vm *vm, struct snapshot *s)
 	lua_pushlightuserdata(L, &p->msg);
 	int status = lua_pcall(L, 3, 0, 0);
 	if (status != LUA_OK) {
-		bool can_be_sent = vai__is_out_of_memory(L, status);
+		bool can_be_sent = vai__state_is_out_of_memory(L, status);
 		lua_pop(L, 1);
 		return !can_be_sent;
 	}
@@ -269,8 +269,8 @@ void vai__paths_note(lua_State *L, struct vai_vm *vm)
 		noting = true; /* encoding a preload may come here again */
 		int status = take_snapshot(L, vm);
 		noting = false;
-		if (status != LUA_OK && vai__is_out_of_memory(L, status))
-			vai__out_of_memory(L);
+		if (status != LUA_OK && vai__state_is_out_of_memory(L, status))
+			vai__state_out_of_memory(L);
 	}
 	lua_settop(L, package - 1);
 }

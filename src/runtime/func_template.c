@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Images of functions that are spawned again and again: the base template with the
+/* Templates of functions that are spawned again and again: the base template with the
  * function loaded, and with what its first goroutines used already in place.
  *
  * code->image is NULL (spawned seldom), BUSY (one thread builds, or there cannot be one) or
  * the image, which lives as long as the code object. */
+#include "runtime/func_template.h"
 #include <string.h>
-#include "state/template.h"
+#include "runtime/prepare.h"
+#include "state/handle.h"
 #include "stdlib/lazy.h"
 
 enum { SPAWNS = 3, HANDLE_BYTES = 80, MAX_IMAGES = 256, MAX_BYTES = 32 << 20 };
@@ -58,7 +60,7 @@ static int noted_handles(const struct vai_code *code)
 {
 	int n = 0;
 	for (int i = 0; i < VAI__USES; i++) {
-		unsigned noted = atomic_load_relaxed(&code->uses[i]);
+		unsigned noted = atomic_load_relaxed(&code->uses.noted[i]);
 		if (noted >> 8 == VAI__USE_CACHE && (int)(noted & 0xff) > n)
 			n = (int)(noted & 0xff);
 	}
@@ -70,13 +72,13 @@ static int prepare(lua_State *L)
 {
 	const struct vai_code *code = lua_touserdata(L, 1);
 	struct vai_vm *vm = vai__state_of(L);
-	vai__state_prepare(L);
+	vai__prepare(L);
 	lua_settop(L, 0);
 	if (looks_like_pointer(code, vm->arena))
 		return luaL_error(L, "a constant looks like a pointer");
 	vai__handle_cache(L, noted_handles(code));
 	for (int i = 0; i < VAI__USES; i++) {
-		unsigned noted = atomic_load_relaxed(&code->uses[i]);
+		unsigned noted = atomic_load_relaxed(&code->uses.noted[i]);
 		use(L, vm, noted >> 8, noted & 0xff);
 	}
 	if (vai__code_load(L, code) != LUA_OK)
@@ -124,21 +126,11 @@ bool vai__func_template_watches(const struct vai_code *code)
 	return atomic_load_relaxed(&code->spawns) < SPAWNS;
 }
 
-void vai__func_template_drop(struct vai_code *code)
+void vai__func_template_drop(void *image_of_code)
 {
-	struct vai__template *image = atomic_load_acquire(&code->image);
-	if (!image || image == BUSY)
+	struct vai__template *image = image_of_code;
+	if (image_of_code == BUSY)
 		return;
 	count_image(-1, image->alloc);
 	vai__template_free(image);
-}
-
-void vai__func_template_note(struct vai_vm *vm, unsigned kind, unsigned index)
-{
-	uint16_t noted = (uint16_t)(kind << 8 | index);
-	for (int i = 0; i < VAI__USES; i++) {
-		uint16_t old = 0;
-		if (atomic_compare_exchange_strong(&vm->profiled->uses[i], &old, noted) || old == noted)
-			return;
-	}
 }

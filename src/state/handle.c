@@ -16,8 +16,6 @@
 #include "base/mem.h"
 #include "base/fatal.h"
 #include "state/arena.h"
-#include "state/template.h"
-#include "stdlib/lazy.h"
 
 enum { MAX_TYPES = 64, USERDATA_HEADER = 64, FEW = sizeof((struct vai_vm *)0)->few / sizeof(uintptr_t) };
 
@@ -26,6 +24,8 @@ static int ntypes;
 static uint64_t magic; /* no script can know it, so no other userdata can bear it */
 static _Atomic(uint64_t) host_magic;
 static const char cache_key;
+
+void (*vai__handle_push_hidden)(lua_State *L);
 
 __attribute__((constructor)) static void init_magic(void)
 {
@@ -64,7 +64,7 @@ static void note(lua_State *L, int type, unsigned index)
 {
 	struct vai_vm *vm = vai__state_of(L);
 	if (vm && vm->profiled)
-		vai__func_template_note(vm, VAI__USE_HANDLE + (unsigned)type, index);
+		vai__uses_note(vm, VAI__USE_HANDLE + (unsigned)type, index);
 }
 
 /* ---- methods ---- */
@@ -236,7 +236,7 @@ static void make_metatable(lua_State *L, int type)
 	for (const luaL_Reg *r = t->meta; r && r->name; r++)
 		set_method(L, r);
 	lua_createtable(L, 0, 1);
-	vai__lazy_push_hidden(L);
+	vai__handle_push_hidden(L);
 	lua_setmetatable(L, -2);
 	lua_setfield(L, -2, "__index");
 	lua_pushvalue(L, -1);
@@ -324,7 +324,7 @@ static inline struct vai__handle *new_handle(lua_State *L, struct vai_vm *vm)
 static VAI_NOINLINE void note_cached(struct vai_vm *vm)
 {
 	if (vm->ncached < VAI__USE_CACHE_MAX)
-		vai__func_template_note(vm, VAI__USE_CACHE, vm->ncached + 1);
+		vai__uses_note(vm, VAI__USE_CACHE, vm->ncached + 1);
 }
 
 /* The handle on top is found by its object from now on. May raise. */

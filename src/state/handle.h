@@ -7,6 +7,7 @@
 #include <lauxlib.h>
 #include "base/obj.h"
 #include "state/state.h"
+#include "state/uses.h"
 
 struct vai__handle {
 	uint64_t magic;
@@ -24,7 +25,7 @@ struct vai__handle_type {
 	const luaL_Reg *methods; /* light C functions */
 	const luaL_Reg *meta;    /* further metamethods: __len, __call, __tostring, ... or NULL */
 };
-/* Before vai__state_start, once per class. */
+/* Before vai__runtime_start, once per class. */
 void vai__handle_register(const struct vai__handle_type *type);
 
 /* Pushes the handle of obj, taking over the caller's reference in every case, also when it
@@ -45,9 +46,18 @@ void vai__handles_release(struct vai_vm *vm);
  * and for one whose handle is collected before: true keeps the reference until the end. */
 extern void (*vai__handle_left)(struct vai_vm *vm, struct vai_obj *obj);
 extern bool (*vai__handle_keeps)(struct vai_vm *vm, struct vai_obj *obj);
-/* __index of the tables of methods (stdlib/lazy.c). */
+/* __index of the tables of methods, for the metatable that vai__handle_push_hidden pushes. */
 int vai__handle_resolve(lua_State *L);
 /* The registered name for a class ("vai.channel"), or NULL. */
 const char *vai__handle_name(const struct vai_class *cls);
+
+/* The table of n handles that may be met again, before any of them is there. */
+void vai__handle_cache(lua_State *L, int n);
+/* Gets a metatable or a method into a function's template. */
+void vai__handle_use(lua_State *L, struct vai_vm *vm, unsigned type, unsigned index);
+
+/* Pushes the metatable under which the tables of methods fill themselves: the one of all tables that do, for each
+ * state to have one only. Set by runtime/start.c, as stdlib/ is above. */
+extern void (*vai__handle_push_hidden)(lua_State *L);
 
 #endif

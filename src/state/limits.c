@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Fresh states that get less than others: memory, libraries. */
-#include <lauxlib.h>
-#include <stdatomic.h>
+/* The bound of a goroutine's memory. */
 #include <stdint.h>
-#include <string.h>
 #include "state/arena.h"
-#include "stdlib/catalog.h"
-#include "stdlib/lazy_private.h"
 
 enum { HEADROOM_MIN = 65536 };
 
@@ -24,95 +19,4 @@ void vai__limits_widen(struct vai_vm *vm)
 {
 	size_t more = vm->arena->limit / 8;
 	vm->arena->limit += more > HEADROOM_MIN ? more : HEADROOM_MIN;
-}
-
-unsigned vai__limits_library(const char *name)
-{
-	int i = vai__catalog_lib(name);
-	return i < 0 ? 0 : 1u << i;
-}
-
-/* ---- libraries ---- */
-
-static _Atomic(unsigned) host_lacks; /* libraries that the host has not opened */
-
-unsigned vai__limits_lacking(void)
-{
-	return atomic_load_explicit(&host_lacks, memory_order_relaxed);
-}
-
-void vai__limits_host(lua_State *L)
-{
-	unsigned lacks = 0;
-	int top = lua_gettop(L);
-	if (!lua_checkstack(L, 4) || lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) != LUA_TTABLE) {
-		lua_settop(L, top);
-		return;
-	}
-	for (int i = 0; i < VAI__LIBS; i++) {
-		const char *name = vai__catalog_lib_name(i);
-		lua_pushstring(L, name);
-		if (lua_rawget(L, -2) == LUA_TNIL && strcmp(name, "package") != 0)
-			lacks |= 1u << i;
-		lua_pop(L, 1);
-	}
-	lua_settop(L, top);
-	atomic_store_explicit(&host_lacks, lacks, memory_order_relaxed);
-}
-
-static void clear(lua_State *L, const char *name)
-{
-	lua_pushstring(L, name);
-	lua_pushnil(L);
-	lua_rawset(L, -3);
-}
-
-/* A name that is settled, and nil, is nobody's. _G is on top. */
-static void take_away(lua_State *L, struct vai_vm *vm, int i)
-{
-	const char *name = i == vai__catalog_lib("package") ? "require" : NULL;
-	if (vm->hidden) {
-		vai__lazy_settle(vm, (unsigned)vai__catalog.libs[i].global);
-		vai__lazy_settle(vm, vai__lazy_loaded_bit(i));
-		if (name)
-			vai__lazy_settle(vm, (unsigned)vai__catalog_global(name, strlen(name)));
-		return;
-	}
-	if (name)
-		clear(L, name);
-	name = vai__catalog_lib_name(i);
-	clear(L, name);
-	lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-	clear(L, name);
-	lua_pop(L, 1);
-}
-
-static void take_methods(lua_State *L)
-{
-	lua_pushliteral(L, "");
-	lua_pushnil(L);
-	lua_setmetatable(L, -2);
-	lua_pop(L, 1);
-}
-
-static int keep_libs(lua_State *L)
-{
-	struct vai_vm *vm = vai__state_of(L);
-	lua_pushglobaltable(L);
-	for (int i = 0; i < VAI__LIBS; i++)
-		if (vm->without >> i & 1)
-			take_away(L, vm, i);
-	if (vm->without & vai__limits_library("string"))
-		take_methods(L);
-	return 0;
-}
-
-int vai__limits_keep_libs(struct vai_vm *vm, unsigned libs)
-{
-	vm->without = (~libs | vai__limits_lacking()) & ((1u << VAI__LIBS) - 1);
-	lua_pushcfunction(vm->L, keep_libs);
-	if (lua_pcall(vm->L, 0, 0, 0) == LUA_OK)
-		return VAI_OK;
-	lua_settop(vm->L, 0);
-	return VAI_ENOMEM;
 }

@@ -32,30 +32,4 @@ void vai__template_free(struct vai__template *image);
 /* A new state, with room (or NULL) for the arena; NULL when out of memory. */
 struct vai__arena *vai__template_clone(const struct vai__template *image, void *room, size_t room_size);
 
-/* ---- images of functions (func_template.c) ---- */
-
-/* The image of code with its function loaded, or NULL; counts the spawns and makes one when
- * there are enough. */
-const struct vai__template *vai__func_template_of(struct vai_code *code);
-/* code has been spawned too seldom for an image: what its goroutines use is still noted. */
-bool vai__func_template_watches(const struct vai_code *code);
-
-/* A use is a kind and an index below 256. */
-enum {
-	VAI__USE_LAZY = 1,   /* + VAI__LAZY_*: a name of a table that fills itself */
-	VAI__USE_CACHE = 31, /* so many handles that may be met again, up to the next number */
-	VAI__USE_CACHE_MAX = 8,
-	VAI__USE_HANDLE = 32,     /* + handle type: a method */
-	VAI__USE_METATABLE = 255, /* the class itself */
-	VAI__USE_TABLE = 255      /* the module itself */
-};
-/* Notes it for the image of vm->profiled. */
-void vai__func_template_note(struct vai_vm *vm, unsigned kind, unsigned index);
-/* Argument: anything. Makes a bare state a fresh one (state.c). */
-int vai__state_prepare(lua_State *L);
-/* The table of n handles that may be met again, before any of them is there. */
-void vai__handle_cache(lua_State *L, int n);
-/* How handle.c gets a metatable or a method into an image. */
-void vai__handle_use(lua_State *L, struct vai_vm *vm, unsigned type, unsigned index);
-
 #endif

@@ -7,12 +7,19 @@
 #include <lualib.h>
 #include <stdlib.h>
 #include <string.h>
-#include "stdlib/lazy.h"
-#include "state/state.h"
 
 enum { MAX_OVERRIDES = 64, MAX_STOCK = 512, MAX_CLOSURES = 16 };
 
 struct vai__catalog vai__catalog;
+
+const char *vai__catalog_preload_name;
+lua_CFunction vai__catalog_preload_open;
+
+void vai__catalog_preload(const char *name, lua_CFunction open)
+{
+	vai__catalog_preload_name = name;
+	vai__catalog_preload_open = open;
+}
 
 static const struct {
 	const char *name;
@@ -128,16 +135,12 @@ lua_CFunction vai__catalog_cfunction_out(lua_CFunction f)
 	return f;
 }
 
-lua_CFunction vai__catalog_cfunction_in(lua_State *L, struct vai_vm *vm, lua_CFunction f)
+lua_CFunction vai__catalog_fresh(lua_CFunction f)
 {
-	if (vm->is_host || ((uintptr_t)f >= own_code.lo && (uintptr_t)f < own_code.hi))
+	if ((uintptr_t)f >= own_code.lo && (uintptr_t)f < own_code.hi)
 		return f;
 	const struct stock *s = find_stock(f);
-	if (s)
-		return s->fresh;
-	vai__state_foreign(L, vm);
-	vai__lazy_fill(L, vm);
-	return f;
+	return s ? s->fresh : NULL;
 }
 
 bool vai__catalog_is(const struct vai__entry *e, lua_CFunction f)
@@ -158,18 +161,10 @@ int vai__catalog_closure_out(lua_CFunction f)
 	return -1;
 }
 
-void vai__catalog_closure_in(lua_State *L, struct vai_vm *vm, int number)
+void vai__catalog_closure(int number, const char **lib, const char **name)
 {
-	const struct closure *c = &closures[number];
-	if (c->lib) {
-		vai__state_require(L, vm, c->lib);
-		lua_getfield(L, -1, c->name);
-		lua_remove(L, -2);
-	} else if (vm->is_host) {
-		lua_getglobal(L, c->name);
-	} else {
-		vai__lazy_push_require(L, vm); /* the only global of this kind */
-	}
+	*lib = closures[number].lib;
+	*name = closures[number].name;
 }
 
 /* ---- reading ---- */

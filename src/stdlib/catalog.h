@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a stock state holds, read once from a scratch state: the names of _G and of its
- * libraries with their values, and which C functions are stock. Written by vai__state_start
+ * libraries with their values, and which C functions are stock. Written by vai__runtime_start
  * alone, read-only afterwards. */
 #ifndef VAI_CATALOG_H
 #define VAI_CATALOG_H
@@ -83,5 +83,21 @@ void vai__catalog_push(lua_State *L, const struct vai__entry *e);
 void vai__catalog_override(const char *lib, const char *name, lua_CFunction f, lua_CFunction *stock);
 /* Sets lib's overrides in the table on top of the stack. */
 void vai__catalog_apply(lua_State *L, const char *lib);
+
+/* C functions cross by address. Some stock ones have a replacement in fresh states (next,
+ * setmetatable, io.open, overrides ...): what to send for f. */
+lua_CFunction vai__catalog_cfunction_out(lua_CFunction f);
+/* What fresh states have for it; NULL: vai does not know it. */
+lua_CFunction vai__catalog_fresh(lua_CFunction f);
+/* Stock closures with state of their own (math.random, require): the number of one by its
+ * C function, or -1; and the library (NULL: _G) and the name that it has there. */
+int vai__catalog_closure_out(lua_CFunction f);
+void vai__catalog_closure(int number, const char **lib, const char **name);
+
+/* The luaopen function that fresh states must know beyond Lua's own, by module name: only
+ * "vai" itself. Call before vai__runtime_start. open pushes the module's table. */
+void vai__catalog_preload(const char *name, lua_CFunction open);
+extern const char *vai__catalog_preload_name; /* NULL: none */
+extern lua_CFunction vai__catalog_preload_open;
 
 #endif

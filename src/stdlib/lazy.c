@@ -17,11 +17,9 @@
 #include <string.h>
 #include "stdlib/catalog.h"
 #include "state/handle.h"
-#include "state/template.h"
+#include "state/uses.h"
 #include "stdlib/lazy_private.h"
-#include "require/modcache.h"
 
-static const char hidden_key;
 static _Atomic(const luaL_Reg *) module_funcs;
 enum { MODULE_BIT = VAI__CATALOG_BITS, MODULE_MAX = 64 };
 
@@ -38,9 +36,9 @@ static const struct vai__names *names_of(int which)
 static int lazy_index(lua_State *L);
 static int lazy_newindex(lua_State *L);
 
-void vai__lazy_push_hidden(lua_State *L)
+void vai__lazy_make_hidden(lua_State *L)
 {
-	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &hidden_key) == LUA_TTABLE)
+	if (vai__lazy_push_hidden(L))
 		return;
 	lua_pop(L, 1);
 	lua_createtable(L, 0, 2);
@@ -49,111 +47,7 @@ void vai__lazy_push_hidden(lua_State *L)
 	lua_pushcfunction(L, lazy_newindex);
 	lua_setfield(L, -2, "__newindex");
 	lua_pushvalue(L, -1);
-	lua_rawsetp(L, LUA_REGISTRYINDEX, &hidden_key);
-}
-
-int vai__lazy_which(lua_State *L, const struct vai_vm *vm, int idx)
-{
-	const void *p = lua_topointer(L, idx);
-	for (int i = 0; i < VAI__LAZY_KNOWN; i++)
-		if (vm->lazy[i] == p && p)
-			return i;
-	if (!p)
-		return -1;
-	vai__lazy_push_hidden(L);
-	int which = VAI__LAZY_TABLES - 1;
-	for (; which >= VAI__LAZY_KNOWN; which--) {
-		bool same = lua_rawgeti(L, -1, which) == LUA_TTABLE && lua_topointer(L, -1) == p;
-		lua_pop(L, 1);
-		if (same)
-			break;
-	}
-	lua_pop(L, 1);
-	return which >= VAI__LAZY_KNOWN ? which : -1;
-}
-
-void vai__lazy_new(lua_State *L, int which)
-{
-	vai__lazy_push_hidden(L);
-	if (lua_rawgeti(L, -1, which) == LUA_TNIL) {
-		lua_pop(L, 1);
-		lua_createtable(L, 0, 1);
-		lua_pushvalue(L, -1);
-		lua_rawseti(L, -3, which);
-		lua_pushvalue(L, -2);
-		lua_setmetatable(L, -2);
-	}
-	lua_remove(L, -2);
-}
-
-/* The lazy table at idx becomes an ordinary one. */
-static void unhide(lua_State *L, struct vai_vm *vm, int which, int idx)
-{
-	if (which < VAI__LAZY_KNOWN) {
-		vm->lazy[which] = NULL;
-	} else {
-		vai__lazy_push_hidden(L);
-		lua_pushnil(L);
-		lua_rawseti(L, -2, which);
-		lua_pop(L, 1);
-	}
-	lua_pushnil(L);
-	lua_setmetatable(L, idx);
-}
-
-/* Makes package.loaded, for whoever looks a library up or settles a name: goroutines that
- * do neither go without. One that others have made is taken over. */
-static void make_loaded(lua_State *L, struct vai_vm *vm)
-{
-	luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-	lua_pushliteral(L, LUA_GNAME);
-	lua_pushglobaltable(L);
-	lua_rawset(L, -3);
-	vai__lazy_push_hidden(L);
-	lua_setmetatable(L, -2);
-	vm->lazy[VAI__LAZY_LOADED] = lua_topointer(L, -1);
-	vm->has_loaded = true;
-	lua_pop(L, 1);
-}
-
-static inline void need_loaded(lua_State *L, struct vai_vm *vm)
-{
-	if (!vm->has_loaded)
-		make_loaded(L, vm);
-}
-
-bool vai__lazy_push_known(lua_State *L, struct vai_vm *vm, int which)
-{
-	if (which == VAI__LAZY_GLOBALS) {
-		lua_pushglobaltable(L);
-	} else {
-		need_loaded(L, vm);
-		lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-	}
-	if (lua_topointer(L, -1) == vm->lazy[which] && vm->lazy[which])
-		return true;
-	lua_pop(L, 1);
-	return false;
-}
-
-bool vai__lazy_push_loaded(lua_State *L, struct vai_vm *vm)
-{
-	if (vm->hidden)
-		need_loaded(L, vm);
-	if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) == LUA_TTABLE)
-		return true;
-	lua_pop(L, 1);
-	return false;
-}
-
-void vai__lazy_store(lua_State *L, struct vai_vm *vm, int which, const char *name)
-{
-	if (!vai__lazy_push_known(L, vm, which))
-		return;
-	lua_pushstring(L, name);
-	lua_pushvalue(L, -3);
-	lua_rawset(L, -3);
-	lua_pop(L, 1);
+	vai__lazy_set_hidden(L);
 }
 
 /* ---- names ---- */
@@ -165,7 +59,7 @@ static void settle_name(lua_State *L, struct vai_vm *vm, int which, int k, int i
 	const struct vai__entry *e = &names->entries[k];
 	if (vai__lazy_settled(vm, names->bit + (unsigned)k))
 		return;
-	need_loaded(L, vm);
+	vai__lazy_need_loaded(L, vm);
 	switch (e->kind) {
 	case VAI__KIND_LIB:
 		vai__lazy_fill_lib(L, vm, (int)(e->u.lib - vai__catalog.libs));
@@ -225,7 +119,7 @@ static int find_name(lua_State *L, int which)
 static void note(struct vai_vm *vm, int which, int k)
 {
 	if (VAI_UNLIKELY(vm->profiled != NULL))
-		vai__func_template_note(vm, VAI__USE_LAZY + (unsigned)which, (unsigned)k);
+		vai__uses_note(vm, VAI__USE_LAZY + (unsigned)which, (unsigned)k);
 }
 
 void vai__lazy_touch(lua_State *L, struct vai_vm *vm, int which)
@@ -305,7 +199,7 @@ void vai__lazy_complete(lua_State *L, struct vai_vm *vm, int which, int idx)
 		for (int k = 0; k < names_of(which)->n; k++)
 			settle_name(L, vm, which, k, idx);
 	}
-	unhide(L, vm, which, idx);
+	vai__lazy_unhide(L, vm, which, idx);
 }
 
 /* Library or module `which`, if it still fills itself. */
@@ -327,7 +221,7 @@ void vai__lazy_fill(lua_State *L, struct vai_vm *vm)
 		vai__lazy_push_require(L, vm);
 		lua_pop(L, 1);
 	}
-	need_loaded(L, vm);
+	vai__lazy_need_loaded(L, vm);
 	for (int which = VAI__LAZY_LOADED; which >= VAI__LAZY_GLOBALS; which--) {
 		if (!vai__lazy_push_known(L, vm, which))
 			continue;
@@ -340,6 +234,16 @@ void vai__lazy_fill(lua_State *L, struct vai_vm *vm)
 		vai__lazy_open_string(L, vm);
 }
 
+lua_CFunction vai__lazy_cfunction_in(lua_State *L, struct vai_vm *vm, lua_CFunction f)
+{
+	lua_CFunction fresh = vm->is_host ? f : vai__catalog_fresh(f);
+	if (VAI_LIKELY(fresh != NULL))
+		return fresh;
+	vai__state_foreign(L, vm);
+	vai__lazy_fill(L, vm);
+	return f;
+}
+
 /* What is the same in every state: no state of random numbers, no search paths. */
 static bool is_timeless(const struct vai__entry *e)
 {
@@ -350,9 +254,9 @@ static bool is_timeless(const struct vai__entry *e)
 
 static void use_module(lua_State *L, struct vai_vm *vm, int k)
 {
-	if (!vai__state_preload_open)
+	if (!vai__catalog_preload_open)
 		return;
-	vai__state_require(L, vm, vai__state_preload_name);
+	vai__lazy_require(L, vm, vai__catalog_preload_name);
 	if (k != VAI__USE_TABLE && vai__lazy_which(L, vm, -1) == VAI__LAZY_MODULE)
 		settle_module(L, vm, module_funcs, (unsigned)k, lua_gettop(L));
 	lua_pop(L, 1);
@@ -406,7 +310,7 @@ void vai__lazy_complete_at(lua_State *L, struct vai_vm *vm, int idx)
 
 void vai__lazy_prepare(lua_State *L, struct vai_vm *vm)
 {
-	vai__lazy_push_hidden(L);
+	vai__lazy_make_hidden(L);
 	vm->hidden = lua_topointer(L, -1);
 	lua_pushglobaltable(L);
 	vm->lazy[VAI__LAZY_GLOBALS] = lua_topointer(L, -1);

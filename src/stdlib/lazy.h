@@ -26,9 +26,9 @@ void vai__lazy_touch(lua_State *L, struct vai_vm *vm, int which);
 void vai__lazy_set(lua_State *L, struct vai_vm *vm, int which);
 /* Gives strings their methods, for whoever looks at their metatable. */
 void vai__lazy_open_string(lua_State *L, struct vai_vm *vm);
-/* Pushes the hidden metatable, whose __index also resolves the methods of handles. In the
- * host's state, where nothing else has it, it is made when it is first asked for. */
-void vai__lazy_push_hidden(lua_State *L);
+/* Pushes the hidden metatable, whose __index also resolves the methods of handles; made if the state has none
+ * yet, as the host's. For vai__handle_push_hidden. */
+void vai__lazy_make_hidden(lua_State *L);
 /* Pushes package.loaded, or nothing and false. */
 bool vai__lazy_push_loaded(lua_State *L, struct vai_vm *vm);
 /* Opens io or package for a C function of theirs that came alone into the state. */
@@ -40,6 +40,26 @@ void vai__lazy_use(lua_State *L, struct vai_vm *vm, int which, int k);
 
 /* io.popen, in fresh states and in the host's (popen.c). */
 int vai__popen(lua_State *L);
+/* Pushes what `require name` gives in this state; a standard library or "vai" without
+ * opening package. May raise, may run the module. */
+void vai__lazy_require(lua_State *L, struct vai_vm *vm, const char *name);
+/* Pushes a table with these functions. In a goroutine's state it fills itself on first
+ * use; one such table a state (the module "vai"). */
+void vai__lazy_module(lua_State *L, struct vai_vm *vm, const luaL_Reg *funcs);
+
+/* Before looking at the table at idx raw (lua_next, lua_getmetatable): one that fills itself
+ * becomes an ordinary complete one. */
+void vai__lazy_complete_at(lua_State *L, struct vai_vm *vm, int idx);
+/* What to push in vm for a C function that vai__catalog_cfunction_out gave. One that vai does not know may make
+ * finalizers and look at tables raw: vm is then closed in full at its end, and nothing in it fills itself. */
+lua_CFunction vai__lazy_cfunction_in(lua_State *L, struct vai_vm *vm, lua_CFunction f);
+/* Pushes the state's own one of the stock closure of that number (vai__catalog_closure_out). May raise. */
+void vai__lazy_closure_in(lua_State *L, struct vai_vm *vm, int number);
+
+/* What is to be done with the package table on top when the library is opened, or NULL. Set by runtime/start.c, as
+ * require/ is above. */
+extern void (*vai__lazy_package_opened)(lua_State *L);
+
 /* The functions of replacements.c, into the catalog. */
 void vai__replacements_register(void);
 

@@ -6,9 +6,10 @@
 #include <lualib.h>
 #include <string.h>
 #include "base/atomic.h"
-#include "require/modcache.h"
 
 static const char require_key;
+
+void (*vai__lazy_package_opened)(lua_State *L);
 
 /* The methods of strings, in the template, are one function that opens the library. */
 static int string_index(lua_State *L)
@@ -59,7 +60,7 @@ static void open_package(lua_State *L, struct vai_vm *vm, const struct vai__lib 
 	if (!had)
 		vai__lazy_unsettle(vm, bit);
 	lua_rotate(L, -2, 1); /* _G, old, require, package */
-	vai__modcache_install(L);
+	vai__lazy_package_opened(L);
 	lua_pushvalue(L, -2);
 	lua_rawsetp(L, LUA_REGISTRYINDEX, &require_key);
 	if (!had) {
@@ -232,6 +233,54 @@ void vai__lazy_prepare_full(lua_State *L, struct vai_vm *vm)
 	lua_getglobal(L, "require");
 	lua_rawsetp(L, LUA_REGISTRYINDEX, &require_key);
 	lua_getglobal(L, "package");
-	vai__modcache_install(L);
+	vai__lazy_package_opened(L);
 	lua_pop(L, 1);
+}
+
+/* The truthy package.loaded[name] on top, or nothing. */
+static bool push_loaded(lua_State *L, struct vai_vm *vm, const char *name)
+{
+	if (!vai__lazy_push_loaded(L, vm))
+		return false;
+	lua_getfield(L, -1, name);
+	lua_remove(L, -2);
+	if (lua_toboolean(L, -1))
+		return true;
+	lua_pop(L, 1);
+	return false;
+}
+
+void vai__lazy_require(lua_State *L, struct vai_vm *vm, const char *name)
+{
+	luaL_checkstack(L, 6, "require");
+	int lib = vai__catalog_lib(name);
+	if (VAI_UNLIKELY(lib >= 0 && vm->without >> lib & 1))
+		luaL_error(L, "this goroutine does not have the library '%s'", name);
+	if (push_loaded(L, vm, name))
+		return;
+	if (vai__catalog_preload_open && !vm->is_host && strcmp(name, vai__catalog_preload_name) == 0) {
+		luaL_requiref(L, name, vai__catalog_preload_open, 0);
+		return;
+	}
+	if (vm->is_host)
+		lua_getglobal(L, "require");
+	else
+		vai__lazy_push_require(L, vm);
+	lua_pushstring(L, name);
+	lua_call(L, 1, 1);
+}
+
+void vai__lazy_closure_in(lua_State *L, struct vai_vm *vm, int number)
+{
+	const char *lib, *name;
+	vai__catalog_closure(number, &lib, &name);
+	if (lib) {
+		vai__lazy_require(L, vm, lib);
+		lua_getfield(L, -1, name);
+		lua_remove(L, -2);
+	} else if (vm->is_host) {
+		lua_getglobal(L, name);
+	} else {
+		vai__lazy_push_require(L, vm); /* the only global of this kind */
+	}
 }

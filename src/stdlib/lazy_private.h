@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What lazy.c and lazy_fill.c share. */
+/* What lazy.c, lazy_fill.c and lazy_tables.c share: the tables at the bottom, then what opens libraries, then the
+ * names and the metatable. */
 #ifndef VAI_LAZY_PRIVATE_H
 #define VAI_LAZY_PRIVATE_H
 
@@ -28,7 +29,16 @@ static inline unsigned vai__lazy_loaded_bit(int lib)
 	return (unsigned)(vai__catalog.globals.n + lib);
 }
 
-/* ---- tables (lazy.c) ---- */
+/* ---- tables (lazy_tables.c) ---- */
+
+/* Pushes the hidden metatable, or what is there in its place, and false. */
+bool vai__lazy_push_hidden(lua_State *L);
+/* Pops it, for all tables of the state. */
+void vai__lazy_set_hidden(lua_State *L);
+/* The lazy table at idx becomes an ordinary one. */
+void vai__lazy_unhide(lua_State *L, struct vai_vm *vm, int which, int idx);
+/* Makes package.loaded if it has not been. */
+void vai__lazy_need_loaded(lua_State *L, struct vai_vm *vm);
 
 /* Pushes a table that fills itself, not one of the known two; a new one, but where memory
  * ran out after it was made. */

@@ -8,7 +8,9 @@
 #include "transfer/encode.h"
 #include "transfer/record.h"
 #include "transfer/known_funcs.h"
+#include "transfer/lost_writes.h"
 #include "state/handle.h"
+#include "stdlib/catalog.h"
 
 #ifdef VAI_HARD
 #define COLLECT(L) lua_gc(L, LUA_GCCOLLECT)
@@ -97,7 +99,7 @@ static VAI_NOINLINE int attempt_guarded(struct vai__enc *e)
 static _Noreturn void raise_result(lua_State *L, int result)
 {
 	if (result == ENC_NOMEM)
-		vai__out_of_memory(L);
+		vai__state_out_of_memory(L);
 	if (result == ENC_FAIL) {
 		luaL_where(L, 1);
 		lua_insert(L, -2);
@@ -133,6 +135,20 @@ static struct vai__block *finish(struct vai__enc *e)
 	return b;
 }
 
+/* Writes into captured tables, which reach only the goroutine's copies; modules are its own. */
+static void report_written_tables(struct vai__enc *e, int idx, struct vai_code *code)
+{
+	lua_State *L = e->L;
+	for (int i = 0; i < code->nups; i++) {
+		struct vai__upval *up = &code->upvals[i];
+		if (VAI_LIKELY(!up->written_line) || up->warned || !lua_getupvalue(L, idx, i + 1))
+			continue;
+		if (lua_istable(L, -1) && lua_topointer(L, -1) != e->globals && !vai__enc_has_name(e, -1))
+			vai__lost_report(L, idx, &up->warned, up->written_line, "writes into captured table", up->name, i + 1);
+		lua_pop(L, 1);
+	}
+}
+
 /* Before a call is encoded: nothing that may collect comes between asking for the code and
  * the last look at it. */
 static void check_call(struct vai__enc *e)
@@ -142,11 +158,11 @@ static void check_call(struct vai__enc *e)
 		return;
 	struct vai_code *code = vai__known_funcs_get(L, e->vm, e->first)->code;
 	if (VAI_UNLIKELY(code->uses_require)) {
-		vai__paths_note(L, e->vm);
+		vai__codec_note_paths(L, e->vm);
 		code = vai__known_funcs_get(L, e->vm, e->first)->code;
 	}
 	vai__lost_check(L, e->first, code);
-	vai__lost_tables(e, e->first, code);
+	report_written_tables(e, e->first, code);
 }
 
 /* n values from first on, into one block. what as in vai__enc. */
@@ -194,7 +210,7 @@ static bool encode_string(lua_State *L, int idx, vai_msg *out)
 	size_t len;
 	const char *s = lua_tolstring(L, idx, &len);
 	if (vai__msg_string(out, s, len) != VAI_OK)
-		vai__out_of_memory(L);
+		vai__state_out_of_memory(L);
 	return true;
 }
 

@@ -8,6 +8,7 @@
 
 #include <lua.h>
 #include "base/base.h"
+#include "code/code.h"
 #include "state/state.h"
 
 /* The value at idx. `what` opens error messages: "argument 2" (then ": field 'log': userdata
@@ -30,11 +31,11 @@ int vai__decode(lua_State *L, struct vai_vm *vm, const vai_msg *msg);
 /* The same, and drops the message, also when it raises: *msg is all zero at once. */
 int vai__decode_take(lua_State *L, struct vai_vm *vm, vai_msg *msg);
 /* For a message of vai__encode_call: pushes function and arguments, returns how many arguments.
- * loaded: the function is on the stack's top already (vai__state_new). */
+ * loaded: the function is on the stack's top already (vai__vm_new). */
 int vai__decode_call(lua_State *L, struct vai_vm *vm, const vai_msg *msg, bool loaded);
 /* Releases an undelivered or decoded message; it is all zero afterwards. Any thread. */
 void vai__msg_drop(vai_msg *msg);
-/* Frees what raised errors left behind in vm; for vai__state_free and vai__state_detach. */
+/* Frees what raised errors left behind in vm; for vai__vm_free and vai__vm_detach. */
 void vai__codec_release(struct vai_vm *vm);
 /* Where reports of writes into captured values go, one line each without its end; stderr
  * until somebody sets it. VAI_WARN=0 in the environment silences them. Any M. */
@@ -45,5 +46,9 @@ void vai__msg_number(vai_msg *out, double n);
 void vai__msg_bool(vai_msg *out, bool b);
 /* VAI_OK or VAI_ENOMEM. */
 int vai__msg_string(vai_msg *out, const char *s, size_t len);
+
+/* Told before a call is encoded whose code uses `require`, and where a module is met: a chance to look at the
+ * script's search paths. Set by runtime/start.c, as require/ is above. */
+extern void (*vai__codec_note_paths)(lua_State *L, struct vai_vm *vm);
 
 #endif

@@ -8,6 +8,7 @@
 #include "transfer/record.h"
 #include "stdlib/catalog.h"
 #include "state/handle.h"
+#include "stdlib/lazy.h"
 
 enum { LEVEL_STACK = 3, SPARE_STACK = 8 };
 
@@ -199,7 +200,7 @@ static void get_function(struct dec *d, bool later)
 static void get_cclosure(struct dec *d, bool later)
 {
 	uint32_t slot = get32(d);
-	lua_CFunction f = vai__catalog_cfunction_in(d->L, d->vm, (lua_CFunction)(uintptr_t)get64(d));
+	lua_CFunction f = vai__lazy_cfunction_in(d->L, d->vm, (lua_CFunction)(uintptr_t)get64(d));
 	int nups = *d->p++;
 	luaL_checkstack(d->L, nups + d->stack, NULL);
 	for (int i = 0; i < nups; i++)
@@ -214,7 +215,7 @@ static void get_cclosure(struct dec *d, bool later)
 
 static void get_cfunction(struct dec *d)
 {
-	lua_pushcfunction(d->L, vai__catalog_cfunction_in(d->L, d->vm, (lua_CFunction)(uintptr_t)get64(d)));
+	lua_pushcfunction(d->L, vai__lazy_cfunction_in(d->L, d->vm, (lua_CFunction)(uintptr_t)get64(d)));
 }
 
 static void get_object(struct dec *d)
@@ -228,7 +229,7 @@ static void get_module(struct dec *d)
 {
 	lua_State *L = d->L;
 	get_value(d);
-	vai__state_require(L, d->vm, lua_tostring(L, -1));
+	vai__lazy_require(L, d->vm, lua_tostring(L, -1));
 	lua_remove(L, -2);
 }
 
@@ -270,7 +271,7 @@ static void get_value(struct dec *d)
 	case T_AGAIN: get_key(d, tag); break;
 	case T_LIGHT: lua_pushlightuserdata(L, (void *)(uintptr_t)get64(d)); break;
 	case T_CFUNC: get_cfunction(d); break;
-	case T_CLOSURE: vai__catalog_closure_in(L, d->vm, (int)get32(d)); break;
+	case T_CLOSURE: vai__lazy_closure_in(L, d->vm, (int)get32(d)); break;
 	case T_OBJECT: get_object(d); break;
 	case T_GLOBALS: lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS); break;
 	case T_MODULE: get_module(d); break;
@@ -357,7 +358,7 @@ static void push_inline(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
 	case M_INT: lua_pushinteger(L, (lua_Integer)word); break;
 	case M_FLOAT: push_float(L, word); break;
 	case M_LIGHT: lua_pushlightuserdata(L, (void *)(uintptr_t)word); break;
-	case M_CFUNC: lua_pushcfunction(L, vai__catalog_cfunction_in(L, vm, (lua_CFunction)(uintptr_t)word)); break;
+	case M_CFUNC: lua_pushcfunction(L, vai__lazy_cfunction_in(L, vm, (lua_CFunction)(uintptr_t)word)); break;
 	case M_STRING: lua_pushlstring(L, (const char *)bytes + 2, bytes[1]); break;
 	case M_RECORD: vai__record_decode(L, msg); break;
 	default: vai__fatal("a message is broken: tag %d", bytes[0]);

@@ -15,6 +15,7 @@
 #include "transfer/message.h"
 #include "transfer/object_map.h"
 #include "state/state.h"
+#include "code/code.h"
 
 enum {
 	ENC_OK = 0,
@@ -186,17 +187,5 @@ int vai__enc_in_key(struct vai__enc *e, int result);
 int vai__enc_in(struct vai__enc *e, int result, const char *where);
 int vai__enc_in_named(struct vai__enc *e, int result, const char *what, const char *name, int number);
 int vai__enc_in_argument(struct vai__enc *e, int result, int i);
-
-/* ---- lost writes (lost_writes.c) ---- */
-
-/* Raises if the function at idx, about to become a goroutine, assigns a captured local.
- * code may be borrowed from the state: it is not looked at once anything may collect. */
-void vai__lost_check(lua_State *L, int idx, const struct vai_code *code);
-/* What the function at idx will do to a table that it captures as a local; once per place. */
-void vai__lost_tables(struct vai__enc *e, int idx, struct vai_code *code);
-/* Reports once per place that the function at idx `does` that to `name` (NULL: upvalue
- * `number` of a stripped function). Neither raises nor collects. */
-void vai__lost_report(
-	lua_State *L, int idx, _Atomic(bool) *warned, int line, const char *does, const char *name, int number);
 
 #endif

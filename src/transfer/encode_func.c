@@ -9,6 +9,8 @@
 #include "transfer/known_funcs.h"
 #include "state/handle.h"
 #include "stdlib/catalog.h"
+#include "transfer/codec.h"
+#include "transfer/lost_writes.h"
 
 static bool holds_globals(const struct vai__enc *e, int idx)
 {
@@ -286,7 +288,7 @@ static int put_lua_function(struct vai__enc *e, int f)
 	vai__enc_reference(e, &code->obj);
 	*e->p++ = (unsigned char)(code->analyzed ? code->nups : count_upvalues(e->L, f));
 	if (code->uses_require && e->guarded)
-		vai__paths_note(e->L, e->vm);
+		vai__codec_note_paths(e->L, e->vm);
 	return put_body(e, f, at);
 }
 

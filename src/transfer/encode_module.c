@@ -6,9 +6,11 @@
 #include "transfer/encode.h"
 #include "transfer/known_funcs.h"
 #include "stdlib/lazy.h"
-#include "require/modcache.h"
+#include "transfer/codec.h"
 
 enum { SCANS = 4 }; /* so many searches of package.loaded, then `seen` learns all of it */
+
+void (*vai__codec_note_paths)(lua_State *L, struct vai_vm *vm);
 
 /* vm->funcs; NULL: not there yet and not guarded. */
 static struct vai__known_funcs *funcs_of(struct vai__enc *e)
@@ -130,7 +132,7 @@ static int push_name(struct vai__enc *e, const void *table)
 	lua_pushvalue(L, -2);
 	lua_rawsetp(L, -2, table);
 	lua_pop(L, 1);
-	vai__paths_note(L, e->vm);
+	vai__codec_note_paths(L, e->vm);
 	return ENC_OK;
 }
 
@@ -227,7 +229,7 @@ int vai__enc_lazy(struct vai__enc *e, int idx)
 	if (which >= VAI__LAZY_LIBS)
 		return put_module_name(e, vai__catalog.libs[which - VAI__LAZY_LIBS].name);
 	if (which == VAI__LAZY_MODULE)
-		return put_module_name(e, vai__state_preload_name);
+		return put_module_name(e, vai__catalog_preload_name);
 	if (which != VAI__LAZY_LOADED)
 		return ENC_OK;
 	if (!e->guarded)

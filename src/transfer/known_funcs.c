@@ -9,24 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "code/probe_lua.h"
 
 enum { FIRST_FUNCS = 4 };
-
-_Noreturn void vai__out_of_memory(lua_State *L)
-{
-	lua_pushliteral(L, "not enough memory"); /* Lua keeps this very string ready */
-	lua_error(L);
-	abort();
-}
-
-bool vai__is_out_of_memory(lua_State *L, int status)
-{
-	static const char text[] = "not enough memory";
-	const size_t size = sizeof text - 1;
-	size_t len = 0;
-	const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
-	return status == LUA_ERRMEM || (s && len >= size && memcmp(s + len - size, text, size) == 0);
-}
 
 /* ---- the table by key ---- */
 
@@ -131,7 +116,7 @@ struct vai__known_funcs *vai__known_funcs_open(lua_State *L, struct vai_vm *vm)
 		return vm->funcs;
 	struct vai__known_funcs *made = vai__mem_alloc(sizeof *made);
 	if (!made)
-		vai__out_of_memory(L);
+		vai__state_out_of_memory(L);
 	*made = fs;
 	vm->funcs = made;
 	return made;
@@ -251,7 +236,7 @@ static int remember(lua_State *L)
 		return 0;
 	}
 	if (2 * (fs->n + 1) > fs->cap && !make_room(L, fs))
-		vai__out_of_memory(L);
+		vai__state_out_of_memory(L);
 	insert(fs, (struct vai__func){key, code, names});
 	m->code = NULL;
 	return 0;
@@ -280,7 +265,7 @@ const struct vai__func *vai__known_funcs_get(lua_State *L, struct vai_vm *vm, in
 	luaL_checkstack(L, 6, NULL);
 	struct vai_code *code = dump_code(L, idx);
 	if (!code)
-		vai__out_of_memory(L);
+		vai__state_out_of_memory(L);
 	if (remember_protected(L, vm, idx, code) != LUA_OK) {
 		lua_error(L);
 		return NULL;
@@ -290,7 +275,7 @@ const struct vai__func *vai__known_funcs_get(lua_State *L, struct vai_vm *vm, in
 }
 
 /* A failure to remember is none: the code is there. */
-struct vai_code *vai__code_of(lua_State *L, struct vai_vm *vm, int idx)
+struct vai_code *vai__known_funcs_code(lua_State *L, struct vai_vm *vm, int idx)
 {
 	if (!lua_checkstack(L, 6))
 		return NULL;

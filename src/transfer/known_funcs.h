@@ -8,6 +8,7 @@
 #include <lua.h>
 #include <lauxlib.h>
 #include "base/base.h"
+#include "code/code.h"
 #include "state/state.h"
 
 /* A function of the state. */
@@ -34,18 +35,9 @@ const struct vai__func *vai__known_funcs_hit(lua_State *L, struct vai_vm *vm, in
 /* Remembers it first where it has to; may raise. Valid until the next call of it. */
 const struct vai__func *vai__known_funcs_get(lua_State *L, struct vai_vm *vm, int idx);
 
-/* Raises Lua's own memory error. */
-_Noreturn void vai__out_of_memory(lua_State *L);
-/* Whether the error on top, with which a protected call ended, is that or Lua's own. */
-bool vai__is_out_of_memory(lua_State *L, int status);
-
-/* The prototype of a Lua closure as lua_topointer gives it, or NULL where this Lua's
- * closures could not be made out (probe_lua.c). */
-const void *vai__probe_proto_of(const void *closure);
-/* This Lua's opcodes are those that bytewalk.c knows. */
-bool vai__probe_opcodes_known(void);
-/* Finds these two out, once per process; host thread, before the first of them. VAI_ENOMEM:
- * to be tried again. */
-int vai__probe_lua(void);
+/* The code object of the Lua function at idx, with a reference for the caller. NULL: out of memory. */
+struct vai_code *vai__known_funcs_code(lua_State *L, struct vai_vm *vm, int idx);
+/* NULL is fine. */
+void vai__known_funcs_free(struct vai__known_funcs *funcs);
 
 #endif

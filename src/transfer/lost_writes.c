@@ -2,8 +2,10 @@
 /* Writes that a goroutine makes to what it captured, which reach only its own copy: an
  * error for an assigned local, a line on stderr, once per place, for the others. Which
  * places were reported is known process-wide; any thread may call. */
-#include "transfer/encode.h"
+#include "transfer/lost_writes.h"
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "base/lock.h"
 #include "transfer/codec.h"
 
@@ -125,18 +127,5 @@ void vai__lost_check(lua_State *L, int idx, const struct vai_code *code)
 			"send the value through a channel",
 			place, quoted);
 		lua_error(L);
-	}
-}
-
-void vai__lost_tables(struct vai__enc *e, int idx, struct vai_code *code)
-{
-	lua_State *L = e->L;
-	for (int i = 0; i < code->nups; i++) {
-		struct vai__upval *up = &code->upvals[i];
-		if (VAI_LIKELY(!up->written_line) || up->warned || !lua_getupvalue(L, idx, i + 1))
-			continue;
-		if (lua_istable(L, -1) && !is_globals(L, -1) && !vai__enc_has_name(e, -1))
-			vai__lost_report(L, idx, &up->warned, up->written_line, "writes into captured table", up->name, i + 1);
-		lua_pop(L, 1);
 	}
 }

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "code/bytecode.h"
+#include "code/probe_lua.h"
+#include "runtime/start.h"
 #include "stdlib/catalog.h"
 #include "transfer/codec.h"
 #include "transfer/known_funcs.h"
@@ -71,7 +73,8 @@ static void test_code_of(void **state)
 	run(A,
 		"local function mk(x) return function() return x end end\n"
 		"return mk(1), mk(2), function() return 1 end, string.dump(mk(1), true)");
-	struct vai_code *a = vai__code_of(A, &va, 1), *b = vai__code_of(A, &va, 2), *c = vai__code_of(A, &va, -2);
+	struct vai_code *a = vai__known_funcs_code(A, &va, 1), *b = vai__known_funcs_code(A, &va, 2),
+					*c = vai__known_funcs_code(A, &va, -2);
 	assert_ptr_equal(a, b);
 	assert_ptr_not_equal(a, c);
 	assert_string_equal(a->source, "@test.lua");
@@ -88,7 +91,7 @@ static void test_code_of(void **state)
 	assert_null(s->upvals[0].name);
 	assert_int_equal(vai__code_load(B, a), LUA_OK);
 	lua_pushvalue(B, -1);
-	struct vai_code *there = vai__code_of(B, &vb, 1);
+	struct vai_code *there = vai__known_funcs_code(B, &vb, 1);
 	assert_ptr_equal(there, a);
 	assert_int_equal(lua_gettop(A), 4);
 	drop(a);
@@ -129,7 +132,7 @@ static void test_asking_again(void **state)
 			fail();
 		lua_call(A, 0, 1);
 		assert_non_null(vai__known_funcs_get(A, &va, -1));
-		code = vai__code_of(A, &va, -1);
+		code = vai__known_funcs_code(A, &va, -1);
 		drop(code);
 		lua_settop(A, 0);
 	}
@@ -145,7 +148,7 @@ static void *ask_and_drop(void *arg)
 		lua_pushfstring(L, "return %d", i % 5);
 		if (luaL_loadstring(L, lua_tostring(L, -1)) != LUA_OK)
 			abort();
-		struct vai_code *c = vai__code_of(L, &vm, -1);
+		struct vai_code *c = vai__known_funcs_code(L, &vm, -1);
 		if (!c || !c->analyzed || vai__code_load(L, c) != LUA_OK)
 			abort();
 		lua_call(L, 0, 1);
@@ -221,7 +224,7 @@ static void test_facts(void **state)
 		"do local t = own t.x = 1 end\n"
 		"local _ENV = { hidden = 1 } print(hidden)\n"
 		"end");
-	struct vai_code *code = vai__code_of(A, &va, 1);
+	struct vai_code *code = vai__known_funcs_code(A, &va, 1);
 	assert_int_equal(find_upval(code, "n")->assigned_line, 8);
 	assert_int_equal(find_upval(code, "t")->assigned_line, 0);
 	assert_int_equal(find_upval(code, "t")->written_line, 3);
@@ -246,7 +249,7 @@ static void test_facts(void **state)
 	lua_settop(A, 0);
 	run(A, "return function() return function() return require 'x' end end, function() return package.path end");
 	for (int i = 1; i <= 2; i++) {
-		code = vai__code_of(A, &va, i);
+		code = vai__known_funcs_code(A, &va, i);
 		assert_true(code->uses_require);
 		drop(code);
 	}
@@ -301,7 +304,7 @@ static void test_unusual_code(void **state)
 		"for i = 1, 4 do out[i] = assert(load(out[i], '=unusual'))() end return table.unpack(out)");
 	static const int lines[] = {1001, 0, 1, 3};
 	for (int i = 1; i <= 4; i++) {
-		struct vai_code *code = vai__code_of(A, &va, i);
+		struct vai_code *code = vai__known_funcs_code(A, &va, i);
 		assert_true(code->analyzed);
 		if (lines[i - 1])
 			assert_int_equal(find_upval(code, "n")->assigned_line, lines[i - 1]);
@@ -552,6 +555,7 @@ static void test_redefined_globals(void **state)
 
 int main(int argc, char **argv)
 {
+	vai__runtime_set_hooks();
 	if (argc > 1)
 		cmocka_set_test_filter(argv[1]);
 	const struct CMUnitTest tests[] = {

@@ -72,7 +72,7 @@ static void close_vm(void)
 		lua_settop(vm->L, 0);
 		lua_gc(vm->L, LUA_GCCOLLECT);
 	} else {
-		vai__state_free(vm);
+		vai__vm_free(vm);
 	}
 }
 
@@ -265,7 +265,7 @@ static void out_of_memory(void **state)
 			vm->arena->failing = 0;
 			raised += status == LUA_ERRMEM || status == LUA_ERRRUN;
 			assert_true(status == LUA_OK || refs(o) <= 2);
-			vai__state_free(vm);
+			vai__vm_free(vm);
 			assert_int_equal(refs(o), 1);
 			vai__obj_unref(o);
 		}
@@ -278,9 +278,9 @@ static void out_of_memory(void **state)
 static void foresight(void **state)
 {
 	const struct states *s = *state;
-	bool clones = strcmp(vai__state_mode(), "clone") == 0;
+	bool clones = strcmp(vai__runtime_mode(), "clone") == 0;
 	assert_int_equal(luaL_dostring(s->L, "return function() return 'foresight of handles' end"), LUA_OK);
-	struct vai_code *code = vai__code_of(s->L, s->vm, -1);
+	struct vai_code *code = vai__known_funcs_code(s->L, s->vm, -1);
 	lua_settop(s->L, 0);
 	for (int i = 0; i < 5; i++) {
 		bool loaded = false;
@@ -295,7 +295,7 @@ static void foresight(void **state)
 		set("c", first, false);
 		states_check(vm->L, "collectgarbage() return a == c and a ~= b and a:n() == 7 and #b == 7 and a.nope == nil");
 		vm->needs_close = i == 4;
-		vai__state_free(vm);
+		vai__vm_free(vm);
 		assert_int_equal(alive, 0);
 	}
 	vai__obj_unref(&code->obj);

@@ -22,17 +22,17 @@ void states_start(struct states *s, enum states_kind kind)
 	else
 		setenv("VAI_CLONE", "0", 1);
 	s->L = states_stock();
-	assert_int_equal(vai__state_start(s->L), VAI_OK);
-	assert_string_equal(vai__state_mode(), clone ? "clone" : "build: VAI_CLONE=0");
-	s->vm = vai__state_attach(s->L);
+	assert_int_equal(vai__runtime_start(s->L), VAI_OK);
+	assert_string_equal(vai__runtime_mode(), clone ? "clone" : "build: VAI_CLONE=0");
+	s->vm = vai__vm_attach(s->L);
 	assert_non_null(s->vm);
 }
 
 void states_stop(struct states *s)
 {
 	lua_close(s->L);
-	vai__state_detach(s->vm);
-	vai__state_stop();
+	vai__vm_detach(s->vm);
+	vai__runtime_stop();
 	unsetenv("VAI_CLONE");
 }
 
@@ -79,8 +79,8 @@ struct vai_vm *states_new(struct vai_code *code, bool *loaded)
 	static _Alignas(16) char rooms[ROOMS][VAI_G_ROOM];
 	static atomic_uint next;
 	if (!rooms_wanted)
-		return vai__state_new(code, loaded);
-	return vai__state_new_in(code, loaded, rooms[next++ % ROOMS], VAI_G_ROOM);
+		return vai__vm_new(code, loaded);
+	return vai__vm_new_in(code, loaded, rooms[next++ % ROOMS], VAI_G_ROOM);
 }
 
 struct vai_vm *states_fresh(void)
@@ -156,7 +156,7 @@ char *states_run(lua_State *L, const char *script)
 char *states_run_once(struct vai_vm *vm, const char *script)
 {
 	char *result = states_run(vm->L, script);
-	vai__state_free(vm);
+	vai__vm_free(vm);
 	return result;
 }
 

@@ -13,6 +13,11 @@
 #include <lauxlib.h>
 #include <lualib.h>
 #include "state/state.h"
+#include "runtime/start.h"
+#include "runtime/vm.h"
+#include "transfer/known_funcs.h"
+#include "stdlib/catalog.h"
+#include "stdlib/lazy.h"
 
 /* How states_fresh makes states: built; copied into one chunk; into a chunk and a room. */
 enum states_kind { STATES_BUILT, STATES_WHOLE, STATES_PARTS };
@@ -32,7 +37,7 @@ int states_teardown(void **state);
 /* A state as luaL_newstate and luaL_openlibs make it. */
 lua_State *states_stock(void);
 struct vai_vm *states_fresh(void);
-/* vai__state_new_in with a room, if the kind wants one. At most 1000 states at a time. */
+/* vai__vm_new_in with a room, if the kind wants one. At most 1000 states at a time. */
 struct vai_vm *states_new(struct vai_code *code, bool *loaded);
 /* Runs the script with print collecting into the result, which also gets the error or what
  * it returns; addresses are replaced by "ADDR". The caller frees it. */

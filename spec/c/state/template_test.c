@@ -20,7 +20,7 @@ static struct vai_code *code_of(const struct states *s, const char *script)
 {
 	if (luaL_dostring(s->L, script))
 		fail_msg("%s: %s", script, lua_tostring(s->L, -1));
-	struct vai_code *code = vai__code_of(s->L, s->vm, -1);
+	struct vai_code *code = vai__known_funcs_code(s->L, s->vm, -1);
 	assert_non_null(code);
 	lua_settop(s->L, 0);
 	return code;
@@ -37,7 +37,7 @@ static void small(void **state)
 	assert_ptr_equal(vai__state_of(vm->L), vm);
 	lua_State *co = lua_newthread(vm->L);
 	assert_ptr_equal(vai__state_of(co), vm);
-	vai__state_free(vm);
+	vai__vm_free(vm);
 }
 
 /* Copies do not see each other, nor does what they do reach the template. */
@@ -54,7 +54,7 @@ static void independent(void **state)
 			"getmetatable('').__add = function() return n end return ('a' + 'b') == n");
 	}
 	for (int i = 0; i < COPIES; i += 3) {
-		vai__state_free(vms[i]);
+		vai__vm_free(vms[i]);
 		vms[i] = states_fresh();
 		states_check(vms[i]->L, "n = 1 x = {1} string.mine = 1 return '1' + '2' == 3");
 	}
@@ -62,7 +62,7 @@ static void independent(void **state)
 		states_check(vms[i]->L,
 			"collectgarbage() for i = 1, 50 do x[i] = {i} end collectgarbage()\n"
 			"return string.mine == n and #x == 50 and x[50][1] == 50");
-		vai__state_free(vms[i]);
+		vai__vm_free(vms[i]);
 	}
 }
 
@@ -76,7 +76,7 @@ static void collects_late(void **state)
 		"for i = 1, 100 do local t = {i} end return next(w) and collectgarbage('count') > n + 5");
 	states_check(vm->L, "for i = 1, 100000 do local t = {i} end return collectgarbage('count') < 300");
 	states_check(vm->L, "return collectgarbage('setpause', 200) == 200 and collectgarbage('isrunning')");
-	vai__state_free(vm);
+	vai__vm_free(vm);
 }
 
 static void closes(void **state)
@@ -86,10 +86,10 @@ static void closes(void **state)
 	states_check(vm->L,
 		"local t = {} for i = 1, 1000 do t[i] = setmetatable({}, {__gc = function() end}) end\n"
 		"x = string.rep('x', 100000) return require 'io' and pairs(_G)");
-	vai__state_free(vm);
+	vai__vm_free(vm);
 	vm = states_fresh();
 	vm->needs_close = true;
-	vai__state_free(vm);
+	vai__vm_free(vm);
 }
 
 /* ---- images of functions ---- */
@@ -139,7 +139,7 @@ static void images(void **state)
 {
 	const struct states *s = *state;
 	struct vai_code *code = code_of(s, script);
-	bool clones = strcmp(vai__state_mode(), "clone") == 0;
+	bool clones = strcmp(vai__runtime_mode(), "clone") == 0;
 	unsigned refs = atomic_load(&code->obj.refs);
 	for (int i = 1; i <= 20; i++) {
 		bool loaded = false;
@@ -147,7 +147,7 @@ static void images(void **state)
 		assert_int_equal(loaded, clones && i >= 3);
 		run_in(vm, code, loaded);
 		states_check(vm->L, "collectgarbage() return seen == 1 and ('x'):rep(2) == 'xx' and getmetatable(_G) == nil");
-		vai__state_free(vm);
+		vai__vm_free(vm);
 	}
 	assert_int_equal(atomic_load(&code->obj.refs), refs);
 	vai__obj_unref(&code->obj);
@@ -174,7 +174,7 @@ static void foresight(void **state)
 		states_check(
 			vm->L, "return tostring(1) .. string.rep('x', 2) == '1xx' and math.random(9) and math.floor(1.5) == 1");
 		states_check(vm->L, "local n = 0 for k in pairs(string) do n = n + 1 end return n == 17 and tostring");
-		vai__state_free(vm);
+		vai__vm_free(vm);
 	}
 	vai__obj_unref(&code->obj);
 }
@@ -202,7 +202,7 @@ static void foresight_of_modules(void **state)
 		struct vai_vm *vm = states_new(code, &loaded);
 		lua_getfield(vm->L, LUA_REGISTRYINDEX, LUA_FILEHANDLE);
 		assert_int_equal(lua_type(vm->L, -1), loaded ? LUA_TTABLE : LUA_TNIL);
-		vai__state_require(vm->L, vm, "testmod");
+		vai__lazy_require(vm->L, vm, "testmod");
 		lua_pushliteral(vm->L, "two");
 		lua_rawget(vm->L, -2);
 		assert_int_equal(lua_type(vm->L, -1), loaded ? LUA_TFUNCTION : LUA_TNIL);
@@ -210,7 +210,7 @@ static void foresight_of_modules(void **state)
 			vm->L, "local m = require 'testmod' m.two() return rawget(m, 'one') and io.write('') == io.stdout");
 		states_check(vm->L, "return tostring(io.stdout):find '^file' and getmetatable(require 'testmod') == nil");
 		vm->needs_close = i == 3;
-		vai__state_free(vm);
+		vai__vm_free(vm);
 	}
 	vai__obj_unref(&code->obj);
 }
@@ -227,7 +227,7 @@ static void random_numbers(void **state)
 		drawn[i] = lua_tointeger(vm->L, -1);
 		for (int k = 0; k < i; k++)
 			assert_int_not_equal(drawn[k], drawn[i]);
-		vai__state_free(vm);
+		vai__vm_free(vm);
 	}
 }
 
@@ -262,7 +262,7 @@ static void constants_like_pointers(void **state)
 		lua_call(vm->L, 0, 1);
 		assert_true(i == 0 || sum == lua_tointeger(vm->L, -1));
 		sum = lua_tointeger(vm->L, -1);
-		vai__state_free(vm);
+		vai__vm_free(vm);
 	}
 	vai__obj_unref(&code->obj);
 }
@@ -281,7 +281,7 @@ static void bounded(void **state)
 			codes[i] = code_of(s, text);
 			for (int k = 0; k < 4; k++) {
 				bool loaded = false;
-				vai__state_free(states_new(codes[i], &loaded));
+				vai__vm_free(states_new(codes[i], &loaded));
 				with += loaded && k == 3;
 			}
 		}
@@ -306,7 +306,7 @@ static void too_big(void **state)
 		bool loaded = true;
 		struct vai_vm *vm = states_new(code, &loaded);
 		assert_false(loaded);
-		vai__state_free(vm);
+		vai__vm_free(vm);
 	}
 	vai__obj_unref(&code->obj);
 }
@@ -331,7 +331,7 @@ static void *spawn_many(void *arg)
 		lua_pushinteger(vm->L, i);
 		if (lua_pcall(vm->L, 1, 1, 0) != LUA_OK || lua_tointeger(vm->L, -1) != i + 3)
 			failures++;
-		vai__state_free(vm);
+		vai__vm_free(vm);
 	}
 	vai__mem_thread_exit();
 	return NULL;
@@ -374,7 +374,7 @@ int main(void)
 		cmocka_unit_test(random_numbers),
 		cmocka_unit_test(threads),
 	};
-	vai__state_preload("testmod", open_module);
+	vai__catalog_preload("testmod", open_module);
 	int failed = cmocka_run_group_tests_name("image, cloned", cloned, states_setup_whole, states_teardown);
 	failed += cmocka_run_group_tests_name("image, cloned in parts", cloned, states_setup_parts, states_teardown);
 	return failed + cmocka_run_group_tests_name("image, built", built, states_setup_built, states_teardown);

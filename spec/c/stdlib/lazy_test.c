@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "require/paths.h"
 #include "state/arena.h"
 
 #define DUMP \
@@ -216,7 +217,7 @@ static void all_in_one(void **state)
 		struct vai_vm *vm = states_fresh();
 		for (int i = 0; i < SCRIPTS; i++)
 			free(states_run(vm->L, scripts[i * stride % SCRIPTS]));
-		vai__state_free(vm);
+		vai__vm_free(vm);
 	}
 }
 
@@ -244,7 +245,7 @@ static void without_registry(void **state)
 				"collectgarbage() return true");
 			free(states_run(vm->L, after[k]));
 			free(states_run(vm->L, "collectgarbage() return require 'os'"));
-			vai__state_free(vm);
+			vai__vm_free(vm);
 		}
 	}
 }
@@ -273,7 +274,7 @@ static void out_of_memory(void **state)
 		if (strcmp(expected, got) != 0)
 			fail_msg("after allocation %u failed:\n%s", n, got);
 		free(got);
-		vai__state_free(vm);
+		vai__vm_free(vm);
 	}
 	assert_true(failures > 100);
 	free(expected);
@@ -312,12 +313,12 @@ static void overrides(void **state)
 	states_check(vm->L,
 		"local l = {} for k in pairs(require 'testmod') do l[#l + 1] = k end table.sort(l)\n"
 		"return table.concat(l, ' ') == '_VERSION one two'");
-	vai__state_free(vm);
+	vai__vm_free(vm);
 	vm = states_fresh();
 	states_check(vm->L,
 		"local m = require 'testmod' m.two = nil m.three = 3 return m.two == nil and m.three == 3\n"
 		"and getmetatable(m) == nil and next(m) and rawget(m, 'one') and m.two == nil");
-	vai__state_free(vm);
+	vai__vm_free(vm);
 }
 
 static void requires(void **state)
@@ -325,17 +326,17 @@ static void requires(void **state)
 	struct states *s = *state;
 	struct vai_vm *vm = states_fresh();
 	lua_State *L = vm->L;
-	vai__state_require(L, vm, "string");
+	vai__lazy_require(L, vm, "string");
 	assert_int_equal(lua_getglobal(L, "string"), LUA_TTABLE);
 	assert_true(lua_rawequal(L, -1, -2));
-	vai__state_require(L, vm, "testmod");
+	vai__lazy_require(L, vm, "testmod");
 	assert_int_equal(lua_getfield(L, -1, "one"), LUA_TFUNCTION);
 	lua_settop(L, 0);
-	vai__state_require(s->L, s->vm, "math");
+	vai__lazy_require(s->L, s->vm, "math");
 	assert_int_equal(lua_getglobal(s->L, "math"), LUA_TTABLE);
 	assert_true(lua_rawequal(s->L, -1, -2));
 	lua_settop(s->L, 0);
-	vai__state_free(vm);
+	vai__vm_free(vm);
 }
 
 /* C functions cross by address, and each state gets its own kind. */
@@ -348,13 +349,13 @@ static void c_functions(void **state)
 		lua_getglobal(vm->L, names[i]);
 		lua_getglobal(s->L, names[i]);
 		lua_CFunction fresh = lua_tocfunction(vm->L, -1), stock = lua_tocfunction(s->L, -1);
-		assert_ptr_equal(vai__catalog_cfunction_in(vm->L, vm, stock), fresh);
+		assert_ptr_equal(vai__lazy_cfunction_in(vm->L, vm, stock), fresh);
 		assert_ptr_equal(vai__catalog_cfunction_out(fresh), stock);
-		assert_ptr_equal(vai__catalog_cfunction_in(s->L, s->vm, stock), stock);
+		assert_ptr_equal(vai__lazy_cfunction_in(s->L, s->vm, stock), stock);
 	}
-	assert_ptr_equal(vai__catalog_cfunction_in(vm->L, vm, mine), mine);
+	assert_ptr_equal(vai__lazy_cfunction_in(vm->L, vm, mine), mine);
 	assert_false(vm->needs_close);
-	vai__catalog_cfunction_in(vm->L, vm, (lua_CFunction)(uintptr_t)malloc);
+	vai__lazy_cfunction_in(vm->L, vm, (lua_CFunction)(uintptr_t)malloc);
 	assert_true(vm->needs_close);
 	lua_getglobal(s->L, "math");
 	lua_getfield(s->L, -1, "random");
@@ -362,11 +363,11 @@ static void c_functions(void **state)
 	assert_true(number >= 0);
 	assert_int_equal(vai__catalog_closure_out(mine), -1);
 	lua_settop(vm->L, 0);
-	vai__catalog_closure_in(vm->L, vm, number);
+	vai__lazy_closure_in(vm->L, vm, number);
 	lua_setglobal(vm->L, "r");
 	states_check(vm->L, "return r == math.random and r(5) <= 5");
 	lua_settop(s->L, 0);
-	vai__state_free(vm);
+	vai__vm_free(vm);
 }
 
 /* A C function that comes without its library works. */
@@ -397,18 +398,18 @@ static void strays(void **state)
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct vai_vm *vm = states_fresh();
-		vai__state_require(s->L, s->vm, cases[i].lib);
+		vai__lazy_require(s->L, s->vm, cases[i].lib);
 		lua_getfield(s->L, -1, cases[i].name);
 		lua_CFunction f = lua_tocfunction(s->L, -1);
 		lua_settop(s->L, 0);
 		int number = vai__catalog_closure_out(f);
 		if (number >= 0)
-			vai__catalog_closure_in(vm->L, vm, number);
+			vai__lazy_closure_in(vm->L, vm, number);
 		else
-			lua_pushcfunction(vm->L, vai__catalog_cfunction_in(vm->L, vm, f));
+			lua_pushcfunction(vm->L, vai__lazy_cfunction_in(vm->L, vm, f));
 		lua_setglobal(vm->L, "stray");
 		states_check(vm->L, cases[i].script);
-		vai__state_free(vm);
+		vai__vm_free(vm);
 	}
 }
 
@@ -433,7 +434,7 @@ static void finalizers(void **state)
 		struct vai_vm *vm = states_fresh();
 		states_check(vm->L, cases[i].script);
 		assert_int_equal(vm->needs_close, cases[i].closes);
-		vai__state_free(vm);
+		vai__vm_free(vm);
 	}
 }
 
@@ -456,7 +457,7 @@ static void finalizers_run(void **state)
 		"x = setmetatable({}, {__gc = function() local t = {} for i = 1, 1000 do t[i] = {} end finish() end})\n"
 		"y = setmetatable({}, {__gc = function() error('x') end}) return true");
 	ended = 0;
-	vai__state_free(vm);
+	vai__vm_free(vm);
 	assert_int_equal(ended, 1);
 }
 
@@ -489,19 +490,19 @@ static void modules(void **state)
 	for (int i = 0; i < 4; i++) {
 		struct vai_vm *vm = states_fresh();
 		states_check(vm->L, script);
-		vai__state_free(vm);
+		vai__vm_free(vm);
 		if (i == 1)
 			usleep(2200000); /* from now on the file is old enough to be kept */
 	}
 	struct vai_vm *vm = states_fresh();
 	states_check(vm->L, "package.path = './?.lua' return not pcall(require, 'counted')");
-	vai__state_free(vm);
+	vai__vm_free(vm);
 	write_file(file, "return 'changed'\n");
 	vm = states_fresh();
 	states_check(vm->L, "return require 'counted' == 'changed'");
 	unlink(file);
 	states_check(vm->L, "package.loaded.counted = nil return not pcall(require, 'counted')");
-	vai__state_free(vm);
+	vai__vm_free(vm);
 	snprintf(file, sizeof file, "%s/wrong.lua", dir);
 	write_file(file, "return +\n");
 	vm = states_fresh();
@@ -527,12 +528,12 @@ static void preloads(void **state)
 	states_check(vm->L,
 		"local m, w = require 'lent' return m.n == 5 and m[1] == 'lent' and w == ':preload:'\n"
 		"and m == require 'lent' and not pcall(require, 'stuck')");
-	vai__state_free(vm);
+	vai__vm_free(vm);
 	states_check(s->L, "package.preload.lent = nil return true");
 	vai__paths_note(s->L, s->vm);
 	vm = states_fresh();
 	states_check(vm->L, "return not pcall(require, 'lent')");
-	vai__state_free(vm);
+	vai__vm_free(vm);
 	assert_int_equal(lua_gettop(s->L), 0);
 }
 
@@ -540,13 +541,13 @@ static void preloads(void **state)
 
 static void register_overrides(void)
 {
-	vai__state_preload("testmod", open_module);
-	vai__state_override("_G", "warn", mine);
-	vai__state_override("_G", "extra", mine);
-	vai__state_override("os", "exit", mine);
-	vai__state_override("io", "write", mine);
-	vai__state_override("string", "extra", mine);
-	vai__state_override(LUA_FILEHANDLE, "write", mine);
+	vai__catalog_preload("testmod", open_module);
+	vai__catalog_override("_G", "warn", mine, NULL);
+	vai__catalog_override("_G", "extra", mine, NULL);
+	vai__catalog_override("os", "exit", mine, NULL);
+	vai__catalog_override("io", "write", mine, NULL);
+	vai__catalog_override("string", "extra", mine, NULL);
+	vai__catalog_override(LUA_FILEHANDLE, "write", mine, NULL);
 }
 
 int main(void)

@@ -6,7 +6,9 @@
 #include <string.h>
 #include "base/obj.h"
 #include "state/handle.h"
-#include "require/modcache.h"
+#include "require/paths.h"
+#include "runtime/start.h"
+#include "transfer/known_funcs.h"
 
 lua_State *A, *B;
 struct vai_vm va, vb;
@@ -166,6 +168,7 @@ void pair_register(void)
 
 void pair_open(void)
 {
+	vai__runtime_set_hooks();
 	A = open_state(&va);
 	B = open_state(&vb);
 	lua_register(A, "thing", new_thing);

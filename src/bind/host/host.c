@@ -9,6 +9,8 @@
 #include "bind/life/life.h"
 #include "bind/main_state.h"
 #include "bind/report/panic.h"
+#include "runtime/start.h"
+#include "runtime/vm.h"
 
 /* Nanoseconds that a machine gets to leave its goroutine when the runtime ends. */
 #define GRACE_NS INT64_C(20000000)
@@ -48,7 +50,7 @@ static bool finish_stop(int64_t grace)
 		return true;
 	if (!vai__sched_stop(grace))
 		return false;
-	vai__state_stop();
+	vai__runtime_stop();
 	host.unfinished = false;
 	return true;
 }
@@ -59,12 +61,12 @@ static int start(lua_State *L)
 	struct vai__sched_opts opts = {0, 0};
 	if (!finish_stop(RESTART_GRACE_NS))
 		return VAI_EAGAIN;
-	int rc = vai__state_start(L);
+	int rc = vai__runtime_start(L);
 	if (rc != VAI_OK)
 		return rc;
 	vai__report_start();
 	host.L = vai__host_main_thread(L);
-	struct vai_vm *vm = vai__state_attach(host.L);
+	struct vai_vm *vm = vai__vm_attach(host.L);
 	vai__main_set_vm(vm);
 	rc = vm ? vai__sched_start(&opts) : VAI_ENOMEM;
 	if (rc == VAI_OK) {
@@ -77,10 +79,10 @@ static int start(lua_State *L)
 		return VAI_OK;
 	}
 	if (vm)
-		vai__state_detach(vm);
+		vai__vm_detach(vm);
 	vai__main_set_vm(NULL);
 	host.L = NULL;
-	vai__state_stop();
+	vai__runtime_stop();
 	return rc;
 }
 
@@ -91,7 +93,7 @@ void vai__host_stop(lua_State *L, bool exits)
 		return;
 	vai__report_flush(L);
 	atomic_store_relaxed(&vai__g_main()->running, NULL);
-	vai__state_detach(vai__main_vm());
+	vai__vm_detach(vai__main_vm());
 	vai__g_main()->vm = NULL;
 	vai__main_set_vm(NULL);
 	vai__main_set_panic_thread(NULL);

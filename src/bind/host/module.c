@@ -23,6 +23,10 @@
 #include "bind/report/panic.h"
 #include "bind/stock/baselib.h"
 #include "sync/waitq.h"
+#include "runtime/vm.h"
+#include "stdlib/only_libs.h"
+#include "stdlib/catalog.h"
+#include "stdlib/lazy.h"
 
 #define VERSION "vai 0.1.0"
 
@@ -84,7 +88,7 @@ static void abandon(vai_g *g)
 	struct vai_obj *held = g->held;
 	g->vm = g->task = g->held = NULL;
 	if (vm && g != vai__main_panic_runner()) /* whose state is the host's */
-		vai__state_abandon(vm);
+		vai__vm_abandon(vm);
 	if (held)
 		vai__obj_unref(held);
 	if (task)
@@ -104,7 +108,7 @@ static void register_once(void)
 		return;
 	done = true;
 	pin_library();
-	vai__state_preload("vai", open_lazy);
+	vai__catalog_preload("vai", open_lazy);
 	vai__handle_register(&vai__lib_chan_type);
 	vai__handle_register(&vai__lib_task_type);
 	vai__handle_register(&vai__lib_waitgroup_type);
@@ -127,7 +131,7 @@ static void register_once(void)
 static int open_host(lua_State *L)
 {
 	vai__base_install(L);
-	vai__limits_host(L);
+	vai__only_libs_host(L);
 	luaL_newlib(L, functions);
 	lua_pushliteral(L, VERSION);
 	lua_setfield(L, -2, "_VERSION");

@@ -8,6 +8,7 @@
 #include "bind/life/spawn.h"
 #include "sync/task.h"
 #include "transfer/codec.h"
+#include "runtime/start.h"
 
 int vai__lib_go(lua_State *L)
 {
@@ -97,7 +98,7 @@ int vai__lib_stats(lua_State *L)
 	set_count(L, "spinning", (uint64_t)s.spinning);
 	set_count(L, "preempted", s.preempted);
 	set_count(L, "retaken", s.retaken);
-	lua_pushstring(L, vai__state_mode());
+	lua_pushstring(L, vai__runtime_mode());
 	lua_setfield(L, -2, "states");
 	return 1;
 }

@@ -20,6 +20,8 @@
 #include "sync/task.h"
 #include "sync/waitgroup.h"
 #include "transfer/codec.h"
+#include "runtime/vm.h"
+#include "stdlib/only_libs.h"
 
 /* Lives on the goroutine's stack. */
 struct run {
@@ -56,8 +58,8 @@ struct vai__call *vai__call_new(
 	struct vai_code *code = NULL;
 	if (VAI_UNLIKELY(!lua_isfunction(L, idx)))
 		vai__arg_type_error(L, idx, name->arg, name->fname, "function");
-	if (VAI_UNLIKELY(vai__limits_lacking()) && self == vai__g_main())
-		vai__limits_host(L); /* it may have opened some meanwhile */
+	if (VAI_UNLIKELY(vai__only_libs_lacking()) && self == vai__g_main())
+		vai__only_libs_host(L); /* it may have opened some meanwhile */
 	vai__encode_call(L, vai__bind_vm(self), idx, lua_gettop(L) - idx, &msg, &code, name->what);
 	struct vai__call *call = vai__mem_alloc(sizeof *call);
 	if (VAI_UNLIKELY(!call)) {
@@ -232,17 +234,17 @@ static void finish(struct run *r, int status)
 static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, bool *loaded)
 {
 	const struct vai__spawn_opts *b = call->opts;
-	const bool whole = !vai__limits_lacking();
+	const bool whole = !vai__only_libs_lacking();
 	struct vai_code *code = whole && !(b && b->has_libs) ? call->code : NULL;
-	struct vai_vm *vm = vai__state_new_in(code, loaded, vai__g_room(g), VAI_G_ROOM);
+	struct vai_vm *vm = vai__vm_new_in(code, loaded, vai__g_room(g), VAI_G_ROOM);
 	if (VAI_LIKELY(!vm || (!b && whole)))
 		return vm;
-	int rc = whole ? VAI_OK : vai__limits_keep_libs(vm, ~0u);
+	int rc = whole ? VAI_OK : vai__only_libs_keep(vm, ~0u);
 	if (rc == VAI_OK && b)
 		rc = vai__spawn_opts_apply(b, vm);
 	if (rc == VAI_OK)
 		return vm;
-	vai__state_free(vm);
+	vai__vm_free(vm);
 	return NULL;
 }
 
@@ -255,7 +257,7 @@ static int run(struct run *r, const struct vai__call *call)
 		return no_state(r);
 	g->vm = vm;
 	int status = run_in_state(r, vm, loaded);
-	vai__state_free(vm);
+	vai__vm_free(vm);
 	g->vm = NULL;
 	return status;
 }

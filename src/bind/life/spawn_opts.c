@@ -3,6 +3,7 @@
 #include "bind/life/spawn_opts.h"
 #include <string.h>
 #include "bind/arg.h"
+#include "stdlib/only_libs.h"
 
 #define MEMORY_MIN INT64_C(65536) /* what any state needs to start, and a little to work with */
 #define SECONDS_MAX 1e9
@@ -73,7 +74,7 @@ static void read_libs(lua_State *L, struct vai__spawn_opts *b)
 		int lib = find_library(lua_tostring(L, -1));
 		if (lib < 0)
 			vai__arg_error(L, 1, "spawn", "libs: no library '%s'", lua_tostring(L, -1));
-		b->libs |= vai__limits_library(libraries[lib]);
+		b->libs |= vai__only_libs_bit(libraries[lib]);
 		lua_pop(L, 1);
 	}
 	if (b->libs == 0 && lua_next(L, -2)) /* the nil on top is the first key */
@@ -120,5 +121,5 @@ int vai__spawn_opts_apply(const struct vai__spawn_opts *b, struct vai_vm *vm)
 {
 	if (b->memory)
 		vai__limits_memory(vm, b->memory);
-	return b->has_libs ? vai__limits_keep_libs(vm, b->libs) : VAI_OK;
+	return b->has_libs ? vai__only_libs_keep(vm, b->libs) : VAI_OK;
 }

@@ -24,6 +24,7 @@
 #include "bind/site.h"
 #include "sync/task.h"
 #include "transfer/codec.h"
+#include "runtime/vm.h"
 
 /* ---- describing an error ---- */
 
@@ -357,7 +358,7 @@ void vai__report_orphan(vai_task *task)
 {
 	bool loaded = false;
 	vai_g *self = vai__g_self();
-	struct orphan o = {.task = task, .vm = vai__state_new(NULL, &loaded)};
+	struct orphan o = {.task = task, .vm = vai__vm_new(NULL, &loaded)};
 	void *outer = self ? self->vm : NULL;
 	vai__task_title(task, o.who, sizeof o.who);
 	if (self && o.vm)
@@ -369,7 +370,7 @@ void vai__report_orphan(vai_task *task)
 	if (!o.vm || lua_pcall(o.vm->L, 1, 0, 0) != LUA_OK)
 		fprintf(stderr, "vai: %s failed and nobody joined it\n", o.who);
 	if (o.vm)
-		vai__state_free(o.vm);
+		vai__vm_free(o.vm);
 	if (self)
 		self->vm = outer;
 }

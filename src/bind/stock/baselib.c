@@ -12,6 +12,7 @@
 #include "bind/stock/blocking.h"
 #include "bind/stock/corolib.h"
 #include "stdlib/lazy.h"
+#include "stdlib/catalog.h"
 
 enum { NUMBER_SIZE = 32 }; /* of most numbers, as text */
 
@@ -78,7 +79,7 @@ static luaL_Stream *push_output(lua_State *L)
 {
 	struct vai_vm *vm;
 	if (lua_getfield(L, LUA_REGISTRYINDEX, "_IO_output") == LUA_TNIL && (vm = vai__state_of(L)) != NULL) {
-		vai__state_require(L, vm, "io");
+		vai__lazy_require(L, vm, "io");
 		lua_pop(L, 2);
 		lua_getfield(L, LUA_REGISTRYINDEX, "_IO_output");
 	}
@@ -133,11 +134,11 @@ void vai__base_register(lua_CFunction os_exit)
 {
 	overrides[OS_EXIT].f = os_exit;
 	for (int i = 0; i < OVERRIDES; i++)
-		vai__state_override(overrides[i].lib, overrides[i].name, overrides[i].f);
-	vai__state_stand_in("_G", "pcall", vai__protect_pcall, &vai__protect_stock_pcall);
-	vai__state_stand_in("_G", "xpcall", vai__protect_xpcall, &vai__protect_stock_xpcall);
-	vai__state_stand_in("_G", "error", vai__protect_error, &vai__protect_stock_error);
-	vai__state_stand_in("_G", "assert", vai__protect_assert, &vai__protect_stock_assert);
+		vai__catalog_override(overrides[i].lib, overrides[i].name, overrides[i].f, NULL);
+	vai__catalog_override("_G", "pcall", vai__protect_pcall, &vai__protect_stock_pcall);
+	vai__catalog_override("_G", "xpcall", vai__protect_xpcall, &vai__protect_stock_xpcall);
+	vai__catalog_override("_G", "error", vai__protect_error, &vai__protect_stock_error);
+	vai__catalog_override("_G", "assert", vai__protect_assert, &vai__protect_stock_assert);
 }
 
 /* Pushes the table that entry i is about, or false. */

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* What is found out about this Lua by trying (probe_lua.c). */
+#ifndef VAI_PROBE_LUA_H
+#define VAI_PROBE_LUA_H
+
+#include "base/base.h"
+
+/* The prototype of a Lua closure as lua_topointer gives it, or NULL where this Lua's
+ * closures could not be made out (probe_lua.c). */
+const void *vai__probe_proto_of(const void *closure);
+/* This Lua's opcodes are those that bytewalk.c knows. */
+bool vai__probe_opcodes_known(void);
+/* Finds these two out, once per process; host thread, before the first of them. VAI_ENOMEM:
+ * to be tried again. */
+int vai__probe_lua(void);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* What makes a stock state of one that lua_newstate has made; see prepare.h. */
+#include "runtime/prepare.h"
+#include <stdio.h>
+#include <string.h>
+#include "base/fatal.h"
+#include "stdlib/lazy.h"
+
+static bool full; /* all libraries open: no lazy ones */
+
+static int panicked(lua_State *L)
+{
+	const char *msg = lua_tostring(L, -1);
+	vai__fatal("unprotected error in a goroutine's state (%s)", msg ? msg : "error object is not a string");
+}
+
+static void warn_off(void *ud, const char *msg, int more);
+static void warn_more(void *ud, const char *msg, int more);
+
+/* True if msg was a control message. */
+static bool warn_control(lua_State *L, const char *msg, int more)
+{
+	if (more || *msg != '@')
+		return false;
+	if (strcmp(msg, "@off") == 0)
+		lua_setwarnf(L, warn_off, L);
+	return true;
+}
+
+static void warn_on(void *ud, const char *msg, int more)
+{
+	if (strcmp(msg, "@on") == 0 || warn_control(ud, msg, more))
+		return;
+	fputs("Lua warning: ", stderr);
+	warn_more(ud, msg, more);
+}
+
+static void warn_more(void *ud, const char *msg, int more)
+{
+	fputs(msg, stderr);
+	if (!more) {
+		fputc('\n', stderr);
+		fflush(stderr);
+	}
+	lua_setwarnf(ud, more ? warn_more : warn_on, ud);
+}
+
+static void warn_off(void *ud, const char *msg, int more)
+{
+	if (!more && strcmp(msg, "@on") == 0)
+		lua_setwarnf(ud, warn_on, ud);
+}
+
+void vai__prepare_full(bool on)
+{
+	full = on;
+}
+
+int vai__prepare(lua_State *L)
+{
+	struct vai_vm *vm = vai__state_of(L);
+	lua_atpanic(L, panicked);
+	lua_setwarnf(L, warn_off, L);
+	if (full)
+		vai__lazy_prepare_full(L, vm);
+	else
+		vai__lazy_prepare(L, vm);
+	return 0;
+}

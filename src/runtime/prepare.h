@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* What a bare Lua state needs to be one that luaL_newstate and luaL_openlibs give. */
+#ifndef VAI_PREPARE_H
+#define VAI_PREPARE_H
+
+#include "state/state.h"
+
+/* A lua_CFunction; its arguments do not matter. The state is a fresh one, in an arena. May raise. */
+int vai__prepare(lua_State *L);
+/* Whether libraries are opened at once, as stock does. Before the first of the states; host thread. */
+void vai__prepare_full(bool on);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* A state's life: from a clone of a template, or from nothing, to its end; see vm.h. */
+#include "runtime/vm.h"
+#include "base/mem.h"
+#include "runtime/func_template.h"
+#include "runtime/prepare.h"
+#include "state/arena.h"
+#include "state/handle.h"
+#include "transfer/codec.h"
+#include "transfer/known_funcs.h"
+
+enum { FIRST_CHUNK = 8192 };
+
+static const struct vai__template *base; /* NULL: states are built */
+
+void vai__vm_clones(const struct vai__template *template)
+{
+	base = template;
+}
+
+struct vai_vm *vai__vm_attach(lua_State *L)
+{
+	struct vai_vm *vm = vai__mem_zalloc(sizeof *vm);
+	if (vm) {
+		vm->L = L;
+		vm->at = L;
+		vm->is_host = true;
+	}
+	return vm;
+}
+
+static void release(struct vai_vm *vm)
+{
+	vai__handles_release(vm);
+	vai__codec_release(vm);
+	vai__known_funcs_free(vm->funcs);
+	if (vm->profiled)
+		vai__obj_unref(&VAI_CONTAINER(vm->profiled, struct vai_code, uses)->obj);
+}
+
+void vai__vm_detach(struct vai_vm *vm)
+{
+	release(vm);
+	vai__mem_free(vm, sizeof *vm);
+}
+
+static struct vai__arena *build_state(void *room, size_t size)
+{
+	struct vai__arena *a = vai__arena_new(FIRST_CHUNK);
+	if (!a)
+		return NULL;
+	vai__arena_lend(a, room, size);
+	lua_State *L = lua_newstate(vai__arena_alloc, a);
+	if (L) {
+		a->vm.L = L;
+		a->vm.at = L;
+		lua_pushcfunction(L, vai__prepare);
+		if (lua_pcall(L, 0, 0, 0) == LUA_OK)
+			return a;
+	}
+	vai__arena_free(a);
+	return NULL;
+}
+
+struct vai_vm *vai__vm_new_in(struct vai_code *code, bool *loaded, void *room, size_t size)
+{
+	const struct vai__template *image = base && code ? vai__func_template_of(code) : NULL;
+	*loaded = image != NULL;
+	struct vai__arena *a =
+		VAI_LIKELY(base != NULL) ? vai__template_clone(image ? image : base, room, size) : build_state(room, size);
+	if (VAI_UNLIKELY(!a))
+		return NULL;
+	if (base && code && !image && vai__func_template_watches(code)) {
+		vai__obj_ref(&code->obj);
+		a->vm.profiled = &code->uses;
+	}
+	return &a->vm;
+}
+
+struct vai_vm *vai__vm_new(struct vai_code *code, bool *loaded)
+{
+	return vai__vm_new_in(code, loaded, NULL, 0);
+}
+
+void vai__vm_free(struct vai_vm *vm)
+{
+	struct vai__arena *a = vm->arena;
+	if (VAI_UNLIKELY(vm->needs_close))
+		lua_close(vm->L);
+	release(vm);
+	vai__arena_free(a);
+}
+
+void vai__vm_abandon(struct vai_vm *vm)
+{
+	lua_sethook(vm->L, NULL, 0, 0);
+	lua_resetthread(vm->L);
+	vai__vm_free(vm);
+}

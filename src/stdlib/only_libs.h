@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* Which standard libraries a goroutine gets. The host's thread looks what it has itself; any thread asks. */
+#ifndef VAI_ONLY_LIBS_H
+#define VAI_ONLY_LIBS_H
+
+#include "state/state.h"
+
+/* Looks which libraries the host's state has not opened: its goroutines do not get them either.
+ * May raise. */
+void vai__only_libs_host(lua_State *L);
+/* Their bits, as vai__only_libs_bit gives them. */
+unsigned vai__only_libs_lacking(void);
+/* The bit of a standard library other than the base one. */
+unsigned vai__only_libs_bit(const char *name);
+/* It has no libraries but those; not yet run, and not made for some code. VAI_OK or VAI_ENOMEM. */
+int vai__only_libs_keep(struct vai_vm *vm, unsigned libs);
+
+#endif

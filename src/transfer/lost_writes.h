@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Writes of a goroutine that reach only its own copy of what it captured. */
+#ifndef VAI_LOST_WRITES_H
+#define VAI_LOST_WRITES_H
+
+#include <lua.h>
+#include "code/code.h"
+
+/* Raises if the function at idx, about to become a goroutine, assigns a captured local.
+ * code may be borrowed from the state: it is not looked at once anything may collect. */
+void vai__lost_check(lua_State *L, int idx, const struct vai_code *code);
+/* Reports once per place that the function at idx `does` that to `name` (NULL: upvalue
+ * `number` of a stripped function). Neither raises nor collects. */
+void vai__lost_report(
+	lua_State *L, int idx, _Atomic(bool) *warned, int line, const char *does, const char *name, int number);
+
+#endif
