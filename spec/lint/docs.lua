@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Documents: a link to a file or to a heading leads somewhere, and doc/LOCKS.md has the ranks of src/base/lock.h, in
--- their order.
+-- Documents: a link to a file or to a heading leads somewhere; doc/LOCKS.md has the ranks of src/base/lock.h, in
+-- their order; README.md names each package that mk/deps installs for building and testing.
 package.path = "spec/lint/?.lua;" .. package.path
 local files = require "files"
 
@@ -85,5 +85,13 @@ local coded = ranks("src/base/lock.h", "^\tVAI_RANK_(%u+)")
 local told = ranks("doc/LOCKS.md", "^| `(%u+)` |")
 if coded ~= told then
 	files.complain("doc/LOCKS.md", 1, "its ranks are %s; those of src/base/lock.h are %s", told, coded)
+end
+local readme, group = table.concat(files.lines("README.md"), "\n"), nil
+for n, line in ipairs(files.lines("mk/deps")) do
+	group = line:match("^(%l+)%)$") or group
+	local package = line:match("^\tneed (%S+)")
+	if package and (group == "build" or group == "test") and not readme:find("`" .. package .. "`", 1, true) then
+		files.complain("mk/deps", n, "README.md does not list %s", package)
+	end
 end
 files.finish("docs: %d pages", #pages)
