@@ -92,3 +92,136 @@ describe("lost writes", function()
 		vai.go(function() strings.own = 1 end):join()
 	]])
 end)
+
+describe("what modules have", function()
+	local files = {
+		["two.lua"] = "local core = require 'two.core' function core.more() return core.n end return core",
+		["core.lua"] = "return { n = 7, basic = function() return 'basic' end }",
+		["shapes.lua"] = [[
+			local M, made = { deep = { er = {} }, list = { 1, 2 }, EMPTY = {}, NONE = setmetatable({}, {}) }, 0
+			function M.deep.er.count() made = made + 1 return made end
+			function M.count() return made end
+			M.alias = M.count
+			M.log = io.stdout
+			return M
+		]],
+	}
+
+	test("of C works where the module was not opened", [[
+		local P, R, C, match = require "lpeg".P, require "lpeg".R, require "lpeg".C, require "lpeg".match
+		local encode, null = require "cjson".encode, require "cjson".null
+		local tcp, sleep, b64 = require "socket".tcp, require "socket".sleep, require "mime".b64
+		local attributes, dir = require "lfs".attributes, require "lfs".dir
+		local sqlite3 = require "luasql.sqlite3".sqlite3
+		local before = {}
+		for i = 1, 64 do
+			before[i] = vai.async(function()
+				local p = C(R "az" ^ 1) * P "!"
+				assert(p:match "abc!" == "abc" and match(P "a", "a") == 2)
+				assert(encode { null, 1 } == "[null,1]" and b64 "hello" == "aGVsbG8=")
+				local c = tcp()
+				c:settimeout(0.01)
+				c:close()
+				sleep(0.001)
+				assert(attributes(".", "mode") == "directory")
+				for _ in dir "." do end
+				local con = sqlite3():connect ":memory:"
+				assert(con:execute "create table t(a)" == 0)
+				con:close()
+				return i
+			end)
+		end
+		for i = 1, 64 do check.returns(table.pack(before[i]:join()), true, i) end
+		local ch = chan(1)
+		for _, f in ipairs { P, encode, tcp, attributes, sqlite3 } do
+			check.each_copy(f, function(c) assert(c == f) end)
+			check.returns(table.pack(vai.async(type, f):join()), true, "function")
+		end
+		check.returns(table.pack(vai.async(encode, { 1 }):join()), true, "[1]")
+	]], { needs = "luasql.sqlite3", timeout = 60 })
+
+	test("of Lua is the receiver's own", [[
+		package.path = arg[1] .. "/?.lua;" .. package.path
+		local shapes = require "shapes"
+		local deep, count, alias, empty, none = shapes.deep.er.count, shapes.count, shapes.alias, shapes.EMPTY, shapes.NONE
+		deep()
+		local ok, a, b, c, d, e, f = vai.async(function()
+			deep()
+			deep()
+			local M = require "shapes"
+			return count(), M.deep.er.count == deep, empty == M.EMPTY, none == M.NONE, alias == M.count, M.count()
+		end):join()
+		check.returns(table.pack(ok, a, b, c, d, e, f), true, 2, true, true, true, true, 2)
+		for _, v in ipairs { deep, count, empty, none } do
+			check.each_copy(v, function(c) assert(c == v) end)
+			check.each_copy({ v, { v }, [v] = v }, function(c) assert(c[1] == v and c[2][1] == v and c[v] == v) end)
+		end
+		check.each_copy(shapes.list, function(c) assert(c ~= shapes.list and #c == 2) end)
+	]], { files = files })
+
+	test("and the script put there is copied", [[
+		package.path = arg[1] .. "/?.lua;" .. package.path
+		local shapes = require "shapes"
+		function shapes.own(x) return x + 1 end
+		local own, count = shapes.own, shapes.count
+		check.returns(table.pack(vai.async(function() return own(1) end):join()), true, 2)
+		shapes.count = function() return "mine" end
+		local mine = shapes.count
+		check.returns(table.pack(vai.async(function() return mine(), (count()) end):join()), true, "mine", 0)
+	]], { files = files })
+
+	test("and the script put there before vai was loaded is copied, too", [[
+		package.path = arg[1] .. "/?.lua;" .. package.path
+		package.preload.inline = function()
+			local n = 0
+			return { inc = function() n = n + 1 return n end }
+		end
+		local shapes, inline = require "shapes", require "inline"
+		function shapes.own(x) return x + 1 end
+		local own, inc = shapes.own, inline.inc
+		inc()
+		local vai = require "vai"
+		local ok, v = vai.async(function() return own(1) end):join()
+		assert(ok and v == 2, v)
+		ok, v = vai.async(function() return inc() + inc() end):join()
+		assert(ok and v == 3, v)
+	]], { files = files, raw = true })
+
+	test("that is gone there is an error that names it", [[
+		package.path = arg[1] .. "/?.lua;" .. package.path
+		local count = require "shapes".count
+		os.rename(arg[1] .. "/shapes.lua", arg[1] .. "/old.lua")
+		local f <close> = assert(io.open(arg[1] .. "/shapes.lua", "w"))
+		f:write "return { deep = 1 }"
+		f:flush()
+		local ok, err = vai.async(function() return count() end):join()
+		assert(not ok and err:find "a function was sent as '%a+' of module 'shapes', which is a nil value here", err)
+	]], { files = files })
+
+	test("under two names is complete under both", [[
+		os.execute("mkdir " .. arg[1] .. "/two && mv " .. arg[1] .. "/core.lua " .. arg[1] .. "/two/core.lua")
+		package.path = arg[1] .. "/?.lua;" .. package.path
+		local two = require "two"
+		local core = require "two.core"
+		assert(two == core)
+		for _ = 1, 10 do
+			check.returns(table.pack(vai.async(function() return two.basic(), two.more(), two == require "two.core" end):join()),
+				true, "basic", 7, true)
+			check.returns(table.pack(vai.async(function() return core.basic(), core.more() end):join()), true, "basic", 7)
+			local more, basic = two.more, two.basic
+			check.returns(table.pack(vai.async(function() return basic(), more() end):join()), true, "basic", 7)
+		end
+		check.each_copy(two, function(c) assert(c == two) end)
+	]], { files = files })
+
+	test("of socket is complete, whichever name Lua finds first", [[
+		local socket, mime = require "socket", require "mime"
+		for _ = 1, 10 do
+			local ok, a, b, c = vai.async(function() return socket.connect4, socket.tcp, mime.encode end):join()
+			assert(ok == false and a:find "cannot be sent" == nil or a and b and c)
+			check.returns(table.pack(vai.async(function()
+				return type(socket.connect4), type(socket.tcp), type(mime.encode), type(socket.bind)
+			end):join()), true, "function", "function", "function", "function")
+		end
+	]], { needs = "socket" })
+end)

@@ -217,6 +217,8 @@ static int search_lua(lua_State *L)
 	struct mark mark;
 	lua_settop(L, 1);
 	struct vai_vm *vm = vai__state_of(L);
+	if (vm)
+		vm->new_modules = true;
 	if (vm && vai__paths_preload(L, vm, name)) {
 		lua_pushliteral(L, ":preload:");
 		return 2;

@@ -42,6 +42,7 @@ struct vai_vm {
 	bool has_loaded;  /* package.loaded has been made */
 	bool has_io;      /* the library is open, whatever the script did with its names */
 	bool filled;      /* nothing in it fills itself any more: C code may look */
+	bool new_modules; /* since its modules were noted (transfer/names.c), some may have been loaded */
 	bool needs_close; /* something in it has a finalizer: lua_close, not just drop */
 };
 

@@ -153,12 +153,45 @@ bool vai__catalog_is(const struct vai__entry *e, lua_CFunction f)
 	return e->kind == VAI__KIND_FUNCTION || (number >= 0 && strcmp(closures[number].name, e->name) == 0);
 }
 
-int vai__catalog_closure_out(lua_CFunction f)
+static lua_CFunction require_alias;
+
+static int find_closure(lua_CFunction f)
 {
 	for (int i = 0; i < nclosures; i++)
 		if (closures[i].f == f)
 			return i;
 	return -1;
+}
+
+static int require_number(void)
+{
+	int i = nclosures - 1;
+	while (i >= 0 && (closures[i].lib || strcmp(closures[i].name, "require") != 0))
+		i--;
+	return i;
+}
+
+bool vai__catalog_is_require(lua_State *L, int idx)
+{
+	int i = require_number();
+	return i >= 0 && lua_tocfunction(L, idx) == closures[i].f;
+}
+
+void vai__catalog_alias_require(lua_CFunction f)
+{
+	require_alias = f;
+}
+
+bool vai__catalog_knows(lua_CFunction f)
+{
+	return ((uintptr_t)f >= own_code.lo && (uintptr_t)f < own_code.hi) || find_stock(f) || find_closure(f) >= 0;
+}
+
+int vai__catalog_closure_out(lua_CFunction f)
+{
+	if (f == require_alias)
+		return require_number();
+	return find_closure(f);
 }
 
 void vai__catalog_closure(int number, const char **lib, const char **name)

@@ -71,6 +71,12 @@ int vai__catalog_global(const char *name, size_t len);
 int vai__catalog_find(const struct vai__names *names, const char *name, size_t len);
 /* f is what this entry stands for: stock's function, or what takes its place. */
 bool vai__catalog_is(const struct vai__entry *e, lua_CFunction f);
+/* f is stock's or vai's. */
+bool vai__catalog_knows(lua_CFunction f);
+/* The function at idx is stock's require. */
+bool vai__catalog_is_require(lua_State *L, int idx);
+/* f stands for it in the host's state. */
+void vai__catalog_alias_require(lua_CFunction f);
 /* A library's place, or -1. */
 int vai__catalog_lib(const char *name);
 const char *vai__catalog_lib_name(int i);

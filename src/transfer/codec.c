@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include "base/mem.h"
 #include "transfer/encode.h"
+#include "stdlib/catalog.h"
 #include "transfer/record.h"
 #include "transfer/known_funcs.h"
 #include "transfer/lost_writes.h"
+#include "transfer/names.h"
 #include "state/handle.h"
 #include "stdlib/catalog.h"
 
@@ -225,10 +227,10 @@ static bool encode_handle(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out
 	return true;
 }
 
-static bool encode_cfunction(lua_State *L, int idx, vai_msg *out)
+static bool encode_cfunction(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out)
 {
 	lua_CFunction f = lua_tocfunction(L, idx);
-	if (!f)
+	if (!f || (!vai__catalog_knows(f) && vai__names_any(vm)))
 		return false;
 	if (lua_getupvalue(L, idx, 1)) {
 		lua_pop(L, 1);
@@ -257,7 +259,7 @@ static bool encode_inline(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out
 	case LUA_TSTRING: return encode_string(L, idx, out);
 	case LUA_TLIGHTUSERDATA: vai__msg_set(out, M_LIGHT, (uintptr_t)lua_touserdata(L, idx)); return true;
 	case LUA_TUSERDATA: return encode_handle(L, vm, idx, out);
-	case LUA_TFUNCTION: return encode_cfunction(L, idx, out);
+	case LUA_TFUNCTION: return encode_cfunction(L, vm, idx, out);
 	default: return false;
 	}
 }
@@ -269,7 +271,7 @@ void vai__encode(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out, const c
 	if (encode_inline(L, vm, idx, out))
 		return;
 	COLLECT(L);
-	if (lua_type(L, idx) == LUA_TTABLE && vai__record_encode(L, lua_absindex(L, idx), out))
+	if (lua_type(L, idx) == LUA_TTABLE && vai__record_encode(L, lua_absindex(L, idx), !vai__names_any(vm), out))
 		return;
 	encode_block(L, vm, idx, 1, out, what, 0, false);
 	if (VAI_UNLIKELY(vai__msg_block(out)->data[0] == T_NIL)) { /* __vai_send gave it */

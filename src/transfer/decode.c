@@ -76,7 +76,7 @@ static void check_module(struct dec *d)
 
 static VAI_NOINLINE void get_metatable(struct dec *d, int t)
 {
-	bool module = *d->p == T_MODULE;
+	bool module = *d->p == T_MODULE || *d->p == T_MODULES || *d->p == T_MEMBER;
 	get_value(d);
 	if (VAI_UNLIKELY(module))
 		check_module(d);
@@ -233,12 +233,63 @@ static void get_module(struct dec *d)
 	lua_remove(L, -2);
 }
 
+/* Requires a module under all its names: each may add to the one table. */
+static void get_modules(struct dec *d)
+{
+	lua_State *L = d->L;
+	size_t len;
+	get_module(d);
+	get_value(d);
+	const char *name = lua_tolstring(L, -1, &len), *end = name + len;
+	for (; name < end; name += strlen(name) + 1) {
+		vai__lazy_require(L, d->vm, name);
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+}
+
+/* What names lead to, on top, is not what it was where it came from. */
+static _Noreturn void no_member(struct dec *d, const unsigned char *head, int type)
+{
+	lua_State *L = d->L;
+	const char *got = luaL_typename(L, -1);
+	d->p = head + MEMBER_HEAD;
+	int top = lua_gettop(L), n = head[MEMBER_HEAD - 1];
+	d->p++; /* T_MODULE or T_MODULES */
+	get_value(d);
+	if (head[MEMBER_HEAD] == T_MODULES) {
+		get_value(d);
+		lua_pop(L, 1);
+	}
+	lua_pushliteral(L, "");
+	for (int i = 0; i < n; i++) {
+		lua_pushliteral(L, ".");
+		get_value(d);
+		lua_concat(L, 3);
+	}
+	luaL_error(L, "a %s was sent as '%s' of module '%s', which is a %s value here", lua_typename(L, type),
+		lua_tostring(L, -1) + 1, lua_tostring(L, top + 1), got);
+	__builtin_unreachable();
+}
+
 static void get_member(struct dec *d)
 {
+	lua_State *L = d->L;
+	const unsigned char *head = d->p - 1;
+	uint32_t slot = get32(d);
+	int type = *d->p++, n = *d->p++;
+	luaL_checkstack(L, d->stack, NULL);
 	get_value(d);
-	get_value(d);
-	lua_gettable(d->L, -2);
-	lua_remove(d->L, -2);
+	for (int i = 0; i < n; i++) {
+		if (!lua_istable(L, -1))
+			no_member(d, head, type);
+		get_value(d);
+		lua_gettable(L, -2);
+		lua_remove(L, -2);
+	}
+	if (lua_type(L, -1) != type)
+		no_member(d, head, type);
+	note(d, slot);
 }
 
 static void push_float(lua_State *L, uint64_t word)
@@ -275,6 +326,7 @@ static void get_value(struct dec *d)
 	case T_OBJECT: get_object(d); break;
 	case T_GLOBALS: lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS); break;
 	case T_MODULE: get_module(d); break;
+	case T_MODULES: get_modules(d); break;
 	case T_MEMBER: get_member(d); break;
 	case T_REF: lua_rawgeti(L, d->seen, get32(d)); break;
 	case T_TABLE:

@@ -262,12 +262,27 @@ static int put_late_meta(struct vai__enc *e, int mt, size_t at)
 	return vai__enc_tag(e, T_END);
 }
 
+/* The head of a table without contents has just been written. 1: a module has that very table, which is now
+ * written as such. */
+static int put_sentinel(struct vai__enc *e, int t)
+{
+	e->p -= TABLE_HEAD;
+	int r = vai__enc_member(e, t);
+	if (r != 1)
+		e->p += TABLE_HEAD;
+	return r;
+}
+
 /* The contents of the table at t, whose head is at `at`, with the metatable at mt (0: none). */
 static int put_table_body(struct vai__enc *e, int t, int mt, size_t at, bool checked, uint32_t counts[2])
 {
 	if (++e->depth > e->deepest)
 		e->deepest = e->depth;
 	int r = put_pairs(e, t, checked, counts);
+	if (r == ENC_OK && !counts[0] && !counts[1] && vai__enc_at(e) == at + TABLE_HEAD && (r = put_sentinel(e, t)) == 1) {
+		e->depth--;
+		return ENC_OK;
+	}
 	if (r != ENC_OK)
 		return r;
 	vai__store32(e->base + at + AT_NARR, counts[0]);
@@ -371,6 +386,10 @@ static VAI_NOINLINE int put_userdata(struct vai__enc *e, int idx, int how)
 		return ENC_NOMEM;
 	if (!(how & ENC_TRANSLATED) && lua_getmetatable(L, idx))
 		r = vai__enc_has_send(e);
+	if (r == 0 && (r = vai__enc_stranger(e, idx)) == 1) {
+		lua_settop(L, top);
+		return ENC_OK;
+	}
 	if (r == 0)
 		r = vai__enc_unsendable(e, idx);
 	else if (r == 1)

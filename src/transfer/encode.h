@@ -157,9 +157,11 @@ int vai__enc_is_module(struct vai__enc *e, int idx);
 /* The same before anything is encoded, when raising harms nothing: whatever has to be made is. */
 bool vai__enc_has_name(struct vai__enc *e, int idx);
 int vai__enc_module(struct vai__enc *e, int idx);
-/* Writes the value at idx as a field of the module that has it. 1: done, 0: none has it; or
- * ENC_*. Guarded only. */
+/* Writes the value at idx as what the names of a module lead to. 1: done, 0: none has it; or ENC_*. Nothing but
+ * the stream has changed then. */
 int vai__enc_member(struct vai__enc *e, int idx);
+/* The same for a value that is seldom sent and useless alone: looks at modules that came behind `require`, too. */
+int vai__enc_stranger(struct vai__enc *e, int idx);
 /* Makes vm->funcs->loaded. 1: it is there, 0: nothing has been loaded in this state; or ENC_*. */
 int vai__enc_need_loaded(struct vai__enc *e);
 /* The table at idx fills itself: it has the hidden metatable. 1: it has been written. */

@@ -7,6 +7,7 @@
 #include "transfer/encode.h"
 #include <string.h>
 #include "transfer/known_funcs.h"
+#include "transfer/names.h"
 #include "state/handle.h"
 #include "stdlib/catalog.h"
 #include "transfer/codec.h"
@@ -272,13 +273,21 @@ static int put_body(struct vai__enc *e, int f, size_t at)
 	return vai__enc_function_body(e, f, at);
 }
 
+/* What comes now is what a goroutine begins with: its code has to be there. */
+static bool is_body(const struct vai__enc *e)
+{
+	return e->call && vai__enc_at(e) == 0;
+}
+
 static int put_lua_function(struct vai__enc *e, int f)
 {
 	const struct vai__func *func = find_func(e, f);
 	if (!func)
 		return ENC_RETRY;
 	struct vai_code *code = func->code;
-	int r = vai__enc_met(e, f, lua_topointer(e->L, f));
+	int r = is_body(e) ? 0 : vai__enc_member(e, f);
+	if (r == 0)
+		r = vai__enc_met(e, f, lua_topointer(e->L, f));
 	if (r != ENC_OK)
 		return r == 1 ? ENC_OK : r;
 	size_t at = vai__enc_at(e);
@@ -290,18 +299,6 @@ static int put_lua_function(struct vai__enc *e, int f)
 	if (code->uses_require && e->guarded)
 		vai__codec_note_paths(e->L, e->vm);
 	return put_body(e, f, at);
-}
-
-/* Upvalues that only the library that made the function can make again. */
-static bool has_foreign_upvalue(lua_State *L, int f)
-{
-	bool foreign = false;
-	for (int i = 1; !foreign && lua_getupvalue(L, f, i); i++) {
-		int type = lua_type(L, -1);
-		foreign = type == LUA_TTHREAD || (type == LUA_TUSERDATA && !vai__handle_any(L, -1));
-		lua_pop(L, 1);
-	}
-	return foreign;
 }
 
 static int put_cclosure(struct vai__enc *e, int f)
@@ -316,9 +313,7 @@ static int put_cclosure(struct vai__enc *e, int f)
 		e->p += 5;
 		return ENC_OK;
 	}
-	int r = 0;
-	if (has_foreign_upvalue(e->L, f))
-		r = e->guarded ? vai__enc_member(e, f) : ENC_RETRY;
+	int r = vai__catalog_knows(c) ? 0 : vai__enc_stranger(e, f);
 	if (r == 0)
 		r = vai__enc_met(e, f, lua_topointer(e->L, f));
 	if (r != ENC_OK)
@@ -332,6 +327,15 @@ static int put_cclosure(struct vai__enc *e, int f)
 	return put_body(e, f, at);
 }
 
+static int put_cfunction(struct vai__enc *e, int f)
+{
+	lua_CFunction c = lua_tocfunction(e->L, f);
+	int r = vai__catalog_knows(c) || !vai__names_any(e->vm) ? 0 : vai__enc_stranger(e, f);
+	if (r == 0)
+		return vai__enc_word(e, T_CFUNC, (uintptr_t)vai__catalog_cfunction_out(c));
+	return r == 1 ? ENC_OK : r;
+}
+
 int vai__enc_function(struct vai__enc *e, int f)
 {
 	lua_State *L = e->L;
@@ -340,7 +344,7 @@ int vai__enc_function(struct vai__enc *e, int f)
 	if (!lua_iscfunction(L, f))
 		return put_lua_function(e, f);
 	if (!lua_getupvalue(L, f, 1))
-		return vai__enc_word(e, T_CFUNC, (uintptr_t)vai__catalog_cfunction_out(lua_tocfunction(L, f)));
+		return put_cfunction(e, f);
 	lua_pop(L, 1);
 	return put_cclosure(e, f);
 }

@@ -5,6 +5,7 @@
 #include "stdlib/catalog.h"
 #include "transfer/encode.h"
 #include "transfer/known_funcs.h"
+#include "transfer/names.h"
 #include "stdlib/lazy.h"
 #include "transfer/codec.h"
 
@@ -117,6 +118,12 @@ bool vai__enc_has_name(struct vai__enc *e, int idx)
 	return true;
 }
 
+/* The other names of a table, by an address in it: they lie in the same table as the one by its own. */
+static const void *others_key(const void *table)
+{
+	return (const char *)table + 1;
+}
+
 /* The name stays on the stack. */
 static int push_name(struct vai__enc *e, const void *table)
 {
@@ -126,9 +133,11 @@ static int push_name(struct vai__enc *e, const void *table)
 		return ENC_OK;
 	if (!e->guarded)
 		return ENC_RETRY;
-	if (!push_found_name(L, fs, table)) /* it has just left package.loaded */
+	if (!vai__names_of_module(L, e->vm, table)) /* it has just left package.loaded */
 		return luaL_error(L, "package.loaded was changed while values were sent");
 	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->modules);
+	lua_rotate(L, -2, 1);
+	lua_rawsetp(L, -2, others_key(table));
 	lua_pushvalue(L, -2);
 	lua_rawsetp(L, -2, table);
 	lua_pop(L, 1);
@@ -136,55 +145,77 @@ static int push_name(struct vai__enc *e, const void *table)
 	return ENC_OK;
 }
 
+/* The module's name is on top. */
+static int put_names(struct vai__enc *e, const void *table)
+{
+	lua_State *L = e->L;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, e->vm->funcs->modules);
+	bool more = lua_rawgetp(L, -1, others_key(table)) == LUA_TSTRING;
+	int r = vai__enc_tag(e, more ? T_MODULES : T_MODULE);
+	if (r == ENC_OK)
+		r = vai__enc_string(e, -3);
+	if (r == ENC_OK && more)
+		r = vai__enc_string(e, -1);
+	lua_pop(L, 2);
+	return r;
+}
+
 int vai__enc_module(struct vai__enc *e, int idx)
 {
-	int r = push_name(e, lua_topointer(e->L, idx));
+	const void *table = lua_topointer(e->L, idx);
+	int r = push_name(e, table);
 	if (r != ENC_OK)
 		return r;
-	r = vai__enc_tag(e, T_MODULE);
-	if (r == ENC_OK)
-		r = vai__enc_string(e, -1);
+	r = put_names(e, table);
 	e->flags |= BLOCK_CALLS_OUT;
 	lua_pop(e->L, 1);
 	return r;
 }
 
-/* Pushes the key of the table on top of the stack that has the value at idx. */
-static bool push_key_of(lua_State *L, int idx)
-{
-	int table = lua_gettop(L);
-	lua_pushnil(L);
-	while (lua_next(L, table)) {
-		if (lua_rawequal(L, -1, idx) && lua_type(L, -2) == LUA_TSTRING) {
-			lua_pop(L, 1);
-			return true;
-		}
-		lua_pop(L, 1);
-	}
-	return false;
-}
+/* ---- what modules have ---- */
 
 int vai__enc_member(struct vai__enc *e, int idx)
 {
 	lua_State *L = e->L;
-	int top = lua_gettop(L), found = 0, r = vai__enc_need_loaded(e);
-	if (r != 1)
-		return r;
-	lua_rawgeti(L, LUA_REGISTRYINDEX, e->vm->funcs->loaded);
-	lua_pushnil(L);
-	while (!found && lua_next(L, top + 1)) {
-		found = lua_istable(L, -1) && lua_topointer(L, -1) != e->globals && push_key_of(L, idx);
-		if (!found)
-			lua_pop(L, 1);
+	const int top = lua_gettop(L), type = lua_type(L, idx);
+	if (VAI_UNLIKELY(vai__names_stale(e->vm))) {
+		if (!e->guarded)
+			return ENC_RETRY;
+		vai__names_refresh(L, e->vm);
 	}
-	if (found) { /* package.loaded, name, module, key */
-		r = vai__enc_tag(e, T_MEMBER);
-		if (r == ENC_OK && (r = vai__enc_module(e, top + 3)) == ENC_OK)
-			r = vai__enc_string(e, top + 4);
-		found = r == ENC_OK ? 1 : r;
+	int n = vai__names_path(L, e->vm, idx);
+	if (VAI_LIKELY(n == 0))
+		return 0;
+	int r = vai__enc_need_loaded(e);
+	if (r == 1)
+		r = vai__enc_room(e, MEMBER_HEAD) ? ENC_OK : ENC_NOMEM;
+	if (r == ENC_OK) {
+		e->p[0] = T_MEMBER;
+		vai__store32(e->p + AT_SLOT, 0);
+		e->p[MEMBER_HEAD - 2] = (unsigned char)type;
+		e->p[MEMBER_HEAD - 1] = (unsigned char)n;
+		e->p += MEMBER_HEAD;
+		r = vai__enc_module(e, top + n + 1);
 	}
+	for (int i = n; i > 0 && r == ENC_OK; i--)
+		r = vai__enc_string(e, top + i);
 	lua_settop(L, top);
-	return found;
+	return r == ENC_OK ? 1 : r;
+}
+
+int vai__enc_stranger(struct vai__enc *e, int idx)
+{
+	int r = vai__enc_member(e, idx);
+	if (r != 0 || vai__names_missed(e->L, e->vm, idx))
+		return r;
+	if (!e->guarded)
+		return ENC_RETRY;
+	luaL_checkstack(e->L, LEVEL_STACK, NULL);
+	vai__names_search(e->L, e->vm);
+	r = vai__enc_member(e, idx);
+	if (r == 0)
+		vai__names_miss(e->L, e->vm, idx);
+	return r;
 }
 
 int vai__enc_all_modules(struct vai__enc *e)

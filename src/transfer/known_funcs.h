@@ -19,13 +19,14 @@ struct vai__func {
 };
 
 struct vai__known_funcs {
-	int alive;               /* in the registry: weak table, prototype to a closure of it */
-	int modules;             /* in the registry: table to its name in package.loaded */
-	int loaded;              /* in the registry: package.loaded, or LUA_NOREF until it is asked for */
-	int send;                /* in the registry: "__vai_send" */
-	int index;               /* in the registry: "__index" */
-	unsigned n, cap;         /* cap is a power of two, or 0 */
-	struct vai__func *funcs; /* open addressing by key */
+	int alive;                /* in the registry: weak table, prototype to a closure of it */
+	int modules;              /* in the registry: table to its name in package.loaded */
+	int loaded;               /* in the registry: package.loaded, or LUA_NOREF until it is asked for */
+	int send;                 /* in the registry: "__vai_send" */
+	int index;                /* in the registry: "__index" */
+	int parents, keys, noted; /* in the registry, or LUA_NOREF (names.c) */
+	unsigned n, cap;          /* cap is a power of two, or 0 */
+	struct vai__func *funcs;  /* open addressing by key */
 };
 
 /* vm->funcs, made if it is not there; may raise. */

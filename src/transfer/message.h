@@ -52,7 +52,8 @@ enum vai__tag {
 	T_OBJECT,  /* reference */
 	T_GLOBALS,
 	T_MODULE,      /* T_SHORT or T_LONG: its name */
-	T_MEMBER,      /* T_MODULE, then its key in there */
+	T_MODULES,     /* the same, then one with the other names of it, NULs between */
+	T_MEMBER,      /* slot, u8 Lua type, u8 names, T_MODULE or T_MODULES, then the names that lead to it */
 	T_REF,         /* slot */
 	T_TABLE,       /* slot, u32 array values, u32 pairs, table */
 	T_TABLE_LATER, /* slot, u32, u32: its contents follow in a section */
@@ -79,7 +80,8 @@ enum {
 	FUNC_CODE = 5,
 	FUNC_HEAD = FUNC_CODE + REF_SIZE + 1,
 	CCLOSURE_HEAD = 5 + 8 + 1,
-	FILL_HEAD = 9
+	FILL_HEAD = 9,
+	MEMBER_HEAD = 7
 };
 
 enum {

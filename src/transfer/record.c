@@ -178,12 +178,12 @@ static bool to_block(const struct flat *f, const struct vai__shape *shape, vai_m
 	return true;
 }
 
-bool vai__record_encode(lua_State *L, int t, vai_msg *out)
+bool vai__record_encode(lua_State *L, int t, bool empty, vai_msg *out)
 {
 	struct flat f;
 	f.p = f.values;
 	f.nlist = f.nkeys = 0;
-	if (!read_table(&f, L, t))
+	if (!read_table(&f, L, t) || (!empty && !f.nlist && !f.nkeys))
 		return false;
 	const struct vai__shape *shape = vai__shape_find(f.keys, f.nkeys);
 	size_t nvalues = (size_t)(f.p - f.values);

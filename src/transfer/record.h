@@ -11,8 +11,8 @@
 struct vai__block;
 
 /* The table at the absolute index t. False: it is not of that kind (or memory is out), the
- * encoder has to look. Raises nothing. */
-bool vai__record_encode(lua_State *L, int t, vai_msg *out);
+ * encoder has to look. One without contents is of it where `empty`. Raises nothing. */
+bool vai__record_encode(lua_State *L, int t, bool empty, vai_msg *out);
 /* Push the table of a message M_RECORD, of a block with BLOCK_FLAT, and return 1. May raise
  * for want of memory. */
 int vai__record_decode(lua_State *L, const vai_msg *msg);

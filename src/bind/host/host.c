@@ -11,6 +11,7 @@
 #include "bind/report/panic.h"
 #include "runtime/start.h"
 #include "runtime/vm.h"
+#include "transfer/names.h"
 
 /* Nanoseconds that a machine gets to leave its goroutine when the runtime ends. */
 #define GRACE_NS INT64_C(20000000)
@@ -93,6 +94,7 @@ void vai__host_stop(lua_State *L, bool exits)
 		return;
 	vai__report_flush(L);
 	atomic_store_relaxed(&vai__g_main()->running, NULL);
+	vai__names_uninstall();
 	vai__vm_detach(vai__main_vm());
 	vai__g_main()->vm = NULL;
 	vai__main_set_vm(NULL);

@@ -27,6 +27,7 @@
 #include "stdlib/only_libs.h"
 #include "stdlib/catalog.h"
 #include "stdlib/lazy.h"
+#include "transfer/names.h"
 
 #define VERSION "vai 0.1.0"
 
@@ -132,6 +133,7 @@ static int open_host(lua_State *L)
 {
 	vai__base_install(L);
 	vai__only_libs_host(L);
+	vai__names_install(L, vai__main_vm());
 	luaL_newlib(L, functions);
 	lua_pushliteral(L, VERSION);
 	lua_setfield(L, -2, "_VERSION");

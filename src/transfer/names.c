@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: MIT */
+/* In the registry, once something is noted: three tables with weak keys. `parents` and `keys` say of a value which
+ * table has it and under which name, `noted` has the modules. A path is checked against the tables each time it
+ * is used, so that what has been replaced since is not taken for what a fresh module has.
+ *
+ * Of modules that goroutines cannot require only what cannot be copied is noted. */
+#include "transfer/names.h"
+#include <lauxlib.h>
+#include <string.h>
+#include "state/handle.h"
+#include "stdlib/catalog.h"
+#include "stdlib/lazy.h"
+#include "transfer/known_funcs.h"
+
+enum { BUDGET = 20000, SOURCES = 16 };
+
+/* Stack indices while modules are noted. */
+struct notes {
+	lua_State *L;
+	struct vai_vm *vm;
+	struct vai__known_funcs *fs;
+	int loaded, parents, keys, noted, queue;
+	int budget;
+	int sources;     /* table of chunk names of scripts that are not through, or 0 */
+	int rank;        /* of the module in work: 0: require cannot find it */
+	int first, last; /* lines of the function in package.preload that made the module */
+};
+
+/* ---- the tables ---- */
+
+static int weak_table(lua_State *L)
+{
+	lua_createtable(L, 0, 8);
+	lua_createtable(L, 0, 1);
+	lua_pushliteral(L, "k");
+	lua_setfield(L, -2, "__mode");
+	lua_setmetatable(L, -2);
+	return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static bool open_notes(struct notes *n)
+{
+	struct vai__known_funcs *fs = n->fs = vai__known_funcs_open(n->L, n->vm);
+	if (fs->parents == LUA_NOREF) {
+		int parents = weak_table(n->L), keys = weak_table(n->L), noted = weak_table(n->L);
+		fs->keys = keys;
+		fs->noted = noted;
+		fs->parents = parents;
+	}
+	if (!vai__lazy_push_loaded(n->L, n->vm))
+		return false;
+	n->loaded = lua_gettop(n->L);
+	lua_rawgeti(n->L, LUA_REGISTRYINDEX, fs->parents);
+	lua_rawgeti(n->L, LUA_REGISTRYINDEX, fs->keys);
+	lua_rawgeti(n->L, LUA_REGISTRYINDEX, fs->noted);
+	lua_newtable(n->L);
+	n->parents = n->loaded + 1;
+	n->keys = n->loaded + 2;
+	n->noted = n->loaded + 3;
+	n->queue = n->loaded + 4;
+	return true;
+}
+
+static bool has_key(lua_State *L, int table, int key)
+{
+	lua_pushvalue(L, key);
+	bool has = lua_rawget(L, table) != LUA_TNIL;
+	lua_pop(L, 1);
+	return has;
+}
+
+/* ---- one module ---- */
+
+/* The Lua function on top comes from a script that has begun before vai was loaded: it is no part of the module. */
+static bool is_addition(const struct notes *n)
+{
+	lua_State *L = n->L;
+	lua_Debug ar;
+	if (!n->sources || lua_iscfunction(L, -1))
+		return false;
+	lua_pushvalue(L, -1);
+	lua_getinfo(L, ">S", &ar);
+	bool added = lua_getfield(L, n->sources, ar.source) != LUA_TNIL;
+	lua_pop(L, 1);
+	return added && (ar.linedefined < n->first || ar.lastlinedefined > n->last);
+}
+
+static bool has_upvalue(lua_State *L)
+{
+	if (!lua_getupvalue(L, -1, 1))
+		return false;
+	lua_pop(L, 1);
+	return true;
+}
+
+/* The value on top is worth noting: of a module that nobody else can require, only what could not be sent
+ * otherwise. */
+static bool wanted(const struct notes *n)
+{
+	lua_State *L = n->L;
+	lua_CFunction f;
+	switch (lua_type(L, -1)) {
+	case LUA_TFUNCTION:
+		f = lua_tocfunction(L, -1);
+		if (!f)
+			return n->rank > 0 && !is_addition(n);
+		return !vai__catalog_knows(f) && (n->rank > 0 || has_upvalue(L));
+	case LUA_TUSERDATA: return !vai__handle_is(L, -1);
+	case LUA_TTABLE: return n->rank > 0 && !has_key(L, n->noted, lua_gettop(L));
+	default: return false;
+	}
+}
+
+/* Notes what the table on top has; tables in it go to the queue, if they are to be followed. */
+static void note_fields(struct notes *n, bool follow, lua_Integer *queued)
+{
+	lua_State *L = n->L;
+	const int t = lua_gettop(L), key = t + 1, value = t + 2;
+	for (lua_pushnil(L); lua_next(L, t) && n->budget > 0; lua_settop(L, key)) {
+		n->budget--;
+		if (lua_type(L, key) != LUA_TSTRING || !wanted(n) || has_key(L, n->parents, value))
+			continue;
+		lua_pushvalue(L, value);
+		lua_pushvalue(L, t);
+		lua_rawset(L, n->parents);
+		lua_pushvalue(L, value);
+		lua_pushvalue(L, key);
+		lua_rawset(L, n->keys);
+		if (lua_istable(L, value) && follow)
+			lua_rawseti(L, n->queue, ++*queued);
+	}
+	lua_settop(L, t);
+}
+
+/* The module on top: nearer ones first, so that paths are short. */
+static void note_members(struct notes *n)
+{
+	lua_State *L = n->L;
+	lua_Integer queued = 1, done = 0;
+	n->budget = BUDGET;
+	lua_pushvalue(L, -1);
+	lua_rawseti(L, n->queue, 1);
+	for (int depth = 1; depth <= VAI__NAMES_DEPTH && done < queued; depth++) {
+		for (lua_Integer end = queued; done < end;) {
+			lua_rawgeti(L, n->queue, ++done);
+			note_fields(n, depth < VAI__NAMES_DEPTH, &queued);
+			lua_pop(L, 1);
+		}
+	}
+	for (; queued > 0; queued--) {
+		lua_pushnil(L);
+		lua_rawseti(L, n->queue, queued);
+	}
+}
+
+/* package.preload has the name on top; its function's lines. */
+static bool in_preload(struct notes *n)
+{
+	lua_State *L = n->L;
+	lua_Debug ar;
+	bool found = false;
+	n->first = n->last = -1;
+	if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE) == LUA_TTABLE) {
+		lua_pushvalue(L, -2);
+		found = lua_rawget(L, -2) == LUA_TFUNCTION;
+		if (found && !lua_iscfunction(L, -1)) {
+			lua_pushvalue(L, -1);
+			lua_getinfo(L, ">S", &ar);
+			n->first = ar.linedefined;
+			n->last = ar.lastlinedefined;
+		}
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+	return found;
+}
+
+/* The searcher of files finds the name on top in package[field]. */
+static bool in_path(struct notes *n, const char *field)
+{
+	lua_State *L = n->L;
+	const int top = lua_gettop(L);
+	bool found = false;
+	lua_pushliteral(L, "package");
+	if (lua_rawget(L, n->loaded) == LUA_TTABLE && lua_getfield(L, -1, "searchpath") == LUA_TFUNCTION) {
+		lua_pushvalue(L, top);
+		if (lua_getfield(L, -3, field) == LUA_TSTRING)
+			found = lua_pcall(L, 2, 1, 0) == LUA_OK && lua_isstring(L, -1);
+	}
+	lua_settop(L, top);
+	return found;
+}
+
+/* How well a goroutine's require of the name on top can do: 0 not at all, 1 a C library, 2 a Lua file, or what
+ * the script has in package.preload. */
+static int rank_of(struct notes *n)
+{
+	lua_State *L = n->L;
+	if (in_preload(n) || in_path(n, "path"))
+		return 2;
+	if (in_path(n, "cpath"))
+		return 1;
+	const char *name = lua_tostring(L, -1), *dot = strchr(name, '.');
+	if (!dot)
+		return 0;
+	lua_pushlstring(L, name, (size_t)(dot - name)); /* luaopen_a_b in a.so */
+	bool found = in_path(n, "cpath");
+	lua_pop(L, 1);
+	return found;
+}
+
+/* Every goroutine has it. */
+static bool is_everywhere(const char *name)
+{
+	return vai__catalog_lib(name) >= 0 || strcmp(name, LUA_GNAME) == 0;
+}
+
+/* Key and table of package.loaded on top: a module that is to be noted. */
+static bool is_new_module(struct notes *n)
+{
+	lua_State *L = n->L;
+	return lua_type(L, -2) == LUA_TSTRING && lua_istable(L, -1) && !has_key(L, n->noted, lua_gettop(L));
+}
+
+/* Notes all new modules of package.loaded: first themselves, then what is in them. */
+static bool note_all(struct notes *n)
+{
+	lua_State *L = n->L;
+	const int top = lua_gettop(L), list = top + 1;
+	lua_Integer found = 0;
+	lua_newtable(L);
+	for (lua_pushnil(L); lua_next(L, n->loaded); lua_pop(L, 1)) {
+		if (!is_new_module(n))
+			continue;
+		lua_pushvalue(L, -1);
+		lua_pushboolean(L, 1);
+		lua_rawset(L, n->noted);
+		lua_pushvalue(L, -2);
+		lua_rawseti(L, list, ++found);
+	}
+	for (lua_Integer i = 1; i <= found; i++) {
+		lua_rawgeti(L, list, i);
+		if (!is_everywhere(lua_tostring(L, -1))) {
+			n->rank = rank_of(n);
+			lua_pushvalue(L, -1);
+			lua_rawget(L, n->loaded);
+			note_members(n);
+		}
+		lua_settop(L, list);
+	}
+	lua_settop(L, top);
+	return found > 0;
+}
+
+/* ---- names of modules ---- */
+
+/* Whether the name at a is a better one than that at b, of the same table. */
+static bool is_better(struct notes *n, int a, int b)
+{
+	lua_State *L = n->L;
+	size_t la, lb;
+	lua_pushvalue(L, a);
+	int ra = rank_of(n);
+	lua_pop(L, 1);
+	lua_pushvalue(L, b);
+	int rb = rank_of(n);
+	lua_pop(L, 1);
+	const char *sa = lua_tolstring(L, a, &la), *sb = lua_tolstring(L, b, &lb);
+	if (ra != rb)
+		return ra > rb;
+	return la != lb ? la < lb : strcmp(sa, sb) < 0;
+}
+
+/* Pushes the names of the list but that at `best` as one string, or nil. */
+static void join_others(lua_State *L, int list, int best)
+{
+	luaL_Buffer b;
+	bool any = false;
+	luaL_buffinit(L, &b);
+	for (lua_Integer i = 1, n = (lua_Integer)lua_rawlen(L, list); i <= n; i++) {
+		lua_rawgeti(L, list, i);
+		bool skip = lua_rawequal(L, -1, best);
+		lua_pop(L, 1);
+		if (skip)
+			continue;
+		if (any)
+			luaL_addchar(&b, '\0');
+		any = true;
+		lua_rawgeti(L, list, i);
+		luaL_addvalue(&b);
+	}
+	luaL_pushresult(&b);
+	if (!any) {
+		lua_pop(L, 1);
+		lua_pushnil(L);
+	}
+}
+
+bool vai__names_of_module(lua_State *L, struct vai_vm *vm, const void *table)
+{
+	struct notes n = {.L = L, .vm = vm};
+	const int top = lua_gettop(L);
+	lua_Integer found = 0;
+	luaL_checkstack(L, 24, "names of modules");
+	if (!open_notes(&n))
+		return false;
+	lua_newtable(L);
+	const int list = lua_gettop(L), best = list + 1;
+	lua_pushnil(L);
+	for (lua_pushnil(L); lua_next(L, n.loaded); lua_pop(L, 1)) {
+		if (lua_topointer(L, -1) != table || lua_type(L, -2) != LUA_TSTRING)
+			continue;
+		lua_pushvalue(L, -2);
+		if (lua_isnil(L, best) || is_better(&n, lua_gettop(L), best))
+			lua_copy(L, -1, best);
+		if (rank_of(&n) > 0)
+			lua_rawseti(L, list, ++found);
+		else
+			lua_pop(L, 1);
+	}
+	if (lua_isnil(L, best)) {
+		lua_settop(L, top);
+		return false;
+	}
+	join_others(L, list, best);
+	lua_replace(L, top + 2);
+	lua_replace(L, top + 1);
+	lua_settop(L, top + 2);
+	return true;
+}
+
+/* ---- asking ---- */
+
+bool vai__names_any(const struct vai_vm *vm)
+{
+	return vm->new_modules || (vm->funcs && vm->funcs->parents != LUA_NOREF);
+}
+
+bool vai__names_stale(const struct vai_vm *vm)
+{
+	return vm->new_modules;
+}
+
+bool vai__names_search(lua_State *L, struct vai_vm *vm)
+{
+	struct notes n = {.L = L, .vm = vm};
+	const int top = lua_gettop(L);
+	luaL_checkstack(L, 24, "names of modules");
+	bool found = open_notes(&n) && note_all(&n);
+	lua_settop(L, top);
+	return found;
+}
+
+void vai__names_refresh(lua_State *L, struct vai_vm *vm)
+{
+	if (vai__names_search(L, vm) || vm->is_host)
+		vm->new_modules = false;
+}
+
+/* Pushes the key and the table that has the value on top; false: nothing is pushed. */
+static bool push_place(lua_State *L, const struct vai__known_funcs *fs)
+{
+	const int value = lua_gettop(L);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->parents);
+	lua_pushvalue(L, value);
+	bool there = lua_rawget(L, -2) == LUA_TTABLE;
+	if (there) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, fs->keys);
+		lua_pushvalue(L, value);
+		lua_rawget(L, -2);
+		lua_replace(L, value + 1);
+		lua_settop(L, value + 2); /* value, key, table */
+		lua_pushvalue(L, value + 1);
+		lua_rawget(L, -2);
+		there = lua_rawequal(L, -1, value);
+	}
+	lua_settop(L, there ? value + 2 : value);
+	return there;
+}
+
+bool vai__names_missed(lua_State *L, const struct vai_vm *vm, int idx)
+{
+	if (!vm->funcs || vm->funcs->parents == LUA_NOREF)
+		return false;
+	lua_pushvalue(L, idx);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, vm->funcs->keys);
+	lua_rotate(L, -2, 1);
+	bool missed = lua_rawget(L, -2) == LUA_TBOOLEAN;
+	lua_pop(L, 2);
+	return missed;
+}
+
+void vai__names_miss(lua_State *L, struct vai_vm *vm, int idx)
+{
+	lua_pushvalue(L, idx);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, vm->funcs->keys);
+	lua_rotate(L, -2, 1);
+	lua_pushboolean(L, 0);
+	lua_rawset(L, -3);
+	lua_pop(L, 1);
+}
+
+int vai__names_path(lua_State *L, struct vai_vm *vm, int idx)
+{
+	const struct vai__known_funcs *fs = vm->funcs;
+	const int top = lua_gettop(L);
+	int n = 0;
+	if (!fs || fs->parents == LUA_NOREF)
+		return 0;
+	lua_pushvalue(L, idx);
+	while (n < VAI__NAMES_DEPTH && push_place(L, fs)) {
+		lua_remove(L, -3); /* the value */
+		n++;
+		lua_rawgeti(L, LUA_REGISTRYINDEX, fs->noted);
+		bool module = has_key(L, lua_gettop(L), lua_gettop(L) - 1);
+		lua_pop(L, 1);
+		if (module)
+			return n;
+	}
+	lua_settop(L, top);
+	return 0;
+}
+
+/* ---- require in the host's state ---- */
+
+/* The module at stack index 1 is to be noted, again if it was under another name. */
+static void renew(lua_State *L, struct vai_vm *vm)
+{
+	if (!vm->funcs || vm->funcs->noted == LUA_NOREF)
+		return;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, vm->funcs->noted);
+	lua_pushvalue(L, 1);
+	lua_pushnil(L);
+	lua_rawset(L, -3);
+	lua_pop(L, 1);
+}
+
+static struct vai_vm *host; /* of the host's thread alone */
+
+void vai__names_uninstall(void)
+{
+	host = NULL;
+}
+
+/* Upvalue: stock's. */
+static int names_require(lua_State *L)
+{
+	struct vai_vm *vm = host;
+	bool loads = false;
+	if (vm && lua_type(L, 1) == LUA_TSTRING && lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) == LUA_TTABLE) {
+		lua_pushvalue(L, 1);
+		lua_rawget(L, -2);
+		loads = !lua_toboolean(L, -1);
+	}
+	lua_settop(L, 1);
+	lua_pushvalue(L, lua_upvalueindex(1));
+	lua_insert(L, 1);
+	lua_call(L, 1, LUA_MULTRET);
+	loads = loads && vm == host;
+	if (loads && lua_istable(L, 1))
+		renew(L, vm);
+	if (loads)
+		vai__names_refresh(L, vm);
+	return lua_gettop(L);
+}
+
+/* The chunks on the stack that have begun: their functions are no module's. */
+static void push_sources(lua_State *L)
+{
+	lua_Debug ar;
+	lua_newtable(L);
+	for (int level = 0; lua_getstack(L, level, &ar); level++) {
+		lua_getinfo(L, "S", &ar);
+		if (strcmp(ar.what, "main") != 0)
+			continue;
+		lua_pushboolean(L, 1);
+		lua_setfield(L, -2, ar.source);
+	}
+}
+
+void vai__names_install(lua_State *L, struct vai_vm *vm)
+{
+	struct notes n = {.L = L, .vm = vm};
+	const int top = lua_gettop(L);
+	luaL_checkstack(L, 24, "names of modules");
+	push_sources(L);
+	n.sources = lua_gettop(L);
+	if (open_notes(&n))
+		note_all(&n);
+	lua_settop(L, top);
+	if (lua_getglobal(L, "require") == LUA_TFUNCTION && vai__catalog_is_require(L, -1)) {
+		lua_pushcclosure(L, names_require, 1);
+		lua_setglobal(L, "require");
+		vai__catalog_alias_require(names_require);
+		host = vm;
+	}
+	lua_settop(L, top);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* What the loaded modules of a state reach by names: functions, userdata and tables, each with the table that
+ * has it and its key there, so that they can be sent as "that, there". The host's modules are noted when
+ * `require` has loaded them, before a script can change them; a goroutine's when they are first asked for.
+ * The goroutine of the state alone. */
+#ifndef VAI_NAMES_H
+#define VAI_NAMES_H
+
+#include <lua.h>
+#include "base/base.h"
+#include "state/state.h"
+
+enum { VAI__NAMES_DEPTH = 4 }; /* names from a module to what is in it */
+
+/* Takes the place of `require` in the host's state, and notes all that is loaded. May raise. */
+void vai__names_install(lua_State *L, struct vai_vm *vm);
+/* Before that vm goes: nothing is noted any more. On the host's thread. */
+void vai__names_uninstall(void);
+/* Something is noted, or to be. Never raises. */
+bool vai__names_any(const struct vai_vm *vm);
+/* Modules may have been loaded that are not noted. Never raises. */
+bool vai__names_stale(const struct vai_vm *vm);
+/* Notes them. May raise. */
+void vai__names_refresh(lua_State *L, struct vai_vm *vm);
+/* The same for what has been loaded behind `require`; true: there was something. May raise. */
+bool vai__names_search(lua_State *L, struct vai_vm *vm);
+/* Pushes the keys that lead to the value at idx, the last one first, then the module's table; returns how many
+ * keys, 0: nothing has it, and nothing is pushed. Neither raises nor collects; needs 12 slots of stack. */
+int vai__names_path(lua_State *L, struct vai_vm *vm, int idx);
+/* The value at idx is known to be in no module. Never raises. */
+bool vai__names_missed(lua_State *L, const struct vai_vm *vm, int idx);
+/* It is, after vai__names_search. May raise. */
+void vai__names_miss(lua_State *L, struct vai_vm *vm, int idx);
+/* Pushes the best of the names under which package.loaded has the table, and the others as one string with NULs
+ * between, or nil; false: it has none, and nothing is pushed. May raise. */
+bool vai__names_of_module(lua_State *L, struct vai_vm *vm, const void *table);
+
+#endif
