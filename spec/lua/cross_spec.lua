@@ -225,3 +225,184 @@ describe("what modules have", function()
 		end
 	]], { needs = "socket" })
 end)
+
+describe("classes", function()
+	local point = [[
+		local Point = {}
+		Point.__index = Point
+		function Point.new(x) return setmetatable({ x = x }, Point) end
+		function Point:twice() return self.x * 2 end
+		function Point.__eq(a, b) return a.x == b.x end
+		function Point.is(v) return getmetatable(v) == Point end
+	]]
+	local test_point = program.tester(point)
+
+	test_point("are the sender's own when they come home", [[
+		check.each_copy(Point.new(3), function(c) assert(Point.is(c) and c:twice() == 6) end)
+		check.each_copy({ a = Point.new(3), list = { Point.new(4) } }, function(c)
+			assert(Point.is(c.a) and Point.is(c.list[1]))
+		end)
+		check.each_copy(Point, function(c) assert(c == Point) end)
+	]])
+
+	test_point("are one copy in the receiver, whoever sends", [[
+		local ch, out = chan(), chan()
+		go(function()
+			local first = ch:recv()
+			for v in ch do out:send { Point.is(v), getmetatable(v) == getmetatable(first), v == first, v } end
+		end)
+		ch:send(Point.new(1))
+		for i = 1, 20 do
+			if i % 2 == 0 then go(function() ch:send(Point.new(1)) end) else ch:send(Point.new(1)) end
+			local r = out:recv()
+			assert(r[1] and r[2] and r[3] and Point.is(r[4]), i)
+		end
+	]])
+
+	test_point("stay as they first arrived; a goroutine started later gets them as they are then", [[
+		local ch, out = chan(), chan()
+		local function serve() for o in ch do out:send(o:twice()) end end
+		go(serve)
+		local function ask(o) ch:send(o) return out:recv() end
+		check.eq(ask(Point.new(2)), 4)
+		function Point:twice() return self.x * 2 + 1 end
+		check.eq(ask(Point.new(2)), 4)
+		check.eq(Point.new(2):twice(), 5)
+		ch:close()
+		ch = chan()
+		go(function() for o in ch do out:send(o:twice()) end end)
+		check.eq(ask(Point.new(2)), 5)
+		for i = 1, 20 do
+			function Point:twice() return i end
+			check.returns(table.pack(vai.async(function(o) return o:twice(), Point.is(o) end, Point.new(1)):join()), true, i, true)
+		end
+	]])
+
+	test("first sent after a change have it", [[
+		local C = { data = { n = 1 } }
+		C.__index = C
+		function C:get() return self.data.n end
+		local a, b, out = chan(), chan(), chan()
+		for _, ch in ipairs { a, b } do go(function() for o in ch do out:send(o:get()) end end) end
+		local function ask(ch) ch:send(setmetatable({}, C)) return out:recv() end
+		check.eq(ask(a), 1)
+		check.eq(ask(a), 1)
+		C.data.n = 2
+		check.eq(ask(b), 2)
+		check.eq(ask(a), 1)
+	]])
+
+	test("in a module's table are the module's", [[
+		package.preload.shapes = function()
+			local M = { Circle = {}, deep = { Square = {} } }
+			M.Circle.__index = M.Circle
+			M.deep.Square.__index = M.deep.Square
+			function M.new(r) return setmetatable({ r = r }, M.Circle) end
+			function M.square(a) return setmetatable({ a = a }, M.deep.Square) end
+			function M.is(v) return getmetatable(v) == M.Circle end
+			return M
+		end
+		local S = require "shapes"
+		check.each_copy(S.new(1), function(c) assert(S.is(c)) end)
+		check.each_copy(S.square(1), function(c) assert(getmetatable(c) == S.deep.Square) end)
+		local ch, out = chan(), chan()
+		go(function()
+			local here = require "shapes"
+			for o in ch do out:send { here.is(o), here.new(2) } end
+		end)
+		for _ = 1, 10 do
+			ch:send(S.new(1))
+			local r = out:recv()
+			assert(r[1] and S.is(r[2]))
+		end
+	]])
+
+	test("with inheritance", [[
+		local Base = {} Base.__index = Base
+		function Base:hello() return "hello " .. self.name end
+		local Derived = setmetatable({}, { __index = Base }) Derived.__index = Derived
+		local ch, back = chan(), chan()
+		go(function() for o in ch do back:send { o, getmetatable(o) == Derived and getmetatable(Derived).__index == Base } end end)
+		for _ = 1, 10 do
+			ch:send(setmetatable({ name = "x" }, Derived))
+			local r = back:recv()
+			assert(r[2] and getmetatable(r[1]) == Derived and r[1]:hello() == "hello x")
+		end
+	]])
+
+	test("of each object share with it what they shared", [[
+		local function proxy()
+			local data = { n = 1 }
+			return setmetatable({ data = data }, { __index = function(_, k) return data[k] end })
+		end
+		local ch, out = chan(), chan()
+		go(function()
+			for c in ch do
+				c.data.n = 7
+				out:send(c.n)
+			end
+		end)
+		for _ = 1, 5 do
+			ch:send(proxy())
+			check.eq(out:recv(), 7)
+		end
+	]])
+
+	test("that cannot be sent name the field, each time", [[
+		local C = { log = io.stdout }
+		C.__index = C
+		local ch = chan(4)
+		for _ = 1, 3 do
+			check.raises({ "metatable: field 'log': userdata FILE%* cannot be sent" }, ch.send, ch, setmetatable({ {} }, C))
+		end
+		C.log = nil
+		ch:send(setmetatable({ {} }, C))
+		ch:send(setmetatable({ {} }, C))
+		C.log = io.stdout
+		check.raises({ "metatable: field 'log': userdata FILE%* cannot be sent" }, ch.send, ch, setmetatable({ {} }, C))
+	]])
+
+	test_point("cost no memory, however often they cross", [[
+		local ch, back = chan(16), chan(16)
+		go(function() for o in ch do assert(Point.is(o)) back:send(o) end end)
+		local function round(n)
+			for i = 1, n do
+				ch:send(Point.new(i))
+				local o = back:recv()
+				assert(Point.is(o) and o:twice() == 2 * i)
+			end
+			collectgarbage()
+			return collectgarbage "count"
+		end
+		round(1000)
+		local before = round(1000)
+		local after = round(check.scaled(100000))
+		assert(after < before + 16, after - before)
+	]], { timeout = 60 })
+
+	test("of goroutines that have ended are collected", [[
+		local function rss()
+			collectgarbage()
+			collectgarbage()
+			for line in io.lines "/proc/self/status" do
+				local kb = line:match "^VmRSS:%s+(%d+)"
+				if kb then return tonumber(kb) end
+			end
+		end
+		local function round(n)
+			for _ = 1, n do
+				local ok, o = vai.async(function()
+					local C = {} C.__index = C
+					for i = 1, 20 do C["m" .. i] = function() return i end end
+					return setmetatable({ {} }, C)
+				end):join()
+				assert(ok and o.m3() == 3)
+			end
+		end
+		local n = check.scaled(2000)
+		round(n)
+		local before = rss()
+		round(4 * n)
+		assert(rss() - before < 8192, rss() - before)
+	]], { timeout = 60 })
+end)

@@ -22,8 +22,11 @@
 
 /* ---- the encoder's life ---- */
 
+static struct vai__block *encode_image(lua_State *L, struct vai_vm *vm, int idx);
+
 static void begin(struct vai__enc *e)
 {
+	e->image_of = encode_image;
 	e->base = e->p = e->small;
 	e->end = e->small + SMALL;
 	e->heap = NULL;
@@ -180,8 +183,9 @@ static void encode_block(
 	e.n = n;
 	e.what = what;
 	e.number = number;
-	e.guarded = e.all_modules = e.late_metas = false;
+	e.guarded = e.all_modules = e.late_metas = e.classes = e.image = false;
 	e.call = call;
+	e.number_of_all = 0;
 	e.max_depth = VAI_LIKELY(vm->encoders == 0) ? MAX_DEPTH : INNER_DEPTH;
 	if (!lua_checkstack(L, LEVEL_STACK))
 		raise_result(L, ENC_NOMEM);
@@ -203,6 +207,23 @@ static void encode_block(
 	if (VAI_UNLIKELY(!b))
 		raise_result(L, ENC_NOMEM);
 	vai__msg_set(out, M_BLOCK, (uintptr_t)b);
+}
+
+static struct vai__block *encode_image(lua_State *L, struct vai_vm *vm, int idx)
+{
+	struct vai__enc e = {.L = L, .vm = vm, .n = 1, .image = true, .classes = true, .max_depth = MAX_DEPTH};
+	const int top = lua_gettop(L);
+	e.first = lua_absindex(L, idx);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+	e.globals = lua_topointer(L, -1);
+	lua_settop(L, top);
+	begin(&e);
+	int r = attempt_guarded(&e);
+	struct vai__block *b = r == ENC_OK ? finish(&e) : NULL;
+	if (!b)
+		raise_result(L, r == ENC_OK ? ENC_NOMEM : r);
+	lua_settop(L, top);
+	return b;
 }
 
 /* ---- what needs no encoder ---- */

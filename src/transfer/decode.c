@@ -3,6 +3,7 @@
  * several states at once; what is pushed gets references of its own. Anything here may
  * raise. Blocks come from the encoder alone: they are trusted. */
 #include "transfer/codec.h"
+#include "transfer/classes.h"
 #include "base/fatal.h"
 #include "transfer/message.h"
 #include "transfer/record.h"
@@ -76,7 +77,7 @@ static void check_module(struct dec *d)
 
 static VAI_NOINLINE void get_metatable(struct dec *d, int t)
 {
-	bool module = *d->p == T_MODULE || *d->p == T_MODULES || *d->p == T_MEMBER;
+	bool module = *d->p >= T_MODULE && *d->p <= T_ORIGIN;
 	get_value(d);
 	if (VAI_UNLIKELY(module))
 		check_module(d);
@@ -179,6 +180,48 @@ static void fill_function(struct dec *d, int nups)
 	}
 	while (*d->p++ == T_NAME)
 		get_global(d);
+}
+
+/* A class with its contents, which are read for nothing where it is here already. */
+static void get_origin(struct dec *d)
+{
+	lua_State *L = d->L;
+	uint64_t origin = get64(d);
+	bool later = *d->p++ == T_TABLE_LATER;
+	uint32_t slot = get32(d), narr = get32(d), nrec = get32(d);
+	luaL_checkstack(L, d->stack, NULL);
+	bool known = vai__class_push(L, origin);
+	if (!known) {
+		lua_createtable(L, (int)narr, (int)nrec);
+		vai__class_enter(L, d->vm, -1, origin, NULL);
+	}
+	note(d, slot);
+	if (known) {
+		lua_createtable(L, (int)narr, (int)nrec);
+		if (later) { /* for the section that fills it */
+			lua_pushvalue(L, -1);
+			lua_rawseti(L, d->seen, -(lua_Integer)slot);
+		}
+	}
+	if (!later)
+		fill_table(d, narr);
+	if (known)
+		lua_pop(L, 1);
+}
+
+static int get_block(lua_State *L, struct vai_vm *vm, const struct vai__block *b, bool call, bool loaded);
+
+static void get_class(struct dec *d)
+{
+	lua_State *L = d->L;
+	uint32_t slot = get32(d);
+	struct vai__class *c = VAI_CONTAINER(get_reference(d), struct vai__class, obj);
+	luaL_checkstack(L, d->stack, NULL);
+	if (!vai__class_push(L, c->origin)) {
+		get_block(L, d->vm, atomic_load_explicit(&c->image, memory_order_acquire), false, false);
+		vai__class_enter(L, d->vm, -1, c->origin, c);
+	}
+	note(d, slot);
 }
 
 static void get_function(struct dec *d, bool later)
@@ -328,6 +371,8 @@ static void get_value(struct dec *d)
 	case T_MODULE: get_module(d); break;
 	case T_MODULES: get_modules(d); break;
 	case T_MEMBER: get_member(d); break;
+	case T_CLASS: get_class(d); break;
+	case T_ORIGIN: get_origin(d); break;
 	case T_REF: lua_rawgeti(L, d->seen, get32(d)); break;
 	case T_TABLE:
 	case T_TABLE_LATER: get_table(d, tag == T_TABLE_LATER); break;
@@ -344,7 +389,11 @@ static void get_value(struct dec *d)
 static void get_section(struct dec *d, enum vai__tag tag)
 {
 	lua_State *L = d->L;
-	lua_rawgeti(L, d->seen, get32(d));
+	uint32_t slot = get32(d);
+	if (lua_rawgeti(L, d->seen, -(lua_Integer)slot) == LUA_TNIL) {
+		lua_pop(L, 1);
+		lua_rawgeti(L, d->seen, slot);
+	}
 	if (tag == S_META) {
 		get_metatable(d, lua_gettop(L));
 	} else {

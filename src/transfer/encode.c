@@ -194,6 +194,10 @@ static int put_key(struct vai__enc *e, int idx)
 	if (VAI_UNLIKELY(lua_type(e->L, idx) != LUA_TSTRING))
 		return vai__enc_value(e, idx, ENC_KEY);
 	const char *s = lua_tolstring(e->L, idx, &len);
+	if (VAI_UNLIKELY(s[0] == '_' && s[1] == '_') && !e->classes) {
+		e->classes = true;
+		return ENC_RETRY;
+	}
 	if (VAI_UNLIKELY(len == 4 && memcmp(s, "__gc", 4) == 0)) {
 		e->flags |= BLOCK_FINALIZERS;
 		if (!e->late_metas) {
@@ -349,6 +353,8 @@ static int put_table(struct vai__enc *e, int t, int how)
 		r = vai__enc_module(e, t);
 		r = r == ENC_OK ? 1 : r;
 	}
+	if (r == ENC_OK && (VAI_UNLIKELY(e->classes) || how & ENC_METATABLE))
+		r = vai__enc_class(e, t, how);
 	if (r == ENC_OK)
 		r = put_new_table(e, t, mt, how & ENC_DIRECT || e->all_modules);
 	if (r == 1)

@@ -59,12 +59,17 @@ struct vai__enc {
 	const char *what; /* for error messages: the one value, or with a number after it */
 	int number;       /* of the first value, 0: what is for one value */
 	int first, n;     /* values on the stack */
+	/* The image of the class at idx; raises (codec.c). */
+	struct vai__block *(*image_of)(lua_State *L, struct vai_vm *vm, int idx);
+	uint64_t number_of_all; /* of this encoding in the process, 0: nobody has asked */
 	uint32_t nslots;
 	int depth, deepest, max_depth;
 	int result; /* of the guarded call */
 	bool guarded;
 	bool call;        /* for a goroutine: lost writes are reported */
 	bool all_modules; /* every table is checked, and `seen` knows all modules */
+	bool classes;     /* every table is looked at whether it is one */
+	bool image;       /* of a class: those that it knows are in it */
 	bool late_metas;  /* some metatable has __gc: set metatables when all is there */
 	uint8_t module_scans;
 	uint8_t flags; /* of the block */
@@ -175,6 +180,12 @@ int vai__enc_all_modules(struct vai__enc *e);
 int vai__enc_has_send(struct vai__enc *e);
 /* Guarded, the metamethod on top: writes what it gives for the value at idx. */
 int vai__enc_translated(struct vai__enc *e, int idx, int how);
+
+/* ---- classes (encode_class.c) ---- */
+
+/* The table at idx, noted as met at the end of the stream, is a metatable or maybe a class. 1: written; 0: its
+ * contents are to follow; or ENC_*. */
+int vai__enc_class(struct vai__enc *e, int idx, int how);
 
 /* ---- errors (encode_error.c) ---- */
 

@@ -97,6 +97,8 @@ int vai__enc_in_key(struct vai__enc *e, int result)
 int vai__enc_in_argument(struct vai__enc *e, int result, int i)
 {
 	char where[SHOWN_KEY + 64];
+	if (!e->what) /* the image of a class, whose place is told by who wants it */
+		return result;
 	if (result != ENC_FAIL || !e->number)
 		return vai__enc_in(e, result, e->what);
 	snprintf(where, sizeof where, "%.*s %d", SHOWN_KEY, e->what, e->number + i);

@@ -54,6 +54,8 @@ enum vai__tag {
 	T_MODULE,      /* T_SHORT or T_LONG: its name */
 	T_MODULES,     /* the same, then one with the other names of it, NULs between */
 	T_MEMBER,      /* slot, u8 Lua type, u8 names, T_MODULE or T_MODULES, then the names that lead to it */
+	T_CLASS,       /* slot, reference to a struct vai__class */
+	T_ORIGIN,      /* u64: the table that follows is a copy of that */
 	T_REF,         /* slot */
 	T_TABLE,       /* slot, u32 array values, u32 pairs, table */
 	T_TABLE_LATER, /* slot, u32, u32: its contents follow in a section */

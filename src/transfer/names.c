@@ -241,7 +241,7 @@ static bool note_all(struct notes *n)
 	for (lua_Integer i = 1; i <= found; i++) {
 		lua_rawgeti(L, list, i);
 		if (!is_everywhere(lua_tostring(L, -1))) {
-			n->rank = rank_of(n);
+			n->rank = n->vm->is_host ? rank_of(n) : 2; /* in a goroutine's it has been found */
 			lua_pushvalue(L, -1);
 			lua_rawget(L, n->loaded);
 			note_members(n);

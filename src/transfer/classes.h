@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* Tables in use as metatables keep their identity: each has an origin, a number for the whole process that every
+ * copy of it bears. A state has one copy of an origin, and the state where it was made has the table itself.
+ *
+ * What is sent in place of such a table is a struct vai__class, with an image of its contents for states that do not
+ * have it. The state's goroutine alone, but for the objects, which are shared and do not change. */
+#ifndef VAI_CLASSES_H
+#define VAI_CLASSES_H
+
+#include <lua.h>
+#include "base/atomic.h"
+#include "base/base.h"
+#include "base/obj.h"
+#include "state/state.h"
+
+struct vai__block;
+
+struct vai__class {
+	struct vai_obj obj;
+	uint64_t origin;
+	const struct vai_vm *home;          /* for comparing only */
+	uint64_t print;                     /* of the contents at home when this was made; 0: elsewhere */
+	uint64_t first;                     /* number of the encoding that met it first; 0: elsewhere */
+	bool gc;                            /* it has __gc */
+	_Atomic(struct vai__block *) image; /* NULL until it is first wanted, then it stays */
+};
+
+/* What the state knows of the table at idx, or NULL. Neither raises nor collects; needs 4 slots of stack. */
+struct vai__class *vai__class_of(lua_State *L, int idx);
+/* The same of a table that it has to know from now on: where it has no origin, it gets one here. May raise. */
+struct vai__class *vai__class_need(lua_State *L, struct vai_vm *vm, int idx);
+/* The same with contents as they are now, at home: another one, if they have changed. May raise. */
+struct vai__class *vai__class_renew(lua_State *L, struct vai_vm *vm, int idx);
+/* They have, as far as a quick look tells. Neither raises nor collects. */
+bool vai__class_changed(lua_State *L, const struct vai_vm *vm, const struct vai__class *c, int idx);
+/* Takes the image over, unless there is one. */
+void vai__class_set_image(struct vai__class *c, struct vai__block *image);
+/* Pushes the state's copy of an origin, or nothing and false. */
+bool vai__class_push(lua_State *L, uint64_t origin);
+/* The table at idx is the state's copy of the origin from now on; c: what it is sent as, with no image if NULL.
+ * May raise. */
+void vai__class_enter(lua_State *L, struct vai_vm *vm, int idx, uint64_t origin, struct vai__class *c);
+
+#endif
