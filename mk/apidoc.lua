@@ -10,6 +10,7 @@ local checking = arg[1] == "--check"
 -- By the name that an object's methods have in the annotations: what makes one. One line each.
 local make = {
 	channel = function(vai) return vai.chan() end,
+	context = function(vai) return vai.context() end,
 	mutex = function(vai) return vai.mutex() end,
 	task = function(vai) return vai.async(function() end) end,
 	ticker = function(vai) return vai.ticker(1000) end,

@@ -87,7 +87,7 @@ function vai.chan(capacity) end
 ---print(ch:send({ 3, 4 }, 0.01)) --> nil timeout
 ---```
 ---@param v any
----@param limit? number
+---@param limit? vai.limit
 ---@return true?
 ---@return "timeout"?
 function channel:send(v, limit) end
@@ -101,7 +101,7 @@ function channel:send(v, limit) end
 ---print(ch:recv()) --> nil closed
 ---print(vai.chan():recv(0.01)) --> nil timeout
 ---```
----@param limit? number
+---@param limit? vai.limit
 ---@return any value nil: closed and drained, or the time is over
 ---@return "closed"|"timeout"|nil
 function channel:recv(limit) end
@@ -204,7 +204,7 @@ local task = {}
 ---print(task:join()) --> true a b
 ---print(vai.async(vai.sleep, 60):join(0.01)) --> nil timeout
 ---```
----@param limit? number
+---@param limit? vai.limit
 ---@return boolean? ok nil: the time is over
 ---@return any ... results; the error; or "timeout"
 function task:join(limit) end
@@ -326,7 +326,7 @@ function waitgroup:done() end
 ---wg:add()
 ---print(wg:wait(0.01)) --> nil timeout
 ---```
----@param limit? number
+---@param limit? vai.limit
 ---@return true?
 ---@return "timeout"?
 function waitgroup:wait(limit) end
@@ -373,7 +373,7 @@ function vai.mutex() end
 ---print(m:lock(0.01)) --> nil timeout
 ---m:unlock()
 ---```
----@param limit? number
+---@param limit? vai.limit
 ---@return true?
 ---@return "timeout"?
 function mutex:lock(limit) end
@@ -406,7 +406,7 @@ function mutex:unlock() end
 ---print(m:try_lock()) --> true
 ---m:unlock()
 ---```
----@param limit? number
+---@param limit? vai.limit
 ---@return vai.guard? held
 ---@return "timeout"?
 function mutex:guard(limit) end
@@ -427,6 +427,137 @@ function mutex:with(f, ...) end
 -- ---- shared data ----
 
 -- ---- contexts, groups, supervisors ----
+
+---How long a call may wait: seconds, or a context.
+---@alias vai.limit number|vai.context
+
+---What can be over, for everything that is done on its behalf: as Go's. `vai.context()` is never done; its children are
+---made by `with_cancel`, `with_timeout`, `with_deadline`, `with_value`, and are over at the latest when what they are
+---made from is. A context is a limit of every call that waits. It can be sent, and is the same one there.
+---@class vai.context
+local context = {}
+
+---```lua
+---local ctx, cancel = vai.context():with_cancel()
+---local worker = vai.async(function(ch)
+---	return ch:recv(ctx)
+---end, vai.chan())
+---cancel()
+---print(worker:join()) --> true nil canceled
+---```
+---@return vai.context
+---@nodiscard
+function vai.context() end
+
+---A child, and the function that ends it. `cancel(cause)` may be called by anybody, sent, and called again: the first
+---cause counts. Before it returns all children are over, too, and who waits is on its way.
+---```lua
+---local ctx, cancel = vai.context():with_cancel()
+---local child = ctx:with_cancel()
+---cancel("no longer needed")
+---print(child:err(), child:cause()) --> canceled no longer needed
+---```
+---@return vai.context ctx
+---@return fun(cause?: any) cancel
+---@nodiscard
+function context:with_cancel() end
+
+---As `with_cancel`, and over after so many seconds.
+---```lua
+---local ctx = vai.context():with_timeout(0.01)
+---print(vai.chan():recv(ctx)) --> nil deadline exceeded
+---```
+---@param seconds number
+---@return vai.context ctx
+---@return fun(cause?: any) cancel
+---@nodiscard
+function context:with_timeout(seconds) end
+
+---As `with_timeout`, at a time of `vai.now()`'s clock.
+---```lua
+---local ctx = vai.context():with_deadline(vai.now() + 0.01)
+---print(ctx:done():recv()) --> nil closed
+---```
+---@param time number
+---@return vai.context ctx
+---@return fun(cause?: any) cancel
+---@nodiscard
+function context:with_deadline(time) end
+
+---A child with a value under a key: a boolean, number, string or object of vai. Its other values are the parent's.
+---```lua
+---local ctx = vai.context():with_value("user", "ada"):with_value("n", 1)
+---print(ctx:value("user"), ctx:value("n"), ctx:value("x")) --> ada 1 nil
+---```
+---@param key any
+---@param value any what can be sent
+---@return vai.context
+---@nodiscard
+function context:with_value(key, value) end
+
+---A copy of the value under the key, or nil.
+---```lua
+---print(vai.context():with_value("list", { 1, 2 }):value("list")[2]) --> 2
+---```
+---@param key any
+---@return any value
+---@nodiscard
+function context:value(key) end
+
+---A channel that is closed when the context is over, for `select`. Nobody else can close it or send on it.
+---```lua
+---local ctx, cancel = vai.context():with_cancel()
+---vai.timer(0.01, cancel)
+---local i, _, err = vai.select { vai.chan(), ctx:done() }
+---print(i, err) --> 2 closed
+---```
+---@return vai.channel
+---@nodiscard
+function context:done() end
+
+---Nil while the context is not over.
+---```lua
+---local ctx, cancel = vai.context():with_cancel()
+---print(ctx:err()) --> nil
+---cancel()
+---print(ctx:err()) --> canceled
+---```
+---@return "canceled"|"deadline exceeded"|nil
+---@nodiscard
+function context:err() end
+
+---What `cancel` was given; without that what `err` says.
+---```lua
+---local ctx, cancel = vai.context():with_cancel()
+---cancel({ code = 7 })
+---print(ctx:cause().code) --> 7
+---```
+---@return any
+---@nodiscard
+function context:cause() end
+
+---When it is over at the latest, on `vai.now()`'s clock; nil without a deadline.
+---```lua
+---local ctx = vai.context():with_timeout(60)
+---print(ctx:deadline() > vai.now(), vai.context():deadline()) --> true nil
+---```
+---@return number? time
+---@nodiscard
+function context:deadline() end
+
+---Runs `f(...)` as a goroutine once the context is over, at once if it is. The function that it returns stops that: true
+---where `f` has not been started, and is not.
+---```lua
+---local ctx, cancel = vai.context():with_cancel()
+---local ch = vai.chan()
+---ctx:after(function() ch:send("over") end)
+---cancel()
+---print(ch:recv()) --> over
+---```
+---@param f function
+---@param ... any
+---@return fun(): boolean stop
+function context:after(f, ...) end
 
 -- ---- time ----
 

@@ -65,13 +65,6 @@ int64_t vai__arg_seconds_deadline(double seconds)
 	return seconds <= 0 ? 0 : vai__clock_after(seconds);
 }
 
-int64_t vai__arg_deadline(lua_State *L, int idx, int arg, const char *fname)
-{
-	if (VAI_LIKELY(lua_isnoneornil(L, idx)))
-		return VAI_FOREVER;
-	return vai__arg_seconds_deadline(vai__arg_seconds(L, idx, arg, fname));
-}
-
 void vai__arg_no_goroutine(lua_State *L)
 {
 	if (vai__forked)

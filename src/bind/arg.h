@@ -25,8 +25,7 @@ const char *vai__arg_typename(lua_State *L, int idx);
 int64_t vai__arg_integer(lua_State *L, int idx, int arg, const char *fname);
 /* Seconds: any number but NaN. */
 double vai__arg_seconds(lua_State *L, int idx, int arg, const char *fname);
-/* Seconds from now as a deadline: 0 for those that are over, VAI_FOREVER for none or nil. */
-int64_t vai__arg_deadline(lua_State *L, int idx, int arg, const char *fname);
+/* Seconds from now as a deadline: 0 for those that are over. */
 int64_t vai__arg_seconds_deadline(double seconds);
 /* Raises that the calling thread runs no goroutine. */
 _Noreturn void vai__arg_no_goroutine(lua_State *L);

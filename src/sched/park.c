@@ -157,13 +157,21 @@ static VAI_NOINLINE int park_until(struct g *g, int64_t deadline)
 	return code;
 }
 
+int vai__wait_parked(vai_g *self, int64_t deadline)
+{
+	struct g *g = g_of(self);
+	return deadline == VAI_FOREVER ? park(g) : park_until(g, deadline);
+}
+
 int vai__wait(vai_g *self, enum vai_wait_reason reason, const void *obj, int64_t deadline)
 {
 	struct g *g = g_of(self);
 	atomic_store_relaxed(&g->reason, (uint8_t)reason);
 	atomic_store_relaxed(&g->obj, obj);
 	atomic_store_relaxed(&g->since, atomic_load_relaxed(&vai__sched.coarse_now));
-	return deadline == VAI_FOREVER ? park(g) : park_until(g, deadline);
+	if (VAI_UNLIKELY(self->bound != NULL))
+		return self->bound->wait(self->bound, self, (vai_ticket)(atomic_load_relaxed(&g->wait) >> 32), deadline);
+	return vai__wait_parked(self, deadline);
 }
 
 int vai__wake_result(int code)
@@ -172,6 +180,8 @@ int vai__wake_result(int code)
 	case VAI_WAKE_TIMEOUT: return VAI_ETIMEOUT;
 	case VAI_WAKE_DEADLOCK: return VAI_EDEADLOCK;
 	case VAI_WAKE_NOMEM: return VAI_ENOMEM;
+	case VAI_WAKE_CONTEXT: return VAI_ECONTEXT;
+	case VAI_WAKE_CONTEXT_DEADLINE: return VAI_ECONTEXT_DEADLINE;
 	default: return VAI_ECANCELED;
 	}
 }

@@ -29,6 +29,7 @@ typedef struct vai_g {
 	void *dropping;             /* messages that wait to be dropped (transfer/message.c); NULL outside of that */
 	void *waits;                /* while it waits in channels: its waiters (sync/); else NULL */
 	int nwaits;
+	struct vai__bound *bound; /* what ends its waits besides their deadlines (a context of sync/), or NULL */
 } vai_g;
 
 enum vai_wait_reason {
@@ -57,7 +58,9 @@ enum vai_wake {
 	VAI_WAKE_TIMEOUT = 2,
 	VAI_WAKE_CANCELED = 3,
 	VAI_WAKE_DEADLOCK = 4,
-	VAI_WAKE_NOMEM = 5, /* the deadline could not be kept for want of memory */
+	VAI_WAKE_NOMEM = 5,   /* the deadline could not be kept for want of memory */
+	VAI_WAKE_CONTEXT = 6, /* by vai_g.bound: VAI_ECONTEXT, and the next VAI_ECONTEXT_DEADLINE */
+	VAI_WAKE_CONTEXT_DEADLINE = 7,
 	VAI_WAKE_USER = 8
 };
 typedef uint32_t vai_ticket;
@@ -136,6 +139,12 @@ enum vai_g_state { VAI_G_NEW, VAI_G_RUNNABLE, VAI_G_RUNNING, VAI_G_WAITING, VAI_
 vai_ticket vai__wait_begin(vai_g *self);
 /* Parks until somebody fires the ticket or `deadline` passes; returns the code. */
 int vai__wait(vai_g *self, enum vai_wait_reason reason, const void *obj, int64_t deadline);
+/* vai__wait of a goroutine with a bound: wait(), which may do something before and after it, has to
+ * call vai__wait_parked once, for what vai__wait does else, and to return its code. */
+struct vai__bound {
+	int (*wait)(struct vai__bound *bound, vai_g *self, vai_ticket ticket, int64_t deadline);
+};
+int vai__wait_parked(vai_g *self, int64_t deadline);
 /* True if this call ended the wait; the goroutine is then on its way to a run queue.
  * Caller: any M, also under locks of lower rank than VAI_RANK_SCHED. */
 bool vai__fire(vai_g *g, vai_ticket ticket, int code);
@@ -143,7 +152,7 @@ bool vai__fire(vai_g *g, vai_ticket ticket, int code);
 bool vai__fire_any(vai_g *g, int code);
 /* VAI_OK or VAI_ECANCELED, VAI_EDEADLOCK. */
 int vai__sleep(vai_g *self, int64_t deadline);
-/* VAI_ETIMEOUT, VAI_ECANCELED or VAI_EDEADLOCK for the codes below VAI_WAKE_USER. */
+/* VAI_ETIMEOUT, VAI_ECANCELED, VAI_EDEADLOCK and so on for the codes below VAI_WAKE_USER. */
 int vai__wake_result(int code);
 
 /* ---- timers ---- */

@@ -392,6 +392,11 @@ int64_t vai__chan_cap(vai_chan *ch)
 	return (int64_t)ch->cap;
 }
 
+bool vai__chan_is_kept(const vai_chan *ch)
+{
+	return ch->kept;
+}
+
 bool vai__chan_is_closed(vai_chan *ch)
 {
 	bool closed;

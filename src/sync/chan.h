@@ -31,5 +31,7 @@ int vai__chan_close(vai_chan *ch);
 int64_t vai__chan_len(vai_chan *ch);
 int64_t vai__chan_cap(vai_chan *ch);
 bool vai__chan_is_closed(vai_chan *ch);
+/* It is closed by what made it alone (a context): users may not send or close. */
+bool vai__chan_is_kept(const vai_chan *ch);
 
 #endif

@@ -26,6 +26,7 @@ struct vai_chan {
 
 	struct vai_lock lock; /* the senders' */
 	bool closed;          /* both */
+	bool kept;            /* whoever made it closes it: users neither send nor close. Constant */
 	_Atomic(uint64_t) tail;
 	uint64_t head_seen;
 	struct vai__waitq recvq, sendq; /* both to change, this one to read */

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "sync/chan_private.h"
+#include "sync/context.h"
 
 enum { RETRY = 10000000 /* ns until a timer that could not fire tries again */ };
 
@@ -190,6 +191,7 @@ const struct vai_class vai__timer_class = {"timer", timer_destroy};
 void vai__timer_reap(void)
 {
 	vai_ticker *t, *next;
+	vai__context_reap();
 	if (VAI_LIKELY(!atomic_load_relaxed(&the_dead)))
 		return;
 	for (t = atomic_exchange_acquire(&the_dead, NULL); t; t = next) {

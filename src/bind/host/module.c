@@ -38,6 +38,7 @@ static const luaL_Reg functions[] = {
 	{"chan", vai__lib_chan},
 	{"select", vai__lib_select},
 	{"waitgroup", vai__lib_waitgroup},
+	{"context", vai__lib_context},
 	{"mutex", vai__lib_mutex},
 	{"yield", vai__lib_yield},
 	{"sleep", vai__lib_sleep},
@@ -117,6 +118,8 @@ static void register_once(void)
 	vai__handle_register(&vai__lib_ticker_type);
 	vai__handle_register(&vai__lib_guard_type);
 	vai__handle_register(&vai__lib_mutex_type);
+	vai__handle_register(&vai__lib_context_type);
+	vai__handle_register(&vai__lib_after_type);
 	vai__held_install();
 	vai__base_register(vai__os_exit);
 	vai__fork_watch(vai__sched_alive, forked);

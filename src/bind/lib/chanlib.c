@@ -4,6 +4,7 @@
 #include "base/obj.h"
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
+#include "bind/lib/limit.h"
 #include "bind/lib/result.h"
 #include "bind/site.h"
 #include "sync/chan.h"
@@ -13,6 +14,15 @@
 static inline vai_chan *self_chan(lua_State *L, const char *fname)
 {
 	return vai__bind_object(L, &vai__chan_class, fname);
+}
+
+/* The same for those who send or close. */
+static inline vai_chan *self_sender(lua_State *L, const char *fname)
+{
+	vai_chan *ch = self_chan(L, fname);
+	if (VAI_UNLIKELY(vai__chan_is_kept(ch)))
+		luaL_error(L, "%s on the channel of a context", fname);
+	return ch;
 }
 
 int vai__lib_chan(lua_State *L)
@@ -40,10 +50,12 @@ static inline void encode_value(lua_State *L, vai_g *g, vai_msg *msg, const char
 	vai__arg_error(L, 1, fname, "nil cannot be sent");
 }
 
-/* The timeout at stack index idx, the second argument of send or the first of recv. */
-static inline int64_t deadline_at(lua_State *L, int idx, const char *fname)
+/* The limit at stack index idx, the second argument of send or the first of recv. */
+static inline struct vai__limit limit_at(lua_State *L, int idx, const char *fname)
 {
-	return VAI_LIKELY(lua_gettop(L) < idx) ? VAI_FOREVER : vai__arg_deadline(L, idx, idx - 1, fname);
+	if (VAI_LIKELY(lua_gettop(L) < idx))
+		return (struct vai__limit){.deadline = VAI_FOREVER};
+	return vai__arg_limit(L, idx, idx - 1, fname);
 }
 
 static int send_failed(lua_State *L, vai_g *g, vai_msg *msg, int rc)
@@ -56,13 +68,13 @@ static int send_failed(lua_State *L, vai_g *g, vai_msg *msg, int rc)
 
 static int chan_send(lua_State *L)
 {
-	vai_chan *ch = self_chan(L, "send");
+	vai_chan *ch = self_sender(L, "send");
 	vai_g *g = vai__bind_self(L);
 	vai_msg msg;
-	int64_t deadline = deadline_at(L, 3, "send");
+	struct vai__limit limit = limit_at(L, 3, "send");
 	encode_value(L, g, &msg, "send", "send: argument 1");
 	vai__note_stack(g, L);
-	int rc = vai__chan_send(g, ch, &msg, deadline);
+	int rc = VAI_LIMITED(g, limit, vai__chan_send(g, ch, &msg, limit.deadline));
 	if (VAI_UNLIKELY(rc != VAI_OK))
 		return send_failed(L, g, &msg, rc);
 	lua_pushboolean(L, 1);
@@ -71,7 +83,7 @@ static int chan_send(lua_State *L)
 
 static int chan_try_send(lua_State *L)
 {
-	vai_chan *ch = self_chan(L, "try_send");
+	vai_chan *ch = self_sender(L, "try_send");
 	vai_g *g = vai__bind_self(L);
 	vai_msg msg;
 	encode_value(L, g, &msg, "try_send", "try_send: argument 1");
@@ -97,10 +109,10 @@ static int chan_recv(lua_State *L)
 {
 	vai_chan *ch = self_chan(L, "recv");
 	vai_g *g = vai__bind_self(L);
-	int64_t deadline = deadline_at(L, 2, "recv");
+	struct vai__limit limit = limit_at(L, 2, "recv");
 	vai_msg msg;
 	vai__note_stack(g, L);
-	int rc = vai__chan_recv(g, ch, &msg, deadline);
+	int rc = VAI_LIMITED(g, limit, vai__chan_recv(g, ch, &msg, limit.deadline));
 	if (VAI_UNLIKELY(rc != VAI_OK))
 		return recv_failed(L, g, rc);
 	return vai__bind_deliver(L, vai__bind_vm(g), &msg);
@@ -138,7 +150,7 @@ static int chan_call(lua_State *L)
 
 static int chan_close(lua_State *L)
 {
-	vai_chan *ch = self_chan(L, "close");
+	vai_chan *ch = self_sender(L, "close");
 	vai__bind_self(L);
 	if (vai__chan_close(ch) == VAI_ECLOSED)
 		return luaL_error(L, "close of closed channel");

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
+#include "bind/lib/limit.h"
 #include "bind/lib/result.h"
 #include "bind/life/life.h"
 #include "bind/life/spawn.h"
@@ -126,11 +127,11 @@ static int task_join(lua_State *L)
 {
 	vai_task *task = self_task(L, "join");
 	vai_g *g = vai__bind_self(L);
-	int64_t deadline = vai__arg_deadline(L, 2, 1, "join");
-	if (deadline == VAI_FOREVER && vai__task_id(task) == g->id)
+	struct vai__limit limit = vai__arg_limit(L, 2, 1, "join");
+	if (limit.deadline == VAI_FOREVER && !limit.ctx && vai__task_id(task) == g->id)
 		return luaL_error(L, "a goroutine cannot join itself");
 	vai__note_stack(g, L);
-	int rc = vai__task_join(g, task, deadline);
+	int rc = VAI_LIMITED(g, limit, vai__task_join(g, task, limit.deadline));
 	if (rc != VAI_OK)
 		return vai__bind_failed(L, g, rc);
 	vai__task_joined(task);

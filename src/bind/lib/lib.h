@@ -28,6 +28,9 @@ extern const struct vai__handle_type vai__lib_chan_type;
 /* waitlib.c */
 int vai__lib_waitgroup(lua_State *L);
 extern const struct vai__handle_type vai__lib_waitgroup_type;
+/* contextlib.c */
+int vai__lib_context(lua_State *L);
+extern const struct vai__handle_type vai__lib_context_type, vai__lib_after_type;
 /* mutexlib.c, guardlib.c */
 int vai__lib_mutex(lua_State *L);
 extern const struct vai__handle_type vai__lib_guard_type, vai__lib_mutex_type;

@@ -4,6 +4,7 @@
 #include "bind/arg.h"
 #include "bind/lib/guardlib.h"
 #include "bind/lib/lib.h"
+#include "bind/lib/limit.h"
 #include "bind/lib/result.h"
 #include "bind/site.h"
 #include "sync/mutex.h"
@@ -28,9 +29,9 @@ static int mutex_lock(lua_State *L)
 {
 	vai_mutex *m = self_mutex(L, "lock");
 	vai_g *g = vai__bind_self(L);
-	int64_t deadline = vai__arg_deadline(L, 2, 1, "lock");
+	struct vai__limit limit = vai__arg_limit(L, 2, 1, "lock");
 	vai__note_stack(g, L);
-	int rc = vai__mutex_lock(g, m, deadline);
+	int rc = VAI_LIMITED(g, limit, vai__mutex_lock(g, m, limit.deadline));
 	if (VAI_UNLIKELY(rc != VAI_OK))
 		return vai__bind_failed(L, g, rc);
 	lua_pushboolean(L, 1);
@@ -59,10 +60,10 @@ static void release(struct vai_obj *m, uint64_t id)
 }
 
 /* Locks for the guard on top of the stack. VAI_OK, or why it did not. */
-static int lock_guarded(lua_State *L, vai_g *g, vai_mutex *m, vai_guard *guard, int64_t deadline)
+static int lock_guarded(lua_State *L, vai_g *g, vai_mutex *m, vai_guard *guard, struct vai__limit limit)
 {
 	vai__note_stack(g, L);
-	int rc = vai__mutex_lock(g, m, deadline);
+	int rc = VAI_LIMITED(g, limit, vai__mutex_lock(g, m, limit.deadline));
 	if (rc != VAI_OK)
 		return rc;
 	vai__mutex_set_guarded(m);
@@ -74,8 +75,8 @@ static int mutex_guard(lua_State *L)
 {
 	vai_mutex *m = self_mutex(L, "guard");
 	vai_g *g = vai__bind_self(L);
-	int64_t deadline = vai__arg_deadline(L, 2, 1, "guard");
-	int rc = lock_guarded(L, g, m, vai__guard_push(L, g, (struct vai_obj *)m, release), deadline);
+	struct vai__limit limit = vai__arg_limit(L, 2, 1, "guard");
+	int rc = lock_guarded(L, g, m, vai__guard_push(L, g, (struct vai_obj *)m, release), limit);
 	return rc == VAI_OK ? 1 : vai__bind_failed(L, g, rc);
 }
 
@@ -84,7 +85,8 @@ static int mutex_with(lua_State *L)
 	vai_mutex *m = self_mutex(L, "with");
 	vai_g *g = vai__bind_self(L);
 	luaL_checkstack(L, 8, NULL);
-	int rc = lock_guarded(L, g, m, vai__guard_push(L, g, (struct vai_obj *)m, release), VAI_FOREVER);
+	struct vai__limit limit = {.deadline = VAI_FOREVER};
+	int rc = lock_guarded(L, g, m, vai__guard_push(L, g, (struct vai_obj *)m, release), limit);
 	return rc == VAI_OK ? vai__guard_call(L) : vai__bind_failed(L, g, rc);
 }
 

@@ -29,6 +29,8 @@ int vai__bind_failed(lua_State *L, vai_g *g, int rc)
 	switch (rc) {
 	case VAI_ETIMEOUT:
 	case VAI_EAGAIN: return vai__bind_nil(L, "timeout");
+	case VAI_ECONTEXT: return vai__bind_nil(L, "canceled");
+	case VAI_ECONTEXT_DEADLINE: return vai__bind_nil(L, "deadline exceeded");
 	case VAI_ECANCELED: vai__end_raise(L, g);
 	case VAI_EDEADLOCK: vai__report_deadlock(L);
 	case VAI_ENOMEM: vai__arg_no_memory(L);

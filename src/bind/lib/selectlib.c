@@ -6,6 +6,7 @@
 #include <string.h>
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
+#include "bind/lib/limit.h"
 #include "bind/lib/result.h"
 #include "sync/chan.h"
 #include "sync/select.h"
@@ -17,7 +18,7 @@ enum { SMALL = 8 };
 struct options {
 	int n;
 	bool has_default, has_timeout;
-	int64_t deadline;
+	struct vai__limit limit;
 };
 
 /* ---- checking ---- */
@@ -43,6 +44,8 @@ static void check_send(lua_State *L, int i, struct vai__case *c)
 	lua_rawgeti(L, t, 1);
 	c->ch = check_chan(L, i, "channel to send to");
 	c->dir = c->ch ? VAI_DIR_SEND : VAI_DIR_NONE;
+	if (c->ch && vai__chan_is_kept(c->ch))
+		vai__arg_error(L, 1, "select", "case %d: send on the channel of a context", i);
 	if (lua_rawgeti(L, t, 2) == LUA_TNIL && c->ch)
 		vai__arg_error(L, 1, "select", "case %d: nil cannot be sent", i);
 	lua_remove(L, t);
@@ -76,6 +79,18 @@ static void check_names(lua_State *L, int n)
 	}
 }
 
+static void check_timeout(lua_State *L, struct vai__limit *limit)
+{
+	limit->ctx = (vai_context *)vai__handle_test(L, -1, &vai__context_class);
+	if (limit->ctx)
+		return;
+	if (lua_type(L, -1) != LUA_TNUMBER)
+		vai__arg_error(L, 1, "select", "timeout: number or context expected, got %s", vai__arg_typename(L, -1));
+	if (lua_tonumber(L, -1) != lua_tonumber(L, -1))
+		vai__arg_error(L, 1, "select", "timeout: seconds expected, got nan");
+	limit->deadline = vai__arg_seconds_deadline(lua_tonumber(L, -1));
+}
+
 static void check_options(lua_State *L, struct options *o)
 {
 	if (VAI_UNLIKELY(lua_type(L, 1) != LUA_TTABLE))
@@ -85,17 +100,13 @@ static void check_options(lua_State *L, struct options *o)
 	o->has_default = lua_toboolean(L, -1);
 	lua_pushliteral(L, "timeout");
 	o->has_timeout = lua_rawget(L, 1) != LUA_TNIL;
-	o->deadline = VAI_FOREVER;
-	if (o->has_timeout) {
-		if (lua_type(L, -1) != LUA_TNUMBER)
-			vai__arg_error(L, 1, "select", "timeout: number expected, got %s", vai__arg_typename(L, -1));
-		if (lua_tonumber(L, -1) != lua_tonumber(L, -1))
-			vai__arg_error(L, 1, "select", "timeout: seconds expected, got nan");
-		o->deadline = vai__arg_seconds_deadline(lua_tonumber(L, -1));
-	}
+	o->limit = (struct vai__limit){.deadline = VAI_FOREVER};
+	if (o->has_timeout)
+		check_timeout(L, &o->limit);
 	if (o->has_default)
-		o->deadline = 0;
-	lua_settop(L, 1);
+		o->limit.deadline = 0;
+	if (!o->limit.ctx) /* which stays there */
+		lua_settop(L, 1);
 	lua_Unsigned n = lua_rawlen(L, 1);
 	if (n > (LUAI_MAXSTACK - 100) / 2)
 		vai__arg_error(L, 1, "select", "too many cases");
@@ -190,7 +201,7 @@ static int run_cases(lua_State *L, vai_g *g, struct vai__case *cases, const stru
 	if (VAI_UNLIKELY(status != LUA_OK))
 		return status;
 	vai__note_stack(g, L);
-	out->rc = vai__select(g, cases, o->n, o->deadline);
+	out->rc = VAI_LIMITED(g, o->limit, vai__select(g, cases, o->n, o->limit.deadline));
 	bool sent = out->rc >= 0 && cases[out->rc].result == VAI_OK;
 	drop_unsent(cases, o->n, sent ? out->rc : -1);
 	if (out->rc >= 0)

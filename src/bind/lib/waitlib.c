@@ -3,6 +3,7 @@
 #include "base/obj.h"
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
+#include "bind/lib/limit.h"
 #include "bind/lib/result.h"
 #include "bind/life/spawn.h"
 #include "bind/site.h"
@@ -52,9 +53,9 @@ static int wg_wait(lua_State *L)
 {
 	vai_waitgroup *wg = self_wg(L, "wait");
 	vai_g *g = vai__bind_self(L);
-	int64_t deadline = vai__arg_deadline(L, 2, 1, "wait");
+	struct vai__limit limit = vai__arg_limit(L, 2, 1, "wait");
 	vai__note_stack(g, L);
-	int rc = vai__waitgroup_wait(g, wg, deadline);
+	int rc = VAI_LIMITED(g, limit, vai__waitgroup_wait(g, wg, limit.deadline));
 	if (rc != VAI_OK)
 		return vai__bind_failed(L, g, rc);
 	lua_pushboolean(L, 1);
