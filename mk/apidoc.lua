@@ -11,6 +11,10 @@ local checking = arg[1] == "--check"
 local make = {
 	channel = function(vai) return vai.chan() end,
 	context = function(vai) return vai.context() end,
+	cond = function(vai) return vai.cond(vai.mutex()) end,
+	once = function(vai) return vai.once() end,
+	rwmutex = function(vai) return vai.rwmutex() end,
+	semaphore = function(vai) return vai.semaphore(1) end,
 	mutex = function(vai) return vai.mutex() end,
 	task = function(vai) return vai.async(function() end) end,
 	ticker = function(vai) return vai.ticker(1000) end,

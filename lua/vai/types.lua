@@ -421,6 +421,282 @@ function mutex:guard(limit) end
 ---@return any ... what `f` returns
 function mutex:with(f, ...) end
 
+---As a mutex, for many readers or one writer: who has locked it with `rlock` shares it with other readers. A writer that
+---waits keeps new readers out; after it all that wait have their turn. So a goroutine that has it for reading
+---must not ask for it again. `lock`, `try_lock`, `unlock`, `guard` and `with` are the writer's.
+---@class vai.rwmutex
+local rwmutex = {}
+
+---```lua
+---local m, config = vai.rwmutex(), vai.chan(1)
+---config:send("old")
+---local reader = vai.async(function()
+---	local held <close> = m:rguard()
+---	return #config
+---end)
+---print(reader:join()) --> true 1
+---m:with(function() config:recv() config:send("new") end)
+---```
+---@return vai.rwmutex
+---@nodiscard
+function vai.rwmutex() end
+
+---```lua
+---local m = vai.rwmutex()
+---m:rlock()
+---print(m:lock(0.01)) --> nil timeout
+---m:runlock()
+---print(m:lock()) --> true
+---m:unlock()
+---```
+---@param limit? vai.limit
+---@return true?
+---@return "timeout"?
+function rwmutex:lock(limit) end
+
+---```lua
+---local m = vai.rwmutex()
+---print(m:try_lock(), m:try_rlock()) --> true false
+---m:unlock()
+---```
+---@return boolean locked
+function rwmutex:try_lock() end
+
+---Raises `unlock of unlocked rwmutex`.
+---```lua
+---local m = vai.rwmutex()
+---print(pcall(m.unlock, m)) --> false unlock of unlocked rwmutex
+---```
+function rwmutex:unlock() end
+
+---As `mutex:guard`.
+---```lua
+---local m = vai.rwmutex()
+---do
+---	local held <close> = m:guard()
+---end
+---print(m:try_lock()) --> true
+---m:unlock()
+---```
+---@param limit? vai.limit
+---@return vai.guard? held
+---@return "timeout"?
+function rwmutex:guard(limit) end
+
+---As `mutex:with`.
+---```lua
+---print(vai.rwmutex():with(function() return "written" end)) --> written
+---```
+---@param f function
+---@param ... any
+---@return any ... what `f` returns
+function rwmutex:with(f, ...) end
+
+---Locks it for reading.
+---```lua
+---local m = vai.rwmutex()
+---print(m:rlock(), m:rlock()) --> true true
+---m:runlock()
+---m:runlock()
+---```
+---@param limit? vai.limit
+---@return true?
+---@return "timeout"?
+function rwmutex:rlock(limit) end
+
+---```lua
+---local m = vai.rwmutex()
+---print(m:try_rlock(), m:try_lock()) --> true false
+---m:runlock()
+---```
+---@return boolean locked
+function rwmutex:try_rlock() end
+
+---Raises `runlock of unlocked rwmutex`.
+---```lua
+---local m = vai.rwmutex()
+---m:rlock()
+---m:runlock()
+---print(pcall(m.runlock, m)) --> false runlock of unlocked rwmutex
+---```
+function rwmutex:runlock() end
+
+---As `guard`, for reading.
+---```lua
+---local m = vai.rwmutex()
+---do
+---	local held <close> = m:rguard()
+---	print(m:try_rlock(), m:try_lock()) --> true false
+---	m:runlock()
+---end
+---print(m:try_lock()) --> true
+---m:unlock()
+---```
+---@param limit? vai.limit
+---@return vai.guard? held
+---@return "timeout"?
+function rwmutex:rguard(limit) end
+
+---Something that is done once, by the first goroutine that asks for it.
+---@class vai.once
+local once = {}
+
+---```lua
+---local once, log = vai.once(), vai.chan(10)
+---local wg = vai.waitgroup()
+---for i = 1, 10 do
+---	wg:go(function() once:call(function() log:send("opened") end) end)
+---end
+---wg:wait()
+---print(#log, log:recv()) --> 1 opened
+---```
+---@return vai.once
+---@nodiscard
+function vai.once() end
+
+---The first caller runs `f(...)`; others wait until that is over. It is done even where `f` raised: then the first caller
+---gets the error. Raises when it is called from within `f`.
+---```lua
+---local once = vai.once()
+---print(once:call(function() end)) --> true
+---print(once:call(function() error("never called") end)) --> false
+---```
+---@param f function
+---@param ... any
+---@return boolean ran this call has run `f`
+function once:call(f, ...) end
+
+---A function that calls `f()` when it is called first, and gives every caller its results, or raises its error: in each
+---goroutine that it is sent to or captured by, too. There results are copies, the same ones at each call.
+---```lua
+---local config = vai.once_value(function()
+---	return { port = 8080 }
+---end)
+---print(config().port, config() == config()) --> 8080 true
+---print(select(2, vai.async(function() return config().port end):join())) --> 8080
+---```
+---@param f function
+---@return fun(): any ...
+---@nodiscard
+function vai.once_value(f) end
+
+---Where goroutines that hold a mutex wait for something to change. Always check in a loop what was waited for.
+---@class vai.cond
+local cond = {}
+
+---```lua
+---local m, items = vai.mutex(), vai.chan(10)
+---local changed = vai.cond(m)
+---local consumer = vai.async(function()
+---	local held <close> = m:guard()
+---	while #items == 0 do
+---		changed:wait()
+---	end
+---	return items:recv()
+---end)
+---m:with(function()
+---	items:send("item")
+---	changed:signal()
+---end)
+---print(consumer:join()) --> true item
+---```
+---@param mutex vai.mutex
+---@return vai.cond
+---@nodiscard
+function vai.cond(mutex) end
+
+---Unlocks the mutex and waits for a signal. When it returns or raises the mutex is locked again, in every case. Raises
+---`unlock of unlocked mutex`.
+---```lua
+---local m = vai.mutex()
+---local c = vai.cond(m)
+---m:lock()
+---print(c:wait(0.01)) --> nil timeout
+---m:unlock()
+---```
+---@param limit? vai.limit
+---@return true?
+---@return "timeout"?
+function cond:wait(limit) end
+
+---Wakes the goroutine that has waited longest, if there is one.
+---```lua
+---local m, woken = vai.mutex(), vai.chan()
+---local c = vai.cond(m)
+---vai.go(function() m:with(function() woken:send(c:wait(1)) end) end)
+---vai.sleep(0.01)
+---c:signal()
+---print(woken:recv()) --> true
+---```
+function cond:signal() end
+
+---Wakes all that wait.
+---```lua
+---local m, wg = vai.mutex(), vai.waitgroup()
+---local c = vai.cond(m)
+---for _ = 1, 3 do
+---	wg:go(function() m:with(function() c:wait(1) end) end)
+---end
+---vai.sleep(0.01)
+---c:broadcast()
+---print(wg:wait()) --> true
+---```
+function cond:broadcast() end
+
+---A number of permits that goroutines take and give back, first come, first served: a large request is not overtaken by
+---small ones.
+---@class vai.semaphore
+local semaphore = {}
+
+---```lua
+---local places = vai.semaphore(2)
+---local wg, busy = vai.waitgroup(), vai.chan(10)
+---for i = 1, 10 do
+---	wg:go(function()
+---		places:acquire()
+---		busy:send(i)
+---		assert(#busy <= 2)
+---		busy:recv()
+---		places:release()
+---	end)
+---end
+---print(wg:wait()) --> true
+---```
+---@param n integer permits
+---@return vai.semaphore
+---@nodiscard
+function vai.semaphore(n) end
+
+---Raises where there are never so many.
+---```lua
+---local s = vai.semaphore(3)
+---print(s:acquire(2)) --> true
+---print(s:acquire(2, 0.01)) --> nil timeout
+---s:release(2)
+---```
+---@param k? integer default 1; 0 is there at once
+---@param limit? vai.limit
+---@return true?
+---@return "timeout"?
+function semaphore:acquire(k, limit) end
+
+---```lua
+---local s = vai.semaphore(1)
+---print(s:try_acquire(), s:try_acquire()) --> true false
+---s:release()
+---```
+---@param k? integer default 1
+---@return boolean acquired
+function semaphore:try_acquire(k) end
+
+---Any goroutine may. Raises where so many are not out.
+---```lua
+---local s = vai.semaphore(1)
+---print(pcall(s.release, s)) --> false semaphore released more than acquired
+---```
+---@param k? integer default 1
+function semaphore:release(k) end
+
 ---What `mutex:guard` returns.
 ---@class vai.guard
 

@@ -26,6 +26,13 @@ struct vai__turn {
 	struct vai__turn *prev;
 };
 
+/* A lock that it holds for reading, without a guard. */
+struct vai__read {
+	struct vai_obj *lock; /* NULL: none. Its state has a reference */
+	uint64_t n;
+	struct vai__read *next;
+};
+
 struct vai__life {
 	volatile sig_atomic_t hold;   /* hooks are being set: do not touch them */
 	volatile sig_atomic_t missed; /* an interruption that came meanwhile */
@@ -40,6 +47,7 @@ struct vai__life {
 	lua_State *catcher;           /* its state; may be gone */
 	unsigned locks;               /* vai.lock_thread */
 	struct vai__turn *turn;       /* the innermost, for dumps */
+	struct vai__read read;        /* bind/report/held.c */
 	struct vai__cleanup *cleanup; /* once the end was raised; NULL: no memory for it */
 	struct {
 		lua_State *L; /* the state whose hook is not ours, and away until ours has run; or NULL */

@@ -305,6 +305,11 @@ void vai__mutex_set_guarded(vai_mutex *m)
 	atomic_fetch_or_explicit(&m->word, GUARDED, memory_order_relaxed);
 }
 
+bool vai__mutex_is_guarded(vai_mutex *m)
+{
+	return word_of(m) & GUARDED;
+}
+
 bool vai__mutex_left(vai_mutex *m, uint64_t id)
 {
 	uint64_t w = word_of(m);
@@ -320,7 +325,6 @@ void vai__mutex_info(vai_mutex *m, struct vai__mutex_info *info)
 	vai__lock(&m->lock);
 	uint64_t w = word_of(m);
 	*info = (struct vai__mutex_info){.holder = w >> SHIFT, .left = w & LEFT};
-	for (const struct vai__waitq *at = m->waiters.next; at != &m->waiters; at = at->next)
-		info->waiting++;
+	info->waiting = vai__waitq_length(&m->waiters);
 	vai__unlock(&m->lock);
 }

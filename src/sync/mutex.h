@@ -20,6 +20,7 @@ bool vai__mutex_trylock(vai_g *self, vai_mutex *m);
 int vai__mutex_unlock(vai_mutex *m);
 /* The holder has a guard, which unlocks it in any case. */
 void vai__mutex_set_guarded(vai_mutex *m);
+bool vai__mutex_is_guarded(vai_mutex *m);
 /* A guard's unlock: does nothing unless goroutine `id` holds it. Any thread. */
 void vai__mutex_release(vai_mutex *m, uint64_t id);
 /* Goroutine `id` has ended: true if it holds m without a guard. Dumps tell of it then. */

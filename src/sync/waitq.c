@@ -15,6 +15,14 @@ static int pop_batch(struct vai__waitq *q, struct vai__wake *batch)
 	return n;
 }
 
+int vai__waitq_length(const struct vai__waitq *q)
+{
+	int n = 0;
+	for (const struct vai__waitq *at = q->next; at != q; at = at->next)
+		n++;
+	return n;
+}
+
 bool vai__waitq_abandoned(const struct vai__waitq *q)
 {
 	for (const struct vai__waitq *at = q->next; vai__sched_running() && at != q; at = at->next)

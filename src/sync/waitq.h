@@ -19,6 +19,7 @@
 #ifndef VAI_WAITQ_H
 #define VAI_WAITQ_H
 
+#include "base/clock.h"
 #include "base/lock.h"
 #include "sched/sched.h"
 
@@ -107,6 +108,13 @@ static inline bool vai__wake_fire(const struct vai__wake *wake)
 	return vai__fire(wake->g, wake->ticket, wake->code);
 }
 
+/* A waiter whose deadline has passed is not served, though its timer may be late. */
+static inline bool vai__deadline_over(int64_t deadline)
+{
+	return deadline != VAI_FOREVER && deadline <= vai__clock_now();
+}
+
+int vai__waitq_length(const struct vai__waitq *q);
 /* Whether nobody in q, whose object dies, will ever wake: those of a runtime that has ended, and
  * those tied to main's thread, which closes the state that held the object. */
 bool vai__waitq_abandoned(const struct vai__waitq *q);

@@ -40,6 +40,11 @@ static const luaL_Reg functions[] = {
 	{"waitgroup", vai__lib_waitgroup},
 	{"context", vai__lib_context},
 	{"mutex", vai__lib_mutex},
+	{"rwmutex", vai__lib_rwmutex},
+	{"once", vai__lib_once},
+	{"once_value", vai__lib_once_value},
+	{"cond", vai__lib_cond},
+	{"semaphore", vai__lib_semaphore},
 	{"yield", vai__lib_yield},
 	{"sleep", vai__lib_sleep},
 	{"now", vai__lib_now},
@@ -120,6 +125,10 @@ static void register_once(void)
 	vai__handle_register(&vai__lib_mutex_type);
 	vai__handle_register(&vai__lib_context_type);
 	vai__handle_register(&vai__lib_after_type);
+	vai__handle_register(&vai__lib_rwmutex_type);
+	vai__handle_register(&vai__lib_cond_type);
+	vai__handle_register(&vai__lib_once_type);
+	vai__handle_register(&vai__lib_semaphore_type);
 	vai__held_install();
 	vai__base_register(vai__os_exit);
 	vai__fork_watch(vai__sched_alive, forked);

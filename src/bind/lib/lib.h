@@ -34,6 +34,14 @@ extern const struct vai__handle_type vai__lib_context_type, vai__lib_after_type;
 /* mutexlib.c, guardlib.c */
 int vai__lib_mutex(lua_State *L);
 extern const struct vai__handle_type vai__lib_guard_type, vai__lib_mutex_type;
+/* rwmutexlib.c, condlib.c, oncelib.c, semaphorelib.c */
+int vai__lib_rwmutex(lua_State *L);
+int vai__lib_cond(lua_State *L);
+int vai__lib_once(lua_State *L);
+int vai__lib_once_value(lua_State *L);
+int vai__lib_semaphore(lua_State *L);
+extern const struct vai__handle_type vai__lib_rwmutex_type, vai__lib_cond_type, vai__lib_once_type,
+	vai__lib_semaphore_type;
 /* timelib.c */
 int vai__lib_sleep(lua_State *L);
 int vai__lib_now(lua_State *L);

@@ -15,7 +15,11 @@
 #include "bind/report/trace.h"
 #include "bind/site.h"
 #include "sync/chan.h"
+#include "sync/cond.h"
 #include "sync/mutex.h"
+#include "sync/once.h"
+#include "sync/rwmutex.h"
+#include "sync/semaphore.h"
 #include "sync/select.h"
 #include "sync/task.h"
 #include "sync/waitgroup.h"
@@ -70,6 +74,60 @@ static void add_mutex(struct vai__text *t, vai_mutex *m)
 	vai__text_put(t, " waiting)");
 }
 
+static void add_count(struct vai__text *t, const char *before, int64_t n, const char *what)
+{
+	vai__text_put(t, before);
+	vai__text_int(t, n);
+	vai__text_put(t, what);
+}
+
+static void add_rwmutex(struct vai__text *t, vai_rwmutex *m)
+{
+	struct vai__rwmutex_info info;
+	vai__rwmutex_info(m, &info);
+	vai__text_put(t, " (");
+	if (info.writer)
+		add_holder(t, info.writer, info.left);
+	if (info.readers)
+		add_count(t, "", (int64_t)info.readers, info.readers == 1 ? " reader, " : " readers, ");
+	add_count(t, "", info.writers_waiting, " waiting to write, ");
+	add_count(t, "", info.readers_waiting, " to read)");
+}
+
+static void add_semaphore(struct vai__text *t, vai_semaphore *s)
+{
+	int64_t available;
+	int waiting;
+	vai__semaphore_info(s, &available, &waiting);
+	add_count(t, " (", available, "");
+	add_count(t, " of ", vai__semaphore_size(s), " left, ");
+	add_count(t, "", waiting, " waiting)");
+}
+
+static void add_once(struct vai__text *t, vai_once *once)
+{
+	uint64_t runner = vai__once_runner(once);
+	if (runner)
+		add_count(t, " (run by goroutine ", (int64_t)runner, ")");
+}
+
+/* What a lock and its like are at. */
+static void add_state(struct vai__text *t, struct vai_obj *o)
+{
+	if (o->cls == &vai__waitgroup_class)
+		add_count(t, " (count ", vai__waitgroup_count((vai_waitgroup *)o), ")");
+	else if (o->cls == &vai__mutex_class)
+		add_mutex(t, (vai_mutex *)o);
+	else if (o->cls == &vai__rwmutex_class)
+		add_rwmutex(t, (vai_rwmutex *)o);
+	else if (o->cls == &vai__semaphore_class)
+		add_semaphore(t, (vai_semaphore *)o);
+	else if (o->cls == &vai__once_class)
+		add_once(t, (vai_once *)o);
+	else if (o->cls == &vai__cond_class)
+		add_count(t, " (", vai__cond_waiting((vai_cond *)o), " waiting)");
+}
+
 static void add_object(struct vai__text *t, struct vai_obj *o)
 {
 	vai__text_put(t, "\ton ");
@@ -84,13 +142,7 @@ static void add_object(struct vai__text *t, struct vai_obj *o)
 		vai__text_put(t, o->cls->name);
 		add_site(t, o->site);
 	}
-	if (o->cls == &vai__waitgroup_class) {
-		vai__text_put(t, " (count ");
-		vai__text_int(t, vai__waitgroup_count((vai_waitgroup *)o));
-		vai__text_put(t, ")");
-	} else if (o->cls == &vai__mutex_class) {
-		add_mutex(t, (vai_mutex *)o);
-	}
+	add_state(t, o);
 	vai__text_put(t, "\n");
 }
 

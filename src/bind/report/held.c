@@ -5,10 +5,13 @@
 #include "bind/report/held.h"
 #include <stdio.h>
 #include "base/obj.h"
+#include "base/mem.h"
+#include "bind/goroutine.h"
 #include "bind/site.h"
 #include "state/handle.h"
 #include "state/state.h"
 #include "sync/mutex.h"
+#include "sync/rwmutex.h"
 #include "sync/task.h"
 
 /* The goroutine whose state vm is, when it lets go by itself; or NULL. */
@@ -29,26 +32,111 @@ static void tell(vai_g *g, const struct vai_obj *o, const char *how)
 		vai__site_text(o->site), how);
 }
 
-static void leaves(struct vai_vm *vm, struct vai_obj *o)
+/* ---- readers ---- */
+
+static struct vai__read *find_read(const vai_g *g, const struct vai_obj *lock, struct vai__read **before)
 {
+	struct vai__read *r = g->life ? &vai__life(g)->read : NULL;
+	for (*before = NULL; r && r->lock != lock; r = r->next)
+		*before = r;
+	return r;
+}
+
+void vai__held_read(vai_g *g, struct vai_obj *lock)
+{
+	struct vai__read *before, *r = find_read(g, lock, &before);
+	if (!r && g->life)
+		r = find_read(g, NULL, &before);
+	if (!r && before && (r = vai__mem_zalloc(sizeof *r)))
+		before->next = r;
+	if (!r)
+		return;
+	r->lock = lock;
+	r->n++;
+}
+
+static uint64_t take_reads(vai_g *g, struct vai_obj *lock, uint64_t n)
+{
+	struct vai__read *before, *r = find_read(g, lock, &before);
+	if (!r)
+		return 0;
+	if (n > r->n)
+		n = r->n;
+	r->n -= n;
+	if (r->n > 0)
+		return n;
+	r->lock = NULL;
+	if (before) {
+		before->next = r->next;
+		vai__mem_free(r, sizeof *r);
+	}
+	return n;
+}
+
+void vai__held_unread(vai_g *g, struct vai_obj *lock)
+{
+	take_reads(g, lock, 1);
+}
+
+/* ---- what a state lets go of ---- */
+
+static void tell_rwmutex(vai_g *g, struct vai_obj *o)
+{
+	struct vai__rwmutex_info info;
+	if (vai__rwmutex_left((vai_rwmutex *)o, g->id))
+		tell(g, o, "locked");
+	if (take_reads(g, o, UINT64_MAX) == 0)
+		return;
+	vai__rwmutex_info((vai_rwmutex *)o, &info);
+	if (info.readers > 0) /* else another has unlocked it */
+		tell(g, o, "locked for reading");
+}
+
+static void left(struct vai_vm *vm, struct vai_obj *o)
+{
+	if (o->cls != &vai__mutex_class && o->cls != &vai__rwmutex_class)
+		return;
 	vai_g *g = owner(vm);
-	if (g && o->cls == &vai__mutex_class && vai__mutex_left((vai_mutex *)o, g->id))
+	if (!g)
+		return;
+	if (o->cls == &vai__rwmutex_class)
+		tell_rwmutex(g, o);
+	else if (vai__mutex_left((vai_mutex *)o, g->id))
 		tell(g, o, "locked");
 }
 
-/* Where nobody else has it nobody can miss it. */
+static bool holds(vai_g *g, struct vai_obj *o)
+{
+	struct vai__read *before;
+	if (o->cls == &vai__mutex_class) {
+		struct vai__mutex_info info;
+		vai__mutex_info((vai_mutex *)o, &info);
+		return info.holder == g->id;
+	}
+	if (o->cls == &vai__rwmutex_class) {
+		struct vai__rwmutex_info info;
+		vai__rwmutex_info((vai_rwmutex *)o, &info);
+		return info.writer == g->id || find_read(g, o, &before);
+	}
+	return false;
+}
+
+/* Where nobody else has it nobody can miss it, but for the list of reads. */
 static bool keeps(struct vai_vm *vm, struct vai_obj *o)
 {
-	vai_g *g = owner(vm);
-	if (!g || o->cls != &vai__mutex_class || atomic_load_relaxed(&o->refs) == 1)
+	if (o->cls != &vai__mutex_class && o->cls != &vai__rwmutex_class)
 		return false;
-	struct vai__mutex_info info;
-	vai__mutex_info((vai_mutex *)o, &info);
-	return info.holder == g->id;
+	vai_g *g = vai__g_self();
+	if (!g || g->vm != vm)
+		return false;
+	if (atomic_load_relaxed(&o->refs) > 1)
+		return holds(g, o);
+	take_reads(g, o, UINT64_MAX);
+	return false;
 }
 
 void vai__held_install(void)
 {
-	vai__handle_left = leaves;
+	vai__handle_left = left;
 	vai__handle_keeps = keeps;
 }

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* semaphore and its methods. The handle at index 1 keeps it alive while the goroutine waits. */
+#include "base/obj.h"
+#include "bind/arg.h"
+#include "bind/lib/lib.h"
+#include "bind/lib/limit.h"
+#include "bind/lib/result.h"
+#include "bind/site.h"
+#include "sync/semaphore.h"
+
+static inline vai_semaphore *self_semaphore(lua_State *L, const char *fname)
+{
+	return vai__bind_object(L, &vai__semaphore_class, fname);
+}
+
+int vai__lib_semaphore(lua_State *L)
+{
+	vai_g *g = vai__bind_self(L);
+	int64_t n = vai__arg_integer(L, 1, 1, "semaphore");
+	if (n < 0 || n > VAI_SEMAPHORE_MAX)
+		vai__arg_error(L, 1, "semaphore", "%lld permits are out of range", (long long)n);
+	vai_semaphore *s = vai__semaphore_new(n);
+	if (!s)
+		vai__arg_no_memory(L);
+	((struct vai_obj *)s)->site = vai__site_here(L);
+	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)s, true);
+	return 1;
+}
+
+/* How many: 1, or what stands at index 2. */
+static int64_t permits(lua_State *L, vai_semaphore *s, const char *fname)
+{
+	int64_t k = lua_isnoneornil(L, 2) ? 1 : vai__arg_integer(L, 2, 1, fname);
+	if (k < 0)
+		vai__arg_error(L, 1, fname, "%lld is negative", (long long)k);
+	if (k > vai__semaphore_size(s))
+		vai__arg_error(L, 1, fname, "%lld of %lld permits", (long long)k, (long long)vai__semaphore_size(s));
+	return k;
+}
+
+static int semaphore_acquire(lua_State *L)
+{
+	vai_semaphore *s = self_semaphore(L, "acquire");
+	vai_g *g = vai__bind_self(L);
+	int64_t k = permits(L, s, "acquire");
+	struct vai__limit limit = vai__arg_limit(L, 3, 2, "acquire");
+	vai__note_stack(g, L);
+	int rc = VAI_LIMITED(g, limit, vai__semaphore_acquire(g, s, k, limit.deadline));
+	if (VAI_UNLIKELY(rc != VAI_OK))
+		return vai__bind_failed(L, g, rc);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int semaphore_try_acquire(lua_State *L)
+{
+	vai_semaphore *s = self_semaphore(L, "try_acquire");
+	vai__bind_self(L);
+	lua_pushboolean(L, vai__semaphore_try_acquire(s, permits(L, s, "try_acquire")));
+	return 1;
+}
+
+static int semaphore_release(lua_State *L)
+{
+	vai_semaphore *s = self_semaphore(L, "release");
+	vai__bind_self(L);
+	if (vai__semaphore_release(s, permits(L, s, "release")) != VAI_OK)
+		return luaL_error(L, "semaphore released more than acquired");
+	return 0;
+}
+
+static int semaphore_tostring(lua_State *L)
+{
+	self_semaphore(L, "tostring");
+	return vai__bind_tostring(L, "semaphore");
+}
+
+static const luaL_Reg methods[] = {
+	{"acquire", semaphore_acquire},
+	{"try_acquire", semaphore_try_acquire},
+	{"release", semaphore_release},
+	{NULL, NULL},
+};
+
+static const luaL_Reg meta[] = {
+	{"__tostring", semaphore_tostring},
+	{NULL, NULL},
+};
+
+const struct vai__handle_type vai__lib_semaphore_type = {&vai__semaphore_class, "vai.semaphore", methods, meta};

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* Waiting for somebody to say that something has changed, with a mutex let go meanwhile: after Go's sync.Cond. */
+#ifndef VAI_COND_H
+#define VAI_COND_H
+
+#include "base/obj.h"
+#include "sched/sched.h"
+#include "sync/mutex.h"
+
+typedef struct vai_cond vai_cond; /* a struct vai_obj */
+extern const struct vai_class vai__cond_class;
+
+/* With a reference of its own to m. NULL when out of memory. */
+vai_cond *vai__cond_new(vai_mutex *m);
+/* self holds the mutex (VAI_EINVAL: it is not locked), and holds it again when this returns, whatever that is;
+ * but not with VAI_EDEADLOCK, where nobody will let go of it. */
+int vai__cond_wait(vai_g *self, vai_cond *c, int64_t deadline);
+/* Wakes the one that has waited longest; any goroutine. */
+void vai__cond_signal(vai_cond *c);
+void vai__cond_broadcast(vai_cond *c);
+int vai__cond_waiting(vai_cond *c);
+
+#endif
