@@ -12,6 +12,7 @@ local make = {
 	channel = function(vai) return vai.chan() end,
 	context = function(vai) return vai.context() end,
 	cond = function(vai) return vai.cond(vai.mutex()) end,
+	group = function(vai) return vai.group() end,
 	once = function(vai) return vai.once() end,
 	rwmutex = function(vai) return vai.rwmutex() end,
 	semaphore = function(vai) return vai.semaphore(1) end,

@@ -835,6 +835,110 @@ function context:deadline() end
 ---@return fun(): boolean stop
 function context:after(f, ...) end
 
+---Goroutines that belong together: they are waited for together, and the first error cancels the others at once. As a
+---to-be-closed variable a group never leaves one running: a block that is left by an error cancels them, one that is left
+---normally waits for them and raises the first error, unless `wait` has given it. A child in a C call is waited
+---for. The group's context is over with the first error, or with the context that the group was made with; then all
+---children are canceled, later ones, too.
+---@class vai.group
+local group = {}
+
+---```lua
+---local pages = vai.chan(10)
+---do
+---	local g <close> = vai.group()
+---	for i = 1, 3 do
+---		g:go(function() pages:send("page " .. i) end)
+---	end
+---end
+---print(#pages) --> 3
+---```
+---@param ctx? vai.context
+---@return vai.group
+---@nodiscard
+function vai.group(ctx) end
+
+---Runs `f(...)` as a goroutine of the group; waits where too many run. Raises once the group has ended.
+---```lua
+---local g = vai.group()
+---local task = g:go(function(a, b) return a + b end, 2, 3)
+---print(task:join()) --> true 5
+---```
+---@param f function
+---@param ... any
+---@return vai.task
+function group:go(f, ...) end
+
+---As `go`, without waiting for a place.
+---```lua
+---local g, free = vai.group(), vai.chan()
+---g:limit(1)
+---g:go(function() free:recv() end)
+---print(g:try_go(print)) --> nil full
+---free:send(true)
+---print(g:wait()) --> true
+---```
+---@param f function
+---@param ... any
+---@return vai.task?
+---@return "full"?
+function group:try_go(f, ...) end
+
+---At most so many of its goroutines run at once; nil: any number.
+---```lua
+---local g, busy = vai.group(), vai.chan(2)
+---g:limit(2)
+---for i = 1, 10 do
+---	g:go(function()
+---		assert(busy:try_send(i))
+---		vai.yield()
+---		busy:recv()
+---	end)
+---end
+---print(g:wait()) --> true
+---```
+---@param n? integer
+function group:limit(n) end
+
+---Its context, for what the children wait for.
+---```lua
+---local g = vai.group()
+---local ctx = g:context()
+---g:go(error, "failed", 0)
+---print(ctx:done():recv(1)) --> nil closed
+---print(ctx:err(), g:wait() == nil) --> canceled true
+---```
+---@return vai.context
+---@nodiscard
+function group:context() end
+
+---Waits for all of them, and ends the group.
+---```lua
+---local g = vai.group()
+---g:go(vai.sleep, 60)
+---g:go(error, "failed", 0)
+---local ok, err, task = g:wait()
+---print(ok, err, task:status()) --> nil failed failed
+---```
+---@param limit? vai.limit
+---@return true?
+---@return any err the first error, or why it has not been waited for
+---@return vai.task? task that failed with it
+function group:wait(limit) end
+
+---Runs `f(value, index)` for each value of a list, each as a goroutine of the group, and waits for these.
+---```lua
+---local g <close> = vai.group()
+---g:limit(4)
+---print(table.concat(g:map({ 1, 2, 3 }, function(v) return v * v end), " ")) --> 1 4 9
+---print(g:map({ 1 }, function() error("failed", 0) end)) --> nil failed
+---```
+---@param list any[]
+---@param f fun(value: any, index: integer): any
+---@return any[]? results in the list's order
+---@return any err the group's first error
+function group:map(list, f) end
+
 -- ---- time ----
 
 ---Waits. With 0 or less it lets others run once.

@@ -21,6 +21,7 @@ enum vai_rank {
 	VAI_RANK_TICKER,      /* sync: start and stop of one timer object */
 	VAI_RANK_TIMERS,      /* sched: one P's timer heap; callbacks run under it */
 	VAI_RANK_CONTEXT,     /* sync: one tree of contexts */
+	VAI_RANK_GROUP,       /* sync: one group; its tasks are canceled under it */
 	VAI_RANK_CHAN,        /* sync: one channel (several in address order: select) */
 	VAI_RANK_SYNC,        /* sync: wait group, task, ... */
 	VAI_RANK_POLL,        /* net: hand-over of work to the loop */

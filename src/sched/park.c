@@ -26,6 +26,8 @@ static const char *const reason_names[VAI_WAIT_REASONS] = {
 	[VAI_WAIT_COND] = "cond wait",
 	[VAI_WAIT_SEMAPHORE] = "semaphore acquire",
 	[VAI_WAIT_ONCE] = "once",
+	[VAI_WAIT_GROUP] = "group wait",
+	[VAI_WAIT_GROUP_GO] = "group go",
 	[VAI_WAIT_IO] = "IO wait",
 };
 
@@ -88,6 +90,18 @@ void vai__g_end(vai_g *g, enum vai_end why)
 		return;
 	atomic_store_relaxed(&vai__sched.hurry_until, vai__clock_now() + HURRY);
 	vai__sysmon_hurry();
+}
+
+int vai__g_hold_end(vai_g *self)
+{
+	return atomic_exchange_seq_cst(&self->end, VAI_END_NO);
+}
+
+void vai__g_restore_end(vai_g *self, int end)
+{
+	int no = VAI_END_NO;
+	if (end != VAI_END_NO)
+		atomic_cas_strong_seq_cst(&self->end, &no, end);
 }
 
 /* On the M's stack. False: somebody fired already, g goes on at once. */

@@ -45,6 +45,8 @@ enum vai_wait_reason {
 	VAI_WAIT_COND,
 	VAI_WAIT_SEMAPHORE,
 	VAI_WAIT_ONCE,
+	VAI_WAIT_GROUP,
+	VAI_WAIT_GROUP_GO,
 	VAI_WAIT_IO,
 	VAI_WAIT_REASONS
 };
@@ -243,6 +245,10 @@ static inline bool vai__g_ending(const vai_g *g)
 {
 	return atomic_load_relaxed(&g->end) != VAI_END_NO;
 }
+/* For a wait that the calling goroutine must do although it is to end: puts that off. The second ends it, unless
+ * somebody has meanwhile; it takes what the first has returned. */
+int vai__g_hold_end(vai_g *self);
+void vai__g_restore_end(vai_g *self, int end);
 /* Processor time in ns that the calling goroutine, which has a cpu_limit, has used. */
 int64_t vai__g_cpu(vai_g *self);
 /* The calling goroutine may use so many ns of processor time from now on. */

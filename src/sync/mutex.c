@@ -287,14 +287,12 @@ int vai__mutex_lock(vai_g *self, vai_mutex *m, int64_t deadline)
 
 int vai__mutex_relock(vai_g *self, vai_mutex *m)
 {
-	int end = atomic_exchange_seq_cst(&self->end, VAI_END_NO), rc;
+	int end = vai__g_hold_end(self), rc;
 	while ((rc = vai__mutex_lock(self, m, VAI_FOREVER)) == VAI_ECANCELED) {
-		int again = atomic_exchange_seq_cst(&self->end, VAI_END_NO);
+		int again = vai__g_hold_end(self);
 		end = end ? end : again;
 	}
-	int no = VAI_END_NO;
-	if (end)
-		atomic_cas_strong_seq_cst(&self->end, &no, end);
+	vai__g_restore_end(self, end);
 	return rc;
 }
 

@@ -39,6 +39,7 @@ static const luaL_Reg functions[] = {
 	{"select", vai__lib_select},
 	{"waitgroup", vai__lib_waitgroup},
 	{"context", vai__lib_context},
+	{"group", vai__lib_group},
 	{"mutex", vai__lib_mutex},
 	{"rwmutex", vai__lib_rwmutex},
 	{"once", vai__lib_once},
@@ -129,6 +130,7 @@ static void register_once(void)
 	vai__handle_register(&vai__lib_cond_type);
 	vai__handle_register(&vai__lib_once_type);
 	vai__handle_register(&vai__lib_semaphore_type);
+	vai__handle_register(&vai__lib_group_type);
 	vai__held_install();
 	vai__base_register(vai__os_exit);
 	vai__fork_watch(vai__sched_alive, forked);

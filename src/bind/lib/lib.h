@@ -42,6 +42,9 @@ int vai__lib_once_value(lua_State *L);
 int vai__lib_semaphore(lua_State *L);
 extern const struct vai__handle_type vai__lib_rwmutex_type, vai__lib_cond_type, vai__lib_once_type,
 	vai__lib_semaphore_type;
+/* grouplib.c */
+int vai__lib_group(lua_State *L);
+extern const struct vai__handle_type vai__lib_group_type;
 /* timelib.c */
 int vai__lib_sleep(lua_State *L);
 int vai__lib_now(lua_State *L);

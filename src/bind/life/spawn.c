@@ -28,6 +28,7 @@ struct run {
 	vai_g *g;       /* g->held: first the call, once that is decoded the wait group */
 	vai_task *task; /* NULL: started by a timer */
 	vai_waitgroup *wg;
+	vai_member *member;
 	enum vai__fate fate;
 	bool returned; /* the function itself has ended well */
 	vai_msg outcome;
@@ -44,6 +45,8 @@ static void destroy_call(struct vai_obj *o)
 		vai__obj_unref(&call->code->obj);
 	if (call->wg)
 		vai__obj_unref((struct vai_obj *)call->wg);
+	if (call->member)
+		vai__obj_unref((struct vai_obj *)call->member);
 	if (call->opts)
 		vai__mem_free(call->opts, sizeof *call->opts);
 	vai__mem_free(call, sizeof *call);
@@ -72,6 +75,7 @@ struct vai__call *vai__call_new(
 	call->msg = msg;
 	call->code = code;
 	call->wg = NULL;
+	call->member = NULL;
 	call->opts = NULL;
 	call->fate = fate;
 	vai__site_write(L, call->site);
@@ -94,12 +98,14 @@ void vai__call_unref(struct vai__call *call)
 
 /* ---- the goroutine's life ---- */
 
-/* The wait group of a call that timers share is NULL, and is not written to. */
+/* The wait group or group of a call that timers share is NULL, and is not written to. */
 static void let_go(struct run *r, struct vai__call *call)
 {
-	r->g->held = r->wg;
+	r->g->held = r->wg ? (void *)r->wg : r->member;
 	if (r->wg)
 		call->wg = NULL;
+	if (r->member)
+		call->member = NULL;
 	vai__call_unref(call);
 }
 
@@ -223,6 +229,10 @@ static void finish(struct run *r, int status)
 		r->g->task = NULL;
 		vai__obj_unref((struct vai_obj *)r->task);
 	}
+	if (r->member) {
+		r->g->held = NULL;
+		vai__member_end(r->member, status != LUA_OK);
+	}
 	if (r->wg) {
 		r->g->held = NULL;
 		vai__waitgroup_add(r->wg, -1);
@@ -265,7 +275,7 @@ static int run(struct run *r, const struct vai__call *call)
 static void entry(vai_g *g, void *arg)
 {
 	struct vai__call *call = arg;
-	struct run r = {.g = g, .task = g->task, .wg = call->wg, .fate = call->fate};
+	struct run r = {.g = g, .task = g->task, .wg = call->wg, .member = call->member, .fate = call->fate};
 	int status = LUA_ERRRUN;
 	g->life = &r.life;
 	if (VAI_UNLIKELY(vai__end_due(g)))
@@ -298,6 +308,9 @@ int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call)
 	if (VAI_UNLIKELY(!task)) {
 		if (call->wg)
 			vai__waitgroup_add(call->wg, -1);
+		if (call->member)
+			vai__member_end(call->member, false);
+		call->member = NULL;
 		vai__call_unref(call);
 		vai__arg_no_memory(L);
 	}
@@ -307,6 +320,8 @@ int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call)
 		atomic_store_relaxed(&g->cpu_limit, call->opts->cpu);
 		vai__task_set_name(task, call->opts->name);
 	}
+	if (call->member)
+		vai__member_begin(call->member, task);
 	vai__note_stack(self, L);
 	vai__g_start(self, g);
 	vai__handle_push(L, vai__bind_vm(self), (struct vai_obj *)task, true);

@@ -7,6 +7,7 @@
 #include "bind/arg.h"
 #include "bind/life/spawn_opts.h"
 #include "code/code.h"
+#include "sync/group.h"
 #include "sync/task.h"
 #include "sync/waitgroup.h"
 
@@ -19,6 +20,7 @@ struct vai__call {
 	vai_msg msg;
 	struct vai_code *code;        /* NULL: a C function */
 	vai_waitgroup *wg;            /* is done at the end, or NULL */
+	vai_member *member;           /* in place of wg: its place in a group, or NULL */
 	struct vai__spawn_opts *opts; /* or NULL */
 	enum vai__fate fate;
 	char site[sizeof((vai_g *)0)->site];

@@ -16,6 +16,7 @@
 #include "bind/site.h"
 #include "sync/chan.h"
 #include "sync/cond.h"
+#include "sync/group.h"
 #include "sync/mutex.h"
 #include "sync/once.h"
 #include "sync/rwmutex.h"
@@ -124,6 +125,9 @@ static void add_state(struct vai__text *t, struct vai_obj *o)
 		add_semaphore(t, (vai_semaphore *)o);
 	else if (o->cls == &vai__once_class)
 		add_once(t, (vai_once *)o);
+	else if (o->cls == &vai__group_class)
+		add_count(t, " (", vai__group_running((vai_group *)o),
+			vai__group_failed((vai_group *)o) ? " running, failed)" : " running)");
 	else if (o->cls == &vai__cond_class)
 		add_count(t, " (", vai__cond_waiting((vai_cond *)o), " waiting)");
 }

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/* group and its methods. */
+#include <string.h>
+#include "base/clock.h"
+#include "base/obj.h"
+#include "bind/arg.h"
+#include "bind/lib/lib.h"
+#include "bind/lib/limit.h"
+#include "bind/lib/result.h"
+#include "bind/life/life.h"
+#include "bind/life/spawn.h"
+#include "bind/site.h"
+#include "sync/group.h"
+#include "transfer/codec.h"
+
+/* How long a goroutine that is canceled itself waits for the children of the group that it leaves. */
+#define LEAVE_TIME INT64_C(10000000000)
+
+static inline vai_group *self_group(lua_State *L, const char *fname)
+{
+	return vai__bind_object(L, &vai__group_class, fname);
+}
+
+static void canceled(vai_msg *reason)
+{
+	vai__msg_string(reason, "canceled", strlen("canceled"));
+}
+
+int vai__lib_group(lua_State *L)
+{
+	vai_g *g = vai__bind_self(L);
+	vai_context *parent = (vai_context *)vai__handle_test(L, 1, &vai__context_class);
+	if (!parent && !lua_isnoneornil(L, 1))
+		vai__arg_type_error(L, 1, 1, "group", "context");
+	vai_context *own = parent ? NULL : vai__context_new(vai__msg_drop);
+	vai_group *group = parent || own ? vai__group_new(g, parent ? parent : own, canceled) : NULL;
+	if (own)
+		vai__obj_unref((struct vai_obj *)own);
+	if (!group)
+		vai__arg_no_memory(L);
+	((struct vai_obj *)group)->site = vai__site_here(L);
+	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)group, true);
+	return 1;
+}
+
+/* ---- children ---- */
+
+static const struct vai__callname go_name = {"go", 1, "go: argument"}, try_name = {"try_go", 1, "try_go: argument"},
+								  map_name = {"map", 2, "map: argument 2"};
+
+/* The function at idx and what lies above it. Pushes the task; VAI_EAGAIN: there is no place. */
+static int start(lua_State *L, vai_group *group, int idx, const struct vai__callname *name, bool waits)
+{
+	vai_g *g = vai__bind_self(L);
+	struct vai__call *call = vai__call_new(L, g, idx, name, VAI_FATE_KEEP);
+	vai__note_stack(g, L);
+	int rc = vai__group_enter(g, group, waits, &call->member);
+	if (rc == VAI_OK) {
+		vai__call_go(L, g, call);
+		vai__handle_leaves(L, vai__bind_vm(g), -1); /* wait may give it again */
+		return VAI_OK;
+	}
+	call->member = NULL;
+	vai__call_unref(call);
+	if (rc == VAI_ECLOSED)
+		luaL_error(L, "%s on a group that has ended", name->fname);
+	if (rc != VAI_EAGAIN)
+		vai__bind_failed(L, g, rc);
+	return rc;
+}
+
+static int group_go(lua_State *L)
+{
+	start(L, self_group(L, "go"), 2, &go_name, true);
+	return 1;
+}
+
+static int group_try_go(lua_State *L)
+{
+	if (start(L, self_group(L, "try_go"), 2, &try_name, false) != VAI_OK)
+		return vai__bind_nil(L, "full");
+	return 1;
+}
+
+static int group_limit(lua_State *L)
+{
+	vai_group *group = self_group(L, "limit");
+	vai__bind_self(L);
+	int64_t n = lua_isnoneornil(L, 2) ? INT64_MAX : vai__arg_integer(L, 2, 1, "limit");
+	if (n < 1)
+		vai__arg_error(L, 1, "limit", "%lld is not positive", (long long)n);
+	vai__group_limit(group, n);
+	return 0;
+}
+
+static int group_context(lua_State *L)
+{
+	vai_group *group = self_group(L, "context");
+	vai_g *g = vai__bind_self(L);
+	struct vai_obj *ctx = (struct vai_obj *)vai__group_context(group);
+	vai__obj_ref(ctx);
+	vai__handle_push(L, vai__bind_vm(g), ctx, false);
+	return 1;
+}
+
+/* ---- the end ---- */
+
+/* Pushes the error of the child that failed first. */
+static void push_error(lua_State *L, vai_g *g, vai_task *task)
+{
+	int top = lua_gettop(L);
+	vai__decode(L, vai__bind_vm(g), vai__task_outcome(task));
+	lua_settop(L, top + 1);
+}
+
+/* Once all have ended: true, or nil, error, task. */
+static int result(lua_State *L, vai_g *g, vai_group *group)
+{
+	vai_task *task = vai__group_failed(group);
+	if (!task) {
+		lua_pushboolean(L, 1);
+		return 1;
+	}
+	vai__group_tell(group);
+	lua_pushnil(L);
+	push_error(L, g, task);
+	vai__obj_ref((struct vai_obj *)task);
+	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)task, false);
+	return 3;
+}
+
+static int group_wait(lua_State *L)
+{
+	vai_group *group = self_group(L, "wait");
+	vai_g *g = vai__bind_self(L);
+	struct vai__limit limit = vai__arg_limit(L, 2, 1, "wait");
+	vai__note_stack(g, L);
+	int rc = VAI_LIMITED(g, limit, vai__group_wait(g, group, limit.deadline));
+	return rc == VAI_OK ? result(L, g, group) : vai__bind_failed(L, g, rc);
+}
+
+/* Who is canceled while it waits for its children cancels them, and still waits. */
+static int wait_all(vai_g *g, vai_group *group)
+{
+	int rc = vai__group_wait(g, group, VAI_FOREVER);
+	if (rc != VAI_ECANCELED)
+		return rc;
+	vai__group_cancel(group);
+	int end = vai__g_hold_end(g);
+	vai__group_wait(g, group, vai__clock_now() + LEAVE_TIME);
+	vai__g_restore_end(g, end);
+	return VAI_ECANCELED;
+}
+
+/* The block is left: by an error, which is argument 2, or not. Where the runtime ends there is no goroutine
+ * to wait for. */
+static int group_close(lua_State *L)
+{
+	vai_group *group = self_group(L, "close");
+	vai_g *g = vai__g_self();
+	bool failing = !lua_isnoneornil(L, 2);
+	if (failing || !g)
+		vai__group_cancel(group);
+	if (!g || !g->vm)
+		return 0;
+	vai__note_stack(g, L);
+	int rc = wait_all(g, group);
+	if (rc != VAI_OK)
+		return vai__bind_failed(L, g, rc);
+	vai_task *task = vai__group_failed(group);
+	if (!task || !vai__group_tell(group) || failing)
+		return 0;
+	push_error(L, g, task);
+	return lua_error(L);
+}
+
+/* ---- map ---- */
+
+/* Stack: group, list, function, tasks. Starts one for each element; false: some has failed already. */
+static int start_all(lua_State *L, vai_group *group, lua_Integer n)
+{
+	for (lua_Integer i = 1; i <= n; i++) {
+		lua_pushvalue(L, 3);
+		lua_geti(L, 2, i);
+		lua_pushinteger(L, i);
+		start(L, group, 5, &map_name, true);
+		lua_rawseti(L, 4, i);
+		lua_settop(L, 4);
+	}
+	return 0;
+}
+
+/* The first result of the task on top goes to results[i] at index 5. False: it has failed. */
+static bool collect(lua_State *L, vai_g *g, lua_Integer i)
+{
+	vai_task *task = (vai_task *)vai__handle_test(L, -1, &vai__task_class);
+	vai__note_stack(g, L);
+	int rc = vai__task_join(g, task, VAI_FOREVER);
+	if (rc != VAI_OK)
+		vai__bind_failed(L, g, rc);
+	if (vai__task_state(task) != VAI_TASK_DONE)
+		return false;
+	int top = lua_gettop(L);
+	vai__decode(L, vai__bind_vm(g), vai__task_outcome(task));
+	lua_settop(L, top + 1);
+	lua_rawseti(L, 5, i);
+	return true;
+}
+
+static int group_map(lua_State *L)
+{
+	vai_group *group = self_group(L, "map");
+	vai_g *g = vai__bind_self(L);
+	if (lua_type(L, 2) != LUA_TTABLE)
+		vai__arg_type_error(L, 2, 1, "map", "table");
+	if (!lua_isfunction(L, 3))
+		vai__arg_type_error(L, 3, 2, "map", "function");
+	lua_settop(L, 3);
+	lua_Integer n = luaL_len(L, 2);
+	lua_createtable(L, n < 1 << 20 ? (int)n : 0, 0);
+	start_all(L, group, n);
+	lua_createtable(L, n < 1 << 20 ? (int)n : 0, 0);
+	bool all = true;
+	for (lua_Integer i = 1; i <= n; i++) {
+		lua_rawgeti(L, 4, i);
+		all &= collect(L, g, i);
+		lua_settop(L, 5);
+	}
+	vai_task *task = vai__group_failed(group);
+	if (all || !task)
+		return 1;
+	vai__group_tell(group);
+	lua_pushnil(L);
+	push_error(L, g, task);
+	return 2;
+}
+
+static int group_tostring(lua_State *L)
+{
+	self_group(L, "tostring");
+	return vai__bind_tostring(L, "group");
+}
+
+static const luaL_Reg methods[] = {
+	{"go", group_go},
+	{"try_go", group_try_go},
+	{"limit", group_limit},
+	{"context", group_context},
+	{"wait", group_wait},
+	{"map", group_map},
+	{NULL, NULL},
+};
+
+static const luaL_Reg meta[] = {
+	{"__close", group_close},
+	{"__tostring", group_tostring},
+	{NULL, NULL},
+};
+
+const struct vai__handle_type vai__lib_group_type = {&vai__group_class, "vai.group", methods, meta};
