@@ -49,9 +49,9 @@ static void give_up(struct vai__enc *e)
 	begin(e);
 }
 
-static int attempt(struct vai__enc *e)
+static enum vai__enc_result attempt(struct vai__enc *e)
 {
-	int r = vai__enc_all(e);
+	enum vai__enc_result r = vai__enc_all(e);
 	if (VAI_UNLIKELY(r != ENC_OK))
 		give_up(e);
 	return r;
@@ -79,7 +79,7 @@ static int guarded(lua_State *L)
 
 /* Leaves the message on the stack where the result is ENC_FAIL, any error object where it
  * is ENC_RETRY: Lua's own error. */
-static VAI_NOINLINE int attempt_guarded(struct vai__enc *e)
+static VAI_NOINLINE enum vai__enc_result attempt_guarded(struct vai__enc *e)
 {
 	lua_State *L = e->L;
 	if (!lua_checkstack(L, e->n + GUARDED_VALUES))
@@ -101,7 +101,7 @@ static VAI_NOINLINE int attempt_guarded(struct vai__enc *e)
 }
 
 /* What attempt_guarded left on the stack. */
-static _Noreturn void raise_result(lua_State *L, int result)
+static _Noreturn void raise_result(lua_State *L, enum vai__enc_result result)
 {
 	if (result == ENC_NOMEM)
 		vai__state_out_of_memory(L);
@@ -170,21 +170,28 @@ static void check_call(struct vai__enc *e)
 	report_written_tables(e, e->first, code);
 }
 
-/* n values from first on, into one block. what as in vai__enc. */
-static void encode_block(
-	lua_State *L, struct vai_vm *vm, int first, int n, vai_msg *out, const char *what, int number, bool call)
+/* What is to be encoded, as fields of the same names in struct vai__enc say. */
+struct values {
+	int first, n;
+	const char *what;
+	int number;
+	bool call;
+};
+
+/* Into one block. */
+static void encode_block(lua_State *L, struct vai_vm *vm, const struct values *v, vai_msg *out)
 {
 	struct vai__enc e;
 	int top = lua_gettop(L);
 	COLLECT(L);
 	e.L = L;
 	e.vm = vm;
-	e.first = lua_absindex(L, first);
-	e.n = n;
-	e.what = what;
-	e.number = number;
+	e.first = lua_absindex(L, v->first);
+	e.n = v->n;
+	e.what = v->what;
+	e.number = v->number;
 	e.guarded = e.all_modules = e.late_metas = e.classes = e.image = false;
-	e.call = call;
+	e.call = v->call;
 	e.number_of_all = 0;
 	e.max_depth = VAI_LIKELY(vm->encoders == 0) ? MAX_DEPTH : INNER_DEPTH;
 	if (!lua_checkstack(L, LEVEL_STACK))
@@ -193,9 +200,9 @@ static void encode_block(
 	e.globals = lua_topointer(L, -1);
 	lua_settop(L, top);
 	begin(&e);
-	if (call)
+	if (v->call)
 		check_call(&e);
-	int r = attempt(&e);
+	enum vai__enc_result r = attempt(&e);
 	if (r == ENC_RETRY) {
 		lua_settop(L, top);
 		r = attempt_guarded(&e);
@@ -218,7 +225,7 @@ static struct vai__block *encode_image(lua_State *L, struct vai_vm *vm, int idx)
 	e.globals = lua_topointer(L, -1);
 	lua_settop(L, top);
 	begin(&e);
-	int r = attempt_guarded(&e);
+	enum vai__enc_result r = attempt_guarded(&e);
 	struct vai__block *b = r == ENC_OK ? finish(&e) : NULL;
 	if (!b)
 		raise_result(L, r == ENC_OK ? ENC_NOMEM : r);
@@ -294,7 +301,7 @@ void vai__encode(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out, const c
 	COLLECT(L);
 	if (lua_type(L, idx) == LUA_TTABLE && vai__record_encode(L, lua_absindex(L, idx), !vai__names_any(vm), out))
 		return;
-	encode_block(L, vm, idx, 1, out, what, 0, false);
+	encode_block(L, vm, &(struct values){idx, 1, what, 0, false}, out);
 	if (VAI_UNLIKELY(vai__msg_block(out)->data[0] == T_NIL)) { /* __vai_send gave it */
 		vai__msg_drop(out);
 		vai__msg_set(out, M_NIL, 0);
@@ -306,7 +313,7 @@ void vai__encode_values(lua_State *L, struct vai_vm *vm, int first, int n, vai_m
 	if (n == 0)
 		vai__msg_set(out, M_NONE, 0);
 	else if (n != 1 || !encode_inline(L, vm, first, out))
-		encode_block(L, vm, first, n, out, what, 1, false);
+		encode_block(L, vm, &(struct values){first, n, what, 1, false}, out);
 }
 
 /* "timer: argument 2" is "timer: argument" with 2 for the first; buf holds what is cut. */
@@ -342,6 +349,6 @@ void vai__encode_call(
 	char buf[64];
 	int number;
 	what = split_number(what, buf, sizeof buf, &number);
-	encode_block(L, vm, idx, n + 1, out, what, number, true);
+	encode_block(L, vm, &(struct values){idx, n + 1, what, number, true}, out);
 	*code = code_of_block(vai__msg_block(out));
 }

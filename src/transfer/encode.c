@@ -28,7 +28,7 @@ VAI_NOINLINE bool vai__enc_grow(struct vai__enc *e, size_t n)
 	return true;
 }
 
-int vai__enc_word(struct vai__enc *e, enum vai__tag tag, uint64_t word)
+enum vai__enc_result vai__enc_word(struct vai__enc *e, enum vai__tag tag, uint64_t word)
 {
 	if (!vai__enc_room(e, 9))
 		return ENC_NOMEM;
@@ -48,7 +48,7 @@ void vai__enc_reference(struct vai__enc *e, struct vai_obj *o)
 	e->p += REF_SIZE;
 }
 
-int vai__enc_string(struct vai__enc *e, int idx)
+enum vai__enc_result vai__enc_string(struct vai__enc *e, int idx)
 {
 	size_t len;
 	const char *s = lua_tolstring(e->L, idx, &len);
@@ -69,7 +69,7 @@ int vai__enc_string(struct vai__enc *e, int idx)
 	return ENC_OK;
 }
 
-static int put_number(struct vai__enc *e, int idx)
+static enum vai__enc_result put_number(struct vai__enc *e, int idx)
 {
 	uint64_t word;
 	if (lua_isinteger(e->L, idx))
@@ -94,7 +94,7 @@ uint32_t vai__enc_slot(struct vai__enc *e, size_t at)
 
 /* An address that was noted as something else belonged to something that is gone: where
  * user code runs meanwhile, that can be. */
-int vai__enc_met(struct vai__enc *e, int idx, const void *object)
+enum vai__enc_result vai__enc_met(struct vai__enc *e, int idx, const void *object)
 {
 	bool found;
 	uint64_t fresh = vai__seen_value(SEEN_OBJECT, 0, vai__enc_at(e));
@@ -102,20 +102,18 @@ int vai__enc_met(struct vai__enc *e, int idx, const void *object)
 	if (VAI_UNLIKELY(!value || !vai__enc_room(e, FUNC_HEAD)))
 		return ENC_NOMEM;
 	if (!found)
-		return ENC_OK;
+		return ENC_NO;
 	if (vai__seen_kind(*value) == SEEN_OBJECT) {
 		uint32_t slot = vai__enc_slot(e, vai__seen_at(*value));
 		*e->p = T_REF;
 		vai__store32(e->p + 1, slot);
 		e->p += 5;
-		return 1;
+		return ENC_OK;
 	}
-	if (vai__seen_kind(*value) == SEEN_MODULE) {
-		int r = vai__enc_module(e, idx);
-		return r == ENC_OK ? 1 : r;
-	}
+	if (vai__seen_kind(*value) == SEEN_MODULE)
+		return vai__enc_module(e, idx);
 	*value = fresh;
-	return ENC_OK;
+	return ENC_NO;
 }
 
 /* Pushes the list in a slot of the guarded call, made on first use. */
@@ -128,7 +126,7 @@ static void push_list(lua_State *L, int slot)
 	lua_pushvalue(L, slot);
 }
 
-int vai__enc_later(struct vai__enc *e, int idx, size_t at)
+enum vai__enc_result vai__enc_later(struct vai__enc *e, int idx, size_t at)
 {
 	idx = lua_absindex(e->L, idx);
 	vai__enc_slot(e, at);
@@ -169,7 +167,7 @@ static unsigned char *met_key(struct vai__enc *e, const char *s, size_t len)
 }
 
 /* A key that came before is written as a number: records of one kind in a list. */
-static int put_short_key(struct vai__enc *e, const char *s, size_t len)
+static enum vai__enc_result put_short_key(struct vai__enc *e, const char *s, size_t len)
 {
 	unsigned char *first = met_key(e, s, len);
 	if (first && !first[2] && e->nkeys < KEYS_MAX)
@@ -188,7 +186,7 @@ static int put_short_key(struct vai__enc *e, const char *s, size_t len)
 	return ENC_OK;
 }
 
-static int put_key(struct vai__enc *e, int idx)
+static enum vai__enc_result put_key(struct vai__enc *e, int idx)
 {
 	size_t len;
 	if (VAI_UNLIKELY(lua_type(e->L, idx) != LUA_TSTRING))
@@ -211,25 +209,26 @@ static int put_key(struct vai__enc *e, int idx)
 }
 
 /* A table with a function or the like in it may be a module after all. */
-static int check_module(struct vai__enc *e, int t)
+static enum vai__enc_result check_module(struct vai__enc *e, int t)
 {
-	int r = e->all_modules ? 0 : vai__enc_is_module(e, t);
-	if (r == 1) {
+	enum vai__enc_result r = e->all_modules ? ENC_NO : vai__enc_is_module(e, t);
+	if (r == ENC_YES) {
 		e->all_modules = true;
 		return ENC_RETRY;
 	}
-	return r;
+	return r == ENC_NO ? ENC_OK : r;
 }
 
 /* The contents of the table at t up to T_END, which is not written. counts: narr, nrec. */
-static int put_pairs(struct vai__enc *e, int t, bool checked, uint32_t counts[2])
+static enum vai__enc_result put_pairs(struct vai__enc *e, int t, bool checked, uint32_t counts[2])
 {
 	lua_State *L = e->L;
 	const int key = lua_gettop(L) + 1;
 	bool array = true;
 	lua_pushnil(L);
 	while (lua_next(L, t)) {
-		int type = lua_type(L, -1), r = ENC_OK;
+		enum vai__enc_result r = ENC_OK;
+		int type = lua_type(L, -1);
 		if (type >= LUA_TFUNCTION && !checked) {
 			r = check_module(e, t);
 			checked = true;
@@ -253,7 +252,7 @@ static int put_pairs(struct vai__enc *e, int t, bool checked, uint32_t counts[2]
 	return ENC_OK;
 }
 
-static int put_late_meta(struct vai__enc *e, int mt, size_t at)
+static enum vai__enc_result put_late_meta(struct vai__enc *e, int mt, size_t at)
 {
 	if (!e->guarded)
 		return ENC_RETRY;
@@ -266,29 +265,30 @@ static int put_late_meta(struct vai__enc *e, int mt, size_t at)
 	return vai__enc_tag(e, T_END);
 }
 
-/* The head of a table without contents has just been written. 1: a module has that very table, which is now
- * written as such. */
-static int put_sentinel(struct vai__enc *e, int t)
+/* The head of a table without contents has just been written: in its place the very table that a module has, if one
+ * has it. */
+static enum vai__enc_result put_sentinel(struct vai__enc *e, int t)
 {
 	e->p -= TABLE_HEAD;
-	int r = vai__enc_member(e, t);
-	if (r != 1)
+	enum vai__enc_result r = vai__enc_member(e, t);
+	if (r != ENC_OK)
 		e->p += TABLE_HEAD;
 	return r;
 }
 
 /* The contents of the table at t, whose head is at `at`, with the metatable at mt (0: none). */
-static int put_table_body(struct vai__enc *e, int t, int mt, size_t at, bool checked, uint32_t counts[2])
+static enum vai__enc_result put_table_body(
+	struct vai__enc *e, int t, int mt, size_t at, bool checked, uint32_t counts[2])
 {
 	if (++e->depth > e->deepest)
 		e->deepest = e->depth;
-	int r = put_pairs(e, t, checked, counts);
-	if (r == ENC_OK && !counts[0] && !counts[1] && vai__enc_at(e) == at + TABLE_HEAD && (r = put_sentinel(e, t)) == 1) {
-		e->depth--;
-		return ENC_OK;
-	}
+	enum vai__enc_result r = put_pairs(e, t, checked, counts);
 	if (r != ENC_OK)
 		return r;
+	if (!counts[0] && !counts[1] && vai__enc_at(e) == at + TABLE_HEAD && (r = put_sentinel(e, t)) != ENC_NO) {
+		e->depth--;
+		return r;
+	}
 	vai__store32(e->base + at + AT_NARR, counts[0]);
 	vai__store32(e->base + at + AT_NREC, counts[1]);
 	if (!mt) {
@@ -304,7 +304,7 @@ static int put_table_body(struct vai__enc *e, int t, int mt, size_t at, bool che
 	return r;
 }
 
-static int put_new_table(struct vai__enc *e, int t, int mt, bool direct)
+static enum vai__enc_result put_new_table(struct vai__enc *e, int t, int mt, bool direct)
 {
 	uint32_t counts[2] = {0, 0};
 	size_t at = vai__enc_at(e);
@@ -316,57 +316,59 @@ static int put_new_table(struct vai__enc *e, int t, int mt, bool direct)
 	return put_table_body(e, t, mt, at, direct, counts);
 }
 
-static int put_table(struct vai__enc *e, int t, int how)
+/* The metatable at mt decides: the table is one that fills itself, or says itself what is to be sent for it. */
+static enum vai__enc_result put_by_metatable(struct vai__enc *e, int t, int mt, int how)
+{
+	if (e->vm->hidden && lua_topointer(e->L, mt) == e->vm->hidden)
+		return vai__enc_lazy(e, t);
+	enum vai__enc_result r = how & ENC_TRANSLATED ? ENC_NO : vai__enc_has_send(e);
+	return VAI_UNLIKELY(r == ENC_YES) ? vai__enc_translated(e, t, how) : r;
+}
+
+/* The table has just been noted as an object. If it is a module it is noted as that, and written. */
+static enum vai__enc_result put_if_module(struct vai__enc *e, int t)
+{
+	bool found;
+	enum vai__enc_result r = vai__enc_is_module(e, t);
+	if (VAI_LIKELY(r != ENC_YES))
+		return r;
+	uint64_t *met = vai__seen_put(&e->seen, lua_topointer(e->L, t), 0, &found);
+	if (!met)
+		return ENC_NOMEM;
+	*met = vai__seen_value(SEEN_MODULE, 0, 0);
+	return vai__enc_module(e, t);
+}
+
+/* The first of these that knows the table writes it. */
+static enum vai__enc_result put_table(struct vai__enc *e, int t, int how)
 {
 	lua_State *L = e->L;
 	const void *p = lua_topointer(L, t);
-	int mt = 0, r;
+	enum vai__enc_result r = ENC_NO;
 	if (VAI_UNLIKELY(p == e->globals))
 		return vai__enc_tag(e, T_GLOBALS);
 	if (VAI_UNLIKELY(!lua_checkstack(L, LEVEL_STACK)))
 		return ENC_NOMEM;
-	if (lua_getmetatable(L, t)) {
-		mt = lua_gettop(L);
-		if (e->vm->hidden && lua_topointer(L, mt) == e->vm->hidden) {
-			r = vai__enc_lazy(e, t);
-			lua_settop(L, mt - 1);
-			if (r != ENC_OK)
-				return r == 1 ? ENC_OK : r;
-			mt = 0;
-		}
-	}
-	if (mt) {
-		r = how & ENC_TRANSLATED ? 0 : vai__enc_has_send(e);
-		if (VAI_UNLIKELY(r != 0)) {
-			if (r == 1 && (r = vai__enc_translated(e, t, how)) == ENC_OK)
-				lua_settop(L, mt - 1);
-			return r;
-		}
-	}
-	r = vai__enc_met(e, t, p);
-	if (r == ENC_OK && how & ENC_DIRECT && !e->all_modules && (r = vai__enc_is_module(e, t)) == 1) {
-		bool found;
-		uint64_t *met = vai__seen_put(&e->seen, p, 0, &found);
-		if (!met)
-			return ENC_NOMEM;
-		*met = vai__seen_value(SEEN_MODULE, 0, 0);
-		r = vai__enc_module(e, t);
-		r = r == ENC_OK ? 1 : r;
-	}
-	if (r == ENC_OK && (VAI_UNLIKELY(e->classes) || how & ENC_METATABLE))
+	int mt = lua_getmetatable(L, t) ? lua_gettop(L) : 0;
+	const int top = mt ? mt - 1 : 0;
+	if (mt && (r = put_by_metatable(e, t, mt, how)) == ENC_NO && lua_topointer(L, mt) == e->vm->hidden)
+		mt = 0; /* it is an ordinary table by now */
+	if (r == ENC_NO)
+		r = vai__enc_met(e, t, p);
+	if (r == ENC_NO && how & ENC_DIRECT && !e->all_modules)
+		r = put_if_module(e, t);
+	if (r == ENC_NO && (VAI_UNLIKELY(e->classes) || how & ENC_METATABLE))
 		r = vai__enc_class(e, t, how);
-	if (r == ENC_OK)
+	if (r == ENC_NO)
 		r = put_new_table(e, t, mt, how & ENC_DIRECT || e->all_modules);
-	if (r == 1)
-		r = ENC_OK;
-	if (mt && r == ENC_OK)
-		lua_settop(L, mt - 1);
+	if (top && r == ENC_OK)
+		lua_settop(L, top);
 	return r;
 }
 
 /* ---- values ---- */
 
-static int put_object(struct vai__enc *e, int idx, struct vai_obj *o)
+static enum vai__enc_result put_object(struct vai__enc *e, int idx, struct vai_obj *o)
 {
 	const struct vai__handle *h = lua_touserdata(e->L, idx);
 	if (!h->cached) {
@@ -381,10 +383,11 @@ static int put_object(struct vai__enc *e, int idx, struct vai_obj *o)
 	return ENC_OK;
 }
 
-static VAI_NOINLINE int put_userdata(struct vai__enc *e, int idx, int how)
+static VAI_NOINLINE enum vai__enc_result put_userdata(struct vai__enc *e, int idx, int how)
 {
 	lua_State *L = e->L;
-	int top = lua_gettop(L), r = 0;
+	enum vai__enc_result r = ENC_NO;
+	int top = lua_gettop(L);
 	struct vai_obj *o = vai__handle_any(L, idx);
 	if (o)
 		return put_object(e, idx, o);
@@ -392,20 +395,16 @@ static VAI_NOINLINE int put_userdata(struct vai__enc *e, int idx, int how)
 		return ENC_NOMEM;
 	if (!(how & ENC_TRANSLATED) && lua_getmetatable(L, idx))
 		r = vai__enc_has_send(e);
-	if (r == 0 && (r = vai__enc_stranger(e, idx)) == 1) {
-		lua_settop(L, top);
-		return ENC_OK;
-	}
-	if (r == 0)
-		r = vai__enc_unsendable(e, idx);
-	else if (r == 1)
+	if (r == ENC_YES)
 		r = vai__enc_translated(e, idx, how);
+	else if (r == ENC_NO && (r = vai__enc_stranger(e, idx)) == ENC_NO)
+		r = vai__enc_unsendable(e, idx);
 	if (r == ENC_OK)
 		lua_settop(L, top);
 	return r;
 }
 
-int vai__enc_typed(struct vai__enc *e, int idx, int type, int how)
+enum vai__enc_result vai__enc_typed(struct vai__enc *e, int idx, int type, int how)
 {
 	lua_State *L = e->L;
 	switch (type) {
@@ -424,9 +423,9 @@ int vai__enc_typed(struct vai__enc *e, int idx, int type, int how)
 /* ---- sections ---- */
 
 /* The contents of the i-th of the values left for later, on top of the stack. */
-static int put_section(struct vai__enc *e, size_t at)
+static enum vai__enc_result put_section(struct vai__enc *e, size_t at)
 {
-	int idx = lua_gettop(e->L), r;
+	int idx = lua_gettop(e->L);
 	size_t fill = vai__enc_at(e);
 	uint32_t counts[2] = {0, 0};
 	if (!vai__enc_room(e, FILL_HEAD))
@@ -439,15 +438,16 @@ static int put_section(struct vai__enc *e, size_t at)
 		return vai__enc_function_body(e, idx, at);
 	}
 	int mt = lua_getmetatable(e->L, idx) ? idx + 1 : 0;
-	r = put_table_body(e, idx, mt, at, e->all_modules, counts);
+	enum vai__enc_result r = put_table_body(e, idx, mt, at, e->all_modules, counts);
 	vai__store32(e->base + fill + AT_NARR, counts[0]);
 	return r;
 }
 
-static int put_sections(struct vai__enc *e, lua_Integer done)
+static enum vai__enc_result put_sections(struct vai__enc *e, lua_Integer done)
 {
 	lua_State *L = e->L;
-	int top = lua_gettop(L), r = ENC_OK;
+	enum vai__enc_result r = ENC_OK;
+	int top = lua_gettop(L);
 	for (; done < e->nlater && r == ENC_OK; done += 2) {
 		lua_rawgeti(L, LATER_SLOT, done + 1);
 		size_t at = (size_t)lua_tointeger(L, -1);
@@ -461,10 +461,10 @@ static int put_sections(struct vai__enc *e, lua_Integer done)
 	return r;
 }
 
-static int put_metas(struct vai__enc *e)
+static enum vai__enc_result put_metas(struct vai__enc *e)
 {
 	lua_State *L = e->L;
-	int r = ENC_OK;
+	enum vai__enc_result r = ENC_OK;
 	for (lua_Integer i = 0; i < e->nmetas && r == ENC_OK; i += 2) {
 		lua_Integer done = e->nlater;
 		lua_rawgeti(L, METAS_SLOT, i + 1);
@@ -485,9 +485,9 @@ static int put_metas(struct vai__enc *e)
 	return r;
 }
 
-int vai__enc_all(struct vai__enc *e)
+enum vai__enc_result vai__enc_all(struct vai__enc *e)
 {
-	int r = e->all_modules ? vai__enc_all_modules(e) : ENC_OK;
+	enum vai__enc_result r = e->all_modules ? vai__enc_all_modules(e) : ENC_OK;
 	for (int i = 0; i < e->n && r == ENC_OK; i++) {
 		r = vai__enc_value(e, e->first + i, e->call ? ENC_DIRECT : 0);
 		if (VAI_UNLIKELY(r != ENC_OK))

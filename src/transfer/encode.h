@@ -17,8 +17,13 @@
 #include "state/state.h"
 #include "code/code.h"
 
-enum {
-	ENC_OK = 0,
+/* What a step of the encoder comes to. One that writes gives ENC_OK when what it was asked for is in the stream. One
+ * that writes only where something holds gives ENC_NO where it does not: nothing is written. A question gives ENC_YES
+ * or ENC_NO. What is below 0 ends the attempt: every caller hands it on as it is. */
+enum vai__enc_result {
+	ENC_OK,
+	ENC_NO,
+	ENC_YES,
 	ENC_RETRY = -1, /* begin again: guarded, or with another setting */
 	ENC_NOMEM = -2,
 	ENC_FAIL = -3 /* guarded only: the message stands in ERROR_SLOT */
@@ -64,7 +69,7 @@ struct vai__enc {
 	uint64_t number_of_all; /* of this encoding in the process, 0: nobody has asked */
 	uint32_t nslots;
 	int depth, deepest, max_depth;
-	int result; /* of the guarded call */
+	enum vai__enc_result result; /* of the guarded call */
 	bool guarded;
 	bool call;        /* for a goroutine: lost writes are reported */
 	bool all_modules; /* every table is checked, and `seen` knows all modules */
@@ -116,7 +121,7 @@ static inline size_t vai__enc_at(const struct vai__enc *e)
 	return (size_t)(e->p - e->base);
 }
 
-static inline int vai__enc_tag(struct vai__enc *e, enum vai__tag tag)
+static inline enum vai__enc_result vai__enc_tag(struct vai__enc *e, enum vai__tag tag)
 {
 	if (!vai__enc_room(e, 1))
 		return ENC_NOMEM;
@@ -124,81 +129,81 @@ static inline int vai__enc_tag(struct vai__enc *e, enum vai__tag tag)
 	return ENC_OK;
 }
 
-int vai__enc_word(struct vai__enc *e, enum vai__tag tag, uint64_t word);
+enum vai__enc_result vai__enc_word(struct vai__enc *e, enum vai__tag tag, uint64_t word);
 /* At e->p, room is there: a reference of the stream's own. */
 void vai__enc_reference(struct vai__enc *e, struct vai_obj *o);
 /* A string as T_SHORT or T_LONG. */
-int vai__enc_string(struct vai__enc *e, int idx);
+enum vai__enc_result vai__enc_string(struct vai__enc *e, int idx);
 /* The slot of what begins at `at`, given one if it has none. */
 uint32_t vai__enc_slot(struct vai__enc *e, size_t at);
-/* Notes an object that is about to be written. 1: it is there already, and T_REF or the
- * module has been written. */
-int vai__enc_met(struct vai__enc *e, int idx, const void *object);
+/* Writes an object that is in the stream already as T_REF, or as the module that it is. ENC_NO: it is noted as what
+ * is about to be written. */
+enum vai__enc_result vai__enc_met(struct vai__enc *e, int idx, const void *object);
 /* The contents of what begins at `at` are to follow; guarded only. */
-int vai__enc_later(struct vai__enc *e, int idx, size_t at);
+enum vai__enc_result vai__enc_later(struct vai__enc *e, int idx, size_t at);
 
 /* ---- values ---- */
 
 /* The value at idx, of that Lua type; how: ENC_DIRECT ... */
-int vai__enc_typed(struct vai__enc *e, int idx, int type, int how);
+enum vai__enc_result vai__enc_typed(struct vai__enc *e, int idx, int type, int how);
 
-static inline int vai__enc_value(struct vai__enc *e, int idx, int how)
+static inline enum vai__enc_result vai__enc_value(struct vai__enc *e, int idx, int how)
 {
 	return vai__enc_typed(e, idx, lua_type(e->L, idx), how);
 }
 
-int vai__enc_all(struct vai__enc *e);
+enum vai__enc_result vai__enc_all(struct vai__enc *e);
 
 /* ---- functions (encode_func.c) ---- */
 
-int vai__enc_function(struct vai__enc *e, int idx);
+enum vai__enc_result vai__enc_function(struct vai__enc *e, int idx);
 /* The contents of the function at idx, whose head is at `at`. */
-int vai__enc_function_body(struct vai__enc *e, int idx, size_t at);
+enum vai__enc_result vai__enc_function_body(struct vai__enc *e, int idx, size_t at);
 
 /* ---- modules and metamethods (encode_module.c) ---- */
 
-/* 1: the table at idx is a loaded module, 0: it is none; or ENC_*. */
-int vai__enc_is_module(struct vai__enc *e, int idx);
+/* Whether the table at idx is a loaded module. */
+enum vai__enc_result vai__enc_is_module(struct vai__enc *e, int idx);
 /* The same before anything is encoded, when raising harms nothing: whatever has to be made is. */
 bool vai__enc_has_name(struct vai__enc *e, int idx);
-int vai__enc_module(struct vai__enc *e, int idx);
-/* Writes the value at idx as what the names of a module lead to. 1: done, 0: none has it; or ENC_*. Nothing but
+enum vai__enc_result vai__enc_module(struct vai__enc *e, int idx);
+/* Writes the value at idx as what the names of a module lead to. ENC_NO: none has it. Nothing but
  * the stream has changed then. */
-int vai__enc_member(struct vai__enc *e, int idx);
+enum vai__enc_result vai__enc_member(struct vai__enc *e, int idx);
 /* The same for a value that is seldom sent and useless alone: looks at modules that came behind `require`, too. */
-int vai__enc_stranger(struct vai__enc *e, int idx);
-/* Makes vm->funcs->loaded. 1: it is there, 0: nothing has been loaded in this state; or ENC_*. */
-int vai__enc_need_loaded(struct vai__enc *e);
-/* The table at idx fills itself: it has the hidden metatable. 1: it has been written. */
-int vai__enc_lazy(struct vai__enc *e, int idx);
+enum vai__enc_result vai__enc_stranger(struct vai__enc *e, int idx);
+/* Makes vm->funcs->loaded. ENC_YES: it is there; ENC_NO: nothing has been loaded in this state. */
+enum vai__enc_result vai__enc_need_loaded(struct vai__enc *e);
+/* The table at idx fills itself: it has the hidden metatable. ENC_NO: it is to be written as any other. */
+enum vai__enc_result vai__enc_lazy(struct vai__enc *e, int idx);
 /* The table at idx is the library of that name, not filled yet. */
 bool vai__enc_is_lazy_lib(struct vai__enc *e, int idx, const char *name);
 /* Tells `seen` of all modules, for all_modules. */
-int vai__enc_all_modules(struct vai__enc *e);
-/* Pushes __vai_send of the metatable on top of the stack. 1: there is one, 0: there is none
- * and nothing is pushed; or ENC_*. */
-int vai__enc_has_send(struct vai__enc *e);
+enum vai__enc_result vai__enc_all_modules(struct vai__enc *e);
+/* Whether the metatable on top of the stack has a __vai_send, which is pushed then. */
+enum vai__enc_result vai__enc_has_send(struct vai__enc *e);
 /* Guarded, the metamethod on top: writes what it gives for the value at idx. */
-int vai__enc_translated(struct vai__enc *e, int idx, int how);
+enum vai__enc_result vai__enc_translated(struct vai__enc *e, int idx, int how);
 
 /* ---- classes (encode_class.c) ---- */
 
-/* The table at idx, noted as met at the end of the stream, is a metatable or maybe a class. 1: written; 0: its
- * contents are to follow; or ENC_*. */
-int vai__enc_class(struct vai__enc *e, int idx, int how);
+/* The table at idx, noted as met at the end of the stream, is a metatable or maybe a class. ENC_NO: its
+ * contents are to follow. */
+enum vai__enc_result vai__enc_class(struct vai__enc *e, int idx, int how);
 
 /* ---- errors (encode_error.c) ---- */
 
 /* "thread cannot be sent"; ENC_RETRY where unguarded. */
-int vai__enc_unsendable(struct vai__enc *e, int idx);
+enum vai__enc_result vai__enc_unsendable(struct vai__enc *e, int idx);
 /* What __vai_send gave, on top of the stack, cannot be that; or it is no function. Guarded. */
-int vai__enc_misfit(struct vai__enc *e, const char *what);
-int vai__enc_misfit_send(struct vai__enc *e);
+enum vai__enc_result vai__enc_misfit(struct vai__enc *e, const char *what);
+enum vai__enc_result vai__enc_misfit_send(struct vai__enc *e);
 /* These put where it was before the message of ENC_FAIL and hand on any other result. */
-int vai__enc_in_field(struct vai__enc *e, int result, int key);
-int vai__enc_in_key(struct vai__enc *e, int result);
-int vai__enc_in(struct vai__enc *e, int result, const char *where);
-int vai__enc_in_named(struct vai__enc *e, int result, const char *what, const char *name, int number);
-int vai__enc_in_argument(struct vai__enc *e, int result, int i);
+enum vai__enc_result vai__enc_in_field(struct vai__enc *e, enum vai__enc_result result, int key);
+enum vai__enc_result vai__enc_in_key(struct vai__enc *e, int result);
+enum vai__enc_result vai__enc_in(struct vai__enc *e, enum vai__enc_result result, const char *where);
+enum vai__enc_result vai__enc_in_named(
+	struct vai__enc *e, enum vai__enc_result result, const char *what, const char *name, int number);
+enum vai__enc_result vai__enc_in_argument(struct vai__enc *e, enum vai__enc_result result, int i);
 
 #endif

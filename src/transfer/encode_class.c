@@ -19,16 +19,16 @@ static bool looks_like_class(lua_State *L, int t)
 	return found;
 }
 
-/* The head of the table will lie nine bytes further on than it was noted. */
-static int put_origin(struct vai__enc *e, int t, uint64_t origin)
+/* The head of the table, which is still to be written, will lie nine bytes further on than it was noted. */
+static enum vai__enc_result put_origin(struct vai__enc *e, int t, uint64_t origin)
 {
 	bool found;
-	int r = vai__enc_word(e, T_ORIGIN, origin);
+	enum vai__enc_result r = vai__enc_word(e, T_ORIGIN, origin);
 	uint64_t *met = r == ENC_OK ? vai__seen_put(&e->seen, lua_topointer(e->L, t), 0, &found) : NULL;
 	if (!met || !vai__enc_room(e, FUNC_HEAD))
 		return ENC_NOMEM;
 	*met = vai__seen_value(SEEN_OBJECT, 0, vai__enc_at(e));
-	return ENC_OK;
+	return ENC_NO;
 }
 
 /* Arguments: the encoder, the table. Returns the image. */
@@ -40,7 +40,7 @@ static int make_image(lua_State *L)
 }
 
 /* Guarded. */
-static int need_image(struct vai__enc *e, struct vai__class *c, int t)
+static enum vai__enc_result need_image(struct vai__enc *e, struct vai__class *c, int t)
 {
 	lua_State *L = e->L;
 	if (atomic_load_explicit(&c->image, memory_order_acquire))
@@ -64,7 +64,7 @@ static int need_image(struct vai__enc *e, struct vai__class *c, int t)
 }
 
 /* Decoding it may decode the image. */
-static int put_class(struct vai__enc *e, struct vai__class *c)
+static enum vai__enc_result put_class(struct vai__enc *e, struct vai__class *c)
 {
 	const struct vai__block *image = atomic_load_explicit(&c->image, memory_order_acquire);
 	e->flags |= image->flags & BLOCK_CALLS_OUT;
@@ -81,7 +81,7 @@ static int put_class(struct vai__enc *e, struct vai__class *c)
 	vai__store32(e->p + AT_SLOT, 0);
 	e->p += 5;
 	vai__enc_reference(e, &c->obj);
-	return 1;
+	return ENC_OK;
 }
 
 static uint64_t number(struct vai__enc *e)
@@ -92,17 +92,17 @@ static uint64_t number(struct vai__enc *e)
 	return e->number_of_all;
 }
 
-int vai__enc_class(struct vai__enc *e, int t, int how)
+enum vai__enc_result vai__enc_class(struct vai__enc *e, int t, int how)
 {
 	lua_State *L = e->L;
 	const bool root = e->image && vai__enc_at(e) == 0;
 	struct vai__class *c = vai__class_of(L, t);
-	int r;
+	enum vai__enc_result r;
 	if (!c && !e->guarded)
 		return ENC_RETRY;
 	if (!c && !(how & ENC_METATABLE) && !root && !looks_like_class(L, t))
-		return 0;
-	if (!root && (r = vai__enc_member(e, t)) != 0)
+		return ENC_NO;
+	if (!root && (r = vai__enc_member(e, t)) != ENC_NO)
 		return r;
 	if (!c) {
 		c = vai__class_need(L, e->vm, t);

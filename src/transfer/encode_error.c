@@ -6,7 +6,7 @@
 
 enum { SHOWN_KEY = 60 };
 
-int vai__enc_unsendable(struct vai__enc *e, int idx)
+enum vai__enc_result vai__enc_unsendable(struct vai__enc *e, int idx)
 {
 	lua_State *L = e->L;
 	const char *name = "";
@@ -21,7 +21,7 @@ int vai__enc_unsendable(struct vai__enc *e, int idx)
 	return ENC_FAIL;
 }
 
-int vai__enc_misfit(struct vai__enc *e, const char *what)
+enum vai__enc_result vai__enc_misfit(struct vai__enc *e, const char *what)
 {
 	lua_State *L = e->L;
 	const char *value = lua_type(L, -1) == LUA_TNUMBER ? "a number" : luaL_typename(L, -1);
@@ -32,7 +32,7 @@ int vai__enc_misfit(struct vai__enc *e, const char *what)
 	return ENC_FAIL;
 }
 
-int vai__enc_misfit_send(struct vai__enc *e)
+enum vai__enc_result vai__enc_misfit_send(struct vai__enc *e)
 {
 	lua_State *L = e->L;
 	lua_pushfstring(L, "__vai_send is a %s value, not a function", luaL_typename(L, -1));
@@ -40,7 +40,7 @@ int vai__enc_misfit_send(struct vai__enc *e)
 	return ENC_FAIL;
 }
 
-int vai__enc_in(struct vai__enc *e, int result, const char *where)
+enum vai__enc_result vai__enc_in(struct vai__enc *e, enum vai__enc_result result, const char *where)
 {
 	lua_State *L = e->L;
 	if (result != ENC_FAIL)
@@ -51,7 +51,8 @@ int vai__enc_in(struct vai__enc *e, int result, const char *where)
 	return result;
 }
 
-int vai__enc_in_named(struct vai__enc *e, int result, const char *what, const char *name, int number)
+enum vai__enc_result vai__enc_in_named(
+	struct vai__enc *e, enum vai__enc_result result, const char *what, const char *name, int number)
 {
 	char where[SHOWN_KEY + 64];
 	if (result != ENC_FAIL)
@@ -63,7 +64,7 @@ int vai__enc_in_named(struct vai__enc *e, int result, const char *what, const ch
 	return vai__enc_in(e, result, where);
 }
 
-int vai__enc_in_field(struct vai__enc *e, int result, int key)
+enum vai__enc_result vai__enc_in_field(struct vai__enc *e, enum vai__enc_result result, int key)
 {
 	lua_State *L = e->L;
 	char where[64];
@@ -83,7 +84,7 @@ int vai__enc_in_field(struct vai__enc *e, int result, int key)
 	return vai__enc_in(e, result, where);
 }
 
-int vai__enc_in_key(struct vai__enc *e, int result)
+enum vai__enc_result vai__enc_in_key(struct vai__enc *e, int result)
 {
 	lua_State *L = e->L;
 	if (result != ENC_FAIL)
@@ -94,7 +95,7 @@ int vai__enc_in_key(struct vai__enc *e, int result)
 	return result;
 }
 
-int vai__enc_in_argument(struct vai__enc *e, int result, int i)
+enum vai__enc_result vai__enc_in_argument(struct vai__enc *e, enum vai__enc_result result, int i)
 {
 	char where[SHOWN_KEY + 64];
 	if (!e->what) /* the image of a class, whose place is told by who wants it */

@@ -44,19 +44,19 @@ static bool falls_back_to_globals(struct vai__enc *e, const struct vai__known_fu
 	return result;
 }
 
-/* The table on top of the stack is what package.loaded has under the name at key: 1, or 0. */
-static int is_loaded(struct vai__enc *e, const struct capture *c, int key)
+/* Whether the table on top of the stack is what package.loaded has under the name at key. */
+static enum vai__enc_result is_loaded(struct vai__enc *e, const struct capture *c, int key)
 {
 	lua_State *L = e->L;
-	int r = vai__enc_need_loaded(e);
-	if (r != 1)
+	enum vai__enc_result r = vai__enc_need_loaded(e);
+	if (r != ENC_YES)
 		return r;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, c->fs->loaded);
 	lua_pushvalue(L, key);
 	lua_rawget(L, -2);
 	bool same = lua_topointer(L, -1) == lua_topointer(L, -3);
 	lua_pop(L, 2);
-	return same;
+	return same ? ENC_YES : ENC_NO;
 }
 
 /* The function on top is what every fresh state has as that global. */
@@ -67,31 +67,31 @@ static bool is_stock_function(lua_State *L, const char *name)
 	return i >= 0 && vai__catalog_is(&vai__catalog.globals.entries[i], f);
 }
 
-/* The value on top of the stack is what every fresh state has under that name: 1, or 0. */
-static int is_stock(struct vai__enc *e, const struct capture *c, const struct vai__name *name, int key)
+/* Whether the value on top of the stack is what every fresh state has under that name. */
+static enum vai__enc_result is_stock(struct vai__enc *e, const struct capture *c, const struct vai__name *name, int key)
 {
 	lua_State *L = e->L;
 	if (!name->stock)
-		return 0;
+		return ENC_NO;
 	switch (lua_type(L, -1)) {
-	case LUA_TFUNCTION: return is_stock_function(L, name->name);
-	case LUA_TSTRING: return strcmp(name->name, "_VERSION") == 0;
+	case LUA_TFUNCTION: return is_stock_function(L, name->name) ? ENC_YES : ENC_NO;
+	case LUA_TSTRING: return strcmp(name->name, "_VERSION") == 0 ? ENC_YES : ENC_NO;
 	case LUA_TTABLE:
 		if (holds_globals(e, -1) || vai__enc_is_lazy_lib(e, -1, name->name))
-			return 1;
+			return ENC_YES;
 		return is_loaded(e, c, key);
-	default: return 0;
+	default: return ENC_NO;
 	}
 }
 
-static int report_name(struct vai__enc *e, const struct capture *c, struct vai__name *name)
+static enum vai__enc_result report_name(struct vai__enc *e, const struct capture *c, struct vai__name *name)
 {
 	if (name->assigned_line) {
 		vai__lost_report(e->L, c->f, &name->warned, name->assigned_line, "assigns captured global", name->name, 0);
 	} else if (name->written_line && lua_istable(e->L, -1) && !holds_globals(e, -1)) {
-		int r = vai__enc_is_module(e, -1);
-		if (r != 0)
-			return r == 1 ? ENC_OK : r;
+		enum vai__enc_result r = vai__enc_is_module(e, -1);
+		if (r != ENC_NO)
+			return r == ENC_YES ? ENC_OK : r;
 		vai__lost_report(
 			e->L, c->f, &name->warned, name->written_line, "writes into captured global table", name->name, 0);
 	}
@@ -99,12 +99,12 @@ static int report_name(struct vai__enc *e, const struct capture *c, struct vai__
 }
 
 /* The value on top of the stack is not nil, its name at key. */
-static int capture_value(struct vai__enc *e, const struct capture *c, struct vai__name *name, int key)
+static enum vai__enc_result capture_value(struct vai__enc *e, const struct capture *c, struct vai__name *name, int key)
 {
 	bool found;
-	int r = is_stock(e, c, name, key);
-	if (r != 0)
-		return r == 1 ? ENC_OK : r;
+	enum vai__enc_result r = is_stock(e, c, name, key);
+	if (r != ENC_NO)
+		return r == ENC_YES ? ENC_OK : r;
 	if (e->call && !name->warned && (r = report_name(e, c, name)) != ENC_OK)
 		return r;
 	if (!name->read)
@@ -129,10 +129,12 @@ static bool is_in_env(lua_State *L, int env, int key)
 	return there;
 }
 
-static int capture_names(struct vai__enc *e, const struct capture *c, const struct vai__upval *up, lua_Integer place)
+static enum vai__enc_result capture_names(
+	struct vai__enc *e, const struct capture *c, const struct vai__upval *up, lua_Integer place)
 {
 	lua_State *L = e->L;
-	int key = lua_gettop(L) + 1, r = ENC_OK;
+	enum vai__enc_result r = ENC_OK;
+	int key = lua_gettop(L) + 1;
 	for (int k = 0; k < up->nnames && r == ENC_OK; k++) {
 		lua_rawgeti(L, c->names, place + k + 1);
 		if (!c->env || !is_in_env(L, c->env, key)) {
@@ -146,11 +148,12 @@ static int capture_names(struct vai__enc *e, const struct capture *c, const stru
 	return r;
 }
 
-static int put_captures(struct vai__enc *e, int f, const struct vai_code *code, int names)
+static enum vai__enc_result put_captures(struct vai__enc *e, int f, const struct vai_code *code, int names)
 {
 	lua_State *L = e->L;
 	lua_Integer place = 0;
-	int top = lua_gettop(L), r = ENC_OK;
+	enum vai__enc_result r = ENC_OK;
+	int top = lua_gettop(L);
 	struct capture c = {e->vm->funcs, f, top + 1, top + 2, 0};
 	lua_rawgeti(L, LUA_REGISTRYINDEX, names);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
@@ -174,8 +177,8 @@ static int put_captures(struct vai__enc *e, int f, const struct vai_code *code, 
 
 /* ---- upvalues ---- */
 
-/* Writes T_JOIN if a function met before has the same upvalue. 1: it did. */
-static int join_upvalue(struct vai__enc *e, int f, int i, size_t at)
+/* Writes T_JOIN if a function met before has the same upvalue. */
+static enum vai__enc_result join_upvalue(struct vai__enc *e, int f, int i, size_t at)
 {
 	bool found;
 	uint64_t fresh = vai__seen_value(SEEN_UPVALUE, (unsigned)i, at);
@@ -183,35 +186,32 @@ static int join_upvalue(struct vai__enc *e, int f, int i, size_t at)
 	if (!value || !vai__enc_room(e, 6))
 		return ENC_NOMEM;
 	if (!found)
-		return ENC_OK;
+		return ENC_NO;
 	if (vai__seen_kind(*value) != SEEN_UPVALUE) {
 		*value = fresh;
-		return ENC_OK;
+		return ENC_NO;
 	}
 	uint32_t slot = vai__enc_slot(e, vai__seen_at(*value));
 	e->p[0] = T_JOIN;
 	vai__store32(e->p + 1, slot);
 	e->p[5] = (unsigned char)vai__seen_number(*value);
 	e->p += 6;
-	return 1;
+	return ENC_OK;
 }
 
 /* Upvalue i of the function at f, whose head is at `at`. */
-static int put_upvalue(struct vai__enc *e, int f, int i, size_t at)
+static enum vai__enc_result put_upvalue(struct vai__enc *e, int f, int i, size_t at)
 {
 	lua_State *L = e->L;
 	const char *name = lua_getupvalue(L, f, i);
-	int top = lua_gettop(L), r = ENC_OK;
-	if (holds_globals(e, top)) {
+	enum vai__enc_result r = ENC_NO;
+	int top = lua_gettop(L);
+	if (holds_globals(e, top))
 		r = vai__enc_tag(e, T_GLOBALS);
-	} else {
-		if (!lua_iscfunction(L, f))
-			r = join_upvalue(e, f, i, at);
-		if (r == ENC_OK)
-			r = vai__enc_value(e, top, ENC_DIRECT);
-		else if (r == 1)
-			r = ENC_OK;
-	}
+	else if (!lua_iscfunction(L, f))
+		r = join_upvalue(e, f, i, at);
+	if (r == ENC_NO)
+		r = vai__enc_value(e, top, ENC_DIRECT);
 	if (VAI_UNLIKELY(r != ENC_OK))
 		return vai__enc_in_named(e, r, "upvalue", name && *name && *name != '(' ? name : NULL, i);
 	lua_settop(L, top - 1);
@@ -239,7 +239,7 @@ static const struct vai__func *find_func(struct vai__enc *e, int f)
 	return known;
 }
 
-static int put_globals(struct vai__enc *e, int f, size_t at)
+static enum vai__enc_result put_globals(struct vai__enc *e, int f, size_t at)
 {
 	const struct vai_code *code = (const struct vai_code *)(uintptr_t)vai__load64(e->base + at + FUNC_CODE);
 	if (code->nnames == 0)
@@ -248,12 +248,12 @@ static int put_globals(struct vai__enc *e, int f, size_t at)
 	return func ? put_captures(e, f, code, func->names) : ENC_RETRY;
 }
 
-int vai__enc_function_body(struct vai__enc *e, int f, size_t at)
+enum vai__enc_result vai__enc_function_body(struct vai__enc *e, int f, size_t at)
 {
 	lua_State *L = e->L;
 	const bool is_c = lua_iscfunction(L, f);
 	const int nups = e->base[at + (is_c ? CCLOSURE_HEAD : FUNC_HEAD) - 1];
-	int r = ENC_OK;
+	enum vai__enc_result r = ENC_OK;
 	if (!lua_checkstack(L, LEVEL_STACK))
 		return ENC_NOMEM;
 	if (++e->depth > e->deepest)
@@ -266,7 +266,7 @@ int vai__enc_function_body(struct vai__enc *e, int f, size_t at)
 	return r == ENC_OK ? vai__enc_tag(e, T_END) : r;
 }
 
-static int put_body(struct vai__enc *e, int f, size_t at)
+static enum vai__enc_result put_body(struct vai__enc *e, int f, size_t at)
 {
 	if (VAI_UNLIKELY(e->depth >= e->max_depth))
 		return e->guarded ? vai__enc_later(e, f, at) : ENC_RETRY;
@@ -279,17 +279,17 @@ static bool is_body(const struct vai__enc *e)
 	return e->call && vai__enc_at(e) == 0;
 }
 
-static int put_lua_function(struct vai__enc *e, int f)
+static enum vai__enc_result put_lua_function(struct vai__enc *e, int f)
 {
 	const struct vai__func *func = find_func(e, f);
 	if (!func)
 		return ENC_RETRY;
 	struct vai_code *code = func->code;
-	int r = is_body(e) ? 0 : vai__enc_member(e, f);
-	if (r == 0)
+	enum vai__enc_result r = is_body(e) ? ENC_NO : vai__enc_member(e, f);
+	if (r == ENC_NO)
 		r = vai__enc_met(e, f, lua_topointer(e->L, f));
-	if (r != ENC_OK)
-		return r == 1 ? ENC_OK : r;
+	if (r != ENC_NO)
+		return r;
 	size_t at = vai__enc_at(e);
 	e->p[0] = T_FUNC;
 	vai__store32(e->p + AT_SLOT, 0);
@@ -301,7 +301,7 @@ static int put_lua_function(struct vai__enc *e, int f)
 	return put_body(e, f, at);
 }
 
-static int put_cclosure(struct vai__enc *e, int f)
+static enum vai__enc_result put_cclosure(struct vai__enc *e, int f)
 {
 	lua_CFunction c = lua_tocfunction(e->L, f);
 	int number = vai__catalog_closure_out(c);
@@ -313,11 +313,11 @@ static int put_cclosure(struct vai__enc *e, int f)
 		e->p += 5;
 		return ENC_OK;
 	}
-	int r = vai__catalog_knows(c) ? 0 : vai__enc_stranger(e, f);
-	if (r == 0)
+	enum vai__enc_result r = vai__catalog_knows(c) ? ENC_NO : vai__enc_stranger(e, f);
+	if (r == ENC_NO)
 		r = vai__enc_met(e, f, lua_topointer(e->L, f));
-	if (r != ENC_OK)
-		return r == 1 ? ENC_OK : r;
+	if (r != ENC_NO)
+		return r;
 	size_t at = vai__enc_at(e);
 	e->p[0] = T_CCLOSURE;
 	vai__store32(e->p + AT_SLOT, 0);
@@ -327,16 +327,14 @@ static int put_cclosure(struct vai__enc *e, int f)
 	return put_body(e, f, at);
 }
 
-static int put_cfunction(struct vai__enc *e, int f)
+static enum vai__enc_result put_cfunction(struct vai__enc *e, int f)
 {
 	lua_CFunction c = lua_tocfunction(e->L, f);
-	int r = vai__catalog_knows(c) || !vai__names_any(e->vm) ? 0 : vai__enc_stranger(e, f);
-	if (r == 0)
-		return vai__enc_word(e, T_CFUNC, (uintptr_t)vai__catalog_cfunction_out(c));
-	return r == 1 ? ENC_OK : r;
+	enum vai__enc_result r = vai__catalog_knows(c) || !vai__names_any(e->vm) ? ENC_NO : vai__enc_stranger(e, f);
+	return r == ENC_NO ? vai__enc_word(e, T_CFUNC, (uintptr_t)vai__catalog_cfunction_out(c)) : r;
 }
 
-int vai__enc_function(struct vai__enc *e, int f)
+enum vai__enc_result vai__enc_function(struct vai__enc *e, int f)
 {
 	lua_State *L = e->L;
 	if (!lua_checkstack(L, LEVEL_STACK))

@@ -23,22 +23,22 @@ static struct vai__known_funcs *funcs_of(struct vai__enc *e)
 
 /* ---- modules ---- */
 
-int vai__enc_need_loaded(struct vai__enc *e)
+enum vai__enc_result vai__enc_need_loaded(struct vai__enc *e)
 {
 	struct vai_vm *vm = e->vm;
 	struct vai__known_funcs *fs = funcs_of(e);
 	if (!fs)
 		return ENC_RETRY;
 	if (VAI_LIKELY(fs->loaded != LUA_NOREF))
-		return 1;
+		return ENC_YES;
 	if (!vm->is_host && !vm->has_loaded)
-		return 0;
+		return ENC_NO;
 	if (!e->guarded)
 		return ENC_RETRY;
 	if (!vai__lazy_push_loaded(e->L, vm))
-		return 0;
+		return ENC_NO;
 	fs->loaded = luaL_ref(e->L, LUA_REGISTRYINDEX);
-	return 1;
+	return ENC_YES;
 }
 
 /* Pushes the name under which package.loaded holds the table, if it is remembered. */
@@ -79,12 +79,12 @@ static bool push_found_name(lua_State *L, const struct vai__known_funcs *fs, con
 	return false;
 }
 
-int vai__enc_is_module(struct vai__enc *e, int idx)
+enum vai__enc_result vai__enc_is_module(struct vai__enc *e, int idx)
 {
 	lua_State *L = e->L;
 	const void *table = lua_topointer(L, idx);
-	int r = vai__enc_need_loaded(e);
-	if (r != 1)
+	enum vai__enc_result r = vai__enc_need_loaded(e);
+	if (r != ENC_YES)
 		return r;
 	const struct vai__known_funcs *fs = e->vm->funcs;
 	bool known = push_known_name(L, fs, table);
@@ -95,10 +95,10 @@ int vai__enc_is_module(struct vai__enc *e, int idx)
 	if (!known) {
 		e->module_scans++;
 		if (!push_found_name(L, fs, table))
-			return 0;
+			return ENC_NO;
 	}
 	lua_pop(L, 1);
-	return 1;
+	return ENC_YES;
 }
 
 bool vai__enc_has_name(struct vai__enc *e, int idx)
@@ -107,9 +107,9 @@ bool vai__enc_has_name(struct vai__enc *e, int idx)
 	const void *table = lua_topointer(L, idx);
 	bool guarded = e->guarded;
 	e->guarded = true;
-	int r = vai__enc_need_loaded(e);
+	enum vai__enc_result r = vai__enc_need_loaded(e);
 	e->guarded = guarded;
-	if (r != 1)
+	if (r != ENC_YES)
 		return false;
 	const struct vai__known_funcs *fs = e->vm->funcs;
 	if (!push_known_name(L, fs, table) && !push_found_name(L, fs, table))
@@ -125,7 +125,7 @@ static const void *others_key(const void *table)
 }
 
 /* The name stays on the stack. */
-static int push_name(struct vai__enc *e, const void *table)
+static enum vai__enc_result push_name(struct vai__enc *e, const void *table)
 {
 	lua_State *L = e->L;
 	const struct vai__known_funcs *fs = e->vm->funcs;
@@ -146,12 +146,12 @@ static int push_name(struct vai__enc *e, const void *table)
 }
 
 /* The module's name is on top. */
-static int put_names(struct vai__enc *e, const void *table)
+static enum vai__enc_result put_names(struct vai__enc *e, const void *table)
 {
 	lua_State *L = e->L;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, e->vm->funcs->modules);
 	bool more = lua_rawgetp(L, -1, others_key(table)) == LUA_TSTRING;
-	int r = vai__enc_tag(e, more ? T_MODULES : T_MODULE);
+	enum vai__enc_result r = vai__enc_tag(e, more ? T_MODULES : T_MODULE);
 	if (r == ENC_OK)
 		r = vai__enc_string(e, -3);
 	if (r == ENC_OK && more)
@@ -160,10 +160,10 @@ static int put_names(struct vai__enc *e, const void *table)
 	return r;
 }
 
-int vai__enc_module(struct vai__enc *e, int idx)
+enum vai__enc_result vai__enc_module(struct vai__enc *e, int idx)
 {
 	const void *table = lua_topointer(e->L, idx);
-	int r = push_name(e, table);
+	enum vai__enc_result r = push_name(e, table);
 	if (r != ENC_OK)
 		return r;
 	r = put_names(e, table);
@@ -174,7 +174,7 @@ int vai__enc_module(struct vai__enc *e, int idx)
 
 /* ---- what modules have ---- */
 
-int vai__enc_member(struct vai__enc *e, int idx)
+enum vai__enc_result vai__enc_member(struct vai__enc *e, int idx)
 {
 	lua_State *L = e->L;
 	const int top = lua_gettop(L), type = lua_type(L, idx);
@@ -185,9 +185,9 @@ int vai__enc_member(struct vai__enc *e, int idx)
 	}
 	int n = vai__names_path(L, e->vm, idx);
 	if (VAI_LIKELY(n == 0))
-		return 0;
-	int r = vai__enc_need_loaded(e);
-	if (r == 1)
+		return ENC_NO;
+	enum vai__enc_result r = vai__enc_need_loaded(e);
+	if (r == ENC_YES)
 		r = vai__enc_room(e, MEMBER_HEAD) ? ENC_OK : ENC_NOMEM;
 	if (r == ENC_OK) {
 		e->p[0] = T_MEMBER;
@@ -200,30 +200,31 @@ int vai__enc_member(struct vai__enc *e, int idx)
 	for (int i = n; i > 0 && r == ENC_OK; i--)
 		r = vai__enc_string(e, top + i);
 	lua_settop(L, top);
-	return r == ENC_OK ? 1 : r;
+	return r;
 }
 
-int vai__enc_stranger(struct vai__enc *e, int idx)
+enum vai__enc_result vai__enc_stranger(struct vai__enc *e, int idx)
 {
-	int r = vai__enc_member(e, idx);
-	if (r != 0 || vai__names_missed(e->L, e->vm, idx))
+	enum vai__enc_result r = vai__enc_member(e, idx);
+	if (r != ENC_NO || vai__names_missed(e->L, e->vm, idx))
 		return r;
 	if (!e->guarded)
 		return ENC_RETRY;
 	luaL_checkstack(e->L, LEVEL_STACK, NULL);
 	vai__names_search(e->L, e->vm);
 	r = vai__enc_member(e, idx);
-	if (r == 0)
+	if (r == ENC_NO)
 		vai__names_miss(e->L, e->vm, idx);
 	return r;
 }
 
-int vai__enc_all_modules(struct vai__enc *e)
+enum vai__enc_result vai__enc_all_modules(struct vai__enc *e)
 {
 	lua_State *L = e->L;
-	int top = lua_gettop(L), r = vai__enc_need_loaded(e);
-	if (r != 1)
-		return r;
+	int top = lua_gettop(L);
+	enum vai__enc_result r = vai__enc_need_loaded(e);
+	if (r != ENC_YES)
+		return r == ENC_NO ? ENC_OK : r;
 	r = ENC_OK;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, e->vm->funcs->loaded);
 	lua_pushnil(L);
@@ -240,7 +241,7 @@ int vai__enc_all_modules(struct vai__enc *e)
 
 /* ---- tables of fresh states that fill themselves ---- */
 
-static int put_module_name(struct vai__enc *e, const char *name)
+static enum vai__enc_result put_module_name(struct vai__enc *e, const char *name)
 {
 	size_t len = strlen(name);
 	if (!vai__enc_room(e, 3 + len))
@@ -251,10 +252,10 @@ static int put_module_name(struct vai__enc *e, const char *name)
 	memcpy(e->p + 3, name, len);
 	e->p += 3 + len;
 	e->flags |= BLOCK_CALLS_OUT;
-	return 1;
+	return ENC_OK;
 }
 
-int vai__enc_lazy(struct vai__enc *e, int idx)
+enum vai__enc_result vai__enc_lazy(struct vai__enc *e, int idx)
 {
 	int which = vai__lazy_which(e->L, e->vm, idx);
 	if (which >= VAI__LAZY_LIBS)
@@ -262,11 +263,11 @@ int vai__enc_lazy(struct vai__enc *e, int idx)
 	if (which == VAI__LAZY_MODULE)
 		return put_module_name(e, vai__catalog_preload_name);
 	if (which != VAI__LAZY_LOADED)
-		return ENC_OK;
+		return ENC_NO;
 	if (!e->guarded)
 		return ENC_RETRY;
 	vai__lazy_complete(e->L, e->vm, which, idx);
-	return ENC_OK;
+	return ENC_NO;
 }
 
 bool vai__enc_is_lazy_lib(struct vai__enc *e, int idx, const char *name)
@@ -283,7 +284,7 @@ bool vai__enc_is_lazy_lib(struct vai__enc *e, int idx, const char *name)
 
 /* ---- __vai_send ---- */
 
-int vai__enc_has_send(struct vai__enc *e)
+enum vai__enc_result vai__enc_has_send(struct vai__enc *e)
 {
 	lua_State *L = e->L;
 	const struct vai__known_funcs *fs = funcs_of(e);
@@ -292,9 +293,9 @@ int vai__enc_has_send(struct vai__enc *e)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->send);
 	if (lua_rawget(L, -2) == LUA_TNIL) {
 		lua_pop(L, 1);
-		return 0;
+		return ENC_NO;
 	}
-	return e->guarded ? 1 : ENC_RETRY;
+	return e->guarded ? ENC_YES : ENC_RETRY;
 }
 
 /* Pushes what the metamethod at `f` gives for the value at idx, now or the last time. The
@@ -348,7 +349,7 @@ static bool is_misfit(lua_State *L, int how)
 	return how & ENC_KEY && (lua_isnil(L, -1) || (lua_type(L, -1) == LUA_TNUMBER && !lua_rawequal(L, -1, -1)));
 }
 
-int vai__enc_translated(struct vai__enc *e, int idx, int how)
+enum vai__enc_result vai__enc_translated(struct vai__enc *e, int idx, int how)
 {
 	lua_State *L = e->L;
 	luaL_checkstack(L, LEVEL_STACK, NULL);
