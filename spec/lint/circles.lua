@@ -50,7 +50,7 @@ local function read_objects(objects)
 	return used, home
 end
 
--- node to node to sorted list of symbols; node_of tells the node of a file.
+-- node to node to set of symbols; node_of tells the node of a file.
 local function graph_of(used, home, node_of, ignored)
 	local graph = {}
 	for file, symbols in pairs(used) do
@@ -60,13 +60,8 @@ local function graph_of(used, home, node_of, ignored)
 			local to = home[symbol] and node_of(home[symbol])
 			if to and to ~= from and not ignored[symbol] then
 				graph[from][to] = graph[from][to] or {}
-				table.insert(graph[from][to], symbol)
+				graph[from][to][symbol] = true
 			end
-		end
-	end
-	for _, edges in pairs(graph) do
-		for _, symbols in pairs(edges) do
-			table.sort(symbols)
 		end
 	end
 	return graph
@@ -140,7 +135,7 @@ end
 local function describe(graph, cycle)
 	local out = {}
 	for i = 1, #cycle - 1 do
-		local symbols = graph[cycle[i]][cycle[i + 1]]
+		local symbols = sorted_keys(graph[cycle[i]][cycle[i + 1]])
 		out[#out + 1] = ("\t%s needs %s: %s%s"):format(cycle[i], cycle[i + 1],
 			table.concat(symbols, ", ", 1, math.min(#symbols, 4)), #symbols > 4 and ", ..." or "")
 	end
