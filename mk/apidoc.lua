@@ -229,7 +229,7 @@ end
 local bad = false
 local function complain(...)
 	bad = true
-	io.stderr:write(types_name, ": ", ..., "\n")
+	io.stderr:write(types_name, ": ", table.concat({ ... }), "\n")
 end
 
 local function check_entry(e, objects)
@@ -247,6 +247,26 @@ local function check_entry(e, objects)
 	end
 end
 
+-- The fields of the class vai.stats are those of what vai.stats() gives.
+local function compare_stats(entries, stats)
+	local told = {}
+	for _, e in ipairs(entries) do
+		for _, field in ipairs(e.kind == "class" and e.name == "vai.stats" and e.fields or {}) do
+			local name, what = field:match("^(%S+)%s+%S+%s*(.*)$")
+			told[name] = what ~= ""
+		end
+	end
+	for name in pairs(stats) do
+		if not told[name] then
+			complain("vai.stats: field ", name, " is not described")
+		end
+		told[name] = nil
+	end
+	for name in pairs(told) do
+		complain("vai.stats() has no field ", name)
+	end
+end
+
 -- What the module has and the annotations lack, or the other way round.
 local function compare(entries)
 	local vai = require "vai"
@@ -260,6 +280,7 @@ local function compare(entries)
 			check_entry(e, objects)
 		end
 	end
+	compare_stats(entries, vai.stats())
 	for name, value in pairs(vai) do
 		if type(value) == "function" and not documented["vai." .. name] then
 			complain("vai.", name, " is not documented")

@@ -239,6 +239,7 @@ function task:join(limit) end
 ---@return boolean alive false: it had ended
 function task:cancel(reason) end
 
+---What the goroutine does at this moment: it could run, runs, waits, has returned, or has ended by an error.
 ---```lua
 ---local task = vai.async(function() end)
 ---task:join()
@@ -1147,7 +1148,7 @@ function vai.stats() end
 ---@field parks integer waits since the start that gave the P to another goroutine
 ---@field steals integer times since the start that a P took goroutines out of another's queue
 ---@field stolen integer goroutines that moved that way
----@field handoffs integer times since the start that an M gave its P to another because that one had to run: main's, or the thread of a goroutine that is locked to it or sits in a C call
+---@field handoffs integer times since the start that an M gave its P away: to main's thread, to the thread of a goroutine that is locked to it, to another M that takes over from main's thread, or because all were to stand still
 ---@field wakeups integer threads woken, or made, since the start because there was work and an idle P
 ---@field global_gets integer goroutines taken from the queue that all Ps share, since the start
 ---@field overflows integer goroutines moved to that queue because a P's own was full, since the start
