@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Documents: a link to a file or to a heading leads somewhere; doc/LOCKS.md has the ranks of src/base/lock.h, in
--- their order; README.md names each package that mk/deps installs for building and testing.
+-- their order; README.md names each package that mk/deps installs for building and testing;
+-- a function vai__... that a page in doc/ names is there.
 package.path = "spec/lint/?.lua;" .. package.path
 local files = require "files"
 
@@ -86,6 +87,22 @@ local told = ranks("doc/LOCKS.md", "^| `(%u+)` |")
 if coded ~= told then
 	files.complain("doc/LOCKS.md", 1, "its ranks are %s; those of src/base/lock.h are %s", told, coded)
 end
+-- A function of vai's that a page in doc/ names is there.
+local sources = {}
+for _, path in ipairs(files.list("src", "%.[chS]$")) do
+	sources[#sources + 1] = table.concat(files.lines(path), "\n")
+end
+sources = table.concat(sources, "\n")
+for _, path in ipairs(pages) do
+	for n, line in ipairs(path:find("^doc/") and files.lines(path) or {}) do
+		for name in line:gmatch("`(vai__[%l%d_]+)`") do
+			if not sources:find("%f[%w_]" .. name .. "%f[^%w_]") then
+				files.complain(path, n, "%s is not in src", name)
+			end
+		end
+	end
+end
+
 local readme, group = table.concat(files.lines("README.md"), "\n"), nil
 for n, line in ipairs(files.lines("mk/deps")) do
 	group = line:match("^(%l+)%)$") or group
