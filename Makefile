@@ -204,7 +204,7 @@ endif
 # ---- tests ----
 
 .PHONY: test-programs test test-lua test-c test-examples test-docs crash asan ubsan tsan hard ucontext arm64 valgrind clone0 oom cover
-RUN = VAI_VARIANT=$(VARIANT) VAI_BUILD='$(CURDIR)/$(B)' LUA=$(LUA) CC=$(CC) TESTS='$(TESTS)' T='$(T)' bash spec/run
+RUN = VAI_VARIANT=$(VARIANT) VAI_BUILD='$(CURDIR)/$(B)' LUA=$(LUA) CC=$(CC) LUA_CFLAGS='$(LUA_CFLAGS)' TESTS='$(TESTS)' T='$(T)' bash spec/run
 
 test-programs: $(B)/vai.so $(CTEST_BIN)
 test: deps-test test-programs

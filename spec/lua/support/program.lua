@@ -45,42 +45,47 @@ local function lua_path()
 	return here .. "/?.lua;" .. path
 end
 
--- Runs `lua5.4 FILE ARG...`. Returns { status, out, err, hung }.
--- opts: procs, timeout (seconds), ulimit (kB of address space), env (table), args (list), stdin (text),
--- ignore_quit (SIGQUIT is ignored from its start on), closed (numbers of standard streams that it starts without).
+-- spec/run builds it: see spec/process.c.
+local module = (os.getenv("VAI_BUILD") or "build") .. "/bin/process.so"
+local process = assert(package.loadlib(module, "luaopen_process"), module .. ": make test builds it")()
+
+-- A folder for all programs of this process; spec/run gives and removes the one around it.
+local base, number
+local function scratch()
+	base = base or process.folder(not os.getenv("VAI_SPEC_KEEP") and os.getenv("VAI_SPEC_TMP") or "/tmp")
+	number = (number or 0) + 1
+	return base .. "/" .. number
+end
+
+-- Runs `lua5.4 FILE ARG...`. Returns { status, out, err, hung, seconds (of processor time) }.
+-- opts: procs, timeout (seconds of a machine that is not loaded: spec/process.c), ulimit (kB of address space),
+-- env (table), args (list), stdin (text), ignore_quit (SIGQUIT is ignored from its start on), closed (numbers of
+-- standard streams that it starts without).
 function M.run_file(file, opts)
 	opts = opts or {}
-	local out, err, input = os.tmpname(), os.tmpname(), os.tmpname()
-	write_all(input, opts.stdin or "")
-	local words = { "env", "LUA_PATH_5_4=" .. quote(lua_path()), "VAI_SPEC_SLOWNESS=" .. M.slowness }
-	if opts.procs then
-		words[#words + 1] = "VAI_MAXPROCS=" .. opts.procs
+	local name = scratch()
+	local spec = { argv = { lua, file }, input = "/dev/null", out = name .. ".out", err = name .. ".err",
+		env = { "LUA_PATH_5_4=" .. lua_path(), "VAI_SPEC_SLOWNESS=" .. M.slowness, opts.procs and "VAI_MAXPROCS=" .. opts.procs },
+		closed = opts.closed, ignore_quit = opts.ignore_quit, memory = opts.ulimit and opts.ulimit * 1024,
+		seconds = (opts.timeout or 60) * M.slowness }
+	if opts.stdin then
+		spec.input = name .. ".in"
+		write_all(spec.input, opts.stdin)
 	end
-	for name, value in pairs(opts.env or {}) do
-		words[#words + 1] = name .. "=" .. quote(tostring(value))
+	for k, v in pairs(opts.env or {}) do
+		spec.env[#spec.env + 1] = k .. "=" .. tostring(v)
 	end
-	local limit = (opts.timeout or 60) * M.slowness
-	words[#words + 1] = ("timeout -k 5 %g %s %s"):format(limit, quote(lua), quote(file))
 	for _, a in ipairs(opts.args or {}) do
-		words[#words + 1] = quote(tostring(a))
+		spec.argv[#spec.argv + 1] = tostring(a)
 	end
-	local limit_memory = opts.ulimit and ("ulimit -v %d; "):format(opts.ulimit) or ""
-	if opts.ignore_quit then
-		limit_memory = limit_memory .. "trap '' QUIT; "
+	local status, seconds = process.run(spec)
+	local result = { status = status, out = read_all(spec.out), err = read_all(spec.err), hung = status == 124,
+		seconds = seconds }
+	os.remove(spec.out)
+	os.remove(spec.err)
+	if opts.stdin then
+		os.remove(spec.input)
 	end
-	local files = (" <%s >%s 2>%s"):format(quote(input), quote(out), quote(err))
-	for number in (opts.closed or ""):gmatch("%d") do
-		files = files .. (" %s>&-"):format(number)
-	end
-	local command = limit_memory .. table.concat(words, " ") .. files
-	local _, how, status = os.execute(command)
-	if how == "signal" then
-		status = 128 + status
-	end
-	local result = { status = status, out = read_all(out), err = read_all(err), hung = status == 124 or status == 137 }
-	os.remove(out)
-	os.remove(err)
-	os.remove(input)
 	return result
 end
 
@@ -92,9 +97,8 @@ local prelude = [[local vai = require "vai"; local go, chan, waitgroup, select =
 -- is the program's arg[1]. opts as for run_file, and raw = true: without the prelude.
 function M.run(source, opts)
 	opts = opts or {}
-	local dir = os.tmpname()
-	os.remove(dir)
-	assert(os.execute("mkdir " .. quote(dir)))
+	local dir = scratch()
+	process.mkdir(dir)
 	local file = dir .. "/program.lua"
 	write_all(file, (opts.raw and "" or prelude) .. source)
 	for name, text in pairs(opts.files or {}) do
@@ -112,7 +116,7 @@ end
 
 function M.discard(result, failed)
 	if result.dir and not (failed and os.getenv("VAI_SPEC_KEEP")) then
-		os.execute("rm -rf " .. quote(result.dir))
+		process.remove(result.dir)
 	end
 end
 
