@@ -105,8 +105,8 @@ static void become(const struct program *p, pid_t parent)
 		putenv(*e);
 	if (p->memory != 0)
 		setrlimit(RLIMIT_AS, &(struct rlimit){p->memory, p->memory});
-	if (p->ignore_quit)
-		signal(SIGQUIT, SIG_IGN);
+	signal(SIGINT, SIG_DFL); /* a shell ignores both for what it starts in the background */
+	signal(SIGQUIT, p->ignore_quit ? SIG_IGN : SIG_DFL);
 	redirect(0, p->in, O_RDONLY);
 	redirect(1, p->out, O_WRONLY | O_CREAT | O_TRUNC);
 	redirect(2, p->err, O_WRONLY | O_CREAT | O_TRUNC);

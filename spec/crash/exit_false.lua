@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: MIT
 -- expect-status: 1
--- within: 10
 local vai = require("vai")
 vai.go(function()
 	local _ <close> = setmetatable({}, { __close = print })

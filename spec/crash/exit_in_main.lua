@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- expect-status: 4
 -- expect-stdout: leaving
--- within: 10
 local vai = require("vai")
 -- Main does not wait: its thread would take one of the loops up.
 local started = vai.chan(100)

@@ -2,7 +2,6 @@
 -- The state is closed first: the module's own finalizer runs while goroutines are at work.
 -- expect-status: 6
 -- expect-stdout: leaving
--- within: 10
 local vai = require("vai")
 -- Main does not wait: its thread would take one of the loops up.
 local started = vai.chan(100)

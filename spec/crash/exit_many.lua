@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Several call os.exit at the same time.
 -- expect-status: 5
--- within: 10
 local vai = require("vai")
 local gate = vai.chan()
 for _ = 1, 50 do

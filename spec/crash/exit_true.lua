@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- expect-status: 0
 -- expect-stdout: leaving
--- within: 10
 local vai = require("vai")
 vai.go(function()
 	print("leaving")

@@ -3,7 +3,6 @@
 -- expect-status: 1
 -- expect-stderr: main_error%.lua:@raise@: main failed
 -- expect-stderr: stack traceback:
--- within: 10
 local vai = require("vai")
 -- Main does not wait: its thread would take one of the loops up.
 local started = vai.chan(100)

@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: MIT
 -- expect-status: 0
--- within: 10
 local vai = require("vai")
 for i = 1, 100 do
 	vai.go(function()

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- All kinds at once, at work in the moment when main returns.
 -- expect-status: 0
--- within: 15
 local vai = require("vai")
 local ch = vai.chan()
 for _ = 1, 20 do

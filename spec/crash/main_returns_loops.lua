@@ -2,7 +2,6 @@
 -- Main returns while goroutines never stop: the program ends at once.
 -- expect-status: 0
 -- expect-stdout: over
--- within: 10
 local vai = require("vai")
 -- Main does not wait: its thread would take one of the loops up.
 local started = vai.chan(100)

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- expect-status: 0
 -- expect-stdout: over
--- within: 10
 local vai = require("vai")
 local ch, wg = vai.chan(), vai.waitgroup()
 wg:add(1)

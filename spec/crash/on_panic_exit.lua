@@ -2,7 +2,6 @@
 -- A handler may end the program its own way.
 -- expect-status: 9
 -- expect-stdout: boom
--- within: 10
 local vai = require("vai")
 vai.on_panic(function(err)
 	print(err)

@@ -3,7 +3,6 @@
 -- expect-status: 0
 -- expect-stdout: over
 -- expect-stderr: nobody listens
--- within: 10
 local vai = require("vai")
 do
 	local task = vai.async(function()
