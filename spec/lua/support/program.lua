@@ -4,7 +4,7 @@
 -- it says so, writes anything to stderr.
 --
 -- Environment: LUA (default lua5.4), VAI_SPEC_PROCS (default "1 2 8"; "2 8" for slow builds), VAI_VARIANT (slow builds get
--- more time), VAI_SPEC_KEEP=1 keeps the files of failed programs.
+-- more time), VAI_SPEC_KEEP=1 keeps the files of failed programs, VAI_SPEC_TIMES=FILE gets the processor time of each.
 
 local M = {}
 
@@ -81,6 +81,10 @@ function M.run_file(file, opts)
 	local status, seconds = process.run(spec)
 	local result = { status = status, out = read_all(spec.out), err = read_all(spec.err), hung = status == 124,
 		seconds = seconds }
+	local times = os.getenv("VAI_SPEC_TIMES") and io.open(os.getenv("VAI_SPEC_TIMES"), "a")
+	if times then
+		times:write(("%8.2f %s\n"):format(seconds, opts.name or file)):close()
+	end
 	os.remove(spec.out)
 	os.remove(spec.err)
 	if opts.stdin then
@@ -269,7 +273,7 @@ local function define(name, opts, runner)
 		for k, v in pairs(opts) do
 			run_opts[k] = v
 		end
-		run_opts.procs = n
+		run_opts.procs, run_opts.name = n, ("%s [%d]"):format(name, n)
 		M.it(("%s [%d]"):format(name, n), function()
 			local result = runner(run_opts)
 			local wrong = M.verdict(result, opts)
