@@ -289,7 +289,7 @@ local others = {
 		assert(t:join()) d:recv()]] },
 	{ "a load chunk", "local c = chan() load('local c = ... c:recv()')(c)" },
 	{ "a to-be-closed variable after an error", [[
-		local c = chan() 
+		local c = chan()
 		local _ <close> = setmetatable({}, { __close = function() c:recv() end })
 		error "x"]] },
 }

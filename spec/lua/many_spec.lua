@@ -8,7 +8,7 @@ local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .
 -- run(round): round() returns when all are parked, with a function that wakes them and waits for
 -- their end.
 local head = [[
-local n = check.scaled(os.getenv "VAI_MAXPROCS" == "2" and N or math.min(N, 20000))
+local n = check.scaled(os.getenv "VAI_MAXPROCS" == "2" and N or math.min(N, 10000))
 if os.getenv "VAI_VARIANT" == "tsan" or os.getenv "VAI_VARIANT" == "valgrind" then n = n // 16 * 2 end
 local function rss()
 	collectgarbage()
@@ -60,7 +60,7 @@ describe("very many goroutines", function()
 		end)
 	]])
 
-	test("each woken with a value of its own, answering", 20000, [[
+	test("each woken with a value of its own, answering", 10000, [[
 		run(function()
 			local inbox, out = chan(), chan(64)
 			local ready = waitgroup()
@@ -78,7 +78,7 @@ describe("very many goroutines", function()
 		end)
 	]])
 
-	test("waiting in select", 20000, [[
+	test("waiting in select", 10000, [[
 		run(function()
 			local stop, ready, done = chan(), waitgroup(), waitgroup()
 			ready:add(n)
@@ -93,7 +93,7 @@ describe("very many goroutines", function()
 		end)
 	]])
 
-	test("waiting for a wait group or with a timeout", 20000, [[
+	test("waiting for a wait group or with a timeout", 10000, [[
 		run(function()
 			local stop, wg, ready, done = chan(), waitgroup(), waitgroup(), waitgroup()
 			wg:add(1)
@@ -111,7 +111,7 @@ describe("very many goroutines", function()
 		end)
 	]])
 
-	test("asleep at once", 20000, [[
+	test("asleep at once", 10000, [[
 		run(function()
 			local gate, ready, done = chan(), waitgroup(), waitgroup()
 			ready:add(n)
@@ -130,7 +130,7 @@ describe("very many goroutines", function()
 		end)
 	]])
 
-	test("whose memory goes back to the system when they have ended", 50000, [[
+	test("whose memory goes back to the system when they have ended", 30000, [[
 		local function round()
 			local gate, ready, done = chan(), waitgroup(), waitgroup()
 			ready:add(n)

@@ -46,8 +46,8 @@ local function lua_path()
 end
 
 -- spec/run builds it: see spec/process.c.
-local module = (os.getenv("VAI_BUILD") or "build") .. "/bin/process.so"
-local process = assert(package.loadlib(module, "luaopen_process"), module .. ": make test builds it")()
+local helper = (os.getenv("VAI_BUILD") or "build") .. "/bin/process.so"
+local process = assert(package.loadlib(helper, "luaopen_process"), helper .. ": make test builds it")()
 
 -- A folder for all programs of this process; spec/run gives and removes the one around it.
 local base, number
