@@ -34,8 +34,8 @@ for name in output("nm -D --undefined-only '%s'", so):gmatch(" U (%S+)") do
 	end
 end
 
--- A name that is visible between files says where it lives: after vai__ comes the file's name (without a closing
--- "lib"), or one of these words of its room. The archive is linked into hosts that have names of their own.
+-- A name that is visible between files says where it lives: after vai__ comes the first word of the file's name
+-- (without a closing "lib"), or one of these words of its room. The archive is linked into hosts that have names of their own.
 local words = {
 	["base"] = "clock fork forked futex lock mem fatal",
 	["mach"] = "barrier ctx guard stack thread",
@@ -62,10 +62,9 @@ local function lives_there(symbol, object)
 	if not room or not rest then
 		return false
 	end
-	if rest:find(stem:gsub("lib$", ""), 1, true) == 1 then
-		return true
-	end
-	return (" " .. (words[room] or "") .. " "):find(" " .. rest:match("^%w+") .. " ", 1, true) ~= nil
+	local first = rest:match("^%w+")
+	return first == stem:match("^%w+"):gsub("lib$", "") or
+		(" " .. (words[room] or "") .. " "):find(" " .. first .. " ", 1, true) ~= nil
 end
 
 local visible = 0
