@@ -63,7 +63,7 @@ local function lives_there(symbol, object)
 		return false
 	end
 	local first = rest:match("^%w+")
-	return first == stem:match("^%w+"):gsub("lib$", "") or
+	return first == room or first == stem:match("^%w+"):gsub("lib$", "") or
 		(" " .. (words[room] or "") .. " "):find(" " .. first .. " ", 1, true) ~= nil
 end
 
@@ -72,7 +72,7 @@ for i = 2, #arg do
 	for name in output("nm -g --defined-only '%s' 2>/dev/null", arg[i]):gmatch("%x+ %a (%S+)") do
 		visible = visible + 1
 		if name ~= "luaopen_vai" and not name:find("^vai_%l") and not lives_there(name, arg[i]) then
-			files.complain(arg[i], 0, "%s is visible to other files: static, or vai__ with its file's or its room's name", name)
+			files.complain(arg[i], 0, "%s is visible to other files: static, or vai__ and its file or room", name)
 		end
 	end
 end
