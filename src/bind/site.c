@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/atomic.h"
+#include "base/hash.h"
 #include "base/lock.h"
 
 enum { MAX_SITES = 16384, SLOTS = 2 * MAX_SITES };
@@ -26,14 +27,6 @@ static struct {
 			 .rank = VAI_RANK_RUNTIME
 #endif
 		 }};
-
-static uint32_t hash_of(const char *text)
-{
-	uint32_t h = 2166136261u; /* FNV-1a */
-	for (; *text; text++)
-		h = (h ^ (unsigned char)*text) * 16777619u;
-	return h;
-}
 
 /* The number, or 0, and then where it would have to go. */
 static uint32_t find(const char *text, uint32_t hash, uint32_t *slot)
@@ -104,7 +97,7 @@ uint32_t vai__site_here(lua_State *L)
 	vai__site_write(L, text);
 	if (!*text)
 		return 0;
-	uint32_t hash = hash_of(text), n = find(text, hash, &slot);
+	uint32_t hash = (uint32_t)vai__hash_bytes(text, strlen(text)), n = find(text, hash, &slot);
 	return n ? n : add(text, hash);
 }
 

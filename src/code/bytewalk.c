@@ -8,6 +8,7 @@
  * only claimed where some path does it. Opcodes are those of Lua 5.4. */
 #include "code/bytewalk.h"
 #include <string.h>
+#include "base/hash.h"
 #include "base/mem.h"
 
 enum opcode {
@@ -111,18 +112,10 @@ static void note_line(const struct walk *w, int *line)
 
 /* ---- names ---- */
 
-static uint32_t hash_name(const char *s, size_t len, int up)
-{
-	uint32_t h = 2166136261u ^ (uint32_t)up;
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (unsigned char)s[i]) * 16777619u;
-	return h ^ h >> 15;
-}
-
 /* The slot of the name, or the empty one for it. */
 static uint32_t *find_slot(struct vai__bytecode *bc, const char *s, size_t len, int up)
 {
-	size_t mask = bc->cap_names * 2 - 1, i = hash_name(s, len, up) & mask;
+	size_t mask = bc->cap_names * 2 - 1, i = (size_t)vai__hash_step(vai__hash_bytes(s, len), (uint64_t)up) & mask;
 	for (;; i = (i + 1) & mask) {
 		if (!bc->index[i])
 			return &bc->index[i];

@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 #include <string.h>
 #include "base/fork.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "code/bytecode.h"
 #include "code/probe_lua.h"
@@ -30,21 +31,6 @@ static __attribute__((constructor)) void init_table(void)
 }
 
 void (*vai__code_image_drop)(void *image);
-
-static uint64_t hash_bytes(const char *p, size_t size)
-{
-	const uint64_t m = 0x9e3779b97f4a7c15u;
-	uint64_t h = size * m, x;
-	for (; size >= 8; p += 8, size -= 8) {
-		memcpy(&x, p, 8);
-		h = (h ^ x) * m;
-		h ^= h >> 32;
-	}
-	x = 0;
-	memcpy(&x, p, size);
-	h = (h ^ x) * m;
-	return h ^ h >> 29;
-}
 
 /* ---- the table ---- */
 
@@ -231,7 +217,7 @@ static struct vai_code *make(const char *bytes, size_t size, uint64_t hash)
 
 struct vai_code *vai__code_from(const char *bytes, size_t size)
 {
-	uint64_t hash = hash_bytes(bytes, size);
+	uint64_t hash = vai__hash_bytes(bytes, size);
 	vai__lock(&table.lock);
 	struct vai_code *code = find(hash, bytes, size);
 	vai__unlock(&table.lock);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "code/bytecode.h"
+#include "code/dump.h"
 
 enum { HEADER = 16, SAMPLES = 12, FUNCTIONS = 4 };
 
@@ -144,37 +145,17 @@ static bool as_expected(const struct vai__bytecode *bc)
 	return true;
 }
 
-struct bytes {
-	char p[4096];
-	size_t n;
-};
-
-static int write_bytes(lua_State *L, const void *p, size_t n, void *ud)
-{
-	struct bytes *b = ud;
-	(void)L;
-	if (n > sizeof b->p - b->n)
-		return 1;
-	memcpy(b->p + b->n, p, n);
-	b->n += n;
-	return 0;
-}
-
 static void calibrate_opcodes(lua_State *L)
 {
-	struct bytes *b = malloc(sizeof *b);
+	struct vai__buffer b = {0};
 	struct vai__bytecode bc;
-	int result = b ? VAI_EINVAL : VAI_ENOMEM;
-	if (b)
-		b->n = 0;
-	if (b && lua_dump(L, write_bytes, b, 0) == 0)
-		result = vai__bytecode_read(b->p, b->n, &bc);
+	int result = vai__dump_function(L, &b) ? vai__bytecode_read(b.p, b.n, &bc) : VAI_ENOMEM;
 	if (result == VAI_OK) {
 		opcodes_known = as_expected(&bc);
 		vai__bytecode_free(&bc);
 	}
 	out_of_memory |= result == VAI_ENOMEM;
-	free(b);
+	vai__buffer_free(&b);
 }
 
 static bool run(lua_State *L, const char *chunk)

@@ -10,7 +10,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include "base/buffer.h"
 #include "base/fork.h"
+#include "code/dump.h"
 #include "require/paths.h"
 #include "stdlib/catalog.h"
 #include "stdlib/lazy.h"
@@ -31,8 +33,8 @@ struct module {
 	struct module *next;
 	unsigned refs; /* under lock; one is the table's */
 	struct mark mark;
-	char *filename, *code;
-	size_t size;
+	char *filename;
+	struct vai__buffer code;
 };
 
 static struct vai_lock lock; /* VAI_RANK_CODE; of the two below */
@@ -89,7 +91,7 @@ static struct module **bucket_of(const char *filename)
 static void free_module(struct module *m)
 {
 	free(m->filename);
-	free(m->code);
+	vai__buffer_free(&m->code);
 	free(m);
 }
 
@@ -123,7 +125,7 @@ static struct module *take_out(const char *filename)
 		link = &m->next;
 	if (m) {
 		*link = m->next;
-		bytes -= m->size;
+		bytes -= m->code.n;
 	}
 	return m;
 }
@@ -135,10 +137,10 @@ static void insert(struct module *m)
 	m->refs = 1;
 	vai__lock(&lock);
 	struct module *old = take_out(m->filename);
-	if (bytes + m->size <= MAX_BYTES) {
+	if (bytes + m->code.n <= MAX_BYTES) {
 		m->next = *bucket;
 		*bucket = m;
-		bytes += m->size;
+		bytes += m->code.n;
 		m = NULL;
 	}
 	vai__unlock(&lock);
@@ -146,19 +148,6 @@ static void insert(struct module *m)
 		release(old);
 	if (m)
 		free_module(m);
-}
-
-static int write_code(lua_State *L, const void *p, size_t size, void *ud)
-{
-	struct module *m = ud;
-	(void)L;
-	char *code = realloc(m->code, m->size + size);
-	if (!code)
-		return 1;
-	memcpy(code + m->size, p, size);
-	m->code = code;
-	m->size += size;
-	return 0;
 }
 
 /* The loader at idx came from that file; neither raises nor fails: a module that cannot be kept
@@ -172,9 +161,9 @@ static void remember(lua_State *L, int idx, const char *filename, const struct m
 	m->mark = *mark;
 	m->filename = strdup(filename);
 	lua_pushvalue(L, idx);
-	int failed = lua_dump(L, write_code, m, 0);
+	bool dumped = vai__dump_function(L, &m->code);
 	lua_pop(L, 1);
-	if (!failed && m->filename && m->code)
+	if (dumped && m->filename)
 		insert(m);
 	else
 		free_module(m);
@@ -203,7 +192,7 @@ static bool push_module(lua_State *L, const char *filename, const struct mark *m
 	struct module *m = acquire(filename, mark);
 	if (!m)
 		return false;
-	int status = luaL_loadbufferx(L, m->code, m->size, m->filename, "b");
+	int status = luaL_loadbufferx(L, m->code.p, m->code.n, m->filename, "b");
 	release(m);
 	if (status != LUA_OK)
 		lua_error(L);

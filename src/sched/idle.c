@@ -216,7 +216,7 @@ static bool worth_stealing(struct p *p, struct p *victim, const struct seen *see
 static struct g *steal_round(struct m *m, const struct seen *seen)
 {
 	struct p *p = m_p(m);
-	unsigned n = (unsigned)atomic_load_acquire(&vai__sched.nps), first = next_rand(&m->rand) % n;
+	unsigned n = (unsigned)atomic_load_acquire(&vai__sched.nps), first = vai__random_next(&m->rand) % n;
 	for (unsigned k = 0; k < n; k++) {
 		struct p *victim = vai__sched.ps[(first + k) % n];
 		if (victim == p || !worth_stealing(p, victim, seen))

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/futex.h"
 #include "base/lock.h"
+#include "base/random.h"
 #include "base/san.h"
 #include "mach/barrier.h"
 #include "mach/ctx.h"
@@ -365,15 +366,6 @@ void vai__scavenge_stop(void);
 static inline void count_add(_Atomic(uint64_t) *c, uint64_t n)
 {
 	atomic_store_relaxed(c, atomic_load_relaxed(c) + n);
-}
-
-static inline uint32_t next_rand(uint32_t *state)
-{
-	uint32_t x = *state; /* xorshift32, Marsaglia 2003 */
-	x ^= x << 13;
-	x ^= x >> 17;
-	x ^= x << 5;
-	return *state = x;
 }
 
 static inline int64_t clock_note(void)

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 #include "base/fork.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/fatal.h"
 #include "state/arena.h"
@@ -31,7 +32,7 @@ __attribute__((constructor)) static void init_magic(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_REALTIME, &t);
-	magic = ((uint64_t)t.tv_nsec * 0x9e3779b97f4a7c15u ^ (uint64_t)t.tv_sec << 32 ^ (uint64_t)(uintptr_t)&t) | 1;
+	magic = ((uint64_t)t.tv_nsec * VAI__HASH_FACTOR ^ (uint64_t)t.tv_sec << 32 ^ (uint64_t)(uintptr_t)&t) | 1;
 	atomic_store(&host_magic, magic + 2);
 }
 

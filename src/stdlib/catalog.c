@@ -7,6 +7,7 @@
 #include <lualib.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/hash.h"
 
 enum { MAX_OVERRIDES = 64, MAX_STOCK = 512, MAX_CLOSURES = 16 };
 
@@ -406,19 +407,11 @@ static int read_arithmetic(lua_State *L)
 	return rc == VAI_EAGAIN ? VAI_EINVAL : rc;
 }
 
-static unsigned hash_name(const char *name, size_t len)
-{
-	unsigned h = (unsigned)len;
-	for (size_t i = 0; i < len && i < 8; i++)
-		h = h * 31 + (unsigned char)name[i];
-	return h ^ h >> 8;
-}
-
 static void index_globals(void)
 {
 	for (int i = 0; i < vai__catalog.globals.n; i++) {
 		const struct vai__entry *e = &vai__catalog.globals.entries[i];
-		unsigned h = hash_name(e->name, e->len);
+		uint64_t h = vai__hash_bytes(e->name, e->len);
 		while (vai__catalog.slots[h % VAI__CATALOG_SLOTS])
 			h++;
 		vai__catalog.slots[h % VAI__CATALOG_SLOTS] = (uint8_t)(i + 1);
@@ -440,7 +433,7 @@ static int number_names(void)
 
 int vai__catalog_global(const char *name, size_t len)
 {
-	for (unsigned h = hash_name(name, len);; h++) {
+	for (uint64_t h = vai__hash_bytes(name, len);; h++) {
 		int i = vai__catalog.slots[h % VAI__CATALOG_SLOTS] - 1;
 		if (i < 0)
 			return -1;

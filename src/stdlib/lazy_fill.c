@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening libraries in fresh states: most become tables that fill themselves, io and package
  * are opened as stock does. */
+#include "base/random.h"
 #include "stdlib/lazy_private.h"
 #include <lauxlib.h>
 #include <lualib.h>
@@ -177,12 +178,10 @@ void vai__lazy_push_require(lua_State *L, struct vai_vm *vm)
 static void push_seed(lua_State *L)
 {
 	static _Atomic(uint64_t) sequence;
-	uint64_t x = atomic_fetch_add_relaxed(&sequence, 0x9e3779b97f4a7c15u);
+	uint64_t x = atomic_fetch_add_relaxed(&sequence, VAI__RANDOM_STEP);
 	x ^= (uint64_t)(uintptr_t)&sequence ^ (uint64_t)(uintptr_t)L << 20;
 	for (int i = 0; i < 2; i++) {
-		x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-		x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-		x ^= x >> 31;
+		x = vai__random_mix(x);
 		lua_pushinteger(L, (lua_Integer)x);
 	}
 }

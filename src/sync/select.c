@@ -16,6 +16,7 @@
 
 #include <limits.h>
 #include "base/clock.h"
+#include "base/random.h"
 #include "sync/chan_private.h"
 
 struct sel {
@@ -44,11 +45,8 @@ static VAI_NOINLINE uint64_t next_random(void)
 	uint64_t z = rng_state;
 	if (!z)
 		z = (uint64_t)vai__clock_now() ^ (uint64_t)(uintptr_t)&rng_state;
-	z += UINT64_C(0x9E3779B97F4A7C15);
-	rng_state = z;
-	z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-	return z ^ (z >> 31);
+	rng_state = z += VAI__RANDOM_STEP;
+	return vai__random_mix(z);
 }
 
 /* True once in n calls. */

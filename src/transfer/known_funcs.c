@@ -8,7 +8,9 @@
 #include "transfer/known_funcs.h"
 #include <stdlib.h>
 #include <string.h>
+#include "base/hash.h"
 #include "base/mem.h"
+#include "code/dump.h"
 #include "code/probe_lua.h"
 
 enum { FIRST_FUNCS = 4 };
@@ -17,7 +19,7 @@ enum { FIRST_FUNCS = 4 };
 
 static unsigned slot_of(const void *key, unsigned cap)
 {
-	return (unsigned)((uintptr_t)key * 0x9e3779b97f4a7c15u >> 40) & (cap - 1);
+	return (unsigned)vai__hash_word((uintptr_t)key) & (cap - 1);
 }
 
 static struct vai__func *lookup(const struct vai__known_funcs *fs, const void *key)
@@ -145,44 +147,13 @@ const struct vai__func *vai__known_funcs_hit(lua_State *L, struct vai_vm *vm, in
 	return f && is_alive(L, fs, f) ? f : NULL;
 }
 
-struct dump {
-	char *p;
-	size_t n, cap;
-	bool failed;
-};
-
-static int write_dump(lua_State *L, const void *p, size_t n, void *ud)
-{
-	struct dump *d = ud;
-	(void)L;
-	if (n > d->cap - d->n) {
-		size_t cap = d->cap ? d->cap * 2 : 1024;
-		while (cap - d->n < n)
-			cap *= 2;
-		char *grown = vai__mem_alloc(cap);
-		d->failed = !grown;
-		if (!grown)
-			return 1;
-		if (d->n)
-			memcpy(grown, d->p, d->n);
-		vai__mem_free(d->p, d->cap);
-		d->p = grown;
-		d->cap = cap;
-	}
-	memcpy(d->p + d->n, p, n);
-	d->n += n;
-	return 0;
-}
-
-/* lua_dump raises nothing and allocates nothing of Lua's. */
 static struct vai_code *dump_code(lua_State *L, int idx)
 {
-	struct dump d = {NULL, 0, 0, false};
+	struct vai__buffer b = {0};
 	lua_pushvalue(L, idx);
-	lua_dump(L, write_dump, &d, 0);
+	struct vai_code *code = vai__dump_function(L, &b) ? vai__code_from(b.p, b.n) : NULL;
 	lua_pop(L, 1);
-	struct vai_code *code = d.failed ? NULL : vai__code_from(d.p, d.n);
-	vai__mem_free(d.p, d.cap);
+	vai__buffer_free(&b);
 	return code;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/hash.h"
 #include "base/lock.h"
 #include "transfer/codec.h"
 
@@ -32,11 +33,8 @@ static __attribute__((constructor)) void init_reported(void)
 /* False: it was reported already, or so many were that it is enough. */
 static bool is_new(const char *line)
 {
-	uint64_t h = 14695981039346656037u;
+	uint64_t h = vai__hash_bytes(line, strlen(line)) | 1; /* 0 is a free place */
 	bool fresh = false;
-	for (; *line; line++)
-		h = (h ^ (unsigned char)*line) * 1099511628211u;
-	h |= 1;
 	vai__lock(&reported.lock);
 	size_t i = (h >> 20) % PLACES;
 	while (reported.places[i] && reported.places[i] != h)

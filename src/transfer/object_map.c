@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The hash table of an encoder's map: open addressing, at most half full. */
 #include "transfer/object_map.h"
+#include "base/hash.h"
 #include "base/mem.h"
 
 enum { FIRST_CAP = 64 };
 
 static struct vai__seen_entry *slot_of(const struct vai__object_map *s, const void *key)
 {
-	size_t i = (size_t)((uintptr_t)key * 0x9e3779b97f4a7c15u >> 20) & (s->cap - 1);
+	size_t i = (size_t)vai__hash_word((uintptr_t)key) & (s->cap - 1);
 	while (s->table[i].key && s->table[i].key != key)
 		i = (i + 1) & (s->cap - 1);
 	return &s->table[i];

@@ -7,6 +7,7 @@
 #include "base/atomic.h"
 #include "base/base.h"
 #include "base/fork.h"
+#include "base/hash.h"
 
 enum {
 	MAX_SHAPES = 1024, /* a script that makes keys up is not to fill memory with them */
@@ -52,10 +53,10 @@ static uint64_t hash_keys(const struct vai__key *keys, unsigned n)
 	uint64_t h = n, first, last;
 	for (unsigned i = 0; i < n; i++) {
 		key_words(&keys[i], &first, &last);
-		h = (h ^ first) * 0x9e3779b97f4a7c15u;
-		h = (h ^ h >> 32 ^ last ^ keys[i].len) * 0xd6e8feb86659fd93u;
+		h = vai__hash_step(h, first);
+		h = vai__hash_step(h, last ^ keys[i].len);
 	}
-	return h ^ h >> 32;
+	return h;
 }
 
 static bool same_key(const struct vai__key *a, const struct vai__key *b)

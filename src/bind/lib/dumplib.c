@@ -28,7 +28,7 @@ static bool stop_world(vai_g *self)
 	return true;
 }
 
-static void dump(struct vai__text *t, vai_g *self)
+static void dump(struct vai__buffer *t, vai_g *self)
 {
 	bool still = stop_world(self);
 	if (!still)
@@ -51,7 +51,7 @@ static VAI_NOINLINE FILE *open_file(const char *name, int *error)
 	return f;
 }
 
-static VAI_NOINLINE int write_text(const struct vai__text *t, struct sink *s)
+static VAI_NOINLINE int write_text(const struct vai__buffer *t, struct sink *s)
 {
 	bool ok = fwrite(t->p, 1, t->n, s->f) == t->n && (!t->cut || fputs("\n... (not enough memory)\n", s->f) >= 0) &&
 		fflush(s->f) == 0;
@@ -81,11 +81,11 @@ int vai__lib_dump(lua_State *L)
 	}
 	if (!sink.f)
 		return failed(L, name, error);
-	struct vai__text text = {0};
+	struct vai__buffer text = {0};
 	vai__note_stack(g, L);
 	dump(&text, g);
 	error = write_text(&text, &sink);
-	vai__text_free(&text);
+	vai__buffer_free(&text);
 	if (error)
 		return failed(L, name, error);
 	lua_pushboolean(L, 1);

@@ -8,11 +8,11 @@
 enum { MAX_LISTED = 1000 };
 
 /* Written by the one thread that is awake, read by main, which it wakes after. */
-static struct vai__text report;
+static struct vai__buffer report;
 
 void vai__deadlock_note(void)
 {
-	vai__text_free(&report);
+	vai__buffer_free(&report);
 	vai__dump_all(&report, NULL, VAI__DUMP_STILL, MAX_LISTED);
 }
 
@@ -23,7 +23,7 @@ void vai__report_deadlock(lua_State *L)
 	lua_pushliteral(L, "all goroutines are asleep - deadlock!\n\n");
 	/* the last line ends with the message */
 	lua_pushlstring(L, report.p ? report.p : "", report.n > 0 ? report.n - 1 : 0);
-	vai__text_free(&report);
+	vai__buffer_free(&report);
 	lua_concat(L, 3);
 	lua_error(L);
 	__builtin_unreachable();

@@ -28,7 +28,7 @@
 enum { MAX_CASES = 32, SECOND = 1000000000 };
 
 struct dump {
-	struct vai__text *text;
+	struct vai__buffer *text;
 	vai_g *first;
 	enum vai__dump_how how;
 	size_t n, max;
@@ -38,7 +38,7 @@ struct dump {
 
 /* ---- what it waits for ---- */
 
-static void add_site(struct vai__text *t, uint32_t site)
+static void add_site(struct vai__buffer *t, uint32_t site)
 {
 	if (site == 0)
 		return;
@@ -46,7 +46,7 @@ static void add_site(struct vai__text *t, uint32_t site)
 	vai__text_put(t, vai__site_text(site));
 }
 
-static void add_chan(struct vai__text *t, vai_chan *ch)
+static void add_chan(struct vai__buffer *t, vai_chan *ch)
 {
 	vai__text_put(t, "channel");
 	add_site(t, ((struct vai_obj *)ch)->site);
@@ -57,14 +57,14 @@ static void add_chan(struct vai__text *t, vai_chan *ch)
 	vai__text_put(t, ")\n");
 }
 
-static void add_holder(struct vai__text *t, uint64_t holder, bool left)
+static void add_holder(struct vai__buffer *t, uint64_t holder, bool left)
 {
 	vai__text_put(t, "locked by goroutine ");
 	vai__text_int(t, (int64_t)holder);
 	vai__text_put(t, left ? ", which has ended, " : ", ");
 }
 
-static void add_mutex(struct vai__text *t, vai_mutex *m)
+static void add_mutex(struct vai__buffer *t, vai_mutex *m)
 {
 	struct vai__mutex_info info;
 	vai__mutex_info(m, &info);
@@ -75,14 +75,14 @@ static void add_mutex(struct vai__text *t, vai_mutex *m)
 	vai__text_put(t, " waiting)");
 }
 
-static void add_count(struct vai__text *t, const char *before, int64_t n, const char *what)
+static void add_count(struct vai__buffer *t, const char *before, int64_t n, const char *what)
 {
 	vai__text_put(t, before);
 	vai__text_int(t, n);
 	vai__text_put(t, what);
 }
 
-static void add_rwmutex(struct vai__text *t, vai_rwmutex *m)
+static void add_rwmutex(struct vai__buffer *t, vai_rwmutex *m)
 {
 	struct vai__rwmutex_info info;
 	vai__rwmutex_info(m, &info);
@@ -95,7 +95,7 @@ static void add_rwmutex(struct vai__text *t, vai_rwmutex *m)
 	add_count(t, "", info.readers_waiting, " to read)");
 }
 
-static void add_semaphore(struct vai__text *t, vai_semaphore *s)
+static void add_semaphore(struct vai__buffer *t, vai_semaphore *s)
 {
 	int64_t available;
 	int waiting;
@@ -105,7 +105,7 @@ static void add_semaphore(struct vai__text *t, vai_semaphore *s)
 	add_count(t, "", waiting, " waiting)");
 }
 
-static void add_once(struct vai__text *t, vai_once *once)
+static void add_once(struct vai__buffer *t, vai_once *once)
 {
 	uint64_t runner = vai__once_runner(once);
 	if (runner)
@@ -113,7 +113,7 @@ static void add_once(struct vai__text *t, vai_once *once)
 }
 
 /* What a lock and its like are at. */
-static void add_state(struct vai__text *t, struct vai_obj *o)
+static void add_state(struct vai__buffer *t, struct vai_obj *o)
 {
 	if (o->cls == &vai__waitgroup_class)
 		add_count(t, " (count ", vai__waitgroup_count((vai_waitgroup *)o), ")");
@@ -132,7 +132,7 @@ static void add_state(struct vai__text *t, struct vai_obj *o)
 		add_count(t, " (", vai__cond_waiting((vai_cond *)o), " waiting)");
 }
 
-static void add_object(struct vai__text *t, struct vai_obj *o)
+static void add_object(struct vai__buffer *t, struct vai_obj *o)
 {
 	vai__text_put(t, "\ton ");
 	if (o->cls == &vai__chan_class) {
@@ -150,7 +150,7 @@ static void add_object(struct vai__text *t, struct vai_obj *o)
 	vai__text_put(t, "\n");
 }
 
-static void add_cases(struct vai__text *t, const void *sel)
+static void add_cases(struct vai__buffer *t, const void *sel)
 {
 	vai_chan *ch;
 	enum vai_dir dir;
@@ -168,7 +168,7 @@ static void add_cases(struct vai__text *t, const void *sel)
 }
 
 /* obj is a struct vai_obj for whatever waits for one. */
-static void add_target(struct vai__text *t, const struct vai_g_info *info)
+static void add_target(struct vai__buffer *t, const struct vai_g_info *info)
 {
 	if (!info->obj)
 		return;
@@ -193,7 +193,7 @@ static lua_State *stopped_in(vai_g *g)
 
 /* The Lua threads that g is in, from the one where it stopped outwards. Those that C code
  * resumes by itself are not known of. */
-static void add_stack(struct vai__text *t, vai_g *g, lua_State *L)
+static void add_stack(struct vai__buffer *t, vai_g *g, lua_State *L)
 {
 	struct vai_vm *vm = vai__bind_vm(g);
 	const struct vai__turn *turn = g->life ? vai__life(g)->turn : NULL;
@@ -210,7 +210,7 @@ static void add_stack(struct vai__text *t, vai_g *g, lua_State *L)
 
 /* ---- one goroutine ---- */
 
-static void add_age(struct vai__text *t, int64_t age)
+static void add_age(struct vai__buffer *t, int64_t age)
 {
 	int64_t seconds = age / SECOND;
 	if (seconds < 1)
@@ -231,7 +231,7 @@ static const char *state_name(const struct vai_g_info *info)
 
 static void add_head(const struct dump *d, vai_g *g, const struct vai_g_info *info)
 {
-	struct vai__text *t = d->text;
+	struct vai__buffer *t = d->text;
 	vai__text_put(t, "goroutine ");
 	vai__text_int(t, (int64_t)g->id);
 	bool still = d->how == VAI__DUMP_STILL && info->still;
@@ -250,11 +250,11 @@ static void add_head(const struct dump *d, vai_g *g, const struct vai_g_info *in
 
 static void add_goroutine(struct dump *d, vai_g *g, const struct vai_g_info *info)
 {
-	struct vai__text *t = d->text;
+	struct vai__buffer *t = d->text;
 	add_head(d, g, info);
 	if (d->how == VAI__DUMP_SHORT) {
 		vai__text_put(t, *g->site ? " created at " : "");
-		vai__text_add(t, g->site, strnlen(g->site, sizeof g->site)); /* it may be in the making */
+		vai__buffer_add(t, g->site, strnlen(g->site, sizeof g->site)); /* it may be in the making */
 		vai__text_put(t, "\n");
 		return;
 	}
@@ -266,12 +266,12 @@ static void add_goroutine(struct dump *d, vai_g *g, const struct vai_g_info *inf
 	}
 	if (*g->site) {
 		vai__text_put(t, "\tcreated at ");
-		vai__text_add(t, g->site, strnlen(g->site, sizeof g->site)); /* it may be in the making */
+		vai__buffer_add(t, g->site, strnlen(g->site, sizeof g->site)); /* it may be in the making */
 		vai__text_put(t, "\n");
 	}
 }
 
-void vai__dump_frozen(struct vai__text *t, vai_g *g)
+void vai__dump_frozen(struct vai__buffer *t, vai_g *g)
 {
 	lua_State *L = atomic_load_acquire(&g->running);
 	if (!g->vm || !L)
@@ -294,7 +294,7 @@ static void visit(vai_g *g, const struct vai_g_info *info, void *arg)
 	add_goroutine(d, g, info);
 }
 
-void vai__dump_all(struct vai__text *t, vai_g *first, enum vai__dump_how how, size_t max)
+void vai__dump_all(struct vai__buffer *t, vai_g *first, enum vai__dump_how how, size_t max)
 {
 	struct dump d = {.text = t, .first = first, .how = how, .max = max, .now = vai__clock_now()};
 	if (first)

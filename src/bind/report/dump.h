@@ -13,9 +13,9 @@ enum vai__dump_how {
 };
 /* Adds all goroutines, `first` (or NULL) before the others, then main, then by age; the text of at
  * most `max` of them and how many more there are. */
-void vai__dump_all(struct vai__text *t, vai_g *first, enum vai__dump_how how, size_t max);
+void vai__dump_all(struct vai__buffer *t, vai_g *first, enum vai__dump_how how, size_t max);
 /* The traceback of one that was in a C call and has been frozen there (vai__g_freeze). Where that
  * was in the middle of Lua's own work, its stack may be in any state. */
-void vai__dump_frozen(struct vai__text *t, vai_g *g);
+void vai__dump_frozen(struct vai__buffer *t, vai_g *g);
 
 #endif

@@ -15,7 +15,7 @@ static sem_t told;
 
 static void *tell(void *unused)
 {
-	struct vai__text text = {0};
+	struct vai__buffer text = {0};
 	(void)unused;
 	vai__dump_all(&text, NULL, VAI__DUMP_SHORT, LISTED);
 	vai__text_write(&text, STDERR_FILENO);

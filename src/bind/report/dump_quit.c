@@ -42,8 +42,8 @@ static void catch_faults(void)
 
 static void write_frozen(struct outside *o)
 {
-	struct vai__text text = {0};
-	if (o->n == 0 || !vai__text_reserve(&text, ROOM))
+	struct vai__buffer text = {0};
+	if (o->n == 0 || !vai__buffer_reserve(&text, ROOM))
 		return;
 	catch_faults();
 	for (int i = 0; i < o->n; i++) {
@@ -57,7 +57,7 @@ static void write_frozen(struct outside *o)
 
 void vai__dump_quit(void)
 {
-	struct vai__text text = {0};
+	struct vai__buffer text = {0};
 	struct outside o = {.n = 0};
 	vai__exit_begin();
 	vai__text_put(&text, "SIGQUIT: quit\n");

@@ -27,7 +27,7 @@ int vai__trace_levels(lua_State *L)
 	return high;
 }
 
-static void add_function(struct vai__text *t, const lua_Debug *ar)
+static void add_function(struct vai__buffer *t, const lua_Debug *ar)
 {
 	if (*ar->namewhat) {
 		vai__text_put(t, strcmp(ar->namewhat, "global") == 0 ? "function" : ar->namewhat);
@@ -47,7 +47,7 @@ static void add_function(struct vai__text *t, const lua_Debug *ar)
 	}
 }
 
-static void add_level(struct vai__text *t, lua_State *L, int level)
+static void add_level(struct vai__buffer *t, lua_State *L, int level)
 {
 	lua_Debug ar;
 	if (!lua_getstack(L, level, &ar))
@@ -64,7 +64,7 @@ static void add_level(struct vai__text *t, lua_State *L, int level)
 	vai__text_put(t, ar.istailcall ? "\n\t(...tail calls...)\n" : "\n");
 }
 
-void vai__trace_add(struct vai__text *t, lua_State *L, int first, int last)
+void vai__trace_add(struct vai__buffer *t, lua_State *L, int first, int last)
 {
 	if (last < 0)
 		last = vai__trace_levels(L);

@@ -11,6 +11,6 @@
 int vai__trace_levels(lua_State *L);
 /* Adds levels first to last - 1 (last < 0: to the end), a line each in the form of luaL_traceback;
  * of very many the middle is left out. */
-void vai__trace_add(struct vai__text *t, lua_State *L, int first, int last);
+void vai__trace_add(struct vai__buffer *t, lua_State *L, int first, int last);
 
 #endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* Lua functions as bytes. */
+#ifndef VAI_DUMP_H
+#define VAI_DUMP_H
+
+#include <lua.h>
+#include "base/buffer.h"
+
+/* Adds the bytecode of the Lua function on top of the stack, with its names. Raises nothing, asks for no memory of
+ * Lua's. False: memory is out. */
+bool vai__dump_function(lua_State *L, struct vai__buffer *b);
+
+#endif
