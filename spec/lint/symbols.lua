@@ -35,7 +35,8 @@ for name in output("nm -D --undefined-only '%s'", so):gmatch(" U (%S+)") do
 end
 
 -- A name that is visible between files says where it lives: after vai__ comes the first word of the file's name
--- (without a closing "lib"), or one of these words of its room. The archive is linked into hosts that have names of their own.
+-- (without a closing "lib"), or one of these words of its room. The archive is linked into hosts that have names
+-- of their own.
 local words = {
 	["base"] = "clock fork forked futex lock mem fatal",
 	["mach"] = "barrier ctx guard stack thread",
@@ -68,12 +69,11 @@ local function lives_there(symbol, object)
 end
 
 local visible = 0
-for i = 2, #arg do
-	for name in output("nm -g --defined-only '%s' 2>/dev/null", arg[i]):gmatch("%x+ %a (%S+)") do
-		visible = visible + 1
-		if name ~= "luaopen_vai" and not name:find("^vai_%l") and not lives_there(name, arg[i]) then
-			files.complain(arg[i], 0, "%s is visible to other files: static, or vai__ and its file or room", name)
-		end
+local objects = "'" .. table.concat(arg, "' '", 2) .. "'"
+for object, name in output("nm -A -g --defined-only %s 2>/dev/null", objects):gmatch("([^\n]+%.o):%x+ %a (%S+)") do
+	visible = visible + 1
+	if name ~= "luaopen_vai" and not name:find("^vai_%l") and not lives_there(name, object) then
+		files.complain(object, 0, "%s is visible to other files: static, or vai__ and its file or room", name)
 	end
 end
 files.finish("symbols: %d exported, %d internal", exported, visible)
