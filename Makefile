@@ -181,6 +181,9 @@ $(FUZZ_BIN): build/fuzz/%: build/fuzz/own/%.o build/fuzz/own/options.o build/fuz
 fuzz-programs: $(FUZZ_BIN)
 endif
 
+# Lua code that is part of the module.
+$(B)/obj/bind/lib/supervisorlib.c.o: src/bind/lib/supervisor.lua
+
 -include $(shell find $(B)/obj $(B)/test $(B)/own -name '*.d' 2>/dev/null)
 
 # ---- packages ----

@@ -17,6 +17,7 @@ local make = {
 	rwmutex = function(vai) return vai.rwmutex() end,
 	semaphore = function(vai) return vai.semaphore(1) end,
 	mutex = function(vai) return vai.mutex() end,
+	supervisor = function(vai) return vai.supervisor() end,
 	task = function(vai) return vai.async(function() end) end,
 	ticker = function(vai) return vai.ticker(1000) end,
 	timer = function(vai) return vai.timer(1000, print) end,

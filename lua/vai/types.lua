@@ -940,6 +940,82 @@ function group:wait(limit) end
 ---@return any err the group's first error
 function group:map(list, f) end
 
+---@class vai.supervisor.options
+---@field strategy? "one_for_one"|"one_for_all"|"rest_for_one" which children start again when one has ended: it, all, or it and those after it. Default `"one_for_one"`
+---@field max? integer so many restarts within `within` seconds are accepted; with one more the supervisor gives up. Default 3
+---@field within? number default 5
+
+---A goroutine that starts others, in order, and starts them again when they end: as Erlang's supervisors. Each start has
+---fresh copies of the child's function and arguments. From the second restart in a row on it waits between them, from
+---0.01 seconds to one. As a to-be-closed variable it is stopped at the end of the block.
+---@class vai.supervisor
+local supervisor = {}
+
+---```lua
+---local s <close> = vai.supervisor { strategy = "one_for_one", max = 5, within = 10 }
+---local jobs, results = vai.chan(), vai.chan()
+---s:child { name = "worker", start = function()
+---	for job in jobs do results:send(10 // job) end
+---end }
+---jobs:send(0) -- the worker fails, and is started again
+---jobs:send(5)
+---print(results:recv()) --> 2
+---print(s:children()[1].restarts) --> 1
+---```
+---@param options? vai.supervisor.options
+---@return vai.supervisor
+---@nodiscard
+function vai.supervisor(options) end
+
+---@class vai.supervisor.child
+---@field name? string for `children`, reports and dumps; default `child 1` and so on
+---@field start function|vai.supervisor its function, or a supervisor that it is to be
+---@field args? any[] arguments of the function
+---@field restart? "permanent"|"transient"|"temporary" it is started again always (the default), when it has failed, or never
+---@field shutdown? number seconds that it may take to end when it is canceled, until that is forced. Default 5
+
+---Starts a child, behind those there are. Raises once the supervisor has ended.
+---```lua
+---local s <close> = vai.supervisor()
+---local task = s:child { name = "sleeper", start = vai.sleep, args = { 60 } }
+---print(task:status() ~= "done") --> true
+---```
+---@param child vai.supervisor.child
+---@return vai.task
+function supervisor:child(child) end
+
+---What its children are doing, in order: a list of tables with `name`, `task`, `restarts` and `status`, which is
+---`"running"`, `"restarting"`, `"stopped"`, `"done"` or `"failed"`.
+---```lua
+---local s <close> = vai.supervisor()
+---s:child { name = "sleeper", start = vai.sleep, args = { 60 } }
+---local child = s:children()[1]
+---print(child.name, child.restarts, child.status) --> sleeper 0 running
+---```
+---@return table[]
+---@nodiscard
+function supervisor:children() end
+
+---Cancels the children, the last one first, waits until they have ended, and ends. May be called again.
+---```lua
+---local s = vai.supervisor()
+---s:child { start = vai.sleep, args = { 60 } }
+---s:stop()
+---print(s:wait()) --> true
+---```
+function supervisor:stop() end
+
+---Waits until it has ended: `true` after `stop`, `nil` and the reason when it has given up.
+---```lua
+---local s = vai.supervisor { max = 1, within = 5 }
+---s:child { name = "bad", start = function() error("no luck", 0) end }
+---print(s:wait()) --> nil child 'bad' failed: no luck
+---```
+---@param limit? vai.limit
+---@return true?
+---@return string? reason
+function supervisor:wait(limit) end
+
 -- ---- time ----
 
 ---Waits. With 0 or less it lets others run once.

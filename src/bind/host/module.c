@@ -40,6 +40,7 @@ static const luaL_Reg functions[] = {
 	{"waitgroup", vai__lib_waitgroup},
 	{"context", vai__lib_context},
 	{"group", vai__lib_group},
+	{"supervisor", vai__lib_supervisor},
 	{"mutex", vai__lib_mutex},
 	{"rwmutex", vai__lib_rwmutex},
 	{"once", vai__lib_once},

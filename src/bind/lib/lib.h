@@ -45,6 +45,8 @@ extern const struct vai__handle_type vai__lib_rwmutex_type, vai__lib_cond_type, 
 /* grouplib.c */
 int vai__lib_group(lua_State *L);
 extern const struct vai__handle_type vai__lib_group_type;
+/* supervisorlib.c */
+int vai__lib_supervisor(lua_State *L);
 /* timelib.c */
 int vai__lib_sleep(lua_State *L);
 int vai__lib_now(lua_State *L);

@@ -1,0 +1,156 @@
+-- SPDX-License-Identifier: MIT
+-- Supervisors: Erlang's strategies, restart intensity, ordered start and stop, children that are supervisors.
+local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
+local test = program.test
+
+-- A supervisor s with children a, b, c, which log their starts and ends and fail when told to by their channel.
+local head = [[
+local log, orders = chan(200), {}
+local function worker(name, order)
+	local over <close> = setmetatable({}, { __close = function() log:send("-" .. name) end })
+	log:send("+" .. name)
+	local what = order:recv()
+	if what == "fail" then error(name .. " fails", 0) end
+	return what
+end
+local function add(s, name, restart)
+	orders[name] = orders[name] or chan()
+	return s:child { name = name, start = worker, args = { name, orders[name] }, restart = restart }
+end
+local function expect(...)
+	for _, want in ipairs({ ... }) do check.eq(log:recv(20), want) end
+end
+]]
+
+describe("a supervisor", function()
+	test("restarts a child that ends: one for one", head .. [[
+		local s = vai.supervisor { strategy = "one_for_one", max = 10, within = 60 }
+		for _, name in ipairs { "a", "b", "c" } do add(s, name) expect("+" .. name) end
+		orders.b:send("fail")
+		expect("-b", "+b")
+		orders.a:send("enough")
+		expect("-a", "+a")
+		local list = s:children()
+		check.eq(#list, 3)
+		check.eq(list[1].name .. list[2].name .. list[3].name, "abc")
+		check.eq(list[1].restarts, 1)
+		check.eq(list[2].restarts, 1)
+		check.eq(list[3].restarts, 0)
+		check.eq(list[3].status, "running")
+		check.eq(list[3].task:status() == "waiting", true)
+		s:stop()
+		expect("-c", "-b", "-a")
+		check.returns(table.pack(s:wait()), true)
+		check.eq(#log, 0)
+	]])
+
+	test("restarts all, in order, stopped in reverse: one for all", head .. [[
+		local s = vai.supervisor { strategy = "one_for_all", max = 10, within = 60 }
+		for _, name in ipairs { "a", "b", "c" } do add(s, name) expect("+" .. name) end
+		orders.b:send("fail")
+		expect("-b", "-c", "-a")
+		local got = { log:recv(20), log:recv(20), log:recv(20) }
+		table.sort(got)
+		check.eq(table.concat(got), "+a+b+c")
+		s:stop()
+	]])
+
+	test("restarts those after it: rest for one", head .. [[
+		local s <close> = vai.supervisor { strategy = "rest_for_one", max = 10, within = 60 }
+		for _, name in ipairs { "a", "b", "c" } do add(s, name) expect("+" .. name) end
+		orders.b:send("fail")
+		expect("-b", "-c")
+		local got = { log:recv(20), log:recv(20) }
+		table.sort(got)
+		check.eq(table.concat(got), "+b+c")
+		check.eq(s:children()[1].restarts, 0)
+	]])
+
+	test("transient children that end well, and temporary ones, stay away", head .. [[
+		local s <close> = vai.supervisor { max = 10, within = 60 }
+		add(s, "a", "transient") add(s, "b", "temporary")
+		local got = { log:recv(20), log:recv(20) }
+		orders.a:send("fail")
+		expect("-a", "+a")
+		orders.a:send("done")
+		expect("-a")
+		orders.b:send("fail")
+		expect("-b")
+		check.until_true(function()
+			local list = s:children()
+			return list[1].status == "done" and list[2].status == "failed"
+		end)
+		check.eq(#log, 0)
+	]])
+
+	test("gives up when there are too many restarts, and stops the others", head .. [[
+		local s = vai.supervisor { max = 3, within = 60 }
+		add(s, "a") expect("+a")
+		local t0 = vai.now()
+		s:child { name = "bad", start = function() log:send("try") error("always", 0) end }
+		check.returns(table.pack(s:wait(20)), nil, "child 'bad' failed: always")
+		expect("try", "try", "try", "try", "-a")
+		check.eq(#log, 0)
+		assert(vai.now() - t0 >= 0.02) -- it has waited between the restarts
+		check.raises("the supervisor has ended", s.children, s)
+		s:stop()
+	]])
+
+	test("insists where a child does not end", head .. [[
+		local s = vai.supervisor {}
+		local task = s:child { name = "deaf", shutdown = 0.01, start = function()
+			local never <close> = setmetatable({}, { __close = function() vai.sleep(60) end })
+			log:send("up")
+			chan():recv(vai.context():with_timeout(60))
+		end }
+		expect("up")
+		check.waiting(task)
+		s:stop()
+		check.eq(task:status(), "failed")
+	]])
+
+	test("has supervisors as children", head .. [[
+		local outer = vai.supervisor { max = 10, within = 60 }
+		local inner = vai.supervisor { max = 1, within = 60 }
+		add(inner, "a") expect("+a")
+		outer:child { name = "inner", start = inner }
+		orders.a:send("fail")
+		expect("-a", "+a")
+		orders.a:send("fail")
+		expect("-a", "+a") -- the inner one has given up, and was restarted with its child
+		check.eq(outer:children()[1].restarts, 1)
+		check.eq(inner:children()[1].name, "a")
+		outer:stop()
+		expect("-a")
+	]])
+
+	test("can be used from other goroutines, and has its names in dumps", head .. [[
+		local s = vai.supervisor {}
+		local task = vai.async(function() add(s, "worker a") return #s:children() end)
+		check.returns(table.pack(task:join(20)), true, 1)
+		expect("+worker a")
+		check.waiting(s:children()[1].task)
+		vai.dump(arg[1] .. "/dump")
+		local text = io.open(arg[1] .. "/dump"):read("a")
+		assert(text:find("goroutine %d+ %(supervisor%) %[select"), text)
+		assert(text:find("goroutine %d+ %(worker a%) %[chan receive"), text)
+		s:stop()
+	]])
+
+	test("bad options raise", head .. [[
+		check.raises("unknown option 'stratgy'", vai.supervisor, { stratgy = "x" })
+		check.raises("strategy: 'x' is none", vai.supervisor, { strategy = "x" })
+		check.raises("max: number expected", vai.supervisor, { max = "x" })
+		check.raises("table expected", vai.supervisor, 1)
+		local s <close> = vai.supervisor()
+		check.raises("start: function or supervisor expected", s.child, s, { name = "x" })
+		check.raises("restart: 'x' is none", s.child, s, { start = print, restart = "x" })
+		check.raises("unknown option 'nmae'", s.child, s, { start = print, nmae = "x" })
+		add(s, "a")
+		check.raises("there is a child 'a' already", add, s, "a")
+		check.eq(s:child { start = function() chan():recv(vai.context():with_timeout(60)) end }:status() ~= "done", true)
+		check.eq(s:children()[2].name, "child 2")
+		check.returns(table.pack(s:wait(0.01)), nil, "timeout")
+		check.eq(tostring(s):match("^supervisor: goroutine") ~= nil, true)
+	]])
+end)
