@@ -236,8 +236,20 @@ static int set_upvalue(struct walk *w, unsigned b)
 	return VAI_OK;
 }
 
+/* A field of a table that a name holds, or a method: which of them there are is all that is asked for. */
+static int note_field(struct walk *w, int up, unsigned k)
+{
+	int64_t name = k < w->f->nk && w->f->k[k].s ? name_at(w, up, k) : 0;
+	return name < 0 ? (int)name : VAI_OK;
+}
+
 static int get_field(struct walk *w, unsigned a, struct value from, unsigned k)
 {
+	if (from.origin == NAMED || from.origin == LIBRARY) {
+		int r = note_field(w, VAI__BC_FIELD - (int)from.name, k);
+		if (r != VAI_OK)
+			return r;
+	}
 	if (from.origin == UPVALUE || from.origin == GLOBALS)
 		return read_name(w, a, from.up, k);
 	bool writer = from.origin == LIBRARY && k < w->f->nk &&
@@ -317,7 +329,7 @@ static int self(struct walk *w, unsigned a, unsigned b)
 {
 	w->reg[a + 1] = w->reg[b];
 	w->reg[a].origin = UNKNOWN;
-	return VAI_OK;
+	return w->op >> 15 & 1 ? note_field(w, VAI__BC_METHOD, w->op >> 24) : VAI_OK;
 }
 
 /* Instructions that leave all registers alone. */

@@ -119,7 +119,7 @@ void vai__code_forget(void)
 /* Where the parts of the block go: first the object, then what its fields point to, the
  * strings last. */
 struct layout {
-	size_t upvals, names, strings, total;
+	size_t upvals, names, fields, strings, total;
 };
 
 static struct layout lay_out(const struct vai__bytecode *bc, size_t size)
@@ -127,7 +127,8 @@ static struct layout lay_out(const struct vai__bytecode *bc, size_t size)
 	struct layout l;
 	l.upvals = (sizeof(struct vai_code) + 15) & ~(size_t)15;
 	l.names = l.upvals + (size_t)bc->nups * sizeof(struct vai__upval);
-	l.strings = l.names + bc->nnames * sizeof(struct vai__name);
+	l.fields = l.names + bc->nnames * sizeof(struct vai__name);
+	l.strings = l.fields + bc->nnames * sizeof(struct vai__field);
 	l.total = l.strings + size + bc->source_len + 2;
 	for (int i = 0; i < bc->nups; i++)
 		l.total += bc->upvals[i].len + 1;
@@ -178,6 +179,36 @@ static void put_facts(struct vai_code *code, const struct vai__bytecode *bc, str
 	}
 }
 
+/* The strings of tables' names are there already, as those of the upvalues they are fields of. */
+static const char *name_of_table(const struct vai_code *code, const struct vai__bc_name *n)
+{
+	for (int i = 0; i < code->nups; i++)
+		for (int k = 0; i == n->up && k < code->upvals[i].nnames; k++)
+			if (strlen(code->upvals[i].names[k].name) == n->len &&
+				memcmp(code->upvals[i].names[k].name, n->s, n->len) == 0)
+				return code->upvals[i].names[k].name;
+	return NULL;
+}
+
+static void put_fields(struct vai_code *code, const struct vai__bytecode *bc, char **strings)
+{
+	for (size_t k = 0; k < bc->nnames; k++) {
+		const struct vai__bc_name *n = &bc->names[k];
+		if (n->up > VAI__BC_METHOD || !usable(n))
+			continue;
+		const char *owner = "string";
+		if (n->up <= VAI__BC_FIELD)
+			owner = name_of_table(code, &bc->names[VAI__BC_FIELD - n->up]);
+		if (!owner)
+			continue;
+		struct vai__field *f = &code->fields[code->nfields++];
+		f->name = put_string(strings, n->s, n->len);
+		f->table = owner;
+		f->lib = vai__catalog_lib(owner);
+		f->entry = f->lib < 0 ? -1 : vai__catalog_find(&vai__catalog.libs[f->lib].names, n->s, n->len);
+	}
+}
+
 static struct vai_code *assemble(const char *bytes, size_t size, uint64_t hash, const struct vai__bytecode *bc)
 {
 	struct layout l = lay_out(bc, size);
@@ -197,6 +228,8 @@ static struct vai_code *assemble(const char *bytes, size_t size, uint64_t hash, 
 	code->nups = bc->nups;
 	code->upvals = (struct vai__upval *)(void *)(block + l.upvals);
 	put_facts(code, bc, (struct vai__name *)(void *)(block + l.names), &strings);
+	code->fields = (struct vai__field *)(void *)(block + l.fields);
+	put_fields(code, bc, &strings);
 	return code;
 }
 

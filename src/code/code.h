@@ -30,6 +30,13 @@ struct vai__upval {
 	struct vai__name *names;
 };
 
+/* A constant string key used with a table that a global holds. */
+struct vai__field {
+	const char *name;  /* NUL-terminated */
+	const char *table; /* the global's name; of a method: "string" */
+	int lib, entry;    /* the place of a stock library and in its names, or -1 (stdlib/catalog.h) */
+};
+
 struct vai_code {
 	struct vai_obj obj;
 	uint64_t hash;
@@ -42,6 +49,8 @@ struct vai_code {
 	int nups;
 	int nnames; /* of all upvalues together */
 	struct vai__upval *upvals;
+	int nfields;
+	struct vai__field *fields;
 	size_t alloc;             /* bytes of this object with all it points to */
 	struct vai_code *next;    /* in the process-wide table */
 	_Atomic(unsigned) spawns; /* how often vai__vm_new saw it */

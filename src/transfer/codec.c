@@ -35,6 +35,7 @@ static void begin(struct vai__enc *e)
 	e->depth = e->deepest = 0;
 	e->module_scans = e->flags = e->nkeys = 0;
 	e->key_slots = 0;
+	e->calls = 0;
 	e->nlater = e->nmetas = 0;
 	vai__seen_init(&e->seen);
 }

@@ -77,7 +77,7 @@ static void check_module(struct dec *d)
 
 static VAI_NOINLINE void get_metatable(struct dec *d, int t)
 {
-	bool module = *d->p >= T_MODULE && *d->p <= T_ORIGIN;
+	bool module = *d->p >= T_MODULE && *d->p <= T_CALL;
 	get_value(d);
 	if (VAI_UNLIKELY(module))
 		check_module(d);
@@ -162,6 +162,29 @@ static void get_global(struct dec *d)
 	lua_settop(L, globals - 1);
 }
 
+/* What the sender has changed in a library or module: a goroutine of its making gets that, others only what they
+ * lack. */
+static void get_field(struct dec *d)
+{
+	lua_State *L = d->L;
+	const int module = lua_gettop(L) + 1;
+	luaL_checkstack(L, d->stack, NULL);
+	get_value(d);
+	get_value(d);
+	lua_pushvalue(L, module + 1);
+	bool wanted = lua_istable(L, module) && (d->call || lua_gettable(L, module) == LUA_TNIL);
+	lua_settop(L, module + 1);
+	get_value(d);
+	if (wanted && lua_getmetatable(L, module) && d->vm->hidden == lua_topointer(L, -1)) {
+		lua_pop(L, 1);
+		lua_settable(L, module); /* a table that fills itself has to know */
+	} else if (wanted) {
+		lua_settop(L, module + 2);
+		lua_rawset(L, module);
+	}
+	lua_settop(L, module - 1);
+}
+
 /* Gives the function on top of the stack its upvalues, then the globals it names. */
 static void fill_function(struct dec *d, int nups)
 {
@@ -178,8 +201,12 @@ static void fill_function(struct dec *d, int nups)
 			lua_setupvalue(L, f, i);
 		}
 	}
-	while (*d->p++ == T_NAME)
-		get_global(d);
+	for (enum vai__tag tag; (tag = *d->p++) != T_END;) {
+		if (tag == T_NAME)
+			get_global(d);
+		else
+			get_field(d);
+	}
 }
 
 /* A class with its contents, which are read for nothing where it is here already. */
@@ -221,6 +248,17 @@ static void get_class(struct dec *d)
 		get_block(L, d->vm, atomic_load_explicit(&c->image, memory_order_acquire), false, false);
 		vai__class_enter(L, d->vm, -1, c->origin, c);
 	}
+	note(d, slot);
+}
+
+static void get_call(struct dec *d)
+{
+	uint32_t slot = get32(d);
+	int n = *d->p++;
+	luaL_checkstack(d->L, n + d->stack, NULL);
+	for (int i = 0; i <= n; i++)
+		get_value(d);
+	lua_call(d->L, n, 1);
 	note(d, slot);
 }
 
@@ -373,6 +411,7 @@ static void get_value(struct dec *d)
 	case T_MEMBER: get_member(d); break;
 	case T_CLASS: get_class(d); break;
 	case T_ORIGIN: get_origin(d); break;
+	case T_CALL: get_call(d); break;
 	case T_REF: lua_rawgeti(L, d->seen, get32(d)); break;
 	case T_TABLE:
 	case T_TABLE_LATER: get_table(d, tag == T_TABLE_LATER); break;

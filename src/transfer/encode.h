@@ -84,6 +84,7 @@ struct vai__enc {
 	const char *keys[KEY_SLOTS]; /* string keys met, by address */
 	uint32_t key_at[KEY_SLOTS];  /* where they stand in the stream */
 	struct vai__object_map seen;
+	uint8_t calls; /* that are written inside of one another */
 	unsigned char small[SMALL];
 };
 
@@ -160,11 +161,18 @@ enum vai__enc_result vai__enc_function(struct vai__enc *e, int idx);
 /* The contents of the function at idx, whose head is at `at`. */
 enum vai__enc_result vai__enc_function_body(struct vai__enc *e, int idx, size_t at);
 
+/* ---- changed libraries and modules (encode_field.c) ---- */
+
+/* Writes T_FIELD for what the function at f uses of libraries and modules that a fresh state has not so. */
+enum vai__enc_result vai__enc_fields(struct vai__enc *e, int f, const struct vai_code *code, int names);
+
 /* ---- modules and metamethods (encode_module.c) ---- */
 
 /* Whether the table at idx is a loaded module. */
 enum vai__enc_result vai__enc_is_module(struct vai__enc *e, int idx);
 /* The same before anything is encoded, when raising harms nothing: whatever has to be made is. */
+/* Its name, as long as nothing else happens; NULL: not known yet, or unguarded. */
+const char *vai__enc_name_of(struct vai__enc *e, int idx);
 bool vai__enc_has_name(struct vai__enc *e, int idx);
 enum vai__enc_result vai__enc_module(struct vai__enc *e, int idx);
 /* Writes the value at idx as what the names of a module lead to. ENC_NO: none has it. Nothing but
@@ -198,6 +206,8 @@ enum vai__enc_result vai__enc_unsendable(struct vai__enc *e, int idx);
 /* What __vai_send gave, on top of the stack, cannot be that; or it is no function. Guarded. */
 enum vai__enc_result vai__enc_misfit(struct vai__enc *e, const char *what);
 enum vai__enc_result vai__enc_misfit_send(struct vai__enc *e);
+/* It gave nil and what is on top, no function; or too much of it. */
+enum vai__enc_result vai__enc_misfit_call(struct vai__enc *e, bool too_much);
 /* These put where it was before the message of ENC_FAIL and hand on any other result. */
 enum vai__enc_result vai__enc_in_field(struct vai__enc *e, enum vai__enc_result result, int key);
 enum vai__enc_result vai__enc_in_key(struct vai__enc *e, int result);

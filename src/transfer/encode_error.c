@@ -40,6 +40,17 @@ enum vai__enc_result vai__enc_misfit_send(struct vai__enc *e)
 	return ENC_FAIL;
 }
 
+enum vai__enc_result vai__enc_misfit_call(struct vai__enc *e, bool too_much)
+{
+	lua_State *L = e->L;
+	if (too_much)
+		lua_pushliteral(L, "__vai_send gave too many arguments, or calls inside of calls");
+	else
+		lua_pushfstring(L, "__vai_send gave nil and a %s value, not a function", luaL_typename(L, -1));
+	lua_replace(L, ERROR_SLOT);
+	return ENC_FAIL;
+}
+
 enum vai__enc_result vai__enc_in(struct vai__enc *e, enum vai__enc_result result, const char *where)
 {
 	lua_State *L = e->L;

@@ -121,6 +121,24 @@ static enum vai__enc_result capture_value(struct vai__enc *e, const struct captu
 	return vai__enc_in_named(e, r, "global", name->name, 0);
 }
 
+/* The script has taken the stock global away whose name is at key; nil is on top. */
+static enum vai__enc_result capture_absence(struct vai__enc *e, const struct vai__name *name, int key)
+{
+	bool found;
+	if (!name->read)
+		return ENC_OK;
+	uint64_t *met = vai__seen_put(&e->seen, lua_tostring(e->L, key), vai__seen_value(SEEN_NAME, 0, 0), &found);
+	if (!met)
+		return ENC_NOMEM;
+	if (found && vai__seen_kind(*met) == SEEN_NAME)
+		return ENC_OK;
+	*met = vai__seen_value(SEEN_NAME, 0, 0);
+	enum vai__enc_result r = vai__enc_tag(e, T_NAME);
+	if (r == ENC_OK)
+		r = vai__enc_string(e, key);
+	return r == ENC_OK ? vai__enc_tag(e, T_NIL) : r;
+}
+
 static bool is_in_env(lua_State *L, int env, int key)
 {
 	lua_pushvalue(L, key);
@@ -141,6 +159,8 @@ static enum vai__enc_result capture_names(
 			lua_pushvalue(L, key);
 			if (lua_rawget(L, c->globals) != LUA_TNIL)
 				r = capture_value(e, c, &up->names[k], key);
+			else if (VAI_UNLIKELY(up->names[k].stock && e->vm->is_host && e->call))
+				r = capture_absence(e, &up->names[k], key);
 		}
 		if (r == ENC_OK)
 			lua_settop(L, key - 1);
@@ -242,10 +262,14 @@ static const struct vai__func *find_func(struct vai__enc *e, int f)
 static enum vai__enc_result put_globals(struct vai__enc *e, int f, size_t at)
 {
 	const struct vai_code *code = (const struct vai_code *)(uintptr_t)vai__load64(e->base + at + FUNC_CODE);
-	if (code->nnames == 0)
+	if (code->nnames == 0 && code->nfields == 0)
 		return ENC_OK;
 	const struct vai__func *func = find_func(e, f);
-	return func ? put_captures(e, f, code, func->names) : ENC_RETRY;
+	if (!func)
+		return ENC_RETRY;
+	int names = func->names;
+	enum vai__enc_result r = put_captures(e, f, code, names);
+	return r == ENC_OK ? vai__enc_fields(e, f, code, names) : r;
 }
 
 enum vai__enc_result vai__enc_function_body(struct vai__enc *e, int f, size_t at)

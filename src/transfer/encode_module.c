@@ -9,7 +9,11 @@
 #include "stdlib/lazy.h"
 #include "transfer/codec.h"
 
-enum { SCANS = 4 }; /* so many searches of package.loaded, then `seen` learns all of it */
+enum {
+	MAX_CALL = 100,
+	MAX_CALLS = 16,
+	SCANS = 4
+}; /* so many searches of package.loaded, then `seen` learns all of it */
 
 void (*vai__codec_note_paths)(lua_State *L, struct vai_vm *vm);
 
@@ -143,6 +147,15 @@ static enum vai__enc_result push_name(struct vai__enc *e, const void *table)
 	lua_pop(L, 1);
 	vai__codec_note_paths(L, e->vm);
 	return ENC_OK;
+}
+
+const char *vai__enc_name_of(struct vai__enc *e, int idx)
+{
+	if (push_name(e, lua_topointer(e->L, idx)) != ENC_OK)
+		return NULL;
+	const char *name = lua_tostring(e->L, -1);
+	lua_pop(e->L, 1); /* package.loaded has it as a key */
+	return name;
 }
 
 /* The module's name is on top. */
@@ -298,11 +311,29 @@ enum vai__enc_result vai__enc_has_send(struct vai__enc *e)
 	return e->guarded ? ENC_YES : ENC_RETRY;
 }
 
+static const char nothing, a_call;
+
+/* The results from stack index `first` on become one value: the first of them; where it is nil and more follow, a
+ * table of these, marked as a call. */
+static void pack_results(lua_State *L, int first)
+{
+	int n = lua_gettop(L) - first;
+	if (n < 1 || !lua_isnil(L, first) || lua_isnil(L, first + 1)) {
+		lua_settop(L, first);
+		return;
+	}
+	lua_createtable(L, n, 1);
+	lua_replace(L, first);
+	for (int i = n; i > 0; i--)
+		lua_rawseti(L, first, i);
+	lua_pushinteger(L, n);
+	lua_rawsetp(L, first, &a_call);
+}
+
 /* Pushes what the metamethod at `f` gives for the value at idx, now or the last time. The
  * result stands for itself, if it comes by on another way. */
 static void push_translation(lua_State *L, int f, int idx)
 {
-	static const char nothing;
 	if (lua_isnil(L, SENDS_SLOT)) {
 		lua_newtable(L);
 		lua_replace(L, SENDS_SLOT);
@@ -310,9 +341,11 @@ static void push_translation(lua_State *L, int f, int idx)
 	lua_pushvalue(L, idx);
 	if (lua_rawget(L, SENDS_SLOT) == LUA_TNIL) {
 		lua_pop(L, 1);
+		const int first = lua_gettop(L) + 1;
 		lua_pushvalue(L, f);
 		lua_pushvalue(L, idx);
-		lua_call(L, 1, 1);
+		lua_call(L, 1, LUA_MULTRET);
+		pack_results(L, first);
 		bool is_nil = lua_isnil(L, -1);
 		if (lua_istable(L, -1)) {
 			lua_pushvalue(L, -1);
@@ -328,6 +361,48 @@ static void push_translation(lua_State *L, int f, int idx)
 	}
 	if (lua_touserdata(L, -1) == &nothing)
 		lua_pushnil(L);
+}
+
+/* How many values the call has that the value on top is: function and arguments. 0: it is none. */
+static int values_of_call(lua_State *L)
+{
+	if (!lua_istable(L, -1))
+		return 0;
+	lua_rawgetp(L, -1, &a_call);
+	int n = (int)lua_tointeger(L, -1);
+	lua_pop(L, 1);
+	return n;
+}
+
+/* The call on top, of n values, in place of the value at idx. Its arguments are there when it is made: they are not
+ * put off however deep they lie. */
+static enum vai__enc_result put_call(struct vai__enc *e, int idx, int n)
+{
+	lua_State *L = e->L;
+	const int call = lua_gettop(L), depth = e->depth;
+	if (lua_rawgeti(L, call, 1) != LUA_TFUNCTION || n > MAX_CALL || e->calls == MAX_CALLS)
+		return vai__enc_misfit_call(e, n > MAX_CALL || e->calls == MAX_CALLS);
+	lua_pop(L, 1);
+	enum vai__enc_result r = vai__enc_met(e, idx, lua_topointer(L, idx));
+	if (r != ENC_NO)
+		return r;
+	r = ENC_OK;
+	e->p[0] = T_CALL;
+	vai__store32(e->p + AT_SLOT, 0);
+	e->p[5] = (unsigned char)(n - 1);
+	e->p += 6;
+	e->flags |= BLOCK_CALLS_OUT;
+	e->calls++;
+	e->depth = 0;
+	for (int i = 1; i <= n && r == ENC_OK; i++) {
+		lua_rawgeti(L, call, i);
+		r = vai__enc_value(e, call + 1, 0);
+		if (r == ENC_OK)
+			lua_settop(L, call);
+	}
+	e->depth = depth;
+	e->calls--;
+	return vai__enc_in(e, r, "what __vai_send gave");
 }
 
 /* The value on top. */
@@ -356,6 +431,9 @@ enum vai__enc_result vai__enc_translated(struct vai__enc *e, int idx, int how)
 	if (!is_callable(L))
 		return vai__enc_misfit_send(e);
 	push_translation(L, lua_gettop(L), idx);
+	int n = values_of_call(L);
+	if (n > 0)
+		return put_call(e, idx, n);
 	if (is_misfit(L, how))
 		return vai__enc_misfit(e, how & ENC_KEY ? "a key" : "a metatable");
 	return vai__enc_value(e, lua_gettop(L), ENC_TRANSLATED);

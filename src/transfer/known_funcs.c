@@ -157,18 +157,24 @@ static struct vai_code *dump_code(lua_State *L, int idx)
 	return code;
 }
 
-/* The names of all upvalues, one after the other. */
+/* The names of all upvalues, one after the other; then each field's and its table's. */
 static int push_names(lua_State *L, const struct vai_code *code)
 {
 	lua_Integer n = 0;
-	if (!code->nnames)
+	if (!code->nnames && !code->nfields)
 		return LUA_NOREF;
-	lua_createtable(L, code->nnames, 0);
+	lua_createtable(L, code->nnames + 2 * code->nfields, 0);
 	for (int i = 0; i < code->nups; i++) {
 		for (int k = 0; k < code->upvals[i].nnames; k++) {
 			lua_pushstring(L, code->upvals[i].names[k].name);
 			lua_rawseti(L, -2, ++n);
 		}
+	}
+	for (int i = 0; i < code->nfields; i++) {
+		lua_pushstring(L, code->fields[i].name);
+		lua_rawseti(L, -2, ++n);
+		lua_pushstring(L, code->fields[i].table);
+		lua_rawseti(L, -2, ++n);
 	}
 	return luaL_ref(L, LUA_REGISTRYINDEX);
 }

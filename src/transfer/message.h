@@ -11,7 +11,7 @@
  *   table     the array's values, then pairs of key and value, then T_END or, in place of
  *             a key, T_META and the metatable
  *   function  the upvalues, each a value or T_JOIN; then T_NAME, the name and the value of
- *             captured globals; then T_END */
+ *             captured globals, and T_FIELD; then T_END */
 #ifndef VAI_MESSAGE_H
 #define VAI_MESSAGE_H
 
@@ -56,6 +56,7 @@ enum vai__tag {
 	T_MEMBER,      /* slot, u8 Lua type, u8 names, T_MODULE or T_MODULES, then the names that lead to it */
 	T_CLASS,       /* slot, reference to a struct vai__class */
 	T_ORIGIN,      /* u64: the table that follows is a copy of that */
+	T_CALL,        /* slot, u8 arguments, then a function and them: its first result */
 	T_REF,         /* slot */
 	T_TABLE,       /* slot, u32 array values, u32 pairs, table */
 	T_TABLE_LATER, /* slot, u32, u32: its contents follow in a section */
@@ -65,10 +66,11 @@ enum vai__tag {
 	T_CCLOSURE_LATER,
 	T_JOIN, /* slot of a function, u8: its upvalue */
 	T_END,
-	T_META, /* value */
-	T_NAME, /* T_SHORT or T_LONG, value */
-	S_FILL, /* slot, u32 array values or upvalues, then table or function */
-	S_META, /* slot, value: set the metatable */
+	T_META,  /* value */
+	T_NAME,  /* T_SHORT or T_LONG, value */
+	T_FIELD, /* T_MODULE or T_MODULES, T_SHORT or T_LONG, value: what the sender's has that a fresh one has not */
+	S_FILL,  /* slot, u32 array values or upvalues, then table or function */
+	S_META,  /* slot, value: set the metatable */
 	S_STOP
 };
 

@@ -337,7 +337,10 @@ static int read_copy(const char *bytes, size_t len)
 	int result = vai__bytecode_read(copy, len, &bc);
 	if (result == VAI_OK) {
 		for (size_t i = 0; i < bc.nnames; i++)
-			assert_true(bc.names[i].up >= 0 && bc.names[i].up < bc.nups);
+			if (bc.names[i].up <= VAI__BC_FIELD)
+				assert_true((size_t)(VAI__BC_FIELD - bc.names[i].up) < bc.nnames);
+			else
+				assert_true(bc.names[i].up == VAI__BC_METHOD || (bc.names[i].up >= 0 && bc.names[i].up < bc.nups));
 		vai__bytecode_free(&bc);
 	}
 	free(copy);
