@@ -116,7 +116,7 @@ describe("standard output", function()
 				]=])
 			end
 			local lua = os.getenv("LUA") or "lua5.4"
-			local out = io.popen(("exec timeout -k 5 60 %%s %%s %%s"):format(lua, script, done))
+			local out = io.popen(("exec timeout -k 5 600 %%s %%s %%s"):format(lua, script, done))
 			local found
 			repeat
 				vai.sleep(0.01)

@@ -320,11 +320,24 @@ describe("vai.dump", function()
 	]], { procs = 2, timeout = 60 })
 end)
 
--- A program that gets the signal once it has written "ready".
+-- A program that gets the signal once it has written "ready" and has then been asleep, or at work, for a while.
 local function quit_test(name, source, opts)
 	test(name, ([[
-		killer = io.popen("while ! grep -q ready " .. arg[1] .. "/ready 2>/dev/null; do sleep 0.01; done; sleep 0.3; kill -QUIT "
-			.. io.open("/proc/self/stat"):read("n"))
+		local pid = io.open("/proc/self/stat"):read("n")
+		killer = io.popen(([=[
+			while ! grep -q ready %s/ready 2>/dev/null; do sleep 0.01; done;
+			settled=0; first=;
+			while [ $settled -lt 3 ]; do
+				sleep 0.1;
+				read -r _ _ state _ _ _ _ _ _ _ _ _ _ user system _ </proc/%d/stat || exit 1;
+				: ${first:=$((user + system))};
+				if [ "$state" = S ] || [ $((user + system)) -ge $((first + 20)) ]; then
+					settled=$((settled + 1));
+				else
+					settled=0;
+				fi;
+			done;
+			kill -QUIT %d]=]):format(arg[1], pid, pid))
 		local function ready() local f = io.open(arg[1] .. "/ready", "w") f:write("ready") f:close() end
 		local c = chan()
 		local parked = vai.async(function() c:recv() end)
@@ -371,12 +384,21 @@ end)
 describe("VAI_DEBUG", function()
 	local line = "SCHED %d+ms: gomaxprocs=2 idleprocs=%d+ threads=%d+ spinningthreads=%d+ idlethreads=%d+ runqueue=%d+ %[%d+ %d+%]\n"
 	local opts = { procs = 2, env = { VAI_DEBUG = "schedtrace=20" }, err = { "^" .. line .. line }, err_not = "VAI_DEBUG" }
-	program.test("traces the scheduler while it works", "local till = vai.now() + 1 while vai.now() < till do end", opts)
-	program.test("traces the scheduler while it sleeps", "vai.sleep(1)", opts)
-	program.test("has details", [[
+	-- Until so many lines of its trace are there: stderr is a file.
+	local traced = [[
+		local function traced(lines)
+			local f <close> = io.open "/proc/self/fd/2"
+			return _G.select(2, f:read "a":gsub("\n", "")) >= lines
+		end
+	]]
+	program.test("traces the scheduler while it works", traced .. "while not traced(3) do end", opts)
+	program.test("traces the scheduler while it sleeps", traced .. "while not traced(3) do vai.sleep(0.1) end", opts)
+	program.test("has details", traced .. [[
 		local c = chan()
 		check.waiting(vai.async(function() c:recv() end))
-		vai.sleep(0.2)
+		local before = 0
+		while traced(before + 1) do before = before + 1 end
+		while not traced(before + 20) do vai.sleep(0.05) end
 	]], { procs = 2, env = { VAI_DEBUG = "schedtrace=20,scheddetail=1" }, err = { line
 		.. "  P0: schedtick=%d+ runqsize=%d+ timerslen=%d+\n  P1: schedtick=%d+ [^\n]*\n  M0: p=%-?%d+ running=%a+ blocked=%a+ lockedg=false\n",
 		"\n  G1: status=%a+%([%a ]*%)\n  G%d+: status=waiting%(chan receive%)\n" } })

@@ -175,7 +175,7 @@ describe("limits", function()
 		local f = assert(io.open(name, "w"))
 		f:write(text)
 		f:close()
-		local out = assert(io.popen(("timeout -k 5 60 %s %s %s 2>&1 >/dev/null"):format(limits,
+		local out = assert(io.popen(("timeout -k 5 600 %s %s %s 2>&1 >/dev/null"):format(limits,
 			program.quote(os.getenv("LUA") or "lua5.4"), name)))
 		local text_of_it = out:read("a")
 		local _, how, status = out:close()
