@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ALARM = 120 };
+enum { ALARM = 600 };
 
 static void skip_sanitized(void)
 {

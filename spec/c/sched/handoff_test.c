@@ -27,7 +27,7 @@ static void sleep_in_c(int ms)
 static void compute_in_c(void)
 {
 	int before = atomic_load(&counted);
-	int64_t end = world_in(30000);
+	int64_t end = world_in(600000);
 	while (atomic_load(&counted) == before && vai__clock_now() < end)
 		continue;
 	CHECK(vai__clock_now() < end);
@@ -45,7 +45,7 @@ static void reset(void)
 static void sleep_together(int many)
 {
 	int before = atomic_load(&counted);
-	int64_t end = world_in(30000);
+	int64_t end = world_in(600000);
 	atomic_fetch_add(&inside, 1);
 	while ((atomic_load(&inside) < many || atomic_load(&counted) == before) && vai__clock_now() < end)
 		sleep_in_c(1);
@@ -263,7 +263,7 @@ static void others_have_turns(void **state)
 	(void)state;
 	vai_g *self = vai__g_self();
 	for (int procs = 1; procs <= 2; procs++) {
-		int64_t end = world_in(60000);
+		int64_t end = world_in(600000);
 		int old = vai__maxprocs(self, procs);
 		reset();
 		for (int i = 0; i < 6; i++)
@@ -384,7 +384,7 @@ static void stopped_world_shrinks(void **state)
 	vai_g *self = vai__g_self();
 	int procs = vai__maxprocs(self, 4);
 	for (int i = 0; i < 50; i++) {
-		int64_t end = world_in(30000);
+		int64_t end = world_in(600000);
 		reset();
 		vai__maxprocs(self, 4);
 		for (int k = 0; k < 8; k++)
@@ -420,7 +420,7 @@ static void stopped_world_retires(void **state)
 	vai_g *self = vai__g_self();
 	int procs = vai__maxprocs(self, 4);
 	for (int i = 0; i < 20; i++) {
-		int64_t end = world_in(30000);
+		int64_t end = world_in(600000);
 		reset();
 		vai__maxprocs(self, 4);
 		for (int k = 0; k < 3; k++)

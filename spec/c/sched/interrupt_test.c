@@ -66,7 +66,7 @@ static void only_who_runs(void **state)
 {
 	(void)state;
 	pthread_t thread;
-	int64_t end = world_in(60000);
+	int64_t end = world_in(600000);
 	atomic_store(&stop, false);
 	atomic_store(&interrupted, 0);
 	assert_int_equal(pthread_create(&thread, NULL, interrupt_all, NULL), 0);

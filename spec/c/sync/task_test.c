@@ -201,7 +201,7 @@ static void test_join_races_with_the_end(void **state)
 		atomic_store(&r.next, t);
 		for (volatile int k = 0; k < i % 200; k++)
 			;
-		assert_int_equal(vai__task_join(vai__g_self(), t, world_in(60000)), VAI_OK);
+		assert_int_equal(vai__task_join(vai__g_self(), t, world_in(600000)), VAI_OK);
 		unref(t);
 	}
 	atomic_store(&r.stop, 1);

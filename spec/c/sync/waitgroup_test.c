@@ -169,7 +169,7 @@ static void test_wait_races_with_zero(void **state)
 		atomic_store(&r.go, 1);
 		for (volatile int k = 0; k < i % 200; k++)
 			;
-		assert_int_equal(vai__waitgroup_wait(vai__g_self(), r.wg, world_in(60000)), VAI_OK);
+		assert_int_equal(vai__waitgroup_wait(vai__g_self(), r.wg, world_in(600000)), VAI_OK);
 	}
 	atomic_store(&r.stop, 1);
 	world_join();

@@ -54,7 +54,7 @@ vai_g *world_go(world_fn *f, void *arg)
 void world_join(void)
 {
 	vai_g *self = vai__g_self();
-	int64_t end = world_in(120000);
+	int64_t end = world_in(600000);
 	for (int spins = 0; atomic_load(&running) > 0; spins++) {
 		CHECK(vai__clock_now() < end);
 		if (spins < 100)
