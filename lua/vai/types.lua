@@ -1153,6 +1153,7 @@ function vai.id() end
 
 ---Ties this goroutine to its OS thread, which runs no other meanwhile: for C libraries that keep
 ---something for each thread. Nests. A thread that is still locked when its goroutine ends, ends, too.
+---Main's thread is main's: where the system gives no other one for a second, it raises.
 ---```lua
 ---vai.async(function()
 ---	vai.lock_thread()

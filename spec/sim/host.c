@@ -161,6 +161,32 @@ int vai__thread_id(void)
 	return sim_self();
 }
 
+void vai__thread_look(int id, struct vai__thread_look *out)
+{
+	out->asleep = sim_in_c_call(id);
+	out->sleeps = 0;
+}
+
+int64_t vai__thread_cpu(int id)
+{
+	(void)id;
+	return -1;
+}
+
+bool vai__thread_timer_new(int id, int sig, void *value, timer_t *out)
+{
+	(void)id;
+	(void)sig;
+	(void)value;
+	(void)out;
+	return false;
+}
+
+void vai__thread_timer_start(timer_t timer)
+{
+	(void)timer;
+}
+
 bool vai__thread_asleep(int id)
 {
 	return sim_in_c_call(id);

@@ -5,7 +5,9 @@
 #endif
 #include "mach/thread.h"
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -15,19 +17,69 @@ int vai__thread_id(void)
 	return (int)syscall(SYS_gettid);
 }
 
-/* proc(5): "tid (name) state ...", and the name may hold anything. */
-bool vai__thread_asleep(int id)
+static bool read_status(int id, char *text, size_t size)
 {
-	char path[48], text[128];
-	snprintf(path, sizeof path, "/proc/self/task/%d/stat", id);
+	char path[48];
+	snprintf(path, sizeof path, "/proc/self/task/%d/status", id);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	ssize_t n = read(fd, text, sizeof text - 1);
+	ssize_t n = read(fd, text, size - 1);
 	close(fd);
-	if (n <= 0)
-		return false;
-	text[n] = '\0';
-	const char *end = strrchr(text, ')');
-	return end && end[1] == ' ' && (end[2] == 'S' || end[2] == 'D');
+	text[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+/* proc(5): lines of "Name:\tvalue"; a newline in the thread's name is written as "\\n". */
+void vai__thread_look(int id, struct vai__thread_look *out)
+{
+	static const char state_name[] = "\nState:\t", sleeps_name[] = "\nvoluntary_ctxt_switches:\t";
+	char text[4096];
+	out->asleep = false;
+	out->sleeps = 0;
+	if (!read_status(id, text, sizeof text))
+		return;
+	const char *state = strstr(text, state_name), *sleeps = strstr(text, sleeps_name);
+	out->asleep = state && (state[sizeof state_name - 1] == 'S' || state[sizeof state_name - 1] == 'D');
+	if (sleeps)
+		out->sleeps = strtoull(sleeps + sizeof sleeps_name - 1, NULL, 10);
+}
+
+bool vai__thread_asleep(int id)
+{
+	struct vai__thread_look look;
+	vai__thread_look(id, &look);
+	return look.asleep;
+}
+
+/* clock_getcpuclockid(3) makes such numbers of a process's id, pthread_getcpuclockid(3) of a thread that
+ * must not have ended; the kernel takes any thread of this process. */
+static clockid_t cpu_clock(int id, unsigned which)
+{
+	return (clockid_t)(~(unsigned)id << 3 | 4 | which);
+}
+
+int64_t vai__thread_cpu(int id)
+{
+	struct timespec ts;
+	if (clock_gettime(cpu_clock(id, 2), &ts) != 0)
+		return -1;
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+bool vai__thread_timer_new(int id, int sig, void *value, timer_t *out)
+{
+	struct sigevent ev;
+	memset(&ev, 0, sizeof ev);
+	ev.sigev_notify = SIGEV_THREAD_ID;
+	ev.sigev_signo = sig;
+	ev.sigev_value.sival_ptr = value;
+	ev._sigev_un._tid = id;
+	return timer_create(cpu_clock(id, 1), &ev, out) == 0;
+}
+
+void vai__thread_timer_start(timer_t timer)
+{
+	struct itimerspec soon = {{0, 0}, {0, 1}};
+	timer_settime(timer, 0, &soon, NULL);
 }

@@ -78,6 +78,11 @@ void vai__handoff_want(struct m *m)
 	m->next_wanting = NULL;
 	*at = m;
 	vai__loop_attention_update();
+	if (m == vai__sched.m0) {
+		m->wants_at = vai__clock_now();
+		vai__preempt_for_main();
+		vai__sysmon_hurry(); /* it asks again soon, until main has one */
+	}
 }
 
 /* Lock held. */

@@ -27,6 +27,11 @@ enum {
 	PATIENCE = 100 /* looks before runnext is taken from a P that has not moved */
 };
 #endif
+#if defined(VAI_SIM) || defined(VAI_HARD)
+enum { SPARE_MS = 0 };
+#else
+enum { SPARE_MS = 4 }; /* idle Ms beyond the number of Ps */
+#endif
 enum { CHOOSY = 16 /* idle Ms: with more, one that will do is good enough */ };
 
 /* Lock held. */
@@ -168,16 +173,41 @@ void vai__idle_wake_locked_m(struct m *m)
 	vai__m_wake(m);
 }
 
-void vai__idle_wake_all(void)
+/* Lock held. Any idle M, listed or not, but M0; or NULL. */
+static struct m *take_any_m(void)
+{
+	struct m *m = vai__idle_take_m(vai__sched.m0);
+	for (struct m *at = vai__sched.all_ms; at && !m; at = at->next_m)
+		if (at->idle && at != vai__sched.m0)
+			remove_idle_m(m = at);
+	return m;
+}
+
+/* One wakes the next: all at once, they would queue for the lock, and for the CPUs. */
+void vai__idle_stop_one(void)
+{
+	if (!atomic_load_relaxed(&vai__sched.stopping))
+		return;
+	vai__lock(&vai__sched.lock);
+	struct m *m = vai__sched.nidle_ms > 0 ? take_any_m() : NULL;
+	vai__unlock(&vai__sched.lock);
+	if (m)
+		vai__m_wake(m);
+}
+
+/* The others go on sleeping in the order in which they are taken, so those that nobody needs are the ones to
+ * sleep for long. */
+bool vai__idle_retire(struct m *m)
 {
 	vai__lock(&vai__sched.lock);
-	for (struct m *m = vai__sched.all_ms; m; m = m->next_m) {
-		if (m->idle) {
-			remove_idle_m(m);
-			vai__m_wake(m);
-		}
+	int enough = atomic_load_relaxed(&vai__sched.nprocs) + SPARE_MS;
+	bool goes = m->idle && m->listed && m != vai__sched.m0 && m->locked.count == 0 && vai__sched.nidle_ms > enough;
+	if (goes) {
+		remove_idle_m(m);
+		m->leaving = true;
 	}
 	vai__unlock(&vai__sched.lock);
+	return goes;
 }
 
 static bool may_spin(struct m *m)
@@ -413,7 +443,8 @@ static void sleep_until_woken(struct m *m)
 	switch (enlist(m)) {
 	case SLEEP:
 		vai__m_sleep(m);
-		vai__idle_delist(m);
+		if (!m->leaving)
+			vai__idle_delist(m);
 		break;
 	case DEADLOCK:
 		if (acquire_p(m))

@@ -5,15 +5,38 @@
  * may have changed. After stoplockedm and startlockedm of Go's proc.go. */
 #include "sched/rt.h"
 
-void vai__g_lock_thread(vai_g *self)
+enum { FIRST_PAUSE = 1000000, LAST_PAUSE = 64000000, PATIENCE = 1000000000 /* ns */ };
+
+/* self comes off main's thread, where main could not run any more. Where the system gives no other just now, it
+ * may some moments later. */
+static int find_thread(vai_g *self)
 {
 	struct g *g = g_of(self);
-	if (g != vai__sched.main && g_m(g) == vai__sched.m0) {
+	int64_t end = vai__clock_now() + PATIENCE, pause = FIRST_PAUSE;
+	for (;; pause = pause < LAST_PAUSE ? 2 * pause : pause) {
 		g->locked_m = NULL;
 		vai__g_leave_main(self);
+		if (g_m(g) != vai__sched.m0)
+			return VAI_OK;
+		int64_t now = vai__clock_now();
+		if (now >= end)
+			return VAI_ESYS;
+		int rc = vai__sleep(self, now + pause);
+		if (rc != VAI_OK)
+			return rc;
 	}
+}
+
+int vai__g_lock_thread(vai_g *self)
+{
+	struct g *g = g_of(self);
+	bool must_move = g != vai__sched.main && g_m(g) == vai__sched.m0;
+	int rc = must_move ? find_thread(self) : VAI_OK;
+	if (rc != VAI_OK)
+		return rc;
 	g->locked_m = g_m(g);
 	g_m(g)->lockedg = g;
+	return VAI_OK;
 }
 
 void vai__g_unlock_thread(vai_g *self)

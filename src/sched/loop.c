@@ -205,6 +205,8 @@ static struct g *next(struct m *m)
 				vai__loop_pay_attention(m);
 		}
 		struct g *g = find(m);
+		if (!g && VAI_UNLIKELY(m->leaving))
+			return NULL;
 		if (!g)
 			continue;
 		if (m->spinning)
@@ -252,6 +254,7 @@ static void yield(struct m *m, struct g *g, bool late)
 static inline __attribute__((always_inline)) void resume(struct m *m, struct g *g)
 {
 	m_set_curg(m, g);
+	atomic_store_relaxed(&m->asked, false);
 	m_leave(m, false);
 	vai__ctx_switch(&m->ctx, &g->ctx, false);
 	m_set_curg(m, NULL);

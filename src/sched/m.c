@@ -20,7 +20,12 @@
 #include "sched/poll.h"
 #include "sched/rt.h"
 
-enum { M_STACK = 262144, KEEP_CACHE = 1000000000 /* ns asleep */ };
+enum { M_STACK = 262144, RETRY_MIN = 200000, RETRY_MAX = 20000000 /* ns */ };
+#ifdef VAI_HARD
+enum { KEEP_CACHE = 200000, KEEP_MORE = 200000 /* ns asleep */ };
+#else
+enum { KEEP_CACHE = 1000000000, KEEP_MORE = 2000000000 /* ns asleep */ };
+#endif
 
 static _Thread_local __attribute__((tls_model("initial-exec"))) struct m *tls_m;
 
@@ -149,12 +154,13 @@ static void leave(struct m *m)
 	vai__sched.nms--;
 	vai__unlock(&vai__sched.lock);
 	vai__idle_check();
+	vai__idle_stop_one();
 	set_self(NULL);
 	m_free(m);
 	vai__guard_thread_exit();
 	vai__mem_thread_exit();
-	atomic_fetch_sub_seq_cst(&vai__sched.live_ms, 1);
-	vai__futex_wake(&vai__sched.live_ms, 1);
+	if (atomic_fetch_sub_seq_cst(&vai__sched.live_ms, 1) == 1)
+		vai__futex_wake(&vai__sched.live_ms, 1);
 }
 
 static void *thread_main(void *arg)
@@ -189,6 +195,25 @@ static int start_thread(struct m *m)
 	return rc;
 }
 
+/* Who was refused a thread tries again, but not at once: each attempt takes its time, and there may be many who
+ * look for one. */
+static _Atomic(int64_t) refused_until, refused_for;
+
+static bool may_try(void)
+{
+	return atomic_load_relaxed(&refused_until) == 0 || vai__clock_now() >= atomic_load_relaxed(&refused_until);
+}
+
+static void note_refusal(bool refused)
+{
+	int64_t pause = 2 * atomic_load_relaxed(&refused_for);
+	if (!refused && atomic_load_relaxed(&refused_until) == 0)
+		return;
+	pause = pause < RETRY_MIN ? RETRY_MIN : pause > RETRY_MAX ? RETRY_MAX : pause;
+	atomic_store_relaxed(&refused_for, refused ? pause : 0);
+	atomic_store_relaxed(&refused_until, refused ? vai__clock_now() + pause : 0);
+}
+
 /* Threads are bounded, as in Go. Beyond, Ps wait until Ms come back from their C calls. */
 static bool has_room(void)
 {
@@ -204,7 +229,7 @@ static bool has_room(void)
 /* The caller has taken p out of idle_ps. False: the system refused, p is still the caller's. */
 bool vai__m_new(struct p *p, bool spinning)
 {
-	struct m *m = has_room() ? m_alloc() : NULL;
+	struct m *m = may_try() && has_room() ? m_alloc() : NULL;
 	if (!m)
 		return false;
 	m->nextp = p;
@@ -214,7 +239,9 @@ bool vai__m_new(struct p *p, bool spinning)
 	vai__sched.nawake++;
 	vai__unlock(&vai__sched.lock);
 	atomic_fetch_add_seq_cst(&vai__sched.live_ms, 1);
-	if (start_thread(m) == 0)
+	bool made = start_thread(m) == 0;
+	note_refusal(!made);
+	if (made)
 		return true;
 	atomic_fetch_sub_seq_cst(&vai__sched.live_ms, 1);
 	vai__lock(&vai__sched.lock);
@@ -264,13 +291,18 @@ static void sleep_in_poller(struct m *m)
 	atomic_store_seq_cst(&vai__sched.poll_until, 0);
 }
 
-/* Who sleeps for long keeps no blocks: each might hold a whole span (base/mem) that else is free. */
+/* Who sleeps for long keeps no blocks: each might hold a whole span (base/mem) that else is free. And ends, if
+ * there are enough others: not all of a burst at the same moment. */
 static void sleep_on_futex(struct m *m)
 {
 	if (!woken(m))
 		vai__futex_wait(&m->wake, 0, vai__clock_now() + KEEP_CACHE);
 	if (!woken(m))
 		vai__mem_thread_exit();
+	if (!woken(m))
+		vai__futex_wait(&m->wake, 0, vai__clock_now() + next_rand(&m->rand) % KEEP_MORE);
+	if (!woken(m) && vai__idle_retire(m))
+		return;
 	while (!woken(m))
 		vai__futex_wait(&m->wake, 0, VAI_FOREVER);
 }

@@ -22,7 +22,15 @@
 #include "mach/thread.h"
 #include "sched/rt.h"
 
-enum { LOOK = 100000 /* ns */ };
+enum {
+	LOOK = 100000,  /* ns, as the next five */
+	SURE = 3000000, /* a thread that has computed for so long without a sleep is in no system call that waits */
+	SURE_FOR_MAIN = 500000,
+	UNSURE = 3000000,      /* from then on a timer asks */
+	UNANSWERED = 20000000, /* the same for one that was asked before */
+	UNKNOWN = 100000000,   /* where there is no timer, a signal is sent after all */
+	CANDIDATES = 8         /* Ps among which main gets the next: each look takes 10 us */
+};
 
 static struct sigaction old_action;
 static enum vai_preempt_mode mode = VAI_PREEMPT_OFF;
@@ -99,13 +107,14 @@ static void on_signal(int sig, siginfo_t *info, void *uc)
 {
 	int saved = errno;
 	struct m *m = vai__m_self();
+	bool timer = info->si_code == SI_TIMER && m && info->si_value.sival_ptr == &m->timer;
 	if (m && atomic_exchange_acquire(&m->preempt, false)) {
 		struct g *g = m_curg(m);
 		if (g && g == atomic_load_acquire(&frozen.wanted))
 			freeze(g);
 		if (g)
 			vai__preempt_interrupt(g);
-	} else {
+	} else if (!timer) {
 		pass_on(sig, info, uc);
 	}
 	errno = saved;
@@ -155,6 +164,101 @@ void vai__preempt_send(struct m *m)
 			SIGURG); /* the host's thread may be gone, and pthread_kill is not for those */
 }
 
+int64_t vai__preempt_computes(struct m *m)
+{
+	struct vai__thread_look now;
+	struct p *p = m_p(m);
+	struct g *g = m_curg(m);
+	uint32_t tick = p ? atomic_load_relaxed(&p->tick) : m->look.tick;
+	vai__thread_look(m->tid, &now);
+	int64_t cpu = vai__thread_cpu(m->tid);
+	if (cpu < 0)
+		cpu = vai__clock_now();
+	bool another = g != m->look.g || tick != m->look.tick;
+	if (another)
+		m->unsure_at = 0;
+	if (another || now.asleep || now.sleeps != m->look.sleeps) {
+		m->look.sleeps = now.sleeps;
+		m->look.g = g;
+		m->look.tick = tick;
+		m->look.cpu = cpu;
+	}
+	return now.asleep ? -1 : cpu - m->look.cpu;
+}
+
+/* Lock held. False: the system has none, or refuses more. */
+static bool start_timer(struct m *m)
+{
+	if (m->has_timer == TIMER_NONE)
+		m->has_timer = vai__thread_timer_new(m->tid, SIGURG, &m->timer, &m->timer) ? TIMER_MADE : TIMER_REFUSED;
+	if (m->has_timer != TIMER_MADE)
+		return false;
+	atomic_store_release(&m->preempt, true);
+	vai__thread_timer_start(m->timer);
+	return true;
+}
+
+static void send_once(struct m *m, int64_t now)
+{
+	vai__preempt_send(m);
+	atomic_store_relaxed(&m->asked, true);
+	m->asked_at = now;
+	m->unsure_at = 0;
+}
+
+/* A signal ends a system call early: write(2) and its like have moved a part then, poll(2) fails with EINTR. The
+ * handler has armed a hook, so a second signal is of no use as long as the goroutine has not come back to
+ * Lua code, but where the hook was lost; then, and where a thread sleeps and computes by turns, a timer
+ * sends it that finds the thread outside of the kernel. */
+bool vai__preempt_ask(struct m *m, int64_t now)
+{
+	if (mode != VAI_PREEMPT_SIGNAL) {
+		vai__preempt_send(m);
+		return false;
+	}
+	int64_t used = vai__preempt_computes(m);
+	bool asked = atomic_load_relaxed(&m->asked);
+	if (used < 0)
+		return false;
+	if (used >= SURE && !asked) {
+		send_once(m, now);
+		return false;
+	}
+	int64_t *since = asked ? &m->asked_at : &m->unsure_at, patience = asked ? UNANSWERED : UNSURE;
+	bool first = *since == 0;
+	if (first) {
+		*since = now;
+	} else if (now - *since >= patience) {
+		if (start_timer(m))
+			*since = now;
+		else if (!asked && now - *since >= UNKNOWN)
+			send_once(m, now);
+	}
+	return first;
+}
+
+/* Two goroutines that surely compute give their Ps up, so that main has one within a millisecond: the thread of
+ * one may be waiting for a CPU, where main has just come from. One that is in the scheduler, or was asked
+ * before, does so in any case. */
+void vai__preempt_for_main(void)
+{
+	int64_t now = vai__clock_now();
+	int looks = CANDIDATES, asked = 0;
+	if (mode == VAI_PREEMPT_OFF)
+		return;
+	for (struct m *m = vai__sched.all_ms; m && looks > 0 && asked < 2; m = m->next_m) {
+		if (!m_p(m) || atomic_load_relaxed(&m->busy))
+			continue;
+		looks--;
+		if (atomic_load_relaxed(&m->asked)) {
+			asked += now - m->asked_at < UNANSWERED;
+		} else if (mode != VAI_PREEMPT_SIGNAL || vai__preempt_computes(m) >= SURE_FOR_MAIN) {
+			send_once(m, now);
+			asked++;
+		}
+	}
+}
+
 bool vai__g_freeze(vai_g *pub, int64_t timeout)
 {
 	struct g *g = g_of(pub);
@@ -178,6 +282,11 @@ bool vai__g_freeze(vai_g *pub, int64_t timeout)
 enum vai_preempt_mode vai__preempt_mode(void)
 {
 	return mode;
+}
+
+void vai__g_answered(vai_g *self)
+{
+	atomic_store_relaxed(&g_m(g_of(self))->asked, false);
 }
 
 bool vai__g_asked(vai_g *self)
@@ -224,6 +333,9 @@ void vai__preempt_remove(struct m *m)
 	while (*at != m)
 		at = &(*at)->next_m;
 	*at = m->next_m;
+	if (m->has_timer == TIMER_MADE)
+		timer_delete(m->timer);
+	m->has_timer = TIMER_NONE;
 	vai__unlock(&vai__sched.lock);
 	if (m->blocked && m == vai__m_self())
 		mask(SIG_BLOCK, NULL);
@@ -235,8 +347,8 @@ void vai__preempt_all(void)
 	struct m *self = vai__m_self();
 	vai__lock(&vai__sched.lock);
 	for (struct m *m = vai__sched.all_ms; m; m = m->next_m) {
-		if (m != self)
-			vai__preempt_send(m);
+		if (m != self && m_curg(m) && !m->idle)
+			vai__preempt_ask(m, vai__clock_now());
 	}
 	vai__unlock(&vai__sched.lock);
 }

@@ -128,6 +128,7 @@ struct m {
 	bool leaving;             /* owner: the thread is to end */
 	struct g *lockedg;        /* owner: the goroutine that has this thread for itself */
 	struct m *next_wanting;
+	int64_t wants_at;    /* M0 only: since when; under sched.lock */
 	uint32_t rand;       /* owner */
 	int tid;             /* the system's number of it */
 	atomic_bool preempt; /* the next SIGURG is ours */
@@ -138,6 +139,17 @@ struct m {
 	uint32_t seen_tick;
 	int64_t seen_at;
 	bool seen_asleep;
+	struct {
+		struct g *g;   /* what it ran when it was last looked at, */
+		uint32_t tick; /* in which round of its P, */
+		uint64_t sleeps;
+		int64_t cpu;   /* and what the thread had used when that was first seen, or after it last slept */
+	} look;            /* sched.lock; preempt.c, as the next five */
+	atomic_bool asked; /* a signal was sent to it, and its goroutine has not answered: sched.lock sets, owner clears */
+	int64_t asked_at;
+	int64_t unsure_at; /* since when it is to be asked, but might be in a system call; 0: it is not */
+	enum { TIMER_NONE, TIMER_MADE, TIMER_REFUSED } has_timer;
+	timer_t timer;        /* mach/thread.h; the value is &m->timer */
 	atomic_uint wake;     /* futex: 1 when woken */
 	struct p *nextp;      /* given by the waker, with wake */
 	struct m *link;       /* sched.idle_ms, under sched.lock */
@@ -266,7 +278,8 @@ void vai__idle_check(void);
 void vai__idle_check_timers(void); /* sysmon */
 void vai__idle_delist(struct m *m);
 void vai__idle_stop_spinning(struct m *m);
-void vai__idle_wake_all(void);
+void vai__idle_stop_one(void);      /* the runtime stops: an idle M is to leave, which does the same */
+bool vai__idle_retire(struct m *m); /* it has slept for long; true: its thread is to end, for there are enough */
 /* loop.c: the loop */
 void vai__loop_schedule(struct m *m);
 void vai__loop_slice_begin(struct p *p);
@@ -332,7 +345,13 @@ void vai__park_switch(struct g *g, enum op op);
 void vai__preempt_install(void);
 void vai__preempt_add(struct m *m);    /* by its thread */
 void vai__preempt_remove(struct m *m); /* by its thread, but for a host's that may be gone */
-void vai__preempt_send(struct m *m);   /* sched.lock held: interrupts what m runs */
+void vai__preempt_send(struct m *m);   /* sched.lock held: interrupts what m runs, at once */
+/* sched.lock held, as for the next: the same, but not within a system call if it can be helped; it may take
+ * some more calls until it is done. True: and they should follow soon. */
+bool vai__preempt_ask(struct m *m, int64_t now);
+/* ns that m's thread has computed for what it runs, without a sleep, since somebody first looked; -1: it sleeps. */
+int64_t vai__preempt_computes(struct m *m);
+void vai__preempt_for_main(void); /* sched.lock held: main wants a P and none is idle */
 void vai__preempt_all(void);
 int64_t vai__preempt_thread_cpu(void); /* ns that the calling thread has computed */
 static inline bool has_cpu_limit(struct g *g)

@@ -230,6 +230,8 @@ enum vai_preempt_mode { VAI_PREEMPT_OFF, VAI_PREEMPT_SIGNAL, VAI_PREEMPT_COUNT }
 enum vai_preempt_mode vai__preempt_mode(void);
 /* VAI_PREEMPT_COUNT: the calling goroutine is to be interrupted; it is told once. */
 bool vai__g_asked(vai_g *self);
+/* The calling goroutine has come to know that it was interrupted. */
+void vai__g_answered(vai_g *self);
 
 /* Why a goroutine is to end. */
 enum vai_end { VAI_END_NO, VAI_END_CANCELED, VAI_END_CPU, VAI_END_MEMORY };
@@ -255,8 +257,9 @@ int64_t vai__g_cpu(vai_g *self);
 void vai__g_limit_cpu(vai_g *self, int64_t ns);
 
 /* Ties the calling goroutine to its thread until vai__g_unlock_thread; no other runs there
- * meanwhile. Does not nest. Main is tied to its thread in any case; locked, it has it alone. */
-void vai__g_lock_thread(vai_g *self);
+ * meanwhile. Does not nest. Main is tied to its thread in any case; locked, it has it alone. May park. VAI_ESYS:
+ * main's thread is the only one to be had, for a second already; or as vai__sleep. */
+int vai__g_lock_thread(vai_g *self);
 void vai__g_unlock_thread(vai_g *self);
 /* The calling goroutine may stay in C calls for long from now on, having opened a file or got a
  * foreign C function. Unless it is main it leaves main's thread, which could not run main

@@ -14,7 +14,14 @@
 #include "sched/poll.h"
 #include "sched/rt.h"
 
-enum { DEFAULT_STACK = 655360, INSIST = 5000000 /* ns */, SLOW = 500000000, RELEASE = 500000000 /* ns */ };
+enum {
+	DEFAULT_STACK = 655360,
+	INSIST = 1000000 /* ns */,
+	INSIST_MAX = 32000000,
+	STOP_AT_ONCE = 4,
+	SLOW = 500000000,
+	RELEASE = 500000000 /* ns */
+};
 
 static struct g main_g;
 
@@ -118,7 +125,8 @@ static void stop_ms(void)
 	atomic_store(&vai__sched.stopping, true);
 	vai__loop_attention_update();
 	vai__unlock(&vai__sched.lock);
-	vai__idle_wake_all();
+	for (int i = 0; i < STOP_AT_ONCE; i++)
+		vai__idle_stop_one();
 }
 
 static int64_t deadline_of(int64_t grace)
@@ -151,7 +159,7 @@ static bool all_stuck(void)
 static bool wait_for_ms(int64_t grace)
 {
 	int64_t now = vai__clock_now(), deadline = deadline_of(grace), last = deadline_of(grace > SLOW ? grace : SLOW);
-	while (!all_gone(now + INSIST)) {
+	for (int64_t pause = INSIST; !all_gone(now + pause); pause = pause < INSIST_MAX ? 2 * pause : pause) {
 		now = vai__clock_now();
 		if (now >= last || (now >= deadline && all_stuck()))
 			return false;
@@ -225,8 +233,8 @@ static void *release_all(void *threaded)
 	if (!threaded)
 		return NULL;
 	vai__mem_thread_exit();
-	atomic_fetch_sub_seq_cst(&vai__sched.live_ms, 1);
-	vai__futex_wake(&vai__sched.live_ms, 1);
+	if (atomic_fetch_sub_seq_cst(&vai__sched.live_ms, 1) == 1)
+		vai__futex_wake(&vai__sched.live_ms, 1);
 	return NULL;
 }
 

@@ -30,7 +30,7 @@ static void urge(struct m *self, bool impatient)
 		if (p)
 			vai__p_put_idle(p);
 		else
-			vai__preempt_send(m);
+			vai__preempt_ask(m, vai__clock_now());
 	}
 }
 

@@ -11,6 +11,7 @@
 enum {
 	SLICE_SHORT = 1000000, /* ns that a goroutine may run on while a timer of its P is due, or one is to end */
 	ANSWER = 10000000,     /* ns from the signal until the P is taken */
+	IN_A_HURRY = 5000000,  /* ns for which main, when it wants a P, is looked after at once */
 	LOOKS = 16             /* Ms without a P that are looked at in one round */
 };
 
@@ -27,15 +28,15 @@ bool vai__m_is_asleep(struct m *m)
 
 /* Its goroutine is to end, or has to be measured whether it is. One that sleeps need not be measured, one
  * without a P is looked at in its turn (watch_outsider). */
-static void watch_bounded(struct m *m)
+static void watch_bounded(struct m *m, int64_t now)
 {
 	struct g *g = atomic_load_acquire(&m->curg);
 	bool ends = g && atomic_load_relaxed(&g->pub.end) != VAI_END_NO;
 	if (!ends && !(g && has_cpu_limit(g)))
 		return;
 	watch.bounded = true;
-	if (ends || (m_p(m) && !vai__m_is_asleep(m)))
-		vai__preempt_send(m);
+	if (ends || m_p(m))
+		watch.soon |= vai__preempt_ask(m, now);
 }
 
 /* One that is to end may be in a queue, and gets its turn sooner if all have short ones. */
@@ -72,18 +73,10 @@ static int64_t runs_since(struct m *m, struct p *p, int64_t now)
 /* A thread that waits for a page sleeps as well, but not for long: two looks must find it so. */
 static bool stays_asleep(struct m *m)
 {
-	bool asleep = vai__m_is_asleep(m), before = m->seen_asleep;
+	bool asleep = vai__preempt_computes(m) < 0, before = m->seen_asleep;
 	m->seen_asleep = asleep;
 	watch.soon |= asleep && !before;
 	return asleep && before;
-}
-
-/* Lock held. Its P has run the same goroutine for as long as that may while somebody waits. That of a
- * thread which sleeps is taken or not needed, but where a goroutine waits for the thread. */
-static void watch_slice(struct m *m, bool asleep)
-{
-	if (!asleep || atomic_load_relaxed(&m->nlocked) > 0)
-		vai__preempt_send(m);
 }
 
 /* Lock held. A P that its M has lost, or NULL. Where another P is idle who waits can have
@@ -100,16 +93,23 @@ static struct p *watch_owner(struct m *m, int64_t now)
 	if (last && now - since >= SLICE_MAX + ANSWER)
 		return vai__handoff_retake(m);
 	if (now - since >= (timer_is_due(p, now) || vai__watch_hurries(now) ? SLICE_SHORT : SLICE_MAX))
-		watch_slice(m, last ? m->seen_asleep : vai__m_is_asleep(m));
+		watch.soon |= vai__preempt_ask(m, now);
 	return NULL;
 }
 
 /* Lock held. Its goroutine has lost its P; if it is back from the C call and runs Lua code,
  * let it come in. */
-static void watch_outsider(struct m *m, unsigned number)
+static void watch_outsider(struct m *m, unsigned number, int64_t now)
 {
-	if (number >= watch.first && number < watch.first + LOOKS && !vai__m_is_asleep(m))
-		vai__preempt_send(m);
+	if (number >= watch.first && number < watch.first + LOOKS)
+		vai__preempt_ask(m, now);
+}
+
+/* Lock held. Main has no P, so it may want one at any moment: then it is known whom to ask. */
+static bool main_is_outside(void)
+{
+	struct m *m0 = vai__sched.m0;
+	return m0->wants || (!m_p(m0) && !m0->idle && m_curg(m0) == vai__sched.main);
 }
 
 /* One look at everybody. True: another one should follow soon. */
@@ -119,15 +119,22 @@ bool vai__watch_ms(int64_t now)
 	unsigned n = 0, outsiders = 0;
 	watch.bounded = watch.soon = false;
 	vai__lock(&vai__sched.lock);
+	bool outside = main_is_outside();
 	for (struct m *m = vai__sched.all_ms; m; m = m->next_m) {
-		watch_bounded(m);
+		watch_bounded(m, now);
+		if (outside && m_p(m))
+			vai__preempt_computes(m);
 		if (m_p(m)) {
 			struct p *p = n < LOOKS ? watch_owner(m, now) : NULL;
 			if (p)
 				taken[n++] = p;
 		} else if (m_curg(m) && !m->idle) {
-			watch_outsider(m, outsiders++);
+			watch_outsider(m, outsiders++, now);
 		}
+	}
+	if (vai__sched.m0->wants && now - vai__sched.m0->wants_at < IN_A_HURRY) {
+		vai__preempt_for_main();
+		watch.soon = true;
 	}
 	vai__unlock(&vai__sched.lock);
 	watch.first = watch.first + LOOKS < outsiders ? watch.first + LOOKS : 0;

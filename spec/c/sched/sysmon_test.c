@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The monitor does not go to sleep for good over what it is to see to: requests that come while it
+/* Where the system gives no threads, and: the monitor does not go to sleep for good over what it is to see to: requests that come while it
  * is at work, work for which no thread could be made. Where it does, the end of its period of two
  * seconds comes to the rescue, so that a try takes that long: of several one must be faster, which
  * on a loaded machine may not be the first. */
@@ -18,6 +18,8 @@
 enum { SOON = 1000, FIRST = 100 /* ms */, TRIES = 30 };
 
 static atomic_bool refuse; /* threads */
+static atomic_int attempts;
+static _Atomic(int) outcome;
 static _Atomic(int) requests, counted;
 static vai_ticket ticket;
 
@@ -26,6 +28,7 @@ enum { REFUSES = true };
 int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*f)(void *), void *arg)
 {
 	static int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+	atomic_fetch_add(&attempts, 1);
 	if (atomic_load(&refuse))
 		return EAGAIN;
 	if (!real)
@@ -138,11 +141,55 @@ static void no_thread_at_first(void **state)
 	}
 }
 
+static void lock_it(vai_g *g, void *arg)
+{
+	(void)arg;
+	atomic_store(&outcome, vai__g_lock_thread(g));
+	atomic_fetch_add(&counted, 1);
+}
+
+/* Runs it while there is no thread for so many ms. Main goes on meanwhile, and wakes up. */
+static void lock_without_threads(int ms)
+{
+	vai_g *self = vai__g_self();
+	int64_t end = world_in(20 * SOON);
+	atomic_store(&refuse, true);
+	atomic_store(&attempts, 0);
+	world_go(lock_it, NULL);
+	assert_int_equal(vai__sleep(self, world_in(ms)), VAI_OK);
+	atomic_store(&refuse, false);
+	while (atomic_load(&counted) == 0 && vai__clock_now() < end)
+		assert_int_equal(vai__sleep(self, world_in(10)), VAI_OK);
+	assert_int_equal(atomic_load(&counted), 1);
+	world_join();
+}
+
+static void no_thread_to_lock(void **state)
+{
+	(void)state;
+	if (!REFUSES)
+		skip();
+	lock_without_threads(3 * SOON);
+	assert_int_equal(atomic_load(&outcome), VAI_ESYS);
+	assert_in_range(atomic_load(&attempts), 5, 500); /* nor is it tried all the time */
+}
+
+static void no_thread_for_a_while(void **state)
+{
+	(void)state;
+	if (!REFUSES)
+		skip();
+	lock_without_threads(FIRST);
+	assert_int_equal(atomic_load(&outcome), VAI_OK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_request_during_another, start, stop),
 		cmocka_unit_test_setup_teardown(no_thread_at_first, start, stop),
+		cmocka_unit_test_setup_teardown(no_thread_to_lock, start, stop),
+		cmocka_unit_test_setup_teardown(no_thread_for_a_while, start, stop),
 	};
 	vai__sched_hooks.quit = on_request;
 	return cmocka_run_group_tests_name("sysmon", tests, NULL, NULL);

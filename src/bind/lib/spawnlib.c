@@ -2,6 +2,7 @@
 /* spawn(opts, f, ...), and goroutines that are tied to their threads. */
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
+#include "bind/lib/result.h"
 #include "bind/life/life.h"
 #include "bind/life/spawn.h"
 #include "bind/life/spawn_opts.h"
@@ -28,8 +29,13 @@ int vai__lib_lock_thread(lua_State *L)
 	vai_g *g = vai__bind_self(L);
 	struct vai__life *life = vai__life(g);
 	vai__note_stack(g, L);
-	if (life && life->locks++ == 0)
-		vai__g_lock_thread(g);
+	int rc = life && life->locks == 0 ? vai__g_lock_thread(g) : VAI_OK;
+	if (rc == VAI_ESYS)
+		return luaL_error(L, "lock_thread: the system gives no thread for it");
+	if (rc != VAI_OK)
+		return vai__bind_failed(L, g, rc);
+	if (life)
+		life->locks++;
 	return 0;
 }
 

@@ -83,6 +83,8 @@ static void on_count(lua_State *L, lua_Debug *ar)
 	vai__hook_set(L, hook, mask, count);
 	if (life)
 		life->asked = 0;
+	if (g)
+		vai__g_answered(g);
 	g = owner();
 	if (g)
 		act(L, g);
@@ -140,6 +142,8 @@ void vai__hook_look(lua_State *L)
 	life->asked = 0;
 	if (vai__hook_counting && vai__g_asked(g))
 		asked = true;
+	if (asked)
+		vai__g_answered(g);
 	if (asked)
 		act(L, g);
 }
