@@ -10,17 +10,18 @@
 /* Results of C functions: 0 or more is success. */
 enum vai_result {
 	VAI_OK = 0,
-	VAI_ENOMEM = -1,            /* out of memory */
-	VAI_ECLOSED = -2,           /* the channel is closed */
-	VAI_ETIMEOUT = -3,          /* the deadline passed first */
-	VAI_EAGAIN = -4,            /* it would have to wait */
-	VAI_ECANCELED = -5,         /* the goroutine was canceled while it waited */
-	VAI_EDEADLOCK = -6,         /* every goroutine waits and nothing can wake one */
-	VAI_ERANGE = -7,            /* a number is out of range */
-	VAI_EINVAL = -8,            /* an argument makes no sense */
-	VAI_ESYS = -9,              /* the system refused (threads, mappings) */
-	VAI_ECONTEXT = -10,         /* the context that bounds the wait was canceled */
-	VAI_ECONTEXT_DEADLINE = -11 /* or its deadline has passed */
+	VAI_ENOMEM = -1,             /* out of memory */
+	VAI_ECLOSED = -2,            /* the channel is closed */
+	VAI_ETIMEOUT = -3,           /* the deadline passed first */
+	VAI_EAGAIN = -4,             /* it would have to wait */
+	VAI_ECANCELED = -5,          /* the goroutine was canceled while it waited */
+	VAI_EDEADLOCK = -6,          /* every goroutine waits and nothing can wake one */
+	VAI_ERANGE = -7,             /* a number is out of range */
+	VAI_EINVAL = -8,             /* an argument makes no sense */
+	VAI_ESYS = -9,               /* the system refused (threads, mappings) */
+	VAI_ECONTEXT = -10,          /* the context that bounds the wait was canceled */
+	VAI_ECONTEXT_DEADLINE = -11, /* or its deadline has passed */
+	VAI_EINTERRUPTED = -12       /* main is to come to a hook that a signal's handler has set */
 };
 
 /* No deadline, for every function that takes one. Deadlines are absolute, in

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Three facts about the host's state that reports, dumps and handlers ask for. Each is one word that main writes;
- * goroutines read the panic thread and its runner while the runtime ends, too, so these two are atomic. */
+/* Some facts about the host's state that reports, dumps and handlers ask for. Each is one word that main writes;
+ * goroutines read the panic thread and its runner while the runtime ends, too, so these are atomic. */
 #include "bind/main_state.h"
 #include "base/atomic.h"
 
 static struct {
 	struct vai_vm *vm;
+	_Atomic(lua_State *) L;
 	_Atomic(lua_State *) panic_thread;
 	_Atomic(vai_g *) runner;
 } state;
@@ -18,6 +19,12 @@ struct vai_vm *vai__main_vm(void)
 void vai__main_set_vm(struct vai_vm *vm)
 {
 	state.vm = vm;
+	atomic_store_relaxed(&state.L, vm ? vm->L : NULL);
+}
+
+lua_State *vai__main_L(void)
+{
+	return atomic_load_relaxed(&state.L);
 }
 
 lua_State *vai__main_panic_thread(void)

@@ -10,6 +10,8 @@
 /* NULL outside the life of the runtime. */
 struct vai_vm *vai__main_vm(void);
 void vai__main_set_vm(struct vai_vm *vm);
+/* Its Lua state, NULL as above. In signal handlers, too. */
+lua_State *vai__main_L(void);
 /* The Lua thread of that state on which panic handlers run, kept alive by the registry; or NULL. */
 lua_State *vai__main_panic_thread(void);
 void vai__main_set_panic_thread(lua_State *L);

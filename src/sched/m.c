@@ -310,6 +310,8 @@ static void sleep_on_futex(struct m *m)
 void vai__m_sleep(struct m *m)
 {
 	struct m *nobody = NULL;
+	if (m == vai__sched.m0)
+		vai__sigint_wrap();
 	if (atomic_cas_strong_seq_cst(&vai__sched.poller, &nobody, m)) {
 		sleep_in_poller(m);
 		atomic_store_seq_cst(&vai__sched.poller, NULL);

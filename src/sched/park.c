@@ -196,6 +196,7 @@ int vai__wake_result(int code)
 	case VAI_WAKE_NOMEM: return VAI_ENOMEM;
 	case VAI_WAKE_CONTEXT: return VAI_ECONTEXT;
 	case VAI_WAKE_CONTEXT_DEADLINE: return VAI_ECONTEXT_DEADLINE;
+	case VAI_WAKE_INTERRUPTED: return VAI_EINTERRUPTED;
 	default: return VAI_ECANCELED;
 	}
 }

@@ -365,6 +365,11 @@ void vai__preempt_cpu_end(struct g *g);   /* and has run */
 void vai__sigquit_install(void);
 void vai__sigquit_remove(void);
 void vai__sigquit_check(void); /* sysmon */
+/* sigint.c: Ctrl-C while main waits */
+void vai__sigint_wrap(void);    /* any thread */
+void vai__sigint_remove(void);  /* host thread */
+bool vai__sigint_pending(void); /* sysmon has to check */
+void vai__sigint_check(void);   /* sysmon */
 /* schedtrace.c: VAI_DEBUG */
 void vai__schedtrace_start(void);   /* host thread, before sysmon */
 int64_t vai__schedtrace_next(void); /* sysmon: when it is to call the next; VAI_FOREVER: never */

@@ -63,7 +63,8 @@ enum vai_wake {
 	VAI_WAKE_NOMEM = 5,   /* the deadline could not be kept for want of memory */
 	VAI_WAKE_CONTEXT = 6, /* by vai_g.bound: VAI_ECONTEXT, and the next VAI_ECONTEXT_DEADLINE */
 	VAI_WAKE_CONTEXT_DEADLINE = 7,
-	VAI_WAKE_USER = 8
+	VAI_WAKE_INTERRUPTED = 8, /* main only */
+	VAI_WAKE_USER = 16
 };
 typedef uint32_t vai_ticket;
 
@@ -189,6 +190,8 @@ struct vai__sched_hooks {
 	/* All goroutines wait and nothing can wake one; main's wait ends after it with VAI_WAKE_DEADLOCK.
 	 * Nothing runs until it returns. On any M, or NULL. */
 	void (*deadlock)(void);
+	/* The hook of main's Lua state, or NULL. In a signal handler and on any thread. NULL: signals end no waits. */
+	const void *(*main_hook)(void);
 	/* SIGQUIT has come: dump all goroutines, end the process. On sysmon's thread, or NULL. */
 	void (*quit)(void);
 };

@@ -216,6 +216,7 @@ static void forget_queues(void)
 static void begin_stop(void)
 {
 	vai__sigquit_remove();
+	vai__sigint_remove();
 	stop_ms();
 	vai__sysmon_stop();
 	vai__m_retire_main(vai__sched.m0);

@@ -96,7 +96,8 @@ static bool all_idle(void)
 
 static bool may_doze(void)
 {
-	return all_idle() && !vai__watch_needed() && !atomic_load_seq_cst(&mon.hurry) && !work_waits();
+	return all_idle() && !vai__watch_needed() && !atomic_load_seq_cst(&mon.hurry) && !work_waits() &&
+		!vai__sigint_pending();
 }
 
 /* There may be very many timers: a fiftieth of the time is enough for that. When to look again. */
@@ -174,6 +175,7 @@ static void *monitor(void *arg)
 		/* What it is for has been set before: it is seen now, or mon.hurry is set again. */
 		bool hurried = atomic_exchange_seq_cst(&mon.hurry, false);
 		vai__sigquit_check();
+		vai__sigint_check();
 		delay = next_delay(delay, vai__sysmon_tick(), hurried);
 		vai__scavenge_tick(atomic_load_relaxed(&vai__sched.coarse_now), all_idle());
 	}

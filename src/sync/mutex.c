@@ -288,7 +288,7 @@ int vai__mutex_lock(vai_g *self, vai_mutex *m, int64_t deadline)
 int vai__mutex_relock(vai_g *self, vai_mutex *m)
 {
 	int end = vai__g_hold_end(self), rc;
-	while ((rc = vai__mutex_lock(self, m, VAI_FOREVER)) == VAI_ECANCELED) {
+	while ((rc = vai__mutex_lock(self, m, VAI_FOREVER)) == VAI_ECANCELED || rc == VAI_EINTERRUPTED) {
 		int again = vai__g_hold_end(self);
 		end = end ? end : again;
 	}

@@ -138,6 +138,7 @@ static void register_once(void)
 	vai__sched_hooks.unwait = vai__waitq_unwait;
 	vai__sched_hooks.abandon = abandon;
 	vai__sched_hooks.interrupt = vai__interrupt_g;
+	vai__sched_hooks.main_hook = vai__interrupt_hook;
 	vai__sched_hooks.deadlock = vai__deadlock_note;
 	vai__sched_hooks.quit = vai__dump_quit;
 	vai__fatal_hook = vai__dump_fatal;

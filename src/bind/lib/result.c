@@ -33,6 +33,7 @@ int vai__bind_failed(lua_State *L, vai_g *g, int rc)
 	case VAI_ECONTEXT_DEADLINE: return vai__bind_nil(L, "deadline exceeded");
 	case VAI_ECANCELED: vai__end_raise(L, g);
 	case VAI_EDEADLOCK: vai__report_deadlock(L);
+	case VAI_EINTERRUPTED: vai__interrupt_main(L);
 	case VAI_ENOMEM: vai__arg_no_memory(L);
 	default: return luaL_error(L, "vai: unexpected result %d", rc);
 	}

@@ -13,6 +13,7 @@
 #include "bind/arg.h"
 #include "bind/life/hook.h"
 #include "bind/life/life.h"
+#include "bind/main_state.h"
 
 bool vai__hook_counting;
 
@@ -162,4 +163,32 @@ bool vai__hook_lent(lua_State *L, lua_Hook *hook, int *mask, int *count)
 	*mask = lent ? life->lent.mask : 0;
 	*count = lent ? life->lent.count : 0;
 	return true;
+}
+
+/* ---- Ctrl-C ---- */
+
+const void *vai__interrupt_hook(void)
+{
+	lua_State *L = vai__main_L();
+	return L ? (const void *)(uintptr_t)lua_gethook(L) : NULL;
+}
+
+/* The hook does what it would do at main's next instruction: that of the `lua` program raises "interrupted!". Main
+ * may be in a coroutine, where it raises as well, and not once more in main. */
+void vai__interrupt_main(lua_State *L)
+{
+	lua_State *main = vai__main_L();
+	lua_Hook hook = main ? lua_gethook(main) : NULL;
+	lua_Debug ar = {0};
+	if (main)
+		vai__hook_set(main, NULL, 0, 0);
+	if (main)
+		vai__hook_prepare(main);
+	if (hook && hook != on_count && hook != vai__hook_tick && lua_getstack(L, 0, &ar)) {
+		ar.event = LUA_HOOKCOUNT;
+		ar.currentline = -1;
+		hook(L, &ar);
+	}
+	luaL_error(L, "interrupted!");
+	__builtin_unreachable();
 }

@@ -43,6 +43,10 @@ void vai__end_push_reason(lua_State *L, vai_g *g);
 
 /* vai__sched_hooks.interrupt: the Lua code that g runs yields, or ends, at its next instruction. */
 void vai__interrupt_g(vai_g *g);
+/* vai__sched_hooks.main_hook: that of main's Lua state. In signal handlers and on any thread. */
+const void *vai__interrupt_hook(void);
+/* Main's wait, in L, was ended by Ctrl-C. */
+_Noreturn void vai__interrupt_main(lua_State *L);
 
 /* ---- functions that know of it (protect.c, hooklib.c) ---- */
 

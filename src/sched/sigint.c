@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* Ctrl-C while main waits. The `lua` program's handler sets a hook on main's state, which raises "interrupted!"
+ * at main's next instruction; stock Lua comes to that when its blocking call has ended. Main may wait in vai for
+ * ever, so its wait has to end. Our handler calls the one that it has found; where that has set a hook on main's
+ * state, sysmon ends main's wait, now or when it begins.
+ *
+ * `lua` has its handler in place only while it runs a chunk, so ours goes around it where main begins to wait for
+ * long: before M0 sleeps, and when sysmon finds main waiting. On any thread. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <signal.h>
+#include "sched/rt.h"
+
+static struct vai_lock lock;    /* who wraps; no other is held with it */
+static struct sigaction inner;  /* under lock; the handler reads it, when ours is in place */
+static const void *_Atomic set; /* the hook that a handler has set and main has not come to */
+
+static void call_inner(int sig, siginfo_t *info, void *uc)
+{
+	struct sigaction sa = inner;
+	if (sa.sa_flags & SA_SIGINFO)
+		sa.sa_sigaction(sig, info, uc);
+	else if (sa.sa_handler != SIG_DFL && sa.sa_handler != SIG_IGN)
+		sa.sa_handler(sig);
+}
+
+static void on_interrupt(int sig, siginfo_t *info, void *uc)
+{
+	int saved = errno;
+	const void *before = vai__sched_hooks.main_hook();
+	call_inner(sig, info, uc);
+	const void *after = vai__sched_hooks.main_hook();
+	if (after && after != before) {
+		atomic_store_seq_cst(&set, after);
+		vai__sysmon_hurry();
+	}
+	errno = saved;
+}
+
+static bool is_ours(const struct sigaction *sa)
+{
+	return (sa->sa_flags & SA_SIGINFO) && sa->sa_sigaction == on_interrupt;
+}
+
+static bool is_handler(const struct sigaction *sa)
+{
+	return (sa->sa_flags & SA_SIGINFO) || (sa->sa_handler != SIG_DFL && sa->sa_handler != SIG_IGN);
+}
+
+void vai__sigint_wrap(void)
+{
+	struct sigaction now;
+	if (!vai__sched_hooks.main_hook || sigaction(SIGINT, NULL, &now) != 0 || is_ours(&now) || !is_handler(&now))
+		return;
+	vai__lock(&lock);
+	if (sigaction(SIGINT, NULL, &now) == 0 && !is_ours(&now) && is_handler(&now)) {
+		struct sigaction ours = now;
+		inner = now;
+		ours.sa_sigaction = on_interrupt;
+		ours.sa_flags |= SA_SIGINFO | SA_ONSTACK;
+		sigaction(SIGINT, &ours, NULL);
+	}
+	vai__unlock(&lock);
+}
+
+void vai__sigint_remove(void)
+{
+	struct sigaction now;
+	atomic_store_relaxed(&set, NULL);
+	if (vai__sched_hooks.main_hook && sigaction(SIGINT, NULL, &now) == 0 && is_ours(&now))
+		sigaction(SIGINT, &inner, NULL);
+}
+
+bool vai__sigint_pending(void)
+{
+	return atomic_load_seq_cst(&set) != NULL;
+}
+
+void vai__sigint_check(void)
+{
+	const void *hook = atomic_load_seq_cst(&set);
+	bool waits = atomic_load_acquire(&vai__sched.main->state) == VAI_G_WAITING;
+	if (waits)
+		vai__sigint_wrap();
+	if (!hook)
+		return;
+	bool over = vai__sched_hooks.main_hook() != hook; /* main has come to it */
+	if (over || (waits && vai__fire_any(&vai__sched.main->pub, VAI_WAKE_INTERRUPTED)))
+		atomic_cas_strong_seq_cst(&set, &hook, NULL);
+}
