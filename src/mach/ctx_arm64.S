@@ -9,6 +9,7 @@
 vai__ctx_swap:
 	.cfi_startproc
 	sub sp, sp, #176
+	.cfi_def_cfa_offset 176
 	stp x19, x20, [sp, #0]
 	stp x21, x22, [sp, #16]
 	stp x23, x24, [sp, #32]
@@ -24,6 +25,27 @@ vai__ctx_swap:
 	mov x10, sp
 	str x10, [x0]
 	mov sp, x1
+	/* From here on the caller is the one whose registers lie here, loaded already or not. */
+	.cfi_offset x19, -176
+	.cfi_offset x20, -168
+	.cfi_offset x21, -160
+	.cfi_offset x22, -152
+	.cfi_offset x23, -144
+	.cfi_offset x24, -136
+	.cfi_offset x25, -128
+	.cfi_offset x26, -120
+	.cfi_offset x27, -112
+	.cfi_offset x28, -104
+	.cfi_offset x29, -96
+	.cfi_offset x30, -88
+	.cfi_offset v8, -80
+	.cfi_offset v9, -72
+	.cfi_offset v10, -64
+	.cfi_offset v11, -56
+	.cfi_offset v12, -48
+	.cfi_offset v13, -40
+	.cfi_offset v14, -32
+	.cfi_offset v15, -24
 	ldr x10, [sp, #160]
 	cmp x9, x10
 	b.eq 1f
@@ -38,19 +60,42 @@ vai__ctx_swap:
 	ldp d10, d11, [sp, #112]
 	ldp d12, d13, [sp, #128]
 	ldp d14, d15, [sp, #144]
+	.cfi_restore x19
+	.cfi_restore x20
+	.cfi_restore x21
+	.cfi_restore x22
+	.cfi_restore x23
+	.cfi_restore x24
+	.cfi_restore x25
+	.cfi_restore x26
+	.cfi_restore x27
+	.cfi_restore x28
+	.cfi_restore x29
+	.cfi_restore x30
+	.cfi_restore v8
+	.cfi_restore v9
+	.cfi_restore v10
+	.cfi_restore v11
+	.cfi_restore v12
+	.cfi_restore v13
+	.cfi_restore v14
+	.cfi_restore v15
 	add sp, sp, #176
+	.cfi_def_cfa_offset 0
 	ret
 	.cfi_endproc
 	.size vai__ctx_swap, .-vai__ctx_swap
 
-	/* First entry of a context: x19 is the argument, x20 the function. */
+	/* First entry of a context: x19 is the argument, x20 the function. The nop is for those who unwind from
+	 * within the switch to it, and look up the instruction before: here the stack ends. */
 	.globl vai__ctx_start
 	.hidden vai__ctx_start
 	.type vai__ctx_start, %function
 	.p2align 4
-vai__ctx_start:
 	.cfi_startproc
 	.cfi_undefined x30
+	nop
+vai__ctx_start:
 	mov x0, x19
 	mov x29, xzr
 	blr x20

@@ -9,19 +9,18 @@ void vai__ctx_start(void);
 
 void *vai__ctx_prepare(void *top, void (*entry)(void *arg), void *arg)
 {
-	uintptr_t *sp = (uintptr_t *)((uintptr_t)top & ~(uintptr_t)15);
+	uintptr_t aligned = (uintptr_t)top & ~(uintptr_t)15;
 #ifdef __x86_64__
 	/* Entry finds the stack as after a call: 8 below a multiple of 16 once it is called. */
-	sp -= 10;
-	memset(sp, 0, 10 * sizeof(*sp));
-	uint32_t mxcsr;
-	uint16_t fcw;
-	__asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(mxcsr), "=m"(fcw));
-	sp[0] = (uintptr_t)mxcsr | (uintptr_t)fcw << 32;
-	sp[3] = (uintptr_t)entry; /* r13 */
-	sp[4] = (uintptr_t)arg;   /* r12 */
-	sp[7] = (uintptr_t)vai__ctx_start;
+	struct vai__ctx_regs *sp = (struct vai__ctx_regs *)((aligned - sizeof *sp) & ~(uintptr_t)15);
+	memset(sp, 0, sizeof *sp);
+	__asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(sp->mxcsr), "=m"(sp->fcw));
+	sp->rsp = sp;
+	sp->rip = (void *)(uintptr_t)vai__ctx_start;
+	sp->r12 = arg;
+	sp->r13 = (void *)(uintptr_t)entry;
 #else
+	uintptr_t *sp = (uintptr_t *)aligned;
 	sp -= 22;
 	memset(sp, 0, 22 * sizeof(*sp));
 	sp[0] = (uintptr_t)arg;             /* x19 */
