@@ -15,8 +15,8 @@ local allowed = {
 		"transfer/encode_class.c", "transfer/encode_field.c" },
 	{
 		"the scheduler's core", "sched/g.c", "sched/global_queue.c", "sched/handoff.c", "sched/idle.c",
-		"sched/locked_thread.c", "sched/m.c", "sched/p.c", "sched/park.c", "sched/preempt.c", "sched/sigquit.c",
-		"sched/start_stop.c", "sched/runq.c", "sched/scavenge.c", "sched/loop.c", "sched/schedtrace.c",
+		"sched/locked_thread.c", "sched/m.c", "sched/p.c", "sched/park.c", "sched/preempt.c", "sched/sigint.c",
+		"sched/sigquit.c", "sched/start_stop.c", "sched/runq.c", "sched/scavenge.c", "sched/loop.c", "sched/schedtrace.c",
 		"sched/sysmon.c", "sched/timer.c", "sched/sysmon_watch.c",
 	},
 	{

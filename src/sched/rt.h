@@ -341,35 +341,6 @@ bool vai__timers_may_wake(void); /* somebody, when they fire */
 bool vai__park_commit(struct g *g);
 int vai__park_forget(struct g *g); /* the code that its last wait had come to */
 void vai__park_switch(struct g *g, enum op op);
-/* interrupt.c: goroutines that run for too long */
-void vai__preempt_install(void);
-void vai__preempt_add(struct m *m);    /* by its thread */
-void vai__preempt_remove(struct m *m); /* by its thread, but for a host's that may be gone */
-void vai__preempt_send(struct m *m);   /* sched.lock held: interrupts what m runs, at once */
-/* sched.lock held, as for the next: the same, but not within a system call if it can be helped; it may take
- * some more calls until it is done. True: and they should follow soon. */
-bool vai__preempt_ask(struct m *m, int64_t now);
-/* ns that m's thread has computed for what it runs, without a sleep, since somebody first looked; -1: it sleeps. */
-int64_t vai__preempt_computes(struct m *m);
-void vai__preempt_for_main(void); /* sched.lock held: main wants a P and none is idle */
-void vai__preempt_all(void);
-int64_t vai__preempt_thread_cpu(void); /* ns that the calling thread has computed */
-static inline bool has_cpu_limit(struct g *g)
-{
-	return atomic_load_relaxed(&g->pub.cpu_limit) != 0;
-}
-void vai__preempt_interrupt(struct g *g); /* g runs on this thread, or is about to */
-void vai__preempt_cpu_begin(struct g *g); /* g, which has a limit, is about to run on this thread */
-void vai__preempt_cpu_end(struct g *g);   /* and has run */
-/* dump_quit.c: SIGQUIT; host thread, but for the last two */
-void vai__sigquit_install(void);
-void vai__sigquit_remove(void);
-void vai__sigquit_check(void); /* sysmon */
-/* sigint.c: Ctrl-C while main waits */
-void vai__sigint_wrap(void);    /* any thread */
-void vai__sigint_remove(void);  /* host thread */
-bool vai__sigint_pending(void); /* sysmon has to check */
-void vai__sigint_check(void);   /* sysmon */
 /* schedtrace.c: VAI_DEBUG */
 void vai__schedtrace_start(void);   /* host thread, before sysmon */
 int64_t vai__schedtrace_next(void); /* sysmon: when it is to call the next; VAI_FOREVER: never */
@@ -398,5 +369,7 @@ static inline int64_t clock_note(void)
 	atomic_store_relaxed(&vai__sched.coarse_now, now);
 	return now;
 }
+
+#include "sched/signals.h"
 
 #endif

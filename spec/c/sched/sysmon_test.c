@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Where the system gives no threads, and: the monitor does not go to sleep for good over what it is to see to: requests that come while it
- * is at work, work for which no thread could be made. Where it does, the end of its period of two
- * seconds comes to the rescue, so that a try takes that long: of several one must be faster, which
+/* Where the system gives no threads; and the monitor does not go to sleep for good over what it is to see to:
+ * requests that come while it is at work, work for which no thread could be made. Where it does, the end of its
+ * period of two seconds comes to the rescue, so that a try takes that long: of several one must be faster, which
  * on a loaded machine may not be the first. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
