@@ -38,14 +38,14 @@ vai__ctx_swap:
 	.cfi_offset x28, -104
 	.cfi_offset x29, -96
 	.cfi_offset x30, -88
-	.cfi_offset v8, -80
-	.cfi_offset v9, -72
-	.cfi_offset v10, -64
-	.cfi_offset v11, -56
-	.cfi_offset v12, -48
-	.cfi_offset v13, -40
-	.cfi_offset v14, -32
-	.cfi_offset v15, -24
+	.cfi_offset d8, -80
+	.cfi_offset d9, -72
+	.cfi_offset d10, -64
+	.cfi_offset d11, -56
+	.cfi_offset d12, -48
+	.cfi_offset d13, -40
+	.cfi_offset d14, -32
+	.cfi_offset d15, -24
 	ldr x10, [sp, #160]
 	cmp x9, x10
 	b.eq 1f
@@ -72,14 +72,14 @@ vai__ctx_swap:
 	.cfi_restore x28
 	.cfi_restore x29
 	.cfi_restore x30
-	.cfi_restore v8
-	.cfi_restore v9
-	.cfi_restore v10
-	.cfi_restore v11
-	.cfi_restore v12
-	.cfi_restore v13
-	.cfi_restore v14
-	.cfi_restore v15
+	.cfi_restore d8
+	.cfi_restore d9
+	.cfi_restore d10
+	.cfi_restore d11
+	.cfi_restore d12
+	.cfi_restore d13
+	.cfi_restore d14
+	.cfi_restore d15
 	add sp, sp, #176
 	.cfi_def_cfa_offset 0
 	ret
