@@ -136,11 +136,23 @@ static enum vai_preempt_mode wished_mode(void)
 #endif
 }
 
+/* The handler's thread is asked for by tgkill; a filter of system calls may forbid that. Told once. */
+static void tell_refused(const char *what)
+{
+	static atomic_bool told;
+	if (!atomic_exchange(&told, true))
+		fprintf(stderr, "vai: the system refuses tgkill (%m): %s\n", what);
+}
+
 static void install(void)
 {
 	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
 	mode = wished_mode();
 	sigemptyset(&sa.sa_mask);
+	if (mode == VAI_PREEMPT_SIGNAL && syscall(SYS_tgkill, getpid(), vai__thread_id(), 0) != 0) {
+		tell_refused("goroutines look themselves whether they are to be interrupted (VAI_PREEMPT=count)");
+		mode = VAI_PREEMPT_COUNT;
+	}
 	if (mode == VAI_PREEMPT_SIGNAL && sigaction(SIGURG, &sa, &old_action) != 0)
 		mode = VAI_PREEMPT_COUNT;
 }
@@ -152,16 +164,21 @@ void vai__preempt_install(void)
 	pthread_once(&once, install);
 }
 
-/* Lock held. */
+static bool start_timer(struct m *m);
+
+/* Lock held. The host's thread may be gone, and pthread_kill is not for those. */
 void vai__preempt_send(struct m *m)
 {
 	if (mode == VAI_PREEMPT_OFF)
 		return;
 	atomic_fetch_add_relaxed(&vai__sched.npreempted, 1);
 	atomic_store_release(&m->preempt, true);
-	if (mode == VAI_PREEMPT_SIGNAL)
-		syscall(SYS_tgkill, getpid(), m->tid,
-			SIGURG); /* the host's thread may be gone, and pthread_kill is not for those */
+	if (mode != VAI_PREEMPT_SIGNAL || syscall(SYS_tgkill, getpid(), m->tid, SIGURG) == 0)
+		return;
+	if (errno != ESRCH && errno != EAGAIN) {
+		tell_refused("goroutines that compute are interrupted some milliseconds later");
+		start_timer(m);
+	}
 }
 
 int64_t vai__preempt_computes(struct m *m)

@@ -77,6 +77,8 @@ struct vai__sched_opts {
 /* Makes the calling thread M0 and what it runs the main goroutine. VAI_EINVAL: the
  * runtime runs already. VAI_ESYS, VAI_ENOMEM: the system refused. */
 int vai__sched_start(const struct vai__sched_opts *opts);
+/* After VAI_ESYS: which call the system refused, and why. */
+const char *vai__sched_refusal(void);
 /* Ends it; main's thread or, where that does nothing else, another. Goroutines that have
  * not ended are abandoned: idle Ms stop, an M whose goroutine sleeps in a C call is given
  * `grace` nanoseconds to reach the scheduler, one that computes half a second if that is

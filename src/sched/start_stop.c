@@ -4,7 +4,9 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
@@ -168,6 +170,18 @@ static bool wait_for_ms(int64_t grace)
 	return true;
 }
 
+static char refusal[128];
+
+const char *vai__sched_refusal(void)
+{
+	return refusal;
+}
+
+static void note_refusal(const char *call)
+{
+	snprintf(refusal, sizeof refusal, errno ? "the system refused %s (%m)" : "the system refused %s", call);
+}
+
 int vai__sched_start(const struct vai__sched_opts *opts)
 {
 	if (vai__sched.running || atomic_load(&vai__sched.live_ms) > 0)
@@ -175,15 +189,20 @@ int vai__sched_start(const struct vai__sched_opts *opts)
 	init_fields();
 	vai__barrier_init();
 	vai__stack_init(choose_stack(opts->stack_size));
-	if (vai__poll_start() != VAI_OK)
+	errno = 0;
+	if (vai__poll_start() != VAI_OK) {
+		note_refusal("epoll_create1 or eventfd");
 		return VAI_ESYS;
+	}
 	struct m *m = vai__m_new_main();
 	if (!m) {
 		vai__poll_stop();
 		return VAI_ENOMEM;
 	}
 	init_main(m);
+	errno = ENOMEM;
 	if (init_procs(opts->maxprocs, m) != VAI_OK || vai__sysmon_start() != VAI_OK) {
+		note_refusal(errno == ENOMEM ? "memory" : "pthread_create");
 		stop_ms(); /* more Ps may have brought some */
 		wait_for_ms(VAI_FOREVER);
 		vai__m_retire_main(m);

@@ -6,6 +6,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <errno.h>
 #include <pthread.h>
 #include "mach/cpus.h"
 #include "sched/poll.h"
@@ -183,7 +184,7 @@ static void *monitor(void *arg)
 	return NULL;
 }
 
-/* VAI_OK or VAI_ESYS. */
+/* VAI_OK or VAI_ESYS, and errno. */
 int vai__sysmon_start(void)
 {
 	atomic_store_relaxed(&mon.stop, false);
@@ -191,6 +192,7 @@ int vai__sysmon_start(void)
 	vai__schedtrace_start();
 	vai__scavenge_start();
 	int rc = pthread_create(&mon.thread, NULL, monitor, NULL);
+	errno = rc;
 	if (rc != 0)
 		return VAI_ESYS;
 	pthread_setname_np(mon.thread, "vai-sysmon");

@@ -132,7 +132,7 @@ static const char *why_not(int rc)
 	switch (rc) {
 	case VAI_ENOMEM: return "not enough memory";
 	case VAI_EAGAIN: return "a goroutine of the runtime before still runs";
-	default: return "the system refused a thread, a file or memory";
+	default: return vai__sched_refusal();
 	}
 }
 
