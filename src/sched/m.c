@@ -300,7 +300,7 @@ static void sleep_on_futex(struct m *m)
 	if (!woken(m))
 		vai__mem_thread_exit();
 	if (!woken(m))
-		vai__futex_wait(&m->wake, 0, vai__clock_now() + next_rand(&m->rand) % KEEP_MORE);
+		vai__futex_wait(&m->wake, 0, vai__clock_now() + vai__random_next(&m->rand) % KEEP_MORE);
 	if (!woken(m) && vai__idle_retire(m))
 		return;
 	while (!woken(m))
