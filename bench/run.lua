@@ -40,6 +40,7 @@ local workloads = {
   { name = "select4", metrics = { "select4", "select4_main" } },
   { name = "yield", metrics = { "yield" } },
   { name = "fib", metrics = { "fib", "fib_speedup" }, but = "c" },
+  { name = "echo", metrics = { "echo", "echo_p99" }, but = "c" },
 }
 -- Two plain lua5.4 processes side by side: what this machine lets a speed-up reach.
 local plain = { name = "fib_plain", metrics = { "fib_plain", "fib_ceiling" } }
@@ -87,6 +88,9 @@ local targets = {
   { "sieve, Lua to Go", "sieve/lua_p2", "sieve/go_p2", most = 3.0 },
   { "fib on two Ps, speed-up to the ceiling", "fib_speedup/lua_p2", "fib_ceiling/plain", least = 0.96 },
   { "fib on one P, vai to plain Lua", "fib/lua_p1", "fib_plain/plain", most = 1.03 },
+  { "echo on two Ps, Lua to Go", "echo/lua_p2", "echo/go_p2", most = 1.0 },
+  { "echo on one P, Lua to Go", "echo/lua_p1", "echo/go_p1", most = 1.1 },
+  { "echo, p99 on two Ps, Lua to Go", "echo_p99/lua_p2", "echo_p99/go_p2", most = 1.3 },
   { "parked goroutine, Lua, bytes", "parked_bytes/lua_p2", 1, most = 12500 },
   { "1,000,000 alive, Lua, MB", "alive/lua_p2", 1, most = 14000 },
   { "ping-pong, C to Go on one P", "pingpong/c_p1", "pingpong/go_p1", most = 0.6 },

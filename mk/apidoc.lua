@@ -16,12 +16,19 @@ local make = {
 	once = function(vai) return vai.once() end,
 	rwmutex = function(vai) return vai.rwmutex() end,
 	semaphore = function(vai) return vai.semaphore(1) end,
+	connection = function(vai) return (vai.net.pipe()) end,
+	listener = function(vai) return vai.net.listen("unix", "@vai-apidoc-" .. os.time()) end,
 	mutex = function(vai) return vai.mutex() end,
 	supervisor = function(vai) return vai.supervisor() end,
+	server = function(vai)
+		return vai.net.serve(vai.net.listen("unix", "@vai-apidoc-server-" .. os.time()), print)
+	end,
 	task = function(vai) return vai.async(function() end) end,
 	ticker = function(vai) return vai.ticker(1000) end,
 	timer = function(vai) return vai.timer(1000, print) end,
+	packet = function(vai) return vai.net.packet("udp", "127.0.0.1:0") end,
 	vai = function(vai) return vai end,
+	["vai.net"] = function(vai) return vai.net end,
 	waitgroup = function(vai) return vai.waitgroup() end,
 }
 
@@ -73,7 +80,7 @@ local function parse()
 	for line in io.lines(types_name) do
 		local heading = line:match("^%-%- %-%-%-%- (.-) %-%-%-%-$")
 		local tag, rest = line:match("^%-%-%-@(%w+)%s*(.*)$")
-		local object, sep, name, args = line:match("^function (%w+)([.:])([%w_]+)(%b())")
+		local object, sep, name, args = line:match("^function ([%w.]+)([.:])([%w_]+)(%b())")
 		if heading then
 			section = { kind = "section", name = heading:sub(1, 1):upper() .. heading:sub(2), text = {} }
 			table.insert(state.entries, section)
@@ -282,11 +289,16 @@ local function compare(entries)
 		end
 	end
 	compare_stats(entries, vai.stats())
-	for name, value in pairs(vai) do
-		if type(value) == "function" and not documented["vai." .. name] then
-			complain("vai.", name, " is not documented")
+	local function walk(t, prefix)
+		for name, value in pairs(t) do
+			if type(value) == "table" then
+				walk(value, prefix .. name .. ".")
+			elseif type(value) == "function" and not documented[prefix .. name] then
+				complain(prefix, name, " is not documented")
+			end
 		end
 	end
+	walk(vai, "vai.")
 end
 
 local file = assert(io.open(page_name))

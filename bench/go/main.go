@@ -31,6 +31,8 @@ var workloads = map[string]workload{
 	"select4":        {500_000, select4},
 	"yield":          {4_000_000, yield},
 	"fib":            {64, fib},
+	"echo":           {400_000, echo},
+	"echo_load":      {400_000, echoLoad}, // the client of all echo servers; its third argument is where to
 }
 
 func main() {

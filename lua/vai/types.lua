@@ -1125,6 +1125,486 @@ function ticker:stop() end
 function ticker:reset(seconds) end
 
 -- ---- network ----
+-- Everything here parks the goroutine that waits and never a thread. Where it takes a limit, that is in seconds:
+-- 0 does not wait, and what is there wins. A call that ends for its limit gives `nil, "timeout"`; one that has been
+-- closed, meanwhile or before, `nil, "closed"`; an error of the system `nil`, a message and its name, as
+-- `"ECONNREFUSED"`. Connections, listeners and packet sockets can be sent to other goroutines and are the same there.
+-- Closing one twice does nothing. One that nobody has any more is closed by the collector.
+--
+-- An address is `"host:port"` (`"[::1]:80"`, `":80"`; the host a name or numbers, the port a number or a service's
+-- name), for Unix sockets a path, or `"@name"` of the abstract ones of Linux.
+
+---@class vai.net
+vai.net = {}
+
+---Connects. The network is `"tcp"`, `"tcp4"`, `"tcp6"`, `"udp"`, `"udp4"`, `"udp6"`, `"unix"` or `"unixgram"`. The addresses
+---of a name are tried as RFC 8305 says: families in turn, a quarter of a second apart, the first that answers wins.
+---Without a host it is this machine. A connection of datagrams (`"udp"`) reads and writes one datagram a call.
+---```lua
+---local l = vai.net.listen("tcp", "127.0.0.1:0")
+---vai.go(function()
+---	local c = l:accept()
+---	c:write("hello, ", c:read("l"), "\n")
+---	c:close()
+---end)
+---local c = assert(vai.net.dial("tcp", l:addr(), 5))
+---c:write("world\n")
+---print(c:read("a")) --> hello, world
+---```
+---@param network string
+---@param address string
+---@param limit? number
+---@return vai.connection?
+---@return string? message
+---@return string? code
+function vai.net.dial(network, address, limit) end
+
+---Listens for connections: `"tcp"`, `"tcp4"`, `"tcp6"`, `"unix"`. Port 0 is one that is free, without a host it is all
+---addresses of this machine. Options: `backlog`, connections that wait to be accepted; `reuseport`, several listeners
+---on one address take turns; `mode`, the permissions of a Unix socket's file, which goes when the listener is closed.
+---```lua
+---local l = assert(vai.net.listen("tcp", "127.0.0.1:0"))
+---print(l:addr():match("^127%.0%.0%.1:%d+$") ~= nil) --> true
+---print(select(3, vai.net.listen("tcp", l:addr()))) --> EADDRINUSE
+---```
+---@param network string
+---@param address string
+---@param options? table
+---@return vai.listener?
+---@return string? message
+---@return string? code
+function vai.net.listen(network, address, options) end
+
+---A socket for datagrams that is connected to nobody: `"udp"`, `"udp4"`, `"udp6"`, `"unixgram"`.
+---```lua
+---local a = vai.net.packet("udp", "127.0.0.1:0")
+---local b = vai.net.packet("udp", "127.0.0.1:0")
+---a:send_to("ping", b:local_addr())
+---print((b:recv_from())) --> ping
+---```
+---@param network string
+---@param address string
+---@return vai.packet?
+---@return string? message
+---@return string? code
+function vai.net.packet(network, address) end
+
+---The addresses of a host, as a list of strings, in the order of the system's preference.
+---```lua
+---print(vai.net.lookup("127.0.0.1")[1]) --> 127.0.0.1
+---```
+---@param host string
+---@param limit? number
+---@return string[]?
+---@return string? message
+---@return string? code
+function vai.net.lookup(host, limit) end
+
+---The names of an address that is given in numbers, as a list.
+---```lua
+---local names = vai.net.lookup_addr("127.0.0.1")
+---print(#names > 0) --> true
+---```
+---@param address string
+---@param limit? number
+---@return string[]?
+---@return string? message
+---@return string? code
+function vai.net.lookup_addr(address, limit) end
+
+---Two connections that are each other's end.
+---```lua
+---local a, b = vai.net.pipe()
+---a:write("there")
+---print(b:read()) --> there
+---```
+---@return vai.connection
+---@return vai.connection
+function vai.net.pipe() end
+
+---Runs `f(conn)` as a goroutine once a connection of the listener has sent its first bytes. Until then, and after
+---`conn:idle()`, a connection is a record of some hundred bytes: no goroutine, no Lua state, no buffer. One that ends
+---without a word is closed. `f` is sent as `vai.go` sends it; an error that it does not catch is one of `vai.go`'s.
+---```lua
+---local l = vai.net.listen("tcp", "127.0.0.1:0")
+---local server = vai.net.serve(l, function(c)
+---	c:write("you said ", (c:read("l")), "\n")
+---	c:idle()
+---end)
+---local c = vai.net.dial("tcp", l:addr())
+---c:write("one\n")
+---print(c:read("l")) --> you said one
+---c:write("two\n")
+---print(c:read("l")) --> you said two
+---print(server:shutdown(5)) --> true
+---```
+---@param listener vai.listener
+---@param f fun(conn: vai.connection)
+---@return vai.server
+function vai.net.serve(listener, f) end
+
+---A stream of bytes to somebody. Its directions are independent: one goroutine may read while another writes. In one
+---direction the calls of several goroutines take turns, each whole.
+---@class vai.connection
+local connection = {}
+
+---Reads as a file does: with a number so many bytes, fewer at the end; `"l"` a line without its end, `"L"` with it, `"a"`
+---all until the end; with nothing what is there, at least a byte. At the end it is `nil`, for `"a"` the empty string. A
+---line or all that is longer than `c:max()` gives `nil, "too long"`. What had come before a limit or an end by
+---`task:cancel` stays for the next call.
+---```lua
+---local a, b = vai.net.pipe()
+---a:write("first\nsecond\nand the rest")
+---print(b:read("l")) --> first
+---print(b:read(3)) --> sec
+---print(b:read("l")) --> ond
+---print(b:read(20, 0.01)) --> nil timeout
+---a:close()
+---print(b:read("a")) --> and the rest
+---print(b:read()) --> nil
+---```
+---@param what? string|integer
+---@param limit? number
+---@return string?
+---@return string? message
+---@return string? code
+function connection:read(what, limit) end
+
+---Writes all of it and returns the connection, or `nil`, a message, the error's name if it is one of the system, and how
+---many bytes went. It waits while the peer does not read; the limit is the write deadline, or that of `c:with(limit)`.
+---What several goroutines write does not mix. A write that did not end leaves a part of it sent.
+---```lua
+---local a, b = vai.net.pipe()
+---a:write("x = ", 42, "\n"):write("y\n")
+---print(b:read("l")) --> x = 42
+---b:close()
+---print(a:write("nobody reads")) --> nil broken pipe EPIPE 0
+---```
+---@param ... string|number
+---@return vai.connection?
+---@return string? message
+---@return string? code
+---@return integer? written
+function connection:write(...) end
+
+---For `for line in c:lines() do`: raises where `read` would give a message.
+---```lua
+---local a, b = vai.net.pipe()
+---a:write("one\ntwo\n")
+---a:close()
+---for line in b:lines() do
+---	print(line)
+---end
+--- --> one
+--- --> two
+---```
+---@return function
+function connection:lines() end
+
+---Bounds lines and `"a"` to so many bytes: 1 MiB and 64 MiB unless it is called.
+---```lua
+---local a, b = vai.net.pipe()
+---b:max(4)
+---a:write("longer\n")
+---print(b:read("l")) --> nil too long
+---```
+---@param bytes integer
+---@return vai.connection
+function connection:max(bytes) end
+
+---The same connection, each call of which has this limit unless it is given another; `nil` is none.
+---```lua
+---local a, b = vai.net.pipe()
+---print(b:with(0.01):read("l")) --> nil timeout
+---```
+---@param limit? number
+---@return vai.connection
+function connection:with(limit) end
+
+---Closes it; everybody who waits in it, in whatever goroutine, gets `nil, "closed"`. `local c <close>` does it, too.
+---```lua
+---local a, b = vai.net.pipe()
+---local reader = vai.async(function() return b:read() end)
+---b:close()
+---print(reader:join()) --> true nil closed
+---print(a:read()) --> nil
+---```
+function connection:close() end
+
+---Ends the direction towards the peer, who reads the end once all is read; reading goes on.
+---```lua
+---local a, b = vai.net.pipe()
+---a:write("question")
+---a:close_write()
+---b:write("answer to ", b:read("a"))
+---print(a:read()) --> answer to question
+---```
+---@param limit? number
+---@return boolean?
+---@return string? message
+function connection:close_write(limit) end
+
+---Ends the direction from the peer: who reads gets `nil, "closed"`; writing goes on.
+---```lua
+---local a, b = vai.net.pipe()
+---a:close_read()
+---print(a:read()) --> nil closed
+---print(a:write("still here") == a) --> true
+---```
+---@return boolean?
+---@return string? message
+function connection:close_read() end
+
+---Gives a connection of `vai.net.serve` back to its server: when more comes, or lies in its buffer already, a new
+---goroutine runs the server's function with it. Who called it does not use it any more. `nil, "closed"` where the
+---server is being closed.
+---```lua
+---local l = vai.net.listen("tcp", "127.0.0.1:0")
+---local ids = vai.chan(2)
+---vai.net.serve(l, function(c)
+---	ids:send(vai.id())
+---	c:read("l")
+---	c:idle()
+---end)
+---vai.net.dial("tcp", l:addr()):write("one\ntwo\n")
+---print(ids:recv() ~= ids:recv()) --> true
+---```
+---@return boolean?
+---@return string? message
+function connection:idle() end
+
+---From this time on, of `vai.now`'s clock, reads and writes that would wait give `nil, "timeout"`; it holds for those that wait
+---already, too. `nil` is none. What is there can still be read.
+---```lua
+---local a, b = vai.net.pipe()
+---b:set_deadline(vai.now() + 0.01)
+---print(b:read()) --> nil timeout
+---b:set_deadline()
+---a:write("x")
+---print(b:read()) --> x
+---```
+---@param time? number
+function connection:set_deadline(time) end
+
+---`set_deadline` for reads.
+---```lua
+---local a, b = vai.net.pipe()
+---b:set_read_deadline(vai.now())
+---print(b:read()) --> nil timeout
+---```
+---@param time? number
+function connection:set_read_deadline(time) end
+
+---`set_deadline` for writes.
+---```lua
+---local a, b = vai.net.pipe()
+---a:set_write_deadline(vai.now() + 0.01)
+---local ok, why = a:write(("x"):rep(10000000))
+---print(ok, why) --> nil timeout
+---```
+---@param time? number
+function connection:set_write_deadline(time) end
+
+---```lua
+---local l = vai.net.listen("tcp", "127.0.0.1:0")
+---local c = vai.net.dial("tcp", l:addr())
+---print(c:local_addr() == l:accept():remote_addr()) --> true
+---```
+---@return string?
+---@return string? message
+function connection:local_addr() end
+
+---```lua
+---local l = vai.net.listen("tcp", "127.0.0.1:0")
+---local c = vai.net.dial("tcp", l:addr())
+---print(c:remote_addr() == l:addr()) --> true
+---```
+---@return string?
+---@return string? message
+function connection:remote_addr() end
+
+---Sets an option of the socket: `"nodelay"` (on for TCP), `"keepalive"`, `"broadcast"` (on for UDP): true or false; `"rcvbuf"`,
+---`"sndbuf"`: bytes; `"linger"`: seconds that the system goes on to send after `close`, or false.
+---```lua
+---local l = vai.net.listen("tcp", "127.0.0.1:0")
+---local c = vai.net.dial("tcp", l:addr())
+---c:set("keepalive", true)
+---print(c:get("keepalive"), c:get("nodelay"), c:get("linger")) --> true true false
+---```
+---@param option string
+---@param value boolean|number
+---@return boolean?
+---@return string? message
+---@return string? code
+function connection:set(option, value) end
+
+---```lua
+---local a = vai.net.pipe()
+---print(a:get("linger")) --> false
+---```
+---@param option string
+---@return boolean|integer?
+---@return string? message
+---@return string? code
+function connection:get(option) end
+
+---What waits for connections. `for c in l do` accepts one after the other until it is closed.
+---@class vai.listener
+---@operator call: vai.connection
+local listener = {}
+
+---Waits for the next connection. Where the process is out of descriptors it tells so once on stderr, waits a little longer
+---each time, and goes on when there are some.
+---```lua
+---local l = vai.net.listen("tcp", "127.0.0.1:0")
+---print(l:accept(0.01)) --> nil timeout
+---local c = vai.net.dial("tcp", l:addr())
+---print(l:accept():remote_addr() == c:local_addr()) --> true
+---```
+---@param limit? number
+---@return vai.connection?
+---@return string? message
+---@return string? code
+function listener:accept(limit) end
+
+---```lua
+---print(vai.net.listen("unix", "@vai-example"):addr()) --> @vai-example
+---```
+---@return string?
+---@return string? message
+function listener:addr() end
+
+---Everybody who waits in `accept` gets `nil, "closed"`; connections that were accepted go on.
+---```lua
+---local l = vai.net.listen("tcp", "127.0.0.1:0")
+---vai.go(function() l:close() end)
+---for c in l do
+---	c:close()
+---end
+---print "closed" --> closed
+---```
+function listener:close() end
+
+---As a connection's, for `accept`.
+---```lua
+---local l = vai.net.listen("tcp", "127.0.0.1:0")
+---l:set_deadline(vai.now() + 0.01)
+---print(l:accept()) --> nil timeout
+---```
+---@param time? number
+function listener:set_deadline(time) end
+
+---What `vai.net.serve` has started.
+---@class vai.server
+local server = {}
+
+---Closes the listener and the connections that wait for bytes, and waits until those that goroutines have are closed.
+---```lua
+---local l = vai.net.listen("tcp", "127.0.0.1:0")
+---local server = vai.net.serve(l, function(c)
+---	c:read("l")
+---	vai.sleep(0.05)
+---	c:close()
+---end)
+---vai.net.dial("tcp", l:addr()):write("work\n")
+---vai.sleep(0.02)
+---print(server:shutdown(0)) --> nil timeout
+---print(server:shutdown(5)) --> true
+---```
+---@param limit? number
+---@return boolean?
+---@return string? message
+function server:shutdown(limit) end
+
+---Closes the listener and all connections, also those that goroutines have.
+---```lua
+---local l = vai.net.listen("tcp", "127.0.0.1:0")
+---local server = vai.net.serve(l, print)
+---local c = vai.net.dial("tcp", l:addr())
+---server:close()
+---print(server:count(), l:accept()) --> 0 nil closed
+---```
+function server:close() end
+
+---How many of its connections are open.
+---```lua
+---local l = vai.net.listen("tcp", "127.0.0.1:0")
+---print(vai.net.serve(l, print):count()) --> 0
+---```
+---@return integer
+function server:count() end
+
+---A socket for datagrams.
+---@class vai.packet
+local packet = {}
+
+---Waits for a datagram: its bytes, whom it is from, and whether some of it were cut off (beyond 64 KiB).
+---```lua
+---local p = vai.net.packet("udp", "127.0.0.1:0")
+---p:send_to("to myself", p:local_addr())
+---local data, from, truncated = p:recv_from()
+---print(data, from == p:local_addr(), truncated) --> to myself true false
+---```
+---@param limit? number
+---@return string?
+---@return string? address_or_message
+---@return boolean|string? truncated_or_code
+function packet:recv_from(limit) end
+
+---Sends one datagram. The address is in numbers: `vai.net.lookup` gives those of a name.
+---```lua
+---local p = vai.net.packet("udp", "127.0.0.1:0")
+---print(p:send_to("hello", "127.0.0.1:9")) --> true
+---```
+---@param data string
+---@param address string
+---@param limit? number
+---@return boolean?
+---@return string? message
+---@return string? code
+function packet:send_to(data, address, limit) end
+
+---```lua
+---print(vai.net.packet("unixgram", "@vai-example-datagrams"):local_addr()) --> @vai-example-datagrams
+---```
+---@return string?
+---@return string? message
+function packet:local_addr() end
+
+---Everybody who waits in it gets `nil, "closed"`.
+---```lua
+---local p = vai.net.packet("udp", "127.0.0.1:0")
+---p:close()
+---print(p:recv_from()) --> nil closed
+---```
+function packet:close() end
+
+---As a connection's.
+---```lua
+---local p = vai.net.packet("udp", "127.0.0.1:0")
+---p:set_deadline(vai.now() + 0.01)
+---print(p:recv_from()) --> nil timeout
+---```
+---@param time? number
+function packet:set_deadline(time) end
+
+---As a connection's.
+---```lua
+---local p = vai.net.packet("udp", "127.0.0.1:0")
+---p:set_read_deadline(vai.now() + 0.01)
+---print(p:recv_from()) --> nil timeout
+---```
+---@param time? number
+function packet:set_read_deadline(time) end
+
+---As a connection's.
+---```lua
+---local p = vai.net.packet("udp", "127.0.0.1:0")
+---p:set_write_deadline(vai.now())
+---print(p:send_to("there is room", p:local_addr())) --> true
+---```
+---@param time? number
+function packet:set_write_deadline(time) end
 
 -- ---- files, processes, signals, the terminal ----
 

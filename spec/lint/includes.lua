@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Who may include whom: nothing < base < mach < sched < {sync, net, the rooms of Lua states} < bind. The rooms of Lua
+-- Who may include whom: nothing < base < mach < sched < {sync < net, the rooms of Lua states} < bind. The rooms of Lua
 -- states lie upon each other: state < stdlib < code < transfer < require < runtime. uv.h only in net/, Lua's headers
 -- only in the rooms of Lua states, bind/ and vai_lua.h. What is private to sched/ stays there.
 -- Within bind/: what lies in it directly < report < life < stock < lib < host.
@@ -11,7 +11,7 @@ local below = {
 	mach = { base = true },
 	sched = { base = true, mach = true },
 	sync = { base = true, sched = true },
-	net = { base = true, sched = true },
+	net = { base = true, sched = true, sync = true }, -- who waits for a descriptor queues as for a channel (sync/waitq)
 	bind = { base = true, sched = true, sync = true, net = true },
 }
 -- The rooms of Lua states, from the lowest on.

@@ -382,7 +382,8 @@ describe("SIGQUIT", function()
 end)
 
 describe("VAI_DEBUG", function()
-	local line = "SCHED %d+ms: gomaxprocs=2 idleprocs=%d+ threads=%d+ spinningthreads=%d+ idlethreads=%d+ runqueue=%d+ %[%d+ %d+%]\n"
+	local line = "SCHED %d+ms: gomaxprocs=2 idleprocs=%d+ threads=%d+ spinningthreads=%d+ idlethreads=%d+ runqueue=%d+ "
+		.. "%[%d+ %d+%] iowait=%d+\n"
 	local opts = { procs = 2, env = { VAI_DEBUG = "schedtrace=20" }, err = { "^" .. line .. line }, err_not = "VAI_DEBUG" }
 	-- Until so many lines of its trace are there: stderr is a file.
 	local traced = [[

@@ -4,6 +4,7 @@
 #ifndef VAI_OBJ_H
 #define VAI_OBJ_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/atomic.h"
 
@@ -31,6 +32,16 @@ static inline void vai__obj_init(struct vai_obj *o, const struct vai_class *cls)
 static inline void vai__obj_ref(struct vai_obj *o)
 {
 	atomic_fetch_add_relaxed(&o->refs, 1);
+}
+
+/* For one that is found where no reference is kept: false, it is being destroyed. */
+static inline bool vai__obj_try_ref(struct vai_obj *o)
+{
+	unsigned n = atomic_load_relaxed(&o->refs);
+	while (n > 0)
+		if (atomic_cas_weak_relaxed(&o->refs, &n, n + 1))
+			return true;
+	return false;
 }
 
 /* Destroys the object with its last reference; no runtime lock may be held then. */

@@ -1,25 +1,45 @@
 /* SPDX-License-Identifier: MIT */
-/* sched/poll.h on a libuv loop. The loop belongs to the M that waits in it; other threads
- * reach it through uv_async_send alone. */
+/* The poller on libuv alone, for systems without epoll (VAI_POLL=uv elsewhere). Its loop belongs to the M that
+ * waits in it; other threads reach it through uv_async_send and a list of descriptors that want something:
+ * to begin, to be told of a direction, to go.
+ *
+ * uv_poll_t tells again and again as long as a descriptor is ready, so a direction is watched only from when
+ * somebody waits for it to the first event: what desc.h takes for an edge. Nothing is missed: who begins to
+ * watch a descriptor that is ready already is told. A descriptor is closed when libuv has let go of it. */
+#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 #include <uv.h>
 #include "base/atomic.h"
 #include "base/base.h"
 #include "base/clock.h"
 #include "base/fatal.h"
+#include "base/lock.h"
+#include "net/poller.h"
+#include "net/uvloop.h"
 #include "sched/poll.h"
 
-enum { FIRST_FDS = 8, FIRST_BYTES = 65536, STANDARD_FDS = 3 };
+enum { MILLISECOND = 1000000, LONGEST = 86400000 /* ms */ };
+
+/* The slot of a descriptor. Made by add, freed when libuv has closed its handle. */
+struct watcher {
+	uv_poll_t handle; /* the loop's thread, as is `begun` */
+	struct vai__desc *desc;
+	uint64_t key;
+	struct watcher *next; /* poll.lock, as for the next three */
+	bool listed;
+	bool going;
+	int wanted; /* UV_READABLE | UV_WRITABLE */
+	int begun;  /* what libuv watches */
+	bool open;  /* the handle has been initialised */
+};
 
 static struct {
 	uv_loop_t loop;
 	uv_async_t async;
 	uv_timer_t timer;
-	_Atomic(int64_t) pending;
 	bool open;
+	struct vai_lock lock;
+	struct watcher *list; /* under lock */
 } poll;
 
 /* Coming back from uv_run is the point. */
@@ -34,61 +54,181 @@ static void on_timer(uv_timer_t *t)
 	uv_stop(t->loop);
 }
 
-/* libuv aborts where it gets no descriptor or memory for the first that it makes. */
-static bool has_room(void)
+static void wake(void)
 {
-	int fds[FIRST_FDS], n = 0;
-	void *volatile p = malloc(FIRST_BYTES);
-	while (n < FIRST_FDS && (fds[n] = eventfd(0, EFD_CLOEXEC)) >= 0)
-		n++;
-	bool enough = n == FIRST_FDS && p;
-	while (n > 0)
-		close(fds[--n]);
-	free(p);
-	return enough;
+	if (poll.open)
+		uv_async_send(&poll.async);
 }
 
-/* libuv aborts when it closes a descriptor with the number of a standard stream. Those of them
- * that the process was started without are taken here, until libuv has its own: how many. */
-static int take_standard(int taken[STANDARD_FDS])
+/* ---- any thread ---- */
+
+/* Lock held. */
+static void list(struct watcher *w)
 {
-	int n = 0, fd = -1;
-	while (n < STANDARD_FDS && (fd = eventfd(0, EFD_CLOEXEC)) >= 0 && fd < STANDARD_FDS)
-		taken[n++] = fd;
-	if (fd >= STANDARD_FDS)
-		close(fd);
-	return n;
+	if (w->listed)
+		return;
+	w->listed = true;
+	w->next = poll.list;
+	poll.list = w;
 }
 
-static bool open_loop(void)
+static int add(struct vai__desc *d)
 {
-	if (uv_loop_init(&poll.loop) != 0)
-		return false;
-	if (uv_async_init(&poll.loop, &poll.async, on_async) == 0)
-		return true;
-	uv_loop_close(&poll.loop);
-	return false;
+	struct watcher *w = calloc(1, sizeof *w);
+	if (!w)
+		return ENOMEM;
+	w->desc = d;
+	w->key = vai__desc_key(d);
+	*vai__desc_slot(d) = w;
+	return 0;
 }
 
-int vai__poll_start(void)
+static void arm(struct vai__desc *d, enum vai__dir dir)
 {
-	int taken[STANDARD_FDS];
-	int n = take_standard(taken);
-	bool opened = has_room() && open_loop();
-	while (n > 0)
-		close(taken[--n]);
-	if (!opened)
+	struct watcher *w = *vai__desc_slot(d);
+	vai__lock(&poll.lock);
+	w->wanted |= dir == VAI__READ ? UV_READABLE | UV_DISCONNECT : UV_WRITABLE;
+	list(w);
+	vai__unlock(&poll.lock);
+	wake();
+}
+
+static void retire(struct vai__desc *d)
+{
+	struct watcher *w = *vai__desc_slot(d);
+	vai__lock(&poll.lock);
+	w->going = true;
+	list(w);
+	vai__unlock(&poll.lock);
+	wake();
+}
+
+/* ---- the loop's thread ---- */
+
+static void on_event(uv_poll_t *handle, int status, int events);
+
+/* An error of the descriptor is one of both directions; libuv has stopped then. */
+static void watch(struct watcher *w, int events)
+{
+	w->begun = events;
+	if (events == 0)
+		uv_poll_stop(&w->handle);
+	else
+		uv_poll_start(&w->handle, events, on_event);
+}
+
+static void on_event(uv_poll_t *handle, int status, int events)
+{
+	struct watcher *w = VAI_CONTAINER(handle, struct watcher, handle);
+	bool broken = status < 0;
+	bool readable = broken || (events & (UV_READABLE | UV_DISCONNECT)) != 0;
+	bool writable = broken || (events & UV_WRITABLE) != 0;
+	int left = w->begun;
+	if (readable)
+		left &= ~(UV_READABLE | UV_DISCONNECT);
+	if (writable)
+		left &= ~UV_WRITABLE;
+	watch(w, left);
+	vai__desc_event(w->key, readable, writable);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct watcher *w = VAI_CONTAINER((uv_poll_t *)(void *)handle, struct watcher, handle);
+	struct vai__desc *d = w->desc;
+	free(w);
+	vai__desc_dispose(d);
+}
+
+/* libuv refuses what cannot be polled: then every try is worth it. */
+static void begin(struct watcher *w, int wanted)
+{
+	if (!w->open && uv_poll_init(&poll.loop, &w->handle, vai__desc_fd(w->desc)) != 0) {
+		vai__desc_event(w->key, true, true);
+		return;
+	}
+	w->open = true;
+	watch(w, w->begun | wanted);
+}
+
+static struct watcher *take_listed(int *wanted, bool *going)
+{
+	vai__lock(&poll.lock);
+	struct watcher *w = poll.list;
+	if (w) {
+		poll.list = w->next;
+		w->listed = false;
+		*wanted = w->wanted;
+		*going = w->going;
+		w->wanted = 0;
+	}
+	vai__unlock(&poll.lock);
+	return w;
+}
+
+static void serve_list(void)
+{
+	int wanted;
+	bool going;
+	struct watcher *w;
+	while ((w = take_listed(&wanted, &going)) != NULL) {
+		if (!going)
+			begin(w, wanted);
+		else if (w->open)
+			uv_close((uv_handle_t *)&w->handle, on_closed);
+		else
+			on_closed((uv_handle_t *)&w->handle);
+	}
+}
+
+static void mind_nested(void)
+{
+	if (VAI_UNLIKELY(vai__uvloop_is_open()))
+		vai__uvloop_turn();
+}
+
+/* libuv counts whole milliseconds: round up, the scheduler's timers decide what is due. The
+ * last part of a millisecond is slept off by the caller looking again. The other loop (uvloop.h) is not
+ * nested here: it is looked at every millisecond while it is open. */
+static void wait(int64_t until)
+{
+	serve_list();
+	mind_nested();
+	if (vai__uvloop_is_open() && until != 0) {
+		int64_t soon = vai__clock_now() + MILLISECOND;
+		until = until < soon ? until : soon;
+	}
+	int64_t left = until == 0 || until == VAI_FOREVER ? until : until - vai__clock_now();
+	if (left > 0 && left != VAI_FOREVER) {
+		int64_t ms = left / MILLISECOND + (left % MILLISECOND != 0);
+		uv_update_time(&poll.loop);
+		uv_timer_start(&poll.timer, on_timer, (uint64_t)(ms < LONGEST ? ms : LONGEST), 0);
+	}
+	uv_run(&poll.loop, left > 0 ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+	uv_timer_stop(&poll.timer);
+	serve_list();
+	mind_nested();
+}
+
+static int start(void)
+{
+	if (vai__uvloop_init(&poll.loop) != 0)
 		return VAI_ESYS;
+	if (uv_async_init(&poll.loop, &poll.async, on_async) != 0) {
+		uv_loop_close(&poll.loop);
+		return VAI_ESYS;
+	}
 	uv_timer_init(&poll.loop, &poll.timer);
-	atomic_store(&poll.pending, 0);
+	vai__lock_init(&poll.lock, VAI_RANK_POLL);
 	poll.open = true;
 	return VAI_OK;
 }
 
-void vai__poll_stop(void)
+static void stop(void)
 {
 	if (!poll.open)
 		return;
+	serve_list();
 	poll.open = false;
 	uv_close((uv_handle_t *)&poll.async, NULL);
 	uv_close((uv_handle_t *)&poll.timer, NULL);
@@ -98,32 +238,12 @@ void vai__poll_stop(void)
 		vai__fatal("the event loop still holds handles");
 }
 
-/* libuv counts whole milliseconds: round up, the scheduler's timers decide what is due. The
- * last part of a millisecond is slept off by the caller looking again. */
-void vai__poll_wait(int64_t until)
-{
-	if (until == 0) {
-		uv_run(&poll.loop, UV_RUN_NOWAIT);
-		return;
-	}
-	if (until != VAI_FOREVER) {
-		int64_t left = until - vai__clock_now();
-		if (left <= 0)
-			return;
-		uv_update_time(&poll.loop);
-		uv_timer_start(&poll.timer, on_timer, (uint64_t)(left + 999999) / 1000000, 0);
-	}
-	uv_run(&poll.loop, UV_RUN_ONCE);
-	uv_timer_stop(&poll.timer);
-}
-
-void vai__poll_wake(void)
-{
-	if (poll.open)
-		uv_async_send(&poll.async);
-}
-
-int64_t vai__poll_pending(void)
-{
-	return atomic_load_seq_cst(&poll.pending);
-}
+const struct vai__poller vai__poll_uv = {
+	.start = start,
+	.stop = stop,
+	.wait = wait,
+	.wake = wake,
+	.add = add,
+	.arm = arm,
+	.retire = retire,
+};

@@ -436,6 +436,26 @@ void vai__idle_delist(struct m *m)
 	vai__unlock(&vai__sched.lock);
 	if (p)
 		atomic_store_relaxed(&p->slice, SLICE_UNKNOWN);
+	if (m->polled.head)
+		vai__idle_take_polled(m);
+}
+
+/* Where it has got no P, others must see it. */
+void vai__idle_take_polled(struct m *m)
+{
+#ifdef VAI_HARD
+	struct p *p = NULL;
+#else
+	struct p *p = m->lockedg ? NULL : m_p(m);
+#endif
+	bool more = m->polled.count > 1;
+	struct g *g;
+	while (p && (g = vai__gqueue_pop(&m->polled)) != NULL)
+		vai__runq_put(p, g, false);
+	vai__global_put_batch(&m->polled);
+	m->polled = (struct gqueue){0};
+	if (more || !p)
+		vai__idle_wake_one();
 }
 
 static void sleep_until_woken(struct m *m)

@@ -75,6 +75,11 @@ void vai__loop_ready(struct g *g, bool next)
 	}
 	bool was = m_enter(m);
 	struct p *p = m_p(m);
+	if (!p && m->polling) {
+		vai__gqueue_push(&m->polled, g);
+		m_leave(m, was);
+		return;
+	}
 #ifdef VAI_HARD
 	if (!g->locked_m)
 		p = NULL; /* through the global queue: another M is likely to take it */
@@ -144,6 +149,14 @@ static void run_timers(struct p *p)
 		vai__timers_run(&p->timers, clock_note());
 }
 
+/* Those whose turn is always due would keep the poller's from theirs. */
+static void poll_now_and_then(void)
+{
+	int64_t now = atomic_load_relaxed(&vai__sched.coarse_now);
+	if (now - atomic_load_relaxed(&vai__sched.polled_at) >= POLL_PAUSE)
+		vai__m_poll_once();
+}
+
 static struct g *poll_others(struct p *p)
 {
 	bool inherit;
@@ -175,8 +188,10 @@ static struct g *find(struct m *m)
 		return g;
 	if (tick % TIMER_TICK == 0)
 		run_timers(p);
-	if (tick % SLICE_TICK == 0)
+	if (tick % SLICE_TICK == 0) {
 		slice_next(p);
+		poll_now_and_then();
+	}
 	if ((g = from_own_queue(p)) != NULL)
 		return g;
 	run_timers(p);

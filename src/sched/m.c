@@ -286,8 +286,11 @@ static void sleep_in_poller(struct m *m)
 	atomic_store_seq_cst(&vai__sched.poll_until, until);
 	int64_t again = sleep_until(); /* pairs with vai__timer_start */
 	/* Never beyond what was published: nobody would wake us for a timer in between. */
+	m->polling = true;
 	if (!woken(m) || VAI_BUG(poll_blind))
 		vai__poll_wait(again < until ? again : until);
+	m->polling = false;
+	atomic_store_relaxed(&vai__sched.polled_at, clock_note());
 	atomic_store_seq_cst(&vai__sched.poll_until, 0);
 }
 
@@ -327,6 +330,8 @@ void vai__m_wake(struct m *m)
 {
 	bool early = VAI_BUG(wake_order) && atomic_load_seq_cst(&vai__sched.poller) != m;
 	atomic_store_seq_cst(&m->wake, 1);
+	if (m == vai__m_self() && m->polling)
+		return; /* it is awake: the poller has made one of its own goroutines ready */
 	if (!early && atomic_load_seq_cst(&vai__sched.poller) == m)
 		vai__poll_wake();
 	else

@@ -29,6 +29,12 @@ static const char *const reason_names[VAI_WAIT_REASONS] = {
 	[VAI_WAIT_GROUP] = "group wait",
 	[VAI_WAIT_GROUP_GO] = "group go",
 	[VAI_WAIT_IO] = "IO wait",
+	[VAI_WAIT_READ] = "IO wait: read",
+	[VAI_WAIT_WRITE] = "IO wait: write",
+	[VAI_WAIT_ACCEPT] = "IO wait: accept",
+	[VAI_WAIT_CONNECT] = "IO wait: connect",
+	[VAI_WAIT_LOOKUP] = "IO wait: lookup",
+	[VAI_WAIT_SERVE] = "IO wait: serve",
 };
 
 const char *vai__wait_reason_name(enum vai_wait_reason r)

@@ -35,6 +35,7 @@ enum {
 	GLOBAL_TICK = 61,        /* the global queue is looked at every so many rounds */
 	TIMER_TICK = 8,          /* timers are looked at every so many rounds, and when idle */
 	RUNNEXT_STREAK = 256,    /* rounds that runnext may inherit the slice */
+	POLL_PAUSE = 200000,     /* ns after which an M that always has work looks into the poller */
 	SLICE_TICK = 16,         /* a slice is measured over so many rounds, or until there is no work */
 	SLICE_UNKNOWN = 1000000, /* ns */
 	WAKE_COST = 15000,       /* ns: work that will wait longer is worth waking an M for */
@@ -150,6 +151,8 @@ struct m {
 	int64_t unsure_at; /* since when it is to be asked, but might be in a system call; 0: it is not */
 	enum { TIMER_NONE, TIMER_MADE, TIMER_REFUSED } has_timer;
 	timer_t timer;        /* mach/thread.h; the value is &m->timer */
+	bool polling;         /* owner: it sleeps in the poller, and what that makes ready goes to `polled` */
+	struct gqueue polled; /* owner */
 	atomic_uint wake;     /* futex: 1 when woken */
 	struct p *nextp;      /* given by the waker, with wake */
 	struct m *link;       /* sched.idle_ms, under sched.lock */
@@ -277,6 +280,7 @@ void vai__idle_enlist(struct m *m, bool listed);
 void vai__idle_check(void);
 void vai__idle_check_timers(void); /* sysmon */
 void vai__idle_delist(struct m *m);
+void vai__idle_take_polled(struct m *m); /* what it has made ready in the poller becomes work */
 void vai__idle_stop_spinning(struct m *m);
 void vai__idle_stop_one(void);      /* the runtime stops: an idle M is to leave, which does the same */
 bool vai__idle_retire(struct m *m); /* it has slept for long; true: its thread is to end, for there are enough */

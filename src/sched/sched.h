@@ -48,6 +48,13 @@ enum vai_wait_reason {
 	VAI_WAIT_GROUP,
 	VAI_WAIT_GROUP_GO,
 	VAI_WAIT_IO,
+	/* What it waits for is in a socket or the like; obj is an object of net/, or NULL. */
+	VAI_WAIT_READ,
+	VAI_WAIT_WRITE,
+	VAI_WAIT_ACCEPT,
+	VAI_WAIT_CONNECT,
+	VAI_WAIT_LOOKUP,
+	VAI_WAIT_SERVE,
 	VAI_WAIT_REASONS
 };
 /* "chan receive", "select", ... as in Go's dumps. */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "sched/poll.h"
 #include "sched/rt.h"
 
 enum { MILLISECOND = 1000000, LONGEST = 86400000 /* ms */, SHOWN = 256 };
@@ -86,7 +87,7 @@ static void add_line(FILE *out, int64_t now)
 		(long long)((now - trace.start) / MILLISECOND), s.ps, s.idle_ps, s.ms + 1, s.spinning, s.idle_ms,
 		(long long)atomic_load_relaxed(&vai__sched.nglobal));
 	add_queues(out, s.ps);
-	fputs("]\n", out);
+	fprintf(out, "] iowait=%lld\n", (long long)vai__poll_pending());
 }
 
 static void add_p(FILE *out, struct p *p)

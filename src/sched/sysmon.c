@@ -17,7 +17,7 @@ enum {
 	MIN_DELAY = 500000,
 	IDLE_DELAY = 2000000,
 	MAX_DELAY = 5000000,
-	POLL_PAUSE = 10000000,
+	POLL_LATE = 10000000,
 	LOOK_PAUSE = 50,
 	CPUS_MIN = 1000000000,
 	CPUS_PAUSE = 1000
@@ -61,7 +61,7 @@ static bool overdue_timer(int64_t now)
 
 static void poll_late(int64_t now)
 {
-	if (now - atomic_load_relaxed(&vai__sched.polled_at) >= POLL_PAUSE && !VAI_BUG(poll_late))
+	if (now - atomic_load_relaxed(&vai__sched.polled_at) >= POLL_LATE && !VAI_BUG(poll_late))
 		vai__m_poll_once();
 }
 

@@ -81,14 +81,22 @@ static void settle_name(lua_State *L, struct vai_vm *vm, int which, int k, int i
 	vai__lazy_settle(vm, names->bit + (unsigned)k);
 }
 
-/* Function k of the module into its table at idx. */
+/* A name that begins with a dot is a table, and its function makes that. */
+static void set_entry(lua_State *L, const luaL_Reg *r, int idx)
+{
+	lua_pushstring(L, r->name + (*r->name == '.'));
+	lua_pushcfunction(L, r->func);
+	if (*r->name == '.')
+		lua_call(L, 0, 1);
+	lua_rawset(L, idx);
+}
+
+/* Entry k of the module into its table at idx. */
 static void settle_module(lua_State *L, struct vai_vm *vm, const luaL_Reg *f, unsigned k, int idx)
 {
 	if (vai__lazy_settled(vm, MODULE_BIT + k))
 		return;
-	lua_pushstring(L, f[k].name);
-	lua_pushcfunction(L, f[k].func);
-	lua_rawset(L, idx);
+	set_entry(L, &f[k], idx);
 	vai__lazy_settle(vm, MODULE_BIT + k);
 }
 
@@ -96,7 +104,7 @@ static int find_in_module(const char *name)
 {
 	const luaL_Reg *f = module_funcs;
 	for (int k = 0; f && f[k].name; k++)
-		if (strcmp(f[k].name, name) == 0)
+		if (strcmp(f[k].name + (*f[k].name == '.'), name) == 0)
 			return k;
 	return -1;
 }
@@ -296,8 +304,9 @@ void vai__lazy_module(lua_State *L, struct vai_vm *vm, const luaL_Reg *funcs)
 		vai__lazy_new(L, VAI__LAZY_MODULE);
 		note(vm, VAI__LAZY_MODULE, VAI__USE_TABLE);
 	} else {
-		lua_createtable(L, 0, n);
-		luaL_setfuncs(L, funcs, 0);
+		lua_createtable(L, 0, n + 1);
+		for (int k = 0; k < n; k++)
+			set_entry(L, &funcs[k], lua_gettop(L));
 	}
 }
 

@@ -43,8 +43,8 @@ int vai__popen(lua_State *L);
 /* Pushes what `require name` gives in this state; a standard library or "vai" without
  * opening package. May raise, may run the module. */
 void vai__lazy_require(lua_State *L, struct vai_vm *vm, const char *name);
-/* Pushes a table with these functions. In a goroutine's state it fills itself on first
- * use; one such table a state (the module "vai"). */
+/* Pushes a table with these functions; for a name that begins with a dot, what its function returns: a table
+ * of more. In a goroutine's state it fills itself on first use; one such table a state (the module "vai"). */
 void vai__lazy_module(lua_State *L, struct vai_vm *vm, const luaL_Reg *funcs);
 
 /* Before looking at the table at idx raw (lua_next, lua_getmetatable): one that fills itself

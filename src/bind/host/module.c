@@ -62,6 +62,7 @@ static const luaL_Reg functions[] = {
 	{"on_panic", vai__lib_on_panic},
 	{"stats", vai__lib_stats},
 	{"dump", vai__lib_dump},
+	{".net", vai__lib_net},
 	{NULL, NULL},
 };
 
@@ -132,6 +133,10 @@ static void register_once(void)
 	vai__handle_register(&vai__lib_once_type);
 	vai__handle_register(&vai__lib_semaphore_type);
 	vai__handle_register(&vai__lib_group_type);
+	vai__handle_register(&vai__lib_conn_type);
+	vai__handle_register(&vai__lib_listener_type);
+	vai__handle_register(&vai__lib_packet_type);
+	vai__handle_register(&vai__lib_server_type);
 	vai__held_install();
 	vai__base_register(vai__os_exit);
 	vai__fork_watch(vai__sched_alive, forked);
@@ -150,7 +155,7 @@ static int open_host(lua_State *L)
 	vai__base_install(L);
 	vai__only_libs_host(L);
 	vai__names_install(L, vai__main_vm());
-	luaL_newlib(L, functions);
+	vai__lazy_module(L, vai__main_vm(), functions);
 	lua_pushliteral(L, VERSION);
 	lua_setfield(L, -2, "_VERSION");
 	lua_pushvalue(L, -1);

@@ -47,6 +47,10 @@ int vai__lib_group(lua_State *L);
 extern const struct vai__handle_type vai__lib_group_type;
 /* supervisorlib.c */
 int vai__lib_supervisor(lua_State *L);
+/* netlib.c: pushes the table vai.net; connlib.c, listenlib.c, servelib.c */
+int vai__lib_net(lua_State *L);
+extern const struct vai__handle_type vai__lib_conn_type, vai__lib_listener_type, vai__lib_packet_type,
+	vai__lib_server_type;
 /* timelib.c */
 int vai__lib_sleep(lua_State *L);
 int vai__lib_now(lua_State *L);

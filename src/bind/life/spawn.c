@@ -49,6 +49,10 @@ static void destroy_call(struct vai_obj *o)
 		vai__obj_unref((struct vai_obj *)call->member);
 	if (call->opts)
 		vai__mem_free(call->opts, sizeof *call->opts);
+	if (call->extra)
+		vai__obj_unref(call->extra);
+	if (call->base)
+		vai__obj_unref(&call->base->obj);
 	vai__mem_free(call, sizeof *call);
 }
 
@@ -77,6 +81,8 @@ struct vai__call *vai__call_new(
 	call->wg = NULL;
 	call->member = NULL;
 	call->opts = NULL;
+	call->base = NULL;
+	call->extra = NULL;
 	call->fate = fate;
 	vai__site_write(L, call->site);
 	return call;
@@ -109,13 +115,22 @@ static void let_go(struct run *r, struct vai__call *call)
 	vai__call_unref(call);
 }
 
+static void push_extra(lua_State *L, struct vai_vm *vm, struct vai__call *call)
+{
+	struct vai_obj *o = call->extra;
+	call->extra = NULL;
+	vai__handle_push(L, vm, o, false);
+}
+
 /* Arguments: struct run and, if the state came with it, the function. */
 static int body(lua_State *L)
 {
 	struct run *r = lua_touserdata(L, 1);
 	struct vai_vm *vm = vai__bind_vm(r->g);
 	struct vai__call *call = r->g->held;
-	vai__decode_call(L, vm, &call->msg, lua_gettop(L) == 2);
+	vai__decode_call(L, vm, call->base ? &call->base->msg : &call->msg, lua_gettop(L) == 2);
+	if (call->extra)
+		push_extra(L, vm, call);
 	let_go(r, call);
 	lua_call(L, lua_gettop(L) - 2, LUA_MULTRET);
 	r->returned = true;
@@ -337,5 +352,27 @@ bool vai__call_fire(struct vai__call *call)
 	g->held = call;
 	memcpy(g->site, call->site, sizeof g->site);
 	vai__g_start(NULL, g);
+	return true;
+}
+
+bool vai__call_fire_with(vai_g *self, struct vai__call *call, struct vai_obj *o)
+{
+	struct vai__call *own = vai__mem_zalloc(sizeof *own);
+	vai_g *g = own ? vai__g_new(entry, own) : NULL;
+	if (!g) {
+		vai__mem_free(own, sizeof *own);
+		return false;
+	}
+	vai__obj_init(&own->obj, &call_class);
+	own->fate = call->fate;
+	own->code = call->code;
+	if (own->code)
+		vai__obj_ref(&own->code->obj);
+	own->base = call;
+	vai__obj_ref(&call->obj);
+	own->extra = o;
+	g->held = own;
+	memcpy(g->site, call->site, sizeof g->site);
+	vai__g_start(self, g);
 	return true;
 }

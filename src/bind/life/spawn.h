@@ -22,6 +22,8 @@ struct vai__call {
 	vai_waitgroup *wg;            /* is done at the end, or NULL */
 	vai_member *member;           /* in place of wg: its place in a group, or NULL */
 	struct vai__spawn_opts *opts; /* or NULL */
+	struct vai__call *base;       /* its function and arguments are those of this one, with a reference; or NULL */
+	struct vai_obj *extra;        /* one more argument, with a reference; or NULL */
 	enum vai__fate fate;
 	char site[sizeof((vai_g *)0)->site];
 };
@@ -44,5 +46,7 @@ int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call);
 /* Starts it without a task, from a timer: nothing but memory can fail, false then. Keeps
  * the caller's reference untouched. Any M. */
 bool vai__call_fire(struct vai__call *call);
+/* The same by a goroutine, with o as one more argument, whose reference it takes over unless it fails. */
+bool vai__call_fire_with(vai_g *self, struct vai__call *call, struct vai_obj *o);
 
 #endif

@@ -14,6 +14,8 @@
 #include "bind/main_state.h"
 #include "bind/report/trace.h"
 #include "bind/site.h"
+#include "net/conn.h"
+#include "net/listener.h"
 #include "sync/chan.h"
 #include "sync/cond.h"
 #include "sync/group.h"
@@ -167,6 +169,25 @@ static void add_cases(struct vai__buffer *t, const void *sel)
 	}
 }
 
+/* " tcp 127.0.0.1:80 -> 127.0.0.1:4711" for what net/ waits for. Asks the system for the addresses. */
+static void add_endpoint(struct vai__buffer *t, const struct vai_g_info *info)
+{
+	char text[VAI__CONN_TEXT];
+	struct vai_obj *o = (struct vai_obj *)(uintptr_t)info->obj;
+	if (info->reason < VAI_WAIT_READ || info->reason > VAI_WAIT_SERVE || !o)
+		return;
+	if (o->cls == &vai__conn_class)
+		vai__conn_text((vai_conn *)o, text);
+	else if (o->cls == &vai__listener_class)
+		vai__listener_text((vai_listener *)o, text);
+	else if (o->cls == &vai__packet_class)
+		vai__packet_text((vai_packet *)o, text);
+	else
+		return;
+	vai__text_put(t, " ");
+	vai__text_put(t, text);
+}
+
 /* obj is a struct vai_obj for whatever waits for one. */
 static void add_target(struct vai__buffer *t, const struct vai_g_info *info)
 {
@@ -243,6 +264,8 @@ static void add_head(const struct dump *d, vai_g *g, const struct vai_g_info *in
 	}
 	vai__text_put(t, " [");
 	vai__text_put(t, state_name(info));
+	if (still)
+		add_endpoint(t, info);
 	if (info->since > 0)
 		add_age(t, d->now - info->since);
 	vai__text_put(t, still && g->life && vai__life(g)->locks > 0 ? ", locked to thread]" : "]");

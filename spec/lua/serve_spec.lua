@@ -1,0 +1,185 @@
+-- SPDX-License-Identifier: MIT
+-- vai.net.serve: a goroutine for a connection only while there is something to do.
+local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
+
+local test = program.tester [[
+	local net = vai.net
+	local function server(f)
+		local l = assert(net.listen("tcp", "127.0.0.1:0"))
+		return net.serve(l, f), l:addr(), l
+	end
+]]
+
+describe("a server", function()
+	test("starts a goroutine once a connection has sent its first bytes", [[
+		local seen = chan(10)
+		local s, address = server(function(c)
+			seen:send("began")
+			c:write((c:read("l")), "!\n")
+		end)
+		local c = assert(net.dial("tcp", address))
+		check.until_true(function() return s:count() == 1 end)
+		check.eq(vai.count(), 2)
+		check.returns(table.pack(seen:recv(0.02)), nil, "timeout")
+		c:write("a")
+		check.eq(seen:recv(), "began")
+		c:write("b\n")
+		check.eq(c:read("l"), "ab!")
+		check.returns(table.pack(c:read()), nil)
+		check.until_true(function() return s:count() == 0 end)
+		check.eq(s:shutdown(), true)
+		check.until_true(function() return vai.count() == 1 end)
+	]])
+
+	test("takes connections back, again and again, with what they have in their buffer", [[
+		local s, address = server(function(c)
+			local line = c:read("l")
+			if not line then return end
+			c:write(vai.id(), " ", line, "\n")
+			assert(c:idle())
+		end)
+		local c = assert(net.dial("tcp", address))
+		local ids, n = {}, check.scaled(200)
+		for i = 1, n do
+			c:write(i, "\n")
+			local id, line = c:read("l"):match("(%d+) (%d+)")
+			check.eq(line, tostring(i))
+			ids[id] = true
+		end
+		local some = 0
+		for _ in pairs(ids) do some = some + 1 end
+		check.eq(some, n)
+		c:write("x\ny\nz\n")
+		for _, want in ipairs { "x", "y", "z" } do check.eq(c:read("l"):match(" (.)$"), want) end
+		check.eq(s:count(), 1)
+		c:close()
+		check.until_true(function() return s:count() == 0 end)
+		s:close()
+		check.until_true(function() return vai.count() == 1 end)
+	]])
+
+	test("closes a connection that ends without a word, with no goroutine for it", [[
+		local began = vai.chan(10)
+		local s, address = server(function(c) began:send(1) end)
+		for _ = 1, 5 do assert(net.dial("tcp", address)):close() end
+		local c = net.dial("tcp", address)
+		c:write("one")
+		began:recv()
+		check.until_true(function() return s:count() == 0 end)
+		check.eq(#began, 0)
+		s:close()
+	]])
+
+	test("shuts down in order: those that wait are closed, those that work are waited for", [[
+		local go_on, working = vai.chan(), vai.chan()
+		local s, address, l = server(function(c)
+			local line = c:read("l")
+			working:send(line)
+			go_on:recv()
+			c:write("done\n")
+			c:close()
+		end)
+		local idle, busy = net.dial("tcp", address), net.dial("tcp", address)
+		busy:write("work\n")
+		check.eq(working:recv(), "work")
+		check.until_true(function() return s:count() == 2 end)
+		check.returns(table.pack(s:shutdown(0)), nil, "timeout")
+		check.returns(table.pack(s:shutdown(0.02)), nil, "timeout")
+		check.returns(table.pack(idle:read()), nil)
+		check.eq(s:count(), 1)
+		check.returns(table.pack(l:accept()), nil, "closed")
+		local _, _, code = net.dial("tcp", address)
+		check.eq(code, "ECONNREFUSED")
+		local task = vai.async(function() return s:shutdown() end)
+		check.waiting(task)
+		go_on:send(1)
+		check.eq(busy:read("l"), "done")
+		check.returns(table.pack(task:join()), true, true)
+		check.returns(table.pack(s:shutdown()), true)
+		check.until_true(function() return vai.count() == 1 end)
+	]])
+
+	test("close ends those that work, too", [[
+		local why = vai.chan()
+		local s, address = server(function(c)
+			c:read(3)
+			why:send(select { timeout = 0 } == nil and table.pack(c:read())[2])
+		end)
+		local c = net.dial("tcp", address)
+		c:write("abc")
+		check.until_true(function() return vai.count() == 3 end)
+		local waiting = net.dial("tcp", address)
+		check.until_true(function() return s:count() == 2 end)
+		s:close()
+		s:close()
+		check.eq(why:recv(), "closed")
+		check.returns(table.pack(c:read()), nil)
+		check.returns(table.pack(waiting:read()), nil)
+		check.eq(s:count(), 0)
+		check.until_true(function() return vai.count() == 1 end)
+	]])
+
+	test("goes on with its connections when its listener is closed", [[
+		local s, address, l = server(function(c) c:write((c:read("l")), "\n") c:idle() end)
+		local c = net.dial("tcp", address)
+		c:write("one\n")
+		check.eq(c:read("l"), "one")
+		l:close()
+		c:write("two\n")
+		check.eq(c:read("l"), "two")
+		check.eq(s:shutdown(), true)
+	]])
+
+	test("many at once come and go", [[
+		local s, address = server(function(c)
+			local line = c:read("l")
+			if line == "bye" then return c:close() end
+			c:write(line, "\n")
+			c:idle()
+		end)
+		local wg = waitgroup()
+		for i = 1, 20 do
+			wg:go(function()
+				for round = 1, check.scaled(20) do
+					local c <close> = assert(net.dial("tcp", address))
+					for k = 1, 5 do
+						c:write(i * k, "\n")
+						check.eq(c:read("l"), tostring(i * k))
+					end
+					if round % 2 == 0 then
+						c:write("bye\n")
+						check.returns(table.pack(c:read()), nil)
+					end
+				end
+			end)
+		end
+		wg:wait()
+		check.eq(s:shutdown(10), true)
+		check.eq(s:count(), 0)
+		check.until_true(function() return vai.count() == 1 end)
+	]])
+
+	test("tells what is wrong", [[
+		local a = net.pipe()
+		check.raises("connection that is no server's", a.idle, a)
+		check.raises("bad argument #1 to 'serve' %(listener expected, got no value%)", net.serve)
+		local l = net.listen("tcp", "127.0.0.1:0")
+		check.raises("bad argument #2 to 'serve'", net.serve, l, 1)
+		local s = net.serve(l, print)
+		check.raises("bad argument #1 to 'shutdown'", s.shutdown, s, "x")
+		assert(tostring(s):find("^server: "))
+		s:close()
+	]])
+
+	program.test("ends with the program, whatever its connections do", [[
+		local l = vai.net.listen("tcp", "127.0.0.1:0")
+		vai.net.serve(l, function(c) c:read("l") c:idle() vai.sleep(100) end)
+		local held = {}
+		for i = 1, 20 do
+			held[i] = vai.net.dial("tcp", l:addr())
+			if i % 2 == 0 then held[i]:write("x\n") end
+		end
+		vai.sleep(0.05)
+		print "over"
+	]], { out = "over\n" })
+end)

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+/* Connections and their methods. The handle at index 1 keeps the connection alive while the goroutine
+ * waits in it, and the strings of a write lie on its Lua stack, where they do not move. */
+#include <string.h>
+#include "base/clock.h"
+#include "base/fork.h"
+#include "bind/lib/netlib.h"
+#include "net/serve.h"
+#include "net/socket.h"
+
+enum { FEW = 8 };
+
+static inline vai_conn *self_conn(lua_State *L, const char *fname)
+{
+	return vai__bind_object(L, &vai__conn_class, fname);
+}
+
+/* The limit at stack index idx, or the view's. */
+static struct vai__limit limit_at(lua_State *L, vai_conn *c, int idx, const char *fname)
+{
+	double own = vai__conn_limit(c);
+	if (!lua_isnoneornil(L, idx) || own < 0)
+		return vai__arg_limit(L, idx, idx - 1, fname);
+	return (struct vai__limit){.deadline = vai__arg_seconds_deadline(own)};
+}
+
+/* ---- reading ---- */
+
+static enum vai__read_what what_at(lua_State *L, int idx, const char *fname, size_t *count)
+{
+	*count = 0;
+	if (lua_isnoneornil(L, idx))
+		return VAI__READ_SOME;
+	if (lua_type(L, idx) == LUA_TNUMBER) {
+		int64_t n = vai__arg_integer(L, idx, idx - 1, fname);
+		if (n < 0)
+			vai__arg_error(L, idx - 1, fname, "%lld bytes", (long long)n);
+		*count = (size_t)n;
+		return VAI__READ_COUNT;
+	}
+	const char *s = vai__io_string(L, idx, idx - 1, fname, NULL);
+	const char *letter = s + (*s == '*');
+	if (strcmp(letter, "l") == 0)
+		return VAI__READ_LINE;
+	if (strcmp(letter, "L") == 0)
+		return VAI__READ_LINE_KEPT;
+	if (strcmp(letter, "a") == 0)
+		return VAI__READ_ALL;
+	vai__arg_error(L, idx - 1, fname, "invalid format '%.20s'", s);
+}
+
+static int read_into(
+	lua_State *L, vai_g *g, vai_conn *c, enum vai__read_what what, size_t count, struct vai__limit limit)
+{
+	struct vai__bytes bytes;
+	luaL_checkstack(L, 4, NULL);
+	vai__note_stack(g, L);
+	int rc = VAI_LIMITED(g, limit, vai__conn_read(g, c, what, count, limit.deadline, &bytes));
+	if (VAI_UNLIKELY(rc != VAI_OK))
+		return vai__io_failed(L, g, rc, NULL);
+	vai__io_push_bytes(L, vai__bind_vm(g), c, &bytes);
+	return 1;
+}
+
+static int conn_read(lua_State *L)
+{
+	vai_conn *c = self_conn(L, "read");
+	vai_g *g = vai__bind_self(L);
+	size_t count;
+	enum vai__read_what what = what_at(L, 2, "read", &count);
+	return read_into(L, g, c, what, count, limit_at(L, c, 3, "read"));
+}
+
+/* for line in c:lines(): called with the connection, which lines gives as the loop's state. */
+static int next_line(lua_State *L)
+{
+	vai_conn *c = self_conn(L, "lines");
+	vai_g *g = vai__bind_self(L);
+	int n = read_into(L, g, c, VAI__READ_LINE, 0, limit_at(L, c, 4, "lines"));
+	if (n > 1) {
+		luaL_where(L, 1);
+		lua_pushvalue(L, -n);
+		lua_concat(L, 2);
+		return lua_error(L);
+	}
+	return n;
+}
+
+static int conn_lines(lua_State *L)
+{
+	self_conn(L, "lines");
+	lua_pushcfunction(L, next_line);
+	lua_pushvalue(L, 1);
+	return 2;
+}
+
+static int conn_max(lua_State *L)
+{
+	vai_conn *c = self_conn(L, "max");
+	int64_t n = vai__arg_integer(L, 2, 1, "max");
+	if (n < 1)
+		vai__arg_error(L, 1, "max", "%lld bytes", (long long)n);
+	vai__conn_set_max(c, (size_t)n, (size_t)n);
+	lua_settop(L, 1);
+	return 1;
+}
+
+/* ---- writing ---- */
+
+/* The strings from index 2 on; numbers become strings there. */
+static void collect(lua_State *L, struct iovec *iov, int n)
+{
+	for (int i = 0; i < n; i++) {
+		int type = lua_type(L, i + 2);
+		if (VAI_UNLIKELY(type != LUA_TSTRING && type != LUA_TNUMBER))
+			vai__arg_type_error(L, i + 2, i + 1, "write", "string");
+		iov[i].iov_base = (void *)(uintptr_t)lua_tolstring(L, i + 2, &iov[i].iov_len);
+	}
+}
+
+static int write_failed(lua_State *L, vai_g *g, int rc, size_t done)
+{
+	int n = vai__io_failed(L, g, rc, NULL);
+	if (n == 2)
+		lua_pushnil(L);
+	lua_pushinteger(L, (lua_Integer)done);
+	return 4;
+}
+
+static int conn_write(lua_State *L)
+{
+	struct iovec few[FEW], *iov = few;
+	vai_conn *c = self_conn(L, "write");
+	vai_g *g = vai__bind_self(L);
+	int n = lua_gettop(L) - 1;
+	size_t done;
+	luaL_checkstack(L, 5, NULL);
+	if (n > FEW) {
+		iov = lua_newuserdatauv(L, (size_t)n * sizeof *iov, 0);
+	}
+	collect(L, iov, n);
+	double own = vai__conn_limit(c);
+	vai__note_stack(g, L);
+	int rc = vai__conn_write(g, c, iov, n, own < 0 ? VAI_FOREVER : vai__arg_seconds_deadline(own), &done);
+	if (VAI_UNLIKELY(rc != VAI_OK))
+		return write_failed(L, g, rc, done);
+	lua_pushvalue(L, 1);
+	return 1;
+}
+
+/* ---- limits ---- */
+
+static int conn_with(lua_State *L)
+{
+	vai_conn *c = self_conn(L, "with");
+	vai_g *g = vai__bind_self(L);
+	double seconds = lua_isnoneornil(L, 2) ? -1 : vai__arg_seconds(L, 2, 1, "with");
+	vai_conn *v = vai__conn_view(c, lua_isnoneornil(L, 2) || seconds >= 0 ? seconds : 0);
+	if (!v)
+		vai__arg_no_memory(L);
+	vai__io_push(L, g, (struct vai_obj *)v);
+	return 1;
+}
+
+static int conn_set_deadline(lua_State *L)
+{
+	struct vai__desc *d = vai__conn_desc(self_conn(L, "set_deadline"));
+	return vai__io_set_deadlines(L, d, "set_deadline", true, true);
+}
+
+static int conn_set_read_deadline(lua_State *L)
+{
+	struct vai__desc *d = vai__conn_desc(self_conn(L, "set_read_deadline"));
+	return vai__io_set_deadlines(L, d, "set_read_deadline", true, false);
+}
+
+static int conn_set_write_deadline(lua_State *L)
+{
+	struct vai__desc *d = vai__conn_desc(self_conn(L, "set_write_deadline"));
+	return vai__io_set_deadlines(L, d, "set_write_deadline", false, true);
+}
+
+/* ---- closing ---- */
+
+/* Also where no goroutine runs: in finalizers at the end of a state. */
+static int conn_close(lua_State *L)
+{
+	vai_conn *c = self_conn(L, "close");
+	if (vai__forked)
+		vai__arg_no_goroutine(L);
+	vai__conn_close(c);
+	return 0;
+}
+
+/* The connection goes back to its server, which starts a goroutine when more has come. */
+static int conn_idle(lua_State *L)
+{
+	vai_conn *c = self_conn(L, "idle");
+	vai_g *g = vai__bind_self(L);
+	int rc = vai__serve_idle(g, c);
+	if (rc == VAI_EINVAL)
+		return luaL_error(L, "calling 'idle' on a connection that is no server's");
+	if (rc == VAI_ETIMEOUT)
+		return luaL_error(L, "calling 'idle' on a connection that somebody reads");
+	if (rc != VAI_OK)
+		return vai__io_failed(L, g, rc, NULL);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int closed_side(lua_State *L, vai_g *g, int rc)
+{
+	if (rc != VAI_OK)
+		return vai__io_failed(L, g, rc, NULL);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int conn_close_write(lua_State *L)
+{
+	vai_conn *c = self_conn(L, "close_write");
+	vai_g *g = vai__bind_self(L);
+	struct vai__limit limit = limit_at(L, c, 2, "close_write");
+	vai__note_stack(g, L);
+	return closed_side(L, g, VAI_LIMITED(g, limit, vai__conn_close_write(g, c, limit.deadline)));
+}
+
+static int conn_close_read(lua_State *L)
+{
+	vai_conn *c = self_conn(L, "close_read");
+	vai_g *g = vai__bind_self(L);
+	return closed_side(L, g, vai__conn_close_read(c));
+}
+
+/* ---- names and options ---- */
+
+static int push_name(lua_State *L, vai_g *g, int rc, const struct vai__addr *a)
+{
+	char text[VAI__ADDR_TEXT];
+	if (rc < 0)
+		return vai__io_failed(L, g, rc, NULL);
+	vai__addr_text(a, text);
+	lua_pushstring(L, text);
+	return 1;
+}
+
+static int conn_local_addr(lua_State *L)
+{
+	struct vai__addr a;
+	vai_conn *c = self_conn(L, "local_addr");
+	vai_g *g = vai__bind_self(L);
+	return push_name(L, g, vai__conn_local(c, &a), &a);
+}
+
+static int conn_remote_addr(lua_State *L)
+{
+	struct vai__addr a;
+	vai_conn *c = self_conn(L, "remote_addr");
+	vai_g *g = vai__bind_self(L);
+	return push_name(L, g, vai__conn_remote(c, &a), &a);
+}
+
+/* Booleans where the option is one; linger: seconds or false. */
+static int64_t value_at(lua_State *L, int idx, const char *option)
+{
+	if (lua_type(L, idx) == LUA_TBOOLEAN)
+		return vai__socket_option_is_flag(option) ? lua_toboolean(L, idx) : lua_toboolean(L, idx) - 1;
+	if (vai__socket_option_is_flag(option))
+		vai__arg_type_error(L, idx, idx - 1, "set", "boolean");
+	double n = vai__arg_seconds(L, idx, idx - 1, "set");
+	if (n < 0)
+		vai__arg_error(L, idx - 1, "set", "a negative number");
+	return n > (double)INT32_MAX ? INT32_MAX : (int64_t)n;
+}
+
+_Noreturn static void no_option(lua_State *L, const char *option, const char *fname)
+{
+	vai__arg_error(L, 1, fname, "unknown option '%.40s'", option);
+}
+
+static int conn_set(lua_State *L)
+{
+	vai_conn *c = self_conn(L, "set");
+	vai_g *g = vai__bind_self(L);
+	const char *option = vai__io_string(L, 2, 1, "set", NULL);
+	struct vai__desc *d = vai__conn_desc(c);
+	int64_t old = 0, v = value_at(L, 3, option);
+	int rc = VAI_ECLOSED;
+	if (vai__desc_hold(d)) {
+		rc = vai__socket_get(vai__desc_fd(d), option, &old);
+		if (rc != VAI_EINVAL)
+			rc = vai__socket_set(vai__desc_fd(d), option, v);
+		vai__desc_unhold(d);
+	}
+	if (rc == VAI_EINVAL)
+		no_option(L, option, "set");
+	return closed_side(L, g, rc);
+}
+
+static int conn_get(lua_State *L)
+{
+	vai_conn *c = self_conn(L, "get");
+	vai_g *g = vai__bind_self(L);
+	const char *option = vai__io_string(L, 2, 1, "get", NULL);
+	struct vai__desc *d = vai__conn_desc(c);
+	int64_t v = 0;
+	int rc = VAI_ECLOSED;
+	if (vai__desc_hold(d)) {
+		rc = vai__socket_get(vai__desc_fd(d), option, &v);
+		vai__desc_unhold(d);
+	}
+	if (rc == VAI_EINVAL)
+		no_option(L, option, "get");
+	if (rc < 0)
+		return vai__io_failed(L, g, rc, NULL);
+	if (vai__socket_option_is_flag(option) || v < 0)
+		lua_pushboolean(L, v > 0);
+	else
+		lua_pushinteger(L, v);
+	return 1;
+}
+
+static int conn_tostring(lua_State *L)
+{
+	char text[VAI__CONN_TEXT];
+	vai__conn_text(self_conn(L, "tostring"), text);
+	lua_pushfstring(L, "connection: %s", text);
+	return 1;
+}
+
+static const luaL_Reg methods[] = {
+	{"read", conn_read},
+	{"write", conn_write},
+	{"lines", conn_lines},
+	{"max", conn_max},
+	{"with", conn_with},
+	{"close", conn_close},
+	{"close_write", conn_close_write},
+	{"close_read", conn_close_read},
+	{"idle", conn_idle},
+	{"set_deadline", conn_set_deadline},
+	{"set_read_deadline", conn_set_read_deadline},
+	{"set_write_deadline", conn_set_write_deadline},
+	{"local_addr", conn_local_addr},
+	{"remote_addr", conn_remote_addr},
+	{"set", conn_set},
+	{"get", conn_get},
+	{NULL, NULL},
+};
+
+static const luaL_Reg meta[] = {
+	{"__close", conn_close},
+	{"__tostring", conn_tostring},
+	{NULL, NULL},
+};
+
+const struct vai__handle_type vai__lib_conn_type = {&vai__conn_class, "vai.connection", methods, meta};

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* Arguments and results of everything that does input and output. */
+#include "bind/lib/netlib.h"
+#include <math.h>
+#include <string.h>
+#include "base/clock.h"
+#include "bind/site.h"
+#include "net/socket.h"
+#include "state/arena.h"
+
+enum { NAME_SIZE = 32, TEXT_SIZE = 128, STRING_HEADER = 64 };
+
+/* ---- results ---- */
+
+static int system_failed(lua_State *L, int rc, const char *what)
+{
+	char name[NAME_SIZE], text[TEXT_SIZE];
+	vai__net_error_name(rc, name, sizeof name);
+	vai__net_error_text(rc, text, sizeof text);
+	lua_pushnil(L);
+	if (what)
+		lua_pushfstring(L, "%s: %s", what, text);
+	else
+		lua_pushstring(L, text);
+	lua_pushstring(L, name);
+	return 3;
+}
+
+int vai__io_failed(lua_State *L, vai_g *g, int rc, const char *what)
+{
+	switch (rc) {
+	case VAI_ECLOSED: return vai__bind_nil(L, "closed");
+	case VAI__TOO_LONG: return vai__bind_nil(L, "too long");
+	case VAI__EOF: lua_pushnil(L); return 1;
+	default: return rc <= -1000 ? system_failed(L, rc, what) : vai__bind_failed(L, g, rc);
+	}
+}
+
+static int push_string(lua_State *L)
+{
+	const struct vai__bytes *b = lua_touserdata(L, 1);
+	lua_pushlstring(L, b->p + b->at, b->n);
+	return 1;
+}
+
+/* Memory may be out, and what was read must not be lost. */
+void vai__io_push_bytes(lua_State *L, struct vai_vm *vm, vai_conn *c, struct vai__bytes *b)
+{
+	if (VAI_LIKELY(vm->arena && vai__arena_reserve(vm->arena, b->n + STRING_HEADER))) {
+		lua_pushlstring(L, b->n ? b->p + b->at : "", b->n);
+	} else {
+		lua_pushcfunction(L, push_string);
+		lua_pushlightuserdata(L, b);
+		if (VAI_UNLIKELY(lua_pcall(L, 1, 1, 0) != LUA_OK)) {
+			if (c)
+				vai__conn_unread(c, b);
+			vai__conn_bytes_free(b);
+			lua_error(L);
+		}
+	}
+	vai__conn_bytes_free(b);
+}
+
+/* ---- arguments ---- */
+
+const char *vai__io_string(lua_State *L, int idx, int arg, const char *fname, size_t *len)
+{
+	if (VAI_UNLIKELY(lua_type(L, idx) != LUA_TSTRING))
+		vai__arg_type_error(L, idx, arg, fname, "string");
+	return lua_tolstring(L, idx, len);
+}
+
+int64_t vai__io_deadline(lua_State *L, int idx, int arg, const char *fname)
+{
+	if (lua_isnoneornil(L, idx))
+		return VAI_FOREVER;
+	double ns = vai__arg_seconds(L, idx, arg, fname) * 1e9;
+	return ns >= 9e18 ? VAI_FOREVER : ns <= 0 ? 0 : (int64_t)ns;
+}
+
+const struct vai__network *vai__io_network(lua_State *L, int idx, const char *fname, int type)
+{
+	const char *name = vai__io_string(L, idx, 1, fname, NULL);
+	const struct vai__network *net = vai__addr_network_find(name);
+	if (!net || (type && net->type != type))
+		vai__arg_error(L, 1, fname, "unknown network '%s'", name);
+	return net;
+}
+
+int vai__io_set_deadlines(lua_State *L, struct vai__desc *d, const char *fname, bool read, bool write)
+{
+	int64_t when = vai__io_deadline(L, 2, 1, fname);
+	vai__bind_self(L);
+	if (read)
+		vai__desc_set_deadline(d, VAI__READ, when);
+	if (write)
+		vai__desc_set_deadline(d, VAI__WRITE, when);
+	return 0;
+}
+
+/* ---- objects ---- */
+
+void vai__io_push(lua_State *L, vai_g *g, struct vai_obj *o)
+{
+	o->site = vai__site_here(L);
+	vai__handle_push(L, vai__bind_vm(g), o, true);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* What the bindings of net/ share. */
+#ifndef VAI_NETLIB_H
+#define VAI_NETLIB_H
+
+#include "bind/arg.h"
+#include "bind/lib/lib.h"
+#include "bind/lib/limit.h"
+#include "bind/lib/result.h"
+#include "net/conn.h"
+#include "net/dial.h"
+#include "net/listener.h"
+
+/* ---- results (iolib.c) ---- */
+
+/* nil, why and, for errors of the system, their name: how many. Raises what a wait raises. what: goes before
+ * the message, or NULL. */
+int vai__io_failed(lua_State *L, vai_g *g, int rc, const char *what);
+/* Pushes the bytes as a string and frees them; where memory is out they go back to c (if not NULL). */
+void vai__io_push_bytes(lua_State *L, struct vai_vm *vm, vai_conn *c, struct vai__bytes *b);
+
+/* ---- arguments ---- */
+
+const char *vai__io_string(lua_State *L, int idx, int arg, const char *fname, size_t *len);
+/* A time of vai.now's clock, or nil for none. */
+int64_t vai__io_deadline(lua_State *L, int idx, int arg, const char *fname);
+/* Which of udp, tcp, unix, ...: of that type, or any where type is 0. */
+const struct vai__network *vai__io_network(lua_State *L, int idx, const char *fname, int type);
+
+/* Methods of all that has a descriptor. */
+int vai__io_set_deadlines(lua_State *L, struct vai__desc *d, const char *fname, bool read, bool write);
+
+/* ---- objects ---- */
+
+int vai__lib_net_serve(lua_State *L); /* servelib.c */
+/* Pushes the handle of a fresh one. */
+void vai__io_push(lua_State *L, vai_g *g, struct vai_obj *o);
+
+#endif

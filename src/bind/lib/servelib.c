@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* vai.net.serve and its servers. */
+#include "base/fork.h"
+#include "bind/lib/netlib.h"
+#include "bind/life/spawn.h"
+#include "bind/site.h"
+#include "net/serve.h"
+
+static inline vai_server *self_server(lua_State *L, const char *fname)
+{
+	return vai__bind_object(L, &vai__serve_class, fname);
+}
+
+static bool start(vai_g *self, void *arg, vai_conn *c)
+{
+	return vai__call_fire_with(self, arg, (struct vai_obj *)c);
+}
+
+static void release(void *arg)
+{
+	vai__call_unref(arg);
+}
+
+/* serve(listener, f) */
+int vai__lib_net_serve(lua_State *L)
+{
+	static const struct vai__callname name = {"serve", 2, "serve: argument 2"};
+	vai_listener *l = (vai_listener *)vai__handle_test(L, 1, &vai__listener_class);
+	vai_g *g = vai__bind_self(L);
+	if (!l)
+		vai__arg_type_error(L, 1, 1, "serve", "listener");
+	lua_settop(L, 2);
+	struct vai__call *call = vai__call_new(L, g, 2, &name, VAI_FATE_PANIC);
+	vai__note_stack(g, L);
+	vai_server *s = vai__serve(g, l, start, release, call, call->site);
+	if (!s) {
+		vai__call_unref(call);
+		vai__arg_no_memory(L);
+	}
+	vai__io_push(L, g, (struct vai_obj *)s);
+	return 1;
+}
+
+static int server_shutdown(lua_State *L)
+{
+	vai_server *s = self_server(L, "shutdown");
+	vai_g *g = vai__bind_self(L);
+	struct vai__limit limit = vai__arg_limit(L, 2, 1, "shutdown");
+	vai__note_stack(g, L);
+	int rc = VAI_LIMITED(g, limit, vai__serve_shutdown(g, s, limit.deadline));
+	if (rc != VAI_OK)
+		return vai__io_failed(L, g, rc, NULL);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int server_close(lua_State *L)
+{
+	vai_server *s = self_server(L, "close");
+	if (vai__forked)
+		vai__arg_no_goroutine(L);
+	vai__serve_close(s);
+	return 0;
+}
+
+static int server_count(lua_State *L)
+{
+	vai_server *s = self_server(L, "count");
+	vai__bind_self(L);
+	lua_pushinteger(L, vai__serve_count(s));
+	return 1;
+}
+
+static int server_tostring(lua_State *L)
+{
+	self_server(L, "tostring");
+	return vai__bind_tostring(L, "server");
+}
+
+static const luaL_Reg methods[] = {
+	{"shutdown", server_shutdown},
+	{"close", server_close},
+	{"count", server_count},
+	{NULL, NULL},
+};
+static const luaL_Reg meta[] = {
+	{"__close", server_close},
+	{"__tostring", server_tostring},
+	{NULL, NULL},
+};
+const struct vai__handle_type vai__lib_server_type = {&vai__serve_class, "vai.server", methods, meta};

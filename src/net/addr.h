@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* Socket addresses and their text: "127.0.0.1:80", "[::1]:80", "[fe80::1%eth0]:80", a path, "@name" of Linux's
+ * abstract ones. Pure functions; any thread. */
+#ifndef VAI_ADDR_H
+#define VAI_ADDR_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+struct vai__addr {
+	socklen_t len;
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+		struct sockaddr_un un;
+	} u;
+};
+
+enum { VAI__ADDR_TEXT = 160, VAI__HOST_MAX = 255, VAI__SERVICE_MAX = 63 };
+
+/* What "tcp4", "unix", ... stand for. */
+struct vai__network {
+	const char *name;
+	int family; /* AF_UNSPEC: both of the internet's */
+	int type;
+};
+/* NULL: there is none of that name. */
+const struct vai__network *vai__addr_network_find(const char *name);
+/* The name of the network that a socket of this family and type is of. */
+const char *vai__addr_network_name(int family, int type);
+
+/* "host:port" in its parts, without brackets; either may be empty. NULL, or what is wrong with it. */
+const char *vai__addr_split(const char *text, size_t len, char *host, char *service);
+/* A number from 0 to 65535, or -1. "" is 0. */
+int vai__addr_port(const char *service);
+/* An address in numbers. False: host is a name. An empty host is the wildcard. */
+bool vai__addr_numeric(struct vai__addr *a, int family, const char *host, int port);
+/* NULL, or what is wrong with it. */
+const char *vai__addr_unix(struct vai__addr *a, const char *path, size_t len);
+void vai__addr_set_port(struct vai__addr *a, int port);
+/* Writes at most VAI__ADDR_TEXT bytes with the terminating zero; with the port or without. */
+void vai__addr_text(const struct vai__addr *a, char *buf);
+void vai__addr_host(const struct vai__addr *a, char *buf);
+
+#endif

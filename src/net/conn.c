@@ -1,0 +1,559 @@
+/* SPDX-License-Identifier: MIT */
+/* See conn.h.
+ *
+ * What a goroutine has read and not yet got lies in the connection, never on its stack: a limit that ends
+ * it leaves the bytes to the next read, and if the goroutine never runs again they go with
+ * the connection. */
+#include "net/conn.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "base/mem.h"
+#include "net/socket.h"
+
+enum {
+	GRAIN_MIN = 12, /* bits: a read asks for 4 kB at first, */
+	GRAIN_MAX = 16, /* and for up to 64 kB while it gets what it asks for */
+	IOV_MOST = 1024,
+	LINE_MAX = 1048576,
+	ALL_MAX = 67108864
+};
+
+struct vai_conn {
+	struct vai_obj obj;
+	vai_conn *base; /* itself; or whose view it is, with a reference */
+	double limit;   /* of a view, in seconds; negative: none */
+	/* a view ends here */
+	const struct vai__conn_ops *ops;
+	struct vai__desc *desc;
+	void *state;
+	struct vai__conn_hook *hook; /* or NULL */
+	struct vai__bytes in;        /* with the reading direction, as is the rest */
+	size_t line_max, all_max;
+	uint8_t grain;
+	bool ended;          /* the end has been seen */
+	atomic_bool no_read; /* close_read */
+};
+
+enum { VIEW_SIZE = offsetof(struct vai_conn, ops) };
+
+void vai__conn_bytes_free(struct vai__bytes *b)
+{
+	if (b->p)
+		vai__mem_free(b->p, b->cap);
+	*b = (struct vai__bytes){0};
+}
+
+/* ---- life ---- */
+
+static void destroy(struct vai_obj *o)
+{
+	vai_conn *c = VAI_CONTAINER(o, vai_conn, obj);
+	if (c->base != c) {
+		vai__obj_unref(&c->base->obj);
+		vai__mem_free(c, VIEW_SIZE);
+		return;
+	}
+	vai__conn_close(c);
+	vai__desc_release(c->desc);
+	if (c->hook)
+		c->hook->closed(c->hook, true);
+	if (c->ops->destroy)
+		c->ops->destroy(c->state);
+	vai__conn_bytes_free(&c->in);
+	vai__mem_free(c, sizeof *c);
+}
+
+const struct vai_class vai__conn_class = {"connection", destroy};
+
+vai_conn *vai__conn_new(struct vai__desc *d, const struct vai__conn_ops *ops, void *state)
+{
+	vai_conn *c = vai__mem_zalloc(sizeof *c);
+	if (!c) {
+		vai__desc_release(d);
+		return NULL;
+	}
+	vai__obj_init(&c->obj, &vai__conn_class);
+	c->base = c;
+	c->limit = -1;
+	c->ops = ops;
+	c->desc = d;
+	c->state = state;
+	c->line_max = LINE_MAX;
+	c->all_max = ALL_MAX;
+	c->grain = GRAIN_MIN;
+	return c;
+}
+
+vai_conn *vai__conn_view(vai_conn *c, double seconds)
+{
+	vai_conn *v = vai__mem_zalloc(VIEW_SIZE);
+	if (!v)
+		return NULL;
+	vai__obj_init(&v->obj, &vai__conn_class);
+	v->base = c->base;
+	v->limit = seconds;
+	vai__obj_ref(&c->base->obj);
+	return v;
+}
+
+vai_conn *vai__conn_base(vai_conn *c)
+{
+	return c->base;
+}
+
+double vai__conn_limit(const vai_conn *c)
+{
+	return c->limit;
+}
+
+struct vai__desc *vai__conn_desc(vai_conn *c)
+{
+	return c->base->desc;
+}
+
+const struct vai__conn_ops *vai__conn_ops(vai_conn *c)
+{
+	return c->base->ops;
+}
+
+void *vai__conn_state(vai_conn *c)
+{
+	return c->base->state;
+}
+
+void vai__conn_set_hook(vai_conn *c, struct vai__conn_hook *h)
+{
+	c->hook = h;
+}
+
+struct vai__conn_hook *vai__conn_hook(vai_conn *c)
+{
+	return c->base->hook;
+}
+
+/* ---- kinds ---- */
+
+static ssize_t socket_recv(vai_conn *c, void *p, size_t n)
+{
+	return vai__socket_recv(vai__desc_fd(c->desc), p, n);
+}
+
+static ssize_t socket_send(vai_conn *c, const struct iovec *iov, int n)
+{
+	return vai__socket_send(vai__desc_fd(c->desc), iov, n, NULL);
+}
+
+/* A refusal that the system reports belongs to a datagram of before, and takes the present one along: once more. */
+static ssize_t datagram_send(vai_conn *c, const struct iovec *iov, int n)
+{
+	ssize_t sent = socket_send(c, iov, n);
+	return sent == VAI__ERRNO(ECONNREFUSED) ? socket_send(c, iov, n) : sent;
+}
+
+static int socket_shut(vai_conn *c)
+{
+	return shutdown(vai__desc_fd(c->desc), SHUT_WR) < 0 ? VAI__ERRNO(errno) : VAI_OK;
+}
+
+static ssize_t file_recv(vai_conn *c, void *p, size_t n)
+{
+	ssize_t got;
+	do
+		got = read(vai__desc_fd(c->desc), p, n);
+	while (got < 0 && errno == EINTR);
+	return got < 0 ? VAI__ERRNO(errno) : got;
+}
+
+static ssize_t file_send(vai_conn *c, const struct iovec *iov, int n)
+{
+	ssize_t sent;
+	do
+		sent = writev(vai__desc_fd(c->desc), iov, n);
+	while (sent < 0 && errno == EINTR);
+	return sent < 0 ? VAI__ERRNO(errno) : sent;
+}
+
+const struct vai__conn_ops vai__conn_tcp = {
+	.name = "tcp", .recv = socket_recv, .send = socket_send, .shut = socket_shut, .is_socket = true};
+const struct vai__conn_ops vai__conn_unix = {
+	.name = "unix", .recv = socket_recv, .send = socket_send, .shut = socket_shut, .is_socket = true};
+const struct vai__conn_ops vai__conn_udp = {.name = "udp",
+	.recv = socket_recv,
+	.send = datagram_send,
+	.shut = socket_shut,
+	.datagrams = true,
+	.is_socket = true};
+const struct vai__conn_ops vai__conn_unixgram = {.name = "unixgram",
+	.recv = socket_recv,
+	.send = datagram_send,
+	.shut = socket_shut,
+	.datagrams = true,
+	.is_socket = true};
+/* A pipe, a terminal. Who makes one sees to SIGPIPE. */
+const struct vai__conn_ops vai__conn_file = {.name = "file", .recv = file_recv, .send = file_send};
+
+const struct vai__conn_ops *vai__conn_ops_of(int family, int type)
+{
+	if (family == AF_UNIX)
+		return type == SOCK_DGRAM ? &vai__conn_unixgram : &vai__conn_unix;
+	return type == SOCK_DGRAM ? &vai__conn_udp : &vai__conn_tcp;
+}
+
+/* ---- the buffer ---- */
+
+/* Room for `want` more bytes. */
+static bool make_room(struct vai__bytes *b, size_t want)
+{
+	if (b->n == 0)
+		b->at = 0;
+	if (b->p && b->cap - b->at - b->n >= want)
+		return true;
+	if (b->p && b->cap - b->n >= want && b->at >= b->cap / 2) {
+		memmove(b->p, b->p + b->at, b->n);
+		b->at = 0;
+		return true;
+	}
+	size_t cap = b->n + want;
+	if (b->n > 0 && cap < 2 * b->n)
+		cap = 2 * b->n;
+	cap = vai__mem_round(cap);
+	char *p = vai__mem_alloc(cap);
+	if (!p)
+		return false;
+	if (b->n > 0)
+		memcpy(p, b->p + b->at, b->n);
+	struct vai__bytes grown = {.p = p, .n = b->n, .cap = cap};
+	vai__conn_bytes_free(b);
+	*b = grown;
+	return true;
+}
+
+/* A peer that sends more than is asked for gets bigger reads. */
+static void note_size(vai_conn *c, size_t got, size_t asked)
+{
+	if (got == asked && c->grain < GRAIN_MAX)
+		c->grain++;
+	else if (got < asked / 4 && c->grain > GRAIN_MIN)
+		c->grain--;
+}
+
+/* One try: more bytes in the buffer, VAI__EOF, or VAI__ERRNO(e). */
+static int try_fill(vai_conn *c)
+{
+	size_t grain = (size_t)1 << (c->ops->datagrams ? GRAIN_MAX : c->grain);
+	if (!make_room(&c->in, grain))
+		return VAI_ENOMEM;
+	size_t room = c->in.cap - c->in.at - c->in.n;
+	ssize_t got = c->ops->recv(c, c->in.p + c->in.at + c->in.n, room);
+	if (got > 0) {
+		c->in.n += (size_t)got;
+		note_size(c, (size_t)got, room);
+		return VAI_OK;
+	}
+	if (c->in.n == 0)
+		vai__conn_bytes_free(&c->in); /* who waits holds no block */
+	if (got == 0 && c->ops->datagrams)
+		return VAI_OK;
+	c->ended |= got == 0;
+	return got == 0 ? VAI__EOF : (int)got;
+}
+
+static int fill(vai_g *self, vai_conn *c, const struct vai__iowait *w)
+{
+	for (;;) {
+		if (atomic_load_relaxed(&c->no_read))
+			return VAI_ECLOSED;
+		if (c->ended)
+			return VAI__EOF;
+		int rc = try_fill(c);
+		if (rc != VAI__ERRNO(EAGAIN) && rc != VAI__ERRNO(EWOULDBLOCK))
+			return rc;
+		rc = vai__desc_wait(self, c->desc, VAI__READ, w);
+		if (rc != VAI_OK)
+			return rc;
+	}
+}
+
+/* The first n bytes. A buffer that is all used goes as it is; others keep what is left. */
+static int take(vai_conn *c, size_t n, struct vai__bytes *out)
+{
+	struct vai__bytes *in = &c->in;
+	if (n == in->n) {
+		*out = *in;
+		*in = (struct vai__bytes){0};
+		return VAI_OK;
+	}
+	size_t cap = vai__mem_round(n);
+	char *p = n > 0 ? vai__mem_alloc(cap) : NULL;
+	if (n > 0 && !p)
+		return VAI_ENOMEM;
+	if (n > 0)
+		memcpy(p, in->p + in->at, n);
+	in->at += n;
+	in->n -= n;
+	*out = (struct vai__bytes){.p = p, .n = n, .cap = p ? cap : 0};
+	return VAI_OK;
+}
+
+/* ---- reading ---- */
+
+/* At least one byte, or, where datagrams come, one of them. */
+static int read_some(vai_g *self, vai_conn *c, const struct vai__iowait *w, struct vai__bytes *out)
+{
+	int rc = c->in.n > 0 ? VAI_OK : fill(self, c, w);
+	return rc == VAI_OK ? take(c, c->in.n, out) : rc;
+}
+
+static int read_count(vai_g *self, vai_conn *c, size_t n, const struct vai__iowait *w, struct vai__bytes *out)
+{
+	int rc = VAI_OK;
+	while (rc == VAI_OK && c->in.n < (n ? n : 1))
+		rc = fill(self, c, w);
+	if (rc == VAI_OK || (rc == VAI__EOF && c->in.n > 0))
+		return take(c, c->in.n < n ? c->in.n : n, out);
+	return rc;
+}
+
+/* The line without its end; *skip: how many bytes that has. */
+static int find_line(vai_g *self, vai_conn *c, const struct vai__iowait *w, size_t *len, size_t *skip)
+{
+	size_t seen = 0;
+	for (;;) {
+		const char *from = c->in.p + c->in.at;
+		const char *end = c->in.n > seen ? memchr(from + seen, '\n', c->in.n - seen) : NULL;
+		*len = end ? (size_t)(end - from) : c->in.n;
+		*skip = end != NULL;
+		if (*len > c->line_max)
+			return VAI__TOO_LONG;
+		if (end)
+			return VAI_OK;
+		seen = c->in.n;
+		int rc = fill(self, c, w);
+		if (rc == VAI__EOF && c->in.n > 0)
+			return VAI_OK;
+		if (rc != VAI_OK)
+			return rc;
+	}
+}
+
+static int read_line(vai_g *self, vai_conn *c, bool kept, const struct vai__iowait *w, struct vai__bytes *out)
+{
+	size_t len, skip;
+	int rc = find_line(self, c, w, &len, &skip);
+	if (rc == VAI_OK)
+		rc = take(c, len + (kept ? skip : 0), out);
+	if (rc == VAI_OK && skip && !kept) {
+		c->in.at++;
+		c->in.n--;
+	}
+	return rc;
+}
+
+static int read_all(vai_g *self, vai_conn *c, const struct vai__iowait *w, struct vai__bytes *out)
+{
+	int rc = VAI_OK;
+	while (rc == VAI_OK && c->in.n <= c->all_max)
+		rc = fill(self, c, w);
+	if (rc == VAI__EOF)
+		return c->in.n > c->all_max ? VAI__TOO_LONG : take(c, c->in.n, out);
+	return rc == VAI_OK ? VAI__TOO_LONG : rc;
+}
+
+int vai__conn_read(
+	vai_g *self, vai_conn *view, enum vai__read_what what, size_t count, int64_t limit, struct vai__bytes *out)
+{
+	vai_conn *c = view->base;
+	struct vai__iowait w = {VAI_WAIT_READ, c, limit};
+	*out = (struct vai__bytes){0};
+	int rc = vai__desc_take(self, c->desc, VAI__READ, &w);
+	if (rc != VAI_OK)
+		return rc;
+	switch (what) {
+	case VAI__READ_SOME: rc = read_some(self, c, &w, out); break;
+	case VAI__READ_COUNT: rc = read_count(self, c, count, &w, out); break;
+	case VAI__READ_LINE: rc = read_line(self, c, false, &w, out); break;
+	case VAI__READ_LINE_KEPT: rc = read_line(self, c, true, &w, out); break;
+	case VAI__READ_ALL: rc = read_all(self, c, &w, out); break;
+	}
+	if (c->in.n == 0)
+		vai__conn_bytes_free(&c->in);
+	vai__desc_give(c->desc, VAI__READ);
+	return rc;
+}
+
+int vai__conn_peek(vai_g *self, vai_conn *view)
+{
+	vai_conn *c = view->base;
+	struct vai__iowait w = {VAI_WAIT_READ, c, 0};
+	int rc = vai__desc_take(self, c->desc, VAI__READ, &w);
+	if (rc != VAI_OK)
+		return rc;
+	if (c->in.n == 0)
+		rc = c->ended ? VAI__EOF : try_fill(c);
+	vai__desc_give(c->desc, VAI__READ);
+	return rc == VAI__ERRNO(EAGAIN) ? VAI_EAGAIN : rc;
+}
+
+/* Where another goroutine reads by now, they come before what it has not read yet. */
+void vai__conn_unread(vai_conn *view, struct vai__bytes *b)
+{
+	vai_conn *c = view->base;
+	struct vai__iowait w = {VAI_WAIT_READ, c, 0};
+	if (b->n > 0 && vai__desc_take(vai__g_self(), c->desc, VAI__READ, &w) == VAI_OK) {
+		if (c->in.n == 0 || make_room(b, c->in.n)) {
+			if (c->in.n > 0)
+				memcpy(b->p + b->at + b->n, c->in.p + c->in.at, c->in.n);
+			b->n += c->in.n;
+			vai__conn_bytes_free(&c->in);
+			c->in = *b;
+			*b = (struct vai__bytes){0};
+		}
+		vai__desc_give(c->desc, VAI__READ);
+	}
+	vai__conn_bytes_free(b);
+}
+
+void vai__conn_set_max(vai_conn *c, size_t line, size_t all)
+{
+	if (line)
+		c->base->line_max = line;
+	if (all)
+		c->base->all_max = all;
+}
+
+/* ---- writing ---- */
+
+/* n bytes are gone: *iov and *k are what is left. */
+static void advance(struct iovec **iov, int *k, size_t n)
+{
+	while (*k > 0 && n >= (*iov)->iov_len) {
+		n -= (*iov)->iov_len;
+		++*iov;
+		--*k;
+	}
+	if (*k > 0) {
+		(*iov)->iov_base = (char *)(*iov)->iov_base + n;
+		(*iov)->iov_len -= n;
+	}
+}
+
+static int write_all(vai_g *self, vai_conn *c, struct iovec *iov, int n, const struct vai__iowait *w, size_t *done)
+{
+	advance(&iov, &n, 0);
+	while (n > 0 || (c->ops->datagrams && *done == 0)) {
+		ssize_t sent = c->ops->send(c, iov, n < IOV_MOST ? n : IOV_MOST);
+		if (sent >= 0) {
+			*done += (size_t)sent;
+			if (c->ops->datagrams)
+				return VAI_OK;
+			advance(&iov, &n, (size_t)sent);
+			continue;
+		}
+		if (sent != VAI__ERRNO(EAGAIN) && sent != VAI__ERRNO(EWOULDBLOCK))
+			return (int)sent;
+		int rc = vai__desc_wait(self, c->desc, VAI__WRITE, w);
+		if (rc != VAI_OK)
+			return rc;
+	}
+	return VAI_OK;
+}
+
+int vai__conn_write(vai_g *self, vai_conn *view, struct iovec *iov, int n, int64_t limit, size_t *done)
+{
+	vai_conn *c = view->base;
+	struct vai__iowait w = {VAI_WAIT_WRITE, c, limit};
+	*done = 0;
+	int rc = vai__desc_take(self, c->desc, VAI__WRITE, &w);
+	if (rc != VAI_OK)
+		return rc;
+	rc = write_all(self, c, iov, n, &w, done);
+	vai__desc_give(c->desc, VAI__WRITE);
+	return rc;
+}
+
+/* ---- closing ---- */
+
+bool vai__conn_close(vai_conn *c)
+{
+	c = c->base;
+	if (!vai__desc_close(c->desc))
+		return false;
+	if (c->hook)
+		c->hook->closed(c->hook, false);
+	return true;
+}
+
+/* Behind what is being written. */
+int vai__conn_close_write(vai_g *self, vai_conn *view, int64_t limit)
+{
+	vai_conn *c = view->base;
+	struct vai__iowait w = {VAI_WAIT_WRITE, c, limit};
+	if (!c->ops->shut)
+		return VAI__ERRNO(ENOTSOCK);
+	int rc = vai__desc_take(self, c->desc, VAI__WRITE, &w);
+	if (rc != VAI_OK)
+		return rc;
+	rc = c->ops->shut(c);
+	vai__desc_give(c->desc, VAI__WRITE);
+	return rc;
+}
+
+/* TCP takes what comes later all the same, so it is remembered here. */
+int vai__conn_close_read(vai_conn *view)
+{
+	vai_conn *c = view->base;
+	if (!vai__desc_hold(c->desc))
+		return VAI_ECLOSED;
+	atomic_store_relaxed(&c->no_read, true);
+	if (c->ops->is_socket)
+		shutdown(vai__desc_fd(c->desc), SHUT_RD);
+	vai__desc_nudge(c->desc, VAI__READ);
+	vai__desc_unhold(c->desc);
+	return VAI_OK;
+}
+
+/* ---- names ---- */
+
+static int name_of(vai_conn *c, struct vai__addr *a, int (*get)(int fd, struct vai__addr *a))
+{
+	if (!vai__desc_hold(c->base->desc))
+		return VAI_ECLOSED;
+	int rc = get(vai__desc_fd(c->base->desc), a);
+	vai__desc_unhold(c->base->desc);
+	return rc;
+}
+
+int vai__conn_local(vai_conn *c, struct vai__addr *a)
+{
+	return name_of(c, a, vai__socket_local);
+}
+
+int vai__conn_remote(vai_conn *c, struct vai__addr *a)
+{
+	return name_of(c, a, vai__socket_remote);
+}
+
+static void put_name(vai_conn *c, int (*get)(vai_conn *c, struct vai__addr *a), char *buf)
+{
+	struct vai__addr a;
+	if (get(c, &a) < 0)
+		memcpy(buf, "?", 2);
+	else
+		vai__addr_text(&a, buf);
+	if (!*buf)
+		memcpy(buf, "(unnamed)", sizeof "(unnamed)");
+}
+
+void vai__conn_text(vai_conn *c, char *buf)
+{
+	char local[VAI__ADDR_TEXT], remote[VAI__ADDR_TEXT];
+	put_name(c, vai__conn_local, local);
+	put_name(c, vai__conn_remote, remote);
+	if (!c->base->ops->is_socket || vai__desc_is_closed(c->base->desc))
+		snprintf(buf, VAI__CONN_TEXT, "%s", c->base->ops->name);
+	else
+		snprintf(buf, VAI__CONN_TEXT, "%s %s -> %s", c->base->ops->name, local, remote);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* Connections: byte streams with a buffer for what has been read. What is below the buffer is a small
+ * table of functions (struct vai__conn_ops), so a socket, a pipe and a TLS session over a socket have the
+ * same methods.
+ *
+ * A connection has two directions, each one goroutine's at a time, for a whole call. The buffer belongs to
+ * who has the reading one; it holds no memory while it is empty. A view is a handle of the same
+ * connection with a limit of its own (conn:with). Any goroutine may call; the caller holds a reference. */
+#ifndef VAI_CONN_H
+#define VAI_CONN_H
+
+#include <sys/uio.h>
+#include "base/obj.h"
+#include "net/addr.h"
+#include "net/desc.h"
+
+typedef struct vai_conn vai_conn;
+extern const struct vai_class vai__conn_class;
+
+/* The kind of a connection. None of these waits: they give bytes, 0 at the end, or VAI__ERRNO(e), of which
+ * EAGAIN means: when the descriptor is ready in this direction. Each is called by who has the direction. */
+struct vai__conn_ops {
+	const char *name; /* for dumps and tostring: "tcp" */
+	ssize_t (*recv)(vai_conn *c, void *p, size_t n);
+	ssize_t (*send)(vai_conn *c, const struct iovec *iov, int n);
+	/* The peer is to see the end; VAI_OK or as above. */
+	int (*shut)(vai_conn *c);
+	/* The last reference is gone. May be NULL. */
+	void (*destroy)(void *state);
+	bool datagrams; /* one recv is one message, and 0 bytes are no end */
+	bool is_socket;
+};
+extern const struct vai__conn_ops vai__conn_tcp, vai__conn_udp, vai__conn_unix, vai__conn_unixgram, vai__conn_file;
+
+/* Takes over d in every case. NULL: out of memory. state: what ops->destroy gets; or NULL. */
+vai_conn *vai__conn_new(struct vai__desc *d, const struct vai__conn_ops *ops, void *state);
+/* The ops for a socket. */
+const struct vai__conn_ops *vai__conn_ops_of(int family, int type);
+/* A view of c; seconds: its limit for each call. NULL: out of memory. */
+vai_conn *vai__conn_view(vai_conn *c, double seconds);
+
+/* The connection under a view, or itself; and its limit, negative: none. */
+vai_conn *vai__conn_base(vai_conn *c);
+double vai__conn_limit(const vai_conn *c);
+struct vai__desc *vai__conn_desc(vai_conn *c);
+const struct vai__conn_ops *vai__conn_ops(vai_conn *c);
+void *vai__conn_state(vai_conn *c);
+
+/* Somebody who is told when the connection is closed, and once more when it is gone. One at the most. */
+struct vai__conn_hook {
+	void (*closed)(struct vai__conn_hook *h, bool gone);
+};
+void vai__conn_set_hook(vai_conn *c, struct vai__conn_hook *h); /* before anybody else has c */
+struct vai__conn_hook *vai__conn_hook(vai_conn *c);
+
+/* ---- reading ---- */
+
+/* A block of memory (base/mem) with bytes in it. */
+struct vai__bytes {
+	char *p;
+	size_t at, n, cap; /* n bytes from p + at on */
+};
+void vai__conn_bytes_free(struct vai__bytes *b);
+
+enum vai__read_what { VAI__READ_SOME, VAI__READ_COUNT, VAI__READ_LINE, VAI__READ_LINE_KEPT, VAI__READ_ALL };
+
+enum {
+	VAI__EOF = -20,     /* the peer has ended, or there is nothing more */
+	VAI__TOO_LONG = -21 /* the line, or the rest, is longer than the connection's bound */
+};
+
+/* VAI_OK: *out is the caller's. Else what was read so far stays in the buffer. limit: absolute. */
+int vai__conn_read(
+	vai_g *self, vai_conn *c, enum vai__read_what what, size_t count, int64_t limit, struct vai__bytes *out);
+/* Whether a read would get something: VAI_OK; VAI__EOF; VAI_EAGAIN, and the next edge tells; VAI_ETIMEOUT: somebody
+ * reads at the moment. Does not wait. */
+int vai__conn_peek(vai_g *self, vai_conn *c);
+/* Back in front of the buffer, where they came from. Takes the block over. */
+void vai__conn_unread(vai_conn *c, struct vai__bytes *b);
+/* Bounds of lines and of "all"; 0 leaves one as it is. */
+void vai__conn_set_max(vai_conn *c, size_t line, size_t all);
+
+/* ---- writing, closing ---- */
+
+/* All of it, or an error; *done: how many bytes. The bytes must not move meanwhile; iov is used up. */
+int vai__conn_write(vai_g *self, vai_conn *c, struct iovec *iov, int n, int64_t limit, size_t *done);
+/* True for the first call. */
+bool vai__conn_close(vai_conn *c);
+int vai__conn_close_write(vai_g *self, vai_conn *c, int64_t limit);
+int vai__conn_close_read(vai_conn *c);
+
+/* ---- names ---- */
+
+int vai__conn_local(vai_conn *c, struct vai__addr *a);
+int vai__conn_remote(vai_conn *c, struct vai__addr *a);
+/* "tcp 127.0.0.1:80 -> 127.0.0.1:4711". At most VAI__CONN_TEXT bytes. */
+enum { VAI__CONN_TEXT = 2 * VAI__ADDR_TEXT + 32 };
+void vai__conn_text(vai_conn *c, char *buf);
+
+#endif

@@ -1,0 +1,515 @@
+/* SPDX-License-Identifier: MIT */
+/* See desc.h.
+ *
+ * Records are never unmapped, and found by number: an event that the poller has fetched before a descriptor was
+ * closed names a record whose tag has moved on since, and is dropped. A direction needs a goroutine, its
+ * ticket and whether an edge has come unused; the three do not fit into one word, so the record has a
+ * lock (rank VAI_RANK_POLL, of tens of instructions, never two at once).
+ *
+ * READY is remembered, not counted: an edge that nobody waited for makes the next wait return at once, which
+ * costs one more EAGAIN. It is taken away before the system call that follows, so an edge that comes
+ * during that call is not lost. */
+#include "net/desc.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/lock.h"
+#include "net/poller.h"
+#include "sched/poll.h"
+#include "sync/waitq.h"
+
+const struct vai__poller *vai__desc_poller;
+
+enum { SLAB = 64, SLABS = 65536 };
+
+/* The codes of waits. In a queue: the direction is the waiter's; d is closed; look again. */
+enum { GIVEN = VAI_WAKE_USER, CLOSED = VAI_WAKE_USER + 1, AGAIN = VAI_WAKE_USER + 2 };
+
+struct side {
+	vai_g *g; /* who is parked for readiness; NULL: nobody */
+	vai_ticket ticket;
+	bool busy;  /* somebody has the direction */
+	bool ready; /* an edge has come that nobody has seen */
+	int64_t deadline;
+	struct vai__watch *watch;
+	struct vai__waitq queue; /* who wants the direction next */
+};
+
+struct vai__desc {
+	struct vai_lock lock; /* of all below, but for what does not change while it is in use */
+	int fd;
+	uint32_t number, tag;
+	uint32_t users; /* who hold the descriptor open */
+	bool closed;    /* by its owner */
+	bool retired;   /* handed to the poller, to be disposed of */
+	bool disposed;  /* fd is gone */
+	bool orphan;    /* its owner has forgotten it */
+	void *slot;     /* the poller's */
+	struct side side[2];
+	struct vai__desc *link; /* in the list of free ones, under table.lock */
+};
+
+static struct {
+	struct vai_lock lock;
+	struct vai__desc *free;
+	_Atomic(uint32_t) nslabs; /* written under lock */
+	_Atomic(int64_t) open;
+	_Atomic(struct vai__desc *) slabs[SLABS];
+} table = {.lock = {
+#ifdef VAI_DEBUG_LOCKS
+			   .rank = VAI_RANK_POLL
+#endif
+		   }};
+
+/* ---- records ---- */
+
+/* table.lock held. NULL: out of memory, or there are too many. */
+static struct vai__desc *more(void)
+{
+	uint32_t n = atomic_load_relaxed(&table.nslabs);
+	struct vai__desc *slab = n < SLABS ? calloc(SLAB, sizeof *slab) : NULL;
+	if (!slab)
+		return NULL;
+	for (uint32_t i = SLAB; i-- > 0;) {
+		vai__lock_init(&slab[i].lock, VAI_RANK_POLL);
+		slab[i].number = n * SLAB + i;
+		slab[i].fd = -1;
+		slab[i].disposed = true;
+		slab[i].link = table.free;
+		table.free = &slab[i];
+	}
+	atomic_store_release(&table.slabs[n], slab);
+	atomic_store_release(&table.nslabs, n + 1);
+	return slab;
+}
+
+static struct vai__desc *record_new(void)
+{
+	vai__lock(&table.lock);
+	struct vai__desc *d = table.free ? table.free : more();
+	if (d)
+		table.free = d->link;
+	vai__unlock(&table.lock);
+	return d;
+}
+
+static void record_free(struct vai__desc *d)
+{
+	vai__lock(&table.lock);
+	d->link = table.free;
+	table.free = d;
+	vai__unlock(&table.lock);
+}
+
+static struct vai__desc *record_at(uint32_t number)
+{
+	uint32_t slab = number / SLAB;
+	return slab < atomic_load_acquire(&table.nslabs) ? atomic_load_acquire(&table.slabs[slab]) + number % SLAB : NULL;
+}
+
+static void side_init(struct side *s)
+{
+	memset(s, 0, sizeof *s);
+	s->deadline = VAI_FOREVER;
+	vai__waitq_init(&s->queue);
+}
+
+/* The tag of a key is never 0: such keys are the poller's own. */
+static void begin(struct vai__desc *d, int fd)
+{
+	vai__lock(&d->lock);
+	d->fd = fd;
+	d->tag = d->tag == UINT32_MAX ? 1 : d->tag + 1;
+	d->users = 0;
+	d->closed = d->retired = d->disposed = d->orphan = false;
+	d->slot = NULL;
+	side_init(&d->side[VAI__READ]);
+	side_init(&d->side[VAI__WRITE]);
+	vai__unlock(&d->lock);
+	atomic_fetch_add_relaxed(&table.open, 1);
+}
+
+struct vai__desc *vai__desc_new(int fd, int *rc)
+{
+	struct vai__desc *d = record_new();
+	*rc = VAI_ENOMEM;
+	if (!d)
+		return NULL;
+	begin(d, fd);
+	int err = vai__desc_poller->add(d);
+	if (err == 0)
+		return d;
+	*rc = VAI__ERRNO(err);
+	vai__lock(&d->lock);
+	d->closed = d->retired = d->disposed = true;
+	d->fd = -1;
+	vai__unlock(&d->lock);
+	atomic_fetch_sub_relaxed(&table.open, 1);
+	record_free(d);
+	return NULL;
+}
+
+int vai__desc_fd(const struct vai__desc *d)
+{
+	return d->fd;
+}
+
+uint64_t vai__desc_key(const struct vai__desc *d)
+{
+	return (uint64_t)d->tag << 32 | d->number;
+}
+
+void **vai__desc_slot(struct vai__desc *d)
+{
+	return &d->slot;
+}
+
+int64_t vai__desc_count(void)
+{
+	return atomic_load_relaxed(&table.open);
+}
+
+/* ---- closing ---- */
+
+/* Lock held. True: the caller is to retire d, once the lock is released. */
+static bool is_over(struct vai__desc *d)
+{
+	if (!d->closed || d->users > 0 || d->retired)
+		return false;
+	return d->retired = true;
+}
+
+void vai__desc_dispose(struct vai__desc *d)
+{
+	vai__lock(&d->lock);
+	int fd = d->fd;
+	bool orphan = d->orphan;
+	d->fd = -1;
+	d->disposed = true;
+	d->tag = d->tag == UINT32_MAX ? 1 : d->tag + 1; /* events of before are nobody's */
+	vai__unlock(&d->lock);
+	atomic_fetch_sub_relaxed(&table.open, 1);
+	close(fd);
+	if (orphan)
+		record_free(d);
+}
+
+/* Whom to tell of what happened to a side. */
+struct news {
+	vai_g *g;
+	vai_ticket ticket;
+	struct vai__watch *watch;
+};
+
+/* Lock held. */
+static struct news take_news(struct side *s)
+{
+	struct news n = {s->g, s->ticket, s->watch};
+	s->g = NULL;
+	s->watch = NULL;
+	return n;
+}
+
+static void tell(const struct news *n)
+{
+	if (n->g)
+		vai__fire(n->g, n->ticket, VAI_WAKE_USER);
+	if (n->watch)
+		n->watch->fn(n->watch);
+}
+
+bool vai__desc_close(struct vai__desc *d)
+{
+	struct vai__waitq all;
+	vai__waitq_init(&all);
+	vai__lock(&d->lock);
+	if (d->closed) {
+		vai__unlock(&d->lock);
+		return false;
+	}
+	d->closed = true;
+	struct news r = take_news(&d->side[VAI__READ]), w = take_news(&d->side[VAI__WRITE]);
+	vai__waitq_splice(&all, &d->side[VAI__READ].queue);
+	vai__waitq_splice(&all, &d->side[VAI__WRITE].queue);
+	bool over = is_over(d);
+	vai__waitq_fire_all(&all, CLOSED - GIVEN, &d->lock);
+	if (over)
+		vai__desc_poller->retire(d);
+	tell(&r);
+	tell(&w);
+	return true;
+}
+
+bool vai__desc_is_closed(struct vai__desc *d)
+{
+	vai__lock(&d->lock);
+	bool closed = d->closed;
+	vai__unlock(&d->lock);
+	return closed;
+}
+
+/* Users that are left then belong to goroutines that never run again: see vai__desc_stop. */
+void vai__desc_release(struct vai__desc *d)
+{
+	vai__desc_close(d);
+	vai__lock(&d->lock);
+	d->orphan = true;
+	bool gone = d->disposed;
+	vai__unlock(&d->lock);
+	if (gone)
+		record_free(d);
+}
+
+/* No M is left. */
+void vai__desc_stop(void)
+{
+	uint32_t n = atomic_load_relaxed(&table.nslabs) * SLAB;
+	for (uint32_t i = 0; i < n; i++) {
+		struct vai__desc *d = record_at(i);
+		if (d->disposed || (d->retired && d->users == 0))
+			continue;
+		d->closed = d->retired = d->orphan = true;
+		d->users = 0;
+		vai__desc_poller->retire(d);
+	}
+}
+
+/* ---- a direction for one ---- */
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static bool is_past(int64_t when)
+{
+	return when != VAI_FOREVER && (when == 0 || when <= vai__clock_now());
+}
+
+/* Lock held; releases it. Waits in the queue of the direction, which is another's. */
+static int queue_up(vai_g *self, struct vai__desc *d, struct side *s, const struct vai__iowait *w)
+{
+	int64_t until = earlier(w->limit, s->deadline);
+	if (is_past(until)) {
+		vai__unlock(&d->lock);
+		return VAI_WAKE_TIMEOUT;
+	}
+	struct vai__waiter me = {.g = self, .ticket = vai__wait_begin(self), .code = GIVEN};
+	vai__waitq_push(&s->queue, &me);
+	vai__unlock(&d->lock);
+	int code = vai__wait(self, w->reason, w->obj, until);
+	if (code >= VAI_WAKE_USER)
+		return code;
+	vai__lock(&d->lock);
+	if (vai__waitq_linked(&me))
+		vai__waitq_unlink(&me);
+	vai__unlock(&d->lock);
+	return code;
+}
+
+int vai__desc_take(vai_g *self, struct vai__desc *d, enum vai__dir dir, const struct vai__iowait *w)
+{
+	struct side *s = &d->side[dir];
+	for (;;) {
+		vai__lock(&d->lock);
+		if (d->closed) {
+			vai__unlock(&d->lock);
+			return VAI_ECLOSED;
+		}
+		if (!s->busy) {
+			s->busy = true;
+			d->users++;
+			vai__unlock(&d->lock);
+			return VAI_OK;
+		}
+		int code = queue_up(self, d, s, w);
+		if (code == GIVEN)
+			return VAI_OK;
+		if (code == CLOSED)
+			return VAI_ECLOSED;
+		if (code != AGAIN)
+			return vai__wake_result(code);
+	}
+}
+
+/* Lock held. The direction goes to the first that still wants it: true. */
+static bool pass_on(struct side *s)
+{
+	struct vai__waiter *next;
+	while ((next = vai__waitq_pop(&s->queue)) != NULL) {
+		struct vai__wake wake = vai__waitq_wake(next);
+		if (vai__wake_fire(&wake))
+			return true;
+	}
+	return false;
+}
+
+void vai__desc_give(struct vai__desc *d, enum vai__dir dir)
+{
+	struct side *s = &d->side[dir];
+	bool over = false;
+	vai__lock(&d->lock);
+	if (!pass_on(s)) {
+		s->busy = false;
+		d->users--;
+		over = is_over(d);
+	}
+	vai__unlock(&d->lock);
+	if (over)
+		vai__desc_poller->retire(d);
+}
+
+bool vai__desc_hold(struct vai__desc *d)
+{
+	vai__lock(&d->lock);
+	bool open = !d->closed;
+	d->users += open;
+	vai__unlock(&d->lock);
+	return open;
+}
+
+void vai__desc_unhold(struct vai__desc *d)
+{
+	vai__lock(&d->lock);
+	d->users--;
+	bool over = is_over(d);
+	vai__unlock(&d->lock);
+	if (over)
+		vai__desc_poller->retire(d);
+}
+
+/* ---- readiness ---- */
+
+static struct news note_edge(struct side *s)
+{
+	s->ready = true;
+	return take_news(s);
+}
+
+void vai__desc_event(uint64_t key, bool readable, bool writable)
+{
+	struct vai__desc *d = record_at((uint32_t)key);
+	struct news r = {0}, w = {0};
+	vai__lock(&d->lock);
+	if (d->tag == key >> 32 && !d->disposed) {
+		if (readable)
+			r = note_edge(&d->side[VAI__READ]);
+		if (writable)
+			w = note_edge(&d->side[VAI__WRITE]);
+	}
+	vai__unlock(&d->lock);
+	tell(&r);
+	tell(&w);
+}
+
+static void arm(struct vai__desc *d, enum vai__dir dir)
+{
+	if (vai__desc_poller->arm)
+		vai__desc_poller->arm(d, dir);
+}
+
+/* After the wait: d->closed, with nothing of the caller's left in d. */
+static bool end_wait(struct vai__desc *d, struct side *s, bool woken)
+{
+	vai__lock(&d->lock);
+	s->g = NULL;
+	if (woken)
+		s->ready = false;
+	bool closed = d->closed;
+	vai__unlock(&d->lock);
+	return closed;
+}
+
+int vai__desc_wait(vai_g *self, struct vai__desc *d, enum vai__dir dir, const struct vai__iowait *w)
+{
+	struct side *s = &d->side[dir];
+	vai__lock(&d->lock);
+	int64_t until = earlier(w->limit, s->deadline);
+	int rc = d->closed ? VAI_ECLOSED : s->ready ? VAI_OK : is_past(until) ? VAI_ETIMEOUT : VAI_EAGAIN;
+	s->ready = false;
+	if (rc == VAI_EAGAIN) {
+		s->ticket = vai__wait_begin(self);
+		s->g = self;
+	}
+	vai__unlock(&d->lock);
+	if (rc != VAI_EAGAIN)
+		return rc;
+	vai__poll_count(1);
+	arm(d, dir);
+	int code = vai__wait(self, w->reason, w->obj, until);
+	vai__poll_count(-1);
+	bool closed = end_wait(d, s, code == VAI_WAKE_USER);
+	if (code == VAI_WAKE_USER)
+		return closed ? VAI_ECLOSED : VAI_OK;
+	return vai__wake_result(code);
+}
+
+void vai__desc_nudge(struct vai__desc *d, enum vai__dir dir)
+{
+	struct side *s = &d->side[dir];
+	struct vai__waitq all;
+	vai__waitq_init(&all);
+	vai__lock(&d->lock);
+	struct news n = {.g = s->g, .ticket = s->ticket};
+	s->g = NULL;
+	vai__waitq_splice(&all, &s->queue);
+	vai__waitq_fire_all(&all, AGAIN - GIVEN, &d->lock);
+	tell(&n);
+}
+
+void vai__desc_set_deadline(struct vai__desc *d, enum vai__dir dir, int64_t when)
+{
+	vai__lock(&d->lock);
+	d->side[dir].deadline = when;
+	vai__unlock(&d->lock);
+	vai__desc_nudge(d, dir);
+}
+
+/* ---- several at once, watches ---- */
+
+bool vai__desc_publish(vai_g *self, struct vai__desc *d, enum vai__dir dir, vai_ticket ticket)
+{
+	struct side *s = &d->side[dir];
+	vai__lock(&d->lock);
+	bool waits = !d->closed && !s->ready && !s->g && !s->watch;
+	s->ready = false;
+	if (waits) {
+		s->g = self;
+		s->ticket = ticket;
+	}
+	vai__unlock(&d->lock);
+	if (waits)
+		arm(d, dir);
+	return waits;
+}
+
+void vai__desc_retract(struct vai__desc *d, enum vai__dir dir)
+{
+	vai__lock(&d->lock);
+	d->side[dir].g = NULL;
+	vai__unlock(&d->lock);
+}
+
+bool vai__desc_watch(struct vai__desc *d, enum vai__dir dir, struct vai__watch *w)
+{
+	struct side *s = &d->side[dir];
+	vai__lock(&d->lock);
+	bool waits = !d->closed && !s->ready;
+	s->ready = false;
+	if (waits)
+		s->watch = w;
+	vai__unlock(&d->lock);
+	if (waits)
+		arm(d, dir);
+	return waits;
+}
+
+bool vai__desc_unwatch(struct vai__desc *d, enum vai__dir dir)
+{
+	vai__lock(&d->lock);
+	bool was = d->side[dir].watch != NULL;
+	d->side[dir].watch = NULL;
+	vai__unlock(&d->lock);
+	return was;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* Descriptor records: what vai knows of one non-blocking file descriptor that goroutines wait for; the model is
+ * Go's pollDesc and fdMutex. Sockets, pipes, pidfds, eventfds: whatever epoll takes (not regular files).
+ *
+ * Every operation follows one pattern, in C, with nothing in it that raises:
+ *
+ *     rc = vai__desc_take(self, d, dir, &wait);          this goroutine has the direction alone
+ *     while (rc == VAI_OK && (n = read(...)) < 0 && errno == EAGAIN)
+ *         rc = vai__desc_wait(self, d, dir, &wait);      parks until it is worth another try
+ *     if (it was taken) vai__desc_give(d, dir);
+ *
+ * The system call comes first; only EAGAIN parks. The descriptor stays open until the last user has given its
+ * direction back, also when it is closed meanwhile, so no call ever hits another file of the same number.
+ *
+ * Whatever such a goroutine holds across vai__desc_wait must be reachable from an object that its Lua state
+ * has a handle of, or lie in Lua's memory: if the runtime ends meanwhile, it never runs again. A struct
+ * vai__desc itself need not: those that are left are closed with the runtime.
+ *
+ * Any goroutine may call; the caller sees to it that nobody has released d. Results are VAI_OK,
+ * VAI_ECLOSED, VAI_ETIMEOUT (the limit or the direction's deadline), VAI_ECANCELED, VAI_EDEADLOCK, VAI_ENOMEM,
+ * and VAI__ERRNO(e) for an errno. */
+#ifndef VAI_DESC_H
+#define VAI_DESC_H
+
+#include "base/base.h"
+#include "sched/sched.h"
+
+enum vai__dir { VAI__READ, VAI__WRITE };
+
+/* An errno among results, and back: 0 for those that are none. */
+#define VAI__ERRNO(e) (-1000 - (e))
+static inline int vai__errno_of(int rc)
+{
+	return rc <= -1000 ? -1000 - rc : 0;
+}
+
+struct vai__desc;
+
+/* What a goroutine waits for, and until when. */
+struct vai__iowait {
+	enum vai_wait_reason reason; /* for dumps: VAI_WAIT_READ, ... */
+	const void *obj;             /* for dumps: the struct vai_obj that it waits for */
+	int64_t limit;               /* absolute; 0: do not wait; VAI_FOREVER */
+};
+
+/* Takes over fd, which is non-blocking and close-on-exec. NULL: *rc says why, and fd is the caller's still. */
+struct vai__desc *vai__desc_new(int fd, int *rc);
+int vai__desc_fd(const struct vai__desc *d);
+/* The owner forgets d, closing it. */
+void vai__desc_release(struct vai__desc *d);
+
+/* True for the first call. Everybody who waits for d, in either direction, is told VAI_ECLOSED. */
+bool vai__desc_close(struct vai__desc *d);
+bool vai__desc_is_closed(struct vai__desc *d);
+
+/* Queues for the direction, first come, first served. VAI_OK: it is the caller's until it gives it back. */
+int vai__desc_take(vai_g *self, struct vai__desc *d, enum vai__dir dir, const struct vai__iowait *w);
+void vai__desc_give(struct vai__desc *d, enum vai__dir dir);
+/* Parks the goroutine that has the direction. VAI_OK: try again. */
+int vai__desc_wait(vai_g *self, struct vai__desc *d, enum vai__dir dir, const struct vai__iowait *w);
+/* The descriptor does not go between the two, for calls that do not wait. False: it is closed. */
+bool vai__desc_hold(struct vai__desc *d);
+void vai__desc_unhold(struct vai__desc *d);
+
+/* Waits of this direction end at `when` at the latest, those under way, too; VAI_FOREVER takes it back. */
+void vai__desc_set_deadline(struct vai__desc *d, enum vai__dir dir, int64_t when);
+/* Those who have or want this direction look again, for something that the caller has changed. */
+void vai__desc_nudge(struct vai__desc *d, enum vai__dir dir);
+
+/* ---- waiting for several at once, or without a goroutine ---- */
+
+/* The ticket of a wait that the caller has begun is fired with VAI_WAKE_USER when the direction is ready or d
+ * closed; false: it already is, or somebody else has the direction. Taken back by vai__desc_retract, in any
+ * case. The caller counts itself (vai__poll_count). */
+bool vai__desc_publish(vai_g *self, struct vai__desc *d, enum vai__dir dir, vai_ticket ticket);
+void vai__desc_retract(struct vai__desc *d, enum vai__dir dir);
+
+/* Something to be called once, when the direction is ready or d closed: on the thread that is in the poller
+ * or closes d, without a lock; it must not park, run Lua code or start goroutines. */
+struct vai__watch {
+	void (*fn)(struct vai__watch *w);
+};
+/* False: it is ready or closed already, and fn is not called. While a watch is set nobody may wait. */
+bool vai__desc_watch(struct vai__desc *d, enum vai__dir dir, struct vai__watch *w);
+/* True: fn was not called and never is. */
+bool vai__desc_unwatch(struct vai__desc *d, enum vai__dir dir);
+
+/* How many descriptors are open. */
+int64_t vai__desc_count(void);
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* Listening sockets: see listener.h. Goroutines that accept from the same one queue for its reading direction,
+ * so one edge for several connections is used up by one goroutine after the other. */
+#include "net/listener.h"
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/mem.h"
+#include "net/socket.h"
+
+enum { BACKLOG = 4096, SHORT_FIRST = 5000000, SHORT_MOST = 1000000000 /* ns */ };
+
+struct vai_listener {
+	struct vai_obj obj;
+	struct vai__desc *desc;
+	int family;
+	char path[sizeof((struct sockaddr_un *)0)->sun_path + 1]; /* of the file that goes when it is closed; "" */
+};
+
+static void destroy(struct vai_obj *o)
+{
+	vai_listener *l = VAI_CONTAINER(o, vai_listener, obj);
+	vai__listener_close(l);
+	vai__desc_release(l->desc);
+	vai__mem_free(l, sizeof *l);
+}
+
+const struct vai_class vai__listener_class = {"listener", destroy};
+
+/* ---- listening ---- */
+
+/* Both families at once where the address is everybody's. */
+static void prepare(int fd, const struct vai__dial *d, int k, const struct vai__listen_opts *opts)
+{
+	const struct vai__addr *a = &d->list[k];
+	int one = 1, only = d->net->family == AF_INET6 || !IN6_IS_ADDR_UNSPECIFIED(&a->u.in6.sin6_addr);
+	if (a->u.sa.sa_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
+	if (a->u.sa.sa_family != AF_UNIX)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	if (opts->reuseport)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+}
+
+static int bind_at(int fd, const struct vai__addr *a, int mode)
+{
+	if (bind(fd, &a->u.sa, a->len) < 0)
+		return VAI__ERRNO(errno);
+	bool file = a->u.sa.sa_family == AF_UNIX && *a->u.un.sun_path;
+	return file && mode >= 0 && chmod(a->u.un.sun_path, (mode_t)mode) < 0 ? VAI__ERRNO(errno) : VAI_OK;
+}
+
+/* A socket that listens at address k, or why not. */
+static int open_at(const struct vai__dial *d, int k, const struct vai__listen_opts *opts)
+{
+	int fd = vai__socket_new(d->list[k].u.sa.sa_family, d->net->type);
+	if (fd < 0)
+		return fd;
+	prepare(fd, d, k, opts);
+	int rc = bind_at(fd, &d->list[k], opts->mode);
+	if (rc == VAI_OK && listen(fd, opts->backlog > 0 ? opts->backlog : BACKLOG) < 0)
+		rc = VAI__ERRNO(errno);
+	if (rc == VAI_OK)
+		return fd;
+	close(fd);
+	return rc;
+}
+
+static int make(int fd, const struct vai__addr *a, vai_listener **out)
+{
+	int rc = VAI_ENOMEM;
+	vai_listener *l = vai__mem_zalloc(sizeof *l);
+	if (l)
+		l->desc = vai__desc_new(fd, &rc);
+	if (!l || !l->desc) {
+		close(fd);
+		vai__mem_free(l, sizeof *l);
+		return rc;
+	}
+	vai__obj_init(&l->obj, &vai__listener_class);
+	l->family = a->u.sa.sa_family;
+	if (l->family == AF_UNIX && *a->u.un.sun_path)
+		vai__addr_text(a, l->path);
+	*out = l;
+	return VAI_OK;
+}
+
+int vai__listener_open(struct vai__dial *d, const struct vai__listen_opts *opts, vai_listener **out)
+{
+	int first = 0;
+	for (int k = 0; k < d->n; k++) {
+		int fd = open_at(d, k, opts);
+		if (fd >= 0)
+			return make(fd, &d->list[k], out);
+		first = first ? first : fd;
+	}
+	return first;
+}
+
+/* ---- accepting ---- */
+
+static bool is_short(int rc)
+{
+	int e = vai__errno_of(rc);
+	return e == EMFILE || e == ENFILE || e == ENOBUFS || e == ENOMEM;
+}
+
+static void tell_once(void)
+{
+	static atomic_bool told;
+	if (!atomic_exchange(&told, true))
+		fputs("vai: accept: too many open files; it goes on when some are closed\n", stderr);
+}
+
+/* No descriptors, or no memory: looks again after a while; closing and limits end that, too. */
+static int back_off(vai_g *self, vai_listener *l, const struct vai__iowait *w, int64_t *pause)
+{
+	tell_once();
+	*pause = *pause == 0 ? SHORT_FIRST : *pause * 2 < SHORT_MOST ? *pause * 2 : SHORT_MOST;
+	struct vai__iowait nap = *w;
+	int64_t now = vai__clock_now();
+	if (w->limit == VAI_FOREVER || w->limit - now > *pause)
+		nap.limit = now + *pause;
+	int rc = vai__desc_wait(self, l->desc, VAI__READ, &nap);
+	return rc == VAI_ETIMEOUT && nap.limit != w->limit ? VAI_OK : rc;
+}
+
+/* The descriptor of the next one, or why there is none. */
+static int accept_one(vai_g *self, vai_listener *l, const struct vai__iowait *w)
+{
+	int64_t pause = 0;
+	for (;;) {
+		int fd = vai__socket_accept(vai__desc_fd(l->desc));
+		if (fd >= 0)
+			return fd;
+		int rc = fd;
+		if (rc == VAI__ERRNO(EAGAIN))
+			rc = vai__desc_wait(self, l->desc, VAI__READ, w);
+		else if (is_short(rc))
+			rc = back_off(self, l, w, &pause);
+		if (rc != VAI_OK)
+			return rc;
+	}
+}
+
+static int conn_of(int fd, int family, vai_conn **out)
+{
+	int rc;
+	struct vai__desc *d = vai__desc_new(fd, &rc);
+	if (!d) {
+		close(fd);
+		return rc;
+	}
+	vai__socket_defaults(fd, family, SOCK_STREAM);
+	*out = vai__conn_new(d, vai__conn_ops_of(family, SOCK_STREAM), NULL);
+	return *out ? VAI_OK : VAI_ENOMEM;
+}
+
+int vai__listener_accept(vai_g *self, vai_listener *l, int64_t limit, vai_conn **out)
+{
+	struct vai__iowait w = {VAI_WAIT_ACCEPT, l, limit};
+	int rc = vai__desc_take(self, l->desc, VAI__READ, &w);
+	if (rc != VAI_OK)
+		return rc;
+	int fd = accept_one(self, l, &w);
+	vai__desc_give(l->desc, VAI__READ);
+	return fd < 0 ? fd : conn_of(fd, l->family, out);
+}
+
+int vai__listener_accept_now(vai_listener *l, vai_conn **out)
+{
+	int fd = vai__socket_accept(vai__desc_fd(l->desc));
+	if (fd >= 0)
+		return conn_of(fd, l->family, out);
+	if (is_short(fd))
+		tell_once();
+	return fd == VAI__ERRNO(EAGAIN) ? VAI_EAGAIN : fd;
+}
+
+/* ---- the rest ---- */
+
+bool vai__listener_close(vai_listener *l)
+{
+	if (!vai__desc_close(l->desc))
+		return false;
+	if (*l->path)
+		unlink(l->path);
+	return true;
+}
+
+struct vai__desc *vai__listener_desc(vai_listener *l)
+{
+	return l->desc;
+}
+
+int vai__listener_addr(vai_listener *l, struct vai__addr *a)
+{
+	if (!vai__desc_hold(l->desc))
+		return VAI_ECLOSED;
+	int rc = vai__socket_local(vai__desc_fd(l->desc), a);
+	vai__desc_unhold(l->desc);
+	return rc;
+}
+
+void vai__listener_text(vai_listener *l, char *buf)
+{
+	struct vai__addr a;
+	char text[VAI__ADDR_TEXT] = "closed";
+	if (vai__listener_addr(l, &a) >= 0)
+		vai__addr_text(&a, text);
+	snprintf(buf, VAI__CONN_TEXT, "%s %s", vai__addr_network_name(l->family, SOCK_STREAM), text);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* Listening sockets and sockets for datagrams. Any goroutine may call; the caller holds a reference. */
+#ifndef VAI_LISTENER_H
+#define VAI_LISTENER_H
+
+#include "base/obj.h"
+#include "net/conn.h"
+#include "net/dial.h"
+
+typedef struct vai_listener vai_listener;
+extern const struct vai_class vai__listener_class;
+
+struct vai__listen_opts {
+	int backlog; /* 0: as many as the system allows */
+	bool reuseport;
+	int mode; /* of a Unix socket's file; -1: as the system makes it */
+};
+
+/* At the first address of d's list where that can be. VAI_OK: *out has one reference. */
+int vai__listener_open(struct vai__dial *d, const struct vai__listen_opts *opts, vai_listener **out);
+/* VAI_OK: *out has one reference. Without descriptors it waits for some, and says so once. */
+int vai__listener_accept(vai_g *self, vai_listener *l, int64_t limit, vai_conn **out);
+/* For who has the listener's reading direction: VAI_EAGAIN, and the next edge tells; the rest as above, but that
+ * it does not wait for descriptors. */
+int vai__listener_accept_now(vai_listener *l, vai_conn **out);
+/* True for the first call. The file of a Unix socket goes with it. */
+bool vai__listener_close(vai_listener *l);
+struct vai__desc *vai__listener_desc(vai_listener *l);
+int vai__listener_addr(vai_listener *l, struct vai__addr *a);
+/* "tcp 127.0.0.1:80"; at most VAI__CONN_TEXT bytes. */
+void vai__listener_text(vai_listener *l, char *buf);
+
+/* ---- datagrams ---- */
+
+typedef struct vai_packet vai_packet;
+extern const struct vai_class vai__packet_class;
+
+int vai__packet_open(struct vai__dial *d, vai_packet **out);
+/* *out: the datagram, cut off at `max` bytes where *truncated. */
+int vai__packet_recv(vai_g *self, vai_packet *p, size_t max, int64_t limit, struct vai__bytes *out,
+	struct vai__addr *from, bool *truncated);
+int vai__packet_send(vai_g *self, vai_packet *p, const void *data, size_t n, const struct vai__addr *to, int64_t limit);
+bool vai__packet_close(vai_packet *p);
+struct vai__desc *vai__packet_desc(vai_packet *p);
+const struct vai__network *vai__packet_network(const vai_packet *p);
+int vai__packet_addr(vai_packet *p, struct vai__addr *a);
+void vai__packet_text(vai_packet *p, char *buf);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* sched/poll.h: which poller it is, and the count of those that wait for it. */
+#include "sched/poll.h"
+#include <stdlib.h>
+#include <string.h>
+#include "base/atomic.h"
+#include "base/base.h"
+#include "net/poller.h"
+#include "net/resolve.h"
+#include "net/uvloop.h"
+
+static _Atomic(int64_t) pending;
+
+static const struct vai__poller *choose(void)
+{
+	const char *wish = getenv("VAI_POLL");
+#ifdef __linux__
+	if (!wish || strcmp(wish, "uv") != 0)
+		return &vai__poll_epoll;
+#endif
+	(void)wish;
+	return &vai__poll_uv;
+}
+
+int vai__poll_start(void)
+{
+	vai__desc_poller = choose();
+	atomic_store(&pending, 0);
+	return vai__desc_poller->start();
+}
+
+/* Descriptors first: the poller is asked to take them out. */
+void vai__poll_stop(void)
+{
+	vai__resolve_stop();
+	vai__desc_stop();
+	vai__desc_poller->stop();
+	vai__uvloop_stop();
+}
+
+void vai__poll_wait(int64_t until)
+{
+	vai__desc_poller->wait(until);
+}
+
+void vai__poll_wake(void)
+{
+	vai__desc_poller->wake();
+}
+
+int64_t vai__poll_pending(void)
+{
+	return atomic_load_seq_cst(&pending);
+}
+
+void vai__poll_count(int n)
+{
+	atomic_fetch_add_seq_cst(&pending, n);
+}

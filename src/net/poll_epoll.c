@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* The poller on epoll. Descriptors are registered once, edge-triggered, when they are made. Two members
+ * are no descriptors: the eventfd of vai__poll_wake, edge-triggered and never read, and, once somebody
+ * uses it, the descriptor of libuv's loop (uvloop.h), level-triggered.
+ *
+ * Any thread may add, retire and wake; one at a time waits. After a fork the child touches none of it:
+ * the descriptors go along, but its functions raise before they come here. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#ifdef __linux__
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include "base/atomic.h"
+#include "base/base.h"
+#include "base/clock.h"
+#include "net/poller.h"
+#include "net/uvloop.h"
+
+enum { BATCH = 128, SECOND = 1000000000, MILLISECOND = 1000000 };
+
+/* Keys of descriptors have another upper half. */
+#define KEY_WAKE UINT64_C(1)
+#define KEY_UV UINT64_C(2)
+
+static struct {
+	int ep, wake;
+	atomic_bool woken;  /* the eventfd has been written to and nobody has seen it */
+	atomic_bool coarse; /* the kernel has no epoll_pwait2 */
+	atomic_bool has_uv; /* libuv's loop is a member */
+} poll = {.ep = -1, .wake = -1};
+
+static int enlist(int fd, uint32_t events, uint64_t key)
+{
+	struct epoll_event ev = {.events = events, .data.u64 = key};
+	return epoll_ctl(poll.ep, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : errno;
+}
+
+static void stop(void)
+{
+	if (poll.wake >= 0)
+		close(poll.wake);
+	if (poll.ep >= 0)
+		close(poll.ep);
+	poll.ep = poll.wake = -1;
+}
+
+static int start(void)
+{
+	atomic_store(&poll.woken, false);
+	atomic_store(&poll.has_uv, false);
+	poll.ep = epoll_create1(EPOLL_CLOEXEC);
+	poll.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (poll.ep >= 0 && poll.wake >= 0 && enlist(poll.wake, EPOLLIN | EPOLLET, KEY_WAKE) == 0)
+		return VAI_OK;
+	stop();
+	return VAI_ESYS;
+}
+
+static void wake(void)
+{
+	uint64_t one = 1;
+	if (!atomic_exchange_seq_cst(&poll.woken, true))
+		while (write(poll.wake, &one, sizeof one) < 0 && errno == EINTR)
+			;
+}
+
+/* ---- descriptors ---- */
+
+static int add(struct vai__desc *d)
+{
+	return enlist(vai__desc_fd(d), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, vai__desc_key(d));
+}
+
+/* Explicitly: a duplicate of the descriptor, in a child say, would keep the entry alive. */
+static void retire(struct vai__desc *d)
+{
+	epoll_ctl(poll.ep, EPOLL_CTL_DEL, vai__desc_fd(d), NULL);
+	vai__desc_dispose(d);
+}
+
+/* ---- waiting ---- */
+
+/* Rounded up: the scheduler's timers decide what is due. */
+static int wait_coarsely(struct epoll_event *evs, int64_t left)
+{
+	int64_t ms = left == VAI_FOREVER ? -1 : (left + MILLISECOND - 1) / MILLISECOND;
+	return epoll_wait(poll.ep, evs, BATCH, ms > INT32_MAX ? INT32_MAX : (int)ms);
+}
+
+/* At most `left` ns. */
+static int wait_for(struct epoll_event *evs, int64_t left)
+{
+#ifdef SYS_epoll_pwait2
+	if (left > 0 && left != VAI_FOREVER && !atomic_load_relaxed(&poll.coarse)) {
+		struct timespec t = {.tv_sec = (time_t)(left / SECOND), .tv_nsec = (long)(left % SECOND)};
+		int n = (int)syscall(SYS_epoll_pwait2, poll.ep, evs, BATCH, &t, NULL, (size_t)0);
+		if (n >= 0 || errno != ENOSYS)
+			return n;
+		atomic_store_relaxed(&poll.coarse, true);
+	}
+#endif
+	return wait_coarsely(evs, left);
+}
+
+static void handle(const struct epoll_event *ev)
+{
+	if (ev->data.u64 == KEY_WAKE)
+		atomic_store_seq_cst(&poll.woken, false);
+	else if (ev->data.u64 == KEY_UV)
+		vai__uvloop_turn();
+	else
+		vai__desc_event(ev->data.u64, (ev->events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0,
+			(ev->events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0);
+}
+
+/* libuv's loop joins when it has been opened, which wakes the poller; its timers are not in its
+ * descriptor, so they bound the sleep. */
+static int64_t mind_uv(int64_t until)
+{
+	if (VAI_LIKELY(!vai__uvloop_is_open()))
+		return until;
+	if (!atomic_load_relaxed(&poll.has_uv) && enlist(vai__uvloop_fd(), EPOLLIN, KEY_UV) == 0)
+		atomic_store_relaxed(&poll.has_uv, true);
+	int64_t next = vai__uvloop_next();
+	return next < until ? next : until;
+}
+
+static void wait(int64_t until)
+{
+	struct epoll_event evs[BATCH];
+	int64_t left = 0, limit = mind_uv(until);
+	if (until != 0) {
+		left = limit == VAI_FOREVER ? VAI_FOREVER : limit - vai__clock_now();
+		if (left < 0)
+			left = 0;
+	}
+	int n = wait_for(evs, left);
+	for (int i = 0; i < n; i++)
+		handle(&evs[i]);
+	if (VAI_UNLIKELY(limit != VAI_FOREVER && vai__uvloop_is_open() && vai__uvloop_next() <= vai__clock_now()))
+		vai__uvloop_turn();
+}
+
+const struct vai__poller vai__poll_epoll = {
+	.start = start,
+	.stop = stop,
+	.wait = wait,
+	.wake = wake,
+	.add = add,
+	.retire = retire,
+};
+#else
+typedef int vai__no_epoll_here;
+#endif

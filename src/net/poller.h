@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* What a poller does for the descriptors of desc.h. There are two: epoll's own, and one on libuv's
+ * uv_poll_t for systems without epoll, which VAI_POLL=uv chooses. */
+#ifndef VAI_POLLER_H
+#define VAI_POLLER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "net/desc.h"
+
+struct vai__poller {
+	/* As in sched/poll.h. */
+	int (*start)(void);
+	void (*stop)(void);
+	void (*wait)(int64_t until);
+	void (*wake)(void);
+	/* Begins to tell vai__desc_event of d. 0 or an errno. Any thread, as for the next two. */
+	int (*add)(struct vai__desc *d);
+	/* Somebody waits for this direction of d; NULL: it need not be told. */
+	void (*arm)(struct vai__desc *d, enum vai__dir dir);
+	/* Nobody uses d any more: takes it out, now or later, and calls vai__desc_dispose then. */
+	void (*retire)(struct vai__desc *d);
+};
+
+extern const struct vai__poller vai__poll_epoll, vai__poll_uv;
+
+/* ---- what a poller asks of desc.c ---- */
+
+/* A number that names d until it is disposed of, and never another one. */
+uint64_t vai__desc_key(const struct vai__desc *d);
+/* The descriptor with that key is ready in these directions. One that is gone is ignored. */
+void vai__desc_event(uint64_t key, bool readable, bool writable);
+/* Closes the file descriptor of d. */
+void vai__desc_dispose(struct vai__desc *d);
+/* The poller's own fields of d. */
+void **vai__desc_slot(struct vai__desc *d);
+/* The runtime has ended: what is still open is closed. */
+void vai__desc_stop(void);
+
+/* The one in use; set by the host's thread while the runtime does not run. */
+extern const struct vai__poller *vai__desc_poller;
+
+#endif

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: MIT */
+/* See serve.h.
+ *
+ * A connection of a server is `waiting` (the server has a reference, and a watch on its descriptor), `ready` (the
+ * same, and it is in the list of those that the server's goroutine looks at next) or `running` (its goroutine has
+ * it). It is in the list of all until it is closed. s->lock (VAI_RANK_SYNC, before those of descriptors) guards all
+ * that; the watch is called without a lock, by whoever is in the poller or closes the connection.
+ *
+ * The references: a connection's record holds its server, a server those that wait, its goroutine the server. If
+ * the goroutine never runs again, what it holds (g->held) closes the server, and that cuts the circle. */
+#include "net/serve.h"
+#include <errno.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/mem.h"
+#include "sched/poll.h"
+#include "sync/waitq.h"
+
+enum { SHORT_PAUSE = 50000000 /* ns */, ROUND = 64 };
+
+enum state { WAITING, READY, RUNNING };
+
+/* What a server keeps of a connection. */
+struct served {
+	struct vai__conn_hook hook; /* in the connection */
+	struct vai__watch watch;    /* in its descriptor, while it is WAITING */
+	vai_conn *conn;
+	vai_server *server;         /* a reference */
+	struct served *next, *prev; /* of all that are open */
+	struct served *next_ready;
+	enum state state;
+	bool closed;
+};
+
+struct vai_server {
+	struct vai_obj obj;
+	struct vai_lock lock;
+	vai_listener *listener; /* a reference */
+	struct served *all;     /* lock, as for what follows */
+	struct served *ready, **ready_end;
+	int64_t count; /* open ones */
+	int64_t held;  /* WAITING or READY */
+	bool closing;
+	vai_g *g; /* the goroutine, while it waits for news */
+	vai_ticket ticket;
+	struct vai__waitq waiters; /* in shutdown */
+	vai__serve_fn *start;
+	void (*release)(void *arg);
+	void *arg;
+};
+
+static void server_destroy(struct vai_obj *o)
+{
+	vai_server *s = VAI_CONTAINER(o, vai_server, obj);
+	vai__obj_unref((struct vai_obj *)s->listener);
+	s->release(s->arg);
+	vai__mem_free(s, sizeof *s);
+}
+
+const struct vai_class vai__serve_class = {"server", server_destroy};
+
+/* ---- the goroutine is told ---- */
+
+/* Lock held; releases it. */
+static void unlock_and_tell(vai_server *s)
+{
+	vai_g *g = s->g;
+	vai_ticket ticket = s->ticket;
+	s->g = NULL;
+	vai__unlock(&s->lock);
+	if (g)
+		vai__fire(g, ticket, VAI_WAKE_USER);
+}
+
+/* A connection that waits has news; also if it was closed. */
+static void make_ready(struct served *c)
+{
+	vai_server *s = c->server;
+	vai__lock(&s->lock);
+	if (c->state == WAITING) {
+		c->state = READY;
+		c->next_ready = NULL;
+		*s->ready_end = c;
+		s->ready_end = &c->next_ready;
+	}
+	unlock_and_tell(s);
+}
+
+static void on_watch(struct vai__watch *w)
+{
+	make_ready(VAI_CONTAINER(w, struct served, watch));
+}
+
+static struct served *next_ready(vai_server *s)
+{
+	vai__lock(&s->lock);
+	struct served *c = s->ready;
+	if (c) {
+		s->ready = c->next_ready;
+		if (!s->ready)
+			s->ready_end = &s->ready;
+		c->state = RUNNING;
+		s->held--;
+	}
+	vai__unlock(&s->lock);
+	return c;
+}
+
+/* ---- connections ---- */
+
+/* Lock held; releases it. */
+static void forget(vai_server *s, struct served *c)
+{
+	struct vai__waitq all;
+	vai__waitq_init(&all);
+	if (c->prev)
+		c->prev->next = c->next;
+	else
+		s->all = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	c->closed = true;
+	if (--s->count == 0)
+		vai__waitq_splice(&all, &s->waiters);
+	vai__waitq_fire_all(&all, 0, &s->lock);
+}
+
+/* The connection has been closed, or (gone) nobody has it any more. */
+static void on_close(struct vai__conn_hook *hook, bool gone)
+{
+	struct served *c = VAI_CONTAINER(hook, struct served, hook);
+	vai_server *s = c->server;
+	vai__lock(&s->lock);
+	if (!c->closed)
+		forget(s, c);
+	else
+		vai__unlock(&s->lock);
+	if (!gone)
+		return;
+	vai__mem_free(c, sizeof *c);
+	vai__obj_unref(&s->obj);
+}
+
+/* Takes over conn. NULL: out of memory, or the server closes; conn is closed then. */
+static struct served *adopt(vai_server *s, vai_conn *conn)
+{
+	struct served *c = vai__mem_zalloc(sizeof *c);
+	vai__lock(&s->lock);
+	if (!c || s->closing) {
+		vai__unlock(&s->lock);
+		vai__mem_free(c, sizeof *c);
+		vai__obj_unref((struct vai_obj *)conn);
+		return NULL;
+	}
+	c->hook.closed = on_close;
+	c->watch.fn = on_watch;
+	c->conn = conn;
+	c->server = s;
+	c->state = RUNNING;
+	c->next = s->all;
+	if (s->all)
+		s->all->prev = c;
+	s->all = c;
+	s->count++;
+	vai__obj_ref(&s->obj);
+	vai__unlock(&s->lock);
+	vai__conn_set_hook(conn, &c->hook);
+	return c;
+}
+
+static void drop(struct served *c)
+{
+	vai_conn *conn = c->conn;
+	vai__conn_close(conn);
+	vai__obj_unref((struct vai_obj *)conn);
+}
+
+/* Lock held. RUNNING before; the server has a reference. */
+static bool may_wait(vai_server *s, struct served *c)
+{
+	if (s->closing || c->state != RUNNING || c->closed)
+		return false;
+	c->state = WAITING;
+	s->held++;
+	return true;
+}
+
+/* It waits for bytes from now on. */
+static void wait_for_bytes(struct served *c)
+{
+	vai_server *s = c->server;
+	vai__lock(&s->lock);
+	bool waits = may_wait(s, c);
+	vai__unlock(&s->lock);
+	if (!waits)
+		drop(c);
+	else if (!vai__desc_watch(vai__conn_desc(c->conn), VAI__READ, &c->watch))
+		make_ready(c);
+}
+
+/* It has bytes, its end, or nothing after all. The server's goroutine. */
+static void look_at(vai_g *self, vai_server *s, struct served *c)
+{
+	int rc = vai__conn_peek(self, c->conn);
+	if (rc == VAI_EAGAIN)
+		wait_for_bytes(c);
+	else if (rc != VAI_OK || !s->start(self, s->arg, c->conn))
+		drop(c);
+}
+
+int vai__serve_idle(vai_g *self, vai_conn *view)
+{
+	vai_conn *conn = vai__conn_base(view);
+	struct vai__conn_hook *hook = vai__conn_hook(conn);
+	if (!hook || hook->closed != on_close)
+		return VAI_EINVAL;
+	struct served *c = VAI_CONTAINER(hook, struct served, hook);
+	int rc = vai__conn_peek(self, conn);
+	if (rc != VAI_OK && rc != VAI_EAGAIN)
+		return rc;
+	vai_server *s = c->server;
+	vai__lock(&s->lock);
+	bool ok = may_wait(s, c);
+	if (ok)
+		vai__obj_ref((struct vai_obj *)conn);
+	vai__unlock(&s->lock);
+	if (!ok)
+		return VAI_ECLOSED;
+	if (rc == VAI_OK || !vai__desc_watch(vai__conn_desc(conn), VAI__READ, &c->watch))
+		make_ready(c);
+	return VAI_OK;
+}
+
+/* ---- closing ---- */
+
+/* One that is open, with a reference, or NULL. waiting: of those that wait only. */
+static struct served *pick(vai_server *s, bool waiting)
+{
+	struct served *c = s->all;
+	while (c && waiting && c->state != WAITING)
+		c = c->next;
+	return c;
+}
+
+/* Those that wait, and all others if `all`. What is READY the goroutine deals with. */
+static void close_conns(vai_server *s, bool all)
+{
+	for (;;) {
+		vai__lock(&s->lock);
+		struct served *c = pick(s, !all);
+		struct vai__desc *d = c ? vai__conn_desc(c->conn) : NULL;
+		bool ours = c && c->state == WAITING;
+		if (ours) {
+			c->state = RUNNING; /* the reference of the server is this call's now */
+			s->held--;
+		}
+		bool alive = c && (ours || vai__obj_try_ref((struct vai_obj *)c->conn));
+		if (c && !alive) { /* it dies at this moment */
+			forget(s, c);
+			continue;
+		}
+		if (!c) {
+			unlock_and_tell(s);
+			return;
+		}
+		vai__unlock(&s->lock);
+		vai__desc_unwatch(d, VAI__READ);
+		drop(c);
+	}
+}
+
+static void begin_close(vai_server *s)
+{
+	vai__listener_close(s->listener);
+	vai__lock(&s->lock);
+	s->closing = true;
+	unlock_and_tell(s);
+}
+
+void vai__serve_close(vai_server *s)
+{
+	begin_close(s);
+	close_conns(s, true);
+}
+
+int vai__serve_shutdown(vai_g *self, vai_server *s, int64_t limit)
+{
+	begin_close(s);
+	close_conns(s, false);
+	vai__lock(&s->lock);
+	if (s->count == 0) {
+		vai__unlock(&s->lock);
+		return VAI_OK;
+	}
+	if (limit == 0) {
+		vai__unlock(&s->lock);
+		return VAI_ETIMEOUT;
+	}
+	return vai__waitq_wait(self, &s->waiters, &s->lock, VAI_WAIT_SERVE, s->listener, limit);
+}
+
+int64_t vai__serve_count(vai_server *s)
+{
+	vai__lock(&s->lock);
+	int64_t n = s->count;
+	vai__unlock(&s->lock);
+	return n;
+}
+
+/* ---- the goroutine ---- */
+
+/* What the goroutine holds. */
+struct hold {
+	struct vai_obj obj;
+	vai_server *server;
+	bool over; /* it has ended by itself */
+};
+
+static void let_go(struct vai_obj *o)
+{
+	struct hold *h = VAI_CONTAINER(o, struct hold, obj);
+	struct served *c;
+	if (!h->over)
+		vai__serve_close(h->server);
+	while ((c = next_ready(h->server)) != NULL)
+		drop(c);
+	vai__obj_unref(&h->server->obj);
+	vai__mem_free(h, sizeof *h);
+}
+
+static const struct vai_class hold_class = {"server's goroutine", let_go};
+
+/* Some of those that want in. VAI_EAGAIN: that was all; VAI_OK: there are more; else why there are none. */
+static int accept_some(vai_server *s)
+{
+	int rc = VAI_OK;
+	for (int i = 0; i < ROUND && rc == VAI_OK; i++) {
+		vai_conn *conn;
+		rc = vai__listener_accept_now(s->listener, &conn);
+		struct served *c = rc == VAI_OK ? adopt(s, conn) : NULL;
+		if (c)
+			wait_for_bytes(c);
+	}
+	return rc;
+}
+
+/* Parks until there is something to do. */
+static void wait_for_news(vai_g *self, vai_server *s, bool listening, int64_t until)
+{
+	vai_ticket ticket = vai__wait_begin(self);
+	struct vai__desc *d = vai__listener_desc(s->listener);
+	vai__lock(&s->lock);
+	bool news = s->ready || (s->closing && s->held == 0);
+	if (!news) {
+		s->g = self;
+		s->ticket = ticket;
+	}
+	vai__unlock(&s->lock);
+	if (!news && listening)
+		news = !vai__desc_publish(self, d, VAI__READ, ticket);
+	if (news)
+		vai__fire(self, ticket, VAI_WAKE_USER);
+	vai__poll_count(1);
+	vai__wait(self, VAI_WAIT_SERVE, s->listener, until);
+	vai__poll_count(-1);
+	vai__lock(&s->lock);
+	s->g = NULL;
+	vai__unlock(&s->lock);
+	if (listening)
+		vai__desc_retract(d, VAI__READ);
+}
+
+static bool is_over(vai_server *s)
+{
+	vai__lock(&s->lock);
+	bool over = s->closing && s->held == 0;
+	vai__unlock(&s->lock);
+	return over;
+}
+
+static void serve(vai_g *self, vai_server *s)
+{
+	struct vai__iowait w = {VAI_WAIT_SERVE, s->listener, VAI_FOREVER};
+	struct vai__desc *d = vai__listener_desc(s->listener);
+	bool listening = vai__desc_take(self, d, VAI__READ, &w) == VAI_OK;
+	for (;;) {
+		struct served *c;
+		while ((c = next_ready(s)) != NULL)
+			look_at(self, s, c);
+		int rc = listening ? accept_some(s) : VAI_EAGAIN;
+		if (listening && vai__desc_is_closed(d)) {
+			vai__desc_give(d, VAI__READ);
+			listening = false;
+		}
+		if (is_over(s))
+			break;
+		if (rc != VAI_OK)
+			wait_for_news(self, s, listening, rc == VAI_EAGAIN ? VAI_FOREVER : vai__clock_now() + SHORT_PAUSE);
+	}
+	if (listening)
+		vai__desc_give(d, VAI__READ);
+}
+
+static void entry(vai_g *g, void *arg)
+{
+	struct hold *h = arg;
+	serve(g, h->server);
+	h->over = true;
+	g->held = NULL;
+	vai__obj_unref(&h->obj);
+}
+
+static vai_server *server_new(vai_listener *l, vai__serve_fn *start, void (*release)(void *arg), void *arg)
+{
+	vai_server *s = vai__mem_zalloc(sizeof *s);
+	if (!s)
+		return NULL;
+	vai__obj_init(&s->obj, &vai__serve_class);
+	vai__lock_init(&s->lock, VAI_RANK_SYNC);
+	vai__waitq_init(&s->waiters);
+	s->ready_end = &s->ready;
+	s->start = start;
+	s->release = release;
+	s->arg = arg;
+	s->listener = l;
+	vai__obj_ref((struct vai_obj *)l);
+	return s;
+}
+
+vai_server *vai__serve(
+	vai_g *self, vai_listener *l, vai__serve_fn *start, void (*release)(void *arg), void *arg, const char *site)
+{
+	struct hold *h = vai__mem_zalloc(sizeof *h);
+	vai_g *g = h ? vai__g_new(entry, h) : NULL;
+	vai_server *s = g ? server_new(l, start, release, arg) : NULL;
+	if (!s) {
+		if (g)
+			vai__g_discard(g);
+		vai__mem_free(h, sizeof *h);
+		return NULL;
+	}
+	vai__obj_init(&h->obj, &hold_class);
+	h->server = s;
+	vai__obj_ref(&s->obj);
+	g->held = h;
+	memcpy(g->site, site, strnlen(site, sizeof g->site - 1) + 1);
+	vai__g_start(self, g);
+	return s;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/* See socket.h. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "net/socket.h"
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+#include "net/resolve.h"
+
+/* ---- errors ---- */
+
+/* libuv's number for what getaddrinfo says. */
+static int gai_uv(int err)
+{
+	switch (err) {
+	case EAI_AGAIN: return UV_EAI_AGAIN;
+	case EAI_BADFLAGS: return UV_EAI_BADFLAGS;
+	case EAI_FAIL: return UV_EAI_FAIL;
+	case EAI_FAMILY: return UV_EAI_FAMILY;
+	case EAI_NODATA: return UV_EAI_NODATA;
+	case EAI_NONAME: return UV_EAI_NONAME;
+	case EAI_SERVICE: return UV_EAI_SERVICE;
+	case EAI_SOCKTYPE: return UV_EAI_SOCKTYPE;
+	default: return UV_EAI_FAIL;
+	}
+}
+
+static int uv_number(int rc)
+{
+	if (rc <= -1900)
+		return gai_uv(rc + 2000);
+	if (vai__errno_of(rc))
+		return uv_translate_sys_error(vai__errno_of(rc));
+	return rc == VAI_ENOMEM ? UV_ENOMEM : UV_UNKNOWN;
+}
+
+void vai__net_error_name(int rc, char *buf, size_t size)
+{
+	uv_err_name_r(uv_number(rc), buf, size);
+}
+
+void vai__net_error_text(int rc, char *buf, size_t size)
+{
+	uv_strerror_r(uv_number(rc), buf, size);
+}
+
+static int result(int n)
+{
+	return n < 0 ? VAI__ERRNO(errno) : n;
+}
+
+/* ---- sockets ---- */
+
+static void set_int(int fd, int level, int name, int v)
+{
+	setsockopt(fd, level, name, &v, sizeof v);
+}
+
+void vai__socket_defaults(int fd, int family, int type)
+{
+	if (family != AF_UNIX && type == SOCK_STREAM)
+		set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (family != AF_UNIX && type == SOCK_DGRAM)
+		set_int(fd, SOL_SOCKET, SO_BROADCAST, 1);
+}
+
+int vai__socket_new(int family, int type)
+{
+	int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return result(fd);
+	vai__socket_defaults(fd, family, type);
+	return fd;
+}
+
+int vai__socket_accept(int fd)
+{
+	int got;
+	do
+		got = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	while (got < 0 && (errno == EINTR || errno == ECONNABORTED || errno == EPROTO));
+	return result(got);
+}
+
+/* An interrupted connect goes on in the background, as one does that cannot end at once. */
+int vai__socket_connect(int fd, const struct vai__addr *a)
+{
+	int rc = connect(fd, &a->u.sa, a->len);
+	if (rc < 0 && errno == EINTR)
+		errno = EINPROGRESS;
+	return result(rc);
+}
+
+/* Writable is not connected: a socket says so, too, before it has begun. */
+int vai__socket_connected(int fd)
+{
+	int err = 0;
+	socklen_t len = sizeof err;
+	struct vai__addr a;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
+		return VAI__ERRNO(errno);
+	if (err != 0)
+		return VAI__ERRNO(err);
+	int rc = vai__socket_remote(fd, &a);
+	return rc == VAI__ERRNO(ENOTCONN) ? VAI_EAGAIN : rc;
+}
+
+ssize_t vai__socket_recv(int fd, void *p, size_t n)
+{
+	ssize_t got;
+	do
+		got = recv(fd, p, n, 0);
+	while (got < 0 && errno == EINTR);
+	return got < 0 ? VAI__ERRNO(errno) : got;
+}
+
+ssize_t vai__socket_send(int fd, const struct iovec *iov, int n, const struct vai__addr *to)
+{
+	struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
+	ssize_t sent;
+	if (to) {
+		msg.msg_name = (void *)(uintptr_t)&to->u;
+		msg.msg_namelen = to->len;
+	}
+	do
+		sent = sendmsg(fd, &msg, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent < 0 ? VAI__ERRNO(errno) : sent;
+}
+
+/* ---- options ---- */
+
+static const struct option {
+	const char *name;
+	int level, number;
+	bool flag;
+} options[] = {
+	{"nodelay", IPPROTO_TCP, TCP_NODELAY, true},
+	{"keepalive", SOL_SOCKET, SO_KEEPALIVE, true},
+	{"broadcast", SOL_SOCKET, SO_BROADCAST, true},
+	{"rcvbuf", SOL_SOCKET, SO_RCVBUF, false},
+	{"sndbuf", SOL_SOCKET, SO_SNDBUF, false},
+	{"linger", SOL_SOCKET, SO_LINGER, false},
+};
+
+static const struct option *find_option(const char *name)
+{
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+		if (strcmp(options[i].name, name) == 0)
+			return &options[i];
+	return NULL;
+}
+
+bool vai__socket_option_is_flag(const char *name)
+{
+	const struct option *o = find_option(name);
+	return o && o->flag;
+}
+
+int vai__socket_set(int fd, const char *name, int64_t v)
+{
+	const struct option *o = find_option(name);
+	if (!o)
+		return VAI_EINVAL;
+	if (o->number == SO_LINGER && o->level == SOL_SOCKET) {
+		struct linger l = {.l_onoff = v >= 0, .l_linger = v < 0 ? 0 : v > INT32_MAX ? INT32_MAX : (int)v};
+		return result(setsockopt(fd, o->level, o->number, &l, sizeof l));
+	}
+	int n = v > INT32_MAX ? INT32_MAX : v < 0 ? 0 : (int)v;
+	return result(setsockopt(fd, o->level, o->number, &n, sizeof n));
+}
+
+int vai__socket_get(int fd, const char *name, int64_t *v)
+{
+	const struct option *o = find_option(name);
+	if (!o)
+		return VAI_EINVAL;
+	struct linger l = {0};
+	socklen_t len = o->number == SO_LINGER && o->level == SOL_SOCKET ? sizeof l : sizeof l.l_onoff;
+	int rc = result(getsockopt(fd, o->level, o->number, &l, &len));
+	*v = len == sizeof l ? (l.l_onoff ? l.l_linger : -1) : o->flag ? l.l_onoff != 0 : l.l_onoff;
+	return rc;
+}
+
+/* ---- names ---- */
+
+int vai__socket_local(int fd, struct vai__addr *a)
+{
+	memset(a, 0, sizeof *a);
+	a->len = sizeof a->u;
+	return result(getsockname(fd, &a->u.sa, &a->len));
+}
+
+int vai__socket_remote(int fd, struct vai__addr *a)
+{
+	memset(a, 0, sizeof *a);
+	a->len = sizeof a->u;
+	return result(getpeername(fd, &a->u.sa, &a->len));
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* Sockets by the system's calls: non-blocking, close-on-exec, never a SIGPIPE. Any thread; nothing waits.
+ * Results are 0 or more, or VAI__ERRNO(e). */
+#ifndef VAI_SOCKET_H
+#define VAI_SOCKET_H
+
+#include <sys/uio.h>
+#include "net/addr.h"
+#include "net/desc.h"
+
+/* "ECONNREFUSED" and "connection refused" for a result of net/. At most `size` bytes. */
+void vai__net_error_name(int rc, char *buf, size_t size);
+void vai__net_error_text(int rc, char *buf, size_t size);
+
+/* A new one, with what vai sets by default for its kind. */
+int vai__socket_new(int family, int type);
+void vai__socket_defaults(int fd, int family, int type);
+/* EINTR is dealt with. */
+int vai__socket_accept(int fd);
+int vai__socket_connect(int fd, const struct vai__addr *a);
+/* After a connect that went on in the background: VAI_OK, VAI_EAGAIN (it still does), or why it failed. */
+int vai__socket_connected(int fd);
+ssize_t vai__socket_recv(int fd, void *p, size_t n);
+ssize_t vai__socket_send(int fd, const struct iovec *iov, int n, const struct vai__addr *to);
+/* Options by name: "nodelay", "keepalive", "rcvbuf", "sndbuf", "linger", "broadcast". Booleans are 0 and 1, linger
+ * is -1 for off. VAI_EINVAL: there is no such option. */
+int vai__socket_set(int fd, const char *option, int64_t v);
+int vai__socket_get(int fd, const char *option, int64_t *v);
+bool vai__socket_option_is_flag(const char *option);
+
+int vai__socket_local(int fd, struct vai__addr *a);
+int vai__socket_remote(int fd, struct vai__addr *a);
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* See uvloop.h. The lock is held in libuv's callbacks, which may allocate, so it is one that sleeps. */
+#include "net/uvloop.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <uv.h>
+#include "base/atomic.h"
+#include "base/base.h"
+#include "base/clock.h"
+#include "base/fatal.h"
+#include "sched/poll.h"
+
+enum { FIRST_FDS = 8, FIRST_BYTES = 65536, STANDARD_FDS = 3, MILLISECOND = 1000000 };
+
+static struct {
+	pthread_mutex_t lock;
+	uv_loop_t loop;        /* under lock */
+	atomic_bool open;      /* written under lock */
+	_Atomic(int64_t) next; /* written under lock */
+} uv = {.lock = PTHREAD_MUTEX_INITIALIZER, .next = VAI_FOREVER};
+
+/* ---- opening ---- */
+
+/* libuv aborts where it gets no descriptor or memory for the first that it makes. */
+static bool has_room(void)
+{
+	int fds[FIRST_FDS], n = 0;
+	void *volatile p = malloc(FIRST_BYTES);
+	while (n < FIRST_FDS && (fds[n] = eventfd(0, EFD_CLOEXEC)) >= 0)
+		n++;
+	bool enough = n == FIRST_FDS && p;
+	while (n > 0)
+		close(fds[--n]);
+	free(p);
+	return enough;
+}
+
+/* libuv aborts when it closes a descriptor with the number of a standard stream. Those of them
+ * that the process was started without are taken here, until libuv has its own: how many. */
+static int take_standard(int taken[STANDARD_FDS])
+{
+	int n = 0, fd = -1;
+	while (n < STANDARD_FDS && (fd = eventfd(0, EFD_CLOEXEC)) >= 0 && fd < STANDARD_FDS)
+		taken[n++] = fd;
+	if (fd >= STANDARD_FDS)
+		close(fd);
+	return n;
+}
+
+int vai__uvloop_init(struct uv_loop_s *loop)
+{
+	int taken[STANDARD_FDS];
+	int n = take_standard(taken);
+	bool opened = has_room() && uv_loop_init(loop) == 0;
+	while (n > 0)
+		close(taken[--n]);
+	return opened ? 0 : -1;
+}
+
+/* ---- the nested loop ---- */
+
+/* Lock held. */
+static void note_next(void)
+{
+	int ms = uv_backend_timeout(&uv.loop);
+	atomic_store_seq_cst(&uv.next, ms < 0 ? VAI_FOREVER : vai__clock_now() + (int64_t)ms * MILLISECOND);
+}
+
+struct uv_loop_s *vai__uvloop_enter(void)
+{
+	pthread_mutex_lock(&uv.lock);
+	if (!atomic_load_relaxed(&uv.open)) {
+		if (vai__uvloop_init(&uv.loop) != 0) {
+			pthread_mutex_unlock(&uv.lock);
+			return NULL;
+		}
+		atomic_store_seq_cst(&uv.open, true);
+	}
+	uv_update_time(&uv.loop);
+	return &uv.loop;
+}
+
+void vai__uvloop_leave(void)
+{
+	uv_run(&uv.loop, UV_RUN_NOWAIT);
+	note_next();
+	pthread_mutex_unlock(&uv.lock);
+	vai__poll_wake();
+}
+
+void vai__uvloop_turn(void)
+{
+	pthread_mutex_lock(&uv.lock);
+	if (atomic_load_relaxed(&uv.open)) {
+		uv_run(&uv.loop, UV_RUN_NOWAIT);
+		note_next();
+	}
+	pthread_mutex_unlock(&uv.lock);
+}
+
+bool vai__uvloop_is_open(void)
+{
+	return atomic_load_seq_cst(&uv.open);
+}
+
+int vai__uvloop_fd(void)
+{
+	return uv_backend_fd(&uv.loop);
+}
+
+int64_t vai__uvloop_next(void)
+{
+	return atomic_load_seq_cst(&uv.next);
+}
+
+/* ---- the end ---- */
+
+static void close_handle(uv_handle_t *h, void *arg)
+{
+	(void)arg;
+	if (!uv_is_closing(h))
+		uv_close(h, NULL);
+}
+
+void vai__uvloop_stop(void)
+{
+	if (!atomic_load(&uv.open))
+		return;
+	uv_walk(&uv.loop, close_handle, NULL);
+	while (uv_run(&uv.loop, UV_RUN_DEFAULT) != 0)
+		;
+	if (uv_loop_close(&uv.loop) != 0)
+		vai__fatal("the event loop still holds handles");
+	atomic_store(&uv.open, false);
+	atomic_store(&uv.next, VAI_FOREVER);
+}
