@@ -66,7 +66,7 @@ void vai__arena_spread(struct vai__arena *a, char *p, size_t n)
 {
 	if (n > VAI__ARENA_SMALL && !a->building) {
 		if (VAI_UNLIKELY(!a->bins)) {
-			size_t size = VAI__ARENA_BINS * sizeof *a->bins;
+			size_t size = VAI__ARENA_BINS * sizeof(void *);
 			a->bins = memset(p, 0, size);
 			p += size;
 			n -= size;

@@ -37,7 +37,7 @@ static struct vai__class *new_class(lua_State *L, uint64_t origin)
 {
 	struct vai__class *c = vai__mem_zalloc(sizeof *c);
 	if (!c)
-		luaL_error(L, "not enough memory");
+		vai__state_out_of_memory(L);
 	vai__obj_init(&c->obj, &class_class);
 	c->origin = origin;
 	return c;
