@@ -37,7 +37,7 @@ static int net_dial(lua_State *L)
 	const struct vai__network *net = vai__io_network(L, 1, "dial", 0);
 	struct vai__limit limit = vai__arg_limit(L, 3, 3, "dial");
 	struct vai__desc *desc;
-	int results;
+	int results = 0;
 	struct vai__dial *d = find(L, g, net, "dial", false, limit, &results);
 	if (!d)
 		return results;
@@ -99,7 +99,7 @@ static int net_listen(lua_State *L)
 	const struct vai__network *net = vai__io_network(L, 1, "listen", SOCK_STREAM);
 	struct vai__listen_opts opts = options_at(L, 3);
 	vai_listener *l;
-	int results;
+	int results = 0;
 	struct vai__dial *d = find(L, g, net, "listen", true, (struct vai__limit){.deadline = VAI_FOREVER}, &results);
 	if (!d)
 		return results;
@@ -115,7 +115,7 @@ static int net_packet(lua_State *L)
 	vai_g *g = vai__bind_self(L);
 	const struct vai__network *net = vai__io_network(L, 1, "packet", SOCK_DGRAM);
 	vai_packet *p;
-	int results;
+	int results = 0;
 	struct vai__dial *d = find(L, g, net, "packet", true, (struct vai__limit){.deadline = VAI_FOREVER}, &results);
 	if (!d)
 		return results;
