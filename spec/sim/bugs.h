@@ -29,7 +29,7 @@
 	BUG(overflow_commit, "steal_two", "a batch goes to the global queue by a load and a store") \
 	BUG(poll_alone, "watched_input", "who looks into the poller leaves it to nobody") \
 	BUG(poll_blind, "submit outside input cancel", "an M sleeps in the poller without a look whether it was woken") \
-	BUG(poll_late, "late_input", "sysmon does not look into the poller while all Ms have work") \
+	BUG(poll_late, "late_input", "nobody looks into the poller while all Ms have work") \
 	BUG(pop_commit, "steal", "the owner pops with a load and a store") \
 	BUG(retake_barrier, "retake", "no barrier between asking for a P and the look whether its M is busy") \
 	BUG(retake_blind, "retake", "a P is taken without a second look whether its M is busy") \

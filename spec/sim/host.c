@@ -352,7 +352,6 @@ void vai__poll_wait(int64_t until)
 	if (poller.done) {
 		poller.done = false;
 		vai__fire(poller.g, poller.ticket, VAI_WAKE_USER);
-		atomic_fetch_sub(&poller.pending, 1); /* not before: an M about to sleep would see a deadlock */
 	}
 }
 
@@ -366,6 +365,12 @@ void vai__poll_wake(void)
 int64_t vai__poll_pending(void)
 {
 	return atomic_load(&poller.pending);
+}
+
+/* By who has waited: before it runs again an M about to sleep would see a deadlock. */
+void world_io_end(void)
+{
+	atomic_fetch_sub(&poller.pending, 1);
 }
 
 void world_io_begin(vai_g *g, vai_ticket ticket)

@@ -118,6 +118,7 @@ static void read_input(vai_g *g, void *arg)
 	sim_spawn(arrive, NULL);
 	flag[2] = true;
 	code = vai__wait(g, VAI_WAIT_IO, NULL, VAI_FOREVER);
+	world_io_end();
 }
 
 /* No M ever runs out of work. */

@@ -20,6 +20,7 @@ vai_ticket world_ticket(vai_g *g);
 /* An operation of the poller that will fire the ticket, and its end. */
 void world_io_begin(vai_g *g, vai_ticket ticket);
 void world_io_done(void);
+void world_io_end(void);
 
 /* sysmon has been poked: it is not to sleep on. */
 extern bool world_poked;

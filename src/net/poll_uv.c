@@ -8,6 +8,7 @@
  * watch a descriptor that is ready already is told. A descriptor is closed when libuv has let go of it. */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <uv.h>
 #include "base/atomic.h"
 #include "base/base.h"
@@ -27,6 +28,7 @@ struct watcher {
 	uint64_t key;
 	struct watcher *next; /* poll.lock, as for the next three */
 	bool listed;
+	bool armed; /* it has been listed ever */
 	bool going;
 	int wanted; /* UV_READABLE | UV_WRITABLE */
 	int begun;  /* what libuv watches */
@@ -87,20 +89,31 @@ static void arm(struct vai__desc *d, enum vai__dir dir)
 {
 	struct watcher *w = *vai__desc_slot(d);
 	vai__lock(&poll.lock);
+	w->armed = true;
 	w->wanted |= dir == VAI__READ ? UV_READABLE | UV_DISCONNECT : UV_WRITABLE;
 	list(w);
 	vai__unlock(&poll.lock);
 	wake();
 }
 
+/* The loop may have the descriptor for a while; the peer is to see the end at once. */
 static void retire(struct vai__desc *d)
 {
 	struct watcher *w = *vai__desc_slot(d);
 	vai__lock(&poll.lock);
-	w->going = true;
-	list(w);
+	bool known = w->armed;
+	if (known) {
+		shutdown(vai__desc_fd(d), SHUT_RDWR); /* under the lock: the loop's thread closes it */
+		w->going = true;
+		list(w);
+	}
 	vai__unlock(&poll.lock);
-	wake();
+	if (known) {
+		wake();
+	} else {
+		free(w);
+		vai__desc_dispose(d);
+	}
 }
 
 /* ---- the loop's thread ---- */

@@ -153,7 +153,7 @@ static void run_timers(struct p *p)
 static void poll_now_and_then(void)
 {
 	int64_t now = atomic_load_relaxed(&vai__sched.coarse_now);
-	if (now - atomic_load_relaxed(&vai__sched.polled_at) >= POLL_PAUSE)
+	if (now - atomic_load_relaxed(&vai__sched.polled_at) >= POLL_PAUSE && !VAI_BUG(poll_late))
 		vai__m_poll_once();
 }
 
