@@ -542,4 +542,11 @@ describe("what the script changed", function()
 		function cjson.twice(v) return cjson.encode { v, v } end
 		check.returns(table.pack(vai.async(function() return cjson.twice(1), cjson.encode { 2 } end):join()), true, "[1,1]", "[2]")
 	]], { needs = "cjson" })
+
+	test("beside a table of many functions that all capture it", [[
+		local deep, name = {}, "n"
+		for i = 1, 40 do deep["n" .. i] = load("local deep = ... return function() return deep.n end")(deep) end
+		deep.n = 7
+		check.returns(table.pack(vai.async(function() return deep[name], deep.n40() end):join()), true, 7, 7)
+	]])
 end)

@@ -58,7 +58,7 @@ local places = {
 	{ "a pcall", "%s local ok, err = pcall(function() %s end) assert(not ok) error(err, 0)" },
 	{ "a metamethod", "%s return setmetatable({}, { __index = function() %s end }).x" },
 	{ "a comparator", "%s table.sort({ 2, 1 }, function() %s end)" },
-	{ "a gsub callback", "%s; (('x'):gsub('.', function() %s end))" },
+	{ "a gsub callback", "%s; ('x'):gsub('.', function() %s end)" },
 	{ "a __close", "%s do local _ <close> = setmetatable({}, { __close = function() %s end }) end" },
 	{ "a message handler",
 		"%s local _, e xpcall(error, function() _, e = pcall(function() %s end) end) error(e, 0)" },

@@ -92,12 +92,12 @@ enum vai__enc_result vai__enc_is_module(struct vai__enc *e, int idx)
 		return r;
 	const struct vai__known_funcs *fs = e->vm->funcs;
 	bool known = push_known_name(L, fs, table);
-	if (!known && e->module_scans == SCANS) {
+	if (!known && !e->all_modules && e->module_scans == SCANS) {
 		e->all_modules = true;
 		return ENC_RETRY;
 	}
 	if (!known) {
-		e->module_scans++;
+		e->module_scans += !e->all_modules;
 		if (!push_found_name(L, fs, table))
 			return ENC_NO;
 	}
