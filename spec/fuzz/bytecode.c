@@ -30,7 +30,9 @@ static void check_facts(const struct vai__bytecode *bc)
 		check_within(bc->upvals[i].name, bc->upvals[i].len);
 	for (size_t i = 0; i < bc->nnames; i++) {
 		check_within(bc->names[i].len ? bc->names[i].s : NULL, bc->names[i].len);
-		FUZZ_CHECK(bc->names[i].up >= 0 && bc->names[i].up < bc->nups, "a name of upvalue %d", bc->names[i].up);
+		int up = bc->names[i].up;
+		bool field = up == VAI__BC_METHOD || (up <= VAI__BC_FIELD && (size_t)(VAI__BC_FIELD - up) < bc->nnames);
+		FUZZ_CHECK(field || (up >= 0 && up < bc->nups), "a name of upvalue %d", up);
 	}
 }
 

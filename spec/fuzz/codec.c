@@ -100,11 +100,14 @@ static void must_take(lua_State *L, vai_msg *msg)
 /* A's values, there and back. */
 static void round_trip(vai_msg *msg)
 {
-	vai_msg again;
+	vai_msg again, third;
 	int n = lua_gettop(A);
+	/* The first message may have told of classes, which later ones refer to. */
 	must_encode(A, &again);
-	FUZZ_CHECK(same_bytes(msg, &again), "encoding twice gives different bytes");
+	must_encode(A, &third);
+	FUZZ_CHECK(same_bytes(&again, &third), "encoding again gives different bytes");
 	vai__msg_drop(&again);
+	vai__msg_drop(&third);
 	char *want = pair_describe(A, n);
 	for (int i = 0; i < 2; i++) {
 		lua_State *to = i == 0 ? B : A;
