@@ -248,11 +248,11 @@ static void test_main_comes_first(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_leave), /* in a child of fork vai works only where it has not been before */
-		cmocka_unit_test(test_idle_threads_end),
-		cmocka_unit_test(test_whole),
-		cmocka_unit_test(test_uninterrupted),
-		cmocka_unit_test(test_main_comes_first),
+		host_test(test_leave), /* in a child of fork vai works only where it has not been before */
+		host_test(test_idle_threads_end),
+		host_test(test_whole),
+		host_test(test_uninterrupted),
+		host_test(test_main_comes_first),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

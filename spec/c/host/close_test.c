@@ -282,15 +282,15 @@ static void test_closed_by_another_thread(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_finalizers_run),
-		cmocka_unit_test(test_finalizers_that_misbehave),
-		cmocka_unit_test(test_finalizer_that_hangs),
-		cmocka_unit_test(test_stuck_in_a_call),
-		cmocka_unit_test(test_children_that_go_on),
-		cmocka_unit_test(test_second_state),
-		cmocka_unit_test(test_from_a_coroutine),
-		cmocka_unit_test(test_other_threads),
-		cmocka_unit_test(test_closed_by_another_thread),
+		host_test(test_finalizers_run),
+		host_test(test_finalizers_that_misbehave),
+		host_test(test_finalizer_that_hangs),
+		host_test(test_stuck_in_a_call),
+		host_test(test_children_that_go_on),
+		host_test(test_second_state),
+		host_test(test_from_a_coroutine),
+		host_test(test_other_threads),
+		host_test(test_closed_by_another_thread),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -236,11 +236,11 @@ static void test_new_state_in_child(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_before_and_after),
-		cmocka_unit_test(test_main_forks),
-		cmocka_unit_test(test_goroutines_fork),
-		cmocka_unit_test(test_handlers_fork),
-		cmocka_unit_test(test_new_state_in_child),
+		host_test(test_before_and_after),
+		host_test(test_main_forks),
+		host_test(test_goroutines_fork),
+		host_test(test_handlers_fork),
+		host_test(test_new_state_in_child),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

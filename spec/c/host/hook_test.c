@@ -103,9 +103,9 @@ static void test_resume(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_handler_on_top),
-		cmocka_unit_test(test_hook),
-		cmocka_unit_test(test_resume),
+		host_test(test_handler_on_top),
+		host_test(test_hook),
+		host_test(test_resume),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

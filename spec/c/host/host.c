@@ -14,15 +14,54 @@ bool host_variant(const char *name)
 	return strcmp(variant ? variant : "release", name) == 0;
 }
 
+/* ---- states ---- */
+
+enum { MOST = 8 };
+static lua_State *states[MOST]; /* the open ones */
+
+/* The state goes, whoever closes it. */
+static int forget(lua_State *L)
+{
+	**(lua_State ***)lua_touserdata(L, 1) = NULL;
+	return 0;
+}
+
+static void remember(lua_State *L)
+{
+	for (int i = 0; i < MOST; i++)
+		if (!states[i]) {
+			states[i] = L;
+			*(lua_State ***)lua_newuserdatauv(L, sizeof(lua_State **), 0) = &states[i];
+			lua_createtable(L, 0, 1);
+			lua_pushcfunction(L, forget);
+			lua_setfield(L, -2, "__gc");
+			lua_setmetatable(L, -2);
+			luaL_ref(L, LUA_REGISTRYINDEX);
+			return;
+		}
+}
+
+int host_teardown(void **state)
+{
+	(void)state;
+	for (int i = 0; i < MOST; i++)
+		if (states[i])
+			lua_close(states[i]);
+	return 0;
+}
+
 lua_State *host_open(void)
 {
 	lua_State *L = luaL_newstate();
 	assert_non_null(L);
 	luaL_openlibs(L);
+	remember(L);
 	lua_pushboolean(L, !host_variant("tsan")); /* signals reach no loop under it */
 	lua_setglobal(L, "preempts");
 	return L;
 }
+
+/* ---- chunks ---- */
 
 char *host_try(lua_State *L, const char *chunk)
 {
@@ -50,6 +89,8 @@ void host_fails(lua_State *L, const char *chunk, const char *expected)
 		fail_msg("raised \"%s\", not \"%s\"", text, expected);
 	free(text);
 }
+
+/* ---- the process ---- */
 
 static long entries(const char *dir)
 {

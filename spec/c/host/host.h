@@ -18,6 +18,10 @@
 bool host_variant(const char *name);
 /* With the standard libraries. The global `preempts`: a loop can be stopped. */
 lua_State *host_open(void);
+/* A test of cmocka, after which the states that it has opened and, because it failed, not closed are closed: vai
+ * serves one state of a process at a time, and so the tests after it would fail too. */
+#define host_test(f) cmocka_unit_test_teardown(f, host_teardown)
+int host_teardown(void **state);
 /* Runs a chunk, with the strings of `args` (ends with NULL; may be NULL) as its arguments. The text of its
  * error, for the caller to free, or NULL. */
 char *host_try(lua_State *L, const char *chunk);

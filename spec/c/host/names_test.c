@@ -70,6 +70,6 @@ static void test_names(void **state)
 
 int main(void)
 {
-	static const struct CMUnitTest tests[] = {cmocka_unit_test(test_names)};
+	static const struct CMUnitTest tests[] = {host_test(test_names)};
 	return cmocka_run_group_tests_name("names", tests, NULL, NULL);
 }

@@ -69,7 +69,7 @@ static void test_rounds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rounds),
+		host_test(test_rounds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -281,14 +281,14 @@ static void test_blocked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_deadly), /* in a child of fork vai works only where it has not been before */
-		cmocka_unit_test(test_fault),
-		cmocka_unit_test(test_reset),
-		cmocka_unit_test(test_filter),
-		cmocka_unit_test(test_urgent), /* before vai has its handler */
-		cmocka_unit_test(test_interrupting),
-		cmocka_unit_test(test_restarting),
-		cmocka_unit_test(test_blocked),
+		host_test(test_deadly), /* in a child of fork vai works only where it has not been before */
+		host_test(test_fault),
+		host_test(test_reset),
+		host_test(test_filter),
+		host_test(test_urgent), /* before vai has its handler */
+		host_test(test_interrupting),
+		host_test(test_restarting),
+		host_test(test_blocked),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
