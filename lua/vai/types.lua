@@ -21,7 +21,7 @@ local vai = {}
 ---An error that `f` does not catch ends the program with status 2, or goes to the handler of `vai.on_panic`.
 ---That holds although somebody waits in `join` or has joined before: the error of `vai.go` is never `join`'s
 ---alone. With a handler both get it: the handler is called, and `join` returns `false` and the error. Where
----`join` is to deal with the error, use `vai.async`.
+---`join` is to deal with the error, use `vai.async`. `vai.go(f):join()` waits for the end and gives the results.
 ---```lua
 ---local answers = vai.chan()
 ---vai.go(function(name)
@@ -50,7 +50,8 @@ function vai.async(f, ...) end
 -- ---- channels ----
 
 ---A queue between goroutines, first in, first out. `#ch` is the number of messages in it; `for v in ch do`
----receives until it is closed and drained.
+---receives until it is closed and drained. `local ch <close> = vai.chan()` closes it at the end of the block,
+---where it may have been closed before.
 ---```lua
 ---local ch = vai.chan(2)
 ---ch:send("a")
@@ -166,10 +167,11 @@ function channel:is_closed() end
 --- - `{ ch, value }` sends `value` to `ch`: `select` returns `i, true`. It raises `send on closed channel`;
 --- - `false`, or `{ false, value }`, is never ready: a case that is switched off.
 ---
----`i` is the place of the case in the list. Of several that are ready a random one goes, and only that one. The
----list may have two options: with `timeout = seconds`, `select` returns `nil, "timeout"` when none was ready for so
----long; with `default = true` it does not wait, and returns `nil, "default"`. Any other name raises. A value is copied
----when `select` begins, whether it is sent or not. The list can be used again.
+---`i` is the place of the case in the list, or its name where it has one: `{ numbers = ch, quit = q }`. Of several
+---that are ready a random one goes, and only that one. The list may have two options: with `timeout = seconds`,
+---`select` returns `nil, "timeout"` when none was ready for so long; with `default = true` it does not wait, and
+---returns `nil, "default"`. Another name with a number, a string or true raises. A value is copied when `select`
+---begins, whether it is sent or not. The list can be used again.
 ---```lua
 ---local numbers, quit = vai.chan(1), vai.chan()
 ---print(vai.select({ numbers, quit, default = true })) --> nil default
@@ -177,9 +179,10 @@ function channel:is_closed() end
 ---print(vai.select({ numbers, quit, timeout = 1 })) --> 1 42
 ---quit:close()
 ---print(vai.select({ numbers, quit })) --> 2 nil closed
+---print(vai.select({ recv = numbers, stop = quit, timeout = 1 })) --> stop nil closed
 ---```
 ---@param cases vai.cases
----@return integer? i the case's place in the list
+---@return integer|string|nil i the case's place in the list, or its name
 ---@return any value what was received; true for a send; "timeout" or "default" without a case
 ---@return "closed"? err
 function vai.select(cases) end
@@ -187,26 +190,30 @@ function vai.select(cases) end
 ---A list of cases, and how long to wait for one of them.
 ---@class vai.cases
 ---@field [integer] vai.case
+---@field [string] vai.case
 ---@field timeout? number
 ---@field default? boolean do not wait
 
 -- ---- tasks ----
 
 ---What `vai.go`, `vai.async`, `vai.spawn` and `waitgroup:go` return: a handle of the goroutine. It can be sent, and
----any goroutine may join or cancel it. `tostring` gives `goroutine 7`.
+---any goroutine may join or cancel it. `tostring` gives `goroutine 7`. `local task <close> = vai.go(f)` cancels it at
+---the end of the block and waits until it has ended, its to-be-closed variables included.
 ---@class vai.task
 local task = {}
 
----Waits for its end: `true` and the results of its function, or `false` and its error. May be called any number of
----times. A goroutine cannot join itself.
+---Waits for its end: `true` and the results of its function, or `false`, its error and the traceback of that (none
+---where the goroutine was canceled). May be called any number of times. A goroutine cannot join itself.
 ---```lua
 ---local task = vai.async(function() return "a", "b" end)
 ---print(task:join()) --> true a b
 ---print(vai.async(vai.sleep, 60):join(0.01)) --> nil timeout
+---local _, err, traceback = vai.async(function() error("no luck", 0) end):join()
+---print(err, traceback:match("^stack traceback:")) --> no luck stack traceback:
 ---```
 ---@param limit? vai.limit
 ---@return boolean? ok nil: the time is over
----@return any ... results; the error; or "timeout"
+---@return any ... results; the error and its traceback; or "timeout"
 function task:join(limit) end
 
 ---Ends the goroutine:
@@ -238,6 +245,15 @@ function task:join(limit) end
 ---@param reason? any what can be sent; default "canceled"
 ---@return boolean alive false: it had ended
 function task:cancel(reason) end
+
+---A channel that is closed when the goroutine has ended: for `select`. It is the same one every time.
+---```lua
+---local quick, slow = vai.async(vai.sleep, 0), vai.async(vai.sleep, 60)
+---print(vai.select({ slow = slow:done(), quick = quick:done() })) --> quick nil closed
+---```
+---@return vai.channel
+---@nodiscard
+function task:done() end
 
 ---What the goroutine does at this moment: it could run, runs, waits, has returned, or has ended by an error.
 ---```lua
@@ -701,6 +717,27 @@ function semaphore:release(k) end
 ---What `mutex:guard` returns.
 ---@class vai.guard
 
+-- ---- at the end of a block ----
+
+---A value for a to-be-closed variable: at the end of its block `f(...)` is called, however the block is left. `f`
+---and its arguments stay in this goroutine. The value is called once, and not at all without `<close>`.
+---```lua
+---do
+---	local undo <close> = vai.defer(print, "left")
+---	print("in the block")
+---end
+--- --> in the block
+--- --> left
+---```
+---@param f function
+---@param ... any
+---@return vai.deferred
+---@nodiscard
+function vai.defer(f, ...) end
+
+---What `vai.defer` returns.
+---@class vai.deferred
+
 -- ---- shared data ----
 
 -- ---- contexts, groups, supervisors ----
@@ -1045,6 +1082,7 @@ function vai.now() end
 ---@nodiscard
 function vai.after(seconds) end
 
+---`local timer <close> = vai.timer(...)` stops it at the end of the block.
 ---@class vai.timer
 local timer = {}
 
@@ -1078,6 +1116,7 @@ function timer:stop() end
 ---@return boolean pending it was pending
 function timer:reset(seconds) end
 
+---`local ticker <close> = vai.ticker(...)` stops it at the end of the block.
 ---@class vai.ticker
 local ticker = {}
 

@@ -198,7 +198,7 @@ describe("cancel", function()
 		task = vai.async(error)
 		task:join()
 		check.eq(task:cancel("late"), false)
-		check.returns(table.pack(task:join()), false, nil)
+		check.returns({ n = 2, task:join() }, false, nil)
 	]])
 	ends("carries any reason", [[
 		local ch = chan()

@@ -309,3 +309,62 @@ describe("select", function()
 		wg:wait()
 	]])
 end)
+
+describe("select with names", function()
+	test("gives the name of the case", [[
+		local a, b = chan(1), chan(1)
+		a:send(5)
+		check.returns(table.pack(select { recv = a, quit = b, timeout = 1 }), "recv", 5)
+		check.returns(table.pack(select { recv = a, quit = b, default = true }), nil, "default")
+		check.returns(table.pack(select { recv = a, quit = b, timeout = 0.001 }), nil, "timeout")
+		check.returns(table.pack(select { put = { a, { 1, 2 } }, quit = b }), "put", true)
+		check.same(a:recv(), { 1, 2 })
+		b:close()
+		check.returns(table.pack(select { off = false, recv = a, quit = b, none = { false, 1 } }), "quit", nil, "closed")
+	]])
+
+	test("stands beside a list, however the table was built", [=[
+		local chans, names = {}, {}
+		for i = 1, 30 do chans[i] = chan(1) names[i] = "case" .. i end
+		for round = 1, 60 do
+			local t = {}
+			local place = {}
+			for _, i in ipairs(round % 2 == 0 and { 3, 1, 2 } or { 1, 2, 3 }) do
+				if round % 3 == 0 then t[names[i]] = chans[3 + i] end
+				t[i] = chans[i]
+				place[i] = i
+			end
+			for i = 4, 30 do t[names[i]] = chans[i] place[i] = names[i] end
+			for _, i in ipairs { 1, 2, 3, 4, 17, 30 } do
+				if not (round % 3 == 0 and i > 3 and i < 7) then
+					chans[i]:send(i)
+					check.returns(table.pack(select(t)), place[i], i)
+				end
+			end
+		end
+	]=])
+
+	test("waits, and keeps what it needs of a table that changes", [[
+		local a, b = chan(), chan()
+		local t = { first = a, second = b }
+		go(function() check.until_true(function() return vai.count() >= 2 end) b:send "x" end)
+		local co = coroutine.wrap(function() return select(t) end)
+		check.returns(table.pack(co()), "second", "x")
+	]])
+
+	test("refuses odd cases, and says what helps", [[
+		local a = chan(1)
+		local function refuses(pattern, t) check.raises(pattern, select, t) end
+		refuses("case 'recv': channel expected, got function %(what to do follows", { recv = print })
+		refuses("case 2: channel expected, got function %(what to do follows", { a, print })
+		refuses("case 2: channel expected, got vai.task %(task:done%(%) is a channel%)", { a, vai.async(print) })
+		refuses("case 'tick': channel expected, got vai.ticker %(ticker:chan%(%) is one%)", { tick = vai.ticker(60) })
+		refuses("case 1: channel expected, got number %(channel to receive, {channel, value} to send%)", { 5 })
+		refuses("case 'c': channel to send to expected, got function", { c = { print, a } })
+		refuses("case 'c': nil cannot be sent", { c = { a } })
+		refuses("select: case 'c': thread cannot be sent", { c = { a, coroutine.create(print) } })
+		refuses("unknown option 'tiemout'", { a, tiemout = 3 })
+		refuses("unknown option 'deflaut'", { a, deflaut = true })
+		refuses("timeout: number or context expected, got vai.channel", { timeout = a })
+	]])
+end)

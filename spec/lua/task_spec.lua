@@ -46,8 +46,32 @@ describe("join", function()
 
 	test("gives false and the error", [[
 		local task = vai.async(function() error("broken", 0) end)
-		check.returns(table.pack(task:join()), false, "broken")
-		check.returns(table.pack(task:join()), false, "broken")
+		for _ = 1, 2 do
+			local ok, err = task:join()
+			check.eq(ok, false)
+			check.eq(err, "broken")
+		end
+	]])
+
+	test("gives the traceback of a failure after the error", [[
+		local function inner() error "deep" end
+		local task = vai.async(function() inner() end)
+		for _ = 1, 2 do
+			local ok, err, trace = task:join()
+			check.eq(ok, false)
+			assert(err:find "program.lua:1: deep$", err)
+			assert(trace:find "^stack traceback:\n.*in upvalue 'inner'" or trace:find "^stack traceback:\n.*in function <", trace)
+		end
+		local _, err, trace = vai.spawn({ name = "x" }, function() error { 7 } end):join()
+		check.eq(err[1], 7)
+		assert(trace:find "stack traceback:", trace)
+		task = vai.async(vai.sleep, 60)
+		task:cancel "stop"
+		check.returns(table.pack(task:join()), false, "stop")
+	]])
+
+	test("gives results of what go has started", [[
+		check.returns(table.pack(vai.go(function(a, b) return a + b, nil end, 1, 2):join()), true, 3, nil)
 	]])
 
 	test("gives positions in error messages", [[
@@ -66,8 +90,9 @@ describe("join", function()
 		check.eq(ok, false)
 		check.eq(err.code, 3)
 		check.eq(err.list[2], 2)
-		check.returns(table.pack(vai.async(function() error(42) end):join()), false, 42)
-		check.returns(table.pack(vai.async(function() error(nil) end):join()), false, nil)
+		check.eq(_G.select("#", vai.async(function() error(42) end):join()), 3)
+		check.eq(_G.select(2, vai.async(function() error(42) end):join()), 42)
+		check.eq(_G.select(2, vai.async(function() error(nil) end):join()), nil)
 		local class = { __tostring = function(self) return "E" .. self.n end }
 		ok, err = vai.async(function() error(setmetatable({ n = 5 }, class)) end):join()
 		check.eq(ok, false)

@@ -28,6 +28,7 @@ struct vai_task {
 	_Atomic(unsigned) cancels; /* written under lock, after the reason */
 	vai_drop_fn *drop;
 	void (*orphan)(vai_task *t);
+	_Atomic(vai_chan *) done; /* set once, under lock; one reference */
 	char *name; /* VAI_TASK_NAME bytes, or NULL */
 };
 
@@ -41,6 +42,9 @@ static void destroy(struct vai_obj *o)
 		t->drop(&t->outcome);
 	if (t->drop && t->has_reason)
 		t->drop(&t->reason);
+	vai_chan *done = atomic_load_relaxed(&t->done);
+	if (done)
+		vai__obj_unref((struct vai_obj *)done);
 	if (t->name)
 		vai__mem_free(t->name, VAI_TASK_NAME);
 	vai__mem_free(t, sizeof *t);
@@ -111,8 +115,42 @@ void vai__task_finish(vai_task *t, enum vai_task_state state, vai_msg *outcome)
 	*outcome = (vai_msg){{0}};
 	vai__lock(&t->lock);
 	atomic_store_release(&t->state, (int)state);
+	vai_chan *done = atomic_load_relaxed(&t->done);
 	vai__waitq_splice(&all, &t->waiters);
 	vai__waitq_fire_all(&all, 0, &t->lock);
+	if (VAI_UNLIKELY(done != NULL))
+		vai__chan_close(done);
+}
+
+static void drop_nothing(vai_msg *msg)
+{
+	(void)msg;
+}
+
+/* Who enters the channel after the end closes it: vai__task_finish has not seen it. */
+static vai_chan *enter_done(vai_task *t, vai_chan *fresh)
+{
+	vai__lock(&t->lock);
+	vai_chan *known = atomic_load_relaxed(&t->done);
+	if (!known)
+		atomic_store_release(&t->done, fresh);
+	bool over = vai__task_state(t) != VAI_TASK_ALIVE;
+	vai__unlock(&t->lock);
+	if (known)
+		vai__obj_unref((struct vai_obj *)fresh);
+	else if (over)
+		vai__chan_close(fresh);
+	return known ? known : fresh;
+}
+
+vai_chan *vai__task_done(vai_task *t)
+{
+	vai_chan *ch = atomic_load_acquire(&t->done);
+	if (!ch && (ch = vai__chan_new(0, drop_nothing)) != NULL)
+		ch = enter_done(t, ch);
+	if (ch)
+		vai__obj_ref((struct vai_obj *)ch);
+	return ch;
 }
 
 bool vai__task_cancel(vai_task *t, vai_msg *reason)

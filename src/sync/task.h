@@ -5,6 +5,7 @@
 
 #include "base/obj.h"
 #include "sched/sched.h"
+#include "sync/chan.h"
 
 typedef struct vai_task vai_task; /* a struct vai_obj */
 extern const struct vai_class vai__task_class;
@@ -38,6 +39,9 @@ void vai__task_finish_canceled(vai_task *t);
 int vai__task_join(vai_g *self, vai_task *t, int64_t deadline);
 /* What vai__task_finish was given; valid while the caller holds a reference; immutable. */
 const vai_msg *vai__task_outcome(vai_task *t);
+/* A channel that is closed when the goroutine has ended, with a reference for the caller: always the
+ * same one. NULL when out of memory. */
+vai_chan *vai__task_done(vai_task *t);
 /* No orphan report from now on: somebody has seen the failure. */
 void vai__task_joined(vai_task *t);
 

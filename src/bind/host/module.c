@@ -47,6 +47,7 @@ static const luaL_Reg functions[] = {
 	{"once_value", vai__lib_once_value},
 	{"cond", vai__lib_cond},
 	{"semaphore", vai__lib_semaphore},
+	{"defer", vai__lib_defer},
 	{"yield", vai__lib_yield},
 	{"sleep", vai__lib_sleep},
 	{"now", vai__lib_now},

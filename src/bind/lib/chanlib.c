@@ -157,6 +157,13 @@ static int chan_close(lua_State *L)
 	return 0;
 }
 
+/* local ch <close>: it may have been closed before, and the runtime may have ended. */
+static int chan_end(lua_State *L)
+{
+	vai__chan_close(self_chan(L, "__close"));
+	return 0;
+}
+
 static int chan_len(lua_State *L)
 {
 	vai_chan *ch = self_chan(L, "#");
@@ -198,6 +205,7 @@ static const luaL_Reg methods[] = {
 
 static const luaL_Reg meta[] = {
 	{"__call", chan_call},
+	{"__close", chan_end},
 	{"__len", chan_len},
 	{"__tostring", chan_tostring},
 	{NULL, NULL},

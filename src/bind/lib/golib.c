@@ -111,15 +111,15 @@ static inline vai_task *self_task(lua_State *L, const char *fname)
 	return vai__bind_object(L, &vai__task_class, fname);
 }
 
-/* true, results... or false, error: of a failed task's values only the first is for users. */
+/* true, results... or false, error and, of one that was raised, the traceback. What follows is the report's. */
 static int push_outcome(lua_State *L, vai_g *g, vai_task *task)
 {
 	bool done = vai__task_state(task) == VAI_TASK_DONE;
 	int base = lua_gettop(L);
 	lua_pushboolean(L, done);
 	vai__decode(L, vai__bind_vm(g), vai__task_outcome(task));
-	if (!done)
-		lua_settop(L, base + 2);
+	if (!done && lua_gettop(L) > base + 3)
+		lua_settop(L, base + 3);
 	return lua_gettop(L) - base;
 }
 
@@ -153,6 +153,35 @@ static int task_cancel(lua_State *L)
 	if (alive && vai__task_id(task) == g->id && vai__end_due(g))
 		vai__end_raise(L, g);
 	lua_pushboolean(L, alive);
+	return 1;
+}
+
+/* local t <close>: what it leaves is nobody's any more, but an error of its own is reported as of any
+ * task that nobody joins. */
+static int task_end(lua_State *L)
+{
+	vai_task *task = self_task(L, "__close");
+	vai_g *g = vai__g_self();
+	vai_msg reason;
+	if (!g || !g->vm || vai__task_id(task) == g->id)
+		return 0;
+	vai__msg_string(&reason, "canceled", strlen("canceled"));
+	vai__task_cancel(task, &reason);
+	vai__msg_drop(&reason);
+	vai__note_stack(g, L);
+	int rc = vai__task_join(g, task, VAI_FOREVER);
+	return rc == VAI_OK ? 0 : vai__bind_failed(L, g, rc);
+}
+
+/* A channel that is closed when the task has ended. */
+static int task_done(lua_State *L)
+{
+	vai_task *task = self_task(L, "done");
+	vai_g *g = vai__bind_self(L);
+	vai_chan *ch = vai__task_done(task);
+	if (!ch)
+		vai__arg_no_memory(L);
+	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)ch, false);
 	return 1;
 }
 
@@ -193,12 +222,14 @@ static int task_tostring(lua_State *L)
 static const luaL_Reg methods[] = {
 	{"join", task_join},
 	{"cancel", task_cancel},
+	{"done", task_done},
 	{"status", task_status},
 	{"id", task_id},
 	{NULL, NULL},
 };
 
 static const luaL_Reg meta[] = {
+	{"__close", task_end},
 	{"__tostring", task_tostring},
 	{NULL, NULL},
 };

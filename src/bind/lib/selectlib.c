@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* select(cases). Three passes: check every case, leaving its channel and the value to send
- * on the Lua stack, which keeps both alive whatever happens to the table; encode the
- * values; wait. Encoding is guarded where raising would lose an earlier message. */
+/* select(cases). Four passes: look at all keys of the table, leaving the names of named cases on the
+ * Lua stack from index 2 on; check every case, leaving its channel and the value to send there, too,
+ * which keeps all alive whatever happens to the table; encode the values; wait. Encoding is guarded
+ * where raising would lose an earlier message. */
 #include <stdio.h>
 #include <string.h>
 #include "bind/arg.h"
@@ -10,108 +11,167 @@
 #include "bind/lib/result.h"
 #include "sync/chan.h"
 #include "sync/select.h"
+#include "sync/task.h"
+#include "sync/ticker.h"
 #include "transfer/codec.h"
 #include "transfer/message.h"
 
 enum { SMALL = 8 };
 
 struct options {
-	int n;
+	int n;      /* cases */
+	int listed; /* of them; the others have names */
 	bool has_default, has_timeout;
 	struct vai__limit limit;
 };
 
 /* ---- checking ---- */
 
-static _Noreturn void case_error(lua_State *L, int i, const char *expected)
+/* How messages name the case number i, from 0 on: "case 2", "case 'quit'". */
+struct case_name {
+	char text[48];
+};
+
+static const char *name_case(lua_State *L, const struct options *o, int i, struct case_name *name)
 {
-	vai__arg_error(L, 1, "select", "case %d: %s expected, got %s", i, expected, vai__arg_typename(L, -1));
+	if (i < o->listed)
+		snprintf(name->text, sizeof name->text, "case %d", i + 1);
+	else
+		snprintf(name->text, sizeof name->text, "case '%.30s'", lua_tostring(L, 2 + i - o->listed));
+	return name->text;
+}
+
+/* What helps who wrote the value on top as a case. */
+static const char *hint(lua_State *L)
+{
+	if (lua_type(L, -1) == LUA_TFUNCTION)
+		return " (what to do follows from the case that select returns)";
+	if (vai__handle_test(L, -1, &vai__task_class))
+		return " (task:done() is a channel)";
+	if (vai__handle_test(L, -1, &vai__ticker_class))
+		return " (ticker:chan() is one)";
+	if (vai__handle_any(L, -1) || lua_isnil(L, -1))
+		return "";
+	return " (channel to receive, {channel, value} to send)";
+}
+
+static _Noreturn void case_error(lua_State *L, const struct options *o, int i, const char *expected)
+{
+	struct case_name name;
+	const char *help = hint(L);
+	vai__arg_error(L, 1, "select", "%s: %s expected, got %s%s", name_case(L, o, i, &name), expected,
+		vai__arg_typename(L, -1), help);
 }
 
 /* The channel on top of the stack, NULL for false. */
-static vai_chan *check_chan(lua_State *L, int i, const char *expected)
+static vai_chan *check_chan(lua_State *L, const struct options *o, int i, const char *expected)
 {
 	vai_chan *ch = (vai_chan *)vai__handle_test(L, -1, &vai__chan_class);
 	if (VAI_UNLIKELY(!ch) && (lua_type(L, -1) != LUA_TBOOLEAN || lua_toboolean(L, -1)))
-		case_error(L, i, expected);
+		case_error(L, o, i, expected);
 	return ch;
 }
 
 /* {ch, v} at the top becomes ch, v. Until it is encoded, the message is v's stack index. */
-static void check_send(lua_State *L, int i, struct vai__case *c)
+static void check_send(lua_State *L, const struct options *o, int i, struct vai__case *c)
 {
+	struct case_name name;
 	int t = lua_gettop(L);
 	lua_rawgeti(L, t, 1);
-	c->ch = check_chan(L, i, "channel to send to");
+	c->ch = check_chan(L, o, i, "channel to send to");
 	c->dir = c->ch ? VAI_DIR_SEND : VAI_DIR_NONE;
 	if (c->ch && vai__chan_is_kept(c->ch))
-		vai__arg_error(L, 1, "select", "case %d: send on the channel of a context", i);
+		vai__arg_error(L, 1, "select", "%s: send on the channel of a context", name_case(L, o, i, &name));
 	if (lua_rawgeti(L, t, 2) == LUA_TNIL && c->ch)
-		vai__arg_error(L, 1, "select", "case %d: nil cannot be sent", i);
+		vai__arg_error(L, 1, "select", "%s: nil cannot be sent", name_case(L, o, i, &name));
 	lua_remove(L, t);
 	c->msg.w[0] = (uint64_t)t + 1;
 }
 
-static void check_case(lua_State *L, int i, struct vai__case *c)
+static void check_case(lua_State *L, const struct options *o, int i, struct vai__case *c)
 {
 	c->result = VAI_OK;
-	if (lua_rawgeti(L, 1, i) == LUA_TTABLE) {
-		check_send(L, i, c);
+	if (i < o->listed) {
+		lua_rawgeti(L, 1, i + 1);
+	} else {
+		lua_pushvalue(L, 2 + i - o->listed);
+		lua_rawget(L, 1);
+	}
+	if (lua_type(L, -1) == LUA_TTABLE) {
+		check_send(L, o, i, c);
 		return;
 	}
-	c->ch = check_chan(L, i, "channel");
+	c->ch = check_chan(L, o, i, "channel");
 	c->dir = c->ch ? VAI_DIR_RECV : VAI_DIR_NONE;
 }
 
-/* What follows a list's last element in a table are its options, as they are stored; a list that was built
- * in another way than upwards from 1 may keep one from being looked at. "n" is table.pack's. */
-static void check_names(lua_State *L, int n)
+/* A number, or the context on top, which has to stay somewhere on the stack. */
+static void check_timeout(lua_State *L, struct options *o)
 {
-	if (n > 0)
-		lua_pushinteger(L, n);
-	else
-		lua_pushnil(L);
-	while (lua_next(L, 1)) {
-		lua_pop(L, 1);
-		const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "n";
-		if (strcmp(name, "default") != 0 && strcmp(name, "timeout") != 0 && strcmp(name, "n") != 0)
-			vai__arg_error(L, 1, "select", "unknown option '%s'", name);
-	}
-}
-
-static void check_timeout(lua_State *L, struct vai__limit *limit)
-{
-	limit->ctx = (vai_context *)vai__handle_test(L, -1, &vai__context_class);
-	if (limit->ctx)
+	o->has_timeout = true;
+	o->limit.ctx = (vai_context *)vai__handle_test(L, -1, &vai__context_class);
+	if (o->limit.ctx)
 		return;
 	if (lua_type(L, -1) != LUA_TNUMBER)
 		vai__arg_error(L, 1, "select", "timeout: number or context expected, got %s", vai__arg_typename(L, -1));
 	if (lua_tonumber(L, -1) != lua_tonumber(L, -1))
 		vai__arg_error(L, 1, "select", "timeout: seconds expected, got nan");
-	limit->deadline = vai__arg_seconds_deadline(lua_tonumber(L, -1));
+	o->limit.deadline = vai__arg_seconds_deadline(lua_tonumber(L, -1));
+}
+
+/* The name on the stack, its value on top of it. True: it is a case's. "n" is table.pack's. */
+static bool check_name(lua_State *L, struct options *o)
+{
+	const char *name = lua_tostring(L, -2);
+	if (strcmp(name, "timeout") == 0) {
+		check_timeout(L, o);
+		return false;
+	}
+	if (strcmp(name, "default") == 0) {
+		o->has_default = lua_toboolean(L, -1);
+		return false;
+	}
+	int type = lua_type(L, -1);
+	if (type == LUA_TNUMBER && strcmp(name, "n") == 0)
+		return false;
+	if (type == LUA_TNUMBER || type == LUA_TSTRING || (type == LUA_TBOOLEAN && lua_toboolean(L, -1)))
+		vai__arg_error(L, 1, "select", "unknown option '%s'", name);
+	return true;
+}
+
+/* Reads options; names of cases stay on the stack from index 2 on, below the key. */
+static void check_names(lua_State *L, struct options *o)
+{
+	lua_pushnil(L);
+	while (lua_next(L, 1)) {
+		if (VAI_LIKELY(lua_type(L, -2) != LUA_TSTRING) || !check_name(L, o)) {
+			lua_pop(L, 1);
+			continue;
+		}
+		lua_pop(L, 1);
+		luaL_checkstack(L, 4, "too many cases");
+		lua_pushvalue(L, -1);
+		o->n++;
+	}
 }
 
 static void check_options(lua_State *L, struct options *o)
 {
 	if (VAI_UNLIKELY(lua_type(L, 1) != LUA_TTABLE))
 		vai__arg_type_error(L, 1, 1, "select", "table");
-	lua_pushliteral(L, "default");
-	lua_rawget(L, 1);
-	o->has_default = lua_toboolean(L, -1);
-	lua_pushliteral(L, "timeout");
-	o->has_timeout = lua_rawget(L, 1) != LUA_TNIL;
-	o->limit = (struct vai__limit){.deadline = VAI_FOREVER};
-	if (o->has_timeout)
-		check_timeout(L, &o->limit);
-	if (o->has_default)
-		o->limit.deadline = 0;
-	if (!o->limit.ctx) /* which stays there */
-		lua_settop(L, 1);
+	lua_settop(L, 1);
 	lua_Unsigned n = lua_rawlen(L, 1);
 	if (n > (LUAI_MAXSTACK - 100) / 2)
 		vai__arg_error(L, 1, "select", "too many cases");
-	o->n = (int)n;
-	check_names(L, o->n);
+	*o = (struct options){.n = (int)n, .listed = (int)n, .limit = {.deadline = VAI_FOREVER}};
+	check_names(L, o);
+	if (o->has_default)
+		o->limit.deadline = 0;
+	if (o->limit.ctx) {
+		lua_pushliteral(L, "timeout");
+		lua_rawget(L, 1);
+		check_timeout(L, o);
+	}
 	luaL_checkstack(L, 2 * o->n + 8, "too many cases");
 }
 
@@ -119,45 +179,53 @@ static void check_options(lua_State *L, struct options *o)
 
 struct encoding {
 	struct vai_vm *vm;
+	const char *name;
 	vai_msg *out;
-	int i;
 };
 
-static VAI_NOINLINE void encode_named(lua_State *L, struct vai_vm *vm, int idx, int i, vai_msg *out)
+static VAI_NOINLINE void encode_named(lua_State *L, struct vai_vm *vm, int idx, const char *name, vai_msg *out)
 {
-	char what[40];
-	snprintf(what, sizeof what, "select: case %d", i + 1);
+	char what[sizeof(struct case_name) + 8];
+	snprintf(what, sizeof what, "select: %s", name);
 	vai__encode(L, vm, idx, out, what);
 	if (vai__msg_tag(out) == M_NIL)
-		vai__arg_error(L, 1, "select", "case %d: nil cannot be sent", i + 1);
+		vai__arg_error(L, 1, "select", "%s: nil cannot be sent", name);
 }
 
 static int encode_protected(lua_State *L)
 {
 	struct encoding *e = lua_touserdata(L, 1);
-	encode_named(L, e->vm, 2, e->i, e->out);
+	encode_named(L, e->vm, 2, e->name, e->out);
 	return 0;
 }
 
-static VAI_NOINLINE int encode_guarded(lua_State *L, struct vai_vm *vm, int idx, int i, vai_msg *out)
+static VAI_NOINLINE int encode_guarded(lua_State *L, struct vai_vm *vm, int idx, const char *name, vai_msg *out)
 {
-	struct encoding e = {vm, out, i};
+	struct encoding e = {vm, name, out};
 	lua_pushcfunction(L, encode_protected);
 	lua_pushlightuserdata(L, &e);
 	lua_pushvalue(L, idx);
 	return lua_pcall(L, 2, 0, 0);
 }
 
+static VAI_NOINLINE int encode_other(
+	lua_State *L, struct vai_vm *vm, const struct options *o, int i, vai_msg *out, bool guard)
+{
+	struct case_name name;
+	name_case(L, o, i, &name);
+	if (guard)
+		return encode_guarded(L, vm, (int)out->w[0], name.text, out);
+	encode_named(L, vm, (int)out->w[0], name.text, out);
+	return LUA_OK;
+}
+
 /* guard: raising would lose something. Scalars never raise. */
-static int encode_value(lua_State *L, struct vai_vm *vm, int i, vai_msg *out, bool guard)
+static int encode_value(lua_State *L, struct vai_vm *vm, const struct options *o, int i, vai_msg *out, bool guard)
 {
 	int idx = (int)out->w[0], type = lua_type(L, idx);
-	if (type == LUA_TNUMBER || type == LUA_TBOOLEAN || (type == LUA_TSTRING && !guard))
-		vai__encode(L, vm, idx, out, "select");
-	else if (guard)
-		return encode_guarded(L, vm, idx, i, out);
-	else
-		encode_named(L, vm, idx, i, out);
+	if (type != LUA_TNUMBER && type != LUA_TBOOLEAN && (type != LUA_TSTRING || guard))
+		return encode_other(L, vm, o, i, out, guard);
+	vai__encode(L, vm, idx, out, "select");
 	return LUA_OK;
 }
 
@@ -169,13 +237,13 @@ static void drop_unsent(struct vai__case *cases, int n, int chosen)
 }
 
 /* LUA_OK, or an error code with the error on top of the stack and nothing left to drop. */
-static int encode_values(lua_State *L, struct vai_vm *vm, struct vai__case *cases, int n)
+static int encode_values(lua_State *L, struct vai_vm *vm, struct vai__case *cases, const struct options *o)
 {
 	bool guard = false;
-	for (int i = 0; i < n; i++) {
+	for (int i = 0; i < o->n; i++) {
 		if (cases[i].dir != VAI_DIR_SEND)
 			continue;
-		int status = encode_value(L, vm, i, &cases[i].msg, guard);
+		int status = encode_value(L, vm, o, i, &cases[i].msg, guard);
 		if (VAI_UNLIKELY(status != LUA_OK)) {
 			drop_unsent(cases, i, -1);
 			return status;
@@ -196,8 +264,8 @@ struct outcome {
 static int run_cases(lua_State *L, vai_g *g, struct vai__case *cases, const struct options *o, struct outcome *out)
 {
 	for (int i = 0; i < o->n; i++)
-		check_case(L, i + 1, &cases[i]);
-	int status = encode_values(L, vai__bind_vm(g), cases, o->n);
+		check_case(L, o, i, &cases[i]);
+	int status = encode_values(L, vai__bind_vm(g), cases, o);
 	if (VAI_UNLIKELY(status != LUA_OK))
 		return status;
 	vai__note_stack(g, L);
@@ -227,12 +295,15 @@ static int select_failed(lua_State *L, vai_g *g, const struct options *o, int rc
 	return vai__bind_failed(L, g, rc);
 }
 
-static int push_chosen(lua_State *L, vai_g *g, struct outcome *out)
+static int push_chosen(lua_State *L, vai_g *g, const struct options *o, struct outcome *out)
 {
 	struct vai__case *c = &out->chosen;
 	if (c->dir == VAI_DIR_SEND && c->result == VAI_ECLOSED)
 		return luaL_error(L, "send on closed channel");
-	lua_pushinteger(L, out->rc + 1);
+	if (out->rc < o->listed)
+		lua_pushinteger(L, out->rc + 1);
+	else
+		lua_pushvalue(L, 2 + out->rc - o->listed);
 	if (c->dir == VAI_DIR_SEND) {
 		lua_pushboolean(L, 1);
 		return 2;
@@ -253,5 +324,5 @@ int vai__lib_select(lua_State *L)
 		return lua_error(L);
 	if (out.rc < 0)
 		return select_failed(L, g, &o, out.rc);
-	return push_chosen(L, g, &out);
+	return push_chosen(L, g, &o, &out);
 }

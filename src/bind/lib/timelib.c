@@ -98,6 +98,15 @@ static int timer_reset(lua_State *L)
 	return 1;
 }
 
+/* local t <close>: also where the runtime ends. */
+static int timer_end(lua_State *L)
+{
+	vai_ticker *t = vai__bind_object(L, &vai__timer_class, "__close");
+	if (vai__g_self())
+		vai__timer_object_stop(t);
+	return 0;
+}
+
 static int timer_tostring(lua_State *L)
 {
 	vai__bind_object(L, &vai__timer_class, "tostring");
@@ -154,6 +163,14 @@ static int ticker_reset(lua_State *L)
 	return 0;
 }
 
+static int ticker_end(lua_State *L)
+{
+	vai_ticker *t = vai__bind_object(L, &vai__ticker_class, "__close");
+	if (vai__g_self())
+		vai__ticker_stop(t);
+	return 0;
+}
+
 static int ticker_tostring(lua_State *L)
 {
 	vai__bind_object(L, &vai__ticker_class, "tostring");
@@ -166,6 +183,7 @@ static const luaL_Reg timer_methods[] = {
 	{NULL, NULL},
 };
 static const luaL_Reg timer_meta[] = {
+	{"__close", timer_end},
 	{"__tostring", timer_tostring},
 	{NULL, NULL},
 };
@@ -178,6 +196,7 @@ static const luaL_Reg ticker_methods[] = {
 	{NULL, NULL},
 };
 static const luaL_Reg ticker_meta[] = {
+	{"__close", ticker_end},
 	{"__tostring", ticker_tostring},
 	{NULL, NULL},
 };

@@ -141,13 +141,25 @@ static int body(lua_State *L)
 	return 0;
 }
 
-/* The outcome of a failed task is the error and, for the report of one that nobody joins,
- * its text. In place of an error that cannot be sent stands its text, with the reason. */
+/* The outcome of a failed task is the error, its traceback and, for the report of one that nobody
+ * joins, its message. In place of an error that cannot be sent stands its text, with the reason. */
 static int encode_error(lua_State *L)
 {
 	struct run *r = lua_touserdata(L, 1);
-	vai__encode_values(L, vai__bind_vm(r->g), 2, 2, &r->outcome, "error");
+	vai__encode_values(L, vai__bind_vm(r->g), 2, 3, &r->outcome, "error");
 	return 0;
+}
+
+/* Arguments: struct run, the error, its text, its traceback; the error to be sent on top. */
+static int send_error(lua_State *L)
+{
+	lua_pushcfunction(L, encode_error);
+	lua_insert(L, -2);
+	lua_pushvalue(L, 1);
+	lua_insert(L, -2);
+	lua_pushvalue(L, 4);
+	lua_pushvalue(L, 3);
+	return lua_pcall(L, 4, 0, 0);
 }
 
 /* Arguments: struct run, the error. */
@@ -159,20 +171,11 @@ static int failed(lua_State *L)
 		r->fate = VAI_FATE_PANIC; /* nobody can join */
 	if (r->fate == VAI_FATE_PANIC && !r->returned)
 		vai__report_panic(r->g, L);
-	lua_pushfstring(L, "%s%s%s", lua_tostring(L, 3), *lua_tostring(L, 4) ? "\n" : "", lua_tostring(L, 4));
-	lua_pushcfunction(L, encode_error);
-	lua_pushvalue(L, 1);
 	lua_pushvalue(L, 2);
-	lua_pushvalue(L, 5);
-	if (lua_pcall(L, 3, 0, 0) != LUA_OK) {
-		lua_pushfstring(L, "%s (%s)", lua_tostring(L, 3), lua_tostring(L, -1));
-		lua_pushcfunction(L, encode_error);
-		lua_pushvalue(L, 1);
-		lua_pushvalue(L, -3);
-		lua_pushvalue(L, 5);
-		lua_call(L, 3, 0);
-	}
-	return 0;
+	if (send_error(L) == LUA_OK)
+		return 0;
+	lua_pushfstring(L, "%s (%s)", lua_tostring(L, 3), lua_tostring(L, -1));
+	return send_error(L) == LUA_OK ? 0 : lua_error(L);
 }
 
 /* The error lies on top of the stack. */

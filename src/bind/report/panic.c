@@ -347,9 +347,11 @@ struct orphan {
 static int print_orphan(lua_State *L)
 {
 	struct orphan *o = lua_touserdata(L, 1);
+	lua_settop(L, 0);
 	vai__decode(L, o->vm, vai__task_outcome(o->task));
-	const char *text = lua_tostring(L, -1);
-	fprintf(stderr, "vai: %s failed and nobody joined it: %s\n", o->who, text ? text : "(no message)");
+	const char *text = lua_tostring(L, -1), *trace = lua_gettop(L) == 3 ? lua_tostring(L, 2) : NULL;
+	fprintf(stderr, "vai: %s failed and nobody joined it: %s%s%s\n", o->who, text ? text : "(no message)",
+		trace && *trace ? "\n" : "", trace ? trace : "");
 	return 0;
 }
 
