@@ -29,7 +29,7 @@ struct vai_task {
 	vai_drop_fn *drop;
 	void (*orphan)(vai_task *t);
 	_Atomic(vai_chan *) done; /* set once, under lock; one reference */
-	char *name; /* VAI_TASK_NAME bytes, or NULL */
+	char *name;               /* VAI_TASK_NAME bytes, or NULL */
 };
 
 static void destroy(struct vai_obj *o)
