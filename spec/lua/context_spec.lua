@@ -255,7 +255,7 @@ describe("a context as a limit", function()
 			task = vai.async(function() return f(vai.context()) end)
 			check.waiting(task)
 			task:cancel("x")
-			check.returns(table.pack(task:join()), false, "x")
+			check.failed(table.pack(task:join()), "x")
 			check.raises("number or context expected", f, "x")
 		]])
 	end

@@ -217,7 +217,7 @@ describe("on_panic", function()
 		local panics = 0
 		vai.on_panic(function() panics = panics + 1 end)
 		local task = go(function() error("lost", 0) end)
-		check.returns(table.pack(task:join()), false, "lost")
+		check.failed(table.pack(task:join()), "lost")
 		local ch = chan()
 		go(function() ch:send "alive" end)
 		check.eq(ch:recv(), "alive")

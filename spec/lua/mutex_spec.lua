@@ -100,7 +100,7 @@ describe("a mutex", function()
 		canceled:cancel("enough")
 		m:unlock()
 		check.eq(m:try_lock(), true)
-		check.returns(table.pack(canceled:join()), false, "enough")
+		check.failed(table.pack(canceled:join()), "enough")
 		m:unlock()
 	]])
 

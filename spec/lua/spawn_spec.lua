@@ -6,7 +6,7 @@ local test = program.test
 describe("spawn", function()
 	test("runs as async does", [[
 		check.returns(table.pack(vai.spawn({}, function(a, b) return a + b, a * b end, 3, 4):join()), true, 7, 12)
-		check.returns(table.pack(vai.spawn({ name = "x", memory = 1 << 24, cpu = 10 }, error, "broken", 0):join()), false, "broken")
+		check.failed(table.pack(vai.spawn({ name = "x", memory = 1 << 24, cpu = 10 }, error, "broken", 0):join()), "broken")
 		local task = vai.spawn({ name = "worker" }, function() end)
 		assert(tostring(task):find "^goroutine %d+$")
 		task:join()
@@ -68,7 +68,7 @@ describe("memory", function()
 		local function hog() local t = {} for i = 1, math.huge do t[i] = { i } end end
 		local hogs = {}
 		for i = 1, 3 do hogs[i] = vai.spawn({ memory = 16 << 20 }, hog) end
-		for i = 1, 3 do check.returns(table.pack(hogs[i]:join()), false, "not enough memory") check.eq(hogs[i]:status(), "failed") end
+		for i = 1, 3 do check.failed(table.pack(hogs[i]:join()), "not enough memory") check.eq(hogs[i]:status(), "failed") end
 		stop:close()
 		for i = 1, 3 do local ok, n = neighbours[i]:join() assert(ok and n > 0, n) end
 	]], { timeout = 60 })
@@ -83,35 +83,35 @@ describe("memory", function()
 			return ok, err
 		end):join()), true, false, "not enough memory")
 		local caught = chan(100)
-		check.returns(table.pack(vai.spawn({ memory = 1 << 20 }, function()
+		check.failed(table.pack(vai.spawn({ memory = 1 << 20 }, function()
 			while true do
 				pcall(hog)
 				caught:send(true)
 			end
-		end):join()), false, "not enough memory")
+		end):join()), "not enough memory")
 		check.eq(#caught, 1)
-		check.returns(table.pack(vai.spawn({ memory = 1 << 20 }, function()
+		check.failed(table.pack(vai.spawn({ memory = 1 << 20 }, function()
 			while true do coroutine.resume(coroutine.create(hog)) end
-		end):join()), false, "not enough memory")
-		check.returns(table.pack(vai.spawn({ memory = 1 << 20 }, function()
+		end):join()), "not enough memory")
+		check.failed(table.pack(vai.spawn({ memory = 1 << 20 }, function()
 			while true do xpcall(hog, function(m) return m end) end
-		end):join()), false, "not enough memory")
+		end):join()), "not enough memory")
 	]], { timeout = 60 })
 	test("counts strings, received messages and coroutines", [[
-		check.returns(table.pack(vai.spawn({ memory = 1 << 20 }, function()
-			return #("x"):rep(1 << 21) end):join()), false, "not enough memory")
+		check.failed(table.pack(vai.spawn({ memory = 1 << 20 }, function()
+			return #("x"):rep(1 << 21) end):join()), "not enough memory")
 		local ch = chan(1)
 		local big = {}
 		for i = 1, 50000 do big[i] = i end
 		ch:send(big)
-		check.returns(table.pack(vai.spawn({ memory = 1 << 19 }, function() return #ch:recv() end):join()), false, "not enough memory")
+		check.failed(table.pack(vai.spawn({ memory = 1 << 19 }, function() return #ch:recv() end):join()), "not enough memory")
 		check.eq(#ch, 0) -- it went with its receiver
-		check.returns(table.pack(vai.spawn({ memory = 1 << 19 }, function(t) return #t end, big):join()), false, "not enough memory")
-		check.returns(table.pack(vai.spawn({ memory = 1 << 20 }, function()
+		check.failed(table.pack(vai.spawn({ memory = 1 << 19 }, function(t) return #t end, big):join()), "not enough memory")
+		check.failed(table.pack(vai.spawn({ memory = 1 << 20 }, function()
 			coroutine.wrap(function() local t = {} for i = 1, math.huge do t[i] = { i } end end)()
-		end):join()), false, "not enough memory")
-		check.returns(table.pack(vai.spawn({ memory = 1 << 20 }, function() local function deep() return 1 + deep() end
-			return deep() end):join()), false, "not enough memory")
+		end):join()), "not enough memory")
+		check.failed(table.pack(vai.spawn({ memory = 1 << 20 }, function() local function deep() return 1 + deep() end
+			return deep() end):join()), "not enough memory")
 		check.returns(table.pack(vai.spawn({ memory = 8 << 20 }, function() -- garbage does not count
 			for i = 1, 300 do local t = {} for k = 1, 5000 do t[k] = k end end
 			return "fine"
@@ -144,7 +144,7 @@ describe("memory", function()
 			local held = {}
 			for i = 1, math.huge do held[i] = chan() end
 		end)
-		check.returns(table.pack(task:join()), false, "not enough memory")
+		check.failed(table.pack(task:join()), "not enough memory")
 		check.eq(out:recv(), "not enough memory")
 		wg:wait()
 		check.until_true(function() return vai.count() == 1 end)
@@ -163,7 +163,7 @@ describe("cpu", function()
 			function() local ch = chan(1) while true do ch:send(1) ch:recv() end end,
 		} do
 			local task = vai.spawn({ cpu = 0.02 }, f)
-			check.returns(table.pack(task:join()), false, "cpu time exceeded")
+			check.failed(table.pack(task:join()), "cpu time exceeded")
 			check.eq(task:status(), "failed")
 		end
 	]], { timeout = 60 })
@@ -179,13 +179,13 @@ describe("cpu", function()
 			local _ <close> = setmetatable({}, { __close = function(_, e) vai.sleep(0.001) out:send(e) end })
 			while true do end
 		end)
-		check.returns(table.pack(task:join()), false, "cpu time exceeded")
+		check.failed(table.pack(task:join()), "cpu time exceeded")
 		check.eq(out:recv(), "cpu time exceeded")
 		task = vai.spawn({ cpu = 0.02 }, function()
 			local _ <close> = setmetatable({}, { __close = function(_, e) while true do end end })
 			while true do end
 		end)
-		check.returns(table.pack(task:join()), false, "cpu time exceeded")
+		check.failed(table.pack(task:join()), "cpu time exceeded")
 	]])
 	local late = [[
 		local function loop() while true do end end
@@ -211,7 +211,7 @@ describe("cpu", function()
 		local task = vai.spawn({ cpu = 1000, memory = 1 << 24 }, function() while true do pcall(error) end end)
 		vai.sleep(0.01)
 		task:cancel("enough")
-		check.returns(table.pack(task:join()), false, "enough")
+		check.failed(table.pack(task:join()), "enough")
 	]])
 end)
 

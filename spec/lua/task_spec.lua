@@ -67,7 +67,7 @@ describe("join", function()
 		assert(trace:find "stack traceback:", trace)
 		task = vai.async(vai.sleep, 60)
 		task:cancel "stop"
-		check.returns(table.pack(task:join()), false, "stop")
+		check.failed(table.pack(task:join()), "stop")
 	]])
 
 	test("gives results of what go has started", [[

@@ -44,6 +44,16 @@ function check.returns(results, ...)
 	end
 end
 
+-- What join gave of a goroutine that failed: false, the error, and the traceback of an error that was raised there.
+function check.failed(results, err)
+	if results[1] ~= false or results[2] ~= err or math.type(results[2]) ~= math.type(err) then
+		error(("got %s, %s, want false, %s"):format(show(results[1]), show(results[2]), show(err)), 2)
+	end
+	if results.n > 3 or results.n < 2 or results.n == 3 and type(results[3]) ~= "string" then
+		error(("got %d results, the third %s"):format(results.n, show(results[3])), 2)
+	end
+end
+
 -- f(...) raises, and the message matches every pattern of the list (or the one pattern).
 function check.raises(patterns, f, ...)
 	local ok, err = pcall(f, ...)
