@@ -300,7 +300,7 @@ check-rock: deps-check
 
 # ---- use ----
 
-.PHONY: demo env install rock rock-install rock-test bench docs clean help
+.PHONY: demo env install uninstall rock rock-install rock-test bench docs clean help
 demo: $(B)/vai.so
 	@VAI_BUILD='$(CURDIR)/$(B)' $(LUA) mk/demo.lua $(PROCS) $(DEMO)
 
@@ -310,7 +310,10 @@ env:
 	@sh mk/env '$(subst ','\'',$(CURDIR))' '$(B)'
 
 install: $(B)/vai.so
-	sh mk/install $(B)/vai.so '$(DESTDIR)$(PREFIX)/lib/lua/5.4' '$(DESTDIR)$(PREFIX)/share/lua/5.4'
+	@sh mk/install $(B)/vai.so '$(PREFIX)/lib/lua/5.4' '$(PREFIX)/share/lua/5.4' '$(DESTDIR)'
+
+uninstall:
+	@sh mk/install -u '$(PREFIX)/lib/lua/5.4' '$(PREFIX)/share/lua/5.4' '$(DESTDIR)'
 
 # luarocks calls these two: its compiler flags, its folders, no packages installed.
 rock:
