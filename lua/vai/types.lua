@@ -39,7 +39,8 @@ function vai.go(f, ...) end
 ---```lua
 ---local task = vai.async(function(a, b) return a // b, a % b end, 17, 5)
 ---print(task:join()) --> true 3 2
----print(vai.async(error, "no luck", 0):join()) --> false no luck
+---local ok, err = vai.async(error, "no luck", 0):join()
+---print(ok, err) --> false no luck
 ---```
 ---@param f function
 ---@param ... any

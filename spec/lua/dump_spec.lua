@@ -153,14 +153,36 @@ goroutine N [chan receive]:
 		assert(plain(err):find(stack, 1, true), err)
 	]])
 
-	test("lists a thousand, and how many more", [[
+	test("tells what is alike once, with the longest wait, the odd ones first", [[
+		local c, d = chan(), chan(1)
+		local wg = waitgroup()
+		for i = 1, 500 do
+			wg:go(function() c:recv() end)
+			if i == 250 then wg:go(function() vai.select { c, d } end) end
+			if i % 250 == 0 then vai.spawn({ name = "named" }, function() c:recv() end) end
+			if i == 1 then vai.sleep(1.1) end
+		end
+		local other = vai.async(function() d:recv() end)
+		local ok, err = pcall(wg.wait, wg)
+		assert(not ok)
+		local _, lines = err:gsub("\n", "")
+		assert(lines < 35, err)
+		err = err:gsub("/[^%s]*program%.lua:", "p:")
+		local main, choice = err:find "goroutine 1 %[waitgroup wait[^\n]-%]:", err:find "goroutine %d+ %[select[^\n]-%]:"
+		local two = err:find "\n2 goroutines %(named%) %[chan receive[^\n]-%]:\n\ton channel made at p:1"
+		local many = err:find("\n500 goroutines %[chan receive, [1-9] seconds?%]:\n\ton channel made at p:1 %(len 0, cap 0%)\n.*"
+			.. "\n\tcreated at p:4\n\tthey are %d+, %d+, %d+, %d+, %d+, %.%.%.$")
+		assert(two and many and main and choice and main < two and choice < two and two < many, err)
+	]])
+
+	test("lists a thousand kinds, and how many more goroutines", [[
 		local c = chan()
-		for _ = 1, 1500 do go(function() c:recv() end) end
+		for i = 1, 1500 do vai.spawn({ name = "n" .. i % 1200 }, c.recv, c) end
 		local ok, err = pcall(c.recv, c)
 		assert(not ok)
-		local _, n = err:gsub("\ngoroutine %d+ %[chan receive[^\n]*%]:\n", "")
+		local _, n = err:gsub("\n%d* ?goroutines? ?%d* ?%(?[n%d]*%)? %[chan receive[^\n]*%]:\n", "")
 		check.eq(n, 1000)
-		assert(err:find("\n\nand 501 more goroutines$"), err:sub(-200))
+		assert(err:find("\n\nand 201 more goroutines$"), err:sub(-200))
 	]])
 
 	test("of a handler of errors that waits, on main's thread", [[

@@ -5,7 +5,7 @@
 #include <lauxlib.h>
 #include "bind/report/dump.h"
 
-enum { MAX_LISTED = 1000 };
+enum { MAX_LISTED = 1000 }; /* kinds of goroutines */
 
 /* Written by the one thread that is awake, read by main, which it wakes after. */
 static struct vai__buffer report;
@@ -13,7 +13,7 @@ static struct vai__buffer report;
 void vai__deadlock_note(void)
 {
 	vai__buffer_free(&report);
-	vai__dump_all(&report, NULL, VAI__DUMP_STILL, MAX_LISTED);
+	vai__dump_alike(&report, MAX_LISTED);
 }
 
 void vai__report_deadlock(lua_State *L)

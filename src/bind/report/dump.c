@@ -6,6 +6,7 @@
  * frames of its C stack can go before it has run again. vm->at is the coroutine in which it
  * stopped: every call that may stop sets it. */
 #include "bind/report/dump.h"
+#include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
 #include "base/obj.h"
@@ -34,8 +35,9 @@ struct dump {
 	vai_g *first;
 	enum vai__dump_how how;
 	size_t n, max;
-	int64_t now;
-	bool rest; /* the round of all but first */
+	int64_t now; /* 0: ages are not told */
+	size_t age;  /* where in the text the last one's age stands, or would */
+	bool rest;   /* the round of all but first */
 };
 
 /* ---- what it waits for ---- */
@@ -250,7 +252,7 @@ static const char *state_name(const struct vai_g_info *info)
 	}
 }
 
-static void add_head(const struct dump *d, vai_g *g, const struct vai_g_info *info)
+static void add_head(struct dump *d, vai_g *g, const struct vai_g_info *info)
 {
 	struct vai__buffer *t = d->text;
 	vai__text_put(t, "goroutine ");
@@ -266,7 +268,8 @@ static void add_head(const struct dump *d, vai_g *g, const struct vai_g_info *in
 	vai__text_put(t, state_name(info));
 	if (still)
 		add_endpoint(t, info);
-	if (info->since > 0)
+	d->age = t->n;
+	if (info->since > 0 && d->now > 0)
 		add_age(t, d->now - info->since);
 	vai__text_put(t, still && g->life && vai__life(g)->locks > 0 ? ", locked to thread]" : "]");
 }
@@ -329,4 +332,136 @@ void vai__dump_all(struct vai__buffer *t, vai_g *first, enum vai__dump_how how, 
 	vai__text_put(t, "\nand ");
 	vai__text_int(t, (int64_t)(d.n - max));
 	vai__text_put(t, " more goroutines\n");
+}
+
+/* ---- all, with what is alike told once ---- */
+
+enum { IDS = 5 }; /* numbers told of many */
+
+/* Goroutines of which all is alike but numbers and ages. Places are those in the pool of texts. */
+struct group {
+	size_t at, end; /* the text of its first goroutine */
+	size_t rest;    /* what follows the number: alike from here on */
+	size_t age;     /* where the age goes */
+	size_t n;
+	int64_t since; /* the oldest wait; 0: unknown */
+	uint64_t ids[IDS];
+};
+
+struct groups {
+	struct dump dump; /* its text is the pool */
+	struct group *list;
+	size_t n, size, max, left_out;
+};
+
+static bool alike(const char *pool, const struct group *a, const struct group *b)
+{
+	size_t n = a->end - a->rest;
+	return n == b->end - b->rest && memcmp(pool + a->rest, pool + b->rest, n) == 0;
+}
+
+static struct group *find_group(struct groups *all, const struct group *one)
+{
+	size_t i = 0;
+	while (i < all->n && !alike(all->dump.text->p, &all->list[i], one))
+		i++;
+	return i < all->n ? &all->list[i] : NULL;
+}
+
+static bool add_group(struct groups *all, const struct group *one)
+{
+	if (all->n == all->max)
+		return false;
+	if (all->n == all->size) {
+		size_t size = all->size ? 2 * all->size : 16;
+		struct group *list = realloc(all->list, size * sizeof *list);
+		if (!list)
+			return false;
+		all->list = list;
+		all->size = size;
+	}
+	all->list[all->n++] = *one;
+	return true;
+}
+
+static void join_group(struct group *group, const struct group *one)
+{
+	if (group->n < IDS)
+		group->ids[group->n] = one->ids[0];
+	if (one->since > 0 && (group->since == 0 || one->since < group->since))
+		group->since = one->since;
+	group->n++;
+}
+
+/* The text of a goroutine that is like another is forgotten again. */
+static void visit_alike(vai_g *g, const struct vai_g_info *info, void *arg)
+{
+	struct groups *all = arg;
+	struct vai__buffer *t = all->dump.text;
+	struct group one = {.at = t->n, .n = 1, .since = info->since, .ids = {g->id}};
+	if (info->state == VAI_G_NEW || t->cut)
+		return;
+	add_goroutine(&all->dump, g, info);
+	one.end = t->n;
+	one.age = all->dump.age;
+	one.rest = one.at + strlen("goroutine ");
+	while (one.rest < one.end && t->p[one.rest] >= '0' && t->p[one.rest] <= '9')
+		one.rest++;
+	struct group *known = t->cut ? NULL : find_group(all, &one);
+	if (known)
+		join_group(known, &one);
+	else if (!t->cut && add_group(all, &one))
+		return;
+	else
+		all->left_out++;
+	t->n = one.at;
+}
+
+static void put_ids(struct vai__buffer *t, const struct group *group)
+{
+	for (size_t i = 0; i < group->n && i < IDS; i++)
+		add_count(t, i == 0 ? "\tthey are " : ", ", (int64_t)group->ids[i], "");
+	vai__text_put(t, group->n > IDS ? ", ...\n" : "\n");
+}
+
+static void put_group(struct vai__buffer *t, const char *pool, const struct group *group, int64_t now)
+{
+	if (t->n > 0)
+		vai__text_put(t, "\n");
+	if (group->n == 1)
+		vai__buffer_add(t, pool + group->at, group->rest - group->at);
+	else
+		add_count(t, "", (int64_t)group->n, " goroutines");
+	vai__buffer_add(t, pool + group->rest, group->age - group->rest);
+	if (group->since > 0)
+		add_age(t, now - group->since);
+	vai__buffer_add(t, pool + group->age, group->end - group->age);
+	if (group->n > 1)
+		put_ids(t, group);
+}
+
+/* The odd ones first; of as many the one that was met first. */
+static int by_size(const void *a, const void *b)
+{
+	const struct group *x = a, *y = b;
+	if (x->n != y->n)
+		return x->n < y->n ? -1 : 1;
+	return x->at < y->at ? -1 : x->at > y->at;
+}
+
+void vai__dump_alike(struct vai__buffer *t, size_t max)
+{
+	struct vai__buffer pool = {0};
+	struct groups all = {.dump = {.text = &pool, .how = VAI__DUMP_STILL}, .max = max};
+	vai__g_each(visit_alike, &all);
+	if (all.n > 0)
+		qsort(all.list, all.n, sizeof *all.list, by_size);
+	int64_t now = vai__clock_now();
+	for (size_t i = 0; i < all.n; i++)
+		put_group(t, pool.p, &all.list[i], now);
+	if (all.left_out > 0)
+		add_count(t, "\nand ", (int64_t)all.left_out, " more goroutines\n");
+	t->cut |= pool.cut;
+	free(all.list);
+	vai__buffer_free(&pool);
 }

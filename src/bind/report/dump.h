@@ -14,6 +14,9 @@ enum vai__dump_how {
 /* Adds all goroutines, `first` (or NULL) before the others, then main, then by age; the text of at
  * most `max` of them and how many more there are. */
 void vai__dump_all(struct vai__buffer *t, vai_g *first, enum vai__dump_how how, size_t max);
+/* As with VAI__DUMP_STILL, but goroutines that stand at the same place and wait for the same are told once, with how
+ * many and the longest wait; kinds of fewer come first; at most `max` kinds. */
+void vai__dump_alike(struct vai__buffer *t, size_t max);
 /* The traceback of one that was in a C call and has been frozen there (vai__g_freeze). Where that
  * was in the middle of Lua's own work, its stack may be in any state. */
 void vai__dump_frozen(struct vai__buffer *t, vai_g *g);
