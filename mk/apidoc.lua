@@ -9,6 +9,7 @@ local checking = arg[1] == "--check"
 
 -- By the name that an object's methods have in the annotations: what makes one. One line each.
 local make = {
+	atomic = function(vai) return vai.atomic() end,
 	channel = function(vai) return vai.chan() end,
 	context = function(vai) return vai.context() end,
 	cond = function(vai) return vai.cond(vai.mutex()) end,
@@ -18,6 +19,7 @@ local make = {
 	semaphore = function(vai) return vai.semaphore(1) end,
 	connection = function(vai) return (vai.net.pipe()) end,
 	listener = function(vai) return vai.net.listen("unix", "@vai-apidoc-" .. os.time()) end,
+	map = function(vai) return vai.map() end,
 	mutex = function(vai) return vai.mutex() end,
 	supervisor = function(vai) return vai.supervisor() end,
 	server = function(vai)

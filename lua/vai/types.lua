@@ -741,6 +741,169 @@ function vai.defer(f, ...) end
 
 -- ---- shared data ----
 
+---An integer of 64 bits that all goroutines share. Every call is one atomic operation: none is lost, and what one
+---goroutine wrote before it is seen by those that come after. It can be sent, and is the same one there.
+---@class vai.atomic
+local atomic = {}
+
+---```lua
+---local hits, wg = vai.atomic(), vai.waitgroup()
+---for _ = 1, 8 do
+---	wg:go(function()
+---		for _ = 1, 1000 do
+---			hits:add(1)
+---		end
+---	end)
+---end
+---wg:wait()
+---print(hits:get()) --> 8000
+---```
+---@param n? integer default 0
+---@return vai.atomic
+---@nodiscard
+function vai.atomic(n) end
+
+---```lua
+---print(vai.atomic(3):get()) --> 3
+---```
+---@return integer
+---@nodiscard
+function atomic:get() end
+
+---```lua
+---local a = vai.atomic(3)
+---a:set(4)
+---print(a:get()) --> 4
+---```
+---@param n integer
+function atomic:set(n) end
+
+---Sums wrap around, as Lua's do.
+---```lua
+---print(vai.atomic(3):add(-5)) --> -2
+---```
+---@param n integer
+---@return integer new
+function atomic:add(n) end
+
+---```lua
+---local a = vai.atomic(3)
+---print(a:swap(4), a:get()) --> 3 4
+---```
+---@param n integer
+---@return integer old
+function atomic:swap(n) end
+
+---Sets it to `new` if it is `old`.
+---```lua
+---local a = vai.atomic(3)
+---print(a:cas(3, 10), a:cas(3, 11), a:get()) --> true false 10
+---```
+---@param old integer
+---@param new integer
+---@return boolean done
+function atomic:cas(old, new) end
+
+---A table that all goroutines share. Keys are booleans, numbers and strings; integer and float keys are one key where
+---Lua says so. Values are all that can be sent: who sets one sends it, who gets one receives a copy. So a change of a
+---table that `get` has returned is no change of the map's; `update` makes one.
+---
+---Each call is done as a whole, and none is lost. `#m` is the number of keys, exact while nobody writes; `pairs(m)` goes over
+---all that was in it at one moment, in no order. It can be sent, and is the same one there. A map that holds itself is
+---never freed.
+---@class vai.map
+local map = {}
+
+---```lua
+---local ages = vai.map()
+---ages:set("ada", 36)
+---vai.async(function() ages:set("alan", 41) end):join()
+---print(ages:get("ada"), ages:get("alan"), #ages) --> 36 41 2
+---local sum = 0
+---for name, age in pairs(ages) do
+---	sum = sum + age
+---end
+---print(sum) --> 77
+---```
+---@return vai.map
+---@nodiscard
+function vai.map() end
+
+---```lua
+---print(vai.map():get("nobody")) --> nil
+---```
+---@param k boolean|number|string
+---@return any value nil: the key is not there
+---@nodiscard
+function map:get(k) end
+
+---`nil` removes the key.
+---```lua
+---local m = vai.map()
+---m:set("list", { 1, 2, 3 })
+---print(#m:get("list")) --> 3
+---```
+---@param k boolean|number|string
+---@param v any
+function map:set(k, v) end
+
+---```lua
+---local m = vai.map()
+---m:set(1, "x")
+---print(m:delete(1), m:delete(1)) --> x nil
+---```
+---@param k boolean|number|string
+---@return any old
+function map:delete(k) end
+
+---A key that is not there counts as 0; a value that is no number raises.
+---```lua
+---local words = vai.map()
+---for word in ("to be or not to be"):gmatch("%a+") do
+---	words:add(word, 1)
+---end
+---print(words:get("be"), words:get("or")) --> 2 1
+---```
+---@param k boolean|number|string
+---@param n number
+---@return number new
+function map:add(k, n) end
+
+---Sets the key to `new` if its value is `old` by Lua's equality. nil stands for a key that is not there, as `old` and as
+---`new`. `old` is a boolean, a number, a string, an object of vai's or nil: others have no equality between goroutines,
+---and raise.
+---```lua
+---local m = vai.map()
+---print(m:cas("leader", nil, "me"), m:cas("leader", nil, "you")) --> true false
+---print(m:cas("leader", "me", nil), m:get("leader")) --> true nil
+---```
+---@param k boolean|number|string
+---@param old boolean|number|string|userdata|nil
+---@param new any
+---@return boolean done
+function map:cas(k, old, new) end
+
+---Sets the key to what `f` returns for its value. No lock is held while `f` runs: where another goroutine has written the
+---key meanwhile, `f` is called again with the new value. An error in `f` changes nothing.
+---```lua
+---local m = vai.map()
+---local function push(list)
+---	list = list or {}
+---	list[#list + 1] = vai.id()
+---	return list
+---end
+---local wg = vai.waitgroup()
+---for _ = 1, 10 do
+---	wg:go(function() m:update("ids", push) end)
+---end
+---wg:wait()
+---print(#m:get("ids")) --> 10
+---```
+---@param k boolean|number|string
+---@param f fun(old: any): any
+---@return any new
+function map:update(k, f) end
+
 -- ---- contexts, groups, supervisors ----
 
 ---How long a call may wait: seconds, or a context.

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- Who may include whom: nothing < base < mach < sched < {sync < net, the rooms of Lua states} < bind. The rooms of Lua
--- states lie upon each other: state < stdlib < code < transfer < require < runtime. uv.h only in net/, Lua's headers
--- only in the rooms of Lua states, bind/ and vai_lua.h. What is private to sched/ stays there.
+-- Who may include whom: nothing < base < mach < sched < {sync < net, the rooms of Lua states} < bind, and
+-- base < data < net. The rooms of Lua states lie upon each other: state < stdlib < code < transfer < require <
+-- runtime. uv.h only in net/, Lua's headers only in the rooms of Lua states, bind/ and vai_lua.h. What is private to
+-- sched/ stays there.
 -- Within bind/: what lies in it directly < report < life < stock < lib < host.
 package.path = "spec/lint/?.lua;" .. package.path
 local files = require "files"
@@ -11,8 +12,10 @@ local below = {
 	mach = { base = true },
 	sched = { base = true, mach = true },
 	sync = { base = true, sched = true },
-	net = { base = true, sched = true, sync = true }, -- who waits for a descriptor queues as for a channel (sync/waitq)
-	bind = { base = true, sched = true, sync = true, net = true },
+	data = { base = true },
+	-- Who waits for a descriptor queues as for a channel (sync/waitq).
+	net = { base = true, sched = true, sync = true, data = true },
+	bind = { base = true, sched = true, sync = true, data = true, net = true },
 }
 -- The rooms of Lua states, from the lowest on.
 local lua_rooms = { "state", "stdlib", "code", "transfer", "require", "runtime" }

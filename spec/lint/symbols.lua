@@ -42,6 +42,7 @@ local words = {
 	["mach"] = "barrier ctx guard stack thread",
 	["sched"] = "g m m0 p gqueue global locked timers watch world sched fire wait wake sleep yield maxprocs numcpu",
 	["sync"] = "after timer waiters guard member",
+	["data"] = "snapshot",
 	["net"] = "poll",
 	["state"] = "state handles",
 	["stdlib"] = "lazy catalog",

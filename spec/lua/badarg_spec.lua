@@ -6,6 +6,7 @@ local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .
 local head = [[
 local ch, wg, task = chan(1), waitgroup(), vai.async(function() end)
 local ticker, timer = vai.ticker(1000), vai.timer(1000, function() end)
+local atomic, map = vai.atomic(), vai.map()
 local co, file, nan = coroutine.create(print), io.stdout, 0 / 0
 local function f() end
 local fails = {}
@@ -113,6 +114,30 @@ describe("wait groups", function()
 	bad("wg.go", "argument 2|#2|#3", { "wg, f, file", "wg, f, co", "wg, f, { 1, co }" })
 end)
 
+describe("shared data", function()
+	bad("vai.atomic", "#1|argument 1", { "'x'", "1.5", "{}", "true", "nan", "ch" })
+	bad_self("atomic.get")
+	for _, name in ipairs({ "set", "add", "swap" }) do
+		bad_self("atomic." .. name, "1")
+		bad("atomic." .. name, "#1|argument 1", { "atomic", "atomic, nil", "atomic, 'x'", "atomic, '1'", "atomic, 1.5",
+			"atomic, {}", "atomic, 2^70" })
+	end
+	bad_self("atomic.cas", "1, 2")
+	bad("atomic.cas", "#1|argument 1", { "atomic", "atomic, 'x', 1", "atomic, 1.5, 1" })
+	bad("atomic.cas", "#2|argument 2", { "atomic, 1", "atomic, 1, 'x'", "atomic, 1, {}" })
+	for _, name in ipairs({ "get", "set", "delete", "add", "cas", "update" }) do
+		bad_self("map." .. name, "1, 1")
+		bad("map." .. name, "#1|argument 1", { "map", "map, nil, 1", "map, {}, 1", "map, print, 1", "map, ch, 1", "map, nan, 1",
+			"map, file, 1" })
+	end
+	bad("map.set", "#2|argument 2", { "map, 1", "map, 1, file", "map, 1, co", "map, 1, { { co } }" })
+	bad("map.add", "#2|argument 2", { "map, 1", "map, 1, nil", "map, 1, '1'", "map, 1, {}" })
+	bad("map.cas", "#2|argument 2", { "map, 1, {}, 1", "map, 1, print, 1", "map, 1, file, 1" })
+	bad("map.cas", "#3|argument 3", { "map, 1, nil, file", "map, 1, nil, { co }" })
+	bad("map.update", "#2|argument 2", { "map, 1", "map, 1, nil", "map, 1, {}", "map, 1, 'x'" })
+	bad("map.update", "function's result", { "map, 1, function() return file end", "map, 1, function() return { co } end" })
+end)
+
 describe("time", function()
 	for _, fn in ipairs({ "vai.sleep", "vai.after" }) do
 		bad(fn, "#1|argument 1", { "", "nil", "'x'", "{}", "true", "print", "nan" })
@@ -136,8 +161,9 @@ describe("anything", function()
 		closed:close()
 		local values = { nil, false, true, 0, 1, -1, 1.5, 1 << 62, math.mininteger, math.huge, -math.huge, 0 / 0, "", "x",
 			"\0", ("y"):rep(100), {}, { {} }, { ch }, { { ch, 1 } }, { false }, { timeout = 0 }, { default = true }, print,
-			function() end, ch, full, closed, waitgroup(), vai.async(function() end), vai.timer(1000, print), vai.ticker(100) }
-		local n = 32
+			function() end, ch, full, closed, waitgroup(), vai.async(function() end), vai.timer(1000, print), vai.ticker(100),
+			vai.atomic(), vai.map() }
+		local n = 34
 		local targets = {}
 		for name, f in pairs(vai) do
 			if type(f) == "function" and name ~= "on_panic" and name ~= "maxprocs" and name ~= "go" and name ~= "timer"
@@ -146,7 +172,7 @@ describe("anything", function()
 			end
 		end
 		local methods = { "send", "recv", "try_send", "try_recv", "close", "cap", "is_closed", "add", "done", "wait", "go", "join",
-			"status", "id", "cancel", "chan", "stop", "reset", "nothing" }
+			"status", "id", "cancel", "chan", "stop", "reset", "get", "set", "delete", "swap", "cas", "update", "nothing" }
 		local rng = tonumber(os.getenv "VAI_MAXPROCS") * 7919
 		local function rand(k)
 			rng = (rng * 1103515245 + 12345) % (1 << 31)

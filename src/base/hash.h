@@ -22,11 +22,11 @@ static inline uint64_t vai__hash_word(uint64_t word)
 	return vai__hash_step(0, word);
 }
 
-/* Of n bytes, eight at a time. */
-static inline uint64_t vai__hash_bytes(const void *bytes, size_t n)
+/* The hash h of what came before, and of n bytes more, eight at a time. */
+static inline uint64_t vai__hash_more(uint64_t h, const void *bytes, size_t n)
 {
 	const char *p = (const char *)bytes;
-	uint64_t h = n * VAI__HASH_FACTOR, word = 0;
+	uint64_t word = 0;
 	for (; n >= 8; p += 8, n -= 8) {
 		memcpy(&word, p, 8);
 		h = vai__hash_step(h, word);
@@ -34,6 +34,11 @@ static inline uint64_t vai__hash_bytes(const void *bytes, size_t n)
 	word = 0;
 	memcpy(&word, p, n);
 	return vai__hash_step(h, word);
+}
+
+static inline uint64_t vai__hash_bytes(const void *bytes, size_t n)
+{
+	return vai__hash_more(n * VAI__HASH_FACTOR, bytes, n);
 }
 
 #endif

@@ -24,6 +24,7 @@ enum vai_rank {
 	VAI_RANK_GROUP,       /* sync: one group; its tasks are canceled under it */
 	VAI_RANK_CHAN,        /* sync: one channel (several in address order: select) */
 	VAI_RANK_SYNC,        /* sync: wait group, task, ... */
+	VAI_RANK_MAP,         /* data: one shard of a map (all in address order: a snapshot) */
 	VAI_RANK_POLL,        /* net: hand-over of work to the loop */
 	VAI_RANK_SCHED,       /* sched: global queue, idle Ms and Ps */
 	VAI_RANK_ALLG,        /* sched: list of all goroutines */

@@ -33,6 +33,11 @@ int vai__decode_take(lua_State *L, struct vai_vm *vm, vai_msg *msg);
 /* For a message of vai__encode_call: pushes function and arguments, returns how many arguments.
  * loaded: the function is on the stack's top already (vai__vm_new). */
 int vai__decode_call(lua_State *L, struct vai_vm *vm, const vai_msg *msg, bool loaded);
+/* An object that owns msg from now on, with one reference, for several to read at a time; NULL where memory is out, and
+ * msg is still the caller's. Not for messages that own nothing. */
+struct vai_obj *vai__msg_share(vai_msg *msg);
+/* As vai__decode, for the message of such an owner. Takes over a reference to it, also when it raises. */
+int vai__decode_shared(lua_State *L, struct vai_vm *vm, const vai_msg *msg, struct vai_obj *owner);
 /* Releases an undelivered or decoded message; it is all zero afterwards. Any thread. */
 void vai__msg_drop(vai_msg *msg);
 /* Frees what raised errors left behind in vm; for vai__vm_free and vai__vm_detach. */

@@ -5,6 +5,7 @@
 #include "transfer/codec.h"
 #include "transfer/classes.h"
 #include "base/fatal.h"
+#include "base/mem.h"
 #include "transfer/message.h"
 #include "transfer/record.h"
 #include "stdlib/catalog.h"
@@ -537,13 +538,18 @@ static int decode_protected(lua_State *L)
 	return block_values(L, vm, b);
 }
 
-static VAI_NOINLINE int take_protected(lua_State *L, struct vai_vm *vm, struct vai__block *b)
+static int pcall_decode(lua_State *L, struct vai_vm *vm, struct vai__block *b)
 {
-	int top = lua_gettop(L);
 	lua_pushcfunction(L, decode_protected);
 	lua_pushlightuserdata(L, vm);
 	lua_pushlightuserdata(L, b);
-	int status = lua_pcall(L, 2, LUA_MULTRET, 0);
+	return lua_pcall(L, 2, LUA_MULTRET, 0);
+}
+
+static VAI_NOINLINE int take_protected(lua_State *L, struct vai_vm *vm, struct vai__block *b)
+{
+	int top = lua_gettop(L);
+	int status = pcall_decode(L, vm, b);
 	vai__block_free(b);
 	if (status != LUA_OK)
 		lua_error(L);
@@ -582,4 +588,45 @@ int vai__decode_take(lua_State *L, struct vai_vm *vm, vai_msg *msg)
 	vm->decoding = NULL;
 	vai__block_free(b);
 	return n;
+}
+
+/* ---- messages that several read ---- */
+
+struct shared {
+	struct vai_obj obj;
+	vai_msg msg;
+};
+
+static void destroy_shared(struct vai_obj *o)
+{
+	struct shared *s = VAI_CONTAINER(o, struct shared, obj);
+	vai__msg_drop(&s->msg);
+	vai__mem_free(s, sizeof *s);
+}
+
+static const struct vai_class shared_class = {"message", destroy_shared};
+
+struct vai_obj *vai__msg_share(vai_msg *msg)
+{
+	struct shared *s = vai__mem_alloc(sizeof *s);
+	if (!s)
+		return NULL;
+	vai__obj_init(&s->obj, &shared_class);
+	s->msg = *msg;
+	return &s->obj;
+}
+
+int vai__decode_shared(lua_State *L, struct vai_vm *vm, const vai_msg *msg, struct vai_obj *owner)
+{
+	const int top = lua_gettop(L);
+	if (vai__msg_tag(msg) == M_OBJECT) {
+		vai__obj_ref((struct vai_obj *)(uintptr_t)msg->w[1]);
+		vai__obj_unref(owner);
+		return push_object(L, vm, msg);
+	}
+	int status = pcall_decode(L, vm, vai__msg_block(msg));
+	vai__obj_unref(owner);
+	if (status != LUA_OK)
+		lua_error(L);
+	return lua_gettop(L) - top;
 }

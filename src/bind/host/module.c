@@ -48,6 +48,8 @@ static const luaL_Reg functions[] = {
 	{"cond", vai__lib_cond},
 	{"semaphore", vai__lib_semaphore},
 	{"defer", vai__lib_defer},
+	{"atomic", vai__lib_atomic},
+	{"map", vai__lib_map},
 	{"yield", vai__lib_yield},
 	{"sleep", vai__lib_sleep},
 	{"now", vai__lib_now},
@@ -133,6 +135,9 @@ static void register_once(void)
 	vai__handle_register(&vai__lib_cond_type);
 	vai__handle_register(&vai__lib_once_type);
 	vai__handle_register(&vai__lib_semaphore_type);
+	vai__handle_register(&vai__lib_atomic_type);
+	vai__handle_register(&vai__lib_map_type);
+	vai__handle_register(&vai__lib_snapshot_type);
 	vai__handle_register(&vai__lib_group_type);
 	vai__handle_register(&vai__lib_conn_type);
 	vai__handle_register(&vai__lib_listener_type);

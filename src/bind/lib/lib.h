@@ -44,6 +44,10 @@ int vai__lib_once_value(lua_State *L);
 int vai__lib_semaphore(lua_State *L);
 extern const struct vai__handle_type vai__lib_rwmutex_type, vai__lib_cond_type, vai__lib_once_type,
 	vai__lib_semaphore_type;
+/* atomiclib.c, maplib.c */
+int vai__lib_atomic(lua_State *L);
+int vai__lib_map(lua_State *L);
+extern const struct vai__handle_type vai__lib_atomic_type, vai__lib_map_type, vai__lib_snapshot_type;
 /* grouplib.c */
 int vai__lib_group(lua_State *L);
 extern const struct vai__handle_type vai__lib_group_type;

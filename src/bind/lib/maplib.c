@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+/* map and its methods. None of them waits. Values are encoded before the map is asked and decoded after it; what
+ * runs under its locks (the functions of type vai__map_fn) only looks at messages. */
+#include <math.h>
+#include <string.h>
+#include "base/obj.h"
+#include "bind/arg.h"
+#include "bind/lib/lib.h"
+#include "bind/lib/result.h"
+#include "bind/site.h"
+#include "data/map.h"
+#include "transfer/codec.h"
+#include "transfer/message.h"
+
+static inline vai_map *self_map(lua_State *L, const char *fname)
+{
+	return vai__bind_object(L, &vai__map_class, fname);
+}
+
+int vai__lib_map(lua_State *L)
+{
+	vai_g *g = vai__bind_self(L);
+	vai_map *m = vai__map_new();
+	if (!m)
+		vai__arg_no_memory(L);
+	((struct vai_obj *)m)->site = vai__site_here(L);
+	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)m, true);
+	return 1;
+}
+
+/* ---- keys ---- */
+
+static void number_key(lua_State *L, struct vai__map_key *key, const char *fname)
+{
+	int whole;
+	lua_Number n = lua_tonumber(L, 2);
+	key->kind = VAI_KEY_INTEGER;
+	key->word = (uint64_t)lua_tointegerx(L, 2, &whole);
+	if (VAI_LIKELY(whole))
+		return;
+	if (isnan(n))
+		vai__arg_error(L, 1, fname, "nan is no key");
+	key->kind = VAI_KEY_FLOAT;
+	memcpy(&key->word, &n, sizeof key->word);
+}
+
+/* The first argument. Strings are borrowed from the stack. */
+static inline void key_of(lua_State *L, struct vai__map_key *key, const char *fname)
+{
+	size_t len;
+	key->word = 0;
+	key->bytes = NULL;
+	switch (lua_type(L, 2)) {
+	case LUA_TSTRING:
+		key->kind = VAI_KEY_STRING;
+		key->bytes = lua_tolstring(L, 2, &len);
+		key->word = len;
+		return;
+	case LUA_TNUMBER: number_key(L, key, fname); return;
+	case LUA_TBOOLEAN: key->kind = lua_toboolean(L, 2) ? VAI_KEY_TRUE : VAI_KEY_FALSE; return;
+	default: vai__arg_type_error(L, 2, 1, fname, "boolean, number or string");
+	}
+}
+
+static void push_key(lua_State *L, const struct vai__map_key *key)
+{
+	lua_Number n;
+	switch (key->kind) {
+	case VAI_KEY_STRING: lua_pushlstring(L, key->bytes, (size_t)key->word); break;
+	case VAI_KEY_INTEGER: lua_pushinteger(L, (lua_Integer)key->word); break;
+	case VAI_KEY_FLOAT:
+		memcpy(&n, &key->word, sizeof n);
+		lua_pushnumber(L, n);
+		break;
+	default: lua_pushboolean(L, key->kind == VAI_KEY_TRUE);
+	}
+}
+
+/* ---- values ---- */
+
+/* The value at idx, not nil. What it owns is the caller's: nothing may raise before that is given on. False: it
+ * stands for nil (__vai_send). */
+static bool value_of(lua_State *L, vai_g *g, int idx, struct vai__map_value *value, const char *what)
+{
+	value->owner = NULL;
+	vai__encode(L, vai__bind_vm(g), idx, &value->msg, what);
+	if (VAI_LIKELY(vai__msg_tag(&value->msg) < M_OBJECT))
+		return vai__msg_tag(&value->msg) != M_NIL;
+	value->owner = vai__msg_share(&value->msg);
+	if (VAI_LIKELY(value->owner != NULL))
+		return true;
+	vai__msg_drop(&value->msg);
+	vai__arg_no_memory(L);
+}
+
+/* Takes over the reference. */
+static inline int push_value(lua_State *L, vai_g *g, struct vai__map_value *value)
+{
+	if (VAI_LIKELY(vai__msg_tag(&value->msg) == M_INT)) {
+		lua_pushinteger(L, (lua_Integer)value->msg.w[1]);
+		return 1;
+	}
+	return value->owner ? vai__decode_shared(L, vai__bind_vm(g), &value->msg, value->owner)
+						: vai__decode(L, vai__bind_vm(g), &value->msg);
+}
+
+static int push_or_nil(lua_State *L, vai_g *g, bool had, struct vai__map_value *value)
+{
+	if (had)
+		return push_value(L, g, value);
+	lua_pushnil(L);
+	return 1;
+}
+
+/* ---- get, set, delete ---- */
+
+static int map_get(lua_State *L)
+{
+	vai_map *m = self_map(L, "get");
+	struct vai__map_key key;
+	struct vai__map_value value;
+	key_of(L, &key, "get");
+	vai_g *g = vai__bind_self(L);
+	return push_or_nil(L, g, vai__map_get(m, &key, &value, NULL), &value);
+}
+
+static enum vai__map_change store(
+	void *arg, const struct vai__map_value *old, uint64_t version, struct vai__map_value *now)
+{
+	(void)old;
+	(void)version;
+	*now = *(const struct vai__map_value *)arg;
+	return VAI_MAP_STORE;
+}
+
+static enum vai__map_change erase(
+	void *arg, const struct vai__map_value *old, uint64_t version, struct vai__map_value *now)
+{
+	(void)arg;
+	(void)old;
+	(void)version;
+	(void)now;
+	return VAI_MAP_REMOVE;
+}
+
+static int map_set(lua_State *L)
+{
+	vai_map *m = self_map(L, "set");
+	struct vai__map_key key;
+	struct vai__map_value value;
+	key_of(L, &key, "set");
+	vai_g *g = vai__bind_self(L);
+	if (VAI_UNLIKELY(lua_gettop(L) < 3))
+		vai__arg_error(L, 2, "set", "value expected");
+	if (!value_of(L, g, 3, &value, "set: argument 2")) {
+		vai__map_change(m, &key, erase, NULL, NULL, NULL);
+	} else if (VAI_UNLIKELY(vai__map_change(m, &key, store, &value, NULL, NULL) < 0)) {
+		vai__map_value_drop(&value);
+		vai__arg_no_memory(L);
+	}
+	return 0;
+}
+
+static int map_delete(lua_State *L)
+{
+	vai_map *m = self_map(L, "delete");
+	struct vai__map_key key;
+	struct vai__map_value old;
+	bool had;
+	key_of(L, &key, "delete");
+	vai_g *g = vai__bind_self(L);
+	if (vai__map_change(m, &key, erase, NULL, &old, &had) < 0)
+		vai__arg_no_memory(L);
+	return push_or_nil(L, g, had, &old);
+}
+
+/* ---- add ---- */
+
+struct sum {
+	vai_msg n; /* what is added, then the sum */
+	bool no_number;
+};
+
+static double float_of(const vai_msg *msg)
+{
+	double n;
+	memcpy(&n, &msg->w[1], sizeof n);
+	return vai__msg_tag(msg) == M_FLOAT ? n : (double)(int64_t)msg->w[1];
+}
+
+static enum vai__map_change add(
+	void *arg, const struct vai__map_value *old, uint64_t version, struct vai__map_value *now)
+{
+	struct sum *sum = arg;
+	(void)version;
+	unsigned tag = old ? vai__msg_tag(&old->msg) : M_NIL;
+	sum->no_number = old && tag != M_INT && tag != M_FLOAT;
+	if (sum->no_number)
+		return VAI_MAP_KEEP;
+	if (tag == M_INT && vai__msg_tag(&sum->n) == M_INT)
+		sum->n.w[1] += old->msg.w[1];
+	else if (old)
+		vai__msg_number(&sum->n, float_of(&old->msg) + float_of(&sum->n));
+	*now = (struct vai__map_value){.msg = sum->n};
+	return VAI_MAP_STORE;
+}
+
+static int map_add(lua_State *L)
+{
+	vai_map *m = self_map(L, "add");
+	struct vai__map_key key;
+	struct sum sum;
+	key_of(L, &key, "add");
+	vai_g *g = vai__bind_self(L);
+	if (VAI_UNLIKELY(lua_type(L, 3) != LUA_TNUMBER))
+		vai__arg_type_error(L, 3, 2, "add", "number");
+	vai__encode(L, vai__bind_vm(g), 3, &sum.n, "add: argument 2");
+	if (vai__map_change(m, &key, add, &sum, NULL, NULL) < 0)
+		vai__arg_no_memory(L);
+	if (sum.no_number)
+		return luaL_error(L, "bad argument #1 to 'add' (the value of '%s' is no number)", luaL_tolstring(L, 2, NULL));
+	struct vai__map_value value = {.msg = sum.n};
+	return push_value(L, g, &value);
+}
+
+/* ---- cas ---- */
+
+/* Of the value that is expected to be there; what it points to is borrowed from the stack. */
+struct expected {
+	int type;
+	bool flag, whole;
+	int64_t i;
+	double f;
+	const void *p; /* a string's bytes, an object, or what a light userdata is */
+	size_t len;
+	struct vai__map_value now;
+	bool remove;
+};
+
+static bool same_string(const vai_msg *msg, const struct expected *x)
+{
+	const unsigned char *bytes = (const unsigned char *)msg;
+	if (vai__msg_tag(msg) == M_STRING)
+		return bytes[1] == x->len && memcmp(bytes + 2, x->p, x->len) == 0;
+	if (vai__msg_tag(msg) != M_BLOCK)
+		return false;
+	const struct vai__block *b = vai__msg_block(msg);
+	return !(b->flags & BLOCK_FLAT) && b->data[0] == T_LONG && vai__load64(b->data + 1) == x->len &&
+		memcmp(b->data + 9, x->p, x->len) == 0;
+}
+
+static bool same_number(const vai_msg *msg, const struct expected *x)
+{
+	if (vai__msg_tag(msg) == M_INT)
+		return x->whole && (int64_t)msg->w[1] == x->i;
+	return vai__msg_tag(msg) == M_FLOAT && float_of(msg) == x->f;
+}
+
+static bool is_expected(const struct vai__map_value *old, const struct expected *x)
+{
+	const unsigned tag = old ? vai__msg_tag(&old->msg) : M_NIL;
+	switch (x->type) {
+	case LUA_TNIL: return !old;
+	case LUA_TBOOLEAN: return tag == (x->flag ? M_TRUE : M_FALSE);
+	case LUA_TNUMBER: return old && same_number(&old->msg, x);
+	case LUA_TSTRING: return old && same_string(&old->msg, x);
+	case LUA_TLIGHTUSERDATA: return tag == M_LIGHT && old->msg.w[1] == (uintptr_t)x->p;
+	default: return tag == M_OBJECT && old->msg.w[1] == (uintptr_t)x->p;
+	}
+}
+
+static enum vai__map_change compare(
+	void *arg, const struct vai__map_value *old, uint64_t version, struct vai__map_value *now)
+{
+	struct expected *x = arg;
+	(void)version;
+	if (!is_expected(old, x))
+		return VAI_MAP_KEEP;
+	*now = x->now;
+	return x->remove ? VAI_MAP_REMOVE : VAI_MAP_STORE;
+}
+
+/* The second argument. */
+static void read_expected(lua_State *L, struct expected *x)
+{
+	int whole = 0;
+	*x = (struct expected){.type = lua_type(L, 3)};
+	switch (x->type) {
+	case LUA_TNIL: break;
+	case LUA_TBOOLEAN: x->flag = lua_toboolean(L, 3); break;
+	case LUA_TNUMBER:
+		x->i = lua_tointegerx(L, 3, &whole);
+		x->whole = whole;
+		x->f = lua_tonumber(L, 3);
+		break;
+	case LUA_TSTRING: x->p = lua_tolstring(L, 3, &x->len); break;
+	case LUA_TLIGHTUSERDATA: x->p = lua_touserdata(L, 3); break;
+	default:
+		x->p = vai__handle_any(L, 3);
+		if (!x->p)
+			vai__arg_type_error(L, 3, 2, "cas", "boolean, number, string, object of vai or nil");
+	}
+}
+
+static int map_cas(lua_State *L)
+{
+	vai_map *m = self_map(L, "cas");
+	struct vai__map_key key;
+	struct expected x;
+	key_of(L, &key, "cas");
+	vai_g *g = vai__bind_self(L);
+	lua_settop(L, 4);
+	read_expected(L, &x);
+	x.remove = !value_of(L, g, 4, &x.now, "cas: argument 3");
+	const bool absent_to_absent = x.type == LUA_TNIL && x.remove;
+	bool had;
+	int rc = vai__map_change(m, &key, compare, &x, NULL, &had);
+	if (rc != 1)
+		vai__map_value_drop(&x.now);
+	if (rc < 0)
+		vai__arg_no_memory(L);
+	lua_pushboolean(L, rc == 1 || (absent_to_absent && !had));
+	return 1;
+}
+
+/* ---- update ---- */
+
+struct update {
+	uint64_t version; /* 0: it was not there */
+	struct vai__map_value now;
+	bool remove, done;
+};
+
+static enum vai__map_change commit(
+	void *arg, const struct vai__map_value *old, uint64_t version, struct vai__map_value *now)
+{
+	struct update *u = arg;
+	(void)old;
+	u->done = version == u->version;
+	*now = u->now;
+	return !u->done ? VAI_MAP_KEEP : u->remove ? VAI_MAP_REMOVE : VAI_MAP_STORE;
+}
+
+/* f's result on top is to be the value, unless another has come between. */
+static bool try_update(lua_State *L, vai_g *g, vai_map *m, const struct vai__map_key *key, uint64_t version)
+{
+	struct update u = {.version = version};
+	u.remove = !value_of(L, g, lua_gettop(L), &u.now, "update: the function's result");
+	int rc = vai__map_change(m, key, commit, &u, NULL, NULL);
+	if (rc < 0 || !u.done)
+		vai__map_value_drop(&u.now);
+	if (rc < 0)
+		vai__arg_no_memory(L);
+	return u.done;
+}
+
+static int map_update(lua_State *L)
+{
+	vai_map *m = self_map(L, "update");
+	struct vai__map_key key;
+	struct vai__map_value old;
+	key_of(L, &key, "update");
+	vai_g *g = vai__bind_self(L);
+	if (lua_type(L, 3) != LUA_TFUNCTION)
+		vai__arg_type_error(L, 3, 2, "update", "function");
+	for (;;) {
+		uint64_t version = 0;
+		lua_settop(L, 3);
+		lua_pushvalue(L, 3);
+		bool had = vai__map_get(m, &key, &old, &version);
+		push_or_nil(L, g, had, &old);
+		lua_call(L, 1, 1);
+		if (try_update(L, g, m, &key, version))
+			return 1;
+	}
+}
+
+/* ---- pairs and the rest ---- */
+
+/* Arguments: the snapshot, which knows how far it has come. */
+static int map_next(lua_State *L)
+{
+	vai_snapshot *s = vai__bind_object(L, &vai__snapshot_class, "next");
+	struct vai__map_key key;
+	const struct vai__map_value *value;
+	vai_g *g = vai__bind_self(L);
+	if (!vai__map_next(s, &key, &value)) {
+		lua_pushnil(L);
+		return 1;
+	}
+	push_key(L, &key);
+	struct vai__map_value mine = *value;
+	if (mine.owner)
+		vai__obj_ref(mine.owner);
+	return 1 + push_value(L, g, &mine);
+}
+
+static int map_pairs(lua_State *L)
+{
+	vai_map *m = self_map(L, "pairs");
+	vai_g *g = vai__bind_self(L);
+	lua_pushcfunction(L, map_next);
+	vai_snapshot *s = vai__map_snapshot(m);
+	if (!s)
+		vai__arg_no_memory(L);
+	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)s, true);
+	lua_pushnil(L);
+	return 3;
+}
+
+static int map_len(lua_State *L)
+{
+	lua_pushinteger(L, (lua_Integer)vai__map_length(self_map(L, "len")));
+	return 1;
+}
+
+static int map_tostring(lua_State *L)
+{
+	self_map(L, "tostring");
+	return vai__bind_tostring(L, "map");
+}
+
+static const luaL_Reg methods[] = {
+	{"get", map_get},
+	{"set", map_set},
+	{"delete", map_delete},
+	{"add", map_add},
+	{"cas", map_cas},
+	{"update", map_update},
+	{NULL, NULL},
+};
+
+static const luaL_Reg meta[] = {
+	{"__len", map_len},
+	{"__pairs", map_pairs},
+	{"__tostring", map_tostring},
+	{NULL, NULL},
+};
+
+static const luaL_Reg none[] = {{NULL, NULL}};
+
+const struct vai__handle_type vai__lib_map_type = {&vai__map_class, "vai.map", methods, meta};
+const struct vai__handle_type vai__lib_snapshot_type = {&vai__snapshot_class, "vai.snapshot", none, NULL};

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* An integer that all goroutines share. Any thread may call; every call is one atomic operation, sequentially
+ * consistent with all others, and sums wrap around as Lua's do. */
+#ifndef VAI_DATA_ATOMIC_H
+#define VAI_DATA_ATOMIC_H
+
+#include "base/base.h"
+#include "base/obj.h"
+
+typedef struct vai_atomic vai_atomic; /* a struct vai_obj */
+extern const struct vai_class vai__atomic_class;
+
+/* NULL when out of memory. */
+vai_atomic *vai__atomic_new(int64_t n);
+int64_t vai__atomic_get(vai_atomic *a);
+void vai__atomic_set(vai_atomic *a, int64_t n);
+/* The new value. */
+int64_t vai__atomic_add(vai_atomic *a, int64_t n);
+/* The old value. */
+int64_t vai__atomic_swap(vai_atomic *a, int64_t n);
+/* True: it was old and is now. */
+bool vai__atomic_cas(vai_atomic *a, int64_t old, int64_t now);
+
+#endif
