@@ -32,6 +32,8 @@ static void check_facts(const struct vai__bytecode *bc)
 		check_within(bc->names[i].len ? bc->names[i].s : NULL, bc->names[i].len);
 		int up = bc->names[i].up;
 		bool field = up == VAI__BC_METHOD || (up <= VAI__BC_FIELD && (size_t)(VAI__BC_FIELD - up) < bc->nnames);
+		if (up >= VAI__BC_METHOD_OF)
+			up -= VAI__BC_METHOD_OF;
 		FUZZ_CHECK(field || (up >= 0 && up < bc->nups), "a name of upvalue %d", up);
 	}
 }

@@ -505,6 +505,9 @@ describe("what the script changed", function()
 		check.returns(table.pack(vai.async(function()
 			return _G.select(2, vai.async(function() return (" deep "):trim() end):join())
 		end):join()), true, "deep")
+		local ch, text = vai.chan(1), " text "
+		check.returns(table.pack(vai.async(function(v) return (v or ch):trim(), text:trim() end, " or "):join()),
+			true, "or", "text")
 		check.returns(table.pack(vai.async(function() return ("x"):upper(), math.max(1, 2), string.rep("a", 2) end):join()),
 			true, "X", 2, "aa")
 	]])

@@ -8,15 +8,16 @@
 #include "base/base.h"
 
 enum {
-	VAI__BC_METHOD = -2, /* called on some value */
-	VAI__BC_FIELD = -3   /* of the table that name number 0 is; less 1 for number 1, ... */
+	VAI__BC_METHOD = -2,      /* called on some value */
+	VAI__BC_METHOD_OF = 1000, /* called on what upvalue 0 holds; plus 1 for upvalue 1, ... */
+	VAI__BC_FIELD = -3        /* of the table that name number 0 is; less 1 for number 1, ... */
 };
 
 /* One constant string key used with the table that upvalue `up` holds. */
 struct vai__bc_name {
 	const char *s; /* into the bytes, not terminated */
 	size_t len;
-	int up; /* or of what table it is a field: VAI__BC_METHOD, VAI__BC_FIELD and down */
+	int up; /* or of what table it is a field: VAI__BC_METHOD, VAI__BC_METHOD_OF and up, VAI__BC_FIELD and down */
 	bool read;
 	int assigned_line, written_line; /* 0: never, -1: somewhere */
 };

@@ -324,12 +324,29 @@ static int call(struct walk *w, unsigned a)
 	return VAI_OK;
 }
 
+static uint32_t opcode_at(const struct walk *w, size_t pc)
+{
+	uint32_t op;
+	memcpy(&op, w->f->code + pc * 4, 4);
+	return op & 0x7f;
+}
+
+/* Register b holds that upvalue on whatever path the code came here: the instruction just before has loaded it, and
+ * is no operand of `and` or `or`, for such a one follows a jump. -1: none is certain. */
+static int certain_upvalue(const struct walk *w, unsigned b)
+{
+	if (w->pc < 1 || opcode_at(w, w->pc - 1) != GETUPVAL || w->reg[b].origin != UPVALUE)
+		return -1;
+	return w->pc >= 2 && opcode_at(w, w->pc - 2) == JMP ? -1 : w->reg[b].up;
+}
+
 /* A method call's object stays what it was; the method is unknown. */
 static int self(struct walk *w, unsigned a, unsigned b)
 {
+	int up = certain_upvalue(w, b);
 	w->reg[a + 1] = w->reg[b];
 	w->reg[a].origin = UNKNOWN;
-	return w->op >> 15 & 1 ? note_field(w, VAI__BC_METHOD, w->op >> 24) : VAI_OK;
+	return w->op >> 15 & 1 ? note_field(w, up < 0 ? VAI__BC_METHOD : VAI__BC_METHOD_OF + up, w->op >> 24) : VAI_OK;
 }
 
 /* Instructions that leave all registers alone. */

@@ -190,11 +190,23 @@ static const char *name_of_table(const struct vai_code *code, const struct vai__
 	return NULL;
 }
 
+static bool is_field(const struct vai__bc_name *n)
+{
+	return n->up <= VAI__BC_METHOD || n->up >= VAI__BC_METHOD_OF;
+}
+
+/* The upvalue that the method n is called on, if it holds the same all the time, else -1. */
+static int owner_of_method(const struct vai__bytecode *bc, const struct vai__bc_name *n)
+{
+	int up = n->up - VAI__BC_METHOD_OF;
+	return up >= 0 && !bc->upvals[up].assigned_line ? up : -1;
+}
+
 static void put_fields(struct vai_code *code, const struct vai__bytecode *bc, char **strings)
 {
 	for (size_t k = 0; k < bc->nnames; k++) {
 		const struct vai__bc_name *n = &bc->names[k];
-		if (n->up > VAI__BC_METHOD || !usable(n))
+		if (!is_field(n) || !usable(n))
 			continue;
 		const char *owner = "string";
 		if (n->up <= VAI__BC_FIELD)
@@ -204,6 +216,7 @@ static void put_fields(struct vai_code *code, const struct vai__bytecode *bc, ch
 		struct vai__field *f = &code->fields[code->nfields++];
 		f->name = put_string(strings, n->s, n->len);
 		f->table = owner;
+		f->on = owner_of_method(bc, n);
 		f->lib = vai__catalog_lib(owner);
 		f->entry = f->lib < 0 ? -1 : vai__catalog_find(&vai__catalog.libs[f->lib].names, n->s, n->len);
 	}

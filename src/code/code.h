@@ -35,6 +35,7 @@ struct vai__field {
 	const char *name;  /* NUL-terminated */
 	const char *table; /* the global's name; of a method: "string" */
 	int lib, entry;    /* the place of a stock library and in its names, or -1 (stdlib/catalog.h) */
+	int on;            /* the upvalue that a method is always called on, or -1 */
 };
 
 struct vai_code {

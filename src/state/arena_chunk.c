@@ -11,7 +11,8 @@
 
 enum {
 	KEEP = 65536, /* of so much nothing is given back */
-	CHURNED = 4   /* quotas after which joining is worth its time */
+	CHURNED = 4,  /* quotas after which joining is worth its time */
+	FUTILE = 16   /* quotas until the next try after one by which no chunk went back */
 };
 
 static void enter(struct vai__arena *a, char *from, char *to)
@@ -168,14 +169,16 @@ bool vai__arena_refill(struct vai__arena *a, size_t need)
 	return add_chunk(a, need);
 }
 
-/* Somebody has freed as much as was granted. Where most of a big state's memory is free, chunks
- * go back. */
+/* Somebody has freed as much as was granted. Where most of a big state's memory is free, chunks go back. If none did,
+ * because each still holds something, there is no sense in trying again before much more has been freed. */
 void vai__arena_churned(struct vai__arena *a)
 {
-	size_t used;
+	size_t used, held = a->held;
 	rearm(a);
 	if (a->churn < CHURNED)
 		a->churn++;
-	if (a->held > KEEP && vai__arena_counted(a, &used) && used < a->held / 5 * 2)
-		vai__arena_reclaim(a);
+	if (held <= KEEP || !vai__arena_counted(a, &used) || used >= held / 5 * 2)
+		return;
+	if (vai__arena_reclaim(a) && a->held == held)
+		a->quota *= FUTILE;
 }

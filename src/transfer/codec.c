@@ -155,20 +155,20 @@ static void report_written_tables(struct vai__enc *e, int idx, struct vai_code *
 	}
 }
 
-/* Before a call is encoded: nothing that may collect comes between asking for the code and
- * the last look at it. */
+/* Before a call is encoded. Nothing that may collect comes after the code was asked for, here and in the unguarded
+ * attempt: so what the state remembers of the function stays where it is. */
 static void check_call(struct vai__enc *e)
 {
 	lua_State *L = e->L;
 	if (lua_iscfunction(L, e->first) || !lua_isfunction(L, e->first))
 		return;
-	struct vai_code *code = vai__known_funcs_get(L, e->vm, e->first)->code;
-	if (VAI_UNLIKELY(code->uses_require)) {
+	e->body = vai__known_funcs_get(L, e->vm, e->first);
+	if (VAI_UNLIKELY(e->body->code->uses_require)) {
 		vai__codec_note_paths(L, e->vm);
-		code = vai__known_funcs_get(L, e->vm, e->first)->code;
+		e->body = vai__known_funcs_get(L, e->vm, e->first);
 	}
-	vai__lost_check(L, e->first, code);
-	report_written_tables(e, e->first, code);
+	vai__lost_check(L, e->first, e->body->code);
+	report_written_tables(e, e->first, e->body->code);
 }
 
 /* What is to be encoded, as fields of the same names in struct vai__enc say. */
@@ -193,6 +193,7 @@ static void encode_block(lua_State *L, struct vai_vm *vm, const struct values *v
 	e.number = v->number;
 	e.guarded = e.all_modules = e.late_metas = e.classes = e.image = false;
 	e.call = v->call;
+	e.body = NULL;
 	e.number_of_all = 0;
 	e.max_depth = VAI_LIKELY(vm->encoders == 0) ? MAX_DEPTH : INNER_DEPTH;
 	if (!lua_checkstack(L, LEVEL_STACK))

@@ -435,7 +435,7 @@ static enum vai__enc_result put_section(struct vai__enc *e, size_t at)
 	e->p += FILL_HEAD;
 	if (lua_isfunction(e->L, idx)) {
 		vai__store32(e->p - 4, e->base[at + (lua_iscfunction(e->L, idx) ? CCLOSURE_HEAD : FUNC_HEAD) - 1]);
-		return vai__enc_function_body(e, idx, at);
+		return vai__enc_function_body(e, idx, at, NULL);
 	}
 	int mt = lua_getmetatable(e->L, idx) ? idx + 1 : 0;
 	enum vai__enc_result r = put_table_body(e, idx, mt, at, e->all_modules, counts);

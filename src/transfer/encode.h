@@ -54,6 +54,8 @@ enum {
 /* Values of the map of what was met: kind, number, place in the stream. */
 enum vai__seen_kind { SEEN_OBJECT, SEEN_UPVALUE, SEEN_NAME, SEEN_MODULE };
 
+struct vai__func;
+
 struct vai__enc {
 	lua_State *L;
 	struct vai_vm *vm;
@@ -61,9 +63,10 @@ struct vai__enc {
 	struct vai__block *heap; /* where base is, once small did not do */
 	size_t last_ref;
 	const void *globals;
-	const char *what; /* for error messages: the one value, or with a number after it */
-	int number;       /* of the first value, 0: what is for one value */
-	int first, n;     /* values on the stack */
+	const struct vai__func *body; /* of a call, unguarded: what the state remembers of its function; or NULL */
+	const char *what;             /* for error messages: the one value, or with a number after it */
+	int number;                   /* of the first value, 0: what is for one value */
+	int first, n;                 /* values on the stack */
 	/* The image of the class at idx; raises (codec.c). */
 	struct vai__block *(*image_of)(lua_State *L, struct vai_vm *vm, int idx);
 	uint64_t number_of_all; /* of this encoding in the process, 0: nobody has asked */
@@ -158,8 +161,9 @@ enum vai__enc_result vai__enc_all(struct vai__enc *e);
 /* ---- functions (encode_func.c) ---- */
 
 enum vai__enc_result vai__enc_function(struct vai__enc *e, int idx);
-/* The contents of the function at idx, whose head is at `at`. */
-enum vai__enc_result vai__enc_function_body(struct vai__enc *e, int idx, size_t at);
+/* Writes the contents of the function at idx, whose head is at `at`. known: what the state remembers of it, if the
+ * caller knows; NULL: it is looked up. */
+enum vai__enc_result vai__enc_function_body(struct vai__enc *e, int idx, size_t at, const struct vai__func *known);
 
 /* ---- changed libraries and modules (encode_field.c) ---- */
 

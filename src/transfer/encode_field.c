@@ -173,17 +173,39 @@ static enum vai__enc_result put_global_field(
 	return known->lib < 0 ? put_of_module(e, &f) : put_field(e, &f, known->lib);
 }
 
+/* The method is called on a userdata, such as a channel: whether strings have one of that name does not matter. */
+static bool is_of_userdata(lua_State *L, int f, const struct vai__field *known)
+{
+	if (known->on < 0 || !lua_getupvalue(L, f, known->on + 1))
+		return false;
+	bool userdata = lua_isuserdata(L, -1);
+	lua_pop(L, 1);
+	return userdata;
+}
+
+static bool needs_fields(lua_State *L, int f, const struct vai_code *code)
+{
+	int i = 0;
+	while (i < code->nfields && is_of_userdata(L, f, &code->fields[i]))
+		i++;
+	return code->nnames > 0 || i < code->nfields;
+}
+
 enum vai__enc_result vai__enc_fields(struct vai__enc *e, int f, const struct vai_code *code, int names)
 {
 	lua_State *L = e->L;
 	const int top = lua_gettop(L);
 	enum vai__enc_result r = ENC_OK;
+	if (!needs_fields(L, f, code))
+		return ENC_OK;
 	if (!lua_checkstack(L, 2 * LEVEL_STACK))
 		return ENC_NOMEM;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, names);
 	if (code->nnames > 0)
 		r = put_upvalues(e, f, code, top + 1);
 	for (int i = 0; i < code->nfields && r == ENC_OK; i++) {
+		if (is_of_userdata(L, f, &code->fields[i]))
+			continue;
 		r = put_global_field(e, &code->fields[i], top + 1, code->nnames + 2 * i);
 		if (r == ENC_OK)
 			lua_settop(L, top + 1);

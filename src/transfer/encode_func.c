@@ -98,10 +98,23 @@ static enum vai__enc_result report_name(struct vai__enc *e, const struct capture
 	return ENC_OK;
 }
 
+/* Begins a captured global, whose name is at key; its value has to follow. ENC_NO: the message has it already. */
+static enum vai__enc_result begin_global(struct vai__enc *e, int key)
+{
+	bool found;
+	uint64_t *met = vai__seen_put(&e->seen, lua_tostring(e->L, key), vai__seen_value(SEEN_NAME, 0, 0), &found);
+	if (!met)
+		return ENC_NOMEM;
+	if (found && vai__seen_kind(*met) == SEEN_NAME)
+		return ENC_NO;
+	*met = vai__seen_value(SEEN_NAME, 0, 0);
+	enum vai__enc_result r = vai__enc_tag(e, T_NAME);
+	return r == ENC_OK ? vai__enc_string(e, key) : r;
+}
+
 /* The value on top of the stack is not nil, its name at key. */
 static enum vai__enc_result capture_value(struct vai__enc *e, const struct capture *c, struct vai__name *name, int key)
 {
-	bool found;
 	enum vai__enc_result r = is_stock(e, c, name, key);
 	if (r != ENC_NO)
 		return r == ENC_YES ? ENC_OK : r;
@@ -109,14 +122,9 @@ static enum vai__enc_result capture_value(struct vai__enc *e, const struct captu
 		return r;
 	if (!name->read)
 		return ENC_OK;
-	uint64_t *met = vai__seen_put(&e->seen, lua_tostring(e->L, key), vai__seen_value(SEEN_NAME, 0, 0), &found);
-	if (!met)
-		return ENC_NOMEM;
-	if (found && vai__seen_kind(*met) == SEEN_NAME)
-		return ENC_OK;
-	*met = vai__seen_value(SEEN_NAME, 0, 0);
-	if ((r = vai__enc_tag(e, T_NAME)) != ENC_OK || (r = vai__enc_string(e, key)) != ENC_OK)
-		return r;
+	r = begin_global(e, key);
+	if (r != ENC_OK)
+		return r == ENC_NO ? ENC_OK : r;
 	r = vai__enc_value(e, key + 1, ENC_DIRECT);
 	return vai__enc_in_named(e, r, "global", name->name, 0);
 }
@@ -124,19 +132,10 @@ static enum vai__enc_result capture_value(struct vai__enc *e, const struct captu
 /* The script has taken the stock global away whose name is at key; nil is on top. */
 static enum vai__enc_result capture_absence(struct vai__enc *e, const struct vai__name *name, int key)
 {
-	bool found;
-	if (!name->read)
-		return ENC_OK;
-	uint64_t *met = vai__seen_put(&e->seen, lua_tostring(e->L, key), vai__seen_value(SEEN_NAME, 0, 0), &found);
-	if (!met)
-		return ENC_NOMEM;
-	if (found && vai__seen_kind(*met) == SEEN_NAME)
-		return ENC_OK;
-	*met = vai__seen_value(SEEN_NAME, 0, 0);
-	enum vai__enc_result r = vai__enc_tag(e, T_NAME);
+	enum vai__enc_result r = name->read ? begin_global(e, key) : ENC_NO;
 	if (r == ENC_OK)
-		r = vai__enc_string(e, key);
-	return r == ENC_OK ? vai__enc_tag(e, T_NIL) : r;
+		return vai__enc_tag(e, T_NIL);
+	return r == ENC_NO ? ENC_OK : r;
 }
 
 static bool is_in_env(lua_State *L, int env, int key)
@@ -250,29 +249,38 @@ static int count_upvalues(lua_State *L, int f)
 
 /* ---- functions ---- */
 
+/* What comes now is what a goroutine begins with: its code has to be there. */
+static bool is_body(const struct vai__enc *e)
+{
+	return e->call && vai__enc_at(e) == 0;
+}
+
 /* What the state knows of a Lua function; NULL: it has to be asked under guard. */
 static const struct vai__func *find_func(struct vai__enc *e, int f)
 {
+	if (is_body(e) && e->body && !e->guarded)
+		return e->body;
 	const struct vai__func *known = vai__known_funcs_hit(e->L, e->vm, f);
 	if (!known && e->guarded)
 		known = vai__known_funcs_get(e->L, e->vm, f);
 	return known;
 }
 
-static enum vai__enc_result put_globals(struct vai__enc *e, int f, size_t at)
+/* What the function at f uses of globals, libraries and modules. */
+static enum vai__enc_result put_globals(struct vai__enc *e, int f, size_t at, const struct vai__func *known)
 {
 	const struct vai_code *code = (const struct vai_code *)(uintptr_t)vai__load64(e->base + at + FUNC_CODE);
 	if (code->nnames == 0 && code->nfields == 0)
 		return ENC_OK;
-	const struct vai__func *func = find_func(e, f);
+	const struct vai__func *func = known ? known : find_func(e, f);
 	if (!func)
 		return ENC_RETRY;
 	int names = func->names;
-	enum vai__enc_result r = put_captures(e, f, code, names);
+	enum vai__enc_result r = code->nnames > 0 ? put_captures(e, f, code, names) : ENC_OK;
 	return r == ENC_OK ? vai__enc_fields(e, f, code, names) : r;
 }
 
-enum vai__enc_result vai__enc_function_body(struct vai__enc *e, int f, size_t at)
+enum vai__enc_result vai__enc_function_body(struct vai__enc *e, int f, size_t at, const struct vai__func *known)
 {
 	lua_State *L = e->L;
 	const bool is_c = lua_iscfunction(L, f);
@@ -285,22 +293,16 @@ enum vai__enc_result vai__enc_function_body(struct vai__enc *e, int f, size_t at
 	for (int i = 1; i <= nups && r == ENC_OK; i++)
 		r = put_upvalue(e, f, i, at);
 	if (r == ENC_OK && !is_c)
-		r = put_globals(e, f, at);
+		r = put_globals(e, f, at, known);
 	e->depth--;
 	return r == ENC_OK ? vai__enc_tag(e, T_END) : r;
 }
 
-static enum vai__enc_result put_body(struct vai__enc *e, int f, size_t at)
+static enum vai__enc_result put_body(struct vai__enc *e, int f, size_t at, const struct vai__func *known)
 {
 	if (VAI_UNLIKELY(e->depth >= e->max_depth))
 		return e->guarded ? vai__enc_later(e, f, at) : ENC_RETRY;
-	return vai__enc_function_body(e, f, at);
-}
-
-/* What comes now is what a goroutine begins with: its code has to be there. */
-static bool is_body(const struct vai__enc *e)
-{
-	return e->call && vai__enc_at(e) == 0;
+	return vai__enc_function_body(e, f, at, known);
 }
 
 static enum vai__enc_result put_lua_function(struct vai__enc *e, int f)
@@ -322,7 +324,8 @@ static enum vai__enc_result put_lua_function(struct vai__enc *e, int f)
 	*e->p++ = (unsigned char)(code->analyzed ? code->nups : count_upvalues(e->L, f));
 	if (code->uses_require && e->guarded)
 		vai__codec_note_paths(e->L, e->vm);
-	return put_body(e, f, at);
+	/* Under guard, what upvalues hold may be remembered, too, and move the entry. */
+	return put_body(e, f, at, e->guarded ? NULL : func);
 }
 
 static enum vai__enc_result put_cclosure(struct vai__enc *e, int f)
@@ -348,7 +351,7 @@ static enum vai__enc_result put_cclosure(struct vai__enc *e, int f)
 	vai__store64(e->p + AT_SLOT + 4, (uintptr_t)vai__catalog_cfunction_out(c));
 	e->p[CCLOSURE_HEAD - 1] = (unsigned char)count_upvalues(e->L, f);
 	e->p += CCLOSURE_HEAD;
-	return put_body(e, f, at);
+	return put_body(e, f, at, NULL);
 }
 
 static enum vai__enc_result put_cfunction(struct vai__enc *e, int f)

@@ -255,6 +255,34 @@ static void test_facts(void **state)
 	}
 }
 
+/* The upvalue that every call of the method is on, by what the code knows; -1: it may be on anything. */
+static int owner_of(const struct vai_code *code, const char *method)
+{
+	int on = -2;
+	for (int i = 0; i < code->nfields; i++)
+		if (strcmp(code->fields[i].name, method) == 0)
+			on = on == -2 || on == code->fields[i].on ? code->fields[i].on : -1;
+	assert_int_not_equal(on, -2);
+	return on;
+}
+
+static void test_whose_method(void **state)
+{
+	(void)state;
+	run(A,
+		"local a, b, c = 1, 2, 3\n"
+		"return function(x) a:certain() if x then b:branch() end (x and 's' or a):either(); (x or a):second()\n"
+		"x:argument() c:assigned() return function() b:nested() c = x return x:outer() end end");
+	struct vai_code *code = vai__known_funcs_code(A, &va, 1);
+	assert_string_equal(code->upvals[owner_of(code, "certain")].name, "a");
+	assert_string_equal(code->upvals[owner_of(code, "nested")].name, "b");
+	static const char *const others[] = {"either", "second", "argument", "assigned", "outer"};
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		assert_int_equal(owner_of(code, others[i]), -1);
+	owner_of(code, "branch");
+	drop(code);
+}
+
 static void test_facts_of_stripped_code(void **state)
 {
 	(void)state;
@@ -339,8 +367,10 @@ static int read_copy(const char *bytes, size_t len)
 		for (size_t i = 0; i < bc.nnames; i++)
 			if (bc.names[i].up <= VAI__BC_FIELD)
 				assert_true((size_t)(VAI__BC_FIELD - bc.names[i].up) < bc.nnames);
-			else
-				assert_true(bc.names[i].up == VAI__BC_METHOD || (bc.names[i].up >= 0 && bc.names[i].up < bc.nups));
+			else if (bc.names[i].up != VAI__BC_METHOD)
+				assert_in_range(
+					bc.names[i].up >= VAI__BC_METHOD_OF ? bc.names[i].up - VAI__BC_METHOD_OF : bc.names[i].up, 0,
+					bc.nups - 1);
 		vai__bytecode_free(&bc);
 	}
 	free(copy);
@@ -567,6 +597,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_asking_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_facts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_whose_method, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_facts_of_stripped_code, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_foreign_bytecode, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unusual_code, setup, teardown),
