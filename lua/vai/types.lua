@@ -903,6 +903,27 @@ function map:cas(k, old, new) end
 ---@param f fun(old: any): any
 ---@return any new
 function map:update(k, f) end
+---A value that is itself in every goroutine: equal, the same key of tables, with the same text. It crosses as cheaply
+---as a boolean. Use it where a table is made only to be compared with, which crosses as a copy that equals nothing.
+---
+---The same name gives the same symbol in every goroutine, so a module that each of them requires has one for all; choose
+---a name that nobody else would, as `mymodule.null`. Without a name each call gives another one. To Lua symbols are light
+---userdata. Names are kept until the process ends, 32768 at most, each of at most 200 bytes.
+---```lua
+---local null = vai.symbol("example.null")
+---local task = vai.async(function(row)
+---	return row.email == null, ({ [null] = "none" })[row.email], row.email
+---end, { name = "ann", email = null })
+---local _, same, as_key, back = task:join()
+---print(same, as_key, back == null, tostring(back)) --> true none true symbol example.null
+---print(vai.symbol("example.null") == null, vai.symbol() == vai.symbol()) --> true false
+---```
+---@param name? string
+---@return vai.symbol
+---@nodiscard
+function vai.symbol(name) end
+
+---@class vai.symbol: lightuserdata
 
 -- ---- contexts, groups, supervisors ----
 

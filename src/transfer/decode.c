@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "transfer/message.h"
 #include "transfer/record.h"
+#include "transfer/symbol.h"
 #include "stdlib/catalog.h"
 #include "state/handle.h"
 #include "stdlib/lazy.h"
@@ -402,7 +403,7 @@ static void get_value(struct dec *d)
 		break;
 	case T_KEY:
 	case T_AGAIN: get_key(d, tag); break;
-	case T_LIGHT: lua_pushlightuserdata(L, (void *)(uintptr_t)get64(d)); break;
+	case T_LIGHT: vai__symbol_push_light(L, get64(d)); break;
 	case T_CFUNC: get_cfunction(d); break;
 	case T_CLOSURE: vai__lazy_closure_in(L, d->vm, (int)get32(d)); break;
 	case T_OBJECT: get_object(d); break;
@@ -498,7 +499,7 @@ static void push_inline(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
 	case M_TRUE: lua_pushboolean(L, 1); break;
 	case M_INT: lua_pushinteger(L, (lua_Integer)word); break;
 	case M_FLOAT: push_float(L, word); break;
-	case M_LIGHT: lua_pushlightuserdata(L, (void *)(uintptr_t)word); break;
+	case M_LIGHT: vai__symbol_push_light(L, word); break;
 	case M_CFUNC: lua_pushcfunction(L, vai__lazy_cfunction_in(L, vm, (lua_CFunction)(uintptr_t)word)); break;
 	case M_STRING: lua_pushlstring(L, (const char *)bytes + 2, bytes[1]); break;
 	case M_RECORD: vai__record_decode(L, msg); break;

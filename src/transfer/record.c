@@ -6,6 +6,7 @@
 #include <lauxlib.h>
 #include "transfer/message.h"
 #include "transfer/shape.h"
+#include "transfer/symbol.h"
 
 enum {
 	VALUES_MAX = 320,
@@ -21,8 +22,8 @@ enum {
 	INLINE_MAX = sizeof(vai_msg) - AT_VALUES
 };
 
-/* The first byte of a value; from STRING on strings of up to STRING_MAX bytes. */
-enum { FALSE, TRUE, INT1, INT2, INT4, INT8, FLOAT4, FLOAT8, STRING };
+/* The first byte of a value; from STRING on strings of up to STRING_MAX bytes, then light userdata. */
+enum { FALSE, TRUE, INT1, INT2, INT4, INT8, FLOAT4, FLOAT8, STRING, LIGHT = STRING + STRING_MAX + 1 };
 
 struct flat {
 	unsigned char *p; /* in values */
@@ -92,6 +93,11 @@ static bool put_value(struct flat *f, lua_State *L)
 			put_integer(f, lua_tointegerx(L, -1, NULL));
 		else
 			put_float(f, lua_tonumberx(L, -1, NULL));
+		return true;
+	}
+	if (type == LUA_TLIGHTUSERDATA) {
+		uint64_t word = (uintptr_t)lua_touserdata(L, -1);
+		put(f, LIGHT, &word, sizeof word);
 		return true;
 	}
 	*f->p++ = lua_toboolean(L, -1) ? TRUE : FALSE;
@@ -231,6 +237,7 @@ static const unsigned char *push_value(lua_State *L, const unsigned char *p)
 	case INT8: lua_pushinteger(L, (lua_Integer)vai__load64(p)); return p + 8;
 	case FLOAT4: lua_pushnumber(L, get_half(p)); return p + 4;
 	case FLOAT8: lua_pushnumber(L, get_number(p)); return p + 8;
+	case LIGHT: vai__symbol_push_light(L, vai__load64(p)); return p + 8;
 	default: lua_pushlstring(L, (const char *)p, tag - STRING); return p + (tag - STRING);
 	}
 }

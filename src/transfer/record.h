@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The common small message made short work of: one table without metatable, a list of values
- * and short strings as keys, the values scalars and short strings. Where its keys are a known
+ * and short strings as keys, the values scalars, light userdata and short strings. Where its keys are a known
  * shape and its values few, the message holds it without a block. */
 #ifndef VAI_RECORD_H
 #define VAI_RECORD_H

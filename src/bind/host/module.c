@@ -50,6 +50,7 @@ static const luaL_Reg functions[] = {
 	{"defer", vai__lib_defer},
 	{"atomic", vai__lib_atomic},
 	{"map", vai__lib_map},
+	{"symbol", vai__lib_symbol},
 	{"yield", vai__lib_yield},
 	{"sleep", vai__lib_sleep},
 	{"now", vai__lib_now},

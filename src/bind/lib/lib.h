@@ -31,8 +31,9 @@ extern const struct vai__handle_type vai__lib_waitgroup_type;
 /* contextlib.c */
 int vai__lib_context(lua_State *L);
 extern const struct vai__handle_type vai__lib_context_type, vai__lib_after_type;
-/* deferlib.c */
+/* deferlib.c, symbollib.c */
 int vai__lib_defer(lua_State *L);
+int vai__lib_symbol(lua_State *L);
 /* mutexlib.c, guardlib.c */
 int vai__lib_mutex(lua_State *L);
 extern const struct vai__handle_type vai__lib_guard_type, vai__lib_mutex_type;
