@@ -12,7 +12,7 @@ enum { VAI__SYMBOL_NAMES = 1 << 15, VAI__SYMBOL_NAME_BYTES = 200 };
 
 /* A new one, equal to no other. */
 uint64_t vai__symbol_new(void);
-/* The one of that name, of at most VAI__SYMBOL_NAME_BYTES. VAI_ENOMEM, VAI_EAGAIN: there are as many names as can be. */
+/* The one of that name, of at most VAI__SYMBOL_NAME_BYTES. VAI_ENOMEM; VAI_EAGAIN: there are as many as can be. */
 int vai__symbol_named(const char *name, size_t len, uint64_t *symbol);
 /* Pushes it, and sees to the metatable that a state's light userdata have for them. May raise for want of memory. */
 void vai__symbol_push(lua_State *L, uint64_t symbol);
