@@ -173,6 +173,12 @@ int64_t vai__thread_cpu(int id)
 	return -1;
 }
 
+int64_t vai__thread_user(int id)
+{
+	(void)id;
+	return -1;
+}
+
 bool vai__thread_timer_new(int id, int sig, void *value, timer_t *out)
 {
 	(void)id;
@@ -185,11 +191,6 @@ bool vai__thread_timer_new(int id, int sig, void *value, timer_t *out)
 void vai__thread_timer_start(timer_t timer)
 {
 	(void)timer;
-}
-
-bool vai__thread_asleep(int id)
-{
-	return sim_in_c_call(id);
 }
 
 void vai__guard_install(void (*report)(void))

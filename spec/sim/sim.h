@@ -28,7 +28,7 @@ int sim_self(void);
 void sim_wait(bool (*f)(void *), void *arg, int64_t deadline, const char *what);
 /* Computes until *flag is set: its stores do not drain by themselves. */
 void sim_compute_until(const bool *flag);
-/* As sim_wait for *flag, as a C call that waits in the kernel does: vai__thread_asleep tells. */
+/* As sim_wait for *flag, as a C call that waits in the kernel does: vai__thread_look tells. */
 void sim_c_call(const bool *flag);
 bool sim_in_c_call(int thread);
 /* A step that is no access. */

@@ -45,13 +45,6 @@ void vai__thread_look(int id, struct vai__thread_look *out)
 		out->sleeps = strtoull(sleeps + sizeof sleeps_name - 1, NULL, 10);
 }
 
-bool vai__thread_asleep(int id)
-{
-	struct vai__thread_look look;
-	vai__thread_look(id, &look);
-	return look.asleep;
-}
-
 /* clock_getcpuclockid(3) makes such numbers of a process's id, pthread_getcpuclockid(3) of a thread that
  * must not have ended; the kernel takes any thread of this process. */
 static clockid_t cpu_clock(int id, unsigned which)
@@ -59,12 +52,22 @@ static clockid_t cpu_clock(int id, unsigned which)
 	return (clockid_t)(~(unsigned)id << 3 | 4 | which);
 }
 
-int64_t vai__thread_cpu(int id)
+static int64_t clock_of(clockid_t clock)
 {
 	struct timespec ts;
-	if (clock_gettime(cpu_clock(id, 2), &ts) != 0)
+	if (clock_gettime(clock, &ts) != 0)
 		return -1;
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+int64_t vai__thread_cpu(int id)
+{
+	return clock_of(cpu_clock(id, 2));
+}
+
+int64_t vai__thread_user(int id)
+{
+	return clock_of(cpu_clock(id, 1));
 }
 
 bool vai__thread_timer_new(int id, int sig, void *value, timer_t *out)

@@ -19,6 +19,7 @@ void vai__m_own(struct m *m, struct p *p)
 {
 	atomic_store_relaxed(&m->p, p);
 	atomic_store_relaxed(&m->retake, false);
+	m->evicted = false;
 	if (p)
 		p->slice_at = 0;
 }
@@ -30,12 +31,13 @@ VAI_NOINLINE void vai__m_enter_slowly(struct m *m)
 	struct g *g = m_curg(m);
 	vai__lock(&vai__sched.lock);
 	struct p *p = m_p(m);
-	bool lost = !p && atomic_load_relaxed(&m->retake);
+	bool lost = !p && atomic_load_relaxed(&m->retake), blocks = lost && !m->evicted;
 	if (lost && g && (p = vai__p_get_idle()) != NULL)
 		vai__m_own(m, p);
 	atomic_store_relaxed(&m->retake, false);
+	m->evicted = false;
 	vai__unlock(&vai__sched.lock);
-	if (lost && g && g != vai__sched.main && !g->locked_m)
+	if (blocks && g && g != vai__sched.main && !g->locked_m)
 		g->locked_m = OFF_MAIN; /* it is of the kind that blocks */
 	if (!p && g)
 		vai__preempt_interrupt(g);
@@ -80,8 +82,9 @@ void vai__handoff_want(struct m *m)
 	vai__loop_attention_update();
 	if (m == vai__sched.m0) {
 		m->wants_at = vai__clock_now();
-		vai__preempt_for_main();
-		vai__sysmon_hurry(); /* it asks again soon, until main has one */
+		vai__watch_for_main();
+		if (m->wants)
+			vai__sysmon_hurry(); /* it looks again soon, until main has one */
 	}
 }
 

@@ -23,17 +23,15 @@
 #include "sched/rt.h"
 
 enum {
-	LOOK = 100000,  /* ns, as the next five */
-	SURE = 3000000, /* a thread that has computed for so long without a sleep is in no system call that waits */
-	SURE_FOR_MAIN = 500000,
-	UNSURE = 3000000,      /* from then on a timer asks */
-	UNANSWERED = 20000000, /* the same for one that was asked before */
-	UNKNOWN = 100000000,   /* where there is no timer, a signal is sent after all */
-	CANDIDATES = 8         /* Ps among which main gets the next: each look takes 10 us */
+	LOOK = 100000,  /* ns, as the next three */
+	SURE = 3000000, /* a thread that has computed for so long without a sleep, most of it outside of the kernel */
+	UNANSWERED = 20000000, /* one that was asked so long ago is asked again */
+	UNKNOWN = 100000000    /* where there are no timers: a thread of which nothing was sure for so long */
 };
 
 static struct sigaction old_action;
 static enum vai_preempt_mode mode = VAI_PREEMPT_OFF;
+static int64_t clock_tick; /* ns between two of the system's clock, but no more than half of a slice */
 
 static void pass_on(int sig, siginfo_t *info, void *uc)
 {
@@ -103,15 +101,25 @@ static _Noreturn void freeze(struct g *g)
 		pause();
 }
 
+/* The slice that the timer was started for is over. */
+static bool comes_late(struct m *m)
+{
+	struct p *p = m_p(m);
+	return p && atomic_load_relaxed(&p->tick) != atomic_load_relaxed(&m->asked_tick);
+}
+
 static void on_signal(int sig, siginfo_t *info, void *uc)
 {
 	int saved = errno;
 	struct m *m = vai__m_self();
 	bool timer = info->si_code == SI_TIMER && m && info->si_value.sival_ptr == &m->timer;
-	if (m && atomic_exchange_acquire(&m->preempt, false)) {
+	if (timer && comes_late(m)) {
+		atomic_store_relaxed(&m->preempt, false);
+	} else if (m && atomic_exchange_acquire(&m->preempt, false)) {
 		struct g *g = m_curg(m);
 		if (g && g == atomic_load_acquire(&frozen.wanted))
 			freeze(g);
+		atomic_fetch_add_relaxed(&vai__sched.npreempted, 1);
 		if (g)
 			vai__preempt_interrupt(g);
 	} else if (!timer) {
@@ -144,10 +152,18 @@ static void tell_refused(const char *what)
 		fprintf(stderr, "vai: the system refuses tgkill (%m): %s\n", what);
 }
 
+static int64_t measure_tick(void)
+{
+	struct timespec ts = {0, 0};
+	clock_getres(CLOCK_MONOTONIC_COARSE, &ts);
+	return ts.tv_sec == 0 && ts.tv_nsec < SLICE_MAX / 2 ? ts.tv_nsec : SLICE_MAX / 2;
+}
+
 static void install(void)
 {
 	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
 	mode = wished_mode();
+	clock_tick = measure_tick();
 	sigemptyset(&sa.sa_mask);
 	if (mode == VAI_PREEMPT_SIGNAL && syscall(SYS_tgkill, getpid(), vai__thread_id(), 0) != 0) {
 		tell_refused("goroutines look themselves whether they are to be interrupted (VAI_PREEMPT=count)");
@@ -171,7 +187,6 @@ void vai__preempt_send(struct m *m)
 {
 	if (mode == VAI_PREEMPT_OFF)
 		return;
-	atomic_fetch_add_relaxed(&vai__sched.npreempted, 1);
 	atomic_store_release(&m->preempt, true);
 	if (mode != VAI_PREEMPT_SIGNAL || syscall(SYS_tgkill, getpid(), m->tid, SIGURG) == 0)
 		return;
@@ -181,99 +196,109 @@ void vai__preempt_send(struct m *m)
 	}
 }
 
+/* A thread that has used no processor time since it was found asleep has not run, so it still sleeps or is only
+ * about to wake: that look is some thirty times cheaper. */
+static bool still_sleeps(struct m *m, struct g *g, int64_t cpu)
+{
+	return m->look.asleep && cpu >= 0 && cpu == m->look.seen && g == m->look.g;
+}
+
+/* The beginning of what m's thread computes for g without a sleep. */
+static void look_anew(struct m *m, struct g *g, uint32_t tick, int64_t cpu)
+{
+	if (g != m->look.g || tick != m->look.tick)
+		m->unsure_at = 0;
+	m->look.g = g;
+	m->look.tick = tick;
+	m->look.cpu = cpu;
+	m->look.user = vai__thread_user(m->tid);
+}
+
 int64_t vai__preempt_computes(struct m *m)
 {
 	struct vai__thread_look now;
 	struct p *p = m_p(m);
 	struct g *g = m_curg(m);
 	uint32_t tick = p ? atomic_load_relaxed(&p->tick) : m->look.tick;
+	int64_t cpu = vai__thread_cpu(m->tid); /* before the look: still_sleeps compares with it */
+	if (still_sleeps(m, g, cpu))
+		return -1;
 	vai__thread_look(m->tid, &now);
-	int64_t cpu = vai__thread_cpu(m->tid);
+	m->look.seen = cpu;
 	if (cpu < 0)
 		cpu = vai__clock_now();
-	bool another = g != m->look.g || tick != m->look.tick;
-	if (another)
-		m->unsure_at = 0;
-	if (another || now.asleep || now.sleeps != m->look.sleeps) {
-		m->look.sleeps = now.sleeps;
-		m->look.g = g;
-		m->look.tick = tick;
-		m->look.cpu = cpu;
-	}
+	if (g != m->look.g || tick != m->look.tick || now.asleep || now.sleeps != m->look.sleeps)
+		look_anew(m, g, tick, cpu);
+	m->look.sleeps = now.sleeps;
+	m->look.asleep = now.asleep;
 	return now.asleep ? -1 : cpu - m->look.cpu;
 }
 
 /* Lock held. False: the system has none, or refuses more. */
 static bool start_timer(struct m *m)
 {
+	struct p *p = m_p(m);
 	if (m->has_timer == TIMER_NONE)
 		m->has_timer = vai__thread_timer_new(m->tid, SIGURG, &m->timer, &m->timer) ? TIMER_MADE : TIMER_REFUSED;
 	if (m->has_timer != TIMER_MADE)
 		return false;
+	if (p)
+		atomic_store_relaxed(&m->asked_tick, atomic_load_relaxed(&p->tick));
 	atomic_store_release(&m->preempt, true);
 	vai__thread_timer_start(m->timer);
 	return true;
 }
 
-static void send_once(struct m *m, int64_t now)
+static void note_asked(struct m *m, int64_t now)
 {
-	vai__preempt_send(m);
 	atomic_store_relaxed(&m->asked, true);
 	m->asked_at = now;
 	m->unsure_at = 0;
 }
 
-/* A signal ends a system call early: write(2) and its like have moved a part then, poll(2) fails with EINTR. The
- * handler has armed a hook, so a second signal is of no use as long as the goroutine has not come back to
- * Lua code, but where the hook was lost; then, and where a thread sleeps and computes by turns, a timer
- * sends it that finds the thread outside of the kernel. */
+/* Where no timer is to be had, a thread is asked that has surely computed outside of the kernel, or of which nothing
+ * has been sure for long. Once: the handler has armed a hook, and what keeps the goroutine from coming to it
+ * may be a system call. */
+static bool ask_by_guess(struct m *m, int64_t now)
+{
+	int64_t used = vai__preempt_computes(m), user = vai__thread_user(m->tid);
+	if (used < 0 || atomic_load_relaxed(&m->asked))
+		return false;
+	bool sure = used >= SURE && (user < 0 || user - m->look.user >= used / 2);
+	if (!sure && m->unsure_at == 0)
+		m->unsure_at = now;
+	if (!sure && now - m->unsure_at < UNKNOWN)
+		return m->unsure_at == now;
+	vai__preempt_send(m);
+	note_asked(m, now);
+	return false;
+}
+
+/* A signal ends a system call early: write(2) and its like have moved a part then, poll(2) fails with EINTR. No
+ * look from outside tells where a thread will be when the signal arrives. A timer on the thread's own
+ * time in user mode does: it expires at a tick of the system's clock that finds the thread there. A thread that sleeps
+ * needs none: without a P its goroutine hinders nobody. */
 bool vai__preempt_ask(struct m *m, int64_t now)
 {
 	if (mode != VAI_PREEMPT_SIGNAL) {
 		vai__preempt_send(m);
 		return false;
 	}
-	int64_t used = vai__preempt_computes(m);
-	bool asked = atomic_load_relaxed(&m->asked);
-	if (used < 0)
+	if (atomic_load_relaxed(&m->asked) && now - m->asked_at < UNANSWERED)
 		return false;
-	if (used >= SURE && !asked) {
-		send_once(m, now);
+	if (!m_p(m) && vai__preempt_computes(m) < 0)
 		return false;
-	}
-	int64_t *since = asked ? &m->asked_at : &m->unsure_at, patience = asked ? UNANSWERED : UNSURE;
-	bool first = *since == 0;
-	if (first) {
-		*since = now;
-	} else if (now - *since >= patience) {
-		if (start_timer(m))
-			*since = now;
-		else if (!asked && now - *since >= UNKNOWN)
-			send_once(m, now);
-	}
-	return first;
+	if (!start_timer(m))
+		return ask_by_guess(m, now);
+	note_asked(m, now);
+	return false;
 }
 
-/* Two goroutines that surely compute give their Ps up, so that main has one within a millisecond: the thread of
- * one may be waiting for a CPU, where main has just come from. One that is in the scheduler, or was asked
- * before, does so in any case. */
-void vai__preempt_for_main(void)
+/* A timer needs up to a tick to find its thread. */
+int64_t vai__preempt_lead(struct m *m)
 {
-	int64_t now = vai__clock_now();
-	int looks = CANDIDATES, asked = 0;
-	if (mode == VAI_PREEMPT_OFF)
-		return;
-	for (struct m *m = vai__sched.all_ms; m && looks > 0 && asked < 2; m = m->next_m) {
-		if (!m_p(m) || atomic_load_relaxed(&m->busy))
-			continue;
-		looks--;
-		if (atomic_load_relaxed(&m->asked)) {
-			asked += now - m->asked_at < UNANSWERED;
-		} else if (mode != VAI_PREEMPT_SIGNAL || vai__preempt_computes(m) >= SURE_FOR_MAIN) {
-			send_once(m, now);
-			asked++;
-		}
-	}
+	bool timer = mode == VAI_PREEMPT_SIGNAL && m->has_timer != TIMER_REFUSED;
+	return timer ? clock_tick : 0;
 }
 
 bool vai__g_freeze(vai_g *pub, int64_t timeout)
@@ -311,6 +336,7 @@ bool vai__g_asked(vai_g *self)
 	struct m *m = g_m(g_of(self));
 	if (!atomic_load_relaxed(&m->preempt) || !atomic_exchange_acquire(&m->preempt, false))
 		return false;
+	atomic_fetch_add_relaxed(&vai__sched.npreempted, 1);
 	check_cpu(g_of(self));
 	return true;
 }

@@ -140,15 +140,19 @@ struct m {
 	uint32_t seen_tick;
 	int64_t seen_at;
 	bool seen_asleep;
+	bool evicted; /* main has got its P, while it computed; sched.lock */
 	struct {
 		struct g *g;   /* what it ran when it was last looked at, */
 		uint32_t tick; /* in which round of its P, */
 		uint64_t sleeps;
-		int64_t cpu;   /* and what the thread had used when that was first seen, or after it last slept */
-	} look;            /* sched.lock; preempt.c, as the next five */
+		int64_t cpu, user; /* and what the thread had used when that was first seen, or after it last slept */
+		bool asleep;       /* how it was found, */
+		int64_t seen;      /* and what it had used just before */
+	} look;                /* sched.lock; preempt.c, as the next six */
 	atomic_bool asked; /* a signal was sent to it, and its goroutine has not answered: sched.lock sets, owner clears */
 	int64_t asked_at;
-	int64_t unsure_at; /* since when it is to be asked, but might be in a system call; 0: it is not */
+	_Atomic(uint32_t) asked_tick; /* the round of its P that the timer is for */
+	int64_t unsure_at;            /* since when it is to be asked, but might be in a system call; 0: it is not */
 	enum { TIMER_NONE, TIMER_MADE, TIMER_REFUSED } has_timer;
 	timer_t timer;        /* mach/thread.h; the value is &m->timer */
 	bool polling;         /* owner: it sleeps in the poller, and what that makes ready goes to `polled` */
@@ -324,6 +328,7 @@ bool vai__m_is_asleep(struct m *m); /* sched.lock held */
 bool vai__watch_ms(int64_t now);
 bool vai__watch_needed(void);
 bool vai__watch_hurries(int64_t now);
+void vai__watch_for_main(void); /* sched.lock held: main wants a P and none is idle */
 /* g.c: goroutines */
 struct g *vai__g_alloc(struct p *p);
 void vai__g_free(struct m *m, struct g *g);

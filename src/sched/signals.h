@@ -10,12 +10,12 @@ void vai__preempt_install(void);
 void vai__preempt_add(struct m *m);    /* by its thread */
 void vai__preempt_remove(struct m *m); /* by its thread, but for a host's that may be gone */
 void vai__preempt_send(struct m *m);   /* sched.lock held: interrupts what m runs, at once */
-/* sched.lock held, as for the next: the same, but not within a system call if it can be helped; it may take
+/* sched.lock held, as for the next two: the same, but not within a system call; it may take
  * some more calls until it is done. True: and they should follow soon. */
 bool vai__preempt_ask(struct m *m, int64_t now);
+int64_t vai__preempt_lead(struct m *m); /* ns that vai__preempt_ask should come early */
 /* ns that m's thread has computed for what it runs, without a sleep, since somebody first looked; -1: it sleeps. */
 int64_t vai__preempt_computes(struct m *m);
-void vai__preempt_for_main(void); /* sched.lock held: main wants a P and none is idle */
 void vai__preempt_all(void);
 int64_t vai__preempt_thread_cpu(void); /* ns that the calling thread has computed */
 static inline bool has_cpu_limit(struct g *g)

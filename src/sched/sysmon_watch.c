@@ -5,13 +5,14 @@
  * the kernel if it can be helped, for not every C library expects to be interrupted. So
  * the system is asked first whether the thread sleeps: then its P is taken at once. One that
  * computes gets the signal after SLICE_MAX, and loses its P when it does not answer. */
-#include "mach/thread.h"
 #include "sched/rt.h"
 
 enum {
 	SLICE_SHORT = 1000000, /* ns that a goroutine may run on while a timer of its P is due, or one is to end */
 	ANSWER = 10000000,     /* ns from the signal until the P is taken */
 	IN_A_HURRY = 5000000,  /* ns for which main, when it wants a P, is looked after at once */
+	LET_RUN = 200000,      /* ns: one that has its P for less may come round by itself */
+	EVICTED_MAX = 8,       /* so many may compute without a P because main has got it */
 	LOOKS = 16             /* Ms without a P that are looked at in one round */
 };
 
@@ -23,7 +24,7 @@ static struct {
 
 bool vai__m_is_asleep(struct m *m)
 {
-	return vai__thread_asleep(m->tid);
+	return vai__preempt_computes(m) < 0;
 }
 
 /* Its goroutine is to end, or has to be measured whether it is. One that sleeps need not be measured, one
@@ -92,7 +93,8 @@ static struct p *watch_owner(struct m *m, int64_t now)
 		return vai__handoff_retake(m);
 	if (last && now - since >= SLICE_MAX + ANSWER)
 		return vai__handoff_retake(m);
-	if (now - since >= (timer_is_due(p, now) || vai__watch_hurries(now) ? SLICE_SHORT : SLICE_MAX))
+	if (now - since >=
+		(timer_is_due(p, now) || vai__watch_hurries(now) ? SLICE_SHORT : SLICE_MAX - vai__preempt_lead(m)))
 		watch.soon |= vai__preempt_ask(m, now);
 	return NULL;
 }
@@ -105,7 +107,39 @@ static void watch_outsider(struct m *m, unsigned number, int64_t now)
 		vai__preempt_ask(m, now);
 }
 
-/* Lock held. Main has no P, so it may want one at any moment: then it is known whom to ask. */
+/* Lock held. The M whose goroutine has had its P for longest, or NULL: none may be sent on. */
+static struct m *longest_running(int64_t now)
+{
+	struct m *found = NULL;
+	int64_t longest = LET_RUN;
+	int evicted = 0;
+	for (struct m *m = vai__sched.all_ms; m; m = m->next_m) {
+		struct p *p = m_p(m);
+		evicted += m->evicted;
+		int64_t ran = p ? now - runs_since(m, p, now) : -1;
+		if (ran < longest || vai__p_is_surplus(p) || atomic_load_relaxed(&m->busy))
+			continue;
+		longest = ran;
+		found = m;
+	}
+	return evicted < EVICTED_MAX ? found : NULL;
+}
+
+/* Main does not wait until somebody answers: it gets the P of a goroutine that computes, which goes on without one
+ * for the moment that the timer takes, as if main were a thread beside it. */
+void vai__watch_for_main(void)
+{
+	int64_t now = vai__clock_now();
+	struct m *m = vai__sched.world_stopped ? NULL : longest_running(now);
+	struct p *p = m ? vai__handoff_retake(m) : NULL;
+	if (!p)
+		return;
+	m->evicted = true;
+	vai__preempt_ask(m, now);
+	vai__p_release(p);
+}
+
+/* Lock held. Main has no P, so it may want one at any moment: then it is known whose. */
 static bool main_is_outside(void)
 {
 	struct m *m0 = vai__sched.m0;
@@ -123,7 +157,7 @@ bool vai__watch_ms(int64_t now)
 	for (struct m *m = vai__sched.all_ms; m; m = m->next_m) {
 		watch_bounded(m, now);
 		if (outside && m_p(m))
-			vai__preempt_computes(m);
+			runs_since(m, m_p(m), now);
 		if (m_p(m)) {
 			struct p *p = n < LOOKS ? watch_owner(m, now) : NULL;
 			if (p)
@@ -133,7 +167,7 @@ bool vai__watch_ms(int64_t now)
 		}
 	}
 	if (vai__sched.m0->wants && now - vai__sched.m0->wants_at < IN_A_HURRY) {
-		vai__preempt_for_main();
+		vai__watch_for_main();
 		watch.soon = true;
 	}
 	vai__unlock(&vai__sched.lock);

@@ -18,7 +18,7 @@
 #include <unistd.h>
 #include "base/atomic.h"
 
-enum { MEGABYTE = 1000000 };
+enum { MEGABYTE = 1000000, RANDOM_BYTES = 20000000 };
 
 /* ---- functions for Lua ---- */
 
@@ -91,10 +91,27 @@ static int transfer(lua_State *L)
 	return 1;
 }
 
+static atomic_int whole, parts;
+
+/* compute_in_kernel(): one read(2) that computes there for tens of milliseconds, never sleeps, and ends early at
+ * any signal. */
+static int compute_in_kernel(lua_State *L)
+{
+	int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+	char *all = malloc(RANDOM_BYTES);
+	if (fd < 0 || !all)
+		return luaL_error(L, "cannot begin");
+	ssize_t n = read(fd, all, RANDOM_BYTES);
+	close(fd);
+	free(all);
+	atomic_fetch_add(n == RANDOM_BYTES ? &whole : &parts, 1);
+	return 0;
+}
+
 static lua_State *open_all(void)
 {
-	static const luaL_Reg functions[] = {
-		{"nap", nap}, {"let_others", let_others}, {"since", since}, {"transfer", transfer}, {NULL, NULL}};
+	static const luaL_Reg functions[] = {{"nap", nap}, {"let_others", let_others}, {"since", since},
+		{"transfer", transfer}, {"compute_in_kernel", compute_in_kernel}, {NULL, NULL}};
 	lua_State *L = host_open();
 	lua_pushglobaltable(L);
 	luaL_setfuncs(L, functions, 0);
@@ -198,6 +215,36 @@ static void test_whole(void **state)
 	lua_close(L);
 }
 
+/* A thread that computes in the kernel looks as one that computes in Lua: it has had its slice, others wait for its P,
+ * main wants it, it is to end; the call is whole all the same. */
+static const char in_kernel[] = "vai.maxprocs(1)\n"
+								"local stop, begun = vai.chan(), vai.chan()\n"
+								"vai.go(function() while not stop:is_closed() do end end)\n"
+								"local canceled = vai.async(function()\n"
+								"  begun:send(true)\n"
+								"  compute_in_kernel()\n"
+								"end)\n"
+								"local waited_for = vai.async(function()\n"
+								"  for _ = 1, 2 do compute_in_kernel() end\n"
+								"end)\n"
+								"begun:recv()\n"
+								"while waited_for:status() ~= 'done' do\n"
+								"  canceled:cancel()\n"
+								"  nap(0.001)\n"
+								"end\n"
+								"assert(waited_for:join())\n"
+								"stop:close()\n";
+
+static void test_in_kernel(void **state)
+{
+	(void)state;
+	lua_State *L = open_all();
+	host_run(L, in_kernel);
+	lua_close(L);
+	assert_int_equal(atomic_load(&parts), 0);
+	assert_true(atomic_load(&whole) >= 2);
+}
+
 /* The host's own calls, which come back with EINTR whatever SA_RESTART says. */
 static void test_uninterrupted(void **state)
 {
@@ -251,6 +298,7 @@ int main(void)
 		host_test(test_leave), /* in a child of fork vai works only where it has not been before */
 		host_test(test_idle_threads_end),
 		host_test(test_whole),
+		host_test(test_in_kernel),
 		host_test(test_uninterrupted),
 		host_test(test_main_comes_first),
 	};
