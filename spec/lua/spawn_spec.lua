@@ -167,6 +167,19 @@ describe("cpu", function()
 			check.eq(task:status(), "failed")
 		end
 	]], { timeout = 60 })
+	test("ends soon who never computes for long at once", [[
+		local ch = chan(1)
+		for _, f in ipairs {
+			function() while true do vai.yield() end end,
+			function() while true do ch:send(1) ch:recv() end end,
+		} do
+			local before = os.clock()
+			local ok, err = vai.spawn({ cpu = 0.02 }, f):join()
+			check.eq(ok, false)
+			check.eq(err, "cpu time exceeded")
+			assert(os.clock() - before < 0.5 * check.slowness, os.clock() - before)
+		end
+	]])
 	test("does not count waiting", [[
 		check.returns(table.pack(vai.spawn({ cpu = 0.05 }, function()
 			for _ = 1, 20 do vai.sleep(0.01) end

@@ -27,6 +27,7 @@ enum {
 	MAX_SIZE = 65536,
 	CLASSES = SMALL_CLASSES + 8 * STEPS,
 	MAGAZINE_BYTES = 32768,
+	PAGE = 4096,
 	FIRST_SPAN = 262144,
 	HUGE_SPAN = 2097152,
 	SPAN_HEAD = 64,
@@ -208,7 +209,18 @@ static struct block *pop_chain(struct shared *s)
 	return head;
 }
 
-/* Fills an empty magazine. */
+/* Blocks that an empty magazine gets from a span. A carved block is a touched one, and most programs want few of
+ * most classes: so a class begins with a page and gets as much again as it has. */
+static unsigned carving(const struct shared *s, size_t size)
+{
+	if (s->newest)
+		return s->magazine;
+	size_t had = (size_t)(s->cursor - s->first);
+	unsigned n = (unsigned)((had > PAGE ? had : PAGE) / size);
+	return n == 0 ? 1 : n < s->magazine ? n : s->magazine;
+}
+
+/* Fills an empty magazine, or begins to. */
 static bool refill(struct magazine *mag, unsigned c)
 {
 	struct shared *s = &shared[c];
@@ -223,7 +235,7 @@ static bool refill(struct magazine *mag, unsigned c)
 		s->loose = NULL;
 		s->nloose = 0;
 	} else {
-		mag->head = carve(s, size, s->magazine, &mag->count);
+		mag->head = carve(s, size, carving(s, size), &mag->count);
 	}
 	vai__unlock(&s->lock);
 	return mag->head != NULL;

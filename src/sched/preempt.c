@@ -48,9 +48,14 @@ int64_t vai__preempt_thread_cpu(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
+/* One that never runs for long is seldom found running by those who interrupt: it is asked here. */
 void vai__preempt_cpu_begin(struct g *g)
 {
+	int no = VAI_END_NO;
+	int64_t limit = atomic_load_relaxed(&g->pub.cpu_limit);
 	g->cpu_from = vai__preempt_thread_cpu();
+	if (limit && g->cpu_used > limit)
+		atomic_cas_strong_relaxed(&g->pub.end, &no, VAI_END_CPU);
 }
 
 void vai__preempt_cpu_end(struct g *g)
