@@ -3,7 +3,7 @@
 --
 --   lua5.4 examples/wordcount.lua [--procs N] [--sequential | --compare] [--top K] PATH...
 --
---   find ── names ──> readers ── texts ──> counters ── tables ──> main
+--   walk ── names ──> readers ── texts ──> counters ── tables ──> main
 --
 -- Readers read the files and send pieces of text of about 256 kB, cut between words; counters count
 -- the words of the pieces into tables of their own and send these at the end; main adds them up.
@@ -55,41 +55,43 @@ local function options(args)
 	return o
 end
 
--- Calls f(name) for each regular file under the paths. False where find could not see all of them.
+-- Calls f(name) for each regular file under the paths. False where not all of them could be seen.
 local function each_file(paths, f)
-	local words = { "find" }
-	for _, p in ipairs(paths) do
-		if p:find("\0", 1, true) then
+	local complete = true
+	for _, root in ipairs(paths) do
+		if root:find("\0", 1, true) then
 			fail("a path cannot contain NUL")
 		end
-		-- "./" keeps names that begin with - or ( from being taken for find's own words.
-		local name = p:find("^/") and p or "./" .. p
-		words[#words + 1] = "'" .. name:gsub("'", "'\\''") .. "'"
-	end
-	-- NUL between names: they may contain newlines.
-	local find = assert(io.popen(table.concat(words, " ") .. " -type f -print0", "r"))
-	local rest = ""
-	for block in find:lines(65536) do
-		rest = rest .. block
-		local start, stop = 1, rest:find("\0", 1, true)
-		while stop do
-			f(rest:sub(start, stop - 1))
-			start = stop + 1
-			stop = rest:find("\0", start, true)
+		local next_path, state = vai.fs.walk(root)
+		if not next_path then
+			io.stderr:write("wordcount: ", state, "\n")
+			complete = false
+		else
+			for name, kind, why in next_path, state do
+				if kind == "file" then
+					f(name)
+				elseif why then
+					io.stderr:write("wordcount: ", why, "\n")
+					complete = false
+				end
+			end
 		end
-		rest = rest:sub(start)
 	end
-	return find:close() == true
+	return complete
 end
 
 -- Calls f(text) for pieces of the file that end between words. Returns false where it is left out.
 local function each_piece(name, f)
-	local file <close> = io.open(name, "rb")
+	local file <close> = vai.fs.open(name)
 	if not file then
 		return false
 	end
 	local carry, first = "", true
-	for block in file:lines(PIECE) do
+	while true do
+		local block = file:read(PIECE)
+		if not block then
+			break
+		end
 		if first and block:sub(1, 8192):find("\0", 1, true) then
 			return false
 		end
@@ -265,5 +267,5 @@ if o.compare and not o.sequential then
 	end
 end
 if not result.complete then
-	fail("find could not read everything")
+	fail("not everything could be read")
 end

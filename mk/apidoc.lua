@@ -31,6 +31,8 @@ local make = {
 	packet = function(vai) return vai.net.packet("udp", "127.0.0.1:0") end,
 	vai = function(vai) return vai end,
 	["vai.net"] = function(vai) return vai.net end,
+	["vai.fs"] = function(vai) return vai.fs end,
+	file = function(vai) return vai.fs.open("/dev/null") end,
 	waitgroup = function(vai) return vai.waitgroup() end,
 }
 

@@ -1830,7 +1830,365 @@ function packet:set_read_deadline(time) end
 ---@param time? number
 function packet:set_write_deadline(time) end
 
--- ---- files, processes, signals, the terminal ----
+-- ---- files ----
+-- A file call sleeps, if it has to, on the thread that made it; the goroutine's processor goes on with others meanwhile.
+-- Errors are `nil`, a message with the path, and the error's name, as `"ENOENT"`. A call on a file is whole: others of
+-- the same file wait their turn. Types are `"file"`, `"directory"`, `"link"`, `"fifo"`, `"socket"`, `"char"`, `"block"`
+-- and `"unknown"`. A file call takes no limit and is not cut short by a cancel: that ends the goroutine after it.
+
+---@class vai.fs
+vai.fs = {}
+
+---Opens a file. The mode is as `io.open`'s, `"r"` if it is not given; with an `x` (`"wx"`) the file must not be there yet.
+---What is written is not buffered. A pipe or terminal that is opened by its name parks the goroutine, never a thread,
+---once it is open.
+---```lua
+---local f <close> = assert(vai.fs.open(os.tmpname(), "w+"))
+---f:write("one\n", 2, "\n"):seek("set")
+---print(f:read("l"), f:read("a")) --> one 2
+---print(select(3, vai.fs.open("/no/such/file"))) --> ENOENT
+---```
+---@param path string
+---@param mode? string
+---@param permissions? integer of a file that is made, before umask: `0666` in octal if not given
+---@return vai.file?
+---@return string? message
+---@return string? code
+function vai.fs.open(path, mode, permissions) end
+
+---All of a file.
+---```lua
+---local name = os.tmpname()
+---vai.fs.write_file(name, "all of it")
+---print(vai.fs.read_file(name)) --> all of it
+---```
+---@param path string
+---@return string?
+---@return string? message
+---@return string? code
+function vai.fs.read_file(path) end
+
+---Makes a file with these contents, or replaces those that are there. Options: `mode`, the permissions of a file that is
+---made; `atomic`, whoever reads sees the old contents or the new ones, never a part, also after a crash: a new file is
+---written, brought to the disk and renamed. It keeps the old one's permissions unless `mode` says others.
+---```lua
+---local name = os.tmpname()
+---print(vai.fs.write_file(name, "new", { atomic = true })) --> true
+---```
+---@param path string
+---@param data string
+---@param options? table
+---@return boolean?
+---@return string? message
+---@return string? code
+function vai.fs.write_file(path, data, options) end
+
+---What is known of a file: a table with `type`, `size`, `mode` (permissions), `uid`, `gid`, `nlink`, `dev`, `ino`,
+---`atime`, `mtime`, `ctime` (seconds since 1970).
+---```lua
+---local st = vai.fs.stat("/tmp")
+---print(st.type, st.size >= 0, st.mtime <= os.time() + 1) --> directory true true
+---```
+---@param path string
+---@return table?
+---@return string? message
+---@return string? code
+function vai.fs.stat(path) end
+
+---As `stat`, of a symbolic link itself.
+---```lua
+---print(vai.fs.lstat("/proc/self").type, vai.fs.stat("/proc/self").type) --> link directory
+---```
+---@param path string
+---@return table?
+---@return string? message
+---@return string? code
+function vai.fs.lstat(path) end
+
+---For `for name, type in vai.fs.scandir(path) do`: what a directory holds, by name.
+---```lua
+---local dir = os.tmpname()
+---vai.fs.remove(dir)
+---vai.fs.mkdirs(dir .. "/sub")
+---vai.fs.write_file(dir .. "/file", "")
+---for name, type in assert(vai.fs.scandir(dir)) do
+---	print(name, type)
+---end
+--- --> file file
+--- --> sub directory
+---```
+---@param path string
+---@return function?
+---@return any state or the message
+---@return string? code
+function vai.fs.scandir(path) end
+
+---For `for path, type in vai.fs.walk(path) do`: the path itself and, if it is a directory, all that is below it, a
+---directory before its contents, in the order of names. Links are not followed, but for the path itself. A directory
+---that cannot be read comes with a message and a code behind its type.
+---```lua
+---local dir = os.tmpname()
+---vai.fs.remove(dir)
+---vai.fs.mkdirs(dir .. "/a/b")
+---vai.fs.write_file(dir .. "/a/file", "")
+---for path, type in assert(vai.fs.walk(dir)) do
+---	print("." .. path:sub(#dir + 1), type)
+---end
+--- --> . directory
+--- --> ./a directory
+--- --> ./a/b directory
+--- --> ./a/file file
+---```
+---@param path string
+---@return function?
+---@return any state or the message
+---@return string? code
+function vai.fs.walk(path) end
+
+---```lua
+---local dir = os.tmpname()
+---print(select(3, vai.fs.mkdir(dir))) --> EEXIST
+---```
+---@param path string
+---@param permissions? integer before umask: `0777` in octal if not given
+---@return boolean?
+---@return string? message
+---@return string? code
+function vai.fs.mkdir(path, permissions) end
+
+---Makes a directory and those on the way to it; what is there already is fine.
+---```lua
+---local dir = os.tmpname() .. ".d"
+---print(vai.fs.mkdirs(dir .. "/a/b"), vai.fs.mkdirs(dir .. "/a/b")) --> true true
+---```
+---@param path string
+---@param permissions? integer before umask: `0777` in octal if not given
+---@return boolean?
+---@return string? message
+---@return string? code
+function vai.fs.mkdirs(path, permissions) end
+
+---Renames, in place of what has that name.
+---```lua
+---local name = os.tmpname()
+---print(vai.fs.rename(name, name .. ".old"), (vai.fs.stat(name))) --> true nil
+---```
+---@param from string
+---@param to string
+---@return boolean?
+---@return string? message
+---@return string? code
+function vai.fs.rename(from, to) end
+
+---Removes a file, a link or an empty directory.
+---```lua
+---local name = os.tmpname()
+---print(vai.fs.remove(name)) --> true
+---print(select(3, vai.fs.remove(name))) --> ENOENT
+---```
+---@param path string
+---@return boolean?
+---@return string? message
+---@return string? code
+function vai.fs.remove(path) end
+
+---Removes a file, or a directory with all that is in it; links are removed, not followed. What is not there is fine.
+---```lua
+---local dir = os.tmpname() .. ".d"
+---vai.fs.mkdirs(dir .. "/a/b")
+---print(vai.fs.remove_all(dir), vai.fs.remove_all(dir)) --> true true
+---```
+---@param path string
+---@return boolean?
+---@return string? message
+---@return string? code
+function vai.fs.remove_all(path) end
+
+---A second name for a file.
+---```lua
+---local name = os.tmpname()
+---vai.fs.link(name, name .. ".too")
+---print(vai.fs.stat(name).nlink) --> 2
+---```
+---@param from string
+---@param to string
+---@return boolean?
+---@return string? message
+---@return string? code
+function vai.fs.link(from, to) end
+
+---A symbolic link named `to` that says `from`.
+---```lua
+---local name = os.tmpname() .. ".link"
+---print(vai.fs.symlink("anything", name), vai.fs.readlink(name)) --> true anything
+---```
+---@param from string
+---@param to string
+---@return boolean?
+---@return string? message
+---@return string? code
+function vai.fs.symlink(from, to) end
+
+---What a symbolic link says.
+---```lua
+---print(select(3, vai.fs.readlink("/tmp"))) --> EINVAL
+---```
+---@param path string
+---@return string?
+---@return string? message
+---@return string? code
+function vai.fs.readlink(path) end
+
+---The path from the root on, without links and dots.
+---```lua
+---print(vai.fs.realpath("/usr/../usr/.")) --> /usr
+---```
+---@param path string
+---@return string?
+---@return string? message
+---@return string? code
+function vai.fs.realpath(path) end
+
+---A new file, open for reading and writing by this user alone, and its path. The template ends in `XXXXXX`.
+---```lua
+---local f, path = vai.fs.mkstemp()
+---f:write("scratch"):close()
+---print(vai.fs.read_file(path), vai.fs.remove(path)) --> scratch true
+---```
+---@param template? string `"/tmp/vai.XXXXXX"` if not given
+---@return vai.file?
+---@return string path_or_message
+---@return string? code
+function vai.fs.mkstemp(template) end
+
+---Copies a file's contents and permissions, over what is there.
+---```lua
+---local name = os.tmpname()
+---vai.fs.write_file(name, "twice")
+---print(vai.fs.copy(name, name .. ".copy"), vai.fs.read_file(name .. ".copy")) --> true twice
+---```
+---@param from string
+---@param to string
+---@return boolean?
+---@return string? message
+---@return string? code
+function vai.fs.copy(from, to) end
+
+---A channel of what happens to a file, or to what is in a directory (not below that): tables with `type`, `"change"`,
+---`"create"`, `"remove"` or `"rename"`, and `name`, without the directory; for `"rename"`, which is also what an editor
+---does that replaces a file, `from`, its name before. The file need not be there yet. `"overflow"` means that so much
+---happened that some of it was lost. Closing the channel ends it, as does dropping the last handle of it; a directory
+---that goes away closes the channel after a last `"remove"`.
+---```lua
+---local dir = os.tmpname() .. ".d"
+---vai.fs.mkdir(dir)
+---local changes = vai.fs.watch(dir)
+---vai.fs.write_file(dir .. "/new", "")
+---local e = changes:recv()
+---print(e.type, e.name) --> create new
+---```
+---@param path string
+---@return vai.channel?
+---@return string? message
+---@return string? code
+function vai.fs.watch(path) end
+
+---An open file. Reading is buffered, writing is not; both go on from the one position that the file has.
+---@class vai.file
+local file = {}
+
+---As a connection's `read`: a number of bytes, fewer at the end; `"l"` a line without its end, `"L"` with it, `"a"` all
+---until the end; with nothing what comes next, at least a byte. At the end it is `nil`, for `"a"` the empty string. A
+---file that has grown since can be read on.
+---```lua
+---local f <close> = vai.fs.open(os.tmpname(), "w+")
+---f:write("first\nsecond"):seek("set")
+---print(f:read("l"), f:read(3), f:read("a"), f:read()) --> first sec ond nil
+---```
+---@param what? string|integer
+---@return string?
+---@return string? message
+---@return string? code
+function file:read(what) end
+
+---For `for line in f:lines() do`: raises where `read` would give a message.
+---```lua
+---local f <close> = vai.fs.open(os.tmpname(), "w+")
+---f:write("one\ntwo\n"):seek("set")
+---for line in f:lines() do
+---	print(line)
+---end
+--- --> one
+--- --> two
+---```
+---@return function
+function file:lines() end
+
+---Writes all of it and returns the file; or `nil`, a message, the error's name, and how many bytes went.
+---```lua
+---local f <close> = vai.fs.open("/dev/full", "w")
+---print(select(3, f:write("x"))) --> ENOSPC 0
+---```
+---@param ... string|number
+---@return vai.file?
+---@return string? message
+---@return string? code
+---@return integer? written
+function file:write(...) end
+
+---Sets the position, counted from `"set"` (the beginning), `"cur"` (here, as nothing says) or `"end"`, and tells it.
+---```lua
+---local f <close> = vai.fs.open(os.tmpname(), "w+")
+---f:write("0123456789")
+---print(f:seek(), f:seek("set", 3), f:read(2), f:seek("end", -1), f:read()) --> 10 3 34 9 9
+---```
+---@param whence? string
+---@param offset? integer
+---@return integer? position
+---@return string? message
+---@return string? code
+function file:seek(whence, offset) end
+
+---Makes the file this long.
+---```lua
+---local f <close> = vai.fs.open(os.tmpname(), "w")
+---print(f:truncate(1000), f:stat().size) --> true 1000
+---```
+---@param size integer
+---@return boolean?
+---@return string? message
+---@return string? code
+function file:truncate(size) end
+
+---Returns when what was written is on the disk.
+---```lua
+---local f <close> = vai.fs.open(os.tmpname(), "w")
+---print(f:write("kept"):sync()) --> true
+---```
+---@return boolean?
+---@return string? message
+---@return string? code
+function file:sync() end
+
+---As `vai.fs.stat`, of the open file.
+---```lua
+---local f <close> = vai.fs.open(os.tmpname(), "w")
+---print(f:write("four"):stat().size) --> 4
+---```
+---@return table?
+---@return string? message
+---@return string? code
+function file:stat() end
+
+---Closes it, also by `local f <close>`; who waits in it gets `nil, "closed"`. A call that is under way ends first.
+---```lua
+---local f = vai.fs.open("/dev/null")
+---f:close()
+---print(f:read()) --> nil closed
+---```
+function file:close() end
+
+-- ---- processes, signals, the terminal ----
 
 -- ---- TLS, HTTP, NATS ----
 

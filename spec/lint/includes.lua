@@ -15,7 +15,9 @@ local below = {
 	data = { base = true },
 	-- Who waits for a descriptor queues as for a channel (sync/waitq).
 	net = { base = true, sched = true, sync = true, data = true },
-	bind = { base = true, sched = true, sync = true, data = true, net = true },
+	fs = { base = true, sched = true, sync = true, net = true }, -- files are connections of their kind
+	proc = { base = true, sched = true, sync = true, net = true },
+	bind = { base = true, sched = true, sync = true, data = true, net = true, fs = true, proc = true },
 }
 -- The rooms of Lua states, from the lowest on.
 local lua_rooms = { "state", "stdlib", "code", "transfer", "require", "runtime" }

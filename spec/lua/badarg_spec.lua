@@ -154,6 +154,34 @@ describe("time", function()
 	bad("timer.reset", "#1|#2|argument 1", { "timer", "timer, 'x'", "timer, {}", "timer, nan" })
 end)
 
+describe("files", function()
+	local paths = { "", "nil", "{}", "true", "1", "'a\\0b'", "ch" }
+	for _, fn in ipairs({ "open", "read_file", "stat", "lstat", "scandir", "walk", "mkdir", "mkdirs", "remove", "remove_all",
+		"readlink", "realpath", "watch" }) do
+		bad("vai.fs." .. fn, "#1|argument 1", paths)
+	end
+	for _, fn in ipairs({ "rename", "link", "symlink", "copy" }) do
+		bad("vai.fs." .. fn, "#1|argument 1", { "", "1, 'b'", "'a\\0b', 'b'" })
+		bad("vai.fs." .. fn, "#2|argument 2", { "'/none/a'", "'/none/a', {}", "'/none/a', 'a\\0b'" })
+	end
+	bad("vai.fs.open", "#2|argument 2", { "'/none/a', 'q'", "'/none/a', ''", "'/none/a', 'rw'", "'/none/a', 'rx'", "'/none/a', {}",
+		"'/none/a', 'w++++'" })
+	bad("vai.fs.open", "#3|argument 3", { "'/none/a', 'w', -1", "'/none/a', 'w', 'x'", "'/none/a', 'w', 1 << 20", "'/none/a', 'w', 1.5" })
+	bad("vai.fs.mkdir", "#2|argument 2", { "'/none/a', 'x'", "'/none/a', -1", "'/none/a', {}" })
+	bad("vai.fs.write_file", "#2|argument 2", { "'/none/a'", "'/none/a', 1", "'/none/a', {}" })
+	bad("vai.fs.write_file", "#3|argument 3", { "'/none/a', '', 1", "'/none/a', '', { atomc = true }", "'/none/a', '', { mode = 'x' }",
+		"'/none/a', '', { mode = -2 }", "'/none/a', '', { 1 }" })
+	bad("vai.fs.mkstemp", "#1|argument 1", { "1", "'/none/a'", "'XXXXX'", "{}" })
+	bad_self("vai.fs.open('/dev/null').read")
+	bad("vai.fs.open('/dev/null').seek", "#1|argument 1", { "vai.fs.open('/dev/null'), 'start'", "vai.fs.open('/dev/null'), {}" })
+	bad("vai.fs.open('/dev/null').seek", "#2|argument 2", { "vai.fs.open('/dev/null'), 'set', 'x'", "vai.fs.open('/dev/null'), 'set', 1.5" })
+	bad("vai.fs.open('/dev/null').read", "#1|argument 1", { "vai.fs.open('/dev/null'), -1", "vai.fs.open('/dev/null'), 'n'",
+		"vai.fs.open('/dev/null'), {}", "vai.fs.open('/dev/null'), 1.5" })
+	bad("vai.fs.open('/dev/null').write", "#1|argument 1", { "vai.fs.open('/dev/null'), {}", "vai.fs.open('/dev/null'), nil",
+		"vai.fs.open('/dev/null'), print" })
+	bad("vai.fs.open('/dev/null').truncate", "#1|argument 1", { "vai.fs.open('/dev/null')", "vai.fs.open('/dev/null'), -1" })
+end)
+
 describe("anything", function()
 	-- Whatever is called with whatever, the process lives. Goroutines take what may wait for ever.
 	program.test("called with anything does not crash", [[

@@ -6,6 +6,8 @@
  * the connection. */
 #include "net/conn.h"
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -167,13 +169,23 @@ static ssize_t file_recv(vai_conn *c, void *p, size_t n)
 	return got < 0 ? VAI__ERRNO(errno) : got;
 }
 
+/* The signal that a pipe without a reader sends to the writing thread is taken away before anybody sees it. */
 static ssize_t file_send(vai_conn *c, const struct iovec *iov, int n)
 {
+	static const struct timespec at_once;
+	sigset_t quiet, old;
 	ssize_t sent;
+	sigemptyset(&quiet);
+	sigaddset(&quiet, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &quiet, &old);
 	do
 		sent = writev(vai__desc_fd(c->desc), iov, n);
 	while (sent < 0 && errno == EINTR);
-	return sent < 0 ? VAI__ERRNO(errno) : sent;
+	int err = errno;
+	if (sent < 0 && err == EPIPE && !sigismember(&old, SIGPIPE))
+		sigtimedwait(&quiet, NULL, &at_once);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return sent < 0 ? VAI__ERRNO(err) : sent;
 }
 
 const struct vai__conn_ops vai__conn_tcp = {
@@ -192,7 +204,7 @@ const struct vai__conn_ops vai__conn_unixgram = {.name = "unixgram",
 	.shut = socket_shut,
 	.datagrams = true,
 	.is_socket = true};
-/* A pipe, a terminal. Who makes one sees to SIGPIPE. */
+/* A pipe, a terminal. */
 const struct vai__conn_ops vai__conn_file = {.name = "file", .recv = file_recv, .send = file_send};
 
 const struct vai__conn_ops *vai__conn_ops_of(int family, int type)
@@ -257,7 +269,7 @@ static int try_fill(vai_conn *c)
 		vai__conn_bytes_free(&c->in); /* who waits holds no block */
 	if (got == 0 && c->ops->datagrams)
 		return VAI_OK;
-	c->ended |= got == 0;
+	c->ended |= got == 0 && !c->ops->grows;
 	return got == 0 ? VAI__EOF : (int)got;
 }
 
@@ -414,6 +426,13 @@ void vai__conn_unread(vai_conn *view, struct vai__bytes *b)
 		vai__desc_give(c->desc, VAI__READ);
 	}
 	vai__conn_bytes_free(b);
+}
+
+size_t vai__conn_drop_buffer(vai_conn *c)
+{
+	size_t n = c->base->in.n;
+	vai__conn_bytes_free(&c->base->in);
+	return n;
 }
 
 void vai__conn_set_max(vai_conn *c, size_t line, size_t all)

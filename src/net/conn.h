@@ -29,6 +29,7 @@ struct vai__conn_ops {
 	void (*destroy)(void *state);
 	bool datagrams; /* one recv is one message, and 0 bytes are no end */
 	bool is_socket;
+	bool grows; /* the end is no end for ever: a file's */
 };
 extern const struct vai__conn_ops vai__conn_tcp, vai__conn_udp, vai__conn_unix, vai__conn_unixgram, vai__conn_file;
 
@@ -77,6 +78,8 @@ int vai__conn_read(
 int vai__conn_peek(vai_g *self, vai_conn *c);
 /* Back in front of the buffer, where they came from. Takes the block over. */
 void vai__conn_unread(vai_conn *c, struct vai__bytes *b);
+/* Forgets what the buffer holds: how many bytes. By who has the reading direction. */
+size_t vai__conn_drop_buffer(vai_conn *c);
 /* Bounds of lines and of "all"; 0 leaves one as it is. */
 void vai__conn_set_max(vai_conn *c, size_t line, size_t all);
 

@@ -40,12 +40,14 @@ struct vai__desc {
 	struct vai_lock lock; /* of all below, but for what does not change while it is in use */
 	int fd;
 	uint32_t number, tag;
-	uint32_t users; /* who hold the descriptor open */
-	bool closed;    /* by its owner */
-	bool retired;   /* handed to the poller, to be disposed of */
-	bool disposed;  /* fd is gone */
-	bool orphan;    /* its owner has forgotten it */
-	void *slot;     /* the poller's */
+	uint32_t users;       /* who hold the descriptor open */
+	bool closed;          /* by its owner */
+	bool retired;         /* handed to the poller, to be disposed of */
+	bool disposed;        /* fd is gone */
+	bool orphan;          /* its owner has forgotten it */
+	bool borrowed;        /* fd is not closed */
+	atomic_bool unpolled; /* the poller does not know it (yet); changed under lock */
+	void *slot;           /* the poller's */
 	struct side side[2];
 	struct vai__desc *link; /* in the list of free ones, under table.lock */
 };
@@ -122,7 +124,8 @@ static void begin(struct vai__desc *d, int fd)
 	d->fd = fd;
 	d->tag = d->tag == UINT32_MAX ? 1 : d->tag + 1;
 	d->users = 0;
-	d->closed = d->retired = d->disposed = d->orphan = false;
+	d->closed = d->retired = d->disposed = d->orphan = d->borrowed = false;
+	atomic_store_relaxed(&d->unpolled, false);
 	d->slot = NULL;
 	side_init(&d->side[VAI__READ]);
 	side_init(&d->side[VAI__WRITE]);
@@ -148,6 +151,18 @@ struct vai__desc *vai__desc_new(int fd, int *rc)
 	atomic_fetch_sub_relaxed(&table.open, 1);
 	record_free(d);
 	return NULL;
+}
+
+struct vai__desc *vai__desc_new_unpolled(int fd, bool borrowed, int *rc)
+{
+	struct vai__desc *d = record_new();
+	*rc = d ? VAI_OK : VAI_ENOMEM;
+	if (d) {
+		begin(d, fd);
+		atomic_store_relaxed(&d->unpolled, true);
+		d->borrowed = borrowed;
+	}
+	return d;
 }
 
 int vai__desc_fd(const struct vai__desc *d)
@@ -184,15 +199,24 @@ void vai__desc_dispose(struct vai__desc *d)
 {
 	vai__lock(&d->lock);
 	int fd = d->fd;
-	bool orphan = d->orphan;
+	bool orphan = d->orphan, borrowed = d->borrowed;
 	d->fd = -1;
 	d->disposed = true;
 	d->tag = d->tag == UINT32_MAX ? 1 : d->tag + 1; /* events of before are nobody's */
 	vai__unlock(&d->lock);
 	atomic_fetch_sub_relaxed(&table.open, 1);
-	close(fd);
+	if (!borrowed)
+		close(fd);
 	if (orphan)
 		record_free(d);
+}
+
+static void retire(struct vai__desc *d)
+{
+	if (atomic_load_relaxed(&d->unpolled))
+		vai__desc_dispose(d);
+	else
+		vai__desc_poller->retire(d);
 }
 
 /* Whom to tell of what happened to a side. */
@@ -235,7 +259,7 @@ bool vai__desc_close(struct vai__desc *d)
 	bool over = is_over(d);
 	vai__waitq_fire_all(&all, CLOSED - GIVEN, &d->lock);
 	if (over)
-		vai__desc_poller->retire(d);
+		retire(d);
 	tell(&r);
 	tell(&w);
 	return true;
@@ -261,6 +285,16 @@ void vai__desc_release(struct vai__desc *d)
 		record_free(d);
 }
 
+static void end_watches(struct vai__desc *d)
+{
+	for (int dir = VAI__READ; dir <= VAI__WRITE; dir++) {
+		struct vai__watch *w = d->side[dir].watch;
+		d->side[dir].watch = NULL;
+		if (w && w->gone)
+			w->gone(w);
+	}
+}
+
 /* No M is left. */
 void vai__desc_stop(void)
 {
@@ -271,7 +305,8 @@ void vai__desc_stop(void)
 			continue;
 		d->closed = d->retired = d->orphan = true;
 		d->users = 0;
-		vai__desc_poller->retire(d);
+		end_watches(d);
+		retire(d);
 	}
 }
 
@@ -357,7 +392,7 @@ void vai__desc_give(struct vai__desc *d, enum vai__dir dir)
 	}
 	vai__unlock(&d->lock);
 	if (over)
-		vai__desc_poller->retire(d);
+		retire(d);
 }
 
 bool vai__desc_hold(struct vai__desc *d)
@@ -376,7 +411,7 @@ void vai__desc_unhold(struct vai__desc *d)
 	bool over = is_over(d);
 	vai__unlock(&d->lock);
 	if (over)
-		vai__desc_poller->retire(d);
+		retire(d);
 }
 
 /* ---- readiness ---- */
@@ -421,9 +456,30 @@ static bool end_wait(struct vai__desc *d, struct side *s, bool woken)
 	return closed;
 }
 
+/* For the first that has to wait. Who waits in the other direction meanwhile hears of a failure by itself. */
+static int join_poller(struct vai__desc *d)
+{
+	vai__lock(&d->lock);
+	bool mine = atomic_load_relaxed(&d->unpolled);
+	atomic_store_relaxed(&d->unpolled, false);
+	vai__unlock(&d->lock);
+	int err = mine ? vai__desc_poller->add(d) : 0;
+	if (err == 0)
+		return VAI_OK;
+	vai__lock(&d->lock);
+	atomic_store_relaxed(&d->unpolled, true);
+	vai__unlock(&d->lock);
+	vai__desc_nudge(d, VAI__READ);
+	vai__desc_nudge(d, VAI__WRITE);
+	return VAI__ERRNO(err);
+}
+
 int vai__desc_wait(vai_g *self, struct vai__desc *d, enum vai__dir dir, const struct vai__iowait *w)
 {
 	struct side *s = &d->side[dir];
+	int joined = VAI_UNLIKELY(atomic_load_relaxed(&d->unpolled)) ? join_poller(d) : VAI_OK;
+	if (joined != VAI_OK)
+		return joined;
 	vai__lock(&d->lock);
 	int64_t until = earlier(w->limit, s->deadline);
 	int rc = d->closed ? VAI_ECLOSED : s->ready ? VAI_OK : is_past(until) ? VAI_ETIMEOUT : VAI_EAGAIN;

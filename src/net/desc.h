@@ -45,6 +45,9 @@ struct vai__iowait {
 
 /* Takes over fd, which is non-blocking and close-on-exec. NULL: *rc says why, and fd is the caller's still. */
 struct vai__desc *vai__desc_new(int fd, int *rc);
+/* The same for one that perhaps nobody ever waits for, and that the poller may not take (a regular file): it joins the
+ * poller with the first wait. borrowed: fd stays open when d goes. For calls that take a direction only. */
+struct vai__desc *vai__desc_new_unpolled(int fd, bool borrowed, int *rc);
 int vai__desc_fd(const struct vai__desc *d);
 /* The owner forgets d, closing it. */
 void vai__desc_release(struct vai__desc *d);
@@ -79,6 +82,8 @@ void vai__desc_retract(struct vai__desc *d, enum vai__dir dir);
  * or closes d, without a lock; it must not park, run Lua code or start goroutines. */
 struct vai__watch {
 	void (*fn)(struct vai__watch *w);
+	/* The runtime has ended, fn is never called and the descriptor is gone. Host's thread. May be NULL. */
+	void (*gone)(struct vai__watch *w);
 };
 /* False: it is ready or closed already, and fn is not called. While a watch is set nobody may wait. */
 bool vai__desc_watch(struct vai__desc *d, enum vai__dir dir, struct vai__watch *w);

@@ -115,7 +115,7 @@ ssize_t vai__socket_recv(int fd, void *p, size_t n)
 {
 	ssize_t got;
 	do
-		got = recv(fd, p, n, 0);
+		got = recv(fd, p, n, MSG_DONTWAIT);
 	while (got < 0 && errno == EINTR);
 	return got < 0 ? VAI__ERRNO(errno) : got;
 }
@@ -129,7 +129,7 @@ ssize_t vai__socket_send(int fd, const struct iovec *iov, int n, const struct va
 		msg.msg_namelen = to->len;
 	}
 	do
-		sent = sendmsg(fd, &msg, MSG_NOSIGNAL);
+		sent = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 	while (sent < 0 && errno == EINTR);
 	return sent < 0 ? VAI__ERRNO(errno) : sent;
 }

@@ -358,6 +358,8 @@ int vai__chan_post(vai_chan *ch, vai_msg *msg)
 	return vai__chan_send(NULL, ch, msg, 0);
 }
 
+void (*vai__chan_closed_hook)(vai_chan *ch);
+
 int vai__chan_close(vai_chan *ch)
 {
 	struct vai__waitq all;
@@ -373,6 +375,8 @@ int vai__chan_close(vai_chan *ch)
 	vai__waitq_splice(&all, &ch->sendq);
 	vai__chan_unlock_recv(ch);
 	vai__waitq_fire_all(&all, CODE_CLOSED - CODE_OK, &ch->lock);
+	if (VAI_UNLIKELY(ch->told))
+		vai__chan_closed_hook(ch);
 	return VAI_OK;
 }
 

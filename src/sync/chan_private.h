@@ -27,6 +27,7 @@ struct vai_chan {
 	struct vai_lock lock; /* the senders' */
 	bool closed;          /* both */
 	bool kept;            /* whoever made it closes it: users neither send nor close. Constant */
+	bool told;            /* vai__chan_closed_hook is called when it is closed. Constant */
 	_Atomic(uint64_t) tail;
 	uint64_t head_seen;
 	struct vai__waitq recvq, sendq; /* both to change, this one to read */
@@ -46,6 +47,9 @@ _Static_assert(offsetof(struct vai_chan, lock) % VAI_CACHELINE == 0 &&
 
 /* As vai__chan_new, for an object of `bytes` that begins with the channel. */
 vai_chan *vai__chan_alloc(size_t bytes, int64_t cap, vai_drop_fn *drop);
+
+/* For channels that are `told`: by whoever has closed it, without a lock. Set before there are such. */
+extern void (*vai__chan_closed_hook)(vai_chan *ch);
 
 /* What vai__chan_put and vai__chan_take answer besides VAI_OK, VAI_ECLOSED and VAI_EAGAIN. */
 enum vai__chan_step {

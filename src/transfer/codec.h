@@ -51,6 +51,8 @@ void vai__msg_number(vai_msg *out, double n);
 void vai__msg_bool(vai_msg *out, bool b);
 /* VAI_OK or VAI_ENOMEM. */
 int vai__msg_string(vai_msg *out, const char *s, size_t len);
+/* A table of n strings under strings: key, value, key, value. Keys of at most 255 bytes. */
+int vai__msg_table(vai_msg *out, const char *const *pairs, unsigned n);
 
 /* Told before a call is encoded whose code uses `require`, and where a module is met: a chance to look at the
  * script's search paths. Set by runtime/start.c, as require/ is above. */

@@ -129,6 +129,48 @@ int vai__msg_string(vai_msg *out, const char *s, size_t len)
 	return VAI_OK;
 }
 
+static unsigned char *put_key(unsigned char *p, const char *s)
+{
+	size_t len = strlen(s);
+	p[0] = T_SHORT;
+	p[1] = (unsigned char)len;
+	memcpy(p + 2, s, len);
+	return p + 2 + len;
+}
+
+static unsigned char *put_string(unsigned char *p, const char *s)
+{
+	size_t len = strlen(s);
+	p[0] = T_LONG;
+	vai__store64(p + 1, len);
+	memcpy(p + 9, s, len);
+	return p + 9 + len;
+}
+
+int vai__msg_table(vai_msg *out, const char *const *pairs, unsigned n)
+{
+	size_t len = TABLE_HEAD + 2;
+	for (unsigned i = 0; i < n; i++)
+		len += 2 + strlen(pairs[2 * i]) + 9 + strlen(pairs[2 * i + 1]);
+	struct vai__block *b = vai__block_new(len);
+	if (!b)
+		return VAI_ENOMEM;
+	unsigned char *p = b->data;
+	*p = T_TABLE;
+	vai__store32(p + AT_SLOT, 0);
+	vai__store32(p + AT_NARR, 0);
+	vai__store32(p + AT_NREC, n);
+	p += TABLE_HEAD;
+	for (unsigned i = 0; i < n; i++)
+		p = put_string(put_key(p, pairs[2 * i]), pairs[2 * i + 1]);
+	*p++ = T_END;
+	*p = S_STOP;
+	b->nvalues = 1;
+	b->depth = 1;
+	vai__msg_set(out, M_BLOCK, (uintptr_t)b);
+	return VAI_OK;
+}
+
 void vai__codec_release(struct vai_vm *vm)
 {
 	struct vai__block *b = vm->decoding;

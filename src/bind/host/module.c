@@ -67,6 +67,7 @@ static const luaL_Reg functions[] = {
 	{"stats", vai__lib_stats},
 	{"dump", vai__lib_dump},
 	{".net", vai__lib_net},
+	{".fs", vai__lib_fs},
 	{NULL, NULL},
 };
 
@@ -144,6 +145,7 @@ static void register_once(void)
 	vai__handle_register(&vai__lib_listener_type);
 	vai__handle_register(&vai__lib_packet_type);
 	vai__handle_register(&vai__lib_server_type);
+	vai__handle_register(&vai__lib_file_type);
 	vai__held_install();
 	vai__base_register(vai__os_exit);
 	vai__fork_watch(vai__sched_alive, forked);

@@ -26,29 +26,6 @@ static struct vai__limit limit_at(lua_State *L, vai_conn *c, int idx, const char
 
 /* ---- reading ---- */
 
-static enum vai__read_what what_at(lua_State *L, int idx, const char *fname, size_t *count)
-{
-	*count = 0;
-	if (lua_isnoneornil(L, idx))
-		return VAI__READ_SOME;
-	if (lua_type(L, idx) == LUA_TNUMBER) {
-		int64_t n = vai__arg_integer(L, idx, idx - 1, fname);
-		if (n < 0)
-			vai__arg_error(L, idx - 1, fname, "%lld bytes", (long long)n);
-		*count = (size_t)n;
-		return VAI__READ_COUNT;
-	}
-	const char *s = vai__io_string(L, idx, idx - 1, fname, NULL);
-	const char *letter = s + (*s == '*');
-	if (strcmp(letter, "l") == 0)
-		return VAI__READ_LINE;
-	if (strcmp(letter, "L") == 0)
-		return VAI__READ_LINE_KEPT;
-	if (strcmp(letter, "a") == 0)
-		return VAI__READ_ALL;
-	vai__arg_error(L, idx - 1, fname, "invalid format '%.20s'", s);
-}
-
 static int read_into(
 	lua_State *L, vai_g *g, vai_conn *c, enum vai__read_what what, size_t count, struct vai__limit limit)
 {
@@ -67,7 +44,7 @@ static int conn_read(lua_State *L)
 	vai_conn *c = self_conn(L, "read");
 	vai_g *g = vai__bind_self(L);
 	size_t count;
-	enum vai__read_what what = what_at(L, 2, "read", &count);
+	enum vai__read_what what = vai__io_read_what(L, 2, "read", &count);
 	return read_into(L, g, c, what, count, limit_at(L, c, 3, "read"));
 }
 
@@ -107,26 +84,6 @@ static int conn_max(lua_State *L)
 
 /* ---- writing ---- */
 
-/* The strings from index 2 on; numbers become strings there. */
-static void collect(lua_State *L, struct iovec *iov, int n)
-{
-	for (int i = 0; i < n; i++) {
-		int type = lua_type(L, i + 2);
-		if (VAI_UNLIKELY(type != LUA_TSTRING && type != LUA_TNUMBER))
-			vai__arg_type_error(L, i + 2, i + 1, "write", "string");
-		iov[i].iov_base = (void *)(uintptr_t)lua_tolstring(L, i + 2, &iov[i].iov_len);
-	}
-}
-
-static int write_failed(lua_State *L, vai_g *g, int rc, size_t done)
-{
-	int n = vai__io_failed(L, g, rc, NULL);
-	if (n == 2)
-		lua_pushnil(L);
-	lua_pushinteger(L, (lua_Integer)done);
-	return 4;
-}
-
 static int conn_write(lua_State *L)
 {
 	struct iovec few[FEW], *iov = few;
@@ -138,12 +95,12 @@ static int conn_write(lua_State *L)
 	if (n > FEW) {
 		iov = lua_newuserdatauv(L, (size_t)n * sizeof *iov, 0);
 	}
-	collect(L, iov, n);
+	vai__io_collect(L, iov, n);
 	double own = vai__conn_limit(c);
 	vai__note_stack(g, L);
 	int rc = vai__conn_write(g, c, iov, n, own < 0 ? VAI_FOREVER : vai__arg_seconds_deadline(own), &done);
 	if (VAI_UNLIKELY(rc != VAI_OK))
-		return write_failed(L, g, rc, done);
+		return vai__io_write_failed(L, g, rc, done);
 	lua_pushvalue(L, 1);
 	return 1;
 }

@@ -61,6 +61,15 @@ void vai__io_push_bytes(lua_State *L, struct vai_vm *vm, vai_conn *c, struct vai
 	vai__conn_bytes_free(b);
 }
 
+int vai__io_write_failed(lua_State *L, vai_g *g, int rc, size_t done)
+{
+	int n = vai__io_failed(L, g, rc, NULL);
+	if (n == 2)
+		lua_pushnil(L);
+	lua_pushinteger(L, (lua_Integer)done);
+	return 4;
+}
+
 /* ---- arguments ---- */
 
 const char *vai__io_string(lua_State *L, int idx, int arg, const char *fname, size_t *len)
@@ -68,6 +77,48 @@ const char *vai__io_string(lua_State *L, int idx, int arg, const char *fname, si
 	if (VAI_UNLIKELY(lua_type(L, idx) != LUA_TSTRING))
 		vai__arg_type_error(L, idx, arg, fname, "string");
 	return lua_tolstring(L, idx, len);
+}
+
+const char *vai__io_path(lua_State *L, int idx, int arg, const char *fname)
+{
+	size_t len;
+	const char *path = vai__io_string(L, idx, arg, fname, &len);
+	if (VAI_UNLIKELY(strlen(path) != len))
+		vai__arg_error(L, arg, fname, "a path cannot contain NUL");
+	return path;
+}
+
+enum vai__read_what vai__io_read_what(lua_State *L, int idx, const char *fname, size_t *count)
+{
+	*count = 0;
+	if (lua_isnoneornil(L, idx))
+		return VAI__READ_SOME;
+	if (lua_type(L, idx) == LUA_TNUMBER) {
+		int64_t n = vai__arg_integer(L, idx, idx - 1, fname);
+		if (n < 0)
+			vai__arg_error(L, idx - 1, fname, "%lld bytes", (long long)n);
+		*count = (size_t)n;
+		return VAI__READ_COUNT;
+	}
+	const char *s = vai__io_string(L, idx, idx - 1, fname, NULL);
+	const char *letter = s + (*s == '*');
+	if (strcmp(letter, "l") == 0)
+		return VAI__READ_LINE;
+	if (strcmp(letter, "L") == 0)
+		return VAI__READ_LINE_KEPT;
+	if (strcmp(letter, "a") == 0)
+		return VAI__READ_ALL;
+	vai__arg_error(L, idx - 1, fname, "invalid format '%.20s'", s);
+}
+
+void vai__io_collect(lua_State *L, struct iovec *iov, int n)
+{
+	for (int i = 0; i < n; i++) {
+		int type = lua_type(L, i + 2);
+		if (VAI_UNLIKELY(type != LUA_TSTRING && type != LUA_TNUMBER))
+			vai__arg_type_error(L, i + 2, i + 1, "write", "string");
+		iov[i].iov_base = (void *)(uintptr_t)lua_tolstring(L, i + 2, &iov[i].iov_len);
+	}
 }
 
 int64_t vai__io_deadline(lua_State *L, int idx, int arg, const char *fname)

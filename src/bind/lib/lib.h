@@ -58,6 +58,9 @@ int vai__lib_supervisor(lua_State *L);
 int vai__lib_net(lua_State *L);
 extern const struct vai__handle_type vai__lib_conn_type, vai__lib_listener_type, vai__lib_packet_type,
 	vai__lib_server_type;
+/* fslib.c: pushes the table vai.fs; filelib.c */
+int vai__lib_fs(lua_State *L);
+extern const struct vai__handle_type vai__lib_file_type;
 /* timelib.c */
 int vai__lib_sleep(lua_State *L);
 int vai__lib_now(lua_State *L);

@@ -16,12 +16,20 @@
 /* nil, why and, for errors of the system, their name: how many. Raises what a wait raises. what: goes before
  * the message, or NULL. */
 int vai__io_failed(lua_State *L, vai_g *g, int rc, const char *what);
+/* The same with how many bytes were written: 4. */
+int vai__io_write_failed(lua_State *L, vai_g *g, int rc, size_t done);
 /* Pushes the bytes as a string and frees them; where memory is out they go back to c (if not NULL). */
 void vai__io_push_bytes(lua_State *L, struct vai_vm *vm, vai_conn *c, struct vai__bytes *b);
 
 /* ---- arguments ---- */
 
 const char *vai__io_string(lua_State *L, int idx, int arg, const char *fname, size_t *len);
+/* The same without NUL. */
+const char *vai__io_path(lua_State *L, int idx, int arg, const char *fname);
+/* What a read at idx asks for: nothing, "l", "L", "a" or a number of bytes (*count). */
+enum vai__read_what vai__io_read_what(lua_State *L, int idx, const char *fname, size_t *count);
+/* The n strings from index 2 on; numbers become strings there. */
+void vai__io_collect(lua_State *L, struct iovec *iov, int n);
 /* A time of vai.now's clock, or nil for none. */
 int64_t vai__io_deadline(lua_State *L, int idx, int arg, const char *fname);
 /* Which of udp, tcp, unix, ...: of that type, or any where type is 0. */
