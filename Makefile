@@ -268,11 +268,11 @@ stress-build: deps-modules $(B)/vai.so
 
 with_tree = env -u LUA_PATH_5_4 -u LUA_CPATH_5_4 LUA_PATH='$(CURDIR)/lua/?.lua;;' LUA_CPATH='$(CURDIR)/$(B)/?.so;;' $(1)
 
-.PHONY: check check-format check-tidy check-cppcheck check-lua check-includes check-size check-words check-symbols check-circles check-docs check-rock format
+.PHONY: check check-format check-tidy check-cppcheck check-lua check-includes check-size check-twins check-words check-symbols check-circles check-docs check-rock format
 CFILES := $(sort $(wildcard src/*.[ch] src/*/*.[ch] src/*/*/*.[ch] spec/c/*.[ch] spec/c/*/*.[ch] spec/fuzz/*.[ch] spec/sim/*.[ch] bench/c/*.[ch]))
 HEADERS := $(filter %.h,$(CFILES))
 
-check: deps-check deps-build check-format check-includes check-size check-words check-symbols \
+check: deps-check deps-build check-format check-includes check-size check-twins check-words check-symbols \
 	check-circles check-docs check-lua check-rock check-cppcheck check-tidy
 	@echo 'check: clean'
 check-format: deps-check
@@ -286,7 +286,7 @@ check-cppcheck: deps-check
 		--suppressions-list=.cppcheck --error-exitcode=1 -D__x86_64__ -D__GNUC__=12 -Isrc $(filter %.c,$(SRC))
 check-lua: deps-check
 	luacheck --quiet .
-check-includes check-size check-words: deps-build
+check-includes check-size check-twins check-words: deps-build
 	@$(LUA) spec/lint/$(@:check-%=%).lua
 check-docs: $(B)/vai.so
 	@$(call with_tree,$(LUA) mk/apidoc.lua --check)

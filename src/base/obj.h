@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/atomic.h"
+#include "base/mem.h"
 
 struct vai_obj;
 
@@ -27,6 +28,15 @@ static inline void vai__obj_init(struct vai_obj *o, const struct vai_class *cls)
 	o->cls = cls;
 	atomic_init(&o->refs, 1);
 	o->site = 0;
+}
+
+/* A fresh object of `size` bytes, all zero but for its head. NULL: out of memory. */
+static inline void *vai__obj_new(size_t size, const struct vai_class *cls)
+{
+	struct vai_obj *o = vai__mem_zalloc(size);
+	if (o)
+		vai__obj_init(o, cls);
+	return o;
 }
 
 static inline void vai__obj_ref(struct vai_obj *o)

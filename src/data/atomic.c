@@ -19,10 +19,9 @@ const struct vai_class vai__atomic_class = {"atomic", destroy};
 
 vai_atomic *vai__atomic_new(int64_t n)
 {
-	vai_atomic *a = vai__mem_zalloc(sizeof *a);
+	vai_atomic *a = vai__obj_new(sizeof *a, &vai__atomic_class);
 	if (!a)
 		return NULL;
-	vai__obj_init(&a->obj, &vai__atomic_class);
 	atomic_init(&a->n, (uint64_t)n);
 	return a;
 }

@@ -138,10 +138,9 @@ static uint64_t secret(void)
 
 vai_map *vai__map_new(void)
 {
-	vai_map *m = vai__mem_zalloc(sizeof *m);
+	vai_map *m = vai__obj_new(sizeof *m, &vai__map_class);
 	if (!m)
 		return NULL;
-	vai__obj_init(&m->obj, &vai__map_class);
 	m->seed = vai__hash_word((uintptr_t)m ^ secret());
 	for (int i = 0; i < SHARDS; i++)
 		vai__lock_init(&m->shards[i].lock, VAI_RANK_MAP);

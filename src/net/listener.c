@@ -196,20 +196,7 @@ struct vai__desc *vai__listener_desc(vai_listener *l)
 	return l->desc;
 }
 
-int vai__listener_addr(vai_listener *l, struct vai__addr *a)
-{
-	if (!vai__desc_hold(l->desc))
-		return VAI_ECLOSED;
-	int rc = vai__socket_local(vai__desc_fd(l->desc), a);
-	vai__desc_unhold(l->desc);
-	return rc;
-}
-
 void vai__listener_text(vai_listener *l, char *buf)
 {
-	struct vai__addr a;
-	char text[VAI__ADDR_TEXT] = "closed";
-	if (vai__listener_addr(l, &a) >= 0)
-		vai__addr_text(&a, text);
-	snprintf(buf, VAI__CONN_TEXT, "%s %s", vai__addr_network_name(l->family, SOCK_STREAM), text);
+	vai__socket_text(l->desc, l->family, SOCK_STREAM, buf, VAI__CONN_TEXT);
 }

@@ -26,7 +26,6 @@ int vai__listener_accept_now(vai_listener *l, vai_conn **out);
 /* True for the first call. The file of a Unix socket goes with it. */
 bool vai__listener_close(vai_listener *l);
 struct vai__desc *vai__listener_desc(vai_listener *l);
-int vai__listener_addr(vai_listener *l, struct vai__addr *a);
 /* "tcp 127.0.0.1:80"; at most VAI__CONN_TEXT bytes. */
 void vai__listener_text(vai_listener *l, char *buf);
 
@@ -43,7 +42,6 @@ int vai__packet_send(vai_g *self, vai_packet *p, const void *data, size_t n, con
 bool vai__packet_close(vai_packet *p);
 struct vai__desc *vai__packet_desc(vai_packet *p);
 const struct vai__network *vai__packet_network(const vai_packet *p);
-int vai__packet_addr(vai_packet *p, struct vai__addr *a);
 void vai__packet_text(vai_packet *p, char *buf);
 
 #endif

@@ -189,20 +189,7 @@ const struct vai__network *vai__packet_network(const vai_packet *p)
 	return p->net;
 }
 
-int vai__packet_addr(vai_packet *p, struct vai__addr *a)
-{
-	if (!vai__desc_hold(p->desc))
-		return VAI_ECLOSED;
-	int rc = vai__socket_local(vai__desc_fd(p->desc), a);
-	vai__desc_unhold(p->desc);
-	return rc;
-}
-
 void vai__packet_text(vai_packet *p, char *buf)
 {
-	struct vai__addr a;
-	char text[VAI__ADDR_TEXT] = "closed";
-	if (vai__packet_addr(p, &a) >= 0)
-		vai__addr_text(&a, text);
-	snprintf(buf, VAI__CONN_TEXT, "%s %s", vai__addr_network_name(p->family, SOCK_DGRAM), text);
+	vai__socket_text(p->desc, p->family, SOCK_DGRAM, buf, VAI__CONN_TEXT);
 }

@@ -412,10 +412,9 @@ static void entry(vai_g *g, void *arg)
 
 static vai_server *server_new(vai_listener *l, vai__serve_fn *start, void (*release)(void *arg), void *arg)
 {
-	vai_server *s = vai__mem_zalloc(sizeof *s);
+	vai_server *s = vai__obj_new(sizeof *s, &vai__serve_class);
 	if (!s)
 		return NULL;
-	vai__obj_init(&s->obj, &vai__serve_class);
 	vai__lock_init(&s->lock, VAI_RANK_SYNC);
 	vai__waitq_init(&s->waiters);
 	s->ready_end = &s->ready;

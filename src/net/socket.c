@@ -203,3 +203,21 @@ int vai__socket_remote(int fd, struct vai__addr *a)
 	a->len = sizeof a->u;
 	return result(getpeername(fd, &a->u.sa, &a->len));
 }
+
+int vai__socket_local_of(struct vai__desc *d, struct vai__addr *a)
+{
+	if (!vai__desc_hold(d))
+		return VAI_ECLOSED;
+	int rc = vai__socket_local(vai__desc_fd(d), a);
+	vai__desc_unhold(d);
+	return rc;
+}
+
+void vai__socket_text(struct vai__desc *d, int family, int type, char *buf, size_t size)
+{
+	struct vai__addr a;
+	char text[VAI__ADDR_TEXT] = "closed";
+	if (vai__socket_local_of(d, &a) >= 0)
+		vai__addr_text(&a, text);
+	snprintf(buf, size, "%s %s", vai__addr_network_name(family, type), text);
+}

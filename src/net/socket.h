@@ -30,5 +30,9 @@ bool vai__socket_option_is_flag(const char *option);
 
 int vai__socket_local(int fd, struct vai__addr *a);
 int vai__socket_remote(int fd, struct vai__addr *a);
+/* The local address of a descriptor, which somebody may be closing. */
+int vai__socket_local_of(struct vai__desc *d, struct vai__addr *a);
+/* "tcp 127.0.0.1:80", or "tcp closed", for a socket that is bound. At most `size` bytes. */
+void vai__socket_text(struct vai__desc *d, int family, int type, char *buf, size_t size);
 
 #endif

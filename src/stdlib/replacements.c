@@ -208,50 +208,21 @@ static int io_function(lua_State *L, int which, bool opens)
 	return stock[which](L);
 }
 
-static int standin_io_open(lua_State *L)
-{
-	return io_function(L, IO_OPEN, true);
-}
-
-static int standin_io_tmpfile(lua_State *L)
-{
-	return io_function(L, IO_TMPFILE, true);
-}
-
-static int standin_io_lines(lua_State *L)
-{
-	return io_function(L, IO_LINES, true);
-}
-
-static int standin_io_input(lua_State *L)
-{
-	return io_function(L, IO_INPUT, true);
-}
-
-static int standin_io_output(lua_State *L)
-{
-	return io_function(L, IO_OUTPUT, true);
-}
-
-static int standin_io_read(lua_State *L)
-{
-	return io_function(L, IO_READ, true);
-}
-
-static int standin_io_write(lua_State *L)
-{
-	return io_function(L, IO_WRITE, false);
-}
-
-static int standin_io_close(lua_State *L)
-{
-	return io_function(L, IO_CLOSE, false);
-}
-
-static int standin_io_flush(lua_State *L)
-{
-	return io_function(L, IO_FLUSH, false);
-}
+#define IO_FUNCTION(NAME, WHICH, OPENS) \
+	static int standin_##NAME(lua_State *L) \
+	{ \
+		return io_function(L, WHICH, OPENS); \
+	}
+IO_FUNCTION(io_open, IO_OPEN, true)
+IO_FUNCTION(io_tmpfile, IO_TMPFILE, true)
+IO_FUNCTION(io_lines, IO_LINES, true)
+IO_FUNCTION(io_input, IO_INPUT, true)
+IO_FUNCTION(io_output, IO_OUTPUT, true)
+IO_FUNCTION(io_read, IO_READ, true)
+IO_FUNCTION(io_write, IO_WRITE, false)
+IO_FUNCTION(io_close, IO_CLOSE, false)
+IO_FUNCTION(io_flush, IO_FLUSH, false)
+#undef IO_FUNCTION
 
 static int standin_loadlib(lua_State *L)
 {

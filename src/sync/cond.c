@@ -29,10 +29,9 @@ const struct vai_class vai__cond_class = {"cond", destroy};
 
 vai_cond *vai__cond_new(vai_mutex *m)
 {
-	vai_cond *c = vai__mem_zalloc(sizeof *c);
+	vai_cond *c = vai__obj_new(sizeof *c, &vai__cond_class);
 	if (!c)
 		return NULL;
-	vai__obj_init(&c->obj, &vai__cond_class);
 	vai__lock_init(&c->lock, VAI_RANK_SYNC);
 	vai__waitq_init(&c->waiters);
 	vai__obj_ref((struct vai_obj *)m);

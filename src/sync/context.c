@@ -454,10 +454,9 @@ void vai__context_reap(void)
 
 vai_after *vai__context_after(vai_context *ctx, bool (*fire)(void *arg), void (*release)(void *arg), void *arg)
 {
-	vai_after *after = vai__mem_zalloc(sizeof *after);
+	vai_after *after = vai__obj_new(sizeof *after, &vai__after_class);
 	if (!after)
 		return NULL;
-	vai__obj_init(&after->obj, &vai__after_class);
 	vai__obj_ref(&ctx->obj);
 	after->ctx = ctx;
 	after->fire = fire;

@@ -26,10 +26,9 @@ const struct vai_class vai__guard_class = {"guard", destroy};
 
 vai_guard *vai__guard_new(struct vai_obj *what, void (*undo)(struct vai_obj *what, uint64_t id))
 {
-	vai_guard *guard = vai__mem_zalloc(sizeof *guard);
+	vai_guard *guard = vai__obj_new(sizeof *guard, &vai__guard_class);
 	if (!guard)
 		return NULL;
-	vai__obj_init(&guard->obj, &vai__guard_class);
 	vai__obj_ref(what);
 	guard->what = what;
 	guard->undo = undo;

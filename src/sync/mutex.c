@@ -55,12 +55,11 @@ const struct vai_class vai__mutex_class = {"mutex", destroy};
 
 vai_mutex *vai__mutex_new(void)
 {
-	vai_mutex *m = vai__mem_zalloc(sizeof *m);
-	if (!m)
-		return NULL;
-	vai__obj_init(&m->obj, &vai__mutex_class);
-	vai__lock_init(&m->lock, VAI_RANK_SYNC);
-	vai__waitq_init(&m->waiters);
+	vai_mutex *m = vai__obj_new(sizeof *m, &vai__mutex_class);
+	if (m) {
+		vai__lock_init(&m->lock, VAI_RANK_SYNC);
+		vai__waitq_init(&m->waiters);
+	}
 	return m;
 }
 

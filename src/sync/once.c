@@ -34,10 +34,9 @@ const struct vai_class vai__once_class = {"once", destroy};
 
 vai_once *vai__once_new(vai_drop_fn *drop)
 {
-	vai_once *once = vai__mem_zalloc(sizeof *once);
+	vai_once *once = vai__obj_new(sizeof *once, &vai__once_class);
 	if (!once)
 		return NULL;
-	vai__obj_init(&once->obj, &vai__once_class);
 	vai__lock_init(&once->lock, VAI_RANK_SYNC);
 	vai__waitq_init(&once->waiters);
 	once->drop = drop;

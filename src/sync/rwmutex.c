@@ -44,10 +44,9 @@ const struct vai_class vai__rwmutex_class = {"rwmutex", destroy};
 
 vai_rwmutex *vai__rwmutex_new(void)
 {
-	vai_rwmutex *m = vai__mem_zalloc(sizeof *m);
+	vai_rwmutex *m = vai__obj_new(sizeof *m, &vai__rwmutex_class);
 	if (!m)
 		return NULL;
-	vai__obj_init(&m->obj, &vai__rwmutex_class);
 	vai__lock_init(&m->lock, VAI_RANK_SYNC);
 	vai__waitq_init(&m->writers);
 	vai__waitq_init(&m->readers);
@@ -239,8 +238,9 @@ bool vai__rwmutex_left(vai_rwmutex *m, uint64_t id)
 
 /* ---- readers ---- */
 
-bool vai__rwmutex_tryrlock(vai_rwmutex *m)
+bool vai__rwmutex_tryrlock(vai_g *self, vai_rwmutex *m)
 {
+	(void)self; /* readers are not told from one another */
 	uint64_t w = atomic_load_relaxed(&m->word);
 	do {
 		if (w & (LOCKED | WAITERS))
@@ -251,7 +251,7 @@ bool vai__rwmutex_tryrlock(vai_rwmutex *m)
 
 int vai__rwmutex_rlock(vai_g *self, vai_rwmutex *m, int64_t deadline)
 {
-	if (VAI_LIKELY(vai__rwmutex_tryrlock(m)))
+	if (VAI_LIKELY(vai__rwmutex_tryrlock(self, m)))
 		return VAI_OK;
 	return deadline <= 0 ? VAI_ETIMEOUT : lock_slowly(self, m, false, deadline);
 }

@@ -19,7 +19,7 @@ void vai__rwmutex_release(vai_rwmutex *m, uint64_t id);
 bool vai__rwmutex_left(vai_rwmutex *m, uint64_t id);
 /* For readers. A writer that waits keeps new ones out. */
 int vai__rwmutex_rlock(vai_g *self, vai_rwmutex *m, int64_t deadline);
-bool vai__rwmutex_tryrlock(vai_rwmutex *m);
+bool vai__rwmutex_tryrlock(vai_g *self, vai_rwmutex *m);
 /* VAI_EINVAL: no reader holds it. */
 int vai__rwmutex_runlock(vai_rwmutex *m);
 

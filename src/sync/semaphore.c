@@ -39,10 +39,9 @@ const struct vai_class vai__semaphore_class = {"semaphore", destroy};
 
 vai_semaphore *vai__semaphore_new(int64_t n)
 {
-	vai_semaphore *s = vai__mem_zalloc(sizeof *s);
+	vai_semaphore *s = vai__obj_new(sizeof *s, &vai__semaphore_class);
 	if (!s)
 		return NULL;
-	vai__obj_init(&s->obj, &vai__semaphore_class);
 	vai__lock_init(&s->lock, VAI_RANK_SYNC);
 	vai__waitq_init(&s->waiters);
 	s->size = n;

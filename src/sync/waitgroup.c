@@ -29,12 +29,11 @@ const struct vai_class vai__waitgroup_class = {"waitgroup", destroy};
 
 vai_waitgroup *vai__waitgroup_new(void)
 {
-	vai_waitgroup *wg = vai__mem_zalloc(sizeof *wg);
-	if (!wg)
-		return NULL;
-	vai__obj_init(&wg->obj, &vai__waitgroup_class);
-	vai__lock_init(&wg->lock, VAI_RANK_SYNC);
-	vai__waitq_init(&wg->waiters);
+	vai_waitgroup *wg = vai__obj_new(sizeof *wg, &vai__waitgroup_class);
+	if (wg) {
+		vai__lock_init(&wg->lock, VAI_RANK_SYNC);
+		vai__waitq_init(&wg->waiters);
+	}
 	return wg;
 }
 

@@ -4,7 +4,6 @@
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
 #include "bind/lib/result.h"
-#include "bind/site.h"
 #include "data/atomic.h"
 
 static inline vai_atomic *self_atomic(lua_State *L, const char *fname)
@@ -16,11 +15,7 @@ int vai__lib_atomic(lua_State *L)
 {
 	vai_g *g = vai__bind_self(L);
 	vai_atomic *a = vai__atomic_new(lua_isnoneornil(L, 1) ? 0 : vai__arg_integer(L, 1, 1, "atomic"));
-	if (!a)
-		vai__arg_no_memory(L);
-	((struct vai_obj *)a)->site = vai__site_here(L);
-	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)a, true);
-	return 1;
+	return vai__bind_push_new(L, g, (struct vai_obj *)a);
 }
 
 static int atomic_get(lua_State *L)

@@ -6,7 +6,6 @@
 #include "bind/lib/lib.h"
 #include "bind/lib/limit.h"
 #include "bind/lib/result.h"
-#include "bind/site.h"
 #include "sync/chan.h"
 #include "transfer/codec.h"
 #include "transfer/message.h"
@@ -32,11 +31,7 @@ int vai__lib_chan(lua_State *L)
 	if (cap < 0 || cap > VAI_CHAN_MAX_CAP)
 		vai__arg_error(L, 1, "chan", "capacity %lld out of range", (long long)cap);
 	vai_chan *ch = vai__chan_new(cap, vai__msg_drop);
-	if (!ch)
-		vai__arg_no_memory(L);
-	((struct vai_obj *)ch)->site = vai__site_here(L);
-	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)ch, true);
-	return 1;
+	return vai__bind_push_new(L, g, (struct vai_obj *)ch);
 }
 
 /* The value to send. A receiver could not tell nil from the end. */

@@ -5,7 +5,6 @@
 #include "bind/lib/lib.h"
 #include "bind/lib/limit.h"
 #include "bind/lib/result.h"
-#include "bind/site.h"
 #include "sync/cond.h"
 
 static inline vai_cond *self_cond(lua_State *L, const char *fname)
@@ -20,11 +19,7 @@ int vai__lib_cond(lua_State *L)
 	if (!m)
 		vai__arg_type_error(L, 1, 1, "cond", "mutex");
 	vai_cond *c = vai__cond_new(m);
-	if (!c)
-		vai__arg_no_memory(L);
-	((struct vai_obj *)c)->site = vai__site_here(L);
-	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)c, true);
-	return 1;
+	return vai__bind_push_new(L, g, (struct vai_obj *)c);
 }
 
 static int cond_wait(lua_State *L)

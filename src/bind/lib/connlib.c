@@ -3,7 +3,6 @@
  * waits in it, and the strings of a write lie on its Lua stack, where they do not move. */
 #include <string.h>
 #include "base/clock.h"
-#include "base/fork.h"
 #include "bind/lib/netlib.h"
 #include "net/serve.h"
 #include "net/socket.h"
@@ -119,35 +118,13 @@ static int conn_with(lua_State *L)
 	return 1;
 }
 
-static int conn_set_deadline(lua_State *L)
-{
-	struct vai__desc *d = vai__conn_desc(self_conn(L, "set_deadline"));
-	return vai__io_set_deadlines(L, d, "set_deadline", true, true);
-}
-
-static int conn_set_read_deadline(lua_State *L)
-{
-	struct vai__desc *d = vai__conn_desc(self_conn(L, "set_read_deadline"));
-	return vai__io_set_deadlines(L, d, "set_read_deadline", true, false);
-}
-
-static int conn_set_write_deadline(lua_State *L)
-{
-	struct vai__desc *d = vai__conn_desc(self_conn(L, "set_write_deadline"));
-	return vai__io_set_deadlines(L, d, "set_write_deadline", false, true);
-}
+VAI__IO_DEADLINE(conn, set_deadline, true, true)
+VAI__IO_DEADLINE(conn, set_read_deadline, true, false)
+VAI__IO_DEADLINE(conn, set_write_deadline, false, true)
 
 /* ---- closing ---- */
 
-/* Also where no goroutine runs: in finalizers at the end of a state. */
-static int conn_close(lua_State *L)
-{
-	vai_conn *c = self_conn(L, "close");
-	if (vai__forked)
-		vai__arg_no_goroutine(L);
-	vai__conn_close(c);
-	return 0;
-}
+VAI__IO_CLOSE(conn)
 
 /* The connection goes back to its server, which starts a goroutine when more has come. */
 static int conn_idle(lua_State *L)
@@ -191,22 +168,12 @@ static int conn_close_read(lua_State *L)
 
 /* ---- names and options ---- */
 
-static int push_name(lua_State *L, vai_g *g, int rc, const struct vai__addr *a)
-{
-	char text[VAI__ADDR_TEXT];
-	if (rc < 0)
-		return vai__io_failed(L, g, rc, NULL);
-	vai__addr_text(a, text);
-	lua_pushstring(L, text);
-	return 1;
-}
-
 static int conn_local_addr(lua_State *L)
 {
 	struct vai__addr a;
 	vai_conn *c = self_conn(L, "local_addr");
 	vai_g *g = vai__bind_self(L);
-	return push_name(L, g, vai__conn_local(c, &a), &a);
+	return vai__io_push_addr(L, g, vai__conn_local(c, &a), &a);
 }
 
 static int conn_remote_addr(lua_State *L)
@@ -214,7 +181,7 @@ static int conn_remote_addr(lua_State *L)
 	struct vai__addr a;
 	vai_conn *c = self_conn(L, "remote_addr");
 	vai_g *g = vai__bind_self(L);
-	return push_name(L, g, vai__conn_remote(c, &a), &a);
+	return vai__io_push_addr(L, g, vai__conn_remote(c, &a), &a);
 }
 
 /* Booleans where the option is one; linger: seconds or false. */

@@ -8,7 +8,6 @@
 #include "bind/lib/lib.h"
 #include "bind/lib/result.h"
 #include "bind/life/spawn.h"
-#include "bind/site.h"
 #include "sync/context.h"
 #include "transfer/codec.h"
 #include "transfer/message.h"
@@ -21,11 +20,7 @@ static inline vai_context *self_context(lua_State *L, const char *fname)
 /* Takes over the reference. */
 static int push(lua_State *L, vai_g *g, vai_context *ctx)
 {
-	if (!ctx)
-		vai__arg_no_memory(L);
-	((struct vai_obj *)ctx)->site = vai__site_here(L);
-	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)ctx, true);
-	return 1;
+	return vai__bind_push_new(L, g, (struct vai_obj *)ctx);
 }
 
 int vai__lib_context(lua_State *L)

@@ -9,7 +9,6 @@
 #include "bind/lib/result.h"
 #include "bind/life/life.h"
 #include "bind/life/spawn.h"
-#include "bind/site.h"
 #include "sync/group.h"
 #include "transfer/codec.h"
 
@@ -36,11 +35,7 @@ int vai__lib_group(lua_State *L)
 	vai_group *group = parent || own ? vai__group_new(g, parent ? parent : own, canceled) : NULL;
 	if (own)
 		vai__obj_unref((struct vai_obj *)own);
-	if (!group)
-		vai__arg_no_memory(L);
-	((struct vai_obj *)group)->site = vai__site_here(L);
-	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)group, true);
-	return 1;
+	return vai__bind_push_new(L, g, (struct vai_obj *)group);
 }
 
 /* ---- children ---- */

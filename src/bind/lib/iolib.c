@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/fork.h"
 #include "bind/site.h"
 #include "net/socket.h"
 #include "state/arena.h"
@@ -138,6 +139,31 @@ const struct vai__network *vai__io_network(lua_State *L, int idx, const char *fn
 	return net;
 }
 
+/* ---- methods of all that has a descriptor ---- */
+
+void vai__io_check_close(lua_State *L)
+{
+	if (vai__forked)
+		vai__arg_no_goroutine(L);
+}
+
+int vai__io_push_addr(lua_State *L, vai_g *g, int rc, const struct vai__addr *a)
+{
+	char text[VAI__ADDR_TEXT];
+	if (rc < 0)
+		return vai__io_failed(L, g, rc, NULL);
+	vai__addr_text(a, text);
+	lua_pushstring(L, text);
+	return 1;
+}
+
+int vai__io_push_local(lua_State *L, struct vai__desc *d)
+{
+	struct vai__addr a;
+	vai_g *g = vai__bind_self(L);
+	return vai__io_push_addr(L, g, vai__socket_local_of(d, &a), &a);
+}
+
 int vai__io_set_deadlines(lua_State *L, struct vai__desc *d, const char *fname, bool read, bool write)
 {
 	int64_t when = vai__io_deadline(L, 2, 1, fname);
@@ -153,6 +179,5 @@ int vai__io_set_deadlines(lua_State *L, struct vai__desc *d, const char *fname, 
 
 void vai__io_push(lua_State *L, vai_g *g, struct vai_obj *o)
 {
-	o->site = vai__site_here(L);
-	vai__handle_push(L, vai__bind_vm(g), o, true);
+	vai__bind_push_new(L, g, o);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Listeners and sockets for datagrams, and their methods. */
 #include <stdio.h>
-#include "base/fork.h"
 #include "bind/lib/netlib.h"
 #include "net/socket.h"
 
@@ -41,38 +40,14 @@ static int listener_call(lua_State *L)
 	return accept_one(L, "for iterator", false);
 }
 
-static int push_addr(lua_State *L, vai_g *g, int rc, const struct vai__addr *a)
-{
-	char text[VAI__ADDR_TEXT];
-	if (rc < 0)
-		return vai__io_failed(L, g, rc, NULL);
-	vai__addr_text(a, text);
-	lua_pushstring(L, text);
-	return 1;
-}
-
 static int listener_addr(lua_State *L)
 {
-	struct vai__addr a;
-	vai_listener *l = self_listener(L, "addr");
-	vai_g *g = vai__bind_self(L);
-	return push_addr(L, g, vai__listener_addr(l, &a), &a);
+	return vai__io_push_local(L, vai__listener_desc(self_listener(L, "addr")));
 }
 
-static int listener_close(lua_State *L)
-{
-	vai_listener *l = self_listener(L, "close");
-	if (vai__forked)
-		vai__arg_no_goroutine(L);
-	vai__listener_close(l);
-	return 0;
-}
+VAI__IO_CLOSE(listener)
 
-static int listener_set_deadline(lua_State *L)
-{
-	struct vai__desc *d = vai__listener_desc(self_listener(L, "set_deadline"));
-	return vai__io_set_deadlines(L, d, "set_deadline", true, false);
-}
+VAI__IO_DEADLINE(listener, set_deadline, true, false)
 
 static int listener_tostring(lua_State *L)
 {
@@ -153,7 +128,8 @@ static void map_to(vai_packet *p, struct vai__addr *a)
 {
 	struct vai__addr own;
 	char host[VAI__ADDR_TEXT], mapped[VAI__ADDR_TEXT + 8];
-	if (a->u.sa.sa_family != AF_INET || vai__packet_addr(p, &own) < 0 || own.u.sa.sa_family != AF_INET6)
+	if (a->u.sa.sa_family != AF_INET || vai__socket_local_of(vai__packet_desc(p), &own) < 0 ||
+		own.u.sa.sa_family != AF_INET6)
 		return;
 	int port = ntohs(a->u.in.sin_port);
 	vai__addr_host(a, host);
@@ -181,38 +157,14 @@ static int packet_send_to(lua_State *L)
 
 static int packet_local_addr(lua_State *L)
 {
-	struct vai__addr a;
-	vai_packet *p = self_packet(L, "local_addr");
-	vai_g *g = vai__bind_self(L);
-	return push_addr(L, g, vai__packet_addr(p, &a), &a);
+	return vai__io_push_local(L, vai__packet_desc(self_packet(L, "local_addr")));
 }
 
-static int packet_close(lua_State *L)
-{
-	vai_packet *p = self_packet(L, "close");
-	if (vai__forked)
-		vai__arg_no_goroutine(L);
-	vai__packet_close(p);
-	return 0;
-}
+VAI__IO_CLOSE(packet)
 
-static int packet_set_deadline(lua_State *L)
-{
-	struct vai__desc *d = vai__packet_desc(self_packet(L, "set_deadline"));
-	return vai__io_set_deadlines(L, d, "set_deadline", true, true);
-}
-
-static int packet_set_read_deadline(lua_State *L)
-{
-	struct vai__desc *d = vai__packet_desc(self_packet(L, "set_read_deadline"));
-	return vai__io_set_deadlines(L, d, "set_read_deadline", true, false);
-}
-
-static int packet_set_write_deadline(lua_State *L)
-{
-	struct vai__desc *d = vai__packet_desc(self_packet(L, "set_write_deadline"));
-	return vai__io_set_deadlines(L, d, "set_write_deadline", false, true);
-}
+VAI__IO_DEADLINE(packet, set_deadline, true, true)
+VAI__IO_DEADLINE(packet, set_read_deadline, true, false)
+VAI__IO_DEADLINE(packet, set_write_deadline, false, true)
 
 static int packet_tostring(lua_State *L)
 {

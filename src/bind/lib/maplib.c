@@ -7,7 +7,6 @@
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
 #include "bind/lib/result.h"
-#include "bind/site.h"
 #include "data/map.h"
 #include "transfer/codec.h"
 #include "transfer/message.h"
@@ -21,11 +20,7 @@ int vai__lib_map(lua_State *L)
 {
 	vai_g *g = vai__bind_self(L);
 	vai_map *m = vai__map_new();
-	if (!m)
-		vai__arg_no_memory(L);
-	((struct vai_obj *)m)->site = vai__site_here(L);
-	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)m, true);
-	return 1;
+	return vai__bind_push_new(L, g, (struct vai_obj *)m);
 }
 
 /* ---- keys ---- */

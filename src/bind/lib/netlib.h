@@ -35,8 +35,32 @@ int64_t vai__io_deadline(lua_State *L, int idx, int arg, const char *fname);
 /* Which of udp, tcp, unix, ...: of that type, or any where type is 0. */
 const struct vai__network *vai__io_network(lua_State *L, int idx, const char *fname, int type);
 
-/* Methods of all that has a descriptor. */
+/* ---- methods of all that has a descriptor ---- */
+
+/* Raises in the child of a fork, where closing would end what the parent still uses. */
+void vai__io_check_close(lua_State *L);
+/* Pushes the address, or what rc < 0 says. Returns how many values. */
+int vai__io_push_addr(lua_State *L, vai_g *g, int rc, const struct vai__addr *a);
+/* Pushes the descriptor's own address. */
+int vai__io_push_local(lua_State *L, struct vai__desc *d);
 int vai__io_set_deadlines(lua_State *L, struct vai__desc *d, const char *fname, bool read, bool write);
+
+/* Defines OBJECT_close, which works also where no goroutine runs: in finalizers at the end of a state. */
+#define VAI__IO_CLOSE(OBJECT) \
+	static int OBJECT##_close(lua_State *L) \
+	{ \
+		vai_##OBJECT *o = self_##OBJECT(L, "close"); \
+		vai__io_check_close(L); \
+		vai__##OBJECT##_close(o); \
+		return 0; \
+	}
+
+/* Defines OBJECT_NAME, the method NAME that sets the deadline of reading, of writing or of both. */
+#define VAI__IO_DEADLINE(OBJECT, NAME, READ, WRITE) \
+	static int OBJECT##_##NAME(lua_State *L) \
+	{ \
+		return vai__io_set_deadlines(L, vai__##OBJECT##_desc(self_##OBJECT(L, #NAME)), #NAME, READ, WRITE); \
+	}
 
 /* ---- objects ---- */
 

@@ -7,7 +7,6 @@
 #include "bind/lib/guardlib.h"
 #include "bind/lib/lib.h"
 #include "bind/lib/result.h"
-#include "bind/site.h"
 #include "sync/once.h"
 #include "transfer/codec.h"
 
@@ -20,10 +19,7 @@ static void push_once(lua_State *L)
 {
 	vai_g *g = vai__bind_self(L);
 	vai_once *once = vai__once_new(vai__msg_drop);
-	if (!once)
-		vai__arg_no_memory(L);
-	((struct vai_obj *)once)->site = vai__site_here(L);
-	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)once, true);
+	vai__bind_push_new(L, g, (struct vai_obj *)once);
 }
 
 int vai__lib_once(lua_State *L)

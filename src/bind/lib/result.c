@@ -4,6 +4,7 @@
 #include "bind/arg.h"
 #include "bind/life/life.h"
 #include "bind/report/deadlock.h"
+#include "bind/site.h"
 #include "transfer/codec.h"
 #include "transfer/message.h"
 
@@ -37,6 +38,15 @@ int vai__bind_failed(lua_State *L, vai_g *g, int rc)
 	case VAI_ENOMEM: vai__arg_no_memory(L);
 	default: return luaL_error(L, "vai: unexpected result %d", rc);
 	}
+}
+
+int vai__bind_push_new(lua_State *L, vai_g *g, struct vai_obj *o)
+{
+	if (VAI_UNLIKELY(!o))
+		vai__arg_no_memory(L);
+	o->site = vai__site_here(L);
+	vai__handle_push(L, vai__bind_vm(g), o, true);
+	return 1;
 }
 
 int vai__bind_tostring(lua_State *L, const char *name)

@@ -1,173 +1,79 @@
 /* SPDX-License-Identifier: MIT */
-/* rwmutex and its methods. The handle at index 1 keeps it alive while the goroutine waits. */
-#include "base/obj.h"
-#include "bind/arg.h"
-#include "bind/lib/guardlib.h"
+/* rwmutex and its methods: a lock for the writer, and one for readers. */
 #include "bind/lib/lib.h"
-#include "bind/lib/limit.h"
-#include "bind/lib/result.h"
+#include "bind/lib/locking.h"
 #include "bind/report/held.h"
-#include "bind/site.h"
 #include "sync/rwmutex.h"
-
-static inline vai_rwmutex *self_rwmutex(lua_State *L, const char *fname)
-{
-	return vai__bind_object(L, &vai__rwmutex_class, fname);
-}
 
 int vai__lib_rwmutex(lua_State *L)
 {
 	vai_g *g = vai__bind_self(L);
 	vai_rwmutex *m = vai__rwmutex_new();
-	if (!m)
-		vai__arg_no_memory(L);
-	((struct vai_obj *)m)->site = vai__site_here(L);
-	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)m, true);
-	return 1;
-}
-
-static int locked(lua_State *L, vai_g *g, int rc)
-{
-	if (VAI_UNLIKELY(rc != VAI_OK))
-		return vai__bind_failed(L, g, rc);
-	lua_pushboolean(L, 1);
-	return 1;
+	return vai__bind_push_new(L, g, (struct vai_obj *)m);
 }
 
 /* ---- writers ---- */
 
-static int rwmutex_lock(lua_State *L)
-{
-	vai_rwmutex *m = self_rwmutex(L, "lock");
-	vai_g *g = vai__bind_self(L);
-	struct vai__limit limit = vai__arg_limit(L, 2, 1, "lock");
-	vai__note_stack(g, L);
-	return locked(L, g, VAI_LIMITED(g, limit, vai__rwmutex_lock(g, m, limit.deadline)));
-}
+LOCKING_CALLS(writer, rwmutex, lock, trylock, unlock)
+LOCKING_HOLDER_CALLS(writer, rwmutex)
 
-static int rwmutex_try_lock(lua_State *L)
-{
-	vai_rwmutex *m = self_rwmutex(L, "try_lock");
-	lua_pushboolean(L, vai__rwmutex_trylock(vai__bind_self(L), m));
-	return 1;
-}
+static const struct locking writer = {
+	.class = &vai__rwmutex_class,
+	.lock = writer_call_lock,
+	.try_lock = writer_call_try_lock,
+	.unlock = writer_call_unlock,
+	.guarded = writer_call_guarded,
+	.release = writer_call_release,
+};
 
-static int rwmutex_unlock(lua_State *L)
-{
-	vai_rwmutex *m = self_rwmutex(L, "unlock");
-	vai__bind_self(L);
-	if (VAI_UNLIKELY(vai__rwmutex_unlock(m) != VAI_OK))
-		return luaL_error(L, "unlock of unlocked rwmutex");
-	return 0;
-}
-
-static void release(struct vai_obj *m, uint64_t id)
-{
-	vai__rwmutex_release((vai_rwmutex *)m, id);
-}
-
-/* Locks for the guard on top of the stack. VAI_OK, or why it did not. */
-static int lock_guarded(lua_State *L, vai_g *g, vai_rwmutex *m, vai_guard *guard, struct vai__limit limit)
-{
-	vai__note_stack(g, L);
-	int rc = VAI_LIMITED(g, limit, vai__rwmutex_lock(g, m, limit.deadline));
-	if (rc != VAI_OK)
-		return rc;
-	vai__rwmutex_set_guarded(m);
-	vai__guard_arm(guard, g->id);
-	return VAI_OK;
-}
-
-static int rwmutex_guard(lua_State *L)
-{
-	vai_rwmutex *m = self_rwmutex(L, "guard");
-	vai_g *g = vai__bind_self(L);
-	struct vai__limit limit = vai__arg_limit(L, 2, 1, "guard");
-	int rc = lock_guarded(L, g, m, vai__guard_push(L, g, (struct vai_obj *)m, release), limit);
-	return rc == VAI_OK ? 1 : vai__bind_failed(L, g, rc);
-}
-
-static int rwmutex_with(lua_State *L)
-{
-	vai_rwmutex *m = self_rwmutex(L, "with");
-	vai_g *g = vai__bind_self(L);
-	struct vai__limit limit = {.deadline = VAI_FOREVER};
-	luaL_checkstack(L, 8, NULL);
-	int rc = lock_guarded(L, g, m, vai__guard_push(L, g, (struct vai_obj *)m, release), limit);
-	return rc == VAI_OK ? vai__guard_call(L) : vai__bind_failed(L, g, rc);
-}
+LOCKING_METHOD(writer, lock, "lock")
+LOCKING_METHOD(writer, try_lock, "try_lock")
+LOCKING_METHOD(writer, unlock, "unlock")
+LOCKING_METHOD(writer, guard, "guard")
+LOCKING_METHOD(writer, with, "with")
 
 /* ---- readers ---- */
 
-static int rwmutex_rlock(lua_State *L)
-{
-	vai_rwmutex *m = self_rwmutex(L, "rlock");
-	vai_g *g = vai__bind_self(L);
-	struct vai__limit limit = vai__arg_limit(L, 2, 1, "rlock");
-	vai__note_stack(g, L);
-	int rc = VAI_LIMITED(g, limit, vai__rwmutex_rlock(g, m, limit.deadline));
-	if (rc == VAI_OK)
-		vai__held_read(g, (struct vai_obj *)m);
-	return locked(L, g, rc);
-}
+LOCKING_CALLS(reader, rwmutex, rlock, tryrlock, runlock)
 
-static int rwmutex_try_rlock(lua_State *L)
-{
-	vai_rwmutex *m = self_rwmutex(L, "try_rlock");
-	vai_g *g = vai__bind_self(L);
-	bool got = vai__rwmutex_tryrlock(m);
-	if (got)
-		vai__held_read(g, (struct vai_obj *)m);
-	lua_pushboolean(L, got);
-	return 1;
-}
-
-static int rwmutex_runlock(lua_State *L)
-{
-	vai_rwmutex *m = self_rwmutex(L, "runlock");
-	vai_g *g = vai__bind_self(L);
-	if (VAI_UNLIKELY(vai__rwmutex_runlock(m) != VAI_OK))
-		return luaL_error(L, "runlock of unlocked rwmutex");
-	vai__held_unread(g, (struct vai_obj *)m);
-	return 0;
-}
-
-static void release_read(struct vai_obj *m, uint64_t id)
+static void release_reader(struct vai_obj *o, uint64_t id)
 {
 	(void)id;
-	vai__rwmutex_runlock((vai_rwmutex *)m);
+	vai__rwmutex_runlock((vai_rwmutex *)o);
 }
 
-static int rwmutex_rguard(lua_State *L)
-{
-	vai_rwmutex *m = self_rwmutex(L, "rguard");
-	vai_g *g = vai__bind_self(L);
-	struct vai__limit limit = vai__arg_limit(L, 2, 1, "rguard");
-	vai_guard *guard = vai__guard_push(L, g, (struct vai_obj *)m, release_read);
-	vai__note_stack(g, L);
-	int rc = VAI_LIMITED(g, limit, vai__rwmutex_rlock(g, m, limit.deadline));
-	if (rc != VAI_OK)
-		return vai__bind_failed(L, g, rc);
-	vai__guard_arm(guard, g->id);
-	return 1;
-}
+/* Readers are many, so the state that holds a lock for reading counts it (bind/report/held.c). */
+static const struct locking reader = {
+	.class = &vai__rwmutex_class,
+	.lock = reader_call_lock,
+	.try_lock = reader_call_try_lock,
+	.unlock = reader_call_unlock,
+	.locked = vai__held_read,
+	.unlocked = vai__held_unread,
+	.release = release_reader,
+};
+
+LOCKING_METHOD(reader, lock, "rlock")
+LOCKING_METHOD(reader, try_lock, "try_rlock")
+LOCKING_METHOD(reader, unlock, "runlock")
+LOCKING_METHOD(reader, guard, "rguard")
 
 static int rwmutex_tostring(lua_State *L)
 {
-	self_rwmutex(L, "tostring");
+	vai__bind_object(L, &vai__rwmutex_class, "tostring");
 	return vai__bind_tostring(L, "rwmutex");
 }
 
 static const luaL_Reg methods[] = {
-	{"lock", rwmutex_lock},
-	{"try_lock", rwmutex_try_lock},
-	{"unlock", rwmutex_unlock},
-	{"guard", rwmutex_guard},
-	{"with", rwmutex_with},
-	{"rlock", rwmutex_rlock},
-	{"try_rlock", rwmutex_try_rlock},
-	{"runlock", rwmutex_runlock},
-	{"rguard", rwmutex_rguard},
+	{"lock", writer_lock},
+	{"try_lock", writer_try_lock},
+	{"unlock", writer_unlock},
+	{"guard", writer_guard},
+	{"with", writer_with},
+	{"rlock", reader_lock},
+	{"try_rlock", reader_try_lock},
+	{"runlock", reader_unlock},
+	{"rguard", reader_guard},
 	{NULL, NULL},
 };
 

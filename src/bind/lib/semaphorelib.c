@@ -5,7 +5,6 @@
 #include "bind/lib/lib.h"
 #include "bind/lib/limit.h"
 #include "bind/lib/result.h"
-#include "bind/site.h"
 #include "sync/semaphore.h"
 
 static inline vai_semaphore *self_semaphore(lua_State *L, const char *fname)
@@ -20,11 +19,7 @@ int vai__lib_semaphore(lua_State *L)
 	if (n < 0 || n > VAI_SEMAPHORE_MAX)
 		vai__arg_error(L, 1, "semaphore", "%lld permits are out of range", (long long)n);
 	vai_semaphore *s = vai__semaphore_new(n);
-	if (!s)
-		vai__arg_no_memory(L);
-	((struct vai_obj *)s)->site = vai__site_here(L);
-	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)s, true);
-	return 1;
+	return vai__bind_push_new(L, g, (struct vai_obj *)s);
 }
 
 /* How many: 1, or what stands at index 2. */

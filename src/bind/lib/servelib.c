@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* vai.net.serve and its servers. */
-#include "base/fork.h"
 #include "bind/lib/netlib.h"
 #include "bind/life/spawn.h"
 #include "bind/site.h"
@@ -57,8 +56,7 @@ static int server_shutdown(lua_State *L)
 static int server_close(lua_State *L)
 {
 	vai_server *s = self_server(L, "close");
-	if (vai__forked)
-		vai__arg_no_goroutine(L);
+	vai__io_check_close(L);
 	vai__serve_close(s);
 	return 0;
 }

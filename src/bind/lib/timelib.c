@@ -43,11 +43,7 @@ int vai__lib_after(lua_State *L)
 	vai_g *g = vai__bind_self(L);
 	int64_t when = vai__clock_after(vai__arg_seconds(L, 1, 1, "after"));
 	vai_chan *ch = vai__after(g, when, stamp, vai__msg_drop);
-	if (!ch)
-		vai__arg_no_memory(L);
-	((struct vai_obj *)ch)->site = vai__site_here(L);
-	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)ch, true);
-	return 1;
+	return vai__bind_push_new(L, g, (struct vai_obj *)ch);
 }
 
 /* ---- timers ---- */

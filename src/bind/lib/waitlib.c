@@ -6,7 +6,6 @@
 #include "bind/lib/limit.h"
 #include "bind/lib/result.h"
 #include "bind/life/spawn.h"
-#include "bind/site.h"
 #include "sync/waitgroup.h"
 
 static inline vai_waitgroup *self_wg(lua_State *L, const char *fname)
@@ -18,11 +17,7 @@ int vai__lib_waitgroup(lua_State *L)
 {
 	vai_g *g = vai__bind_self(L);
 	vai_waitgroup *wg = vai__waitgroup_new();
-	if (!wg)
-		vai__arg_no_memory(L);
-	((struct vai_obj *)wg)->site = vai__site_here(L);
-	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)wg, true);
-	return 1;
+	return vai__bind_push_new(L, g, (struct vai_obj *)wg);
 }
 
 static int add_failed(lua_State *L, int64_t n)
