@@ -17,6 +17,79 @@ describe("another function under a stock name", function()
 	]])
 end)
 
+describe("a captured helper", function()
+	test("is refused where it assigns a local that lives on", [[
+		local score = 0
+		local function add(n)
+			score = score + n
+		end
+		local function twice(n) add(n) add(n) end
+		check.raises({ "program.lua:3: goroutine assigns captured local 'score'" }, go, function() add(1) end)
+		check.raises({ "'score'" }, vai.async, function() return (function() twice(1) end)() end)
+		check.raises({ "'score'" }, vai.spawn, {}, function() add(1) end)
+		check.raises({ "'score'" }, vai.timer, 1, function() add(1) end)
+		check.raises({ "'score'" }, function() waitgroup():go(function() add(1) end) end)
+		function helper() score = 1 end
+		check.raises({ "'score'" }, go, function() helper() end)
+		check.eq(vai.count(), 1)
+		check.eq(score, 0)
+	]])
+
+	test("is refused where it assigns a local of a coroutine, or shares one with another function", [[
+		local add = coroutine.wrap(function()
+			local n = 0
+			coroutine.yield(function() n = n + 1 end)
+		end)()
+		check.raises({ "'n'" }, go, function() add() end)
+		local function make() local m = 0 return function() m = m + 1 return m end, function() return m end end
+		local function refused(inc) check.raises({ "'m'" }, go, function() inc() end) end
+		local inc, get = make()
+		refused(inc)
+		local kept = {}
+		inc, kept.deep = make()
+		refused(inc)
+		inc, getter = make()
+		refused(inc)
+		getter = nil
+		inc, kept = coroutine.create(function() local i, g = make() coroutine.yield(i) return g end), nil
+		local co = inc
+		_, inc = coroutine.resume(co)
+		refused(inc)
+	]])
+
+	test("may assign what is its own", [[
+		local function make() local n = 0 return function() n = n + 1 return n end, function() return n end end
+		local inc = make()
+		for _ = 1, 3 do
+			check.returns(table.pack(vai.async(function() return inc() + inc() end):join()), true, 3)
+		end
+		check.eq(inc(), 1)
+		local function body()
+			local m = 0
+			local function add() m = m + 1 end
+			return function() add() add() return m end
+		end
+		check.returns(table.pack(vai.async(body()):join()), true, 2)
+		check.returns(table.pack(vai.async(function(i, g) i() return g() end, make()):join()), true, 1)
+		local object = {}
+		object.inc, object.get = make()
+		check.returns(table.pack(vai.async(function() object.inc() return object.get() end):join()), true, 1)
+		local env = setmetatable({}, { __index = _G })
+		local f = load("function set() x = 1 return x end return set", "=f", "t", env)()
+		check.returns(table.pack(vai.async(function() return f() end):join()), true, 1)
+	]])
+
+	test("is looked after among many values, for a bounded time", [[
+		local function make() local n = 0 return function() n = n + 1 return n end end
+		many = {}
+		for i = 1, 100000 do many[i] = { i } end
+		for _ = 1, check.scaled(1000) do
+			local inc = make()
+			check.returns(table.pack(vai.async(function() return inc() end):join()), true, 1)
+		end
+	]])
+end)
+
 describe("require in goroutines", function()
 	test("looks at the file, not at what it was", [[
 		package.path = arg[1] .. "/?.lua;" .. package.path

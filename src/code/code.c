@@ -170,6 +170,7 @@ static void put_facts(struct vai_code *code, const struct vai__bytecode *bc, str
 		up->name = from->name ? put_string(strings, from->name, from->len) : NULL;
 		up->assigned_line = from->assigned_line;
 		up->written_line = from->written_line;
+		code->assigns |= up->assigned_line && !(up->name && strcmp(up->name, "_ENV") == 0);
 		up->names = names;
 		for (size_t k = 0; k < bc->nnames; k++)
 			if (bc->names[k].up == i && usable(&bc->names[k]))

@@ -46,6 +46,7 @@ struct vai_code {
 	const char *source; /* chunk name, "?" if stripped */
 	int line;           /* where the function begins */
 	bool analyzed;      /* false: a bytecode format this build cannot read; upvals has no facts */
+	bool assigns;       /* some upvalue but _ENV */
 	bool uses_require;  /* names require or package, also in nested functions */
 	int nups;
 	int nnames; /* of all upvalues together */

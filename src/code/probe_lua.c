@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What must be known of this Lua beyond its API, found out by trying, once per process, in
- * a state of its own: where a Lua closure keeps its prototype, and whether its opcodes
- * are those of bytewalk.c. Where an answer is not clear beyond doubt, it is "no": then
- * every function is dumped again each time, or no facts are known of it. */
+ * a state of its own: where a Lua closure keeps its prototype, how an upvalue tells that its
+ * local is gone, and whether its opcodes are those of bytewalk.c. Where an answer is not
+ * clear beyond doubt, it is "no": then every function is dumped again each time, or no facts
+ * are known of it. */
 #include "code/probe_lua.h"
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -15,6 +16,8 @@ enum { HEADER = 16, SAMPLES = 12, FUNCTIONS = 4 };
 
 static bool done, out_of_memory;
 static size_t proto_offset; /* 0: not found */
+static size_t
+	upvalue_offset; /* of its value's address, behind which the value is once the local is gone; 0: not found */
 static bool opcodes_known;
 
 /* Blocks know their size, and what is in them before Lua writes is never the same twice. */
@@ -103,6 +106,40 @@ static void calibrate_proto(lua_State *L)
 	proto_offset = find_proto(closure);
 }
 
+/* Called with three functions whose upvalue is closed and three with an open one. */
+static const char upvalues[] = "local probe, list = ..., {}\n"
+							   "for i = 1, 3 do local a = i; list[i] = function() return a end end\n"
+							   "local b, c, d = 1, 2, 3\n"
+							   "list[4] = function() return b end\n"
+							   "list[5] = function() return c end\n"
+							   "list[6] = function() return d end\n"
+							   "probe(list[1], list[2], list[3], list[4], list[5], list[6])\n";
+
+/* The value lies behind the word with its address. */
+static bool is_closed(const void *upvalue, size_t offset)
+{
+	return (uintptr_t)word_at(upvalue, offset) == (uintptr_t)upvalue + offset + sizeof(void *);
+}
+
+static int find_upvalue(lua_State *L)
+{
+	const void *up[6];
+	size_t found = 0;
+	for (int i = 0; i < 6; i++)
+		up[i] = lua_upvalueid(L, i + 1, 1);
+	for (size_t offset = sizeof(void *); offset + sizeof(void *) <= block_size(up[0]); offset += sizeof(void *)) {
+		int closed = 0, open = 0;
+		for (int i = 0; i < 6; i++)
+			*(i < 3 ? &closed : &open) += is_closed(up[i], offset);
+		if (closed != 3 || open != 0)
+			continue;
+		upvalue_offset = found ? 0 : offset;
+		if (found++)
+			return 0;
+	}
+	return 0;
+}
+
 /* Upvalues in this order: n, t, u, _ENV. */
 static const char sample[] = "local n, t, u = ...\n"
 							 "return function(...)\n"
@@ -163,6 +200,15 @@ static bool run(lua_State *L, const char *chunk)
 	return luaL_loadbufferx(L, chunk, strlen(chunk), "=calibrate", "t") == LUA_OK && lua_pcall(L, 0, 1, 0) == LUA_OK;
 }
 
+static void calibrate_upvalues(lua_State *L)
+{
+	if (luaL_loadbufferx(L, upvalues, strlen(upvalues), "=calibrate", "t") != LUA_OK)
+		return;
+	lua_pushcfunction(L, find_upvalue);
+	if (lua_pcall(L, 1, 0, 0) != LUA_OK)
+		upvalue_offset = 0;
+}
+
 int vai__probe_lua(void)
 {
 	unsigned junk = 1;
@@ -174,6 +220,8 @@ int vai__probe_lua(void)
 		return VAI_ENOMEM;
 	if (run(L, closures))
 		calibrate_proto(L);
+	lua_settop(L, 0);
+	calibrate_upvalues(L);
 	lua_settop(L, 0);
 	if (run(L, sample))
 		calibrate_opcodes(L);
@@ -193,6 +241,12 @@ const void *vai__probe_proto_of(const void *closure)
 {
 	be_done();
 	return proto_offset ? word_at(closure, proto_offset) : NULL;
+}
+
+bool vai__probe_is_open(const void *upvalue)
+{
+	be_done();
+	return upvalue_offset && !is_closed(upvalue, upvalue_offset);
 }
 
 bool vai__probe_opcodes_known(void)

@@ -8,9 +8,12 @@
 /* The prototype of a Lua closure as lua_topointer gives it, or NULL where this Lua's
  * closures could not be made out (probe_lua.c). */
 const void *vai__probe_proto_of(const void *closure);
+/* Whether what lua_upvalueid gives of a Lua function is still a local on some stack; false where this Lua's upvalues
+ * could not be made out. */
+bool vai__probe_is_open(const void *upvalue);
 /* This Lua's opcodes are those that bytewalk.c knows. */
 bool vai__probe_opcodes_known(void);
-/* Finds these two out, once per process; host thread, before the first of them. VAI_ENOMEM:
+/* Finds these three out, once per process; host thread, before the first of them. VAI_ENOMEM:
  * to be tried again. */
 int vai__probe_lua(void);
 

@@ -32,7 +32,7 @@ static void begin(struct vai__enc *e)
 	e->heap = NULL;
 	e->last_ref = 0;
 	e->nslots = 0;
-	e->depth = e->deepest = 0;
+	e->depth = e->deepest = e->apart = 0;
 	e->module_scans = e->flags = e->nkeys = 0;
 	e->key_slots = 0;
 	e->calls = 0;

@@ -282,11 +282,13 @@ static enum vai__enc_result put_table_body(
 {
 	if (++e->depth > e->deepest)
 		e->deepest = e->depth;
+	e->apart++;
 	enum vai__enc_result r = put_pairs(e, t, checked, counts);
 	if (r != ENC_OK)
 		return r;
 	if (!counts[0] && !counts[1] && vai__enc_at(e) == at + TABLE_HEAD && (r = put_sentinel(e, t)) != ENC_NO) {
 		e->depth--;
+		e->apart--;
 		return r;
 	}
 	vai__store32(e->base + at + AT_NARR, counts[0]);
@@ -301,6 +303,7 @@ static enum vai__enc_result put_table_body(
 			return vai__enc_in(e, r, "metatable");
 	}
 	e->depth--;
+	e->apart--;
 	return r;
 }
 
@@ -448,6 +451,7 @@ static enum vai__enc_result put_sections(struct vai__enc *e, lua_Integer done)
 	lua_State *L = e->L;
 	enum vai__enc_result r = ENC_OK;
 	int top = lua_gettop(L);
+	e->apart = 1; /* as far as is known */
 	for (; done < e->nlater && r == ENC_OK; done += 2) {
 		lua_rawgeti(L, LATER_SLOT, done + 1);
 		size_t at = (size_t)lua_tointeger(L, -1);
@@ -489,6 +493,7 @@ enum vai__enc_result vai__enc_all(struct vai__enc *e)
 {
 	enum vai__enc_result r = e->all_modules ? vai__enc_all_modules(e) : ENC_OK;
 	for (int i = 0; i < e->n && r == ENC_OK; i++) {
+		e->apart = i > 0;
 		r = vai__enc_value(e, e->first + i, e->call ? ENC_DIRECT : 0);
 		if (VAI_UNLIKELY(r != ENC_OK))
 			r = vai__enc_in_argument(e, r, i);

@@ -72,6 +72,7 @@ struct vai__enc {
 	uint64_t number_of_all; /* of this encoding in the process, 0: nobody has asked */
 	uint32_t nslots;
 	int depth, deepest, max_depth;
+	int apart;                   /* tables around the value that is written, and one more where it is no capture */
 	enum vai__enc_result result; /* of the guarded call */
 	bool guarded;
 	bool call;        /* for a goroutine: lost writes are reported */
@@ -164,6 +165,12 @@ enum vai__enc_result vai__enc_function(struct vai__enc *e, int idx);
 /* Writes the contents of the function at idx, whose head is at `at`. known: what the state remembers of it, if the
  * caller knows; NULL: it is looked up. */
 enum vai__enc_result vai__enc_function_body(struct vai__enc *e, int idx, size_t at, const struct vai__func *known);
+
+/* ---- lost assignments (encode_lost.c) ---- */
+
+/* For a function that a goroutine's function has captured: raises if it assigns a local that others
+ * share. ENC_RETRY where that takes a look under guard. */
+enum vai__enc_result vai__enc_lost(struct vai__enc *e, int f, const struct vai_code *code);
 
 /* ---- changed libraries and modules (encode_field.c) ---- */
 

@@ -314,6 +314,8 @@ static enum vai__enc_result put_lua_function(struct vai__enc *e, int f)
 	enum vai__enc_result r = is_body(e) ? ENC_NO : vai__enc_member(e, f);
 	if (r == ENC_NO)
 		r = vai__enc_met(e, f, lua_topointer(e->L, f));
+	if (r == ENC_NO && VAI_UNLIKELY(code->assigns) && e->call && !e->apart && !is_body(e))
+		r = vai__enc_lost(e, f, code) == ENC_RETRY ? ENC_RETRY : ENC_NO;
 	if (r != ENC_NO)
 		return r;
 	size_t at = vai__enc_at(e);

@@ -111,19 +111,25 @@ static bool is_environment(lua_State *L, int idx, int i, const char *name)
 	return env;
 }
 
-void vai__lost_check(lua_State *L, int idx, const struct vai_code *code)
+void vai__lost_raise(lua_State *L, int idx, const struct vai__upval *up, int number)
 {
 	char place[LUA_IDSIZE + 32], quoted[NAME_MAX_BYTES];
+	put_place(L, idx, up->assigned_line, place, sizeof place);
+	put_name(up->name, number, quoted, sizeof quoted);
+	lua_pushfstring(L,
+		"%sgoroutine assigns captured local %s (declared outside): it would change only its own copy; "
+		"send the value through a channel",
+		place, quoted);
+	lua_error(L);
+	abort();
+}
+
+void vai__lost_check(lua_State *L, int idx, const struct vai_code *code)
+{
 	for (int i = 0; i < code->nups; i++) {
 		const struct vai__upval *up = &code->upvals[i];
 		if (VAI_LIKELY(!up->assigned_line) || is_environment(L, idx, i, up->name))
 			continue;
-		put_place(L, idx, up->assigned_line, place, sizeof place);
-		put_name(up->name, i + 1, quoted, sizeof quoted);
-		lua_pushfstring(L,
-			"%sgoroutine assigns captured local %s (declared outside): it would change only its own copy; "
-			"send the value through a channel",
-			place, quoted);
-		lua_error(L);
+		vai__lost_raise(L, idx, up, i + 1);
 	}
 }
