@@ -225,6 +225,7 @@ static enum vai__enc_result put_pairs(struct vai__enc *e, int t, bool checked, u
 	lua_State *L = e->L;
 	const int key = lua_gettop(L) + 1;
 	bool array = true;
+	e->apart++;
 	lua_pushnil(L);
 	while (lua_next(L, t)) {
 		enum vai__enc_result r = ENC_OK;
@@ -249,6 +250,7 @@ static enum vai__enc_result put_pairs(struct vai__enc *e, int t, bool checked, u
 			return vai__enc_in_field(e, r, key);
 		lua_settop(L, key);
 	}
+	e->apart--;
 	return ENC_OK;
 }
 
@@ -282,13 +284,11 @@ static enum vai__enc_result put_table_body(
 {
 	if (++e->depth > e->deepest)
 		e->deepest = e->depth;
-	e->apart++;
 	enum vai__enc_result r = put_pairs(e, t, checked, counts);
 	if (r != ENC_OK)
 		return r;
 	if (!counts[0] && !counts[1] && vai__enc_at(e) == at + TABLE_HEAD && (r = put_sentinel(e, t)) != ENC_NO) {
 		e->depth--;
-		e->apart--;
 		return r;
 	}
 	vai__store32(e->base + at + AT_NARR, counts[0]);
@@ -303,7 +303,6 @@ static enum vai__enc_result put_table_body(
 			return vai__enc_in(e, r, "metatable");
 	}
 	e->depth--;
-	e->apart--;
 	return r;
 }
 
