@@ -925,6 +925,66 @@ function vai.symbol(name) end
 
 ---@class vai.symbol: lightuserdata
 
+---An immutable copy of a table, outside all Lua heaps, that every goroutine reads in place: nothing is copied when it
+---is sent or captured, and a million records take the memory once. It is deep; what is shared stays shared, and circles
+---stay circles. Keys are booleans, numbers and strings, values also tables, frozen ones among them, and vai's objects.
+---Anything else (functions, coroutines, other userdata), and a table with a metatable, raises, naming the path.
+---
+---In Lua it is a table without contents whose accesses find what is frozen: `t.k`, `t[i]`, `#t`, `pairs`, `ipairs` and
+---the functions that use these work as with any table. A frozen table is the same value in all places of a state, so
+---that it can be compared and be a key.
+---
+---| | with a frozen table |
+---| --- | --- |
+---| `table.unpack` `table.concat` `table.move` from it, `ipairs`, `pairs`, `string.gsub` with it | as with others |
+---| `table.insert` `table.remove` `table.sort` `table.move` into it, `t.k = v` | `attempt to change a frozen table` |
+---| `next` `rawget` `rawlen` `rawequal` to a copy | see an empty table: use `vai.next`, `t[k]`, `#t` |
+---| `rawset` | writes to this state's empty table, which hides the frozen value here: do not |
+---| `setmetatable` | `cannot change a protected metatable`; `getmetatable` gives `"vai.frozen"` |
+---| `string.format` `tostring` | `%s` shows it as `vai.frozen: 0x...` |
+---
+---A key that is read often costs as much as two or three accesses to a plain table, one that is not some ten. A module may
+---return a frozen table.
+---```lua
+---local config = vai.freeze({ port = 80, hosts = { "a", "b" } })
+---local wg = vai.waitgroup()
+---for i = 1, 2 do
+---	wg:go(function()
+---		assert(config.port == 80 and config.hosts[i] == ("ab"):sub(i, i))
+---	end)
+---end
+---wg:wait()
+---print(#config.hosts, select(2, vai.async(function() return config end):join()) == config) --> 2 true
+---print(select(2, pcall(function() config.port = 81 end)):match("attempt.*")) --> attempt to change a frozen table
+---```
+---@param t table
+---@return table frozen
+---@nodiscard
+function vai.freeze(t) end
+
+---An ordinary table with the same contents, deeply.
+---```lua
+---local t = vai.thaw(vai.freeze({ 1, 2 }))
+---t[3] = 3
+---print(table.concat(t, " ")) --> 1 2 3
+---```
+---@param frozen table
+---@return table
+---@nodiscard
+function vai.thaw(frozen) end
+
+---As Lua's `next`, for frozen tables and others.
+---```lua
+---local t = vai.freeze({ "x" })
+---print(vai.next(t), next(t)) --> 1 nil
+---print(vai.next(t, 1)) --> nil
+---```
+---@param t table
+---@param k? any
+---@return any k
+---@return any v
+function vai.next(t, k) end
+
 -- ---- contexts, groups, supervisors ----
 
 ---How long a call may wait: seconds, or a context.

@@ -6,7 +6,7 @@ local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .
 local head = [[
 local ch, wg, task = chan(1), waitgroup(), vai.async(function() end)
 local ticker, timer = vai.ticker(1000), vai.timer(1000, function() end)
-local atomic, map = vai.atomic(), vai.map()
+local atomic, map, frozen = vai.atomic(), vai.map(), vai.freeze {}
 local co, file, nan = coroutine.create(print), io.stdout, 0 / 0
 local function f() end
 local fails = {}
@@ -135,6 +135,10 @@ describe("shared data", function()
 	bad("map.cas", "#2|argument 2", { "map, 1, {}, 1", "map, 1, print, 1", "map, 1, file, 1" })
 	bad("map.cas", "#3|argument 3", { "map, 1, nil, file", "map, 1, nil, { co }" })
 	bad("map.update", "#2|argument 2", { "map, 1", "map, 1, nil", "map, 1, {}", "map, 1, 'x'" })
+	bad("vai.freeze", "#1|argument 1", { "", "nil", "1", "'x'", "print", "ch", "file", "{ file }", "{ x = print }",
+		"setmetatable({}, {})", "{ [print] = 1 }", "{ { { co } } }" })
+	bad("vai.thaw", "#1|argument 1", { "", "nil", "1", "'x'", "{}", "ch", "file" })
+	bad("vai.next", "#1|argument 1|invalid key", { "", "nil", "1", "'x'", "ch", "file", "frozen, 1", "frozen, {}" })
 	bad("map.update", "function's result", { "map, 1, function() return file end", "map, 1, function() return { co } end" })
 end)
 
@@ -190,8 +194,8 @@ describe("anything", function()
 		local values = { nil, false, true, 0, 1, -1, 1.5, 1 << 62, math.mininteger, math.huge, -math.huge, 0 / 0, "", "x",
 			"\0", ("y"):rep(100), {}, { {} }, { ch }, { { ch, 1 } }, { false }, { timeout = 0 }, { default = true }, print,
 			function() end, ch, full, closed, waitgroup(), vai.async(function() end), vai.timer(1000, print), vai.ticker(100),
-			vai.atomic(), vai.map() }
-		local n = 34
+			vai.atomic(), vai.map(), vai.freeze { 1, { 2 } } }
+		local n = 35
 		local targets = {}
 		for name, f in pairs(vai) do
 			if type(f) == "function" and name ~= "on_panic" and name ~= "maxprocs" and name ~= "go" and name ~= "timer"

@@ -379,7 +379,7 @@ static inline void push_metatable(lua_State *L, struct vai_obj *obj)
 		fail(L, obj, NULL);
 }
 
-void vai__handle_push(lua_State *L, struct vai_vm *vm, struct vai_obj *obj, bool fresh)
+static inline void push_handle(lua_State *L, struct vai_vm *vm, struct vai_obj *obj, bool fresh)
 {
 	if (VAI_UNLIKELY(!lua_checkstack(L, 6)))
 		fail(L, obj, "stack overflow");
@@ -397,6 +397,23 @@ void vai__handle_push(lua_State *L, struct vai_vm *vm, struct vai_obj *obj, bool
 	lua_setmetatable(L, -2);
 	if (!fresh)
 		enter(L, vm, h);
+}
+
+static const struct vai_class *proxied;
+static void (*show_proxied)(lua_State *L, struct vai_vm *vm);
+
+void vai__handle_proxied(const struct vai_class *cls, void (*show)(lua_State *L, struct vai_vm *vm))
+{
+	proxied = cls;
+	show_proxied = show;
+}
+
+void vai__handle_push(lua_State *L, struct vai_vm *vm, struct vai_obj *obj, bool fresh)
+{
+	const bool shown = obj->cls == proxied;
+	push_handle(L, vm, obj, fresh);
+	if (VAI_UNLIKELY(shown))
+		show_proxied(L, vm);
 }
 
 struct vai_obj *vai__handle_any(lua_State *L, int idx)

@@ -32,6 +32,9 @@ void vai__handle_register(const struct vai__handle_type *type);
  * raises. fresh: obj was just made, so no handle of it can exist yet here. The same object
  * is the same userdata in a state, so handles work as table keys. */
 void vai__handle_push(lua_State *L, struct vai_vm *vm, struct vai_obj *obj, bool fresh);
+/* Objects of that class are shown otherwise: `show` is called with the handle on top and puts something in its place.
+ * It may raise. */
+void vai__handle_proxied(const struct vai_class *cls, void (*show)(lua_State *L, struct vai_vm *vm));
 /* The object at idx if it is a handle of any class, else NULL. Raises never. Borrowed. */
 struct vai_obj *vai__handle_any(lua_State *L, int idx);
 /* The same, of that class only. */

@@ -8,6 +8,7 @@
 
 #include <lua.h>
 #include "base/base.h"
+#include "base/obj.h"
 #include "code/code.h"
 #include "state/state.h"
 
@@ -54,6 +55,9 @@ int vai__msg_string(vai_msg *out, const char *s, size_t len);
 /* A table of n strings under strings: key, value, key, value. Keys of at most 255 bytes. */
 int vai__msg_table(vai_msg *out, const char *const *pairs, unsigned n);
 
+/* True: for the table at idx, which has a metatable, an object goes into messages; *out is it, with a reference, or
+ * NULL where memory is out. Neither raises nor collects. Set by bind/. */
+extern bool (*vai__codec_stand_in)(lua_State *L, int idx, struct vai_obj **out);
 /* Told before a call is encoded whose code uses `require`, and where a module is met: a chance to look at the
  * script's search paths. Set by runtime/start.c, as require/ is above. */
 extern void (*vai__codec_note_paths)(lua_State *L, struct vai_vm *vm);

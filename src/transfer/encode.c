@@ -318,11 +318,38 @@ static enum vai__enc_result put_new_table(struct vai__enc *e, int t, int mt, boo
 	return put_table_body(e, t, mt, at, direct, counts);
 }
 
+static bool no_stand_in(lua_State *L, int idx, struct vai_obj **out)
+{
+	(void)L;
+	(void)idx;
+	(void)out;
+	return false;
+}
+
+bool (*vai__codec_stand_in)(lua_State *L, int idx, struct vai_obj **out) = no_stand_in;
+
+/* Takes over the reference. */
+static enum vai__enc_result put_stand_in(struct vai__enc *e, struct vai_obj *o)
+{
+	if (!o)
+		return ENC_NOMEM;
+	bool room = vai__enc_room(e, 1 + REF_SIZE);
+	if (room) {
+		*e->p++ = T_OBJECT;
+		vai__enc_reference(e, o);
+	}
+	vai__obj_unref(o);
+	return room ? ENC_OK : ENC_NOMEM;
+}
+
 /* The metatable at mt decides: the table is one that fills itself, or says itself what is to be sent for it. */
 static enum vai__enc_result put_by_metatable(struct vai__enc *e, int t, int mt, int how)
 {
+	struct vai_obj *o;
 	if (e->vm->hidden && lua_topointer(e->L, mt) == e->vm->hidden)
 		return vai__enc_lazy(e, t);
+	if (VAI_UNLIKELY(vai__codec_stand_in(e->L, t, &o)))
+		return put_stand_in(e, o);
 	enum vai__enc_result r = how & ENC_TRANSLATED ? ENC_NO : vai__enc_has_send(e);
 	return VAI_UNLIKELY(r == ENC_YES) ? vai__enc_translated(e, t, how) : r;
 }

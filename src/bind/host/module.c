@@ -51,6 +51,9 @@ static const luaL_Reg functions[] = {
 	{"atomic", vai__lib_atomic},
 	{"map", vai__lib_map},
 	{"symbol", vai__lib_symbol},
+	{"freeze", vai__lib_freeze},
+	{"thaw", vai__lib_thaw},
+	{"next", vai__lib_next},
 	{"yield", vai__lib_yield},
 	{"sleep", vai__lib_sleep},
 	{"now", vai__lib_now},
@@ -140,6 +143,9 @@ static void register_once(void)
 	vai__handle_register(&vai__lib_atomic_type);
 	vai__handle_register(&vai__lib_map_type);
 	vai__handle_register(&vai__lib_snapshot_type);
+	vai__handle_register(&vai__lib_view_type);
+	vai__handle_register(&vai__lib_frozen_type);
+	vai__lib_frozen_install();
 	vai__handle_register(&vai__lib_group_type);
 	vai__handle_register(&vai__lib_conn_type);
 	vai__handle_register(&vai__lib_listener_type);

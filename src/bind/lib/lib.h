@@ -49,6 +49,15 @@ extern const struct vai__handle_type vai__lib_rwmutex_type, vai__lib_cond_type, 
 int vai__lib_atomic(lua_State *L);
 int vai__lib_map(lua_State *L);
 extern const struct vai__handle_type vai__lib_atomic_type, vai__lib_map_type, vai__lib_snapshot_type;
+/* freezelib.c, frozenlib.c */
+int vai__lib_freeze(lua_State *L);
+int vai__lib_thaw(lua_State *L);
+int vai__lib_next(lua_State *L);
+/* The value at idx is a frozen table. */
+bool vai__lib_frozen_at(lua_State *L, int idx);
+/* How messages and handles know them; once per process. */
+void vai__lib_frozen_install(void);
+extern const struct vai__handle_type vai__lib_frozen_type, vai__lib_view_type;
 /* grouplib.c */
 int vai__lib_group(lua_State *L);
 extern const struct vai__handle_type vai__lib_group_type;

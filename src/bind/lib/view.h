@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* How a state sees a block of frozen tables: a view, which knows the proxies that the state has of it. Called by the
+ * goroutine whose state it is. */
+#ifndef VAI_VIEW_H
+#define VAI_VIEW_H
+
+#include "bind/arg.h"
+#include "data/frozen.h"
+
+struct vai__view_proxy {
+	uint64_t table;
+	const void *address; /* NULL: none */
+	uint32_t misses;     /* or the next free one */
+};
+
+struct vai__view_index {
+	uint32_t *slots; /* numbers of proxies, 0: free */
+	size_t used;
+};
+
+struct vai__view {
+	struct vai_obj obj;
+	vai_frozen *block; /* one reference */
+	struct vai__view_proxy *proxies;
+	struct vai__view_index by_table, by_address;
+	uint32_t cap, fresh, free; /* proxies have numbers from 1 to cap; from fresh on no one has been used yet */
+};
+extern const struct vai_class vai__view_class;
+
+/* Takes over no reference. NULL when out of memory. */
+struct vai__view *vai__view_new(vai_frozen *block);
+/* The number of the table's proxy, which may be gone, or 0. */
+uint32_t vai__view_by_table(const struct vai__view *v, uint64_t table);
+/* The proxy at this address, or NULL. */
+struct vai__view_proxy *vai__view_by_address(const struct vai__view *v, const void *address);
+/* A number for a new proxy. proxies: stack index of the weak list of them. 0: out of memory. */
+uint32_t vai__view_number(lua_State *L, struct vai__view *v, int proxies);
+/* The proxy with that number is the table's now. */
+void vai__view_set(struct vai__view *v, uint32_t number, uint64_t table, const void *address);
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/* The freezer. Everything grows in buffers, and is told by its place there. A thread at a time uses one. */
+#include "data/freeze.h"
+#include <stdlib.h>
+#include "base/mem.h"
+#include "data/frozen_private.h"
+
+enum { CAP_FIRST = 64, SHARED_KEYS = 64 /* tables with more keys do not look for others with the same */ };
+
+/* ---- maps ---- */
+
+static struct vai__freeze_pair *place_in(const struct vai__freeze_map *m, uint64_t key)
+{
+	size_t i = vai__hash_word(key) & (m->cap - 1);
+	while (m->pairs[i].value && m->pairs[i].key != key)
+		i = (i + 1) & (m->cap - 1);
+	return &m->pairs[i];
+}
+
+/* The next one with the same key, or the free place. */
+static struct vai__freeze_pair *place_after(const struct vai__freeze_map *m, struct vai__freeze_pair *p)
+{
+	const uint64_t key = p->key;
+	do {
+		p = p + 1 == m->pairs + m->cap ? m->pairs : p + 1;
+	} while (p->value && p->key != key);
+	return p;
+}
+
+static bool grow_map(struct vai__freeze_map *m)
+{
+	struct vai__freeze_map wide = {.cap = m->cap ? 2 * m->cap : CAP_FIRST, .n = m->n};
+	wide.pairs = calloc(wide.cap, sizeof *wide.pairs);
+	if (!wide.pairs)
+		return false;
+	for (size_t i = 0; i < m->cap; i++) {
+		if (!m->pairs[i].value)
+			continue;
+		struct vai__freeze_pair *p = place_in(&wide, m->pairs[i].key);
+		while (p->value)
+			p = place_after(&wide, p);
+		*p = m->pairs[i];
+	}
+	free(m->pairs);
+	*m = wide;
+	return true;
+}
+
+/* Before a place is looked for that may be filled. */
+static bool room_in(struct vai__freeze_map *m)
+{
+	return 2 * m->n < m->cap || grow_map(m);
+}
+
+static void put_in(struct vai__freeze_map *m, struct vai__freeze_pair *p, uint64_t key, uint64_t value)
+{
+	*p = (struct vai__freeze_pair){key, value};
+	m->n++;
+}
+
+/* ---- its life ---- */
+
+bool vai__freeze_init(struct vai__freezer *z)
+{
+	static const uint64_t nothing[2] = {(uint64_t)1 << 32, 0};
+	*z = (struct vai__freezer){.tables = {0}};
+	/* No place is 0 but that of the shape without keys. */
+	return vai__buffer_add(&z->tables, nothing, sizeof nothing) &&
+		vai__buffer_add(&z->shapes, nothing, sizeof nothing) && vai__buffer_add(&z->strings, nothing, sizeof nothing) &&
+		grow_map(&z->by_string) && grow_map(&z->by_shape) && grow_map(&z->by_address);
+}
+
+void vai__freeze_free(struct vai__freezer *z, void (*unref)(struct vai_obj *))
+{
+	struct vai_obj **objects = (struct vai_obj **)(void *)z->objects.p;
+	for (size_t i = 0; i < z->objects.n / sizeof *objects; i++)
+		unref(objects[i]);
+	vai__buffer_free(&z->tables);
+	vai__buffer_free(&z->shapes);
+	vai__buffer_free(&z->strings);
+	vai__buffer_free(&z->objects);
+	vai__buffer_free(&z->keys);
+	free(z->by_string.pairs);
+	free(z->by_shape.pairs);
+	free(z->by_address.pairs);
+}
+
+/* ---- strings ---- */
+
+uint64_t vai__freeze_string(struct vai__freezer *z, const char *s, size_t len)
+{
+	static const char zeros[8];
+	const uint64_t hash = vai__hash_bytes(s, len), size = len;
+	if (!room_in(&z->by_string))
+		return 0;
+	struct vai__freeze_pair *p = place_in(&z->by_string, hash);
+	for (; p->value; p = place_after(&z->by_string, p)) {
+		uint64_t there;
+		memcpy(&there, z->strings.p + p->value, sizeof there);
+		if (there == size && memcmp(z->strings.p + p->value + sizeof there, s, len) == 0)
+			return p->value;
+	}
+	const size_t place = z->strings.n;
+	if (!vai__buffer_reserve(&z->strings, sizeof size + len + 8))
+		return 0;
+	vai__buffer_add(&z->strings, &size, sizeof size);
+	vai__buffer_add(&z->strings, s, len);
+	vai__buffer_add(&z->strings, zeros, 8 - len % 8);
+	put_in(&z->by_string, p, hash, place);
+	return place;
+}
+
+/* ---- tables ---- */
+
+uint64_t vai__freeze_met(const struct vai__freezer *z, const void *address)
+{
+	return place_in(&z->by_address, (uintptr_t)address)->value;
+}
+
+/* n words of zeros more. The place of the first, or 0. */
+static uint64_t add_words(struct vai__buffer *b, size_t n)
+{
+	const uint64_t place = b->n / sizeof(uint64_t);
+	if (n > SIZE_MAX / 32 || !vai__buffer_reserve(b, n * sizeof(uint64_t)))
+		return 0;
+	memset(b->p + b->n, 0, n * sizeof(uint64_t));
+	b->n += n * sizeof(uint64_t);
+	return place;
+}
+
+static inline uint64_t *words_of(const struct vai__buffer *b)
+{
+	return (uint64_t *)(void *)b->p;
+}
+
+uint64_t vai__freeze_table(struct vai__freezer *z, const void *address, size_t length, size_t keys)
+{
+	const size_t size = length + keys;
+	if (length > UINT32_MAX || keys > INT32_MAX || !room_in(&z->by_address))
+		return 0;
+	uint64_t place = add_words(&z->tables, 1 + size + (size + 7) / 8);
+	if (!place)
+		return 0;
+	words_of(&z->tables)[place] = length;
+	put_in(&z->by_address, place_in(&z->by_address, (uintptr_t)address), (uintptr_t)address, place);
+	return place;
+}
+
+bool vai__freeze_value(struct vai__freezer *z, uint64_t table, size_t size, size_t n, struct vai__frozen_value value)
+{
+	uint64_t *words = words_of(&z->tables) + table + 1;
+	if (value.tag == FROZEN_OBJECT) {
+		struct vai_obj *o = (struct vai_obj *)(uintptr_t)value.word;
+		if (!vai__buffer_add(&z->objects, &o, sizeof o)) {
+			vai__obj_unref(o);
+			return false;
+		}
+	}
+	words[n] = value.word;
+	((unsigned char *)(words + size))[n] = (unsigned char)value.tag;
+	return true;
+}
+
+/* ---- shapes ---- */
+
+bool vai__freeze_key(struct vai__freezer *z, struct vai__frozen_value key)
+{
+	return vai__buffer_add(&z->keys, &key, sizeof key);
+}
+
+static bool is_shape_of(const struct vai__freezer *z, uint64_t place, const struct vai__frozen_value *keys, size_t n)
+{
+	const uint64_t *shape = words_of(&z->shapes) + place;
+	if (shape_keys(shape) != n)
+		return false;
+	const unsigned char *tags = (const unsigned char *)(shape + SHAPE_HEAD + n + shape_slots(shape));
+	for (size_t i = 0; i < n; i++)
+		if (shape[SHAPE_HEAD + i] != keys[i].word || tags[i] != keys[i].tag)
+			return false;
+	return true;
+}
+
+static uint64_t hash_of_key(const struct vai__freezer *z, const struct vai__frozen_value *v)
+{
+	struct vai__frozen_key key = {.tag = v->tag, .word = v->word};
+	if (v->tag == FROZEN_STRING) {
+		memcpy(&key.word, z->strings.p + v->word, sizeof key.word);
+		key.bytes = z->strings.p + v->word + sizeof key.word;
+	}
+	return vai__frozen_hash(&key);
+}
+
+static uint64_t new_shape(struct vai__freezer *z, const struct vai__frozen_value *keys, size_t n)
+{
+	size_t nslots = 2;
+	while (nslots < n + n / 2 + 1)
+		nslots *= 2;
+	uint64_t place = add_words(&z->shapes, SHAPE_HEAD + n + nslots + (n + 7) / 8);
+	if (!place || place > UINT32_MAX)
+		return 0;
+	uint64_t *shape = words_of(&z->shapes) + place, *slots = shape + SHAPE_HEAD + n;
+	unsigned char *tags = (unsigned char *)(slots + nslots);
+	*shape = (uint64_t)nslots << 32 | n;
+	for (size_t i = 0; i < n; i++) {
+		uint32_t hash = (uint32_t)hash_of_key(z, &keys[i]);
+		size_t k = hash & (nslots - 1);
+		while (slots[k])
+			k = (k + 1) & (nslots - 1);
+		slots[k] = (uint64_t)hash << 32 | (i + 1);
+		shape[SHAPE_HEAD + i] = keys[i].word;
+		tags[i] = (unsigned char)keys[i].tag;
+	}
+	return place;
+}
+
+static uint64_t find_shape(struct vai__freezer *z, const struct vai__frozen_value *keys, size_t n)
+{
+	uint64_t hash = n;
+	if (n > SHARED_KEYS)
+		return new_shape(z, keys, n);
+	for (size_t i = 0; i < n; i++)
+		hash = vai__hash_step(hash, keys[i].word * 16 + keys[i].tag);
+	if (!room_in(&z->by_shape))
+		return 0;
+	struct vai__freeze_pair *p = place_in(&z->by_shape, hash);
+	for (; p->value; p = place_after(&z->by_shape, p))
+		if (is_shape_of(z, p->value, keys, n))
+			return p->value;
+	uint64_t place = new_shape(z, keys, n);
+	if (place)
+		put_in(&z->by_shape, p, hash, place);
+	return place;
+}
+
+bool vai__freeze_close(struct vai__freezer *z, uint64_t table, size_t n)
+{
+	if (n == 0)
+		return true;
+	z->keys.n -= n * sizeof(struct vai__frozen_value);
+	uint64_t place = find_shape(z, (const struct vai__frozen_value *)(const void *)(z->keys.p + z->keys.n), n);
+	words_of(&z->tables)[table] |= place << 32;
+	return place != 0;
+}
+
+/* ---- the block ---- */
+
+/* The buffer's memory, cut to what is used. */
+static void *take(struct vai__buffer *b, size_t *bytes)
+{
+	void *p = b->n ? realloc(b->p, b->n) : NULL;
+	if (!p)
+		p = b->p;
+	*bytes += b->n;
+	*b = (struct vai__buffer){0};
+	return p;
+}
+
+vai_frozen *vai__freeze_end(struct vai__freezer *z, uint64_t root, void (*unref)(struct vai_obj *))
+{
+	vai_frozen *f = vai__mem_zalloc(sizeof *f);
+	if (!f)
+		return NULL;
+	vai__obj_init(&f->obj, &vai__frozen_class);
+	f->bytes = sizeof *f;
+	f->nobjects = z->objects.n / sizeof *f->objects;
+	f->tables = take(&z->tables, &f->bytes);
+	f->shapes = take(&z->shapes, &f->bytes);
+	f->strings = take(&z->strings, &f->bytes);
+	f->objects = take(&z->objects, &f->bytes);
+	f->root = root;
+	f->unref = unref;
+	return f;
+}

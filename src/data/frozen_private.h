@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* The form of shapes: shared by what makes blocks and what reads them. A shape is its numbers of keys and of slots, one
+ * word; the keys' words; the slots (half a hash << 32 | the key's number from 1 on, 0: free), a power of two of them
+ * and never full; the keys' tags, a byte each. The shape at place 0 has no keys. */
+#ifndef VAI_FROZEN_PRIVATE_H
+#define VAI_FROZEN_PRIVATE_H
+
+#include "base/hash.h"
+#include "data/frozen.h"
+
+enum { SHAPE_HEAD = 1 };
+
+static inline uint64_t shape_keys(const uint64_t *shape)
+{
+	return *shape & UINT32_MAX;
+}
+
+static inline uint64_t shape_slots(const uint64_t *shape)
+{
+	return *shape >> 32;
+}
+
+static inline uint64_t vai__frozen_hash(const struct vai__frozen_key *key)
+{
+	if (key->tag == FROZEN_STRING)
+		return vai__hash_bytes(key->bytes, (size_t)key->word);
+	return vai__hash_step(key->tag, key->word);
+}
+
+#endif
