@@ -163,7 +163,7 @@ $(B)/test/memory.o: spec/fuzz/memory.c $(B)/flags | deps-test
 	$(Q)$(CC) $(filter-out -fvisibility=hidden,$(ALL_CFLAGS)) -MMD -MP -c $< -o $@
 
 # Fuzz targets: spec/fuzz/NAME.c for each of these becomes build/fuzz/NAME; the rest stands beside them.
-FUZZ := codec bytecode image chan
+FUZZ := codec bytecode template chan
 FUZZ_BIN := $(FUZZ:%=build/fuzz/%)
 FUZZ_HELP := $(patsubst spec/fuzz/%.c,build/fuzz/own/%.o,$(filter-out $(FUZZ:%=spec/fuzz/%.c),$(wildcard spec/fuzz/*.c)))
 ifeq ($(VARIANT),fuzz)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lua programs made from bytes, for the fuzzer of function images. */
+/* Lua programs made from bytes, for the fuzzer of function templates. */
 #ifndef VAI_SPEC_PROGRAM_H
 #define VAI_SPEC_PROGRAM_H
 

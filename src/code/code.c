@@ -30,7 +30,7 @@ static __attribute__((constructor)) void init_table(void)
 	vai__fork_holds(&table.lock, VAI_RANK_CODE);
 }
 
-void (*vai__code_image_drop)(void *image);
+void (*vai__code_template_drop)(void *template);
 
 /* ---- the table ---- */
 
@@ -74,8 +74,8 @@ static void destroy(struct vai_obj *obj)
 		link = &(*link)->next;
 	*link = code->next;
 	vai__unlock(&table.lock);
-	if (code->image)
-		vai__code_image_drop(code->image);
+	if (code->template)
+		vai__code_template_drop(code->template);
 	vai__mem_free(code, code->alloc);
 }
 

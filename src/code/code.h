@@ -56,7 +56,7 @@ struct vai_code {
 	size_t alloc;             /* bytes of this object with all it points to */
 	struct vai_code *next;    /* in the process-wide table */
 	_Atomic(unsigned) spawns; /* how often vai__vm_new saw it */
-	_Atomic(void *) image;    /* runtime/func_template.c: a template with this function loaded, or NULL */
+	_Atomic(void *) template; /* runtime/func_template.c: a template with this function loaded, or NULL */
 	struct vai__uses uses;    /* what its first goroutines touched, for the template */
 };
 
@@ -68,7 +68,7 @@ void vai__code_forget(void);
  * is not set. LUA_OK or an error code with a message pushed. */
 int vai__code_load(lua_State *L, const struct vai_code *code);
 
-/* Frees a code object's image, at its end. Set by runtime/start.c, as runtime/ is above. */
-extern void (*vai__code_image_drop)(void *image);
+/* Frees a code object's template, at its end. Set by runtime/start.c, as runtime/ is above. */
+extern void (*vai__code_template_drop)(void *template);
 
 #endif

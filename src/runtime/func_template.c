@@ -2,21 +2,21 @@
 /* Templates of functions that are spawned again and again: the base template with the
  * function loaded, and with what its first goroutines used already in place.
  *
- * code->image is NULL (spawned seldom), BUSY (one thread builds, or there cannot be one) or
- * the image, which lives as long as the code object. */
+ * code->template is NULL (spawned seldom), BUSY (one thread builds, or there cannot be one) or
+ * the template, which lives as long as the code object. */
 #include "runtime/func_template.h"
 #include <string.h>
 #include "runtime/prepare.h"
 #include "state/handle.h"
 #include "stdlib/lazy.h"
 
-enum { SPAWNS = 3, HANDLE_BYTES = 80, MAX_IMAGES = 256, MAX_BYTES = 32 << 20 };
+enum { SPAWNS = 3, HANDLE_BYTES = 80, MAX_TEMPLATES = 256, MAX_BYTES = 32 << 20 };
 
 static char busy_mark;
 static void *const BUSY = &busy_mark;
 
-static _Atomic(int) images;
-static _Atomic(size_t) image_bytes;
+static _Atomic(int) templates;
+static _Atomic(size_t) template_bytes;
 
 /* A constant of the code could look like a pointer into the template, and would be changed
  * with the pointers. Six bytes in a row decide: the other two of an address are zero, and
@@ -87,37 +87,37 @@ static int prepare(lua_State *L)
 	return 1;
 }
 
-static void count_image(int n, size_t bytes)
+static void count_template(int n, size_t bytes)
 {
-	atomic_fetch_add_relaxed(&images, n);
+	atomic_fetch_add_relaxed(&templates, n);
 	if (n > 0)
-		atomic_fetch_add_relaxed(&image_bytes, bytes);
+		atomic_fetch_add_relaxed(&template_bytes, bytes);
 	else
-		atomic_fetch_sub_relaxed(&image_bytes, bytes);
+		atomic_fetch_sub_relaxed(&template_bytes, bytes);
 }
 
-/* With code->image BUSY, which it stays where there can be none. */
+/* With code->template BUSY, which it stays where there can be none. */
 static VAI_NOINLINE struct vai__template *build(struct vai_code *code)
 {
-	size_t reserve = VAI__IMAGE_RESERVE + (size_t)noted_handles(code) * HANDLE_BYTES;
-	struct vai__template *image = vai__template_build(prepare, code, reserve);
-	if (!image)
+	size_t reserve = VAI__TEMPLATE_RESERVE + (size_t)noted_handles(code) * HANDLE_BYTES;
+	struct vai__template *template = vai__template_build(prepare, code, reserve);
+	if (!template)
 		return NULL;
-	count_image(1, image->alloc);
-	atomic_store_release(&code->image, image);
-	return image;
+	count_template(1, template->alloc);
+	atomic_store_release(&code->template, template);
+	return template;
 }
 
 const struct vai__template *vai__func_template_of(struct vai_code *code)
 {
-	void *image = atomic_load_acquire(&code->image);
-	if (VAI_LIKELY(image != NULL))
-		return image == BUSY ? NULL : image;
+	void *template = atomic_load_acquire(&code->template);
+	if (VAI_LIKELY(template != NULL))
+		return template == BUSY ? NULL : template;
 	unsigned spawns = atomic_fetch_add_relaxed(&code->spawns, 1) + 1;
-	if (spawns < SPAWNS || images >= MAX_IMAGES || image_bytes >= MAX_BYTES)
+	if (spawns < SPAWNS || templates >= MAX_TEMPLATES || template_bytes >= MAX_BYTES)
 		return NULL;
-	if (!atomic_compare_exchange_strong(&code->image, &image, BUSY))
-		return image == BUSY ? NULL : image;
+	if (!atomic_compare_exchange_strong(&code->template, &template, BUSY))
+		return template == BUSY ? NULL : template;
 	return build(code);
 }
 
@@ -126,11 +126,11 @@ bool vai__func_template_watches(const struct vai_code *code)
 	return atomic_load_relaxed(&code->spawns) < SPAWNS;
 }
 
-void vai__func_template_drop(void *image_of_code)
+void vai__func_template_drop(void *template_of_code)
 {
-	struct vai__template *image = image_of_code;
-	if (image_of_code == BUSY)
+	struct vai__template *template = template_of_code;
+	if (template_of_code == BUSY)
 		return;
-	count_image(-1, image->alloc);
-	vai__template_free(image);
+	count_template(-1, template->alloc);
+	vai__template_free(template);
 }

@@ -11,7 +11,7 @@
 const struct vai__template *vai__func_template_of(struct vai_code *code);
 /* code has been spawned too seldom for a template: what its goroutines use is still noted. */
 bool vai__func_template_watches(const struct vai_code *code);
-/* Frees what is in code->image, which is not NULL: for vai__code_image_drop. */
-void vai__func_template_drop(void *image);
+/* Frees what is in code->template, which is not NULL: for vai__code_template_drop. */
+void vai__func_template_drop(void *template);
 
 #endif

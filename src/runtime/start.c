@@ -26,7 +26,7 @@ __attribute__((constructor)) void vai__runtime_set_hooks(void)
 {
 	vai__handle_push_hidden = vai__lazy_make_hidden;
 	vai__lazy_package_opened = vai__modcache_install;
-	vai__code_image_drop = vai__func_template_drop;
+	vai__code_template_drop = vai__func_template_drop;
 	vai__codec_note_paths = vai__paths_note;
 }
 
@@ -40,7 +40,7 @@ static const char *make_template(bool full)
 		return "unknown standard libraries";
 	if (sizeof(void *) != 8 || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
 		return "pointers are not of 64 bits with the lowest first";
-	base = vai__template_build(vai__prepare, NULL, VAI__IMAGE_RESERVE);
+	base = vai__template_build(vai__prepare, NULL, VAI__TEMPLATE_RESERVE);
 	if (!base)
 		return "the template could not be made";
 	const char *why = vai__selfcheck(base);

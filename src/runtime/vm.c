@@ -64,13 +64,13 @@ static struct vai__arena *build_state(void *room, size_t size)
 
 struct vai_vm *vai__vm_new_in(struct vai_code *code, bool *loaded, void *room, size_t size)
 {
-	const struct vai__template *image = base && code ? vai__func_template_of(code) : NULL;
-	*loaded = image != NULL;
-	struct vai__arena *a =
-		VAI_LIKELY(base != NULL) ? vai__template_clone(image ? image : base, room, size) : build_state(room, size);
+	const struct vai__template *template = base && code ? vai__func_template_of(code) : NULL;
+	*loaded = template != NULL;
+	struct vai__arena *a = VAI_LIKELY(base != NULL) ? vai__template_clone(template ? template : base, room, size)
+													: build_state(room, size);
 	if (VAI_UNLIKELY(!a))
 		return NULL;
-	if (base && code && !image && vai__func_template_watches(code)) {
+	if (base && code && !template && vai__func_template_watches(code)) {
 		vai__obj_ref(&code->obj);
 		a->vm.profiled = &code->uses;
 	}

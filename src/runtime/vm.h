@@ -13,7 +13,7 @@ struct vai_vm *vai__vm_attach(lua_State *L);
 void vai__vm_detach(struct vai_vm *vm);
 
 /* A fresh state for a goroutine whose body is `code` (borrowed; NULL: a C function). If an
- * image of code exists, its function is already loaded: then *loaded is true and it lies
+ * template of code exists, its function is already loaded: then *loaded is true and it lies
  * on top of L's stack with _ENV set and every other upvalue nil. NULL: out of memory. */
 struct vai_vm *vai__vm_new(struct vai_code *code, bool *loaded);
 /* The same with memory (aligned to 16, or NULL) that the state may lie in too, and that lives

@@ -38,11 +38,11 @@ static void close_copy(struct vai__arena *a)
 	vai__arena_free(a);
 }
 
-const char *vai__selfcheck(const struct vai__template *image)
+const char *vai__selfcheck(const struct vai__template *template)
 {
 	_Alignas(16) static char room[VAI_G_ROOM];
-	struct vai__arena *a = vai__template_clone(image, NULL, 0);
-	struct vai__arena *b = a ? vai__template_clone(image, room, sizeof room) : NULL;
+	struct vai__arena *a = vai__template_clone(template, NULL, 0);
+	struct vai__arena *b = a ? vai__template_clone(template, room, sizeof room) : NULL;
 	if (!b) {
 		if (a)
 			vai__arena_free(a);

@@ -6,6 +6,6 @@
 #include "state/template.h"
 
 /* Makes a copy, uses it hard, closes it. NULL if all went well, else what did not. */
-const char *vai__selfcheck(const struct vai__template *image);
+const char *vai__selfcheck(const struct vai__template *template);
 
 #endif

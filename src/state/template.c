@@ -52,29 +52,29 @@ static void *map_region(void)
 	return NULL;
 }
 
-/* ---- from a state to an image ---- */
+/* ---- from a state to a template ---- */
 
 /* Which part an offset points into. The end of a block of the first counts as the first. */
-static unsigned part_of(const struct vai__template *image, size_t offset)
+static unsigned part_of(const struct vai__template *template, size_t offset)
 {
-	return offset > image->first;
+	return offset > template->first;
 }
 
 /* Words that are pointers: their offsets into bytes, their places into relocs by group. */
-static void find_pointers(struct vai__template *image, const struct vai__arena *a, uint16_t *relocs)
+static void find_pointers(struct vai__template *template, const struct vai__arena *a, uint16_t *relocs)
 {
-	uintptr_t *out = (uintptr_t *)(void *)image->bytes;
-	memcpy(out, a, image->used);
+	uintptr_t *out = (uintptr_t *)(void *)template->bytes;
+	memcpy(out, a, template->used);
 	for (unsigned group = 0; group < 4; group++) {
-		image->nrelocs[group] = 0;
-		for (size_t i = 0; i < image->used / sizeof *out; i++) {
+		template->nrelocs[group] = 0;
+		for (size_t i = 0; i < template->used / sizeof *out; i++) {
 			uintptr_t offset = ((const uintptr_t *)(const void *)a)[i] - (uintptr_t)a;
-			if (offset > image->used)
+			if (offset > template->used)
 				continue;
 			out[i] = offset;
-			if (part_of(image, i * sizeof *out + 1) * 2 + part_of(image, offset) == group) {
+			if (part_of(template, i * sizeof *out + 1) * 2 + part_of(template, offset) == group) {
 				*relocs++ = (uint16_t)i;
-				image->nrelocs[group]++;
+				template->nrelocs[group]++;
 			}
 		}
 	}
@@ -95,71 +95,71 @@ static struct vai__template *pack(struct vai__arena *a, size_t split)
 	if (used == 0)
 		return NULL;
 	size_t alloc = sizeof(struct vai__template) + used + count_pointers(a, used) * sizeof(uint16_t);
-	struct vai__template *image = vai__mem_alloc(alloc);
-	if (!image)
+	struct vai__template *template = vai__mem_alloc(alloc);
+	if (!template)
 		return NULL;
 	bool parts = split > 0 && used > split + VAI__ARENA_GAP;
-	image->used = used;
-	image->first = parts ? split : used;
-	image->second = parts ? split + VAI__ARENA_GAP : used;
-	image->size = vai__mem_round(used + SLACK);
-	image->alloc = alloc;
-	uint16_t *relocs = (uint16_t *)(void *)(image->bytes + used);
-	image->relocs = relocs;
-	find_pointers(image, a, relocs);
-	return image;
+	template->used = used;
+	template->first = parts ? split : used;
+	template->second = parts ? split + VAI__ARENA_GAP : used;
+	template->size = vai__mem_round(used + SLACK);
+	template->alloc = alloc;
+	uint16_t *relocs = (uint16_t *)(void *)(template->bytes + used);
+	template->relocs = relocs;
+	find_pointers(template, a, relocs);
+	return template;
 }
 
 /* The first part goes to p, the second to where `second` plus its offset is. */
-static struct vai__arena *place(const struct vai__template *image, char *p, char *second)
+static struct vai__arena *place(const struct vai__template *template, char *p, char *second)
 {
-	memcpy(p, image->bytes, image->first);
-	memcpy(second + image->second, image->bytes + image->second, image->used - image->second);
+	memcpy(p, template->bytes, template->first);
+	memcpy(second + template->second, template->bytes + template->second, template->used - template->second);
 	char *const parts[2] = {p, second};
-	const uint16_t *r = image->relocs;
+	const uint16_t *r = template->relocs;
 	for (unsigned group = 0; group < 4; group++) {
 		uintptr_t *words = (uintptr_t *)(void *)parts[group / 2];
 		uintptr_t delta = (uintptr_t)parts[group % 2];
-		for (const uint16_t *end = r + image->nrelocs[group]; r < end; r++)
+		for (const uint16_t *end = r + template->nrelocs[group]; r < end; r++)
 			words[*r] += delta;
 	}
 	return (struct vai__arena *)(void *)p;
 }
 
-static struct vai__arena *clone_whole(const struct vai__template *image, void *room, size_t room_size)
+static struct vai__arena *clone_whole(const struct vai__template *template, void *room, size_t room_size)
 {
-	char *p = vai__mem_alloc(image->size);
+	char *p = vai__mem_alloc(template->size);
 	if (VAI_UNLIKELY(!p))
 		return NULL;
-	struct vai__arena *a = place(image, p, p);
-	a->end = p + image->size;
-	a->first_size = (uint32_t)image->size;
-	a->held = image->size;
+	struct vai__arena *a = place(template, p, p);
+	a->end = p + template->size;
+	a->first_size = (uint32_t) template->size;
+	a->held = template->size;
 	vai__arena_lend(a, room, room_size);
 	return a;
 }
 
-struct vai__arena *vai__template_clone(const struct vai__template *image, void *room, size_t room_size)
+struct vai__arena *vai__template_clone(const struct vai__template *template, void *room, size_t room_size)
 {
-	size_t rest = image->used - image->second;
+	size_t rest = template->used - template->second;
 	if (VAI_UNLIKELY(!room || rest == 0 || rest + RESERVE_MIN > room_size))
-		return clone_whole(image, room, room_size);
-	char *p = vai__mem_alloc(image->first);
+		return clone_whole(template, room, room_size);
+	char *p = vai__mem_alloc(template->first);
 	if (VAI_UNLIKELY(!p))
 		return NULL;
-	struct vai__arena *a = place(image, p, (char *)room - image->second);
+	struct vai__arena *a = place(template, p, (char *)room - template->second);
 	a->end = (char *)room + room_size;
-	a->first_size = (uint32_t)image->first;
-	a->held = image->first + room_size;
+	a->first_size = (uint32_t) template->first;
+	a->held = template->first + room_size;
 	a->room_used = true;
 	vai__arena_lend(a, room, room_size);
 	return a;
 }
 
-void vai__template_free(struct vai__template *image)
+void vai__template_free(struct vai__template *template)
 {
-	if (image)
-		vai__mem_free(image, image->alloc);
+	if (template)
+		vai__mem_free(template, template->alloc);
 }
 
 /* A young goroutine's collector rests until its heap is worth it: the debt that a large
@@ -192,28 +192,28 @@ static bool prepare_state(struct vai__arena *a, lua_CFunction prepare, void *arg
 
 static struct vai__template *build(lua_CFunction prepare, void *arg, size_t split)
 {
-	struct vai__template *image = NULL;
+	struct vai__template *template = NULL;
 	void *region = map_region();
 	if (!region)
 		return NULL;
 	struct vai__arena *a = vai__arena_init(region, REGION);
 	vai__arena_build(a, split);
 	if (prepare_state(a, prepare, arg))
-		image = pack(a, split);
+		template = pack(a, split);
 	munmap(region, REGION);
-	return image;
+	return template;
 }
 
 /* The first build tells how large it gets. */
 struct vai__template *vai__template_build(lua_CFunction prepare, void *arg, size_t reserve)
 {
-	struct vai__template *image = build(prepare, arg, 0);
-	if (!image || image->used < 2 * ROOM || reserve + RESERVE_MIN > ROOM)
-		return image;
-	size_t split = vai__mem_round(image->used - (ROOM - reserve));
-	struct vai__template *parted = split < image->used ? build(prepare, arg, split) : NULL;
+	struct vai__template *template = build(prepare, arg, 0);
+	if (!template || template->used < 2 * ROOM || reserve + RESERVE_MIN > ROOM)
+		return template;
+	size_t split = vai__mem_round(template->used - (ROOM - reserve));
+	struct vai__template *parted = split < template->used ? build(prepare, arg, split) : NULL;
 	if (!parted)
-		return image;
-	vai__template_free(image);
+		return template;
+	vai__template_free(template);
 	return parted;
 }

@@ -26,10 +26,10 @@ struct vai__template {
  * protected call, its argument a light userdata). reserve: bytes that a goroutine will
  * allocate until it parks. NULL: out of memory, too big, or prepare raised. It is called
  * twice. */
-enum { VAI__IMAGE_RESERVE = 240 }; /* call frames and the like; handles come on top */
+enum { VAI__TEMPLATE_RESERVE = 240 }; /* call frames and the like; handles come on top */
 struct vai__template *vai__template_build(lua_CFunction prepare, void *arg, size_t reserve);
-void vai__template_free(struct vai__template *image);
+void vai__template_free(struct vai__template *template);
 /* A new state, with room (or NULL) for the arena; NULL when out of memory. */
-struct vai__arena *vai__template_clone(const struct vai__template *image, void *room, size_t room_size);
+struct vai__arena *vai__template_clone(const struct vai__template *template, void *room, size_t room_size);
 
 #endif

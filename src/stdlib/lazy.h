@@ -35,7 +35,7 @@ bool vai__lazy_push_loaded(lua_State *L, struct vai_vm *vm);
 void vai__lazy_need(lua_State *L, struct vai_vm *vm, const char *lib);
 /* Pushes stock's require of this state, whatever the global is now. */
 void vai__lazy_push_require(lua_State *L, struct vai_vm *vm);
-/* Settles name k of a lazy table ahead of its use, for an image. */
+/* Settles name k of a lazy table ahead of its use, for a template. */
 void vai__lazy_use(lua_State *L, struct vai_vm *vm, int which, int k);
 
 /* io.popen, in fresh states and in the host's (popen.c). */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Templates and their copies: independent of each other, small, collected late; images of
+/* Templates and their copies: independent of each other, small, collected late; templates of
  * functions: made for what is spawned often, right in every copy, bounded, given back. */
 #include "state/states.h"
 #include <pthread.h>
@@ -92,7 +92,7 @@ static void closes(void **state)
 	vai__vm_free(vm);
 }
 
-/* ---- images of functions ---- */
+/* ---- templates of functions ---- */
 
 static const char script[] = "local a, b\n"
 							 "return function(x, y)\n"
@@ -135,7 +135,7 @@ static void run_in(struct vai_vm *vm, const struct vai_code *code, bool loaded)
 	call_loaded(vm);
 }
 
-static void images(void **state)
+static void templates(void **state)
 {
 	const struct states *s = *state;
 	struct vai_code *code = code_of(s, script);
@@ -153,7 +153,7 @@ static void images(void **state)
 	vai__obj_unref(&code->obj);
 }
 
-/* What the first goroutines used lies in the image already. */
+/* What the first goroutines used lies in the template already. */
 static void foresight(void **state)
 {
 	const struct states *s = *state;
@@ -192,7 +192,7 @@ static int open_module(lua_State *L)
 	return 1;
 }
 
-/* The module and io, opened by the first goroutines, are open in the image. */
+/* The module and io, opened by the first goroutines, are open in the template. */
 static void foresight_of_modules(void **state)
 {
 	const struct states *s = *state;
@@ -232,7 +232,7 @@ static void random_numbers(void **state)
 }
 
 /* Constants that could be taken for pointers into the template: wherever it may lie there is
- * one. The function must then not become an image, and run unharmed. */
+ * one. The function must then not become a template, and run unharmed. */
 static void constants_like_pointers(void **state)
 {
 	const struct states *s = *state;
@@ -267,7 +267,7 @@ static void constants_like_pointers(void **state)
 	vai__obj_unref(&code->obj);
 }
 
-/* No more than some images at once, and room again when code objects go. */
+/* No more than some templates at once, and room again when code objects go. */
 static void bounded(void **state)
 {
 	const struct states *s = *state;
@@ -292,7 +292,7 @@ static void bounded(void **state)
 	}
 }
 
-/* A function that is too big for an image still runs. */
+/* A function that is too big for a template still runs. */
 static void too_big(void **state)
 {
 	const struct states *s = *state;
@@ -358,7 +358,7 @@ int main(void)
 		cmocka_unit_test(independent),
 		cmocka_unit_test(collects_late),
 		cmocka_unit_test(closes),
-		cmocka_unit_test(images),
+		cmocka_unit_test(templates),
 		cmocka_unit_test(foresight),
 		cmocka_unit_test(foresight_of_modules),
 		cmocka_unit_test(random_numbers),
@@ -370,12 +370,12 @@ int main(void)
 	const struct CMUnitTest built[] = {
 		cmocka_unit_test(independent),
 		cmocka_unit_test(closes),
-		cmocka_unit_test(images),
+		cmocka_unit_test(templates),
 		cmocka_unit_test(random_numbers),
 		cmocka_unit_test(threads),
 	};
 	vai__catalog_preload("testmod", open_module);
-	int failed = cmocka_run_group_tests_name("image, cloned", cloned, states_setup_whole, states_teardown);
-	failed += cmocka_run_group_tests_name("image, cloned in parts", cloned, states_setup_parts, states_teardown);
-	return failed + cmocka_run_group_tests_name("image, built", built, states_setup_built, states_teardown);
+	int failed = cmocka_run_group_tests_name("template, cloned", cloned, states_setup_whole, states_teardown);
+	failed += cmocka_run_group_tests_name("template, cloned in parts", cloned, states_setup_parts, states_teardown);
+	return failed + cmocka_run_group_tests_name("template, built", built, states_setup_built, states_teardown);
 }

@@ -258,7 +258,7 @@ static void finish(struct run *r, int status)
 	}
 }
 
-/* A state with all libraries in it comes from an image of the code; others do not. */
+/* A state with all libraries in it comes from a template of the code; others do not. */
 static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, bool *loaded)
 {
 	const struct vai__spawn_opts *b = call->opts;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Fuzz target: a program made from the input runs in a stock state, and is spawned some times as a
- * goroutine would be: its function encoded, decoded in a fresh state, from its third time on in a
- * copy of an image in which it is loaded already. All do and say the same. A program that assigns
- * a captured local is refused, and no other. */
+/* Fuzz target: a program made from the input runs in a stock state, and is spawned several times as a goroutine would
+ * be: its function is encoded and decoded in a fresh state, from the third time on in a copy of a template in which
+ * the function is loaded already. All runs do and say the same. A program that assigns a captured local is refused,
+ * and no other program is. */
 #include <string.h>
 #include "base/obj.h"
 #include "fuzz.h"
