@@ -309,7 +309,7 @@ describe("anything", function()
 			return f()
 		end):join()
 		assert(not ok and tostring(err):find "stack overflow", tostring(err))
-	]])
+	]], { sample = 1 })
 
 	local skip = program.slowness > 1 and "a sanitizer's allocator ends the process instead of failing"
 	program.test("running out of memory is an error there", [[
@@ -342,7 +342,7 @@ describe("anything", function()
 			go(function() ch:send { "alive" } end)
 			check.eq(ch:recv()[1], "alive")
 		end
-		local t, ch = { ("y"):rep(30 << 20) }, chan(100)
+		local t, ch = { ("y"):rep(4 << 20) }, chan(100)
 		local sent = 0
 		repeat
 			local ok, err = pcall(ch.send, ch, t)
@@ -353,7 +353,7 @@ describe("anything", function()
 		t = nil
 		collectgarbage()
 		for _ = 1, sent do
-			check.eq(#ch:recv()[1], 30 << 20)
+			check.eq(#ch:recv()[1], 4 << 20)
 			collectgarbage()
 		end
 		local gate, waiters = chan(), {}
@@ -369,11 +369,11 @@ describe("anything", function()
 			assert(ok or tostring(err):find "memory", tostring(err))
 		end
 		check.until_true(function() return vai.count() == 1 end)
-	]], { ulimit = 500000, timeout = 40, procs = 2, skip = skip })
+	]], { ulimit = 220000, timeout = 60, procs = 2, skip = skip })
 
 	program.test("little memory: what cannot be received is an error, and the channel goes on", [[
 		local ch, inbox = chan(1), chan()
-		ch:send { ("z"):rep(80 << 20), "end" }
+		ch:send { ("z"):rep(20 << 20), "end" }
 		local ballast = {}
 		local ok, err = pcall(function()
 			for i = 1, 1000 do ballast[i] = ("b"):rep(10 << 20) .. i end
@@ -384,8 +384,8 @@ describe("anything", function()
 		check.eq(#ch, 0)
 		ballast = nil
 		collectgarbage()
-		ch:send { ("z"):rep(80 << 20), "end" }
+		ch:send { ("z"):rep(20 << 20), "end" }
 		local v = ch:recv(1)
-		check.eq(#v[1] .. v[2], (80 << 20) .. "end")
-	]], { ulimit = 500000, timeout = 40, procs = 2, skip = skip })
+		check.eq(#v[1] .. v[2], (20 << 20) .. "end")
+	]], { ulimit = 220000, timeout = 60, procs = 2, skip = skip })
 end)

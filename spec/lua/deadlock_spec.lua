@@ -384,8 +384,14 @@ describe("a deadlock", function()
 	local function define(name, word, source, procs)
 		program.test(name, source, { raw = true, procs = procs, out = "good\n", word = word })
 	end
-	-- f(row, column) for a sample of the pairs, the same each time.
+	-- f(row, column) for a sample of the pairs, the same each time; or for all of them.
 	local function sample(rows, columns, f)
+		for i = 1, program.whole and #rows * #columns * #program.procs or 0 do
+			f(rows[i % #rows + 1], columns[i // #rows % #columns + 1], program.procs[i // #rows // #columns % #program.procs + 1])
+		end
+		if program.whole then
+			return
+		end
 		for k, procs in ipairs(program.procs) do
 			for i = 0, math.max(#rows, #columns) - 1 do
 				f(rows[(i + i // #rows * k) % #rows + 1], columns[(i + 5 * k) % #columns + 1], procs)

@@ -50,7 +50,7 @@ end
 ]]
 
 local function test(name, work)
-	program.test(name, head:gsub("\n", " ") .. "run [==[" .. work .. "]==]", { timeout = 60 })
+	program.test(name, head:gsub("\n", " ") .. "run [==[" .. work .. "]==]", { timeout = 60, sample = 1 })
 end
 
 describe("the memory of a goroutine that lives long", function()
@@ -135,7 +135,7 @@ describe("the memory of a goroutine that lives long", function()
 			collectgarbage()
 			check.until_true(function() return rss() < before + 12000 end)
 		end):join())
-	]], { timeout = 60 })
+	]], { timeout = 60, sample = 1 })
 end)
 
 describe("a bound of memory", function()
@@ -170,7 +170,7 @@ describe("a bound of memory", function()
 			local ok, err = vai.spawn({ memory = 1 << 20 }, work):join()
 			assert(ok, i .. ": " .. tostring(err))
 		end
-	]], { timeout = 60 })
+	]], { timeout = 60, sample = 1 })
 
 	program.test("is reached by what lives", [[
 		for i, work in ipairs {

@@ -33,7 +33,7 @@ beside = beside:gsub("\n%s*", " ")
 local function test(name, source, opts)
 	for _, mode in ipairs({ "signal", "count" }) do
 		opts = opts or {}
-		opts.env = { VAI_PREEMPT = mode }
+		opts.env, opts.sample = { VAI_PREEMPT = mode }, 1
 		program.test(name .. " (" .. mode .. ")", beside .. source, opts)
 	end
 end

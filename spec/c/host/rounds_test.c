@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening and closing: a host that does it a thousand times, with goroutines of every kind at work when its
+/* Opening and closing: a host that does it some hundred times, with goroutines of every kind at work when its
  * state closes, holds afterwards what it held before. */
 #include "host/host.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include "whole.h"
 
-enum { WARM = 40, ROUNDS = 1000, ENOUGH = 60 /* seconds, on a machine with other things to do */, SLACK_KB = 2500 };
+enum {
+	WARM = 40,
+	ROUNDS = 200,
+	WHOLE = 1000,
+	ENOUGH = 60 /* seconds, on a machine with other things to do */,
+	SLACK_KB = 2500
+};
 
 /* Left behind in the middle of what they do. */
 static const char kinds[] =
@@ -45,7 +52,7 @@ static void one_round(void)
 static void test_rounds(void **state)
 {
 	(void)state;
-	int n = host_scaled(ROUNDS), done = 0;
+	int n = host_scaled(spec_count(ROUNDS, WHOLE)), done = 0;
 	for (int i = 0; i < WARM; i++)
 		one_round();
 	host_wait_threads(1);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "sched/rt.h"
 #include "sync/chan.h"
+#include "whole.h"
 
 enum { BLOCKERS = 8, ROUNDS = 200, MANY_PS = 40, MESSAGES = 3000, STOPS = 1000 };
 
@@ -383,7 +384,7 @@ static void stopped_world_shrinks(void **state)
 	(void)state;
 	vai_g *self = vai__g_self();
 	int procs = vai__maxprocs(self, 4);
-	for (int i = 0; i < 50; i++) {
+	for (int i = 0, n = spec_count(15, 50); i < n; i++) {
 		int64_t end = world_in(600000);
 		reset();
 		vai__maxprocs(self, 4);

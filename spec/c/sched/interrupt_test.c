@@ -6,8 +6,11 @@
 #include "base/clock.h"
 #include "sched/rt.h"
 #include "sync/chan.h"
+#include "whole.h"
 
-enum { PAIRS = 4, MESSAGES = 3000 };
+enum { PAIRS = 4 };
+
+static int messages;
 
 static _Atomic(bool) stop;
 static _Atomic(long) interrupted;
@@ -32,7 +35,7 @@ static void measured(vai_g *g, void *arg)
 {
 	vai__g_limit_cpu(g, INT64_C(3600) * 1000000000);
 	vai_msg msg = {{7, 0, 0, 0}};
-	for (int i = 0; i < MESSAGES; i++) {
+	for (int i = 0; i < messages; i++) {
 		int (*op)(vai_g *, vai_chan *, vai_msg *, int64_t) = i % 2 ? vai__chan_send : vai__chan_recv;
 		CHECK(op(g, arg, &msg, VAI_FOREVER) == VAI_OK);
 		CHECK(atomic_load(&g->end) == VAI_END_NO);
@@ -42,7 +45,7 @@ static void measured(vai_g *g, void *arg)
 static void answering(vai_g *g, void *arg)
 {
 	vai_msg msg = {{7, 0, 0, 0}};
-	for (int i = 0; i < MESSAGES; i++) {
+	for (int i = 0; i < messages; i++) {
 		int (*op)(vai_g *, vai_chan *, vai_msg *, int64_t) = i % 2 ? vai__chan_recv : vai__chan_send;
 		CHECK(op(g, arg, &msg, VAI_FOREVER) == VAI_OK);
 	}
@@ -83,6 +86,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_who_runs),
 	};
+	messages = spec_count(400, 3000);
 	vai__sched_hooks.interrupt = interruption;
 	return WORLD_RUN("interrupt", tests);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "require/paths.h"
 #include "state/arena.h"
+#include "whole.h"
 
 #define DUMP \
 	"local put = ... local function dump(t, name)\n" \
@@ -213,7 +214,7 @@ static void same_as_stock(void **state)
 static void all_in_one(void **state)
 {
 	(void)state;
-	for (int stride = 1; stride < SCRIPTS; stride += 17) {
+	for (int stride = 1; stride < SCRIPTS; stride += spec_count(53, 17)) {
 		struct vai_vm *vm = states_fresh();
 		for (int i = 0; i < SCRIPTS; i++)
 			free(states_run(vm->L, scripts[i * stride % SCRIPTS]));

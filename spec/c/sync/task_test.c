@@ -5,6 +5,7 @@
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "sync/task.h"
+#include "whole.h"
 
 static _Atomic(int) orphans;
 static _Atomic(uint64_t) orphan_id;
@@ -195,7 +196,7 @@ static void test_join_races_with_the_end(void **state)
 	vai_g *racer = world_go(race, &r);
 	(void)state;
 	vai__yield(vai__g_self());
-	for (int i = 0; i < 20000; i++) {
+	for (int i = 0, n = spec_count(4000, 20000); i < n; i++) {
 		vai_task *t = vai__task_new(racer, NULL, NULL);
 		vai__obj_ref((struct vai_obj *)t); /* the racer's */
 		atomic_store(&r.next, t);

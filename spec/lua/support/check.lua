@@ -14,6 +14,9 @@ function check.scaled(n)
 	return math.max(1, n // check.slowness)
 end
 
+-- Whether this is a run with the whole of what is cut down otherwise.
+check.whole = os.getenv("VAI_SPEC_WHOLE") == "1"
+
 local function show(v)
 	if type(v) == "string" then
 		return #v > 200 and ("%q... (%d bytes)"):format(v:sub(1, 200), #v) or ("%q"):format(v)

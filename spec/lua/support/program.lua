@@ -3,8 +3,11 @@
 -- busted test. A program fails when it ends with another status, prints something else or, unless
 -- it says so, writes anything to stderr.
 --
--- Environment: LUA (default lua5.4), VAI_SPEC_PROCS (default "1 2 8"; "2 8" for slow builds), VAI_VARIANT (slow builds get
--- more time), VAI_SPEC_KEEP=1 keeps the files of failed programs, VAI_SPEC_TIMES=FILE gets the processor time of each.
+-- Environment: LUA (default lua5.4), VAI_VARIANT (slow builds get more time), VAI_SPEC_KEEP=1 keeps the files of failed
+-- programs, VAI_SPEC_TIMES=FILE gets the processor time of each. The values of VAI_MAXPROCS are 1, 2 and 8 (2 and 8 in
+-- slow builds), of which each program is run with a sample; VAI_SPEC_SEED (default 1) chooses another one,
+-- VAI_SPEC_WHOLE=1 runs all, with sizes and numbers of repetitions that are not cut down either, and
+-- VAI_SPEC_PROCS="1 3" gives the values, all of which each program is run with.
 
 local M = {}
 
@@ -16,9 +19,41 @@ local slow = { asan = true, tsan = true, ubsan = true, hard = true, cover = true
 -- How many times slower than a release build the one under test is taken to be.
 M.slowness = slow[os.getenv("VAI_VARIANT") or ""] and 8 or 1
 
+-- Whether sizes, repetitions and products of tables are those of a nightly run.
+M.whole = os.getenv("VAI_SPEC_WHOLE") == "1"
+M.seed = math.tointeger(tonumber(os.getenv("VAI_SPEC_SEED") or 1)) or 1
+
 M.procs = {}
 for n in (os.getenv("VAI_SPEC_PROCS") or (M.slowness > 1 and "2 8" or "1 2 8")):gmatch("%d+") do
 	M.procs[#M.procs + 1] = tonumber(n)
+end
+
+-- n of a list, in order: the same for the same name and seed, about equally often each.
+function M.sample(name, list, n)
+	local hash = M.seed
+	local function mix(v)
+		hash = (hash ~ v) * 0x9E3779B97F4A7C15
+		hash = hash ~ hash >> 29
+	end
+	for i = 1, #name do
+		mix(name:byte(i))
+	end
+	local chosen, left = {}, n
+	for i, v in ipairs(list) do
+		mix(i)
+		if (hash >> 33) % (#list - i + 1) < left then
+			chosen[#chosen + 1], left = v, left - 1
+		end
+	end
+	return chosen
+end
+
+-- The values of VAI_MAXPROCS for a test of this name: a sample of two, or of so many.
+function M.procs_of(name, n)
+	if M.whole or os.getenv("VAI_SPEC_PROCS") then
+		return M.procs
+	end
+	return M.sample(name, M.procs, n or 2)
 end
 
 local function quote(s)
@@ -65,7 +100,8 @@ function M.run_file(file, opts)
 	opts = opts or {}
 	local name = scratch()
 	local spec = { argv = { lua, file }, input = "/dev/null", out = name .. ".out", err = name .. ".err",
-		env = { "LUA_PATH_5_4=" .. lua_path(), "VAI_SPEC_SLOWNESS=" .. M.slowness, opts.procs and "VAI_MAXPROCS=" .. opts.procs },
+		env = { "LUA_PATH_5_4=" .. lua_path(), "VAI_SPEC_SLOWNESS=" .. M.slowness,
+			"VAI_SPEC_WHOLE=" .. (M.whole and 1 or 0), opts.procs and "VAI_MAXPROCS=" .. opts.procs },
 		closed = opts.closed, ignore_quit = opts.ignore_quit, memory = opts.ulimit and opts.ulimit * 1024,
 		seconds = (opts.timeout or 60) * M.slowness }
 	if opts.stdin then
@@ -268,7 +304,7 @@ local function define(name, opts, runner)
 		M.skip(name, lacks and "no module " .. lacks or opts.skip)
 		return
 	end
-	for _, n in ipairs(opts.procs and { opts.procs } or M.procs) do
+	for _, n in ipairs(opts.procs and { opts.procs } or M.procs_of(name, opts.sample)) do
 		local run_opts = {}
 		for k, v in pairs(opts) do
 			run_opts[k] = v
@@ -283,7 +319,8 @@ local function define(name, opts, runner)
 	end
 end
 
--- Defines tests: the program, once for each VAI_MAXPROCS (or for opts.procs alone). opts also as for run and
+-- Defines tests: the program, once for each of a sample of VAI_MAXPROCS: of opts.sample values (default 2), or
+-- opts.procs alone. One value is enough for what takes long and does not hang on it. opts also as for run and
 -- verdict; needs (a module, or a list: where one is missing the test is skipped), skip (why it is not run), word
 -- (as for M.it).
 function M.test(name, source, opts)
