@@ -10,6 +10,7 @@ local checking = arg[1] == "--check"
 -- By the name that an object's methods have in the annotations: what makes one. One line each.
 local make = {
 	atomic = function(vai) return vai.atomic() end,
+	buffer = function(vai) return vai.buffer(8) end,
 	channel = function(vai) return vai.chan() end,
 	context = function(vai) return vai.context() end,
 	cond = function(vai) return vai.cond(vai.mutex()) end,

@@ -925,6 +925,144 @@ function vai.symbol(name) end
 
 ---@class vai.symbol: lightuserdata
 
+---Bytes outside all Lua heaps, shared by reference: sending one copies nothing. Places count from 1 on, as in strings.
+---`sub` clips its places as `string.sub` does; all other methods raise where the bytes are out of range. `#b` is its size.
+---
+---Goroutines may read and write it at the same time. What they write to the same bytes is not put in order for them: each
+---byte is then one of those written. `add64` and `cas64` are atomic, and order what was written before them.
+---@class vai.buffer
+local buffer = {}
+
+---So many zero bytes, or those of a string.
+---```lua
+---local b = vai.buffer(4)
+---vai.async(function() b:set(2, "xy") end):join()
+---print(#b, (b:sub(1, -1):gsub("%z", "."))) --> 4 .xy.
+---```
+---@param n integer|string
+---@return vai.buffer
+---@nodiscard
+function vai.buffer(n) end
+
+---A string of the bytes from `i` to `j`, which are clipped as in `string.sub`.
+---```lua
+---print(vai.buffer("hello"):sub(2, 3), vai.buffer("hello"):sub(-3)) --> el llo
+---```
+---@param i integer
+---@param j? integer default -1
+---@return string
+---@nodiscard
+function buffer:sub(i, j) end
+
+---Copies the bytes of a string or of another buffer to the places from `i` on.
+---```lua
+---local b = vai.buffer("hello")
+---b:set(2, "ola")
+---b:set(1, vai.buffer("J"))
+---print(b:sub(1)) --> Jolao
+---```
+---@param i integer
+---@param bytes string|vai.buffer
+function buffer:set(i, bytes) end
+
+---```lua
+---print(vai.buffer("A"):byte(1)) --> 65
+---```
+---@param i integer
+---@return integer
+---@nodiscard
+function buffer:byte(i) end
+
+---Writes values as `string.pack` does, from the place `i` on. Returns the place behind them.
+---```lua
+---local b = vai.buffer(16)
+---local at = b:pack(1, "<I4s2", 7, "text")
+---print(at, b:unpack(1, "<I4s2")) --> 11 7 text 11
+---```
+---@param i integer
+---@param format string
+---@param ... any
+---@return integer behind
+function buffer:pack(i, format, ...) end
+
+---Reads values as `string.unpack` does. The place behind them comes last.
+---```lua
+---print(vai.buffer("\1\2\3"):unpack(2, "<I2")) --> 770 4
+---```
+---@param i integer
+---@param format string
+---@return any ... the values, then the place behind them
+function buffer:unpack(i, format) end
+
+---The bytes from `i` to `j` as a buffer of their own, which shares them. It keeps its size; where the buffer is made smaller
+---so that bytes of the slice go, using it raises.
+---```lua
+---local b = vai.buffer("hello world")
+---local world = b:slice(7)
+---world:set(1, "W")
+---print(b:sub(1), #world) --> hello World 5
+---```
+---@param i integer
+---@param j? integer default: the last
+---@return vai.buffer
+---@nodiscard
+function buffer:slice(i, j) end
+
+---```lua
+---local b = vai.buffer(4)
+---b:fill(("x"):byte(), 2, 3)
+---print(b:unpack(1, "bbbb")) --> 0 120 120 0 5
+---```
+---@param byte integer
+---@param i? integer default 1
+---@param j? integer default: the last
+function buffer:fill(byte, i, j) end
+
+---New bytes are 0. Raises for a slice, and while input or output uses the buffer.
+---```lua
+---local b = vai.buffer("hello")
+---b:resize(2)
+---print(b:sub(1)) --> he
+---```
+---@param n integer
+function buffer:resize(n) end
+
+---The 64 bits at the place `i`, which is a multiple of 8 plus 1 in the whole buffer, in the order of this machine.
+---```lua
+---local b = vai.buffer(16)
+---b:pack(9, "j", -5)
+---print(b:load64(9)) --> -5
+---```
+---@param i integer
+---@return integer
+---@nodiscard
+function buffer:load64(i) end
+
+---Adds to the 64 bits at `i`, as one operation.
+---```lua
+---local b, wg = vai.buffer(8), vai.waitgroup()
+---for _ = 1, 4 do
+---	wg:go(function() for _ = 1, 100 do b:add64(1, 1) end end)
+---end
+---wg:wait()
+---print(b:load64(1)) --> 400
+---```
+---@param i integer
+---@param n integer
+---@return integer new
+function buffer:add64(i, n) end
+
+---Sets the 64 bits at `i` to `new` if they are `old`, as one operation.
+---```lua
+---local b = vai.buffer(8)
+---print(b:cas64(1, 0, 5), b:cas64(1, 0, 6), b:load64(1)) --> true false 5
+---```
+---@param i integer
+---@param old integer
+---@param new integer
+---@return boolean done
+function buffer:cas64(i, old, new) end
+
 ---An immutable copy of a table, outside all Lua heaps, that every goroutine reads in place: nothing is copied when it
 ---is sent or captured, and a million records take the memory once. It is deep; what is shared stays shared, and circles
 ---stay circles. Keys are booleans, numbers and strings, values also tables, frozen ones among them, and vai's objects.

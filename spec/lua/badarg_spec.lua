@@ -6,7 +6,7 @@ local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .
 local head = [[
 local ch, wg, task = chan(1), waitgroup(), vai.async(function() end)
 local ticker, timer = vai.ticker(1000), vai.timer(1000, function() end)
-local atomic, map, frozen = vai.atomic(), vai.map(), vai.freeze {}
+local atomic, map, frozen, buffer = vai.atomic(), vai.map(), vai.freeze {}, vai.buffer(16)
 local co, file, nan = coroutine.create(print), io.stdout, 0 / 0
 local function f() end
 local fails = {}
@@ -135,6 +135,29 @@ describe("shared data", function()
 	bad("map.cas", "#2|argument 2", { "map, 1, {}, 1", "map, 1, print, 1", "map, 1, file, 1" })
 	bad("map.cas", "#3|argument 3", { "map, 1, nil, file", "map, 1, nil, { co }" })
 	bad("map.update", "#2|argument 2", { "map, 1", "map, 1, nil", "map, 1, {}", "map, 1, 'x'" })
+	bad("vai.buffer", "#1|argument 1", { "", "nil", "-1", "1.5", "nan", "1 << 60", "{}", "true", "print" })
+	bad_self("buffer.sub", "1")
+	for _, name in ipairs({ "byte", "slice", "load64" }) do
+		bad_self("buffer." .. name, "1")
+		bad("buffer." .. name, "#1|argument 1", { "buffer, 'x'", "buffer, {}", "buffer, 1.5", "buffer, 0", "buffer, -1", "buffer, 18" })
+	end
+	bad("buffer.slice", "#2|argument 2", { "buffer, 1, 17", "buffer, 5, 3", "buffer, 1, 'x'", "buffer, 1, {}" })
+	for _, name in ipairs({ "set", "pack", "unpack" }) do
+		bad_self("buffer." .. name, "1, 'x'")
+		bad("buffer." .. name, "#1|argument 1", { "buffer", "buffer, 'x', 'b'", "buffer, 0, 'b', 1", "buffer, 18, 'b', 1", "buffer, 1.5, 'b'" })
+		bad("buffer." .. name, "#2|argument 2", { "buffer, 1", "buffer, 1, nil", "buffer, 1, {}", "buffer, 1, true" })
+	end
+	bad_self("buffer.fill", "1")
+	bad("buffer.fill", "#1|argument 1", { "buffer", "buffer, 'x'", "buffer, -1", "buffer, 256" })
+	bad("buffer.fill", "#2|#3|argument 2", { "buffer, 1, 'x'", "buffer, 1, 0", "buffer, 1, 18", "buffer, 1, 1, 17", "buffer, 1, 3, 1" })
+	bad_self("buffer.resize", "1")
+	bad("buffer.resize", "#1|argument 1|bad self", { "buffer", "buffer, 'x'", "buffer, -1", "buffer, 1 << 60", "buffer:slice(1, 1), 1" })
+	bad_self("buffer.add64", "1, 1")
+	bad("buffer.add64", "#1|#2|argument 1", { "buffer", "buffer, 1", "buffer, 2, 1", "buffer, 10, 1", "buffer, 0, 1",
+		"buffer, 'x', 1", "buffer, 1, 'x'" })
+	bad_self("buffer.cas64", "1, 1, 1")
+	bad("buffer.cas64", "#1|#2|#3|argument 1", { "buffer", "buffer, 1", "buffer, 1, 1", "buffer, 2, 1, 1",
+		"buffer, 17, 1, 1", "buffer, 1, {}, 1" })
 	bad("vai.freeze", "#1|argument 1", { "", "nil", "1", "'x'", "print", "ch", "file", "{ file }", "{ x = print }",
 		"setmetatable({}, {})", "{ [print] = 1 }", "{ { { co } } }" })
 	bad("vai.thaw", "#1|argument 1", { "", "nil", "1", "'x'", "{}", "ch", "file" })
@@ -194,8 +217,8 @@ describe("anything", function()
 		local values = { nil, false, true, 0, 1, -1, 1.5, 1 << 62, math.mininteger, math.huge, -math.huge, 0 / 0, "", "x",
 			"\0", ("y"):rep(100), {}, { {} }, { ch }, { { ch, 1 } }, { false }, { timeout = 0 }, { default = true }, print,
 			function() end, ch, full, closed, waitgroup(), vai.async(function() end), vai.timer(1000, print), vai.ticker(100),
-			vai.atomic(), vai.map(), vai.freeze { 1, { 2 } } }
-		local n = 35
+			vai.atomic(), vai.map(), vai.freeze { 1, { 2 } }, vai.buffer(64) }
+		local n = 36
 		local targets = {}
 		for name, f in pairs(vai) do
 			if type(f) == "function" and name ~= "on_panic" and name ~= "maxprocs" and name ~= "go" and name ~= "timer"
@@ -204,7 +227,8 @@ describe("anything", function()
 			end
 		end
 		local methods = { "send", "recv", "try_send", "try_recv", "close", "cap", "is_closed", "add", "done", "wait", "go", "join",
-			"status", "id", "cancel", "chan", "stop", "reset", "get", "set", "delete", "swap", "cas", "update", "nothing" }
+			"status", "id", "cancel", "chan", "stop", "reset", "get", "set", "delete", "swap", "cas", "update",
+			"sub", "byte", "pack", "unpack", "slice", "fill", "resize", "load64", "add64", "cas64", "nothing" }
 		local rng = tonumber(os.getenv "VAI_MAXPROCS") * 7919
 		local function rand(k)
 			rng = (rng * 1103515245 + 12345) % (1 << 31)

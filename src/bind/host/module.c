@@ -51,6 +51,7 @@ static const luaL_Reg functions[] = {
 	{"atomic", vai__lib_atomic},
 	{"map", vai__lib_map},
 	{"symbol", vai__lib_symbol},
+	{"buffer", vai__lib_buffer},
 	{"freeze", vai__lib_freeze},
 	{"thaw", vai__lib_thaw},
 	{"next", vai__lib_next},
@@ -143,6 +144,7 @@ static void register_once(void)
 	vai__handle_register(&vai__lib_atomic_type);
 	vai__handle_register(&vai__lib_map_type);
 	vai__handle_register(&vai__lib_snapshot_type);
+	vai__handle_register(&vai__lib_buffer_type);
 	vai__handle_register(&vai__lib_view_type);
 	vai__handle_register(&vai__lib_frozen_type);
 	vai__lib_frozen_install();

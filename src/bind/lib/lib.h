@@ -49,6 +49,9 @@ extern const struct vai__handle_type vai__lib_rwmutex_type, vai__lib_cond_type, 
 int vai__lib_atomic(lua_State *L);
 int vai__lib_map(lua_State *L);
 extern const struct vai__handle_type vai__lib_atomic_type, vai__lib_map_type, vai__lib_snapshot_type;
+/* bufferlib.c */
+int vai__lib_buffer(lua_State *L);
+extern const struct vai__handle_type vai__lib_buffer_type;
 /* freezelib.c, frozenlib.c */
 int vai__lib_freeze(lua_State *L);
 int vai__lib_thaw(lua_State *L);
