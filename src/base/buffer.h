@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes that grow in memory of malloc's. One thread at a time. Once memory was out nothing more is added, and
- * `cut` says so: what is there is a whole beginning. */
+/* Bytes in memory of malloc's, which grows as they are added. One thread at a time. After memory has run out once
+ * nothing more is added and `cut` is set: what is there is a beginning without gaps. */
 #ifndef VAI_BUFFER_H
 #define VAI_BUFFER_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* All zero: empty. */
+/* An empty buffer is all zero. */
 struct vai__buffer {
 	char *p;
 	size_t n, size;
 	bool cut;
 };
 
-/* Room for n more bytes, for which no memory is asked from then on. */
+/* Makes room for n more bytes; adding those asks for no memory. False: there is none. */
 bool vai__buffer_reserve(struct vai__buffer *b, size_t n);
-/* False: it is cut. */
+/* Adds n bytes. False: nothing was added, and `cut` is set. */
 bool vai__buffer_add(struct vai__buffer *b, const void *bytes, size_t n);
 void vai__buffer_free(struct vai__buffer *b);
 

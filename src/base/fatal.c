@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of the process when an invariant of the runtime is broken. The hook is called
- * once: what it finds broken, or another thread meanwhile, ends the process at once. */
+/* The end of the process when an invariant of the runtime is broken. The hook is called once: if it finds something
+ * broken itself, or another thread does meanwhile, the process ends at once. */
 #include "base/fatal.h"
 #include <stdarg.h>
 #include <stdbool.h>

@@ -5,7 +5,8 @@
 
 /* Prints "vai: fatal: ..." to stderr, calls the hook, if any, and aborts. */
 _Noreturn void vai__fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* What else is to be told. May not return, for whatever is broken; the caller cares. */
+/* Tells more before the process aborts. It may never return, because anything may be broken: vai__fatal sees to
+ * that. */
 extern void (*vai__fatal_hook)(void);
 #define VAI_ASSERT(cond) ((cond) ? (void)0 : vai__fatal("%s:%d: broken invariant: %s", __FILE__, __LINE__, #cond))
 #ifdef VAI_DEBUG_LOCKS

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See fork.h. The locks are taken in order of rank, as everywhere, but past the books of
- * debug builds: there are several of a rank. */
+/* See fork.h. The locks are taken in order of rank, as everywhere; but the debug builds' checks of ranks are left
+ * out, for several of these locks have the same rank. */
 #include "base/fork.h"
 #include <pthread.h>
 #include "base/fatal.h"

@@ -6,8 +6,8 @@
 #include "base/atomic.h"
 #include "base/base.h"
 
-/* Sleeps while *word is `expect`, at most until `deadline` (vai__clock_now() time). May
- * return early: callers loop. Does not change errno. */
+/* Sleeps while *word is `expect`, until `deadline` at most (in the time of vai__clock_now()). It may return early,
+ * so callers loop. errno does not change. */
 void vai__futex_wait(atomic_uint *word, unsigned expect, int64_t deadline);
 void vai__futex_wake(atomic_uint *word, int n);
 

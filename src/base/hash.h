@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The hash functions of all tables: multiplication by the golden ratio (Fibonacci hashing, Knuth, The Art of Computer
- * Programming 3, 6.4), folded so that low and high bits are good. Not for keys that an enemy chooses freely. */
+/* The hash functions of all tables: multiplication by the golden ratio (Fibonacci hashing, Knuth, The Art of
+ * Computer Programming 3, 6.4), folded so that low and high bits are equally good. Not for keys that an attacker
+ * chooses freely. */
 #ifndef VAI_HASH_H
 #define VAI_HASH_H
 
@@ -16,13 +17,13 @@ static inline uint64_t vai__hash_step(uint64_t h, uint64_t word)
 	return h ^ h >> 32;
 }
 
-/* Of a number or an address. */
+/* The hash of a number or an address. */
 static inline uint64_t vai__hash_word(uint64_t word)
 {
 	return vai__hash_step(0, word);
 }
 
-/* The hash h of what came before, and of n bytes more, eight at a time. */
+/* The hash of bytes whose beginning has the hash h and whose next n bytes are given. Reads eight bytes at a time. */
 static inline uint64_t vai__hash_more(uint64_t h, const void *bytes, size_t n)
 {
 	const char *p = (const char *)bytes;

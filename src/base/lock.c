@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What lock.h does when a lock is held: spin, for critical sections are shorter than a
- * system call, then nap, for the holder's thread may be waiting for this very CPU. */
+/* What lock.h does when a lock is held: it spins, because critical sections are shorter than a system call; then it
+ * naps, because the holder's thread may be waiting for this very CPU. */
 #include "base/lock.h"
 #include <time.h>
 #include "base/futex.h"
@@ -11,7 +11,8 @@ enum { SPINS = 60, NAP_FIRST = 10000, NAP_MAX = 640000 };
 #ifdef VAI_DEBUG_LOCKS
 enum { HELD_MAX = 64 };
 static _Thread_local struct vai_lock *held[HELD_MAX];
-static _Thread_local int nheld, nmore; /* a select over many channels holds more than fit; those are only counted */
+static _Thread_local int nheld,
+	nmore; /* how many locks this thread holds; those of a select over many channels that do not fit are only counted */
 
 VAI_NOINLINE void vai__lock_check(struct vai_lock *l)
 {

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* A mutex of four bytes: one atomic exchange to take it when free, a plain store to let
- * go. Who finds it held spins a little, then naps and looks again: nobody is woken, so an
- * unlock need not look for sleepers, which would cost it an atomic exchange on every path
- * (measured: 12 of the 34 ns of a message through a pipeline). Naps are rare: a lock is
- * held for tens of instructions, so it is found held for long only when its holder's
- * thread was preempted. No Lua call, no longjmp, no park, no allocation that may block
- * while one is held.
+/* A mutex of four bytes: an atomic exchange takes it when it is free, a plain store lets go. A thread that finds it
+ * held spins a little, then naps and looks again. Nobody is woken, so an unlock need not look for sleepers, which
+ * would cost it an atomic exchange on every path (measured: 12 of the 34 ns of a message through a pipeline). Naps
+ * are rare: a lock is held for tens of instructions, so it is found held for long only when its holder's thread was
+ * preempted. While one is held there is no Lua call, no longjmp, no park and no allocation that may block.
  *
- * Ranks: a thread takes locks in rising rank only. Debug builds (VAI_DEBUG_LOCKS)
- * check it and abort naming both locks. */
+ * Ranks: a thread takes locks in rising rank only. Debug builds (VAI_DEBUG_LOCKS) check that, and abort with the
+ * names of both locks. */
 #ifndef VAI_LOCK_H
 #define VAI_LOCK_H
 

@@ -22,7 +22,8 @@ enum {
 	SMALL_MAX = 256,
 	SMALL_CLASSES = SMALL_MAX / SMALL_STEP,
 	STEP_BITS = 4,
-	STEPS = 1 << STEP_BITS, /* classes per doubling above SMALL_MAX: at most 6.25 % wasted */
+	STEPS =
+		1 << STEP_BITS, /* classes for each doubling of the size above SMALL_MAX: at most 6.25 % of a block is wasted */
 	SMALL_MSB = 8,
 	MAX_SIZE = 65536,
 	CLASSES = SMALL_CLASSES + 8 * STEPS,
@@ -32,7 +33,7 @@ enum {
 	HUGE_SPAN = 2097152,
 	SPAN_HEAD = 64,
 	STEP = 64,      /* chains that the scavenger takes under one hold of the lock */
-	WORTH = 1048576 /* bytes of a class: the least that it looks through */
+	WORTH = 1048576 /* the least bytes of a class that the scavenger looks through */
 };
 
 struct block {
@@ -69,7 +70,7 @@ static size_t class_size(unsigned c)
 size_t vai__mem_round(size_t size)
 {
 #ifdef VAI_VALGRIND
-	return size; /* so that it sees where a block ends */
+	return size; /* a tool that checks memory has to see where the block ends */
 #endif
 	return size > MAX_SIZE ? size : class_size(class_of(size));
 }
@@ -104,10 +105,11 @@ size_t vai__mem_scavenge(const atomic_bool *stop)
 
 #else
 
-/* At the low end of each span but the first, which lies at a multiple of its size. */
+/* The head of a span, at its low end. The first span has none. A span lies at a multiple of its size. */
 struct span {
-	unsigned carved;   /* blocks cut from it; under lock */
-	unsigned in_hand;  /* how many of them the scavenger has; its own, as is the next; 0 outside of a pass */
+	unsigned carved; /* blocks cut from it; under lock */
+	unsigned
+		in_hand; /* blocks of it that the scavenger has; 0 outside of a pass. Only the scavenger uses this and `next` */
 	struct span *next; /* in the scavenger's lists */
 };
 
@@ -115,22 +117,23 @@ static struct shared {
 	_Alignas(VAI_CACHELINE) struct vai_lock lock;
 	struct block *chains;
 	unsigned nchains;
-	struct block *loose; /* fewer than a full magazine, of threads that have ended */
+	struct block *loose; /* blocks of threads that have ended, fewer than a full magazine */
 	unsigned nloose;
-	char *cursor, *end;          /* what is left of the newest span */
-	struct span *newest;         /* NULL: the first, or it was unmapped */
-	char *first;                 /* written once */
-	unsigned magazine;           /* blocks in a full magazine; set once at load */
-	unsigned low;                /* the least that nchains has been since the last call of vai__mem_unneeded */
-	uint64_t moves;              /* chains that have come or gone */
-	uint64_t looked;             /* and had when the scavenger looked through this class */
-	unsigned unmapped, remapped; /* spans; the first not counting those counted in the second */
+	char *cursor, *end;  /* what is left of the newest span */
+	struct span *newest; /* the newest span; NULL: it is the first one, or was unmapped */
+	char *first;         /* written once */
+	unsigned magazine;   /* blocks in a full magazine; set once at load */
+	unsigned low;        /* the least that nchains has been since the last call of vai__mem_unneeded */
+	uint64_t moves;      /* chains that have come or gone */
+	uint64_t looked;     /* the value of `moves` when the scavenger last looked through this class */
+	unsigned unmapped,
+		remapped; /* spans that are unmapped and have not been mapped again; spans that were mapped again */
 	/* The scavenger's: */
-	unsigned due;  /* chains that it is to look through */
-	unsigned vain; /* those that it has looked through, for they are from spans still in use */
+	unsigned due;  /* chains that the scavenger has to look through */
+	unsigned vain; /* chains that it has looked through in vain, because they are from spans still in use */
 } shared[CLASSES];
 
-/* The pointer alone is thread-local: a dlopened object has little static TLS to ask for. */
+/* Only the pointer is thread-local: a dlopened object gets little static TLS. */
 static _Thread_local __attribute__((tls_model("initial-exec"))) struct cache *tls_cache;
 
 static VAI_NOINLINE struct cache *self(void)
@@ -184,7 +187,7 @@ static struct block *carve(struct shared *s, size_t size, unsigned n, unsigned *
 		head = b;
 		(*got)++;
 	}
-	if (s->newest) /* all are from there */
+	if (s->newest) /* all of its blocks come from that span */
 		s->newest->carved += *got;
 	return head;
 }
@@ -198,7 +201,7 @@ static void push_chain(struct shared *s, struct block *head)
 	s->moves++;
 }
 
-/* Lock held; there is one. */
+/* Takes a chain; there is one. Under the lock. */
 static struct block *pop_chain(struct shared *s)
 {
 	struct block *head = s->chains;
@@ -209,8 +212,8 @@ static struct block *pop_chain(struct shared *s)
 	return head;
 }
 
-/* Blocks that an empty magazine gets from a span. A carved block is a touched one, and most programs want few of
- * most classes: so a class begins with a page and gets as much again as it has. */
+/* The number of blocks that an empty magazine gets from a span. Carving a block touches it, and most programs want
+ * few blocks of most classes. So a class begins with a page, and then gets as much again as it has. */
 static unsigned carving(const struct shared *s, size_t size)
 {
 	if (s->newest)
@@ -220,7 +223,7 @@ static unsigned carving(const struct shared *s, size_t size)
 	return n == 0 ? 1 : n < s->magazine ? n : s->magazine;
 }
 
-/* Fills an empty magazine, or begins to. */
+/* Fills an empty magazine, or at least puts a block into it. False: out of memory. */
 static bool refill(struct magazine *mag, unsigned c)
 {
 	struct shared *s = &shared[c];
@@ -292,7 +295,7 @@ static VAI_NOINLINE void magazine_full(struct cache *cache, unsigned c)
 	mag->count = 0;
 }
 
-/* A block whose owner has no cache and can get none goes unused: better than failing. */
+/* A block is lost if the thread that frees it has no cache and can get none: that is better than failing. */
 void vai__mem_free(void *p, size_t size)
 {
 	if (!p)
@@ -313,8 +316,8 @@ void vai__mem_free(void *p, size_t size)
 		magazine_full(cache, c);
 }
 
-/* Every shared chain is a full magazine: what a part-filled one holds is collected until it
- * makes one. */
+/* Gives a thread's magazine to the shared lists. Every shared chain is a full magazine, so what a part-filled one
+ * holds is collected until it makes one. */
 static void give_magazine(struct magazine *mag, unsigned c)
 {
 	struct shared *s = &shared[c];
@@ -349,8 +352,8 @@ void vai__mem_thread_exit(void)
 
 /* ---- scavenging: one thread at a time ---- */
 
-/* Lock held. Chains that are worth looking through: those that nobody needed, but not again
- * those that were looked through in vain, until many have come or gone. */
+/* The number of chains that are worth looking through: those that were not needed, but not those that were looked
+ * through in vain before, until many chains have come or gone. Under the lock. */
 static unsigned find_due(struct shared *s, size_t chain)
 {
 	unsigned due = s->low;
@@ -377,7 +380,7 @@ size_t vai__mem_unneeded(size_t *regained)
 	return bytes;
 }
 
-/* The chains that are due, and what is loose as one more. */
+/* Takes the chains that are due, and the loose blocks as one more chain. */
 static struct block *take_due(struct shared *s)
 {
 	struct block *taken = NULL, *b;
@@ -399,7 +402,7 @@ static struct block *take_due(struct shared *s)
 	return taken;
 }
 
-/* NULL: the first. */
+/* The span of a block; NULL: it is the first span. */
 static struct span *span_of(struct shared *s, struct block *b)
 {
 	if ((uintptr_t)b - (uintptr_t)s->first < FIRST_SPAN)
@@ -407,7 +410,7 @@ static struct span *span_of(struct shared *s, struct block *b)
 	return (struct span *)((uintptr_t)b & ~(uintptr_t)(HUGE_SPAN - 1));
 }
 
-/* How many blocks of each span there are among the taken; these spans. */
+/* Counts how many of the taken blocks each span has, and returns a list of these spans. */
 static struct span *count_free(struct shared *s, struct block *taken)
 {
 	struct span *seen = NULL;
@@ -423,8 +426,8 @@ static struct span *count_free(struct shared *s, struct block *taken)
 	return seen;
 }
 
-/* Of the spans seen, those that are nobody's any more: no further block is cut from them. The
- * others' in_hand is 0 after it. */
+/* Returns those of the spans seen that no block is used of, and from which no further block will be cut. The in_hand
+ * of the other spans is 0 afterwards. */
 static struct span *doom(struct shared *s, struct span *seen)
 {
 	struct span *doomed = NULL;
@@ -447,7 +450,7 @@ static struct span *doom(struct shared *s, struct span *seen)
 	return doomed;
 }
 
-/* All taken blocks but those of doomed spans go back. */
+/* Gives back all taken blocks but those of doomed spans. */
 static void give_rest(unsigned c, struct block *taken)
 {
 	struct shared *s = &shared[c];
@@ -477,7 +480,7 @@ static size_t unmap(struct shared *s, struct span *doomed)
 	unsigned n = 0;
 	for (struct span *next; doomed; doomed = next, n++) {
 		next = doomed->next;
-		/* It may have split a mapping for which the system has no room: then the addresses are lost. */
+		/* munmap may have to split a mapping, and the system may have no room for that: then the addresses are lost. */
 		if (munmap(doomed, HUGE_SPAN) != 0)
 			madvise(doomed, HUGE_SPAN, MADV_DONTNEED);
 	}
@@ -493,7 +496,7 @@ size_t vai__mem_scavenge(const atomic_bool *stop)
 	size_t bytes = 0;
 	for (unsigned c = 0; c < CLASSES && !atomic_load_relaxed(stop); c++) {
 		struct shared *s = &shared[c];
-		if (s->due == 0) /* only this thread writes it */
+		if (s->due == 0) /* no lock is needed: only this thread writes it */
 			continue;
 		struct block *taken = take_due(s);
 		struct span *doomed = doom(s, count_free(s, taken));

@@ -8,23 +8,24 @@
 #include <stddef.h>
 #include "base/atomic.h"
 
-/* Bytes that an allocation of `size` really gets; never less than size. A caller that
- * can use the rest asks for vai__mem_round(size). */
+/* The number of bytes that an allocation of `size` really gets, never less than `size`. A caller that can use the
+ * rest asks for vai__mem_round(size) bytes. */
 size_t vai__mem_round(size_t size);
 /* NULL when out of memory. */
 void *vai__mem_alloc(size_t size);
 void *vai__mem_zalloc(size_t size);
-/* `size` is what was asked for. p may be NULL. */
+/* Frees p, which may be NULL. `size` is what was asked for. */
 void vai__mem_free(void *p, size_t size);
-/* Gives the calling thread's cache back: its last call before the thread ends, or when it will
- * not need one for long. */
+/* Gives the calling thread's cache back. It is a thread's last call before it ends, or is made when the thread will
+ * not need the cache for long. */
 void vai__mem_thread_exit(void);
 
-/* Memory that nobody needs goes back to the system: one thread, every few seconds. The first ends
- * a period and tells how many bytes were free all through it, so far as that is worth the trouble
- * of the second, and how many of those given back in earlier periods were mapped again in this
- * one; the second gives back what the first found, as whole spans, unless *stop, and
- * tells how many bytes. */
+/* Memory that is not needed goes back to the system. Called by one thread, every few seconds.
+ *
+ * vai__mem_unneeded ends a period. It returns how many bytes were free all through the period, as far as giving them
+ * back is worth the trouble, and sets *regained to how many of the bytes given back in earlier periods were mapped
+ * again in this one. vai__mem_scavenge then gives back what the first has found, as whole spans, unless *stop, and
+ * returns how many bytes that were. */
 size_t vai__mem_unneeded(size_t *regained);
 size_t vai__mem_scavenge(const atomic_bool *stop);
 

@@ -19,7 +19,7 @@ struct vai_class {
 struct vai_obj {
 	const struct vai_class *cls;
 	atomic_uint refs;
-	uint32_t site; /* where it was created (bind/report/site.h), for dumps; 0: unknown. Fills what alignment leaves */
+	uint32_t site; /* where it was created (the number of bind/site.h), for dumps; 0: unknown */
 };
 
 /* Starts with one reference, owned by the caller. */
@@ -44,7 +44,7 @@ static inline void vai__obj_ref(struct vai_obj *o)
 	atomic_fetch_add_relaxed(&o->refs, 1);
 }
 
-/* For one that is found where no reference is kept: false, it is being destroyed. */
+/* Takes a reference to an object that was found where no reference is kept. False: it is being destroyed. */
 static inline bool vai__obj_try_ref(struct vai_obj *o)
 {
 	unsigned n = atomic_load_relaxed(&o->refs);

@@ -14,7 +14,7 @@ static inline uint64_t vai__random_mix(uint64_t x)
 	return x ^ x >> 31;
 }
 
-/* xorshift32 (Marsaglia 2003). The state is the owner's and never 0. */
+/* xorshift32 (Marsaglia 2003). The state belongs to the caller and is never 0. */
 static inline uint32_t vai__random_next(uint32_t *state)
 {
 	uint32_t x = *state;

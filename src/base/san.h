@@ -18,8 +18,7 @@
 #if defined(__SANITIZE_THREAD__)
 #define VAI_TSAN 1
 #endif
-/* Blocks come straight from the system where a tool must see each of them (but for the tests of
- * what is left out then). */
+/* Where a tool must see every block, blocks come straight from the system (unless the caches themselves are tested). */
 #if defined(VAI_ASAN) || defined(VAI_TSAN) || defined(VAI_HARD) || defined(VAI_OOM) || defined(VAI_VALGRIND)
 #define VAI_EACH_BLOCK 1
 #endif
