@@ -9,7 +9,7 @@ bool vai__barrier_by_kernel;
 
 void vai__barrier_init(void)
 {
-#ifndef VAI_HARD /* the hostile build tests how it works without */
+#ifndef VAI_HARD /* the hostile build tests how it works without membarrier */
 	vai__barrier_by_kernel = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 &&
 		syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 #endif

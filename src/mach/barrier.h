@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Two barriers that pair: the light one is for a path that is taken all the time, the
- * heavy one for its rare opponent. After "write A, light, read B" here and "write B, heavy,
- * read A" there, one of the two reads sees the other's write. Where the kernel can make
- * all threads of the process pass a barrier (membarrier(2)), the light one costs nothing. */
+/* Two barriers that pair: the light one is for a path that is taken all the time, the heavy one for its rare
+ * opponent. After "write A, light, read B" on one thread and "write B, heavy, read A" on another, one of the two
+ * reads sees the other thread's write. Where the kernel can make all threads of the process pass a barrier
+ * (membarrier(2)), the light one costs nothing. */
 #ifndef VAI_BARRIER_H
 #define VAI_BARRIER_H
 

@@ -84,7 +84,7 @@ static void unescape(char *s)
 	*to = '\0';
 }
 
-/* What of path lies below root, which is one of its folders; or NULL. */
+/* The part of path that lies below root, one of its folders; NULL: it is not below root. */
 static const char *below(const char *path, const char *root)
 {
 	size_t n = strcmp(root, "/") == 0 ? 0 : strlen(root);
@@ -133,7 +133,7 @@ static bool find_folder(const struct group *g, char dir[PATH_MAX], size_t *top)
 	return found;
 }
 
-/* Up to two numbers in dir/name, how many there are; a word that is none ("max") ends them. */
+/* Reads up to two numbers from dir/name and returns how many there are. A word that is no number ("max") ends them. */
 static int read_numbers(const char *dir, const char *name, long long out[2])
 {
 	char path[PATH_MAX + 32];

@@ -7,7 +7,7 @@
  * it, has less processor time (version 1 and 2; rounded up). At least 1. Reads files: some 50 µs. */
 int vai__cpus(void);
 
-/* What stands before /proc and the places of mounts: "", in tests a folder of theirs. */
+/* What is put before /proc and the places of mounts: "", or in tests a folder that has copies of them. */
 extern const char *vai__cpus_root;
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Execution contexts and the switch between them. A context is switched to by one thread
- * at a time; it may be another thread each time.
+/* Execution contexts and the switch between them. A context is switched to by one thread at a time, which may be
+ * another thread each time.
  *
- * Kept across a switch: the callee-saved registers, the stack pointer and the floating
- * point control words. Not kept: signal masks, thread-locals. */
+ * A switch keeps the callee-saved registers, the stack pointer and the floating point control words. It does not
+ * keep signal masks and thread-locals. */
 #ifndef VAI_CTX_H
 #define VAI_CTX_H
 
@@ -77,7 +77,7 @@ static inline void vai__ctx_free(struct vai__ctx *c)
 #endif
 }
 
-/* First thing on a context that was switched to for the first time. */
+/* Has to be the first call on a context that was switched to for the first time. */
 static inline void vai__ctx_entered(void)
 {
 #ifdef VAI_ASAN

@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* The switch for System V x86-64. rbx, rbp, r12 to r15, mxcsr and the x87 control word are the
- * callee's to keep: they go into a record in the frame of the function that switches. vai__ctx_prepare builds
- * such a record, and ctx_amd64.S is what it enters.
+/* The switch for System V x86-64. rbx, rbp, r12 to r15, mxcsr and the x87 control word have to be kept for the
+ * caller: they go into a record in the frame of the function that switches. vai__ctx_prepare builds such a record,
+ * and ctx_amd64.S is what it enters.
  *
- * Inline, for the processor's return predictor: it expects a return for each call. A called
- * switch would leave one entry too many for everybody who returns afterwards, all the way
- * up to the Lua interpreter. Without it the returns of the goroutine that goes on match the
- * calls of the one that stopped, which mostly waits in the same functions (measured: 159
- * to 131 ns for a round trip over two channels). The jump through memory is predicted
- * by its history.
+ * The switch is inline for the sake of the processor's return predictor, which expects a return for each call. A
+ * switch in a function of its own would leave one entry too many for every function that returns afterwards, all the
+ * way up to the Lua interpreter. Inlined, the returns of the goroutine that goes on match the calls of the one that
+ * stopped, which mostly waits in the same functions (measured: 159 to 131 ns for a round trip over two channels).
+ * The jump through memory is predicted by its history.
  *
- * Loading the control words is slow, so they are loaded only where they differ; they are
- * read back one by one, as they were stored, or the load waits for both stores.
+ * Loading the control words is slow, so they are loaded only where they differ. They are read back one by one, as
+ * they were stored; otherwise the load would wait for both stores.
  *
  * Profilers unwind from any instruction. While registers are saved, nothing has changed for the function around.
- * From the first that is loaded on, until the jump, the caller's registers are those of the record at rsi: the
- * stack pointer is what lies there, and every other register lies there, too. Who unwinds looks up the
- * instruction before a return address: hence the nop before the place where a context goes on. */
+ * From the first register that is loaded until the jump, the caller's registers are those in the record at rsi: the
+ * stack pointer is what is stored there, and so is every other register. An unwinder looks up the instruction before
+ * a return address: hence the nop before the place where a context goes on. */
 #ifndef VAI_CTX_AMD64_H
 #define VAI_CTX_AMD64_H
 

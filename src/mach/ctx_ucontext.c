@@ -25,7 +25,7 @@ static void start(unsigned entry_lo, unsigned entry_hi, unsigned arg_lo, unsigne
 
 void *vai__ctx_prepare(void *top, void (*entry)(void *arg), void *arg)
 {
-	enum { ROOM = 16384 }; /* makecontext wants a size; the real one is larger */
+	enum { ROOM = 16384 }; /* makecontext wants a size; the stack's real size is larger */
 	uintptr_t at = ((uintptr_t)top - sizeof(ucontext_t)) & ~(uintptr_t)63;
 	ucontext_t *uc = (ucontext_t *)at;
 	if (getcontext(uc) != 0)

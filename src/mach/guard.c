@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* guard.h: SIGSEGV on an alternate stack. Hosts keep their own handlers: what is not a
- * guard page of ours is passed on to what was installed before. Without a handler the process ends as it
- * would without ours: a fault repeats itself once the default action is back, a signal that somebody has
- * sent does not and is sent again. */
+/* guard.h by SIGSEGV on an alternate stack. Hosts keep their own handlers: a fault outside of our guard pages is
+ * passed on to the handler that was installed before. If there was none the process ends as it would without ours: a
+ * fault repeats itself once the default action is back; a signal that was sent does not repeat itself, so it is sent
+ * again. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -20,13 +20,15 @@ static void (*report_overflow)(void);
 static struct sigaction old_segv, old_bus;
 static _Thread_local __attribute__((tls_model("initial-exec"))) void *alt_stack;
 
-/* By kill, sigqueue and their like: what the kernel finds itself has a code above 0. */
+/* Whether the signal was sent by kill, sigqueue and their like: a fault that the kernel finds itself has a code
+ * above 0. */
 static bool was_sent(const siginfo_t *info)
 {
 	return info->si_code <= 0;
 }
 
-/* SA_NODEFER: the signal is not held back here, nor is one that is sent again. */
+/* Ends the process as the default action does. The handler has SA_NODEFER, so neither this signal nor the one sent
+ * again is held back here. */
 static void end_by_default(int sig, const siginfo_t *info)
 {
 	struct sigaction sa = {.sa_handler = SIG_DFL};
@@ -38,7 +40,7 @@ static void end_by_default(int sig, const siginfo_t *info)
 		kill(getpid(), sig);
 }
 
-/* As the kernel does it: who ignores the signal does not get away with a fault. */
+/* Passes the fault on as the kernel would: a process that ignores the signal does not get away with a fault. */
 static void pass_on(int sig, siginfo_t *info, void *uc)
 {
 	struct sigaction *slot = sig == SIGSEGV ? &old_segv : &old_bus, old = *slot;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Turns a fault in a stack's guard page into a report. The handler that was there before
- * gets every other fault. */
+/* Turns a fault in the guard page of a stack into a report. Every other fault is passed on to the handler that was
+ * there before. */
 #ifndef VAI_GUARD_H
 #define VAI_GUARD_H
 
@@ -9,7 +9,7 @@
 void vai__guard_install(void (*report)(void));
 /* Gives the calling thread an alternate signal stack if it has none. 0, or -1 when out of memory. */
 int vai__guard_thread_init(void);
-/* Takes it away again; the thread's last call. */
+/* Takes the alternate stack away again. It is the thread's last call. */
 void vai__guard_thread_exit(void);
 
 #endif

@@ -42,34 +42,34 @@
 enum {
 	REGION_STACKS = 64,
 	MAX_REGIONS = 1 << 18,
-	MAX_MPROTECT = 16000, /* each costs up to two of vm.max_map_count's 65,530 mappings */
+	MAX_MPROTECT = 16000, /* each mprotect costs up to two of the 65,530 mappings of vm.max_map_count */
 	MIN_SIZE = 65536,
 	KEEP = 8192, /* bytes below top that trimming keeps */
 	PROBES = 16,
 	PROBE_STEP = 256,
 	BATCH = 1024,     /* stacks that the scavenger has out of the lists at once */
 	STEP = 64,        /* stacks that it moves under one hold of the lock */
-	WORTH = 1048576,  /* bytes: the least that is given back */
-	RETRY_NS = 100000 /* ns until one that all free stacks are out with the scavenger for looks again */
+	WORTH = 1048576,  /* the least bytes that are given back */
+	RETRY_NS = 100000 /* ns after which a thread looks again, when the scavenger has all free stacks */
 };
 
 static struct {
 	struct vai_lock lock;
 	size_t size, page;
-	char *free;   /* the warm ones, linked through the first word below top */
-	size_t nfree; /* of these */
+	char *free;   /* the warm stacks, linked through the first word below top */
+	size_t nfree; /* the number of warm stacks */
 	size_t low;   /* the least that nfree has been since the last call of vai__stack_unneeded */
 	size_t due;   /* warm stacks that vai__stack_scavenge is to make cold */
 	char **cold;  /* room for cold_cap; only the scavenger replaces it */
 	size_t ncold, cold_cap;
 	size_t out;      /* free stacks that the scavenger has in hand */
 	size_t rewarmed; /* cold stacks that were taken since the last call of vai__stack_unneeded */
-	char *cursor;    /* low end of the next stack that was never handed out, or not since the reset */
+	char *cursor;    /* low end of the next stack that was never handed out, or not since the last reset */
 	unsigned left;   /* stacks left in its region */
 	unsigned next;   /* the region after it */
 	size_t taken;    /* stacks that somebody has */
 	unsigned mprotected;
-	bool guard_madvise, no_guard_madvise; /* proven to work; not to work */
+	bool guard_madvise, no_guard_madvise; /* MADV_GUARD_INSTALL is proven to work; is proven not to work */
 	_Atomic(size_t) made;
 	atomic_bool spent; /* out of stacks; written under lock */
 	atomic_uint nregions;
@@ -129,8 +129,8 @@ static bool next_region(void)
 	return true;
 }
 
-/* Emulators take advice that they do not know for done (qemu-user): where reading ahead what
- * has just been guarded succeeds, it was not. */
+/* Installs the guard. Emulators report advice that they do not know as done (qemu-user): if reading ahead in what
+ * has just been guarded succeeds, nothing was guarded. */
 static bool guard_by_madvise(char *low)
 {
 	if (st.no_guard_madvise)
@@ -150,7 +150,7 @@ static void guard(char *low)
 		st.mprotected++;
 }
 
-/* What a free stack keeps is its link. */
+/* Tells valgrind which bytes of a stack count. A free stack keeps only its link. */
 static void tell_valgrind(char *top, bool in_use)
 {
 	(void)top;
@@ -184,7 +184,7 @@ static char **link_of(char *top)
 	return (char **)(void *)(top - sizeof(char *));
 }
 
-/* Lock held. NULL: no warm stack. */
+/* Takes a warm stack; NULL: there is none. Under the lock. */
 static char *take_warm(void)
 {
 	char *top = st.free;
@@ -205,7 +205,7 @@ static char *take_cold(void)
 	return st.cold[--st.ncold];
 }
 
-/* Lock held. NULL: none is free and none can be made. */
+/* Takes a stack; NULL: none is free and none can be made. Under the lock. */
 static char *take(void)
 {
 	char *top;
@@ -277,14 +277,14 @@ void vai__stack_reset(void)
 	vai__unlock(&st.lock);
 }
 
-/* A fresh page reads as zeros and shares one frame, so looking costs no memory. Deep
- * calls leave return addresses; frames larger than PROBE_STEP that leave none at every
- * one of the probes are rare, and the price of a miss is memory, not correctness. */
+/* A fresh page reads as zeros and shares one frame, so looking at it costs no memory. Deep calls leave return
+ * addresses. Frames larger than PROBE_STEP that leave nothing at any of the probes are rare, and a miss costs
+ * memory, not correctness. */
 void vai__stack_trim(char *top)
 {
-	unpoison(top - st.size + st.page, st.size - st.page); /* of frames that never returned */
+	unpoison(top - st.size + st.page, st.size - st.page); /* frames that never returned are still poisoned */
 #ifdef VAI_VALGRIND
-	return; /* it would look at what was never written */
+	return; /* valgrind would report the look at what was never written */
 #endif
 	uintptr_t *word = (uintptr_t *)(void *)(top - KEEP - sizeof(uintptr_t));
 	for (int i = 0; i < PROBES; i++, word -= PROBE_STEP / sizeof(*word)) {
@@ -310,7 +310,7 @@ size_t vai__stack_unneeded(size_t *regained)
 	return bytes < WORTH ? 0 : bytes;
 }
 
-/* Room in the array for all that is due. Only this thread adds to it: others only take. */
+/* Makes room in the array for all stacks that are due. Only this thread adds to the array; other threads only take. */
 static bool grow_cold(void)
 {
 	vai__lock(&st.lock);
@@ -364,8 +364,8 @@ static int by_address(const void *a, const void *b)
 	return (x < y) - (x > y);
 }
 
-/* Sorted downwards, so that the lowest are taken first again. Neighbours go in one call: the guards
- * between them stay. */
+/* Gives the batch's pages back. The batch is sorted downwards, so that the lowest stacks are taken first again.
+ * Neighbours go in one call: the guards between them stay. */
 static void release_batch(char **batch, size_t n)
 {
 	qsort(batch, n, sizeof(*batch), by_address);

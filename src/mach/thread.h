@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the system tells of threads of this process. Any thread may ask. */
+/* What the system tells about threads of this process. Any thread may ask. */
 #ifndef VAI_THREAD_H
 #define VAI_THREAD_H
 
@@ -13,14 +13,14 @@ struct vai__thread_look {
 
 /* The calling thread's number. */
 int vai__thread_id(void);
-/* Some 10 microseconds. All zero where it cannot be known. */
+/* Takes some 10 microseconds. All zero: it cannot be known. */
 void vai__thread_look(int id, struct vai__thread_look *out);
-/* ns of processor time that it has used; -1: not known. */
+/* The processor time that the thread has used, in ns; -1: not known. */
 int64_t vai__thread_cpu(int id);
-int64_t vai__thread_user(int id); /* the same outside of the kernel, in whole ticks of the system's clock */
-/* A timer on the time that the thread computes outside of the kernel: started, it sends the signal to the
- * thread, with the value, at a tick of the system's clock (1 to 10 ms) that finds the thread there, and so
- * never interrupts a system call. It goes by timer_delete. False: there is none to be had. */
+int64_t vai__thread_user(int id); /* the part of it outside of the kernel, in whole ticks of the system's clock */
+/* A timer on the time that the thread computes outside of the kernel. Once started it sends the signal to the
+ * thread, with the value, at a tick of the system's clock (every 1 to 10 ms) that finds the thread there; so it
+ * never interrupts a system call. It is deleted by timer_delete. False: the system has none. */
 bool vai__thread_timer_new(int id, int sig, void *value, timer_t *out);
 void vai__thread_timer_start(timer_t timer);
 
