@@ -1,29 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /* Channels. Any goroutine may call; the caller holds a reference during the whole call.
  *
- * A send that finds room, or a receive that finds a message, while nobody waits concerns its
- * own side only and takes that side's lock (put_alone, take_alone); everything else takes both.
- * Two lines of a cache that go to and fro between the CPUs for every message cost more than
- * what sending does: a pipeline of records on two CPUs took 385 ns a message with one lock,
- * 300 with two.
+ * A send that finds room, or a receive that finds a message, while nobody waits, concerns its own side only and
+ * takes that side's lock (put_alone, take_alone). Everything else takes both. Two cache lines that go to and fro
+ * between the CPUs for every message cost more than the sending itself: a pipeline of records on two CPUs took 385
+ * ns a message with one lock, 300 with two.
  *
  * Invariants, whenever the locks are free (a waiter "lives" if firing it can still win):
- * - A message is owned by exactly one of: the sender's *msg, a ring slot between head and
- *   tail, the receiver's *msg. It moves by plain copy; the copy counts from the
- *   moment that the fire wins (hand-over) or tail or head has moved (ring).
- * - A receiver lives in recvq only while the ring is empty; a sender lives in sendq only
- *   while the ring is full. Both at once only for the cases of one select.
- * - Dead waiters may linger in both queues until their owners take them out. A put or take
- *   that pops one has lost nothing and tries the next, so they never hide a live one and
- *   never block the ring.
- * - Closed: nobody links any more. Those who waited are moved to the closer's own list, so
- *   the queues are empty; the ring is drained and never filled.
  *
- * A hand-over copies under the locks and fires after unlocking, since a fire may have to
- * wake a thread. In between the waiter is in no queue and can only be ended by its
- * deadline or a cancel: then the fire loses and the sender (receiver) still owns (lacks)
- * the message and starts over. Filling the ring from a waiting sender must fire under the
- * locks instead: the next receiver may take that message at once.
+ * - A message is owned by exactly one of: the sender's *msg, a ring slot between head and tail, the receiver's *msg.
+ * It moves by plain copy. The copy counts from the moment that the fire wins (hand-over), or that tail or head has
+ * moved (ring).
+ *
+ * - A receiver lives in recvq only while the ring is empty, and a sender lives in sendq only while the ring is full.
+ * Both at once are only possible for the cases of one select.
+ *
+ * - Dead waiters may linger in both queues until their owners take them out. A put or take that pops one has lost
+ * nothing and tries the next, so dead waiters never hide a live one and never block the ring.
+ *
+ * - Once the channel is closed nobody links any more. Its waiters were moved to the closer's own list, so the queues
+ * are empty. The ring is drained and never filled again.
+ *
+ * A hand-over copies under the locks and fires after unlocking, since a fire may have to wake a thread. In between
+ * the waiter is in no queue, and only its deadline or a cancel can end it. Then the fire loses: a sender still owns
+ * its message, a receiver still lacks one, and the call starts over. When the ring is filled from a waiting sender,
+ * the fire has to come under the locks instead, because the next receiver may take that message at once.
  *
  * The ring is allocated outside the locks and swapped in under both. */
 #include "sync/chan_private.h"
@@ -73,7 +74,7 @@ static void destroy(struct vai_obj *o)
 	vai_chan *ch = VAI_CONTAINER(o, vai_chan, obj);
 	if (ch->fini)
 		ch->fini(ch);
-	/* A waiter has a reference; those of goroutines abandoned at the end will not wake. */
+	/* A waiter has a reference to the channel; waiters of goroutines that were abandoned at the end will not wake. */
 	VAI_DEBUG_ASSERT(vai__waitq_abandoned(&ch->recvq) && vai__waitq_abandoned(&ch->sendq));
 	uint64_t head = head_of(ch), count = vai__chan_count(ch);
 	if (ch->drop)
@@ -146,7 +147,7 @@ int vai__chan_grow(vai_chan *ch)
 	return VAI_OK;
 }
 
-/* A slot is free: the longest waiting sender that still waits gets it. */
+/* Gives a free slot to the sender that has waited longest and still waits. */
 static void refill(vai_chan *ch)
 {
 	struct vai__waiter *w;
@@ -206,8 +207,8 @@ int vai__chan_take(vai_chan *ch, vai_msg *msg, struct vai__wake *wake)
 
 /* ---- one attempt that concerns nobody else, under the lock of one side ---- */
 
-/* Puts it into the ring. False: the channel is closed, somebody waits for a message, or there
- * is no room that is known without the receivers' lock. */
+/* Puts the message into the ring. False: the channel is closed, a receiver waits, or no room is known of without the
+ * receivers' lock. */
 static inline bool put_alone(vai_chan *ch, const vai_msg *msg)
 {
 	uint64_t tail = tail_of(ch), most = ch->size < ch->cap ? ch->size : ch->cap;
@@ -225,7 +226,7 @@ static inline bool put_alone(vai_chan *ch, const vai_msg *msg)
 	return true;
 }
 
-/* Takes it from the ring. False: that is empty, or somebody waits for room. */
+/* Takes a message from the ring. False: the ring is empty, or a sender waits for room. */
 static inline bool take_alone(vai_chan *ch, vai_msg *msg)
 {
 	uint64_t head = atomic_load_relaxed(&ch->head);
@@ -310,7 +311,7 @@ int vai__chan_send(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline)
 	}
 }
 
-/* Nothing received: a sender that lost its race may have left its message in *msg. */
+/* Called when nothing was received: a sender that lost its race may have left its message in *msg. */
 static int nothing(vai_msg *msg, int r)
 {
 	*msg = (vai_msg){{0}};

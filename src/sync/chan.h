@@ -12,26 +12,25 @@ extern const struct vai_class vai__chan_class;
 /* The largest capacity; more is VAI_ERANGE for the caller to report. */
 #define VAI_CHAN_MAX_CAP ((int64_t)1 << 32)
 
-/* One reference, the caller's. The ring grows by need up to cap. drop releases messages
- * that nobody received when the channel dies. NULL when out of memory. */
+/* Makes a channel; the caller gets the one reference. The ring grows as it is needed, up to cap. drop releases
+ * messages that nobody has received when the channel dies. NULL: out of memory. */
 vai_chan *vai__chan_new(int64_t cap, vai_drop_fn *drop);
 
-/* On VAI_OK the message has moved into the channel or to a receiver; in all other
- * cases the caller still owns *msg. deadline 0: do not wait (VAI_EAGAIN).
- * VAI_ECLOSED, VAI_ETIMEOUT, VAI_ECANCELED, VAI_EDEADLOCK, VAI_ENOMEM (the ring could
- * not grow). Called by goroutine self. */
+/* Sends *msg. On VAI_OK the message has moved into the channel or to a receiver; in all other cases the caller still
+ * owns *msg. deadline 0: does not wait (VAI_EAGAIN). Other results: VAI_ECLOSED, VAI_ETIMEOUT, VAI_ECANCELED,
+ * VAI_EDEADLOCK, VAI_ENOMEM (the ring could not grow). Called by goroutine self. */
 int vai__chan_send(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline);
-/* On VAI_OK *msg is the caller's, in all other cases all zero. VAI_ECLOSED: closed and
- * drained. */
+/* Receives into *msg. On VAI_OK the message is the caller's; in all other cases *msg is all zero. VAI_ECLOSED: the
+ * channel is closed and drained. */
 int vai__chan_recv(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline);
-/* As vai__chan_send that does not wait, for timer callbacks: any M, under a timers lock. */
+/* Sends without waiting, for timer callbacks: on any M, under a lock of timers. */
 int vai__chan_post(vai_chan *ch, vai_msg *msg);
-/* VAI_ECLOSED if it was closed already. */
+/* VAI_ECLOSED: it was closed already. */
 int vai__chan_close(vai_chan *ch);
 int64_t vai__chan_len(vai_chan *ch);
 int64_t vai__chan_cap(vai_chan *ch);
 bool vai__chan_is_closed(vai_chan *ch);
-/* It is closed by what made it alone (a context): users may not send or close. */
+/* Whether only the channel's maker (a context) closes it: users may neither send nor close. */
 bool vai__chan_is_kept(const vai_chan *ch);
 
 #endif

@@ -6,35 +6,34 @@
 #include "sync/chan.h"
 #include "sync/waitq.h"
 
-/* Two locks, so that a sender and a receiver on two CPUs do not wait for each other while the
- * ring is neither full nor empty; each with what its side writes on a cache line of its own.
- * "Guarded by both" is changed with both held and read with either. Where cap is 0 there is
- * nothing to share: the senders' lock counts as both, head_seen is the head, and the object ends
- * before the receivers' part.
+/* There are two locks, so that a sender and a receiver on two CPUs do not wait for each other while the ring is
+ * neither full nor empty. Each lock lies on a cache line of its own, with what its side writes. "Both" means:
+ * changed with both locks held, read with either. Where cap is 0 there is nothing to share: the senders' lock counts
+ * as both, head_seen is the head, and the object ends before the receivers' part.
  *
- * Places in the ring are counted up for ever: head <= tail, the messages lie between them. Each
- * side knows of the other's what it saw last, and looks again only when that is not enough:
- * head_seen <= head <= tail_seen <= tail. */
+ * Places in the ring are counted up for ever: head <= tail, and the messages lie between them. Each side remembers
+ * what it last saw of the other side's place, and looks again only when that is not enough: head_seen <= head <=
+ * tail_seen <= tail. */
 struct vai_chan {
 	struct vai_obj obj;
 	uint64_t cap;
-	uint64_t size; /* of the ring: 0 or a power of two, grows up to cap; both */
+	uint64_t size; /* size of the ring: 0 or a power of two, grows up to cap; both */
 	vai_msg *ring; /* both */
 	vai_drop_fn *drop;
-	void (*fini)(vai_chan *ch); /* first thing when the channel dies, or NULL */
+	void (*fini)(vai_chan *ch); /* called first when the channel dies, or NULL */
 	size_t bytes;               /* of the whole object */
 
 	struct vai_lock lock; /* the senders' */
 	bool closed;          /* both */
-	bool kept;            /* whoever made it closes it: users neither send nor close. Constant */
+	bool kept;            /* only its maker closes it: users neither send nor close. Constant */
 	bool told;            /* vai__chan_closed_hook is called when it is closed. Constant */
 	_Atomic(uint64_t) tail;
 	uint64_t head_seen;
-	struct vai__waitq recvq, sendq; /* both to change, this one to read */
+	struct vai__waitq recvq, sendq; /* changed with both locks held, read with this one */
 	char pad[8];
 
 	struct vai_lock recv_lock; /* the receivers'; taken after the senders' */
-	bool senders_wait;         /* both; that sendq is not empty */
+	bool senders_wait;         /* both; whether sendq is not empty */
 	_Atomic(uint64_t) head;
 	uint64_t tail_seen;
 	char pad2[40];
@@ -48,12 +47,13 @@ _Static_assert(offsetof(struct vai_chan, lock) % VAI_CACHELINE == 0 &&
 /* As vai__chan_new, for an object of `bytes` that begins with the channel. */
 vai_chan *vai__chan_alloc(size_t bytes, int64_t cap, vai_drop_fn *drop);
 
-/* For channels that are `told`: by whoever has closed it, without a lock. Set before there are such. */
+/* Called for channels that are `told`, by the one that has closed such a channel, without a lock. Set before there
+ * are any. */
 extern void (*vai__chan_closed_hook)(vai_chan *ch);
 
 /* What vai__chan_put and vai__chan_take answer besides VAI_OK, VAI_ECLOSED and VAI_EAGAIN. */
 enum vai__chan_step {
-	VAI__CHAN_WAKE = 1, /* done if firing *wake wins, after unlocking; not begun if it loses */
+	VAI__CHAN_WAKE = 1, /* it is done if firing *wake, after unlocking, wins; if that loses nothing was begun */
 	VAI__CHAN_GROW = 2  /* unlock, vai__chan_grow, try again */
 };
 
@@ -86,8 +86,8 @@ static inline void vai__chan_unlock(vai_chan *ch)
 	vai__unlock(&ch->lock);
 }
 
-/* Messages in the ring. With one of the locks held only the other side can change it: more
- * for a receiver, fewer for a sender. */
+/* The number of messages in the ring. With one of the locks held only the other side can change it: for a receiver
+ * it can grow, for a sender it can shrink. */
 static inline uint64_t vai__chan_count(const vai_chan *ch)
 {
 	uint64_t tail = atomic_load_acquire(&ch->tail);

@@ -12,10 +12,10 @@ extern const struct vai_class vai__cond_class;
 
 /* With a reference of its own to m. NULL when out of memory. */
 vai_cond *vai__cond_new(vai_mutex *m);
-/* self holds the mutex (VAI_EINVAL: it is not locked), and holds it again when this returns, whatever that is;
- * but not with VAI_EDEADLOCK, where nobody will let go of it. */
+/* Waits for a signal. self holds the mutex (VAI_EINVAL: it is not locked) and holds it again when this returns,
+ * whatever the result. The exception is VAI_EDEADLOCK: then nobody would let go of the mutex. */
 int vai__cond_wait(vai_g *self, vai_cond *c, int64_t deadline);
-/* Wakes the one that has waited longest; any goroutine. */
+/* Wakes the goroutine that has waited longest. Any goroutine may call. */
 void vai__cond_signal(vai_cond *c);
 void vai__cond_broadcast(vai_cond *c);
 int vai__cond_waiting(vai_cond *c);

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Contexts. Any goroutine may call; the caller holds a reference during the call.
  *
- * Contexts that can be over form trees: a child of one that never is is the root of a tree. The lock of
- * the root guards the whole tree, so that ending a context is one walk under one lock, without
- * references and without recursion. A child has a reference to its parent; the parent's list of children
- * has none: who is destroyed takes itself out, under the lock. Hence whatever is found in a tree
- * under its lock still has its memory, though perhaps no reference any more.
+ * Contexts that can be over form trees: a child of a context that is never over is the root of a tree. The root's
+ * lock guards the whole tree, so ending a context is one walk under one lock, without references and without
+ * recursion. A child has a reference to its parent. The parent's list of children has no references: a child that is
+ * destroyed takes itself out of it, under the lock. Hence whatever is found in a tree under its lock still has its
+ * memory, though perhaps no reference any more.
  *
- * What becomes of a context at its end: `state` says so, `ender` is the context with the cause (ctx or above
- * it, so it lives as long as ctx); those that wait are fired, the channel of done() is closed, the calls of
- * after() are started. All that can be done where a timer fires, too. Nothing is released there: calls that
- * have been made go to a list of the dead (vai__context_reap).
+ * What happens at a context's end: `state` says that it is over; `ender` is the context with the cause (ctx or one
+ * above it, so it lives as long as ctx); waiters are fired; the channel of done() is closed; the calls of after()
+ * are started. All of that can also be done where a timer fires. Nothing is released there: calls that have been
+ * made go to a list of the dead (vai__context_reap).
  *
- * The channel of done() has a reference to its context, as has a call of after(); the context points back to the
- * channel without one, and has one to each call that is pending. */
+ * The channel of done() has a reference to its context, and so has a call of after(). The context points back to the
+ * channel without a reference, and has a reference to each call that is pending. */
 #include "sync/context.h"
 
 #include "base/atomic.h"
@@ -32,8 +32,8 @@ struct vai_after {
 	struct vai_obj obj;
 	vai_context *ctx;
 	vai_after *next, *prev; /* in ctx->afters, under the tree's lock */
-	bool pending;           /* under that lock: it is in there, which is a reference; or the context is never over */
-	bool owed;              /* it could not be fired for want of memory; whoever takes it from the dead tries again */
+	bool pending;           /* under that lock: it is in the list, which is a reference, or the context is never over */
+	bool owed;              /* there was no memory to fire it; whoever takes it from the list of the dead tries again */
 	bool (*fire)(void *arg);
 	void (*release)(void *arg);
 	void *arg;
@@ -44,19 +44,20 @@ struct vai_context {
 	struct vai_obj obj;
 	struct vai__bound bound;
 	vai_context *parent; /* a reference; NULL: vai.context() */
-	vai_context *root;   /* of its tree; itself for one that is never done */
-	vai_context *timed;  /* whose deadline it is: itself, above it, or NULL */
+	vai_context *root;   /* the root of its tree; itself if it is never done */
+	vai_context *timed;  /* the context whose deadline it has: itself, one above it, or NULL */
 	int64_t deadline;    /* its own or an earlier one above it */
 	bool never;
 	struct vai_lock lock; /* the tree's, where this is its root */
 	_Atomic(int) state;   /* VAI_OK or why it is over; written once, under the lock, after ender */
 	vai_context *ender;
-	vai_msg cause;                           /* of the ender; then constant */
-	bool has_cause;                          /* the same */
-	vai_context *children, *before, *behind; /* under the lock: its list, and its place in its parent's */
-	struct vai__waitq waiters;               /* under the lock */
-	vai_after *afters;                       /* under the lock */
-	struct done *done;                       /* under the lock; no reference */
+	vai_msg cause;  /* of the ender; then constant */
+	bool has_cause; /* the same */
+	vai_context *children, *before,
+		*behind;               /* under the lock: its list of children, and its place in its parent's list */
+	struct vai__waitq waiters; /* under the lock */
+	vai_after *afters;         /* under the lock */
+	struct done *done;         /* under the lock; no reference */
 	struct vai__timer timer;
 	vai_msg key, value;
 	bool has_value;
@@ -98,7 +99,7 @@ static void free_context(vai_context *ctx)
 	vai__mem_free(ctx, sizeof *ctx);
 }
 
-/* The last of a chain may take all of it along: no recursion. */
+/* Destroys ctx, and the contexts above it whose last reference goes with it: in a loop, not by recursion. */
 static void destroy(struct vai_obj *o)
 {
 	vai_context *ctx = VAI_CONTAINER(o, vai_context, obj);
@@ -256,7 +257,7 @@ static vai_context *next_below(vai_context *ctx, const vai_context *top, bool be
 	return ctx == top ? NULL : ctx->behind;
 }
 
-/* Under the lock. Below what is over all is over. */
+/* Ends top and all below it: everything below a context that is over is over. Under the lock. */
 static void end_tree(vai_context *top, int why)
 {
 	bool alive = true;
@@ -317,7 +318,7 @@ static bool wakes_nobody(struct vai__timer *t)
 
 /* ---- questions ---- */
 
-/* A deadline that has passed counts, though its timer may be late. */
+/* Whether ctx is over. A deadline that has passed counts, even if its timer is late. */
 int vai__context_err(vai_context *ctx)
 {
 	int why = atomic_load_acquire(&ctx->state);
@@ -375,7 +376,8 @@ static void done_fini(vai_chan *ch)
 	vai__obj_unref(&ctx->obj);
 }
 
-/* The channel that there is, with a reference; one that is just dying is none. Under the lock. */
+/* Returns the channel of done(), if there is one, with a reference. A channel that is just dying does not count.
+ * Under the lock. */
 static struct done *known_done(vai_context *ctx)
 {
 	if (!ctx->done)
@@ -496,7 +498,7 @@ bool vai__after_stop(vai_after *after)
 
 /* ---- bounding waits ---- */
 
-/* In place of the wait itself: see vai__wait. */
+/* Takes the place of the wait itself: see struct vai__bound. */
 static int wait_bounded(struct vai__bound *bound, vai_g *g, vai_ticket ticket, int64_t deadline)
 {
 	vai_context *ctx = VAI_CONTAINER(bound, vai_context, bound);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Groups. Any goroutine may call; the caller holds a reference during the call.
  *
- * `running` counts places: of goroutines, and of those who have got one and are about to start theirs. It reaches
- * zero under the lock, and who waits for that links under the lock. A place that becomes free goes to
- * the one that has waited longest for one.
+ * `running` counts places: those of goroutines, and those that were given out for goroutines about to start. It
+ * reaches zero under the lock, and goroutines that wait for that link under the lock. A place that becomes free goes
+ * to the goroutine that has waited longest for one.
  *
- * What a failure does goes one way: it ends the group's context, and the end of that, whatever it comes from,
- * cancels all tasks (`on_end`, under the lock of the context's tree, hence the rank of this lock). Members look at the
- * context when they begin: none slips through in between. A member has references to the group and
- * to its task; the group has none to members. */
+ * A failure acts in one way only: it ends the group's context. The end of the context, whatever the reason, cancels
+ * all tasks (`on_end`, under the lock of the context's tree, hence the rank of this lock). Members look at the
+ * context when they begin, so none slips through in between. A member has references to the group and to its task;
+ * the group has none to members. */
 #include "sync/group.h"
 
 #include "base/atomic.h"
@@ -34,8 +34,8 @@ struct vai_group {
 	/* under lock: */
 	int64_t running, limit;
 	vai_member *members;
-	struct vai__waitq waiters; /* for running to be 0 */
-	struct vai__waitq seekers; /* for a place */
+	struct vai__waitq waiters; /* goroutines that wait for `running` to be 0 */
+	struct vai__waitq seekers; /* goroutines that wait for a place */
 	bool over;
 	vai_task *failed; /* a reference; written once */
 	bool told;
@@ -50,7 +50,7 @@ static void cancel_task(vai_group *group, vai_task *task)
 	vai__task_cancel(task, &reason);
 }
 
-/* The context is over. Perhaps under a timer's lock. */
+/* Called when the context is over, perhaps under a timer's lock. */
 static bool on_end(void *arg)
 {
 	vai_group *group = arg;
@@ -198,7 +198,7 @@ static void unlink_member(vai_member *m)
 		m->next->prev = m->prev;
 }
 
-/* Without an end: its goroutine was abandoned with the runtime. */
+/* Destroys a member that has not ended: its goroutine was abandoned with the runtime. */
 static void member_destroy(struct vai_obj *o)
 {
 	vai_member *m = VAI_CONTAINER(o, vai_member, obj);
@@ -261,7 +261,7 @@ void vai__member_end(vai_member *m, bool failed)
 	}
 	vai__unlock(&group->lock);
 	if (failed && !first)
-		vai__task_joined(m->task); /* one error goes up */
+		vai__task_joined(m->task); /* the first error is reported by the group, not as one that nobody joined */
 	if (first)
 		vai__group_cancel(group);
 	vai__lock(&group->lock);

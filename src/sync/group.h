@@ -12,28 +12,28 @@ typedef struct vai_group vai_group;   /* a struct vai_obj */
 typedef struct vai_member vai_member; /* a struct vai_obj: one goroutine's place in its group */
 extern const struct vai_class vai__group_class, vai__member_class;
 
-/* Its own context is a child of parent's; when that is over, all its tasks are canceled, those that come later,
- * too. canceled: makes the reason. NULL when out of memory. */
+/* Makes a group. Its context is a child of parent's; when that is over all tasks of the group are canceled, and so
+ * are those that come later. canceled: makes the reason. NULL: out of memory. */
 vai_group *vai__group_new(vai_g *self, vai_context *parent, void (*canceled)(vai_msg *reason));
 vai_context *vai__group_context(vai_group *group);
-/* At most so many run at once; INT64_MAX: no limit. */
+/* Lets at most n goroutines run at once; INT64_MAX: no limit. */
 void vai__group_limit(vai_group *group, int64_t n);
 
-/* A place for one goroutine more, which waits for others to end where there are too many and `waits`; else VAI_EAGAIN.
- * VAI_ECLOSED: the group has ended. The caller has one reference, and gives it back by: */
+/* Gets a place for one goroutine more. Where too many run it waits for one to end, if `waits`, or else returns
+ * VAI_EAGAIN. VAI_ECLOSED: the group has ended. The caller gets one reference, and ends it by vai__member_end. */
 int vai__group_enter(vai_g *self, vai_group *group, bool waits, vai_member **member);
-/* its task is this; before it starts; */
+/* Says which task has the place. Called before the task starts. */
 void vai__member_begin(vai_member *member, vai_task *task);
-/* it has ended, or never began; after its task has. */
+/* The goroutine has ended, or never began. Called after its task has ended. */
 void vai__member_end(vai_member *member, bool failed);
 
-/* Until none is left; from then on the group has ended. VAI_OK, VAI_ETIMEOUT, ... */
+/* Waits until no goroutine is left; from then on the group has ended. VAI_OK, VAI_ETIMEOUT, ... */
 int vai__group_wait(vai_g *self, vai_group *group, int64_t deadline);
-/* Ends its context, and so its tasks. */
+/* Ends the group's context, which cancels its tasks. */
 void vai__group_cancel(vai_group *group);
-/* The first that failed, or NULL; borrowed. */
+/* The first task that failed, or NULL. Borrowed. */
 vai_task *vai__group_failed(vai_group *group);
-/* Somebody has been given that failure. True: for the first time. */
+/* Notes that the failure has been reported. True: this is the first time. */
 bool vai__group_tell(vai_group *group);
 int64_t vai__group_running(vai_group *group);
 

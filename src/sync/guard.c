@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Guards. Any goroutine may call; the caller holds a reference during the call. `armed` is the id
- * that is to be undone, and is taken out once. */
+/* Guards. Any goroutine may call; the caller holds a reference during the call. `armed` is the id for which
+ * something is to be undone; it is taken out once. */
 #include "sync/guard.h"
 
 #include "base/atomic.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What undoes something when its last handle goes, at the latest: unlocks, as a rule. */
+/* A guard undoes something, as a rule by unlocking, when its last handle goes at the latest. */
 #ifndef VAI_GUARD_H
 #define VAI_GUARD_H
 
@@ -8,13 +8,13 @@
 typedef struct vai_guard vai_guard; /* a struct vai_obj */
 extern const struct vai_class vai__guard_class;
 
-/* undo(what, id): where nothing is left to be undone for id, it does nothing. On any thread, with
- * no lock held; without a goroutine where the runtime has ended. The guard has a reference of its
- * own to `what`. NULL when out of memory. */
+/* Makes a guard, not armed yet. undo(what, id) does nothing if nothing is left to undo for id. It is called on any
+ * thread with no lock held, and without a goroutine if the runtime has ended. The guard has a reference of its own
+ * to `what`. NULL: out of memory. */
 vai_guard *vai__guard_new(struct vai_obj *what, void (*undo)(struct vai_obj *what, uint64_t id));
-/* There is something to undo now. id: not 0. */
+/* Arms the guard: from now on there is something to undo for id, which is not 0. */
 void vai__guard_arm(vai_guard *guard, uint64_t id);
-/* Undoes it now, if it has not been. Any goroutine. */
+/* Undoes it now, unless that was done. Any goroutine may call. */
 void vai__guard_fire(vai_guard *guard);
 
 #endif

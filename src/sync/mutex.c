@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* Mutexes. Any goroutine may call; the caller holds a reference during the call.
  *
- * One word tells who holds the mutex and whether somebody waits, so that taking and leaving one
- * that nobody else wants is a compare-and-swap each. Under `lock` the following holds:
+ * One word tells who holds the mutex and whether anybody waits, so taking a mutex that nobody else wants, and
+ * leaving it, is one compare-and-swap each. Under `lock` the following holds:
  *
- * - WAITERS is set just when the queue is not empty. While it is set only the owner of `lock`
- *   unlocks, but anybody may take a mutex that is free (a running goroutine wins against one that
- *   has yet to be switched to, as in Go).
- * - Whenever the mutex is free and the queue is not empty, the first waiter is `woken`: its owner
- *   was fired, by us or by something else, and will look at the mutex again. It stays in the queue
- *   until it has the mutex or gives up; in the latter case it wakes the next. So a wake-up that
- *   comes to nothing (its goroutine is canceled before it runs) is passed on by that goroutine.
- * - A waiter that has waited for STARVING gets the mutex from the next unlock directly (`granted`);
- *   its goroutine need not run for that. From then on the order is first come, first served.
- *   Waiters whose limit is over or whose goroutine is to end are passed over.
+ * - WAITERS is set exactly while the queue is not empty. While it is set, only the owner of `lock` unlocks the
+ * mutex, but any goroutine may take a mutex that is free. (A running goroutine wins against one that has yet to be
+ * switched to, as in Go.)
+ *
+ * - Whenever the mutex is free and the queue is not empty, the first waiter is `woken`: its goroutine was fired, by
+ * us or by something else, and will look at the mutex again. It stays in the queue until it has the mutex or gives
+ * up; when it gives up it wakes the next one. So a wake-up that comes to nothing (its goroutine is canceled before
+ * it runs) is passed on by that goroutine.
+ *
+ * - A waiter that has waited for STARVING gets the mutex directly from the next unlock (`granted`); its goroutine
+ * need not run for that. From then on the order is first come, first served. Waiters whose limit is over or whose
+ * goroutine is to end are passed over.
  *
  * A goroutine that is granted the mutex and is to end when it runs unlocks it again. */
 #include "sync/mutex.h"
@@ -23,7 +25,7 @@
 #include "base/fatal.h"
 #include "sync/waitq.h"
 
-/* The word: the holder's id << SHIFT, and these. */
+/* The word: the holder's id << SHIFT, and these flags. */
 enum { LOCKED = 1, WAITERS = 2, GUARDED = 4, LEFT = 8, SHIFT = 4 };
 
 enum { CODE_WOKEN = VAI_WAKE_USER, CODE_GRANTED = VAI_WAKE_USER + 1 };
@@ -95,7 +97,7 @@ bool vai__mutex_trylock(vai_g *self, vai_mutex *m)
 	return take(self, m, WAITERS);
 }
 
-/* Makes WAITERS true of the queue. Under lock. */
+/* Sets WAITERS as the queue is. Under lock. */
 static void note_waiters(vai_mutex *m)
 {
 	if (vai__waitq_empty(&m->waiters))
@@ -113,7 +115,8 @@ static struct locker *first(vai_mutex *m)
 	return VAI_CONTAINER(VAI_CONTAINER(m->waiters.next, struct vai__waiter, link), struct locker, w);
 }
 
-/* The mutex is free: whom to fire, after unlocking, so that it looks. False: nobody. */
+/* The mutex is free: tells which waiter to fire, after unlocking, so that it looks at the mutex. False: there is
+ * none. */
 static bool wake_first(vai_mutex *m, struct vai__wake *wake)
 {
 	struct locker *l = first(m);
@@ -124,8 +127,8 @@ static bool wake_first(vai_mutex *m, struct vai__wake *wake)
 	return true;
 }
 
-/* The caller holds the mutex; l does if this is true. It is in no queue then, else it will see that
- * it is in none when it runs. */
+/* Grants l the mutex, which the caller holds. True: l has it. It is in no queue then; otherwise it sees that it is
+ * in none when it runs. */
 static bool grant(vai_mutex *m, struct locker *l, int64_t now)
 {
 	vai__waitq_unlink(&l->w);
@@ -142,7 +145,7 @@ static bool grant(vai_mutex *m, struct locker *l, int64_t now)
 	return false;
 }
 
-/* Unlocks a mutex that somebody waits for. True: fire *wake after unlocking. */
+/* Unlocks a mutex that is waited for. True: the caller has to fire *wake after unlocking. */
 static bool pass_on(vai_mutex *m, struct vai__wake *wake)
 {
 	struct locker *l = first(m);
@@ -167,7 +170,7 @@ static int unlock_waited(vai_mutex *m, uint64_t id)
 	return held ? VAI_OK : VAI_EINVAL;
 }
 
-/* id 0: whoever holds it. */
+/* Unlocks the mutex if goroutine id holds it; id 0: whoever holds it. */
 static inline int unlock_of(vai_mutex *m, uint64_t id)
 {
 	uint64_t w = word_of(m);
@@ -194,7 +197,7 @@ void vai__mutex_release(vai_mutex *m, uint64_t id)
 
 /* ---- waiting ---- */
 
-/* True: self has it. Else WAITERS is set, so that whoever unlocks comes for the lock. */
+/* True: self has the mutex. False: WAITERS is set, so whoever unlocks it takes the lock. */
 static bool take_or_mark(vai_g *self, vai_mutex *m)
 {
 	uint64_t w = word_of(m);
@@ -206,7 +209,7 @@ static bool take_or_mark(vai_g *self, vai_mutex *m)
 	}
 }
 
-/* l's goroutine leaves without the mutex: what it was given goes on. Leaves lock. */
+/* l's goroutine leaves without the mutex: what it was given is passed on. Leaves lock. */
 static void give_up(vai_mutex *m, struct locker *l)
 {
 	struct vai__wake wake;
@@ -223,7 +226,7 @@ static void give_up(vai_mutex *m, struct locker *l)
 		vai__wake_fire(&wake);
 }
 
-/* What l's wait has come to; VAI_EAGAIN: it is to look at the mutex. */
+/* The result of l's wait; VAI_EAGAIN: l has to look at the mutex again. */
 static int outcome(vai_g *self, const struct locker *l, int code)
 {
 	if (code < VAI_WAKE_USER)

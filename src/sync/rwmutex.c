@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Readers' and writers' mutexes. Any goroutine may call; the caller holds a reference during the call.
+/* Mutexes for readers and writers. Any goroutine may call; the caller holds a reference during the call.
  *
- * The word holds the writer's id or the number of readers, and whether somebody waits; where nobody
- * does, each operation is one compare-and-swap. While WAITERS is set only the owner of `lock` changes
- * the word. Under the lock:
+ * The word holds the writer's id or the number of readers, and whether anybody waits. If nobody does, each operation
+ * is one compare-and-swap. While WAITERS is set only the owner of `lock` changes the word. Under the lock:
  *
- * - Nobody waits who could have it: a reader waits while a writer holds it or waits, a writer while
- *   anybody holds it. Who lets go hands it over, to all readers that wait after a writer, to the
- *   first writer after the last reader: so neither starves the other.
- * - A goroutine that it was handed to and that is to end when it runs lets go again. */
+ * - Nobody waits who could have the mutex: a reader waits while a writer holds it or waits for it, a writer while
+ * anybody holds it. A goroutine that lets go hands the mutex over: after a writer to all readers that wait, after
+ * the last reader to the first writer. So neither side starves the other.
+ *
+ * - A goroutine that was handed the mutex and is to end when it runs lets go again. */
 #include "sync/rwmutex.h"
 
 #include "base/atomic.h"
@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "sync/waitq.h"
 
-/* The word: writer's id or readers << SHIFT, and these. */
+/* The word: the writer's id or the number of readers << SHIFT, and these flags. */
 enum { LOCKED = 1, WAITERS = 2, GUARDED = 4, LEFT = 8, SHIFT = 4 };
 
 #define READER ((uint64_t)1 << SHIFT)
@@ -71,15 +71,15 @@ static void set_word(vai_rwmutex *m, uint64_t word)
 	atomic_store_release(&m->word, word | (waited ? WAITERS : 0));
 }
 
-/* Makes WAITERS true of the queues. */
+/* Sets WAITERS as the queues are. */
 static void note_waiters(vai_rwmutex *m)
 {
 	if (vai__waitq_empty(&m->writers) && vai__waitq_empty(&m->readers))
 		atomic_fetch_and_explicit(&m->word, ~(uint64_t)WAITERS, memory_order_release);
 }
 
-/* The first of q that still wants it is woken, and has it, beside so many other readers. The word says
- * so before it runs. False: there is none, and the word says what it likes but that somebody waits. */
+/* Gives the mutex to the first of q that still wants it, beside `others` other readers, and wakes it. The word says
+ * so before it runs. False: there is none, and of the word only WAITERS is sure. */
 static bool serve_first(vai_rwmutex *m, struct vai__waitq *q, uint64_t others)
 {
 	struct vai__waiter *w;
@@ -100,7 +100,7 @@ static uint64_t serve_readers(vai_rwmutex *m, uint64_t readers)
 	return readers;
 }
 
-/* No writer holds it, and so many readers do. */
+/* Hands the mutex over: no writer holds it, and `readers` readers do. */
 static void hand_over(vai_rwmutex *m, uint64_t readers, bool readers_first)
 {
 	if (readers_first || vai__waitq_empty(&m->writers))
@@ -114,7 +114,7 @@ static void hand_over(vai_rwmutex *m, uint64_t readers, bool readers_first)
 	set_word(m, readers << SHIFT);
 }
 
-/* The word, with WAITERS set: nobody else changes it from now on. */
+/* Sets WAITERS and returns the word, which nobody else changes from now on. */
 static uint64_t hold_word(vai_rwmutex *m)
 {
 	return atomic_fetch_or_explicit(&m->word, WAITERS, memory_order_acq_rel);
@@ -141,7 +141,7 @@ static VAI_NOINLINE int let_go_slowly(vai_rwmutex *m, bool writes, uint64_t id)
 
 /* ---- waiting ---- */
 
-/* self is out of the queue and has not got it: perhaps it was what others waited for. Under lock. */
+/* self is out of the queue without the mutex: perhaps others waited only for it. Under lock. */
 static void give_up(vai_rwmutex *m)
 {
 	uint64_t w = hold_word(m);

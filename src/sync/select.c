@@ -22,12 +22,12 @@
 struct sel {
 	vai_g *self;
 	struct vai__case *cases;
-	struct vai__waiter *waiters; /* of the live cases, in lock order */
+	struct vai__waiter *waiters; /* the waiters of the live cases, in lock order */
 	int *order;                  /* live cases in order of channel address */
 	int live, n;
 };
 
-/* Cases are numbered in wake codes, two codes each. */
+/* The wake codes tell the case; each case has two. */
 #define MAX_CASES ((INT_MAX - VAI_WAKE_USER) / 2 - 1)
 
 static int case_code(int i)
@@ -140,7 +140,7 @@ static void settle(struct vai__case *c, int result)
 
 /* ---- waiting ---- */
 
-/* Which of several cases on the same channel a partner meets first is chance, too. */
+/* Shuffles cases on the same channel: which of them a partner meets first is chance, too. */
 static void shuffle_equals(struct sel *s)
 {
 	int first = 0;
@@ -185,7 +185,7 @@ static int unlink_one(struct sel *s, int k)
 	return k;
 }
 
-/* chosen, or -1: that case's waiter is done with already. */
+/* Takes back all waiters but that of the case `chosen` (-1: none), which is done already. */
 static void unlink_all(struct sel *s, int chosen)
 {
 	for (int k = 0; k < s->live;)
@@ -240,7 +240,7 @@ static int run(struct sel *s, int64_t deadline)
 
 static VAI_NOINLINE int run_small(struct sel *s, int n, int64_t deadline)
 {
-	/* As long as needed: a parked goroutine is to touch one page of its stack. */
+	/* Not longer than needed, because a parked goroutine is to touch one page of its stack. */
 	struct vai__waiter waiters[n > 0 ? n : 1];
 	int order[n > 0 ? n : 1];
 	s->waiters = waiters;

@@ -12,14 +12,13 @@ struct vai__case {
 	int result;  /* of the chosen case: VAI_OK, or VAI_ECLOSED */
 	vai_msg msg; /* to send, or received */
 };
-/* Waits until one of n cases can go and does it; a random one of several. The index, or
- * VAI_EAGAIN (deadline 0), VAI_ETIMEOUT, VAI_ECANCELED, VAI_EDEADLOCK, VAI_ENOMEM.
- * Messages of send cases that were not chosen stay the caller's. A send on a closed
- * channel chooses that case with result VAI_ECLOSED. The same channel may occur often.
- * What stands in the msg of a receive that was not chosen, or not VAI_OK, owns nothing. */
+/* Waits until one of n cases can go and does it; of several, a random one. Returns its index, or VAI_EAGAIN
+ * (deadline 0), VAI_ETIMEOUT, VAI_ECANCELED, VAI_EDEADLOCK, VAI_ENOMEM. Messages of send cases that were not chosen
+ * stay the caller's. A send on a closed channel chooses that case with the result VAI_ECLOSED. The same channel may
+ * occur in several cases. The msg of a receive that was not chosen, or whose result is not VAI_OK, owns nothing. */
 int vai__select(vai_g *self, struct vai__case *cases, int n, int64_t deadline);
-/* For dumps: obj is what a goroutine waits for with VAI_WAIT_SELECT, which cannot wake meanwhile.
- * Its next case that can become ready after case i (-1: the first); -1: there is none. */
+/* For dumps. obj is what a goroutine waits for with VAI_WAIT_SELECT; it cannot wake meanwhile. Returns its next case
+ * that can become ready after case i (-1: its first); -1: there is none. */
 int vai__select_waits(const void *obj, int i, vai_chan **ch, enum vai_dir *dir);
 
 #endif

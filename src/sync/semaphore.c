@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Semaphores. Any goroutine may call; the caller holds a reference during the call.
  *
- * The word holds how many permits are left and whether somebody waits. While nobody does, taking and
- * giving back are a compare-and-swap each; while somebody does, only the owner of `lock` changes it.
- * Under the lock the first waiter never finds enough: whoever changes something serves all from the
- * front who do. A goroutine that is served and is to end when it runs gives back what it got. */
+ * The word holds how many permits are left and whether anybody waits. While nobody does, taking and giving back are
+ * one compare-and-swap each; while anybody does, only the owner of `lock` changes the word. Under the lock the first
+ * waiter never finds enough permits: whoever changes something serves all from the front that do. A goroutine that
+ * is served and is to end when it runs gives back what it got. */
 #include "sync/semaphore.h"
 
 #include "base/atomic.h"
@@ -66,7 +66,7 @@ bool vai__semaphore_try_acquire(vai_semaphore *s, int64_t k)
 	return true;
 }
 
-/* Gives from `left` to those in front; sets the word. Under lock, with WAITERS set until then. */
+/* Serves waiters from the front with the `left` permits, and sets the word. Under lock, with WAITERS set until then. */
 static void serve(vai_semaphore *s, uint64_t left)
 {
 	while (!vai__waitq_empty(&s->waiters)) {

@@ -23,7 +23,7 @@ struct vai_task {
 	uint64_t id;
 	struct vai__waitq waiters; /* under lock */
 	vai_msg outcome;           /* written once, before state changes */
-	vai_msg reason;            /* under lock; once it is set the goroutine itself reads it without */
+	vai_msg reason;            /* under lock; once set the goroutine itself reads it without the lock */
 	bool has_reason;           /* under lock */
 	_Atomic(unsigned) cancels; /* written under lock, after the reason */
 	vai_drop_fn *drop;
@@ -80,7 +80,7 @@ const char *vai__task_title(const vai_task *t, char *buf, size_t size)
 	return buf;
 }
 
-/* Without memory it has none. */
+/* Sets the name. Without memory the task has none. */
 void vai__task_set_name(vai_task *t, const char *name)
 {
 	size_t len = strlen(name);
@@ -127,7 +127,8 @@ static void drop_nothing(vai_msg *msg)
 	(void)msg;
 }
 
-/* Who enters the channel after the end closes it: vai__task_finish has not seen it. */
+/* Sets the channel of done(). If the task has ended already vai__task_finish has not seen the channel, so it is
+ * closed here. */
 static vai_chan *enter_done(vai_task *t, vai_chan *fresh)
 {
 	vai__lock(&t->lock);

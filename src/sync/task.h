@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The handle on a goroutine: its outcome, and who waits for it. Outlives it. */
+/* A task stands for a goroutine: its outcome, and those that wait for it. It may outlive the goroutine. */
 #ifndef VAI_TASK_H
 #define VAI_TASK_H
 
@@ -12,25 +12,25 @@ extern const struct vai_class vai__task_class;
 
 enum vai_task_state { VAI_TASK_ALIVE, VAI_TASK_DONE, VAI_TASK_FAILED };
 
-/* g: the goroutine it stands for. orphan, or NULL: called when the last reference goes
- * while the task has failed and nobody has joined it. */
+/* Makes a task for g. orphan, or NULL, is called when the last reference goes and the task has failed without
+ * anybody having joined it. */
 vai_task *vai__task_new(vai_g *g, vai_drop_fn *drop, void (*orphan)(vai_task *t));
 uint64_t vai__task_id(vai_task *t);
-/* What users call it, or "". Set, if at all, before the goroutine starts; cut to fit. */
+/* The name that users gave it, or "". It is set before the goroutine starts, if at all, and is cut to fit. */
 enum { VAI_TASK_NAME = 64 };
 void vai__task_set_name(vai_task *t, const char *name);
 const char *vai__task_name(const vai_task *t);
 /* Writes "goroutine 7" or "goroutine 7 (its name)"; returns buf. */
 const char *vai__task_title(const vai_task *t, char *buf, size_t size);
 enum vai_task_state vai__task_state(vai_task *t);
-/* What the goroutine does now, if it is alive: VAI_G_DEAD otherwise. */
+/* The goroutine's state while it is alive; VAI_G_DEAD otherwise. */
 enum vai_g_state vai__task_g_state(vai_task *t);
 /* Called once, by the goroutine itself at its end: takes *outcome, wakes all that wait. */
 void vai__task_finish(vai_task *t, enum vai_task_state state, vai_msg *outcome);
-/* Asks the goroutine to end (vai__g_end). False: it has ended. The reason, *reason, is the first
- * caller's, which is zeroed; else it stays the caller's own. */
+/* Asks the goroutine to end (vai__g_end). False: it has ended. The first caller's *reason is taken over and zeroed;
+ * a later caller keeps its own. */
 bool vai__task_cancel(vai_task *t, vai_msg *reason);
-/* How often that was, and the reason; the goroutine itself, once it has been asked. */
+/* How often the task was canceled. Called by the goroutine itself once it has been asked to end. */
 unsigned vai__task_cancels(vai_task *t);
 const vai_msg *vai__task_reason(vai_task *t);
 /* In place of vai__task_finish with FAILED: the reason is the outcome, and no orphan's. */

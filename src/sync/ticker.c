@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Timers as objects. Any goroutine may call; the caller holds a reference during the call.
  *
- * Nothing may be released where a timer fires: that happens under the heap's lock, and
- * release functions may take others or stop timers. Hence:
+ * Nothing may be released where a timer fires: that happens under the heap's lock, and release functions may take
+ * other locks or stop timers. Hence:
  *
- * - A timer that posts lies inside its channel and holds no reference to it: it runs as
- *   long as somebody can receive from the channel (a ticker holds its channel), and the
- *   dying channel stops it first, which waits for a callback that runs right now.
- * - A timer that fires a function must do so also when nobody holds it any more. While
- *   pending it holds a reference to itself. The callback gives it up, unless it is the
- *   last: then nobody else can reach the timer, and the callback puts it on the list of
- *   the dead, which calls from outside (vai__timer_reap) release.
+ * - A timer that posts to a channel lies inside the channel and holds no reference to it. It runs as long as anybody
+ * can receive from the channel (a ticker holds its channel). The dying channel stops the timer first, which waits
+ * for a callback that is running.
  *
- * The lock of an object is held across stopping and starting its timer, so that two resets
- * cannot both start it; callbacks do not take it. */
+ * - A timer that calls a function must do so even if nobody holds it any more. While it is pending it holds a
+ * reference to itself. The callback gives that up, unless it is the last one: then nobody else can reach the timer,
+ * and the callback puts it on the list of the dead, which calls from outside (vai__timer_reap) release.
+ *
+ * The lock of an object is held while its timer is stopped and started again, so that two resets cannot both start
+ * it; callbacks do not take it. */
 #include "sync/ticker.h"
 
 #include "base/clock.h"
@@ -35,7 +35,7 @@ struct timed {
 	stamp_fn *stamp;
 };
 
-/* when + period * n, the first after now. */
+/* The first of when, when + period, when + 2 * period, ... that comes after now. */
 static int64_t next_tick(int64_t when, int64_t period, int64_t now)
 {
 	int64_t missed = now > when ? (now - when) / period : 0, next;
@@ -44,7 +44,7 @@ static int64_t next_tick(int64_t when, int64_t period, int64_t now)
 	return next;
 }
 
-/* A stamp owns nothing, so one that finds the channel full is just forgotten. */
+/* Posts the time. A stamp owns nothing, so it can simply be forgotten if the channel is full. */
 static int64_t post_stamp(struct vai__timer *timer, int64_t now)
 {
 	struct timed *td = VAI_CONTAINER(timer, struct timed, timer);
@@ -55,7 +55,7 @@ static int64_t post_stamp(struct vai__timer *timer, int64_t now)
 	return next_tick(timer->when, td->period, now);
 }
 
-/* Nobody waits for it: the stamp would go to the ring, or nowhere. */
+/* Whether nobody waits for the stamp, which would go to the ring or nowhere. */
 static bool nobody_waits(struct vai__timer *timer)
 {
 	vai_chan *ch = &VAI_CONTAINER(timer, struct timed, timer)->chan;
@@ -228,7 +228,7 @@ static int timer_start(vai_g *self, vai_ticker *t, int64_t when)
 	vai__obj_ref(&t->obj);
 	r = vai__timer_start(self, &t->timer, when);
 	if (r)
-		vai__obj_unref(&t->obj); /* not the last: the caller has one */
+		vai__obj_unref(&t->obj); /* this is not the last reference: the caller has one */
 	return r;
 }
 
@@ -269,6 +269,6 @@ int vai__timer_object_reset(vai_g *self, vai_ticker *t, int64_t when, bool *was)
 	r = timer_start(self, t, when);
 	vai__unlock(&t->lock);
 	if (*was)
-		vai__obj_unref(&t->obj); /* of the pending timer that was stopped */
+		vai__obj_unref(&t->obj); /* the reference of the pending timer that was stopped */
 	return r;
 }

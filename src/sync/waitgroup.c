@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Wait groups. Any goroutine may call; the caller holds a reference during the call.
  *
- * The counter changes without the lock, except that it reaches zero under the lock only,
- * and goroutines link under the lock only, having seen another value than zero. So whoever
- * brings it to zero finds exactly those who waited for this zero: it wakes all of them,
- * even if somebody raises the counter at once, and none who came for the next round. */
+ * The counter changes without the lock, except that it reaches zero under the lock only. Goroutines link under the
+ * lock only, having seen a value other than zero. So the call that brings it to zero finds exactly those goroutines
+ * that wait for this zero. It wakes all of them, even if another call raises the counter at once, and none that came
+ * for the next round. */
 #include "sync/waitgroup.h"
 
 #include "base/mem.h"

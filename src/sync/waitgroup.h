@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A counter that goroutines wait for to reach zero, as Go's sync.WaitGroup. */
+/* A counter; goroutines wait for it to reach zero. As Go's sync.WaitGroup. */
 #ifndef VAI_WAITGROUP_H
 #define VAI_WAITGROUP_H
 

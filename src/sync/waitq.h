@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* Queues of waiting goroutines, for everything in sync/ that blocks.
  *
- * A waiter record lies on the C stack of the goroutine that waits and is linked into
- * one queue of one object, under that object's lock. It ends in one of two ways:
+ * A waiter record lies on the C stack of the goroutine that waits. It is linked into one queue of one object, under
+ * that object's lock. It ends in one of two ways:
  *
- * - A waker pops it under the lock, reads and writes what it needs of it (the message
- *   slot), takes a vai__wake out of it, and never touches it again. Firing the wake may
- *   follow after the lock is released: until then the owner either still waits or has
- *   been woken by another and the fire loses. A lost fire leaves no trace; the waker
- *   goes on as if the record had not been there.
- * - The owner wakes by something else (deadline, cancel, another case of a select) and
- *   takes the lock before it leaves its frame, unlinking the record if it is still
- *   linked. The lock is needed even when it is not: a waker may be copying into it.
+ * - A waker pops the record under the lock, reads and writes what it needs of it (the message slot), takes a
+ * vai__wake out of it, and never touches it again. It may fire the wake after the lock is released: until then the
+ * owner still waits, or another waker has fired it and this fire loses. A lost fire leaves no trace; the waker goes
+ * on as if the record had not been there.
  *
- * So a record is written by others under the lock only, and never after its owner saw a
- * winning fire. The owner of a winning fire needs no lock. Queues are circular with the
- * head as sentinel, so that a record can be unlinked from whatever list it was moved to. */
+ * - The owner is woken by something else (deadline, cancel, another case of a select). Before it leaves its frame it
+ * takes the lock, and unlinks the record if it is still linked. It needs the lock even if the record is not linked:
+ * a waker may be copying into it.
+ *
+ * So others write to a record under the lock only, and never after its owner has seen a winning fire. The owner of a
+ * winning fire needs no lock. Queues are circular with the head as sentinel, so that a record can be unlinked from
+ * whatever list it was moved to. */
 #ifndef VAI_WAITQ_H
 #define VAI_WAITQ_H
 
@@ -28,16 +28,16 @@ struct vai__waitq {
 };
 
 struct vai__waiter {
-	struct vai__waitq link; /* a queue of itself once it is in none */
+	struct vai__waitq link; /* linked to itself while it is in no queue */
 	vai_g *g;
-	vai_msg *msg; /* what it sends, or where to put what it receives */
+	vai_msg *msg; /* the message that it sends, or the place for the one that it receives */
 	vai_ticket ticket;
-	int code;          /* of success; code + 1: the object was closed */
-	bool sends;        /* msg is the owner's until that; else from that on */
+	int code;          /* the wake code of success; code + 1: the object was closed */
+	bool sends;        /* true: msg is the owner's until success; false: from success on */
 	vai_drop_fn *drop; /* for msg, if the owner is abandoned */
 };
 
-/* Whom to fire; what remains of a popped waiter. */
+/* Whom to fire: what a waker keeps of a popped waiter. */
 struct vai__wake {
 	vai_g *g;
 	vai_ticket ticket;
@@ -75,7 +75,7 @@ static inline bool vai__waitq_linked(const struct vai__waiter *w)
 	return !vai__waitq_empty(&w->link);
 }
 
-/* The longest waiting, now in no queue; NULL if there is none. */
+/* Takes out the waiter that has waited longest; NULL: there is none. */
 static inline struct vai__waiter *vai__waitq_pop(struct vai__waitq *q)
 {
 	struct vai__waiter *w;
@@ -115,21 +115,22 @@ static inline bool vai__deadline_over(int64_t deadline)
 }
 
 int vai__waitq_length(const struct vai__waitq *q);
-/* Whether nobody in q, whose object dies, will ever wake: those of a runtime that has ended, and
- * those tied to main's thread, which closes the state that held the object. */
+/* Whether no waiter in q, whose object dies, will ever wake: waiters of a runtime that has ended, and those tied to
+ * main's thread, which closes the state that held the object. */
 bool vai__waitq_abandoned(const struct vai__waitq *q);
 
-/* Fires all waiters of q, longest waiting first, each with its code + add. The caller
- * holds the lock; on return it is released. Fires in batches outside the lock: nobody
- * may link into q any more, but owners may still unlink. q may be on the caller's stack. */
+/* Fires all waiters of q, in the order in which they came, each with its code + add. The caller holds the lock; on
+ * return it is released. Waiters are fired in batches outside the lock: none may be linked into q any more, but
+ * owners may still unlink theirs. q may lie on the caller's stack. */
 void vai__waitq_fire_all(struct vai__waitq *q, int add, struct vai_lock *lock);
 
-/* The common wait for one event: links the caller into q under the lock it holds, releases
- * the lock, waits. VAI_OK for a success code, else the vai__wake_result. */
+/* The common wait for one event: links the caller into q under the lock that it holds, releases the lock and waits.
+ * VAI_OK for a code of success, otherwise the vai__wake_result. */
 int vai__waitq_wait(vai_g *self, struct vai__waitq *q, struct vai_lock *lock, enum vai_wait_reason reason,
 	const void *obj, int64_t deadline);
 
-/* Up to so many waiters of one goroutine lie on its stack, which parks; more are allocated. */
+/* Up to so many waiters of one goroutine lie on its stack; more are allocated, because a parked goroutine is to
+ * touch one page. */
 enum { VAI__WAITERS_ON_STACK = 8 };
 
 /* Memory for n waiters and n numbers of their order behind them, or NULL. */
@@ -137,8 +138,8 @@ struct vai__waiter *vai__waiters_new(int n);
 void vai__waiters_free(struct vai__waiter *waiters, int n);
 int *vai__waiters_order(struct vai__waiter *waiters, int n);
 
-/* For vai__sched_hooks.unwait: drops the messages that g, which will never run again, has in its wait;
- * code says what the wait has come to. */
+/* For vai__sched_hooks.unwait: drops the messages of the wait of g, which will never run again. code says how far
+ * the wait has come. */
 void vai__waitq_unwait(vai_g *g, int code);
 
 #endif
