@@ -13,13 +13,13 @@
 enum {
 	SLAB = 64,
 	BATCH = 32,
-	STACK_LINK = 16, /* bytes at the top that mach/stack links free stacks through */
-	COLOURS = 8      /* more would push what parks in one page into a second */
+	STACK_LINK = 16, /* mach/stack links free stacks through so many bytes at their top */
+	COLOURS = 8      /* with more, a goroutine that parks within one page could need a second one */
 };
 
-/* Where the goroutine's own part of a stack ends. All tops lie at the same place in their
- * pages, and the frames below would compete for the same few sets of the first-level
- * cache: neighbours are shifted by some lines (measured: a ring of 503, 290 to 248 ns). */
+/* Where the goroutine's own part of a stack ends. The tops of all stacks lie at the same place in their pages, so
+ * the frames below them would compete for the same few sets of the first-level cache. Hence neighbouring stacks are
+ * shifted by some cache lines (measured: a ring of 503 goroutines, 290 to 248 ns a hop). */
 static char *usable_top(char *top)
 {
 	size_t colour = (uintptr_t)top / vai__stack_size() % COLOURS;
@@ -143,7 +143,7 @@ void vai__g_free(struct m *m, struct g *g)
 		spill(p, GFREE_MAX / 2);
 }
 
-/* A function of its own, for the frames below it are never left. */
+/* The goroutine's first function. It is not inlined, because the frames below it are never left. */
 static VAI_NOINLINE void come_in(struct g *g)
 {
 	struct m *m = g_m(g);
@@ -161,7 +161,7 @@ static void enter(void *arg)
 	vai__fatal("a dead goroutine was run");
 }
 
-/* False: out of memory or address space. */
+/* Gives g a stack. False: there is no memory or address space for one. */
 bool vai__g_give_stack(struct m *m, struct g *g)
 {
 	struct p *p = m_p(m);
@@ -193,15 +193,15 @@ void vai__g_take_stack(struct m *m, struct g *g)
 		vai__g_feed();
 }
 
-/* New goroutines that no stack could be had for wait in line for those that end. As long
- * as there are some vai__g_new fails, so that who spawns hears of it. */
+/* Goroutines that got no stack queue here until one is freed. As long as any are queued vai__g_new fails, so that
+ * whoever spawns more learns of it. */
 void vai__g_starve(struct g *g)
 {
 	vai__lock(&vai__sched.lock);
 	vai__gqueue_push(&vai__sched.starved, g);
 	atomic_store_relaxed(&vai__sched.nstarved, vai__sched.starved.count);
 	vai__unlock(&vai__sched.lock);
-	if (!vai__stack_short()) /* one was freed meanwhile */
+	if (!vai__stack_short()) /* a stack was freed meanwhile */
 		vai__g_feed();
 }
 
@@ -257,9 +257,9 @@ bool vai__g_on_main(const vai_g *g)
 	return priv->locked_m == vai__sched.m0 && priv != vai__sched.main;
 }
 
-/* A goroutine that fills its P's queue with children steps behind them: they run while
- * what was made for them is in the cache, and a loop that spawns a million has a few
- * hundred of them at once, not a million, unless they park. */
+/* A goroutine that fills its P's queue with children yields and queues up behind them. So the children run while
+ * what was made for them is still in the cache, and a loop that spawns a million goroutines has a few hundred of
+ * them alive at once, unless they park. */
 void vai__g_start(vai_g *self, vai_g *pub)
 {
 	struct m *m = vai__m_self();
@@ -270,7 +270,7 @@ void vai__g_start(vai_g *self, vai_g *pub)
 	unsigned len = vai__runq_len(p);
 	m_leave(m, was);
 	if (len > 1 && atomic_load_relaxed(&vai__sched.nidle_ps) > 0)
-		vai__idle_wake_one(); /* nobody knows how long they will run */
+		vai__idle_wake_one(); /* another P may take some of them: how long they will run is not known */
 	if (self && len >= RUNQ_SIZE)
 		vai__yield(self);
 }
@@ -289,7 +289,8 @@ enum vai_g_state vai__g_state(vai_g *g)
 	return (enum vai_g_state)atomic_load_acquire(&g_of(g)->state);
 }
 
-/* Not that of a C call that has been declared: that cannot come back while the world is stopped. */
+/* A goroutine inside a C call that was declared (vai__g_block_begin) stands still, too: it cannot come back while
+ * the world is stopped. */
 static void info_of_running(struct g *g, struct vai_g_info *info)
 {
 	vai__lock(&vai__sched.lock);
@@ -325,7 +326,8 @@ static int by_id(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The goroutines alive now, by id; *n of them. NULL: out of memory or none. */
+/* Returns the goroutines that are alive now, sorted by id, and sets *n to their number. NULL: out of memory, or
+ * there are none. */
 static struct g **collect(int64_t *n)
 {
 	vai__lock(&all.lock);
@@ -391,8 +393,9 @@ static void bury(struct g *g)
 	vai__gqueue_push(&vai__sched.gfree, g);
 }
 
-/* After every M has stopped: what never ended is released. Finalizers run then, and must
- * wake nobody; waiters of one goroutine lie on another's stack until all are through. */
+/* Called after every M has stopped: releases what goroutines hold that never ended. Their finalizers run in here and
+ * must wake nobody. A goroutine's waiter may be linked to one on another goroutine's stack, so no stack is freed
+ * before all have been dealt with. */
 void vai__g_abandon_all(void)
 {
 	each_left(unwait);

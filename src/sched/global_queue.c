@@ -15,7 +15,7 @@ void vai__gqueue_push(struct gqueue *q, struct g *g)
 	q->count++;
 }
 
-/* more is not empty, and is not to be used after. */
+/* Appends all of `more`, which is not empty and must not be used afterwards. */
 void vai__gqueue_append(struct gqueue *q, const struct gqueue *more)
 {
 	if (q->tail)
@@ -61,7 +61,8 @@ void vai__global_put_batch(struct gqueue *q)
 	vai__unlock(&vai__sched.lock);
 }
 
-/* A fair share for p: one to run now, the others into its ring (never more than half). */
+/* Takes p's fair share of the queue: returns one goroutine and puts the others into p's ring, never more than half
+ * of that. */
 struct g *vai__global_get(struct p *p)
 {
 	if (atomic_load_acquire(&vai__sched.nglobal) == 0)

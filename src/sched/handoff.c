@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* How Ps change hands while there is work: from an M that is stuck in a C call, from one
- * that must not run what it found, to one that alone may run what is ready.
+/* How Ps change hands while there is work: from an M that is stuck in a C call, from an M that must not run what it
+ * found, to an M that alone may run what is ready.
  *
- * An M touches its P only while m->busy is set: in its loop, and in those calls of its
- * goroutine that need the P (m_enter, m_leave). While the goroutine runs code of its own,
- * sysmon may take the P. The two agree as in Dekker's algorithm, with all of the price on
- * the rare side (mach/barrier.h): the M says that it is busy and then looks at m->retake;
- * sysmon, under sched.lock, sets m->retake and then looks whether the M is busy. If the
- * M is not, it will see retake when it comes back, and waits for the lock before it
- * looks at its P. After Go's retake and handoffp; Go, which knows when a call begins, needs
- * no such barrier. */
+ * An M touches its P only while m->busy is set: in its loop, and in those calls of its goroutine that need the P
+ * (m_enter, m_leave). While the goroutine runs code of its own, sysmon may take the P. The two agree as in Dekker's
+ * algorithm, with the whole price on the rare side (mach/barrier.h): the M says that it is busy and then looks at
+ * m->retake; sysmon, under sched.lock, sets m->retake and then looks whether the M is busy. If the M is not busy, it
+ * will see retake when it comes back, and takes the lock before it looks at its P. After Go's retake and handoffp;
+ * Go knows when a call begins and needs no such barrier. */
 #include "mach/barrier.h"
 #include "mach/thread.h"
 #include "sched/rt.h"
@@ -24,8 +22,8 @@ void vai__m_own(struct m *m, struct p *p)
 		p->slice_at = 0;
 }
 
-/* Somebody wants m's P, or has taken it while m's goroutine was in a C call. Another one is
- * taken if one is idle; else the goroutine is to come to the loop soon. */
+/* Called when another thread wants m's P, or has taken it while m's goroutine was in a C call. m gets an idle P if
+ * there is one; otherwise its goroutine is made to come to the loop soon. */
 VAI_NOINLINE void vai__m_enter_slowly(struct m *m)
 {
 	struct g *g = m_curg(m);
@@ -38,12 +36,12 @@ VAI_NOINLINE void vai__m_enter_slowly(struct m *m)
 	m->evicted = false;
 	vai__unlock(&vai__sched.lock);
 	if (blocks && g && g != vai__sched.main && !g->locked_m)
-		g->locked_m = OFF_MAIN; /* it is of the kind that blocks */
+		g->locked_m = OFF_MAIN; /* it has shown that it blocks, so it keeps off M0 from now on */
 	if (!p && g)
 		vai__preempt_interrupt(g);
 }
 
-/* m's goroutine is in vai, and needs a P. May park; *m is the M afterwards. */
+/* Gets a P for m, whose goroutine has entered vai and needs one. May park, after which *m is the goroutine's M. */
 struct p *vai__m_need_p(struct m **m, bool *was)
 {
 	struct p *p;
@@ -55,8 +53,8 @@ struct p *vai__m_need_p(struct m **m, bool *was)
 	return p;
 }
 
-/* Lock held. p has no owner: it goes to an M whose goroutine only that M may run and which
- * found no P before, or is idle. */
+/* Finds p, which has no owner, an M whose goroutine only that M may run and which found no P before; otherwise p
+ * becomes idle. Under sched.lock. */
 void vai__p_release(struct p *p)
 {
 	vai__p_put_idle(p);
@@ -68,7 +66,7 @@ void vai__p_release(struct p *p)
 		vai__idle_wake_locked_m(m);
 }
 
-/* Lock held. m sleeps with a goroutine that is ready and for which there is no P. */
+/* Notes that m sleeps with a goroutine that is ready and for which there is no P. Under sched.lock. */
 void vai__handoff_want(struct m *m)
 {
 	if (m->wants)
@@ -84,7 +82,7 @@ void vai__handoff_want(struct m *m)
 		m->wants_at = vai__clock_now();
 		vai__watch_for_main();
 		if (m->wants)
-			vai__sysmon_hurry(); /* it looks again soon, until main has one */
+			vai__sysmon_hurry(); /* sysmon looks again soon, until main has a P */
 	}
 }
 
@@ -101,8 +99,7 @@ void vai__handoff_unwant(struct m *m)
 	vai__loop_attention_update();
 }
 
-/* p, which has no owner, to an M that is not `not`; the M looks for work with it. False: there
- * is none to be had. */
+/* Gives p, which has no owner, to an M other than `except`, which then looks for work. False: there is no such M. */
 static bool start_m(struct p *p, struct m * not )
 {
 	vai__lock(&vai__sched.lock);
@@ -116,16 +113,16 @@ static bool start_m(struct p *p, struct m * not )
 	return true;
 }
 
-/* For p, until then. */
+/* Whether there is work for p before `until`. */
 static bool has_work(struct p *p, int64_t until)
 {
 	return !vai__runq_empty(p) || atomic_load_relaxed(&vai__sched.nglobal) > 0 ||
 		atomic_load_relaxed(&p->timers.next) <= until;
 }
 
-/* Ms that want a P for a goroutine of their own come before the queues, but not twice: the round after
- * such a goroutine's is the queues'. Else a few that yield to each other would keep all others from
- * running. Who may touch p. */
+/* Whether p's next round is the queues'. Ms that want a P for a goroutine of their own come before the queues, but
+ * not twice in a row: otherwise a few of them that yield to each other would keep all others from running. The
+ * caller may touch p. */
 bool vai__p_owes_turn(const struct p *p)
 {
 	return p->locked_tick == atomic_load_relaxed(&p->tick);
@@ -141,7 +138,7 @@ static bool turn_is_due(struct p *p)
 	return !stops;
 }
 
-/* p has no owner any more. */
+/* Hands on p, which has lost its owner. */
 void vai__p_hand_off(struct p *p)
 {
 	if (vai__p_is_surplus(p)) {
@@ -172,8 +169,8 @@ void vai__m_hand_off(struct m *m)
 		vai__p_hand_off(p);
 }
 
-/* Main's thread has come upon a goroutine that is known to stay in C calls for long, and
- * main could not run meanwhile: another M gets it, and the P. False: there is none. */
+/* Called when main's thread comes upon a goroutine that is known to stay in C calls for long, during which main
+ * could not run: gives it to another M, with the P. False: there is no other M. */
 bool vai__m0_leave_to_others(struct m *m, struct g *g)
 {
 	struct p *p = m_p(m);
@@ -188,7 +185,7 @@ bool vai__m0_leave_to_others(struct m *m, struct g *g)
 	vai__lock(&vai__sched.lock);
 	vai__m_own(m, p);
 	vai__unlock(&vai__sched.lock);
-	return !vai__runq_take_back(p, g); /* else somebody has stolen it meanwhile */
+	return !vai__runq_take_back(p, g); /* otherwise another M has stolen it meanwhile */
 }
 
 void vai__g_leave_main(vai_g *self)
@@ -228,7 +225,7 @@ void vai__g_block_end(vai_g *self)
 	atomic_store_release(&g_of(self)->blocks, false);
 }
 
-/* sysmon, lock held: m's P, if its goroutine is in no call of vai. The caller hands it off
+/* Called by sysmon, under sched.lock: takes m's P, if its goroutine is in no call of vai. The caller hands the P on
  * after it has released the lock. */
 struct p *vai__handoff_retake(struct m *m)
 {

@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Who sleeps and who looks for work, after the comment on worker threads in Go's proc.go.
  *
- * The rule that loses no wake-up: who adds work first publishes it, then (full barrier)
- * looks for an idle P with no M spinning; who stops spinning first says so (full
- * barrier), then looks at every queue once more. One of the two sees the other. An M
- * that finds work while it was the last spinner wakes another, so wake-ups spread as
- * long as there is work and no longer.
+ * The rule that loses no wake-up: a thread that adds work first publishes it, then (full barrier) looks for an idle
+ * P while no M spins. An M that stops spinning first says so, then (full barrier) looks at every queue once more. So
+ * one of the two sees the other. An M that finds work while it was the last spinner wakes another, so wake-ups
+ * spread as long as there is work and no longer.
  *
- * idle_ms, idle_ps, m->idle and m->nextp belong to sched.lock. An M in idle_ms has no P.
- * Who takes an M out of idle_ms sets its nextp under the lock and wakes it after.
+ * idle_ms, idle_ps, m->idle and m->nextp belong to sched.lock. An M in idle_ms has no P. Whoever takes an M out of
+ * idle_ms sets its nextp under the lock and wakes it afterwards.
  *
- * Deadlock: the last M that would go to sleep finds no timer, no operation in the poller
- * and main waiting. All other Ms sleep then, so nothing can change it: main is told. Where
- * the last to be awake is an M that cannot tell, for it runs one goroutine only or its
- * thread ends, it wakes one that can (vai__idle_check). Timers that would wake nobody (a ticker,
- * but nobody is in a receive from it) are not worth waiting for: while all sleep, sysmon
- * looks whether there are others (vai__idle_check_timers). */
+ * Deadlock: the last M that would go to sleep finds no timer, no operation in the poller, and main waiting. All
+ * other Ms sleep then, so nothing can change that: main is told. If the last M awake cannot tell main, because it
+ * runs one goroutine only or its thread ends, it wakes one that can (vai__idle_check). Timers that would wake nobody
+ * (a ticker from which no goroutine receives) are no reason to wait: while all Ms sleep, sysmon looks whether there
+ * are others (vai__idle_check_timers). */
 #include "sched/poll.h"
 #include "sched/rt.h"
 
@@ -23,8 +21,8 @@
 enum { SPINS = 2, PATIENCE = 1 };
 #else
 enum {
-	SPINS = 400,   /* looks before sleeping: about the price of a wake-up */
-	PATIENCE = 100 /* looks before runnext is taken from a P that has not moved */
+	SPINS = 400,   /* looks at the queues before an M sleeps: about the price of a wake-up */
+	PATIENCE = 100 /* looks before a thief takes the runnext of a P that has not moved */
 };
 #endif
 #if defined(VAI_SIM) || defined(VAI_HARD)
@@ -32,7 +30,9 @@ enum { SPARE_MS = 0 };
 #else
 enum { SPARE_MS = 4 }; /* idle Ms beyond the number of Ps */
 #endif
-enum { CHOOSY = 16 /* idle Ms: with more, one that will do is good enough */ };
+enum {
+	CHOOSY = 16 /* idle Ms up to which the best one is searched for; among more, the first that will do is taken */
+};
 
 /* Lock held. */
 static void remove_idle_m(struct m *m)
@@ -48,8 +48,8 @@ static void remove_idle_m(struct m *m)
 	vai__handoff_unwant(m);
 }
 
-/* Lock held; not NULL: an M that will not do. The M that polls goes last, M0 first: main
- * waits for it. */
+/* Takes an M out of idle_ms, but not `except` (which may be NULL). M0 is taken first, because main waits for it, and
+ * the M that sleeps in the poller last. Under sched.lock. */
 struct m *vai__idle_take_m(struct m * not )
 {
 	struct m **best = NULL, *poller = atomic_load_relaxed(&vai__sched.poller);
@@ -74,7 +74,7 @@ void vai__idle_stop_spinning(struct m *m)
 	atomic_fetch_sub_seq_cst(&vai__sched.nspinning, 1);
 }
 
-/* exact: any at all; else what is worth staying awake for. */
+/* Whether any queue holds work. exact: any work at all; otherwise only work that is worth staying awake for. */
 static bool work_anywhere(bool exact)
 {
 	for (int i = 0; i < atomic_load_acquire(&vai__sched.nps); i++) {
@@ -84,7 +84,7 @@ static bool work_anywhere(bool exact)
 	return atomic_load_seq_cst(&vai__sched.nglobal) > 0;
 }
 
-/* Lock held; `awake` Ms are awake, the caller's. Nothing but a timer can change anything. */
+/* Whether nothing but a timer can change anything: only the `awake` Ms of the caller are awake. Under sched.lock. */
 static bool is_quiet(int awake)
 {
 	return vai__sched.nidle_ms + awake == vai__sched.nms && !vai__sched.wanting && !vai__sched.world_stopped &&
@@ -98,16 +98,16 @@ static bool is_deadlock(int awake)
 	return is_quiet(awake) && !vai__timers_any();
 }
 
-/* Lock held; one M less is awake. If that was the last, sysmon may have looked at the timers a moment too
- * early, when all Ps were idle, but not yet all Ms. */
+/* Called under sched.lock when one M less is awake. If it was the last, sysmon may have looked at the timers a
+ * moment too early: when all Ps were idle, but not yet all Ms. */
 static void tell_sysmon(void)
 {
 	if (is_quiet(0) && vai__timers_any())
 		vai__sysmon_poke();
 }
 
-/* No thread could be made for p: the Ms that run go on alone. One that went to sleep meanwhile
- * saw a thread more than there is and no deadlock: it is to look again. */
+/* Called when no thread could be made for p: the Ms that run go on alone. An M that went to sleep meanwhile counted
+ * one thread more than there is and saw no deadlock, so it has to look again. */
 static void give_back(struct p *p)
 {
 	if (!p)
@@ -136,7 +136,7 @@ void vai__idle_wake_one(void)
 		m->nextp = p;
 		m->spinning = true;
 	}
-	if (!p) /* here, for whoever sees the next idle P must see that nobody spins for it */
+	if (!p) /* counted down only here: a thread that sees the next idle P must see that no M spins for it */
 		atomic_fetch_sub_seq_cst(&vai__sched.nspinning, 1);
 	vai__unlock(&vai__sched.lock);
 	if (!p)
@@ -162,7 +162,7 @@ void vai__idle_got_work(struct m *m)
 void vai__idle_wake_locked_m(struct m *m)
 {
 	if (!m->idle)
-		return; /* it looks before it sleeps */
+		return; /* m looks at its queue before it sleeps */
 	struct p *p = vai__p_get_idle();
 	if (!p) {
 		vai__handoff_want(m);
@@ -173,7 +173,7 @@ void vai__idle_wake_locked_m(struct m *m)
 	vai__m_wake(m);
 }
 
-/* Lock held. Any idle M, listed or not, but M0; or NULL. */
+/* Takes any idle M but M0, listed or not; NULL: there is none. Under sched.lock. */
 static struct m *take_any_m(void)
 {
 	struct m *m = vai__idle_take_m(vai__sched.m0);
@@ -183,7 +183,7 @@ static struct m *take_any_m(void)
 	return m;
 }
 
-/* One wakes the next: all at once, they would queue for the lock, and for the CPUs. */
+/* Each M that stops wakes the next. All at once they would queue for the lock and for the CPUs. */
 void vai__idle_stop_one(void)
 {
 	if (!atomic_load_relaxed(&vai__sched.stopping))
@@ -195,8 +195,7 @@ void vai__idle_stop_one(void)
 		vai__m_wake(m);
 }
 
-/* The others go on sleeping in the order in which they are taken, so those that nobody needs are the ones to
- * sleep for long. */
+/* Idle Ms are taken from one end of the list, so it is those that nobody needs which sleep for long. */
 bool vai__idle_retire(struct m *m)
 {
 	vai__lock(&vai__sched.lock);
@@ -222,16 +221,16 @@ static bool may_spin(struct m *m)
 	return true;
 }
 
-/* What a spinner has seen of the Ps that there were when it began. */
+/* What a spinner saw of the Ps when it began to spin. */
 struct seen {
 	unsigned n;
 	bool patient; /* it has looked for a while */
 	uint32_t ticks[MAX_PROCS];
 };
 
-/* Whether victim's queue is worth taking from: it is long, or long for how fast it is
- * worked off; judged also by how long what p got before ran here. A victim that has not
- * moved since the ticks were noted gives in any case: it may have no owner at all. */
+/* Whether victim's queue is worth stealing from: it is long, or long for the pace at which it is worked off, judged
+ * also by how long the last goroutines of p ran here. A victim that has not moved since the spinner began is always
+ * worth it: it may have no owner. */
 static bool worth_stealing(struct p *p, struct p *victim, const struct seen *seen)
 {
 	unsigned i = (unsigned)victim->index;
@@ -242,7 +241,7 @@ static bool worth_stealing(struct p *p, struct p *victim, const struct seen *see
 	return n >= STEAL_MANY || n * (theirs < slice ? theirs : slice) > STEAL_COST;
 }
 
-/* One look at all other Ps, from a random one on. */
+/* Looks at all other Ps once, beginning with a random one. */
 static struct g *steal_round(struct m *m, const struct seen *seen)
 {
 	struct p *p = m_p(m);
@@ -258,7 +257,7 @@ static struct g *steal_round(struct m *m, const struct seen *seen)
 	return NULL;
 }
 
-/* Timers of Ps that nobody runs, or whose goroutine takes long. */
+/* Runs timers that are due: those of Ps without an owner, and of Ps whose goroutine takes long. */
 static void run_all_timers(int64_t now)
 {
 	for (int i = 0; i < atomic_load_acquire(&vai__sched.nps); i++)
@@ -283,7 +282,7 @@ static struct g *spin(struct m *m)
 	return NULL;
 }
 
-/* Lock held: something that m must not sleep over. */
+/* Whether there is something that m must not sleep over. Under sched.lock. */
 static bool must_stay(struct m *m)
 {
 	return vai__sched.global.count > 0 || m->locked.count > 0 ||
@@ -319,8 +318,8 @@ static bool acquire_p(struct m *m)
 	return true;
 }
 
-/* Lock held; all Ps are idle, so their caches may be touched. True: somebody who starves
- * for a stack can have one of those. */
+/* Gives a goroutine that waits for a stack one from the Ps' caches, which may be touched because all Ps are idle.
+ * True: there was such a goroutine and a stack. Under sched.lock. */
 static bool feed_from_caches(void)
 {
 	if (vai__sched.starved.count == 0)
@@ -335,7 +334,7 @@ static bool feed_from_caches(void)
 
 enum verdict { SLEEP, STAY, FEED, DEADLOCK };
 
-/* Lock held. listed: it may be given any work. */
+/* Counts m as idle. listed: it may be given any work. Under sched.lock. */
 void vai__idle_enlist(struct m *m, bool listed)
 {
 	m->idle = true;
@@ -371,7 +370,7 @@ static enum verdict enlist(struct m *m)
 	return v;
 }
 
-/* Nobody else is awake, or only to run timers that wake nobody. */
+/* Tells main of the deadlock. No other M is awake, or only to run timers that wake nobody. */
 static void tell_main(void)
 {
 	if (vai__sched_hooks.deadlock)
@@ -379,7 +378,7 @@ static void tell_main(void)
 	vai__fire_any(&vai__sched.main->pub, VAI_WAKE_DEADLOCK);
 }
 
-/* An M is idle or gone that has not looked for a deadlock. */
+/* Called when an M went idle or ended without having looked for a deadlock. */
 void vai__idle_check(void)
 {
 	vai__lock(&vai__sched.lock);
@@ -390,7 +389,7 @@ void vai__idle_check(void)
 		vai__idle_wake_one();
 }
 
-/* All sleep, and timers may wake them. *nawake: how often an M has awoken until now. */
+/* Whether all Ms sleep and only timers can wake them. *nawake: how often an M has awoken so far. */
 static bool sleeps_for_timers(uint64_t *nawake)
 {
 	vai__lock(&vai__sched.lock);
@@ -416,7 +415,7 @@ void vai__idle_check_timers(void)
 		tell_main();
 }
 
-/* Awake: by a waker, with a P; or by the poller, and then a P must be found. */
+/* Called by an M that has awoken: by a waker, which gave it a P, or by the poller, and then it has to find a P. */
 void vai__idle_delist(struct m *m)
 {
 	vai__lock(&vai__sched.lock);
@@ -440,7 +439,7 @@ void vai__idle_delist(struct m *m)
 		vai__idle_take_polled(m);
 }
 
-/* Where it has got no P, others must see it. */
+/* Makes runnable what m made ready in the poller. If m has no P, other Ms have to be told of it. */
 void vai__idle_take_polled(struct m *m)
 {
 #ifdef VAI_HARD
@@ -478,8 +477,8 @@ static void sleep_until_woken(struct m *m)
 	}
 }
 
-/* m has no work (and maybe no P). Returns work, or NULL after which all must be looked at
- * again, perhaps with another P. */
+/* Looks for work for m, which has none and maybe no P either, or sleeps. Returns a goroutine, or NULL: then the
+ * caller looks at everything again, perhaps with another P. */
 struct g *vai__idle_find_or_sleep(struct m *m)
 {
 	if (m_p(m)) {
@@ -495,8 +494,8 @@ struct g *vai__idle_find_or_sleep(struct m *m)
 	bool early = VAI_BUG(look_before) && !work_anywhere(false);
 	if (m->spinning)
 		vai__idle_stop_spinning(m);
-	/* It has been said that nobody looks any more; a processor may still let later loads go
-	 * first (AArch64 with LDAPR), so not without a barrier. Pairs with share, vai__idle_wake_one. */
+	/* This M has said that it no longer spins. A processor may still let later loads go first (AArch64 with LDAPR),
+	 * so a barrier is needed. Pairs with share and vai__idle_wake_one. */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!early && !VAI_BUG(no_second_look) && work_anywhere(false) && acquire_p(m))
 		return NULL;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Goroutines that have a thread to themselves. The M of such a one sleeps while that waits,
- * without a P and out of idle_ms, so that nobody gives it other work; who makes the
- * goroutine ready wakes the M. When the goroutine ends, so does the thread, whose state it
- * may have changed. After stoplockedm and startlockedm of Go's proc.go. */
+/* Goroutines that have a thread to themselves. While such a goroutine waits, its M sleeps without a P and is not in
+ * idle_ms, so it gets no other work. Whoever makes the goroutine ready wakes the M. When the goroutine ends the
+ * thread ends too, because the goroutine may have changed the thread's state. After stoplockedm and startlockedm of
+ * Go's proc.go. */
 #include "sched/rt.h"
 
 enum { FIRST_PAUSE = 1000000, LAST_PAUSE = 64000000, PATIENCE = 1000000000 /* ns */ };
 
-/* self comes off main's thread, where main could not run any more. Where the system gives no other just now, it
- * may some moments later. */
+/* Moves self off main's thread, where main could not run any more. Where the system gives no other thread at this
+ * moment, it may a little later. */
 static int find_thread(vai_g *self)
 {
 	struct g *g = g_of(self);
@@ -74,7 +74,7 @@ static void sleep_for_it(struct m *m)
 	}
 }
 
-/* m->lockedg, when it is ready; NULL when the runtime stops. */
+/* Returns m->lockedg once it is ready; NULL when the runtime stops. */
 struct g *vai__locked_next(struct m *m)
 {
 	for (;;) {

@@ -9,15 +9,14 @@
 struct sched vai__sched;
 struct vai__sched_hooks vai__sched_hooks;
 
-/* p's queue has grown: whether that is work for another P too. Goroutines that hand each
- * other messages run for less than a microsecond each; waking an M for such a one, or
- * moving it to another cache, costs more than its turn on this P takes to come. So a P
- * measures how long its goroutines run, and shares what would wait for long. Should one
- * run for longer than expected, sysmon sees the queue behind it. A ping-pong stays on
- * one P, a pipeline whose stages compute spreads over all.
+/* Called when p's queue has grown; wakes another M if the queue is worth sharing. Goroutines that hand each other
+ * messages run for less than a microsecond each. Waking an M for such a goroutine, or moving it to another cache,
+ * costs more than waiting for its turn on this P. So each P measures how long its goroutines run, and shares those
+ * that would wait for long. If one runs for longer than expected, sysmon sees the queue behind it. A ping-pong stays
+ * on one P, and a pipeline whose stages compute spreads over all.
  *
- * The barrier pairs with the one of an M that goes idle: it says so first and looks at the
- * queues then (idle.c). */
+ * The barrier pairs with that of an M which goes idle: such an M first says so and then looks at the queues
+ * (idle.c). */
 static void share(struct p *p)
 {
 	if (atomic_load_relaxed(&vai__sched.nprocs) == 1 || runq_wait(p) < WAKE_COST)
@@ -60,7 +59,7 @@ static void put(struct p *p, struct g *g, bool next)
 	share(p);
 }
 
-/* Any thread. next: it runs here before all others. */
+/* Makes g runnable. next: it runs on this P before all others. Any thread may call. */
 void vai__loop_ready(struct g *g, bool next)
 {
 	struct m *m = vai__m_self();
@@ -82,13 +81,13 @@ void vai__loop_ready(struct g *g, bool next)
 	}
 #ifdef VAI_HARD
 	if (!g->locked_m)
-		p = NULL; /* through the global queue: another M is likely to take it */
+		p = NULL; /* it goes through the global queue, because another M is likely to take it */
 #endif
 	put(p, g, next);
 	m_leave(m, was);
 }
 
-/* g belongs to an M that is not the caller's. */
+/* Makes g runnable, which is locked to an M other than the caller's. */
 void vai__loop_ready_locked(struct g *g)
 {
 	struct m *m = g->locked_m;
@@ -116,9 +115,9 @@ struct g *vai__loop_take_locked(struct m *m)
 	return g;
 }
 
-/* An M sleeps that has a goroutine to run which only it may (M0 has main), and every P is
- * busy: ours goes there, queue and all, unless it was given to us for the same, or those in
- * the queues have their turn. Or the world is to stop: then it is put aside. */
+/* Gives this M's P away where another M needs it more: one that sleeps with a goroutine which only it may run (M0
+ * has main), while every P is busy. The P goes there with its whole queue, unless this M was given it for the same
+ * reason or the queues have their turn. If the world is to stop, the P is put aside instead. */
 static void give_p_up(struct m *m)
 {
 	struct p *p = m_p(m);
@@ -149,7 +148,8 @@ static void run_timers(struct p *p)
 		vai__timers_run(&p->timers, clock_note());
 }
 
-/* Those whose turn is always due would keep the poller's from theirs. */
+/* Looks into the poller now and then, so that goroutines whose turn is always due do not keep out those that wait
+ * for input. */
 static void poll_now_and_then(void)
 {
 	int64_t now = atomic_load_relaxed(&vai__sched.coarse_now);
@@ -201,7 +201,7 @@ static struct g *find(struct m *m)
 		return g;
 	if ((g = poll_others(p)) != NULL)
 		return g;
-	slice_end(p); /* looking for work is no part of it */
+	slice_end(p); /* the time spent looking for work is not part of a slice */
 	return vai__idle_find_or_sleep(m);
 }
 
@@ -235,7 +235,7 @@ static struct g *next(struct m *m)
 	}
 }
 
-/* A goroutine that had its thread for itself has left who knows what there. */
+/* Ends g. If it had its thread for itself, the thread ends too, for what g has left there is not known. */
 static void end(struct m *m, struct g *g)
 {
 	if (VAI_UNLIKELY(m->lockedg == g)) {
@@ -247,8 +247,8 @@ static void end(struct m *m, struct g *g)
 	vai__g_free(m, g);
 }
 
-/* late: it had a whole slice. Then it goes to the global queue, as in Go: in this P's own, a few
- * that compute would keep whoever waits in the global one from its turn for many slices. */
+/* Puts g back into a queue. late: it has used a whole slice and goes to the global queue, as in Go. In its own P's
+ * queue a few goroutines that compute would keep those in the global queue from their turn for many slices. */
 static void yield(struct m *m, struct g *g, bool late)
 {
 	atomic_store_relaxed(&g->state, VAI_G_RUNNABLE);
@@ -261,11 +261,12 @@ static void yield(struct m *m, struct g *g, bool late)
 	}
 }
 
-/* g may lose its P from here on. curg is g only as long as g is this M's own: the signal handler, which may
- * come at any moment, and others who enter vai on this thread take it for what runs here.
- * Inlined up to the loop, as its callers are: goroutines return from functions that others
- * called, and the processor foresees where to only as long as the loop itself returns
- * from none in between (measured: a switch takes 17 ns, or 32). */
+/* Switches to g, which may lose its P from here on. m->curg is g only while g is this M's own: the signal handler,
+ * which may come at any moment, and others that enter vai on this thread take it for what runs here.
+ *
+ * It is inlined up to the loop, as its callers are: goroutines return from functions that other goroutines called,
+ * and the processor predicts those returns only if the loop itself returns from nothing in between (measured: a
+ * switch takes 17 ns instead of 32). */
 static inline __attribute__((always_inline)) void resume(struct m *m, struct g *g)
 {
 	m_set_curg(m, g);
@@ -277,14 +278,14 @@ static inline __attribute__((always_inline)) void resume(struct m *m, struct g *
 		vai__preempt_cpu_end(g);
 }
 
-/* g has switched to the loop; m may have lost its P. */
+/* Deals with g, which has just switched to the loop. m may have lost its P. */
 static inline __attribute__((always_inline)) void settle(struct m *m, struct g *g)
 {
 	while (m->op == OP_PARK && !vai__park_commit(g))
 		resume(m, g);
-	/* After the commit g may already run elsewhere: only its address is ours. */
+	/* After the commit another M may already run g: only its address may be used. */
 	if (m->op == OP_PREEMPTED && m_p(m))
-		run_timers(m_p(m)); /* those whom it makes ready come before g */
+		run_timers(m_p(m)); /* goroutines that timers make ready run before g does */
 	if (m->op == OP_YIELD || m->op == OP_PREEMPTED)
 		yield(m, g, m->op == OP_PREEMPTED);
 	else if (m->op == OP_EXIT)

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Machines: OS threads. M0 is the host's thread; its scheduler loop runs on a stack of
- * its own, because the thread's stack is main's. The others run the loop on their own.
+/* Machines: OS threads. M0 is the host's thread; its scheduler loop runs on a stack of its own, because the thread's
+ * stack is main's. The other Ms run the loop on their thread's stack.
  *
- * The pointer to the thread's M is thread-local and goes stale across a switch if the
- * compiler keeps its address: vai__m_self is never inlined. initial-exec, because the fault
- * handler reads it. */
+ * The pointer to the thread's M is thread-local. It would go stale across a switch if the compiler kept its address,
+ * so vai__m_self is never inlined. It uses the initial-exec model, because the fault handler reads it. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -69,8 +68,8 @@ static void report_overflow(void)
 	_exit(2);
 }
 
-/* A record whose thread has ended is kept for the next: a waker may touch it for a moment
- * after the thread that it woke is gone. Under sched.lock. */
+/* Records of Ms whose threads have ended; they are used again and never freed, because a waker may still touch the
+ * record of a thread that it has just woken. Under sched.lock. */
 static struct m *unused;
 
 static struct m *m_alloc(void)
@@ -82,7 +81,7 @@ static struct m *m_alloc(void)
 	vai__unlock(&vai__sched.lock);
 	if (!m && !(m = malloc(sizeof(*m))))
 		return NULL;
-	atomic_uint *wake = &m->wake; /* the one field that such a waker reads */
+	atomic_uint *wake = &m->wake; /* the only field that a late waker reads */
 	memset(m, 0, offsetof(struct m, wake));
 	memset(wake + 1, 0, sizeof(*m) - offsetof(struct m, wake) - sizeof(*wake));
 	atomic_store_relaxed(wake, 0);
@@ -121,14 +120,15 @@ struct m *vai__m_new_main(void)
 	}
 	m->loop_stack = top;
 	vai__preempt_install();
-	vai__preempt_add(m); /* before contexts are made that keep a mask of signals (mach/ctx_ucontext.c) */
+	vai__preempt_add(
+		m); /* contexts of mach/ctx_ucontext.c keep a signal mask, so the signal must be set up before any is made */
 	vai__ctx_make(&m->ctx, vai__stack_low(top), top - 16, loop_entry, m);
 	set_self(m);
 	return m;
 }
 
-/* The thread, which may not be the caller's and may be gone, is no M any more: its goroutine is
- * none, and no signal goes to it. */
+/* Ends M0 as an M. Its thread may be another than the caller's, and may be gone. From then on its goroutine counts
+ * as none, and no signal is sent to it. */
 void vai__m_retire_main(struct m *m)
 {
 	vai__preempt_remove(m);
@@ -143,7 +143,7 @@ void vai__m_free_main(struct m *m)
 {
 	vai__ctx_free(&m->ctx);
 	vai__stack_free(m->loop_stack);
-	if (!m->lost) /* else its thread, should it live, still points there */
+	if (!m->lost) /* otherwise its thread, if it still lives, points to this record */
 		m_free(m);
 }
 
@@ -168,9 +168,9 @@ static void *thread_main(void *arg)
 	struct m *m = arg;
 	set_self(m);
 	pthread_setname_np(pthread_self(), "vai-m");
-	vai__guard_thread_init(); /* without one an overflow ends in a plain fault */
+	vai__guard_thread_init(); /* if this fails, a stack overflow ends in a plain fault without a report */
 	vai__ctx_native(&m->ctx);
-	vai__m_own(m, m->nextp); /* not in all_ms yet: nobody else looks */
+	vai__m_own(m, m->nextp); /* m is not in all_ms yet, so no other thread looks at it */
 	m->nextp = NULL;
 	vai__preempt_add(m);
 	vai__loop_schedule(m);
@@ -179,9 +179,8 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-/* It inherits the signal mask, as do the processes that a goroutine on it may start. The
- * system gives a signal for the whole process to the first thread if that takes it. m may
- * be gone when this returns. */
+/* Starts m's thread. The thread inherits the signal mask, as do processes that a goroutine on it may start. A signal
+ * for the whole process goes to the first thread, if that takes it. m may be gone when this returns. */
 static int start_thread(struct m *m)
 {
 	pthread_attr_t attr;
@@ -195,8 +194,8 @@ static int start_thread(struct m *m)
 	return rc;
 }
 
-/* Who was refused a thread tries again, but not at once: each attempt takes its time, and there may be many who
- * look for one. */
+/* After the system has refused a thread the next attempt is put off, for each one takes its time and many Ms may
+ * want a thread. */
 static _Atomic(int64_t) refused_until, refused_for;
 
 static bool may_try(void)
@@ -214,7 +213,7 @@ static void note_refusal(bool refused)
 	atomic_store_relaxed(&refused_until, refused ? vai__clock_now() + pause : 0);
 }
 
-/* Threads are bounded, as in Go. Beyond, Ps wait until Ms come back from their C calls. */
+/* The number of threads is bounded, as in Go. Once it is reached, Ps wait until Ms come back from their C calls. */
 static bool has_room(void)
 {
 	static atomic_bool told;
@@ -256,7 +255,7 @@ static bool woken(struct m *m)
 	return atomic_load_seq_cst(&m->wake) != 0;
 }
 
-/* Whoever looks without sleeping: nobody wakes him. */
+/* Marks the poller as taken by a thread that polls without sleeping, so it never needs a wake-up. */
 #define POLLING ((struct m *)(void *)&vai__sched)
 
 bool vai__m_poll_once(void)
@@ -268,12 +267,12 @@ bool vai__m_poll_once(void)
 	atomic_store_relaxed(&vai__sched.polled_at, clock_note());
 	atomic_store_seq_cst(&vai__sched.poller, NULL);
 	if (!VAI_BUG(poll_alone))
-		vai__idle_wake_one(); /* an M that went to sleep meanwhile could not do it here */
+		vai__idle_wake_one(); /* an M that went to sleep meanwhile found the poller taken and could not sleep in it */
 	return true;
 }
 
-/* Timers are this M's business only while a P is idle to run them on; else those who own
- * the Ps look after them, and who gives one up wakes us to look again (below). */
+/* Until when the M may sleep in the poller. It has to watch timers only while a P is idle to run them on. Otherwise
+ * the owners of the Ps watch them, and an M that gives up its P wakes this one to look again (see below). */
 static int64_t sleep_until(void)
 {
 	bool idle = atomic_load_seq_cst(&vai__sched.nidle_ps) > 0;
@@ -285,7 +284,7 @@ static void sleep_in_poller(struct m *m)
 	int64_t until = sleep_until();
 	atomic_store_seq_cst(&vai__sched.poll_until, until);
 	int64_t again = sleep_until(); /* pairs with vai__timer_start */
-	/* Never beyond what was published: nobody would wake us for a timer in between. */
+	/* Never longer than was published: no timer started in between would wake this M. */
 	m->polling = true;
 	if (!woken(m) || VAI_BUG(poll_blind))
 		vai__poll_wait(again < until ? again : until);
@@ -294,8 +293,8 @@ static void sleep_in_poller(struct m *m)
 	atomic_store_seq_cst(&vai__sched.poll_until, 0);
 }
 
-/* Who sleeps for long keeps no blocks: each might hold a whole span (base/mem) that else is free. And ends, if
- * there are enough others: not all of a burst at the same moment. */
+/* An M asleep for longer than KEEP_CACHE gives its cached blocks back: each could pin a whole span (base/mem). An M
+ * asleep for longer still ends, if there are enough others; not all of a burst end at the same moment. */
 static void sleep_on_futex(struct m *m)
 {
 	if (!woken(m))
@@ -325,13 +324,14 @@ void vai__m_sleep(struct m *m)
 	sleep_on_futex(m);
 }
 
-/* Pairs with vai__m_sleep: the word first, then who polls; there who polls first, then the word. */
+/* Pairs with vai__m_sleep: here the word is written first and the poller's M read second, there the M is written
+ * first and the word read second. */
 void vai__m_wake(struct m *m)
 {
 	bool early = VAI_BUG(wake_order) && atomic_load_seq_cst(&vai__sched.poller) != m;
 	atomic_store_seq_cst(&m->wake, 1);
 	if (m == vai__m_self() && m->polling)
-		return; /* it is awake: the poller has made one of its own goroutines ready */
+		return; /* m is awake already: the poller has made one of its own goroutines ready */
 	if (!early && atomic_load_seq_cst(&vai__sched.poller) == m)
 		vai__poll_wake();
 	else

@@ -38,7 +38,7 @@ void vai__p_put_idle(struct p *p)
 	atomic_fetch_add_seq_cst(&vai__sched.nidle_ps, 1);
 }
 
-/* Owner, or who else may touch p. */
+/* Moves p's goroutines into q. The caller owns p, or nobody does and sched.lock is held. */
 static void empty_queue(struct p *p, struct gqueue *q)
 {
 	struct g *g;
@@ -47,7 +47,7 @@ static void empty_queue(struct p *p, struct gqueue *q)
 		vai__gqueue_push(q, g);
 }
 
-/* Its goroutines go to the global queue, its timers to P 0. Owner. */
+/* Moves p's goroutines to the global queue and its timers to P 0. Called by p's owner. */
 static void drain(struct p *p)
 {
 	struct gqueue q = {0};
@@ -61,7 +61,7 @@ bool vai__p_is_surplus(struct p *p)
 	return p->index >= atomic_load_relaxed(&vai__sched.nprocs);
 }
 
-/* p is surplus; m has it, or NULL: nobody. */
+/* Takes p, which is beyond nprocs, out of use. m owns p; NULL: nobody does. */
 void vai__p_retire(struct p *p, struct m *m)
 {
 	drain(p);
@@ -72,7 +72,7 @@ void vai__p_retire(struct p *p, struct m *m)
 			vai__m_own(m, NULL);
 		atomic_fetch_sub_relaxed(&vai__sched.retiring, 1);
 		vai__loop_attention_update();
-	} else if (!m) { /* wanted again meanwhile, and no more counted in `retiring` */
+	} else if (!m) { /* nprocs has grown again meanwhile, and p is no longer counted in `retiring` */
 		vai__p_release(p);
 	}
 	vai__unlock(&vai__sched.lock);
@@ -80,7 +80,7 @@ void vai__p_retire(struct p *p, struct m *m)
 	vai__poll_wake();
 }
 
-/* Into q: the goroutines of Ps that were put aside with some (stop_world.c). */
+/* Moves into q the goroutines of Ps that were put aside while the world was stopped (stop_world.c). */
 void vai__p_shrink(struct gqueue *q)
 {
 	int n = atomic_load_relaxed(&vai__sched.nprocs);
@@ -115,12 +115,12 @@ void vai__p_shrunk(struct gqueue *q)
 	for (int i = 1; i < atomic_load_relaxed(&vai__sched.nps); i++)
 		if (vai__p_is_surplus(vai__sched.ps[i]))
 			vai__timers_move(&vai__sched.ps[i]->timers, &vai__sched.ps[0]->timers);
-	vai__sysmon_poke(); /* for a moment it looked as if all were idle */
+	vai__sysmon_poke(); /* for a moment all Ps looked idle, and sysmon may have gone to sleep */
 	vai__idle_wake_one();
 	vai__poll_wake();
 }
 
-/* Lock held. Fewer than n where memory is out. */
+/* Makes Ps until there are n, or fewer when memory is out. Under sched.lock. */
 static int grow(int n)
 {
 	for (int i = 0; i < n; i++) {
@@ -163,7 +163,7 @@ int vai__maxprocs(vai_g *self, int n)
 	return old;
 }
 
-/* sysmon: the process may use so many CPUs by now. */
+/* Called by sysmon: the process may use n CPUs from now on. */
 void vai__p_follow_cpus(int n)
 {
 	struct gqueue q = {0};

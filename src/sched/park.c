@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* Blocking: waits, tickets and who wins them.
  *
- * g->wait is ticket << 32 | code. The codes of one ticket go PREPARING -> PARKED -> final,
- * or PREPARING -> final. Each step is a compare-and-swap, so:
- *  - one waker wins; all others see a final code or another ticket and leave;
- *  - a waker that finds PREPARING need not make g runnable: the commit below fails and g
- *    goes on; one that finds PARKED must, and is the only one to do so;
- *  - who is to end is parked and then looked at, its canceller sets g->end and then fires:
- *    one of the two sees the other;
- *  - the commit runs on the M's own stack, after g's registers are saved: when PARKED is
- *    visible, any M may run g.
- * The swaps are acquire-release: what the waker wrote before firing, g reads after. */
+ * g->wait is ticket << 32 | code. The codes of one ticket go PREPARING -> PARKED -> final, or PREPARING -> final.
+ * Each step is a compare-and-swap, so:
+ *
+ * - One waker wins. All others see a final code or another ticket, and leave.
+ *
+ * - A waker that finds PREPARING need not make g runnable: the commit below fails and g goes on. A waker that finds
+ * PARKED must make g runnable, and is the only one to do so.
+ *
+ * - A goroutine that is to end is first parked and then looked at; its canceller first sets g->end and then fires.
+ * One of the two sees the other.
+ *
+ * - The commit runs on the M's own stack, after g's registers are saved: once PARKED is visible, any M may run g.
+ *
+ * The swaps are acquire-release: g reads what the waker wrote before firing. */
 #include "sched/rt.h"
 
 static const char *const reason_names[VAI_WAIT_REASONS] = {
@@ -51,12 +55,12 @@ vai_ticket vai__wait_begin(vai_g *self)
 {
 	struct g *g = g_of(self);
 	uint32_t ticket = (uint32_t)(atomic_load_relaxed(&g->wait) >> 32) + 1;
-	/* Plain: the old code is final, so no waker's swap can succeed now. */
+	/* A plain store will do: the old code is final, so no waker's swap can succeed now. */
 	atomic_store_relaxed(&g->wait, wait_word(ticket, VAI_WAKE_PREPARING));
 	return ticket;
 }
 
-/* g will never run again: whoever has its ticket has lost. */
+/* g will never run again: makes every ticket of g a lost one. */
 int vai__park_forget(struct g *g)
 {
 	int code = (int)(uint32_t)atomic_load_relaxed(&g->wait);
@@ -83,7 +87,7 @@ bool vai__fire(vai_g *pub, vai_ticket ticket, int code)
 
 bool vai__fire_any(vai_g *pub, int code)
 {
-	/* Not before what the caller has written to g->end: pairs with vai__park_commit. */
+	/* This load must not come before the caller's store to g->end. Pairs with vai__park_commit. */
 	uint64_t w = atomic_load_seq_cst(&g_of(pub)->wait);
 	return vai__fire(pub, (vai_ticket)(w >> 32), code);
 }
@@ -110,7 +114,7 @@ void vai__g_restore_end(vai_g *self, int end)
 		atomic_cas_strong_seq_cst(&self->end, &no, end);
 }
 
-/* On the M's stack. False: somebody fired already, g goes on at once. */
+/* Commits g's wait, on the M's own stack. False: the ticket has been fired already, and g goes on at once. */
 bool vai__park_commit(struct g *g)
 {
 	uint64_t w = atomic_load_relaxed(&g->wait);
@@ -127,11 +131,11 @@ bool vai__park_commit(struct g *g)
 	return false;
 }
 
-/* On g's stack; returns when some M runs g again (never after OP_EXIT). */
+/* Switches from g's stack to the loop. Returns when some M runs g again (never after OP_EXIT). */
 void vai__park_switch(struct g *g, enum op op)
 {
 	struct m *m = g_m(g);
-	m_enter(m); /* until the loop runs the next one */
+	m_enter(m); /* the M is busy until the loop runs the next goroutine */
 	m->op = op;
 	vai__ctx_switch(&g->ctx, &m->ctx, op == OP_EXIT);
 }
@@ -164,13 +168,13 @@ static int64_t time_out(struct vai__timer *t, int64_t now)
 	return VAI_FOREVER;
 }
 
-/* The timer lies on g's stack: it is stopped before the frame goes. */
+/* Parks with a deadline. Its timer lies on g's stack, so it is stopped before this returns. */
 static VAI_NOINLINE int park_until(struct g *g, int64_t deadline)
 {
 	struct timeout to = {.timer = {.fn = time_out}, .g = g};
 	to.ticket = (vai_ticket)(atomic_load_relaxed(&g->wait) >> 32);
 	if (vai__timer_start(&g->pub, &to.timer, deadline) != VAI_OK)
-		vai__fire(&g->pub, to.ticket, VAI_WAKE_NOMEM); /* then it does not wait at all */
+		vai__fire(&g->pub, to.ticket, VAI_WAKE_NOMEM); /* without a timer g must not wait at all */
 	int code = park(g);
 	if ((code != VAI_WAKE_TIMEOUT || atomic_load_acquire(&to.timer.heap)) && !VAI_BUG(timer_left))
 		vai__timer_stop(&to.timer);

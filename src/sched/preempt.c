@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Preemption: a signal to the thread of the M whose goroutine has run for too long, as in
- * Go since 1.14 and with the same signal, SIGURG, which nobody gets unasked. The handler
- * runs on that very thread, so what it sees of its M and goroutine stands still; it asks
- * the layer above (vai__sched_hooks.interrupt) to make the goroutine yield soon.
+/* Preemption: a signal to the thread of an M whose goroutine has run for too long, as in Go since 1.14 and with the
+ * same signal, SIGURG, which no program gets unasked. The handler runs on that very thread, so the M and the
+ * goroutine that it sees stand still. It asks the layer above (vai__sched_hooks.interrupt) to make the goroutine
+ * yield soon.
  *
- * sched.all_ms holds the Ms whose threads live; a thread takes its M out under sched.lock
- * before it ends, and signals are sent under that lock: none goes to a dead thread, but for a
- * host's that ended without closing its state. */
+ * sched.all_ms holds the Ms whose threads live. A thread takes its M out under sched.lock before it ends, and
+ * signals are sent under that lock: so none goes to a dead thread, unless a host's thread ended without closing its
+ * state. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -23,15 +23,15 @@
 #include "sched/rt.h"
 
 enum {
-	LOOK = 100000,  /* ns, as the next three */
-	SURE = 3000000, /* a thread that has computed for so long without a sleep, most of it outside of the kernel */
-	UNANSWERED = 20000000, /* one that was asked so long ago is asked again */
-	UNKNOWN = 100000000    /* where there are no timers: a thread of which nothing was sure for so long */
+	LOOK = 100000,         /* ns, as the next three */
+	SURE = 3000000,        /* ns of computing without a sleep after which a thread is surely in no system call */
+	UNANSWERED = 20000000, /* ns after which a thread that has not answered is asked again */
+	UNKNOWN = 100000000    /* ns after which, without timers, a thread is asked though nothing is sure */
 };
 
 static struct sigaction old_action;
 static enum vai_preempt_mode mode = VAI_PREEMPT_OFF;
-static int64_t clock_tick; /* ns between two of the system's clock, but no more than half of a slice */
+static int64_t clock_tick; /* ns between two ticks of the system's clock, but at most half a slice */
 
 static void pass_on(int sig, siginfo_t *info, void *uc)
 {
@@ -48,7 +48,8 @@ int64_t vai__preempt_thread_cpu(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-/* One that never runs for long is seldom found running by those who interrupt: it is asked here. */
+/* Asks a goroutine with a limit, as it begins to run, to measure itself: one that never runs for long is seldom
+ * found running by those that interrupt. */
 void vai__preempt_cpu_begin(struct g *g)
 {
 	int no = VAI_END_NO;
@@ -71,7 +72,7 @@ int64_t vai__g_cpu(vai_g *self)
 	return g->cpu_used + vai__preempt_thread_cpu() - g->cpu_from;
 }
 
-/* A signal in between sees the old limit or the new one. */
+/* A signal that comes in between sees the old limit or the new one. */
 void vai__g_limit_cpu(vai_g *self, int64_t ns)
 {
 	if (!has_cpu_limit(g_of(self)))
@@ -106,7 +107,7 @@ static _Noreturn void freeze(struct g *g)
 		pause();
 }
 
-/* The slice that the timer was started for is over. */
+/* Whether the slice for which the timer was started is over. */
 static bool comes_late(struct m *m)
 {
 	struct p *p = m_p(m);
@@ -143,13 +144,13 @@ static enum vai_preempt_mode wished_mode(void)
 	if (wish && *wish && strcmp(wish, "signal") != 0)
 		fprintf(stderr, "vai: VAI_PREEMPT: '%s' is none of signal, count and off\n", wish);
 #ifdef VAI_TSAN
-	return VAI_PREEMPT_COUNT; /* TSan keeps signals back until the thread calls something, which a loop may never do */
+	return VAI_PREEMPT_COUNT; /* TSan delivers a signal only when the thread calls something */
 #else
 	return VAI_PREEMPT_SIGNAL;
 #endif
 }
 
-/* The handler's thread is asked for by tgkill; a filter of system calls may forbid that. Told once. */
+/* Says once that the system refuses tgkill, by which the signal is sent: a filter of system calls may forbid that. */
 static void tell_refused(const char *what)
 {
 	static atomic_bool told;
@@ -178,7 +179,7 @@ static void install(void)
 		mode = VAI_PREEMPT_COUNT;
 }
 
-/* Once per process. */
+/* Installs the handler, once per process. */
 void vai__preempt_install(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -187,7 +188,8 @@ void vai__preempt_install(void)
 
 static bool start_timer(struct m *m);
 
-/* Lock held. The host's thread may be gone, and pthread_kill is not for those. */
+/* Sends the signal to m's thread, under sched.lock. The host's thread may be gone, and pthread_kill must not be used
+ * on such a one. */
 void vai__preempt_send(struct m *m)
 {
 	if (mode == VAI_PREEMPT_OFF)
@@ -201,14 +203,14 @@ void vai__preempt_send(struct m *m)
 	}
 }
 
-/* A thread that has used no processor time since it was found asleep has not run, so it still sleeps or is only
- * about to wake: that look is some thirty times cheaper. */
+/* Whether a thread that was found asleep still sleeps or is only about to wake: it has used no processor time since.
+ * This look is some thirty times cheaper than asking the system whether it sleeps. */
 static bool still_sleeps(struct m *m, struct g *g, int64_t cpu)
 {
 	return m->look.asleep && cpu >= 0 && cpu == m->look.seen && g == m->look.g;
 }
 
-/* The beginning of what m's thread computes for g without a sleep. */
+/* Notes that m's thread begins to compute for g now, without a sleep so far. */
 static void look_anew(struct m *m, struct g *g, uint32_t tick, int64_t cpu)
 {
 	if (g != m->look.g || tick != m->look.tick)
@@ -225,7 +227,8 @@ int64_t vai__preempt_computes(struct m *m)
 	struct p *p = m_p(m);
 	struct g *g = m_curg(m);
 	uint32_t tick = p ? atomic_load_relaxed(&p->tick) : m->look.tick;
-	int64_t cpu = vai__thread_cpu(m->tid); /* before the look: still_sleeps compares with it */
+	int64_t cpu =
+		vai__thread_cpu(m->tid); /* read before the thread is looked at, because still_sleeps compares with it */
 	if (still_sleeps(m, g, cpu))
 		return -1;
 	vai__thread_look(m->tid, &now);
@@ -239,7 +242,7 @@ int64_t vai__preempt_computes(struct m *m)
 	return now.asleep ? -1 : cpu - m->look.cpu;
 }
 
-/* Lock held. False: the system has none, or refuses more. */
+/* Makes and starts m's timer, under sched.lock. False: the system has no such timers, or refuses more. */
 static bool start_timer(struct m *m)
 {
 	struct p *p = m_p(m);
@@ -261,9 +264,9 @@ static void note_asked(struct m *m, int64_t now)
 	m->unsure_at = 0;
 }
 
-/* Where no timer is to be had, a thread is asked that has surely computed outside of the kernel, or of which nothing
- * has been sure for long. Once: the handler has armed a hook, and what keeps the goroutine from coming to it
- * may be a system call. */
+/* Sends the signal where no timer can be had: if the thread has surely computed outside of the kernel, or if nothing
+ * has been sure about it for long. Only once: the handler has armed a hook then, and what keeps the goroutine from
+ * coming to it may be a system call. */
 static bool ask_by_guess(struct m *m, int64_t now)
 {
 	int64_t used = vai__preempt_computes(m), user = vai__thread_user(m->tid);
@@ -279,10 +282,10 @@ static bool ask_by_guess(struct m *m, int64_t now)
 	return false;
 }
 
-/* A signal ends a system call early: write(2) and its like have moved a part then, poll(2) fails with EINTR. No
- * look from outside tells where a thread will be when the signal arrives. A timer on the thread's own
- * time in user mode does: it expires at a tick of the system's clock that finds the thread there. A thread that sleeps
- * needs none: without a P its goroutine hinders nobody. */
+/* A signal ends a system call early: write(2) and its like have then moved only a part, and poll(2) fails with
+ * EINTR. No look from outside tells where a thread will be when the signal arrives. A timer on the thread's own time
+ * in user mode does: it expires at a tick of the system's clock that finds the thread there. A thread that sleeps
+ * needs no timer: without a P its goroutine hinders nobody. */
 bool vai__preempt_ask(struct m *m, int64_t now)
 {
 	if (mode != VAI_PREEMPT_SIGNAL) {
@@ -299,7 +302,7 @@ bool vai__preempt_ask(struct m *m, int64_t now)
 	return false;
 }
 
-/* A timer needs up to a tick to find its thread. */
+/* How much earlier a thread has to be asked, because a timer takes up to a tick to find it computing. */
 int64_t vai__preempt_lead(struct m *m)
 {
 	bool timer = mode == VAI_PREEMPT_SIGNAL && m->has_timer != TIMER_REFUSED;
@@ -354,7 +357,8 @@ static void mask(int how, sigset_t *old)
 	pthread_sigmask(how, &set, old);
 }
 
-/* A host may block all signals, and our threads inherit that: as in Go this one is let through. */
+/* Lets the signal through. A host may block all signals, and the runtime's threads inherit that; Go lets this one
+ * through as well. */
 static void let_through(struct m *m)
 {
 	sigset_t old;
@@ -389,7 +393,7 @@ void vai__preempt_remove(struct m *m)
 		mask(SIG_BLOCK, NULL);
 }
 
-/* The end of the runtime: every goroutine that runs, but for the caller's. */
+/* Interrupts every goroutine that runs, but for the caller's. For the end of the runtime. */
 void vai__preempt_all(void)
 {
 	struct m *self = vai__m_self();

@@ -18,7 +18,7 @@ static void ring_store(struct p *p, unsigned i, struct g *g)
 	atomic_store_relaxed(&p->ring[i % RUNQ_SIZE], g);
 }
 
-/* Moves half of the full ring, and g, to the global queue. False if a thief made room. */
+/* Moves half of the full ring, and g, to the global queue. False: a thief has made room meanwhile. */
 static bool overflow(struct p *p, struct g *g, unsigned head, unsigned tail)
 {
 	struct gqueue q = {0};
@@ -53,7 +53,8 @@ static void put_tail(struct p *p, struct g *g)
 	}
 }
 
-/* Only the owner fills runnext, so where it is empty a store will do. */
+/* Puts g into runnext and returns what was there. Only the owner fills runnext, so a plain store will do where it is
+ * empty. */
 static struct g *replace_next(struct p *p, struct g *g)
 {
 	if (VAI_UNLIKELY(atomic_load_relaxed(&p->runnext) != NULL)) {
@@ -64,7 +65,7 @@ static struct g *replace_next(struct p *p, struct g *g)
 	return NULL;
 }
 
-/* Owner only. next: it runs before all others; what stood there goes to the tail. */
+/* Adds g to the queue. next: g goes to runnext, and what stood there goes to the tail. Owner only. */
 void vai__runq_put(struct p *p, struct g *g, bool next)
 {
 	if (next)
@@ -78,14 +79,15 @@ bool vai__runq_take_back(struct p *p, struct g *g)
 	return atomic_cas_strong_acquire(&p->runnext, &g, NULL);
 }
 
-/* Owner only. *inherit: it came from runnext and shares the slice of who readied it. */
+/* Takes the next goroutine. *inherit: it came from runnext, and shares the slice of the goroutine that readied it.
+ * Owner only. */
 struct g *vai__runq_get(struct p *p, bool *inherit)
 {
 	struct g *g = atomic_load_relaxed(&p->runnext);
 	*inherit = false;
 	if (g && p->streak < RUNNEXT_STREAK) {
 		g = atomic_exchange_acq_rel(&p->runnext, NULL);
-		if (g) { /* a thief may have been faster */
+		if (g) { /* a thief may have taken it first */
 			*inherit = true;
 			return g;
 		}
@@ -110,8 +112,8 @@ unsigned vai__runq_len(struct p *p)
 	return n + (atomic_load_relaxed(&p->runnext) != NULL);
 }
 
-/* Exact for the owner. For others: a goroutine that moves from runnext to the ring in
- * between must not be missed, so look again if the tail moved. */
+/* Exact for the owner. Others look again if the tail moved, so as not to miss a goroutine that moves from runnext to
+ * the ring in between. */
 bool vai__runq_empty(struct p *p)
 {
 	for (;;) {
@@ -123,8 +125,8 @@ bool vai__runq_empty(struct p *p)
 	}
 }
 
-/* Takes half of victim's ring for p (its owner calls) and returns one of them. take_next:
- * where the ring is empty runnext may go too; see idle.c for when. */
+/* Takes half of victim's ring for p, whose owner calls, and returns one of the goroutines. take_next: if the ring is
+ * empty, runnext may be taken too; idle.c says when. */
 struct g *vai__runq_steal(struct p *p, struct p *victim, bool take_next)
 {
 	unsigned tail = atomic_load_relaxed(&p->tail);
@@ -135,7 +137,7 @@ struct g *vai__runq_steal(struct p *p, struct p *victim, bool take_next)
 		n -= n / 2;
 		if (n == 0)
 			break;
-		if (n > RUNQ_SIZE / 2) /* head and tail are of different moments */
+		if (n > RUNQ_SIZE / 2) /* head and tail were read at different moments */
 			continue;
 		for (unsigned i = 0; i < n; i++)
 			ring_store(p, tail + i, ring_load(victim, vhead + i));

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory that goroutines have left goes back to the system: sysmon ends a period every few seconds,
- * and what nobody needed all through it (mach/stack, base/mem) is given back by a thread that
- * lives for that only, for it may take 100 ms and sysmon is to look at the Ms meanwhile.
+/* Memory that goroutines have left goes back to the system. sysmon ends a period every few seconds. What nothing
+ * needed all through a period (mach/stack, base/mem) is given back by a thread that lives for that only: it may take
+ * 100 ms, and sysmon has to look at the Ms meanwhile.
  *
- * A program that needs now a lot and now little must not fault in every few seconds what it had:
- * when much of it is taken again, periods become longer, and shorter again after some calm ones.
+ * A program that needs now a lot and now little must not fault in the same memory every few seconds. So when much of
+ * what was given back is taken again, periods become longer, and after some calm ones shorter again.
  *
- * All but the work itself: sysmon's thread. */
+ * Everything here but the work itself runs on sysmon's thread. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -16,9 +16,9 @@
 #include "sched/rt.h"
 
 enum {
-	CALM = 4,         /* periods until the next is shorter */
-	QUIET = 2,        /* so that the last of them was idle from its beginning */
-	REGRET = 8388608, /* bytes taken again in a period that make the next longer */
+	CALM = 4,         /* so many calm periods make the next one shorter */
+	QUIET = 2,        /* quiet periods until sysmon may sleep: the last was idle from its beginning */
+	REGRET = 8388608, /* so many bytes taken again in a period make the next one longer */
 	SECOND = 1000000000
 };
 static const int64_t period_min = 2LL * SECOND, period_max = 64LL * SECOND;
@@ -28,8 +28,9 @@ static struct {
 	bool working; /* worker has not been joined */
 	atomic_bool done, stop;
 	int64_t period, end; /* of this period */
-	bool gave;           /* memory, since the period last became longer */
-	int calm, quiet;     /* periods without regret; that ended with all idle and nothing to give back */
+	bool gave;           /* memory was given back since the period last became longer */
+	int calm,
+		quiet; /* periods in a row without regret; periods in a row that ended idle and with nothing to give back */
 	uint32_t ticks[MAX_PROCS];
 } scav;
 
@@ -42,7 +43,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* True: the last one is still at work. */
+/* Whether the last thread is still at work. wait: waits until it is not. */
 static bool is_working(bool wait)
 {
 	if (scav.working && (wait || atomic_load_acquire(&scav.done))) {
@@ -52,7 +53,7 @@ static bool is_working(bool wait)
 	return scav.working;
 }
 
-/* Ps that nobody has had for a period keep no stacks. */
+/* Frees the cached stacks of Ps that no M has had for a whole period. */
 static void flush_idle_ps(void)
 {
 	vai__lock(&vai__sched.lock);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What the layers above may ask of the scheduler. Private parts are in rt.h.
+/* What the layers above may ask of the scheduler. Its private parts are in rt.h.
  *
- * One way to block, after libdill's waitfor/wait/trigger: a goroutine opens a wait
- * (vai__wait_begin gives its ticket), leaves the ticket where wakers will look (a
- * channel's queue, a timer), and parks (vai__wait). Any number of wakers may race to
- * vai__fire(g, ticket, code); exactly one wins, its code is what vai__wait returns.
- * Firing before the goroutine has parked is fine: then it does not park. Tickets never
- * repeat, so a late waker loses and harms nothing; a struct vai_g is never unmapped.
- * After waking the goroutine takes its ticket back from wherever it left it. */
+ * There is one way to block, after libdill's waitfor/wait/trigger. A goroutine opens a wait (vai__wait_begin gives
+ * its ticket), leaves the ticket where wakers will look (a channel's queue, a timer), and parks (vai__wait). Any
+ * number of wakers may race to vai__fire(g, ticket, code): exactly one wins, and its code is what vai__wait returns.
+ * If the ticket is fired before the goroutine has parked, it does not park at all. Tickets never repeat, so a late
+ * waker loses and harms nothing; a struct vai_g is never unmapped. After waking, the goroutine takes its ticket back
+ * from wherever it left it. */
 #ifndef VAI_SCHED_H
 #define VAI_SCHED_H
 
@@ -84,61 +83,58 @@ struct vai__sched_opts {
 /* Makes the calling thread M0 and what it runs the main goroutine. VAI_EINVAL: the
  * runtime runs already. VAI_ESYS, VAI_ENOMEM: the system refused. */
 int vai__sched_start(const struct vai__sched_opts *opts);
-/* After VAI_ESYS: which call the system refused, and why. */
+/* After VAI_ESYS: the call that the system refused, and the reason. */
 const char *vai__sched_refusal(void);
-/* Ends it; main's thread or, where that does nothing else, another. Goroutines that have
- * not ended are abandoned: idle Ms stop, an M whose goroutine sleeps in a C call is given
- * `grace` nanoseconds to reach the scheduler, one that computes half a second if that is
- * more, and is left behind then, never to return to Lua code where the platform lets us
- * stop it. Once all have stopped, what goroutines hold is released on a thread of its own,
- * which has half a second, too.
- * True if all that is over; else it can be called again. */
+/* Ends the runtime. Called on main's thread or, if that does nothing else, on another. Goroutines that have not
+ * ended are abandoned. Idle Ms stop. An M whose goroutine sleeps in a C call is given `grace` nanoseconds to reach
+ * the scheduler, one that computes half a second if that is longer. An M that does not come is left behind, never to
+ * return to Lua code where the platform lets us stop it. Once all have stopped, what goroutines hold is released on
+ * a thread of its own, which is given half a second. True: all of that is done. False: it can be called again. */
 bool vai__sched_stop(int64_t grace);
-/* The first half of it, for a process that is about to end: nothing is released. */
+/* The first half of vai__sched_stop, for a process that is about to end: nothing is released. */
 void vai__sched_halt(int64_t grace);
 bool vai__sched_running(void);
-/* In a child of fork, where the calling thread is the only one: it is no M any more, and the
- * runtime does not run. */
+/* Called in a child of fork, where only the calling thread exists: it is no M any more, and the runtime does not
+ * run. */
 void vai__sched_forked(void);
 /* Whether threads of the runtime may live, so that a fork would lose them. */
 bool vai__sched_alive(void);
 
-/* Ps in use; n > 0 sets (clamped to 1..1024) and returns the old. Main or any goroutine. */
+/* The number of Ps in use; n > 0 sets it (clamped to 1..1024) and returns the old number. Called by main or any
+ * goroutine. */
 int vai__maxprocs(vai_g *g, int n);
 int vai__numcpu(void);
 
 /* ---- goroutines ---- */
 
-/* The goroutine that the calling thread runs; NULL on a thread that is not an M. Never
- * cached across a call that may park on behalf of a different goroutine: within one
- * goroutine the answer is constant. */
+/* The goroutine that the calling thread runs; NULL on a thread that is not an M. Within one goroutine the answer is
+ * constant; it must not be kept across a call that may park on behalf of another goroutine. */
 vai_g *vai__g_self(void);
 vai_g *vai__g_main(void);
 
-/* A goroutine that will run entry(g, arg) on a stack of its own, not yet runnable, so
- * that vm, task and site can be set. NULL when out of memory. Costs no stack and no
- * Lua state until it first runs. Caller: any goroutine. */
+/* Makes a goroutine that will run entry(g, arg) on a stack of its own. It is not runnable yet, so that vm, task and
+ * site can be set, and has no stack and no Lua state until it first runs. NULL: out of memory. Called by any
+ * goroutine. */
 vai_g *vai__g_new(void (*entry)(vai_g *g, void *arg), void *arg);
 /* Makes it runnable and, when a P is idle, wakes an M for it. `self` is the caller, who
  * yields once the run queue is full; NULL: a timer's callback, which cannot. */
 void vai__g_start(vai_g *self, vai_g *g);
-/* Instead of vai__g_start: unmakes one that never ran. */
+/* Unmakes a goroutine that was never started. */
 void vai__g_discard(vai_g *g);
 /* As vai__g_new, but tied to main's thread: it runs only on M0, only while main waits,
  * and so may use main's Lua state. May be called by any goroutine. */
 vai_g *vai__g_new_on_main(void (*entry)(vai_g *g, void *arg), void *arg);
-bool vai__g_on_main(const vai_g *g); /* it is such a one */
+bool vai__g_on_main(const vai_g *g); /* whether g was made so */
 
-/* A goroutine that parks after a few frames leaves more than half of its stack's first
- * page unused; pages being what memory is counted in, this part of it is for the layers
- * above. VAI_G_ROOM bytes, aligned to 16, from g's first instruction to its last; NULL for
- * main and before g has run. */
+/* Memory of VAI_G_ROOM bytes, aligned to 16, for the layers above, valid from g's first instruction to its last. It
+ * is a part of the first page of g's stack: a goroutine that parks after a few frames leaves more than half of that
+ * page unused, and memory is counted in pages. NULL for main, and before g has run. */
 enum { VAI_G_ROOM = 1536 };
 void *vai__g_room(vai_g *g);
 
-/* Lets others run. */
+/* Lets other goroutines run. */
 void vai__yield(vai_g *g);
-/* The same for who was interrupted: others have waited for long. */
+/* The same for a goroutine that was interrupted: others have waited for long. */
 void vai__yield_late(vai_g *g);
 /* Goroutines alive, main included. */
 int64_t vai__g_count(void);
@@ -151,8 +147,8 @@ enum vai_g_state { VAI_G_NEW, VAI_G_RUNNABLE, VAI_G_RUNNING, VAI_G_WAITING, VAI_
 vai_ticket vai__wait_begin(vai_g *self);
 /* Parks until somebody fires the ticket or `deadline` passes; returns the code. */
 int vai__wait(vai_g *self, enum vai_wait_reason reason, const void *obj, int64_t deadline);
-/* vai__wait of a goroutine with a bound: wait(), which may do something before and after it, has to
- * call vai__wait_parked once, for what vai__wait does else, and to return its code. */
+/* Takes the place of vai__wait for a goroutine that has a bound: wait() may do something before and after the wait.
+ * It has to call vai__wait_parked exactly once, which parks as vai__wait does, and has to return its code. */
 struct vai__bound {
 	int (*wait)(struct vai__bound *bound, vai_g *self, vai_ticket ticket, int64_t deadline);
 };
@@ -160,7 +156,7 @@ int vai__wait_parked(vai_g *self, int64_t deadline);
 /* True if this call ended the wait; the goroutine is then on its way to a run queue.
  * Caller: any M, also under locks of lower rank than VAI_RANK_SCHED. */
 bool vai__fire(vai_g *g, vai_ticket ticket, int code);
-/* Fires whatever wait g is in; false if it is in none. For cancel and deadlock. */
+/* Fires whatever wait g is in; false: it is in none. For cancel and deadlock. */
 bool vai__fire_any(vai_g *g, int code);
 /* VAI_OK or VAI_ECANCELED, VAI_EDEADLOCK. */
 int vai__sleep(vai_g *self, int64_t deadline);
@@ -169,16 +165,17 @@ int vai__wake_result(int code);
 
 /* ---- timers ---- */
 
-/* Lives wherever the caller likes (a stack, an object). Zero-initialise, set fn. fn runs on
- * some M under the lock of the heap that the timer is in (rank VAI_RANK_TIMERS): it
- * may fire tickets and take locks of higher rank, must not start or stop timers, and
- * returns the next absolute time, or VAI_FOREVER to be done. */
+/* A timer lies wherever the caller likes (on a stack, in an object). It is zero-initialised, and fn is set. fn runs
+ * on some M under the lock of the heap that the timer is in (rank VAI_RANK_TIMERS). It may fire tickets and take
+ * locks of higher rank, must not start or stop timers, and returns the next absolute time, or VAI_FOREVER when it is
+ * done. */
 struct vai__timer {
 	int64_t when;
 	int64_t (*fn)(struct vai__timer *t, int64_t now);
-	bool (*idle)(struct vai__timer *t); /* under that lock too: firing now would wake nobody. NULL: it might */
-	_Atomic(void *) heap;               /* the heap it is in, or NULL */
-	uint32_t index;                     /* its place there */
+	bool (*idle)(struct vai__timer
+			*t);          /* under that lock too: whether firing now would wake nobody. NULL: it might wake somebody */
+	_Atomic(void *) heap; /* the heap it is in, or NULL */
+	uint32_t index;       /* its place there */
 };
 /* The timer must not be started already. VAI_OK or VAI_ENOMEM. */
 int vai__timer_start(vai_g *self, struct vai__timer *t, int64_t when);
@@ -188,27 +185,29 @@ bool vai__timer_stop(struct vai__timer *t);
 /* ---- hooks that the layers above install before vai__sched_start ---- */
 
 struct vai__sched_hooks {
-	/* After every M has stopped, on a thread that is none: g never ended and never will. First, for all,
-	 * the messages of its wait, of which `code` tells how far it had come; then its vm and task. */
+	/* Both are called after every M has stopped, on a thread that is no M, for a goroutine g that never ended and
+	 * never will. First unwait, for all goroutines: releases the messages of g's wait, of which `code` tells how far
+	 * it had come. Then abandon: releases g's vm and task. */
 	void (*unwait)(vai_g *g, int code);
 	void (*abandon)(vai_g *g);
-	/* g, which the calling thread runs or is about to run, is to leave its Lua code soon: to yield,
-	 * or to end if g->end says so. May be called without need. In a signal handler, or on the
-	 * scheduler's stack. NULL: goroutines run until they wait. */
+	/* Asks that g leave its Lua code soon: to yield, or to end if g->end says so. The calling thread runs g or is
+	 * about to. May be called without need, in a signal handler or on the scheduler's stack. NULL: goroutines run
+	 * until they wait. */
 	void (*interrupt)(vai_g *g);
-	/* All goroutines wait and nothing can wake one; main's wait ends after it with VAI_WAKE_DEADLOCK.
-	 * Nothing runs until it returns. On any M, or NULL. */
+	/* All goroutines wait and nothing can wake one. Nothing runs until it returns; then main's wait ends with
+	 * VAI_WAKE_DEADLOCK. Called on any M. May be NULL. */
 	void (*deadlock)(void);
-	/* The hook of main's Lua state, or NULL. In a signal handler and on any thread. NULL: signals end no waits. */
+	/* Returns the hook of main's Lua state, or NULL. Called in a signal handler and on any thread. If the function
+	 * is NULL, signals end no waits. */
 	const void *(*main_hook)(void);
-	/* SIGQUIT has come: dump all goroutines, end the process. On sysmon's thread, or NULL. */
+	/* SIGQUIT has come: dumps all goroutines and ends the process. Called on sysmon's thread. May be NULL. */
 	void (*quit)(void);
 };
 extern struct vai__sched_hooks vai__sched_hooks;
 
 /* ---- looking at goroutines, for dumps ---- */
 
-/* What g does at this moment; g may have ended and be another by now. Any thread. */
+/* The state of g at this moment; g may have ended and be another goroutine by now. Any thread. */
 enum vai_g_state vai__g_state(vai_g *g);
 
 /* A snapshot of one goroutine, for dumps and deadlock reports. */
@@ -216,7 +215,7 @@ struct vai_g_info {
 	enum vai_g_state state;
 	enum vai_wait_reason reason;
 	bool in_c;       /* it runs, but has been in a C call for so long that others have its P */
-	bool still;      /* its stack stands still as long as the world is stopped */
+	bool still;      /* its stack does not change as long as the world is stopped */
 	const void *obj; /* what it waits for: identity only, do not follow */
 	int64_t since;   /* vai__clock_now() when it began to wait or, in_c, to run; coarse; 0: unknown */
 };
@@ -235,32 +234,31 @@ void vai__sched_stats(struct vai__sched_stats *out);
 
 /* ---- goroutines that are interrupted, ended, tied to a thread, blocked in C calls, or stopped all together ---- */
 
-/* How goroutines that run Lua code are interrupted, by VAI_PREEMPT in the environment (off,
- * signal, count): not; by a signal to their thread, upon which hooks.interrupt is called
- * there; or by a flag that they must look at now and then themselves. */
+/* How goroutines that run Lua code are interrupted, as VAI_PREEMPT in the environment says (off, signal, count): not
+ * at all; by a signal to their thread, whose handler calls hooks.interrupt; or by a flag that they have to look at
+ * now and then themselves. */
 enum vai_preempt_mode { VAI_PREEMPT_OFF, VAI_PREEMPT_SIGNAL, VAI_PREEMPT_COUNT };
 enum vai_preempt_mode vai__preempt_mode(void);
-/* VAI_PREEMPT_COUNT: the calling goroutine is to be interrupted; it is told once. */
+/* With VAI_PREEMPT_COUNT: whether the calling goroutine is to be interrupted. It is told once. */
 bool vai__g_asked(vai_g *self);
-/* The calling goroutine has come to know that it was interrupted. */
+/* The calling goroutine has noticed that it was interrupted. */
 void vai__g_answered(vai_g *self);
 
 /* Why a goroutine is to end. */
 enum vai_end { VAI_END_NO, VAI_END_CANCELED, VAI_END_CPU, VAI_END_MEMORY };
 
-/* Asks g to end: sets g->end unless it is set already, fires the wait that g is in with
- * VAI_WAKE_CANCELED, and has g interrupted (hooks.interrupt) if it runs, or when it next
- * does, again and again as long as g->end is not 0. While it is, g's waits give
- * VAI_ECANCELED; g itself may set it back, to clean up. Any thread, for a g that cannot end
- * meanwhile: the caller holds the lock of its task while that is alive. */
+/* Asks g to end: sets g->end unless it is set already, fires the wait that g is in with VAI_WAKE_CANCELED, and has g
+ * interrupted (hooks.interrupt) while it runs, again and again as long as g->end is not 0. While it is set, g's
+ * waits give VAI_ECANCELED; g itself may set it back to 0, to clean up. Any thread may call, for a g that cannot end
+ * meanwhile: the caller holds the lock of g's task, which is alive. */
 void vai__g_end(vai_g *g, enum vai_end why);
-/* g is to end. What others have given to a goroutine that wakes to find this true goes on to the next. */
+/* Whether g is to end. What was handed to a goroutine that finds this true when it wakes has to go on to the next. */
 static inline bool vai__g_ending(const vai_g *g)
 {
 	return atomic_load_relaxed(&g->end) != VAI_END_NO;
 }
-/* For a wait that the calling goroutine must do although it is to end: puts that off. The second ends it, unless
- * somebody has meanwhile; it takes what the first has returned. */
+/* Puts the end of the calling goroutine off, for a wait that it must do although it is to end. vai__g_restore_end
+ * takes what vai__g_hold_end has returned, and lets the end go on unless another one was asked for meanwhile. */
 int vai__g_hold_end(vai_g *self);
 void vai__g_restore_end(vai_g *self, int end);
 /* Processor time in ns that the calling goroutine, which has a cpu_limit, has used. */
@@ -268,20 +266,19 @@ int64_t vai__g_cpu(vai_g *self);
 /* The calling goroutine may use so many ns of processor time from now on. */
 void vai__g_limit_cpu(vai_g *self, int64_t ns);
 
-/* Ties the calling goroutine to its thread until vai__g_unlock_thread; no other runs there
- * meanwhile. Does not nest. Main is tied to its thread in any case; locked, it has it alone. May park. VAI_ESYS:
- * main's thread is the only one to be had, for a second already; or as vai__sleep. */
+/* Ties the calling goroutine to its thread until vai__g_unlock_thread; no other goroutine runs there meanwhile. Does
+ * not nest. Main is tied to its thread in any case; locked, it has the thread to itself. May park. VAI_ESYS: for a
+ * second already main's thread has been the only one to be had. Other results: as of vai__sleep. */
 int vai__g_lock_thread(vai_g *self);
 void vai__g_unlock_thread(vai_g *self);
-/* The calling goroutine may stay in C calls for long from now on, having opened a file or got a
- * foreign C function. Unless it is main it leaves main's thread, which could not run main
- * meanwhile, for good; those of which it shows only when sysmon takes their P do so then. */
+/* Says that the calling goroutine may stay in C calls for long from now on, because it has opened a file or got a
+ * foreign C function. Unless it is main it leaves main's thread for good, since main could not run there meanwhile.
+ * Goroutines that never say so leave it when sysmon takes their P. */
 void vai__g_leave_main(vai_g *self);
-/* The calling goroutine is not main and runs on main's thread, which it could leave. */
+/* Whether the calling goroutine is not main, runs on main's thread and could leave it. */
 bool vai__g_holds_main(vai_g *self);
-/* Around a C call that is known to take long: the goroutine's P is given away before it
- * (without, sysmon takes it when it sees that the thread sleeps), and the goroutine
- * leaves main's thread. Both may park. */
+/* Called before and after a C call that is known to take long: the goroutine gives its P away before the call, and
+ * leaves main's thread. (Without that, sysmon takes the P when it sees that the thread sleeps.) Both may park. */
 void vai__g_block_begin(vai_g *self);
 void vai__g_block_end(vai_g *self);
 

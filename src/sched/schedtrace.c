@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* VAI_DEBUG=schedtrace=1000: a line about the scheduler on stderr every so many ms, with the names
- * of fields that Go's GODEBUG uses; with scheddetail=1 also one for every P, M and G. By
- * sysmon, which does not sleep then. */
+/* VAI_DEBUG=schedtrace=1000 writes a line about the scheduler to stderr every so many milliseconds, with the field
+ * names of Go's GODEBUG; with scheddetail=1 also a line for every P, M and G. It runs on sysmon, which does not
+ * sleep then. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -41,7 +41,7 @@ static bool read_word(const char *word)
 	return true;
 }
 
-/* Words by commas. */
+/* Reads words that are separated by commas. */
 static void read_words(char *words)
 {
 	char *rest;
@@ -77,7 +77,7 @@ static void add_queues(FILE *out, int procs)
 		fprintf(out, "%s%u", i ? " " : "", vai__runq_len(vai__sched.ps[i]));
 }
 
-/* sysmon is a thread too, as Go counts. */
+/* Adds the summary. sysmon counts as a thread, as in Go. */
 static void add_line(FILE *out, int64_t now)
 {
 	struct vai__sched_stats s;
@@ -99,7 +99,7 @@ static void add_p(FILE *out, struct p *p)
 		vai__runq_len(p), timers);
 }
 
-/* What is shown of an M, taken under the lock and written without. */
+/* What is shown of an M: copied under the lock, and written without it. */
 struct shown {
 	int p;
 	bool runs, idle, locked;
@@ -141,7 +141,7 @@ static void add_detail(FILE *out)
 	vai__g_each(add_goroutine, out);
 }
 
-/* In one piece, and past stderr's lock, which somebody may hold for long. */
+/* Writes everything in one piece, and past stderr's lock, which another thread may hold for long. */
 static void write_all(int64_t now)
 {
 	char *text;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Ctrl-C while main waits. The `lua` program's handler sets a hook on main's state, which raises "interrupted!"
- * at main's next instruction; stock Lua comes to that when its blocking call has ended. Main may wait in vai for
- * ever, so its wait has to end. Our handler calls the one that it has found; where that has set a hook on main's
- * state, sysmon ends main's wait, now or when it begins.
+/* Ctrl-C while main waits. The `lua` program's handler sets a hook on main's state, which raises "interrupted!" at
+ * main's next instruction; in stock Lua main comes to that when its blocking call has ended. In vai main may wait
+ * for ever, so its wait has to end. Our handler calls the handler that it has found. If that has set a hook on
+ * main's state, sysmon ends main's wait, now or when it begins.
  *
- * `lua` has its handler in place only while it runs a chunk, so ours goes around it where main begins to wait for
+ * `lua` has its handler in place only while it runs a chunk. So ours is put around it where main begins to wait for
  * long: before M0 sleeps, and when sysmon finds main waiting. On any thread. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -13,9 +13,10 @@
 #include <signal.h>
 #include "sched/rt.h"
 
-static struct vai_lock lock;    /* who wraps; no other is held with it */
-static struct sigaction inner;  /* under lock; the handler reads it, when ours is in place */
-static const void *_Atomic set; /* the hook that a handler has set and main has not come to */
+static struct vai_lock lock; /* held while the handler is wrapped or removed; no other lock is held with it */
+static struct sigaction
+	inner; /* the handler that ours calls; written under lock, read by our handler once it is in place */
+static const void *_Atomic set; /* the hook that a handler has set and main has not come to yet, or NULL */
 
 static void call_inner(int sig, siginfo_t *info, void *uc)
 {
@@ -86,7 +87,7 @@ void vai__sigint_check(void)
 		vai__sigint_wrap();
 	if (!hook)
 		return;
-	bool over = vai__sched_hooks.main_hook() != hook; /* main has come to it */
+	bool over = vai__sched_hooks.main_hook() != hook; /* main has come to the hook */
 	if (over || (waits && vai__fire_any(&vai__sched.main->pub, VAI_WAKE_INTERRUPTED)))
 		atomic_cas_strong_seq_cst(&set, &hook, NULL);
 }

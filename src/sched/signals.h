@@ -10,14 +10,15 @@ void vai__preempt_install(void);
 void vai__preempt_add(struct m *m);    /* by its thread */
 void vai__preempt_remove(struct m *m); /* by its thread, but for a host's that may be gone */
 void vai__preempt_send(struct m *m);   /* sched.lock held: interrupts what m runs, at once */
-/* sched.lock held, as for the next two: the same, but not within a system call; it may take
- * some more calls until it is done. True: and they should follow soon. */
+/* As vai__preempt_send, but never within a system call; it may take several calls until it is done. True: another
+ * call should follow soon. Under sched.lock, as the next two. */
 bool vai__preempt_ask(struct m *m, int64_t now);
-int64_t vai__preempt_lead(struct m *m); /* ns that vai__preempt_ask should come early */
-/* ns that m's thread has computed for what it runs, without a sleep, since somebody first looked; -1: it sleeps. */
+int64_t vai__preempt_lead(struct m *m); /* how many ns early vai__preempt_ask should be called */
+/* For how many ns m's thread has computed for its goroutine without a sleep, since it was first looked at; -1: it
+ * sleeps. */
 int64_t vai__preempt_computes(struct m *m);
 void vai__preempt_all(void);
-int64_t vai__preempt_thread_cpu(void); /* ns that the calling thread has computed */
+int64_t vai__preempt_thread_cpu(void); /* the processor time of the calling thread, in ns */
 static inline bool has_cpu_limit(struct g *g)
 {
 	return atomic_load_relaxed(&g->pub.cpu_limit) != 0;

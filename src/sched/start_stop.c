@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The start and the end of the runtime, and questions about it. Host thread, unless said
- * otherwise. */
+/* The start and the end of the runtime, and questions about it. Called on the host's thread, unless said otherwise. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -27,14 +26,14 @@ enum {
 
 static struct g main_g;
 
-/* sysmon looks again now and then, as long as the runtime runs. */
+/* The number of CPUs that the process may use; sysmon looks again now and then while the runtime runs. */
 int vai__numcpu(void)
 {
 	int n = vai__sched.running ? atomic_load_relaxed(&vai__sched.ncpus) : 0;
 	return n > 0 ? n : vai__cpus();
 }
 
-/* A whole positive number from the environment, or 0. */
+/* Reads a whole positive number from the environment; 0: there is none. */
 static long env_number(const char *name, long max)
 {
 	const char *s = getenv(name);
@@ -47,7 +46,7 @@ static long env_number(const char *name, long max)
 	return n < max ? n : max;
 }
 
-/* *chosen: by somebody, so the number stays. */
+/* How many Ps there are to be. *chosen: the user has said so, and the number stays. */
 static int choose_procs(int asked, bool *chosen)
 {
 	int ncpus = vai__cpus();
@@ -69,7 +68,7 @@ static size_t choose_stack(size_t asked)
 
 static void init_main(struct m *m)
 {
-	uint64_t wait = atomic_load_relaxed(&main_g.wait); /* tickets go on */
+	uint64_t wait = atomic_load_relaxed(&main_g.wait); /* tickets of an earlier runtime must not be given out again */
 	memset(&main_g, 0, sizeof(main_g));
 	atomic_init(&main_g.wait, (wait >> 32 << 32) | VAI_WAKE_USER);
 	atomic_init(&main_g.state, VAI_G_RUNNING);
@@ -100,7 +99,7 @@ static void init_fields(void)
 	clock_note();
 }
 
-/* All Ps out of use, then n in use, the first of them M0's. */
+/* Takes all Ps out of use, then n of them into use, the first of which is M0's. Returns n. */
 static int init_procs(int asked, struct m *m)
 {
 	bool chosen;
@@ -144,8 +143,8 @@ static bool all_gone(int64_t deadline)
 	return n == 0;
 }
 
-/* Whether every M that is left sleeps in a call of its goroutine's. One that computes, or is
- * between goroutines, or a thread that has only begun, will leave when it gets a CPU. */
+/* Whether every M that is left sleeps in a C call of its goroutine's. An M that computes or is between goroutines,
+ * or a thread that has only begun, will leave when it gets a CPU. */
 static bool all_stuck(void)
 {
 	unsigned n = 0;
@@ -157,7 +156,7 @@ static bool all_stuck(void)
 	return stuck && n == atomic_load(&vai__sched.live_ms);
 }
 
-/* After that grace only for those that are not stuck. */
+/* Waits until all Ms have left: for `grace` in any case, and then for those that are not stuck. */
 static bool wait_for_ms(int64_t grace)
 {
 	int64_t now = vai__clock_now(), deadline = deadline_of(grace), last = deadline_of(grace > SLOW ? grace : SLOW);
@@ -203,7 +202,7 @@ int vai__sched_start(const struct vai__sched_opts *opts)
 	errno = ENOMEM;
 	if (init_procs(opts->maxprocs, m) != VAI_OK || vai__sysmon_start() != VAI_OK) {
 		note_refusal(errno == ENOMEM ? "memory" : "pthread_create");
-		stop_ms(); /* more Ps may have brought some */
+		stop_ms(); /* Ms may have begun meanwhile */
 		wait_for_ms(VAI_FOREVER);
 		vai__m_retire_main(m);
 		vai__m_free_main(m);
@@ -217,7 +216,7 @@ int vai__sched_start(const struct vai__sched_opts *opts)
 	return VAI_OK;
 }
 
-/* Queued goroutines are in the list of all: forget the queues. */
+/* Forgets the queues: queued goroutines are in the list of all goroutines, too. */
 static void forget_queues(void)
 {
 	bool inherit;
@@ -244,9 +243,9 @@ static void begin_stop(void)
 
 /* ---- release ---- */
 
-static enum { NOT_BEGUN, BEGUN } release; /* who ends the runtime */
+static enum { NOT_BEGUN, BEGUN } release; /* written by the thread that ends the runtime */
 
-/* What abandoned goroutines hold: their finalizers may take any time, or never return. */
+/* Releases what abandoned goroutines hold. Finalizers run in here, which may take any time or never return. */
 static void *release_all(void *threaded)
 {
 	vai__g_abandon_all();

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Stopping the world: no P is to be had (vai__p_get_idle), every M gives its own up when it comes
- * to its loop (vai__loop_pay_attention), goroutines that run are interrupted, and from those that stay
- * in a C call the P is taken. Without a P nothing runs but such a C call; it ends in code
- * of its goroutine until that comes into vai, is interrupted and finds no P. */
+/* Stopping the world: no P is given out (vai__p_get_idle), every M gives up its own P when it comes to its loop
+ * (vai__loop_pay_attention), goroutines that run are interrupted, and those that stay in a C call lose their P.
+ * Without a P nothing runs but such a C call. When it returns, its goroutine runs its own code until it enters vai
+ * or is interrupted, and then it finds no P. */
 #include "sched/rt.h"
 
 enum { LOOK = 100000, PATIENCE = 50000000 /* ns */ };
 
-/* Lock held. Whether every P but m's is in nobody's hands. */
+/* Whether no P but m's is owned. Under sched.lock. */
 static bool all_stopped(struct m *m)
 {
 	for (int i = 0; i < atomic_load_relaxed(&vai__sched.nps); i++) {
@@ -18,7 +18,7 @@ static bool all_stopped(struct m *m)
 	return true;
 }
 
-/* Lock held. impatient: also those that do not answer a signal. */
+/* Interrupts goroutines and takes Ps, under sched.lock. impatient: also from goroutines that do not answer a signal. */
 static void urge(struct m *self, bool impatient)
 {
 	for (struct m *m = vai__sched.all_ms; m; m = m->next_m) {
@@ -73,7 +73,7 @@ void vai__world_start(void)
 	struct gqueue q = {0};
 	vai__lock(&vai__sched.lock);
 	vai__sched.world_stopped = false;
-	vai__p_shrink(&q); /* Ps that others should have retired are among those that were put aside */
+	vai__p_shrink(&q); /* some of the Ps that were put aside may be beyond nprocs by now */
 	while (vai__sched.wanting && vai__sched.idle_ps) {
 		struct m *m = vai__sched.wanting;
 		vai__handoff_unwant(m);

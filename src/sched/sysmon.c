@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The system monitor: a thread without a P that looks now and then for what the Ms, busy
- * with their goroutines, do not see: work that waits on a busy P while another is idle,
- * timers that are due on one, and what the poller has when all have work. Sleeps when all
- * Ms do, after some looks at the memory that they left (scavenge.c). */
+/* The system monitor: a thread without a P that looks now and then for what the Ms, busy with their goroutines, do
+ * not see: work that waits on a busy P while another P is idle, timers that are due on a busy P, and what the poller
+ * has while all Ms have work. It sleeps when all Ms do, after some looks at the memory that they left (scavenge.c). */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -21,18 +20,18 @@ enum {
 	LOOK_PAUSE = 50,
 	CPUS_MIN = 1000000000,
 	CPUS_PAUSE = 1000
-}; /* ns; IDLE: while a P is idle */
+}; /* all in ns; IDLE: while a P is idle */
 
 static struct {
 	pthread_t thread;
 	atomic_uint wake;
 	atomic_bool asleep, stop, hurry;
 	uint32_t ticks[MAX_PROCS];
-	int64_t look;    /* not before that at timers */
-	int64_t cpus_at; /* not before that at how many CPUs there are */
+	int64_t look;    /* when to look at timers again */
+	int64_t cpus_at; /* when to look at the number of CPUs again */
 } mon;
 
-/* Where threads cannot be made work may wait while all Ps are idle: it is to be tried again. */
+/* Whether work waits though all Ps are idle. That is so where a thread could not be made: it has to be tried again. */
 static bool work_waits(void)
 {
 	bool found = atomic_load_relaxed(&vai__sched.nglobal) > 0;
@@ -41,7 +40,7 @@ static bool work_waits(void)
 	return found;
 }
 
-/* A P whose queue has work and that has not been round since the last look. */
+/* Whether some P's queue has work and the P has not come round since the last look. */
 static bool stuck_work(void)
 {
 	bool found = false;
@@ -65,8 +64,8 @@ static void poll_late(int64_t now)
 		vai__m_poll_once();
 }
 
-/* As Go 1.25: affinity and quotas may change while the program runs. A thousandth of the time at most, for
- * there may be very many mounts to look through. */
+/* Looks how many CPUs the process may use, as Go 1.25 does: affinity and quotas may change while the program runs.
+ * It takes a thousandth of the time at most, because there may be very many mounts to look through. */
 static void look_at_cpus(int64_t now)
 {
 	if (now < mon.cpus_at)
@@ -101,19 +100,22 @@ static bool may_doze(void)
 		!vai__sigint_pending();
 }
 
-/* There may be very many timers: a fiftieth of the time is enough for that. When to look again. */
+/* Looks whether timers can wake anybody, and returns when to look again. There may be very many timers, so this
+ * takes a fiftieth of the time at most. */
 static int64_t look_at_timers(void)
 {
 	if (vai__clock_now() < mon.look)
 		return mon.look;
-	int64_t start = vai__preempt_thread_cpu(); /* not what other threads have had of this one's time */
+	int64_t start =
+		vai__preempt_thread_cpu(); /* this thread's own processor time, for other threads may have run meanwhile */
 	vai__idle_check_timers();
 	int64_t spent = vai__preempt_thread_cpu() - start;
 	mon.look = vai__clock_now() + LOOK_PAUSE * spent;
 	return VAI_FOREVER;
 }
 
-/* Pairs with vai__sysmon_poke and vai__sysmon_hurry: asleep first, then whether there is a reason not to. */
+/* Sleeps until it is poked. Pairs with vai__sysmon_poke and vai__sysmon_hurry: it says that it is asleep first, and
+ * then looks whether there is a reason not to be. */
 static void doze(void)
 {
 	atomic_store_seq_cst(&mon.wake, 0);
@@ -143,7 +145,7 @@ void vai__sysmon_hurry(void)
 	vai__futex_wake(&mon.wake, 1);
 }
 
-/* The next look's distance from this one. */
+/* How long to wait until the next look. */
 static int64_t next_delay(int64_t delay, bool taken, bool hurried)
 {
 	if (taken)
@@ -154,7 +156,7 @@ static int64_t next_delay(int64_t delay, bool taken, bool hurried)
 	if (!idle && vai__watch_hurries(vai__clock_now()))
 		return MIN_DELAY;
 	int64_t max = idle ? IDLE_DELAY : MAX_DELAY;
-	if (!idle) { /* nobody sleeps until the next timer: we do */
+	if (!idle) { /* no M sleeps until the next timer, so sysmon does */
 		int64_t left = vai__timers_next_of_all() - vai__clock_now();
 		if (left < max)
 			max = left > MIN_DELAY ? left : MIN_DELAY;
@@ -173,7 +175,7 @@ static void *monitor(void *arg)
 		}
 		atomic_store_relaxed(&mon.wake, 0);
 		vai__futex_wait(&mon.wake, 0, vai__clock_now() + delay);
-		/* What it is for has been set before: it is seen now, or mon.hurry is set again. */
+		/* The reason for the hurry was set before the flag. It is seen now, or mon.hurry is set again. */
 		bool hurried = atomic_exchange_seq_cst(&mon.hurry, false);
 		vai__sigquit_check();
 		vai__sigint_check();
@@ -184,7 +186,7 @@ static void *monitor(void *arg)
 	return NULL;
 }
 
-/* VAI_OK or VAI_ESYS, and errno. */
+/* Starts the thread. VAI_OK, or VAI_ESYS with errno set. */
 int vai__sysmon_start(void)
 {
 	atomic_store_relaxed(&mon.stop, false);

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* sysmon's look at the Ms: whose goroutine keeps its P for too long while others wait, and
- * what to do about it. After Go's retake (proc.go), with these differences: a goroutine in a
- * C call has not said so, and the signal that would tell must not reach a thread that sleeps in
- * the kernel if it can be helped, for not every C library expects to be interrupted. So
- * the system is asked first whether the thread sleeps: then its P is taken at once. One that
- * computes gets the signal after SLICE_MAX, and loses its P when it does not answer. */
+/* sysmon's look at the Ms: which goroutine keeps its P for too long while others wait, and what to do about it.
+ * After Go's retake (proc.go), with two differences. A goroutine in a C call has not said so. And the signal that
+ * would tell should not reach a thread that sleeps in the kernel, for not every C library expects to be interrupted.
+ * So the system is first asked whether the thread sleeps; if it does, its P is taken at once. A thread that computes
+ * gets the signal after SLICE_MAX, and loses its P when it does not answer. */
 #include "sched/rt.h"
 
 enum {
-	SLICE_SHORT = 1000000, /* ns that a goroutine may run on while a timer of its P is due, or one is to end */
-	ANSWER = 10000000,     /* ns from the signal until the P is taken */
-	IN_A_HURRY = 5000000,  /* ns for which main, when it wants a P, is looked after at once */
-	LET_RUN = 200000,      /* ns: one that has its P for less may come round by itself */
-	EVICTED_MAX = 8,       /* so many may compute without a P because main has got it */
-	LOOKS = 16             /* Ms without a P that are looked at in one round */
+	SLICE_SHORT =
+		1000000, /* ns that a goroutine may run on while a timer of its P is due, or while some goroutine is to end */
+	ANSWER = 10000000,    /* ns from the signal until the P is taken */
+	IN_A_HURRY = 5000000, /* ns for which sysmon looks after main without a pause, once main wants a P */
+	LET_RUN = 200000,     /* ns: a goroutine that has had its P for less may come round by itself */
+	EVICTED_MAX = 8,      /* so many goroutines may compute without a P because main has got theirs */
+	LOOKS = 16            /* Ms without a P that are looked at in one round */
 };
 
 static struct {
-	unsigned first; /* of the Ms without a P: the one to look at next */
+	unsigned first; /* which of the Ms without a P to look at next */
 	bool soon;      /* another look is due soon */
 	bool bounded;   /* some goroutine that runs is to end or is measured */
 } watch;
@@ -27,8 +27,8 @@ bool vai__m_is_asleep(struct m *m)
 	return vai__preempt_computes(m) < 0;
 }
 
-/* Its goroutine is to end, or has to be measured whether it is. One that sleeps need not be measured, one
- * without a P is looked at in its turn (watch_outsider). */
+/* Interrupts m's goroutine if it is to end, or if it has to be measured whether it is. A goroutine that sleeps need
+ * not be measured; one without a P is looked at in its turn (watch_outsider). */
 static void watch_bounded(struct m *m, int64_t now)
 {
 	struct g *g = atomic_load_acquire(&m->curg);
@@ -40,7 +40,7 @@ static void watch_bounded(struct m *m, int64_t now)
 		watch.soon |= vai__preempt_ask(m, now);
 }
 
-/* One that is to end may be in a queue, and gets its turn sooner if all have short ones. */
+/* Whether slices are short now: a goroutine that is to end may be in a queue, and gets its turn sooner then. */
 bool vai__watch_hurries(int64_t now)
 {
 	return now < atomic_load_relaxed(&vai__sched.hurry_until);
@@ -58,7 +58,7 @@ static bool is_waited_for(struct m *m, struct p *p, int64_t now)
 		atomic_load_relaxed(&m->nlocked) > 0 || timer_is_due(p, now);
 }
 
-/* Since when m's goroutine has had p without a round of the scheduler. */
+/* Since when m's goroutine has had p without another round of the scheduler. */
 static int64_t runs_since(struct m *m, struct p *p, int64_t now)
 {
 	uint32_t tick = atomic_load_relaxed(&p->tick);
@@ -71,7 +71,7 @@ static int64_t runs_since(struct m *m, struct p *p, int64_t now)
 	return m->seen_at;
 }
 
-/* A thread that waits for a page sleeps as well, but not for long: two looks must find it so. */
+/* Whether m's thread was found asleep in two looks. A thread that waits for a page sleeps as well, but not for long. */
 static bool stays_asleep(struct m *m)
 {
 	bool asleep = vai__preempt_computes(m) < 0, before = m->seen_asleep;
@@ -80,8 +80,8 @@ static bool stays_asleep(struct m *m)
 	return asleep && before;
 }
 
-/* Lock held. A P that its M has lost, or NULL. Where another P is idle who waits can have
- * that, and the M keeps its own. */
+/* Looks at m, which owns a P. Returns the P if m has lost it, else NULL. While another P is idle, those that wait
+ * can have that one, and m keeps its own. Under sched.lock. */
 static struct p *watch_owner(struct m *m, int64_t now)
 {
 	struct p *p = m_p(m);
@@ -89,7 +89,7 @@ static struct p *watch_owner(struct m *m, int64_t now)
 	if (atomic_load_relaxed(&m->busy) || !is_waited_for(m, p, now))
 		return NULL;
 	bool last = atomic_load_relaxed(&vai__sched.nidle_ps) == 0;
-	if (last && stays_asleep(m)) /* sets seen_asleep */
+	if (last && stays_asleep(m)) /* called in any case, because it sets seen_asleep */
 		return vai__handoff_retake(m);
 	if (last && now - since >= SLICE_MAX + ANSWER)
 		return vai__handoff_retake(m);
@@ -99,15 +99,15 @@ static struct p *watch_owner(struct m *m, int64_t now)
 	return NULL;
 }
 
-/* Lock held. Its goroutine has lost its P; if it is back from the C call and runs Lua code,
- * let it come in. */
+/* Looks at m, whose goroutine has lost its P. If the goroutine is back from its C call and runs Lua code, it is
+ * interrupted so that it comes in. Under sched.lock. */
 static void watch_outsider(struct m *m, unsigned number, int64_t now)
 {
 	if (number >= watch.first && number < watch.first + LOOKS)
 		vai__preempt_ask(m, now);
 }
 
-/* Lock held. The M whose goroutine has had its P for longest, or NULL: none may be sent on. */
+/* The M whose goroutine has had its P for longest; NULL: none may be interrupted. Under sched.lock. */
 static struct m *longest_running(int64_t now)
 {
 	struct m *found = NULL;
@@ -125,8 +125,8 @@ static struct m *longest_running(int64_t now)
 	return evicted < EVICTED_MAX ? found : NULL;
 }
 
-/* Main does not wait until somebody answers: it gets the P of a goroutine that computes, which goes on without one
- * for the moment that the timer takes, as if main were a thread beside it. */
+/* Gives main the P of a goroutine that computes, so that main does not have to wait until one answers. That
+ * goroutine goes on without a P for the moment that the timer takes, as if main were a thread beside it. */
 void vai__watch_for_main(void)
 {
 	int64_t now = vai__clock_now();
@@ -139,14 +139,14 @@ void vai__watch_for_main(void)
 	vai__p_release(p);
 }
 
-/* Lock held. Main has no P, so it may want one at any moment: then it is known whose. */
+/* Whether main runs without a P. It may want one at any moment, and then it must be known whose. Under sched.lock. */
 static bool main_is_outside(void)
 {
 	struct m *m0 = vai__sched.m0;
 	return m0->wants || (!m_p(m0) && !m0->idle && m_curg(m0) == vai__sched.main);
 }
 
-/* One look at everybody. True: another one should follow soon. */
+/* Looks at all Ms once. True: another look should follow soon. */
 bool vai__watch_ms(int64_t now)
 {
 	struct p *taken[LOOKS];

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Timers: a 4-ary heap per P, after Go's time.go (1.22 and older).
  *
- * Invariants: ts->lock guards the heap, the index of every timer in it and what runs
- * from it; t->heap is the heap that t is in, changed only under that heap's lock (both
- * locks when it moves). Callbacks run under the lock, so a stop that returns has seen them
- * end. ts->next mirrors the earliest time for those who look without the lock. */
+ * Invariants: ts->lock guards the heap, the index of every timer in it and the callbacks that run from it. t->heap
+ * is the heap that t is in, changed only under that heap's lock (under both locks when t moves). Callbacks run under
+ * the lock, so when a stop returns they have ended. ts->next mirrors the earliest time for threads that look without
+ * the lock. */
 #include <stdlib.h>
 #include <string.h>
 #include "sched/poll.h"
@@ -139,8 +139,8 @@ bool vai__timer_stop(struct vai__timer *t)
 	}
 }
 
-/* t stays in the heap while it runs, so that a concurrent stop waits for the lock. After a
- * callback that is done (VAI_FOREVER) its memory may be gone once heap is NULL. */
+/* Runs the first timer, which stays in the heap meanwhile, so that a concurrent stop waits for the lock. After a
+ * callback that is done (VAI_FOREVER) the timer's memory may be gone as soon as `heap` is NULL. */
 static void run_first(struct timers *ts, int64_t now)
 {
 	struct vai__timer *t = ts->heap[0];
@@ -166,13 +166,14 @@ void vai__timers_run(struct timers *ts, int64_t now)
 	vai__unlock(&ts->lock);
 }
 
-/* For a P that goes out of use. The heaps are of one array of Ps: order by address. */
+/* Moves the timers of a P that goes out of use. The heaps lie in one array, so their locks are taken in the order of
+ * addresses. */
 void vai__timers_move(struct timers *from, struct timers *to)
 {
 	struct timers *a = from < to ? from : to, *b = from < to ? to : from;
 	vai__lock(&a->lock);
 	vai__lock(&b->lock);
-	if (grow(to, to->len + from->len)) { /* else they stay and others run them */
+	if (grow(to, to->len + from->len)) { /* without memory they stay where they are, and other Ms run them */
 		for (uint32_t i = 0; i < from->len; i++)
 			insert(to, from->heap[i]);
 		from->len = 0;
@@ -208,7 +209,7 @@ int64_t vai__timers_next_of_all(void)
 	return min;
 }
 
-/* As long as no goroutine runs the answer stays the same. */
+/* Whether any timer may wake a goroutine. The answer stays the same as long as no goroutine runs. */
 bool vai__timers_may_wake(void)
 {
 	bool may = false;
