@@ -100,10 +100,10 @@ void vai__handoff_unwant(struct m *m)
 }
 
 /* Gives p, which has no owner, to an M other than `except`, which then looks for work. False: there is no such M. */
-static bool start_m(struct p *p, struct m * not )
+static bool start_m(struct p *p, struct m *except)
 {
 	vai__lock(&vai__sched.lock);
-	struct m *m = vai__idle_take_m(not );
+	struct m *m = vai__idle_take_m(except);
 	if (m)
 		m->nextp = p;
 	vai__unlock(&vai__sched.lock);

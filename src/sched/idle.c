@@ -50,11 +50,11 @@ static void remove_idle_m(struct m *m)
 
 /* Takes an M out of idle_ms, but not `except` (which may be NULL). M0 is taken first, because main waits for it, and
  * the M that sleeps in the poller last. Under sched.lock. */
-struct m *vai__idle_take_m(struct m * not )
+struct m *vai__idle_take_m(struct m *except)
 {
 	struct m **best = NULL, *poller = atomic_load_relaxed(&vai__sched.poller);
 	for (struct m **at = &vai__sched.idle_ms; *at; at = &(*at)->link) {
-		if (*at == not )
+		if (*at == except)
 			continue;
 		if (!best || *best == poller || (*at == vai__sched.m0 && *at != poller))
 			best = at;

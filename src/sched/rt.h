@@ -279,7 +279,7 @@ void vai__idle_wake_one(void);                  /* there is work in some queue: 
 void vai__idle_got_work(struct m *m);           /* a spinning M found some */
 struct g *vai__idle_find_or_sleep(struct m *m); /* NULL: look again from the top */
 void vai__idle_wake_locked_m(struct m *m);      /* m->locked has grown */
-struct m *vai__idle_take_m(struct m * not );
+struct m *vai__idle_take_m(struct m *except);
 void vai__idle_enlist(struct m *m, bool listed);
 void vai__idle_check(void);
 void vai__idle_check_timers(void); /* sysmon */
