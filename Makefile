@@ -111,7 +111,7 @@ build all: $(B)/vai.so
 FORCE:
 $(B)/flags: FORCE | deps-build
 	@mkdir -p $(@D)
-	@echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(LUA_CFLAGS) $(UV_CFLAGS) $(ALL_LIBS) $(OBJ)' >$@.new
+	@echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(LUA_CFLAGS) -include src/lua_weak.h $(UV_CFLAGS) $(ALL_LIBS) $(OBJ)' >$@.new
 	@if cmp -s $@.new $@; then rm -f $@.new; else mv -f $@.new $@; fi
 
 # now: no symbol is looked up on a goroutine's small stack. nodelete: lua_close unloads modules, but
@@ -128,7 +128,7 @@ $(B)/libvai.a: $(OBJ) $(B)/flags
 	$(Q)$(AR) rcs $@ $(OBJ)
 
 # Includes of a foreign library only where a layer may use it: see spec/lint/includes.lua.
-$(patsubst %,$(B)/obj/%/%.o,state stdlib code transfer require runtime bind): INC = $(LUA_CFLAGS)
+$(patsubst %,$(B)/obj/%/%.o,state stdlib code transfer require runtime bind): INC = $(LUA_CFLAGS) -include src/lua_weak.h
 $(B)/obj/net/%.o: INC = $(UV_CFLAGS)
 
 $(B)/obj/%.c.o: src/%.c $(B)/flags

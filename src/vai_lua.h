@@ -6,6 +6,10 @@
 
 #include <lua.h>
 
+#if LUA_VERSION_NUM != 504
+#error "vai needs the headers of Lua 5.4 (LUA_INCDIR names their folder)"
+#endif
+
 #if defined(__GNUC__) || defined(__clang__)
 #define VAI_API __attribute__((visibility("default")))
 #else

@@ -31,6 +31,8 @@ end
 for name in output("nm -D --undefined-only '%s'", so):gmatch(" U (%S+)") do
 	if name:find("^vai_") then
 		files.complain(so, 0, "%s is called and defined nowhere", name)
+	elseif name:find("^lua") then
+		files.complain(so, 0, "%s is no weak reference: another Lua could not load the module (src/lua_weak.h)", name)
 	end
 end
 

@@ -19,6 +19,8 @@ static size_t proto_offset; /* 0: not found */
 static size_t
 	upvalue_offset; /* of its value's address, behind which the value is once the local is gone; 0: not found */
 static bool opcodes_known;
+static bool gc_tells; /* in finalizers, whether the collector runs */
+static int c_levels;  /* of C calls in each other that this Lua allows */
 
 /* Blocks know their size, and what is in them before Lua writes is never the same twice. */
 static void *sized_alloc(void *ud, void *p, size_t osize, size_t nsize)
@@ -209,6 +211,50 @@ static void calibrate_upvalues(lua_State *L)
 		upvalue_offset = 0;
 }
 
+/* ---- what releases of 5.4 differ in ---- */
+
+static int note_running(lua_State *L)
+{
+	(void)L;
+	gc_tells = lua_gc(L, LUA_GCISRUNNING) < 0;
+	return 0;
+}
+
+/* Leaves something with a finalizer, and collects it. */
+static int probe_finalizer(lua_State *L)
+{
+	lua_newuserdatauv(L, 1, 0);
+	lua_createtable(L, 0, 1);
+	lua_pushcfunction(L, note_running);
+	lua_setfield(L, -2, "__gc");
+	lua_setmetatable(L, -2);
+	lua_settop(L, 0);
+	lua_gc(L, LUA_GCCOLLECT);
+	return 0;
+}
+
+static int nest(lua_State *L)
+{
+	(*(int *)lua_touserdata(L, 1))++;
+	lua_settop(L, 1);
+	lua_pushcfunction(L, nest);
+	lua_insert(L, 1);
+	lua_call(L, 1, 0);
+	return 0;
+}
+
+static void probe_release(lua_State *L)
+{
+	int levels = 0;
+	lua_pushcfunction(L, probe_finalizer);
+	out_of_memory |= lua_pcall(L, 0, 0, 0) != LUA_OK;
+	lua_pushcfunction(L, nest);
+	lua_pushlightuserdata(L, &levels);
+	out_of_memory |= lua_pcall(L, 1, 0, 0) == LUA_ERRMEM;
+	c_levels = levels;
+	lua_settop(L, 0);
+}
+
 int vai__probe_lua(void)
 {
 	unsigned junk = 1;
@@ -223,6 +269,7 @@ int vai__probe_lua(void)
 	lua_settop(L, 0);
 	calibrate_upvalues(L);
 	lua_settop(L, 0);
+	probe_release(L);
 	if (run(L, sample))
 		calibrate_opcodes(L);
 	lua_close(L);
@@ -253,4 +300,16 @@ bool vai__probe_opcodes_known(void)
 {
 	be_done();
 	return opcodes_known;
+}
+
+bool vai__probe_gc_tells(void)
+{
+	be_done();
+	return gc_tells;
+}
+
+int vai__probe_c_levels(void)
+{
+	be_done();
+	return c_levels;
 }

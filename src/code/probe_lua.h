@@ -13,7 +13,12 @@ const void *vai__probe_proto_of(const void *closure);
 bool vai__probe_is_open(const void *upvalue);
 /* This Lua's opcodes are those that bytewalk.c knows. */
 bool vai__probe_opcodes_known(void);
-/* Finds these three out, once per process; host thread, before the first of them. VAI_ENOMEM:
+/* The collector says that it does not run while it runs a finalizer (5.4.4 and later), in place of
+ * seeming to be stopped. */
+bool vai__probe_gc_tells(void);
+/* C calls in each other that this Lua allows: 200, in some releases 2,000. */
+int vai__probe_c_levels(void);
+/* Finds these out, once per process; host thread, before the first of them. VAI_ENOMEM:
  * to be tried again. */
 int vai__probe_lua(void);
 

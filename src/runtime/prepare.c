@@ -3,6 +3,7 @@
 #include "runtime/prepare.h"
 #include <stdio.h>
 #include <string.h>
+#include "base/atomic.h"
 #include "base/fatal.h"
 #include "stdlib/lazy.h"
 
@@ -13,6 +14,8 @@ static int panicked(lua_State *L)
 	const char *msg = lua_tostring(L, -1);
 	vai__fatal("unprotected error in a goroutine's state (%s)", msg ? msg : "error object is not a string");
 }
+
+static atomic_bool warnings; /* of the host, so far as vai knows: goroutines begin so */
 
 static void warn_off(void *ud, const char *msg, int more);
 static void warn_more(void *ud, const char *msg, int more);
@@ -51,6 +54,22 @@ static void warn_off(void *ud, const char *msg, int more)
 		lua_setwarnf(ud, warn_on, ud);
 }
 
+/* Of a state that has said nothing of warnings itself: it may be a copy of one that was made before the
+ * host turned them on. */
+static void warn_first(void *ud, const char *msg, int more)
+{
+	bool on = atomic_load_relaxed(&warnings);
+	lua_setwarnf(ud, on ? warn_on : warn_off, ud);
+	(on ? warn_on : warn_off)(ud, msg, more);
+	if (!more && *msg != '@')
+		lua_setwarnf(ud, warn_first, ud);
+}
+
+void vai__prepare_warn(bool on)
+{
+	atomic_store_relaxed(&warnings, on);
+}
+
 void vai__prepare_full(bool on)
 {
 	full = on;
@@ -60,7 +79,7 @@ int vai__prepare(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
 	lua_atpanic(L, panicked);
-	lua_setwarnf(L, warn_off, L);
+	lua_setwarnf(L, warn_first, L);
 	if (full)
 		vai__lazy_prepare_full(L, vm);
 	else

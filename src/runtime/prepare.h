@@ -9,5 +9,7 @@
 int vai__prepare(lua_State *L);
 /* Whether libraries are opened at once, as stock does. Before the first of the states; host thread. */
 void vai__prepare_full(bool on);
+/* The host has turned its warnings on or off: so they are in goroutines that have not done so themselves. */
+void vai__prepare_warn(bool on);
 
 #endif

@@ -56,6 +56,7 @@ int vai__runtime_start(lua_State *L)
 {
 	vai__replacements_register();
 	int rc = vai__probe_lua();
+	vai__handle_gc_tells = vai__probe_gc_tells();
 	if (rc == VAI_OK)
 		rc = vai__catalog_read();
 	if (rc == VAI_ENOMEM)

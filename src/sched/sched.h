@@ -77,8 +77,9 @@ typedef uint32_t vai_ticket;
 /* ---- life of the runtime (host thread only) ---- */
 
 struct vai__sched_opts {
-	int maxprocs;      /* Ps; 0: VAI_MAXPROCS in the environment, else the CPUs this process may use */
-	size_t stack_size; /* bytes reserved for each goroutine's C stack; 0: VAI_STACK in the environment, else 640 KiB */
+	int maxprocs;       /* Ps; 0: VAI_MAXPROCS in the environment, else the CPUs this process may use */
+	size_t least_stack; /* the least that it is by default */
+	size_t stack_size;  /* bytes reserved for each goroutine's C stack; 0: VAI_STACK in the environment, else 640 KiB */
 };
 /* Makes the calling thread M0 and what it runs the main goroutine. VAI_EINVAL: the
  * runtime runs already. VAI_ESYS, VAI_ENOMEM: the system refused. */

@@ -59,11 +59,11 @@ static int choose_procs(int asked, bool *chosen)
 	return asked < MAX_PROCS ? asked : MAX_PROCS;
 }
 
-static size_t choose_stack(size_t asked)
+static size_t choose_stack(size_t asked, size_t least)
 {
 	if (asked == 0)
 		asked = (size_t)env_number("VAI_STACK", 1L << 30);
-	return asked ? asked : DEFAULT_STACK;
+	return asked ? asked : least > DEFAULT_STACK ? least : DEFAULT_STACK;
 }
 
 static void init_main(struct m *m)
@@ -187,7 +187,7 @@ int vai__sched_start(const struct vai__sched_opts *opts)
 		return VAI_EINVAL;
 	init_fields();
 	vai__barrier_init();
-	vai__stack_init(choose_stack(opts->stack_size));
+	vai__stack_init(choose_stack(opts->stack_size, opts->least_stack));
 	errno = 0;
 	if (vai__poll_start() != VAI_OK) {
 		note_refusal("epoll_create1 or eventfd");

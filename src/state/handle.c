@@ -27,6 +27,7 @@ static _Atomic(uint64_t) host_magic;
 static const char cache_key;
 
 void (*vai__handle_push_hidden)(lua_State *L);
+bool vai__handle_gc_tells;
 
 __attribute__((constructor)) static void init_magic(void)
 {
@@ -188,7 +189,7 @@ bool vai__handle_is(lua_State *L, int idx)
 static bool is_finalizer(lua_State *L)
 {
 	lua_Debug ar;
-	if (LUA_VERSION_RELEASE_NUM < 50404) /* there the function that is interrupted is named so, not the finalizer */
+	if (!vai__handle_gc_tells) /* there the function that is interrupted is named so, not the finalizer */
 		return lua_gc(L, LUA_GCISRUNNING) == 0;
 	if (!lua_getstack(L, 0, &ar) || !lua_getinfo(L, "n", &ar))
 		return false;

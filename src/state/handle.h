@@ -62,5 +62,7 @@ void vai__handle_use(lua_State *L, struct vai_vm *vm, unsigned type, unsigned in
 /* Pushes the metatable under which the tables of methods fill themselves: the one of all tables that do, for each
  * state to have one only. Set by runtime/start.c, as stdlib/ is above. */
 extern void (*vai__handle_push_hidden)(lua_State *L);
+/* Set with it: whether the collector says that it does not run while it runs a finalizer. */
+extern bool vai__handle_gc_tells;
 
 #endif

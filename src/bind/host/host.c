@@ -3,12 +3,15 @@
  * it when the state closes. */
 #include "bind/host/host.h"
 #include <lauxlib.h>
+#include <string.h>
 #include "base/atomic.h"
 #include "base/fork.h"
 #include "bind/arg.h"
 #include "bind/life/life.h"
 #include "bind/main_state.h"
 #include "bind/report/panic.h"
+#include "code/probe_lua.h"
+#include "runtime/prepare.h"
 #include "runtime/start.h"
 #include "runtime/vm.h"
 #include "transfer/names.h"
@@ -17,6 +20,8 @@
 #define GRACE_NS INT64_C(20000000)
 /* The same when the next runtime is to begin. */
 #define RESTART_GRACE_NS INT64_C(2000000000)
+
+enum { C_LEVEL = 3072 }; /* of the stack, for each C call in another: those of the deepest functions of the libraries */
 
 enum phase { CLOSED, CHANGING, OPEN };
 
@@ -56,10 +61,22 @@ static bool finish_stop(int64_t grace)
 	return true;
 }
 
+/* `lua5.4 -W script`. What a host has done by lua_warning nobody can ask for. */
+static bool starts_with_warnings(lua_State *L)
+{
+	bool on = false;
+	int top = lua_gettop(L);
+	if (lua_getglobal(L, "arg") == LUA_TTABLE)
+		for (int i = -1; !on && i > -32 && lua_rawgeti(L, top + 1, i) == LUA_TSTRING; i--)
+			on = strcmp(lua_tostring(L, -1), "-W") == 0;
+	lua_settop(L, top);
+	return on;
+}
+
 /* VAI_OK with the runtime running and the state attached, or nothing changed. */
 static int start(lua_State *L)
 {
-	struct vai__sched_opts opts = {0, 0};
+	struct vai__sched_opts opts = {0};
 	if (!finish_stop(RESTART_GRACE_NS))
 		return VAI_EAGAIN;
 	int rc = vai__runtime_start(L);
@@ -69,6 +86,8 @@ static int start(lua_State *L)
 	host.L = vai__host_main_thread(L);
 	struct vai_vm *vm = vai__vm_attach(host.L);
 	vai__main_set_vm(vm);
+	opts.least_stack = (size_t)vai__probe_c_levels() * C_LEVEL;
+	vai__prepare_warn(starts_with_warnings(L));
 	rc = vm ? vai__sched_start(&opts) : VAI_ENOMEM;
 	if (rc == VAI_OK) {
 		vai__g_main()->vm = vm;

@@ -7,6 +7,7 @@
 #endif
 #include "vai_lua.h"
 #include <dlfcn.h>
+#include <lualib.h>
 #include "base/fatal.h"
 #include "base/fork.h"
 #include "bind/arg.h"
@@ -194,9 +195,30 @@ static int open_again(lua_State *L)
 	return luaL_error(L, "vai is in use by another Lua state of this process");
 }
 
+/* By what each release has: in another one even lua_version is called in another way. */
+static const char *other_lua(lua_State *L)
+{
+	if (lua_setwarnf)
+		return lua_version(L) == LUA_VERSION_NUM ? NULL : "a later Lua";
+	if (!lua_callk)
+		return "Lua 5.1";
+	return lua_isinteger ? "Lua 5.3" : "Lua 5.2";
+}
+
+static void check_lua(lua_State *L)
+{
+	const char *other = other_lua(L);
+	if (other)
+		luaL_error(L, "vai needs Lua 5.4, and this is %s", other);
+	if (!luaL_openlibs || !luaopen_coroutine || !luaopen_table || !luaopen_io || !luaopen_os || !luaopen_string ||
+		!luaopen_utf8 || !luaopen_math || !luaopen_debug || !luaopen_package)
+		luaL_error(L, "vai needs all standard libraries of Lua, and this program is linked without some");
+}
+
 int luaopen_vai(lua_State *L)
 {
 	const char *why = NULL;
+	check_lua(L);
 	luaL_checkversion(L);
 	lua_settop(L, 0);
 	luaL_checkstack(L, 10, NULL);

@@ -31,6 +31,7 @@
 #include "bind/report/trace.h"
 #include "sync/task.h"
 #include "transfer/codec.h"
+#include "code/probe_lua.h"
 
 #define GRACE_TIME INT64_C(20000000)
 #define CLEANUP_TIME INT64_C(10000000000)
@@ -232,7 +233,7 @@ static _Noreturn void throw_reason(lua_State *L, vai_g *g)
 static bool in_finalizer(lua_State *L)
 {
 	int running = lua_gc(L, LUA_GCISRUNNING);
-	return running < 0 || (LUA_VERSION_RELEASE_NUM < 50404 && running == 0);
+	return running < 0 || (running == 0 && !vai__probe_gc_tells());
 }
 
 /* Once the goroutine's function is through: in what it leaves behind, metamethods of its error

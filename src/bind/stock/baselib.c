@@ -11,10 +11,27 @@
 #include "bind/life/life.h"
 #include "bind/stock/blocking.h"
 #include "bind/stock/corolib.h"
+#include "runtime/prepare.h"
 #include "stdlib/lazy.h"
 #include "stdlib/catalog.h"
 
 enum { NUMBER_SIZE = 32 }; /* of most numbers, as text */
+
+/* In the host's state it is noted for goroutines whether warnings are on. */
+static int base_warn(lua_State *L)
+{
+	int n = lua_gettop(L);
+	luaL_checkstring(L, 1);
+	for (int i = 2; i <= n; i++)
+		luaL_checkstring(L, i);
+	for (int i = 1; i < n; i++)
+		lua_warning(L, lua_tostring(L, i), 1);
+	lua_warning(L, lua_tostring(L, n), 0);
+	const char *control = n == 1 && !vai__state_of(L) ? lua_tostring(L, 1) : "";
+	if (strcmp(control, "@on") == 0 || strcmp(control, "@off") == 0)
+		vai__prepare_warn(control[2] == 'n');
+	return 0;
+}
 
 static int base_print(lua_State *L)
 {
@@ -115,6 +132,7 @@ static struct {
 } overrides[] = {
 	{"os", "exit", NULL}, /* OS_EXIT: whose function comes from above */
 	{"_G", "print", base_print},
+	{"_G", "warn", base_warn},
 	{"io", "write", io_write},
 	{"io", "popen", vai__popen},
 	{LUA_FILEHANDLE, "write", file_write},

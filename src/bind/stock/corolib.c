@@ -6,11 +6,13 @@
 #include <lauxlib.h>
 #include "bind/life/life.h"
 
-#if LUA_VERSION_RELEASE_NUM >= 50406
-#define close_thread lua_closethread
-#else
-#define close_thread(co, from) ((void)(from), lua_resetthread(co))
-#endif
+/* Lua 5.4.6 and later have it, and need it: lua_resetthread forgets there how deep C calls are nested. */
+int lua_closethread(lua_State *L, lua_State *from) __attribute__((weak));
+
+static int close_thread(lua_State *co, lua_State *from)
+{
+	return lua_closethread ? lua_closethread(co, from) : lua_resetthread(co);
+}
 
 /* Only a coroutine that will run becomes what runs: others fail in ways (memory) that do not
  * come back here. */
