@@ -6,7 +6,9 @@
 #ifndef VAI_LUA_WEAK_H
 #define VAI_LUA_WEAK_H
 
+#pragma weak luaL_addvalue
 #pragma weak luaL_argerror
+#pragma weak luaL_buffinit
 #pragma weak luaL_checkany
 #pragma weak luaL_checklstring
 #pragma weak luaL_checkstack
@@ -18,12 +20,15 @@
 #pragma weak luaL_fileresult
 #pragma weak luaL_getmetafield
 #pragma weak luaL_getsubtable
+#pragma weak luaL_len
 #pragma weak luaL_loadbufferx
 #pragma weak luaL_newmetatable
 #pragma weak luaL_newstate
 #pragma weak luaL_openlibs
 #pragma weak luaL_optinteger
 #pragma weak luaL_optlstring
+#pragma weak luaL_prepbuffsize
+#pragma weak luaL_pushresult
 #pragma weak luaL_ref
 #pragma weak luaL_requiref
 #pragma weak luaL_setfuncs
@@ -52,6 +57,7 @@
 #pragma weak lua_gethook
 #pragma weak lua_gethookcount
 #pragma weak lua_gethookmask
+#pragma weak lua_geti
 #pragma weak lua_getinfo
 #pragma weak lua_getiuservalue
 #pragma weak lua_getlocal
@@ -92,6 +98,7 @@
 #pragma weak lua_resume
 #pragma weak lua_rotate
 #pragma weak lua_setfield
+#pragma weak lua_setglobal
 #pragma weak lua_sethook
 #pragma weak lua_setiuservalue
 #pragma weak lua_setmetatable
