@@ -69,6 +69,7 @@
 #pragma weak lua_iscfunction
 #pragma weak lua_isinteger
 #pragma weak lua_isstring
+#pragma weak lua_isuserdata
 #pragma weak lua_load
 #pragma weak lua_newstate
 #pragma weak lua_newthread
