@@ -1321,19 +1321,19 @@ function group:try_go(f, ...) end
 ---@param n? integer
 function group:limit(n) end
 
----Its context, for what the children wait for.
+---Its context, for what the children wait for. Once a child has failed, its cause is that error.
 ---```lua
 ---local g = vai.group()
 ---local ctx = g:context()
 ---g:go(error, "failed", 0)
 ---print(ctx:done():recv(1)) --> nil closed
----print(ctx:err(), g:wait() == nil) --> canceled true
+---print(ctx:err(), ctx:cause(), g:wait() == nil) --> canceled failed true
 ---```
 ---@return vai.context
 ---@nodiscard
 function group:context() end
 
----Waits for all of them, and ends the group.
+---Waits for all of them, and ends the group. `task:join` of the task that failed gives the error with its traceback.
 ---```lua
 ---local g = vai.group()
 ---g:go(vai.sleep, 60)

@@ -29,7 +29,7 @@ struct vai_group {
 	struct vai_obj obj;
 	vai_context *ctx;
 	vai_after *after;
-	void (*canceled)(vai_msg *reason);
+	const struct vai__group_hooks *hooks;
 	struct vai_lock lock;
 	/* under lock: */
 	int64_t running, limit;
@@ -46,7 +46,7 @@ struct vai_group {
 static void cancel_task(vai_group *group, vai_task *task)
 {
 	vai_msg reason;
-	group->canceled(&reason);
+	group->hooks->canceled(&reason);
 	vai__task_cancel(task, &reason);
 }
 
@@ -85,7 +85,7 @@ static void destroy(struct vai_obj *o)
 
 const struct vai_class vai__group_class = {"group", destroy};
 
-vai_group *vai__group_new(vai_g *self, vai_context *parent, void (*canceled)(vai_msg *reason))
+vai_group *vai__group_new(vai_g *self, vai_context *parent, const struct vai__group_hooks *hooks)
 {
 	vai_group *group = vai__mem_zalloc(sizeof *group);
 	if (!group)
@@ -99,7 +99,7 @@ vai_group *vai__group_new(vai_g *self, vai_context *parent, void (*canceled)(vai
 	vai__lock_init(&group->lock, VAI_RANK_GROUP);
 	vai__waitq_init(&group->waiters);
 	vai__waitq_init(&group->seekers);
-	group->canceled = canceled;
+	group->hooks = hooks;
 	group->limit = INT64_MAX;
 	group->after = vai__context_after(group->ctx, on_end, NULL, group);
 	if (group->after)
@@ -247,6 +247,15 @@ void vai__member_begin(vai_member *m, vai_task *task)
 		cancel_task(group, task);
 }
 
+/* The group's context is over because of this task. */
+static void end_with(vai_group *group, vai_task *task)
+{
+	vai_msg cause = {{0, 0, 0, 0}};
+	group->hooks->failed(task, &cause);
+	vai__context_cancel(group->ctx, &cause);
+	group->hooks->drop(&cause);
+}
+
 void vai__member_end(vai_member *m, bool failed)
 {
 	vai_group *group = m->group;
@@ -263,7 +272,7 @@ void vai__member_end(vai_member *m, bool failed)
 	if (failed && !first)
 		vai__task_joined(m->task); /* the first error is reported by the group, not as one that nobody joined */
 	if (first)
-		vai__group_cancel(group);
+		end_with(group, m->task);
 	vai__lock(&group->lock);
 	free_place(group);
 	vai__obj_unref(&m->obj);

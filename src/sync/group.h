@@ -12,9 +12,17 @@ typedef struct vai_group vai_group;   /* a struct vai_obj */
 typedef struct vai_member vai_member; /* a struct vai_obj: one goroutine's place in its group */
 extern const struct vai_class vai__group_class, vai__member_class;
 
+/* What a group asks of the layers above, where messages are made. */
+struct vai__group_hooks {
+	void (*canceled)(vai_msg *reason); /* makes the reason why its tasks are canceled */
+	void (*failed)(
+		vai_task *task, vai_msg *cause); /* makes the cause of its context's end, once this task has failed */
+	vai_drop_fn *drop;
+};
+
 /* Makes a group. Its context is a child of parent's; when that is over all tasks of the group are canceled, and so
- * are those that come later. canceled: makes the reason. NULL: out of memory. */
-vai_group *vai__group_new(vai_g *self, vai_context *parent, void (*canceled)(vai_msg *reason));
+ * are those that come later. NULL: out of memory. */
+vai_group *vai__group_new(vai_g *self, vai_context *parent, const struct vai__group_hooks *hooks);
 vai_context *vai__group_context(vai_group *group);
 /* Lets at most n goroutines run at once; INT64_MAX: no limit. */
 void vai__group_limit(vai_group *group, int64_t n);

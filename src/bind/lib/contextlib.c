@@ -199,6 +199,8 @@ static int context_cause(lua_State *L)
 	vai_g *g = vai__bind_self(L);
 	int why = vai__context_err(ctx);
 	const vai_msg *cause = vai__context_cause(ctx);
+	if (cause && vai__lib_push_failure(L, g, cause))
+		return 1;
 	if (cause)
 		vai__decode(L, vai__bind_vm(g), cause);
 	else

@@ -2,6 +2,7 @@
 /* group and its methods. */
 #include <string.h>
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/obj.h"
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
@@ -11,6 +12,7 @@
 #include "bind/life/spawn.h"
 #include "sync/group.h"
 #include "transfer/codec.h"
+#include "transfer/message.h"
 
 /* How long a goroutine that is canceled itself waits for the children of the group that it leaves. */
 #define LEAVE_TIME INT64_C(10000000000)
@@ -25,6 +27,35 @@ static void canceled(vai_msg *reason)
 	vai__msg_string(reason, "canceled", strlen("canceled"));
 }
 
+/* The error of a task as the cause of a context: the task's outcome, where it lies. */
+struct failure {
+	struct vai_obj obj;
+	vai_task *task; /* one reference */
+};
+
+static void destroy_failure(struct vai_obj *o)
+{
+	struct failure *f = VAI_CONTAINER(o, struct failure, obj);
+	vai__obj_unref((struct vai_obj *)f->task);
+	vai__mem_free(f, sizeof *f);
+}
+
+static const struct vai_class failure_class = {"failure", destroy_failure};
+
+/* Where memory is out the cause stays empty. */
+static void failed(vai_task *task, vai_msg *cause)
+{
+	struct failure *f = vai__mem_alloc(sizeof *f);
+	if (!f)
+		return;
+	vai__obj_init(&f->obj, &failure_class);
+	vai__obj_ref((struct vai_obj *)task);
+	f->task = task;
+	vai__msg_set(cause, M_OBJECT, (uintptr_t)&f->obj);
+}
+
+static const struct vai__group_hooks hooks = {canceled, failed, vai__msg_drop};
+
 int vai__lib_group(lua_State *L)
 {
 	vai_g *g = vai__bind_self(L);
@@ -32,7 +63,7 @@ int vai__lib_group(lua_State *L)
 	if (!parent && !lua_isnoneornil(L, 1))
 		vai__arg_type_error(L, 1, 1, "group", "context");
 	vai_context *own = parent ? NULL : vai__context_new(vai__msg_drop);
-	vai_group *group = parent || own ? vai__group_new(g, parent ? parent : own, canceled) : NULL;
+	vai_group *group = parent || own ? vai__group_new(g, parent ? parent : own, &hooks) : NULL;
 	if (own)
 		vai__obj_unref((struct vai_obj *)own);
 	return vai__bind_push_new(L, g, (struct vai_obj *)group);
@@ -106,6 +137,15 @@ static void push_error(lua_State *L, vai_g *g, vai_task *task)
 	int top = lua_gettop(L);
 	vai__decode(L, vai__bind_vm(g), vai__task_outcome(task));
 	lua_settop(L, top + 1);
+}
+
+bool vai__lib_push_failure(lua_State *L, vai_g *g, const vai_msg *cause)
+{
+	const struct vai_obj *o = (struct vai_obj *)(uintptr_t)cause->w[1];
+	if (vai__msg_tag(cause) != M_OBJECT || o->cls != &failure_class)
+		return false;
+	push_error(L, g, VAI_CONTAINER(o, const struct failure, obj)->task);
+	return true;
 }
 
 /* Once all have ended: true, or nil, error, task. */

@@ -3,6 +3,7 @@
 #ifndef VAI_LIB_H
 #define VAI_LIB_H
 
+#include "sched/sched.h"
 #include "state/handle.h"
 
 /* golib.c: goroutines and their tasks */
@@ -64,6 +65,8 @@ extern const struct vai__handle_type vai__lib_frozen_type, vai__lib_view_type;
 /* grouplib.c */
 int vai__lib_group(lua_State *L);
 extern const struct vai__handle_type vai__lib_group_type;
+/* Pushes the error that a group's context is over for, or nothing: the cause is another one. */
+bool vai__lib_push_failure(lua_State *L, vai_g *g, const vai_msg *cause);
 /* supervisorlib.c */
 int vai__lib_supervisor(lua_State *L);
 /* netlib.c: pushes the table vai.net; connlib.c, listenlib.c, servelib.c */
