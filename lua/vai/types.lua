@@ -294,7 +294,7 @@ function vai.spawn(opts, f, ...) end
 ---What a goroutine of `vai.spawn` is called and may use. What it starts itself is not bounded.
 ---@class vai.options
 ---@field name? string for reports and dumps; up to 63 bytes
----@field memory? integer bytes of its Lua state, at least 65536. Beyond it "not enough memory" is raised; who catches that has an eighth more, once; the next time the goroutine ends
+---@field memory? integer bytes of its Lua state and of the messages that it has sent and nobody has received, at least 65536. Beyond it "not enough memory" is raised; who catches that has an eighth more, once; the next time the goroutine ends
 ---@field cpu? number seconds of processor time. Then it is ended as by task:cancel, with the error "cpu time exceeded"
 ---@field libs? string[] the standard libraries that it has besides the base functions: "string", "table", "math", "utf8", "coroutine", "io", "os", "debug", "package" (with `require`). Functions of others that f captures it has in any case
 

@@ -6,6 +6,7 @@
 #include "fuzz.h"
 #include "memory.h"
 #include "values.h"
+#include "transfer/charge.h"
 #include "transfer/message.h"
 #include "transfer/known_funcs.h"
 #include "state/handle.h"
@@ -145,6 +146,8 @@ static void clean(void)
 	lua_settop(B, 0);
 	vai__codec_release(&va);
 	vai__codec_release(&vb);
+	vai__charge_close(&va);
+	vai__charge_close(&vb);
 	vai__known_funcs_free(va.funcs);
 	vai__known_funcs_free(vb.funcs);
 	va.funcs = vb.funcs = NULL;

@@ -187,3 +187,41 @@ describe("a bound of memory", function()
 		end
 	]], { timeout = 60 })
 end)
+
+-- 150 MB, of which nothing is needed, go through; the collector has to hear of them.
+describe("what dropped handles hold", function()
+	local ways = {
+		["their channels"] = "local c = chan(1) c:send(s)",
+		["channels in which others reply"] = "local c = chan(1) server:send(c) if i % 50 == 0 then vai.sleep(0.001) end",
+		tasks = "local t = vai.async(string.rep, 'x', 100000) if i % 50 == 0 then t:join() end",
+		timers = "vai.timer(1000, print, s):stop()",
+		["arguments of timers"] = "vai.timer(1000, print, { s, print }):stop()",
+		["channels with many small values"] = "local c = chan(100) for k = 1, 100 do c:send { small, print } end",
+		["channels in channels"] = "local c, d = chan(1), chan(1) c:send(s) d:send(c)",
+	}
+	for name, way in pairs(ways) do
+		for where, run in pairs { main = "work()", ["a goroutine"] = not name:find "^[cat]" and "assert(vai.async(work):join())" or nil } do
+			program.test("is given back: " .. name .. ", in " .. where, ([[
+				local server = chan()
+				go(function() for r in server do r:send(("y"):rep(100000)) end end)
+				local function rss()
+					for line in io.lines "/proc/self/status" do
+						local kb = line:match "^VmRSS:%%s+(%%d+)"
+						if kb then return tonumber(kb) end
+					end
+				end
+				local function work()
+					local s, small = ("x"):rep(100000), ("x"):rep(1000)
+					local live, before, most = {}, nil, 0
+					for i = 1, 20000 do live[i] = { i } end
+					before = rss()
+					for i = 1, check.scaled(1500) do
+						%s
+						if i %% 100 == 0 then most = math.max(most, rss()) end
+					end
+					assert(os.getenv "VAI_VARIANT" ~= "release" or most - before < 60000, most - before .. " kB")
+				end
+				%s]]):format(way, run), { timeout = 60, procs = 2 })
+		end
+	end
+end)

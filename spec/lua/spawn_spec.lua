@@ -117,6 +117,37 @@ describe("memory", function()
 			return "fine"
 		end):join()), true, "fine")
 	]], { timeout = 60 })
+	test("counts what the goroutine has put into channels and timers, as long as nobody has received it", [[
+		local ways = {
+			own = "local c = vai.chan(100000) return function(s) c:send(s) end",
+			try = "local c = vai.chan(100000) return function(s) c:try_send { s, print } end",
+			select = "local c = vai.chan(100000) return function(s) vai.select { { c, s } } end",
+			nested = "local c = vai.chan(100000) return function(s) local d = vai.chan(1) d:send(s) c:send(d) end",
+			timer = "local list = {} return function(s) list[#list + 1] = vai.timer(1000, print, s) end",
+			record = "local c = vai.chan(1000000) return function(s) for i = 1, 50 do c:send { i, i, s:sub(1, 200) } end end",
+		}
+		for name, way in pairs(ways) do
+			local task = vai.spawn({ memory = 1 << 20 }, function()
+				local put, n = load("local vai = require 'vai' " .. way)(), 0
+				local ok, err = pcall(function()
+					for i = 1, 1000 do put(("x"):rep(10000) .. i) n = i end
+				end)
+				return ok, err, n
+			end)
+			local _, ok, err, n = task:join()
+			assert(ok == false and err == "not enough memory" and n > 20 and n < 120, ("%s: %s %s %s"):format(name, ok, err, n))
+		end
+		local c = chan(4)
+		local task = vai.spawn({ memory = 1 << 20 }, function()
+			for i = 1, 1000 do c:send(("x"):rep(10000) .. i) end
+			for i = 1, 1000 do local dropped = vai.chan(1) dropped:send(("x"):rep(10000) .. i) end
+			c:close()
+		end)
+		local n = 0
+		for _ in c do n = n + 1 end
+		check.eq(n, 1000)
+		check.returns(table.pack(task:join()), true)
+	]], { timeout = 60 })
 	test("holds in metamethods of the error that the function leaves, and in finalizers after it", [[
 		local out = chan(10)
 		local function hog()

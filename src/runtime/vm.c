@@ -6,6 +6,7 @@
 #include "runtime/prepare.h"
 #include "state/arena.h"
 #include "state/handle.h"
+#include "transfer/charge.h"
 #include "transfer/codec.h"
 #include "transfer/known_funcs.h"
 
@@ -33,6 +34,7 @@ static void release(struct vai_vm *vm)
 {
 	vai__handles_release(vm);
 	vai__codec_release(vm);
+	vai__charge_close(vm);
 	vai__known_funcs_free(vm->funcs);
 	if (vm->profiled)
 		vai__obj_unref(&VAI_CONTAINER(vm->profiled, struct vai_code, uses)->obj);

@@ -15,6 +15,11 @@ bool vai__limits_has_memory(const struct vai_vm *vm)
 	return vm->arena && vm->arena->limit != SIZE_MAX;
 }
 
+bool vai__limits_allow(const struct vai_vm *vm, size_t bytes)
+{
+	return !vm->arena || bytes <= vm->arena->limit;
+}
+
 void vai__limits_widen(struct vai_vm *vm)
 {
 	size_t more = vm->arena->limit / 8;

@@ -8,6 +8,7 @@
 #include <lauxlib.h>
 #include "base/base.h"
 
+struct vai__account;
 struct vai__block;
 struct vai__known_funcs;
 struct vai__uses;
@@ -29,6 +30,9 @@ struct vai_vm {
 	uintptr_t *refs;          /* in place of few, once those did not do */
 	uint32_t nrefs, cap_refs, free_ref;
 	uint32_t ncached;                  /* handles that may be met again */
+	struct vai__account *account;      /* of what it holds outside (transfer/charge.h), or NULL */
+	size_t uncharged;                  /* bytes of messages that it has not been charged for */
+	int64_t charged;                   /* what the account said when the collector was last told */
 	struct vai__block *decoding;       /* block in work: freed by the next user if an error left it */
 	struct vai__known_funcs *funcs;    /* code objects of this state's functions (transfer/known_funcs.c) */
 	lua_State *at;                     /* the coroutine that parked last, for tracebacks */
@@ -62,6 +66,8 @@ size_t vai__state_bytes(const struct vai_vm *vm);
 /* Its memory is bounded by so many bytes: what would need more fails as if there were no more. */
 void vai__limits_memory(struct vai_vm *vm, size_t bytes);
 bool vai__limits_has_memory(const struct vai_vm *vm);
+/* Whether so many bytes are within it. */
+bool vai__limits_allow(const struct vai_vm *vm, size_t bytes);
 /* An eighth more: once for who catches the error, and once for what becomes of it in the end. */
 void vai__limits_widen(struct vai_vm *vm);
 

@@ -80,8 +80,19 @@ static void destroy(struct vai_obj *o)
 	if (ch->drop)
 		for (uint64_t i = 0; i < count; i++)
 			ch->drop(slot(ch, head + i));
+	vai__account_unref(ch->owner);
 	vai__mem_free(ch->ring, ch->size * sizeof *ch->ring);
 	vai__mem_free(ch, ch->bytes);
+}
+
+void vai__chan_set_owner(vai_chan *ch, struct vai__account *owner)
+{
+	ch->owner = vai__account_ref(owner);
+}
+
+struct vai__account *vai__chan_owner(const vai_chan *ch)
+{
+	return ch->owner;
 }
 
 const struct vai_class vai__chan_class = {"channel", destroy};

@@ -3,6 +3,7 @@
 #ifndef VAI_CHAN_H
 #define VAI_CHAN_H
 
+#include "base/account.h"
 #include "base/obj.h"
 #include "sched/sched.h"
 
@@ -15,6 +16,10 @@ extern const struct vai_class vai__chan_class;
 /* Makes a channel; the caller gets the one reference. The ring grows as it is needed, up to cap. drop releases
  * messages that nobody has received when the channel dies. NULL: out of memory. */
 vai_chan *vai__chan_new(int64_t cap, vai_drop_fn *drop);
+
+/* Before anybody else knows of it: messages in it may be charged to that account (transfer/charge.h). */
+void vai__chan_set_owner(vai_chan *ch, struct vai__account *owner);
+struct vai__account *vai__chan_owner(const vai_chan *ch);
 
 /* Sends *msg. On VAI_OK the message has moved into the channel or to a receiver; in all other cases the caller still
  * owns *msg. deadline 0: does not wait (VAI_EAGAIN). Other results: VAI_ECLOSED, VAI_ETIMEOUT, VAI_ECANCELED,

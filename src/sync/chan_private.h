@@ -30,7 +30,7 @@ struct vai_chan {
 	_Atomic(uint64_t) tail;
 	uint64_t head_seen;
 	struct vai__waitq recvq, sendq; /* changed with both locks held, read with this one */
-	char pad[8];
+	struct vai__account *owner;     /* of the state that made it, or NULL; constant. One reference */
 
 	struct vai_lock recv_lock; /* the receivers'; taken after the senders' */
 	bool senders_wait;         /* both; whether sendq is not empty */

@@ -28,8 +28,9 @@ struct vai_task {
 	_Atomic(unsigned) cancels; /* written under lock, after the reason */
 	vai_drop_fn *drop;
 	void (*orphan)(vai_task *t);
-	_Atomic(vai_chan *) done; /* set once, under lock; one reference */
-	char *name;               /* VAI_TASK_NAME bytes, or NULL */
+	_Atomic(vai_chan *) done;   /* set once, under lock; one reference */
+	struct vai__account *owner; /* of the state that made it, or NULL; constant. One reference */
+	char *name;                 /* VAI_TASK_NAME bytes, or NULL */
 };
 
 static void destroy(struct vai_obj *o)
@@ -45,12 +46,23 @@ static void destroy(struct vai_obj *o)
 	vai_chan *done = atomic_load_relaxed(&t->done);
 	if (done)
 		vai__obj_unref((struct vai_obj *)done);
+	vai__account_unref(t->owner);
 	if (t->name)
 		vai__mem_free(t->name, VAI_TASK_NAME);
 	vai__mem_free(t, sizeof *t);
 }
 
 const struct vai_class vai__task_class = {"task", destroy};
+
+void vai__task_set_owner(vai_task *t, struct vai__account *owner)
+{
+	t->owner = vai__account_ref(owner);
+}
+
+struct vai__account *vai__task_owner(const vai_task *t)
+{
+	return t->owner;
+}
 
 vai_task *vai__task_new(vai_g *g, vai_drop_fn *drop, void (*orphan)(vai_task *t))
 {

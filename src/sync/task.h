@@ -3,6 +3,7 @@
 #ifndef VAI_TASK_H
 #define VAI_TASK_H
 
+#include "base/account.h"
 #include "base/obj.h"
 #include "sched/sched.h"
 #include "sync/chan.h"
@@ -15,6 +16,9 @@ enum vai_task_state { VAI_TASK_ALIVE, VAI_TASK_DONE, VAI_TASK_FAILED };
 /* Makes a task for g. orphan, or NULL, is called when the last reference goes and the task has failed without
  * anybody having joined it. */
 vai_task *vai__task_new(vai_g *g, vai_drop_fn *drop, void (*orphan)(vai_task *t));
+/* Before anybody else knows of it: its outcome may be charged to that account (transfer/charge.h). */
+void vai__task_set_owner(vai_task *t, struct vai__account *owner);
+struct vai__account *vai__task_owner(const vai_task *t);
 uint64_t vai__task_id(vai_task *t);
 /* The name that users gave it, or "". It is set before the goroutine starts, if at all, and is cut to fit. */
 enum { VAI_TASK_NAME = 64 };

@@ -5,6 +5,7 @@
 #include "transfer/codec.h"
 #include <stdlib.h>
 #include "base/mem.h"
+#include "transfer/charge.h"
 #include "transfer/encode.h"
 #include "stdlib/catalog.h"
 #include "transfer/record.h"
@@ -216,6 +217,7 @@ static void encode_block(lua_State *L, struct vai_vm *vm, const struct values *v
 	if (VAI_UNLIKELY(!b))
 		raise_result(L, ENC_NOMEM);
 	vai__msg_set(out, M_BLOCK, (uintptr_t)b);
+	vai__charge_message(vm, out);
 }
 
 static struct vai__block *encode_image(lua_State *L, struct vai_vm *vm, int idx)
@@ -237,12 +239,15 @@ static struct vai__block *encode_image(lua_State *L, struct vai_vm *vm, int idx)
 
 /* ---- what needs no encoder ---- */
 
-static bool encode_string(lua_State *L, int idx, vai_msg *out)
+static bool encode_string(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out)
 {
 	size_t len;
 	const char *s = lua_tolstring(L, idx, &len);
+	if (len > MSG_STRING_MAX)
+		vai__charge_look(L, vm, true);
 	if (vai__msg_string(out, s, len) != VAI_OK)
 		vai__state_out_of_memory(L);
+	vai__charge_message(vm, out);
 	return true;
 }
 
@@ -286,7 +291,7 @@ static bool encode_inline(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out
 	case LUA_TNIL: vai__msg_set(out, M_NIL, 0); return true;
 	case LUA_TBOOLEAN: vai__msg_bool(out, lua_toboolean(L, idx)); return true;
 	case LUA_TNUMBER: encode_number(L, idx, out); return true;
-	case LUA_TSTRING: return encode_string(L, idx, out);
+	case LUA_TSTRING: return encode_string(L, vm, idx, out);
 	case LUA_TLIGHTUSERDATA: vai__msg_set(out, M_LIGHT, (uintptr_t)lua_touserdata(L, idx)); return true;
 	case LUA_TUSERDATA: return encode_handle(L, vm, idx, out);
 	case LUA_TFUNCTION: return encode_cfunction(L, vm, idx, out);
@@ -301,8 +306,11 @@ void vai__encode(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out, const c
 	if (encode_inline(L, vm, idx, out))
 		return;
 	COLLECT(L);
-	if (lua_type(L, idx) == LUA_TTABLE && vai__record_encode(L, lua_absindex(L, idx), !vai__names_any(vm), out))
+	vai__charge_look(L, vm, true);
+	if (lua_type(L, idx) == LUA_TTABLE && vai__record_encode(L, lua_absindex(L, idx), !vai__names_any(vm), out)) {
+		vai__charge_message(vm, out);
 		return;
+	}
 	encode_block(L, vm, &(struct values){idx, 1, what, 0, false}, out);
 	if (VAI_UNLIKELY(vai__msg_block(out)->data[0] == T_NIL)) { /* __vai_send gave it */
 		vai__msg_drop(out);
@@ -351,6 +359,7 @@ void vai__encode_call(
 	char buf[64];
 	int number;
 	what = split_number(what, buf, sizeof buf, &number);
+	vai__charge_look(L, vm, true);
 	encode_block(L, vm, &(struct values){idx, n + 1, what, number, true}, out);
 	*code = code_of_block(vai__msg_block(out));
 }

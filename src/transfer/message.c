@@ -29,9 +29,18 @@ void vai__block_unref_all(const unsigned char *data, size_t last)
 	}
 }
 
+static void discharge(struct vai__block *b)
+{
+	if (VAI_LIKELY(!b->account))
+		return;
+	atomic_fetch_sub_relaxed(&b->account->bytes, b->charge);
+	vai__account_unref(b->account);
+}
+
 static void free_now(struct vai__block *b)
 {
 	vai__block_unref_all(b->data, b->last_ref);
+	discharge(b);
 	vai__mem_free(b, b->size);
 }
 
@@ -62,10 +71,12 @@ void vai__block_free(struct vai__block *b)
 {
 	if (!b)
 		return;
-	if (b->last_ref)
+	if (b->last_ref) {
 		free_with_references(b);
-	else
-		vai__mem_free(b, b->size);
+		return;
+	}
+	discharge(b);
+	vai__mem_free(b, b->size);
 }
 
 /* A last reference is given back by way of a block, for the list. */

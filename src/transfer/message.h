@@ -16,6 +16,7 @@
 #define VAI_MESSAGE_H
 
 #include <string.h>
+#include "base/account.h"
 #include "base/base.h"
 #include "base/obj.h"
 
@@ -101,6 +102,8 @@ struct vai__block {
 		size_t len;              /* bytes of the stream */
 		struct vai__block *next; /* while it waits to be dropped */
 	};
+	struct vai__account *account; /* that it is charged to, or NULL; one reference */
+	int64_t charge;
 	size_t last_ref; /* place of the last reference, 0: none */
 	uint32_t nslots;
 	uint32_t nvalues;

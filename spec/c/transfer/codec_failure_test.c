@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What cannot be sent, and memory: allocations of both states and of vai are made to fail,
  * one after the other, and blocks are counted. */
+#include "transfer/charge.h"
 #include "transfer/pair.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,6 +173,7 @@ static void fail_each(const char *chunk)
 		lua_settop(B, 0);
 		vai__known_funcs_free(va.funcs);
 		va.funcs = NULL;
+		vai__charge_close(&va);
 		vai__code_forget();
 		pair_collect(B);
 		pair_collect(A);

@@ -8,6 +8,7 @@
 #include "state/handle.h"
 #include "require/paths.h"
 #include "runtime/start.h"
+#include "transfer/charge.h"
 #include "transfer/known_funcs.h"
 
 lua_State *A, *B;
@@ -115,6 +116,7 @@ static void close_state(struct vai_vm *vm)
 	vai__codec_release(vm);
 	vai__known_funcs_free(vm->funcs);
 	vm->funcs = NULL;
+	vai__charge_close(vm);
 	lua_close(vm->L);
 }
 

@@ -7,6 +7,7 @@
 #include "bind/lib/limit.h"
 #include "bind/lib/result.h"
 #include "sync/chan.h"
+#include "transfer/charge.h"
 #include "transfer/codec.h"
 #include "transfer/message.h"
 
@@ -30,15 +31,20 @@ int vai__lib_chan(lua_State *L)
 	int64_t cap = lua_isnoneornil(L, 1) ? 0 : vai__arg_integer(L, 1, 1, "chan");
 	if (cap < 0 || cap > VAI_CHAN_MAX_CAP)
 		vai__arg_error(L, 1, "chan", "capacity %lld out of range", (long long)cap);
+	vai__charge_look(L, vai__bind_vm(g), false);
 	vai_chan *ch = vai__chan_new(cap, vai__msg_drop);
+	if (VAI_LIKELY(ch))
+		vai__chan_set_owner(ch, vai__charge_account(vai__bind_vm(g)));
 	return vai__bind_push_new(L, g, (struct vai_obj *)ch);
 }
 
-/* The value to send. A receiver could not tell nil from the end. */
-static inline void encode_value(lua_State *L, vai_g *g, vai_msg *msg, const char *fname, const char *what)
+/* The value to send to ch. A receiver could not tell nil from the end. */
+static inline void encode_value(
+	lua_State *L, vai_g *g, const vai_chan *ch, vai_msg *msg, const char *fname, const char *what)
 {
 	if (VAI_LIKELY(lua_gettop(L) >= 2)) {
 		vai__encode(L, vai__bind_vm(g), 2, msg, what);
+		vai__charge_move(msg, vai__bind_vm(g), vai__chan_owner(ch));
 		if (VAI_LIKELY(vai__msg_tag(msg) != M_NIL))
 			return;
 	}
@@ -67,7 +73,7 @@ static int chan_send(lua_State *L)
 	vai_g *g = vai__bind_self(L);
 	vai_msg msg;
 	struct vai__limit limit = limit_at(L, 3, "send");
-	encode_value(L, g, &msg, "send", "send: argument 1");
+	encode_value(L, g, ch, &msg, "send", "send: argument 1");
 	vai__note_stack(g, L);
 	int rc = VAI_LIMITED(g, limit, vai__chan_send(g, ch, &msg, limit.deadline));
 	if (VAI_UNLIKELY(rc != VAI_OK))
@@ -81,7 +87,7 @@ static int chan_try_send(lua_State *L)
 	vai_chan *ch = self_sender(L, "try_send");
 	vai_g *g = vai__bind_self(L);
 	vai_msg msg;
-	encode_value(L, g, &msg, "try_send", "try_send: argument 1");
+	encode_value(L, g, ch, &msg, "try_send", "try_send: argument 1");
 	int rc = vai__chan_send(g, ch, &msg, 0);
 	if (rc == VAI_EAGAIN || rc == VAI_ETIMEOUT) {
 		vai__msg_drop(&msg);

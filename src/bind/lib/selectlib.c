@@ -13,6 +13,7 @@
 #include "sync/select.h"
 #include "sync/task.h"
 #include "sync/ticker.h"
+#include "transfer/charge.h"
 #include "transfer/codec.h"
 #include "transfer/message.h"
 
@@ -248,6 +249,7 @@ static int encode_values(lua_State *L, struct vai_vm *vm, struct vai__case *case
 			drop_unsent(cases, i, -1);
 			return status;
 		}
+		vai__charge_move(&cases[i].msg, vm, vai__chan_owner(cases[i].ch));
 		guard |= vai__msg_tag(&cases[i].msg) >= M_OBJECT;
 	}
 	return LUA_OK;

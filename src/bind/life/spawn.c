@@ -19,6 +19,7 @@
 #include "bind/site.h"
 #include "sync/task.h"
 #include "sync/waitgroup.h"
+#include "transfer/charge.h"
 #include "transfer/codec.h"
 #include "runtime/vm.h"
 #include "stdlib/only_libs.h"
@@ -240,6 +241,7 @@ static VAI_NOINLINE int no_state(struct run *r)
 static void finish(struct run *r, int status)
 {
 	if (r->task) {
+		vai__charge_move(&r->outcome, NULL, vai__task_owner(r->task));
 		if (VAI_UNLIKELY(status != LUA_OK && r->life.why == VAI_END_CANCELED))
 			vai__task_finish_canceled(r->task);
 		else
@@ -323,6 +325,8 @@ int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call)
 {
 	vai_g *g = vai__g_new(entry, call);
 	vai_task *task = VAI_LIKELY(g != NULL) ? new_task(g, call->fate) : NULL;
+	if (VAI_LIKELY(task && self))
+		vai__task_set_owner(task, vai__charge_account(vai__bind_vm(self)));
 	if (VAI_UNLIKELY(!task)) {
 		if (call->wg)
 			vai__waitgroup_add(call->wg, -1);

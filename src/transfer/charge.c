@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* charge.h. One atomic addition for every GRAIN bytes of messages, one more when they are freed. */
+#include "transfer/charge.h"
+#include <limits.h>
+#include "transfer/message.h"
+
+enum { GRAIN = 4096, STEP = 65536 };
+
+struct vai__account *vai__charge_account(struct vai_vm *vm)
+{
+	if (!vm->account)
+		vm->account = vai__account_new();
+	return vm->account;
+}
+
+void vai__charge_message(struct vai_vm *vm, const vai_msg *msg)
+{
+	if (vai__msg_tag(msg) != M_BLOCK)
+		return;
+	struct vai__block *b = vai__msg_block(msg);
+	vm->uncharged += b->size;
+	if (VAI_LIKELY(vm->uncharged < GRAIN) || !vai__charge_account(vm))
+		return;
+	b->account = vai__account_ref(vm->account);
+	b->charge = (int64_t)vm->uncharged;
+	vm->uncharged = 0;
+	atomic_fetch_add_relaxed(&b->account->bytes, b->charge);
+}
+
+void vai__charge_move(const vai_msg *msg, const struct vai_vm *sender, struct vai__account *owner)
+{
+	if (VAI_LIKELY(!owner || vai__msg_tag(msg) != M_BLOCK))
+		return;
+	struct vai__block *b = vai__msg_block(msg);
+	struct vai__account *old = b->account;
+	if (!old || old == owner || atomic_load_relaxed(&owner->closed) || (sender && vai__limits_has_memory(sender)))
+		return;
+	atomic_fetch_add_relaxed(&owner->bytes, b->charge);
+	atomic_fetch_sub_relaxed(&old->bytes, b->charge);
+	b->account = vai__account_ref(owner);
+	vai__account_unref(old);
+}
+
+static bool beyond_bound(lua_State *L, const struct vai_vm *vm)
+{
+	size_t used = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024;
+	int64_t charged = atomic_load_relaxed(&vm->account->bytes);
+	return charged > 0 && !vai__limits_allow(vm, used + (size_t)charged);
+}
+
+static void keep_bound(lua_State *L, const struct vai_vm *vm)
+{
+	if (!beyond_bound(L, vm))
+		return;
+	lua_gc(L, LUA_GCCOLLECT);
+	if (beyond_bound(L, vm))
+		vai__state_out_of_memory(L);
+}
+
+/* A collector that the script has stopped, or that runs at this moment, is left alone. */
+static void step(lua_State *L, struct vai_vm *vm, int64_t grown)
+{
+	int64_t kb = grown / 1024;
+	if (lua_gc(L, LUA_GCISRUNNING) == 1)
+		lua_gc(L, LUA_GCSTEP, kb < INT_MAX / 2 ? (int)kb : INT_MAX / 2);
+	int64_t bytes = atomic_load_relaxed(&vm->account->bytes);
+	if (bytes < vm->charged)
+		vm->charged = bytes;
+}
+
+void vai__charge_look(lua_State *L, struct vai_vm *vm, bool bounded)
+{
+	if (VAI_LIKELY(!vm->account))
+		return;
+	int64_t bytes = atomic_load_relaxed(&vm->account->bytes), grown = bytes - vm->charged;
+	if (bounded && VAI_UNLIKELY(vai__limits_has_memory(vm)))
+		keep_bound(L, vm);
+	if (grown > -STEP && VAI_LIKELY(grown < STEP))
+		return;
+	vm->charged = bytes;
+	if (grown > 0)
+		step(L, vm, grown);
+}
+
+void vai__charge_close(struct vai_vm *vm)
+{
+	if (!vm->account)
+		return;
+	atomic_store_relaxed(&vm->account->closed, true);
+	vai__account_unref(vm->account);
+	vm->account = NULL;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory that a state holds through handles. Lua's collector sees a handle, not the messages in the channel behind it:
+ * so what a state has sent and nobody has freed yet drives its collector as allocations of its own do, and counts for
+ * the bound of its memory. A message is charged to who sends it, or to who made what it waits in. */
+#ifndef VAI_CHARGE_H
+#define VAI_CHARGE_H
+
+#include <lua.h>
+#include "base/account.h"
+#include "base/base.h"
+#include "state/state.h"
+
+/* The state's account, made on first use; NULL: out of memory. Borrowed. */
+struct vai__account *vai__charge_account(struct vai_vm *vm);
+/* A message that the state has just made. Small ones are charged together, by one of them. */
+void vai__charge_message(struct vai_vm *vm, const vai_msg *msg);
+/* It is put where `owner` (or NULL) made the place: it is charged to it,
+ * unless the sender (NULL: it has ended) is bounded. */
+void vai__charge_move(const vai_msg *msg, const struct vai_vm *sender, struct vai__account *owner);
+/* Has the collector work for what the state is charged for more than at the last look. Before anything that would be
+ * lost if this raised: finalizers run, and where `bounded`, what would go beyond the state's bound raises. */
+void vai__charge_look(lua_State *L, struct vai_vm *vm, bool bounded);
+/* The end of a state. */
+void vai__charge_close(struct vai_vm *vm);
+
+#endif
