@@ -33,6 +33,17 @@ local make = {
 	vai = function(vai) return vai end,
 	["vai.net"] = function(vai) return vai.net end,
 	["vai.fs"] = function(vai) return vai.fs end,
+	["vai.process"] = function(vai) return vai.process end,
+	["vai.signal"] = function(vai) return vai.signal end,
+	tty = function(vai) -- the near end of a terminal that nobody uses
+		local near = assert(vai.fs.open("/dev/ptmx", "r+"))
+		for fd in vai.fs.scandir("/proc/self/fd") do
+			if (vai.fs.readlink("/proc/self/fd/" .. fd) or ""):find("ptmx") then
+				return vai.tty(tonumber(fd)), near
+			end
+		end
+	end,
+	process = function(vai) return vai.process.spawn { "true" } end,
 	file = function(vai) return vai.fs.open("/dev/null") end,
 	waitgroup = function(vai) return vai.waitgroup() end,
 }

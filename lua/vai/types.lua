@@ -2387,6 +2387,200 @@ function file:stat() end
 function file:close() end
 
 -- ---- processes, signals, the terminal ----
+-- Limits and results are those of the network: `nil, "timeout"`, `nil, "closed"`, or `nil`, a message and the error's name.
+-- A child process is watched through a descriptor of its own: SIGCHLD and other children of the program are not touched,
+-- and whoever waits holds no thread.
+
+---@class vai.process
+vai.process = {}
+
+---Starts a process and returns at once. The list begins with the command, which is looked for in `PATH` unless it has a
+---slash; nothing passes through a shell. Options by name:
+--- - `stdin`, `stdout`, `stderr`: `"inherit"` (the default), `"null"`, `"pipe"`, a file, a connection or another process's
+---   pipe; for `stderr` also `"stdout"`. The other end of a `"pipe"` is `p.stdin`, `p.stdout`, `p.stderr`, a connection.
+---   A pipe that a process was given is read here no more: close it.
+--- - `cwd`: the directory it begins in.
+--- - `env`: a table of variables beside those of this process, `false` for one that it is not to have; `clear_env`: only
+---   those of `env`.
+--- - `group`: it leads a process group of its own, and `kill` and the end of a block go to all of that.
+---
+---It gets descriptors 0 to 2 and no other, no blocked signal, and SIGPIPE as it is by default.
+---```lua
+---local p <close> = assert(vai.process.spawn { "sort", stdin = "pipe", stdout = "pipe" })
+---p.stdin:write("b\na\n")
+---p.stdin:close()
+---print(p.stdout:read("l"), p.stdout:read("l"), p:wait()) --> a b 0
+---print(select(3, vai.process.spawn { "no-such-command" })) --> ENOENT
+---```
+---@param command table
+---@return vai.child?
+---@return string? message
+---@return string? code
+function vai.process.spawn(command) end
+
+---Runs a process to its end: a table with `code` or `signal`, and what it has written, `out` and `err`. As `spawn`, with
+---`stdout` and `stderr` as pipes and an empty `stdin` unless the options say otherwise, and with `input`, a string for its
+---`stdin`, and `limit`, after which it is killed and the result is `nil, "timeout"`.
+---```lua
+---local r = vai.process.run { "tr", "a-z", "A-Z", input = "loud", limit = 10 }
+---print(r.code, r.out) --> 0 LOUD
+---print(vai.process.run { "sleep", "60", limit = 0.05 }) --> nil timeout
+---```
+---@param command table
+---@return table?
+---@return string? message
+---@return string? code
+function vai.process.run(command) end
+
+---A process that `vai.process.spawn` has started. `local p <close>` kills it at the end of the block, if it still runs, and
+---waits for its end; one that nobody has any more runs on, and is reaped when it ends.
+---@class vai.child
+---@field stdin? vai.connection what it reads, where that is a pipe
+---@field stdout? vai.connection what it writes
+---@field stderr? vai.connection what it writes as errors
+local process = {}
+
+---Its exit code, once it has ended; `nil, "signal"` and the signal's name where one has ended it. Several may wait, and
+---later calls tell the same. Where somebody else has taken the status, a `waitpid(-1)` of the host or an ignored SIGCHLD,
+---it is `nil`, a message and `"ECHILD"`.
+---```lua
+---local p = vai.process.spawn { "sh", "-c", "exit 3" }
+---print(p:wait()) --> 3
+---local q = vai.process.spawn { "sleep", "60" }
+---print(q:wait(0.01)) --> nil timeout
+---q:kill()
+---print(q:wait()) --> nil signal SIGTERM
+---```
+---@param limit? number
+---@return integer?
+---@return string? message_or_signal
+---@return string? code_or_name
+function process:wait(limit) end
+
+---Sends it a signal, by name or number, SIGTERM if none is given.
+---```lua
+---local p = vai.process.spawn { "sleep", "60" }
+---print(p:kill("SIGKILL"), p:wait()) --> true nil signal SIGKILL
+---print(select(3, p:kill())) --> ESRCH
+---```
+---@param signal? string|integer
+---@return boolean?
+---@return string? message
+---@return string? code
+function process:kill(signal) end
+
+---```lua
+---local p = vai.process.spawn { "true" }
+---print(p:pid() > 1) --> true
+---```
+---@return integer
+function process:pid() end
+
+---What the end of a block does with `local p <close>`: kills it if it still runs, closes its pipes, waits for its end.
+---```lua
+---local p = vai.process.spawn { "sleep", "60" }
+---p:close()
+---print(p:wait()) --> nil signal SIGKILL
+---```
+function process:close() end
+
+---@class vai.signal
+vai.signal = {}
+
+---From now on the signals' names are sent into the channel as they come, and do not do what they did. Who sends them does
+---not wait: a full channel misses them. Of a signal that comes several times in a moment one may be told. Goroutines that
+---wait for a signal are no deadlock.
+---```lua
+---local signals = vai.chan(4)
+---vai.signal.notify(signals, "SIGTERM", "SIGINT")
+---vai.process.run { "kill", "-TERM", vai.fs.readlink("/proc/self") }
+---print(signals:recv()) --> SIGTERM
+---```
+---@param ch vai.channel
+---@param ... string names
+---@return boolean?
+---@return string? message
+---@return string? code
+function vai.signal.notify(ch, ...) end
+
+---The signals do nothing from now on, here and in processes that are started.
+---```lua
+---print(vai.signal.ignore("SIGHUP")) --> true
+---```
+---@param ... string
+---@return boolean?
+---@return string? message
+---@return string? code
+function vai.signal.ignore(...) end
+
+---The signals, or all of them, do again what they did before `notify` or `ignore`, and no channel is told any more. The end
+---of the program does it, too.
+---```lua
+---vai.signal.ignore("SIGTERM")
+---vai.signal.reset("SIGTERM")
+---print(vai.process.run { "sh", "-c", "kill -TERM $$" }.signal) --> SIGTERM
+---```
+---@param ... string
+function vai.signal.reset(...) end
+
+---The terminal at a descriptor: 0, 1 or 2. What is none gives `nil`, a message and `"ENOTTY"`.
+---```lua
+---local t, why = vai.tty(0)
+---print(t and t:size() or why) --> inappropriate ioctl for device
+---```
+---@param fd integer
+---@return vai.terminal?
+---@return string? message
+---@return string? code
+function vai.tty(fd) end
+
+---A terminal.
+---@class vai.terminal
+local tty = {}
+
+---Its columns and rows. SIGWINCH tells that they have changed.
+---```lua
+---local t = vai.tty(1)
+---if t then
+---	print(t:size())
+---else
+---	print("no terminal") --> no terminal
+---end
+---```
+---@return integer? columns
+---@return integer|string rows_or_message
+---@return string? code
+function tty:size() end
+
+---With `true` keys come one by one and unseen, Ctrl-C among them; with `false` the mode is what it was. However the program
+---ends, but for SIGKILL, the mode is set back.
+---```lua
+---local t = vai.tty(0)
+---if t then
+---	t:raw(true)
+---	print("key: " .. vai.stdin:read(1))
+---	t:raw(false)
+---else
+---	print("no terminal") --> no terminal
+---end
+---```
+---@param on boolean
+---@return boolean?
+---@return string? message
+---@return string? code
+function tty:raw(on) end
+
+---What the program reads, a connection: who waits in it parks. What `io.read` has read ahead does not come here again.
+---@type vai.connection
+vai.stdin = nil
+
+---What the program prints, a connection. What `print` and `io.write` hold back in their buffer comes later.
+---@type vai.connection
+vai.stdout = nil
+
+---Where it reports errors, a connection.
+---@type vai.connection
+vai.stderr = nil
 
 -- ---- TLS, HTTP, NATS ----
 

@@ -209,6 +209,27 @@ describe("files", function()
 	bad("vai.fs.open('/dev/null').truncate", "#1|argument 1", { "vai.fs.open('/dev/null')", "vai.fs.open('/dev/null'), -1" })
 end)
 
+describe("processes and signals", function()
+	bad("vai.process.spawn", "#1|argument 1", { "", "nil", "'ls'", "1", "{}", "{ {} }", "{ 'a\\0b' }", "{ 'true', true }",
+		"{ 'true', sdtin = 'pipe' }", "{ 'true', stdin = 'pip' }", "{ 'true', stdin = 1 }", "{ 'true', stdin = 'stdout' }",
+		"{ 'true', stdout = {} }", "{ 'true', stdout = ch }", "{ 'true', cwd = {} }", "{ 'true', cwd = 'a\\0b' }",
+		"{ 'true', env = 1 }", "{ 'true', env = { 'A=1' } }", "{ 'true', env = { ['A=B'] = '1' } }", "{ 'true', env = { A = {} } }",
+		"{ 'true', env = { A = true } }", "{ 'true', env = { [''] = '1' } }", "{ 'true', env = { A = 'x\\0y' } }" })
+	bad("vai.process.run", "#1|argument 1", { "", "nil", "'ls'", "{ 'true', input = 1 }", "{ 'true', limit = 'x' }",
+		"{ 'true', limit = nan }", "{ 'true', input = '', stdin = 'null' }" })
+	bad_self("vai.process.spawn({ 'true' }).wait")
+	bad_self("vai.process.spawn({ 'true' }).kill")
+	bad_self("vai.process.spawn({ 'true' }).pid")
+	bad("vai.process.spawn({ 'true' }).wait", "#1|argument 1", { "vai.process.spawn({ 'true' }), 'x'", "vai.process.spawn({ 'true' }), {}" })
+	bad("vai.process.spawn({ 'true' }).kill", "#1|argument 1", { "vai.process.spawn({ 'true' }), 'KILL'",
+		"vai.process.spawn({ 'true' }), {}", "vai.process.spawn({ 'true' }), -1", "vai.process.spawn({ 'true' }), 1000" })
+	bad("vai.signal.notify", "#1|argument 1", { "", "1, 'SIGINT'", "'SIGINT'" })
+	bad("vai.signal.notify", "#2|argument 2", { "ch", "ch, 1", "ch, 'INT'", "ch, 'SIGKILL'", "ch, 'SIGSEGV'", "ch, 'SIGURG'" })
+	bad("vai.signal.ignore", "#1|argument 1", { "", "1", "'INT'", "'SIGSTOP'", "{}" })
+	bad("vai.signal.reset", "#1|argument 1", { "1", "'INT'", "{}" })
+	bad("vai.tty", "#1|argument 1", { "", "'x'", "-1", "{}", "1.5", "1 << 40" })
+end)
+
 describe("anything", function()
 	-- Whatever is called with whatever, the process lives. Goroutines take what may wait for ever.
 	program.test("called with anything does not crash", [[

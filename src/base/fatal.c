@@ -9,12 +9,14 @@
 #include "base/atomic.h"
 
 void (*vai__fatal_hook)(void);
+void (*_Atomic vai__fatal_dying)(void);
 static atomic_bool begun;
 
 _Noreturn void vai__fatal(const char *fmt, ...)
 {
 	va_list ap;
 	bool first = !atomic_exchange(&begun, true);
+	vai__dying();
 	fputs("vai: fatal: ", stderr);
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);

@@ -8,6 +8,15 @@ _Noreturn void vai__fatal(const char *fmt, ...) __attribute__((format(printf, 1,
 /* Tells more before the process aborts. It may never return, because anything may be broken: vai__fatal sees to
  * that. */
 extern void (*vai__fatal_hook)(void);
+/* Called where the process ends without exit(): what must not be left as it is, a terminal's mode. System calls
+ * only, on any thread, also in a handler. NULL: nothing is. */
+extern void (*_Atomic vai__fatal_dying)(void);
+static inline void vai__dying(void)
+{
+	void (*hook)(void) = vai__fatal_dying;
+	if (hook)
+		hook();
+}
 #define VAI_ASSERT(cond) ((cond) ? (void)0 : vai__fatal("%s:%d: broken invariant: %s", __FILE__, __LINE__, #cond))
 #ifdef VAI_DEBUG_LOCKS
 #define VAI_DEBUG_ASSERT(cond) VAI_ASSERT(cond)

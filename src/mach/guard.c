@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "base/fatal.h"
 #include "mach/stack.h"
 
 enum { ALT_SIZE = 32768 };
@@ -32,6 +33,7 @@ static bool was_sent(const siginfo_t *info)
 static void end_by_default(int sig, const siginfo_t *info)
 {
 	struct sigaction sa = {.sa_handler = SIG_DFL};
+	vai__dying();
 	sigemptyset(&sa.sa_mask);
 	sigaction(sig, &sa, NULL);
 	if (!was_sent(info))

@@ -285,6 +285,11 @@ void vai__desc_release(struct vai__desc *d)
 		record_free(d);
 }
 
+static bool is_left(const struct vai__desc *d)
+{
+	return !d->disposed && !(d->retired && d->users == 0);
+}
+
 static void end_watches(struct vai__desc *d)
 {
 	for (int dir = VAI__READ; dir <= VAI__WRITE; dir++) {
@@ -295,17 +300,19 @@ static void end_watches(struct vai__desc *d)
 	}
 }
 
-/* No M is left. */
+/* No M is left. The watches come first: what they let go of may release other descriptors in the ordinary way. */
 void vai__desc_stop(void)
 {
 	uint32_t n = atomic_load_relaxed(&table.nslabs) * SLAB;
+	for (uint32_t i = 0; i < n; i++)
+		if (is_left(record_at(i)))
+			end_watches(record_at(i));
 	for (uint32_t i = 0; i < n; i++) {
 		struct vai__desc *d = record_at(i);
-		if (d->disposed || (d->retired && d->users == 0))
+		if (!is_left(d))
 			continue;
 		d->closed = d->retired = d->orphan = true;
 		d->users = 0;
-		end_watches(d);
 		retire(d);
 	}
 }

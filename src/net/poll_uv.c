@@ -7,6 +7,7 @@
  * somebody waits for it to the first event: what desc.h takes for an edge. Nothing is missed: who begins to
  * watch a descriptor that is ready already is told. A descriptor is closed when libuv has let go of it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <uv.h>
@@ -156,10 +157,14 @@ static void on_closed(uv_handle_t *handle)
 /* libuv refuses what cannot be polled: then every try is worth it. */
 static void begin(struct watcher *w, int wanted)
 {
-	if (!w->open && uv_poll_init(&poll.loop, &w->handle, vai__desc_fd(w->desc)) != 0) {
+	/* libuv makes it non-blocking; one that was not is shared with others. */
+	int fd = vai__desc_fd(w->desc), flags = w->open ? -1 : fcntl(fd, F_GETFL);
+	if (!w->open && uv_poll_init(&poll.loop, &w->handle, fd) != 0) {
 		vai__desc_event(w->key, true, true);
 		return;
 	}
+	if (flags >= 0 && !(flags & O_NONBLOCK))
+		fcntl(fd, F_SETFL, flags);
 	w->open = true;
 	watch(w, w->begun | wanted);
 }

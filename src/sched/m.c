@@ -57,6 +57,7 @@ static void report_overflow(void)
 	char buf[256];
 	struct m *m = tls_m;
 	int n = 0;
+	vai__dying();
 	if (m && m_curg(m))
 		n = snprintf(buf, sizeof(buf),
 			"vai: goroutine stack overflow: goroutine %llu, created at %s, used all %zu bytes of its C stack "

@@ -54,6 +54,7 @@ enum vai_wait_reason {
 	VAI_WAIT_CONNECT,
 	VAI_WAIT_LOOKUP,
 	VAI_WAIT_SERVE,
+	VAI_WAIT_PROCESS, /* obj is an object of proc/ */
 	VAI_WAIT_REASONS
 };
 /* "chan receive", "select", ... as in Go's dumps. */
@@ -223,6 +224,12 @@ struct vai_g_info {
 /* Calls f for every goroutine alive, main first then by age. f must not park or start
  * goroutines. Others may run and end meanwhile, except during a deadlock. */
 void vai__g_each(void (*f)(vai_g *g, const struct vai_g_info *info, void *arg), void *arg);
+
+/* ---- signals ---- */
+
+/* Whoever installs a handler of its own for SIGINT says so before and after: the scheduler takes its own one, which
+ * ends main's wait for a hook of the host's, away meanwhile. Any thread. */
+void vai__sigint_set_aside(bool aside);
 
 /* ---- counters ---- */
 

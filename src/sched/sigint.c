@@ -17,6 +17,7 @@ static struct vai_lock lock; /* held while the handler is wrapped or removed; no
 static struct sigaction
 	inner; /* the handler that ours calls; written under lock, read by our handler once it is in place */
 static const void *_Atomic set; /* the hook that a handler has set and main has not come to yet, or NULL */
+static atomic_bool aside;       /* SIGINT is somebody else's; changed under lock */
 
 static void call_inner(int sig, siginfo_t *info, void *uc)
 {
@@ -53,10 +54,11 @@ static bool is_handler(const struct sigaction *sa)
 void vai__sigint_wrap(void)
 {
 	struct sigaction now;
-	if (!vai__sched_hooks.main_hook || sigaction(SIGINT, NULL, &now) != 0 || is_ours(&now) || !is_handler(&now))
+	if (atomic_load_relaxed(&aside) || !vai__sched_hooks.main_hook || sigaction(SIGINT, NULL, &now) != 0 ||
+		is_ours(&now) || !is_handler(&now))
 		return;
 	vai__lock(&lock);
-	if (sigaction(SIGINT, NULL, &now) == 0 && !is_ours(&now) && is_handler(&now)) {
+	if (!aside && sigaction(SIGINT, NULL, &now) == 0 && !is_ours(&now) && is_handler(&now)) {
 		struct sigaction ours = now;
 		inner = now;
 		ours.sa_sigaction = on_interrupt;
@@ -72,6 +74,16 @@ void vai__sigint_remove(void)
 	atomic_store_relaxed(&set, NULL);
 	if (vai__sched_hooks.main_hook && sigaction(SIGINT, NULL, &now) == 0 && is_ours(&now))
 		sigaction(SIGINT, &inner, NULL);
+}
+
+void vai__sigint_set_aside(bool yes)
+{
+	struct sigaction now;
+	vai__lock(&lock);
+	atomic_store_relaxed(&aside, yes);
+	if (yes && sigaction(SIGINT, NULL, &now) == 0 && is_ours(&now))
+		sigaction(SIGINT, &inner, NULL);
+	vai__unlock(&lock);
 }
 
 bool vai__sigint_pending(void)

@@ -235,12 +235,17 @@ static void make_metatable(lua_State *L, int type)
 		lua_pushstring(L, t->name);
 		lua_setfield(L, -2, "__metatable");
 	}
-	for (const luaL_Reg *r = t->meta; r && r->name; r++)
+	bool own_index = false;
+	for (const luaL_Reg *r = t->meta; r && r->name; r++) {
 		set_method(L, r);
-	lua_createtable(L, 0, 1);
-	vai__handle_push_hidden(L);
-	lua_setmetatable(L, -2);
-	lua_setfield(L, -2, "__index");
+		own_index |= strcmp(r->name, "__index") == 0;
+	}
+	if (!own_index) {
+		lua_createtable(L, 0, 1);
+		vai__handle_push_hidden(L);
+		lua_setmetatable(L, -2);
+		lua_setfield(L, -2, "__index");
+	}
 	lua_pushvalue(L, -1);
 	lua_rawsetp(L, LUA_REGISTRYINDEX, t->cls);
 	note(L, type, VAI__USE_METATABLE);

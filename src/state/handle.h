@@ -23,7 +23,7 @@ struct vai__handle_type {
 	const struct vai_class *cls;
 	const char *name;        /* __name: "vai.channel" */
 	const luaL_Reg *methods; /* light C functions */
-	const luaL_Reg *meta;    /* further metamethods: __len, __call, __tostring, ... or NULL */
+	const luaL_Reg *meta;    /* further metamethods, or NULL; an __index among them gives the methods, too */
 };
 /* Before vai__runtime_start, once per class. */
 void vai__handle_register(const struct vai__handle_type *type);

@@ -11,6 +11,8 @@
 #include "bind/main_state.h"
 #include "bind/report/panic.h"
 #include "code/probe_lua.h"
+#include "proc/signal.h"
+#include "proc/tty.h"
 #include "runtime/prepare.h"
 #include "runtime/start.h"
 #include "runtime/vm.h"
@@ -112,6 +114,8 @@ void vai__host_stop(lua_State *L, bool exits)
 	if (vai__forked || !atomic_compare_exchange_strong(&host.phase, &open, CHANGING))
 		return;
 	vai__report_flush(L);
+	vai__signal_reset(0);
+	vai__tty_restore();
 	atomic_store_relaxed(&vai__g_main()->running, NULL);
 	vai__names_uninstall();
 	vai__vm_detach(vai__main_vm());

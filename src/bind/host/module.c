@@ -73,6 +73,12 @@ static const luaL_Reg functions[] = {
 	{"dump", vai__lib_dump},
 	{".net", vai__lib_net},
 	{".fs", vai__lib_fs},
+	{".process", vai__lib_process},
+	{".signal", vai__lib_signal},
+	{"tty", vai__lib_tty},
+	{".stdin", vai__lib_stdin},
+	{".stdout", vai__lib_stdout},
+	{".stderr", vai__lib_stderr},
 	{NULL, NULL},
 };
 
@@ -155,6 +161,8 @@ static void register_once(void)
 	vai__handle_register(&vai__lib_packet_type);
 	vai__handle_register(&vai__lib_server_type);
 	vai__handle_register(&vai__lib_file_type);
+	vai__handle_register(&vai__lib_process_type);
+	vai__handle_register(&vai__lib_tty_type);
 	vai__held_install();
 	vai__base_register(vai__os_exit);
 	vai__fork_watch(vai__sched_alive, forked);

@@ -73,6 +73,14 @@ int vai__lib_supervisor(lua_State *L);
 int vai__lib_net(lua_State *L);
 extern const struct vai__handle_type vai__lib_conn_type, vai__lib_listener_type, vai__lib_packet_type,
 	vai__lib_server_type;
+/* processlib.c, signallib.c */
+int vai__lib_process(lua_State *L);
+int vai__lib_signal(lua_State *L);
+int vai__lib_tty(lua_State *L);
+int vai__lib_stdin(lua_State *L);
+int vai__lib_stdout(lua_State *L);
+int vai__lib_stderr(lua_State *L);
+extern const struct vai__handle_type vai__lib_process_type, vai__lib_tty_type;
 /* fslib.c: pushes the table vai.fs; filelib.c */
 int vai__lib_fs(lua_State *L);
 extern const struct vai__handle_type vai__lib_file_type;

@@ -17,6 +17,7 @@
 #include "bind/site.h"
 #include "net/conn.h"
 #include "net/listener.h"
+#include "proc/process.h"
 #include "sync/chan.h"
 #include "sync/cond.h"
 #include "sync/group.h"
@@ -176,8 +177,13 @@ static void add_endpoint(struct vai__buffer *t, const struct vai_g_info *info)
 {
 	char text[VAI__CONN_TEXT];
 	struct vai_obj *o = (struct vai_obj *)(uintptr_t)info->obj;
-	if (info->reason < VAI_WAIT_READ || info->reason > VAI_WAIT_SERVE || !o)
+	if (info->reason < VAI_WAIT_READ || info->reason > VAI_WAIT_PROCESS || !o)
 		return;
+	if (o->cls == &vai__process_class) {
+		vai__text_put(t, " ");
+		vai__text_int(t, vai__process_pid((const vai_process *)o));
+		return;
+	}
 	if (o->cls == &vai__conn_class)
 		vai__conn_text((vai_conn *)o, text);
 	else if (o->cls == &vai__listener_class)

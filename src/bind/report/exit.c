@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/fatal.h"
 #include "base/atomic.h"
 #include "base/fork.h"
 
@@ -29,8 +30,10 @@ static void *flush_all(void *unused)
 void vai__exit_begin(void)
 {
 	uintptr_t nobody = 0, me = (uintptr_t)pthread_self();
-	if (atomic_compare_exchange_strong(&ending, &nobody, me) || nobody == me)
+	if (atomic_compare_exchange_strong(&ending, &nobody, me) || nobody == me) {
+		vai__dying();
 		return;
+	}
 	for (;;)
 		pause();
 }
