@@ -184,6 +184,7 @@ endif
 # Lua code that is part of the module.
 $(B)/obj/bind/lib/supervisorlib.c.o: src/bind/lib/supervisor.lua
 $(B)/obj/bind/lib/processlib.c.o: src/bind/lib/process.lua
+$(B)/obj/bind/lib/socketlib.c.o: src/bind/lib/socket.lua
 
 -include $(shell find $(B)/obj $(B)/test $(B)/own -name '*.d' 2>/dev/null)
 

@@ -2582,6 +2582,31 @@ vai.stdout = nil
 ---@type vai.connection
 vai.stderr = nil
 
+-- ---- LuaSocket's interface ----
+-- `vai.socket` is LuaSocket 3 on vai's connections: `tcp`, `tcp4`, `tcp6`, `udp`, `udp4`, `udp6`, `unix`, `connect`, `bind`,
+-- `select`, `sleep`, `gettime`, `dns`, `try`, `newtry`, `protect`, `skip`, `choose`, `sink`, `source`, and the objects'
+-- methods, with LuaSocket's results and messages. What has to wait parks the goroutine. Drivers that are written for it in
+-- Lua, redis-lua and LuaSocket's own `http`, `smtp` and `ftp` among them, do so unchanged. Differences: a `connect` with a
+-- time-out of 0 gives up at once and does not go on in the background; `bind` listens already; `getfd` tells nothing; options
+-- that are set before an object is connected are taken as they are by default; an IPv6 object is made by its address.
+
+---From now on `require "socket"` and `require "socket.unix"` give `vai.socket`, here and in goroutines that are started later.
+---```lua
+---vai.compat()
+---local socket = require "socket"
+---local server = socket.bind("127.0.0.1", 0)
+---vai.go(function(port)
+---	local c = require("socket").connect("127.0.0.1", port)
+---	c:send("hello\r\n")
+---	c:close()
+---end, (select(2, server:getsockname())))
+---local c = server:accept()
+---c:settimeout(5)
+---print(c:receive()) --> hello
+---print(c:receive()) --> nil closed
+---```
+function vai.compat() end
+
 -- ---- TLS, HTTP, NATS ----
 
 -- ---- this goroutine ----

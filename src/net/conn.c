@@ -25,8 +25,9 @@ enum {
 
 struct vai_conn {
 	struct vai_obj obj;
-	vai_conn *base; /* itself; or whose view it is, with a reference */
-	double limit;   /* of a view, in seconds; negative: none */
+	vai_conn *base;      /* itself; or whose view it is, with a reference */
+	double limit;        /* of a view, in seconds; negative: none */
+	struct vai_obj *ctx; /* or its context, with a reference */
 	/* a view ends here */
 	const struct vai__conn_ops *ops;
 	struct vai__desc *desc;
@@ -54,6 +55,8 @@ static void destroy(struct vai_obj *o)
 {
 	vai_conn *c = VAI_CONTAINER(o, vai_conn, obj);
 	if (c->base != c) {
+		if (c->ctx)
+			vai__obj_unref(c->ctx);
 		vai__obj_unref(&c->base->obj);
 		vai__mem_free(c, VIEW_SIZE);
 		return;
@@ -89,7 +92,7 @@ vai_conn *vai__conn_new(struct vai__desc *d, const struct vai__conn_ops *ops, vo
 	return c;
 }
 
-vai_conn *vai__conn_view(vai_conn *c, double seconds)
+vai_conn *vai__conn_view(vai_conn *c, double seconds, struct vai_obj *ctx)
 {
 	vai_conn *v = vai__mem_zalloc(VIEW_SIZE);
 	if (!v)
@@ -97,6 +100,9 @@ vai_conn *vai__conn_view(vai_conn *c, double seconds)
 	vai__obj_init(&v->obj, &vai__conn_class);
 	v->base = c->base;
 	v->limit = seconds;
+	v->ctx = ctx;
+	if (ctx)
+		vai__obj_ref(ctx);
 	vai__obj_ref(&c->base->obj);
 	return v;
 }
@@ -109,6 +115,11 @@ vai_conn *vai__conn_base(vai_conn *c)
 double vai__conn_limit(const vai_conn *c)
 {
 	return c->limit;
+}
+
+struct vai_obj *vai__conn_context(const vai_conn *c)
+{
+	return c->ctx;
 }
 
 struct vai__desc *vai__conn_desc(vai_conn *c)

@@ -37,12 +37,14 @@ extern const struct vai__conn_ops vai__conn_tcp, vai__conn_udp, vai__conn_unix, 
 vai_conn *vai__conn_new(struct vai__desc *d, const struct vai__conn_ops *ops, void *state);
 /* The ops for a socket. */
 const struct vai__conn_ops *vai__conn_ops_of(int family, int type);
-/* A view of c; seconds: its limit for each call. NULL: out of memory. */
-vai_conn *vai__conn_view(vai_conn *c, double seconds);
+/* A view of c with a limit for each call: seconds (negative: none), or a context, with a reference of the view's own.
+ * NULL: out of memory. */
+vai_conn *vai__conn_view(vai_conn *c, double seconds, struct vai_obj *ctx);
 
 /* The connection under a view, or itself; and its limit, negative: none. */
 vai_conn *vai__conn_base(vai_conn *c);
 double vai__conn_limit(const vai_conn *c);
+struct vai_obj *vai__conn_context(const vai_conn *c); /* borrowed, or NULL */
 struct vai__desc *vai__conn_desc(vai_conn *c);
 const struct vai__conn_ops *vai__conn_ops(vai_conn *c);
 void *vai__conn_state(vai_conn *c);

@@ -76,6 +76,8 @@ static const luaL_Reg functions[] = {
 	{".process", vai__lib_process},
 	{".signal", vai__lib_signal},
 	{"tty", vai__lib_tty},
+	{".socket", vai__lib_socket},
+	{"compat", vai__lib_compat},
 	{".stdin", vai__lib_stdin},
 	{".stdout", vai__lib_stdout},
 	{".stderr", vai__lib_stderr},

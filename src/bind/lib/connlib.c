@@ -14,13 +14,20 @@ static inline vai_conn *self_conn(lua_State *L, const char *fname)
 	return vai__bind_object(L, &vai__conn_class, fname);
 }
 
+/* The view's; the handle keeps its context. */
+static struct vai__limit own_limit(vai_conn *c)
+{
+	double seconds = vai__conn_limit(c);
+	int64_t deadline = seconds < 0 ? VAI_FOREVER : vai__arg_seconds_deadline(seconds);
+	return (struct vai__limit){.deadline = deadline, .ctx = (vai_context *)vai__conn_context(c)};
+}
+
 /* The limit at stack index idx, or the view's. */
 static struct vai__limit limit_at(lua_State *L, vai_conn *c, int idx, const char *fname)
 {
-	double own = vai__conn_limit(c);
-	if (!lua_isnoneornil(L, idx) || own < 0)
+	if (!lua_isnoneornil(L, idx))
 		return vai__arg_limit(L, idx, idx - 1, fname);
-	return (struct vai__limit){.deadline = vai__arg_seconds_deadline(own)};
+	return own_limit(c);
 }
 
 /* ---- reading ---- */
@@ -95,9 +102,10 @@ static int conn_write(lua_State *L)
 		iov = lua_newuserdatauv(L, (size_t)n * sizeof *iov, 0);
 	}
 	vai__io_collect(L, iov, n);
-	double own = vai__conn_limit(c);
+	struct vai__limit limit = own_limit(c);
+	done = 0;
 	vai__note_stack(g, L);
-	int rc = vai__conn_write(g, c, iov, n, own < 0 ? VAI_FOREVER : vai__arg_seconds_deadline(own), &done);
+	int rc = VAI_LIMITED(g, limit, vai__conn_write(g, c, iov, n, limit.deadline, &done));
 	if (VAI_UNLIKELY(rc != VAI_OK))
 		return vai__io_write_failed(L, g, rc, done);
 	lua_pushvalue(L, 1);
@@ -110,8 +118,12 @@ static int conn_with(lua_State *L)
 {
 	vai_conn *c = self_conn(L, "with");
 	vai_g *g = vai__bind_self(L);
-	double seconds = lua_isnoneornil(L, 2) ? -1 : vai__arg_seconds(L, 2, 1, "with");
-	vai_conn *v = vai__conn_view(c, lua_isnoneornil(L, 2) || seconds >= 0 ? seconds : 0);
+	struct vai_obj *ctx = vai__handle_test(L, 2, &vai__context_class);
+	bool none = lua_isnoneornil(L, 2) || ctx;
+	if (!none && lua_type(L, 2) != LUA_TNUMBER)
+		vai__arg_type_error(L, 2, 1, "with", "number or context");
+	double seconds = none ? -1 : vai__arg_seconds(L, 2, 1, "with");
+	vai_conn *v = vai__conn_view(c, none || seconds >= 0 ? seconds : 0, ctx);
 	if (!v)
 		vai__arg_no_memory(L);
 	vai__io_push(L, g, (struct vai_obj *)v);

@@ -81,6 +81,9 @@ int vai__lib_stdin(lua_State *L);
 int vai__lib_stdout(lua_State *L);
 int vai__lib_stderr(lua_State *L);
 extern const struct vai__handle_type vai__lib_process_type, vai__lib_tty_type;
+/* socketlib.c: pushes the table vai.socket; vai.compat */
+int vai__lib_socket(lua_State *L);
+int vai__lib_compat(lua_State *L);
 /* fslib.c: pushes the table vai.fs; filelib.c */
 int vai__lib_fs(lua_State *L);
 extern const struct vai__handle_type vai__lib_file_type;

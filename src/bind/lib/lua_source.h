@@ -16,7 +16,9 @@
 			".popsection\n"); \
 	extern const char name[], name##_end[]
 
-/* Pushes what the code returns when it is called with the module; once a state, then kept under key. */
-void vai__lib_push_source(lua_State *L, const void *key, const char *from, const char *to, const char *name);
+/* Pushes what the code returns when it is called with the module and, if it is not NULL, a function that only it has;
+ * once a state, then kept under key. */
+void vai__lib_push_source(
+	lua_State *L, const void *key, const char *from, const char *to, const char *name, lua_CFunction extra);
 
 #endif

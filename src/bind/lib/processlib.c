@@ -451,7 +451,7 @@ static int process_run(lua_State *L)
 {
 	vai__bind_self(L);
 	lua_settop(L, 1);
-	vai__lib_push_source(L, &run_key, vai__process_source, vai__process_source_end, "=vai.process");
+	vai__lib_push_source(L, &run_key, vai__process_source, vai__process_source_end, "=vai.process", NULL);
 	lua_insert(L, 1);
 	lua_call(L, 1, LUA_MULTRET);
 	return lua_gettop(L);

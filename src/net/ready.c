@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* See ready.h. Readiness is asked of the system, and of the connections' buffers; an edge only says when to ask
+ * again. A direction that another goroutine waits in cannot be waited for here: it is looked at now and then. */
+#include "net/ready.h"
+#include <poll.h>
+#include "base/clock.h"
+#include "sched/poll.h"
+
+enum { AGAIN = 5000000, STALE = 2 };
+
+static bool is_ready(vai_g *self, const struct vai__ready *r)
+{
+	if (r->conn && r->dir == VAI__READ) {
+		int rc = vai__conn_peek(self, r->conn);
+		return rc != VAI_EAGAIN && rc != VAI_ETIMEOUT;
+	}
+	if (!vai__desc_hold(r->desc))
+		return true;
+	struct pollfd p = {.fd = vai__desc_fd(r->desc), .events = r->dir == VAI__READ ? POLLIN : POLLOUT};
+	bool ready = poll(&p, 1, 0) != 0;
+	vai__desc_unhold(r->desc);
+	return ready;
+}
+
+static bool look(vai_g *self, struct vai__ready *list, int n)
+{
+	bool any = false;
+	for (int i = 0; i < n; i++) {
+		list[i].ready = is_ready(self, &list[i]);
+		any |= list[i].ready;
+	}
+	return any;
+}
+
+/* True: all of them can be waited for. */
+static bool ask(vai_g *self, struct vai__ready *list, int n, vai_ticket ticket)
+{
+	bool all = true;
+	for (int i = 0; i < n; i++) {
+		list[i].asked = vai__desc_publish(self, list[i].desc, list[i].dir, ticket);
+		all &= list[i].asked;
+	}
+	return all;
+}
+
+static int wait_once(vai_g *self, struct vai__ready *list, int n, int64_t limit, bool patient)
+{
+	vai_ticket ticket = vai__wait_begin(self);
+	vai__poll_count(1);
+	if (!ask(self, list, n, ticket)) {
+		if (patient) /* no stale edges: somebody else waits there */
+			limit = limit - vai__clock_now() < AGAIN ? limit : vai__clock_now() + AGAIN;
+		else
+			vai__fire(self, ticket, VAI_WAKE_USER);
+	}
+	int code = vai__wait(self, VAI_WAIT_READ, list[0].conn, limit);
+	vai__poll_count(-1);
+	for (int i = 0; i < n; i++)
+		if (list[i].asked)
+			vai__desc_retract(list[i].desc, list[i].dir);
+	return code == VAI_WAKE_USER ? VAI_OK : vai__wake_result(code);
+}
+
+int vai__ready_wait(vai_g *self, struct vai__ready *list, int n, int64_t limit)
+{
+	for (int turn = 0;; turn++) {
+		if (look(self, list, n))
+			return VAI_OK;
+		if (limit == 0 || (limit != VAI_FOREVER && vai__clock_now() >= limit))
+			return VAI_ETIMEOUT;
+		int rc = wait_once(self, list, n, limit, turn >= STALE);
+		if (rc != VAI_OK && rc != VAI_ETIMEOUT)
+			return rc;
+	}
+}

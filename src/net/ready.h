@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Waiting for the first of several connections, listeners or datagram sockets. */
+#ifndef VAI_READY_H
+#define VAI_READY_H
+
+#include "net/conn.h"
+
+struct vai__ready {
+	struct vai__desc *desc;
+	vai_conn *conn; /* whose buffer counts, too, for reading; or NULL */
+	enum vai__dir dir;
+	bool ready; /* the answer: a call would not wait, or fail at once */
+	bool asked; /* used inside */
+};
+
+/* VAI_OK: at least one is ready. The caller holds references of all of them, and the list does not move. */
+int vai__ready_wait(vai_g *self, struct vai__ready *list, int n, int64_t limit);
+
+#endif
