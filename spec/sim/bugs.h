@@ -24,6 +24,11 @@
 	BUG(link_unlocked, "rendezvous", "a wait is linked after the lock was released") \
 	BUG(look_before, "submit spread", "the look at the queues comes before the end of spinning") \
 	BUG(look_early, "idle_timer", "sysmon looked at the timers before all Ms slept, and nobody tells it when they do") \
+	BUG(mutex_alone, "mutex_timeout mutex_cancel", "a waiter that was woken and gives up wakes nobody") \
+	BUG(mutex_kept, "mutex_starved_cancel", "a goroutine that was handed the mutex and is to end keeps it") \
+	BUG(mutex_silent, "mutex", "an unlock wakes nobody") \
+	BUG(mutex_torn, "mutex", "the mutex is taken with a load and a store") \
+	BUG(mutex_unmarked, "mutex", "who queues up for a mutex does not say so in its word") \
 	BUG(next_store, "steal_next", "runnext is replaced with a load and a store") \
 	BUG(no_second_look, "submit", "no look at the queues after the P was given up") \
 	BUG(overflow_commit, "steal_two", "a batch goes to the global queue by a load and a store") \
@@ -35,6 +40,10 @@
 	BUG(retake_blind, "retake", "a P is taken without a second look whether its M is busy") \
 	BUG(select_left, "select_pair select_close", "a select leaves its records in the queues of the other cases") \
 	BUG(select_unlocked, "select_pair", "a select lets go of the locks between looking and linking") \
+	BUG(semaphore_behind, "semaphore_timeout", "who gives up does not let those behind it through") \
+	BUG(semaphore_kept, "semaphore_cancel", "a goroutine that was served and is to end keeps its permits") \
+	BUG(semaphore_torn, "semaphore", "permits are taken with a load and a store") \
+	BUG(semaphore_unmarked, "semaphore_cancel semaphore_timeout", "who queues up for permits does not say so") \
 	BUG(share_fence, "submit spread", "no barrier between the queue and the look who sleeps") \
 	BUG(steal_commit, "steal steal_two", "a thief commits with a load and a store") \
 	BUG(tail_first, "steal", "tail is published before the slot is written") \

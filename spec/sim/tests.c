@@ -32,5 +32,13 @@ const struct sim_test sim_tests[] = {
 	{"select_same", test_select_same, 2},
 	{"select_close", test_select_close, 2},
 	{"waitgroup", test_waitgroup, 2},
+	{"mutex", test_mutex, 2},
+	{"mutex_timeout", test_mutex_timeout, 2},
+	{"mutex_cancel", test_mutex_cancel, 2},
+	{"mutex_starved", test_mutex_starved, 2},
+	{"mutex_starved_cancel", test_mutex_starved_cancel, 2},
+	{"semaphore", test_semaphore, 2},
+	{"semaphore_timeout", test_semaphore_timeout, 2},
+	{"semaphore_cancel", test_semaphore_cancel, 2},
 	{NULL, NULL, 0},
 };

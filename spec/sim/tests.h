@@ -37,5 +37,14 @@ void test_select_pair(void);
 void test_select_same(void);
 void test_select_close(void);
 void test_waitgroup(void);
+/* lock_test.c: mutexes, semaphores */
+void test_mutex(void);
+void test_mutex_timeout(void);
+void test_mutex_cancel(void);
+void test_mutex_starved(void);
+void test_mutex_starved_cancel(void);
+void test_semaphore(void);
+void test_semaphore_timeout(void);
+void test_semaphore_cancel(void);
 
 #endif

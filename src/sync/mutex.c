@@ -74,6 +74,7 @@ static inline uint64_t word_of(const vai_mutex *m)
 
 static inline bool swap(vai_mutex *m, uint64_t *old, uint64_t now)
 {
+	VAI_BUG_TEAR(mutex_torn);
 	return atomic_cas_weak_acq_rel(&m->word, old, now);
 }
 
@@ -154,7 +155,7 @@ static bool pass_on(vai_mutex *m, struct vai__wake *wake)
 		if (grant(m, l, now))
 			return false;
 	atomic_store_release(&m->word, l ? WAITERS : 0);
-	return wake_first(m, wake);
+	return !VAI_BUG(mutex_silent) && wake_first(m, wake);
 }
 
 /* Leaves lock. */
@@ -202,7 +203,7 @@ static bool take_or_mark(vai_g *self, vai_mutex *m)
 {
 	uint64_t w = word_of(m);
 	for (;;) {
-		if (w & LOCKED && w & WAITERS)
+		if (w & LOCKED && (w & WAITERS || VAI_BUG(mutex_unmarked)))
 			return false;
 		if (swap(m, &w, w & LOCKED ? w | WAITERS : w | held_by(self->id)))
 			return !(w & LOCKED);
@@ -213,14 +214,14 @@ static bool take_or_mark(vai_g *self, vai_mutex *m)
 static void give_up(vai_mutex *m, struct locker *l)
 {
 	struct vai__wake wake;
-	if (l->granted) {
+	if (l->granted && !VAI_BUG(mutex_kept)) {
 		unlock_waited(m, 0);
 		return;
 	}
 	if (vai__waitq_linked(&l->w))
 		vai__waitq_unlink(&l->w);
 	note_waiters(m);
-	bool fire = !(word_of(m) & LOCKED) && wake_first(m, &wake);
+	bool fire = !(word_of(m) & LOCKED) && !VAI_BUG(mutex_alone) && wake_first(m, &wake);
 	vai__unlock(&m->lock);
 	if (fire)
 		vai__wake_fire(&wake);

@@ -62,6 +62,7 @@ bool vai__semaphore_try_acquire(vai_semaphore *s, int64_t k)
 	do {
 		if (w & WAITERS || w >> SHIFT < (uint64_t)k)
 			return false;
+		VAI_BUG_TEAR(semaphore_torn);
 	} while (!atomic_cas_weak_acq_rel(&s->word, &w, w - ((uint64_t)k << SHIFT)));
 	return true;
 }
@@ -99,7 +100,8 @@ static int wait_served(vai_g *self, vai_semaphore *s, uint64_t k, int64_t deadli
 	if (vai__waitq_linked(&a.w))
 		vai__waitq_unlink(&a.w);
 	uint64_t w = atomic_fetch_or_explicit(&s->word, WAITERS, memory_order_acq_rel);
-	serve(s, (w >> SHIFT) + (served ? k : 0));
+	if (!VAI_BUG(semaphore_behind))
+		serve(s, (w >> SHIFT) + (served && !VAI_BUG(semaphore_kept) ? k : 0));
 	vai__unlock(&s->lock);
 	return served ? VAI_ECANCELED : vai__wake_result(code);
 }
@@ -107,7 +109,8 @@ static int wait_served(vai_g *self, vai_semaphore *s, uint64_t k, int64_t deadli
 static VAI_NOINLINE int acquire_slowly(vai_g *self, vai_semaphore *s, uint64_t k, int64_t deadline)
 {
 	vai__lock(&s->lock);
-	uint64_t left = atomic_fetch_or_explicit(&s->word, WAITERS, memory_order_acq_rel) >> SHIFT;
+	const uint64_t mark = VAI_BUG(semaphore_unmarked) ? 0 : WAITERS;
+	uint64_t left = atomic_fetch_or_explicit(&s->word, mark, memory_order_acq_rel) >> SHIFT;
 	if (!vai__waitq_empty(&s->waiters) || left < k)
 		return wait_served(self, s, k, deadline);
 	atomic_store_release(&s->word, (left - k) << SHIFT);
