@@ -1082,7 +1082,7 @@ function buffer:cas64(i, old, new) end
 ---| `string.format` `tostring` | `%s` shows it as `vai.frozen: 0x...` |
 ---
 ---A key that is read often costs as much as two or three accesses to a plain table, one that is not some ten. A module may
----return a frozen table.
+---return a frozen table: then it runs once, and `require` gives that one in every goroutine.
 ---```lua
 ---local config = vai.freeze({ port = 80, hosts = { "a", "b" } })
 ---local wg = vai.waitgroup()

@@ -126,6 +126,38 @@ describe("a frozen table", function()
 		check.eq(outer[1].list[3], 3)
 	]=])
 
+	test("a module that returns one returns the same one everywhere, and runs once", [=[
+		package.path = arg[1] .. "/?.lua;" .. package.path
+		local function select_two(_, v) return v end
+		local function ask(name) return vai.async(function() return require(name), runs end):join() end
+		local _, first, runs = ask "config"
+		check.eq(runs, 1)
+		local _, again, more = ask "config"
+		assert(first == again and first.list[2] == "b")
+		check.eq(more, nil)
+		assert(require "config" == first and package.loaded.config == first)
+		assert(select_two(vai.async(function() return require "config" == first end):join()))
+		-- Here main comes first.
+		local mine = require "other"
+		assert(select_two(ask "other") == mine and mine.n == 1)
+		local wg, same = waitgroup(), vai.atomic()
+		for i = 1, 8 do
+			wg:go(function() if require "third" == require "third" then same:add(1) end vai.yield() end)
+		end
+		wg:wait()
+		check.eq(same:get(), 8)
+		assert(select_two(ask "third") == require "third")
+		-- One that freezes something and returns another table is as ever.
+		local _, a = ask "plain"
+		local _, b = ask "plain"
+		assert(a ~= b and a.z.x == 1 and getmetatable(a) == nil)
+	]=], { files = {
+		["config.lua"] = "runs = (runs or 0) + 1 return require 'vai'.freeze({ list = { 'a', 'b' } })",
+		["other.lua"] = "return require 'vai'.freeze({ n = 1 })",
+		["third.lua"] = "require 'vai'.yield() return require 'vai'.freeze({ n = 3 })",
+		["plain.lua"] = "return { z = require 'vai'.freeze({ x = 1 }) }",
+	} })
+
 	test("says what cannot be frozen, and where", [=[
 		check.raises({ "#1 to 'freeze'", "field 'x': field 'y': field 2: function cannot be frozen" }, vai.freeze,
 			{ x = { y = { 1, print } } })

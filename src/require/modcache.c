@@ -4,6 +4,9 @@
  * moment before may change again without its times telling it: such a one is not kept.
  *
  * Entries do not change. One that is out of date is replaced, and freed by its last reader. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* memmem */
+#endif
 #include "require/modcache.h"
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -15,7 +18,9 @@
 #include "code/dump.h"
 #include "require/paths.h"
 #include "stdlib/catalog.h"
+#include "state/handle.h"
 #include "stdlib/lazy.h"
+#include "transfer/codec.h"
 
 enum { BUCKETS = 256, MAX_BYTES = 64 << 20 };
 #define FINE_CLOCK INT64_C(100000000) /* nanoseconds that two changes of a file may have in common */
@@ -37,9 +42,18 @@ struct module {
 	struct vai__buffer code;
 };
 
-static struct vai_lock lock; /* VAI_RANK_CODE; of the two below */
+/* What a module that returned a frozen table has returned: every state gets that one. */
+struct shared {
+	struct shared *next;
+	struct mark mark;
+	struct vai_obj *result; /* one reference */
+	char filename[];
+};
+
+static struct vai_lock lock; /* VAI_RANK_CODE; of the three below */
 static struct module *buckets[BUCKETS];
 static size_t bytes;
+static struct shared *shares;
 
 __attribute__((constructor)) static void init_lock(void)
 {
@@ -169,6 +183,115 @@ static void remember(lua_State *L, int idx, const char *filename, const struct m
 		free_module(m);
 }
 
+/* ---- frozen results ---- */
+
+/* The result that is known for the file, with a reference, or NULL. */
+static struct vai_obj *shared_result(const char *filename, const struct mark *mark)
+{
+	struct vai_obj *o = NULL;
+	vai__lock(&lock);
+	for (struct shared *s = shares; s && !o; s = s->next)
+		if (strcmp(s->filename, filename) == 0 && same(&s->mark, mark))
+			o = s->result;
+	if (o)
+		vai__obj_ref(o);
+	vai__unlock(&lock);
+	return o;
+}
+
+/* Takes over the reference to `result`. Returns what is the file's result from now on, with a reference: the first
+ * that came. */
+static struct vai_obj *share(const char *filename, const struct mark *mark, struct vai_obj *result)
+{
+	const size_t size = strlen(filename) + 1;
+	struct shared *s = malloc(sizeof *s + size);
+	if (!s)
+		return result;
+	s->mark = *mark;
+	s->result = result;
+	memcpy(s->filename, filename, size);
+	struct vai_obj *first = NULL;
+	vai__lock(&lock);
+	for (struct shared *t = shares; t && !first; t = t->next)
+		if (strcmp(t->filename, filename) == 0 && same(&t->mark, mark))
+			first = t->result;
+	if (!first) {
+		s->next = shares;
+		shares = s;
+		s = NULL;
+	}
+	vai__obj_ref(first ? first : result);
+	vai__unlock(&lock);
+	if (!s)
+		return result;
+	free(s);
+	vai__obj_unref(result);
+	return first;
+}
+
+/* If the value at idx is a frozen table, what the module in that file has returned first is put in its place. */
+static bool share_at(lua_State *L, struct vai_vm *vm, int idx, const char *filename, const struct mark *mark)
+{
+	struct vai_obj *o = NULL;
+	if (lua_type(L, idx) != LUA_TTABLE || !vai__codec_stand_in(L, idx, &o) || !o)
+		return false;
+	vai__handle_push(L, vm, share(filename, mark, o), false);
+	lua_replace(L, idx);
+	return true;
+}
+
+bool vai__modcache_share(lua_State *L, struct vai_vm *vm, int idx, const char *filename)
+{
+	struct mark mark;
+	return look(filename, &mark) && share_at(L, vm, idx, filename, &mark);
+}
+
+/* A loader. Upvalue: the result. */
+static int give_result(lua_State *L)
+{
+	lua_pushvalue(L, lua_upvalueindex(1));
+	return 1;
+}
+
+/* A loader around another. Upvalues: that, the file's name, its mark. */
+static int load_and_share(lua_State *L)
+{
+	struct vai_vm *vm = vai__state_of(L);
+	struct mark mark;
+	size_t len;
+	lua_settop(L, 2);
+	lua_pushvalue(L, lua_upvalueindex(1));
+	lua_insert(L, 1);
+	lua_call(L, 2, 1);
+	const char *p = lua_tolstring(L, lua_upvalueindex(3), &len);
+	if (vm && p && len == sizeof mark) {
+		memcpy(&mark, p, len);
+		share_at(L, vm, 1, lua_tostring(L, lua_upvalueindex(2)), &mark);
+	}
+	return 1;
+}
+
+/* The function at idx has this word among its constants. */
+static bool mentions(lua_State *L, int idx, const char *word)
+{
+	struct vai__buffer code = {0};
+	lua_pushvalue(L, idx);
+	bool found = vai__dump_function(L, &code) && memmem(code.p, code.n, word, strlen(word));
+	lua_pop(L, 1);
+	vai__buffer_free(&code);
+	return found;
+}
+
+/* The loader at the top is of a module that may return a frozen table. */
+static void wrap_loader(lua_State *L, const char *filename, const struct mark *mark)
+{
+	if (!mentions(L, lua_gettop(L), "freeze"))
+		return;
+	lua_pushstring(L, filename);
+	lua_pushlstring(L, (const char *)mark, sizeof *mark);
+	lua_pushcclosure(L, load_and_share, 3);
+}
+
 /* ---- searching ---- */
 
 /* Pushes the file that stock's searcher would read for the module, or nil. */
@@ -213,8 +336,17 @@ static int search_lua(lua_State *L)
 		return 2;
 	}
 	const char *filename = push_filename(L, 1);
+	memset(&mark, 0, sizeof mark);
 	bool known = filename && look(filename, &mark);
+	struct vai_obj *result = known && vm ? shared_result(filename, &mark) : NULL;
+	if (result) {
+		vai__handle_push(L, vm, result, false);
+		lua_pushcclosure(L, give_result, 1);
+		lua_pushvalue(L, 2);
+		return 2;
+	}
 	if (known && push_module(L, filename, &mark)) {
+		wrap_loader(L, filename, &mark);
 		lua_pushvalue(L, 2);
 		return 2;
 	}
@@ -223,6 +355,11 @@ static int search_lua(lua_State *L)
 	lua_call(L, 1, 2);
 	if (known && lua_isfunction(L, 3) && !lua_iscfunction(L, 3) && lua_rawequal(L, 2, 4))
 		remember(L, 3, filename, &mark);
+	if (known && lua_isfunction(L, 3) && !lua_iscfunction(L, 3)) {
+		lua_insert(L, 3);
+		wrap_loader(L, filename, &mark);
+		lua_insert(L, 3);
+	}
 	return 2;
 }
 
@@ -277,6 +414,12 @@ void vai__modcache_install(lua_State *L)
 
 void vai__modcache_drop(void)
 {
+	while (shares) {
+		struct shared *s = shares;
+		shares = s->next;
+		vai__obj_unref(s->result);
+		free(s);
+	}
 	for (unsigned h = 0; h < BUCKETS; h++) {
 		while (buckets[h]) {
 			struct module *m = buckets[h];

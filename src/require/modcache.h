@@ -13,5 +13,8 @@
  * have gone to other states. */
 void vai__modcache_install(lua_State *L);
 void vai__modcache_drop(void);
+/* A module in that file has returned the value at idx. If that is a frozen table, every state gets the same: true, and
+ * the one that was returned first is in its place. */
+bool vai__modcache_share(lua_State *L, struct vai_vm *vm, int idx, const char *filename);
 
 #endif

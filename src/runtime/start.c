@@ -17,6 +17,7 @@
 #include "stdlib/catalog.h"
 #include "stdlib/lazy.h"
 #include "transfer/codec.h"
+#include "transfer/names.h"
 
 static struct vai__template *base; /* NULL: states are built */
 static char mode[96] = "none";
@@ -28,6 +29,7 @@ __attribute__((constructor)) void vai__runtime_set_hooks(void)
 	vai__lazy_package_opened = vai__modcache_install;
 	vai__code_template_drop = vai__func_template_drop;
 	vai__codec_note_paths = vai__paths_note;
+	vai__names_share = vai__modcache_share;
 }
 
 /* NULL where there is a template now, else why not. */

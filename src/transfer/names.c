@@ -442,6 +442,20 @@ void vai__names_uninstall(void)
 	host = NULL;
 }
 
+bool (*vai__names_share)(lua_State *L, struct vai_vm *vm, int idx, const char *filename);
+
+/* The module whose name is at 1 has been loaded: its value is at 2, and at 3 what its loader was told. */
+static void share_loaded(lua_State *L, struct vai_vm *vm)
+{
+	if (lua_type(L, 3) != LUA_TSTRING || !vai__names_share(L, vm, 2, lua_tostring(L, 3)))
+		return;
+	lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+	lua_pushvalue(L, 1);
+	lua_pushvalue(L, 2);
+	lua_rawset(L, -3);
+	lua_pop(L, 1);
+}
+
 /* Upvalue: stock's. */
 static int names_require(lua_State *L)
 {
@@ -454,9 +468,12 @@ static int names_require(lua_State *L)
 	}
 	lua_settop(L, 1);
 	lua_pushvalue(L, lua_upvalueindex(1));
-	lua_insert(L, 1);
+	lua_pushvalue(L, 1);
 	lua_call(L, 1, LUA_MULTRET);
 	loads = loads && vm == host;
+	if (loads && lua_gettop(L) == 3 && lua_istable(L, 2))
+		share_loaded(L, vm);
+	lua_remove(L, 1);
 	if (loads && lua_istable(L, 1))
 		renew(L, vm);
 	if (loads)

@@ -12,6 +12,10 @@
 
 enum { VAI__NAMES_DEPTH = 4 }; /* names from a module to what is in it */
 
+/* The module in that file has returned the value at idx: true, and what every state gets for it is in its place. Set by
+ * runtime/start.c, as require/ is above. */
+extern bool (*vai__names_share)(lua_State *L, struct vai_vm *vm, int idx, const char *filename);
+
 /* Takes the place of `require` in the host's state, and notes all that is loaded. May raise. */
 void vai__names_install(lua_State *L, struct vai_vm *vm);
 /* Before that vm goes: nothing is noted any more. On the host's thread. */
