@@ -216,7 +216,6 @@ static const char everything[] =
 	"	repeat vai.sleep(0.001) s = tasks[i]:status() until s == 'waiting' or s == 'done' or s == 'failed'\n"
 	"	if s ~= 'waiting' then error(i .. ': ' .. tostring(select(2, tasks[i]:join()))) end\n"
 	"end\n"
-	"vai.go(function() while true do vai.fs.read_file('/proc/self/status') end end)\n"
 	"return p:pid()\n";
 
 static void on_usr1(int sig)
