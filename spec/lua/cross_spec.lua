@@ -166,6 +166,45 @@ describe("lost writes", function()
 	]])
 end)
 
+describe("VAI_DEBUG=lostwrites", function()
+	local source = [[
+		local Account = {} Account.__index = Account
+		function Account:deposit(n) self.balance = self.balance + n end
+		local account = setmetatable({ balance = 1, t = { a = { b = 1 } } }, Account)
+		local function helper(t) t[#t + 1] = 1 end
+		local add, list, other = table.insert, {}, {}
+		local function work(arg, plain)
+			account:deposit(5) account:deposit(5)
+			helper(list)
+			add(list, 1)
+			local own = {} own.x = 1 add(own, 2) helper(own) setmetatable(own, {}) plain:send({ 1 })
+			account.t.a.b = 2
+			arg.result = 1
+			setmetatable(other, {})
+			coroutine.wrap(function() list.co = 1 end)()
+			table.move({ 1, 2 }, 1, 2, 1, list)
+			local received = plain:recv() received.x = 1
+			return account.balance, #list, #own
+		end
+		local task = vai.async(function(...) return work(...) end, {}, chan(1))
+		check.returns(table.pack(task:join()), true, 11, 2, 2)
+	]]
+	local places = { 2, 4, 9, 11, 12, 13, 14, 15 }
+	local err = {}
+	for i, line in ipairs(places) do
+		err[i] = ("program.lua:%d: goroutine writes into "):format(line)
+	end
+	for _, mode in ipairs { "signal", "count" } do
+		test("tells every write into what was captured or passed, once, and changes nothing, with " .. mode, source, {
+			procs = 2,
+			env = { VAI_DEBUG = "lostwrites", VAI_PREEMPT = mode },
+			err = { "program.lua:2: goroutine writes into 'self', which it captured or was passed:", table.unpack(err, 2) },
+			err_not = "program.lua:10:",
+		})
+	end
+	test("is silent where it is not asked for", source, { procs = 2 })
+end)
+
 describe("what modules have", function()
 	local files = {
 		["two.lua"] = "local core = require 'two.core' function core.more() return core.n end return core",

@@ -36,6 +36,8 @@ static bool read_word(const char *word)
 		trace.period = n * MILLISECOND;
 	else if (strncmp(word, "scheddetail=", 12) == 0 && number(word + 12, 1, &n))
 		trace.detail = n == 1;
+	else if (strcmp(word, "lostwrites") == 0)
+		return true; /* bind/life/watch.c */
 	else
 		return false;
 	return true;
@@ -47,7 +49,8 @@ static void read_words(char *words)
 	char *rest;
 	for (char *word = strtok_r(words, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) {
 		if (!read_word(word))
-			fprintf(stderr, "vai: VAI_DEBUG: '%s' is neither schedtrace=MILLISECONDS nor scheddetail=1\n", word);
+			fprintf(stderr, "vai: VAI_DEBUG: '%s' is neither schedtrace=MILLISECONDS, scheddetail=1 nor lostwrites\n",
+				word);
 	}
 }
 

@@ -6,6 +6,7 @@
 #include "transfer/classes.h"
 #include "base/fatal.h"
 #include "base/mem.h"
+#include "transfer/lost_writes.h"
 #include "transfer/message.h"
 #include "transfer/record.h"
 #include "transfer/symbol.h"
@@ -134,6 +135,8 @@ static void get_table(struct dec *d, bool later)
 {
 	uint32_t slot = get32(d), narr = get32(d), nrec = get32(d);
 	lua_createtable(d->L, (int)narr, (int)nrec);
+	if (VAI_UNLIKELY(vai__lost_watching) && d->call)
+		vai__lost_watch(d->L);
 	note(d, slot);
 	if (!later)
 		fill_table(d, narr);

@@ -3,6 +3,7 @@
  * error for an assigned local, a line on stderr, once per place, for the others. Which
  * places were reported is known process-wide; any thread may call. */
 #include "transfer/lost_writes.h"
+#include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +87,57 @@ void vai__lost_report(
 	snprintf(text, sizeof text,
 		"vai: warning: %sgoroutine %s %s: that changes only its own copy; send the value through a channel", place,
 		does, quoted);
-	if (is_new(text))
+	if (is_new(vai__lost_watching ? place : text))
+		vai__codec_warn(text);
+}
+
+/* ---- VAI_DEBUG=lostwrites ---- */
+
+bool vai__lost_watching;
+static const char watched_key;
+
+void vai__lost_watch(lua_State *L)
+{
+	luaL_checkstack(L, 5, NULL);
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &watched_key) != LUA_TTABLE) {
+		lua_pop(L, 1);
+		lua_newtable(L);
+		lua_createtable(L, 0, 1);
+		lua_pushliteral(L, "k");
+		lua_setfield(L, -2, "__mode");
+		lua_setmetatable(L, -2);
+		lua_pushvalue(L, -1);
+		lua_rawsetp(L, LUA_REGISTRYINDEX, &watched_key);
+	}
+	lua_pushvalue(L, -2);
+	lua_pushboolean(L, 1);
+	lua_rawset(L, -3);
+	lua_pop(L, 1);
+}
+
+bool vai__lost_is_watched(lua_State *L)
+{
+	bool watched = false;
+	int top = lua_gettop(L);
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &watched_key) == LUA_TTABLE) {
+		lua_pushvalue(L, top);
+		watched = lua_rawget(L, -2) != LUA_TNIL;
+	}
+	lua_settop(L, top);
+	return watched;
+}
+
+void vai__lost_tell(const char *source, int line, const char *name)
+{
+	char place[LUA_IDSIZE + 32], quoted[NAME_MAX_BYTES] = "a table that", text[LINE_MAX_BYTES];
+	snprintf(place, sizeof place, line > 0 ? "%s:%d: " : "%s:?: ", source, line);
+	if (name)
+		snprintf(quoted, sizeof quoted, "'%.*s', which", NAME_MAX_BYTES - 12, name);
+	snprintf(text, sizeof text,
+		"vai: warning: %sgoroutine writes into %s it captured or was passed: that changes only its own copy; send "
+		"the value through a channel",
+		place, quoted);
+	if (!is_silenced() && is_new(place))
 		vai__codec_warn(text);
 }
 

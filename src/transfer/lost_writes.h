@@ -6,6 +6,15 @@
 #include <lua.h>
 #include "code/code.h"
 
+/* VAI_DEBUG=lostwrites: the tables that come with a call are noted. Constant while the runtime is up. */
+extern bool vai__lost_watching;
+/* Notes the table on top. May raise for want of memory. */
+void vai__lost_watch(lua_State *L);
+/* Whether the table on top has been noted. Neither raises nor collects. */
+bool vai__lost_is_watched(lua_State *L);
+/* Tells, once per place, that the goroutine writes into such a table, of that name or NULL. */
+void vai__lost_tell(const char *source, int line, const char *name);
+
 /* Raises if the function at idx, about to become a goroutine, assigns a captured local.
  * code may be borrowed from the state: it is not looked at once anything may collect. */
 void vai__lost_check(lua_State *L, int idx, const struct vai_code *code);

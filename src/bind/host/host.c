@@ -8,6 +8,7 @@
 #include "base/fork.h"
 #include "bind/arg.h"
 #include "bind/life/life.h"
+#include "bind/life/watch.h"
 #include "bind/main_state.h"
 #include "bind/report/panic.h"
 #include "code/probe_lua.h"
@@ -85,6 +86,7 @@ static int start(lua_State *L)
 	if (rc != VAI_OK)
 		return rc;
 	vai__report_start();
+	vai__watch_start();
 	host.L = vai__host_main_thread(L);
 	struct vai_vm *vm = vai__vm_attach(host.L);
 	vai__main_set_vm(vm);

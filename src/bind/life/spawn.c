@@ -14,6 +14,7 @@
 #include "bind/arg.h"
 #include "bind/life/life.h"
 #include "bind/life/spawn_opts.h"
+#include "bind/life/watch.h"
 #include "bind/report/exit.h"
 #include "bind/report/panic.h"
 #include "bind/site.h"
@@ -216,6 +217,7 @@ static int run_in_state(struct run *r, struct vai_vm *vm, bool loaded)
 	lua_State *L = vm->L;
 	vm->at = L;
 	vai__hook_prepare(L);
+	vai__watch_state(L);
 	lua_pushcfunction(L, vai__report_handler);
 	lua_pushcfunction(L, body);
 	lua_pushlightuserdata(L, r);
