@@ -12,4 +12,12 @@ describe("C modules", function()
 			match = "goroutines did %d+ rounds",
 		})
 	end
+	for _, procs in ipairs { 1, 2, 8 } do
+		program.test_file("are captured by 64 goroutines that have not opened them", "spec/stress/captured.lua", {
+			procs = procs,
+			needs = { "cjson", "lpeg", "lfs", "socket", "luasql.sqlite3" },
+			timeout = 60,
+			match = "64 goroutines used %d+ modules",
+		})
+	end
 end)
