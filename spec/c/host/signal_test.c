@@ -177,9 +177,10 @@ static void test_filter(void **state)
 		skip();
 	filtered(false, text);
 	assert_non_null(strstr(text, "vai: the system refuses tgkill (Operation not permitted): "));
+	/* Later the threads' timers interrupt; that tgkill is refused is told if it was needed, and once. */
 	filtered(true, text);
-	assert_non_null(strstr(text, "vai: the system refuses tgkill (Operation not permitted): "));
-	assert_ptr_equal(strstr(strstr(text, "tgkill") + 1, "tgkill"), NULL); /* once */
+	const char *told = strstr(text, "tgkill");
+	assert_ptr_equal(told ? strstr(told + 1, "tgkill") : NULL, NULL);
 }
 
 /* ---- the host's own ---- */
