@@ -9,10 +9,14 @@
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "bind/report/dump.h"
 #include "bind/report/exit.h"
 
-enum { PATIENCE = 1000000000, FREEZE = 100000000 /* ns */, MAX_FROZEN = 32, ROOM = 1 << 20 };
+/* All threads that are to be frozen have two seconds together, which a busy machine may need for one, and then a
+ * hundredth of a second each. */
+enum { PATIENCE = 1000000000, FREEZE_ONE = 10000000 /* ns */, MAX_FROZEN = 32, ROOM = 1 << 20 };
+static const int64_t FREEZE_ALL = 2000000000;
 
 struct outside {
 	vai_g *gs[MAX_FROZEN];
@@ -46,8 +50,10 @@ static void write_frozen(struct outside *o)
 	if (o->n == 0 || !vai__buffer_reserve(&text, ROOM))
 		return;
 	catch_faults();
+	int64_t end = vai__clock_now() + FREEZE_ALL;
 	for (int i = 0; i < o->n; i++) {
-		if (!vai__g_freeze(o->gs[i], FREEZE))
+		int64_t left = end - vai__clock_now();
+		if (!vai__g_freeze(o->gs[i], left > FREEZE_ONE ? left : FREEZE_ONE))
 			continue;
 		text.n = 0;
 		vai__dump_frozen(&text, o->gs[i]);
