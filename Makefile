@@ -227,6 +227,10 @@ crash: $(B)/vai.so
 
 asan ubsan tsan hard ucontext arm64 valgrind:
 	@$(MAKE) --no-print-directory VARIANT=$@ test
+# Other releases of Debian, and so of Lua: as root.
+.PHONY: debian
+debian:
+	@SUITES='$(SUITES)' bash mk/debian $(STEPS)
 # Every call for memory, mappings and threads made to fail: spec/oom/oom.c.
 build/oom/host: spec/oom/oom.c | deps-test
 	@mkdir -p $(@D)

@@ -77,12 +77,13 @@ describe("nested closings of coroutines", function()
 			return ok, tostring(err), depth
 		end
 		local ok, err, depth = run()
-		check.eq(ok, false)
-		assert(err:find "C stack overflow" and depth > 20, err)
+		local function is_fine(ok, err) -- in Lua 5.4.2 only the resume fails
+			return ok or err:find "C stack overflow"
+		end
+		assert(is_fine(ok, err) and depth > 20, err)
 		local joined, fine, message = vai.async(run):join()
 		assert(joined, fine)
-		check.eq(fine, false)
-		assert(message:find "C stack overflow", message)
+		assert(is_fine(fine, message), message)
 	]])
 
 	test("and deep text for load, too", [[

@@ -67,7 +67,7 @@ static enum vai__enc_result need_image(struct vai__enc *e, struct vai__class *c,
 static enum vai__enc_result put_class(struct vai__enc *e, struct vai__class *c)
 {
 	const struct vai__block *image = atomic_load_explicit(&c->image, memory_order_acquire);
-	e->flags |= image->flags & BLOCK_CALLS_OUT;
+	e->flags = (uint8_t)(e->flags | (image->flags & BLOCK_CALLS_OUT));
 	if (VAI_UNLIKELY(c->gc)) {
 		e->flags |= BLOCK_FINALIZERS;
 		if (!e->late_metas) {

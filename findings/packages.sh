@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+# For the scripts of this folder, which source it: packages of Debian unpacked in a folder that goes with the script. Nothing
+# is installed; apt works with lists of its own.
+set -eu
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+machine=$(dpkg --print-architecture)
+triplet=$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || gcc -print-multiarch)
+
+# unpack SUITE PACKAGE=VERSION...: below $folder/SUITE.
+unpack() {
+	local suite=$1 apt=$folder/apt-$1
+	shift
+	mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$apt/debs" "$folder/$suite"
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $suite main" >"$apt/list"
+	local options="-o Dir::Etc::SourceList=$apt/list -o Dir::Etc::SourceParts=/dev/null -o Dir::State=$apt
+		-o Dir::State::status=/dev/null -o Dir::Cache=$apt -o APT::Sandbox::User=root -o APT::Architecture=$machine"
+	# shellcheck disable=SC2086
+	(cd "$apt/debs" && apt-get $options -q update && apt-get $options -q download "$@") >"$apt/log" 2>&1 || {
+		cat "$apt/log" >&2
+		echo "cannot get $*" >&2
+		exit 2
+	}
+	for deb in "$apt"/debs/*.deb; do dpkg -x "$deb" "$folder/$suite"; done
+	echo "$suite: $*"
+}
+
+# compile FILE.c PROGRAM: by the tiny C compiler of bookworm, against the system's C library.
+compile() {
+	[ -e "$folder/bookworm/usr/bin/tcc" ] || unpack bookworm tcc=0.9.27+git20200814.62c30a4a-1
+	"$folder/bookworm/usr/bin/tcc" -B"$folder/bookworm/usr/lib/$triplet/tcc" -o "$2" "$1" -lpthread -lrt
+}
+
+# saw TEXT EXPECTED: prints it, and fails where it is not what was seen when the script was written.
+saw() {
+	echo "saw: $1"
+	[ "$1" = "$2" ] || {
+		echo "CHANGED: was: $2"
+		exit 1
+	}
+}
+
+echo "kernel $(uname -r), C library $(ldd --version | head -1 | grep -o '[0-9.]*$')"
