@@ -425,7 +425,7 @@ describe("anything", function()
 		ch:send { ("z"):rep(20 << 20), "end" }
 		local ballast = {}
 		local ok, err = pcall(function()
-			for i = 1, 1000 do ballast[i] = ("b"):rep(10 << 20) .. i end
+			for i = 1, 10000 do ballast[i] = ("b"):rep(1 << 20) .. i end
 		end)
 		assert(not ok)
 		ok, err = pcall(ch.recv, ch)

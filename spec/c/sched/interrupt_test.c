@@ -25,8 +25,14 @@ static void interruption(vai_g *g)
 
 static void *interrupt_all(void *arg)
 {
-	while (!atomic_load(&stop))
-		vai__preempt_all();
+	while (!atomic_load(&stop)) {
+		vai__lock(&vai__sched.lock);
+		for (struct m *m = vai__sched.all_ms; m; m = m->next_m)
+			if (m_curg(m) && !m->idle)
+				vai__preempt_send(m);
+		vai__unlock(&vai__sched.lock);
+		nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+	}
 	return arg;
 }
 
@@ -86,7 +92,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_who_runs),
 	};
-	messages = spec_count(400, 3000);
+	messages = spec_count(2000, 10000);
 	vai__sched_hooks.interrupt = interruption;
 	return WORLD_RUN("interrupt", tests);
 }
