@@ -23,7 +23,8 @@ local ENOUGH = 24000000
 local paths = { table.unpack(arg, 2) }
 if #paths == 0 then
 	local left = ENOUGH
-	local usual = "src spec doc /usr/share/common-licenses /usr/include/linux /usr/include/c++ /usr/share/perl /usr/include"
+	local usual = "src spec doc /usr/share/common-licenses /usr/include/linux /usr/include/c++ /usr/share/perl "
+		.. "/usr/include"
 	for path in usual:gmatch("%S+") do
 		local n = size(path)
 		if n and n <= left then
