@@ -9,7 +9,8 @@
 #include "net/socket.h"
 #include "state/arena.h"
 
-enum { NAME_SIZE = 32, TEXT_SIZE = 128, STRING_HEADER = 64 };
+/* RESERVED: the largest block that vai__arena_reserve knows of. */
+enum { NAME_SIZE = 32, TEXT_SIZE = 128, STRING_HEADER = 64, RESERVED = 1024 };
 
 /* ---- results ---- */
 
@@ -47,7 +48,8 @@ static int push_string(lua_State *L)
 /* Memory may be out, and what was read must not be lost. */
 void vai__io_push_bytes(lua_State *L, struct vai_vm *vm, vai_conn *c, struct vai__bytes *b)
 {
-	if (VAI_LIKELY(vm->arena && vai__arena_reserve(vm->arena, b->n + STRING_HEADER))) {
+	bool small = b->n <= RESERVED - STRING_HEADER;
+	if (VAI_LIKELY(small && vm->arena && vai__arena_reserve(vm->arena, b->n + STRING_HEADER))) {
 		lua_pushlstring(L, b->n ? b->p + b->at : "", b->n);
 	} else {
 		lua_pushcfunction(L, push_string);
