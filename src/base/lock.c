@@ -14,11 +14,16 @@ static _Thread_local struct vai_lock *held[HELD_MAX];
 static _Thread_local int nheld,
 	nmore; /* how many locks this thread holds; those of a select over many channels that do not fit are only counted */
 
+/* Locks of these ranks are held several at a time, taken in the order of their addresses. */
+static bool in_order(unsigned rank)
+{
+	return rank == VAI_RANK_CHAN || rank == VAI_RANK_TIMERS || rank == VAI_RANK_MAP;
+}
+
 VAI_NOINLINE void vai__lock_check(struct vai_lock *l)
 {
 	for (int i = 0; i < nheld; i++) {
-		if (held[i]->rank > l->rank ||
-			(held[i]->rank == l->rank && l->rank != VAI_RANK_CHAN && l->rank != VAI_RANK_TIMERS) || held[i] == l)
+		if (held[i]->rank > l->rank || (held[i]->rank == l->rank && !in_order(l->rank)) || held[i] == l)
 			vai__fatal("lock of rank %u taken while holding rank %u", l->rank, held[i]->rank);
 	}
 	if (nheld < HELD_MAX)
