@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Private to sched/: what G, M and P are made of. The model is Go's (runtime2.go,
- * proc.go). Every shared field names its lock or its owner.
+/* Private to sched/: what G, M and P are made of. The model is Go's (runtime2.go, proc.go). Every shared field names
+ * its lock or its owner.
  *
- * G: NEW (made, not started) -> RUNNABLE -> RUNNING <-> WAITING ... -> DEAD (in a free
- *    list). Who may touch a G: its maker while NEW; whoever took it from a run queue;
- *    its M while RUNNING; nobody while WAITING but the winner of vai__fire.
+ * G: NEW (made, not started) -> RUNNABLE -> RUNNING <-> WAITING ... -> DEAD (in a free list). A G may be touched by
+ * its maker while it is NEW, by the M that took it from a run queue, by its M while RUNNING, and while WAITING by
+ * nobody but the winner of vai__fire.
+ *
  * P: IDLE (in sched.idle_ps) or owned by exactly one M.
- * M: running with a P; spinning (with a P, looking for work, counted in
- *    sched.nspinning); or idle (without a P, in sched.idle_ms, asleep). */
+ *
+ * M: running with a P; spinning (with a P, looking for work, counted in sched.nspinning); or idle (without a P, in
+ * sched.idle_ms, asleep). */
 #ifndef VAI_RT_H
 #define VAI_RT_H
 
@@ -23,7 +25,7 @@
 #include "mach/ctx.h"
 #include "sched/sched.h"
 
-#if defined(VAI_SIM) /* spec/sim: so small that all orders of steps can be tried */
+#if defined(VAI_SIM) /* for spec/sim: so small that all orders of steps can be tried */
 enum { RUNQ_SIZE = 4, GFREE_MAX = 4, STACKS_MAX = 4, MAX_PROCS = 4 };
 #elif defined(VAI_HARD)
 enum { RUNQ_SIZE = 4, GFREE_MAX = 1, STACKS_MAX = 1, MAX_PROCS = 1024 };
@@ -32,15 +34,15 @@ enum { RUNQ_SIZE = 256, GFREE_MAX = 128, STACKS_MAX = 128, MAX_PROCS = 1024 };
 #endif
 enum {
 	MAX_MS = 10000,          /* as in Go */
-	GLOBAL_TICK = 61,        /* the global queue is looked at every so many rounds */
-	TIMER_TICK = 8,          /* timers are looked at every so many rounds, and when idle */
+	GLOBAL_TICK = 61,        /* after so many rounds the global queue is looked at */
+	TIMER_TICK = 8,          /* after so many rounds timers are looked at, and when idle */
 	RUNNEXT_STREAK = 256,    /* rounds that runnext may inherit the slice */
 	POLL_PAUSE = 200000,     /* ns after which an M that always has work looks into the poller */
 	SLICE_TICK = 16,         /* a slice is measured over so many rounds, or until there is no work */
 	SLICE_UNKNOWN = 1000000, /* ns */
 	WAKE_COST = 15000,       /* ns: work that will wait longer is worth waking an M for */
 	STEAL_COST = 3000,       /* ns: work that will wait longer is worth moving to an M that is awake */
-	STEAL_MANY = 8,          /* so many are worth moving in any case */
+	STEAL_MANY = 8,          /* so many goroutines are worth moving in any case */
 	ID_BATCH = 16,
 	HURRY = 100000000,   /* ns for which turns are short after a goroutine was asked to end */
 	SLICE_MAX = 10000000 /* ns that a goroutine may run while others wait */
@@ -53,16 +55,16 @@ struct g {
 	vai_g pub; /* first: a vai_g * is a struct g * */
 	struct vai__ctx ctx;
 	_Atomic(uint64_t) wait; /* ticket << 32 | code */
-	_Atomic(uint8_t) state; /* enum vai_g_state; for others to look at, decides nothing */
-	/* While WAITING, `since` while it blocks too; atomic, for a dump may look at any moment. */
+	_Atomic(uint8_t) state; /* enum vai_g_state; only for looking at, it decides nothing */
+	/* Valid while WAITING, `since` also while it blocks. Atomic, because a dump may look at any moment. */
 	atomic_bool blocks; /* it is between vai__g_block_begin and vai__g_block_end */
 	_Atomic(uint8_t) reason;
 	_Atomic(const void *) obj;
 	_Atomic(int64_t) since;
 	_Atomic(struct m *) m; /* while RUNNING; its M writes */
-	struct m *locked_m;    /* runs on this M only, or OFF_MAIN; set before its start or by itself */
+	struct m *locked_m;    /* the only M that it runs on, or OFF_MAIN; set before its start, or by itself */
 	struct g *link;        /* in the queue or free list that holds it */
-	int64_t cpu_used;      /* ns before cpu_from, where it has a limit */
+	int64_t cpu_used;      /* ns of processor time used before cpu_from, if it has a limit */
 	int64_t cpu_from;      /* the thread's processor time when it began to run */
 	char *stack;           /* top; NULL before the first run and for main */
 	void (*entry)(vai_g *g, void *arg);
@@ -94,11 +96,11 @@ struct p {
 	_Alignas(VAI_CACHELINE) atomic_uint tail; /* owner writes */
 	_Atomic(struct g *) runnext;
 	_Atomic(uint32_t) tick; /* owner writes: rounds of the scheduler */
-	uint32_t streak;        /* owner: rounds since something else than runnext ran */
+	uint32_t streak;        /* owner: rounds since another goroutine than runnext ran */
 	_Atomic(int64_t) slice; /* owner writes: ns that a goroutine runs before the next one, lately */
 	int64_t slice_at;       /* owner: when its measurement began; 0: not begun */
 	uint32_t slice_tick;    /* owner: the round of that */
-	uint32_t locked_tick;   /* owner: the last round of one that only its M may run (handoff.c) */
+	uint32_t locked_tick;   /* owner: the last round of a goroutine that only its M may run (handoff.c) */
 	uint32_t rand;          /* owner */
 	_Atomic(struct g *) ring[RUNQ_SIZE];
 	/* owner's caches */
@@ -122,7 +124,7 @@ struct m {
 	enum op op;               /* why curg switched to the loop */
 	bool spinning;            /* owner */
 	_Atomic(bool) busy;       /* owner writes: it may touch its P (handoff.c) */
-	atomic_bool retake;       /* written under sched.lock: somebody wants its P, or has taken it */
+	atomic_bool retake;       /* written under sched.lock: another thread wants its P, or has taken it */
 	bool idle;                /* asleep without a P; under sched.lock */
 	bool listed;              /* in sched.idle_ms; under sched.lock */
 	bool wants;               /* in sched.wanting; under sched.lock */
@@ -131,28 +133,28 @@ struct m {
 	struct m *next_wanting;
 	int64_t wants_at;    /* M0 only: since when; under sched.lock */
 	uint32_t rand;       /* owner */
-	int tid;             /* the system's number of it */
-	atomic_bool preempt; /* the next SIGURG is ours */
-	bool blocked;        /* SIGURG was, before this thread became an M */
+	int tid;             /* the system's number of its thread */
+	atomic_bool preempt; /* the next SIGURG comes from vai */
+	bool blocked;        /* SIGURG was blocked before this thread became an M */
 	struct m *next_m;    /* sched.all_ms, under sched.lock */
-	/* sysmon's: the round it saw last and when it first saw it */
+	/* Used by sysmon only: the round that it saw last, and when it first saw it. */
 	struct p *seen_p;
 	uint32_t seen_tick;
 	int64_t seen_at;
 	bool seen_asleep;
-	bool evicted; /* main has got its P, while it computed; sched.lock */
+	bool evicted; /* main has got its P while its goroutine computed; sched.lock */
 	struct {
-		struct g *g;   /* what it ran when it was last looked at, */
-		uint32_t tick; /* in which round of its P, */
+		struct g *g;   /* the goroutine that it ran when it was last looked at */
+		uint32_t tick; /* the round of its P then */
 		uint64_t sleeps;
-		int64_t cpu, user; /* and what the thread had used when that was first seen, or after it last slept */
-		bool asleep;       /* how it was found, */
-		int64_t seen;      /* and what it had used just before */
+		int64_t cpu, user; /* what the thread had used when that goroutine was first seen, or when it last woke */
+		bool asleep;       /* whether it was found asleep */
+		int64_t seen;      /* what the thread had used just before it was looked at */
 	} look;                /* sched.lock; preempt.c, as the next six */
-	atomic_bool asked; /* a signal was sent to it, and its goroutine has not answered: sched.lock sets, owner clears */
+	atomic_bool asked;     /* a signal was sent that its goroutine has not answered; set under sched.lock */
 	int64_t asked_at;
 	_Atomic(uint32_t) asked_tick; /* the round of its P that the timer is for */
-	int64_t unsure_at;            /* since when it is to be asked, but might be in a system call; 0: it is not */
+	int64_t unsure_at;            /* since when it should be asked but might be in a system call; 0: not */
 	enum { TIMER_NONE, TIMER_MADE, TIMER_REFUSED } has_timer;
 	timer_t timer;        /* mach/thread.h; the value is &m->timer */
 	bool polling;         /* owner: it sleeps in the poller, and what that makes ready goes to `polled` */
@@ -172,19 +174,19 @@ struct sched {
 	_Atomic(int64_t) nglobal; /* mirror of global.count */
 	struct p *idle_ps;        /* lock */
 	struct m *idle_ms;        /* lock; M0 is taken first */
-	struct m *all_ms;         /* lock; interrupt.c */
+	struct m *all_ms;         /* lock; preempt.c */
 	int nms, nidle_ms;        /* lock */
 	uint64_t nawake;          /* lock: how often an M has awoken or begun */
 	atomic_int nidle_ps, nspinning;
 	atomic_int nprocs;
-	atomic_int ncpus;            /* that the process may use, lately */
+	atomic_int ncpus;            /* CPUs that the process may use, by the last look */
 	bool procs_chosen;           /* lock: nprocs does not follow ncpus */
 	_Atomic(struct m *) poller;  /* the M asleep in the poller, or POLLING */
-	_Atomic(int64_t) polled_at;  /* when somebody looked into it last */
-	_Atomic(int64_t) poll_until; /* when it wakes by itself */
-	atomic_bool attention;       /* some of the next three: checked once a round */
+	_Atomic(int64_t) polled_at;  /* when a thread last looked into the poller */
+	_Atomic(int64_t) poll_until; /* when the M in the poller wakes by itself */
+	atomic_bool attention;       /* one of the next three is set: checked once a round */
 	atomic_bool stopping;
-	struct m *wanting;  /* lock: those that sleep, have a locked goroutine, and found no P idle */
+	struct m *wanting;  /* lock: Ms that sleep, have a locked goroutine that is ready, and found no idle P */
 	bool world_stopped; /* lock: no P is to be had */
 	uint64_t nretaken;  /* lock */
 	_Atomic(uint64_t) npreempted;
@@ -201,11 +203,11 @@ struct sched {
 	struct gqueue gfree;          /* lock */
 	_Atomic(int64_t) ngfree;      /* mirror of gfree.count */
 	atomic_uint live_ms;          /* threads that have not left; futex */
-	_Atomic(int64_t) hurry_until; /* until then turns are short */
+	_Atomic(int64_t) hurry_until; /* slices are short until then */
 	_Atomic(int64_t) coarse_now;  /* a recent vai__clock_now() */
 };
 extern struct sched vai__sched;
-/* As a g's locked_m: it runs on any M but M0. */
+/* As locked_m of a goroutine: it runs on any M but M0. */
 #define OFF_MAIN (&vai__sched.off_main)
 
 /* ---- what the files call of each other, file by file ---- */
@@ -238,8 +240,8 @@ void vai__m_retire_main(struct m *m);
 void vai__m_free_main(struct m *m);
 bool vai__m_new(struct p *p, bool spinning); /* a thread that runs p; false: the system refused */
 void vai__m_sleep(struct m *m);              /* until vai__m_wake or what the poller waits for */
-bool vai__m_poll_once(void);                 /* without waiting; false: nothing is pending, or somebody polls already */
-void vai__m_wake(struct m *m);               /* m is out of sched.idle_ms and its nextp is set */
+bool vai__m_poll_once(void);   /* looks without waiting; false: nothing is pending, or another thread polls */
+void vai__m_wake(struct m *m); /* m is out of sched.idle_ms and its nextp is set */
 /* p.c: processors */
 struct p *vai__p_new(int index);
 struct p *vai__p_get_idle(void);     /* sched.lock held; NULL: none */
@@ -247,7 +249,7 @@ void vai__p_put_idle(struct p *p);   /* sched.lock held */
 bool vai__p_is_surplus(struct p *p); /* beyond nprocs */
 void vai__p_retire(struct p *p, struct m *m);
 void vai__p_shrink(
-	struct gqueue *q); /* sched.lock held: idle Ps beyond nprocs go out of use; others do by themselves */
+	struct gqueue *q); /* sched.lock held: takes idle Ps beyond nprocs out of use; others go by themselves */
 void vai__p_shrunk(struct gqueue *q); /* after it, without the lock */
 void vai__p_follow_cpus(int n);
 void vai__p_each_counter(struct vai__sched_stats *out);
@@ -262,7 +264,7 @@ bool vai__runq_take_back(struct p *p, struct g *g); /* g, which is p's runnext, 
 struct g *vai__runq_steal(struct p *p, struct p *victim, bool take_next);
 bool vai__runq_empty(struct p *p);
 unsigned vai__runq_len(struct p *p);
-/* How long the last of p's queue will wait for p itself, in ns; any thread. */
+/* How long the last goroutine of p's queue will wait for p itself, in ns. Any thread. */
 static inline int64_t runq_wait(struct p *p)
 {
 	return (int64_t)vai__runq_len(p) * atomic_load_relaxed(&p->slice);
@@ -275,7 +277,7 @@ void vai__global_put(struct g *g);
 void vai__global_put_batch(struct gqueue *q);
 struct g *vai__global_get(struct p *p);
 /* idle.c: who sleeps, who looks for work */
-void vai__idle_wake_one(void);                  /* there is work in some queue: an idle P may want it */
+void vai__idle_wake_one(void);                  /* there is work in some queue, for which an idle P may be woken */
 void vai__idle_got_work(struct m *m);           /* a spinning M found some */
 struct g *vai__idle_find_or_sleep(struct m *m); /* NULL: look again from the top */
 void vai__idle_wake_locked_m(struct m *m);      /* m->locked has grown */
@@ -284,10 +286,10 @@ void vai__idle_enlist(struct m *m, bool listed);
 void vai__idle_check(void);
 void vai__idle_check_timers(void); /* sysmon */
 void vai__idle_delist(struct m *m);
-void vai__idle_take_polled(struct m *m); /* what it has made ready in the poller becomes work */
+void vai__idle_take_polled(struct m *m); /* makes what it has made ready in the poller runnable */
 void vai__idle_stop_spinning(struct m *m);
-void vai__idle_stop_one(void);      /* the runtime stops: an idle M is to leave, which does the same */
-bool vai__idle_retire(struct m *m); /* it has slept for long; true: its thread is to end, for there are enough */
+void vai__idle_stop_one(void);      /* the runtime stops: wakes an idle M, which leaves and does the same */
+bool vai__idle_retire(struct m *m); /* it has slept for long; true: its thread has to end, because there are enough */
 /* loop.c: the loop */
 void vai__loop_schedule(struct m *m);
 void vai__loop_slice_begin(struct p *p);
@@ -298,7 +300,7 @@ void vai__loop_pay_attention(struct m *m);
 struct g *vai__loop_take_locked(struct m *m);
 /* handoff.c: Ps change hands */
 void vai__m_enter_slowly(struct m *m);
-/* m's thread comes into vai: until m_leave, which gets the result, nobody takes its P; it may have none. Nests. */
+/* m's thread enters vai: until m_leave, which gets the result, no other thread takes its P. m may have none. Nests. */
 static inline bool m_enter(struct m *m)
 {
 	bool was = atomic_load_relaxed(&m->busy);
@@ -316,9 +318,9 @@ struct p *vai__m_need_p(struct m **m, bool *was); /* m_enter, until there is one
 void vai__m_own(struct m *m, struct p *p);        /* sched.lock held */
 void vai__m_hand_off(struct m *m);
 bool vai__m0_leave_to_others(struct m *m, struct g *g);
-void vai__p_release(struct p *p);                                      /* sched.lock held */
-void vai__p_hand_off(struct p *p);                                     /* its M has lost it: to one that works on */
-bool vai__p_owes_turn(const struct p *p);                              /* ... to the queues; who may touch p */
+void vai__p_release(struct p *p);         /* sched.lock held */
+void vai__p_hand_off(struct p *p);        /* its M has lost it: hands it to an M that goes on with it */
+bool vai__p_owes_turn(const struct p *p); /* its next round is the queues'; the caller may touch p */
 void vai__handoff_want(struct m *m), vai__handoff_unwant(struct m *m); /* sched.lock held, as for the next one */
 struct p *vai__handoff_retake(struct m *m);
 /* locked_thread.c: threads of one goroutine */
@@ -333,8 +335,8 @@ void vai__watch_for_main(void); /* sched.lock held: main wants a P and none is i
 struct g *vai__g_alloc(struct p *p);
 void vai__g_free(struct m *m, struct g *g);
 bool vai__g_give_stack(struct m *m, struct g *g);
-void vai__g_starve(struct g *g);       /* it waits until a stack is free */
-void vai__g_feed(void);                /* a stack is free: somebody who starves may run */
+void vai__g_starve(struct g *g);       /* g waits until a stack is free */
+void vai__g_feed(void);                /* a stack is free: a goroutine that waits for one may run */
 void vai__g_flush_stacks(struct p *p); /* the cache of a P that the caller may touch */
 void vai__g_take_stack(struct m *m, struct g *g);
 void vai__g_abandon_all(void);
@@ -345,10 +347,10 @@ void vai__timers_move(struct timers *from, struct timers *to);
 void vai__timers_clear(struct timers *ts); /* nothing in it runs any more */
 int64_t vai__timers_next_of_all(void);
 bool vai__timers_any(void);
-bool vai__timers_may_wake(void); /* somebody, when they fire */
+bool vai__timers_may_wake(void); /* whether some goroutine, when they fire */
 /* park.c */
 bool vai__park_commit(struct g *g);
-int vai__park_forget(struct g *g); /* the code that its last wait had come to */
+int vai__park_forget(struct g *g); /* returns the code that its last wait had come to */
 void vai__park_switch(struct g *g, enum op op);
 /* schedtrace.c: VAI_DEBUG */
 void vai__schedtrace_start(void);   /* host thread, before sysmon */
@@ -358,7 +360,7 @@ void vai__schedtrace_tick(int64_t now);
 int vai__sysmon_start(void);
 void vai__sysmon_stop(void);
 void vai__sysmon_poke(void);  /* not all Ps are idle any more */
-void vai__sysmon_hurry(void); /* let it look now */
+void vai__sysmon_hurry(void); /* makes sysmon look now */
 bool vai__sysmon_tick(void);  /* one look at everything; sysmon's own and tests' */
 /* scavenge.c: idle memory goes back; sysmon's */
 void vai__scavenge_start(void);
