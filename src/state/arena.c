@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* A lua_Alloc for one goroutine's state. Blocks up to 16 kB have no header: Lua tells the
- * size when it frees. Small ones (up to 1 kB) come from the class's free list or the end of
- * the newest chunk, those above from bins or there, too. Blocks are aligned to 8 bytes, which is
- * all that Lua's own objects need, full userdata to 16 as malloc would.
+/* A lua_Alloc for one goroutine's state. Blocks up to 16 kB have no header: Lua tells the size when it frees one.
+ * Small blocks (up to 1 kB) come from the free list of their class or from the end of the newest chunk, larger ones
+ * from bins or from there. Blocks are aligned to 8 bytes, which is all that Lua's own objects need, and full
+ * userdata to 16, as malloc would do it.
  *
- * Where nothing of a size is free, a larger free block is cut, or, if much was freed since the last
- * time, all free neighbours are joined (arena_free.c), before there is another chunk (arena_chunk.c).
- * After every sixteenth part of what is held that is freed, Lua's own count tells whether most of it
- * is free: then they are joined so that chunks go back.
+ * If nothing of a size is free, a larger free block is cut; or, if much was freed since the last time, all free
+ * neighbours are joined (arena_free.c); or there is another chunk (arena_chunk.c). Each time that a sixteenth of
+ * what is held has been freed, Lua's own count tells whether most of the memory is free; then free blocks are joined
+ * so that chunks go back.
  *
- * Invariants: a free block lies in the list of the class that it fills exactly, or is above
- * 1 kB and in a bin. Blocks above 16 kB are in the list of big ones, except inside the first
- * chunk and the room, where a copied template may have put them. */
+ * Invariants: a free block lies in the list of the class that it fills exactly, or is above 1 kB and lies in a bin.
+ * Blocks above 16 kB are in the list of big ones, except inside the first chunk and the room, where a copied
+ * template may have put them. */
 #include "state/arena.h"
 #include <stdlib.h>
 #include <string.h>
@@ -25,20 +25,20 @@ enum {
 	SEARCH = 8 /* free blocks looked at for one that is aligned to 16 */
 };
 
-/* In front of a big block, which is libc's, whose realloc can move pages. */
+/* The head of a big block. Big blocks are libc's, whose realloc can move pages. */
 struct vai__big {
 	_Alignas(16) struct vai__big *next;
 	struct vai__big *prev;
 	size_t size; /* with this header */
 };
 
-/* Of a block up to INNER_MAX. */
+/* The bytes that a block of this size, up to INNER_MAX, really takes. */
 static inline size_t inner_size(size_t size)
 {
 	return VAI_LIKELY(size <= SMALL_MAX) ? arena_class_size(arena_class_of(size)) : (size + 7) & ~(size_t)7;
 }
 
-/* Where a copied template may have put big blocks. */
+/* Whether p lies where a copied template may have put big blocks. */
 static inline bool in_template(const struct vai__arena *a, const void *p)
 {
 	return (size_t)((const char *)p - (const char *)a) < a->first_size ||
@@ -47,8 +47,7 @@ static inline bool in_template(const struct vai__arena *a, const void *p)
 
 /* ---- free blocks ---- */
 
-/* The array of lists is made from the arena itself; where that fails the block is lost
- * until the end. */
+/* Makes the array of lists from the arena itself. If that fails the block that is being freed is lost until the end. */
 static VAI_NOINLINE bool make_lists(struct vai__arena *a)
 {
 	const size_t size = sizeof(void *) * VAI__ARENA_CLASSES;
@@ -77,7 +76,7 @@ static void count_freed(struct vai__arena *a, size_t size)
 		vai__arena_churned(a);
 }
 
-/* n bytes, of any size. */
+/* Frees n bytes at p, of any size. */
 static void spread(struct vai__arena *a, char *p, size_t n)
 {
 	if (VAI_UNLIKELY(a->building))
@@ -137,7 +136,7 @@ static VAI_NOINLINE void give_big(struct vai__arena *a, void *p, size_t size)
 	spread(a, p, (size + 7) & ~(size_t)7);
 }
 
-/* In place, or by libc's realloc; NULL: has to be copied. */
+/* Resizes a big block in place or by libc's realloc; NULL: it has to be copied. */
 static void *resize_big(struct vai__arena *a, void *p, size_t nsize)
 {
 	struct vai__big *b = (struct vai__big *)p - 1;
@@ -156,8 +155,8 @@ static void *resize_big(struct vai__arena *a, void *p, size_t nsize)
 
 /* ---- templates ---- */
 
-/* At the end of the region in which a template is built. The arena itself has no room then,
- * so that every block that no list has is taken here. */
+/* State of a template that is being built, at the end of its region. The arena itself has no room then, so every
+ * block that no list has is taken here. */
 struct building {
 	void *lists[VAI__ARENA_CLASSES];
 	char *cursor[2], *end[2]; /* of the two parts */
@@ -168,7 +167,7 @@ static struct building *building_of(struct vai__arena *a)
 	return (struct building *)(void *)((char *)a + a->first_size) - 1;
 }
 
-/* From the first part as long as that has room. */
+/* Takes a block from the first part as long as that has room. */
 static VAI_NOINLINE void *take_building(struct vai__arena *a, size_t size, size_t align)
 {
 	struct building *b = building_of(a);
@@ -209,7 +208,7 @@ size_t vai__arena_built(struct vai__arena *a)
 
 /* ---- all blocks ---- */
 
-/* Above SMALL_MAX, up to INNER_MAX. */
+/* Takes a block above SMALL_MAX, up to INNER_MAX. */
 static void *take_run(struct vai__arena *a, size_t size)
 {
 	struct vai__run *run = vai__arena_find_run(a, size);
@@ -270,7 +269,7 @@ static void **find_aligned(struct vai__arena *a, unsigned c)
 	return NULL;
 }
 
-/* 8 bytes go back before or behind it. */
+/* Takes a block aligned to 16. The 8 bytes before or behind it that are not needed go back. */
 static void *take_run_aligned(struct vai__arena *a, size_t size)
 {
 	char *p = take_run(a, size + 8);
@@ -327,7 +326,7 @@ static VAI_NOINLINE void give_slow(struct vai__arena *a, void *p, size_t size)
 	}
 }
 
-/* Without lists, and in templates, there is no quota. */
+/* Frees a block. Without lists, and in templates, the quota is negative, so give_slow is called. */
 static inline void give(struct vai__arena *a, void *p, size_t size)
 {
 	ptrdiff_t left = a->quota - (ptrdiff_t)size;
@@ -339,7 +338,8 @@ static inline void give(struct vai__arena *a, void *p, size_t size)
 	list_push(a, p, arena_class_of(size));
 }
 
-/* Both inside of chunks: shrinks in place, grows in place at the end of the chunk. */
+/* Resizes a block that lies in a chunk before and after: shrinks in place, grows in place at the end of the chunk.
+ * NULL: it has to be copied. */
 static void *resize_inner(struct vai__arena *a, char *p, size_t osize, size_t nsize)
 {
 	size_t have = inner_size(osize), want = inner_size(nsize);
@@ -357,9 +357,8 @@ static void *resize_inner(struct vai__arena *a, char *p, size_t osize, size_t ns
 	return p;
 }
 
-/* For a block that becomes smaller, whatever the limit. Where there is no memory at all, Lua
- * frees the old one with the new size, which only wastes what lies behind it until the state
- * ends. */
+/* Takes memory for a block that becomes smaller, whatever the limit. If there is no memory at all the block stays
+ * where it is. Lua then frees it with the new size, so what lies behind that is wasted until the state ends. */
 static void *take_smaller(struct vai__arena *a, void *p, size_t nsize)
 {
 	size_t limit = a->limit;
@@ -387,7 +386,7 @@ static VAI_NOINLINE void *resize(struct vai__arena *a, void *p, size_t osize, si
 }
 
 #ifdef VAI_OOM
-/* The program that looks for what becomes of a failure defines it (spec/oom). */
+/* Defined by the program that looks what becomes of a failed allocation (spec/oom). */
 __attribute__((weak)) int vai_oom_fails(void);
 #define OOM_FAILS() (vai_oom_fails && vai_oom_fails())
 enum { OOM = 1 };
@@ -423,7 +422,7 @@ static VAI_NOINLINE void *allocate_or_fail(struct vai__arena *a, void *p, size_t
 	return nsize > have && fails(a, nsize - have, !p && osize > 0) ? NULL : allocate(a, p, osize, nsize);
 }
 
-/* All that is not the usual case is called last, so that the usual one saves no registers. */
+/* Everything but the usual case is called last, so that the usual case saves no registers. */
 void *vai__arena_alloc(void *ud, void *p, size_t osize, size_t nsize)
 {
 	struct vai__arena *a = ud;

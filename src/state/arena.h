@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The memory of one Lua state: one first chunk that starts with the arena's own header
- * and the struct vai_vm, further chunks by need, and big blocks one by one. One thread
- * at a time; no locks. Chunks that have become free go back now and then, and everything
- * goes back at once. */
+/* The memory of one Lua state: one first chunk that starts with the arena's own header and the struct vai_vm,
+ * further chunks as needed, and big blocks one by one. Used by one thread at a time; no locks. Chunks that have
+ * become free go back now and then, and everything goes back at once at the end. */
 #ifndef VAI_ARENA_H
 #define VAI_ARENA_H
 
@@ -17,39 +16,39 @@ enum {
 
 struct vai__arena {
 	char *cursor, *end; /* what is left of the newest chunk */
-	void **free;        /* one list a class; before anything was freed a shared array of empty ones */
+	void **free;        /* one list for each class; before anything was freed, a shared array of empty ones */
 	ptrdiff_t quota;    /* bytes that may be freed before the arena looks how much is free */
 	unsigned failing;   /* tests: 0 never fail, 1 fail always, n let n - 1 allocations pass */
-	bool building;      /* a template: all goes into the first chunk, freed bytes are zeroed */
+	bool building;      /* a template is being built: everything goes into the first chunk, freed bytes are zeroed */
 	bool overflow;      /* a template that did not fit */
 	bool room_used;
 	uint8_t churn;       /* how often the quota was used up since free blocks were joined */
 	size_t held;         /* bytes of all chunks and big blocks, and of the room that is used */
-	size_t limit;        /* of these; where so much is free that the state needs less, of what it needs */
+	size_t limit;        /* bound of `held`; if much of that is free, the bound of what the state needs */
 	uint32_t first_size; /* bytes of the first chunk */
 	uint32_t room_size;
 	uint32_t next_chunk;
-	uint32_t nudge_kb;         /* needed where the limit is near: Lua is to collect first */
-	char *room;                /* memory of somebody else's for this state, or NULL */
+	uint32_t nudge_kb;         /* kB needed above which Lua is made to collect first; used near the limit */
+	char *room;                /* memory that was lent to this state, or NULL */
 	struct vai__chunk *chunks; /* all but the first */
 	struct vai__big *bigs;
 	struct vai__run **bins; /* free blocks above 1 kB by size; NULL before there was one */
 	struct vai_vm vm;
 };
-enum { VAI__ARENA_WATCHED = -1 }; /* in `failing`: the limit is near, so each allocation is looked at */
+enum { VAI__ARENA_WATCHED = -1 }; /* value of `failing`: the limit is near, so each allocation is looked at */
 
 /* A zeroed arena of `size` bytes of memory at p (aligned to 16). */
 struct vai__arena *vai__arena_init(void *p, size_t size);
-/* The same in memory of its own; NULL when out of memory. */
+/* Makes an arena in memory of its own; NULL: out of memory. */
 struct vai__arena *vai__arena_new(size_t size);
-/* A template is built in the arena, from now on and until vai__arena_built, which gives
- * the bytes that it takes or 0 if it did not fit. Its free blocks are forgotten. No block
- * lies across the end of the first `split` bytes, and VAI__ARENA_GAP bytes after them stay
- * unused, so that a pointer to the end of a block there is none into what follows. */
+/* From now on a template is built in the arena, until vai__arena_built, which returns the number of bytes that it
+ * takes, or 0 if it did not fit. Its free blocks are forgotten. No block lies across the end of the first `split`
+ * bytes, and VAI__ARENA_GAP bytes after them stay unused, so that a pointer to the end of a block there does not
+ * point to what follows. */
 enum { VAI__ARENA_GAP = 16 };
 void vai__arena_build(struct vai__arena *a, size_t split);
 size_t vai__arena_built(struct vai__arena *a);
-/* Memory that outlives the arena, to be used before it asks for chunks of its own. */
+/* Lends the arena memory that outlives it, to be used before it asks for chunks of its own. */
 void vai__arena_lend(struct vai__arena *a, void *room, size_t size);
 /* Gives everything back; a first chunk that was not allocated here stays. */
 void vai__arena_release(struct vai__arena *a);

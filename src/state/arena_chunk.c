@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Where an arena's memory comes from and goes: chunks of its own, the room that was lent, free
- * blocks that are cut again. The thread that uses the arena's state calls.
+/* Where an arena's memory comes from: chunks of its own, the room that was lent, free blocks that are cut again.
+ * Called by the thread that uses the arena's state.
  *
- * Free memory that lies in pieces too small for what is asked for is the state's still. So the order
- * is: a larger free block; all free neighbours joined, if enough was freed since the last time to
- * make that worth it or the state's bound is reached; another chunk. */
+ * Free memory in pieces too small for a request still belongs to the state. So a request is served, in this order:
+ * by a larger free block; by joining all free neighbours, if enough was freed since the last time to make that worth
+ * it, or if the state's bound is reached; by another chunk. */
 #include "state/arena_private.h"
 #include <lua.h>
 #include "base/mem.h"
 
 enum {
-	KEEP = 65536, /* of so much nothing is given back */
-	CHURNED = 4,  /* quotas after which joining is worth its time */
+	KEEP = 65536, /* bytes held up to which no chunks go back */
+	CHURNED = 4,  /* quotas used up after which joining is worth its time */
 	FUTILE = 16   /* quotas until the next try after one by which no chunk went back */
 };
 
@@ -30,14 +30,14 @@ bool vai__arena_counted(const struct vai__arena *a, size_t *bytes)
 	return kb >= 0;
 }
 
-/* What asks without letting Lua collect first gets a quarter more. */
+/* The limit for requests that do not let Lua collect first: a quarter more. */
 static size_t patient_limit(const struct vai__arena *a)
 {
 	return a->limit + a->limit / 4;
 }
 
-/* Free memory that is too scattered to be used does not count: then up to twice the limit is
- * held. */
+/* Whether more may be held than the limit. Free memory that is too scattered to be used does not count, so up to
+ * twice the limit may be held. */
 bool vai__arena_may_exceed(struct vai__arena *a, size_t more)
 {
 	size_t used;
@@ -45,9 +45,9 @@ bool vai__arena_may_exceed(struct vai__arena *a, size_t more)
 		used + more <= patient_limit(a);
 }
 
-/* Not all that asks for memory lets Lua collect when there is none (buffers of lauxlib do not). So
- * half of what a collection has left free is kept for those: when the rest is used up, an
- * object's allocation fails once. */
+/* Not every request lets Lua collect when memory is out (buffers of lauxlib do not). So half of what a collection
+ * has left free is kept for those. When the other half is used up, the allocation of an object fails once, and Lua
+ * collects. */
 bool vai__arena_over(struct vai__arena *a, size_t more, bool tagged)
 {
 	size_t used;
@@ -83,7 +83,7 @@ static size_t least_chunk(size_t need)
 	return vai__mem_round(need + sizeof(struct vai__chunk));
 }
 
-/* A chunk with at least `need` bytes. */
+/* Adds a chunk with at least `need` bytes. */
 static bool add_chunk(struct vai__arena *a, size_t need)
 {
 	size_t size = least_chunk(need);
@@ -127,7 +127,7 @@ static bool use_run(struct vai__arena *a, size_t need)
 	return true;
 }
 
-/* One of which another block of this size, or much more, remains. */
+/* Uses a free block of which enough remains for another one of this size, or much more. */
 static bool use_free(struct vai__arena *a, size_t need)
 {
 	if (need <= VAI__ARENA_SMALL / 2 && use_class(a, arena_class_of(2 * need)))
@@ -135,7 +135,7 @@ static bool use_free(struct vai__arena *a, size_t need)
 	return use_run(a, need);
 }
 
-/* One of which dust remains. */
+/* Uses a free block of which next to nothing remains. */
 static bool use_last(struct vai__arena *a, size_t need)
 {
 	return need <= VAI__ARENA_SMALL && use_class(a, arena_class_of(need));

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Free blocks of an arena: up to 1 kB in lists of one size, above in bins of similar sizes.
+/* Free blocks of an arena: up to 1 kB in lists of one size, above that in bins of similar sizes.
  *
- * Blocks have no headers, so nobody sees at a free which neighbours are free, too. Instead all
- * free blocks are marked now and then, in a bitmap with a bit for every 8 bytes, and what
- * is marked in a row becomes one block. How often is the arena's matter (arena.c): it costs some
- * 10 ns for each free block, and short-lived states never come to it. The bitmap is not the
- * arena's memory, so that joining works where the state's bound is reached. */
+ * Blocks have no headers, so freeing one does not show which of its neighbours are free, too. Instead all free
+ * blocks are marked now and then, in a bitmap with a bit for every 8 bytes, and what is marked in a row becomes one
+ * block. arena.c says how often: it costs some 10 ns for each free block, and short-lived states never come to it.
+ * The bitmap is not the arena's memory, so joining also works when the state's bound is reached. */
 #include "state/arena_private.h"
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +44,7 @@ void *const vai__arena_no_blocks[VAI__ARENA_CLASSES];
 
 /* ---- bins ---- */
 
-/* Four for each doubling. */
+/* The bin of a size: there are four for each doubling. */
 static unsigned bin_of(size_t size)
 {
 	unsigned msb = 63u - (unsigned)__builtin_clzl(size);
@@ -183,7 +182,7 @@ static void set_bits(uint64_t *bits, size_t from, size_t n)
 	}
 }
 
-/* False: it lies in none of the chunks (the end of a big block that could not be made smaller). */
+/* Marks n bytes at p as free. False: they lie in no chunk (the end of a big block that could not be made smaller). */
 static bool mark(struct map *map, const char *p, size_t n)
 {
 	struct region *r = map->last;
@@ -246,7 +245,7 @@ static size_t find_bit(const uint64_t *bits, size_t at, size_t n, bool set)
 	return n;
 }
 
-/* What is free of a region becomes blocks. */
+/* Turns what is free of a region into blocks. */
 static void cut_region(struct vai__arena *a, const struct region *r)
 {
 	size_t n = (size_t)(r->to - r->from) / GRAIN;
@@ -262,7 +261,7 @@ static bool is_free(const struct region *r)
 	return find_bit(r->bits, 0, n, false) == n;
 }
 
-/* From the highest on, so that lists begin low and high chunks become free. */
+/* Goes through the regions from the highest down, so that lists begin low, and high chunks become free. */
 static void cut_all(struct map *map, struct vai__arena *a)
 {
 	a->chunks = NULL;

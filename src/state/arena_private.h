@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Private to the arena: sizes and classes, free blocks, and how those are joined. The thread
- * that uses the arena's state calls. */
+/* Private to the arena: sizes and classes, free blocks, and how those are joined. Called by the thread that uses the
+ * arena's state. */
 #ifndef VAI_ARENA_PRIVATE_H
 #define VAI_ARENA_PRIVATE_H
 
@@ -71,28 +71,28 @@ static inline bool arena_fits(const struct vai__arena *a, size_t more)
 
 /* ---- free blocks (arena_free.c) ---- */
 
-/* n bytes at p, a multiple of 8, become free blocks. */
+/* Turns n bytes at p, a multiple of 8, into free blocks. */
 void vai__arena_spread(struct vai__arena *a, char *p, size_t n);
-/* A free block above 1 kB of at least `need` bytes, out of its bin, or NULL. */
+/* Takes a free block above 1 kB of at least `need` bytes out of its bin; NULL: there is none. */
 struct vai__run *vai__arena_find_run(struct vai__arena *a, size_t need);
-/* Neighbours among the free blocks become one, and chunks that are free go back. The cursor
- * is at nothing then. False: nothing was done, for there is nothing free or no memory. */
+/* Joins neighbouring free blocks, and gives back chunks that are free. The cursor points to nothing afterwards.
+ * False: nothing was done, because nothing is free or there is no memory. */
 bool vai__arena_join(struct vai__arena *a);
 
 /* ---- chunks (arena_chunk.c) ---- */
 
-/* The cursor gets at least `need` bytes. */
+/* Makes the cursor point to at least `need` bytes. */
 bool vai__arena_refill(struct vai__arena *a, size_t need);
-/* Joins, and what comes with it. */
+/* Joins, and begins to count anew what is freed. */
 bool vai__arena_reclaim(struct vai__arena *a);
-/* As much has been freed as was granted. */
+/* Called when as much has been freed as was granted. */
 void vai__arena_churned(struct vai__arena *a);
-/* What the state needs by Lua's own count. False: Lua does not tell, or not now. */
+/* Sets *bytes to what the state needs by Lua's own count. False: Lua does not tell, or not now. */
 bool vai__arena_counted(const struct vai__arena *a, size_t *bytes);
-/* Where the limit is near: whether a request for `more` bytes fails. tagged: it is Lua's own for an
- * object, so Lua collects and asks again. */
+/* Near the limit: whether a request for `more` bytes fails. tagged: it is Lua's own request for an object, so Lua
+ * collects and asks again. */
 bool vai__arena_over(struct vai__arena *a, size_t more, bool tagged);
-/* Whether `more` bytes may be had though more is held than the limit then. */
+/* Whether `more` bytes may be had although more is held than the limit then. */
 bool vai__arena_may_exceed(struct vai__arena *a, size_t more);
 
 #endif

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* In the registry of a state, by light keys: each class's metatable (key: the class), and a
- * weak table of handles that may be met again.
+/* Handles. The registry of a state has, under light keys, the metatable of each class (key: the class) and a weak
+ * table of the handles that may be met again.
  *
- * Invariants: a handle with an object has a place in vm->refs, which holds the reference; its
- * metatable has __gc from before it gets the object. What may raise comes before the handle owns the
- * object, in protected calls, or after it has its place.
+ * Invariants: a handle with an object has a place in vm->refs, which holds the reference. Its metatable has __gc
+ * before it gets the object. What may raise comes before the handle owns the object, or in protected calls, or after
+ * it has its place.
  *
- * The debug library can take __gc away: then a handle is freed and nobody hears of it. So no list of
- * the state's leads through handles. The host's state outlives its vm: that its handles are none any
- * more is told by their magic number, which is another one for each runtime. */
+ * The debug library can take __gc away; then a handle is freed without any notice. So no list of the state leads
+ * through handles. The host's state outlives its vm. That its handles are no handles any more is told by their magic
+ * number, which is another one for each runtime. */
 #include "state/handle.h"
 #include <string.h>
 #include <time.h>
@@ -22,7 +22,7 @@ enum { MAX_TYPES = 64, USERDATA_HEADER = 64, FEW = sizeof((struct vai_vm *)0)->f
 
 static const struct vai__handle_type *types[MAX_TYPES];
 static int ntypes;
-static uint64_t magic; /* no script can know it, so no other userdata can bear it */
+static uint64_t magic; /* no script can know this number, so no other userdata can have it */
 static _Atomic(uint64_t) host_magic;
 static const char cache_key;
 
@@ -93,7 +93,7 @@ static int type_of_methods(lua_State *L, int idx)
 	return -1;
 }
 
-/* The method is found in the table from now on. */
+/* Finds a method, and stores it in the table, where it is found from now on. */
 int vai__handle_resolve(lua_State *L)
 {
 	lua_settop(L, 2);
@@ -184,8 +184,9 @@ bool vai__handle_is(lua_State *L, int idx)
 	return test_handle(L, idx) != NULL;
 }
 
-/* It is the collector that calls: where a script does, the object may be in use. To Lua all is a hook's
- * that comes from C code of one, finalizers, too; a script's function that it calls gets no handle. */
+/* Whether the collector calls. If a script does, the object may be in use. To Lua everything that is called from C
+ * code of a hook, finalizers included, is called by the hook; a script's function that such a hook calls gets no
+ * handle. */
 static bool is_finalizer(lua_State *L)
 {
 	lua_Debug ar;
@@ -261,7 +262,7 @@ static int make_protected(lua_State *L)
 	return 1;
 }
 
-/* A weak table that is its own metatable, with room for n handles. */
+/* Pushes a weak table that is its own metatable, with room for n handles. */
 static void push_cache(lua_State *L, int n)
 {
 	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &cache_key) == LUA_TTABLE)
@@ -334,7 +335,7 @@ static VAI_NOINLINE void note_cached(struct vai_vm *vm)
 		vai__uses_note(vm, VAI__USE_CACHE, vm->ncached + 1);
 }
 
-/* The handle on top is found by its object from now on. May raise. */
+/* Enters the handle on top into the weak table, so that it is found by its object from now on. May raise. */
 static void enter(lua_State *L, struct vai_vm *vm, struct vai__handle *h)
 {
 	if (VAI_UNLIKELY(vm->profiled != NULL))

@@ -11,7 +11,7 @@
 
 struct vai__handle {
 	uint64_t magic;
-	struct vai_obj *obj; /* NULL after the collector took it */
+	struct vai_obj *obj; /* NULL after the collector has ended the handle */
 	struct vai_vm *vm;
 	uint32_t place; /* among the vm's references, from 1 on */
 	bool cached;    /* found by vai__handle_push through the state's weak table */
@@ -37,16 +37,16 @@ void vai__handle_push(lua_State *L, struct vai_vm *vm, struct vai_obj *obj, bool
 void vai__handle_proxied(const struct vai_class *cls, void (*show)(lua_State *L, struct vai_vm *vm));
 /* The object at idx if it is a handle of any class, else NULL. Raises never. Borrowed. */
 struct vai_obj *vai__handle_any(lua_State *L, int idx);
-/* The same, of that class only. */
+/* The object at idx if it is a handle of that class, else NULL. */
 struct vai_obj *vai__handle_test(lua_State *L, int idx, const struct vai_class *cls);
-/* It is a handle, also one that has lost its object. */
+/* Whether it is a handle, even one that has lost its object. */
 bool vai__handle_is(lua_State *L, int idx);
 /* Notes that obj's handle at idx leaves this state, so that it is found when it comes back. */
 void vai__handle_leaves(lua_State *L, struct vai_vm *vm, int idx);
-/* Gives all references of a state back. Of the host's no handle is one any more. */
+/* Gives all references of a state back. The host's handles are no handles afterwards. */
 void vai__handles_release(struct vai_vm *vm);
-/* Called, where they are set, for each object of which a state gives its reference back at its end;
- * and for one whose handle is collected before: true keeps the reference until the end. */
+/* Called, if set, for each object whose reference a state gives back at its end, and for each one whose handle is
+ * collected before. For those true keeps the reference until the end. */
 extern void (*vai__handle_left)(struct vai_vm *vm, struct vai_obj *obj);
 extern bool (*vai__handle_keeps)(struct vai_vm *vm, struct vai_obj *obj);
 /* __index of the tables of methods, for the metatable that vai__handle_push_hidden pushes. */
@@ -54,9 +54,9 @@ int vai__handle_resolve(lua_State *L);
 /* The registered name for a class ("vai.channel"), or NULL. */
 const char *vai__handle_name(const struct vai_class *cls);
 
-/* The table of n handles that may be met again, before any of them is there. */
+/* Makes the table for n handles that may be met again, before any of them is there. */
 void vai__handle_cache(lua_State *L, int n);
-/* Gets a metatable or a method into a function's template. */
+/* Puts a metatable or a method into the template of a function. */
 void vai__handle_use(lua_State *L, struct vai_vm *vm, unsigned type, unsigned index);
 
 /* Pushes the metatable under which the tables of methods fill themselves: the one of all tables that do, for each

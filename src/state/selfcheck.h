@@ -5,7 +5,7 @@
 
 #include "state/template.h"
 
-/* Makes a copy, uses it hard, closes it. NULL if all went well, else what did not. */
+/* Makes copies, uses them hard and closes them. NULL: all went well; otherwise what did not. */
 const char *vai__selfcheck(const struct vai__template *template);
 
 #endif

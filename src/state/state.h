@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The Lua state of a goroutine: an arena, a lua_State inside it, and what vai keeps for
- * it. Made and ended by runtime/vm.c. One goroutine uses a struct vai_vm at a time. */
+/* What vai keeps for a Lua state (struct vai_vm), which lies in an arena. States are made and ended by runtime/vm.c.
+ * One goroutine uses a struct vai_vm at a time. */
 #ifndef VAI_STATE_H
 #define VAI_STATE_H
 
@@ -27,7 +27,7 @@ struct vai_vm {
 	lua_State *L;             /* main thread of the state */
 	struct vai__arena *arena; /* NULL for the host's state */
 	uintptr_t few[4];         /* the references of all handles (state/handle.c) */
-	uintptr_t *refs;          /* in place of few, once those did not do */
+	uintptr_t *refs;          /* the references, once `few` is too small for them */
 	uint32_t nrefs, cap_refs, free_ref;
 	uint32_t ncached;                  /* handles that may be met again */
 	struct vai__account *account;      /* of what it holds outside (transfer/charge.h), or NULL */
@@ -39,15 +39,15 @@ struct vai_vm {
 	struct vai__uses *profiled;        /* in its code, a reference to which it has: what it uses is noted */
 	const void *hidden;                /* the metatable of the tables that fill themselves (stdlib/lazy.c) */
 	const void *lazy[VAI__LAZY_KNOWN]; /* the first two of those tables; NULL: complete */
-	uint64_t settled[4];               /* which of their names are */
+	uint64_t settled[4];               /* which of their names are settled */
 	unsigned without;                  /* libraries that it does not get */
-	unsigned encoders;                 /* guarded ones at work, each in a __vai_send of the one before */
+	unsigned encoders;                 /* guarded encoders at work, each in a __vai_send of the one before */
 	bool is_host;
 	bool has_loaded;  /* package.loaded has been made */
 	bool has_io;      /* the library is open, whatever the script did with its names */
-	bool filled;      /* nothing in it fills itself any more: C code may look */
-	bool new_modules; /* since its modules were noted (transfer/names.c), some may have been loaded */
-	bool needs_close; /* something in it has a finalizer: lua_close, not just drop */
+	bool filled;      /* no table of it fills itself any more, so C code may look at them */
+	bool new_modules; /* modules may have been loaded since they were last noted (transfer/names.c) */
+	bool needs_close; /* something in it has a finalizer, so it ends by lua_close */
 };
 
 /* The state has got a C function that vai does not know, or opens a file: its end may have to

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Templates: a Lua state as bytes and a list of the words in it that are pointers. Made
- * once, copied for every goroutine. Any thread. */
+/* Templates: a Lua state as bytes, with a list of the words in it that are pointers. Made once, copied for every
+ * goroutine. Any thread. */
 #ifndef VAI_TEMPLATE_H
 #define VAI_TEMPLATE_H
 
@@ -9,8 +9,8 @@
 #include "state/arena.h"
 #include "state/state.h"
 
-/* The bytes are in two parts, so that the second can go into the room that a goroutine's
- * stack leaves. */
+/* The bytes are in two parts, so that the second part can go into the room that a goroutine's stack leaves of its
+ * first page. */
 struct vai__template {
 	size_t used;            /* bytes of all */
 	size_t first;           /* bytes of the first part; used: there is no second */
@@ -26,7 +26,7 @@ struct vai__template {
  * protected call, its argument a light userdata). reserve: bytes that a goroutine will
  * allocate until it parks. NULL: out of memory, too big, or prepare raised. It is called
  * twice. */
-enum { VAI__TEMPLATE_RESERVE = 240 }; /* call frames and the like; handles come on top */
+enum { VAI__TEMPLATE_RESERVE = 240 }; /* for call frames and the like; room for handles is added */
 struct vai__template *vai__template_build(lua_CFunction prepare, void *arg, size_t reserve);
 void vai__template_free(struct vai__template *template);
 /* A new state, with room (or NULL) for the arena; NULL when out of memory. */
