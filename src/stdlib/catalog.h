@@ -40,16 +40,16 @@ struct vai__entry {
 
 struct vai__names {
 	int n;
-	unsigned bit; /* names in all lists are numbered through: this list's first */
+	unsigned bit; /* the number of this list's first name; names are numbered through all lists */
 	struct vai__entry *entries;
 };
 
 struct vai__lib {
 	const char *name;
 	lua_CFunction open;
-	bool opens;              /* open does more than fill the table: it cannot fill itself */
+	bool opens;              /* open does more than fill the table, so the table cannot fill itself */
 	int global;              /* place in globals */
-	struct vai__names names; /* all that is in it, if not opens */
+	struct vai__names names; /* all names in it, unless `opens` */
 };
 
 /* The first seven can fill themselves. */
@@ -69,13 +69,13 @@ void vai__catalog_drop(void);
 /* The place among the names, or -1. */
 int vai__catalog_global(const char *name, size_t len);
 int vai__catalog_find(const struct vai__names *names, const char *name, size_t len);
-/* f is what this entry stands for: stock's function, or what takes its place. */
+/* Whether f is what this entry stands for: stock's function, or its replacement. */
 bool vai__catalog_is(const struct vai__entry *e, lua_CFunction f);
-/* f is stock's or vai's. */
+/* Whether f is a function of stock's or of vai's. */
 bool vai__catalog_knows(lua_CFunction f);
 /* The function at idx is stock's require. */
 bool vai__catalog_is_require(lua_State *L, int idx);
-/* f stands for it in the host's state. */
+/* Says that f stands for require in the host's state. */
 void vai__catalog_alias_require(lua_CFunction f);
 /* A library's place, or -1. */
 int vai__catalog_lib(const char *name);
@@ -83,17 +83,17 @@ const char *vai__catalog_lib_name(int i);
 /* Pushes a light value. */
 void vai__catalog_push(lua_State *L, const struct vai__entry *e);
 
-/* A function to put in place of lib's `name`. A stand-in (stock is not NULL) works in
- * fresh states only: it calls *stock, and that is what is sent in its place. A plain
- * override goes before it. Before vai__catalog_read. */
+/* Puts f in place of lib's `name`. If stock is not NULL, f is a replacement in fresh states only: it calls *stock,
+ * and *stock is what is sent in its place. Otherwise f replaces the function everywhere, and is used in preference
+ * to such a one. Called before vai__catalog_read. */
 void vai__catalog_override(const char *lib, const char *name, lua_CFunction f, lua_CFunction *stock);
-/* Sets lib's overrides in the table on top of the stack. */
+/* Sets lib's replacements in the table on top of the stack. */
 void vai__catalog_apply(lua_State *L, const char *lib);
 
-/* C functions cross by address. Some stock ones have a replacement in fresh states (next,
- * setmetatable, io.open, overrides ...): what to send for f. */
+/* What to send for the C function f. C functions cross by address, but some stock ones have a replacement in fresh
+ * states (next, setmetatable, io.open, ...). */
 lua_CFunction vai__catalog_cfunction_out(lua_CFunction f);
-/* What fresh states have for it; NULL: vai does not know it. */
+/* What fresh states have in the place of f; NULL: vai does not know f. */
 lua_CFunction vai__catalog_fresh(lua_CFunction f);
 /* Stock closures with state of their own (math.random, require): the number of one by its
  * C function, or -1; and the library (NULL: _G) and the name that it has there. */

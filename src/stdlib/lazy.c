@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables that fill themselves. They share one hidden metatable whose __index finds a name
- * in the catalog and stores its value, so that every name costs one C call a state, and
- * whose __newindex notes what the script sets or deletes itself. Functions that would see
- * the difference (next, rawget, getmetatable, ...) are replaced in fresh states
+/* Tables that fill themselves. They share one hidden metatable. Its __index finds a name in the catalog and stores
+ * the value, so every name costs one C call a state; its __newindex notes what the script sets or deletes itself.
+ * Functions that would see the difference (next, rawget, getmetatable, ...) are replaced in fresh states
  * (replacements.c): they complete the table first and take the metatable off.
  *
- * The hidden metatable also knows the tables, by their VAI__LAZY_ number, so that they live
- * as long as it does.
+ * The hidden metatable also holds the tables, by their VAI__LAZY_ number, so that they live as long as it does.
  *
- * Invariants: a name is settled once its value lies in the table or the script has
- * assigned it (nil too): from then on the table alone counts. A library opens once a
- * state, for _G and package.loaded at the same time. Bits are set after what may raise,
- * so that running out of memory leaves a name as it was. */
+ * Invariants: a name is settled once its value lies in the table or the script has assigned it (nil counts, too);
+ * from then on only the table counts. A library is opened once in a state, for _G and package.loaded at the same
+ * time. Bits are set after everything that may raise, so running out of memory leaves a name as it was. */
 #include "stdlib/lazy.h"
 #include <lauxlib.h>
 #include <string.h>
@@ -91,7 +88,7 @@ static void set_entry(lua_State *L, const luaL_Reg *r, int idx)
 	lua_rawset(L, idx);
 }
 
-/* Entry k of the module into its table at idx. */
+/* Stores entry k of the module into its table at idx. */
 static void settle_module(lua_State *L, struct vai_vm *vm, const luaL_Reg *f, unsigned k, int idx)
 {
 	if (vai__lazy_settled(vm, MODULE_BIT + k))
@@ -163,7 +160,7 @@ void vai__lazy_set(lua_State *L, struct vai_vm *vm, int which)
 {
 	int k = find_name(L, which);
 	if (k >= 0 && which == VAI__LAZY_LOADED && !vai__lazy_settled(vm, (unsigned)vai__catalog.libs[k].global)) {
-		vai__lazy_fill_lib(L, vm, k); /* for _G, which gets stock's own all the same */
+		vai__lazy_fill_lib(L, vm, k); /* for _G, whose field becomes stock's own all the same */
 		lua_pop(L, 1);
 	}
 	lua_rawset(L, 1);
@@ -224,7 +221,7 @@ void vai__lazy_fill(lua_State *L, struct vai_vm *vm)
 	if (VAI_LIKELY(vm->filled) || !vm->hidden)
 		return;
 	luaL_checkstack(L, 16, "filling the libraries");
-	vm->filled = true; /* what is opened on the way may come here again */
+	vm->filled = true; /* opening a library may call this function again */
 	if (!(vm->without >> vai__catalog_lib("package") & 1)) {
 		vai__lazy_push_require(L, vm);
 		lua_pop(L, 1);
@@ -252,7 +249,7 @@ lua_CFunction vai__lazy_cfunction_in(lua_State *L, struct vai_vm *vm, lua_CFunct
 	return f;
 }
 
-/* What is the same in every state: no state of random numbers, no search paths. */
+/* Whether the value is the same in every state: no state of random numbers, no search paths. */
 static bool is_timeless(const struct vai__entry *e)
 {
 	if (e->kind == VAI__KIND_LIB)

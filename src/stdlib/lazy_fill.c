@@ -12,7 +12,7 @@ static const char require_key;
 
 void (*vai__lazy_package_opened)(lua_State *L);
 
-/* The methods of strings, in the template, are one function that opens the library. */
+/* In the template this one function takes the place of the methods of strings: it opens their library. */
 static int string_index(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
@@ -74,7 +74,7 @@ static void open_package(lua_State *L, struct vai_vm *vm, const struct vai__lib 
 	lua_pop(L, 2);
 }
 
-/* Overrides of the methods of files, which have no library of their own. */
+/* Sets the replacements of the methods of files, which have no library of their own. */
 static void apply_to_files(lua_State *L)
 {
 	if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_FILEHANDLE) == LUA_TTABLE) {

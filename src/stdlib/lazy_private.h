@@ -40,10 +40,10 @@ void vai__lazy_unhide(lua_State *L, struct vai_vm *vm, int which, int idx);
 /* Makes package.loaded if it has not been. */
 void vai__lazy_need_loaded(lua_State *L, struct vai_vm *vm);
 
-/* Pushes a table that fills itself, not one of the known two; a new one, but where memory
- * ran out after it was made. */
+/* Pushes a new table that fills itself, none of the two known ones. If memory ran out after one was made, that one
+ * is pushed. */
 void vai__lazy_new(lua_State *L, int which);
-/* Pushes _G or package.loaded if it still is what we know; else nothing and false. */
+/* Pushes _G or package.loaded if it still is the table that we know; else nothing and false. */
 bool vai__lazy_push_known(lua_State *L, struct vai_vm *vm, int which);
 /* known[name] = value on top, which stays. */
 void vai__lazy_store(lua_State *L, struct vai_vm *vm, int which, const char *name);

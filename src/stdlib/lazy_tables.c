@@ -67,8 +67,8 @@ void vai__lazy_unhide(lua_State *L, struct vai_vm *vm, int which, int idx)
 	lua_setmetatable(L, idx);
 }
 
-/* Makes package.loaded, for whoever looks a library up or settles a name: goroutines that
- * do neither go without. One that others have made is taken over. */
+/* Makes package.loaded when a library is looked up or a name settled: goroutines that do neither have none. One that
+ * other code has made is taken over. */
 static void make_loaded(lua_State *L, struct vai_vm *vm)
 {
 	luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);

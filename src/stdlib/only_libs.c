@@ -46,7 +46,7 @@ static void clear(lua_State *L, const char *name)
 	lua_rawset(L, -3);
 }
 
-/* A name that is settled, and nil, is nobody's. _G is on top. */
+/* Takes a library away: its name is settled as nil. _G is on top. */
 static void take_away(lua_State *L, struct vai_vm *vm, int i)
 {
 	const char *name = i == vai__catalog_lib("package") ? "require" : NULL;

@@ -8,11 +8,11 @@
 /* Looks which libraries the host's state has not opened: its goroutines do not get them either.
  * May raise. */
 void vai__only_libs_host(lua_State *L);
-/* Their bits, as vai__only_libs_bit gives them. */
+/* The libraries that goroutines lack, as bits of vai__only_libs_bit. */
 unsigned vai__only_libs_lacking(void);
 /* The bit of a standard library other than the base one. */
 unsigned vai__only_libs_bit(const char *name);
-/* It has no libraries but those; not yet run, and not made for some code. VAI_OK or VAI_ENOMEM. */
+/* Leaves the state only those libraries. It has not run yet, and was not made for some code. VAI_OK or VAI_ENOMEM. */
 int vai__only_libs_keep(struct vai_vm *vm, unsigned libs);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* io.popen as in Lua 5.4's liolib.c, but for the fflush(NULL) before: that takes the lock of every
- * FILE in turn, so it waits for whoever reads a pipe or a terminal, and keeps all others
- * from opening files meanwhile. What must precede the output of the new process is in the
- * standard streams, which are flushed unless somebody is at work on them. */
+/* io.popen as in Lua 5.4's liolib.c, but without its fflush(NULL). That takes the lock of every FILE in turn, so it
+ * waits for any thread that reads a pipe or a terminal, and keeps all other threads from opening files meanwhile.
+ * Only the standard streams hold output that must come before the new process's; they are flushed, unless a thread
+ * is at work on them. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -27,7 +27,7 @@ static int close_process(lua_State *L)
 	return luaL_execresult(L, pclose(p->f));
 }
 
-/* Apart, because errno is another one after the goroutine has changed its thread. */
+/* A function of its own, because errno is another variable once the goroutine has changed its thread. */
 static VAI_NOINLINE int start_process(lua_State *L, luaL_Stream *p, const char *command, const char *mode)
 {
 	flush_if_free(stdout);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Light C functions that stand in for stock ones in fresh states, because they would see
- * that a table is not filled yet, or may make a finalizer, so that the state has to be
- * closed at its end, or would give a script the metatable of a handle. All end in the
- * stock function or do what it does. In a state that is not vai's they are the stock
+/* Light C functions that replace stock ones in fresh states, because those would see that a table is not filled yet,
+ * or may make a finalizer, so that the state has to be closed at its end, or would give a script the metatable of a
+ * handle. All of them end in the stock function or do what it does. In a state that is not vai's they are the stock
  * function. */
 #include <lua.h>
 #include <lauxlib.h>
@@ -79,7 +78,7 @@ static int pairs_continue(lua_State *L, int status, lua_KContext context)
 	return 3;
 }
 
-/* Not stock's, because it must give our next. */
+/* pairs. It is not stock's, because it has to return our next. */
 static int standin_pairs(lua_State *L)
 {
 	luaL_checkany(L, 1);
@@ -119,7 +118,7 @@ static int standin_rawset(lua_State *L)
 	return 1;
 }
 
-/* Completes and opens what the metatable of the first argument hangs on. */
+/* Completes the table that is the first argument, or opens the library behind its metatable. */
 static void before_getmetatable(lua_State *L)
 {
 	if (lua_type(L, 1) == LUA_TTABLE) {
@@ -131,7 +130,7 @@ static void before_getmetatable(lua_State *L)
 	}
 }
 
-/* As stock's, with one look at the metatable; that of a handle is shown as its name. */
+/* getmetatable. It does what stock's does, with one look at the metatable; that of a handle is shown as its name. */
 static int standin_getmetatable(lua_State *L)
 {
 	luaL_checkany(L, 1);
@@ -194,8 +193,8 @@ static int standin_debug_setmetatable(lua_State *L)
 	return stock[DEBUG_SETMETATABLE](L);
 }
 
-/* Functions of io: they may have come without the library, whose state in the registry
- * they trust to be there. */
+/* Calls a function of io. It may have come into the state without the library, whose values in the registry it
+ * relies on. */
 static int io_function(lua_State *L, int which, bool opens)
 {
 	struct vai_vm *vm = vai__state_of(L);
