@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The reader of dumped bytecode: undoes Lua 5.4's ldump.c. Every length is checked
- * against what is left of the bytes; the bytes may be anything.
+/* The reader of dumped bytecode: it undoes Lua 5.4's ldump.c. The bytes may be anything, so every length is checked
+ * against what is left of them.
  *
- * A nested function's upvalue is traced to the outermost function's through the chain of
- * "not in the stack" descriptors, so each level needs only its parent's map. The code of
- * a function is looked at (bytewalk.c) after its debug information has been read, which
- * stands behind its nested functions. */
+ * A nested function's upvalue is traced to the outermost function's through the chain of "not in the stack"
+ * descriptors, so each level needs only its parent's map. A function's instructions are looked at (bytewalk.c) after
+ * its debug information has been read, which comes behind its nested functions. */
 #include "code/bytecode.h"
 #include <string.h>
 #include "base/mem.h"
@@ -74,7 +73,7 @@ static bool read_int(struct reader *r, int *out)
 	return true;
 }
 
-/* A count of things that take at least `each` bytes. */
+/* Reads a count of things that take at least `each` bytes. */
 static bool read_count(struct reader *r, size_t each, size_t *out)
 {
 	if (!read_size(r, out) || *out > INT32_MAX || *out > (size_t)(r->end - r->p) / each)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads what lua_dump of Lua 5.4 gives: which upvalues a function assigns, which names it
- * reads and assigns through them, which tables that they hold it writes into. Functions
- * nested in it count as part of it. No Lua state is needed; any thread may call. */
+/* Reads what lua_dump of Lua 5.4 gives: which upvalues a function assigns, which names it reads and assigns through
+ * them, and into which tables that they hold it writes. Functions nested in it count as part of it. No Lua state is
+ * needed; any thread may call. */
 #ifndef VAI_BYTECODE_H
 #define VAI_BYTECODE_H
 

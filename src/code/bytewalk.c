@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What one function's instructions do with the outermost function's upvalues.
  *
- * A single pass in the order of the code keeps for each register where its value came
- * from: an upvalue, a field of one, a library function that writes into its argument.
- * Branches are not followed: what a register held on the path just read counts, and
- * after an unconditional jump nothing is known. So a write may be missed, and one is
- * only claimed where some path does it. Opcodes are those of Lua 5.4. */
+ * A single pass in the order of the code keeps, for each register, where its value came from: an upvalue, a field of
+ * one, a library function that writes into its argument. Branches are not followed: what counts is what a register
+ * held on the path just read, and after an unconditional jump nothing is known. So a write may be missed, and a
+ * write is only claimed if some path does it. Opcodes are those of Lua 5.4. */
 #include "code/bytewalk.h"
 #include <string.h>
 #include "base/hash.h"
@@ -236,7 +235,7 @@ static int set_upvalue(struct walk *w, unsigned b)
 	return VAI_OK;
 }
 
-/* A field of a table that a name holds, or a method: which of them there are is all that is asked for. */
+/* Notes a field of a table that a name holds, or a method. Only which of them there are is kept. */
 static int note_field(struct walk *w, int up, unsigned k)
 {
 	int64_t name = k < w->f->nk && w->f->k[k].s ? name_at(w, up, k) : 0;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Between the reader of bytecode (bytecode.c) and the look at one function's
- * instructions (bytewalk.c). */
+/* What the reader of bytecode (bytecode.c) and the look at one function's instructions (bytewalk.c) share. */
 #ifndef VAI_BYTEWALK_H
 #define VAI_BYTEWALK_H
 

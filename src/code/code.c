@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Code objects and the process-wide table that finds them by their bytes.
  *
- * The table owns nothing: an entry's last reference takes it out. An entry whose count
- * has reached zero is on its way out and is not found. The codes asked for last are kept
- * alive by a ring of references, so that the same function does not come and go.
- * A code object is one block. Any thread may call. */
+ * The table owns nothing: an entry is taken out with its last reference. An entry whose count has reached zero is on
+ * its way out and is not found. The code objects that were asked for last are kept alive by a ring of references, so
+ * that the same function does not come and go. A code object is one block. Any thread may call. */
 #include "code/code.h"
 #include <lauxlib.h>
 #include <string.h>
@@ -81,7 +80,7 @@ static void destroy(struct vai_obj *obj)
 
 static const struct vai_class code_class = {"code", destroy};
 
-/* Makes it known; if another thread was faster, drops it for that one's. */
+/* Enters code into the table. If another thread was faster, drops it and returns that thread's. */
 static struct vai_code *publish(struct vai_code *code)
 {
 	vai__lock(&table.lock);
@@ -180,7 +179,7 @@ static void put_facts(struct vai_code *code, const struct vai__bytecode *bc, str
 	}
 }
 
-/* The strings of tables' names are there already, as those of the upvalues they are fields of. */
+/* The name of the table that a field is of: its string is there already, as that of the upvalue's name. */
 static const char *name_of_table(const struct vai_code *code, const struct vai__bc_name *n)
 {
 	for (int i = 0; i < code->nups; i++)

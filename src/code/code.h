@@ -9,8 +9,8 @@
 #include "base/obj.h"
 #include "state/uses.h"
 
-/* What the code does with a constant string key of a table that an upvalue holds: with a
- * global, when it holds _ENV. Lines: 0 never, -1 somewhere (stripped). */
+/* What the code does with a constant string key of a table that an upvalue holds; if the upvalue is _ENV, with a
+ * global. Lines: 0: never; -1: somewhere (stripped). */
 struct vai__name {
 	const char *name; /* NUL-terminated */
 	bool read;
@@ -62,7 +62,7 @@ struct vai_code {
 
 /* The code object for bytes as lua_dump gives them, with a reference. NULL: out of memory. */
 struct vai_code *vai__code_from(const char *bytes, size_t size);
-/* Lets go of the code objects that are only kept for being asked again. */
+/* Lets go of the code objects that are kept only in case they are asked for again. */
 void vai__code_forget(void);
 /* Pushes a fresh closure of it: _ENV (an upvalue named so, or the first of a main chunk)
  * is not set. LUA_OK or an error code with a message pushed. */

@@ -6,8 +6,8 @@
 #include <lua.h>
 #include "base/buffer.h"
 
-/* Adds the bytecode of the Lua function on top of the stack, with its names. Raises nothing, asks for no memory of
- * Lua's. False: memory is out. */
+/* Adds the bytecode of the Lua function on top of the stack, with its names. Raises nothing, and asks for no memory
+ * of Lua's. False: out of memory. */
 bool vai__dump_function(lua_State *L, struct vai__buffer *b);
 
 #endif

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What must be known of this Lua beyond its API, found out by trying, once per process, in
- * a state of its own: where a Lua closure keeps its prototype, how an upvalue tells that its
- * local is gone, and whether its opcodes are those of bytewalk.c. Where an answer is not
- * clear beyond doubt, it is "no": then every function is dumped again each time, or no facts
- * are known of it. */
+/* What must be known of this Lua beyond its API. It is found out by trying, once per process, in a state of its own:
+ * where a Lua closure keeps its prototype, how an upvalue tells that its local is gone, and whether its opcodes are
+ * those of bytewalk.c. If an answer is not clear beyond doubt it is "no": then every function is dumped again each
+ * time, or no facts are known of it. */
 #include "code/probe_lua.h"
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -17,7 +16,7 @@ enum { HEADER = 16, SAMPLES = 12, FUNCTIONS = 4 };
 static bool done, out_of_memory;
 static size_t proto_offset; /* 0: not found */
 static size_t
-	upvalue_offset; /* of its value's address, behind which the value is once the local is gone; 0: not found */
+	upvalue_offset; /* where an upvalue has its value's address; 0: not found. Behind it the closed value lies */
 static bool opcodes_known;
 static bool gc_tells; /* in finalizers, whether the collector runs */
 static int c_levels;  /* of C calls in each other that this Lua allows */
@@ -277,7 +276,7 @@ int vai__probe_lua(void)
 	return done ? VAI_OK : VAI_ENOMEM;
 }
 
-/* Every start of vm/ has seen to it that it is done. */
+/* Asserts that the probing is done: every start of the runtime sees to that. */
 static inline void be_done(void)
 {
 	if (VAI_UNLIKELY(!done))
