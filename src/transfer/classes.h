@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables in use as metatables keep their identity: each has an origin, a number for the whole process that every
- * copy of it bears. A state has one copy of an origin, and the state where it was made has the table itself.
+/* Tables in use as metatables keep their identity: each has an origin, a number for the whole process that all
+ * copies of it share. A state has one copy of an origin, and the state in which it was made has the table itself.
  *
- * What is sent in place of such a table is a struct vai__class, with an image of its contents for states that do not
- * have it. The state's goroutine alone, but for the objects, which are shared and do not change. */
+ * What is sent in place of such a table is a struct vai__class, with an image of its contents for states that have
+ * no copy. Called by the state's goroutine alone; the objects are shared and do not change. */
 #ifndef VAI_CLASSES_H
 #define VAI_CLASSES_H
 
@@ -27,11 +27,11 @@ struct vai__class {
 
 /* What the state knows of the table at idx, or NULL. Neither raises nor collects; needs 4 slots of stack. */
 struct vai__class *vai__class_of(lua_State *L, int idx);
-/* The same of a table that it has to know from now on: where it has no origin, it gets one here. May raise. */
+/* The same for a table that has to be known from now on: if it has no origin it gets one here. May raise. */
 struct vai__class *vai__class_need(lua_State *L, struct vai_vm *vm, int idx);
-/* The same with contents as they are now, at home: another one, if they have changed. May raise. */
+/* The same with the contents as they are now, at home: another object, if they have changed. May raise. */
 struct vai__class *vai__class_renew(lua_State *L, struct vai_vm *vm, int idx);
-/* They have, as far as a quick look tells. Neither raises nor collects. */
+/* Whether the contents have changed, as far as a quick look tells. Neither raises nor collects. */
 bool vai__class_changed(lua_State *L, const struct vai_vm *vm, const struct vai__class *c, int idx);
 /* Takes the image over, unless there is one. */
 void vai__class_set_image(struct vai__class *c, struct vai__block *image);

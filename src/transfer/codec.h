@@ -12,17 +12,16 @@
 #include "code/code.h"
 #include "state/state.h"
 
-/* The value at idx. `what` opens error messages: "argument 2" (then ": field 'log': userdata
- * FILE* cannot be sent"). Raises what cannot be sent. nil is encoded as an empty message. */
+/* Encodes the value at idx. `what` opens error messages: "argument 2" (then ": field 'log': userdata FILE* cannot be
+ * sent"). Raises if the value cannot be sent. nil is encoded as an empty message. */
 void vai__encode(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out, const char *what);
-/* n values from idx first on as one message: arguments or results. For error messages value
- * i is called "<what> <i>" ("argument 1"). */
+/* Encodes n values from index first on as one message: arguments or results. In error messages value i is called
+ * "<what> <i>" ("argument 1"). */
 void vai__encode_values(lua_State *L, struct vai_vm *vm, int first, int n, vai_msg *out, const char *what);
-/* The function at idx with n arguments after it, for a new goroutine. Raises also for an
- * assigned captured local; reports writes into captured tables once per place.
- * *code: the function's code object with a reference for the caller, NULL for a C function.
- * what: "argument" calls the function "argument 1" and what follows it "argument 2", ...;
- * with a number at its end ("timer: argument 2") counting begins there. */
+/* Encodes the function at idx with n arguments after it, for a new goroutine. Also raises if the function assigns a
+ * captured local; reports writes into captured tables once per place. *code: the function's code object with a
+ * reference for the caller; NULL: a C function. what: "argument" calls the function "argument 1" and what follows it
+ * "argument 2", ...; with a number at its end ("timer: argument 2") counting begins there. */
 void vai__encode_call(
 	lua_State *L, struct vai_vm *vm, int idx, int n, vai_msg *out, struct vai_code **code, const char *what);
 
@@ -43,8 +42,8 @@ int vai__decode_shared(lua_State *L, struct vai_vm *vm, const vai_msg *msg, stru
 void vai__msg_drop(vai_msg *msg);
 /* Frees what raised errors left behind in vm; for vai__vm_free and vai__vm_detach. */
 void vai__codec_release(struct vai_vm *vm);
-/* Where reports of writes into captured values go, one line each without its end; stderr
- * until somebody sets it. VAI_WARN=0 in the environment silences them. Any M. */
+/* Gets reports of writes into captured values, one line each without its end; writes to stderr until it is set.
+ * VAI_WARN=0 in the environment silences them. Any M. */
 extern void (*vai__codec_warn)(const char *line);
 
 /* Messages made without a Lua state. */
@@ -58,7 +57,7 @@ int vai__msg_table(vai_msg *out, const char *const *pairs, unsigned n);
 /* True: for the table at idx, which has a metatable, an object goes into messages; *out is it, with a reference, or
  * NULL where memory is out. Neither raises nor collects. Set by bind/. */
 extern bool (*vai__codec_stand_in)(lua_State *L, int idx, struct vai_obj **out);
-/* Told before a call is encoded whose code uses `require`, and where a module is met: a chance to look at the
+/* Called before a call is encoded whose code uses `require`, and where a module is met: a chance to look at the
  * script's search paths. Set by runtime/start.c, as require/ is above. */
 extern void (*vai__codec_note_paths)(lua_State *L, struct vai_vm *vm);
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* One value list on its way into a message: shared by the files of the encoder.
+/* One list of values on its way into a message: shared by the files of the encoder.
  *
- * Encoding is first tried unguarded: only API calls that neither raise nor collect, so that
- * no Lua code runs and nothing can be lost. What needs more (a function not met before, a
- * metamethod, an error message, very deep tables) gives ENC_RETRY, and all begins again
- * inside a protected call, where anything may raise and the caller cleans up. In both, the
- * encoder lies on the C stack of vai__encode*. */
+ * Encoding is first tried unguarded: only with API calls that neither raise nor collect, so that no Lua code runs
+ * and nothing can be lost. What needs more (a function not met before, a metamethod, an error message, very deep
+ * tables) gives ENC_RETRY, and everything begins again inside a protected call, where anything may raise and the
+ * caller cleans up. In both cases the encoder lies on the C stack of vai__encode*. */
 #ifndef VAI_ENCODE_H
 #define VAI_ENCODE_H
 
@@ -17,9 +16,9 @@
 #include "state/state.h"
 #include "code/code.h"
 
-/* What a step of the encoder comes to. One that writes gives ENC_OK when what it was asked for is in the stream. One
- * that writes only where something holds gives ENC_NO where it does not: nothing is written. A question gives ENC_YES
- * or ENC_NO. What is below 0 ends the attempt: every caller hands it on as it is. */
+/* The result of a step of the encoder. A step that writes gives ENC_OK when what it was asked for is in the stream.
+ * A step that writes only if something holds gives ENC_NO if it does not, and has written nothing. A question gives
+ * ENC_YES or ENC_NO. A result below 0 ends the attempt: every caller hands it on as it is. */
 enum vai__enc_result {
 	ENC_OK,
 	ENC_NO,
@@ -135,21 +134,21 @@ static inline enum vai__enc_result vai__enc_tag(struct vai__enc *e, enum vai__ta
 }
 
 enum vai__enc_result vai__enc_word(struct vai__enc *e, enum vai__tag tag, uint64_t word);
-/* At e->p, room is there: a reference of the stream's own. */
+/* Writes a reference of the stream's own at e->p, where there is room. */
 void vai__enc_reference(struct vai__enc *e, struct vai_obj *o);
-/* A string as T_SHORT or T_LONG. */
+/* Writes a string as T_SHORT or T_LONG. */
 enum vai__enc_result vai__enc_string(struct vai__enc *e, int idx);
-/* The slot of what begins at `at`, given one if it has none. */
+/* The slot of what begins at `at`; if it has none it gets one. */
 uint32_t vai__enc_slot(struct vai__enc *e, size_t at);
 /* Writes an object that is in the stream already as T_REF, or as the module that it is. ENC_NO: it is noted as what
  * is about to be written. */
 enum vai__enc_result vai__enc_met(struct vai__enc *e, int idx, const void *object);
-/* The contents of what begins at `at` are to follow; guarded only. */
+/* Notes that the contents of what begins at `at` are to follow later. Guarded only. */
 enum vai__enc_result vai__enc_later(struct vai__enc *e, int idx, size_t at);
 
 /* ---- values ---- */
 
-/* The value at idx, of that Lua type; how: ENC_DIRECT ... */
+/* Writes the value at idx, of that Lua type; how: ENC_DIRECT ... */
 enum vai__enc_result vai__enc_typed(struct vai__enc *e, int idx, int type, int how);
 
 static inline enum vai__enc_result vai__enc_value(struct vai__enc *e, int idx, int how)
@@ -193,7 +192,7 @@ enum vai__enc_result vai__enc_member(struct vai__enc *e, int idx);
 enum vai__enc_result vai__enc_stranger(struct vai__enc *e, int idx);
 /* Makes vm->funcs->loaded. ENC_YES: it is there; ENC_NO: nothing has been loaded in this state. */
 enum vai__enc_result vai__enc_need_loaded(struct vai__enc *e);
-/* The table at idx fills itself: it has the hidden metatable. ENC_NO: it is to be written as any other. */
+/* Writes a table that fills itself, which has the hidden metatable. ENC_NO: it has to be written as any other. */
 enum vai__enc_result vai__enc_lazy(struct vai__enc *e, int idx);
 /* The table at idx is the library of that name, not filled yet. */
 bool vai__enc_is_lazy_lib(struct vai__enc *e, int idx, const char *name);
@@ -201,7 +200,7 @@ bool vai__enc_is_lazy_lib(struct vai__enc *e, int idx, const char *name);
 enum vai__enc_result vai__enc_all_modules(struct vai__enc *e);
 /* Whether the metatable on top of the stack has a __vai_send, which is pushed then. */
 enum vai__enc_result vai__enc_has_send(struct vai__enc *e);
-/* Guarded, the metamethod on top: writes what it gives for the value at idx. */
+/* Writes what the metamethod on top gives for the value at idx. Guarded only. */
 enum vai__enc_result vai__enc_translated(struct vai__enc *e, int idx, int how);
 
 /* ---- classes (encode_class.c) ---- */
@@ -214,12 +213,13 @@ enum vai__enc_result vai__enc_class(struct vai__enc *e, int idx, int how);
 
 /* "thread cannot be sent"; ENC_RETRY where unguarded. */
 enum vai__enc_result vai__enc_unsendable(struct vai__enc *e, int idx);
-/* What __vai_send gave, on top of the stack, cannot be that; or it is no function. Guarded. */
+/* Fails because what __vai_send gave, on top of the stack, cannot stand there, or because it is no function. Guarded
+ * only. */
 enum vai__enc_result vai__enc_misfit(struct vai__enc *e, const char *what);
 enum vai__enc_result vai__enc_misfit_send(struct vai__enc *e);
 /* It gave nil and what is on top, no function; or too much of it. */
 enum vai__enc_result vai__enc_misfit_call(struct vai__enc *e, bool too_much);
-/* These put where it was before the message of ENC_FAIL and hand on any other result. */
+/* These put the place before the message of ENC_FAIL, and hand on any other result. */
 enum vai__enc_result vai__enc_in_field(struct vai__enc *e, enum vai__enc_result result, int key);
 enum vai__enc_result vai__enc_in_key(struct vai__enc *e, int result);
 enum vai__enc_result vai__enc_in(struct vai__enc *e, enum vai__enc_result result, const char *where);

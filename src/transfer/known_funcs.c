@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The memory of one state for functions it has sent.
+/* The memory of one state for functions that it has sent.
  *
- * A function is known by its prototype's address, which may be another function's once the
- * collector has freed it. So a weak table keeps one closure of each known prototype: as
- * long as the entry is there, so is the prototype. In a loop that sends a new closure each
- * time, the entry goes with a collection and comes back with one dump. */
+ * A function is known by the address of its prototype, which may become another function's once the collector has
+ * freed it. So a weak table keeps one closure of each known prototype: as long as the entry is there, so is the
+ * prototype. In a loop that sends a new closure each time, the entry goes with a collection and comes back with one
+ * dump. */
 #include "transfer/known_funcs.h"
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +51,7 @@ static void forget(lua_State *L, struct vai__func *f)
 	vai__obj_unref(&f->code->obj);
 }
 
-/* Without prototypes everything stays. */
+/* Whether the function still exists. Where prototypes cannot be seen everything stays. */
 static bool is_alive(lua_State *L, const struct vai__known_funcs *fs, const struct vai__func *f)
 {
 	if (f->key == f->code)
@@ -251,7 +251,7 @@ const struct vai__func *vai__known_funcs_get(lua_State *L, struct vai_vm *vm, in
 	return lookup(vm->funcs, proto ? proto : code);
 }
 
-/* A failure to remember is none: the code is there. */
+/* Failing to remember it is not an error: the caller has its code. */
 struct vai_code *vai__known_funcs_code(lua_State *L, struct vai_vm *vm, int idx)
 {
 	if (!lua_checkstack(L, 6))

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What one state remembers of the functions and modules that it has sent: so that sending
- * them again dumps no bytecode and searches no table. Made on first use; one goroutine at
- * a time. */
+/* What one state remembers of the functions and modules that it has sent, so that sending them again dumps no
+ * bytecode and searches no table. Made on first use. Used by one goroutine at a time. */
 #ifndef VAI_KNOWN_FUNCS_H
 #define VAI_KNOWN_FUNCS_H
 
@@ -35,12 +34,12 @@ struct vai__known_funcs {
 struct vai__known_funcs *vai__known_funcs_open(lua_State *L, struct vai_vm *vm);
 /* The Lua function at idx if it is remembered, else NULL: neither raises nor collects. */
 const struct vai__func *vai__known_funcs_hit(lua_State *L, struct vai_vm *vm, int idx);
-/* Remembers it first where it has to; may raise. Valid until the next call of it. */
+/* The same; remembers the function first if it has to. May raise. Valid until the next call. */
 const struct vai__func *vai__known_funcs_get(lua_State *L, struct vai_vm *vm, int idx);
 
 /* The code object of the Lua function at idx, with a reference for the caller. NULL: out of memory. */
 struct vai_code *vai__known_funcs_code(lua_State *L, struct vai_vm *vm, int idx);
-/* NULL is fine. */
+/* Frees what a state remembers. funcs may be NULL. */
 void vai__known_funcs_free(struct vai__known_funcs *funcs);
 
 #endif

@@ -18,7 +18,7 @@ void vai__lost_tell(const char *source, int line, const char *name);
 /* Raises if the function at idx, about to become a goroutine, assigns a captured local.
  * code may be borrowed from the state: it is not looked at once anything may collect. */
 void vai__lost_check(lua_State *L, int idx, const struct vai_code *code);
-/* Raises that for its upvalue of that number. */
+/* Raises that error for the function's upvalue of that number. */
 _Noreturn void vai__lost_raise(lua_State *L, int idx, const struct vai__upval *up, int number);
 /* Reports once per place that the function at idx `does` that to `name` (NULL: upvalue
  * `number` of a stripped function). Neither raises nor collects. */

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* The form of a message. The first byte of a vai_msg is a tag; what fits lies in the other
- * bytes, anything else in one block with a stream of bytes that encode*.c write and
- * decode.c reads. Blocks are read by whoever has the message, changed by nobody.
+/* The form of a message. The first byte of a vai_msg is a tag. What fits lies in the other bytes, anything else in
+ * one block with a stream of bytes, which encode*.c writes and decode.c reads. Blocks are read by whoever has the
+ * message, and never change.
  *
- * The stream: the values, one after the other, then sections up to S_STOP. A value is a
- * tag and what the list of tags says. Numbers are of the machine, unaligned.
- *   slot      u32: 0, or the number under which T_REF finds the value again
- *   reference struct vai_obj *, u64 place of the reference before it (0: the first):
- *             a chain through the stream that owns one reference each
- *   table     the array's values, then pairs of key and value, then T_END or, in place of
- *             a key, T_META and the metatable
- *   function  the upvalues, each a value or T_JOIN; then T_NAME, the name and the value of
- *             captured globals, and T_FIELD; then T_END */
+ * The stream: the values, one after the other, then sections up to S_STOP. A value is a tag and what the list of
+ * tags says. Numbers are in the machine's byte order, unaligned.
+ *
+ * slot: u32: 0, or the number under which T_REF finds the value again.
+ *
+ * reference: struct vai_obj *, u64 place of the reference before it (0: the first): a chain through the stream that
+ * owns one reference each.
+ *
+ * table: the array's values, then pairs of key and value, then T_END or, in place of a key, T_META and the
+ * metatable.
+ *
+ * function: the upvalues, each a value or T_JOIN; then T_NAME, the name and the value of captured globals, and
+ * T_FIELD; then T_END. */
 #ifndef VAI_MESSAGE_H
 #define VAI_MESSAGE_H
 
@@ -31,7 +35,7 @@ enum vai__msg_tag {
 	M_NONE,   /* no value at all */
 	M_STRING, /* length in the second byte, then the bytes */
 	M_RECORD, /* a small table (record.c) */
-	M_OBJECT, /* w[1], one reference; from here on something is owned */
+	M_OBJECT, /* w[1], one reference; messages of this tag and the next own something */
 	M_BLOCK   /* w[1] */
 };
 
@@ -163,7 +167,7 @@ static inline void vai__store64(unsigned char *p, uint64_t x)
 struct vai__block *vai__block_new(size_t len);
 /* Gives back the references of a stream, of which the last is at `last`. */
 void vai__block_unref_all(const unsigned char *data, size_t last);
-/* NULL is fine. */
+/* Frees a block with its references. b may be NULL. */
 void vai__block_free(struct vai__block *b);
 
 #endif

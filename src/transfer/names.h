@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the loaded modules of a state reach by names: functions, userdata and tables, each with the table that
- * has it and its key there, so that they can be sent as "that, there". The host's modules are noted when
- * `require` has loaded them, before a script can change them; a goroutine's when they are first asked for.
- * The goroutine of the state alone. */
+/* What the loaded modules of a state reach by names: functions, userdata and tables, each with the table that has it
+ * and its key there, so that it can be sent as "the one under that name there". The host's modules are noted when
+ * `require` has loaded them, before a script can change them; a goroutine's when they are first asked for. Called by
+ * the goroutine of the state alone. */
 #ifndef VAI_NAMES_H
 #define VAI_NAMES_H
 
@@ -18,13 +18,13 @@ extern bool (*vai__names_share)(lua_State *L, struct vai_vm *vm, int idx, const 
 
 /* Takes the place of `require` in the host's state, and notes all that is loaded. May raise. */
 void vai__names_install(lua_State *L, struct vai_vm *vm);
-/* Before that vm goes: nothing is noted any more. On the host's thread. */
+/* Called before that vm goes, on the host's thread: nothing is noted any more. */
 void vai__names_uninstall(void);
-/* Something is noted, or to be. Never raises. */
+/* Whether something is noted or has to be. Never raises. */
 bool vai__names_any(const struct vai_vm *vm);
-/* Modules may have been loaded that are not noted. Never raises. */
+/* Whether modules may have been loaded that are not noted. Never raises. */
 bool vai__names_stale(const struct vai_vm *vm);
-/* Notes them. May raise. */
+/* Notes modules that were loaded since. May raise. */
 void vai__names_refresh(lua_State *L, struct vai_vm *vm);
 /* The same for what has been loaded behind `require`; true: there was something. May raise. */
 bool vai__names_search(lua_State *L, struct vai_vm *vm);
@@ -33,7 +33,7 @@ bool vai__names_search(lua_State *L, struct vai_vm *vm);
 int vai__names_path(lua_State *L, struct vai_vm *vm, int idx);
 /* The value at idx is known to be in no module. Never raises. */
 bool vai__names_missed(lua_State *L, const struct vai_vm *vm, int idx);
-/* It is, after vai__names_search. May raise. */
+/* Notes that the value at idx is in no module, after vai__names_search. May raise. */
 void vai__names_miss(lua_State *L, struct vai_vm *vm, int idx);
 /* Pushes the best of the names under which package.loaded has the table, and the others as one string with NULs
  * between, or nil; false: it has none, and nothing is pushed. May raise. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What an encoder has met so far: a map from addresses to 64 bits. The first few entries
- * lie in the map itself and are searched one by one; beyond them it is a hash table. */
+/* What an encoder has met so far: a map from addresses to 64 bits. The first few entries lie in the map itself and
+ * are searched one by one; with more of them it is a hash table. */
 #ifndef VAI_OBJECT_MAP_H
 #define VAI_OBJECT_MAP_H
 

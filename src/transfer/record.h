@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The common small message made short work of: one table without metatable, a list of values
- * and short strings as keys, the values scalars, light userdata and short strings. Where its keys are a known
- * shape and its values few, the message holds it without a block. */
+/* The common small message, encoded in one go: one table without metatable, a list of values and short strings as
+ * keys, whose values are scalars, light userdata and short strings. If its keys are a known shape and its values
+ * few, the message holds it without a block. */
 #ifndef VAI_RECORD_H
 #define VAI_RECORD_H
 
