@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Compiled modules by file. A state that looks a module up searches package.path as stock does, and
- * takes what is here if the file is still what it was when it was read. A file that has changed a
- * moment before may change again without its times telling it: such a one is not kept.
+/* Compiled modules by file. A state that looks a module up searches package.path as stock does, and takes what is
+ * here if the file is still what it was when it was read. A file that was changed a moment ago may change again
+ * without a change of its times; such a file is not kept.
  *
  * Entries do not change. One that is out of date is replaced, and freed by its last reader. */
 #ifndef _GNU_SOURCE
@@ -23,7 +23,7 @@
 #include "transfer/codec.h"
 
 enum { BUCKETS = 256, MAX_BYTES = 64 << 20 };
-#define FINE_CLOCK INT64_C(100000000) /* nanoseconds that two changes of a file may have in common */
+#define FINE_CLOCK INT64_C(100000000) /* ns within which two changes of a file may leave it the same times */
 #define COARSE_CLOCK INT64_C(2100000000)
 
 /* What tells one state of a file from another. */
@@ -83,7 +83,7 @@ static bool same(const struct mark *a, const struct mark *b)
 		a->changed == b->changed;
 }
 
-/* A change after this look would show. Some file systems count in seconds. */
+/* Whether a change of the file after this look would show in its times. Some file systems count in seconds. */
 static bool has_settled(const struct mark *mark)
 {
 	struct timespec now;
@@ -164,8 +164,8 @@ static void insert(struct module *m)
 		free_module(m);
 }
 
-/* The loader at idx came from that file; neither raises nor fails: a module that cannot be kept
- * is read again. */
+/* Remembers that the loader at idx came from that file. Neither raises nor fails: a module that cannot be kept is
+ * read again. */
 static void remember(lua_State *L, int idx, const char *filename, const struct mark *mark)
 {
 	struct mark now;
@@ -322,7 +322,7 @@ static bool push_module(lua_State *L, const char *filename, const struct mark *m
 	return true;
 }
 
-/* In place of stock's searcher for Lua files. Upvalues: package, stock's own, package.searchpath. */
+/* Takes the place of stock's searcher for Lua files. Upvalues: package, stock's own, package.searchpath. */
 static int search_lua(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
@@ -363,7 +363,7 @@ static int search_lua(lua_State *L)
 	return 2;
 }
 
-/* In place of stock's searchers for C libraries. Upvalue: stock's own. */
+/* Takes the place of stock's searchers for C libraries. Upvalue: stock's own. */
 static int search_c(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);

@@ -108,7 +108,7 @@ static bool same_string(lua_State *L, int idx, const char *old)
 	return s && old ? strcmp(s, old) == 0 : s == old;
 }
 
-/* package.path and cpath are those of the current snapshot. */
+/* Whether package.path and cpath are those of the current snapshot. */
 static bool same_paths(lua_State *L, int package)
 {
 	lua_pushliteral(L, "path");
@@ -141,7 +141,7 @@ static void push_noted(lua_State *L)
 	lua_rawsetp(L, LUA_REGISTRYINDEX, &noted_key);
 }
 
-/* package.preload (at idx) is as it was noted. */
+/* Whether package.preload (at idx) is as it was noted. */
 static bool same_preloads(lua_State *L, int idx)
 {
 	int n = 0, noted = 0;
