@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a bare Lua state needs to be one that luaL_newstate and luaL_openlibs give. */
+/* Turns a bare Lua state into one as luaL_newstate and luaL_openlibs give it. */
 #ifndef VAI_PREPARE_H
 #define VAI_PREPARE_H
 

@@ -5,8 +5,8 @@
 
 #include <lua.h>
 
-/* Once per process and host state: reads what a stock state holds, builds and proves the
- * template. L is the host's state, from which package paths are taken. VAI_OK, VAI_ENOMEM. */
+/* Called once per process and host state: reads what a stock state holds, builds the template and proves it. L is
+ * the host's state, from which the package paths are taken. VAI_OK, VAI_ENOMEM. */
 int vai__runtime_start(lua_State *L);
 void vai__runtime_stop(void); /* drops templates and the module cache */
 /* "clone" or "build", and why. */

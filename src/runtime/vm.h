@@ -8,7 +8,7 @@
 #include "state/state.h"
 #include "state/template.h"
 
-/* The host's own state. */
+/* Makes the vm of the host's own state. */
 struct vai_vm *vai__vm_attach(lua_State *L);
 void vai__vm_detach(struct vai_vm *vm);
 
@@ -16,14 +16,14 @@ void vai__vm_detach(struct vai_vm *vm);
  * template of code exists, its function is already loaded: then *loaded is true and it lies
  * on top of L's stack with _ENV set and every other upvalue nil. NULL: out of memory. */
 struct vai_vm *vai__vm_new(struct vai_code *code, bool *loaded);
-/* The same with memory (aligned to 16, or NULL) that the state may lie in too, and that lives
- * longer than it: the rest of a page that its goroutine's stack has touched anyway. */
+/* The same with memory (aligned to 16, or NULL) in which the state may lie, too, and which lives longer than the
+ * state: the rest of a page that its goroutine's stack has touched anyway. */
 struct vai_vm *vai__vm_new_in(struct vai_code *code, bool *loaded, void *room, size_t size);
-/* Ends it: finalizers run where there are any, every handle gives its reference back,
- * memory returns. Nothing of the state may be running. */
+/* Ends the state: finalizers run if there are any, every handle gives its reference back, and the memory returns.
+ * Nothing of the state may be running. */
 void vai__vm_free(struct vai_vm *vm);
-/* The same for one that was stopped in the middle of what it did: its to-be-closed variables
- * come first. On a big stack of the caller's. */
+/* Ends a state that was stopped in the middle of what it did: its to-be-closed variables run first, on a big stack
+ * of the caller's. */
 void vai__vm_abandon(struct vai_vm *vm);
 
 /* What fresh states are clones of; NULL: they are built. Host thread, while there is no goroutine. */
