@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What every binding begins with: the calling goroutine, the object of a method call, and the checks of
- * arguments. Every function visible to Lua is a light C function without upvalues, so that it crosses
- * between states by its address; all of them run on the goroutine that calls them, on whatever thread that is.
+/* What every binding begins with: the calling goroutine, the object of a method call, and the checks of arguments.
+ * Every function that Lua sees is a light C function without upvalues, so it crosses between states by its address.
+ * All of them run on the goroutine that calls them, on whatever thread that is.
  *
- * fname is the name that messages use; arg is counted as the user does: self is not an argument. */
+ * fname is the name that messages use. arg is the argument's number as the user counts: self is not an argument. */
 #ifndef VAI_ARG_H
 #define VAI_ARG_H
 
@@ -20,7 +20,7 @@ _Noreturn void vai__arg_error(lua_State *L, int arg, const char *fname, const ch
 _Noreturn void vai__arg_type_error(lua_State *L, int idx, int arg, const char *fname, const char *expected);
 /* "calling 'send' on bad self (channel expected, got number)" */
 _Noreturn void vai__arg_self_error(lua_State *L, const char *fname, const char *expected);
-/* What a user calls the type of the value at idx. */
+/* The name that a user has for the type of the value at idx. */
 const char *vai__arg_typename(lua_State *L, int idx);
 int64_t vai__arg_integer(lua_State *L, int idx, int arg, const char *fname);
 /* Seconds: any number but NaN. */
@@ -55,7 +55,7 @@ static inline void *vai__bind_object(lua_State *L, const struct vai_class *cls, 
 	return o;
 }
 
-/* Before every call that may park: dumps take the goroutine's traceback from L. */
+/* Called before every call that may park: dumps take the goroutine's traceback from L. */
 static inline void vai__note_stack(vai_g *g, lua_State *L)
 {
 	vai__bind_vm(g)->at = L;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What bind/ keeps of a goroutine while it runs Lua code (vai_g.life): how it is
- * interrupted, and how far its end has come. Belongs to the goroutine, but for `hold`,
- * `missed`, `asked` and `lent`, which the signal handler on its thread uses too. */
+/* What bind/ keeps of a goroutine while it runs Lua code (vai_g.life): how it is interrupted, and how far its end
+ * has come. It belongs to the goroutine, but the signal handler on its thread uses `hold`, `missed`, `asked` and
+ * `lent`, too. */
 #ifndef VAI_GOROUTINE_H
 #define VAI_GOROUTINE_H
 
@@ -19,14 +19,14 @@ enum vai__phase {
 
 struct vai__cleanup;
 
-/* A coroutine runs in place of `outer`, which resumed it. On the C stack of that call. */
+/* A coroutine that runs in place of `outer`, which resumed it. Lies on the C stack of that call. */
 struct vai__turn {
 	vai_g *g;
-	lua_State *outer; /* NULL: nothing is kept of what runs */
+	lua_State *outer; /* NULL: it is not known what runs */
 	struct vai__turn *prev;
 };
 
-/* A lock that it holds for reading, without a guard. */
+/* A lock that the goroutine holds for reading, without a guard. */
 struct vai__read {
 	struct vai_obj *lock; /* NULL: none. Its state has a reference */
 	uint64_t n;
@@ -36,21 +36,21 @@ struct vai__read {
 struct vai__life {
 	volatile sig_atomic_t hold;   /* hooks are being set: do not touch them */
 	volatile sig_atomic_t missed; /* an interruption that came meanwhile */
-	volatile sig_atomic_t asked;  /* the state that ran was to be interrupted, and has not been yet */
+	volatile sig_atomic_t asked;  /* the state that ran has to be interrupted, and has not been yet */
 	uint8_t phase;                /* enum vai__phase */
 	uint8_t why;                  /* enum vai_end: what was raised */
-	bool forced;                  /* it is raised in closers, too */
-	bool bare;                    /* it was raised without its value, which who catches it puts in place */
-	bool short_once;              /* it has caught its memory's bound */
-	unsigned cancels;             /* of its task, when the end was raised */
-	int depth;                    /* of the protected call that will catch it; 0: none in that state */
-	lua_State *catcher;           /* its state; may be gone */
+	bool forced;                  /* the end is raised in to-be-closed variables, too */
+	bool bare;                    /* the end was raised without its value, which whoever catches it puts in place */
+	bool short_once;              /* the goroutine has caught the error of its memory's bound once */
+	unsigned cancels;             /* how often its task had been canceled when the end was raised */
+	int depth;                    /* the depth of the protected call that will catch the end; 0: none in that state */
+	lua_State *catcher;           /* the state of that call; it may be gone */
 	unsigned locks;               /* vai.lock_thread */
-	struct vai__turn *turn;       /* the innermost, for dumps */
+	struct vai__turn *turn;       /* the innermost coroutine, for dumps */
 	struct vai__read read;        /* bind/report/held.c */
-	struct vai__cleanup *cleanup; /* once the end was raised; NULL: no memory for it */
+	struct vai__cleanup *cleanup; /* NULL until the end is raised, and where there is no memory for it */
 	struct {
-		lua_State *L; /* the state whose hook is not ours, and away until ours has run; or NULL */
+		lua_State *L; /* the state whose hook was not ours and is away until ours has run; or NULL */
 		lua_Hook hook;
 		int mask, count;
 	} lent;

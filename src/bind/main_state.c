@@ -52,7 +52,7 @@ void vai__main_clear_panic_runner(vai_g *g)
 	atomic_compare_exchange_strong(&state.runner, &g, NULL);
 }
 
-/* Where main stands is also right while it runs in a coroutine that C code has resumed by itself. */
+/* The answer is right also while main runs in a coroutine that C code has resumed by itself. */
 lua_State *vai__main_at(void)
 {
 	lua_State *L = atomic_load_relaxed(&vai__g_main()->running);

@@ -7,10 +7,10 @@
 #include "sched/sched.h"
 #include "state/state.h"
 
-/* NULL outside the life of the runtime. */
+/* The vm of the host's state; NULL: the runtime does not run. */
 struct vai_vm *vai__main_vm(void);
 void vai__main_set_vm(struct vai_vm *vm);
-/* Its Lua state, NULL as above. In signal handlers, too. */
+/* The host's Lua state; NULL: the runtime does not run. May be called in signal handlers. */
 lua_State *vai__main_L(void);
 /* The Lua thread of that state on which panic handlers run, kept alive by the registry; or NULL. */
 lua_State *vai__main_panic_thread(void);
@@ -18,9 +18,9 @@ void vai__main_set_panic_thread(lua_State *L);
 /* The goroutine on main's thread that runs panic handlers at present, or NULL. */
 vai_g *vai__main_panic_runner(void);
 void vai__main_set_panic_runner(vai_g *g);
-/* The runner ends: there is none now, unless the next one has begun already. */
+/* Says that the runner g ends: there is none from now on, unless the next one has begun already. */
 void vai__main_clear_panic_runner(vai_g *g);
-/* The Lua thread in which main stands, which the vm's `at` is not while panic handlers run. */
+/* The Lua thread in which main stopped. The vm's `at` is another one while panic handlers run. */
 lua_State *vai__main_at(void);
 
 #endif

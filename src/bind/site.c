@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of sites: entries are added and never change, found by an open hash table of their
- * numbers. Who looks takes no lock: an entry is complete before its number is in the table
- * (release, acquire). Adding is under the lock. A program that makes objects at more places
- * than there is room for has objects of unknown origin. */
+/* The table of sites: entries are added and never change. They are found by an open hash table of their numbers. A
+ * look takes no lock: an entry is complete before its number is in the table (release, acquire). Adding takes the
+ * lock. If a program makes objects at more places than there is room for, the origin of the later ones is unknown. */
 #include "bind/site.h"
 #include <stdlib.h>
 #include <string.h>

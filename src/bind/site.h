@@ -11,9 +11,9 @@ enum { VAI__SITE_SIZE = 64 };
 
 /* Writes "src:line", src cut to fit. */
 void vai__site_format(char *buf, size_t size, const char *src, int line);
-/* Writes "file.lua:12" for the innermost Lua function that calls us, or "". Raises never. */
+/* Writes "file.lua:12" for the innermost Lua function that calls us, or "". Never raises. */
 void vai__site_write(lua_State *L, char buf[VAI__SITE_SIZE]);
-/* The same place's number; 0: unknown. */
+/* The number of that place; 0: unknown. */
 uint32_t vai__site_here(lua_State *L);
 /* "file.lua:12"; "" for 0. */
 const char *vai__site_text(uint32_t site);

@@ -132,7 +132,8 @@ static int context_with_value(lua_State *L)
 	return push(L, g, ctx);
 }
 
-/* Of the keys that there may be only long strings have a block, which is the same for the same bytes. */
+/* Whether two keys are equal. Of all kinds of keys only long strings have a block, which is the same for the same
+ * bytes. */
 static bool same_key(const vai_msg *key, const vai_msg *other)
 {
 	if (vai__msg_tag(key) != vai__msg_tag(other))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* vai.dump. The text is made while the world is stopped and written when
- * it goes on: whoever reads it may take his time. */
+/* vai.dump. The text is made while the world is stopped and written when it goes on again, because a reader may be
+ * slow. */
 #include <errno.h>
 #include <stdio.h>
 #include "base/clock.h"

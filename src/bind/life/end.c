@@ -1,28 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* How a goroutine is ended: an error is raised in it, at a Lua instruction (interrupt.c) or where
- * it waits (result.c), and again if it is caught.
+/* How a goroutine is ended: an error is raised in it, at a Lua instruction (interrupt.c) or where it waits
+ * (result.c), and raised again if it is caught.
  *
- *   LIVE ── raised ──▶ UNWINDING ── caught ──▶ GRACE ── time is over ──▶ UNWINDING ...
+ * LIVE -- raised --> UNWINDING -- caught --> GRACE -- time is over --> UNWINDING ...
  *
- * UNWINDING: to-be-closed variables run, undisturbed: vai_g.end is 0 again, so that waits park.
- * They have CLEANUP_TIME, of which CLEANUP_CPU is processor time; then, or when the goroutine
- * is canceled once more, the end is forced: vai_g.end stays set, and the error is raised at every
- * instruction and wait.
- * GRACE: pcall, xpcall or coroutine.resume have caught it. What follows has GRACE_TIME in all,
- * of processor time, or when it waits; then it is raised again, and from then on who catches it
- * passes it on at once. Raising the caught error again (`error(err)`) goes back to UNWINDING.
+ * UNWINDING: to-be-closed variables run, undisturbed: vai_g.end is 0 again, so that waits park. They have
+ * CLEANUP_TIME, of which CLEANUP_CPU is processor time. After that, or when the goroutine is canceled once more, the
+ * end is forced: vai_g.end stays set, and the error is raised at every instruction and wait.
  *
- * Who catches errors without our knowing (lua_pcall in C modules, `load`) stays in UNWINDING and
- * is bounded by that. In a finalizer Lua runs no hooks, and reports errors as warnings: the
- * end is raised there without a change of phase, and comes again after it.
+ * GRACE: pcall, xpcall or coroutine.resume has caught the error. What follows has GRACE_TIME in all, of processor
+ * time or of waiting. Then the error is raised again, and from then on whatever catches it passes it on at once.
+ * Raising the caught error again (`error(err)`) goes back to UNWINDING.
  *
- * A message handler that is called for an error raised in a hook runs without hooks, for as long
- * as it likes. So where the innermost protected call is an xpcall with a handler in Lua the error
- * is raised bare: as Lua's own "not enough memory", which calls no handler. xpcall puts the
- * value in place and calls the handler itself.
+ * Code that catches errors without our knowing (lua_pcall in C modules, `load`) stays in UNWINDING and is bounded by
+ * that. In a finalizer Lua runs no hooks and reports errors as warnings: there the end is raised without a change of
+ * phase, and comes again after the finalizer.
  *
- * life->phase is the goroutine's own. The timer below sets vai_g.end from elsewhere, and is
- * stopped before that is set back. */
+ * A message handler that is called for an error raised in a hook runs without hooks, for as long as it likes. So if
+ * the innermost protected call is an xpcall with a handler in Lua, the error is raised bare: as Lua's own "not
+ * enough memory", which calls no handler. xpcall then puts the value in place and calls the handler itself.
+ *
+ * life->phase is the goroutine's own. The timer below sets vai_g.end from another thread, and is stopped before that
+ * is set back. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "bind/arg.h"
@@ -36,7 +35,7 @@
 #define GRACE_TIME INT64_C(20000000)
 #define CLEANUP_TIME INT64_C(10000000000)
 #define CLEANUP_CPU INT64_C(1000000000)
-#define CLEANUP_CPU_SHORT INT64_C(100000000) /* of a goroutine that has used its processor time up */
+#define CLEANUP_CPU_SHORT INT64_C(100000000) /* for a goroutine that has used up its processor time */
 #define RECHECK INT64_C(5000000)
 
 enum { MAX_WALK = 1000 };
@@ -47,7 +46,7 @@ struct vai__cleanup {
 	vai_g *g;
 	bool in_grace;
 	int64_t until, cpu_until;           /* when CLEANUP_TIME and CLEANUP_CPU are over */
-	int64_t grace, grace_cpu;           /* what is left of GRACE_TIME, on the clock and of processor time */
+	int64_t grace, grace_cpu;           /* what is left of GRACE_TIME: on the clock, and of processor time */
 	int64_t grace_from, grace_cpu_from; /* in GRACE: since when */
 };
 
@@ -56,7 +55,7 @@ static const char no_memory[] = "not enough memory";
 
 /* ---- time ---- */
 
-/* Who runs in GRACE is bounded by its processor time. */
+/* The timer's function. A goroutine that runs in GRACE is bounded by its processor time. */
 static int64_t time_is_over(struct vai__timer *t, int64_t now)
 {
 	struct vai__cleanup *c = VAI_CONTAINER(t, struct vai__cleanup, timer);
@@ -66,7 +65,7 @@ static int64_t time_is_over(struct vai__timer *t, int64_t now)
 	return VAI_FOREVER;
 }
 
-/* Nothing else sets g->end then but somebody who wants it forced. */
+/* Starts the timer. While it is pending only a caller that wants the end forced sets g->end besides it. */
 static void set_timer(vai_g *g, struct vai__cleanup *c, int64_t when)
 {
 	if (c)
@@ -105,7 +104,7 @@ static void force(vai_g *g, struct vai__life *life)
 	atomic_store(&g->end, (int)life->why);
 }
 
-/* Whoever cancels counts first and sets g->end then; here it is the other way round. */
+/* Begins UNWINDING. A canceller first counts and then sets g->end; here it is done the other way round. */
 static void enter_unwinding(vai_g *g, struct vai__life *life)
 {
 	life->phase = VAI_PHASE_UNWINDING;
@@ -222,22 +221,22 @@ static _Noreturn void throw_reason(lua_State *L, vai_g *g)
 	vai__end_push_reason(L, g);
 	life->bare = find_catcher(L, life);
 	if (life->forced)
-		vai__interrupt_g(g); /* the next instruction, if there is one before this is caught */
+		vai__interrupt_g(g); /* interrupts at the next instruction, if one comes before this is caught */
 	if (life->bare)
 		lua_pushlstring(L, no_memory, sizeof no_memory - 1);
 	lua_error(L);
 	__builtin_unreachable();
 }
 
-/* Since 5.4.4 the collector says so while it runs one; before it seems to be stopped. */
+/* Whether a finalizer runs. Since Lua 5.4.4 the collector tells that; before, it seems to be stopped. */
 static bool in_finalizer(lua_State *L)
 {
 	int running = lua_gc(L, LUA_GCISRUNNING);
 	return running < 0 || (running == 0 && !vai__probe_gc_tells());
 }
 
-/* Once the goroutine's function is through: in what it leaves behind, metamethods of its error
- * and finalizers. The former are left for good, by an error at every instruction. */
+/* Raises the end after the goroutine's function is through: in metamethods of the error that it has left, and in
+ * finalizers. Metamethods are left for good, by an error at every instruction. */
 static _Noreturn void raise_late(lua_State *L, vai_g *g, struct vai__life *life)
 {
 	if (!in_finalizer(L)) {
@@ -274,7 +273,8 @@ void vai__end_raise(lua_State *L, vai_g *g)
 
 /* ---- catching it ---- */
 
-/* The bound of memory may be met once: what handles that has some more, and no third. */
+/* Called when the error of the memory's bound was caught. That may happen once: the code that handles it gets some
+ * more memory, and no third part. */
 static void caught_short(lua_State *L, vai_g *g, struct vai__life *life)
 {
 	struct vai_vm *vm = vai__bind_vm(g);
@@ -290,8 +290,8 @@ static void caught_short(lua_State *L, vai_g *g, struct vai__life *life)
 	throw_reason(L, g);
 }
 
-/* It is the end that has been caught, and no other error that a closer deals with. co: the
- * coroutine that has failed, NULL: a protected call of L. */
+/* Whether the error that was caught is the end, and not another one that a to-be-closed variable deals with. co: the
+ * coroutine that has failed; NULL: a protected call of L. */
 static bool is_the_end(lua_State *L, lua_State *co, const struct vai__life *life)
 {
 	if (life->phase != VAI_PHASE_UNWINDING)

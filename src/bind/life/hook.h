@@ -8,12 +8,12 @@
 
 enum { VAI__HOOK_TICK = 1000 }; /* instructions */
 
-/* The hook of states that look themselves whether they are asked for: calls the script's own,
- * if there is one, and vai__hook_look. */
+/* The hook of states that look themselves whether they are to be interrupted. It calls the script's own hook, if
+ * there is one, and vai__hook_look. */
 void vai__hook_tick(lua_State *L, lua_Debug *ar);
 /* Yields or raises if the calling goroutine was asked to. */
 void vai__hook_look(lua_State *L);
-/* The hook of L as it is without ours for the moment. True: ours is there. */
+/* Tells the hook that L has apart from ours. True: ours is in its place at the moment. */
 bool vai__hook_lent(lua_State *L, lua_Hook *hook, int *mask, int *count);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* debug.sethook and debug.gethook, as stock's, for states whose hook has to serve preemption as
- * well: it is vai__hook_tick, and calls the script's. A count of the script's that is larger
- * than what is left until the next look is counted in parts.
+/* debug.sethook and debug.gethook do what stock's do. A state with a hook of the script's has vai__hook_tick as its
+ * hook, which also serves preemption and calls the script's. If the script's count is larger than what is left until
+ * the next look, it is counted in parts.
  *
  * The registry has a table of userdata by thread: struct script, with the function. */
 #include <lauxlib.h>
@@ -89,8 +89,8 @@ static bool count_part(lua_State *L, struct script *s)
 	return full;
 }
 
-/* Looks at every event: instructions of the script's hook are counted, too, and a count that is
- * full within it is lost, which may happen each time. */
+/* The hook. It looks at every event, because instructions of the script's hook are counted, too, and a count that is
+ * full within that hook is lost, which may happen each time. */
 void vai__hook_tick(lua_State *L, lua_Debug *ar)
 {
 	struct script *s = push_script(L, L);
@@ -168,7 +168,7 @@ int vai__hook_sethook(lua_State *L)
 	if (vai__preempt_mode() != VAI_PREEMPT_OFF)
 		mask |= LUA_MASKCOUNT;
 	vai__hook_set(L1, vai__hook_tick, mask, next_part(s));
-	vai__hook_look(L); /* a script that does this all the time never counts far */
+	vai__hook_look(L); /* a script that sets hooks all the time never comes to a count */
 	return 0;
 }
 

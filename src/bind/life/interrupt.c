@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* What an interruption does to a Lua state: a count hook of one instruction, set in the signal
- * handler on the thread that runs the state (lua_sethook is made for that), which takes itself
- * away and yields, or raises the end of its goroutine.
+/* What an interruption does to a Lua state: the signal handler, on the thread that runs the state, sets a count hook
+ * of one instruction (lua_sethook is made for that). The hook takes itself away, and yields or raises the end of its
+ * goroutine.
  *
- * States that have a hook of debug.sethook's anyway, and all with VAI_PREEMPT=count, have one of
- * ours all the time, which looks every TICK instructions whether it was asked for. A hook
- * that somebody else has set from C is taken away, lent, until ours has run; it is called for
- * what else happens meanwhile. Its count begins anew then.
+ * States that have a hook of debug.sethook's anyway, and all states with VAI_PREEMPT=count, have one of our hooks
+ * all the time, which looks every TICK instructions whether it is asked for. If a C module has set a hook, ours
+ * replaces it until ours has run, and forwards other events to it. Its count begins anew then.
  *
- * vai_g.running is a state that lives: the handler follows it. Hooks of the state that runs
- * are changed with life->hold set, so that the handler does not do the same. */
+ * vai_g.running is a state that lives, because the handler follows it. Hooks of the state that runs are changed with
+ * life->hold set, so that the handler does not change them at the same time. */
 #include "bind/arg.h"
 #include "bind/life/hook.h"
 #include "bind/life/life.h"
@@ -45,7 +44,7 @@ void vai__hook_prepare(lua_State *L)
 		vai__hook_set(L, vai__hook_tick, LUA_MASKCOUNT, VAI__HOOK_TICK);
 }
 
-/* To yield or to end, in the goroutine's own hook. */
+/* Yields, or raises the end: called in the goroutine's own hook. */
 static void act(lua_State *L, vai_g *g)
 {
 	if (!vai__end_due(g)) {
@@ -96,7 +95,7 @@ static void arm(lua_State *L, struct vai__life *life)
 	lua_Hook hook = lua_gethook(L);
 	life->asked = 1;
 	if (hook == vai__hook_tick) {
-		/* At every instruction: it might look in the same place for ever. */
+		/* The hook looks at every instruction: with a larger count it could look at the same place for ever. */
 		if (life->forced || life->phase == VAI_PHASE_OVER)
 			lua_sethook(L, hook, lua_gethookmask(L) | LUA_MASKCOUNT, 1);
 		return;
@@ -124,7 +123,7 @@ void vai__interrupt_g(vai_g *g)
 		life->missed = 1;
 		return;
 	}
-	life->hold = 1; /* it is called by others than the handler, too */
+	life->hold = 1; /* other code than the handler calls this, too */
 	atomic_signal_fence(memory_order_seq_cst);
 	arm(L, life);
 	atomic_signal_fence(memory_order_seq_cst);
@@ -173,8 +172,8 @@ const void *vai__interrupt_hook(void)
 	return L ? (const void *)(uintptr_t)lua_gethook(L) : NULL;
 }
 
-/* The hook does what it would do at main's next instruction: that of the `lua` program raises "interrupted!". Main
- * may be in a coroutine, where it raises as well, and not once more in main. */
+/* Calls main's hook, which does what it would do at main's next instruction: that of the `lua` program raises
+ * "interrupted!". Main may be in a coroutine; then the hook raises there, and not once more in main. */
 void vai__interrupt_main(lua_State *L)
 {
 	lua_State *main = vai__main_L();

@@ -13,8 +13,8 @@
 
 /* ---- hooks (interrupt.c) ---- */
 
-/* What a state that can run from now on has for a hook, if it has none: nothing, but where
- * goroutines look themselves whether they are to be interrupted. */
+/* Gives a state that can run from now on the hook that it needs, if it has none: none at all, unless goroutines look
+ * themselves whether they are to be interrupted. */
 void vai__hook_prepare(lua_State *L);
 /* lua_sethook, with interruptions held off meanwhile. */
 void vai__hook_set(lua_State *L, lua_Hook f, int mask, int count);
@@ -22,21 +22,21 @@ extern bool vai__hook_counting; /* VAI_PREEMPT=count */
 
 /* ---- the end (end.c) ---- */
 
-/* Somebody wants g, the calling goroutine, to end, or a wait was ended for that. */
+/* Raises the end: g, the calling goroutine, was asked to end, or a wait was ended for that. */
 _Noreturn void vai__end_raise(lua_State *L, vai_g *g);
 static inline bool vai__end_due(vai_g *g)
 {
 	return VAI_UNLIKELY(atomic_load_relaxed(&g->end) != VAI_END_NO);
 }
-/* pcall, xpcall or, with the coroutine that has failed, coroutine.resume has caught an error, which
- * is on top. Returns where it may go on with it, true if it had been raised bare: no message
- * handler has seen it. */
+/* Called when pcall, xpcall or, with the coroutine that has failed, coroutine.resume has caught an error, which is
+ * on top. Returns if the code may go on with it. True: the error had been raised bare, and no message handler has
+ * seen it. */
 bool vai__end_caught(lua_State *L, lua_State *co, int status);
-/* coroutine.wrap is about to pass the error of co on: returns unless it is the end. */
+/* Called when coroutine.wrap is about to pass the error of co on: returns unless the error is the end. */
 void vai__end_pass(lua_State *L, lua_State *co);
-/* A script raises the error at idx again. */
+/* Called when a script raises the error at idx again. */
 void vai__end_rethrow(lua_State *L, int idx);
-/* The goroutine's function is through: no end is raised any more. L NULL: it has no state. */
+/* Called when the goroutine's function is through: the end is not raised in it any more. */
 void vai__end_over(vai_g *g);
 /* Pushes what was raised. */
 void vai__end_push_reason(lua_State *L, vai_g *g);
@@ -45,7 +45,7 @@ void vai__end_push_reason(lua_State *L, vai_g *g);
 void vai__interrupt_g(vai_g *g);
 /* vai__sched_hooks.main_hook: that of main's Lua state. In signal handlers and on any thread. */
 const void *vai__interrupt_hook(void);
-/* Main's wait, in L, was ended by Ctrl-C. */
+/* Called when Ctrl-C has ended main's wait in L. */
 _Noreturn void vai__interrupt_main(lua_State *L);
 
 /* ---- functions that know of it (protect.c, hooklib.c) ---- */

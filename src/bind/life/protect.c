@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* pcall, xpcall, error and assert of goroutines: as in Lua 5.4's lbaselib.c, but that the end of
- * the goroutine is known to have been caught, or to be raised again. */
+/* pcall, xpcall, error and assert of goroutines. They do what Lua 5.4's lbaselib.c does, and also notice when the
+ * end of the goroutine was caught, or is to be raised again. */
 #include "bind/life/life.h"
 #include <lauxlib.h>
 

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* From a Lua call to a goroutine, and what the goroutine does from its first to its last
- * instruction.
+/* From a Lua call to a goroutine, and what the goroutine does from its first to its last instruction.
  *
- * Order at the end: the state is freed (its finalizers run) before the task is finished
- * (whoever joins wakes), and that before the wait group counts down. The references of a
- * task: one for the handle that go() returns, one for the goroutine; a goroutine whose
- * own is the last does not encode its results. */
+ * The order at the end: the state is freed (its finalizers run), then the task is finished (goroutines that join it
+ * wake), then the wait group counts down. A task has one reference for the handle that go() returns and one for the
+ * goroutine. A goroutine whose reference is the last one does not encode its results. */
 #include "bind/life/spawn.h"
 #include <string.h>
 #include "base/fork.h"
@@ -68,7 +66,7 @@ struct vai__call *vai__call_new(
 	if (VAI_UNLIKELY(!lua_isfunction(L, idx)))
 		vai__arg_type_error(L, idx, name->arg, name->fname, "function");
 	if (VAI_UNLIKELY(vai__only_libs_lacking()) && self == vai__g_main())
-		vai__only_libs_host(L); /* it may have opened some meanwhile */
+		vai__only_libs_host(L); /* the host may have opened more libraries meanwhile */
 	vai__encode_call(L, vai__bind_vm(self), idx, lua_gettop(L) - idx, &msg, &code, name->what);
 	struct vai__call *call = vai__mem_alloc(sizeof *call);
 	if (VAI_UNLIKELY(!call)) {
@@ -106,7 +104,7 @@ void vai__call_unref(struct vai__call *call)
 
 /* ---- the goroutine's life ---- */
 
-/* The wait group or group of a call that timers share is NULL, and is not written to. */
+/* Lets go of the call. A call that timers share has no wait group and no group, and is not written to. */
 static void let_go(struct run *r, struct vai__call *call)
 {
 	r->g->held = r->wg ? (void *)r->wg : r->member;
@@ -194,9 +192,9 @@ static VAI_NOINLINE void settle_failure(struct run *r, lua_State *L)
 	vai__msg_string(&r->outcome, "not enough memory", strlen("not enough memory"));
 }
 
-/* The error on top of the stack has come out of a function that was ended, or that is short of
- * memory: what a canceled one leaves is the reason of that, whatever the error. Metamethods of the
- * error may run: they are interrupted as the function was, and its bounds hold. */
+/* Deals with the error on top of the stack, which has come out of a function that was ended or is short of memory.
+ * What a canceled goroutine leaves is the reason of that, whatever the error. Metamethods of the error may run: they
+ * are interrupted as the function was, and its bounds hold. */
 static VAI_NOINLINE void settle_end(struct run *r, struct vai_vm *vm)
 {
 	if (vai__limits_has_memory(vm))
@@ -262,7 +260,7 @@ static void finish(struct run *r, int status)
 	}
 }
 
-/* A state with all libraries in it comes from a template of the code; others do not. */
+/* Makes the goroutine's state. One with all libraries is cloned from a template of the code; others are not. */
 static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, bool *loaded)
 {
 	const struct vai__spawn_opts *b = call->opts;

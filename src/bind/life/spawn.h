@@ -14,7 +14,7 @@
 /* What happens to an error that the goroutine does not catch. */
 enum vai__fate { VAI_FATE_PANIC, VAI_FATE_KEEP };
 
-/* A call on its way to a goroutine; reference counted because a timer may fire again. */
+/* A call on its way to a goroutine. It is reference counted, because a timer may start it more than once. */
 struct vai__call {
 	struct vai_obj obj;
 	vai_msg msg;
@@ -34,19 +34,19 @@ struct vai__callname {
 	int arg;          /* the function's place among the arguments */
 	const char *what; /* the same for vai__encode_call */
 };
-/* The function at stack index idx with all values above it. Raises what cannot be sent and
- * what is no function. One reference, the caller's. */
+/* Makes a call of the function at stack index idx with all values above it. Raises if something cannot be sent, or
+ * if it is no function. The caller gets the one reference. */
 struct vai__call *vai__call_new(
 	lua_State *L, vai_g *self, int idx, const struct vai__callname *name, enum vai__fate fate);
 void vai__call_unref(struct vai__call *call);
-/* With these options (copied). VAI_OK or VAI_ENOMEM. */
+/* Gives the call these options, which are copied. VAI_OK or VAI_ENOMEM. */
 int vai__call_limit(struct vai__call *call, const struct vai__spawn_opts *opts);
-/* Starts it, taking over the reference; pushes the task's handle. */
+/* Starts the goroutine, taking over the reference, and pushes the task's handle. */
 int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call);
-/* Starts it without a task, from a timer: nothing but memory can fail, false then. Keeps
- * the caller's reference untouched. Any M. */
+/* Starts the goroutine without a task, from a timer. False: out of memory; nothing else can fail. The caller keeps
+ * its reference. Any M. */
 bool vai__call_fire(struct vai__call *call);
-/* The same by a goroutine, with o as one more argument, whose reference it takes over unless it fails. */
+/* The same, called by a goroutine, with o as one more argument, whose reference is taken over unless it fails. */
 bool vai__call_fire_with(vai_g *self, struct vai__call *call, struct vai_obj *o);
 
 #endif

@@ -7,7 +7,7 @@
 
 enum { MAX_LISTED = 1000 }; /* kinds of goroutines */
 
-/* Written by the one thread that is awake, read by main, which it wakes after. */
+/* Written by the only thread that is awake, and read by main, which that thread then wakes. */
 static struct vai__buffer report;
 
 void vai__deadlock_note(void)

@@ -7,7 +7,7 @@
 
 /* vai__sched_hooks.deadlock: writes the report. Nothing runs meanwhile. */
 void vai__deadlock_note(void);
-/* Raises it, in main, whose wait has ended for it. */
+/* Raises the report in main, whose wait has ended for it. */
 _Noreturn void vai__report_deadlock(lua_State *L);
 
 #endif

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Goroutines as text, in the form of Go's dumps.
  *
- * Why what is followed here is alive, while nothing else runs (VAI__DUMP_STILL): a goroutine that
- * waits holds what it waits for by a handle on its Lua stack, and neither its Lua state nor the
- * frames of its C stack can go before it has run again. vm->at is the coroutine in which it
- * stopped: every call that may stop sets it. */
+ * Why what is followed here is alive while nothing else runs (VAI__DUMP_STILL): a goroutine that waits holds what it
+ * waits for by a handle on its Lua stack, and neither its Lua state nor the frames of its C stack can go before it
+ * has run again. vm->at is the coroutine in which it stopped: every call that may stop sets it. */
 #include "bind/report/dump.h"
 #include <stdlib.h>
 #include <string.h>
@@ -214,14 +213,15 @@ static bool is_runner(const vai_g *g)
 	return g == vai__main_panic_runner();
 }
 
-/* While a panic handler runs as a goroutine in main's state, `at` is its. */
+/* The Lua thread in which g stopped. While a panic handler runs as a goroutine in main's state, the vm's `at` is the
+ * handler's. */
 static lua_State *stopped_in(vai_g *g)
 {
 	return g == vai__g_main() && vai__main_panic_runner() ? vai__main_at() : vai__bind_vm(g)->at;
 }
 
-/* The Lua threads that g is in, from the one where it stopped outwards. Those that C code
- * resumes by itself are not known of. */
+/* Adds the stacks of the Lua threads that g is in, from the one where it stopped outwards. Threads that C code has
+ * resumed by itself are not known. */
 static void add_stack(struct vai__buffer *t, vai_g *g, lua_State *L)
 {
 	struct vai_vm *vm = vai__bind_vm(g);

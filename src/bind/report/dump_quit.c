@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What SIGQUIT does, on sysmon's thread: a dump of everything, and the end.
+/* What SIGQUIT does, on sysmon's thread: it writes a dump of everything and ends the process.
  *
- * Goroutines in C calls cannot be stopped, and one of those is often why somebody sends the
- * signal. Since the process ends, their threads are frozen in a signal handler, once all else
- * is written and flushed; what they hold (malloc's locks) must not be asked for from then on.
- * Lua's own stack may be in the middle of a change: should reading it fault, that is the end. */
+ * Goroutines in C calls cannot be stopped, and one of those is often why somebody sends the signal. Since the
+ * process ends, their threads are frozen in a signal handler, once everything else is written and flushed. From then
+ * on nothing may be asked for that they may hold (malloc's locks). Lua's own stack may be in the middle of a change:
+ * if reading it faults, the process ends there. */
 #include "bind/report/dump_quit.h"
 #include <signal.h>
 #include <string.h>

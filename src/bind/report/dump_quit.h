@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* SIGQUIT. */
+/* What the process does on SIGQUIT. */
 #ifndef VAI_DUMP_QUIT_H
 #define VAI_DUMP_QUIT_H
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Ending the process while other threads run Lua. exit() would run atexit handlers and
- * destructors under their feet, and fflush(NULL) waits for whoever reads a terminal; so a
- * helper flushes, for a bounded time, and _exit follows. The first caller wins; any other
- * waits for the end. */
+/* Ending the process while other threads run Lua. exit() would run atexit handlers and destructors under their feet,
+ * and fflush(NULL) waits for any thread that reads a terminal. So a helper flushes, for a bounded time, and _exit
+ * follows. The first caller wins; any other one waits for the end. */
 #include "bind/report/exit.h"
 #include <errno.h>
 #include <pthread.h>
@@ -47,7 +46,7 @@ void vai__exit_flush(void)
 {
 	pthread_t helper;
 	struct timespec until;
-	if (vai__forked) { /* nobody else is there, and libc has freed its locks */
+	if (vai__forked) { /* no other thread is there, and libc has freed its locks */
 		fflush(NULL);
 		return;
 	}

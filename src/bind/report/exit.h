@@ -6,9 +6,9 @@
 /* Gives stdio a bounded time to flush and ends the process without atexit handlers, which
  * are not made for other threads that still run. */
 _Noreturn void vai__exit_now(int status);
-/* The first part of it. */
+/* The first part of vai__exit_now: flushes. */
 void vai__exit_flush(void);
-/* In a child of fork: whoever was ending the process does not exist there. */
+/* Called in a child of fork: a thread that was ending the process does not exist there. */
 void vai__exit_forked(void);
 /* Returns once: to the first thread, before it reports what it ends the process for. */
 void vai__exit_begin(void);

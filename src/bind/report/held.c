@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A goroutine that locks something has a handle of it in its state. So when the state gives its
- * references back, each is asked whether that goroutine still holds it. A handle that the collector
- * takes while its goroutine holds the lock leaves its reference in the state for that. */
+/* Locks that goroutines end with. A goroutine that locks something has a handle of it in its state. So when the
+ * state gives its references back, each lock among them is asked whether that goroutine still holds it. If the
+ * collector ends a handle while its goroutine holds the lock, the reference stays in the state for that. */
 #include "bind/report/held.h"
 #include <stdio.h>
 #include "base/obj.h"
@@ -88,7 +88,7 @@ static void tell_rwmutex(vai_g *g, struct vai_obj *o)
 	if (take_reads(g, o, UINT64_MAX) == 0)
 		return;
 	vai__rwmutex_info((vai_rwmutex *)o, &info);
-	if (info.readers > 0) /* else another has unlocked it */
+	if (info.readers > 0) /* otherwise another goroutine has unlocked it */
 		tell(g, o, "locked for reading");
 }
 
@@ -121,7 +121,8 @@ static bool holds(vai_g *g, struct vai_obj *o)
 	return false;
 }
 
-/* Where nobody else has it nobody can miss it, but for the list of reads. */
+/* Whether the state has to keep its reference. If nobody else has the lock nobody can miss it, apart from the list
+ * of reads. */
 static bool keeps(struct vai_vm *vm, struct vai_obj *o)
 {
 	if (o->cls != &vai__mutex_class && o->cls != &vai__rwmutex_class)

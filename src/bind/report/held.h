@@ -9,9 +9,10 @@
 /* Before vai__vm_start: states tell it what they let go of. */
 void vai__held_install(void);
 
-/* The calling goroutine holds `lock` for reading once more. For want of memory nobody is told of it. */
+/* Notes that the calling goroutine holds `lock` for reading once more. If there is no memory for the note, nothing
+ * is told at its end. */
 void vai__held_read(vai_g *g, struct vai_obj *lock);
-/* Or once less. */
+/* Notes that it holds `lock` for reading once less. */
 void vai__held_unread(vai_g *g, struct vai_obj *lock);
 
 #endif

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What becomes of an error that nobody catches: a report like that of Go's panic and the end of
- * the process, or a call of vai.on_panic's function on main, or, for a kept one that
- * nobody joined, a line on stderr.
+/* What becomes of an error that nobody catches: a report like that of Go's panic and the end of the process; or a
+ * call of vai.on_panic's function on main; or, for the error of a task that nobody has joined, a line on stderr.
  *
- * Handlers run one at a time, on main's thread and in its state, on a Lua thread made for
- * them by on_panic: while main waits, as a goroutine tied to main's thread; what main never
- * came to runs when the runtime ends. */
+ * Handlers run one at a time, on main's thread and in its state, on a Lua thread that on_panic makes for them. While
+ * main waits they run as a goroutine tied to main's thread. What is left when the runtime ends is handled then. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* asprintf */
 #endif
@@ -97,8 +95,8 @@ static _Noreturn void die(const char *report)
 	vai__exit_now(2);
 }
 
-/* What an uncaught error does: ends the process, goes to on_panic's function, or nothing
- * any more, because main has ended. */
+/* What an uncaught error does: it ends the process, it goes to on_panic's function, or it does nothing any more
+ * because main has ended. */
 enum panic_mode { DIE, HANDLE, IGNORE };
 
 struct panic {
@@ -153,7 +151,7 @@ static int text_handler(lua_State *L)
 	return 1;
 }
 
-/* Nothing here raises: a runner has no one above it. */
+/* Runs the handlers. Nothing here raises, because a runner has no caller that could catch it. */
 static void run_handlers(lua_State *L, vai_g *g, bool runner)
 {
 	struct panic *p;
@@ -198,8 +196,8 @@ void vai__report_flush(lua_State *L)
 		run_handlers(L, vai__g_main(), false);
 }
 
-/* There is no memory for a goroutine that runs handlers. Takes p out of the queue again; false:
- * main has done so, to handle it. */
+/* Called when there is no memory for a goroutine that runs handlers: takes p out of the queue again. False: main has
+ * taken it, to handle it. */
 static bool give_up(struct panic *p)
 {
 	vai__lock(&panics.lock);
@@ -324,7 +322,7 @@ int vai__lib_on_panic(lua_State *L)
 		return luaL_error(L, "vai.on_panic: to be called in the main goroutine");
 	lua_settop(L, 1);
 	if (atomic_load(&panics.mode) == HANDLE)
-		run_handlers(L, g, false); /* what happened before goes to the function of before */
+		run_handlers(L, g, false); /* errors that happened before go to the function that was set then */
 	bool set = !lua_isnil(L, 1);
 	if (set && lua_rawgetp(L, LUA_REGISTRYINDEX, &thread_key) != LUA_TTHREAD) {
 		vai__main_set_panic_thread(lua_newthread(L));
@@ -355,7 +353,7 @@ static int print_orphan(lua_State *L)
 	return 0;
 }
 
-/* Runs where the last reference goes, in a finalizer as a rule: in a state of its own. */
+/* Called where the last reference to a task goes, as a rule in a finalizer: so it uses a state of its own. */
 void vai__report_orphan(vai_task *task)
 {
 	bool loaded = false;

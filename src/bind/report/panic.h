@@ -14,7 +14,7 @@ void vai__report_describe(lua_State *L);
 /* The error at the top of L ended a goroutine started by `go`: hands it to vai.on_panic's
  * function, or ends the process. */
 void vai__report_panic(vai_g *g, lua_State *L);
-/* The same where not even a Lua state could be had. */
+/* The same, where not even a Lua state could be had. */
 void vai__report_panic_plain(vai_g *g, const char *text);
 /* For vai__task_new: the task has failed, and nobody has joined it. */
 void vai__report_orphan(vai_task *task);
