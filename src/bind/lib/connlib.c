@@ -60,21 +60,13 @@ static int next_line(lua_State *L)
 	vai_conn *c = self_conn(L, "lines");
 	vai_g *g = vai__bind_self(L);
 	int n = read_into(L, g, c, VAI__READ_LINE, 0, limit_at(L, c, 4, "lines"));
-	if (n > 1) {
-		luaL_where(L, 1);
-		lua_pushvalue(L, -n);
-		lua_concat(L, 2);
-		return lua_error(L);
-	}
-	return n;
+	return vai__io_line(L, n);
 }
 
 static int conn_lines(lua_State *L)
 {
 	self_conn(L, "lines");
-	lua_pushcfunction(L, next_line);
-	lua_pushvalue(L, 1);
-	return 2;
+	return vai__io_lines(L, next_line);
 }
 
 static int conn_max(lua_State *L)

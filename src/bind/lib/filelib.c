@@ -38,21 +38,13 @@ static int next_line(lua_State *L)
 {
 	vai_file *f = self_file(L, "lines");
 	int n = read_into(L, vai__fs_self(L), f, VAI__READ_LINE, 0);
-	if (n > 1) {
-		luaL_where(L, 1);
-		lua_pushvalue(L, -n);
-		lua_concat(L, 2);
-		return lua_error(L);
-	}
-	return n;
+	return vai__io_line(L, n);
 }
 
 static int file_lines(lua_State *L)
 {
 	self_file(L, "lines");
-	lua_pushcfunction(L, next_line);
-	lua_pushvalue(L, 1);
-	return 2;
+	return vai__io_lines(L, next_line);
 }
 
 /* ---- writing ---- */

@@ -73,6 +73,23 @@ int vai__io_write_failed(lua_State *L, vai_g *g, int rc, size_t done)
 	return 4;
 }
 
+int vai__io_line(lua_State *L, int n)
+{
+	if (VAI_LIKELY(n <= 1))
+		return n;
+	luaL_where(L, 1);
+	lua_pushvalue(L, -n);
+	lua_concat(L, 2);
+	return lua_error(L);
+}
+
+int vai__io_lines(lua_State *L, lua_CFunction step)
+{
+	lua_pushcfunction(L, step);
+	lua_pushvalue(L, 1);
+	return 2;
+}
+
 /* ---- arguments ---- */
 
 const char *vai__io_string(lua_State *L, int idx, int arg, const char *fname, size_t *len)

@@ -18,6 +18,10 @@
 int vai__io_failed(lua_State *L, vai_g *g, int rc, const char *what);
 /* The same with how many bytes were written: 4. */
 int vai__io_write_failed(lua_State *L, vai_g *g, int rc, size_t done);
+/* The end of a step of a loop over lines, which has read n values: more than one are an error, which is raised. */
+int vai__io_line(lua_State *L, int n);
+/* The end of the method lines(): pushes the step, and the object at index 1 as the loop's state. */
+int vai__io_lines(lua_State *L, lua_CFunction step);
 /* Pushes the bytes as a string and frees them; where memory is out they go back to c (if not NULL). */
 void vai__io_push_bytes(lua_State *L, struct vai_vm *vm, vai_conn *c, struct vai__bytes *b);
 
