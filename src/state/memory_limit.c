@@ -5,12 +5,12 @@
 
 enum { HEADROOM_MIN = 65536 };
 
-void vai__limits_memory(struct vai_vm *vm, size_t bytes)
+void vai__memory_limit(struct vai_vm *vm, size_t bytes)
 {
 	vm->arena->limit = bytes;
 }
 
-bool vai__limits_has_memory(const struct vai_vm *vm)
+bool vai__memory_is_limited(const struct vai_vm *vm)
 {
 	return vm->arena && vm->arena->limit != SIZE_MAX;
 }

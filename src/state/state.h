@@ -69,7 +69,7 @@ bool vai__limits_has_memory(const struct vai_vm *vm);
 /* Whether so many bytes are within it. */
 bool vai__limits_allow(const struct vai_vm *vm, size_t bytes);
 /* An eighth more: once for who catches the error, and once for what becomes of it in the end. */
-void vai__limits_widen(struct vai_vm *vm);
+void vai__memory_limit_widen(struct vai_vm *vm);
 
 /* ---- errors ---- */
 

@@ -278,11 +278,11 @@ void vai__end_raise(lua_State *L, vai_g *g)
 static void caught_short(lua_State *L, vai_g *g, struct vai__life *life)
 {
 	struct vai_vm *vm = vai__bind_vm(g);
-	if (!vai__limits_has_memory(vm))
+	if (!vai__memory_is_limited(vm))
 		return;
 	if (!life->short_once) {
 		life->short_once = true;
-		vai__limits_widen(vm);
+		vai__memory_limit_widen(vm);
 		return;
 	}
 	atomic_store(&g->end, VAI_END_MEMORY);

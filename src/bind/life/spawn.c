@@ -197,8 +197,8 @@ static VAI_NOINLINE void settle_failure(struct run *r, lua_State *L)
  * are interrupted as the function was, and its bounds hold. */
 static VAI_NOINLINE void settle_end(struct run *r, struct vai_vm *vm)
 {
-	if (vai__limits_has_memory(vm))
-		vai__limits_widen(vm);
+	if (vai__memory_is_limited(vm))
+		vai__memory_limit_widen(vm);
 	if (r->life.why == VAI_END_CANCELED)
 		return;
 	if (r->life.why) {

@@ -120,6 +120,6 @@ void vai__spawn_opts_read(lua_State *L, struct vai__spawn_opts *b)
 int vai__spawn_opts_apply(const struct vai__spawn_opts *b, struct vai_vm *vm)
 {
 	if (b->memory)
-		vai__limits_memory(vm, b->memory);
+		vai__memory_limit(vm, b->memory);
 	return b->has_libs ? vai__only_libs_keep(vm, b->libs) : VAI_OK;
 }
