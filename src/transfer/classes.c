@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* In the registry, by light keys: `classes`, weak keys, from a table to the handle of its struct vai__class, and
- * `copies`, weak values, from an origin to the table. So both go with the table, and what it holds with them.
+/* The registry has, under light keys, `classes` (weak keys, from a table to the handle of its struct vai__class) and
+ * `copies` (weak values, from an origin to the table). So both go with the table, and what they hold goes with them.
  *
  * Whether a class has changed at home is told by a number over what it holds and what its functions hold, as far as
- * LOOKS go: each address is that of something alive, since the class has it. */
+ * LOOKS go. Each address in it is that of something alive, since the class has it. */
 #include "transfer/classes.h"
 #include <lauxlib.h>
 #include <string.h>
@@ -92,7 +92,7 @@ bool vai__class_push(lua_State *L, uint64_t origin)
 	return false;
 }
 
-/* Takes a reference over, also where it raises. */
+/* Enters the class for the table at idx. Takes over a reference, also when it raises. */
 static void enter(lua_State *L, struct vai_vm *vm, int idx, struct vai__class *c)
 {
 	idx = lua_absindex(L, idx);
@@ -160,7 +160,7 @@ static void mix_value(struct look *k, int idx)
 	}
 }
 
-/* Not seen before, and of a kind that holds values. */
+/* Whether the value was not seen before and is of a kind that holds values. */
 static bool follow(struct look *k)
 {
 	lua_State *L = k->L;

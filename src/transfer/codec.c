@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The encoder's entries. Values that a message holds in itself go there at once; for any
- * other the encoder runs, unguarded first, guarded when it asks for that. Only here is
- * anything raised, after all that the encoder owned has been given back. */
+/* The entries of the encoder. A value that a message holds in itself goes there at once. For any other the encoder
+ * runs, first unguarded, then guarded if it asks for that. Only here is anything raised, after everything that the
+ * encoder owned has been given back. */
 #include "transfer/codec.h"
 #include <stdlib.h>
 #include "base/mem.h"
@@ -41,7 +41,7 @@ static void begin(struct vai__enc *e)
 	vai__seen_init(&e->seen);
 }
 
-/* Gives back what an attempt that came to nothing owns. */
+/* Gives back what an attempt owns that has failed. */
 static void give_up(struct vai__enc *e)
 {
 	vai__block_unref_all(e->base, e->last_ref);
@@ -79,8 +79,8 @@ static int guarded(lua_State *L)
 	return 1;
 }
 
-/* Leaves the message on the stack where the result is ENC_FAIL, any error object where it
- * is ENC_RETRY: Lua's own error. */
+/* Leaves the message on the stack if the result is ENC_FAIL, and any error object, which is Lua's own error, if it
+ * is ENC_RETRY. */
 static VAI_NOINLINE enum vai__enc_result attempt_guarded(struct vai__enc *e)
 {
 	lua_State *L = e->L;
@@ -102,7 +102,7 @@ static VAI_NOINLINE enum vai__enc_result attempt_guarded(struct vai__enc *e)
 	return ENC_RETRY;
 }
 
-/* What attempt_guarded left on the stack. */
+/* Raises what attempt_guarded has left on the stack. */
 static _Noreturn void raise_result(lua_State *L, enum vai__enc_result result)
 {
 	if (result == ENC_NOMEM)
@@ -116,7 +116,7 @@ static _Noreturn void raise_result(lua_State *L, enum vai__enc_result result)
 	abort();
 }
 
-/* The stream as a block of its own size, or the one it grew in. */
+/* Returns the stream as a block of its own size, or as the one in which it grew. */
 static struct vai__block *finish(struct vai__enc *e)
 {
 	size_t len = vai__enc_at(e);
@@ -142,7 +142,8 @@ static struct vai__block *finish(struct vai__enc *e)
 	return b;
 }
 
-/* Writes into captured tables, which reach only the goroutine's copies; modules are its own. */
+/* Reports writes into captured tables, which reach only the goroutine's copies. Modules do not count: each state has
+ * its own. */
 static void report_written_tables(struct vai__enc *e, int idx, struct vai_code *code)
 {
 	lua_State *L = e->L;
@@ -172,7 +173,7 @@ static void check_call(struct vai__enc *e)
 	report_written_tables(e, e->first, e->body->code);
 }
 
-/* What is to be encoded, as fields of the same names in struct vai__enc say. */
+/* What is to be encoded. Its fields are those of the same names in struct vai__enc. */
 struct values {
 	int first, n;
 	const char *what;
@@ -180,7 +181,7 @@ struct values {
 	bool call;
 };
 
-/* Into one block. */
+/* Encodes the values into one block. */
 static void encode_block(lua_State *L, struct vai_vm *vm, const struct values *v, vai_msg *out)
 {
 	struct vai__enc e;
@@ -284,7 +285,7 @@ static void encode_number(lua_State *L, int idx, vai_msg *out)
 	}
 }
 
-/* False: it needs a block. */
+/* Encodes a value that the message holds in itself. False: it needs a block. */
 static bool encode_inline(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out)
 {
 	switch (lua_type(L, idx)) {
@@ -326,7 +327,8 @@ void vai__encode_values(lua_State *L, struct vai_vm *vm, int first, int n, vai_m
 		encode_block(L, vm, &(struct values){first, n, what, 1, false}, out);
 }
 
-/* "timer: argument 2" is "timer: argument" with 2 for the first; buf holds what is cut. */
+/* Splits a number off: "timer: argument 2" becomes "timer: argument", with 2 for the first. buf holds what is cut
+ * off. */
 static const char *split_number(const char *what, char *buf, size_t size, int *number)
 {
 	size_t len = strlen(what), digits = len;
@@ -343,7 +345,7 @@ static const char *split_number(const char *what, char *buf, size_t size, int *n
 	return buf;
 }
 
-/* The code that a block of a call begins with. */
+/* The code object with which a block of a call begins. */
 static struct vai_code *code_of_block(const struct vai__block *b)
 {
 	if (b->data[0] != T_FUNC)

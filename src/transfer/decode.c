@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* From messages to Lua values. A block is only read, so it can be decoded again, also by
- * several states at once; what is pushed gets references of its own. Anything here may
- * raise. Blocks come from the encoder alone: they are trusted. */
+/* From messages to Lua values. A block is only read, so it can be decoded again, also by several states at once;
+ * what is pushed gets references of its own. Everything here may raise. Blocks come from the encoder alone, so they
+ * are trusted. */
 #include "transfer/codec.h"
 #include "transfer/classes.h"
 #include "base/fatal.h"
@@ -21,9 +21,9 @@ struct dec {
 	struct vai_vm *vm;
 	const unsigned char *p;
 	int seen;   /* stack index of the list of values by slot */
-	int keys;   /* the key with number 1 would be one above */
+	int keys;   /* the stack index below that of the key with number 1 */
 	int loaded; /* the first function is here already, or 0 */
-	bool call;  /* this state is new and the sender's to furnish */
+	bool call;  /* this state is a new goroutine's, which gets the sender's globals */
 	int stack;  /* slots that the deepest nesting may need */
 };
 
@@ -49,7 +49,7 @@ static inline void get_bytes(struct dec *d, size_t len)
 	d->p += len;
 }
 
-/* The object of a reference, with a reference for the caller. */
+/* Reads a reference; returns the object with a reference for the caller. */
 static struct vai_obj *get_reference(struct dec *d)
 {
 	struct vai_obj *o = (struct vai_obj *)(uintptr_t)vai__load64(d->p);
@@ -57,7 +57,7 @@ static struct vai_obj *get_reference(struct dec *d)
 	return o;
 }
 
-/* The value on top of the stack has that slot. */
+/* Notes that the value on top of the stack has that slot. */
 static inline void note(struct dec *d, uint32_t slot)
 {
 	if (VAI_UNLIKELY(slot != 0)) {
@@ -68,12 +68,12 @@ static inline void note(struct dec *d, uint32_t slot)
 
 /* ---- tables ---- */
 
-/* What `require` gives for a module that was a metatable, on top; it may be another one here. */
+/* Checks what `require` has given for a module that was a metatable; it may be another value here. */
 static void check_module(struct dec *d)
 {
 	if (!lua_istable(d->L, -1))
 		luaL_error(d->L, "a module that was sent as a metatable is a %s value here", luaL_typename(d->L, -1));
-	lua_pushliteral(d->L, "__gc"); /* that is none of ours */
+	lua_pushliteral(d->L, "__gc"); /* a __gc that is not ours */
 	d->vm->needs_close |= lua_rawget(d->L, -2) != LUA_TNIL;
 	lua_pop(d->L, 1);
 }
@@ -144,8 +144,8 @@ static void get_table(struct dec *d, bool later)
 
 /* ---- functions ---- */
 
-/* A global that the sender's code uses; what this state has of its own stays. A name that
- * every state has is the sender's only in a goroutine of its making. */
+/* Reads a global that the sender's code uses. What this state has of its own stays; a name that every state has is
+ * set only in a goroutine that the sender has made. */
 static void get_global(struct dec *d)
 {
 	lua_State *L = d->L;
@@ -167,8 +167,8 @@ static void get_global(struct dec *d)
 	lua_settop(L, globals - 1);
 }
 
-/* What the sender has changed in a library or module: a goroutine of its making gets that, others only what they
- * lack. */
+/* Reads what the sender has changed in a library or module: a goroutine that the sender has made gets that, others
+ * only what they do not have. */
 static void get_field(struct dec *d)
 {
 	lua_State *L = d->L;
@@ -190,7 +190,7 @@ static void get_field(struct dec *d)
 	lua_settop(L, module - 1);
 }
 
-/* Gives the function on top of the stack its upvalues, then the globals it names. */
+/* Gives the function on top of the stack its upvalues, and then the globals that it names. */
 static void fill_function(struct dec *d, int nups)
 {
 	lua_State *L = d->L;
@@ -214,7 +214,7 @@ static void fill_function(struct dec *d, int nups)
 	}
 }
 
-/* A class with its contents, which are read for nothing where it is here already. */
+/* Reads a class with its contents. If the state has the class already, the contents are read and forgotten. */
 static void get_origin(struct dec *d)
 {
 	lua_State *L = d->L;
@@ -334,7 +334,7 @@ static void get_modules(struct dec *d)
 	lua_pop(L, 1);
 }
 
-/* What names lead to, on top, is not what it was where it came from. */
+/* Raises that the value on top, to which the names lead, is another one than where it came from. */
 static _Noreturn void no_member(struct dec *d, const unsigned char *head, int type)
 {
 	lua_State *L = d->L;
@@ -510,7 +510,7 @@ static void push_inline(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
 	}
 }
 
-/* Takes over a reference. */
+/* Pushes an object; takes over a reference. */
 static int push_object(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
 {
 	vai__handle_push(L, vm, (struct vai_obj *)(uintptr_t)msg->w[1], false);
@@ -560,10 +560,10 @@ static VAI_NOINLINE int take_protected(lua_State *L, struct vai_vm *vm, struct v
 	return lua_gettop(L) - top;
 }
 
-/* While a block is decoded without protection, vm->decoding has it; what raises leaves it
- * there. A block found there is such a leftover, except inside a finalizer that a decoder's
- * allocation has set off: collector and finalizers do not nest, so the collector says it
- * is stopped then. Where it is stopped for another reason, the leftover waits. */
+/* Makes vm->decoding hold the block while it is decoded without protection. What raises leaves it there. A block
+ * that is found there is such a leftover, except inside a finalizer that an allocation of a decoder has set off:
+ * collector and finalizers do not nest, so the collector says that it is stopped then. If it is stopped for another
+ * reason the leftover waits. */
 static bool claim(lua_State *L, struct vai_vm *vm, struct vai__block *b)
 {
 	if (VAI_UNLIKELY(b->flags & BLOCK_CALLS_OUT))

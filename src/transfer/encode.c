@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The encoder: values, tables, and the buffer they go to. Invariants: the stream's chain of
- * references owns one of each; nothing else in it is owned. A Lua stack level is left as
- * it was found, except after a result other than ENC_OK, when the caller cuts it. */
+/* The encoder: values, tables, and the buffer to which they go. Invariants: the stream's chain of references owns
+ * one reference of each, and nothing else in the stream is owned. Each level of the Lua stack is left as it was
+ * found, except after a result other than ENC_OK, when the caller cuts it. */
 #include "transfer/encode.h"
 #include "base/mem.h"
 #include "state/handle.h"
@@ -92,8 +92,8 @@ uint32_t vai__enc_slot(struct vai__enc *e, size_t at)
 	return slot;
 }
 
-/* An address that was noted as something else belonged to something that is gone: where
- * user code runs meanwhile, that can be. */
+/* See encode.h. An address that was noted as something else was that of a value which is gone: that can be where
+ * user code runs meanwhile. */
 enum vai__enc_result vai__enc_met(struct vai__enc *e, int idx, const void *object)
 {
 	bool found;
@@ -142,8 +142,8 @@ enum vai__enc_result vai__enc_later(struct vai__enc *e, int idx, size_t at)
 
 /* ---- tables ---- */
 
-/* Where the key stands in the stream, or 0. It is looked for in two places, and noted in
- * the free one of them or the first. */
+/* The place of the key in the stream, or 0. It is looked for in two places, and noted in the free one of them, or in
+ * the first. */
 static unsigned char *met_key(struct vai__enc *e, const char *s, size_t len)
 {
 	unsigned h = (unsigned)((uintptr_t)s >> 4 ^ (uintptr_t)s >> 9) % KEY_SLOTS;
@@ -166,7 +166,7 @@ static unsigned char *met_key(struct vai__enc *e, const char *s, size_t len)
 	return NULL;
 }
 
-/* A key that came before is written as a number: records of one kind in a list. */
+/* Writes a short key; one that came before is written as a number, for records of one kind in a list. */
 static enum vai__enc_result put_short_key(struct vai__enc *e, const char *s, size_t len)
 {
 	unsigned char *first = met_key(e, s, len);
@@ -208,7 +208,7 @@ static enum vai__enc_result put_key(struct vai__enc *e, int idx)
 	return vai__enc_room(e, 3 + 40) ? put_short_key(e, s, len) : ENC_NOMEM;
 }
 
-/* A table with a function or the like in it may be a module after all. */
+/* Checks a table that has a function or the like in it: it may be a module after all. */
 static enum vai__enc_result check_module(struct vai__enc *e, int t)
 {
 	enum vai__enc_result r = e->all_modules ? ENC_NO : vai__enc_is_module(e, t);
@@ -219,7 +219,7 @@ static enum vai__enc_result check_module(struct vai__enc *e, int t)
 	return r == ENC_NO ? ENC_OK : r;
 }
 
-/* The contents of the table at t up to T_END, which is not written. counts: narr, nrec. */
+/* Writes the contents of the table at t up to T_END, which is not written. counts: narr, nrec. */
 static enum vai__enc_result put_pairs(struct vai__enc *e, int t, bool checked, uint32_t counts[2])
 {
 	lua_State *L = e->L;
@@ -267,8 +267,8 @@ static enum vai__enc_result put_late_meta(struct vai__enc *e, int mt, size_t at)
 	return vai__enc_tag(e, T_END);
 }
 
-/* The head of a table without contents has just been written: in its place the very table that a module has, if one
- * has it. */
+/* The head of a table without contents has just been written: writes in its place the very table that a module has,
+ * if a module has it. */
 static enum vai__enc_result put_sentinel(struct vai__enc *e, int t)
 {
 	e->p -= TABLE_HEAD;
@@ -278,7 +278,7 @@ static enum vai__enc_result put_sentinel(struct vai__enc *e, int t)
 	return r;
 }
 
-/* The contents of the table at t, whose head is at `at`, with the metatable at mt (0: none). */
+/* Writes the contents of the table at t, whose head is at `at`, with the metatable at mt (0: none). */
 static enum vai__enc_result put_table_body(
 	struct vai__enc *e, int t, int mt, size_t at, bool checked, uint32_t counts[2])
 {
@@ -342,7 +342,7 @@ static enum vai__enc_result put_stand_in(struct vai__enc *e, struct vai_obj *o)
 	return room ? ENC_OK : ENC_NOMEM;
 }
 
-/* The metatable at mt decides: the table is one that fills itself, or says itself what is to be sent for it. */
+/* Writes the table as its metatable at mt says: as a table that fills itself, or as what __vai_send gives for it. */
 static enum vai__enc_result put_by_metatable(struct vai__enc *e, int t, int mt, int how)
 {
 	struct vai_obj *o;
@@ -354,7 +354,7 @@ static enum vai__enc_result put_by_metatable(struct vai__enc *e, int t, int mt, 
 	return VAI_UNLIKELY(r == ENC_YES) ? vai__enc_translated(e, t, how) : r;
 }
 
-/* The table has just been noted as an object. If it is a module it is noted as that, and written. */
+/* Writes the table if it is a module, and notes it as one. It has just been noted as an object. */
 static enum vai__enc_result put_if_module(struct vai__enc *e, int t)
 {
 	bool found;
@@ -368,7 +368,7 @@ static enum vai__enc_result put_if_module(struct vai__enc *e, int t)
 	return vai__enc_module(e, t);
 }
 
-/* The first of these that knows the table writes it. */
+/* Writes a table: the first of these that knows it does. */
 static enum vai__enc_result put_table(struct vai__enc *e, int t, int how)
 {
 	lua_State *L = e->L;
@@ -451,7 +451,7 @@ enum vai__enc_result vai__enc_typed(struct vai__enc *e, int idx, int type, int h
 
 /* ---- sections ---- */
 
-/* The contents of the i-th of the values left for later, on top of the stack. */
+/* Writes the contents of a value that was left for later, on top of the stack. */
 static enum vai__enc_result put_section(struct vai__enc *e, size_t at)
 {
 	int idx = lua_gettop(e->L);

@@ -6,7 +6,7 @@
 #include "transfer/classes.h"
 #include "transfer/encode.h"
 
-/* It has a name of a metamethod, or one like it. */
+/* Whether the table has the name of a metamethod, or a name like one. */
 static bool looks_like_class(lua_State *L, int t)
 {
 	bool found = false;
@@ -19,7 +19,8 @@ static bool looks_like_class(lua_State *L, int t)
 	return found;
 }
 
-/* The head of the table, which is still to be written, will lie nine bytes further on than it was noted. */
+/* Writes the origin before the head of the table. The head is still to be written, and will lie nine bytes further
+ * on than was noted. */
 static enum vai__enc_result put_origin(struct vai__enc *e, int t, uint64_t origin)
 {
 	bool found;
@@ -39,7 +40,7 @@ static int make_image(lua_State *L)
 	return 1;
 }
 
-/* Guarded. */
+/* Makes the class's image, if it has none. Guarded only. */
 static enum vai__enc_result need_image(struct vai__enc *e, struct vai__class *c, int t)
 {
 	lua_State *L = e->L;
@@ -63,7 +64,7 @@ static enum vai__enc_result need_image(struct vai__enc *e, struct vai__class *c,
 	return status == LUA_OK ? ENC_OK : ENC_FAIL;
 }
 
-/* Decoding it may decode the image. */
+/* Writes a reference to the class. Decoding that may decode the image. */
 static enum vai__enc_result put_class(struct vai__enc *e, struct vai__class *c)
 {
 	const struct vai__block *image = atomic_load_explicit(&c->image, memory_order_acquire);

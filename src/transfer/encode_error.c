@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The encoder: messages for what cannot be sent. They grow from the inside out, as the
- * recursion returns, in ERROR_SLOT of the guarded call's stack; so nothing is kept on the
- * way in. All of it runs under guard. */
+/* The encoder: messages for values that cannot be sent. They grow from the inside out, as the recursion returns, in
+ * ERROR_SLOT of the guarded call's stack, so nothing is kept on the way in. All of this runs guarded. */
 #include "transfer/encode.h"
 
 enum { SHOWN_KEY = 60 };

@@ -13,7 +13,7 @@ struct field {
 	int table, name, value;
 };
 
-/* The value on top is that of the catalog's entry. */
+/* Whether the value on top is that of the catalog's entry. */
 static bool is_entry(lua_State *L, const struct vai__entry *c)
 {
 	lua_CFunction f;
@@ -25,7 +25,7 @@ static bool is_entry(lua_State *L, const struct vai__entry *c)
 	}
 }
 
-/* What can be set there: no file, no state of the library's own. */
+/* Whether the value on top can be set in another state: it is no file, and no state of the library's own. */
 static bool is_light(lua_State *L)
 {
 	switch (lua_type(L, -1)) {
@@ -37,8 +37,8 @@ static bool is_light(lua_State *L)
 	}
 }
 
-/* The value on top of the stack is the library's as every fresh state has it. Where the library fills itself, what
- * is not there may still come. */
+/* Whether the value on top of the stack is what every fresh state has there. In a library that fills itself, what is
+ * not there may still come. */
 static bool is_stock_field(const struct vai__enc *e, int lib, int entry)
 {
 	lua_State *L = e->L;
@@ -49,7 +49,7 @@ static bool is_stock_field(const struct vai__enc *e, int lib, int entry)
 	return is_entry(L, &vai__catalog.libs[lib].names.entries[entry]);
 }
 
-/* The value on top is the very function that the module had when it was loaded. */
+/* Whether the value on top is the very function that the module had when it was loaded. */
 static bool is_own_member(const struct vai__enc *e, const struct field *f)
 {
 	lua_State *L = e->L;
@@ -60,7 +60,7 @@ static bool is_own_member(const struct vai__enc *e, const struct field *f)
 	return own;
 }
 
-/* The field of the module, once a message. */
+/* Writes the field of the module, once in a message. */
 static enum vai__enc_result put_field(struct vai__enc *e, const struct field *f, int lib)
 {
 	lua_State *L = e->L;
@@ -81,7 +81,7 @@ static enum vai__enc_result put_field(struct vai__enc *e, const struct field *f,
 	return vai__enc_in_named(e, r, "field", name, 0);
 }
 
-/* A field of a module that is no standard library. */
+/* Writes a field of a module that is no standard library, if a fresh module would not have it so. */
 static enum vai__enc_result put_of_module(struct vai__enc *e, const struct field *f)
 {
 	if (!is_light(e->L))
@@ -96,7 +96,7 @@ static enum vai__enc_result put_of_module(struct vai__enc *e, const struct field
 	return put_field(e, f, -1);
 }
 
-/* What the function uses of the module at `table`, which an upvalue holds. */
+/* Writes what the function uses of the module at `table`, which an upvalue holds. */
 static enum vai__enc_result put_captured(
 	struct vai__enc *e, int table, const struct vai__upval *up, int list, lua_Integer place)
 {
@@ -129,7 +129,7 @@ static enum vai__enc_result put_captured(
 	return r;
 }
 
-/* Upvalues that hold modules. */
+/* Writes what the function uses of modules that its upvalues hold. */
 static enum vai__enc_result put_upvalues(struct vai__enc *e, int f, const struct vai_code *code, int list)
 {
 	lua_State *L = e->L;
@@ -149,7 +149,7 @@ static enum vai__enc_result put_upvalues(struct vai__enc *e, int f, const struct
 	return r;
 }
 
-/* Field i of a table that a global holds; a method is one of the library that strings have. */
+/* Writes a field of a table that a global holds. A method counts as a field of the library that strings have. */
 static enum vai__enc_result put_global_field(
 	struct vai__enc *e, const struct vai__field *known, int list, lua_Integer place)
 {
@@ -173,7 +173,8 @@ static enum vai__enc_result put_global_field(
 	return known->lib < 0 ? put_of_module(e, &f) : put_field(e, &f, known->lib);
 }
 
-/* The method is called on a userdata, such as a channel: whether strings have one of that name does not matter. */
+/* Whether the method is called on a userdata, such as a channel. Then it does not matter whether strings have one of
+ * that name. */
 static bool is_of_userdata(lua_State *L, int f, const struct vai__field *known)
 {
 	if (known->on < 0 || !lua_getupvalue(L, f, known->on + 1))

@@ -29,7 +29,7 @@ struct capture {
 	int env; /* a table that falls back to globals, or 0 */
 };
 
-/* A table as `setmetatable({}, { __index = _G })` makes it. */
+/* Whether the value is a table as `setmetatable({}, { __index = _G })` makes it. */
 static bool falls_back_to_globals(struct vai__enc *e, const struct vai__known_funcs *fs, int idx)
 {
 	lua_State *L = e->L;
@@ -59,7 +59,7 @@ static enum vai__enc_result is_loaded(struct vai__enc *e, const struct capture *
 	return same ? ENC_YES : ENC_NO;
 }
 
-/* The function on top is what every fresh state has as that global. */
+/* Whether the function on top is what every fresh state has as that global. */
 static bool is_stock_function(lua_State *L, const char *name)
 {
 	lua_CFunction f = lua_tocfunction(L, -1);
@@ -112,7 +112,7 @@ static enum vai__enc_result begin_global(struct vai__enc *e, int key)
 	return r == ENC_OK ? vai__enc_string(e, key) : r;
 }
 
-/* The value on top of the stack is not nil, its name at key. */
+/* Writes a captured global, whose value on top of the stack is not nil, and whose name is at key. */
 static enum vai__enc_result capture_value(struct vai__enc *e, const struct capture *c, struct vai__name *name, int key)
 {
 	enum vai__enc_result r = is_stock(e, c, name, key);
@@ -129,7 +129,7 @@ static enum vai__enc_result capture_value(struct vai__enc *e, const struct captu
 	return vai__enc_in_named(e, r, "global", name->name, 0);
 }
 
-/* The script has taken the stock global away whose name is at key; nil is on top. */
+/* Writes that the script has taken the stock global away whose name is at key; nil is on top. */
 static enum vai__enc_result capture_absence(struct vai__enc *e, const struct vai__name *name, int key)
 {
 	enum vai__enc_result r = name->read ? begin_global(e, key) : ENC_NO;
@@ -218,7 +218,7 @@ static enum vai__enc_result join_upvalue(struct vai__enc *e, int f, int i, size_
 	return ENC_OK;
 }
 
-/* Upvalue i of the function at f, whose head is at `at`. */
+/* Writes upvalue i of the function at f, whose head is at `at`. */
 static enum vai__enc_result put_upvalue(struct vai__enc *e, int f, int i, size_t at)
 {
 	lua_State *L = e->L;
@@ -249,7 +249,7 @@ static int count_upvalues(lua_State *L, int f)
 
 /* ---- functions ---- */
 
-/* What comes now is what a goroutine begins with: its code has to be there. */
+/* Whether the goroutine's own function is to be written now: its code has to be there. */
 static bool is_body(const struct vai__enc *e)
 {
 	return e->call && vai__enc_at(e) == 0;
@@ -266,7 +266,7 @@ static const struct vai__func *find_func(struct vai__enc *e, int f)
 	return known;
 }
 
-/* What the function at f uses of globals, libraries and modules. */
+/* Writes what the function at f uses of globals, libraries and modules. */
 static enum vai__enc_result put_globals(struct vai__enc *e, int f, size_t at, const struct vai__func *known)
 {
 	const struct vai_code *code = (const struct vai_code *)(uintptr_t)vai__load64(e->base + at + FUNC_CODE);
@@ -326,7 +326,7 @@ static enum vai__enc_result put_lua_function(struct vai__enc *e, int f)
 	*e->p++ = (unsigned char)(code->analyzed ? code->nups : count_upvalues(e->L, f));
 	if (code->uses_require && e->guarded)
 		vai__codec_note_paths(e->L, e->vm);
-	/* Under guard, what upvalues hold may be remembered, too, and move the entry. */
+	/* Guarded, functions that upvalues hold may be remembered, too, which may move the entry. */
 	return put_body(e, f, at, e->guarded ? NULL : func);
 }
 

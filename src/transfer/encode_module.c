@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The encoder: tables that are loaded modules, and values that say themselves what is to be
- * sent for them. What a module is called is remembered per state and checked against
- * package.loaded each time. */
+/* The encoder: tables that are loaded modules, and values whose metatable tells what is to be sent for them. The
+ * name of a module is remembered in each state, and checked against package.loaded each time. */
 #include "stdlib/catalog.h"
 #include "transfer/encode.h"
 #include "transfer/known_funcs.h"
@@ -128,7 +127,7 @@ static const void *others_key(const void *table)
 	return (const char *)table + 1;
 }
 
-/* The name stays on the stack. */
+/* Pushes the module's name, which stays on the stack. */
 static enum vai__enc_result push_name(struct vai__enc *e, const void *table)
 {
 	lua_State *L = e->L;
@@ -158,7 +157,7 @@ const char *vai__enc_name_of(struct vai__enc *e, int idx)
 	return name;
 }
 
-/* The module's name is on top. */
+/* Writes the module's names; the first is on top. */
 static enum vai__enc_result put_names(struct vai__enc *e, const void *table)
 {
 	lua_State *L = e->L;
@@ -363,7 +362,7 @@ static void push_translation(lua_State *L, int f, int idx)
 		lua_pushnil(L);
 }
 
-/* How many values the call has that the value on top is: function and arguments. 0: it is none. */
+/* How many values (function and arguments) the call has that the value on top is. 0: it is no call. */
 static int values_of_call(lua_State *L)
 {
 	if (!lua_istable(L, -1))
@@ -374,8 +373,8 @@ static int values_of_call(lua_State *L)
 	return n;
 }
 
-/* The call on top, of n values, in place of the value at idx. Its arguments are there when it is made: they are not
- * put off however deep they lie. */
+/* Writes the call on top, of n values, in place of the value at idx. Its arguments have to be there when the call is
+ * made, so they are not put off, however deep they lie. */
 static enum vai__enc_result put_call(struct vai__enc *e, int idx, int n)
 {
 	lua_State *L = e->L;
@@ -405,7 +404,7 @@ static enum vai__enc_result put_call(struct vai__enc *e, int idx, int n)
 	return vai__enc_in(e, r, "what __vai_send gave");
 }
 
-/* The value on top. */
+/* Whether the value on top can be called. */
 static bool is_callable(lua_State *L)
 {
 	if (lua_isfunction(L, -1))
@@ -416,7 +415,7 @@ static bool is_callable(lua_State *L)
 	return true;
 }
 
-/* A result, on top, that the receiver could make nothing of. */
+/* Whether the result on top is one with which the receiver could do nothing. */
 static bool is_misfit(lua_State *L, int how)
 {
 	if (how & ENC_METATABLE)

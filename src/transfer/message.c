@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Messages without Lua: making simple ones, dropping any. Any thread may call.
  *
- * What a message owns may own messages in turn: channels that lie in channels, a million
- * deep if a script likes. So a goroutine, or a thread without one, that is dropping one and
- * comes here again only puts the inner one on its list, and the outer call works that off. */
+ * What a message owns may own messages in turn: channels that lie in channels, a million deep if a script likes. So
+ * when a goroutine, or a thread without one, comes here again while it is dropping a message, it only puts the inner
+ * one on its list, and the outer call works the list off. */
 #include "transfer/message.h"
 #include "base/mem.h"
 #include "sched/sched.h"
@@ -44,7 +44,7 @@ static void free_now(struct vai__block *b)
 	vai__mem_free(b, b->size);
 }
 
-/* Of threads that run no goroutine: these do not park. */
+/* The list of a thread that runs no goroutine; such a thread does not park. */
 static _Thread_local __attribute__((tls_model("initial-exec"))) void *dropping;
 
 static VAI_NOINLINE void free_with_references(struct vai__block *b)
@@ -79,7 +79,7 @@ void vai__block_free(struct vai__block *b)
 	vai__mem_free(b, b->size);
 }
 
-/* A last reference is given back by way of a block, for the list. */
+/* Gives a last reference back by way of a block, for the list. */
 static void unref_object(struct vai_obj *o)
 {
 	struct vai__block *b = NULL;

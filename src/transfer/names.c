@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* In the registry, once something is noted: three tables with weak keys. `parents` and `keys` say of a value which
- * table has it and under which name, `noted` has the modules. A path is checked against the tables each time it
- * is used, so that what has been replaced since is not taken for what a fresh module has.
+/* Once something is noted the registry has three tables with weak keys. `parents` and `keys` tell for a value which
+ * table has it and under which name; `noted` has the modules. A path is checked against the tables each time it is
+ * used, so that what was replaced since is not taken for what a fresh module has.
  *
  * Of modules that goroutines cannot require only what cannot be copied is noted. */
 #include "transfer/names.h"
@@ -21,8 +21,8 @@ struct notes {
 	struct vai__known_funcs *fs;
 	int loaded, parents, keys, noted, queue;
 	int budget;
-	int sources;     /* table of chunk names of scripts that are not through, or 0 */
-	int rank;        /* of the module in work: 0: require cannot find it */
+	int sources;     /* table of the chunk names of scripts that have not ended, or 0 */
+	int rank;        /* rank of the module in work; 0: require cannot find it */
 	int first, last; /* lines of the function in package.preload that made the module */
 };
 
@@ -71,7 +71,8 @@ static bool has_key(lua_State *L, int table, int key)
 
 /* ---- one module ---- */
 
-/* The Lua function on top comes from a script that has begun before vai was loaded: it is no part of the module. */
+/* Whether the Lua function on top comes from a script that began before vai was loaded: then it is no part of the
+ * module. */
 static bool is_addition(const struct notes *n)
 {
 	lua_State *L = n->L;
@@ -93,8 +94,8 @@ static bool has_upvalue(lua_State *L)
 	return true;
 }
 
-/* The value on top is worth noting: of a module that nobody else can require, only what could not be sent
- * otherwise. */
+/* Whether the value on top is worth noting. Of a module that no goroutine can require, only what could not be sent
+ * otherwise is. */
 static bool wanted(const struct notes *n)
 {
 	lua_State *L = n->L;
@@ -132,7 +133,7 @@ static void note_fields(struct notes *n, bool follow, lua_Integer *queued)
 	lua_settop(L, t);
 }
 
-/* The module on top: nearer ones first, so that paths are short. */
+/* Notes what is in the module on top, the nearer values first, so that paths are short. */
 static void note_members(struct notes *n)
 {
 	lua_State *L = n->L;
@@ -153,7 +154,7 @@ static void note_members(struct notes *n)
 	}
 }
 
-/* package.preload has the name on top; its function's lines. */
+/* Whether package.preload has the name on top; notes the lines of its function. */
 static bool in_preload(struct notes *n)
 {
 	lua_State *L = n->L;
@@ -175,7 +176,7 @@ static bool in_preload(struct notes *n)
 	return found;
 }
 
-/* The searcher of files finds the name on top in package[field]. */
+/* Whether the searcher of files finds the name on top in package[field]. */
 static bool in_path(struct notes *n, const char *field)
 {
 	lua_State *L = n->L;
@@ -209,13 +210,13 @@ static int rank_of(struct notes *n)
 	return found;
 }
 
-/* Every goroutine has it. */
+/* Whether every goroutine has the module. */
 static bool is_everywhere(const char *name)
 {
 	return vai__catalog_lib(name) >= 0 || strcmp(name, LUA_GNAME) == 0;
 }
 
-/* Key and table of package.loaded on top: a module that is to be noted. */
+/* Whether the key and table of package.loaded on top are a module that has to be noted. */
 static bool is_new_module(struct notes *n)
 {
 	lua_State *L = n->L;
@@ -423,7 +424,7 @@ int vai__names_path(lua_State *L, struct vai_vm *vm, int idx)
 
 /* ---- require in the host's state ---- */
 
-/* The module at stack index 1 is to be noted, again if it was under another name. */
+/* Has the module at stack index 1 noted anew, if it was under another name. */
 static void renew(lua_State *L, struct vai_vm *vm)
 {
 	if (!vm->funcs || vm->funcs->noted == LUA_NOREF)
@@ -435,7 +436,7 @@ static void renew(lua_State *L, struct vai_vm *vm)
 	lua_pop(L, 1);
 }
 
-static struct vai_vm *host; /* of the host's thread alone */
+static struct vai_vm *host; /* used by the host's thread alone */
 
 void vai__names_uninstall(void)
 {
@@ -481,7 +482,7 @@ static int names_require(lua_State *L)
 	return lua_gettop(L);
 }
 
-/* The chunks on the stack that have begun: their functions are no module's. */
+/* Pushes the names of the chunks on the stack, which have begun: their functions belong to no module. */
 static void push_sources(lua_State *L)
 {
 	lua_Debug ar;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* record.h. A record: the number of the list's values and the shape, then the list's values and
- * the keys' in the shape's order. In a message that follows the tag; in a block the shape may
- * be NO_SHAPE, and keys with their lengths come first. Numbers take as few bytes as hold them. */
+/* See record.h. A record: the number of the list's values and the shape, then the list's values and the keys' values
+ * in the shape's order. In a message that follows the tag. In a block the shape may be NO_SHAPE, and keys with their
+ * lengths come first. Numbers take as few bytes as hold them. */
 #include "transfer/record.h"
 #include <lauxlib.h>
 #include "transfer/message.h"
@@ -56,7 +56,7 @@ static void put_integer(struct flat *f, int64_t i)
 		put(f, INT8, &i, sizeof i);
 }
 
-/* Halved where nothing is lost; a NaN stays as it is. */
+/* Writes a float, in half the bytes if nothing is lost by that; a NaN stays as it is. */
 static void put_float(struct flat *f, lua_Number n)
 {
 	float half = n >= -1e30 && n <= 1e30 ? (float)n : 0;
@@ -80,7 +80,7 @@ static bool put_string(struct flat *f, lua_State *L)
 	return true;
 }
 
-/* The value on top. */
+/* Writes the value on top. False: it is not of the kinds for records, or there is no room. */
 static bool put_value(struct flat *f, lua_State *L)
 {
 	int type = lua_type(L, -1);
@@ -104,7 +104,7 @@ static bool put_value(struct flat *f, lua_State *L)
 	return type == LUA_TBOOLEAN;
 }
 
-/* The key below the top. A name that could mean something to a metatable is left to others. */
+/* Writes the key below the top. A name that could mean something to a metatable is left to the encoder. */
 static bool put_key(struct flat *f, lua_State *L)
 {
 	struct vai__key *k = &f->keys[f->nkeys];

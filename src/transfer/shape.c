@@ -10,10 +10,10 @@
 #include "base/hash.h"
 
 enum {
-	MAX_SHAPES = 1024, /* a script that makes keys up is not to fill memory with them */
+	MAX_SHAPES = 1024, /* the most shapes: a script that makes keys up must not fill memory with them */
 	INDEX = 2 * MAX_SHAPES,
 	PROBES = 8,    /* entries of the index in which a shape may be */
-	SIGHTINGS = 4, /* until it has one */
+	SIGHTINGS = 4, /* how often keys are met until they have a shape */
 	COUNTED = 256
 };
 
@@ -22,7 +22,7 @@ static struct vai_lock lock;
 static unsigned nshapes = 1; /* lock */
 static _Atomic(const struct vai__shape *) by_id[MAX_SHAPES] = {&empty};
 static _Atomic(uint16_t) by_hash[INDEX];     /* an id, 0: free */
-static _Atomic(uint64_t) sightings[COUNTED]; /* a hash; in its last bits how often it came, roughly */
+static _Atomic(uint64_t) sightings[COUNTED]; /* a hash; its last bits tell roughly how often it came */
 
 __attribute__((constructor)) static void init_lock(void)
 {
@@ -30,7 +30,7 @@ __attribute__((constructor)) static void init_lock(void)
 	vai__fork_holds(&lock, VAI_RANK_CODE);
 }
 
-/* All of a key of up to 16 bytes, both ends of a longer one. */
+/* Two words of a key: all of it up to 16 bytes, both ends of a longer one. */
 static inline void key_words(const struct vai__key *k, uint64_t *first, uint64_t *last)
 {
 	uint32_t a, b;
@@ -80,7 +80,7 @@ static bool is_shape(const struct vai__shape *s, uint64_t hash, const struct vai
 	return n == 0;
 }
 
-/* The shape, or NULL and in *at its place in the index (-1: there is none). */
+/* Returns the shape; NULL: there is none, and *at is its place in the index (-1: there is no place). */
 static const struct vai__shape *probe(uint64_t hash, const struct vai__key *keys, unsigned n, int *at)
 {
 	for (unsigned i = 0; i < PROBES; i++) {
@@ -96,7 +96,8 @@ static const struct vai__shape *probe(uint64_t hash, const struct vai__key *keys
 	return NULL;
 }
 
-/* Guessed: threads may lose each other's counts, and shapes of one place push each other out. */
+/* Whether the keys have been met often enough. It is a guess: threads may lose each other's counts, and keys with
+ * the same place push each other out. */
 static bool is_due(uint64_t hash)
 {
 	_Atomic(uint64_t) *at = &sightings[hash % COUNTED];
