@@ -28,16 +28,16 @@ struct vai__network {
 	int family; /* AF_UNSPEC: both of the internet's */
 	int type;
 };
-/* NULL: there is none of that name. */
+/* The network of that name; NULL: there is none. */
 const struct vai__network *vai__addr_network_find(const char *name);
 /* The name of the network that a socket of this family and type is of. */
 const char *vai__addr_network_name(int family, int type);
 
-/* "host:port" in its parts, without brackets; either may be empty. NULL, or what is wrong with it. */
+/* Splits "host:port" into its parts, without brackets; either may be empty. NULL, or what is wrong with it. */
 const char *vai__addr_split(const char *text, size_t len, char *host, char *service);
-/* A number from 0 to 65535, or -1. "" is 0. */
+/* The number of a port, from 0 to 65535, or -1. "" is 0. */
 int vai__addr_port(const char *service);
-/* An address in numbers. False: host is a name. An empty host is the wildcard. */
+/* Makes an address from numbers. False: host is a name. An empty host is the wildcard. */
 bool vai__addr_numeric(struct vai__addr *a, int family, const char *host, int port);
 /* NULL, or what is wrong with it. */
 const char *vai__addr_unix(struct vai__addr *a, const char *path, size_t len);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* See conn.h.
  *
- * What a goroutine has read and not yet got lies in the connection, never on its stack: a limit that ends
- * it leaves the bytes to the next read, and if the goroutine never runs again they go with
- * the connection. */
+ * What a goroutine has read and not yet got lies in the connection, never on its stack. If a limit ends the call the
+ * bytes are left to the next read, and if the goroutine never runs again they go with the connection. */
 #include "net/conn.h"
 #include <errno.h>
 #include <pthread.h>
@@ -33,7 +32,7 @@ struct vai_conn {
 	struct vai__desc *desc;
 	void *state;
 	struct vai__conn_hook *hook; /* or NULL */
-	struct vai__bytes in;        /* with the reading direction, as is the rest */
+	struct vai__bytes in;        /* belongs to the reading direction, as does the rest */
 	size_t line_max, all_max;
 	uint8_t grain;
 	bool ended;          /* the end has been seen */
@@ -159,7 +158,8 @@ static ssize_t socket_send(vai_conn *c, const struct iovec *iov, int n)
 	return vai__socket_send(vai__desc_fd(c->desc), iov, n, NULL);
 }
 
-/* A refusal that the system reports belongs to a datagram of before, and takes the present one along: once more. */
+/* Sends a datagram. A refusal that the system reports belongs to an earlier datagram and stops the present one, so
+ * it is sent once more. */
 static ssize_t datagram_send(vai_conn *c, const struct iovec *iov, int n)
 {
 	ssize_t sent = socket_send(c, iov, n);
@@ -180,7 +180,8 @@ static ssize_t file_recv(vai_conn *c, void *p, size_t n)
 	return got < 0 ? VAI__ERRNO(errno) : got;
 }
 
-/* The signal that a pipe without a reader sends to the writing thread is taken away before anybody sees it. */
+/* Writes to a file. The signal that a pipe without a reader sends to the writing thread is taken away before any
+ * handler sees it. */
 static ssize_t file_send(vai_conn *c, const struct iovec *iov, int n)
 {
 	static const struct timespec at_once;
@@ -254,7 +255,7 @@ static bool make_room(struct vai__bytes *b, size_t want)
 	return true;
 }
 
-/* A peer that sends more than is asked for gets bigger reads. */
+/* Adapts the size of reads: a peer that sends more than is asked for gets bigger ones. */
 static void note_size(vai_conn *c, size_t got, size_t asked)
 {
 	if (got == asked && c->grain < GRAIN_MAX)
@@ -277,7 +278,7 @@ static int try_fill(vai_conn *c)
 		return VAI_OK;
 	}
 	if (c->in.n == 0)
-		vai__conn_bytes_free(&c->in); /* who waits holds no block */
+		vai__conn_bytes_free(&c->in); /* a goroutine that waits holds no block */
 	if (got == 0 && c->ops->datagrams)
 		return VAI_OK;
 	c->ended |= got == 0 && !c->ops->grows;
@@ -300,7 +301,7 @@ static int fill(vai_g *self, vai_conn *c, const struct vai__iowait *w)
 	}
 }
 
-/* The first n bytes. A buffer that is all used goes as it is; others keep what is left. */
+/* Takes the first n bytes. A buffer that is used up goes as it is; another one keeps what is left. */
 static int take(vai_conn *c, size_t n, struct vai__bytes *out)
 {
 	struct vai__bytes *in = &c->in;
@@ -323,7 +324,7 @@ static int take(vai_conn *c, size_t n, struct vai__bytes *out)
 
 /* ---- reading ---- */
 
-/* At least one byte, or, where datagrams come, one of them. */
+/* Reads at least one byte or, from datagrams, one of them. */
 static int read_some(vai_g *self, vai_conn *c, const struct vai__iowait *w, struct vai__bytes *out)
 {
 	int rc = c->in.n > 0 ? VAI_OK : fill(self, c, w);
@@ -340,7 +341,7 @@ static int read_count(vai_g *self, vai_conn *c, size_t n, const struct vai__iowa
 	return rc;
 }
 
-/* The line without its end; *skip: how many bytes that has. */
+/* Finds a line. *len: its length without its end; *skip: how many bytes the end has. */
 static int find_line(vai_g *self, vai_conn *c, const struct vai__iowait *w, size_t *len, size_t *skip)
 {
 	size_t seen = 0;
@@ -420,7 +421,7 @@ int vai__conn_peek(vai_g *self, vai_conn *view)
 	return rc == VAI__ERRNO(EAGAIN) ? VAI_EAGAIN : rc;
 }
 
-/* Where another goroutine reads by now, they come before what it has not read yet. */
+/* See conn.h. If another goroutine reads by now, the bytes come before what that has not read yet. */
 void vai__conn_unread(vai_conn *view, struct vai__bytes *b)
 {
 	vai_conn *c = view->base;
@@ -456,7 +457,7 @@ void vai__conn_set_max(vai_conn *c, size_t line, size_t all)
 
 /* ---- writing ---- */
 
-/* n bytes are gone: *iov and *k are what is left. */
+/* Moves *iov and *k on by n bytes, which are written. */
 static void advance(struct iovec **iov, int *k, size_t n)
 {
 	while (*k > 0 && n >= (*iov)->iov_len) {
@@ -516,7 +517,7 @@ bool vai__conn_close(vai_conn *c)
 	return true;
 }
 
-/* Behind what is being written. */
+/* See conn.h. It comes behind what is being written. */
 int vai__conn_close_write(vai_g *self, vai_conn *view, int64_t limit)
 {
 	vai_conn *c = view->base;
@@ -531,7 +532,7 @@ int vai__conn_close_write(vai_g *self, vai_conn *view, int64_t limit)
 	return rc;
 }
 
-/* TCP takes what comes later all the same, so it is remembered here. */
+/* See conn.h. TCP accepts what comes later all the same, so this is remembered here. */
 int vai__conn_close_read(vai_conn *view)
 {
 	vai_conn *c = view->base;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Connections: byte streams with a buffer for what has been read. What is below the buffer is a small
- * table of functions (struct vai__conn_ops), so a socket, a pipe and a TLS session over a socket have the
- * same methods.
+/* Connections: byte streams with a buffer for what has been read. What is below the buffer is a small table of
+ * functions (struct vai__conn_ops), so a socket, a pipe and a TLS session over a socket have the same methods.
  *
- * A connection has two directions, each one goroutine's at a time, for a whole call. The buffer belongs to
- * who has the reading one; it holds no memory while it is empty. A view is a handle of the same
- * connection with a limit of its own (conn:with). Any goroutine may call; the caller holds a reference. */
+ * A connection has two directions, each of which one goroutine has at a time, for a whole call. The buffer belongs
+ * to the goroutine that has the reading direction; it holds no memory while it is empty. A view is a handle of the
+ * same connection with a limit of its own (conn:with). Any goroutine may call; the caller holds a reference. */
 #ifndef VAI_CONN_H
 #define VAI_CONN_H
 
@@ -17,19 +16,20 @@
 typedef struct vai_conn vai_conn;
 extern const struct vai_class vai__conn_class;
 
-/* The kind of a connection. None of these waits: they give bytes, 0 at the end, or VAI__ERRNO(e), of which
- * EAGAIN means: when the descriptor is ready in this direction. Each is called by who has the direction. */
+/* The kind of a connection. None of these functions waits. They return a number of bytes, 0 at the end, or
+ * VAI__ERRNO(e); EAGAIN means: again when the descriptor is ready in this direction. Each is called by the goroutine
+ * that has the direction. */
 struct vai__conn_ops {
 	const char *name; /* for dumps and tostring: "tcp" */
 	ssize_t (*recv)(vai_conn *c, void *p, size_t n);
 	ssize_t (*send)(vai_conn *c, const struct iovec *iov, int n);
-	/* The peer is to see the end; VAI_OK or as above. */
+	/* Makes the peer see the end. VAI_OK or as above. */
 	int (*shut)(vai_conn *c);
-	/* The last reference is gone. May be NULL. */
+	/* Called when the last reference is gone. May be NULL. */
 	void (*destroy)(void *state);
-	bool datagrams; /* one recv is one message, and 0 bytes are no end */
+	bool datagrams; /* one recv is one message, and 0 bytes are not the end */
 	bool is_socket;
-	bool grows; /* the end is no end for ever: a file's */
+	bool grows; /* more may come after the end: a file's */
 };
 extern const struct vai__conn_ops vai__conn_tcp, vai__conn_udp, vai__conn_unix, vai__conn_unixgram, vai__conn_file;
 
@@ -49,11 +49,12 @@ struct vai__desc *vai__conn_desc(vai_conn *c);
 const struct vai__conn_ops *vai__conn_ops(vai_conn *c);
 void *vai__conn_state(vai_conn *c);
 
-/* Somebody who is told when the connection is closed, and once more when it is gone. One at the most. */
+/* Something that is called when the connection is closed, and once more when it is gone. A connection has one at the
+ * most. */
 struct vai__conn_hook {
 	void (*closed)(struct vai__conn_hook *h, bool gone);
 };
-void vai__conn_set_hook(vai_conn *c, struct vai__conn_hook *h); /* before anybody else has c */
+void vai__conn_set_hook(vai_conn *c, struct vai__conn_hook *h); /* called before c is given to anything else */
 struct vai__conn_hook *vai__conn_hook(vai_conn *c);
 
 /* ---- reading ---- */
@@ -72,22 +73,25 @@ enum {
 	VAI__TOO_LONG = -21 /* the line, or the rest, is longer than the connection's bound */
 };
 
-/* VAI_OK: *out is the caller's. Else what was read so far stays in the buffer. limit: absolute. */
+/* Reads what is asked for. VAI_OK: *out is the caller's. With other results, what was read so far stays in the
+ * buffer. limit: absolute. */
 int vai__conn_read(
 	vai_g *self, vai_conn *c, enum vai__read_what what, size_t count, int64_t limit, struct vai__bytes *out);
 /* Whether a read would get something: VAI_OK; VAI__EOF; VAI_EAGAIN, and the next edge tells; VAI_ETIMEOUT: somebody
  * reads at the moment. Does not wait. */
 int vai__conn_peek(vai_g *self, vai_conn *c);
-/* Back in front of the buffer, where they came from. Takes the block over. */
+/* Puts the bytes back in front of the buffer, from where they came. Takes the block over. */
 void vai__conn_unread(vai_conn *c, struct vai__bytes *b);
-/* Forgets what the buffer holds: how many bytes. By who has the reading direction. */
+/* Forgets what the buffer holds and returns how many bytes that were. Called by the goroutine that has the reading
+ * direction. */
 size_t vai__conn_drop_buffer(vai_conn *c);
 /* Bounds of lines and of "all"; 0 leaves one as it is. */
 void vai__conn_set_max(vai_conn *c, size_t line, size_t all);
 
 /* ---- writing, closing ---- */
 
-/* All of it, or an error; *done: how many bytes. The bytes must not move meanwhile; iov is used up. */
+/* Writes everything, or returns an error; *done: how many bytes were written. The bytes must not move meanwhile; iov
+ * is used up. */
 int vai__conn_write(vai_g *self, vai_conn *c, struct iovec *iov, int n, int64_t limit, size_t *done);
 /* True for the first call. */
 bool vai__conn_close(vai_conn *c);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* See desc.h.
  *
- * Records are never unmapped, and found by number: an event that the poller has fetched before a descriptor was
- * closed names a record whose tag has moved on since, and is dropped. A direction needs a goroutine, its
- * ticket and whether an edge has come unused; the three do not fit into one word, so the record has a
- * lock (rank VAI_RANK_POLL, of tens of instructions, never two at once).
+ * Records are never unmapped, and are found by number. An event that the poller fetched before a descriptor was
+ * closed names a record whose tag has moved on since, and is dropped. A direction needs a goroutine, its ticket, and
+ * whether an edge has come that was not used. These do not fit into one word, so the record has a lock (rank
+ * VAI_RANK_POLL, held for tens of instructions, never two at once).
  *
- * READY is remembered, not counted: an edge that nobody waited for makes the next wait return at once, which
- * costs one more EAGAIN. It is taken away before the system call that follows, so an edge that comes
- * during that call is not lost. */
+ * READY is remembered, not counted: an edge that no goroutine waited for makes the next wait return at once, which
+ * costs one more EAGAIN. READY is taken away before the system call that follows, so an edge that comes during that
+ * call is not lost. */
 #include "net/desc.h"
 #include <stdlib.h>
 #include <string.h>
@@ -27,20 +27,20 @@ enum { SLAB = 64, SLABS = 65536 };
 enum { GIVEN = VAI_WAKE_USER, CLOSED = VAI_WAKE_USER + 1, AGAIN = VAI_WAKE_USER + 2 };
 
 struct side {
-	vai_g *g; /* who is parked for readiness; NULL: nobody */
+	vai_g *g; /* the goroutine that is parked until it is ready; NULL: none */
 	vai_ticket ticket;
-	bool busy;  /* somebody has the direction */
-	bool ready; /* an edge has come that nobody has seen */
+	bool busy;  /* a goroutine has the direction */
+	bool ready; /* an edge has come that no goroutine has seen */
 	int64_t deadline;
 	struct vai__watch *watch;
-	struct vai__waitq queue; /* who wants the direction next */
+	struct vai__waitq queue; /* goroutines that want the direction next */
 };
 
 struct vai__desc {
-	struct vai_lock lock; /* of all below, but for what does not change while it is in use */
+	struct vai_lock lock; /* guards everything below that changes while it is in use */
 	int fd;
 	uint32_t number, tag;
-	uint32_t users;       /* who hold the descriptor open */
+	uint32_t users;       /* how many users hold the descriptor open */
 	bool closed;          /* by its owner */
 	bool retired;         /* handed to the poller, to be disposed of */
 	bool disposed;        /* fd is gone */
@@ -202,7 +202,7 @@ void vai__desc_dispose(struct vai__desc *d)
 	bool orphan = d->orphan, borrowed = d->borrowed;
 	d->fd = -1;
 	d->disposed = true;
-	d->tag = d->tag == UINT32_MAX ? 1 : d->tag + 1; /* events of before are nobody's */
+	d->tag = d->tag == UINT32_MAX ? 1 : d->tag + 1; /* events of before must not be taken for the next one's */
 	vai__unlock(&d->lock);
 	atomic_fetch_sub_relaxed(&table.open, 1);
 	if (!borrowed)
@@ -219,7 +219,7 @@ static void retire(struct vai__desc *d)
 		vai__desc_poller->retire(d);
 }
 
-/* Whom to tell of what happened to a side. */
+/* Which goroutine or watch to tell what happened to a side. */
 struct news {
 	vai_g *g;
 	vai_ticket ticket;
@@ -273,7 +273,7 @@ bool vai__desc_is_closed(struct vai__desc *d)
 	return closed;
 }
 
-/* Users that are left then belong to goroutines that never run again: see vai__desc_stop. */
+/* See desc.h. Users that are left then belong to goroutines that never run again: see vai__desc_stop. */
 void vai__desc_release(struct vai__desc *d)
 {
 	vai__desc_close(d);
@@ -375,7 +375,7 @@ int vai__desc_take(vai_g *self, struct vai__desc *d, enum vai__dir dir, const st
 	}
 }
 
-/* Lock held. The direction goes to the first that still wants it: true. */
+/* Gives the direction to the first goroutine that still wants it. True: there was one. Under the lock. */
 static bool pass_on(struct side *s)
 {
 	struct vai__waiter *next;
@@ -463,7 +463,8 @@ static bool end_wait(struct vai__desc *d, struct side *s, bool woken)
 	return closed;
 }
 
-/* For the first that has to wait. Who waits in the other direction meanwhile hears of a failure by itself. */
+/* Joins the poller, for the first goroutine that has to wait. One that waits in the other direction meanwhile hears
+ * of a failure by itself. */
 static int join_poller(struct vai__desc *d)
 {
 	vai__lock(&d->lock);

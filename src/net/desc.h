@@ -52,45 +52,46 @@ int vai__desc_fd(const struct vai__desc *d);
 /* The owner forgets d, closing it. */
 void vai__desc_release(struct vai__desc *d);
 
-/* True for the first call. Everybody who waits for d, in either direction, is told VAI_ECLOSED. */
+/* Closes d. True for the first call. Every goroutine that waits for d, in either direction, gets VAI_ECLOSED. */
 bool vai__desc_close(struct vai__desc *d);
 bool vai__desc_is_closed(struct vai__desc *d);
 
-/* Queues for the direction, first come, first served. VAI_OK: it is the caller's until it gives it back. */
+/* Takes the direction; goroutines queue for it, first come, first served. VAI_OK: it is the caller's until it gives
+ * it back. */
 int vai__desc_take(vai_g *self, struct vai__desc *d, enum vai__dir dir, const struct vai__iowait *w);
 void vai__desc_give(struct vai__desc *d, enum vai__dir dir);
 /* Parks the goroutine that has the direction. VAI_OK: try again. */
 int vai__desc_wait(vai_g *self, struct vai__desc *d, enum vai__dir dir, const struct vai__iowait *w);
-/* The descriptor does not go between the two, for calls that do not wait. False: it is closed. */
+/* Between these two calls the descriptor is not closed, for calls that do not wait. False: it is closed already. */
 bool vai__desc_hold(struct vai__desc *d);
 void vai__desc_unhold(struct vai__desc *d);
 
-/* Waits of this direction end at `when` at the latest, those under way, too; VAI_FOREVER takes it back. */
+/* Makes waits of this direction end at `when` at the latest, those under way included; VAI_FOREVER takes that back. */
 void vai__desc_set_deadline(struct vai__desc *d, enum vai__dir dir, int64_t when);
-/* Those who have or want this direction look again, for something that the caller has changed. */
+/* Makes goroutines that have or want this direction look again, for something that the caller has changed. */
 void vai__desc_nudge(struct vai__desc *d, enum vai__dir dir);
 
 /* ---- waiting for several at once, or without a goroutine ---- */
 
-/* The ticket of a wait that the caller has begun is fired with VAI_WAKE_USER when the direction is ready or d
- * closed; false: it already is, or somebody else has the direction. Taken back by vai__desc_retract, in any
- * case. The caller counts itself (vai__poll_count). */
+/* Has the ticket of a wait, which the caller has begun, fired with VAI_WAKE_USER when the direction is ready or d is
+ * closed. False: that is so already, or another goroutine has the direction. It is taken back by vai__desc_retract
+ * in any case. The caller counts itself (vai__poll_count). */
 bool vai__desc_publish(vai_g *self, struct vai__desc *d, enum vai__dir dir, vai_ticket ticket);
 void vai__desc_retract(struct vai__desc *d, enum vai__dir dir);
 
-/* Something to be called once, when the direction is ready or d closed: on the thread that is in the poller
- * or closes d, without a lock; it must not park, run Lua code or start goroutines. */
+/* A function that is called once, when the direction is ready or d is closed: on the thread that is in the poller or
+ * closes d, without a lock. It must not park, run Lua code or start goroutines. */
 struct vai__watch {
 	void (*fn)(struct vai__watch *w);
 	/* The runtime has ended, fn is never called and the descriptor is gone. Host's thread. May be NULL. */
 	void (*gone)(struct vai__watch *w);
 };
-/* False: it is ready or closed already, and fn is not called. While a watch is set nobody may wait. */
+/* Sets a watch. False: d is ready or closed already, and fn is not called. While a watch is set nobody may wait. */
 bool vai__desc_watch(struct vai__desc *d, enum vai__dir dir, struct vai__watch *w);
-/* True: fn was not called and never is. */
+/* Takes the watch away. True: fn was not called and never will be. */
 bool vai__desc_unwatch(struct vai__desc *d, enum vai__dir dir);
 
-/* How many descriptors are open. */
+/* The number of descriptors that are open. */
 int64_t vai__desc_count(void);
 
 #endif

@@ -7,7 +7,7 @@
 #include "net/desc.h"
 #include "net/resolve.h"
 
-/* One attempt to reach somebody. Lies in Lua's memory: see desc.h. */
+/* One attempt to reach an address. Lies in Lua's memory: see desc.h. */
 struct vai__dial {
 	const struct vai__network *net;
 	struct vai__addr list[VAI__ADDRS_MAX];

@@ -16,14 +16,15 @@ struct vai__listen_opts {
 	int mode; /* of a Unix socket's file; -1: as the system makes it */
 };
 
-/* At the first address of d's list where that can be. VAI_OK: *out has one reference. */
+/* Listens at the first address of d's list where that is possible. VAI_OK: *out has one reference. */
 int vai__listener_open(struct vai__dial *d, const struct vai__listen_opts *opts, vai_listener **out);
-/* VAI_OK: *out has one reference. Without descriptors it waits for some, and says so once. */
+/* Accepts a connection. VAI_OK: *out has one reference. When the process has no descriptors left it waits for some,
+ * and says so once. */
 int vai__listener_accept(vai_g *self, vai_listener *l, int64_t limit, vai_conn **out);
-/* For who has the listener's reading direction: VAI_EAGAIN, and the next edge tells; the rest as above, but that
- * it does not wait for descriptors. */
+/* For the goroutine that has the listener's reading direction. VAI_EAGAIN: the next edge tells when to try again.
+ * The rest as above, but it does not wait for descriptors. */
 int vai__listener_accept_now(vai_listener *l, vai_conn **out);
-/* True for the first call. The file of a Unix socket goes with it. */
+/* Closes the listener, and removes the file of a Unix socket. True for the first call. */
 bool vai__listener_close(vai_listener *l);
 struct vai__desc *vai__listener_desc(vai_listener *l);
 /* "tcp 127.0.0.1:80"; at most VAI__CONN_TEXT bytes. */

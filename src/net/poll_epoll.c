@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The poller on epoll. Descriptors are registered once, edge-triggered, when they are made. Two members
- * are no descriptors: the eventfd of vai__poll_wake, edge-triggered and never read, and, once somebody
- * uses it, the descriptor of libuv's loop (uvloop.h), level-triggered.
+/* The poller on epoll. Descriptors are registered once, edge-triggered, when they are made. Two members are not such
+ * descriptors: the eventfd of vai__poll_wake, edge-triggered and never read, and, once it is used, the descriptor of
+ * libuv's loop (uvloop.h), level-triggered.
  *
- * Any thread may add, retire and wake; one at a time waits. After a fork the child touches none of it:
- * the descriptors go along, but its functions raise before they come here. */
+ * Any thread may add, retire and wake; one at a time waits. After a fork the child touches none of it: the
+ * descriptors go along, but the runtime's functions raise before they come here. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -29,7 +29,7 @@ enum { BATCH = 128, SECOND = 1000000000, MILLISECOND = 1000000 };
 
 static struct {
 	int ep, wake;
-	atomic_bool woken;  /* the eventfd has been written to and nobody has seen it */
+	atomic_bool woken;  /* the eventfd has been written to, and the poller has not seen it */
 	atomic_bool coarse; /* the kernel has no epoll_pwait2 */
 	atomic_bool has_uv; /* libuv's loop is a member */
 } poll = {.ep = -1, .wake = -1};
@@ -76,7 +76,7 @@ static int add(struct vai__desc *d)
 	return enlist(vai__desc_fd(d), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, vai__desc_key(d));
 }
 
-/* Explicitly: a duplicate of the descriptor, in a child say, would keep the entry alive. */
+/* Removes the entry explicitly: a duplicate of the descriptor, in a child for instance, would keep it alive. */
 static void retire(struct vai__desc *d)
 {
 	epoll_ctl(poll.ep, EPOLL_CTL_DEL, vai__desc_fd(d), NULL);
@@ -85,14 +85,14 @@ static void retire(struct vai__desc *d)
 
 /* ---- waiting ---- */
 
-/* Rounded up: the scheduler's timers decide what is due. */
+/* Waits in whole milliseconds, rounded up: the scheduler's timers decide what is due. */
 static int wait_coarsely(struct epoll_event *evs, int64_t left)
 {
 	int64_t ms = left == VAI_FOREVER ? -1 : (left + MILLISECOND - 1) / MILLISECOND;
 	return epoll_wait(poll.ep, evs, BATCH, ms > INT32_MAX ? INT32_MAX : (int)ms);
 }
 
-/* At most `left` ns. */
+/* Waits for at most `left` ns. */
 static int wait_for(struct epoll_event *evs, int64_t left)
 {
 #ifdef SYS_epoll_pwait2
@@ -118,8 +118,8 @@ static void handle(const struct epoll_event *ev)
 			(ev->events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0);
 }
 
-/* libuv's loop joins when it has been opened, which wakes the poller; its timers are not in its
- * descriptor, so they bound the sleep. */
+/* Lets libuv's loop join, once it has been opened, which wakes the poller. Its timers are not in its descriptor, so
+ * they bound the sleep. */
 static int64_t mind_uv(int64_t until)
 {
 	if (VAI_LIKELY(!vai__uvloop_is_open()))

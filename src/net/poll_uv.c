@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The poller on libuv alone, for systems without epoll (VAI_POLL=uv elsewhere). Its loop belongs to the M that
- * waits in it; other threads reach it through uv_async_send and a list of descriptors that want something:
- * to begin, to be told of a direction, to go.
+/* The poller on libuv alone, for systems without epoll (VAI_POLL=uv elsewhere). Its loop belongs to the M that waits
+ * in it. Other threads reach it through uv_async_send and a list of descriptors that want something: to begin, to be
+ * told of a direction, to go.
  *
- * uv_poll_t tells again and again as long as a descriptor is ready, so a direction is watched only from when
- * somebody waits for it to the first event: what desc.h takes for an edge. Nothing is missed: who begins to
- * watch a descriptor that is ready already is told. A descriptor is closed when libuv has let go of it. */
+ * uv_poll_t reports a descriptor again and again as long as it is ready. So a direction is watched only from the
+ * moment when a goroutine waits for it until the first event: that is what desc.h takes for an edge. Nothing is
+ * missed, because a watch that begins on a descriptor that is ready already reports it. A descriptor is closed when
+ * libuv has let go of it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -45,7 +46,7 @@ static struct {
 	struct watcher *list; /* under lock */
 } poll;
 
-/* Coming back from uv_run is the point. */
+/* There is nothing to do: it is called to make uv_run return. */
 static void on_async(uv_async_t *a)
 {
 	(void)a;
@@ -97,7 +98,7 @@ static void arm(struct vai__desc *d, enum vai__dir dir)
 	wake();
 }
 
-/* The loop may have the descriptor for a while; the peer is to see the end at once. */
+/* Retires d. The loop may keep the descriptor for a while, but the peer has to see the end at once. */
 static void retire(struct vai__desc *d)
 {
 	struct watcher *w = *vai__desc_slot(d);
@@ -121,7 +122,7 @@ static void retire(struct vai__desc *d)
 
 static void on_event(uv_poll_t *handle, int status, int events);
 
-/* An error of the descriptor is one of both directions; libuv has stopped then. */
+/* Watches a descriptor. An error of it counts for both directions; libuv has stopped then. */
 static void watch(struct watcher *w, int events)
 {
 	w->begun = events;
@@ -154,7 +155,7 @@ static void on_closed(uv_handle_t *handle)
 	vai__desc_dispose(d);
 }
 
-/* libuv refuses what cannot be polled: then every try is worth it. */
+/* Begins to watch a descriptor. libuv refuses what cannot be polled: then every try is worth it. */
 static void begin(struct watcher *w, int wanted)
 {
 	/* libuv makes it non-blocking; one that was not is shared with others. */

@@ -14,11 +14,11 @@ struct vai__poller {
 	void (*stop)(void);
 	void (*wait)(int64_t until);
 	void (*wake)(void);
-	/* Begins to tell vai__desc_event of d. 0 or an errno. Any thread, as for the next two. */
+	/* Begins to report events of d to vai__desc_event. 0 or an errno. Any thread, as for the next two. */
 	int (*add)(struct vai__desc *d);
-	/* Somebody waits for this direction of d; NULL: it need not be told. */
+	/* A goroutine waits for this direction of d. NULL: the poller need not be told. */
 	void (*arm)(struct vai__desc *d, enum vai__dir dir);
-	/* Nobody uses d any more: takes it out, now or later, and calls vai__desc_dispose then. */
+	/* Nothing uses d any more: takes it out, now or later, and then calls vai__desc_dispose. */
 	void (*retire)(struct vai__desc *d);
 };
 
@@ -28,13 +28,13 @@ extern const struct vai__poller vai__poll_epoll, vai__poll_uv;
 
 /* A number that names d until it is disposed of, and never another one. */
 uint64_t vai__desc_key(const struct vai__desc *d);
-/* The descriptor with that key is ready in these directions. One that is gone is ignored. */
+/* Says that the descriptor with that key is ready in these directions. One that is gone is ignored. */
 void vai__desc_event(uint64_t key, bool readable, bool writable);
 /* Closes the file descriptor of d. */
 void vai__desc_dispose(struct vai__desc *d);
 /* The poller's own fields of d. */
 void **vai__desc_slot(struct vai__desc *d);
-/* The runtime has ended: what is still open is closed. */
+/* Closes what is still open, when the runtime has ended. */
 void vai__desc_stop(void);
 
 /* The one in use; set by the host's thread while the runtime does not run. */

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* See resolve.h.
  *
- * A request belongs to its goroutine and, from when it is queued to when it has been answered, to the threads,
- * too; whoever is the last frees it. A goroutine that gives up leaves its request behind, and a
- * thread with it, until the system's answer has come: so threads are few and requests queue. All
- * requests are in a list, for goroutines that never come back. The lock is held for moments; threads take no
- * signals. */
+ * A request belongs to its goroutine and, from when it is queued until it has been answered, to the threads, too;
+ * the last of them frees it. A goroutine that gives up leaves its request behind, and a thread with it, until the
+ * system's answer has come: so threads are few, and requests queue. All requests are in a list, for goroutines that
+ * never come back. The lock is held for moments. Threads take no signals. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif

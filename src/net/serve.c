@@ -4,10 +4,11 @@
  * A connection of a server is `waiting` (the server has a reference, and a watch on its descriptor), `ready` (the
  * same, and it is in the list of those that the server's goroutine looks at next) or `running` (its goroutine has
  * it). It is in the list of all until it is closed. s->lock (VAI_RANK_SYNC, before those of descriptors) guards all
- * that; the watch is called without a lock, by whoever is in the poller or closes the connection.
+ * that. The watch is called without a lock, by the thread that is in the poller or closes the connection.
  *
- * The references: a connection's record holds its server, a server those that wait, its goroutine the server. If
- * the goroutine never runs again, what it holds (g->held) closes the server, and that cuts the circle. */
+ * The references: a connection's record holds its server, a server holds the connections that wait, and its
+ * goroutine holds the server. If the goroutine never runs again, what it holds (g->held) closes the server, which
+ * cuts the circle. */
 #include "net/serve.h"
 #include <errno.h>
 #include <string.h>
@@ -72,7 +73,7 @@ static void unlock_and_tell(vai_server *s)
 		vai__fire(g, ticket, VAI_WAKE_USER);
 }
 
-/* A connection that waits has news; also if it was closed. */
+/* Makes a connection ready that waits and has news; also if it was closed. */
 static void make_ready(struct served *c)
 {
 	vai_server *s = c->server;
@@ -175,7 +176,7 @@ static void drop(struct served *c)
 	vai__obj_unref((struct vai_obj *)conn);
 }
 
-/* Lock held. RUNNING before; the server has a reference. */
+/* Whether the connection, RUNNING so far, may wait again; the server has a reference then. Under the lock. */
 static bool may_wait(vai_server *s, struct served *c)
 {
 	if (s->closing || c->state != RUNNING || c->closed)
@@ -185,7 +186,7 @@ static bool may_wait(vai_server *s, struct served *c)
 	return true;
 }
 
-/* It waits for bytes from now on. */
+/* Makes the connection wait for bytes. */
 static void wait_for_bytes(struct served *c)
 {
 	vai_server *s = c->server;
@@ -198,7 +199,7 @@ static void wait_for_bytes(struct served *c)
 		make_ready(c);
 }
 
-/* It has bytes, its end, or nothing after all. The server's goroutine. */
+/* Looks at a ready connection: it has bytes, its end, or nothing after all. Called by the server's goroutine. */
 static void look_at(vai_g *self, vai_server *s, struct served *c)
 {
 	int rc = vai__conn_peek(self, c->conn);
@@ -233,7 +234,7 @@ int vai__serve_idle(vai_g *self, vai_conn *view)
 
 /* ---- closing ---- */
 
-/* One that is open, with a reference, or NULL. waiting: of those that wait only. */
+/* Returns an open connection with a reference, or NULL. waiting: only one that waits. */
 static struct served *pick(vai_server *s, bool waiting)
 {
 	struct served *c = s->all;
@@ -242,7 +243,7 @@ static struct served *pick(vai_server *s, bool waiting)
 	return c;
 }
 
-/* Those that wait, and all others if `all`. What is READY the goroutine deals with. */
+/* Closes the connections that wait, and all others if `all`. The goroutine deals with READY ones. */
 static void close_conns(vai_server *s, bool all)
 {
 	for (;;) {
@@ -330,7 +331,8 @@ static void let_go(struct vai_obj *o)
 
 static const struct vai_class hold_class = {"server's goroutine", let_go};
 
-/* Some of those that want in. VAI_EAGAIN: that was all; VAI_OK: there are more; else why there are none. */
+/* Accepts some connections. VAI_EAGAIN: there are no more; VAI_OK: there are more; otherwise why none can be
+ * accepted. */
 static int accept_some(vai_server *s)
 {
 	int rc = VAI_OK;

@@ -11,21 +11,21 @@
 typedef struct vai_server vai_server;
 extern const struct vai_class vai__serve_class;
 
-/* Starts a goroutine for c, taking over the reference; false: no memory, and c is the caller's still. */
+/* Starts a goroutine for c and takes over the reference. False: out of memory, and c is still the caller's. */
 typedef bool vai__serve_fn(vai_g *self, void *arg, vai_conn *c);
 
 /* One reference; NULL: out of memory. release: of arg, once nobody needs it; not if there is no server. site: where
  * it was made, for dumps. */
 vai_server *vai__serve(
 	vai_g *self, vai_listener *l, vai__serve_fn *start, void (*release)(void *arg), void *arg, const char *site);
-/* The connection waits in its server for more, as it did before its first bytes. VAI_OK; VAI_EINVAL: it is no
- * server's; VAI_ETIMEOUT: somebody reads it; VAI_ECLOSED. */
+/* Makes the connection wait in its server for more, as it did before its first bytes. VAI_OK; VAI_EINVAL: it belongs
+ * to no server; VAI_ETIMEOUT: a goroutine reads it; VAI_ECLOSED. */
 int vai__serve_idle(vai_g *self, vai_conn *c);
-/* No more connections: closes the listener and those that wait. Those that have goroutines are closed, too, or
- * (shutdown) waited for. */
+/* Accepts no more connections: closes the listener and the connections that wait. Connections that have goroutines
+ * are closed, too, or (shutdown) waited for. */
 void vai__serve_close(vai_server *s);
 int vai__serve_shutdown(vai_g *self, vai_server *s, int64_t limit);
-/* Connections that are open. */
+/* The number of connections that are open. */
 int64_t vai__serve_count(vai_server *s);
 
 #endif

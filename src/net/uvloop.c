@@ -23,7 +23,7 @@ static struct {
 
 /* ---- opening ---- */
 
-/* libuv aborts where it gets no descriptor or memory for the first that it makes. */
+/* Whether libuv can make its first loop: it aborts if it gets no descriptor or memory for that. */
 static bool has_room(void)
 {
 	int fds[FIRST_FDS], n = 0;
@@ -37,8 +37,8 @@ static bool has_room(void)
 	return enough;
 }
 
-/* libuv aborts when it closes a descriptor with the number of a standard stream. Those of them
- * that the process was started without are taken here, until libuv has its own: how many. */
+/* Takes the numbers of standard streams that the process was started without, until libuv has its own descriptors;
+ * returns how many. libuv aborts when it closes a descriptor with such a number. */
 static int take_standard(int taken[STANDARD_FDS])
 {
 	int n = 0, fd = -1;

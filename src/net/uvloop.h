@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The process's libuv loop, for what libuv does and vai does not (watching files, say). It is opened when
- * it is first asked for, so programs without such things have none. It is nested in the poller: whoever sits
- * there turns the loop when its descriptor is readable or one of its timers is due.
+/* The process's libuv loop, for what libuv does and vai does not. It is opened when it is first asked for, so a
+ * program that does not need it has none. It is nested in the poller: the thread that is in the poller turns the
+ * loop when the loop's descriptor is readable or one of its timers is due.
  *
- * A loop needs mutual exclusion, not one thread: between vai__uvloop_enter and vai__uvloop_leave the
- * calling thread alone is in it, and may start, stop and close handles. Callbacks run on whatever thread
- * turns the loop, under the same lock: they fire tickets and free memory, and neither park, run Lua
- * code nor call vai__uvloop_enter. A goroutine does not park between the two. */
+ * A loop needs mutual exclusion, not one thread: between vai__uvloop_enter and vai__uvloop_leave only the calling
+ * thread is in it, and may start, stop and close handles. Callbacks run on whatever thread turns the loop, under the
+ * same lock. They fire tickets and free memory, and must not park, run Lua code or call vai__uvloop_enter. A
+ * goroutine does not park between the two. */
 #ifndef VAI_UVLOOP_H
 #define VAI_UVLOOP_H
 
