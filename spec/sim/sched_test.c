@@ -237,7 +237,7 @@ static void doze(void *arg)
 	while (!flag[3]) {
 		sim_wait(all_idle, NULL, INT64_MAX, "for all Ps to be idle");
 		world_poked = false;
-		vai__idle_check_timers();
+		vai__deadlock_check_timers();
 		sim_wait(is_poked, NULL, INT64_MAX, "for a poke");
 	}
 }

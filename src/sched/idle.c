@@ -9,11 +9,7 @@
  * idle_ms, idle_ps, m->idle and m->nextp belong to sched.lock. An M in idle_ms has no P. Whoever takes an M out of
  * idle_ms sets its nextp under the lock and wakes it afterwards.
  *
- * Deadlock: the last M that would go to sleep finds no timer, no operation in the poller, and main waiting. All
- * other Ms sleep then, so nothing can change that: main is told. If the last M awake cannot tell main, because it
- * runs one goroutine only or its thread ends, it wakes one that can (vai__idle_check). Timers that would wake nobody
- * (a ticker from which no goroutine receives) are no reason to wait: while all Ms sleep, sysmon looks whether there
- * are others (vai__idle_check_timers). */
+ * Deadlocks are found by the last M that would go to sleep: see deadlock.c. */
 #include "sched/poll.h"
 #include "sched/rt.h"
 
@@ -75,35 +71,13 @@ void vai__idle_stop_spinning(struct m *m)
 }
 
 /* Whether any queue holds work. exact: any work at all; otherwise only work that is worth staying awake for. */
-static bool work_anywhere(bool exact)
+bool vai__idle_work_anywhere(bool exact)
 {
 	for (int i = 0; i < atomic_load_acquire(&vai__sched.nps); i++) {
 		if (!vai__runq_empty(vai__sched.ps[i]) && (exact || runq_wait(vai__sched.ps[i]) > WAKE_COST))
 			return true;
 	}
 	return atomic_load_seq_cst(&vai__sched.nglobal) > 0;
-}
-
-/* Whether nothing but a timer can change anything: only the `awake` Ms of the caller are awake. Under sched.lock. */
-static bool is_quiet(int awake)
-{
-	return vai__sched.nidle_ms + awake == vai__sched.nms && !vai__sched.wanting && !vai__sched.world_stopped &&
-		!atomic_load_relaxed(&vai__sched.stopping) && atomic_load_acquire(&vai__sched.main->state) == VAI_G_WAITING &&
-		(vai__poll_pending() == 0 || VAI_BUG(deadlock_early)) && !work_anywhere(true) &&
-		vai__sched.m0->locked.count == 0;
-}
-
-static bool is_deadlock(int awake)
-{
-	return is_quiet(awake) && !vai__timers_any();
-}
-
-/* Called under sched.lock when one M less is awake. If it was the last, sysmon may have looked at the timers a
- * moment too early: when all Ps were idle, but not yet all Ms. */
-static void tell_sysmon(void)
-{
-	if (is_quiet(0) && vai__timers_any())
-		vai__sysmon_poke();
 }
 
 /* Called when no thread could be made for p: the Ms that run go on alone. An M that went to sleep meanwhile counted
@@ -114,8 +88,8 @@ static void give_back(struct p *p)
 		return;
 	vai__lock(&vai__sched.lock);
 	vai__p_release(p);
-	bool stuck = vai__sched.idle_ms && is_deadlock(0);
-	tell_sysmon();
+	bool stuck = vai__sched.idle_ms && vai__deadlock_is(0);
+	vai__deadlock_tell_sysmon();
 	vai__unlock(&vai__sched.lock);
 	if (stuck)
 		vai__idle_wake_one();
@@ -320,7 +294,7 @@ static bool acquire_p(struct m *m)
 
 /* Gives a goroutine that waits for a stack one from the Ps' caches, which may be touched because all Ps are idle.
  * True: there was such a goroutine and a stack. Under sched.lock. */
-static bool feed_from_caches(void)
+bool vai__idle_feed_from_caches(void)
 {
 	if (vai__sched.starved.count == 0)
 		return false;
@@ -347,7 +321,7 @@ void vai__idle_enlist(struct m *m, bool listed)
 	}
 	vai__sched.nidle_ms++;
 	if (!VAI_BUG(look_early))
-		tell_sysmon();
+		vai__deadlock_tell_sysmon();
 }
 
 static enum verdict enlist(struct m *m)
@@ -359,8 +333,8 @@ static enum verdict enlist(struct m *m)
 		v = STAY;
 	} else if (atomic_load_relaxed(&vai__sched.stopping) && m != vai__sched.m0) {
 		v = STAY;
-	} else if (is_deadlock(1) && idle_p) {
-		v = feed_from_caches() ? FEED : DEADLOCK;
+	} else if (vai__deadlock_is(1) && idle_p) {
+		v = vai__idle_feed_from_caches() ? FEED : DEADLOCK;
 	} else {
 		vai__idle_enlist(m, true);
 		if (m->locked.count > 0)
@@ -368,51 +342,6 @@ static enum verdict enlist(struct m *m)
 	}
 	vai__unlock(&vai__sched.lock);
 	return v;
-}
-
-/* Tells main of the deadlock. No other M is awake, or only to run timers that wake nobody. */
-static void tell_main(void)
-{
-	if (vai__sched_hooks.deadlock)
-		vai__sched_hooks.deadlock();
-	vai__fire_any(&vai__sched.main->pub, VAI_WAKE_DEADLOCK);
-}
-
-/* Called when an M went idle or ended without having looked for a deadlock. */
-void vai__idle_check(void)
-{
-	vai__lock(&vai__sched.lock);
-	bool stuck = is_deadlock(0);
-	tell_sysmon();
-	vai__unlock(&vai__sched.lock);
-	if (stuck)
-		vai__idle_wake_one();
-}
-
-/* Whether all Ms sleep and only timers can wake them. *nawake: how often an M has awoken so far. */
-static bool sleeps_for_timers(uint64_t *nawake)
-{
-	vai__lock(&vai__sched.lock);
-	bool sleeps = is_quiet(0) && vai__timers_any();
-	*nawake = vai__sched.nawake;
-	vai__unlock(&vai__sched.lock);
-	return sleeps;
-}
-
-/* An M that awoke while the timers were looked at may have changed what they do. */
-void vai__idle_check_timers(void)
-{
-	uint64_t before;
-	if (!sleeps_for_timers(&before) || vai__timers_may_wake())
-		return;
-	vai__lock(&vai__sched.lock);
-	bool stuck = is_quiet(0) && before == vai__sched.nawake;
-	bool feed = stuck && feed_from_caches();
-	vai__unlock(&vai__sched.lock);
-	if (feed)
-		vai__g_feed();
-	else if (stuck)
-		tell_main();
 }
 
 /* Called by an M that has awoken: by a waker, which gave it a P, or by the poller, and then it has to find a P. */
@@ -467,7 +396,7 @@ static void sleep_until_woken(struct m *m)
 		break;
 	case DEADLOCK:
 		if (acquire_p(m))
-			tell_main();
+			vai__deadlock_tell_main();
 		break;
 	case FEED:
 		if (acquire_p(m))
@@ -491,13 +420,13 @@ struct g *vai__idle_find_or_sleep(struct m *m)
 		if (!release_p(m))
 			return NULL;
 	}
-	bool early = VAI_BUG(look_before) && !work_anywhere(false);
+	bool early = VAI_BUG(look_before) && !vai__idle_work_anywhere(false);
 	if (m->spinning)
 		vai__idle_stop_spinning(m);
 	/* This M has said that it no longer spins. A processor may still let later loads go first (AArch64 with LDAPR),
 	 * so a barrier is needed. Pairs with share and vai__idle_wake_one. */
 	atomic_thread_fence(memory_order_seq_cst);
-	if (!early && !VAI_BUG(no_second_look) && work_anywhere(false) && acquire_p(m))
+	if (!early && !VAI_BUG(no_second_look) && vai__idle_work_anywhere(false) && acquire_p(m))
 		return NULL;
 	sleep_until_woken(m);
 	return NULL;

@@ -68,7 +68,7 @@ static void sleep_for_it(struct m *m)
 	}
 	vai__unlock(&vai__sched.lock);
 	if (sleep) {
-		vai__idle_check();
+		vai__deadlock_check();
 		vai__m_sleep(m);
 		vai__idle_delist(m);
 	}

@@ -154,7 +154,7 @@ static void leave(struct m *m)
 	vai__lock(&vai__sched.lock);
 	vai__sched.nms--;
 	vai__unlock(&vai__sched.lock);
-	vai__idle_check();
+	vai__deadlock_check();
 	vai__idle_stop_one();
 	set_self(NULL);
 	m_free(m);

@@ -283,13 +283,19 @@ struct g *vai__idle_find_or_sleep(struct m *m); /* NULL: look again from the top
 void vai__idle_wake_locked_m(struct m *m);      /* m->locked has grown */
 struct m *vai__idle_take_m(struct m *except);
 void vai__idle_enlist(struct m *m, bool listed);
-void vai__idle_check(void);
-void vai__idle_check_timers(void); /* sysmon */
 void vai__idle_delist(struct m *m);
 void vai__idle_take_polled(struct m *m); /* makes what it has made ready in the poller runnable */
 void vai__idle_stop_spinning(struct m *m);
 void vai__idle_stop_one(void);      /* the runtime stops: wakes an idle M, which leaves and does the same */
 bool vai__idle_retire(struct m *m); /* it has slept for long; true: its thread has to end, because there are enough */
+bool vai__idle_work_anywhere(bool exact);
+bool vai__idle_feed_from_caches(void); /* sched.lock held */
+/* deadlock.c: how one is found */
+bool vai__deadlock_is(int awake);     /* sched.lock held; so many Ms are awake */
+void vai__deadlock_tell_sysmon(void); /* sched.lock held */
+void vai__deadlock_tell_main(void);
+void vai__deadlock_check(void);
+void vai__deadlock_check_timers(void); /* sysmon */
 /* loop.c: the loop */
 void vai__loop_schedule(struct m *m);
 void vai__loop_slice_begin(struct p *p);

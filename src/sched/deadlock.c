@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* How a deadlock is found: the last M that would go to sleep finds no timer, no operation in the poller, and main
+ * waiting. All other Ms sleep then, so nothing can change that: main is told. If the last M awake cannot tell main,
+ * because it runs one goroutine only or its thread ends, it wakes one that can (vai__deadlock_check). Timers that would
+ * wake nobody (a ticker from which no goroutine receives) are no reason to wait: while all Ms sleep, sysmon looks
+ * whether there are others (vai__deadlock_check_timers). What is reported is in bind/report/deadlock.c. */
+#include "sched/poll.h"
+#include "sched/rt.h"
+
+/* Whether nothing but a timer can change anything: only the `awake` Ms of the caller are awake. Under sched.lock. */
+static bool is_quiet(int awake)
+{
+	return vai__sched.nidle_ms + awake == vai__sched.nms && !vai__sched.wanting && !vai__sched.world_stopped &&
+		!atomic_load_relaxed(&vai__sched.stopping) && atomic_load_acquire(&vai__sched.main->state) == VAI_G_WAITING &&
+		(vai__poll_pending() == 0 || VAI_BUG(deadlock_early)) && !vai__idle_work_anywhere(true) &&
+		vai__sched.m0->locked.count == 0;
+}
+
+bool vai__deadlock_is(int awake)
+{
+	return is_quiet(awake) && !vai__timers_any();
+}
+
+/* Called under sched.lock when one M less is awake. If it was the last, sysmon may have looked at the timers a
+ * moment too early: when all Ps were idle, but not yet all Ms. */
+void vai__deadlock_tell_sysmon(void)
+{
+	if (is_quiet(0) && vai__timers_any())
+		vai__sysmon_poke();
+}
+
+/* Tells main of the deadlock. No other M is awake, or only to run timers that wake nobody. */
+void vai__deadlock_tell_main(void)
+{
+	if (vai__sched_hooks.deadlock)
+		vai__sched_hooks.deadlock();
+	vai__fire_any(&vai__sched.main->pub, VAI_WAKE_DEADLOCK);
+}
+
+/* Called when an M went idle or ended without having looked for a deadlock. */
+void vai__deadlock_check(void)
+{
+	vai__lock(&vai__sched.lock);
+	bool stuck = vai__deadlock_is(0);
+	vai__deadlock_tell_sysmon();
+	vai__unlock(&vai__sched.lock);
+	if (stuck)
+		vai__idle_wake_one();
+}
+
+/* Whether all Ms sleep and only timers can wake them. *nawake: how often an M has awoken so far. */
+static bool sleeps_for_timers(uint64_t *nawake)
+{
+	vai__lock(&vai__sched.lock);
+	bool sleeps = is_quiet(0) && vai__timers_any();
+	*nawake = vai__sched.nawake;
+	vai__unlock(&vai__sched.lock);
+	return sleeps;
+}
+
+/* An M that awoke while the timers were looked at may have changed what they do. */
+void vai__deadlock_check_timers(void)
+{
+	uint64_t before;
+	if (!sleeps_for_timers(&before) || vai__timers_may_wake())
+		return;
+	vai__lock(&vai__sched.lock);
+	bool stuck = is_quiet(0) && before == vai__sched.nawake;
+	bool feed = stuck && vai__idle_feed_from_caches();
+	vai__unlock(&vai__sched.lock);
+	if (feed)
+		vai__g_feed();
+	else if (stuck)
+		vai__deadlock_tell_main();
+}
