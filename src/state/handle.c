@@ -190,7 +190,7 @@ bool vai__handle_is(lua_State *L, int idx)
 static bool is_finalizer(lua_State *L)
 {
 	lua_Debug ar;
-	if (!vai__handle_gc_tells) /* there the function that is interrupted is named so, not the finalizer */
+	if (!vai__handle_gc_tells) /* there the name is that of the interrupted function, not of the finalizer */
 		return lua_gc(L, LUA_GCISRUNNING) == 0;
 	if (!lua_getstack(L, 0, &ar) || !lua_getinfo(L, "n", &ar))
 		return false;
