@@ -15,12 +15,12 @@ bool vai__memory_is_limited(const struct vai_vm *vm)
 	return vm->arena && vm->arena->limit != SIZE_MAX;
 }
 
-bool vai__limits_allow(const struct vai_vm *vm, size_t bytes)
+bool vai__memory_limit_allows(const struct vai_vm *vm, size_t bytes)
 {
 	return !vm->arena || bytes <= vm->arena->limit;
 }
 
-void vai__limits_widen(struct vai_vm *vm)
+void vai__memory_limit_widen(struct vai_vm *vm)
 {
 	size_t more = vm->arena->limit / 8;
 	vm->arena->limit += more > HEADROOM_MIN ? more : HEADROOM_MIN;

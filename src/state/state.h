@@ -64,10 +64,10 @@ size_t vai__state_bytes(const struct vai_vm *vm);
 /* ---- bounds of a fresh state ---- */
 
 /* Its memory is bounded by so many bytes: what would need more fails as if there were no more. */
-void vai__limits_memory(struct vai_vm *vm, size_t bytes);
-bool vai__limits_has_memory(const struct vai_vm *vm);
+void vai__memory_limit(struct vai_vm *vm, size_t bytes);
+bool vai__memory_is_limited(const struct vai_vm *vm);
 /* Whether so many bytes are within it. */
-bool vai__limits_allow(const struct vai_vm *vm, size_t bytes);
+bool vai__memory_limit_allows(const struct vai_vm *vm, size_t bytes);
 /* An eighth more: once for who catches the error, and once for what becomes of it in the end. */
 void vai__memory_limit_widen(struct vai_vm *vm);
 

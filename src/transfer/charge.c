@@ -33,7 +33,7 @@ void vai__charge_move(const vai_msg *msg, const struct vai_vm *sender, struct va
 		return;
 	struct vai__block *b = vai__msg_block(msg);
 	struct vai__account *old = b->account;
-	if (!old || old == owner || atomic_load_relaxed(&owner->closed) || (sender && vai__limits_has_memory(sender)))
+	if (!old || old == owner || atomic_load_relaxed(&owner->closed) || (sender && vai__memory_is_limited(sender)))
 		return;
 	atomic_fetch_add_relaxed(&owner->bytes, b->charge);
 	atomic_fetch_sub_relaxed(&old->bytes, b->charge);
@@ -45,7 +45,7 @@ static bool beyond_bound(lua_State *L, const struct vai_vm *vm)
 {
 	size_t used = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024;
 	int64_t charged = atomic_load_relaxed(&vm->account->bytes);
-	return charged > 0 && !vai__limits_allow(vm, used + (size_t)charged);
+	return charged > 0 && !vai__memory_limit_allows(vm, used + (size_t)charged);
 }
 
 static void keep_bound(lua_State *L, const struct vai_vm *vm)
@@ -73,7 +73,7 @@ void vai__charge_look(lua_State *L, struct vai_vm *vm, bool bounded)
 	if (VAI_LIKELY(!vm->account))
 		return;
 	int64_t bytes = atomic_load_relaxed(&vm->account->bytes), grown = bytes - vm->charged;
-	if (bounded && VAI_UNLIKELY(vai__limits_has_memory(vm)))
+	if (bounded && VAI_UNLIKELY(vai__memory_is_limited(vm)))
 		keep_bound(L, vm);
 	if (grown > -STEP && VAI_LIKELY(grown < STEP))
 		return;
