@@ -24,10 +24,12 @@ describe("a once", function()
 
 	test("is done even where the function raised: the first caller gets the error", [[
 		local once = vai.once()
-		local waiter
-		local first = vai.async(function() once:call(function() vai.sleep(0.01) error("broken", 0) end) end)
+		local gate = chan()
+		local first = vai.async(function() once:call(function() gate:recv() error("broken", 0) end) end)
 		check.waiting(first)
-		waiter = vai.async(function() return once:call(print) end)
+		local waiter = vai.async(function() return once:call(print) end)
+		check.waiting(waiter)
+		gate:close()
 		check.failed(table.pack(first:join()), "broken")
 		check.returns(table.pack(waiter:join()), true, false)
 		check.eq(once:call(print), false)
