@@ -3,6 +3,7 @@
 local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
 
 local test = program.tester [[
+	local lua = os.getenv "LUA" or "lua5.4"
 	local spawn, run, fs = vai.process.spawn, vai.process.run, vai.fs
 	local function fds()
 		local n = 0
@@ -328,7 +329,7 @@ describe("the standard streams", function()
 			.. "while t:status() ~= 'waiting' do vai.yield() end "
 			.. "vai.stdin:close() print(t:join()) "
 			.. "print(vai.fs.read_file('/proc/self/fdinfo/0'):match('flags:%s*(%d+)'))")
-		local p = assert(spawn { arg[-1], "-e", script, stdin = "pipe", stdout = "pipe" })
+		local p = assert(spawn { lua, "-e", script, stdin = "pipe", stdout = "pipe" })
 		check.eq(p.stdout:read("l"), "nil\ttimeout")
 		check.eq(p.stdout:read("l"), "ready")
 		p.stdin:write("data")
@@ -341,7 +342,7 @@ describe("the standard streams", function()
 
 	test("write as much as there is, to who reads slowly", [[
 		local script = "local vai = require 'vai' assert(vai.stdout:write(('x'):rep(1000000)))"
-		local p = assert(spawn { arg[-1], "-e", script, stdout = "pipe" })
+		local p = assert(spawn { lua, "-e", script, stdout = "pipe" })
 		local n = 0
 		repeat
 			local s = p.stdout:read(10000)
@@ -349,7 +350,7 @@ describe("the standard streams", function()
 		until not s
 		check.eq(n, 1000000)
 		check.eq(p:wait(), 0)
-		p = assert(spawn { arg[-1], "-e", "local vai = require 'vai' print(select(3, vai.stdout:write(('x'):rep(1000000))))",
+		p = assert(spawn { lua, "-e", "local vai = require 'vai' print(select(3, vai.stdout:write(('x'):rep(1000000))))",
 			stdout = "pipe", stderr = "null" })
 		p.stdout:close()
 		local code, why = p:wait()
@@ -374,7 +375,7 @@ describe("a terminal", function()
 				.. "local function cooked() return vai.process.run { 'stty', '-a', stdin = vai.stdin }.out:find(' icanon') end "
 				.. "assert(t:raw(true)) assert(not cooked()) assert(t:raw(false)) assert(cooked()) assert(t:raw(true)) "
 				.. "assert(not cooked()) vai.fs.write_file(arg[1], 'came here') ENDING"))
-			local r = run { "script", "-qec", arg[-1] .. " " .. inner .. " " .. arg[1] .. "/mark >/dev/null 2>&1; stty -a",
+			local r = run { "script", "-qec", lua .. " " .. inner .. " " .. arg[1] .. "/mark >/dev/null 2>&1; stty -a",
 				"/dev/null" }
 			check.eq(fs.read_file(arg[1] .. "/mark"), "came here")
 			check.eq(r.out:find(" icanon", 1, true) ~= nil, true)
