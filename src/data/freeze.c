@@ -73,7 +73,7 @@ bool vai__freeze_init(struct vai__freezer *z)
 void vai__freeze_free(struct vai__freezer *z, void (*unref)(struct vai_obj *))
 {
 	struct vai_obj **objects = (struct vai_obj **)(void *)z->objects.p;
-	for (size_t i = 0; i < z->objects.n / sizeof *objects; i++)
+	for (size_t i = 0; i < z->objects.n / sizeof(void *); i++)
 		unref(objects[i]);
 	vai__buffer_free(&z->tables);
 	vai__buffer_free(&z->shapes);
@@ -151,7 +151,7 @@ bool vai__freeze_value(struct vai__freezer *z, uint64_t table, size_t size, size
 	uint64_t *words = words_of(&z->tables) + table + 1;
 	if (value.tag == FROZEN_OBJECT) {
 		struct vai_obj *o = (struct vai_obj *)(uintptr_t)value.word;
-		if (!vai__buffer_add(&z->objects, &o, sizeof o)) {
+		if (!vai__buffer_add(&z->objects, &o, sizeof(void *))) {
 			vai__obj_unref(o);
 			return false;
 		}
@@ -262,7 +262,7 @@ vai_frozen *vai__freeze_end(struct vai__freezer *z, uint64_t root, void (*unref)
 		return NULL;
 	vai__obj_init(&f->obj, &vai__frozen_class);
 	f->bytes = sizeof *f;
-	f->nobjects = z->objects.n / sizeof *f->objects;
+	f->nobjects = z->objects.n / sizeof(void *);
 	f->tables = take(&z->tables, &f->bytes);
 	f->shapes = take(&z->shapes, &f->bytes);
 	f->strings = take(&z->strings, &f->bytes);

@@ -247,7 +247,7 @@ static bool make_room(struct vai__bytes *b, size_t want)
 	char *p = vai__mem_alloc(cap);
 	if (!p)
 		return false;
-	if (b->n > 0)
+	if (b->p && b->n > 0)
 		memcpy(p, b->p + b->at, b->n);
 	struct vai__bytes grown = {.p = p, .n = b->n, .cap = cap};
 	vai__conn_bytes_free(b);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/obj.h"
+#include "code/probe_lua.h"
 #include "state/handle.h"
 #include "require/paths.h"
 #include "runtime/start.h"
@@ -105,6 +106,7 @@ static lua_State *open_state(struct vai_vm *vm)
 	lua_State *L = lua_newstate(lua_alloc, NULL);
 	lua_atpanic(L, panic);
 	luaL_openlibs(L);
+	vai__handle_gc_tells = vai__probe_gc_tells();
 	*vm = (struct vai_vm){.L = L, .is_host = true};
 	pair_run(L, helpers);
 	return L;

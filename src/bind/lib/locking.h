@@ -124,7 +124,7 @@ static inline int locking_with(lua_State *L, const struct locking *k, const char
 #define LOCKING_METHOD(KIND, HOW, NAME) \
 	static int KIND##_##HOW(lua_State *L) \
 	{ \
-		return locking_##HOW(L, &KIND, NAME); \
+		return locking_##HOW(L, &(KIND), NAME); \
 	}
 
 #endif

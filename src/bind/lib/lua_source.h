@@ -14,7 +14,7 @@
 			".incbin \"" file "\"\n" #name "_end:\n" \
 			".byte 0\n" \
 			".popsection\n"); \
-	extern const char name[], name##_end[]
+	extern const char name[], name##_end[] /* NOLINT(bugprone-macro-parentheses): a declaration takes none */
 
 /* Pushes what the code returns when it is called with the module and, if it is not NULL, a function that only it has;
  * once a state, then kept under key. */

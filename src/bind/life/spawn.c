@@ -325,7 +325,7 @@ int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call)
 {
 	vai_g *g = vai__g_new(entry, call);
 	vai_task *task = VAI_LIKELY(g != NULL) ? new_task(g, call->fate) : NULL;
-	if (VAI_LIKELY(task && self))
+	if (VAI_LIKELY(task != NULL))
 		vai__task_set_owner(task, vai__charge_account(vai__bind_vm(self)));
 	if (VAI_UNLIKELY(!task)) {
 		if (call->wg)
