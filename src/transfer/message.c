@@ -145,7 +145,7 @@ static unsigned char *put_key(unsigned char *p, const char *s)
 	size_t len = strlen(s);
 	p[0] = T_SHORT;
 	p[1] = (unsigned char)len;
-	memcpy(p + 2, s, len);
+	memcpy(p + 2, s, len); /* NOLINT(bugprone-not-null-terminated-result): its length goes before it */
 	return p + 2 + len;
 }
 
@@ -154,7 +154,7 @@ static unsigned char *put_string(unsigned char *p, const char *s)
 	size_t len = strlen(s);
 	p[0] = T_LONG;
 	vai__store64(p + 1, len);
-	memcpy(p + 9, s, len);
+	memcpy(p + 9, s, len); /* NOLINT(bugprone-not-null-terminated-result): its length goes before it */
 	return p + 9 + len;
 }
 
