@@ -6,6 +6,18 @@
 #ifndef VAI_LUA_WEAK_H
 #define VAI_LUA_WEAK_H
 
+/* clang takes a name that nothing has declared before for a mistake. */
+#ifdef __clang__
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+#else
+#pragma weak lua_closethread /* which bind/stock/corolib.c declares, too */
+#endif
+
 #pragma weak luaL_addgsub
 #pragma weak luaL_addlstring
 #pragma weak luaL_addstring
@@ -52,8 +64,6 @@
 #pragma weak luaL_typeerror
 #pragma weak luaL_unref
 #pragma weak luaL_where
-#pragma weak lua_Integer
-#pragma weak lua_Unsigned
 #pragma weak lua_absindex
 #pragma weak lua_arith
 #pragma weak lua_atpanic
@@ -61,7 +71,6 @@
 #pragma weak lua_checkstack
 #pragma weak lua_close
 #pragma weak lua_closeslot
-#pragma weak lua_closethread
 #pragma weak lua_compare
 #pragma weak lua_concat
 #pragma weak lua_copy

@@ -67,7 +67,7 @@ local function check_bind(path, n, name)
 end
 
 local function check_foreign(path, n, layer, name)
-	if lua_headers[name] and not (knows_lua[layer] or path == "src/vai_lua.h") then
+	if lua_headers[name] and not (knows_lua[layer] or path == "src/vai_lua.h" or path == "src/lua_weak.h") then
 		files.complain(path, n, "%s only in the rooms of Lua states, bind/ and vai_lua.h", name)
 	elseif name:find("^uv") and layer ~= "net" then
 		files.complain(path, n, "%s only in net/", name)

@@ -96,6 +96,8 @@ int64_t vai__clock_now(void)
 	return sim_now();
 }
 
+void (*_Atomic vai__fatal_dying)(void);
+
 _Noreturn void vai__fatal(const char *fmt, ...)
 {
 	char text[256];
