@@ -496,10 +496,7 @@ describe("classes", function()
 		local function rss()
 			collectgarbage()
 			collectgarbage()
-			for line in io.lines "/proc/self/status" do
-				local kb = line:match "^VmRSS:%s+(%d+)"
-				if kb then return tonumber(kb) end
-			end
+			return check.rss()
 		end
 		local function round(n)
 			for _ = 1, n do

@@ -4,7 +4,7 @@ local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .
 
 -- A directory of its own, which is gone when the program ends well.
 local test = program.tester [[
-	local fs = vai.fs
+	local fs, fds = vai.fs, check.fds
 	local dir = os.tmpname()
 	assert(fs.remove(dir))
 	assert(fs.mkdir(dir, 448))
@@ -351,11 +351,6 @@ describe("a watch", function()
 	]])
 
 	test("ends when its directory goes, with its channel, and with the last handle of it", [[
-		local function fds()
-			local n = 0
-			for _ in fs.scandir("/proc/self/fd") do n = n + 1 end
-			return n
-		end
 		local before = fds()
 		assert(fs.mkdir(dir .. "/d"))
 		local ch = assert(fs.watch(dir .. "/d"))
@@ -402,11 +397,6 @@ describe("goroutines in file calls", function()
 	]])
 
 	test("end after the call when they are canceled, and leave nothing", [[
-		local function fds()
-			local n = 0
-			for _ in fs.scandir("/proc/self/fd") do n = n + 1 end
-			return n
-		end
 		local before, tasks = fds(), {}
 		for i = 1, check.scaled(50) do
 			tasks[i] = vai.async(function(path)

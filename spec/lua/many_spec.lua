@@ -14,10 +14,7 @@ if os.getenv "VAI_VARIANT" == "tsan" or os.getenv "VAI_VARIANT" == "valgrind" th
 local function rss()
 	collectgarbage()
 	collectgarbage()
-	for line in io.lines "/proc/self/status" do
-		local kb = line:match "^VmRSS:%s+(%d+)"
-		if kb then return tonumber(kb) end
-	end
+	return check.rss()
 end
 local function run(round)
 	local parked, after = {}, {}

@@ -228,12 +228,6 @@ describe("a map", function()
 	test("grows, and shrinks again", [[
 		local m = vai.map()
 		local n = check.scaled(30000)
-		local function rss()
-			for line in io.lines "/proc/self/status" do
-				local kb = line:match "^VmRSS:%s*(%d+)"
-				if kb then return tonumber(kb) end
-			end
-		end
 		for i = 1, n do m:set(i, i) m:set("key" .. i, "value " .. i) end
 		check.eq(#m, 2 * n)
 		for i = 1, n, 997 do check.eq(m:get(i), i) check.eq(m:get("key" .. i), "value " .. i) end
@@ -241,14 +235,14 @@ describe("a map", function()
 		check.eq(#m, 0)
 		for _ in pairs(m) do error "empty" end
 		-- What it held is free: as much again takes no more memory.
-		local full = rss()
+		local full = check.rss()
 		for _ = 1, 5 do
 			local other = vai.map()
 			for i = 1, n do other:set(i, i) end
 			other = nil
 			collectgarbage()
 		end
-		assert(rss() < full * 1.3 + 8000, "memory grows")
+		assert(check.rss() < full * 1.3 + 8000, "memory grows")
 	]], { timeout = 60 })
 
 	test("many goroutines set, delete and read the same keys", [[

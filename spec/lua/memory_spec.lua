@@ -120,20 +120,14 @@ describe("the memory of a goroutine that lives long", function()
 
 	program.test("goes back to the system when little is left", [[
 		if check.slowness > 1 then return end
-		local function rss()
-			for line in io.lines "/proc/self/status" do
-				local kb = line:match "^VmRSS:%s+(%d+)"
-				if kb then return tonumber(kb) end
-			end
-		end
-		local before = rss()
+		local before = check.rss()
 		assert(vai.async(function()
 			local live = {}
 			for i = 1, 400000 do live[i] = { i, tostring(i) } end
-			assert(rss() > before + 30000)
+			assert(check.rss() > before + 30000)
 			live = nil
 			collectgarbage()
-			check.until_true(function() return rss() < before + 12000 end)
+			check.until_true(function() return check.rss() < before + 12000 end)
 		end):join())
 	]], { timeout = 60, sample = 1 })
 end)
@@ -204,20 +198,14 @@ describe("what dropped handles hold", function()
 			program.test("is given back: " .. name .. ", in " .. where, ([[
 				local server = chan()
 				go(function() for r in server do r:send(("y"):rep(100000)) end end)
-				local function rss()
-					for line in io.lines "/proc/self/status" do
-						local kb = line:match "^VmRSS:%%s+(%%d+)"
-						if kb then return tonumber(kb) end
-					end
-				end
 				local function work()
 					local s, small = ("x"):rep(100000), ("x"):rep(1000)
 					local live, before, most = {}, nil, 0
 					for i = 1, 20000 do live[i] = { i } end
-					before = rss()
+					before = check.rss()
 					for i = 1, check.scaled(1500) do
 						%s
-						if i %% 100 == 0 then most = math.max(most, rss()) end
+						if i %% 100 == 0 then most = math.max(most, check.rss()) end
 					end
 					assert(os.getenv "VAI_VARIANT" ~= "release" or most - before < 60000, most - before .. " kB")
 				end

@@ -5,11 +5,7 @@ local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .
 local test = program.tester [[
 	local lua = os.getenv "LUA" or "lua5.4"
 	local spawn, run, fs = vai.process.spawn, vai.process.run, vai.fs
-	local function fds()
-		local n = 0
-		for _ in fs.scandir("/proc/self/fd") do n = n + 1 end
-		return n
-	end
+	local fds = check.fds
 	local function children()
 		local n = 0
 		for pid in fs.scandir("/proc") do

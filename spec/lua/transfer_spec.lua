@@ -1070,10 +1070,7 @@ describe("memory", function()
 		local function rss()
 			collectgarbage()
 			collectgarbage()
-			for line in io.lines "/proc/self/status" do
-				local kb = line:match "^VmRSS:%s+(%d+)"
-				if kb then return tonumber(kb) end
-			end
+			return check.rss()
 		end
 		local ch, back = chan(), chan()
 		go(function() for v in ch do back:send(v) end end)
@@ -1099,10 +1096,7 @@ describe("memory", function()
 		local function rss()
 			collectgarbage()
 			collectgarbage()
-			for line in io.lines "/proc/self/status" do
-				local kb = line:match "^VmRSS:%s+(%d+)"
-				if kb then return tonumber(kb) end
-			end
+			return check.rss()
 		end
 		local function round(n, salt)
 			for i = 1, n do

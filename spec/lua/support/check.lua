@@ -5,6 +5,7 @@ local check = {}
 
 -- Programs may take globals away.
 local math, table = math, table
+local io, tonumber, require = io, tonumber, require
 local type, tostring, error, pcall, next, rawget = type, tostring, error, pcall, next, rawget
 
 -- Slow builds (sanitizers and the like) say how slow, so that programs can do less.
@@ -16,6 +17,21 @@ end
 
 -- Whether this is a run with the whole of what is cut down otherwise.
 check.whole = os.getenv("VAI_SPEC_WHOLE") == "1"
+
+-- Resident memory of the process, kB.
+function check.rss()
+	for line in io.lines "/proc/self/status" do
+		local kb = line:match "^VmRSS:%s+(%d+)"
+		if kb then return tonumber(kb) end
+	end
+end
+
+-- Descriptors that the process has open, and one of the listing.
+function check.fds()
+	local n = 0
+	for _ in require "vai".fs.scandir("/proc/self/fd") do n = n + 1 end
+	return n
+end
 
 local function show(v)
 	if type(v) == "string" then
