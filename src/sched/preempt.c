@@ -397,10 +397,11 @@ void vai__preempt_remove(struct m *m)
 void vai__preempt_all(void)
 {
 	struct m *self = vai__m_self();
+	int64_t now = vai__clock_now();
 	vai__lock(&vai__sched.lock);
 	for (struct m *m = vai__sched.all_ms; m; m = m->next_m) {
 		if (m != self && m_curg(m) && !m->idle)
-			vai__preempt_ask(m, vai__clock_now());
+			vai__preempt_ask(m, now);
 	}
 	vai__unlock(&vai__sched.lock);
 }
