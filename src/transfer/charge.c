@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* charge.h. One atomic addition for every GRAIN bytes of messages, one more when they are freed. */
+/* charge.h. One atomic addition for every VAI__CHARGE_GRAIN bytes of messages, one more when they are freed. */
 #include "transfer/charge.h"
 #include <limits.h>
-#include "transfer/message.h"
-
-enum { GRAIN = 4096, STEP = 65536 };
 
 struct vai__account *vai__charge_account(struct vai_vm *vm)
 {
@@ -13,13 +10,9 @@ struct vai__account *vai__charge_account(struct vai_vm *vm)
 	return vm->account;
 }
 
-void vai__charge_message(struct vai_vm *vm, const vai_msg *msg)
+void vai__charge_block(struct vai_vm *vm, struct vai__block *b)
 {
-	if (vai__msg_tag(msg) != M_BLOCK)
-		return;
-	struct vai__block *b = vai__msg_block(msg);
-	vm->uncharged += b->size;
-	if (VAI_LIKELY(vm->uncharged < GRAIN) || !vai__charge_account(vm))
+	if (!vai__charge_account(vm))
 		return;
 	b->account = vai__account_ref(vm->account);
 	b->charge = (int64_t)vm->uncharged;
@@ -29,11 +22,11 @@ void vai__charge_message(struct vai_vm *vm, const vai_msg *msg)
 
 void vai__charge_move(const vai_msg *msg, const struct vai_vm *sender, struct vai__account *owner)
 {
-	if (VAI_LIKELY(!owner || vai__msg_tag(msg) != M_BLOCK))
+	if (!owner || !vai__charge_is_carried(msg))
 		return;
 	struct vai__block *b = vai__msg_block(msg);
 	struct vai__account *old = b->account;
-	if (!old || old == owner || atomic_load_relaxed(&owner->closed) || (sender && vai__memory_is_limited(sender)))
+	if (old == owner || atomic_load_relaxed(&owner->closed) || (sender && vai__memory_is_limited(sender)))
 		return;
 	atomic_fetch_add_relaxed(&owner->bytes, b->charge);
 	atomic_fetch_sub_relaxed(&old->bytes, b->charge);
@@ -68,14 +61,12 @@ static void step(lua_State *L, struct vai_vm *vm, int64_t grown)
 		vm->charged = bytes;
 }
 
-void vai__charge_look(lua_State *L, struct vai_vm *vm, bool bounded)
+void vai__charge_look_closely(lua_State *L, struct vai_vm *vm, bool bounded)
 {
-	if (VAI_LIKELY(!vm->account))
-		return;
 	int64_t bytes = atomic_load_relaxed(&vm->account->bytes), grown = bytes - vm->charged;
 	if (bounded && VAI_UNLIKELY(vai__memory_is_limited(vm)))
 		keep_bound(L, vm);
-	if (grown > -STEP && VAI_LIKELY(grown < STEP))
+	if (grown > -VAI__CHARGE_STEP && grown < VAI__CHARGE_STEP)
 		return;
 	vm->charged = bytes;
 	if (grown > 0)

@@ -9,17 +9,46 @@
 #include "base/account.h"
 #include "base/base.h"
 #include "state/state.h"
+#include "transfer/message.h"
+
+enum { VAI__CHARGE_GRAIN = 4096, VAI__CHARGE_STEP = 65536 }; /* bytes */
 
 /* The state's account, made on first use; NULL: out of memory. Borrowed. */
 struct vai__account *vai__charge_account(struct vai_vm *vm);
+/* The parts of the functions below that most calls do not need. */
+void vai__charge_block(struct vai_vm *vm, struct vai__block *b);
+void vai__charge_look_closely(lua_State *L, struct vai_vm *vm, bool bounded);
+
 /* A message that the state has just made. Small ones are charged together, by one of them. */
-void vai__charge_message(struct vai_vm *vm, const vai_msg *msg);
+static inline void vai__charge_message(struct vai_vm *vm, const vai_msg *msg)
+{
+	if (vai__msg_tag(msg) != M_BLOCK)
+		return;
+	vm->uncharged += vai__msg_block(msg)->size;
+	if (VAI_UNLIKELY(vm->uncharged >= VAI__CHARGE_GRAIN))
+		vai__charge_block(vm, vai__msg_block(msg));
+}
+
+/* Whether vai__charge_move has something to move: few messages carry a charge. */
+static inline bool vai__charge_is_carried(const vai_msg *msg)
+{
+	return vai__msg_tag(msg) == M_BLOCK && vai__msg_block(msg)->account;
+}
+
 /* It is put where `owner` (or NULL) made the place: it is charged to it,
  * unless the sender (NULL: it has ended) is bounded. */
 void vai__charge_move(const vai_msg *msg, const struct vai_vm *sender, struct vai__account *owner);
 /* Has the collector work for what the state is charged for more than at the last look. Before anything that would be
  * lost if this raised: finalizers run, and where `bounded`, what would go beyond the state's bound raises. */
-void vai__charge_look(lua_State *L, struct vai_vm *vm, bool bounded);
+static inline void vai__charge_look(lua_State *L, struct vai_vm *vm, bool bounded)
+{
+	if (!vm->account)
+		return;
+	int64_t grown = atomic_load_relaxed(&vm->account->bytes) - vm->charged;
+	bool much = grown <= -VAI__CHARGE_STEP || grown >= VAI__CHARGE_STEP;
+	if (VAI_UNLIKELY(much || (bounded && vai__memory_is_limited(vm))))
+		vai__charge_look_closely(L, vm, bounded);
+}
 /* The end of a state. */
 void vai__charge_close(struct vai_vm *vm);
 

@@ -44,7 +44,8 @@ static inline void encode_value(
 {
 	if (VAI_LIKELY(lua_gettop(L) >= 2)) {
 		vai__encode(L, vai__bind_vm(g), 2, msg, what);
-		vai__charge_move(msg, vai__bind_vm(g), vai__chan_owner(ch));
+		if (VAI_UNLIKELY(vai__charge_is_carried(msg)))
+			vai__charge_move(msg, vai__bind_vm(g), vai__chan_owner(ch));
 		if (VAI_LIKELY(vai__msg_tag(msg) != M_NIL))
 			return;
 	}

@@ -249,7 +249,8 @@ static int encode_values(lua_State *L, struct vai_vm *vm, struct vai__case *case
 			drop_unsent(cases, i, -1);
 			return status;
 		}
-		vai__charge_move(&cases[i].msg, vm, vai__chan_owner(cases[i].ch));
+		if (VAI_UNLIKELY(vai__charge_is_carried(&cases[i].msg)))
+			vai__charge_move(&cases[i].msg, vm, vai__chan_owner(cases[i].ch));
 		guard |= vai__msg_tag(&cases[i].msg) >= M_OBJECT;
 	}
 	return LUA_OK;
