@@ -12,12 +12,21 @@
 #include "stdlib/lazy.h"
 #include <lauxlib.h>
 #include <string.h>
+#include "base/atomic.h"
 #include "stdlib/catalog.h"
 #include "state/handle.h"
 #include "state/uses.h"
 #include "stdlib/lazy_private.h"
 
+/* The module's functions: every state gives the same list, and it is written by the first. gcc 12 reads an
+ * atomic pointer that is indexed as a plain one, so all reads go through module_list. */
 static _Atomic(const luaL_Reg *) module_funcs;
+
+static const luaL_Reg *module_list(void)
+{
+	return atomic_load_relaxed(&module_funcs);
+}
+
 enum { MODULE_BIT = VAI__CATALOG_BITS, MODULE_MAX = 64 };
 
 /* ---- the tables ---- */
@@ -89,17 +98,17 @@ static void set_entry(lua_State *L, const luaL_Reg *r, int idx)
 }
 
 /* Stores entry k of the module into its table at idx. */
-static void settle_module(lua_State *L, struct vai_vm *vm, const luaL_Reg *f, unsigned k, int idx)
+static void settle_module(lua_State *L, struct vai_vm *vm, unsigned k, int idx)
 {
 	if (vai__lazy_settled(vm, MODULE_BIT + k))
 		return;
-	set_entry(L, &f[k], idx);
+	set_entry(L, &module_list()[k], idx);
 	vai__lazy_settle(vm, MODULE_BIT + k);
 }
 
 static int find_in_module(const char *name)
 {
-	const luaL_Reg *f = module_funcs;
+	const luaL_Reg *f = module_list();
 	for (int k = 0; f && f[k].name; k++)
 		if (strcmp(f[k].name + (*f[k].name == '.'), name) == 0)
 			return k;
@@ -133,7 +142,7 @@ void vai__lazy_touch(lua_State *L, struct vai_vm *vm, int which)
 	if (k < 0)
 		return;
 	if (which == VAI__LAZY_MODULE) {
-		settle_module(L, vm, module_funcs, (unsigned)k, 1);
+		settle_module(L, vm, (unsigned)k, 1);
 		note(vm, which, k);
 	} else if (which != VAI__LAZY_LOADED) {
 		settle_name(L, vm, which, k, 1);
@@ -198,8 +207,8 @@ void vai__lazy_complete(lua_State *L, struct vai_vm *vm, int which, int idx)
 			lua_pop(L, 1);
 		}
 	} else if (which == VAI__LAZY_MODULE) {
-		for (unsigned k = 0; module_funcs[k].name; k++)
-			settle_module(L, vm, module_funcs, k, idx);
+		for (unsigned k = 0; module_list()[k].name; k++)
+			settle_module(L, vm, k, idx);
 	} else {
 		for (int k = 0; k < names_of(which)->n; k++)
 			settle_name(L, vm, which, k, idx);
@@ -263,7 +272,7 @@ static void use_module(lua_State *L, struct vai_vm *vm, int k)
 		return;
 	vai__lazy_require(L, vm, vai__catalog_preload_name);
 	if (k != VAI__USE_TABLE && vai__lazy_which(L, vm, -1) == VAI__LAZY_MODULE)
-		settle_module(L, vm, module_funcs, (unsigned)k, lua_gettop(L));
+		settle_module(L, vm, (unsigned)k, lua_gettop(L));
 	lua_pop(L, 1);
 }
 
@@ -297,7 +306,8 @@ void vai__lazy_module(lua_State *L, struct vai_vm *vm, const luaL_Reg *funcs)
 		lua_pop(L, 2);
 	}
 	if (lazy) {
-		module_funcs = funcs;
+		if (module_list() != funcs)
+			atomic_store_relaxed(&module_funcs, funcs);
 		vai__lazy_new(L, VAI__LAZY_MODULE);
 		note(vm, VAI__LAZY_MODULE, VAI__USE_TABLE);
 	} else {
