@@ -15,6 +15,7 @@
 #include "fs/watch.h"
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@
 #include "sync/chan_private.h"
 
 enum { EVENTS = IN_CREATE | IN_DELETE | IN_MODIFY | IN_ATTRIB | IN_MOVED_FROM | IN_MOVED_TO, CAPACITY = 65536 };
+enum { OTHER_HALF = 2 /* ms */ };
 
 struct watch {
 	struct watch *next; /* of its folder; lock, as all below but for make */
@@ -226,7 +228,7 @@ static void take_event(const struct inotify_event *e)
 		tell(e->wd, e->mask & IN_CREATE ? "create" : e->mask & IN_DELETE ? "remove" : "change", e->name, NULL);
 }
 
-static void drain(int fd)
+static void take_all(int fd)
 {
 	ssize_t n;
 	while ((n = read(fd, reg.buf, sizeof reg.buf)) > 0 || (n < 0 && errno == EINTR))
@@ -235,6 +237,16 @@ static void drain(int fd)
 			take_event(e);
 			p += sizeof *e + e->len;
 		}
+}
+
+/* The kernel puts the halves of a rename into the queue one after the other, not at once (inotify(7)), so the second
+ * may not be there yet. It is waited for, in the poller: only a file that leaves its folder costs the whole time. */
+static void drain(int fd)
+{
+	struct pollfd more = {.fd = fd, .events = POLLIN};
+	do
+		take_all(fd);
+	while (reg.cookie && poll(&more, 1, OTHER_HALF) > 0);
 	flush_rename();
 }
 
