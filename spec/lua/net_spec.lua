@@ -415,6 +415,71 @@ describe("a listener", function()
 		check.returns(table.pack(l:addr()), nil, "closed")
 	]])
 
+	test("has given its address back when close returns", [[
+		local path = os.tmpname()
+		os.remove(path)
+		for _, where in ipairs { { "tcp", "127.0.0.1:0" }, { "unix", path } } do
+			local l = assert(net.listen(table.unpack(where)))
+			local address = l:addr()
+			for i = 1, check.scaled(60) do
+				local tasks = {}
+				for k = 1, 3 do tasks[k] = vai.async(function() return l:accept() end) end
+				if i % 2 == 0 then check.waiting(tasks[3]) end
+				if i % 3 == 0 then
+					tasks[4] = vai.async(function()
+						l:close()
+						return nil, "closed"
+					end)
+				end
+				l:close()
+				l = assert(net.listen(where[1], address))
+				for k = 1, #tasks do check.returns(table.pack(tasks[k]:join()), true, nil, "closed") end
+			end
+			l:close()
+		end
+		local p = net.packet("udp", "127.0.0.1:0")
+		local address = p:local_addr()
+		local task = vai.async(function() return p:recv_from() end)
+		check.waiting(task)
+		p:close()
+		net.packet("udp", address):close()
+		check.returns(table.pack(task:join()), true, nil, "closed")
+		local l = net.listen("tcp", "127.0.0.1:0")
+		address = l:addr()
+		for _ = 1, 10 do
+			local server = net.serve(l, function() end)
+			vai.yield()
+			server:close()
+			l = assert(net.listen("tcp", address))
+			server = net.serve(l, function() end)
+			vai.yield()
+			check.eq(server:shutdown(), true)
+			l = assert(net.listen("tcp", address))
+		end
+		l:close()
+	]])
+
+	test("is closed in finalizers and where a goroutine is canceled, without a wait", [[
+		local l = net.listen("tcp", "127.0.0.1:0")
+		local acceptor = vai.async(function() return l:accept() end)
+		check.waiting(acceptor)
+		local task = vai.async(function()
+			local _ <close> = l
+			vai.sleep(3600)
+		end)
+		check.waiting(task)
+		task:cancel()
+		check.failed(table.pack(task:join()), "canceled")
+		check.returns(table.pack(acceptor:join()), true, nil, "closed")
+		l = net.listen("tcp", "127.0.0.1:0")
+		acceptor = vai.async(function() return l:accept() end)
+		check.waiting(acceptor)
+		vai.async(function()
+			setmetatable({}, { __gc = function() l:close() end })
+		end):join()
+		check.returns(table.pack(acceptor:join()), true, nil, "closed")
+	]])
+
 	test("has any number of goroutines that accept, none starves", [[
 		local l = net.listen("tcp", "127.0.0.1:0")
 		local got = chan(1000)

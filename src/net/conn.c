@@ -288,8 +288,8 @@ static int try_fill(vai_conn *c)
 static int fill(vai_g *self, vai_conn *c, const struct vai__iowait *w)
 {
 	for (;;) {
-		if (atomic_load_relaxed(&c->no_read))
-			return VAI_ECLOSED;
+		if (atomic_load_relaxed(&c->no_read) || (c->in.n > 0 && vai__desc_is_closed(c->desc)))
+			return VAI_ECLOSED; /* also where more comes without end, so that nothing has to be waited for */
 		if (c->ended)
 			return VAI__EOF;
 		int rc = try_fill(c);
@@ -481,6 +481,8 @@ static int write_all(vai_g *self, vai_conn *c, struct iovec *iov, int n, const s
 			if (c->ops->datagrams)
 				return VAI_OK;
 			advance(&iov, &n, (size_t)sent);
+			if (n > 0 && vai__desc_is_closed(c->desc))
+				return VAI_ECLOSED;
 			continue;
 		}
 		if (sent != VAI__ERRNO(EAGAIN) && sent != VAI__ERRNO(EWOULDBLOCK))

@@ -10,6 +10,7 @@
  * costs one more EAGAIN. READY is taken away before the system call that follows, so an edge that comes during that
  * call is not lost. */
 #include "net/desc.h"
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,7 +50,8 @@ struct vai__desc {
 	atomic_bool unpolled; /* the poller does not know it (yet); changed under lock */
 	void *slot;           /* the poller's */
 	struct side side[2];
-	struct vai__desc *link; /* in the list of free ones, under table.lock */
+	struct vai__waitq closers; /* goroutines that wait until fd is gone */
+	struct vai__desc *link;    /* in the list of free ones, under table.lock */
 };
 
 static struct {
@@ -129,6 +131,7 @@ static void begin(struct vai__desc *d, int fd)
 	d->slot = NULL;
 	side_init(&d->side[VAI__READ]);
 	side_init(&d->side[VAI__WRITE]);
+	vai__waitq_init(&d->closers);
 	vai__unlock(&d->lock);
 	atomic_fetch_add_relaxed(&table.open, 1);
 }
@@ -195,18 +198,21 @@ static bool is_over(struct vai__desc *d)
 	return d->retired = true;
 }
 
+/* The file goes before `disposed` says so: who waits for that may use its address at once. */
 void vai__desc_dispose(struct vai__desc *d)
 {
+	struct vai__waitq closers;
+	vai__waitq_init(&closers);
+	if (!d->borrowed && !VAI_BUG(close_early))
+		close(d->fd);
 	vai__lock(&d->lock);
-	int fd = d->fd;
-	bool orphan = d->orphan, borrowed = d->borrowed;
+	bool orphan = d->orphan;
 	d->fd = -1;
 	d->disposed = true;
 	d->tag = d->tag == UINT32_MAX ? 1 : d->tag + 1; /* events of before must not be taken for the next one's */
-	vai__unlock(&d->lock);
+	vai__waitq_splice(&closers, &d->closers);
+	vai__waitq_fire_all(&closers, 0, &d->lock);
 	atomic_fetch_sub_relaxed(&table.open, 1);
-	if (!borrowed)
-		close(fd);
 	if (orphan)
 		record_free(d);
 }
@@ -265,6 +271,29 @@ bool vai__desc_close(struct vai__desc *d)
 	return true;
 }
 
+/* Lock held. Calls in progress may stay in the system as long as they like. */
+static bool may_block(const struct vai__desc *d)
+{
+	if (atomic_load_relaxed(&d->unpolled) || d->borrowed)
+		return true;
+	int flags = d->users > 0 ? fcntl(d->fd, F_GETFL) : O_NONBLOCK;
+	return flags < 0 || !(flags & O_NONBLOCK);
+}
+
+int vai__desc_await(vai_g *self, struct vai__desc *d, const struct vai__iowait *w)
+{
+	vai__lock(&d->lock);
+	if (d->disposed || !d->closed || w->limit == 0 || may_block(d)) {
+		bool left = d->closed && !d->disposed && w->limit == 0;
+		vai__unlock(&d->lock);
+		return left ? VAI_ETIMEOUT : VAI_OK;
+	}
+	vai__poll_count(1);
+	int rc = vai__waitq_wait(self, &d->closers, &d->lock, w->reason, w->obj, w->limit);
+	vai__poll_count(-1);
+	return rc;
+}
+
 bool vai__desc_is_closed(struct vai__desc *d)
 {
 	vai__lock(&d->lock);
@@ -309,6 +338,8 @@ void vai__desc_stop(void)
 			end_watches(record_at(i));
 	for (uint32_t i = 0; i < n; i++) {
 		struct vai__desc *d = record_at(i);
+		if (!d->disposed)
+			vai__waitq_init(&d->closers); /* goroutines that never run again */
 		if (!is_left(d))
 			continue;
 		d->closed = d->retired = d->orphan = true;

@@ -54,6 +54,10 @@ void vai__desc_release(struct vai__desc *d);
 
 /* Closes d. True for the first call. Every goroutine that waits for d, in either direction, gets VAI_ECLOSED. */
 bool vai__desc_close(struct vai__desc *d);
+/* Waits until the descriptor of d, which is closed, is gone: until the goroutines that the close has woken have let go
+ * of it. From then on its address is free. Returns at once where a call of theirs may stay in the system (a descriptor
+ * that blocks: a regular file, a terminal). The caller uses d in no other way. */
+int vai__desc_await(vai_g *self, struct vai__desc *d, const struct vai__iowait *w);
 bool vai__desc_is_closed(struct vai__desc *d);
 
 /* Takes the direction; goroutines queue for it, first come, first served. VAI_OK: it is the caller's until it gives

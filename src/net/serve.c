@@ -288,6 +288,10 @@ int vai__serve_shutdown(vai_g *self, vai_server *s, int64_t limit)
 {
 	begin_close(s);
 	close_conns(s, false);
+	struct vai__iowait w = {VAI_WAIT_CLOSE, s->listener, limit};
+	int rc = vai__desc_await(self, vai__listener_desc(s->listener), &w);
+	if (rc != VAI_OK && rc != VAI_ETIMEOUT)
+		return rc;
 	vai__lock(&s->lock);
 	if (s->count == 0) {
 		vai__unlock(&s->lock);
@@ -298,6 +302,11 @@ int vai__serve_shutdown(vai_g *self, vai_server *s, int64_t limit)
 		return VAI_ETIMEOUT;
 	}
 	return vai__waitq_wait(self, &s->waiters, &s->lock, VAI_WAIT_SERVE, s->listener, limit);
+}
+
+vai_listener *vai__serve_listener(const vai_server *s)
+{
+	return s->listener;
 }
 
 int64_t vai__serve_count(vai_server *s)

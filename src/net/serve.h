@@ -25,6 +25,7 @@ int vai__serve_idle(vai_g *self, vai_conn *c);
  * are closed, too, or (shutdown) waited for. */
 void vai__serve_close(vai_server *s);
 int vai__serve_shutdown(vai_g *self, vai_server *s, int64_t limit);
+vai_listener *vai__serve_listener(const vai_server *s); /* borrowed */
 /* The number of connections that are open. */
 int64_t vai__serve_count(vai_server *s);
 

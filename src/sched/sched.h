@@ -54,6 +54,7 @@ enum vai_wait_reason {
 	VAI_WAIT_CONNECT,
 	VAI_WAIT_LOOKUP,
 	VAI_WAIT_SERVE,
+	VAI_WAIT_CLOSE,
 	VAI_WAIT_PROCESS, /* obj is an object of proc/ */
 	VAI_WAIT_REASONS
 };

@@ -123,7 +123,7 @@ static int file_close(lua_State *L)
 	if (vai__forked)
 		vai__arg_no_goroutine(L);
 	vai__file_close(f);
-	return 0;
+	return vai__io_await_close(L, vai__conn_desc(vai__file_conn(f)), (struct vai_obj *)vai__file_conn(f));
 }
 
 static int file_tostring(lua_State *L)

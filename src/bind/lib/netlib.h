@@ -49,14 +49,18 @@ int vai__io_push_addr(lua_State *L, vai_g *g, int rc, const struct vai__addr *a)
 int vai__io_push_local(lua_State *L, struct vai__desc *d);
 int vai__io_set_deadlines(lua_State *L, struct vai__desc *d, const char *fname, bool read, bool write);
 
-/* Defines OBJECT_close, which works also where no goroutine runs: in finalizers at the end of a state. */
+/* Waits until d, the descriptor of the object at index 1, which has been closed, is gone. Where no goroutine runs, as
+ * in finalizers at the end of a state, and in one that is to end it does not wait. */
+int vai__io_await_close(lua_State *L, struct vai__desc *d, struct vai_obj *o);
+
+/* Defines OBJECT_close. */
 #define VAI__IO_CLOSE(OBJECT) \
 	static int OBJECT##_close(lua_State *L) \
 	{ \
 		vai_##OBJECT *o = self_##OBJECT(L, "close"); \
 		vai__io_check_close(L); \
 		vai__##OBJECT##_close(o); \
-		return 0; \
+		return vai__io_await_close(L, vai__##OBJECT##_desc(o), (struct vai_obj *)o); \
 	}
 
 /* Defines OBJECT_NAME, the method NAME that sets the deadline of reading, of writing or of both. */

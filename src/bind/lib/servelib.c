@@ -58,7 +58,8 @@ static int server_close(lua_State *L)
 	vai_server *s = self_server(L, "close");
 	vai__io_check_close(L);
 	vai__serve_close(s);
-	return 0;
+	vai_listener *l = vai__serve_listener(s);
+	return vai__io_await_close(L, vai__listener_desc(l), (struct vai_obj *)l);
 }
 
 static int server_count(lua_State *L)
