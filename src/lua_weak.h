@@ -15,7 +15,7 @@
 #include <lua.h>
 #include <lualib.h>
 #else
-#pragma weak lua_closethread /* which bind/stock/corolib.c declares, too */
+#pragma weak lua_closethread /* which bind/replaced/coroutine.c declares, too */
 #endif
 
 #pragma weak luaL_addgsub

@@ -3,7 +3,7 @@
 -- base < data < net. The rooms of Lua states lie upon each other: state < stdlib < code < transfer < require <
 -- runtime. uv.h only in net/, Lua's headers only in the rooms of Lua states, bind/ and vai_lua.h. What is private to
 -- sched/ stays there.
--- Within bind/: what lies in it directly < report < life < stock < lib < host.
+-- Within bind/: what lies in it directly < report < life < replaced < lib < host.
 package.path = "spec/lint/?.lua;" .. package.path
 local files = require "files"
 
@@ -33,7 +33,7 @@ for _, room in ipairs(lua_rooms) do
 	below.bind[room] = true
 	knows_lua[room] = true
 end
-local bind_rooms = { [""] = 0, report = 1, life = 2, stock = 3, lib = 4, host = 5 }
+local bind_rooms = { [""] = 0, report = 1, life = 2, replaced = 3, lib = 4, host = 5 }
 local public = { sched = { ["sched.h"] = true, ["poll.h"] = true } }
 local lua_headers = { ["lua.h"] = true, ["lauxlib.h"] = true, ["lualib.h"] = true, ["luaconf.h"] = true }
 

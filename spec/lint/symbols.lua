@@ -55,7 +55,7 @@ local words = {
 	["bind"] = "main site arg",
 	["bind/report"] = "report lib",
 	["bind/life"] = "call hook end interrupt protect",
-	["bind/stock"] = "base blocking corolib",
+	["bind/replaced"] = "blocking coroutine",
 	["bind/lib"] = "lib bind guard arg",
 	["bind/host"] = "host os",
 }

@@ -56,7 +56,7 @@ static const char *make_template(bool full)
 
 int vai__runtime_start(lua_State *L)
 {
-	vai__replacements_register();
+	vai__lazy_functions_register();
 	int rc = vai__probe_lua();
 	vai__handle_gc_tells = vai__probe_gc_tells();
 	if (rc == VAI_OK)

@@ -220,7 +220,7 @@ static int collect(lua_State *L)
 /* ---- metatables ---- */
 
 /* Makes and pushes the metatable of a class. May raise. Fresh states need no __metatable:
- * their getmetatable knows handles (replacements.c). */
+ * their getmetatable knows handles (lazy_functions.c). */
 static void make_metatable(lua_State *L, int type)
 {
 	const struct vai__handle_type *t = types[type];

@@ -2,7 +2,7 @@
 /* Tables that fill themselves. They share one hidden metatable. Its __index finds a name in the catalog and stores
  * the value, so every name costs one C call a state; its __newindex notes what the script sets or deletes itself.
  * Functions that would see the difference (next, rawget, getmetatable, ...) are replaced in fresh states
- * (replacements.c): they complete the table first and take the metatable off.
+ * (lazy_functions.c): they complete the table first and take the metatable off.
  *
  * The hidden metatable also holds the tables, by their VAI__LAZY_ number, so that they live as long as it does.
  *

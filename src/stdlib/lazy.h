@@ -60,7 +60,7 @@ void vai__lazy_closure_in(lua_State *L, struct vai_vm *vm, int number);
  * is above. */
 extern void (*vai__lazy_package_opened)(lua_State *L);
 
-/* The functions of replacements.c, into the catalog. */
-void vai__replacements_register(void);
+/* The functions of lazy_functions.c, into the catalog. */
+void vai__lazy_functions_register(void);
 
 #endif

@@ -22,7 +22,7 @@
 #include "bind/report/exit.h"
 #include "bind/report/held.h"
 #include "bind/report/panic.h"
-#include "bind/stock/baselib.h"
+#include "bind/replaced/replaced.h"
 #include "sync/waitq.h"
 #include "runtime/vm.h"
 #include "stdlib/only_libs.h"
@@ -166,7 +166,7 @@ static void register_once(void)
 	vai__handle_register(&vai__lib_process_type);
 	vai__handle_register(&vai__lib_tty_type);
 	vai__held_install();
-	vai__base_register(vai__os_exit);
+	vai__replaced_register(vai__os_exit);
 	vai__fork_watch(vai__sched_alive, forked);
 	vai__sched_hooks.unwait = vai__waitq_unwait;
 	vai__sched_hooks.abandon = abandon;
@@ -180,7 +180,7 @@ static void register_once(void)
 /* Protected: what raises here ends the runtime again. */
 static int open_host(lua_State *L)
 {
-	vai__base_install(L);
+	vai__replaced_install(L);
 	vai__only_libs_host(L);
 	vai__names_install(L, vai__main_vm());
 	vai__lazy_module(L, vai__main_vm(), functions);

@@ -4,7 +4,7 @@
  * start: os.execute gives the P away before it begins. What opens files or gets foreign C
  * functions is known in vm/ (vai__state_foreign); the standard files are open from the start: who
  * reads them leaves main's thread, who writes does where the output does not take it at once. */
-#include "bind/stock/blocking.h"
+#include "bind/replaced/blocking.h"
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>

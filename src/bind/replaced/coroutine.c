@@ -2,7 +2,7 @@
 /* coroutine.resume, wrap and close as in Lua 5.4's lcorolib.c, but that vai_g.running is the
  * coroutine that runs, so that interruptions reach it, and that the end of a goroutine is
  * known to have been caught. Used in the host's state, too, on whatever thread runs it. */
-#include "bind/stock/corolib.h"
+#include "bind/replaced/coroutine.h"
 #include <lauxlib.h>
 #include "bind/life/life.h"
 
@@ -102,7 +102,7 @@ static inline lua_State *thread_argument(lua_State *L)
 	return co;
 }
 
-int vai__corolib_resume(lua_State *L)
+int vai__coroutine_resume(lua_State *L)
 {
 	int status;
 	lua_State *co = thread_argument(L);
@@ -154,7 +154,7 @@ static int wrapped(lua_State *L)
 	return VAI_LIKELY(n >= 0) ? n : wrap_failed(L, co);
 }
 
-int vai__corolib_wrap(lua_State *L)
+int vai__coroutine_wrap(lua_State *L)
 {
 	luaL_checktype(L, 1, LUA_TFUNCTION);
 	lua_State *co = lua_newthread(L);
@@ -172,7 +172,7 @@ static const char *why_not_closed(lua_State *L, lua_State *co)
 	return lua_status(co) == LUA_OK && has_frames(co) ? "normal" : NULL;
 }
 
-int vai__corolib_close(lua_State *L)
+int vai__coroutine_close(lua_State *L)
 {
 	lua_State *co = thread_argument(L);
 	const char *state = why_not_closed(L, co);

@@ -267,7 +267,7 @@ static const struct {
 	{"debug", "getregistry", standin_getregistry},
 };
 
-void vai__replacements_register(void)
+void vai__lazy_functions_register(void)
 {
 	for (int i = 0; i < STANDINS; i++)
 		vai__catalog_override(standins[i].lib, standins[i].name, standins[i].f, &stock[i]);

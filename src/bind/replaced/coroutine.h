@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* coroutine.resume, wrap and close that note which coroutine a goroutine runs, and let its end pass. */
+#ifndef VAI_COROUTINE_H
+#define VAI_COROUTINE_H
+
+#include <lua.h>
+
+int vai__coroutine_resume(lua_State *L);
+int vai__coroutine_wrap(lua_State *L);
+int vai__coroutine_close(lua_State *L);
+
+#endif

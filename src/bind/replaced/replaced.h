@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* The list of stock functions that scripts get ours for: print, io.write, os.execute, coroutine.resume, pcall, ...
+ * Their code is beside this file, in bind/life/ (pcall and its like, debug.sethook), in bind/host/ (os.exit) and in
+ * stdlib/popen.c. Functions that are replaced only because tables of goroutines fill themselves (next, setmetatable,
+ * io.open, ...) are in stdlib/lazy_functions.c. */
+#ifndef VAI_REPLACED_H
+#define VAI_REPLACED_H
+
+#include <lua.h>
+
+/* For fresh states: before vai__runtime_start, once per process. os_exit becomes os.exit. */
+void vai__replaced_register(lua_CFunction os_exit);
+/* For the host's own state, where it still has the stock ones. Host's thread; may raise. */
+void vai__replaced_install(lua_State *L);
+
+#endif
