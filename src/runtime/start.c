@@ -8,6 +8,7 @@
 #include "code/code.h"
 #include "code/probe_lua.h"
 #include "require/modcache.h"
+#include "require/require.h"
 #include "require/paths.h"
 #include "runtime/func_template.h"
 #include "runtime/prepare.h"
@@ -26,10 +27,10 @@ static char mode[96] = "none";
 __attribute__((constructor)) void vai__runtime_set_hooks(void)
 {
 	vai__handle_push_hidden = vai__lazy_make_hidden;
-	vai__lazy_package_opened = vai__modcache_install;
+	vai__lazy_package_opened = vai__require_install;
 	vai__code_template_drop = vai__func_template_drop;
 	vai__codec_note_paths = vai__paths_note;
-	vai__names_share = vai__modcache_share;
+	vai__names_share = vai__require_share;
 }
 
 /* NULL where there is a template now, else why not. */
