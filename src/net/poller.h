@@ -22,7 +22,7 @@ struct vai__poller {
 	void (*retire)(struct vai__desc *d);
 };
 
-extern const struct vai__poller vai__poll_epoll, vai__poll_uv;
+extern const struct vai__poller vai__poller_epoll, vai__poller_uv;
 
 /* ---- what a poller asks of desc.c ---- */
 

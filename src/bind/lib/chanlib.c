@@ -4,7 +4,7 @@
 #include "base/obj.h"
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
-#include "bind/lib/limit.h"
+#include "bind/lib/wait_limit.h"
 #include "bind/lib/result.h"
 #include "sync/chan.h"
 #include "transfer/charge.h"

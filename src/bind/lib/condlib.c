@@ -3,7 +3,7 @@
 #include "base/obj.h"
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
-#include "bind/lib/limit.h"
+#include "bind/lib/wait_limit.h"
 #include "bind/lib/result.h"
 #include "sync/cond.h"
 

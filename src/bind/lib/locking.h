@@ -8,7 +8,7 @@
 #include "base/obj.h"
 #include "bind/arg.h"
 #include "bind/lib/guardlib.h"
-#include "bind/lib/limit.h"
+#include "bind/lib/wait_limit.h"
 #include "bind/lib/result.h"
 
 /* How a kind of lock is locked and unlocked. */

@@ -5,7 +5,7 @@
 
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
-#include "bind/lib/limit.h"
+#include "bind/lib/wait_limit.h"
 #include "bind/lib/result.h"
 #include "net/conn.h"
 #include "net/dial.h"

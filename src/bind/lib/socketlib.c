@@ -3,17 +3,17 @@
  * which puts it where `require "socket"` finds it; and what it needs of C: waiting for several connections. */
 #include "bind/lib/lua_source.h"
 #include "bind/lib/netlib.h"
-#include "net/ready.h"
+#include "net/wait_first.h"
 
 VAI_LUA_SOURCE(vai__socket_source, "src/bind/lib/socket.lua");
 static const char socket_key;
 
 /* ---- readiness ---- */
 
-static bool describe(lua_State *L, int idx, enum vai__dir dir, struct vai__ready *r)
+static bool describe(lua_State *L, int idx, enum vai__dir dir, struct vai__wait_first *r)
 {
 	struct vai_obj *o = vai__handle_any(L, idx);
-	*r = (struct vai__ready){.dir = dir};
+	*r = (struct vai__wait_first){.dir = dir};
 	if (o && o->cls == &vai__conn_class) {
 		r->conn = (vai_conn *)o;
 		r->desc = vai__conn_desc(r->conn);
@@ -25,7 +25,7 @@ static bool describe(lua_State *L, int idx, enum vai__dir dir, struct vai__ready
 	return r->desc != NULL;
 }
 
-static int add_all(lua_State *L, int idx, enum vai__dir dir, struct vai__ready *list)
+static int add_all(lua_State *L, int idx, enum vai__dir dir, struct vai__wait_first *list)
 {
 	int n = (int)lua_rawlen(L, idx);
 	for (int i = 0; i < n; i++) {
@@ -45,11 +45,11 @@ static int ready(lua_State *L)
 	struct vai__limit limit = vai__arg_limit(L, 3, 3, "select");
 	vai_g *g = vai__bind_self(L);
 	size_t most = lua_rawlen(L, 1) + lua_rawlen(L, 2);
-	struct vai__ready *list = lua_newuserdatauv(L, (most + 1) * sizeof *list, 0);
+	struct vai__wait_first *list = lua_newuserdatauv(L, (most + 1) * sizeof *list, 0);
 	int n = add_all(L, 1, VAI__READ, list);
 	n += add_all(L, 2, VAI__WRITE, list + n);
 	vai__note_stack(g, L);
-	int rc = VAI_LIMITED(g, limit, vai__ready_wait(g, list, n, limit.deadline));
+	int rc = VAI_LIMITED(g, limit, vai__wait_first(g, list, n, limit.deadline));
 	if (rc != VAI_OK)
 		return vai__io_failed(L, g, rc, NULL);
 	lua_createtable(L, n, 0);

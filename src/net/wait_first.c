@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* See ready.h. Readiness is asked of the system, and of the connections' buffers; an edge only says when to ask
+/* See wait_first.h. Readiness is asked of the system, and of the connections' buffers; an edge only says when to ask
  * again. A direction that another goroutine waits in cannot be waited for here: it is looked at now and then. */
-#include "net/ready.h"
+#include "net/wait_first.h"
 #include <poll.h>
 #include "base/clock.h"
 #include "sched/poll.h"
 
 enum { AGAIN = 5000000, STALE = 2 };
 
-static bool is_ready(vai_g *self, const struct vai__ready *r)
+static bool is_ready(vai_g *self, const struct vai__wait_first *r)
 {
 	if (r->conn && r->dir == VAI__READ) {
 		int rc = vai__conn_peek(self, r->conn);
@@ -22,7 +22,7 @@ static bool is_ready(vai_g *self, const struct vai__ready *r)
 	return ready;
 }
 
-static bool look(vai_g *self, struct vai__ready *list, int n)
+static bool look(vai_g *self, struct vai__wait_first *list, int n)
 {
 	bool any = false;
 	for (int i = 0; i < n; i++) {
@@ -33,7 +33,7 @@ static bool look(vai_g *self, struct vai__ready *list, int n)
 }
 
 /* True: all of them can be waited for. */
-static bool ask(vai_g *self, struct vai__ready *list, int n, vai_ticket ticket)
+static bool ask(vai_g *self, struct vai__wait_first *list, int n, vai_ticket ticket)
 {
 	bool all = true;
 	for (int i = 0; i < n; i++) {
@@ -43,7 +43,7 @@ static bool ask(vai_g *self, struct vai__ready *list, int n, vai_ticket ticket)
 	return all;
 }
 
-static int wait_once(vai_g *self, struct vai__ready *list, int n, int64_t limit, bool patient)
+static int wait_once(vai_g *self, struct vai__wait_first *list, int n, int64_t limit, bool patient)
 {
 	vai_ticket ticket = vai__wait_begin(self);
 	vai__poll_count(1);
@@ -61,7 +61,7 @@ static int wait_once(vai_g *self, struct vai__ready *list, int n, int64_t limit,
 	return code == VAI_WAKE_USER ? VAI_OK : vai__wake_result(code);
 }
 
-int vai__ready_wait(vai_g *self, struct vai__ready *list, int n, int64_t limit)
+int vai__wait_first(vai_g *self, struct vai__wait_first *list, int n, int64_t limit)
 {
 	for (int turn = 0;; turn++) {
 		if (look(self, list, n))

@@ -146,7 +146,7 @@ static void wait(int64_t until)
 		vai__uvloop_turn();
 }
 
-const struct vai__poller vai__poll_epoll = {
+const struct vai__poller vai__poller_epoll = {
 	.start = start,
 	.stop = stop,
 	.wait = wait,

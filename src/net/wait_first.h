@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Waiting for the first of several connections, listeners or datagram sockets. */
-#ifndef VAI_READY_H
-#define VAI_READY_H
+#ifndef VAI_WAIT_FIRST_H
+#define VAI_WAIT_FIRST_H
 
 #include "net/conn.h"
 
-struct vai__ready {
+struct vai__wait_first {
 	struct vai__desc *desc;
 	vai_conn *conn; /* whose buffer counts, too, for reading; or NULL */
 	enum vai__dir dir;
@@ -14,6 +14,6 @@ struct vai__ready {
 };
 
 /* VAI_OK: at least one is ready. The caller holds references of all of them, and the list does not move. */
-int vai__ready_wait(vai_g *self, struct vai__ready *list, int n, int64_t limit);
+int vai__wait_first(vai_g *self, struct vai__wait_first *list, int n, int64_t limit);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading limits. */
-#include "bind/lib/limit.h"
+#include "bind/lib/wait_limit.h"
 #include "base/obj.h"
 
 struct vai__limit vai__arg_limit(lua_State *L, int idx, int arg, const char *fname)

@@ -16,10 +16,10 @@ static const struct vai__poller *choose(void)
 	const char *wish = getenv("VAI_POLL");
 #ifdef __linux__
 	if (!wish || strcmp(wish, "uv") != 0)
-		return &vai__poll_epoll;
+		return &vai__poller_epoll;
 #endif
 	(void)wish;
-	return &vai__poll_uv;
+	return &vai__poller_uv;
 }
 
 int vai__poll_start(void)

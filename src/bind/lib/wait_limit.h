@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* How long a call may wait: the one rule for all of them. Called by the goroutine that waits. */
-#ifndef VAI_LIMIT_H
-#define VAI_LIMIT_H
+#ifndef VAI_WAIT_LIMIT_H
+#define VAI_WAIT_LIMIT_H
 
 #include "bind/arg.h"
 #include "sync/context.h"

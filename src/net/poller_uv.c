@@ -257,7 +257,7 @@ static void stop(void)
 		vai__fatal("the event loop still holds handles");
 }
 
-const struct vai__poller vai__poll_uv = {
+const struct vai__poller vai__poller_uv = {
 	.start = start,
 	.stop = stop,
 	.wait = wait,
