@@ -8,7 +8,7 @@
 #include "transfer/charge.h"
 #include "transfer/encode.h"
 #include "stdlib/catalog.h"
-#include "transfer/record.h"
+#include "transfer/small_table.h"
 #include "transfer/known_funcs.h"
 #include "transfer/lost_writes.h"
 #include "transfer/names.h"
@@ -308,7 +308,7 @@ void vai__encode(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out, const c
 		return;
 	COLLECT(L);
 	vai__charge_look(L, vm, true);
-	if (lua_type(L, idx) == LUA_TTABLE && vai__record_encode(L, lua_absindex(L, idx), !vai__names_any(vm), out)) {
+	if (lua_type(L, idx) == LUA_TTABLE && vai__small_table_encode(L, lua_absindex(L, idx), !vai__names_any(vm), out)) {
 		vai__charge_message(vm, out);
 		return;
 	}

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "transfer/lost_writes.h"
 #include "transfer/message.h"
-#include "transfer/record.h"
+#include "transfer/small_table.h"
 #include "transfer/symbol.h"
 #include "stdlib/catalog.h"
 #include "state/handle.h"
@@ -489,7 +489,7 @@ static int get_block(lua_State *L, struct vai_vm *vm, const struct vai__block *b
 
 static int block_values(lua_State *L, struct vai_vm *vm, const struct vai__block *b)
 {
-	return b->flags & BLOCK_FLAT ? vai__record_decode_block(L, b) : get_block(L, vm, b, false, false);
+	return b->flags & BLOCK_FLAT ? vai__small_table_decode_block(L, b) : get_block(L, vm, b, false, false);
 }
 
 static void push_inline(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
@@ -505,7 +505,7 @@ static void push_inline(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
 	case M_LIGHT: vai__symbol_push_light(L, word); break;
 	case M_CFUNC: lua_pushcfunction(L, vai__lazy_cfunction_in(L, vm, (lua_CFunction)(uintptr_t)word)); break;
 	case M_STRING: lua_pushlstring(L, (const char *)bytes + 2, bytes[1]); break;
-	case M_RECORD: vai__record_decode(L, msg); break;
+	case M_RECORD: vai__small_table_decode(L, msg); break;
 	default: vai__fatal("a message is broken: tag %d", bytes[0]);
 	}
 }

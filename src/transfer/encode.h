@@ -145,6 +145,8 @@ uint32_t vai__enc_slot(struct vai__enc *e, size_t at);
 enum vai__enc_result vai__enc_met(struct vai__enc *e, int idx, const void *object);
 /* Notes that the contents of what begins at `at` are to follow later. Guarded only. */
 enum vai__enc_result vai__enc_later(struct vai__enc *e, int idx, size_t at);
+/* The same for the metatable at mt of the table that begins at `at`: it is set when all is there. */
+enum vai__enc_result vai__enc_late_meta(struct vai__enc *e, int mt, size_t at);
 
 /* ---- values ---- */
 
@@ -157,6 +159,15 @@ static inline enum vai__enc_result vai__enc_value(struct vai__enc *e, int idx, i
 }
 
 enum vai__enc_result vai__enc_all(struct vai__enc *e);
+
+/* ---- tables (encode_table.c) ---- */
+
+/* Writes the table at idx, in whatever form it is known by. */
+enum vai__enc_result vai__enc_table(struct vai__enc *e, int idx, int how);
+/* Writes the contents of the table at t, whose head is at `at`, with the metatable at mt (0: none). counts: of its
+ * list, of its other keys. checked: it is known not to be a module. */
+enum vai__enc_result vai__enc_table_body(
+	struct vai__enc *e, int t, int mt, size_t at, bool checked, uint32_t counts[2]);
 
 /* ---- functions (encode_func.c) ---- */
 

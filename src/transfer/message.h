@@ -34,7 +34,7 @@ enum vai__msg_tag {
 	M_CFUNC,  /* w[1] */
 	M_NONE,   /* no value at all */
 	M_STRING, /* length in the second byte, then the bytes */
-	M_RECORD, /* a small table (record.c) */
+	M_RECORD, /* a small table (small_table.c) */
 	M_OBJECT, /* w[1], one reference; messages of this tag and the next own something */
 	M_BLOCK   /* w[1] */
 };
@@ -97,7 +97,7 @@ enum {
 	KEYS_MAX = 24,        /* numbers for T_AGAIN */
 	BLOCK_CALLS_OUT = 1,  /* decoding may run user code: require */
 	BLOCK_FINALIZERS = 2, /* some metatable has __gc */
-	BLOCK_FLAT = 4        /* a small table as record.c has it, not this stream */
+	BLOCK_FLAT = 4        /* a small table as small_table.c has it, not this stream */
 };
 
 struct vai__block {

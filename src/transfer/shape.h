@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Shapes: the keys of small records, in the order in which Lua hands them out. One that comes
- * again and again gets a number, which stands for its keys in messages (transfer/record.c). Shapes
+ * again and again gets a number, which stands for its keys in messages (transfer/small_table.c). Shapes
  * are few, shared by all states, and stay until the process ends. Any thread may call. */
 #ifndef VAI_SHAPE_H
 #define VAI_SHAPE_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* See record.h. A record: the number of the list's values and the shape, then the list's values and the keys' values
- * in the shape's order. In a message that follows the tag. In a block the shape may be NO_SHAPE, and keys with their
- * lengths come first. Numbers take as few bytes as hold them. */
-#include "transfer/record.h"
+/* See small_table.h. A small table as bytes, a record: the number of the list's values and the shape, then the list's
+ * values and the keys' values in the shape's order. In a message that follows the tag. In a block the shape may be
+ * NO_SHAPE, and keys with their lengths come first. Numbers take as few bytes as hold them. */
+#include "transfer/small_table.h"
 #include <lauxlib.h>
 #include "transfer/message.h"
 #include "transfer/shape.h"
@@ -184,7 +184,7 @@ static bool to_block(const struct flat *f, const struct vai__shape *shape, vai_m
 	return true;
 }
 
-bool vai__record_encode(lua_State *L, int t, bool empty, vai_msg *out)
+bool vai__small_table_encode(lua_State *L, int t, bool empty, vai_msg *out)
 {
 	struct flat f;
 	f.p = f.values;
@@ -291,12 +291,12 @@ static int push_record(lua_State *L, const unsigned char *at)
 	return 1;
 }
 
-int vai__record_decode(lua_State *L, const vai_msg *msg)
+int vai__small_table_decode(lua_State *L, const vai_msg *msg)
 {
 	return push_record(L, (const unsigned char *)msg);
 }
 
-int vai__record_decode_block(lua_State *L, const struct vai__block *b)
+int vai__small_table_decode_block(lua_State *L, const struct vai__block *b)
 {
 	return push_record(L, b->data);
 }

@@ -2,8 +2,8 @@
 /* The common small message, encoded in one go: one table without metatable, a list of values and short strings as
  * keys, whose values are scalars, light userdata and short strings. If its keys are a known shape and its values
  * few, the message holds it without a block. */
-#ifndef VAI_RECORD_H
-#define VAI_RECORD_H
+#ifndef VAI_SMALL_TABLE_H
+#define VAI_SMALL_TABLE_H
 
 #include <lua.h>
 #include "base/base.h"
@@ -12,10 +12,10 @@ struct vai__block;
 
 /* The table at the absolute index t. False: it is not of that kind (or memory is out), the
  * encoder has to look. One without contents is of it where `empty`. Raises nothing. */
-bool vai__record_encode(lua_State *L, int t, bool empty, vai_msg *out);
+bool vai__small_table_encode(lua_State *L, int t, bool empty, vai_msg *out);
 /* Push the table of a message M_RECORD, of a block with BLOCK_FLAT, and return 1. May raise
  * for want of memory. */
-int vai__record_decode(lua_State *L, const vai_msg *msg);
-int vai__record_decode_block(lua_State *L, const struct vai__block *b);
+int vai__small_table_decode(lua_State *L, const vai_msg *msg);
+int vai__small_table_decode_block(lua_State *L, const struct vai__block *b);
 
 #endif
