@@ -1743,7 +1743,8 @@ function connection:max(bytes) end
 ---@return vai.connection
 function connection:with(limit) end
 
----Closes it; everybody who waits in it, in whatever goroutine, gets `nil, "closed"`. `local c <close>` does it, too.
+---Closes it; everybody who waits in it, in whatever goroutine, gets `nil, "closed"`. `local c <close>` does it, too. It
+---returns when they have let go of it, so that its descriptor is free. Closing it again does no harm.
 ---```lua
 ---local a, b = vai.net.pipe()
 ---local reader = vai.async(function() return b:read() end)
@@ -1896,7 +1897,8 @@ function listener:accept(limit) end
 ---@return string? message
 function listener:addr() end
 
----Everybody who waits in `accept` gets `nil, "closed"`; connections that were accepted go on.
+---Everybody who waits in `accept` gets `nil, "closed"`; connections that were accepted go on. When it returns the
+---address is free: `listen` can have it again.
 ---```lua
 ---local l = vai.net.listen("tcp", "127.0.0.1:0")
 ---vai.go(function() l:close() end)
@@ -1938,7 +1940,7 @@ local server = {}
 ---@return string? message
 function server:shutdown(limit) end
 
----Closes the listener and all connections, also those that goroutines have.
+---Closes the listener and all connections, also those that goroutines have. When it returns the address is free.
 ---```lua
 ---local l = vai.net.listen("tcp", "127.0.0.1:0")
 ---local server = vai.net.serve(l, print)
@@ -1993,7 +1995,7 @@ function packet:send_to(data, address, limit) end
 ---@return string? message
 function packet:local_addr() end
 
----Everybody who waits in it gets `nil, "closed"`.
+---Everybody who waits in it gets `nil, "closed"`. When it returns the address is free.
 ---```lua
 ---local p = vai.net.packet("udp", "127.0.0.1:0")
 ---p:close()

@@ -15,6 +15,14 @@
 	BUG(commit_blind, "cancel", "vai__park_commit does not look at g->end") \
 	BUG(commit_store, "fire outside", "vai__park_commit compares and stores in two steps") \
 	BUG(deadlock_early, "input", "a deadlock is told while the poller has something under way") \
+	BUG(desc_await_blind, "net_await", "who waits for a close does not look whether it is done already") \
+	BUG(desc_close_blind, "net_close", "a wait does not look whether the descriptor is closed") \
+	BUG(desc_close_early, "net_close", "a close takes the descriptor from who uses it") \
+	BUG(desc_deadline_silent, "net_moved", "a deadline that is moved is told to nobody who waits") \
+	BUG(desc_edge_lost, "net_ready", "an edge that nobody waits for is forgotten") \
+	BUG(desc_gone_late, "net_await", "the file goes after those who wait for that were told") \
+	BUG(desc_pass_lost, "net_queue", "a direction goes to a goroutine that has given up") \
+	BUG(desc_ready_ignored, "net_ready", "a wait does not look whether an edge has come before it") \
 	BUG(empty_once, "empty", "vai__runq_empty does not look whether tail has moved") \
 	BUG(fire_any_ticket, "fire timeout", "vai__fire does not compare the ticket") \
 	BUG(fire_no_ready, "outside", "a waker that finds PARKED leaves it at that") \

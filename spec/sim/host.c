@@ -365,6 +365,11 @@ void vai__poll_wake(void)
 	poller.woken = true;
 }
 
+void vai__poll_count(int n)
+{
+	atomic_fetch_add(&poller.pending, n);
+}
+
 int64_t vai__poll_pending(void)
 {
 	return atomic_load(&poller.pending);

@@ -40,5 +40,11 @@ const struct sim_test sim_tests[] = {
 	{"semaphore", test_semaphore, 2},
 	{"semaphore_timeout", test_semaphore_timeout, 2},
 	{"semaphore_cancel", test_semaphore_cancel, 2},
+	{"net_ready", test_net_ready, 2},
+	{"net_close", test_net_close, 2},
+	{"net_await", test_net_await, 2},
+	{"net_deadline", test_net_deadline, 2},
+	{"net_moved", test_net_moved, 2},
+	{"net_queue", test_net_queue, 2},
 	{NULL, NULL, 0},
 };

@@ -46,5 +46,12 @@ void test_mutex_starved_cancel(void);
 void test_semaphore(void);
 void test_semaphore_timeout(void);
 void test_semaphore_cancel(void);
+/* net_test.c: descriptor records */
+void test_net_ready(void);
+void test_net_close(void);
+void test_net_await(void);
+void test_net_deadline(void);
+void test_net_moved(void);
+void test_net_queue(void);
 
 #endif

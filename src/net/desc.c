@@ -22,7 +22,11 @@
 
 const struct vai__poller *vai__desc_poller;
 
+#ifdef VAI_SIM
+enum { SLAB = 2, SLABS = 2 };
+#else
 enum { SLAB = 64, SLABS = 65536 };
+#endif
 
 /* The codes of waits. In a queue: the direction is the waiter's; d is closed; look again. */
 enum { GIVEN = VAI_WAKE_USER, CLOSED = VAI_WAKE_USER + 1, AGAIN = VAI_WAKE_USER + 2 };
@@ -193,7 +197,7 @@ int64_t vai__desc_count(void)
 /* Lock held. True: the caller is to retire d, once the lock is released. */
 static bool is_over(struct vai__desc *d)
 {
-	if (!d->closed || d->users > 0 || d->retired)
+	if (!d->closed || (d->users > 0 && !VAI_BUG(desc_close_early)) || d->retired)
 		return false;
 	return d->retired = true;
 }
@@ -203,8 +207,10 @@ void vai__desc_dispose(struct vai__desc *d)
 {
 	struct vai__waitq closers;
 	vai__waitq_init(&closers);
-	if (!d->borrowed && !VAI_BUG(close_early))
-		close(d->fd);
+	int fd = d->fd;
+	if (!d->borrowed && !VAI_BUG(desc_gone_late))
+		close(fd);
+	atomic_fetch_sub_relaxed(&table.open, 1);
 	vai__lock(&d->lock);
 	bool orphan = d->orphan;
 	d->fd = -1;
@@ -212,7 +218,7 @@ void vai__desc_dispose(struct vai__desc *d)
 	d->tag = d->tag == UINT32_MAX ? 1 : d->tag + 1; /* events of before must not be taken for the next one's */
 	vai__waitq_splice(&closers, &d->closers);
 	vai__waitq_fire_all(&closers, 0, &d->lock);
-	atomic_fetch_sub_relaxed(&table.open, 1);
+	VAI_BUG_DO(desc_gone_late, close(fd));
 	if (orphan)
 		record_free(d);
 }
@@ -283,7 +289,7 @@ static bool may_block(const struct vai__desc *d)
 int vai__desc_await(vai_g *self, struct vai__desc *d, const struct vai__iowait *w)
 {
 	vai__lock(&d->lock);
-	if (d->disposed || !d->closed || w->limit == 0 || may_block(d)) {
+	if ((d->disposed && !VAI_BUG(desc_await_blind)) || !d->closed || w->limit == 0 || may_block(d)) {
 		bool left = d->closed && !d->disposed && w->limit == 0;
 		vai__unlock(&d->lock);
 		return left ? VAI_ETIMEOUT : VAI_OK;
@@ -412,7 +418,7 @@ static bool pass_on(struct side *s)
 	struct vai__waiter *next;
 	while ((next = vai__waitq_pop(&s->queue)) != NULL) {
 		struct vai__wake wake = vai__waitq_wake(next);
-		if (vai__wake_fire(&wake))
+		if (vai__wake_fire(&wake) || VAI_BUG(desc_pass_lost))
 			return true;
 	}
 	return false;
@@ -456,7 +462,7 @@ void vai__desc_unhold(struct vai__desc *d)
 
 static struct news note_edge(struct side *s)
 {
-	s->ready = true;
+	s->ready = !VAI_BUG(desc_edge_lost);
 	return take_news(s);
 }
 
@@ -521,7 +527,8 @@ int vai__desc_wait(vai_g *self, struct vai__desc *d, enum vai__dir dir, const st
 		return joined;
 	vai__lock(&d->lock);
 	int64_t until = earlier(w->limit, s->deadline);
-	int rc = d->closed ? VAI_ECLOSED : s->ready ? VAI_OK : is_past(until) ? VAI_ETIMEOUT : VAI_EAGAIN;
+	bool closed = d->closed && !VAI_BUG(desc_close_blind), ready = s->ready && !VAI_BUG(desc_ready_ignored);
+	int rc = closed ? VAI_ECLOSED : ready ? VAI_OK : is_past(until) ? VAI_ETIMEOUT : VAI_EAGAIN;
 	s->ready = false;
 	if (rc == VAI_EAGAIN) {
 		s->ticket = vai__wait_begin(self);
@@ -534,7 +541,7 @@ int vai__desc_wait(vai_g *self, struct vai__desc *d, enum vai__dir dir, const st
 	arm(d, dir);
 	int code = vai__wait(self, w->reason, w->obj, until);
 	vai__poll_count(-1);
-	bool closed = end_wait(d, s, code == VAI_WAKE_USER);
+	closed = end_wait(d, s, code == VAI_WAKE_USER);
 	if (code == VAI_WAKE_USER)
 		return closed ? VAI_ECLOSED : VAI_OK;
 	return vai__wake_result(code);
@@ -558,7 +565,8 @@ void vai__desc_set_deadline(struct vai__desc *d, enum vai__dir dir, int64_t when
 	vai__lock(&d->lock);
 	d->side[dir].deadline = when;
 	vai__unlock(&d->lock);
-	vai__desc_nudge(d, dir);
+	if (!VAI_BUG(desc_deadline_silent))
+		vai__desc_nudge(d, dir);
 }
 
 /* ---- several at once, watches ---- */
