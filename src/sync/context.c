@@ -438,7 +438,7 @@ static void after_destroy(struct vai_obj *o)
 	vai__mem_free(after, sizeof *after);
 }
 
-const struct vai_class vai__after_class = {"after", after_destroy};
+const struct vai_class vai__context_after_class = {"after", after_destroy};
 
 void vai__context_reap(void)
 {
@@ -456,7 +456,7 @@ void vai__context_reap(void)
 
 vai_after *vai__context_after(vai_context *ctx, bool (*fire)(void *arg), void (*release)(void *arg), void *arg)
 {
-	vai_after *after = vai__obj_new(sizeof *after, &vai__after_class);
+	vai_after *after = vai__obj_new(sizeof *after, &vai__context_after_class);
 	if (!after)
 		return NULL;
 	vai__obj_ref(&ctx->obj);
@@ -483,7 +483,7 @@ vai_after *vai__context_after(vai_context *ctx, bool (*fire)(void *arg), void (*
 	return NULL;
 }
 
-bool vai__after_stop(vai_after *after)
+bool vai__context_after_stop(vai_after *after)
 {
 	vai__lock(lock_of(after->ctx));
 	bool was = after->pending, linked = was && !after->ctx->never;

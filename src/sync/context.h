@@ -9,7 +9,7 @@
 
 typedef struct vai_context vai_context; /* a struct vai_obj */
 typedef struct vai_after vai_after;     /* a struct vai_obj: a call that a context makes at its end */
-extern const struct vai_class vai__context_class, vai__after_class;
+extern const struct vai_class vai__context_class, vai__context_after_class;
 
 /* Makes a context that is never done. Here and in the next, the caller gets the one reference; NULL: out of memory. */
 vai_context *vai__context_new(vai_drop_fn *drop);
@@ -42,8 +42,8 @@ vai_chan *vai__context_done(vai_context *ctx);
  * reference. NULL: out of memory, and arg is still the caller's. */
 vai_after *vai__context_after(vai_context *ctx, bool (*fire)(void *arg), void (*release)(void *arg), void *arg);
 /* True: it was pending and is not called. */
-bool vai__after_stop(vai_after *after);
-/* Releases calls that have been made, which timers cannot do. Called by vai__timer_reap. */
+bool vai__context_after_stop(vai_after *after);
+/* Releases calls that have been made, which timers cannot do. Called by vai__timer_object_reap. */
 void vai__context_reap(void);
 
 /* From now on, until the call with NULL, self's waits end when ctx is over (vai_g.bound). VAI_OK, or the error of a

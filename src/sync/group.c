@@ -73,7 +73,7 @@ static void destroy(struct vai_obj *o)
 	vai_group *group = VAI_CONTAINER(o, vai_group, obj);
 	VAI_DEBUG_ASSERT(vai__waitq_abandoned(&group->waiters) && vai__waitq_abandoned(&group->seekers));
 	if (group->after) {
-		vai__after_stop(group->after);
+		vai__context_after_stop(group->after);
 		vai__obj_unref((struct vai_obj *)group->after);
 	}
 	if (group->failed)

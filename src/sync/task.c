@@ -11,7 +11,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/fatal.h"
-#include "sync/ticker.h"
+#include "sync/timer_object.h"
 #include "sync/waitq.h"
 
 struct vai_task {
@@ -67,7 +67,7 @@ struct vai__account *vai__task_owner(const vai_task *t)
 vai_task *vai__task_new(vai_g *g, vai_drop_fn *drop, void (*orphan)(vai_task *t))
 {
 	vai_task *t = vai__mem_zalloc(sizeof *t);
-	vai__timer_reap();
+	vai__timer_object_reap();
 	if (!t)
 		return NULL;
 	vai__obj_init(&t->obj, &vai__task_class);
@@ -120,7 +120,7 @@ enum vai_g_state vai__task_g_state(vai_task *t)
 void vai__task_finish(vai_task *t, enum vai_task_state state, vai_msg *outcome)
 {
 	struct vai__waitq all;
-	vai__timer_reap();
+	vai__timer_object_reap();
 	vai__waitq_init(&all);
 	VAI_ASSERT(state != VAI_TASK_ALIVE && vai__task_state(t) == VAI_TASK_ALIVE);
 	t->outcome = *outcome;

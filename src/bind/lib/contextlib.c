@@ -239,11 +239,11 @@ static void release(void *call)
 
 static int stop(lua_State *L)
 {
-	vai_after *after = (vai_after *)vai__handle_test(L, lua_upvalueindex(1), &vai__after_class);
+	vai_after *after = (vai_after *)vai__handle_test(L, lua_upvalueindex(1), &vai__context_after_class);
 	vai__bind_self(L);
 	if (!after)
 		return luaL_error(L, "stop: the call is gone");
-	lua_pushboolean(L, vai__after_stop(after));
+	lua_pushboolean(L, vai__context_after_stop(after));
 	return 1;
 }
 
@@ -286,4 +286,4 @@ static const luaL_Reg meta[] = {
 const struct vai__handle_type vai__lib_context_type = {&vai__context_class, "vai.context", methods, meta};
 
 static const luaL_Reg no_methods[] = {{NULL, NULL}};
-const struct vai__handle_type vai__lib_after_type = {&vai__after_class, "vai.after", no_methods, NULL};
+const struct vai__handle_type vai__lib_after_type = {&vai__context_after_class, "vai.after", no_methods, NULL};

@@ -10,6 +10,8 @@
 #include "bind/site.h"
 #include "sync/chan.h"
 #include "sync/ticker.h"
+#include "sync/timed_chan.h"
+#include "sync/timer_object.h"
 #include "transfer/codec.h"
 
 int vai__lib_now(lua_State *L)
@@ -42,7 +44,7 @@ int vai__lib_after(lua_State *L)
 {
 	vai_g *g = vai__bind_self(L);
 	int64_t when = vai__clock_after(vai__arg_seconds(L, 1, 1, "after"));
-	vai_chan *ch = vai__after(g, when, stamp, vai__msg_drop);
+	struct vai__timed_chan *ch = vai__timed_chan_new(g, when, 0, stamp, vai__msg_drop);
 	return vai__bind_push_new(L, g, (struct vai_obj *)ch);
 }
 
@@ -65,7 +67,7 @@ int vai__lib_timer(lua_State *L)
 	vai_g *g = vai__bind_self(L);
 	double seconds = vai__arg_seconds(L, 1, 1, "timer");
 	struct vai__call *call = vai__call_new(L, g, 2, &name, VAI_FATE_PANIC);
-	vai_ticker *t = vai__timer_new(g, vai__clock_after(seconds), timer_fire, timer_release, call);
+	vai_timer_object *t = vai__timer_object_new(g, vai__clock_after(seconds), timer_fire, timer_release, call);
 	if (!t) {
 		vai__call_unref(call);
 		vai__arg_no_memory(L);
@@ -76,7 +78,7 @@ int vai__lib_timer(lua_State *L)
 
 static int timer_stop(lua_State *L)
 {
-	vai_ticker *t = vai__bind_object(L, &vai__timer_class, "stop");
+	vai_timer_object *t = vai__bind_object(L, &vai__timer_object_class, "stop");
 	vai__bind_self(L);
 	lua_pushboolean(L, vai__timer_object_stop(t));
 	return 1;
@@ -84,7 +86,7 @@ static int timer_stop(lua_State *L)
 
 static int timer_reset(lua_State *L)
 {
-	vai_ticker *t = vai__bind_object(L, &vai__timer_class, "reset");
+	vai_timer_object *t = vai__bind_object(L, &vai__timer_object_class, "reset");
 	vai_g *g = vai__bind_self(L);
 	int64_t when = vai__clock_after(vai__arg_seconds(L, 2, 1, "reset"));
 	bool was = false;
@@ -97,7 +99,7 @@ static int timer_reset(lua_State *L)
 /* local t <close>: also where the runtime ends. */
 static int timer_end(lua_State *L)
 {
-	vai_ticker *t = vai__bind_object(L, &vai__timer_class, "__close");
+	vai_timer_object *t = vai__bind_object(L, &vai__timer_object_class, "__close");
 	if (vai__g_self())
 		vai__timer_object_stop(t);
 	return 0;
@@ -105,7 +107,7 @@ static int timer_end(lua_State *L)
 
 static int timer_tostring(lua_State *L)
 {
-	vai__bind_object(L, &vai__timer_class, "tostring");
+	vai__bind_object(L, &vai__timer_object_class, "tostring");
 	return vai__bind_tostring(L, "timer");
 }
 
@@ -183,7 +185,7 @@ static const luaL_Reg timer_meta[] = {
 	{"__tostring", timer_tostring},
 	{NULL, NULL},
 };
-const struct vai__handle_type vai__lib_timer_type = {&vai__timer_class, "vai.timer", timer_methods, timer_meta};
+const struct vai__handle_type vai__lib_timer_type = {&vai__timer_object_class, "vai.timer", timer_methods, timer_meta};
 
 static const luaL_Reg ticker_methods[] = {
 	{"chan", ticker_chan},
