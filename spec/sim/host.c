@@ -190,9 +190,10 @@ bool vai__thread_timer_new(int id, int sig, void *value, timer_t *out)
 	return false;
 }
 
-void vai__thread_timer_start(timer_t timer)
+bool vai__thread_timer_start(timer_t timer)
 {
 	(void)timer;
+	return false;
 }
 
 void vai__guard_install(void (*report)(void))
@@ -330,12 +331,17 @@ static struct {
 	vai_ticket ticket;
 } poller;
 
-int vai__poll_start(void)
+int vai__poll_start(const char **call)
 {
+	(void)call;
 	return VAI_OK;
 }
 
 void vai__poll_stop(void)
+{
+}
+
+void vai__poll_check(void)
 {
 }
 

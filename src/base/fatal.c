@@ -6,11 +6,35 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include "base/atomic.h"
 
 void (*vai__fatal_hook)(void);
+void (*vai__fatal_exit)(int status);
 void (*_Atomic vai__fatal_dying)(void);
 static atomic_bool begun;
+
+static void print(const char *fmt, va_list ap)
+{
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	fflush(stderr);
+}
+
+_Noreturn void vai__fatal_give_up(const char *fmt, ...)
+{
+	va_list ap;
+	vai__dying();
+	if (!atomic_exchange(&begun, true)) {
+		fputs("vai: ", stderr);
+		va_start(ap, fmt);
+		print(fmt, ap);
+		va_end(ap);
+	}
+	if (vai__fatal_exit)
+		vai__fatal_exit(1);
+	_exit(1);
+}
 
 _Noreturn void vai__fatal(const char *fmt, ...)
 {
@@ -19,10 +43,8 @@ _Noreturn void vai__fatal(const char *fmt, ...)
 	vai__dying();
 	fputs("vai: fatal: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	print(fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
-	fflush(stderr);
 	if (first && vai__fatal_hook)
 		vai__fatal_hook();
 	abort();

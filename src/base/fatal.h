@@ -17,6 +17,10 @@ static inline void vai__dying(void)
 	if (hook)
 		hook();
 }
+/* Prints "vai: ..." to stderr and ends the process: other code has taken away what the runtime cannot do without. Any
+ * thread. */
+_Noreturn void vai__fatal_give_up(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+extern void (*vai__fatal_exit)(int status); /* ends the process; NULL: _exit does */
 #define VAI_ASSERT(cond) ((cond) ? (void)0 : vai__fatal("%s:%d: broken invariant: %s", __FILE__, __LINE__, #cond))
 #ifdef VAI_DEBUG_LOCKS
 #define VAI_DEBUG_ASSERT(cond) VAI_ASSERT(cond)

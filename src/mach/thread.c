@@ -81,8 +81,8 @@ bool vai__thread_timer_new(int id, int sig, void *value, timer_t *out)
 	return timer_create(cpu_clock(id, 1), &ev, out) == 0;
 }
 
-void vai__thread_timer_start(timer_t timer)
+bool vai__thread_timer_start(timer_t timer)
 {
 	struct itimerspec soon = {{0, 0}, {0, 1}};
-	timer_settime(timer, 0, &soon, NULL);
+	return timer_settime(timer, 0, &soon, NULL) == 0;
 }

@@ -22,6 +22,6 @@ int64_t vai__thread_user(int id); /* the part of it outside of the kernel, in wh
  * thread, with the value, at a tick of the system's clock (every 1 to 10 ms) that finds the thread there; so it
  * never interrupts a system call. It is deleted by timer_delete. False: the system has none. */
 bool vai__thread_timer_new(int id, int sig, void *value, timer_t *out);
-void vai__thread_timer_start(timer_t timer);
+bool vai__thread_timer_start(timer_t timer); /* false: the system refuses */
 
 #endif

@@ -22,11 +22,11 @@ static const struct vai__poller *choose(void)
 	return &vai__poller_uv;
 }
 
-int vai__poll_start(void)
+int vai__poll_start(const char **call)
 {
 	vai__desc_poller = choose();
 	atomic_store(&pending, 0);
-	return vai__desc_poller->start();
+	return vai__desc_poller->start(call);
 }
 
 /* Descriptors first: the poller is asked to take them out. */
@@ -46,6 +46,11 @@ void vai__poll_wait(int64_t until)
 void vai__poll_wake(void)
 {
 	vai__desc_poller->wake();
+}
+
+void vai__poll_check(void)
+{
+	vai__desc_poller->check();
 }
 
 int64_t vai__poll_pending(void)

@@ -6,14 +6,16 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "base/fatal.h"
 #include "net/desc.h"
 
 struct vai__poller {
 	/* As in sched/poll.h. */
-	int (*start)(void);
+	int (*start)(const char **call);
 	void (*stop)(void);
 	void (*wait)(int64_t until);
 	void (*wake)(void);
+	void (*check)(void);
 	/* Begins to report events of d to vai__desc_event. 0 or an errno. Any thread, as for the next two. */
 	int (*add)(struct vai__desc *d);
 	/* A goroutine waits for this direction of d. NULL: the poller need not be told. */
@@ -39,5 +41,11 @@ void vai__desc_stop(void);
 
 /* The one in use; set by the host's thread while the runtime does not run. */
 extern const struct vai__poller *vai__desc_poller;
+
+/* Ends the program: this call on a descriptor of the poller's own has failed (errno). Any thread. */
+static _Noreturn inline void vai__poller_lost(const char *call)
+{
+	vai__fatal_give_up("%s: %m: other code has closed descriptors of vai's, so the program ends", call);
+}
 
 #endif

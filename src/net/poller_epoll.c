@@ -10,8 +10,10 @@
 #endif
 #ifdef __linux__
 #include <errno.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,6 +31,8 @@ enum { BATCH = 128, SECOND = 1000000000, MILLISECOND = 1000000 };
 
 static struct {
 	int ep, wake;
+	dev_t dev; /* of both, as the next one */
+	ino_t ino;
 	atomic_bool woken;  /* the eventfd has been written to, and the poller has not seen it */
 	atomic_bool coarse; /* the kernel has no epoll_pwait2 */
 	atomic_bool has_uv; /* libuv's loop is a member */
@@ -49,15 +53,31 @@ static void stop(void)
 	poll.ep = poll.wake = -1;
 }
 
-static int start(void)
+/* The call that the system refused, or NULL. */
+static const char *open_both(void)
+{
+	if ((poll.ep = epoll_create1(EPOLL_CLOEXEC)) < 0)
+		return "epoll_create1";
+	if ((poll.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+		return "eventfd";
+	return enlist(poll.wake, EPOLLIN | EPOLLET, KEY_WAKE) == 0 ? NULL : "epoll_ctl";
+}
+
+static int start(const char **call)
 {
 	atomic_store(&poll.woken, false);
 	atomic_store(&poll.has_uv, false);
-	poll.ep = epoll_create1(EPOLL_CLOEXEC);
-	poll.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (poll.ep >= 0 && poll.wake >= 0 && enlist(poll.wake, EPOLLIN | EPOLLET, KEY_WAKE) == 0)
+	struct stat st = {0};
+	*call = open_both();
+	if (!*call && fstat(poll.ep, &st) != 0) /* then nothing is checked */
+		memset(&st, 0, sizeof st);
+	poll.dev = st.st_dev;
+	poll.ino = st.st_ino;
+	if (!*call)
 		return VAI_OK;
+	int why = errno;
 	stop();
+	errno = why;
 	return VAI_ESYS;
 }
 
@@ -65,8 +85,27 @@ static void wake(void)
 {
 	uint64_t one = 1;
 	if (!atomic_exchange_seq_cst(&poll.woken, true))
-		while (write(poll.wake, &one, sizeof one) < 0 && errno == EINTR)
-			;
+		while (write(poll.wake, &one, sizeof one) < 0)
+			if (errno != EINTR)
+				vai__poller_lost("write to an eventfd");
+}
+
+/* The kernel's files without a name share one inode, so another such file in the place of one is not noticed. */
+static bool is_ours(int fd)
+{
+	struct stat st;
+	if (fstat(fd, &st) != 0)
+		return errno != EBADF;
+	errno = EBADF;
+	return st.st_dev == poll.dev && st.st_ino == poll.ino;
+}
+
+static void check(void)
+{
+	if (poll.ino == 0)
+		return;
+	if (!is_ours(poll.ep) || !is_ours(poll.wake))
+		vai__poller_lost("fstat");
 }
 
 /* ---- descriptors ---- */
@@ -140,6 +179,8 @@ static void wait(int64_t until)
 			left = 0;
 	}
 	int n = wait_for(evs, left);
+	if (VAI_UNLIKELY(n < 0 && errno != EINTR))
+		vai__poller_lost("epoll_wait");
 	for (int i = 0; i < n; i++)
 		handle(&evs[i]);
 	if (VAI_UNLIKELY(limit != VAI_FOREVER && vai__uvloop_is_open() && vai__uvloop_next() <= vai__clock_now()))
@@ -151,6 +192,7 @@ const struct vai__poller vai__poller_epoll = {
 	.stop = stop,
 	.wait = wait,
 	.wake = wake,
+	.check = check,
 	.add = add,
 	.retire = retire,
 };

@@ -58,10 +58,17 @@ static void on_timer(uv_timer_t *t)
 	uv_stop(t->loop);
 }
 
+static void check(void)
+{
+	vai__uvloop_check(&poll.loop);
+}
+
 static void wake(void)
 {
-	if (poll.open)
-		uv_async_send(&poll.async);
+	if (!poll.open)
+		return;
+	check();
+	uv_async_send(&poll.async);
 }
 
 /* ---- any thread ---- */
@@ -211,6 +218,7 @@ static void mind_nested(void)
  * nested here: it is looked at every millisecond while it is open. */
 static void wait(int64_t until)
 {
+	check();
 	serve_list();
 	mind_nested();
 	if (vai__uvloop_is_open() && until != 0) {
@@ -229,8 +237,9 @@ static void wait(int64_t until)
 	mind_nested();
 }
 
-static int start(void)
+static int start(const char **call)
 {
+	*call = "libuv's loop";
 	if (vai__uvloop_init(&poll.loop) != 0)
 		return VAI_ESYS;
 	if (uv_async_init(&poll.loop, &poll.async, on_async) != 0) {
@@ -262,6 +271,7 @@ const struct vai__poller vai__poller_uv = {
 	.stop = stop,
 	.wait = wait,
 	.wake = wake,
+	.check = check,
 	.add = add,
 	.arm = arm,
 	.retire = retire,

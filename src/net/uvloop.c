@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* See uvloop.h. The lock is held in libuv's callbacks, which may allocate, so it is one that sleeps. */
 #include "net/uvloop.h"
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -10,6 +11,7 @@
 #include "base/base.h"
 #include "base/clock.h"
 #include "base/fatal.h"
+#include "net/poller.h"
 #include "sched/poll.h"
 
 enum { FIRST_FDS = 8, FIRST_BYTES = 65536, STANDARD_FDS = 3, MILLISECOND = 1000000 };
@@ -59,6 +61,12 @@ int vai__uvloop_init(struct uv_loop_s *loop)
 	return opened ? 0 : -1;
 }
 
+void vai__uvloop_check(const struct uv_loop_s *loop)
+{
+	if (fcntl(uv_backend_fd(loop), F_GETFD) < 0)
+		vai__poller_lost("libuv's loop");
+}
+
 /* ---- the nested loop ---- */
 
 /* Lock held. */
@@ -78,6 +86,7 @@ struct uv_loop_s *vai__uvloop_enter(void)
 		}
 		atomic_store_seq_cst(&uv.open, true);
 	}
+	vai__uvloop_check(&uv.loop);
 	uv_update_time(&uv.loop);
 	return &uv.loop;
 }
@@ -94,6 +103,7 @@ void vai__uvloop_turn(void)
 {
 	pthread_mutex_lock(&uv.lock);
 	if (atomic_load_relaxed(&uv.open)) {
+		vai__uvloop_check(&uv.loop);
 		uv_run(&uv.loop, UV_RUN_NOWAIT);
 		note_next();
 	}

@@ -30,5 +30,7 @@ void vai__uvloop_turn(void);    /* without waiting */
 void vai__uvloop_stop(void);
 /* A loop that has its first descriptors: libuv aborts where it gets none. 0 or -1. */
 int vai__uvloop_init(struct uv_loop_s *loop);
+/* Ends the program with a message if other code has closed the loop's descriptors, of which libuv aborts. */
+void vai__uvloop_check(const struct uv_loop_s *loop);
 
 #endif

@@ -7,6 +7,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,17 +107,22 @@ static void loop_entry(void *arg)
 	vai__fatal("the main thread's scheduler loop has ended");
 }
 
-/* Makes the calling thread an M with a loop stack. NULL: out of memory. */
-struct m *vai__m_new_main(void)
+/* Makes the calling thread an M with a loop stack. NULL: the system refused *call (errno). */
+struct m *vai__m_new_main(const char **call)
 {
 	struct m *m = m_alloc();
 	char *top = m ? vai__stack_alloc() : NULL;
+	*call = top ? "sigaltstack" : "memory";
+	if (!top)
+		errno = ENOMEM;
 	vai__guard_install(report_overflow);
 	if (!top || vai__guard_thread_init() != 0) {
+		int why = errno;
 		if (top)
 			vai__stack_free(top);
 		if (m)
 			m_free(m);
+		errno = why;
 		return NULL;
 	}
 	m->loop_stack = top;

@@ -13,15 +13,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Called on the host's thread before and after everything else. VAI_OK or VAI_ESYS. When the stop is called no M is
+/* Called on the host's thread before and after everything else. VAI_OK, or VAI_ESYS with errno, and the call that the
+ * system refused in *call. When the stop is called no M is
  * left; it releases what abandoned goroutines held (descriptors, requests). */
-int vai__poll_start(void);
+int vai__poll_start(const char **call);
 void vai__poll_stop(void);
 /* Waits until something is ready, until vai__poll_wake, or until `until` (0: does not wait), and fires the
  * goroutines that wait for what is ready. Called by one thread at a time. */
 void vai__poll_wait(int64_t until);
 /* Ends the current or the next vai__poll_wait. Any thread. */
 void vai__poll_wake(void);
+/* Ends the program with a message if other code has closed the poller's own descriptors. Any thread, now and then:
+ * what sleeps in the poller then may sleep for ever. */
+void vai__poll_check(void);
 /* How many goroutines wait for the poller, with other reasons to hope: while there are any, there is no deadlock. A
  * waiter counts until it runs again; otherwise an M about to sleep could see none in between. Any thread. */
 int64_t vai__poll_pending(void);

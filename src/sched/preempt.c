@@ -23,14 +23,17 @@
 #include "sched/rt.h"
 
 enum {
-	LOOK = 100000,         /* ns, as the next three */
+	LOOK = 100000,         /* ns, as the next four */
+	CHASE = 10000000,      /* ns for which threads that got another one's signal wait */
 	SURE = 3000000,        /* ns of computing without a sleep after which a thread is surely in no system call */
 	UNANSWERED = 20000000, /* ns after which a thread that has not answered is asked again */
 	UNKNOWN = 100000000    /* ns after which, without timers, a thread is asked though nothing is sure */
 };
 
 static struct sigaction old_action;
-static enum vai_preempt_mode mode = VAI_PREEMPT_OFF;
+static _Atomic(enum vai_preempt_mode) mode = VAI_PREEMPT_OFF;
+static bool fell_back; /* sched.lock: the mode was to be signal, but the system came to refuse all signals */
+atomic_bool vai__preempt_counts;
 static int64_t clock_tick; /* ns between two ticks of the system's clock, but at most half a slice */
 
 static void pass_on(int sig, siginfo_t *info, void *uc)
@@ -114,11 +117,29 @@ static bool comes_late(struct m *m)
 	return p && atomic_load_relaxed(&p->tick) != atomic_load_relaxed(&m->asked_tick);
 }
 
+/* Where only signals to the whole process are left, any thread may get the one for an M. Who gets it wrongly sends it
+ * again and waits: the signal is blocked in the handler, so that each time another thread gets it. NULL: nobody is
+ * looked for. */
+static _Atomic(struct m *) chased;
+
+static bool pass_along(const siginfo_t *info)
+{
+	if (info->si_code != SI_USER || info->si_pid != getpid() || !atomic_load_acquire(&chased))
+		return false;
+	int64_t until = vai__clock_now() + CHASE;
+	kill(getpid(), SIGURG);
+	while (atomic_load_acquire(&chased) && vai__clock_now() < until)
+		nanosleep(&(struct timespec){.tv_nsec = LOOK}, NULL);
+	return true;
+}
+
 static void on_signal(int sig, siginfo_t *info, void *uc)
 {
 	int saved = errno;
-	struct m *m = vai__m_self();
+	struct m *m = vai__m_self(), *found = m;
 	bool timer = info->si_code == SI_TIMER && m && info->si_value.sival_ptr == &m->timer;
+	if (m)
+		atomic_compare_exchange_strong(&chased, &found, NULL);
 	if (timer && comes_late(m)) {
 		atomic_store_relaxed(&m->preempt, false);
 	} else if (m && atomic_exchange_acquire(&m->preempt, false)) {
@@ -128,7 +149,7 @@ static void on_signal(int sig, siginfo_t *info, void *uc)
 		atomic_fetch_add_relaxed(&vai__sched.npreempted, 1);
 		if (g)
 			vai__preempt_interrupt(g);
-	} else if (!timer) {
+	} else if (!timer && !pass_along(info)) {
 		pass_on(sig, info, uc);
 	}
 	errno = saved;
@@ -150,12 +171,25 @@ static enum vai_preempt_mode wished_mode(void)
 #endif
 }
 
-/* Says once that the system refuses tgkill, by which the signal is sent: a filter of system calls may forbid that. */
-static void tell_refused(const char *what)
+static void set_mode(enum vai_preempt_mode m)
+{
+	atomic_store_relaxed(&mode, m);
+	atomic_store_relaxed(&vai__preempt_counts, m == VAI_PREEMPT_COUNT);
+}
+
+/* Says once what the system refuses without which no signal is sent: a filter of system calls may forbid that. */
+static void tell_refused(const char *call, const char *what)
 {
 	static atomic_bool told;
 	if (!atomic_exchange(&told, true))
-		fprintf(stderr, "vai: the system refuses tgkill (%m): %s\n", what);
+		fprintf(stderr, "vai: the system refuses %s (%m): %s\n", call, what);
+}
+
+/* From the start goroutines look themselves whether they are to be interrupted. */
+static void count_from_start(const char *refused)
+{
+	tell_refused(refused, "goroutines look themselves whether they are to be interrupted (VAI_PREEMPT=count)");
+	set_mode(VAI_PREEMPT_COUNT);
 }
 
 static int64_t measure_tick(void)
@@ -168,15 +202,13 @@ static int64_t measure_tick(void)
 static void install(void)
 {
 	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
-	mode = wished_mode();
+	set_mode(wished_mode());
 	clock_tick = measure_tick();
 	sigemptyset(&sa.sa_mask);
-	if (mode == VAI_PREEMPT_SIGNAL && syscall(SYS_tgkill, getpid(), vai__thread_id(), 0) != 0) {
-		tell_refused("goroutines look themselves whether they are to be interrupted (VAI_PREEMPT=count)");
-		mode = VAI_PREEMPT_COUNT;
-	}
+	if (mode == VAI_PREEMPT_SIGNAL && syscall(SYS_tgkill, getpid(), vai__thread_id(), 0) != 0)
+		count_from_start("tgkill");
 	if (mode == VAI_PREEMPT_SIGNAL && sigaction(SIGURG, &sa, &old_action) != 0)
-		mode = VAI_PREEMPT_COUNT;
+		count_from_start("rt_sigaction");
 }
 
 /* Installs the handler, once per process. */
@@ -188,6 +220,21 @@ void vai__preempt_install(void)
 
 static bool start_timer(struct m *m);
 
+/* The system has come to refuse tgkill while goroutines run that look at nothing themselves. A timer of m's thread may
+ * interrupt it all the same. Where no timer is to be had, goroutines that begin now look themselves, and the others
+ * are reached by a signal to the process, which disturbs other threads, too. */
+static void send_refused(struct m *m)
+{
+	tell_refused("tgkill", "goroutines that compute are interrupted later");
+	if (start_timer(m))
+		return;
+	if (!fell_back)
+		set_mode(VAI_PREEMPT_COUNT);
+	fell_back = true;
+	atomic_store_release(&chased, m);
+	kill(getpid(), SIGURG);
+}
+
 /* Sends the signal to m's thread, under sched.lock. The host's thread may be gone, and pthread_kill must not be used
  * on such a one. */
 void vai__preempt_send(struct m *m)
@@ -195,12 +242,10 @@ void vai__preempt_send(struct m *m)
 	if (mode == VAI_PREEMPT_OFF)
 		return;
 	atomic_store_release(&m->preempt, true);
-	if (mode != VAI_PREEMPT_SIGNAL || syscall(SYS_tgkill, getpid(), m->tid, SIGURG) == 0)
+	if (mode == VAI_PREEMPT_COUNT && !fell_back)
 		return;
-	if (errno != ESRCH && errno != EAGAIN) {
-		tell_refused("goroutines that compute are interrupted some milliseconds later");
-		start_timer(m);
-	}
+	if (syscall(SYS_tgkill, getpid(), m->tid, SIGURG) != 0 && errno != ESRCH && errno != EAGAIN)
+		send_refused(m);
 }
 
 /* Whether a thread that was found asleep still sleeps or is only about to wake: it has used no processor time since.
@@ -253,8 +298,11 @@ static bool start_timer(struct m *m)
 	if (p)
 		atomic_store_relaxed(&m->asked_tick, atomic_load_relaxed(&p->tick));
 	atomic_store_release(&m->preempt, true);
-	vai__thread_timer_start(m->timer);
-	return true;
+	if (vai__thread_timer_start(m->timer))
+		return true;
+	timer_delete(m->timer);
+	m->has_timer = TIMER_REFUSED;
+	return false;
 }
 
 static void note_asked(struct m *m, int64_t now)
@@ -288,7 +336,7 @@ static bool ask_by_guess(struct m *m, int64_t now)
  * needs no timer: without a P its goroutine hinders nobody. */
 bool vai__preempt_ask(struct m *m, int64_t now)
 {
-	if (mode != VAI_PREEMPT_SIGNAL) {
+	if (mode != VAI_PREEMPT_SIGNAL && !fell_back) {
 		vai__preempt_send(m);
 		return false;
 	}

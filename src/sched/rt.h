@@ -234,7 +234,7 @@ static inline void m_set_curg(struct m *m, struct g *g)
 
 /* m.c: threads */
 struct m *vai__m_self(void); /* NULL off the Ms */
-struct m *vai__m_new_main(void);
+struct m *vai__m_new_main(const char **call);
 void vai__m_forget_self(void);
 void vai__m_retire_main(struct m *m);
 void vai__m_free_main(struct m *m);

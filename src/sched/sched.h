@@ -248,6 +248,8 @@ void vai__sched_stats(struct vai__sched_stats *out);
  * now and then themselves. */
 enum vai_preempt_mode { VAI_PREEMPT_OFF, VAI_PREEMPT_SIGNAL, VAI_PREEMPT_COUNT };
 enum vai_preempt_mode vai__preempt_mode(void);
+/* Whether goroutines that begin now have to look. It may become true later, when the system refuses signals. */
+extern atomic_bool vai__preempt_counts;
 /* With VAI_PREEMPT_COUNT: whether the calling goroutine is to be interrupted. It is told once. */
 bool vai__g_asked(vai_g *self);
 /* The calling goroutine has noticed that it was interrupted. */

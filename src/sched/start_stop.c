@@ -185,18 +185,20 @@ int vai__sched_start(const struct vai__sched_opts *opts)
 {
 	if (vai__sched.running || atomic_load(&vai__sched.live_ms) > 0)
 		return VAI_EINVAL;
+	const char *call = NULL;
 	init_fields();
 	vai__barrier_init();
 	vai__stack_init(choose_stack(opts->stack_size, opts->least_stack));
 	errno = 0;
-	if (vai__poll_start() != VAI_OK) {
-		note_refusal("epoll_create1 or eventfd");
+	if (vai__poll_start(&call) != VAI_OK) {
+		note_refusal(call);
 		return VAI_ESYS;
 	}
-	struct m *m = vai__m_new_main();
+	struct m *m = vai__m_new_main(&call);
 	if (!m) {
+		note_refusal(call);
 		vai__poll_stop();
-		return VAI_ENOMEM;
+		return VAI_ESYS;
 	}
 	init_main(m);
 	errno = ENOMEM;

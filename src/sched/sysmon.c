@@ -64,12 +64,14 @@ static void poll_late(int64_t now)
 		vai__m_poll_once();
 }
 
-/* Looks how many CPUs the process may use, as Go 1.25 does: affinity and quotas may change while the program runs.
- * It takes a thousandth of the time at most, because there may be very many mounts to look through. */
-static void look_at_cpus(int64_t now)
+/* Looks whether the poller is still there, and how many CPUs the process may use, as Go 1.25 does: affinity and quotas
+ * may change while the program runs. It takes a thousandth of the time at most, because there may be very many mounts
+ * to look through. */
+static void look_at_system(int64_t now)
 {
 	if (now < mon.cpus_at)
 		return;
+	vai__poll_check();
 	vai__p_follow_cpus(vai__cpus());
 	int64_t pause = CPUS_PAUSE * (vai__clock_now() - now);
 	mon.cpus_at = now + (pause > CPUS_MIN ? pause : CPUS_MIN);
@@ -80,7 +82,7 @@ bool vai__sysmon_tick(void)
 	int64_t now = clock_note();
 	poll_late(now);
 	vai__schedtrace_tick(now);
-	look_at_cpus(now);
+	look_at_system(now);
 	bool work = stuck_work();
 	if (atomic_load_relaxed(&vai__sched.nidle_ps) > 0 &&
 		(work || overdue_timer(now) || atomic_load_relaxed(&vai__sched.nglobal) > 0))

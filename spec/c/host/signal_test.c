@@ -3,16 +3,12 @@
  * of them, with and without SA_RESTART, disturbs no wait and no end, and each reaches the host's handler. */
 #include "host/host.h"
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -122,67 +118,6 @@ static void test_reset(void **state)
 	assert_true(exits(end_of(send_twice, SIGSEGV, notice, 0), 0));
 }
 
-/* ---- a filter of system calls that refuses tgkill ---- */
-
-static void refuse_tgkill(void)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = {sizeof code / sizeof *code, code};
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-		syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) != 0)
-		_exit(77);
-}
-
-/* Main wakes up beside a goroutine that computes, whether it is refused from the start or later. */
-static void filtered(bool later, char text[1024])
-{
-	int out[2], status = 0;
-	assert_int_equal(pipe(out), 0);
-	pid_t pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		dup2(out[1], 2);
-		alarm(60);
-		if (!later)
-			refuse_tgkill();
-		lua_State *L = host_open();
-		host_run(L, "vai = require 'vai' vai.maxprocs(1)");
-		if (later)
-			refuse_tgkill();
-		host_run(L, "vai.go(function() while true do end end) for _ = 1, 3 do vai.sleep(0.001) end");
-		_exit(0);
-	}
-	close(out[1]);
-	ssize_t n, all = 0;
-	while ((n = read(out[0], text + all, (size_t)(1023 - all))) > 0)
-		all += n;
-	text[all] = '\0';
-	close(out[0]);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (exits(status, 77))
-		skip();
-	assert_int_equal(status, 0);
-}
-
-static void test_filter(void **state)
-{
-	char text[1024];
-	(void)state;
-	if (!host_variant("release"))
-		skip();
-	filtered(false, text);
-	assert_non_null(strstr(text, "vai: the system refuses tgkill (Operation not permitted): "));
-	/* Later the threads' timers interrupt; that tgkill is refused is told if it was needed, and once. */
-	filtered(true, text);
-	const char *told = strstr(text, "tgkill");
-	assert_ptr_equal(told ? strstr(told + 1, "tgkill") : NULL, NULL);
-}
-
 /* ---- the host's own ---- */
 
 static void on_signal(int sig)
@@ -285,7 +220,6 @@ int main(void)
 		host_test(test_deadly), /* in a child of fork vai works only where it has not been before */
 		host_test(test_fault),
 		host_test(test_reset),
-		host_test(test_filter),
 		host_test(test_urgent), /* before vai has its handler */
 		host_test(test_interrupting),
 		host_test(test_restarting),

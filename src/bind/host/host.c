@@ -97,7 +97,6 @@ static int start(lua_State *L)
 		vai__g_main()->vm = vm;
 		host.life = (struct vai__life){0};
 		vai__g_main()->life = &host.life;
-		vai__hook_counting = vai__preempt_mode() == VAI_PREEMPT_COUNT;
 		vai__hook_prepare(host.L);
 		atomic_store_relaxed(&vai__g_main()->running, host.L);
 		return VAI_OK;

@@ -175,6 +175,7 @@ static void register_once(void)
 	vai__sched_hooks.deadlock = vai__deadlock_note;
 	vai__sched_hooks.quit = vai__dump_quit;
 	vai__fatal_hook = vai__dump_fatal;
+	vai__fatal_exit = vai__exit_now;
 }
 
 /* Protected: what raises here ends the runtime again. */

@@ -14,8 +14,6 @@
 #include "bind/life/life.h"
 #include "bind/main_state.h"
 
-bool vai__hook_counting;
-
 void vai__hook_set(lua_State *L, lua_Hook f, int mask, int count)
 {
 	vai_g *g = vai__g_self();
@@ -40,7 +38,7 @@ void vai__hook_set(lua_State *L, lua_Hook f, int mask, int count)
 
 void vai__hook_prepare(lua_State *L)
 {
-	if (VAI_UNLIKELY(vai__hook_counting) && !lua_gethook(L))
+	if (VAI_UNLIKELY(atomic_load_relaxed(&vai__preempt_counts)) && !lua_gethook(L))
 		vai__hook_set(L, vai__hook_tick, LUA_MASKCOUNT, VAI__HOOK_TICK);
 }
 
@@ -140,7 +138,7 @@ void vai__hook_look(lua_State *L)
 	struct vai__life *life = vai__life(g);
 	bool asked = life->asked;
 	life->asked = 0;
-	if (vai__hook_counting && vai__g_asked(g))
+	if (atomic_load_relaxed(&vai__preempt_counts) && vai__g_asked(g))
 		asked = true;
 	if (asked)
 		vai__g_answered(g);

@@ -18,7 +18,6 @@
 void vai__hook_prepare(lua_State *L);
 /* lua_sethook, with interruptions held off meanwhile. */
 void vai__hook_set(lua_State *L, lua_Hook f, int mask, int count);
-extern bool vai__hook_counting; /* VAI_PREEMPT=count */
 
 /* ---- the end (end.c) ---- */
 

@@ -56,7 +56,7 @@ static inline bool can_run(lua_State *co)
 
 static inline int run(lua_State *L, lua_State *co, int narg, int *nres)
 {
-	if (VAI_UNLIKELY(vai__hook_counting))
+	if (VAI_UNLIKELY(atomic_load_relaxed(&vai__preempt_counts)))
 		vai__hook_prepare(co);
 	if (VAI_UNLIKELY(!can_run(co))) {
 		lua_xmove(L, co, narg);
