@@ -104,7 +104,7 @@ say = $(if $(V),,@echo '  $(1)  $@')
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: build all
-build all: $(B)/vai.so
+build all: $(B)/vai.so ext
 
 # The flags and the list of objects are written down; when they change, what hangs on them is rebuilt.
 .PHONY: FORCE
@@ -162,6 +162,33 @@ $(B)/test/memory.o: spec/fuzz/memory.c $(B)/flags | deps-test
 	$(call say,CC)
 	$(Q)$(CC) $(filter-out -fvisibility=hidden,$(ALL_CFLAGS)) -MMD -MP -c $< -o $@
 
+# ---- modules beside it ----
+
+# Shared objects of their own, with libraries of their own: build/vai/NAME/core.so of ext/NAME/. Those whose library is
+# not here are left out, and `require` of one says what to install. ext-all installs the packages first.
+EXT_OBJ = $(patsubst ext/%.c,$(B)/ext/%.o,$(sort $(wildcard ext/$(1)/*.c)))
+EXT_CFLAGS_http = $(call once,EXT_CFLAGS_http,$(shell CC='$(CC)' sh mk/ext cflags http))
+EXT_CFLAGS_tls = $(call once,EXT_CFLAGS_tls,$(shell CC='$(CC)' sh mk/ext cflags tls))
+.PHONY: ext ext-all
+ext: | deps-build
+ext-all: | deps-ext
+ext ext-all:
+	@$(if $(filter arm64 fuzz,$(VARIANT)),true,t=$$(CC='$(CC)' sh mk/ext found | sed 's|.*|$(B)/vai/&/core.so|') && \
+		{ [ -z "$$t" ] || $(MAKE) --no-print-directory $$t; })
+
+$(B)/ext/%.o: ext/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LUA_CFLAGS) -include src/lua_weak.h $(EXT_CFLAGS_$(notdir $(@D))) -MMD -MP -c $< -o $@
+
+.SECONDEXPANSION:
+$(B)/vai/%/core.so: $$(call EXT_OBJ,$$*) $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(SO_LDFLAGS) $(CFLAGS) $(L_$(VARIANT)) $(LDFLAGS) -o $@.new $(filter %.o,$^) \
+		$$(CC='$(CC)' sh mk/ext libs $*) -pthread
+	@mv -f $@.new $@
+
 # Fuzz targets: spec/fuzz/NAME.c for each of these becomes build/fuzz/NAME; the rest stands beside them.
 FUZZ := codec bytecode template chan
 FUZZ_BIN := $(FUZZ:%=build/fuzz/%)
@@ -186,14 +213,14 @@ $(B)/obj/bind/lib/supervisorlib.c.o: src/bind/lib/supervisor.lua
 $(B)/obj/bind/lib/processlib.c.o: src/bind/lib/process.lua
 $(B)/obj/bind/lib/socketlib.c.o: src/bind/lib/socket.lua
 
--include $(shell find $(B)/obj $(B)/test $(B)/own -name '*.d' 2>/dev/null)
+-include $(shell find $(B)/obj $(B)/test $(B)/own $(B)/ext -name '*.d' 2>/dev/null)
 
 # ---- packages ----
 
-DEPS_GROUPS := build test check rock cover arm64 fuzz valgrind modules model
+DEPS_GROUPS := build ext test check rock cover arm64 fuzz valgrind modules model
 .PHONY: deps $(DEPS_GROUPS:%=deps-%)
-deps: deps-build deps-test deps-check
-deps-test deps-check deps-cover: deps-build
+deps: deps-build deps-ext deps-test deps-check
+deps-ext deps-test deps-check deps-cover: deps-build
 $(DEPS_GROUPS:%=deps-%):
 	@DEPS=$(DEPS) sh mk/deps $(@:deps-%=%)
 ifeq ($(VARIANT),arm64)
@@ -211,16 +238,16 @@ endif
 .PHONY: test-programs test test-lua test-c test-examples test-docs crash asan ubsan tsan hard ucontext arm64 valgrind clone0 oom cover
 RUN = VAI_VARIANT=$(VARIANT) VAI_BUILD='$(CURDIR)/$(B)' LUA=$(LUA) CC=$(CC) LUA_CFLAGS='$(LUA_CFLAGS)' TESTS='$(TESTS)' T='$(T)' bash spec/run
 
-test-programs: $(B)/vai.so $(CTEST_BIN)
+test-programs: $(B)/vai.so ext-all $(CTEST_BIN)
 test: deps-test test-programs
 	@$(RUN) c lua examples docs crash
-test-lua: deps-test $(B)/vai.so
+test-lua: deps-test $(B)/vai.so ext-all
 	@$(RUN) lua
 test-c: test-programs
 	@$(RUN) c
-test-examples: $(B)/vai.so
+test-examples: $(B)/vai.so ext-all
 	@$(RUN) examples
-test-docs: $(B)/vai.so
+test-docs: $(B)/vai.so ext-all
 	@$(RUN) docs
 crash: $(B)/vai.so
 	@$(RUN) crash
@@ -275,7 +302,7 @@ stress-build: deps-modules $(B)/vai.so
 with_tree = env -u LUA_PATH_5_4 -u LUA_CPATH_5_4 LUA_PATH='$(CURDIR)/lua/?.lua;;' LUA_CPATH='$(CURDIR)/$(B)/?.so;;' $(1)
 
 .PHONY: check check-format check-tidy check-cppcheck check-lua check-includes check-size check-twins check-words check-symbols check-circles check-docs check-rock format
-CFILES := $(sort $(wildcard src/*.[ch] src/*/*.[ch] src/*/*/*.[ch] spec/c/*.[ch] spec/c/*/*.[ch] spec/fuzz/*.[ch] spec/sim/*.[ch] bench/c/*.[ch]))
+CFILES := $(sort $(wildcard src/*.[ch] src/*/*.[ch] src/*/*/*.[ch] spec/c/*.[ch] spec/c/*/*.[ch] spec/fuzz/*.[ch] spec/sim/*.[ch] bench/c/*.[ch] ext/*/*.[ch]))
 HEADERS := $(filter %.h,$(CFILES))
 
 check: deps-check deps-build check-format check-includes check-size check-twins check-words check-symbols \
@@ -290,6 +317,8 @@ check-tidy: deps-check
 check-cppcheck: deps-check
 	cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability --inline-suppr \
 		--suppressions-list=.cppcheck --error-exitcode=1 -DLUA_VERSION_NUM=504 -D__x86_64__ -D__GNUC__=12 -Isrc $(filter %.c,$(SRC))
+	cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability --inline-suppr \
+		--suppressions-list=.cppcheck --error-exitcode=1 -DLUA_VERSION_NUM=504 -D__x86_64__ -D__GNUC__=12 -Isrc $(wildcard ext/*/*.c)
 check-lua: deps-check
 	luacheck --quiet .
 check-includes check-size check-twins check-words: deps-build

@@ -32,6 +32,10 @@ local make = {
 	packet = function(vai) return vai.net.packet("udp", "127.0.0.1:0") end,
 	vai = function(vai) return vai end,
 	["vai.net"] = function(vai) return vai.net end,
+	["vai.http"] = function() return require "vai.http" end,
+	http_server = function()
+		return require "vai.http".serve { listen = "@vai-apidoc-http-" .. os.time(), handler = print }
+	end,
 	["vai.fs"] = function(vai) return vai.fs end,
 	["vai.process"] = function(vai) return vai.process end,
 	["vai.signal"] = function(vai) return vai.signal end,
@@ -317,6 +321,9 @@ local function compare(entries)
 		end
 	end
 	walk(vai, "vai.")
+	for _, module in ipairs { "http" } do -- modules of their own
+		walk(require("vai." .. module), "vai." .. module .. ".")
+	end
 end
 
 local file = assert(io.open(page_name))

@@ -1647,6 +1647,7 @@ function vai.net.pipe() end
 ---Runs `f(conn)` as a goroutine once a connection of the listener has sent its first bytes. Until then, and after
 ---`conn:idle()`, a connection is a record of some hundred bytes: no goroutine, no Lua state, no buffer. One that ends
 ---without a word is closed. `f` is sent as `vai.go` sends it; an error that it does not catch is one of `vai.go`'s.
+---Options: `idle`, how many seconds a connection may wait so before it is closed (for ever).
 ---```lua
 ---local l = vai.net.listen("tcp", "127.0.0.1:0")
 ---local server = vai.net.serve(l, function(c)
@@ -1662,8 +1663,9 @@ function vai.net.pipe() end
 ---```
 ---@param listener vai.listener
 ---@param f fun(conn: vai.connection)
+---@param options? table
 ---@return vai.server
-function vai.net.serve(listener, f) end
+function vai.net.serve(listener, f, options) end
 
 ---A stream of bytes to somebody. Its directions are independent: one goroutine may read while another writes. In one
 ---direction the calls of several goroutines take turns, each whole.
@@ -1722,6 +1724,44 @@ function connection:write(...) end
 ---```
 ---@return function
 function connection:lines() end
+
+---Puts bytes back: the next reads give them first. For one who has read more than was his, or looks at the first bytes
+---to decide who gets the connection. Nothing is put back while another goroutine reads.
+---```lua
+---local a, b = vai.net.pipe()
+---a:write("GET /")
+---local first = b:read(3)
+---b:unread(first)
+---print(first, b:read(5)) --> GET	GET /
+---```
+---@param bytes string
+---@return vai.connection?
+---@return string? message
+function connection:unread(bytes) end
+
+---Writes `n` bytes of an open file from offset `at` on, behind the string `head`, as one write: no other goroutine's
+---bytes come in between. Plain sockets get them from the system without a copy (sendfile). The file's own position
+---stays. Results as of `write`; a file that has less gives `nil, "the file has ended"` and what was written.
+---```lua
+---local name = os.tmpname()
+---vai.fs.write_file(name, "0123456789")
+---local f = vai.fs.open(name)
+---local a, b = vai.net.pipe()
+---a:send_file(f, 2, 3, "digits: ")
+---a:close()
+---print(b:read("a")) --> digits: 234
+---f:close()
+---os.remove(name)
+---```
+---@param file vai.file
+---@param at? integer offset (0)
+---@param n? integer bytes (the rest of the file)
+---@param head? string
+---@return vai.connection?
+---@return string? message
+---@return string? code
+---@return integer? written where it failed
+function connection:send_file(file, at, n, head) end
 
 ---Bounds lines and `"a"` to so many bytes: 1 MiB and 64 MiB unless it is called.
 ---```lua
@@ -2609,7 +2649,170 @@ vai.stderr = nil
 ---```
 function vai.compat() end
 
--- ---- TLS, HTTP, NATS ----
+-- ---- HTTP ----
+-- `local http = require "vai.http"`: HTTP/1.1 on vai's connections. It is a module of its own, built where an HTTP parser
+-- is (`libllhttp-dev` or `libhttp-parser-dev`), with `libwslay-dev` and `zlib1g-dev`; where it was not built, `require`
+-- says what to install.
+--
+-- The server refuses what two programs on the way could read in two ways: lines that end in a bare LF, continued lines,
+-- blanks before a colon, control characters, a second `Host` or `Content-Length`, `Content-Length` beside
+-- `Transfer-Encoding`, codings other than `chunked`, chunk extensions.
+
+---@class vai.http
+vai.http = {}
+
+---Starts a server and returns at once. `handler(req, res)` answers one request; it is sent as `vai.go` sends a function,
+---and runs in goroutines, each of which answers the requests of one connection for as long as they come one after the
+---other. A connection that waits for its next request holds no goroutine and no Lua state. An error of the handler is
+---reported and answered with 500.
+---
+---Options: `listen`, an address or a listener (`"127.0.0.1:8080"`; a path is a Unix socket); `handler`; `tls`, a table as
+---for `vai.tls.listen`; `max_header` (65536 bytes), `max_body` (64 MiB); in seconds `header_timeout` for a whole head
+---(10), `read_timeout` for each wait for a body (60), `idle_timeout` between requests (75), `write_timeout` for each
+---write (60); `log(req, res, seconds)`, called after each response; `on_error(err, req)` in place of a line on stderr;
+---`reuseport`, `backlog`.
+---```lua
+---local http = require "vai.http"
+---local server = assert(http.serve {
+---	listen = "127.0.0.1:0",
+---	handler = function(req, res)
+---		res.headers["Content-Type"] = "text/plain"
+---		res:send("hello, " .. (req.query.name or "world") .. "\n")
+---	end,
+---})
+---local c = vai.net.dial("tcp", server:addr())
+---c:write("GET /?name=Lua HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+---print(c:read("a"):match("\r\n\r\n(.*)\n")) --> hello, Lua
+---server:close()
+---```
+---@param options table
+---@return vai.http_server?
+---@return string? message
+---@return string? code
+function vai.http.serve(options) end
+
+---A request. `path` and `query_string` are as they were sent; `query` has the decoded names and values of the query
+---string, a list for a name that comes more than once. Header names are in lower case; a header that comes more than once
+---is joined by commas.
+---@class vai.http.request
+---@field method string
+---@field path string
+---@field query_string string? what stands behind the question mark
+---@field query table<string, string|string[]>
+---@field target string path and query, or what else was sent in their place
+---@field headers table<string, string>
+---@field header fun(self, name: string): string? a header by its name in any case
+---@field read fun(self, what?: string|integer, limit?: vai.limit): string? the body, as `connection:read` reads
+---@field body fun(self, limit?: vai.limit): string? all of it; nil and `"too long"` beyond `max_body`
+---@field remote_addr fun(self): string?
+---@field params table<string, string> of `vai.http.mux`
+
+---A response. `status` (200) and `headers` are set before the first byte of the body; a value that is a list is a header
+---for each. `Content-Length`, `Transfer-Encoding` and `Date` see to themselves.
+---@class vai.http.response
+---@field status integer
+---@field headers table<string, string|string[]> `Connection = "close"` ends the connection after it
+---@field send fun(self, text: string) the whole response
+---@field write fun(self, ...: string) adds to the body, which is sent in chunks, or as long as a `Content-Length` that was set says
+---@field file fun(self, path: string) a file of this machine, with ranges and conditions; nil, message, code where there is none, and nothing is sent
+---@field hijack fun(self): vai.connection the connection, which is the caller's from then on
+---@field bytes integer of the body so far
+
+---@class vai.http_server
+local http_server = {}
+
+---The address that it listens on.
+---```lua
+---local server = require "vai.http".serve { listen = "127.0.0.1:0", handler = function(_, res) res:send("") end }
+---print(server:addr():match("^127%.0%.0%.1:")) --> 127.0.0.1:
+---server:close()
+---```
+---@return string
+function http_server:addr() end
+
+---The number of open connections.
+---```lua
+---local server = require "vai.http".serve { listen = "127.0.0.1:0", handler = function(_, res) res:send("") end }
+---print(server:count()) --> 0
+---server:close()
+---```
+---@return integer
+function http_server:count() end
+
+---Accepts no more connections, closes the idle ones and waits for those that answer a request.
+---```lua
+---local server = require "vai.http".serve { listen = "127.0.0.1:0", handler = function(_, res) res:send("") end }
+---print(server:shutdown(5)) --> true
+---```
+---@param limit? vai.limit
+---@return true?
+---@return "timeout"? message some are left; they go on until `close`
+function http_server:shutdown(limit) end
+
+---Closes the listener and all connections.
+---```lua
+---local server = require "vai.http".serve { listen = "127.0.0.1:0", handler = function(_, res) res:send("") end }
+---server:close()
+---print(server:wait()) --> true
+---```
+function http_server:close() end
+
+---Waits until the server has been closed or shut down.
+---```lua
+---local server = require "vai.http".serve { listen = "127.0.0.1:0", handler = function(_, res) res:send("") end }
+---vai.go(function() server:shutdown() end)
+---print(server:wait()) --> true
+---```
+---@param limit? vai.limit
+---@return true?
+---@return "timeout"?
+function http_server:wait(limit) end
+
+---A handler for the files of a folder: types by the names' endings, `ETag` and `Last-Modified` with conditions, ranges,
+---sendfile. Names that begin with a dot are not given. Options: `index` of a folder (`"index.html"`), `prefix` that is
+---taken from the path first, `cache`, a value for `Cache-Control`.
+---```lua
+---local http = require "vai.http"
+---local server = http.serve { listen = "127.0.0.1:0", handler = http.files("/usr/share/common-licenses") }
+---server:close()
+---```
+---@param dir string
+---@param options? table
+---@return function handler
+function vai.http.files(dir, options) end
+
+---A handler that calls others by method and path. In a pattern `:name` is any one word and `*name` at the end all that
+---follows; both are in `req.params`, decoded. Words win over names. A pattern without a method is for all methods; GET
+---answers HEAD, too. `default` is for what nothing else is for.
+---```lua
+---local http = require "vai.http"
+---local handler = http.mux {
+---	["GET /users/:id"] = function(req, res) res:send("user " .. req.params.id) end,
+---	["GET /files/*path"] = function(req, res) res:send("file " .. req.params.path) end,
+---}
+---handler({ method = "GET", path = "/users/7" }, { send = function(_, text) print(text) end }) --> user 7
+---handler({ method = "GET", path = "/files/a/b" }, { send = function(_, text) print(text) end }) --> file a/b
+---```
+---@param routes table<string, function>
+---@return function handler
+function vai.http.mux(routes) end
+
+---The names and values of a query string or of a form, decoded.
+---```lua
+---local q = require "vai.http".parse_query("a=1&b=x+y&b=%2F")
+---print(q.a, q.b[1], q.b[2]) --> 1	x y	/
+---```
+---@param text string
+---@return table<string, string|string[]>
+function vai.http.parse_query(text) end
+
+---The reverse of `parse_query`, with the names in order.
+---```lua
+---print(require "vai.http".format_query { a = 1, b = { "x y", "/" } }) --> a=1&b=x%20y&b=%2F
+---```
+---@param values table
+---@return string
+function vai.http.format_query(values) end
 
 -- ---- this goroutine ----
 

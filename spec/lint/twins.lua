@@ -59,7 +59,7 @@ local function look(path, code, field, length, what)
 	end
 end
 
-local all = files.list("src", "%.[ch]$")
+local all = files.list("src ext", "%.[ch]$")
 for _, path in ipairs(all) do
 	local code = code_of(path)
 	look(path, code, "text", SAME, "")

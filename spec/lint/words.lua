@@ -37,7 +37,7 @@ local function thread_local(path, n, line, code)
 	end
 end
 
-local all = files.list("src", "%.[ch]$")
+local all = files.list("src ext", "%.[ch]$")
 for _, path in ipairs(all) do
 	local comment = false
 	local careful = path:find("^src/base/") or path:find("^src/mach/") or path:find("^src/sched/")

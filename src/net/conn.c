@@ -5,13 +5,12 @@
  * bytes are left to the next read, and if the goroutine never runs again they go with the connection. */
 #include "net/conn.h"
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/mem.h"
+#include "net/sigpipe.h"
 #include "net/socket.h"
 
 enum {
@@ -180,23 +179,17 @@ static ssize_t file_recv(vai_conn *c, void *p, size_t n)
 	return got < 0 ? VAI__ERRNO(errno) : got;
 }
 
-/* Writes to a file. The signal that a pipe without a reader sends to the writing thread is taken away before any
- * handler sees it. */
+/* Writes to a file. */
 static ssize_t file_send(vai_conn *c, const struct iovec *iov, int n)
 {
-	static const struct timespec at_once;
-	sigset_t quiet, old;
+	struct vai__sigpipe s;
 	ssize_t sent;
-	sigemptyset(&quiet);
-	sigaddset(&quiet, SIGPIPE);
-	pthread_sigmask(SIG_BLOCK, &quiet, &old);
+	vai__sigpipe_off(&s);
 	do
 		sent = writev(vai__desc_fd(c->desc), iov, n);
 	while (sent < 0 && errno == EINTR);
-	int err = errno;
-	if (sent < 0 && err == EPIPE && !sigismember(&old, SIGPIPE))
-		sigtimedwait(&quiet, NULL, &at_once);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	int err = sent < 0 ? errno : 0;
+	vai__sigpipe_on(&s, err == EPIPE);
 	return sent < 0 ? VAI__ERRNO(err) : sent;
 }
 
@@ -422,10 +415,11 @@ int vai__conn_peek(vai_g *self, vai_conn *view)
 }
 
 /* See conn.h. If another goroutine reads by now, the bytes come before what that has not read yet. */
-void vai__conn_unread(vai_conn *view, struct vai__bytes *b)
+bool vai__conn_unread(vai_conn *view, struct vai__bytes *b)
 {
 	vai_conn *c = view->base;
 	struct vai__iowait w = {VAI_WAIT_READ, c, 0};
+	bool done = b->n == 0;
 	if (b->n > 0 && vai__desc_take(vai__g_self(), c->desc, VAI__READ, &w) == VAI_OK) {
 		if (c->in.n == 0 || make_room(b, c->in.n)) {
 			if (c->in.n > 0)
@@ -434,10 +428,12 @@ void vai__conn_unread(vai_conn *view, struct vai__bytes *b)
 			vai__conn_bytes_free(&c->in);
 			c->in = *b;
 			*b = (struct vai__bytes){0};
+			done = true;
 		}
 		vai__desc_give(c->desc, VAI__READ);
 	}
 	vai__conn_bytes_free(b);
+	return done;
 }
 
 size_t vai__conn_drop_buffer(vai_conn *c)
@@ -471,8 +467,10 @@ static void advance(struct iovec **iov, int *k, size_t n)
 	}
 }
 
-static int write_all(vai_g *self, vai_conn *c, struct iovec *iov, int n, const struct vai__iowait *w, size_t *done)
+int vai__conn_write_taken(
+	vai_g *self, vai_conn *view, struct iovec *iov, int n, const struct vai__iowait *w, size_t *done)
 {
+	vai_conn *c = view->base;
 	advance(&iov, &n, 0);
 	while (n > 0 || (c->ops->datagrams && *done == 0)) {
 		ssize_t sent = c->ops->send(c, iov, n < IOV_MOST ? n : IOV_MOST);
@@ -502,7 +500,7 @@ int vai__conn_write(vai_g *self, vai_conn *view, struct iovec *iov, int n, int64
 	int rc = vai__desc_take(self, c->desc, VAI__WRITE, &w);
 	if (rc != VAI_OK)
 		return rc;
-	rc = write_all(self, c, iov, n, &w, done);
+	rc = vai__conn_write_taken(self, c, iov, n, &w, done);
 	vai__desc_give(c->desc, VAI__WRITE);
 	return rc;
 }

@@ -80,8 +80,9 @@ int vai__conn_read(
 /* Whether a read would get something: VAI_OK; VAI__EOF; VAI_EAGAIN, and the next edge tells; VAI_ETIMEOUT: somebody
  * reads at the moment. Does not wait. */
 int vai__conn_peek(vai_g *self, vai_conn *c);
-/* Puts the bytes back in front of the buffer, from where they came. Takes the block over. */
-void vai__conn_unread(vai_conn *c, struct vai__bytes *b);
+/* Puts the bytes back in front of the buffer, from where they came. Takes the block over. False: somebody reads at the
+ * moment, or memory is out, or c is closed, and they are gone. */
+bool vai__conn_unread(vai_conn *c, struct vai__bytes *b);
 /* Forgets what the buffer holds and returns how many bytes that were. Called by the goroutine that has the reading
  * direction. */
 size_t vai__conn_drop_buffer(vai_conn *c);
@@ -93,6 +94,17 @@ void vai__conn_set_max(vai_conn *c, size_t line, size_t all);
 /* Writes everything, or returns an error; *done: how many bytes were written. The bytes must not move meanwhile; iov
  * is used up. */
 int vai__conn_write(vai_g *self, vai_conn *c, struct iovec *iov, int n, int64_t limit, size_t *done);
+/* The same for a goroutine that has the writing direction. *done: added to. */
+int vai__conn_write_taken(
+	vai_g *self, vai_conn *c, struct iovec *iov, int n, const struct vai__iowait *w, size_t *done);
+/* Whether the system copies files into this kind of connection. */
+bool vai__conn_sends_files(vai_conn *c);
+/* Writes n bytes of the file `fd`, from offset `at` on, behind the bytes of iov (one, perhaps empty). block: of
+ * VAI__SEND_BLOCK bytes, where the system does not copy files; it must not move. *done: how many bytes in all.
+ * VAI__EOF: the file has less. fd stays open meanwhile. */
+enum { VAI__SEND_BLOCK = 65536 };
+int vai__conn_send_file(vai_g *self, vai_conn *c, struct iovec *iov, void *block, int fd, int64_t at, int64_t n,
+	int64_t limit, size_t *done);
 /* True for the first call. */
 bool vai__conn_close(vai_conn *c);
 int vai__conn_close_write(vai_g *self, vai_conn *c, int64_t limit);

@@ -29,6 +29,8 @@ struct served {
 	vai_server *server;         /* a reference */
 	struct served *next, *prev; /* of all that are open */
 	struct served *next_ready;
+	struct served *older, *newer; /* among the WAITING ones of a server with a bound for that */
+	int64_t since;                /* when it began to wait */
 	enum state state;
 	bool closed;
 };
@@ -39,8 +41,10 @@ struct vai_server {
 	vai_listener *listener; /* a reference */
 	struct served *all;     /* lock, as for what follows */
 	struct served *ready, **ready_end;
-	int64_t count; /* open ones */
-	int64_t held;  /* WAITING or READY */
+	struct served *oldest, *newest; /* of those that wait */
+	int64_t idle;                   /* how long they may, ns; VAI_FOREVER. Constant */
+	int64_t count;                  /* open ones */
+	int64_t held;                   /* WAITING or READY */
 	bool closing;
 	vai_g *g; /* the goroutine, while it waits for news */
 	vai_ticket ticket;
@@ -73,13 +77,48 @@ static void unlock_and_tell(vai_server *s)
 		vai__fire(g, ticket, VAI_WAKE_USER);
 }
 
+/* A connection begins to wait. Under the lock. */
+static void begin_wait(vai_server *s, struct served *c)
+{
+	c->state = WAITING;
+	s->held++;
+	if (s->idle == VAI_FOREVER)
+		return;
+	c->since = vai__clock_now();
+	c->older = s->newest;
+	c->newer = NULL;
+	if (s->newest)
+		s->newest->newer = c;
+	else
+		s->oldest = c;
+	s->newest = c;
+}
+
+/* It waits no more, and is now what `state` says. Under the lock. */
+static void end_wait(vai_server *s, struct served *c, enum state state)
+{
+	c->state = state;
+	if (state == RUNNING)
+		s->held--;
+	if (s->idle == VAI_FOREVER)
+		return;
+	if (c->older)
+		c->older->newer = c->newer;
+	else
+		s->oldest = c->newer;
+	if (c->newer)
+		c->newer->older = c->older;
+	else
+		s->newest = c->older;
+}
+
 /* Makes a connection ready that waits and has news; also if it was closed. */
 static void make_ready(struct served *c)
 {
 	vai_server *s = c->server;
 	vai__lock(&s->lock);
 	if (c->state == WAITING) {
-		c->state = READY;
+		end_wait(s, c, READY);
 		c->next_ready = NULL;
 		*s->ready_end = c;
 		s->ready_end = &c->next_ready;
@@ -181,8 +220,7 @@ static bool may_wait(vai_server *s, struct served *c)
 {
 	if (s->closing || c->state != RUNNING || c->closed)
 		return false;
-	c->state = WAITING;
-	s->held++;
+	begin_wait(s, c);
 	return true;
 }
 
@@ -221,10 +259,13 @@ int vai__serve_idle(vai_g *self, vai_conn *view)
 		return rc;
 	vai_server *s = c->server;
 	vai__lock(&s->lock);
-	bool ok = may_wait(s, c);
+	bool first = !s->oldest, ok = may_wait(s, c);
 	if (ok)
 		vai__obj_ref((struct vai_obj *)conn);
-	vai__unlock(&s->lock);
+	if (ok && first && s->idle != VAI_FOREVER)
+		unlock_and_tell(s); /* its goroutine sleeps without a limit */
+	else
+		vai__unlock(&s->lock);
 	if (!ok)
 		return VAI_ECLOSED;
 	if (rc == VAI_OK || !vai__desc_watch(vai__conn_desc(conn), VAI__READ, &c->watch))
@@ -251,10 +292,8 @@ static void close_conns(vai_server *s, bool all)
 		struct served *c = pick(s, !all);
 		struct vai__desc *d = c ? vai__conn_desc(c->conn) : NULL;
 		bool ours = c && c->state == WAITING;
-		if (ours) {
-			c->state = RUNNING; /* the reference of the server is this call's now */
-			s->held--;
-		}
+		if (ours)
+			end_wait(s, c, RUNNING); /* the reference of the server is this call's now */
 		bool alive = c && (ours || vai__obj_try_ref((struct vai_obj *)c->conn));
 		if (c && !alive) { /* it dies at this moment */
 			forget(s, c);
@@ -266,6 +305,28 @@ static void close_conns(vai_server *s, bool all)
 		}
 		vai__unlock(&s->lock);
 		vai__desc_unwatch(d, VAI__READ);
+		drop(c);
+	}
+}
+
+/* When the oldest of those that wait has waited for too long. Under the lock. */
+static int64_t next_end(const vai_server *s)
+{
+	return s->oldest ? s->oldest->since + s->idle : VAI_FOREVER;
+}
+
+/* Closes those that have waited for too long. */
+static void close_idle(vai_server *s)
+{
+	for (;;) {
+		vai__lock(&s->lock);
+		struct served *c = s->oldest && next_end(s) <= vai__clock_now() ? s->oldest : NULL;
+		if (c)
+			end_wait(s, c, RUNNING);
+		vai__unlock(&s->lock);
+		if (!c)
+			return;
+		vai__desc_unwatch(vai__conn_desc(c->conn), VAI__READ);
 		drop(c);
 	}
 }
@@ -362,6 +423,8 @@ static void wait_for_news(vai_g *self, vai_server *s, bool listening, int64_t un
 	struct vai__desc *d = vai__listener_desc(s->listener);
 	vai__lock(&s->lock);
 	bool news = s->ready || (s->closing && s->held == 0);
+	if (next_end(s) < until)
+		until = next_end(s);
 	if (!news) {
 		s->g = self;
 		s->ticket = ticket;
@@ -398,6 +461,8 @@ static void serve(vai_g *self, vai_server *s)
 		struct served *c;
 		while ((c = next_ready(s)) != NULL)
 			look_at(self, s, c);
+		if (s->idle != VAI_FOREVER)
+			close_idle(s);
 		int rc = listening ? accept_some(s) : VAI_EAGAIN;
 		if (listening && vai__desc_is_closed(d)) {
 			vai__desc_give(d, VAI__READ);
@@ -421,7 +486,8 @@ static void entry(vai_g *g, void *arg)
 	vai__obj_unref(&h->obj);
 }
 
-static vai_server *server_new(vai_listener *l, vai__serve_fn *start, void (*release)(void *arg), void *arg)
+static vai_server *server_new(
+	vai_listener *l, int64_t idle, vai__serve_fn *start, void (*release)(void *arg), void *arg)
 {
 	vai_server *s = vai__obj_new(sizeof *s, &vai__serve_class);
 	if (!s)
@@ -429,6 +495,7 @@ static vai_server *server_new(vai_listener *l, vai__serve_fn *start, void (*rele
 	vai__lock_init(&s->lock, VAI_RANK_SYNC);
 	vai__waitq_init(&s->waiters);
 	s->ready_end = &s->ready;
+	s->idle = idle;
 	s->start = start;
 	s->release = release;
 	s->arg = arg;
@@ -437,12 +504,12 @@ static vai_server *server_new(vai_listener *l, vai__serve_fn *start, void (*rele
 	return s;
 }
 
-vai_server *vai__serve(
-	vai_g *self, vai_listener *l, vai__serve_fn *start, void (*release)(void *arg), void *arg, const char *site)
+vai_server *vai__serve(vai_g *self, vai_listener *l, int64_t idle, vai__serve_fn *start, void (*release)(void *arg),
+	void *arg, const char *site)
 {
 	struct hold *h = vai__mem_zalloc(sizeof *h);
 	vai_g *g = h ? vai__g_new(entry, h) : NULL;
-	vai_server *s = g ? server_new(l, start, release, arg) : NULL;
+	vai_server *s = g ? server_new(l, idle, start, release, arg) : NULL;
 	if (!s) {
 		if (g)
 			vai__g_discard(g);

@@ -14,10 +14,10 @@ extern const struct vai_class vai__serve_class;
 /* Starts a goroutine for c and takes over the reference. False: out of memory, and c is still the caller's. */
 typedef bool vai__serve_fn(vai_g *self, void *arg, vai_conn *c);
 
-/* One reference; NULL: out of memory. release: of arg, once nobody needs it; not if there is no server. site: where
- * it was made, for dumps. */
-vai_server *vai__serve(
-	vai_g *self, vai_listener *l, vai__serve_fn *start, void (*release)(void *arg), void *arg, const char *site);
+/* One reference; NULL: out of memory. idle: how long a connection may wait, ns, or VAI_FOREVER; it is closed then.
+ * release: of arg, once nobody needs it; not if there is no server. site: where it was made, for dumps. */
+vai_server *vai__serve(vai_g *self, vai_listener *l, int64_t idle, vai__serve_fn *start, void (*release)(void *arg),
+	void *arg, const char *site);
 /* Makes the connection wait in its server for more, as it did before its first bytes. VAI_OK; VAI_EINVAL: it belongs
  * to no server; VAI_ETIMEOUT: a goroutine reads it; VAI_ECLOSED. */
 int vai__serve_idle(vai_g *self, vai_conn *c);

@@ -3,6 +3,8 @@
  * waits in it, and the strings of a write lie on its Lua stack, where they do not move. */
 #include <string.h>
 #include "base/clock.h"
+#include "base/mem.h"
+#include "bind/lib/fslib.h"
 #include "bind/lib/netlib.h"
 #include "net/serve.h"
 #include "net/socket.h"
@@ -100,6 +102,79 @@ static int conn_write(lua_State *L)
 	int rc = VAI_LIMITED(g, limit, vai__conn_write(g, c, iov, n, limit.deadline, &done));
 	if (VAI_UNLIKELY(rc != VAI_OK))
 		return vai__io_write_failed(L, g, rc, done);
+	lua_pushvalue(L, 1);
+	return 1;
+}
+
+/* The file of send_file, which stays open while it is held; *size: of it. */
+static struct vai__desc *file_at(lua_State *L, int idx, int64_t *size)
+{
+	struct stat st;
+	vai_file *f = (vai_file *)vai__handle_test(L, idx, &vai__file_class);
+	if (!f)
+		vai__arg_type_error(L, idx, idx - 1, "send_file", "file");
+	struct vai__desc *d = vai__conn_desc(vai__file_conn(f));
+	if (vai__file_stat(f, &st) != VAI_OK || !vai__desc_hold(d))
+		return NULL;
+	*size = st.st_size;
+	return d;
+}
+
+/* send_file(file [, at, n, head]): n bytes of the file from offset `at` on, behind the string head. */
+static int conn_send_file(lua_State *L)
+{
+	vai_conn *c = self_conn(L, "send_file");
+	vai_g *g = vai__fs_self(L);
+	int64_t at = lua_isnoneornil(L, 3) ? 0 : vai__arg_integer(L, 3, 2, "send_file"), size;
+	int64_t n = lua_isnoneornil(L, 4) ? -1 : vai__arg_integer(L, 4, 3, "send_file");
+	struct iovec iov = {.iov_base = NULL};
+	if (at < 0 || (n < 0 && !lua_isnoneornil(L, 4)))
+		vai__arg_error(L, at < 0 ? 2 : 3, "send_file", "out of range");
+	if (!lua_isnoneornil(L, 5))
+		iov.iov_base = (void *)(uintptr_t)vai__io_string(L, 5, 4, "send_file", &iov.iov_len);
+	luaL_checkstack(L, 6, NULL);
+	void *block = vai__conn_sends_files(c) ? NULL : lua_newuserdatauv(L, VAI__SEND_BLOCK, 0);
+	struct vai__limit limit = own_limit(c);
+	struct vai__desc *file = file_at(L, 2, &size);
+	size_t done = 0;
+	if (!file)
+		return vai__io_write_failed(L, g, VAI_ECLOSED, 0);
+	if (n < 0)
+		n = size > at ? size - at : 0;
+	vai__note_stack(g, L);
+	int rc =
+		VAI_LIMITED(g, limit, vai__conn_send_file(g, c, &iov, block, vai__desc_fd(file), at, n, limit.deadline, &done));
+	vai__desc_unhold(file);
+	if (rc == VAI__EOF) {
+		lua_pushnil(L);
+		lua_pushliteral(L, "the file has ended");
+		lua_pushnil(L);
+		lua_pushinteger(L, (lua_Integer)done);
+		return 4;
+	}
+	if (rc != VAI_OK)
+		return vai__io_write_failed(L, g, rc, done);
+	lua_pushvalue(L, 1);
+	return 1;
+}
+
+/* unread(string): the next reads give it first. */
+static int conn_unread(lua_State *L)
+{
+	struct vai__bytes b = {0};
+	size_t n;
+	vai_conn *c = self_conn(L, "unread");
+	const char *s = vai__io_string(L, 2, 1, "unread", &n);
+	vai__bind_self(L);
+	if (n > 0) {
+		b = (struct vai__bytes){.n = n, .cap = vai__mem_round(n)};
+		b.p = vai__mem_alloc(b.cap);
+		if (!b.p)
+			vai__arg_no_memory(L);
+		memcpy(b.p, s, n);
+	}
+	if (!vai__conn_unread(c, &b))
+		return vai__bind_nil(L, vai__desc_is_closed(vai__conn_desc(c)) ? "closed" : "somebody reads");
 	lua_pushvalue(L, 1);
 	return 1;
 }
@@ -260,6 +335,8 @@ static const luaL_Reg methods[] = {
 	{"read", conn_read},
 	{"write", conn_write},
 	{"lines", conn_lines},
+	{"unread", conn_unread},
+	{"send_file", conn_send_file},
 	{"max", conn_max},
 	{"with", conn_with},
 	{"close", conn_close},

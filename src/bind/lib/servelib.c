@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* vai.net.serve and its servers. */
+#include <string.h>
 #include "bind/lib/netlib.h"
 #include "bind/life/spawn.h"
 #include "bind/site.h"
@@ -20,7 +21,28 @@ static void release(void *arg)
 	vai__call_unref(arg);
 }
 
-/* serve(listener, f) */
+/* The option `idle` of the table at idx, in ns. */
+static int64_t idle_at(lua_State *L, int idx)
+{
+	if (lua_isnoneornil(L, idx))
+		return VAI_FOREVER;
+	if (!lua_istable(L, idx))
+		vai__arg_type_error(L, idx, 3, "serve", "table");
+	lua_pushnil(L);
+	while (lua_next(L, idx)) {
+		lua_pop(L, 1);
+		if (lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), "idle") != 0)
+			vai__arg_error(L, 3, "serve", "unknown option '%.40s'", luaL_tolstring(L, -1, NULL));
+	}
+	if (lua_getfield(L, idx, "idle") == LUA_TNIL)
+		return VAI_FOREVER;
+	double ns = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) * 1e9 : -1;
+	if (!(ns > 0))
+		vai__arg_error(L, 3, "serve", "option 'idle': %s", luaL_tolstring(L, -1, NULL));
+	return ns < 9e18 ? (int64_t)ns : VAI_FOREVER;
+}
+
+/* serve(listener, f [, options]) */
 int vai__lib_net_serve(lua_State *L)
 {
 	static const struct vai__callname name = {"serve", 2, "serve: argument 2"};
@@ -28,10 +50,11 @@ int vai__lib_net_serve(lua_State *L)
 	vai_g *g = vai__bind_self(L);
 	if (!l)
 		vai__arg_type_error(L, 1, 1, "serve", "listener");
+	int64_t idle = idle_at(L, 3);
 	lua_settop(L, 2);
 	struct vai__call *call = vai__call_new(L, g, 2, &name, VAI_FATE_PANIC);
 	vai__note_stack(g, L);
-	vai_server *s = vai__serve(g, l, start, release, call, call->site);
+	vai_server *s = vai__serve(g, l, idle, start, release, call, call->site);
 	if (!s) {
 		vai__call_unref(call);
 		vai__arg_no_memory(L);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* vai.http.core: what vai.http needs of C. */
+#include "http.h"
+#include "parser.h"
+
+static const luaL_Reg functions[] = {
+	{"request", vai__http_request},
+	{"response", vai__http_response},
+	{"reply", vai__http_reply},
+	{"ask", vai__http_ask},
+	{"chunk", vai__http_chunk},
+	{"unchunk", vai__http_unchunk},
+	{"decode", vai__http_decode},
+	{"encode", vai__http_encode},
+	{"date", vai__http_date},
+	{"time", vai__http_time},
+	{NULL, NULL},
+};
+
+__attribute__((visibility("default"))) int luaopen_vai_http_core(lua_State *L);
+
+int luaopen_vai_http_core(lua_State *L)
+{
+	luaL_newlib(L, functions);
+	lua_pushliteral(L, PARSER_LIBRARY);
+	lua_setfield(L, -2, "parser");
+	return 1;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of vai.http.core share. The module holds no state and no connection: its functions take strings and
+ * give strings, so any goroutine may call them at any time, and none of them waits. The loops around them, which read
+ * and write, are Lua (lua/vai/http/). */
+#ifndef VAI_HTTP_H
+#define VAI_HTTP_H
+
+#include <lua.h>
+#include <lauxlib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+/* ---- strict.c: what is refused before the parser library sees it ---- */
+
+/* What the head says of the message's body and of its connection. */
+struct head {
+	bool request;
+	int minor;
+	int hosts, lengths, codings; /* how often these headers are there */
+	int64_t length;              /* of Content-Length */
+	bool chunked, close, keep_alive, upgrade, expect;
+	const char *host; /* its value, trimmed */
+	size_t nhost;
+	const char *why; /* what is wrong */
+	int status;      /* the response to that */
+};
+
+/* Where the head ends in text[0..n): behind its empty line. 0: not there yet; from: where to begin to look, moved on
+ * for the next time. Negative: a line ends in a bare LF, or a CR stands alone. */
+ptrdiff_t vai__http_head_end(const char *text, size_t n, size_t *from);
+/* Reads a whole head. False: h->why and h->status. */
+bool vai__http_strict(struct head *h, const char *text, size_t n);
+
+static inline bool is_token(unsigned char c)
+{
+	static const char others[] = "!#$%&'*+-.^_`|~";
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr(others, c));
+}
+
+/* ---- functions of the module ---- */
+
+int vai__http_request(lua_State *L);  /* head.c */
+int vai__http_response(lua_State *L); /* head.c */
+int vai__http_reply(lua_State *L);    /* write.c */
+int vai__http_ask(lua_State *L);      /* write.c */
+int vai__http_chunk(lua_State *L);    /* chunked.c */
+int vai__http_unchunk(lua_State *L);  /* chunked.c */
+int vai__http_decode(lua_State *L);   /* uri.c */
+int vai__http_encode(lua_State *L);   /* uri.c */
+int vai__http_date(lua_State *L);     /* date.c */
+int vai__http_time(lua_State *L);     /* date.c */
+
+/* "Sun, 06 Nov 1994 08:49:37 GMT" of the present second; 30 bytes. */
+void vai__http_now(char *buf);
+
+#endif

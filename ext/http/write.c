@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* Heads that are sent: of responses and of requests. A header that would break the head apart is an error of the
+ * program's. What says where the message ends is written here and nowhere else. */
+#include "http.h"
+#include <stdio.h>
+#include <strings.h>
+
+static const struct {
+	int status;
+	const char *reason;
+} reasons[] = {
+	{100, "Continue"},
+	{101, "Switching Protocols"},
+	{200, "OK"},
+	{201, "Created"},
+	{202, "Accepted"},
+	{203, "Non-Authoritative Information"},
+	{204, "No Content"},
+	{205, "Reset Content"},
+	{206, "Partial Content"},
+	{300, "Multiple Choices"},
+	{301, "Moved Permanently"},
+	{302, "Found"},
+	{303, "See Other"},
+	{304, "Not Modified"},
+	{307, "Temporary Redirect"},
+	{308, "Permanent Redirect"},
+	{400, "Bad Request"},
+	{401, "Unauthorized"},
+	{402, "Payment Required"},
+	{403, "Forbidden"},
+	{404, "Not Found"},
+	{405, "Method Not Allowed"},
+	{406, "Not Acceptable"},
+	{407, "Proxy Authentication Required"},
+	{408, "Request Timeout"},
+	{409, "Conflict"},
+	{410, "Gone"},
+	{411, "Length Required"},
+	{412, "Precondition Failed"},
+	{413, "Content Too Large"},
+	{414, "URI Too Long"},
+	{415, "Unsupported Media Type"},
+	{416, "Range Not Satisfiable"},
+	{417, "Expectation Failed"},
+	{418, "I'm a teapot"},
+	{421, "Misdirected Request"},
+	{422, "Unprocessable Content"},
+	{423, "Locked"},
+	{425, "Too Early"},
+	{426, "Upgrade Required"},
+	{428, "Precondition Required"},
+	{429, "Too Many Requests"},
+	{431, "Request Header Fields Too Large"},
+	{451, "Unavailable For Legal Reasons"},
+	{500, "Internal Server Error"},
+	{501, "Not Implemented"},
+	{502, "Bad Gateway"},
+	{503, "Service Unavailable"},
+	{504, "Gateway Timeout"},
+	{505, "HTTP Version Not Supported"},
+	{507, "Insufficient Storage"},
+};
+
+static const char *reason_of(int status)
+{
+	for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+		if (reasons[i].status == status)
+			return reasons[i].reason;
+	return "";
+}
+
+/* ---- headers ---- */
+
+static bool is_ours(const char *name)
+{
+	return strcasecmp(name, "content-length") == 0 || strcasecmp(name, "transfer-encoding") == 0 ||
+		strcasecmp(name, "connection") == 0;
+}
+
+static void check_name(lua_State *L, const char *name, size_t n)
+{
+	size_t i = 0;
+	while (i < n && is_token((unsigned char)name[i]))
+		i++;
+	if (n == 0 || i < n)
+		luaL_error(L, "bad header name '%s'", name);
+}
+
+/* Adds "name: value", with the value on top, which it pops. */
+static void add_line(lua_State *L, luaL_Buffer *b, const char *name, size_t nname, int value)
+{
+	size_t n;
+	int type = lua_type(L, value);
+	if (type != LUA_TSTRING && type != LUA_TNUMBER)
+		luaL_error(L, "header '%s': string expected, got %s", name, luaL_typename(L, value));
+	const char *v = lua_tolstring(L, value, &n);
+	for (size_t i = 0; i < n; i++)
+		if (v[i] == '\r' || v[i] == '\n' || v[i] == 0)
+			luaL_error(L, "header '%s' contains a line end or NUL", name);
+	char *p = luaL_prepbuffsize(b, nname + n + 4);
+	memcpy(p, name, nname);
+	memcpy(p + nname, ": ", 2);
+	memcpy(p + nname + 2, v, n);
+	memcpy(p + nname + 2 + n, "\r\n", 2);
+	luaL_addsize(b, nname + n + 4);
+}
+
+/* A list of values, at `value`: a line for each. `slot` is a stack place that the buffer does not use. */
+static void add_list(lua_State *L, luaL_Buffer *b, const char *name, size_t nname, int value, int slot)
+{
+	lua_Integer n = (lua_Integer)lua_rawlen(L, value);
+	for (lua_Integer i = 1; i <= n; i++) {
+		lua_rawgeti(L, value, i);
+		lua_replace(L, slot);
+		add_line(L, b, name, nname, slot);
+	}
+}
+
+/* The headers of the table at idx. The buffer may keep things on the stack, so the loop works in the three places
+ * key, value, slot that the caller has made before the buffer. */
+static void add_headers(lua_State *L, luaL_Buffer *b, int idx, int key, bool *dated)
+{
+	int value = key + 1, slot = key + 2;
+	size_t n;
+	for (;;) {
+		lua_pushvalue(L, key);
+		if (!lua_next(L, idx))
+			return;
+		lua_replace(L, value);
+		lua_replace(L, key);
+		if (lua_type(L, key) != LUA_TSTRING)
+			luaL_error(L, "a header's name is a string, got %s", luaL_typename(L, key));
+		const char *name = lua_tolstring(L, key, &n);
+		check_name(L, name, n);
+		*dated |= strcasecmp(name, "date") == 0;
+		if (is_ours(name))
+			continue;
+		if (lua_istable(L, value))
+			add_list(L, b, name, n, value, slot);
+		else
+			add_line(L, b, name, n, value);
+	}
+}
+
+/* How the body ends: a length, -1 for chunked, nil for neither. */
+static void add_length(lua_State *L, luaL_Buffer *b, int idx)
+{
+	char text[64];
+	if (lua_isnil(L, idx))
+		return;
+	lua_Integer n = lua_tointeger(L, idx);
+	if (n < 0)
+		luaL_addstring(b, "Transfer-Encoding: chunked\r\n");
+	else
+		luaL_addlstring(b, text, (size_t)snprintf(text, sizeof text, "Content-Length: %lld\r\n", (long long)n));
+}
+
+/* reply(status, headers, length, connection) -> the head of a response. connection: "close", "keep-alive", ... or
+ * nil. */
+int vai__http_reply(lua_State *L)
+{
+	luaL_Buffer b;
+	char line[128];
+	bool dated = false;
+	lua_Integer status = luaL_checkinteger(L, 1);
+	if (status < 100 || status > 999)
+		return luaL_error(L, "bad status %d", (int)status);
+	lua_settop(L, 7); /* 5 to 7: the loop's */
+	luaL_buffinit(L, &b);
+	luaL_addlstring(
+		&b, line, (size_t)snprintf(line, sizeof line, "HTTP/1.1 %d %s\r\n", (int)status, reason_of((int)status)));
+	if (lua_istable(L, 2))
+		add_headers(L, &b, 2, 5, &dated);
+	if (!dated && status >= 200) {
+		memcpy(line, "Date: ", 6);
+		vai__http_now(line + 6);
+		luaL_addstring(&b, line);
+		luaL_addlstring(&b, "\r\n", 2);
+	}
+	add_length(L, &b, 3);
+	if (lua_isstring(L, 4))
+		luaL_addlstring(&b, line, (size_t)snprintf(line, sizeof line, "Connection: %.64s\r\n", lua_tostring(L, 4)));
+	luaL_addlstring(&b, "\r\n", 2);
+	luaL_pushresult(&b);
+	return 1;
+}
+
+/* ask(method, target, headers, length, connection) -> the head of a request. */
+int vai__http_ask(lua_State *L)
+{
+	luaL_Buffer b;
+	bool dated = false;
+	size_t nmethod, ntarget;
+	const char *method = luaL_checklstring(L, 1, &nmethod), *target = luaL_checklstring(L, 2, &ntarget);
+	for (size_t i = 0; i < nmethod; i++)
+		if (!is_token((unsigned char)method[i]))
+			return luaL_error(L, "bad method '%s'", method);
+	for (size_t i = 0; i < ntarget; i++)
+		if ((unsigned char)target[i] <= ' ' || target[i] == 0x7f)
+			return luaL_error(L, "the target '%s' contains a blank or a control character", target);
+	lua_settop(L, 8); /* 6 to 8: the loop's */
+	luaL_buffinit(L, &b);
+	luaL_addlstring(&b, method, nmethod);
+	luaL_addchar(&b, ' ');
+	luaL_addlstring(&b, target, ntarget);
+	luaL_addstring(&b, " HTTP/1.1\r\n");
+	if (lua_istable(L, 3))
+		add_headers(L, &b, 3, 6, &dated);
+	add_length(L, &b, 4);
+	if (lua_isstring(L, 5)) {
+		luaL_addstring(&b, "Connection: ");
+		luaL_addstring(&b, lua_tostring(L, 5));
+		luaL_addlstring(&b, "\r\n", 2);
+	}
+	luaL_addlstring(&b, "\r\n", 2);
+	luaL_pushresult(&b);
+	return 1;
+}

@@ -1,0 +1,148 @@
+-- SPDX-License-Identifier: MIT
+-- The body of a message that is being read: bytes of a connection up to where the head says that they end. Whoever reads
+-- it has the connection; what comes behind the body is left in `raw`.
+local vai = require "vai"
+local core = require "vai.http.core"
+
+local unchunk, now = core.unchunk, vai.now
+local LINE_MOST = 1048576
+
+local Body = {}
+Body.__index = Body
+
+-- kind: "length" (with how many), "chunked" or "close" (all that comes). raw: what has been read of it already. most:
+-- more than that is "too long". timeout: for each wait whose caller gives no limit.
+local function new(conn, kind, length, raw, most, timeout)
+	return setmetatable({
+		conn = conn, kind = kind, left = length or 0, phase = 0, raw = raw, most = most, timeout = timeout,
+		buf = "", total = 0, done = kind == "length" and length == 0,
+	}, Body)
+end
+
+-- The part of s that belongs to the body, or nil, why.
+local function cut(self, s)
+	if self.kind == "close" then
+		return s
+	elseif self.kind == "chunked" then
+		local data, next_at, phase, left, done = unchunk(s, 1, self.phase, self.left)
+		if not data then
+			self.failed = next_at
+			return nil, next_at
+		end
+		self.phase, self.left, self.done = phase, left, done
+		self.raw = s:sub(next_at)
+		return data
+	end
+	if #s > self.left then
+		self.raw = s:sub(self.left + 1)
+		s = s:sub(1, self.left)
+	end
+	self.left = self.left - #s
+	self.done = self.left == 0
+	return s
+end
+
+-- The next bytes as they come; nil at the end; or nil, why, code.
+local function piece(self, limit)
+	if self.expect then
+		self.expect = false
+		local ok, why, code = self.conn:write("HTTP/1.1 100 Continue\r\n\r\n")
+		if not ok then return nil, why, code end
+	end
+	while not self.done do
+		if self.failed then return nil, self.failed end
+		local s, why, code = self.raw, nil, nil
+		self.raw = ""
+		if s == "" then
+			s, why, code = self.conn:read(nil, limit or self.timeout)
+			if not s and not why and self.kind == "close" then
+				self.done = true
+				return nil
+			elseif not s then
+				return nil, why or "the connection has ended in the middle of a body", code
+			end
+		end
+		s, why = cut(self, s)
+		if not s then return nil, why end
+		self.total = self.total + #s
+		if self.most and self.total > self.most then
+			self.failed = "too long"
+			return nil, self.failed
+		end
+		if s ~= "" then return s end
+	end
+	return nil
+end
+
+-- Reads on until enough(buf) or the end. What was read before an error stays for the next call.
+local function gather(self, limit, enough)
+	local until_ = type(limit) == "number" and now() + limit
+	local parts, size = { self.buf }, #self.buf
+	while not enough(size, parts[#parts]) do
+		local s, why, code = piece(self, until_ and math.max(0, until_ - now()) or limit)
+		if s then
+			parts[#parts + 1], size = s, size + #s
+		elseif why then
+			self.buf = table.concat(parts)
+			return nil, why, code
+		else
+			break
+		end
+	end
+	self.buf = table.concat(parts)
+	return true
+end
+
+local function read_line(self, kept, limit)
+	local ok, why, code = gather(self, limit, function(size, last) return last:find("\n", 1, true) or size > LINE_MOST end)
+	if not ok then return nil, why, code end
+	local at = self.buf:find("\n", 1, true)
+	if not at and #self.buf > LINE_MOST then return nil, "too long" end
+	if not at and self.buf == "" then return nil end
+	local line = self.buf:sub(1, at and (kept and at or at - 1) or -1)
+	self.buf = at and self.buf:sub(at + 1) or ""
+	return line
+end
+
+-- As a connection's.
+function Body:read(what, limit)
+	if what == nil then
+		if self.buf ~= "" then
+			local s = self.buf
+			self.buf = ""
+			return s
+		end
+		return piece(self, limit)
+	elseif type(what) == "number" then
+		local ok, why, code = gather(self, limit, function(size) return size >= what end)
+		if not ok then return nil, why, code end
+		if self.buf == "" and what > 0 then return nil end
+		local s = self.buf:sub(1, what)
+		self.buf = self.buf:sub(what + 1)
+		return s
+	elseif what == "l" or what == "L" then
+		return read_line(self, what == "L", limit)
+	elseif what == "a" then
+		local ok, why, code = gather(self, limit, function() return false end)
+		if not ok then return nil, why, code end
+		local s = self.buf
+		self.buf = ""
+		return s
+	end
+	error(("bad argument #1 to 'read' (invalid format '%s')"):format(tostring(what)), 3)
+end
+
+-- Reads what is left of it and forgets it. True: the connection is at the end of the message.
+function Body:drain(most, limit)
+	self.expect = nil
+	self.most = nil
+	local seen = 0
+	while not self.done do
+		local s, why = piece(self, limit)
+		seen = seen + (s and #s or 0)
+		if why or seen > most then return false end
+	end
+	return self.kind ~= "close"
+end
+
+return { new = new }

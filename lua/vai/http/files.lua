@@ -1,0 +1,143 @@
+-- SPDX-License-Identifier: MIT
+-- Files as responses: conditions, ranges, types by the name's ending.
+local vai = require "vai"
+local core = require "vai.http.core"
+
+local types = {
+	html = "text/html; charset=utf-8", htm = "text/html; charset=utf-8", css = "text/css; charset=utf-8",
+	js = "text/javascript; charset=utf-8", mjs = "text/javascript; charset=utf-8", json = "application/json",
+	txt = "text/plain; charset=utf-8", md = "text/markdown; charset=utf-8", csv = "text/csv; charset=utf-8",
+	xml = "application/xml", svg = "image/svg+xml", png = "image/png", jpg = "image/jpeg", jpeg = "image/jpeg",
+	gif = "image/gif", webp = "image/webp", avif = "image/avif", ico = "image/x-icon", pdf = "application/pdf",
+	wasm = "application/wasm", woff = "font/woff", woff2 = "font/woff2", ttf = "font/ttf", mp3 = "audio/mpeg",
+	mp4 = "video/mp4", webm = "video/webm", zip = "application/zip", gz = "application/gzip", tar = "application/x-tar",
+}
+
+-- A list of entity tags contains this one. Weak ones count as the same.
+local function has_tag(list, tag)
+	if list == "*" then return true end
+	for one in list:gmatch('"[^"]*"') do
+		if one == tag then return true end
+	end
+	return false
+end
+
+local function not_modified(headers, tag, mtime)
+	if headers["if-none-match"] then
+		return has_tag(headers["if-none-match"], tag)
+	end
+	local since = headers["if-modified-since"] and core.time(headers["if-modified-since"])
+	return since and mtime <= since
+end
+
+local function precondition_fails(headers, tag, mtime)
+	if headers["if-match"] then return not has_tag(headers["if-match"], tag) end
+	local since = headers["if-unmodified-since"] and core.time(headers["if-unmodified-since"])
+	return since and mtime > since
+end
+
+-- The one range that is asked for: first, last; "none" where no range can be given; nil: the whole.
+local function range_of(req, tag, mtime, size)
+	local range, given = req.headers.range, req.headers["if-range"]
+	if not range or req.method ~= "GET" then return nil end
+	if given and given ~= tag and core.time(given) ~= mtime then return nil end
+	local first, last = range:match("^bytes=(%d*)%-(%d*)$") -- several ranges: the whole file
+	if not first or first == "" and last == "" then return nil end
+	if first == "" then
+		local n = math.min(math.tointeger(tonumber(last)) or math.huge, size)
+		if n == 0 then return "none" end
+		return size - n, size - 1
+	end
+	first, last = math.tointeger(tonumber(first)) or size, last ~= "" and math.tointeger(tonumber(last)) or size - 1
+	if first >= size then return "none" end
+	if last < first then return nil end
+	return first, math.min(last, size - 1)
+end
+
+local function answer(req, res, file, st, path)
+	local size, mtime = st.size, st.mtime // 1 | 0
+	local tag = ('"%x-%x"'):format(size, (st.mtime * 1e6) // 1 | 0)
+	local headers = res.headers
+	headers.ETag, headers["Last-Modified"], headers["Accept-Ranges"] = tag, core.date(mtime), "bytes"
+	if not headers["Content-Type"] then
+		headers["Content-Type"] = types[(path:match("%.(%w+)$") or ""):lower()] or "application/octet-stream"
+	end
+	if precondition_fails(req.headers, tag, mtime) then
+		res.status = 412
+		return res:send("")
+	elseif not_modified(req.headers, tag, mtime) then
+		res.status = 304
+		return res:send("")
+	end
+	local first, last = range_of(req, tag, mtime, size)
+	if first == "none" then
+		res.status, headers["Content-Range"] = 416, "bytes */" .. size
+		return res:send("")
+	elseif first then
+		res.status, headers["Content-Range"] = 206, ("bytes %d-%d/%d"):format(first, last, size)
+		return res:_send_open(file, first, last - first + 1)
+	end
+	return res:_send_open(file, 0, size)
+end
+
+-- Sends the file as the response; nil, why, code where there is none, with nothing sent.
+local function send(req, res, path)
+	local file, why, code = vai.fs.open(path, "r")
+	if not file then return nil, why, code end
+	local st
+	st, why, code = file:stat()
+	if not st or st.type ~= "file" then
+		file:close()
+		return nil, why or path .. ": not a file", code or "EISDIR"
+	end
+	local ok
+	ok, why, code = answer(req, res, file, st, path)
+	file:close()
+	return ok, why, code
+end
+
+local function fail(res, status, text)
+	res.status, res.headers = status, { ["Content-Type"] = "text/plain" }
+	return res:send(text .. "\n")
+end
+
+-- The path below the folder that a request's path means, or nil. Names that begin with a dot are not given.
+local function below(dir, path)
+	path = core.decode(path)
+	if not path or path:find("\0", 1, true) or path:find("/%.") or path:find("\\", 1, true) then return nil end
+	return dir .. path
+end
+
+local status_of = { ENOENT = 404, ENOTDIR = 404, EISDIR = 404, EACCES = 403, EPERM = 403, ENAMETOOLONG = 404, ELOOP = 404 }
+
+-- A handler for the files of a folder. options.index: of a folder ("index.html"); options.prefix: of the request's path,
+-- taken away first; options.cache: a value for Cache-Control.
+local function files(dir, options)
+	options = options or {}
+	local index, prefix, cache = options.index or "index.html", options.prefix or "", options.cache
+	return function(req, res)
+		if req.method ~= "GET" and req.method ~= "HEAD" then
+			res.headers.Allow = "GET, HEAD"
+			res.status = 405
+			return res:send("")
+		end
+		local path = req.path
+		if prefix ~= "" then
+			path = path:sub(1, #prefix) == prefix and path:sub(#prefix + 1) or nil
+			if path and path:sub(1, 1) ~= "/" then path = "/" .. path end
+		end
+		local name = path and below(dir, path)
+		if not name then return fail(res, 404, "not found") end
+		if name:sub(-1) == "/" then name = name .. index end
+		res.headers["Cache-Control"] = cache
+		local ok, _, code = send(req, res, name)
+		if ok or res._state then return ok end
+		if code == "EISDIR" then
+			res.status, res.headers = 301, { Location = req.path .. "/" .. (req.query_string and "?" .. req.query_string or "") }
+			return res:send("")
+		end
+		return fail(res, status_of[code] or 500, status_of[code] == 403 and "forbidden" or "not found")
+	end
+end
+
+return { send = send, files = files }

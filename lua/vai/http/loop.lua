@@ -1,0 +1,182 @@
+-- SPDX-License-Identifier: MIT
+-- What a goroutine of vai.http's server runs: one connection, request after request. All that serve_conn uses crosses to
+-- every such goroutine, and is held by it: so this file is short, and what not every request needs is in response.lua.
+local vai = require "vai"
+local core = require "vai.http.core"
+
+local parse, reply, now = core.request, core.reply, vai.now
+local setmetatable, pcall, require, error, type, tostring, max = setmetatable, pcall, require, error, type, tostring, math.max
+
+-- A goroutine waits so long for the next request on its connection, seconds.
+local LINGER = 0.05
+
+local function cold()
+	return require "vai.http.response"
+end
+
+local request_meta = {
+	__name = "vai.http.request",
+	__index = function(req, key) return cold().field(req, key) end,
+}
+
+-- ---- responses ----
+
+local Response = setmetatable({}, { __index = function(_, key) return cold().Response[key] end })
+local response_meta = { __index = Response, __name = "vai.http.response" }
+
+-- What the head says of the connection. Once it says close, nothing follows.
+function Response:_connection()
+	local headers = self.headers
+	local asked = headers.Connection or headers.connection
+	if self._upgrade then
+		return "Upgrade"
+	elseif not self._keep or asked and tostring(asked):lower() == "close" then
+		self._keep = false
+		return "close"
+	end
+	return self._old and "keep-alive" or nil
+end
+
+function Response:_begin()
+	if self._state then
+		error("the response has been sent", 3)
+	end
+end
+
+-- The whole response.
+function Response:send(text)
+	self:_begin()
+	text = text or ""
+	if type(text) ~= "string" then
+		error(("bad argument #1 to 'send' (string expected, got %s)"):format(type(text)), 2)
+	end
+	local status = self.status
+	local bodied = status >= 200 and status ~= 204 and status ~= 304
+	local head = reply(status, self.headers, bodied and #text or nil, self:_connection())
+	self._state = "done"
+	local ok, why, code
+	if bodied and not self._head_only then
+		self.bytes = #text
+		ok, why, code = self._writer:write(head, text)
+	else
+		ok, why, code = self._writer:write(head)
+	end
+	if ok then return self end
+	self._keep = false
+	return nil, why, code
+end
+
+-- ---- a connection ----
+
+local function report(err, req)
+	io.stderr:write(("vai.http: %s %s: %s\n"):format(req.method, req.path, tostring(err)))
+end
+
+-- Runs the handler. False: the connection is no longer the server's.
+local function answer(cfg, handler, req, res)
+	local t = cfg.log and now()
+	local ok, err = pcall(handler, req, res)
+	if not ok then
+		(cfg.on_error or report)(err, req)
+		if res._state then -- the peer is to see that the end is missing
+			res._keep, res._ended = false, true
+		else
+			res.status, res.headers = 500, { ["Content-Type"] = "text/plain" }
+			res:send("internal server error\n")
+		end
+	end
+	if res._hijacked then return false end
+	if res._state == "done" then
+		if cfg.log then cfg.log(req, res, now() - t) end
+		return true
+	end
+	local done, why = pcall(cold().finish, res)
+	if not done then -- headers that cannot be written
+		(cfg.on_error or report)(why, req)
+		res._keep = false
+		if not res._state then
+			res.status, res.headers = 500, {}
+			res:send("internal server error\n")
+		end
+	end
+	if cfg.log then cfg.log(req, res, now() - t) end
+	return true
+end
+
+-- Waits for the next head in buf from `at` on. The results of parse, and then buf, at; or nil, why.
+local function next_head(cfg, conn, buf, at, fresh)
+	local from, deadline = 0, nil
+	local most = cfg.max_header
+	while true do
+		local limit
+		if at <= #buf then
+			local headers, n, method, target, path, query, minor, length, keep, expect, upgrade = parse(buf, at, most, from)
+			if headers then
+				return headers, n, method, target, path, query, minor, length, keep, expect, upgrade, buf
+			elseif headers == false then
+				return nil, "refused", n, method
+			end
+			from = n
+			deadline = deadline or now() + cfg.header_timeout
+			limit = max(0, deadline - now())
+		else
+			limit = fresh and cfg.header_timeout or LINGER
+		end
+		local more, why = conn:read(nil, limit)
+		if not more then
+			return nil, at > #buf and why == "timeout" and not fresh and "idle" or why or "ended", 408, at <= #buf
+		end
+		buf, at = at <= #buf and buf:sub(at) .. more or more, 1
+	end
+end
+
+-- After a response: whether the next request follows.
+local function goes_on(cfg, conn, req, res)
+	local b = req._body
+	if cfg.closing:get() ~= 0 then res._keep = false end
+	if b then return cold().drain(conn, res, b) end
+	if not res._keep then conn:close() end
+	return res._keep
+end
+
+local function end_of(conn, writer, why, status, told)
+	if why == "refused" then
+		cold().refuse(conn, writer, status, told)
+	elseif why == "timeout" and told then
+		cold().refuse(conn, writer, 408, "the head took too long")
+	elseif why ~= "idle" or not conn:idle() then
+		conn:close()
+	end
+end
+
+local function serve_conn(conn, cfg, handler)
+	local writer = conn:with(cfg.write_timeout)
+	local buf, at, fresh = "", 1, true
+	while true do
+		local headers, n, method, target, path, query, minor, length, keep, expect, upgrade, all =
+			next_head(cfg, conn, buf, at, fresh)
+		if not headers then
+			return end_of(conn, writer, n, method, target)
+		end
+		buf, at, fresh = all, n, false
+		local req = setmetatable({
+			method = method, target = target, path = path, query_string = query, headers = headers,
+			version = minor, upgrade = upgrade, _conn = conn, _body = false,
+		}, request_meta)
+		if length and length ~= 0 then
+			if length > cfg.max_body then
+				return cold().refuse(conn, writer, 413, "the body is too large")
+			end
+			req._body = cold().body_of(cfg, conn, length, buf, at, expect)
+		end
+		local res = setmetatable({
+			status = 200, headers = {}, bytes = 0, _conn = conn, _writer = writer, _req = req, _keep = keep,
+			_old = minor == 0, _head_only = method == "HEAD", _state = false, _upgrade = false, _hijacked = false,
+			_buf = buf, _at = at,
+		}, response_meta)
+		if not answer(cfg, handler, req, res) or not goes_on(cfg, conn, req, res) then return end
+		if req._body then buf, at = req._body.raw, 1 end
+	end
+end
+
+return { serve_conn = serve_conn }

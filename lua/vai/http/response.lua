@@ -1,0 +1,184 @@
+-- SPDX-License-Identifier: MIT
+-- Requests and responses of vai.http's server: the methods that not every request needs. Goroutines load this file when
+-- they first use one of them; what every request needs is in loop.lua, which each of them holds.
+local core = require "vai.http.core"
+local vai = require "vai"
+local body = require "vai.http.body"
+local files = require "vai.http.files"
+local uri = require "vai.http.uri"
+
+local reply, chunk, now = core.reply, core.chunk, vai.now
+local DRAIN_MOST, DRAIN_TIME = 262144, 5
+
+local Request = {}
+
+function Request:header(name)
+	return self.headers[name:lower()]
+end
+
+function Request:read(what, limit)
+	if not self._body then
+		return what == "a" and "" or nil
+	end
+	return self._body:read(what, limit)
+end
+
+function Request:body(limit)
+	return Request.read(self, "a", limit)
+end
+
+function Request:remote_addr()
+	return self._conn:remote_addr()
+end
+
+-- What is made when it is asked for.
+local function field(req, key)
+	if key == "query" then
+		req.query = uri.parse_query(req.query_string or "")
+		return req.query
+	end
+	return Request[key]
+end
+
+-- ---- responses ----
+
+local Response = {}
+
+local function has_body(status)
+	return status >= 200 and status ~= 204 and status ~= 304
+end
+
+local function length_header(headers)
+	for name, value in pairs(headers) do
+		if type(name) == "string" and name:lower() == "content-length" then
+			return math.tointeger(tonumber(value)) or error("bad Content-Length '" .. tostring(value) .. "'", 4)
+		end
+	end
+end
+
+-- Begins a response whose body comes in pieces: of a length that a header says, in chunks, or up to the end of the
+-- connection. Returns the head.
+local function begin_stream(self)
+	local length
+	if has_body(self.status) then
+		length = length_header(self.headers)
+		if not length and self._old then
+			self._keep = false
+		elseif not length then
+			length = -1
+		end
+	else
+		self._none = true
+	end
+	self._left, self._chunked = length and length >= 0 and length or nil, length == -1
+	self._state = "stream"
+	return reply(self.status, self.headers, length, self:_connection())
+end
+
+-- Adds to the body. Without arguments, after nothing else: the head alone.
+function Response:write(...)
+	if self._state == "done" then
+		error("the response has been sent", 2)
+	end
+	local head = not self._state and begin_stream(self) or ""
+	local data = table.concat({ ... })
+	if self._left and #data > self._left then
+		error("more than Content-Length says", 2)
+	end
+	self._left = self._left and self._left - #data
+	local ok, why, code
+	if self._head_only or self._none or data == "" then
+		ok, why, code = true, nil, nil
+		if head ~= "" then ok, why, code = self._writer:write(head) end
+	elseif self._chunked then
+		ok, why, code = self._writer:write(head, chunk(#data), data, "\r\n")
+	else
+		ok, why, code = self._writer:write(head, data)
+	end
+	if not ok then
+		self._keep = false
+		return nil, why, code
+	end
+	self.bytes = self.bytes + #data
+	return self
+end
+
+-- A file of this machine: true, or nil and why, with no response sent.
+function Response:file(path)
+	self:_begin()
+	return files.send(self._req, self, path)
+end
+
+-- Used by files.lua: a head with this length, then so much of the open file.
+function Response:_send_open(file, at, n)
+	local head = reply(self.status, self.headers, n, self:_connection())
+	self._state = "done"
+	if self._head_only then
+		return self._writer:write(head)
+	end
+	self.bytes = n
+	local ok, why, code = self._writer:send_file(file, at, n, head)
+	if not ok then self._keep = false end
+	return ok, why, code
+end
+
+-- The connection is the caller's from now on, with what has been read of it and not been used.
+function Response:hijack()
+	local req = self._req
+	self:_begin()
+	self._state, self._hijacked, self._keep = "done", true, false
+	local rest = req._body and req._body.raw or self._buf:sub(self._at)
+	if rest ~= "" then self._conn:unread(rest) end
+	return self._conn
+end
+
+-- After the handler: what it has left to do.
+local function finish(res)
+	if not res._state then return res:send("") end
+	if res._chunked and not res._head_only and not res._ended then
+		res._ended = true
+		if not res._writer:write("0\r\n\r\n") then res._keep = false end
+	elseif res._left and res._left > 0 and not res._head_only then
+		res._keep = false
+	end
+end
+
+-- ---- a connection ----
+
+-- Closes it so that the peer, who may be sending, can read what was written last.
+local function close_gently(conn)
+	conn:close_write(1)
+	local t, seen = now() + 1, 0
+	while seen < DRAIN_MOST do
+		local s = conn:read(nil, math.max(0, t - now()))
+		if not s then break end
+		seen = seen + #s
+	end
+	conn:close()
+end
+
+local function refuse(conn, writer, status, why)
+	local text = why and why .. "\n" or ""
+	writer:write(reply(status, { ["Content-Type"] = "text/plain" }, #text, "close"), text)
+	close_gently(conn)
+end
+
+-- A body's reader for a request that has one; nil for one without.
+local function body_of(cfg, conn, length, buf, at, expect)
+	if not length or length == 0 then return nil end
+	local b = body.new(conn, length < 0 and "chunked" or "length", length > 0 and length or nil, buf:sub(at),
+		cfg.max_body, cfg.read_timeout)
+	b.expect = expect or nil
+	return b
+end
+
+-- Reads what the handler has left of the body. True: the next request follows.
+local function drain(conn, res, b)
+	if res._keep and not b.expect and b:drain(DRAIN_MOST, DRAIN_TIME) then return true end
+	if b.done then conn:close() else close_gently(conn) end
+	return false
+end
+
+return {
+	Response = Response, field = field, finish = finish, refuse = refuse, drain = drain, body_of = body_of,
+}

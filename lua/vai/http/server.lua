@@ -1,0 +1,106 @@
+-- SPDX-License-Identifier: MIT
+-- The server of vai.http: see http.lua. A connection that waits for a request is net.serve's: no goroutine and no Lua
+-- state. Once bytes are there, loop.lua runs as a goroutine, answers what comes, and gives the connection back when
+-- nothing has come for a moment.
+local vai = require "vai"
+local loop = require "vai.http.loop"
+
+-- Out of the module's table the function crosses as code; in it, every goroutine would load the whole module.
+local serve_conn = loop.serve_conn
+loop.serve_conn = nil
+
+-- ---- the server ----
+
+local Server = {}
+local server_meta = { __index = Server, __name = "vai.http.server" }
+
+function Server:addr()
+	return self._listener:addr()
+end
+
+function Server:count()
+	return self._server:count()
+end
+
+local function closing(self)
+	if self._closing:swap(1) == 0 then self._listener:close() end
+end
+
+local function over(self)
+	pcall(self._done.close, self._done)
+end
+
+-- Accepts no more, lets the requests under way end. true; or nil, "timeout": those that are left go on, until close.
+function Server:shutdown(limit)
+	closing(self)
+	local ok, why = self._server:shutdown(limit)
+	if not ok then return nil, why end
+	over(self)
+	return true
+end
+
+function Server:close()
+	closing(self)
+	self._server:close()
+	over(self)
+end
+server_meta.__close = Server.close
+
+-- Until the server has been closed.
+function Server:wait(limit)
+	local _, why = self._done:recv(limit)
+	if why ~= "closed" then return nil, why end
+	return true
+end
+
+local defaults = {
+	max_header = 65536, max_body = 67108864, header_timeout = 10, read_timeout = 60, idle_timeout = 75, write_timeout = 60,
+}
+local others = { listen = true, handler = true, tls = true, log = true, on_error = true, reuseport = true, backlog = true }
+
+local function config_of(options)
+	local cfg = {}
+	for name in pairs(options) do
+		if not defaults[name] and not others[name] then
+			error(("bad argument #1 to 'serve' (unknown option '%s')"):format(tostring(name)), 3)
+		end
+	end
+	for name, value in pairs(defaults) do
+		local given = options[name]
+		if given ~= nil and not (type(given) == "number" and given > 0) then
+			error(("bad argument #1 to 'serve' (option '%s': %s)"):format(name, tostring(given)), 3)
+		end
+		cfg[name] = given or value
+	end
+	if type(options.handler) ~= "function" then
+		error(("bad argument #1 to 'serve' (option 'handler': function expected, got %s)"):format(type(options.handler)), 3)
+	end
+	cfg.log, cfg.on_error = options.log, options.on_error
+	return cfg
+end
+
+local function listener_of(options)
+	local listen = options.listen or "127.0.0.1:8080"
+	if type(listen) ~= "string" then return listen end -- an open one
+	local network = listen:find("^[/@.]") and "unix" or "tcp"
+	local opts = { reuseport = options.reuseport, backlog = options.backlog }
+	if options.tls then
+		local tls = { reuseport = options.reuseport, backlog = options.backlog, alpn = { "http/1.1" } }
+		for k, v in pairs(options.tls) do tls[k] = v end
+		return require "vai.tls".listen(network, listen, tls)
+	end
+	return vai.net.listen(network, listen, opts)
+end
+
+local function serve(options)
+	local cfg = config_of(options)
+	local handler = options.handler
+	local listener, why, code = listener_of(options)
+	if not listener then return nil, why, code end
+	cfg.closing = vai.atomic(0)
+	local server = vai.net.serve(listener, function(conn) return serve_conn(conn, cfg, handler) end,
+		{ idle = cfg.idle_timeout })
+	return setmetatable({ _listener = listener, _server = server, _closing = cfg.closing, _done = vai.chan() }, server_meta)
+end
+
+return { serve = serve }
