@@ -98,12 +98,12 @@ int vai__conn_write(vai_g *self, vai_conn *c, struct iovec *iov, int n, int64_t 
 int vai__conn_write_taken(
 	vai_g *self, vai_conn *c, struct iovec *iov, int n, const struct vai__iowait *w, size_t *done);
 /* Whether the system copies files into this kind of connection. */
-bool vai__conn_sends_files(vai_conn *c);
+bool vai__sendfile_possible(vai_conn *c);
 /* Writes n bytes of the file `fd`, from offset `at` on, behind the bytes of iov (one, perhaps empty). block: of
  * VAI__SEND_BLOCK bytes, where the system does not copy files; it must not move. *done: how many bytes in all.
  * VAI__EOF: the file has less. fd stays open meanwhile. */
 enum { VAI__SEND_BLOCK = 65536 };
-int vai__conn_send_file(vai_g *self, vai_conn *c, struct iovec *iov, void *block, int fd, int64_t at, int64_t n,
+int vai__sendfile(vai_g *self, vai_conn *c, struct iovec *iov, void *block, int fd, int64_t at, int64_t n,
 	int64_t limit, size_t *done);
 /* True for the first call. */
 bool vai__conn_close(vai_conn *c);

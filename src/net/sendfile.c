@@ -75,12 +75,12 @@ static int by_block(
 	return rc;
 }
 
-bool vai__conn_sends_files(vai_conn *c)
+bool vai__sendfile_possible(vai_conn *c)
 {
 	return vai__conn_ops(c) == &vai__conn_tcp || vai__conn_ops(c) == &vai__conn_unix;
 }
 
-int vai__conn_send_file(vai_g *self, vai_conn *view, struct iovec *iov, void *block, int fd, int64_t at, int64_t n,
+int vai__sendfile(vai_g *self, vai_conn *view, struct iovec *iov, void *block, int fd, int64_t at, int64_t n,
 	int64_t limit, size_t *done)
 {
 	vai_conn *c = vai__conn_base(view);

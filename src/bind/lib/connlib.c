@@ -133,7 +133,7 @@ static int conn_send_file(lua_State *L)
 	if (!lua_isnoneornil(L, 5))
 		iov.iov_base = (void *)(uintptr_t)vai__io_string(L, 5, 4, "send_file", &iov.iov_len);
 	luaL_checkstack(L, 6, NULL);
-	void *block = vai__conn_sends_files(c) ? NULL : lua_newuserdatauv(L, VAI__SEND_BLOCK, 0);
+	void *block = vai__sendfile_possible(c) ? NULL : lua_newuserdatauv(L, VAI__SEND_BLOCK, 0);
 	struct vai__limit limit = own_limit(c);
 	struct vai__desc *file = file_at(L, 2, &size);
 	size_t done = 0;
@@ -142,8 +142,7 @@ static int conn_send_file(lua_State *L)
 	if (n < 0)
 		n = size > at ? size - at : 0;
 	vai__note_stack(g, L);
-	int rc =
-		VAI_LIMITED(g, limit, vai__conn_send_file(g, c, &iov, block, vai__desc_fd(file), at, n, limit.deadline, &done));
+	int rc = VAI_LIMITED(g, limit, vai__sendfile(g, c, &iov, block, vai__desc_fd(file), at, n, limit.deadline, &done));
 	vai__desc_unhold(file);
 	if (rc == VAI__EOF) {
 		lua_pushnil(L);
