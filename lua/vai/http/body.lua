@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- The body of a message that is being read: bytes of a connection up to where the head says that they end. Whoever reads
--- it has the connection; what comes behind the body is left in `raw`.
+-- The body of a message that is being read: bytes of a connection up to where the head says that they end. Whoever
+-- reads it has the connection; what comes behind the body is left in `raw`.
 local vai = require "vai"
 local core = require "vai.http.core"
 
@@ -51,9 +51,10 @@ local function piece(self, limit)
 	end
 	while not self.done do
 		if self.failed then return nil, self.failed end
-		local s, why, code = self.raw, nil, nil
+		local s, why = self.raw, nil
 		self.raw = ""
 		if s == "" then
+			local code
 			s, why, code = self.conn:read(nil, limit or self.timeout)
 			if not s and not why and self.kind == "close" then
 				self.done = true

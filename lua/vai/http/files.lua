@@ -108,10 +108,11 @@ local function below(dir, path)
 	return dir .. path
 end
 
-local status_of = { ENOENT = 404, ENOTDIR = 404, EISDIR = 404, EACCES = 403, EPERM = 403, ENAMETOOLONG = 404, ELOOP = 404 }
+local status_of = { ENOENT = 404, ENOTDIR = 404, EISDIR = 404, EACCES = 403, EPERM = 403,
+	ENAMETOOLONG = 404, ELOOP = 404 }
 
--- A handler for the files of a folder. options.index: of a folder ("index.html"); options.prefix: of the request's path,
--- taken away first; options.cache: a value for Cache-Control.
+-- A handler for the files of a folder. options.index: of a folder ("index.html"); options.prefix: of the request's
+-- path, taken away first; options.cache: a value for Cache-Control.
 local function files(dir, options)
 	options = options or {}
 	local index, prefix, cache = options.index or "index.html", options.prefix or "", options.cache

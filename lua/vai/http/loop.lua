@@ -1,11 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- What a goroutine of vai.http's server runs: one connection, request after request. All that serve_conn uses crosses to
--- every such goroutine, and is held by it: so this file is short, and what not every request needs is in response.lua.
+-- What a goroutine of vai.http's server runs: one connection, request after request. All that serve_conn uses crosses
+-- to every such goroutine, and is held by it: so this file is short, and what not every request needs is in response.lua.
 local vai = require "vai"
 local core = require "vai.http.core"
 
 local parse, reply, now = core.request, core.reply, vai.now
-local setmetatable, pcall, require, error, type, tostring, max = setmetatable, pcall, require, error, type, tostring, math.max
+local setmetatable, pcall, require, error, type, tostring = setmetatable, pcall, require, error, type, tostring
+local max = math.max
 
 -- A goroutine waits so long for the next request on its connection, seconds.
 local LINGER = 0.05

@@ -2,8 +2,8 @@
 -- Handlers by method and path.
 local core = require "vai.http.core"
 
--- "GET /x/:id/*rest" -> method or nil, list of parts. A part is a word, { name = } for one of any word, or { rest = } for
--- all that follows.
+-- "GET /x/:id/*rest" -> method or nil, list of parts. A part is a word, { name = } for one of any word, or { rest = }
+-- for all that follows.
 local function parse(pattern)
 	local method, path = pattern:match("^(%u+) (/.*)$")
 	path = path or pattern:match("^/.*$")

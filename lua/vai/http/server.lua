@@ -56,7 +56,8 @@ end
 local defaults = {
 	max_header = 65536, max_body = 67108864, header_timeout = 10, read_timeout = 60, idle_timeout = 75, write_timeout = 60,
 }
-local others = { listen = true, handler = true, tls = true, log = true, on_error = true, reuseport = true, backlog = true }
+local others = { listen = true, handler = true, tls = true, log = true, on_error = true, reuseport = true,
+	backlog = true }
 
 local function config_of(options)
 	local cfg = {}
@@ -100,7 +101,8 @@ local function serve(options)
 	cfg.closing = vai.atomic(0)
 	local server = vai.net.serve(listener, function(conn) return serve_conn(conn, cfg, handler) end,
 		{ idle = cfg.idle_timeout })
-	return setmetatable({ _listener = listener, _server = server, _closing = cfg.closing, _done = vai.chan() }, server_meta)
+	return setmetatable({ _listener = listener, _server = server, _closing = cfg.closing, _done = vai.chan() },
+		server_meta)
 end
 
 return { serve = serve }

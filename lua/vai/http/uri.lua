@@ -4,7 +4,8 @@ local core = require "vai.http.core"
 
 local decode, encode = core.decode, core.encode
 
--- "a=1&b=2&b=3" -> { a = "1", b = { "2", "3" } }. A name without a value is "". What has a broken percent sign is left out.
+-- "a=1&b=2&b=3" -> { a = "1", b = { "2", "3" } }. A name without a value is "". What has a broken percent sign is left
+-- out.
 local function parse_query(text)
 	local out = {}
 	for pair in text:gmatch("[^&]+") do
