@@ -51,10 +51,10 @@ local function piece(self, limit)
 	end
 	while not self.done do
 		if self.failed then return nil, self.failed end
-		local s, why = self.raw, nil
+		local s = self.raw
 		self.raw = ""
 		if s == "" then
-			local code
+			local why, code
 			s, why, code = self.conn:read(nil, limit or self.timeout)
 			if not s and not why and self.kind == "close" then
 				self.done = true
@@ -63,8 +63,8 @@ local function piece(self, limit)
 				return nil, why or "the connection has ended in the middle of a body", code
 			end
 		end
-		s, why = cut(self, s)
-		if not s then return nil, why end
+		s = cut(self, s)
+		if not s then return nil, self.failed end
 		self.total = self.total + #s
 		if self.most and self.total > self.most then
 			self.failed = "too long"

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What a goroutine of vai.http's server runs: one connection, request after request. All that serve_conn uses crosses
--- to every such goroutine, and is held by it: so this file is short, and what not every request needs is in response.lua.
+-- to every such goroutine, and is held by it: so this file is short, and what not every request needs is in
+-- response.lua.
 local vai = require "vai"
 local core = require "vai.http.core"
 
