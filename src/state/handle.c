@@ -101,7 +101,7 @@ int vai__handle_resolve(lua_State *L)
 	if (type < 0)
 		return 0;
 	const char *name = lua_tostring(L, 2);
-	for (const luaL_Reg *r = types[type]->methods; r->name; r++) {
+	for (const luaL_Reg *r = types[type]->methods; r && r->name; r++) {
 		if (strcmp(r->name, name) != 0)
 			continue;
 		lua_pushvalue(L, 1);

@@ -22,9 +22,12 @@ struct vai__handle {
 struct vai__handle_type {
 	const struct vai_class *cls;
 	const char *name;        /* __name: "vai.channel" */
-	const luaL_Reg *methods; /* light C functions */
+	const luaL_Reg *methods; /* light C functions; or NULL */
 	const luaL_Reg *meta;    /* further metamethods, or NULL; an __index among them gives the methods, too */
 };
+/* Such a list: VAI__METHODS({"send", chan_send}, {"recv", chan_recv}). */
+#define VAI__METHODS(...) ((const luaL_Reg[]){__VA_ARGS__, {NULL, NULL}})
+
 /* Before vai__runtime_start, once per class. */
 void vai__handle_register(const struct vai__handle_type *type);
 

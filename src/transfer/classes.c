@@ -25,8 +25,7 @@ static void destroy(struct vai_obj *o)
 }
 
 static const struct vai_class class_class = {"class", destroy};
-static const luaL_Reg no_methods[] = {{NULL, NULL}};
-static const struct vai__handle_type class_type = {&class_class, "vai.class", no_methods, NULL};
+static const struct vai__handle_type class_type = {&class_class, "vai.class", NULL, NULL};
 
 __attribute__((constructor)) static void register_type(void)
 {

@@ -135,8 +135,7 @@ static void destroy_thing(struct vai_obj *o)
 }
 
 static const struct vai_class thing_class = {"thing", destroy_thing};
-static const luaL_Reg no_methods[] = {{NULL, NULL}};
-static const struct vai__handle_type thing_type = {&thing_class, "test.thing", no_methods, NULL};
+static const struct vai__handle_type thing_type = {&thing_class, "test.thing", NULL, NULL};
 
 /* thing(): a new handle */
 static int new_thing(lua_State *L)

@@ -59,18 +59,7 @@ static int atomic_tostring(lua_State *L)
 	return 1;
 }
 
-static const luaL_Reg methods[] = {
-	{"get", atomic_get},
-	{"set", atomic_set},
-	{"add", atomic_add},
-	{"swap", atomic_swap},
-	{"cas", atomic_cas},
-	{NULL, NULL},
-};
-
-static const luaL_Reg meta[] = {
-	{"__tostring", atomic_tostring},
-	{NULL, NULL},
-};
-
-const struct vai__handle_type vai__lib_atomic_type = {&vai__atomic_class, "vai.atomic", methods, meta};
+const struct vai__handle_type vai__lib_atomic_type = {&vai__atomic_class, "vai.atomic",
+	.methods = VAI__METHODS(
+		{"get", atomic_get}, {"set", atomic_set}, {"add", atomic_add}, {"swap", atomic_swap}, {"cas", atomic_cas}),
+	.meta = VAI__METHODS({"__tostring", atomic_tostring})};

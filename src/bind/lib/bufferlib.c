@@ -313,31 +313,8 @@ static int buffer_len(lua_State *L)
 	return 1;
 }
 
-static int buffer_tostring(lua_State *L)
-{
-	self_buffer(L, "tostring");
-	return vai__bind_tostring(L, "buffer");
-}
-
-static const luaL_Reg methods[] = {
-	{"sub", buffer_sub},
-	{"set", buffer_set},
-	{"byte", buffer_byte},
-	{"pack", buffer_pack},
-	{"unpack", buffer_unpack},
-	{"slice", buffer_slice},
-	{"fill", buffer_fill},
-	{"resize", buffer_resize},
-	{"load64", buffer_load64},
-	{"add64", buffer_add64},
-	{"cas64", buffer_cas64},
-	{NULL, NULL},
-};
-
-static const luaL_Reg meta[] = {
-	{"__len", buffer_len},
-	{"__tostring", buffer_tostring},
-	{NULL, NULL},
-};
-
-const struct vai__handle_type vai__lib_buffer_type = {&vai__bytes_class, "vai.buffer", methods, meta};
+const struct vai__handle_type vai__lib_buffer_type = {&vai__bytes_class, "vai.buffer",
+	.methods = VAI__METHODS({"sub", buffer_sub}, {"set", buffer_set}, {"byte", buffer_byte}, {"pack", buffer_pack},
+		{"unpack", buffer_unpack}, {"slice", buffer_slice}, {"fill", buffer_fill}, {"resize", buffer_resize},
+		{"load64", buffer_load64}, {"add64", buffer_add64}, {"cas64", buffer_cas64}),
+	.meta = VAI__METHODS({"__len", buffer_len}, {"__tostring", vai__bind_tostring})};

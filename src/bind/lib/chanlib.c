@@ -188,29 +188,8 @@ static int chan_is_closed(lua_State *L)
 	return 1;
 }
 
-static int chan_tostring(lua_State *L)
-{
-	self_chan(L, "tostring");
-	return vai__bind_tostring(L, "channel");
-}
-
-static const luaL_Reg methods[] = {
-	{"send", chan_send},
-	{"recv", chan_recv},
-	{"try_send", chan_try_send},
-	{"try_recv", chan_try_recv},
-	{"close", chan_close},
-	{"cap", chan_cap},
-	{"is_closed", chan_is_closed},
-	{NULL, NULL},
-};
-
-static const luaL_Reg meta[] = {
-	{"__call", chan_call},
-	{"__close", chan_end},
-	{"__len", chan_len},
-	{"__tostring", chan_tostring},
-	{NULL, NULL},
-};
-
-const struct vai__handle_type vai__lib_chan_type = {&vai__chan_class, "vai.channel", methods, meta};
+const struct vai__handle_type vai__lib_chan_type = {&vai__chan_class, "vai.channel",
+	.methods = VAI__METHODS({"send", chan_send}, {"recv", chan_recv}, {"try_send", chan_try_send},
+		{"try_recv", chan_try_recv}, {"close", chan_close}, {"cap", chan_cap}, {"is_closed", chan_is_closed}),
+	.meta = VAI__METHODS(
+		{"__call", chan_call}, {"__close", chan_end}, {"__len", chan_len}, {"__tostring", vai__bind_tostring})};

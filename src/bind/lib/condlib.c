@@ -53,22 +53,6 @@ static int cond_broadcast(lua_State *L)
 	return 0;
 }
 
-static int cond_tostring(lua_State *L)
-{
-	self_cond(L, "tostring");
-	return vai__bind_tostring(L, "cond");
-}
-
-static const luaL_Reg methods[] = {
-	{"wait", cond_wait},
-	{"signal", cond_signal},
-	{"broadcast", cond_broadcast},
-	{NULL, NULL},
-};
-
-static const luaL_Reg meta[] = {
-	{"__tostring", cond_tostring},
-	{NULL, NULL},
-};
-
-const struct vai__handle_type vai__lib_cond_type = {&vai__cond_class, "vai.cond", methods, meta};
+const struct vai__handle_type vai__lib_cond_type = {&vai__cond_class, "vai.cond",
+	.methods = VAI__METHODS({"wait", cond_wait}, {"signal", cond_signal}, {"broadcast", cond_broadcast}),
+	.meta = VAI__METHODS({"__tostring", vai__bind_tostring})};

@@ -330,32 +330,11 @@ static int conn_tostring(lua_State *L)
 	return 1;
 }
 
-static const luaL_Reg methods[] = {
-	{"read", conn_read},
-	{"write", conn_write},
-	{"lines", conn_lines},
-	{"unread", conn_unread},
-	{"send_file", conn_send_file},
-	{"max", conn_max},
-	{"with", conn_with},
-	{"close", conn_close},
-	{"close_write", conn_close_write},
-	{"close_read", conn_close_read},
-	{"idle", conn_idle},
-	{"set_deadline", conn_set_deadline},
-	{"set_read_deadline", conn_set_read_deadline},
-	{"set_write_deadline", conn_set_write_deadline},
-	{"local_addr", conn_local_addr},
-	{"remote_addr", conn_remote_addr},
-	{"set", conn_set},
-	{"get", conn_get},
-	{NULL, NULL},
-};
-
-static const luaL_Reg meta[] = {
-	{"__close", conn_close},
-	{"__tostring", conn_tostring},
-	{NULL, NULL},
-};
-
-const struct vai__handle_type vai__lib_conn_type = {&vai__conn_class, "vai.connection", methods, meta};
+const struct vai__handle_type vai__lib_conn_type = {&vai__conn_class, "vai.connection",
+	.methods = VAI__METHODS({"read", conn_read}, {"write", conn_write}, {"lines", conn_lines}, {"unread", conn_unread},
+		{"send_file", conn_send_file}, {"max", conn_max}, {"with", conn_with}, {"close", conn_close},
+		{"close_write", conn_close_write}, {"close_read", conn_close_read}, {"idle", conn_idle},
+		{"set_deadline", conn_set_deadline}, {"set_read_deadline", conn_set_read_deadline},
+		{"set_write_deadline", conn_set_write_deadline}, {"local_addr", conn_local_addr},
+		{"remote_addr", conn_remote_addr}, {"set", conn_set}, {"get", conn_get}),
+	.meta = VAI__METHODS({"__close", conn_close}, {"__tostring", conn_tostring})};

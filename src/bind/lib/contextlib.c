@@ -219,12 +219,6 @@ static int context_deadline(lua_State *L)
 	return 1;
 }
 
-static int context_tostring(lua_State *L)
-{
-	self_context(L, "tostring");
-	return vai__bind_tostring(L, "context");
-}
-
 /* ---- after ---- */
 
 static bool fire(void *call)
@@ -264,26 +258,11 @@ static int context_after(lua_State *L)
 	return 1;
 }
 
-static const luaL_Reg methods[] = {
-	{"with_cancel", context_with_cancel},
-	{"with_timeout", context_with_timeout},
-	{"with_deadline", context_with_deadline},
-	{"with_value", context_with_value},
-	{"done", context_done},
-	{"err", context_err},
-	{"cause", context_cause},
-	{"deadline", context_deadline},
-	{"value", context_value},
-	{"after", context_after},
-	{NULL, NULL},
-};
+const struct vai__handle_type vai__lib_context_type = {&vai__context_class, "vai.context",
+	.methods = VAI__METHODS({"with_cancel", context_with_cancel}, {"with_timeout", context_with_timeout},
+		{"with_deadline", context_with_deadline}, {"with_value", context_with_value}, {"done", context_done},
+		{"err", context_err}, {"cause", context_cause}, {"deadline", context_deadline}, {"value", context_value},
+		{"after", context_after}),
+	.meta = VAI__METHODS({"__tostring", vai__bind_tostring})};
 
-static const luaL_Reg meta[] = {
-	{"__tostring", context_tostring},
-	{NULL, NULL},
-};
-
-const struct vai__handle_type vai__lib_context_type = {&vai__context_class, "vai.context", methods, meta};
-
-static const luaL_Reg no_methods[] = {{NULL, NULL}};
-const struct vai__handle_type vai__lib_after_type = {&vai__context_after_class, "vai.after", no_methods, NULL};
+const struct vai__handle_type vai__lib_after_type = {.cls = &vai__context_after_class, .name = "vai.after"};

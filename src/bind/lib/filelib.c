@@ -133,22 +133,7 @@ static int file_tostring(lua_State *L)
 	return 1;
 }
 
-static const luaL_Reg methods[] = {
-	{"read", file_read},
-	{"lines", file_lines},
-	{"write", file_write},
-	{"seek", file_seek},
-	{"truncate", file_truncate},
-	{"sync", file_sync},
-	{"stat", file_stat},
-	{"close", file_close},
-	{NULL, NULL},
-};
-
-static const luaL_Reg meta[] = {
-	{"__close", file_close},
-	{"__tostring", file_tostring},
-	{NULL, NULL},
-};
-
-const struct vai__handle_type vai__lib_file_type = {&vai__file_class, "vai.file", methods, meta};
+const struct vai__handle_type vai__lib_file_type = {&vai__file_class, "vai.file",
+	.methods = VAI__METHODS({"read", file_read}, {"lines", file_lines}, {"write", file_write}, {"seek", file_seek},
+		{"truncate", file_truncate}, {"sync", file_sync}, {"stat", file_stat}, {"close", file_close}),
+	.meta = VAI__METHODS({"__close", file_close}, {"__tostring", file_tostring})};

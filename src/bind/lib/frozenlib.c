@@ -493,7 +493,5 @@ bool vai__lib_frozen_at(lua_State *L, int idx)
 	return view_at(L, idx, &p) != NULL;
 }
 
-static const luaL_Reg none[] = {{NULL, NULL}};
-
-const struct vai__handle_type vai__lib_view_type = {&vai__view_class, "vai.view", none, NULL};
-const struct vai__handle_type vai__lib_frozen_type = {&vai__frozen_ref_class, "vai.frozen", none, NULL};
+const struct vai__handle_type vai__lib_view_type = {.cls = &vai__view_class, .name = "vai.view"};
+const struct vai__handle_type vai__lib_frozen_type = {.cls = &vai__frozen_ref_class, .name = "vai.frozen"};

@@ -219,19 +219,7 @@ static int task_tostring(lua_State *L)
 	return 1;
 }
 
-static const luaL_Reg methods[] = {
-	{"join", task_join},
-	{"cancel", task_cancel},
-	{"done", task_done},
-	{"status", task_status},
-	{"id", task_id},
-	{NULL, NULL},
-};
-
-static const luaL_Reg meta[] = {
-	{"__close", task_end},
-	{"__tostring", task_tostring},
-	{NULL, NULL},
-};
-
-const struct vai__handle_type vai__lib_task_type = {&vai__task_class, "vai.task", methods, meta};
+const struct vai__handle_type vai__lib_task_type = {&vai__task_class, "vai.task",
+	.methods = VAI__METHODS(
+		{"join", task_join}, {"cancel", task_cancel}, {"done", task_done}, {"status", task_status}, {"id", task_id}),
+	.meta = VAI__METHODS({"__close", task_end}, {"__tostring", task_tostring})};

@@ -270,26 +270,7 @@ static int group_map(lua_State *L)
 	return 2;
 }
 
-static int group_tostring(lua_State *L)
-{
-	self_group(L, "tostring");
-	return vai__bind_tostring(L, "group");
-}
-
-static const luaL_Reg methods[] = {
-	{"go", group_go},
-	{"try_go", group_try_go},
-	{"limit", group_limit},
-	{"context", group_context},
-	{"wait", group_wait},
-	{"map", group_map},
-	{NULL, NULL},
-};
-
-static const luaL_Reg meta[] = {
-	{"__close", group_close},
-	{"__tostring", group_tostring},
-	{NULL, NULL},
-};
-
-const struct vai__handle_type vai__lib_group_type = {&vai__group_class, "vai.group", methods, meta};
+const struct vai__handle_type vai__lib_group_type = {&vai__group_class, "vai.group",
+	.methods = VAI__METHODS({"go", group_go}, {"try_go", group_try_go}, {"limit", group_limit},
+		{"context", group_context}, {"wait", group_wait}, {"map", group_map}),
+	.meta = VAI__METHODS({"__close", group_close}, {"__tostring", vai__bind_tostring})};

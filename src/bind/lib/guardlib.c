@@ -40,20 +40,5 @@ static int guard_close(lua_State *L)
 	return 0;
 }
 
-static int guard_tostring(lua_State *L)
-{
-	vai__bind_object(L, &vai__guard_class, "tostring");
-	return vai__bind_tostring(L, "guard");
-}
-
-static const luaL_Reg methods[] = {
-	{NULL, NULL},
-};
-
-static const luaL_Reg meta[] = {
-	{"__close", guard_close},
-	{"__tostring", guard_tostring},
-	{NULL, NULL},
-};
-
-const struct vai__handle_type vai__lib_guard_type = {&vai__guard_class, "vai.guard", methods, meta};
+const struct vai__handle_type vai__lib_guard_type = {
+	&vai__guard_class, "vai.guard", .meta = VAI__METHODS({"__close", guard_close}, {"__tostring", vai__bind_tostring})};

@@ -57,21 +57,10 @@ static int listener_tostring(lua_State *L)
 	return 1;
 }
 
-static const luaL_Reg listener_methods[] = {
-	{"accept", listener_accept},
-	{"addr", listener_addr},
-	{"close", listener_close},
-	{"set_deadline", listener_set_deadline},
-	{NULL, NULL},
-};
-static const luaL_Reg listener_meta[] = {
-	{"__call", listener_call},
-	{"__close", listener_close},
-	{"__tostring", listener_tostring},
-	{NULL, NULL},
-};
-const struct vai__handle_type vai__lib_listener_type = {
-	&vai__listener_class, "vai.listener", listener_methods, listener_meta};
+const struct vai__handle_type vai__lib_listener_type = {&vai__listener_class, "vai.listener",
+	.methods = VAI__METHODS({"accept", listener_accept}, {"addr", listener_addr}, {"close", listener_close},
+		{"set_deadline", listener_set_deadline}),
+	.meta = VAI__METHODS({"__call", listener_call}, {"__close", listener_close}, {"__tostring", listener_tostring})};
 
 /* ---- datagrams ---- */
 
@@ -174,19 +163,8 @@ static int packet_tostring(lua_State *L)
 	return 1;
 }
 
-static const luaL_Reg packet_methods[] = {
-	{"recv_from", packet_recv_from},
-	{"send_to", packet_send_to},
-	{"local_addr", packet_local_addr},
-	{"close", packet_close},
-	{"set_deadline", packet_set_deadline},
-	{"set_read_deadline", packet_set_read_deadline},
-	{"set_write_deadline", packet_set_write_deadline},
-	{NULL, NULL},
-};
-static const luaL_Reg packet_meta[] = {
-	{"__close", packet_close},
-	{"__tostring", packet_tostring},
-	{NULL, NULL},
-};
-const struct vai__handle_type vai__lib_packet_type = {&vai__packet_class, "vai.packet", packet_methods, packet_meta};
+const struct vai__handle_type vai__lib_packet_type = {&vai__packet_class, "vai.packet",
+	.methods = VAI__METHODS({"recv_from", packet_recv_from}, {"send_to", packet_send_to},
+		{"local_addr", packet_local_addr}, {"close", packet_close}, {"set_deadline", packet_set_deadline},
+		{"set_read_deadline", packet_set_read_deadline}, {"set_write_deadline", packet_set_write_deadline}),
+	.meta = VAI__METHODS({"__close", packet_close}, {"__tostring", packet_tostring})};

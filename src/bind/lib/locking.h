@@ -109,8 +109,16 @@ static inline int locking_with(lua_State *L, const struct locking *k, const char
 		return vai__##OBJECT##_##UNLOCK((vai_##OBJECT *)o); \
 	}
 
-/* Defines KIND_call_guarded and KIND_call_release, for a lock that knows its holder. */
-#define LOCKING_HOLDER_CALLS(KIND, OBJECT) \
+/* Defines KIND_HOW, the Lua method NAME: HOW is lock, try_lock, unlock, guard or with. */
+#define LOCKING_METHOD(KIND, HOW, NAME) \
+	static int KIND##_##HOW(lua_State *L) \
+	{ \
+		return locking_##HOW(L, &(KIND), NAME); \
+	}
+
+/* Defines all that a lock which knows its holder has: the struct locking KIND, and the methods KIND_lock and so on. */
+#define LOCKING_HOLDER(KIND, OBJECT) \
+	LOCKING_CALLS(KIND, OBJECT, lock, trylock, unlock) \
 	static void KIND##_call_guarded(struct vai_obj *o) \
 	{ \
 		vai__##OBJECT##_set_guarded((vai_##OBJECT *)o); \
@@ -118,13 +126,19 @@ static inline int locking_with(lua_State *L, const struct locking *k, const char
 	static void KIND##_call_release(struct vai_obj *o, uint64_t id) \
 	{ \
 		vai__##OBJECT##_release((vai_##OBJECT *)o, id); \
-	}
-
-/* Defines KIND_HOW, the Lua method NAME: HOW is lock, try_lock, unlock, guard or with. */
-#define LOCKING_METHOD(KIND, HOW, NAME) \
-	static int KIND##_##HOW(lua_State *L) \
-	{ \
-		return locking_##HOW(L, &(KIND), NAME); \
-	}
+	} \
+	static const struct locking KIND = { \
+		.class = &vai__##OBJECT##_class, \
+		.lock = KIND##_call_lock, \
+		.try_lock = KIND##_call_try_lock, \
+		.unlock = KIND##_call_unlock, \
+		.guarded = KIND##_call_guarded, \
+		.release = KIND##_call_release, \
+	}; \
+	LOCKING_METHOD(KIND, lock, "lock") \
+	LOCKING_METHOD(KIND, try_lock, "try_lock") \
+	LOCKING_METHOD(KIND, unlock, "unlock") \
+	LOCKING_METHOD(KIND, guard, "guard") \
+	LOCKING_METHOD(KIND, with, "with")
 
 #endif

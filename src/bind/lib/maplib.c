@@ -409,30 +409,8 @@ static int map_len(lua_State *L)
 	return 1;
 }
 
-static int map_tostring(lua_State *L)
-{
-	self_map(L, "tostring");
-	return vai__bind_tostring(L, "map");
-}
-
-static const luaL_Reg methods[] = {
-	{"get", map_get},
-	{"set", map_set},
-	{"delete", map_delete},
-	{"add", map_add},
-	{"cas", map_cas},
-	{"update", map_update},
-	{NULL, NULL},
-};
-
-static const luaL_Reg meta[] = {
-	{"__len", map_len},
-	{"__pairs", map_pairs},
-	{"__tostring", map_tostring},
-	{NULL, NULL},
-};
-
-static const luaL_Reg none[] = {{NULL, NULL}};
-
-const struct vai__handle_type vai__lib_map_type = {&vai__map_class, "vai.map", methods, meta};
-const struct vai__handle_type vai__lib_snapshot_type = {&vai__snapshot_class, "vai.snapshot", none, NULL};
+const struct vai__handle_type vai__lib_map_type = {&vai__map_class, "vai.map",
+	.methods = VAI__METHODS({"get", map_get}, {"set", map_set}, {"delete", map_delete}, {"add", map_add},
+		{"cas", map_cas}, {"update", map_update}),
+	.meta = VAI__METHODS({"__len", map_len}, {"__pairs", map_pairs}, {"__tostring", vai__bind_tostring})};
+const struct vai__handle_type vai__lib_snapshot_type = {.cls = &vai__snapshot_class, .name = "vai.snapshot"};

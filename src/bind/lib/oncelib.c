@@ -75,12 +75,6 @@ static int once_call(lua_State *L)
 	return called(L, LUA_OK, 0);
 }
 
-static int once_tostring(lua_State *L)
-{
-	self_once(L, "tostring");
-	return vai__bind_tostring(L, "once");
-}
-
 /* ---- once_value ---- */
 
 enum { UP_ONCE = 1, UP_FUNCTION, UP_KNOWN };
@@ -209,14 +203,5 @@ int vai__lib_once_value(lua_State *L)
 	return 1;
 }
 
-static const luaL_Reg methods[] = {
-	{"call", once_call},
-	{NULL, NULL},
-};
-
-static const luaL_Reg meta[] = {
-	{"__tostring", once_tostring},
-	{NULL, NULL},
-};
-
-const struct vai__handle_type vai__lib_once_type = {&vai__once_class, "vai.once", methods, meta};
+const struct vai__handle_type vai__lib_once_type = {&vai__once_class, "vai.once",
+	.methods = VAI__METHODS({"call", once_call}), .meta = VAI__METHODS({"__tostring", vai__bind_tostring})};

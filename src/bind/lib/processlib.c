@@ -433,14 +433,8 @@ static int process_index(lua_State *L)
 	return 0;
 }
 
-static const luaL_Reg meta[] = {
-	{"__index", process_index},
-	{"__close", process_close},
-	{"__tostring", process_tostring},
-	{NULL, NULL},
-};
-
-const struct vai__handle_type vai__lib_process_type = {&vai__process_class, "vai.process", methods, meta};
+const struct vai__handle_type vai__lib_process_type = {&vai__process_class, "vai.process", .methods = methods,
+	.meta = VAI__METHODS({"__index", process_index}, {"__close", process_close}, {"__tostring", process_tostring})};
 
 /* ---- run ---- */
 

@@ -49,8 +49,11 @@ int vai__bind_push_new(lua_State *L, vai_g *g, struct vai_obj *o)
 	return 1;
 }
 
-int vai__bind_tostring(lua_State *L, const char *name)
+int vai__bind_tostring(lua_State *L)
 {
-	lua_pushfstring(L, "%s: %p", name, (void *)vai__handle_any(L, 1));
+	struct vai_obj *o = vai__handle_any(L, 1);
+	if (!o)
+		vai__arg_self_error(L, "tostring", "object of vai");
+	lua_pushfstring(L, "%s: %p", o->cls->name, (void *)o);
 	return 1;
 }

@@ -15,7 +15,7 @@ int vai__bind_failed(lua_State *L, vai_g *g, int rc);
 /* Pushes the handle of a fresh object, which it takes over, and notes where it was made. NULL: raises that memory is
  * out. Returns 1. */
 int vai__bind_push_new(lua_State *L, vai_g *g, struct vai_obj *o);
-/* The end of tostring for handles without a name of their own: "channel: 0x55d0c8". */
-int vai__bind_tostring(lua_State *L, const char *name);
+/* __tostring of handles that have nothing more to tell: "channel: 0x55d0c8". */
+int vai__bind_tostring(lua_State *L);
 
 #endif

@@ -14,23 +14,7 @@ int vai__lib_rwmutex(lua_State *L)
 
 /* ---- writers ---- */
 
-LOCKING_CALLS(writer, rwmutex, lock, trylock, unlock)
-LOCKING_HOLDER_CALLS(writer, rwmutex)
-
-static const struct locking writer = {
-	.class = &vai__rwmutex_class,
-	.lock = writer_call_lock,
-	.try_lock = writer_call_try_lock,
-	.unlock = writer_call_unlock,
-	.guarded = writer_call_guarded,
-	.release = writer_call_release,
-};
-
-LOCKING_METHOD(writer, lock, "lock")
-LOCKING_METHOD(writer, try_lock, "try_lock")
-LOCKING_METHOD(writer, unlock, "unlock")
-LOCKING_METHOD(writer, guard, "guard")
-LOCKING_METHOD(writer, with, "with")
+LOCKING_HOLDER(writer, rwmutex)
 
 /* ---- readers ---- */
 
@@ -58,28 +42,8 @@ LOCKING_METHOD(reader, try_lock, "try_rlock")
 LOCKING_METHOD(reader, unlock, "runlock")
 LOCKING_METHOD(reader, guard, "rguard")
 
-static int rwmutex_tostring(lua_State *L)
-{
-	vai__bind_object(L, &vai__rwmutex_class, "tostring");
-	return vai__bind_tostring(L, "rwmutex");
-}
-
-static const luaL_Reg methods[] = {
-	{"lock", writer_lock},
-	{"try_lock", writer_try_lock},
-	{"unlock", writer_unlock},
-	{"guard", writer_guard},
-	{"with", writer_with},
-	{"rlock", reader_lock},
-	{"try_rlock", reader_try_lock},
-	{"runlock", reader_unlock},
-	{"rguard", reader_guard},
-	{NULL, NULL},
-};
-
-static const luaL_Reg meta[] = {
-	{"__tostring", rwmutex_tostring},
-	{NULL, NULL},
-};
-
-const struct vai__handle_type vai__lib_rwmutex_type = {&vai__rwmutex_class, "vai.rwmutex", methods, meta};
+const struct vai__handle_type vai__lib_rwmutex_type = {&vai__rwmutex_class, "vai.rwmutex",
+	.methods = VAI__METHODS({"lock", writer_lock}, {"try_lock", writer_try_lock}, {"unlock", writer_unlock},
+		{"guard", writer_guard}, {"with", writer_with}, {"rlock", reader_lock}, {"try_rlock", reader_try_lock},
+		{"runlock", reader_unlock}, {"rguard", reader_guard}),
+	.meta = VAI__METHODS({"__tostring", vai__bind_tostring})};

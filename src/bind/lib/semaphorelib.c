@@ -64,22 +64,7 @@ static int semaphore_release(lua_State *L)
 	return 0;
 }
 
-static int semaphore_tostring(lua_State *L)
-{
-	self_semaphore(L, "tostring");
-	return vai__bind_tostring(L, "semaphore");
-}
-
-static const luaL_Reg methods[] = {
-	{"acquire", semaphore_acquire},
-	{"try_acquire", semaphore_try_acquire},
-	{"release", semaphore_release},
-	{NULL, NULL},
-};
-
-static const luaL_Reg meta[] = {
-	{"__tostring", semaphore_tostring},
-	{NULL, NULL},
-};
-
-const struct vai__handle_type vai__lib_semaphore_type = {&vai__semaphore_class, "vai.semaphore", methods, meta};
+const struct vai__handle_type vai__lib_semaphore_type = {&vai__semaphore_class, "vai.semaphore",
+	.methods = VAI__METHODS(
+		{"acquire", semaphore_acquire}, {"try_acquire", semaphore_try_acquire}, {"release", semaphore_release}),
+	.meta = VAI__METHODS({"__tostring", vai__bind_tostring})};

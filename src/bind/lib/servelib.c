@@ -93,21 +93,6 @@ static int server_count(lua_State *L)
 	return 1;
 }
 
-static int server_tostring(lua_State *L)
-{
-	self_server(L, "tostring");
-	return vai__bind_tostring(L, "server");
-}
-
-static const luaL_Reg methods[] = {
-	{"shutdown", server_shutdown},
-	{"close", server_close},
-	{"count", server_count},
-	{NULL, NULL},
-};
-static const luaL_Reg meta[] = {
-	{"__close", server_close},
-	{"__tostring", server_tostring},
-	{NULL, NULL},
-};
-const struct vai__handle_type vai__lib_server_type = {&vai__serve_class, "vai.server", methods, meta};
+const struct vai__handle_type vai__lib_server_type = {&vai__serve_class, "vai.server",
+	.methods = VAI__METHODS({"shutdown", server_shutdown}, {"close", server_close}, {"count", server_count}),
+	.meta = VAI__METHODS({"__close", server_close}, {"__tostring", vai__bind_tostring})};

@@ -149,13 +149,8 @@ static int tty_raw(lua_State *L)
 	return 1;
 }
 
-static const luaL_Reg tty_methods[] = {
-	{"size", tty_size},
-	{"raw", tty_raw},
-	{NULL, NULL},
-};
-
-const struct vai__handle_type vai__lib_tty_type = {&tty_class, "vai.tty", tty_methods, NULL};
+const struct vai__handle_type vai__lib_tty_type = {
+	&tty_class, "vai.tty", .methods = VAI__METHODS({"size", tty_size}, {"raw", tty_raw})};
 
 /* ---- streams ---- */
 

@@ -105,12 +105,6 @@ static int timer_end(lua_State *L)
 	return 0;
 }
 
-static int timer_tostring(lua_State *L)
-{
-	vai__bind_object(L, &vai__timer_object_class, "tostring");
-	return vai__bind_tostring(L, "timer");
-}
-
 /* ---- tickers ---- */
 
 static int64_t check_period(lua_State *L, int idx, const char *fname)
@@ -169,33 +163,10 @@ static int ticker_end(lua_State *L)
 	return 0;
 }
 
-static int ticker_tostring(lua_State *L)
-{
-	vai__bind_object(L, &vai__ticker_class, "tostring");
-	return vai__bind_tostring(L, "ticker");
-}
+const struct vai__handle_type vai__lib_timer_type = {&vai__timer_object_class, "vai.timer",
+	.methods = VAI__METHODS({"stop", timer_stop}, {"reset", timer_reset}),
+	.meta = VAI__METHODS({"__close", timer_end}, {"__tostring", vai__bind_tostring})};
 
-static const luaL_Reg timer_methods[] = {
-	{"stop", timer_stop},
-	{"reset", timer_reset},
-	{NULL, NULL},
-};
-static const luaL_Reg timer_meta[] = {
-	{"__close", timer_end},
-	{"__tostring", timer_tostring},
-	{NULL, NULL},
-};
-const struct vai__handle_type vai__lib_timer_type = {&vai__timer_object_class, "vai.timer", timer_methods, timer_meta};
-
-static const luaL_Reg ticker_methods[] = {
-	{"chan", ticker_chan},
-	{"stop", ticker_stop},
-	{"reset", ticker_reset},
-	{NULL, NULL},
-};
-static const luaL_Reg ticker_meta[] = {
-	{"__close", ticker_end},
-	{"__tostring", ticker_tostring},
-	{NULL, NULL},
-};
-const struct vai__handle_type vai__lib_ticker_type = {&vai__ticker_class, "vai.ticker", ticker_methods, ticker_meta};
+const struct vai__handle_type vai__lib_ticker_type = {&vai__ticker_class, "vai.ticker",
+	.methods = VAI__METHODS({"chan", ticker_chan}, {"stop", ticker_stop}, {"reset", ticker_reset}),
+	.meta = VAI__METHODS({"__close", ticker_end}, {"__tostring", vai__bind_tostring})};

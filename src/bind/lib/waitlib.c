@@ -74,23 +74,6 @@ static int wg_go(lua_State *L)
 	return vai__call_go(L, g, call);
 }
 
-static int wg_tostring(lua_State *L)
-{
-	self_wg(L, "tostring");
-	return vai__bind_tostring(L, "waitgroup");
-}
-
-static const luaL_Reg methods[] = {
-	{"add", wg_add},
-	{"done", wg_done},
-	{"wait", wg_wait},
-	{"go", wg_go},
-	{NULL, NULL},
-};
-
-static const luaL_Reg meta[] = {
-	{"__tostring", wg_tostring},
-	{NULL, NULL},
-};
-
-const struct vai__handle_type vai__lib_waitgroup_type = {&vai__waitgroup_class, "vai.waitgroup", methods, meta};
+const struct vai__handle_type vai__lib_waitgroup_type = {&vai__waitgroup_class, "vai.waitgroup",
+	.methods = VAI__METHODS({"add", wg_add}, {"done", wg_done}, {"wait", wg_wait}, {"go", wg_go}),
+	.meta = VAI__METHODS({"__tostring", vai__bind_tostring})};
