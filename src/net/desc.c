@@ -277,6 +277,17 @@ bool vai__desc_close(struct vai__desc *d)
 	return true;
 }
 
+bool vai__desc_close_named(struct vai__desc *d, const char *path)
+{
+	if (!vai__desc_hold(d)) /* so that nobody finds the address free before the file has gone */
+		return false;
+	bool first = vai__desc_close(d);
+	if (first && *path)
+		unlink(path);
+	vai__desc_unhold(d);
+	return first;
+}
+
 /* Lock held. Calls in progress may stay in the system as long as they like. */
 static bool may_block(const struct vai__desc *d)
 {

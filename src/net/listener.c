@@ -184,13 +184,7 @@ int vai__listener_accept_now(vai_listener *l, vai_conn **out)
 
 bool vai__listener_close(vai_listener *l)
 {
-	if (!vai__desc_hold(l->desc)) /* so that nobody finds the address free before the file has gone */
-		return false;
-	bool first = vai__desc_close(l->desc);
-	if (first && *l->path)
-		unlink(l->path);
-	vai__desc_unhold(l->desc);
-	return first;
+	return vai__desc_close_named(l->desc, l->path);
 }
 
 struct vai__desc *vai__listener_desc(vai_listener *l)

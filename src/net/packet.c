@@ -172,13 +172,7 @@ int vai__packet_send(vai_g *self, vai_packet *p, const void *data, size_t n, con
 
 bool vai__packet_close(vai_packet *p)
 {
-	if (!vai__desc_hold(p->desc)) /* so that nobody finds the address free before the file has gone */
-		return false;
-	bool first = vai__desc_close(p->desc);
-	if (first && *p->path)
-		unlink(p->path);
-	vai__desc_unhold(p->desc);
-	return first;
+	return vai__desc_close_named(p->desc, p->path);
 }
 
 struct vai__desc *vai__packet_desc(vai_packet *p)
