@@ -54,7 +54,7 @@ void vai__desc_release(struct vai__desc *d);
 
 /* Closes d. True for the first call. Every goroutine that waits for d, in either direction, gets VAI_ECLOSED. */
 bool vai__desc_close(struct vai__desc *d);
-/* The same for a socket that has the file `path` ("": none), which the first call removes before the address is free. */
+/* The same for a socket with the file `path` ("": none), which the first call removes before the address is free. */
 bool vai__desc_close_named(struct vai__desc *d, const char *path);
 /* Waits until the descriptor of d, which is closed, is gone: until the goroutines that the close has woken have let go
  * of it. From then on its address is free. Returns at once where a call of theirs may stay in the system (a descriptor
