@@ -159,18 +159,26 @@ function channel:is_closed() end
 
 -- ---- select ----
 
----A case is a channel to receive from, `{ channel, value }` to send, or `false` for one that is never ready.
----@alias vai.case vai.channel|{ [1]: vai.channel|false, [2]: any }|false
+---A case is a channel to receive from, `{ channel, value }` to send, something else to wait for, or `false` for one that
+---is never ready.
+---@alias vai.case vai.channel|{ [1]: vai.channel|false, [2]: any }|vai.connection|vai.listener|vai.packet|vai.child|false
 
----Waits for one of the cases in a list. A case is written in one of three ways:
+---Waits for one of the cases in a list. A case is written in one of these ways:
 ---
 --- - `ch` receives from `ch`: `select` returns `i, value`, or `i, nil, "closed"` where it is closed and drained;
 --- - `{ ch, value }` sends `value` to `ch`: `select` returns `i, true`. It raises `send on closed channel`;
+--- - a connection is read from, as by `c:read()`: `select` returns `i, data`, at the end `i, nil`, and otherwise
+---   `i, nil, message, code`, with `"closed"` and `"timeout"` (its deadline) among the messages. What was not chosen stays
+---   for the next reader;
+--- - a listener: `i, connection`; a packet socket: `i, data, address, truncated`; a process: `i, code` or
+---   `i, nil, "signal", name`; what else may be is `i, nil, message, code`;
 --- - `false`, or `{ false, value }`, is never ready: a case that is switched off.
 ---
+---While a select waits it stands in the queue of those that read from the object, as a call of `read` does.
+---
 ---`i` is the place of the case in the list, or its name where it has one: `{ numbers = ch, quit = q }`. Of several
----that are ready a random one goes, and only that one. The list may have two options: with `timeout = seconds`,
----`select` returns `nil, "timeout"` when none was ready for so long; with `default = true` it does not wait, and
+---that are ready a random one goes, and only that one. The list may have two options: with `timeout = seconds` (or a
+---context), `select` returns `nil, "timeout"` when none was ready for so long; with `default = true` it does not wait, and
 ---returns `nil, "default"`. Another name with a number, a string or true raises. A value is copied when `select`
 ---begins, whether it is sent or not. The list can be used again.
 ---```lua
@@ -181,11 +189,14 @@ function channel:is_closed() end
 ---quit:close()
 ---print(vai.select({ numbers, quit })) --> 2 nil closed
 ---print(vai.select({ recv = numbers, stop = quit, timeout = 1 })) --> stop nil closed
+---local a, b = vai.net.pipe()
+---a:write("hello")
+---print(vai.select({ b, numbers, timeout = 1 })) --> 1 hello
 ---```
 ---@param cases vai.cases
 ---@return integer|string|nil i the case's place in the list, or its name
 ---@return any value what was received; true for a send; "timeout" or "default" without a case
----@return "closed"? err
+---@return any ... what else the case gives: for a channel `"closed"`
 function vai.select(cases) end
 
 ---A list of cases, and how long to wait for one of them.

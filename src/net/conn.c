@@ -401,6 +401,19 @@ int vai__conn_read(
 	return rc;
 }
 
+int vai__conn_read_now(vai_conn *view, struct vai__bytes *out)
+{
+	vai_conn *c = view->base;
+	int rc = VAI_OK;
+	*out = (struct vai__bytes){0};
+	if (c->in.n == 0) {
+		if (atomic_load_relaxed(&c->no_read))
+			return VAI_ECLOSED;
+		rc = c->ended ? VAI__EOF : try_fill(c);
+	}
+	return rc == VAI_OK ? take(c, c->in.n, out) : rc == VAI__ERRNO(EAGAIN) ? VAI_EAGAIN : rc;
+}
+
 int vai__conn_peek(vai_g *self, vai_conn *view)
 {
 	vai_conn *c = view->base;

@@ -28,8 +28,8 @@ enum { SLAB = 2, SLABS = 2 };
 enum { SLAB = 64, SLABS = 65536 };
 #endif
 
-/* The codes of waits. In a queue: the direction is the waiter's; d is closed; look again. */
-enum { GIVEN = VAI_WAKE_USER, CLOSED = VAI_WAKE_USER + 1, AGAIN = VAI_WAKE_USER + 2 };
+/* What is added to a waiter's code in a queue: the direction is the waiter's; something has changed, look again. */
+enum { GIVEN, AGAIN };
 
 struct side {
 	vai_g *g; /* the goroutine that is parked until it is ready; NULL: none */
@@ -269,7 +269,7 @@ bool vai__desc_close(struct vai__desc *d)
 	vai__waitq_splice(&all, &d->side[VAI__READ].queue);
 	vai__waitq_splice(&all, &d->side[VAI__WRITE].queue);
 	bool over = is_over(d);
-	vai__waitq_fire_all(&all, CLOSED - GIVEN, &d->lock);
+	vai__waitq_fire_all(&all, AGAIN, &d->lock);
 	if (over)
 		retire(d);
 	tell(&r);
@@ -385,7 +385,7 @@ static int queue_up(vai_g *self, struct vai__desc *d, struct side *s, const stru
 		vai__unlock(&d->lock);
 		return VAI_WAKE_TIMEOUT;
 	}
-	struct vai__waiter me = {.g = self, .ticket = vai__wait_begin(self), .code = GIVEN};
+	struct vai__waiter me = {.g = self, .ticket = vai__wait_begin(self), .code = VAI_WAKE_USER};
 	vai__waitq_push(&s->queue, &me);
 	vai__unlock(&d->lock);
 	int code = vai__wait(self, w->reason, w->obj, until);
@@ -414,11 +414,9 @@ int vai__desc_take(vai_g *self, struct vai__desc *d, enum vai__dir dir, const st
 			return VAI_OK;
 		}
 		int code = queue_up(self, d, s, w);
-		if (code == GIVEN)
+		if (code == VAI_WAKE_USER + GIVEN)
 			return VAI_OK;
-		if (code == CLOSED)
-			return VAI_ECLOSED;
-		if (code != AGAIN)
+		if (code != VAI_WAKE_USER + AGAIN)
 			return vai__wake_result(code);
 	}
 }
@@ -567,7 +565,7 @@ void vai__desc_nudge(struct vai__desc *d, enum vai__dir dir)
 	struct news n = {.g = s->g, .ticket = s->ticket};
 	s->g = NULL;
 	vai__waitq_splice(&all, &s->queue);
-	vai__waitq_fire_all(&all, AGAIN - GIVEN, &d->lock);
+	vai__waitq_fire_all(&all, AGAIN, &d->lock);
 	tell(&n);
 }
 
@@ -598,11 +596,88 @@ bool vai__desc_publish(vai_g *self, struct vai__desc *d, enum vai__dir dir, vai_
 	return waits;
 }
 
-void vai__desc_retract(struct vai__desc *d, enum vai__dir dir)
+/* Another goroutine may wait there by now. */
+void vai__desc_retract(vai_g *self, struct vai__desc *d, enum vai__dir dir)
 {
 	vai__lock(&d->lock);
-	d->side[dir].g = NULL;
+	if (d->side[dir].g == self)
+		d->side[dir].g = NULL;
 	vai__unlock(&d->lock);
+}
+
+int vai__among_look(struct vai__among *a)
+{
+	struct vai__desc *d = a->d;
+	struct side *s = &d->side[a->dir];
+	int rc = VAI_OK;
+	vai__lock(&d->lock);
+	a->deadline = s->deadline;
+	if (d->closed)
+		rc = VAI_ECLOSED;
+	else if (!a->has && s->busy)
+		rc = VAI_EAGAIN;
+	if (rc == VAI_OK && !a->has) {
+		s->busy = a->has = true;
+		d->users++;
+	}
+	vai__unlock(&d->lock);
+	return rc == VAI_EAGAIN && is_past(a->deadline) ? VAI_ETIMEOUT : rc;
+}
+
+/* Lock held. */
+static bool leave_ticket(vai_g *self, struct vai__among *a, vai_ticket ticket, int code)
+{
+	struct side *s = &a->d->side[a->dir];
+	bool news = a->d->closed || s->deadline != a->deadline || (a->has ? s->ready : !s->busy);
+	if (a->has)
+		s->ready = false;
+	if (news)
+		return false;
+	if (a->has) {
+		s->g = self;
+		s->ticket = ticket;
+	} else {
+		a->waiter = (struct vai__waiter){.g = self, .ticket = ticket, .code = code};
+		vai__waitq_push(&s->queue, &a->waiter);
+		a->queued = true;
+	}
+	return true;
+}
+
+int vai__among_wait(vai_g *self, struct vai__among *a, vai_ticket ticket, int code)
+{
+	struct vai__desc *d = a->d;
+	int joined = VAI_UNLIKELY(atomic_load_relaxed(&d->unpolled)) ? join_poller(d) : VAI_OK;
+	if (joined != VAI_OK)
+		return joined;
+	vai__lock(&d->lock);
+	bool waits = leave_ticket(self, a, ticket, code);
+	vai__unlock(&d->lock);
+	if (waits && a->has)
+		arm(d, a->dir);
+	return waits ? VAI_OK : VAI_EAGAIN;
+}
+
+void vai__among_end(vai_g *self, struct vai__among *a, bool given, bool woken)
+{
+	struct side *s = &a->d->side[a->dir];
+	vai__lock(&a->d->lock);
+	if (a->has && s->g == self)
+		s->g = NULL;
+	if (a->has && woken)
+		s->ready = false;
+	if (a->queued && vai__waitq_linked(&a->waiter))
+		vai__waitq_unlink(&a->waiter);
+	a->has |= given;
+	a->queued = false;
+	vai__unlock(&a->d->lock);
+}
+
+void vai__among_leave(struct vai__among *a)
+{
+	if (a->has)
+		vai__desc_give(a->d, a->dir);
+	a->has = false;
 }
 
 bool vai__desc_watch(struct vai__desc *d, enum vai__dir dir, struct vai__watch *w)

@@ -24,6 +24,7 @@
 
 #include "base/base.h"
 #include "sched/sched.h"
+#include "sync/waitq.h"
 
 enum vai__dir { VAI__READ, VAI__WRITE };
 
@@ -83,7 +84,28 @@ void vai__desc_nudge(struct vai__desc *d, enum vai__dir dir);
  * closed. False: that is so already, or another goroutine has the direction. It is taken back by vai__desc_retract
  * in any case. The caller counts itself (vai__poll_count). */
 bool vai__desc_publish(vai_g *self, struct vai__desc *d, enum vai__dir dir, vai_ticket ticket);
-void vai__desc_retract(struct vai__desc *d, enum vai__dir dir);
+void vai__desc_retract(vai_g *self, struct vai__desc *d, enum vai__dir dir);
+
+/* A direction as one of several things that a goroutine waits for (vai.select). It has the direction for all of that
+ * time, or queues for it as others do. */
+struct vai__among {
+	struct vai__desc *d; /* set by the caller, as is dir; the rest begins with 0 */
+	enum vai__dir dir;
+	bool has;         /* the direction is the goroutine's */
+	bool queued;      /* used inside */
+	int64_t deadline; /* the direction's, as of the last look */
+	struct vai__waiter waiter;
+};
+/* VAI_OK: the goroutine has the direction. VAI_EAGAIN: another has it. VAI_ECLOSED. VAI_ETIMEOUT: another has it, and
+ * the deadline is over. */
+int vai__among_look(struct vai__among *a);
+/* Leaves the ticket: it is fired with VAI_WAKE_USER when there is news; or with code when the goroutine gets the
+ * direction, code + 1: news in the queue. VAI_EAGAIN: look again at once. VAI__ERRNO(e): it cannot be waited for. */
+int vai__among_wait(vai_g *self, struct vai__among *a, vai_ticket ticket, int code);
+/* After the wait. given: it ended with the code. woken: with VAI_WAKE_USER; the goroutine looks again. */
+void vai__among_end(vai_g *self, struct vai__among *a, bool given, bool woken);
+/* Gives the direction back, if the goroutine has it. */
+void vai__among_leave(struct vai__among *a);
 
 /* A function that is called once, when the direction is ready or d is closed: on the thread that is in the poller or
  * closes d, without a lock. It must not park, run Lua code or start goroutines. */

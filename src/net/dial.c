@@ -151,7 +151,7 @@ static int wait_for_any(vai_g *self, struct vai__dial *d, int64_t until)
 	vai__poll_count(-1);
 	for (int k = 0; k < d->begun; k++)
 		if (d->tries[k])
-			vai__desc_retract(d->tries[k], VAI__WRITE);
+			vai__desc_retract(self, d->tries[k], VAI__WRITE);
 	return code == VAI_WAKE_USER ? VAI_OK : vai__wake_result(code);
 }
 

@@ -102,7 +102,7 @@ int vai__listener_open(struct vai__dial *d, const struct vai__listen_opts *opts,
 
 /* ---- accepting ---- */
 
-static bool is_short(int rc)
+bool vai__listener_is_short(int rc)
 {
 	int e = vai__errno_of(rc);
 	return e == EMFILE || e == ENFILE || e == ENOBUFS || e == ENOMEM;
@@ -139,7 +139,7 @@ static int accept_one(vai_g *self, vai_listener *l, const struct vai__iowait *w)
 		int rc = fd;
 		if (rc == VAI__ERRNO(EAGAIN))
 			rc = vai__desc_wait(self, l->desc, VAI__READ, w);
-		else if (is_short(rc))
+		else if (vai__listener_is_short(rc))
 			rc = back_off(self, l, w, &pause);
 		if (rc != VAI_OK)
 			return rc;
@@ -175,7 +175,7 @@ int vai__listener_accept_now(vai_listener *l, vai_conn **out)
 	int fd = vai__socket_accept(vai__desc_fd(l->desc));
 	if (fd >= 0)
 		return conn_of(fd, l->family, out);
-	if (is_short(fd))
+	if (vai__listener_is_short(fd))
 		tell_once();
 	return fd == VAI__ERRNO(EAGAIN) ? VAI_EAGAIN : fd;
 }

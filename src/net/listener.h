@@ -24,6 +24,8 @@ int vai__listener_accept(vai_g *self, vai_listener *l, int64_t limit, vai_conn *
 /* For the goroutine that has the listener's reading direction. VAI_EAGAIN: the next edge tells when to try again.
  * The rest as above, but it does not wait for descriptors. */
 int vai__listener_accept_now(vai_listener *l, vai_conn **out);
+/* Whether that result says that there are none left, or no memory: worth another try after a while. */
+bool vai__listener_is_short(int rc);
 /* Closes the listener, and removes the file of a Unix socket. True for the first call. */
 bool vai__listener_close(vai_listener *l);
 struct vai__desc *vai__listener_desc(vai_listener *l);
@@ -40,6 +42,8 @@ int vai__packet_open(struct vai__dial *d, vai_packet **out);
 int vai__packet_recv(vai_g *self, vai_packet *p, size_t max, int64_t limit, struct vai__bytes *out,
 	struct vai__addr *from, bool *truncated);
 int vai__packet_send(vai_g *self, vai_packet *p, const void *data, size_t n, const struct vai__addr *to, int64_t limit);
+/* For the goroutine that has the reading direction: does not wait. VAI_EAGAIN as in vai__listener_accept_now. */
+int vai__packet_recv_now(vai_packet *p, size_t max, struct vai__bytes *out, struct vai__addr *from, bool *truncated);
 bool vai__packet_close(vai_packet *p);
 struct vai__desc *vai__packet_desc(vai_packet *p);
 const struct vai__network *vai__packet_network(const vai_packet *p);

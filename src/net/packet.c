@@ -131,6 +131,12 @@ int vai__packet_recv(vai_g *self, vai_packet *p, size_t max, int64_t limit, stru
 	return rc;
 }
 
+int vai__packet_recv_now(vai_packet *p, size_t max, struct vai__bytes *out, struct vai__addr *from, bool *truncated)
+{
+	int rc = try_receive(p, max, out, from, truncated);
+	return rc == VAI__ERRNO(EAGAIN) ? VAI_EAGAIN : rc;
+}
+
 /* ---- sending ---- */
 
 /* That the queue of another Unix socket is no longer full is told to nobody who is not connected to it. */

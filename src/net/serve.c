@@ -441,7 +441,7 @@ static void wait_for_news(vai_g *self, vai_server *s, bool listening, int64_t un
 	s->g = NULL;
 	vai__unlock(&s->lock);
 	if (listening)
-		vai__desc_retract(d, VAI__READ);
+		vai__desc_retract(self, d, VAI__READ);
 }
 
 static bool is_over(vai_server *s)

@@ -57,7 +57,7 @@ static int wait_once(vai_g *self, struct vai__wait_first *list, int n, int64_t l
 	vai__poll_count(-1);
 	for (int i = 0; i < n; i++)
 		if (list[i].asked)
-			vai__desc_retract(list[i].desc, list[i].dir);
+			vai__desc_retract(self, list[i].desc, list[i].dir);
 	return code == VAI_WAKE_USER ? VAI_OK : vai__wake_result(code);
 }
 

@@ -294,6 +294,25 @@ int vai__process_wait(vai_g *self, vai_process *p, int64_t limit, struct vai__ex
 	return p->rc;
 }
 
+bool vai__process_link(vai_process *p, struct vai__waiter *w)
+{
+	vai__waitq_init(&w->link);
+	vai__lock(&p->lock);
+	bool waits = !p->over;
+	if (waits)
+		vai__waitq_push(&p->waiters, w);
+	vai__unlock(&p->lock);
+	return waits;
+}
+
+void vai__process_unlink(vai_process *p, struct vai__waiter *w)
+{
+	vai__lock(&p->lock);
+	if (vai__waitq_linked(w))
+		vai__waitq_unlink(w);
+	vai__unlock(&p->lock);
+}
+
 int vai__process_kill(vai_process *p, int sig)
 {
 	int rc = VAI_OK;

@@ -31,6 +31,9 @@ struct vai__exit {
 	int n; /* the exit code, or the signal */
 };
 int vai__process_wait(vai_g *self, vai_process *p, int64_t limit, struct vai__exit *out);
+/* Has w, which the caller has filled in, fired at its end. False: it has ended. It is taken back in any case. */
+bool vai__process_link(vai_process *p, struct vai__waiter *w);
+void vai__process_unlink(vai_process *p, struct vai__waiter *w);
 /* VAI__ERRNO(ESRCH): it has ended. */
 int vai__process_kill(vai_process *p, int sig);
 int vai__process_pid(const vai_process *p);

@@ -25,14 +25,15 @@ struct sel {
 	struct vai__waiter *waiters; /* the waiters of the live cases, in lock order */
 	int *order;                  /* live cases in order of channel address */
 	int live, n;
+	struct vai__also *also; /* or NULL */
 };
 
 /* The wake codes tell the case; each case has two. */
-#define MAX_CASES ((INT_MAX - VAI_WAKE_USER) / 2 - 1)
+#define MAX_CASES ((INT_MAX - VAI_WAKE_USER) / 2 - 2)
 
 static int case_code(int i)
 {
-	return VAI_WAKE_USER + 2 * i;
+	return VAI__SELECT_CODE(i);
 }
 
 /* ---- chance ---- */
@@ -155,7 +156,7 @@ static void shuffle_equals(struct sel *s)
 	}
 }
 
-static void link_all(struct sel *s)
+static vai_ticket link_all(struct sel *s)
 {
 	vai_ticket ticket = vai__wait_begin(s->self);
 	for (int k = 0; k < s->live; k++) {
@@ -171,6 +172,7 @@ static void link_all(struct sel *s)
 	}
 	for (int k = s->live; k < s->n; k++)
 		s->waiters[k].drop = NULL;
+	return ticket;
 }
 
 /* Takes back the waiters of the channel at k; returns where the next channel begins. */
@@ -198,17 +200,25 @@ static void unlink_all(struct sel *s, int chosen)
 /* The caller holds the locks; they are released. */
 static int block(struct sel *s, int64_t deadline)
 {
+	bool any = s->live > 0 || s->also;
 	int code, chosen;
 	VAI_BUG_DO(select_unlocked, unlock_all(s), lock_all(s));
 	shuffle_equals(s);
-	link_all(s);
+	vai_ticket ticket = link_all(s);
 	s->self->waits = s->waiters;
 	s->self->nwaits = s->n;
 	unlock_all(s);
-	code = vai__wait(s->self, s->live ? VAI_WAIT_SELECT : VAI_WAIT_SELECT_NONE, s->live ? s : NULL, deadline);
+	if (VAI_UNLIKELY(s->also) && !s->also->begin(s->also, s->self, ticket))
+		vai__fire(s->self, ticket, VAI_WAKE_USER);
+	code = vai__wait(s->self, any ? VAI_WAIT_SELECT : VAI_WAIT_SELECT_NONE, any ? s : NULL, deadline);
 	s->self->waits = NULL;
-	chosen = code >= VAI_WAKE_USER ? (code - VAI_WAKE_USER) / 2 : -1;
+	chosen = code > VAI_WAKE_USER ? (code - VAI__SELECT_CODE(0)) / 2 : -1;
 	unlink_all(s, chosen);
+	if (VAI_UNLIKELY(s->also)) {
+		s->also->end(s->also, code);
+		if (code == VAI_WAKE_USER || (chosen >= 0 && !s->cases[chosen].ch))
+			return VAI_EAGAIN;
+	}
 	if (chosen < 0)
 		return vai__wake_result(code);
 	settle(&s->cases[chosen], code == case_code(chosen) ? VAI_OK : VAI_ECLOSED);
@@ -267,16 +277,24 @@ int vai__select(vai_g *self, struct vai__case *cases, int n, int64_t deadline)
 	return n <= VAI__WAITERS_ON_STACK ? run_small(&s, n, deadline) : run_large(&s, n, deadline);
 }
 
-int vai__select_waits(const void *obj, int i, vai_chan **ch, enum vai_dir *dir)
+int vai__select_also(vai_g *self, struct vai__case *cases, int n, int64_t deadline, struct vai__also *also)
+{
+	struct sel s = {.self = self, .cases = cases, .n = n, .also = also};
+	return n <= VAI__WAITERS_ON_STACK ? run_small(&s, n, deadline) : run_large(&s, n, deadline);
+}
+
+uint64_t vai__select_random(uint64_t n)
+{
+	return next_random() % n;
+}
+
+int vai__select_waits(const void *obj, int i, const struct vai__case **c)
 {
 	const struct sel *s = obj;
-	int next = -1;
-	for (int k = 0; k < s->live; k++)
-		if (s->order[k] > i && (next < 0 || s->order[k] < next))
-			next = s->order[k];
-	if (next >= 0) {
-		*ch = s->cases[next].ch;
-		*dir = s->cases[next].dir;
-	}
-	return next;
+	while (++i < s->n)
+		if (s->cases[i].dir == VAI_DIR_OTHER || (s->cases[i].ch && s->cases[i].dir != VAI_DIR_NONE)) {
+			*c = &s->cases[i];
+			return i;
+		}
+	return -1;
 }

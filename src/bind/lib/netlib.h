@@ -25,6 +25,9 @@ int vai__io_lines(lua_State *L, lua_CFunction step);
 /* Pushes the bytes as a string and frees them; where memory is out they go back to c (if not NULL). */
 void vai__io_push_bytes(lua_State *L, struct vai_vm *vm, vai_conn *c, struct vai__bytes *b);
 
+/* Pushes the datagram, which it frees, its sender's address and whether it was cut off: 3. */
+int vai__io_push_datagram(lua_State *L, vai_g *g, struct vai__bytes *b, const struct vai__addr *from, bool truncated);
+
 /* ---- arguments ---- */
 
 const char *vai__io_string(lua_State *L, int idx, int arg, const char *fname, size_t *len);

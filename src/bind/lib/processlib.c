@@ -9,6 +9,7 @@
 #include "base/fork.h"
 #include "bind/lib/fslib.h"
 #include "bind/lib/lua_source.h"
+#include "bind/lib/processlib.h"
 #include "proc/process.h"
 #include "proc/signal.h"
 
@@ -313,6 +314,22 @@ static int lost(lua_State *L, vai_process *p)
 	return 3;
 }
 
+int vai__lib_push_exit(lua_State *L, vai_g *g, vai_process *p, int rc, const struct vai__exit *end)
+{
+	if (rc == VAI__ERRNO(ECHILD))
+		return lost(L, p);
+	if (rc != VAI_OK)
+		return vai__io_failed(L, g, rc, NULL);
+	if (!end->signaled) {
+		lua_pushinteger(L, end->n);
+		return 1;
+	}
+	lua_pushnil(L);
+	lua_pushliteral(L, "signal");
+	lua_pushstring(L, vai__signal_name(end->n));
+	return 3;
+}
+
 static int process_wait(lua_State *L)
 {
 	struct vai__exit end;
@@ -321,18 +338,7 @@ static int process_wait(lua_State *L)
 	struct vai__limit limit = vai__arg_limit(L, 2, 1, "wait");
 	vai__note_stack(g, L);
 	int rc = VAI_LIMITED(g, limit, vai__process_wait(g, p, limit.deadline, &end));
-	if (rc == VAI__ERRNO(ECHILD))
-		return lost(L, p);
-	if (rc != VAI_OK)
-		return vai__io_failed(L, g, rc, NULL);
-	if (!end.signaled) {
-		lua_pushinteger(L, end.n);
-		return 1;
-	}
-	lua_pushnil(L);
-	lua_pushliteral(L, "signal");
-	lua_pushstring(L, vai__signal_name(end.n));
-	return 3;
+	return vai__lib_push_exit(L, g, p, rc, &end);
 }
 
 static int signal_at(lua_State *L, int idx)

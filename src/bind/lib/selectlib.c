@@ -9,6 +9,7 @@
 #include "bind/lib/lib.h"
 #include "bind/lib/wait_limit.h"
 #include "bind/lib/result.h"
+#include "bind/lib/selectio.h"
 #include "sync/chan.h"
 #include "sync/select.h"
 #include "sync/task.h"
@@ -22,6 +23,7 @@ enum { SMALL = 8 };
 struct options {
 	int n;      /* cases */
 	int listed; /* of them; the others have names */
+	int others; /* of them: those that are no channels */
 	bool has_default, has_timeout;
 	struct vai__limit limit;
 };
@@ -89,7 +91,7 @@ static void check_send(lua_State *L, const struct options *o, int i, struct vai_
 	c->msg.w[0] = (uint64_t)t + 1;
 }
 
-static void check_case(lua_State *L, const struct options *o, int i, struct vai__case *c)
+static void check_case(lua_State *L, struct options *o, int i, struct vai__case *c)
 {
 	c->result = VAI_OK;
 	if (i < o->listed) {
@@ -102,7 +104,13 @@ static void check_case(lua_State *L, const struct options *o, int i, struct vai_
 		check_send(L, o, i, c);
 		return;
 	}
-	c->ch = check_chan(L, o, i, "channel");
+	c->ch = (vai_chan *)vai__handle_test(L, -1, &vai__chan_class);
+	if (VAI_UNLIKELY(!c->ch) && vai__select_io_case(L, c)) {
+		o->others++;
+		return;
+	}
+	if (VAI_UNLIKELY(!c->ch))
+		check_chan(L, o, i, "channel");
 	c->dir = c->ch ? VAI_DIR_RECV : VAI_DIR_NONE;
 }
 
@@ -261,18 +269,22 @@ static int encode_values(lua_State *L, struct vai_vm *vm, struct vai__case *case
 /* What the caller needs of the chosen case once the array is gone. */
 struct outcome {
 	int rc;
+	struct vai__select_io *io; /* on the Lua stack, or NULL */
 	struct vai__case chosen;
 };
 
-static int run_cases(lua_State *L, vai_g *g, struct vai__case *cases, const struct options *o, struct outcome *out)
+static int run_cases(lua_State *L, vai_g *g, struct vai__case *cases, struct options *o, struct outcome *out)
 {
 	for (int i = 0; i < o->n; i++)
 		check_case(L, o, i, &cases[i]);
+	out->io = VAI_UNLIKELY(o->others > 0) ? vai__select_io_new(L, g, cases, o->n) : NULL;
 	int status = encode_values(L, vai__bind_vm(g), cases, o);
 	if (VAI_UNLIKELY(status != LUA_OK))
 		return status;
 	vai__note_stack(g, L);
-	out->rc = VAI_LIMITED(g, o->limit, vai__select(g, cases, o->n, o->limit.deadline));
+	int64_t until = o->limit.deadline;
+	out->rc =
+		VAI_LIMITED(g, o->limit, out->io ? vai__select_io_run(out->io, until) : vai__select(g, cases, o->n, until));
 	bool sent = out->rc >= 0 && cases[out->rc].result == VAI_OK;
 	drop_unsent(cases, o->n, sent ? out->rc : -1);
 	if (out->rc >= 0)
@@ -280,13 +292,13 @@ static int run_cases(lua_State *L, vai_g *g, struct vai__case *cases, const stru
 	return LUA_OK;
 }
 
-static VAI_NOINLINE int run_small(lua_State *L, vai_g *g, const struct options *o, struct outcome *out)
+static VAI_NOINLINE int run_small(lua_State *L, vai_g *g, struct options *o, struct outcome *out)
 {
 	struct vai__case cases[o->n > 0 ? o->n : 1]; /* no longer: see run_small of sync/select.c */
 	return run_cases(L, g, cases, o, out);
 }
 
-static VAI_NOINLINE int run_large(lua_State *L, vai_g *g, const struct options *o, struct outcome *out)
+static VAI_NOINLINE int run_large(lua_State *L, vai_g *g, struct options *o, struct outcome *out)
 {
 	return run_cases(L, g, lua_newuserdatauv(L, (size_t)o->n * sizeof(struct vai__case), 0), o, out);
 }
@@ -311,6 +323,8 @@ static int push_chosen(lua_State *L, vai_g *g, const struct options *o, struct o
 		lua_pushboolean(L, 1);
 		return 2;
 	}
+	if (VAI_UNLIKELY(out->io && c->dir == VAI_DIR_OTHER))
+		return 1 + vai__select_io_push(L, out->io);
 	if (c->result == VAI_ECLOSED)
 		return 1 + vai__bind_nil(L, "closed");
 	return 1 + vai__bind_deliver(L, vai__bind_vm(g), &c->msg);

@@ -154,34 +154,13 @@ static void add_object(struct vai__buffer *t, struct vai_obj *o)
 	vai__text_put(t, "\n");
 }
 
-static void add_cases(struct vai__buffer *t, const void *sel)
-{
-	vai_chan *ch;
-	enum vai_dir dir;
-	int n = 0;
-	for (int i = -1; (i = vai__select_waits(sel, i, &ch, &dir)) >= 0; n++) {
-		if (n == MAX_CASES) {
-			vai__text_put(t, "\t...\n");
-			return;
-		}
-		vai__text_put(t, "\tcase ");
-		vai__text_int(t, i + 1);
-		vai__text_put(t, dir == VAI_DIR_SEND ? ": send to " : ": receive from ");
-		add_chan(t, ch);
-	}
-}
-
-/* " tcp 127.0.0.1:80 -> 127.0.0.1:4711" for what net/ waits for. Asks the system for the addresses. */
-static void add_endpoint(struct vai__buffer *t, const struct vai_g_info *info)
+/* "tcp 127.0.0.1:80 -> 127.0.0.1:4711". Asks the system for the addresses. False: it is nothing of net/ or proc/. */
+static bool add_end(struct vai__buffer *t, struct vai_obj *o)
 {
 	char text[VAI__CONN_TEXT];
-	struct vai_obj *o = (struct vai_obj *)(uintptr_t)info->obj;
-	if (info->reason < VAI_WAIT_READ || info->reason > VAI_WAIT_PROCESS || !o)
-		return;
 	if (o->cls == &vai__process_class) {
-		vai__text_put(t, " ");
 		vai__text_int(t, vai__process_pid((const vai_process *)o));
-		return;
+		return true;
 	}
 	if (o->cls == &vai__conn_class)
 		vai__conn_text((vai_conn *)o, text);
@@ -190,9 +169,52 @@ static void add_endpoint(struct vai__buffer *t, const struct vai_g_info *info)
 	else if (o->cls == &vai__packet_class)
 		vai__packet_text((vai_packet *)o, text);
 	else
-		return;
-	vai__text_put(t, " ");
+		return false;
 	vai__text_put(t, text);
+	return true;
+}
+
+static void add_other_case(struct vai__buffer *t, struct vai_obj *o)
+{
+	vai__text_put(t,
+		o->cls == &vai__listener_class      ? ": accept from "
+			: o->cls == &vai__process_class ? ": end of process "
+			: o->cls == &vai__conn_class    ? ": read from "
+											: ": receive from ");
+	add_end(t, o);
+	vai__text_put(t, "\n");
+}
+
+static void add_cases(struct vai__buffer *t, const void *sel)
+{
+	const struct vai__case *c;
+	int n = 0;
+	for (int i = -1; (i = vai__select_waits(sel, i, &c)) >= 0; n++) {
+		if (n == MAX_CASES) {
+			vai__text_put(t, "\t...\n");
+			return;
+		}
+		vai__text_put(t, "\tcase ");
+		vai__text_int(t, i + 1);
+		if (c->dir == VAI_DIR_OTHER) {
+			add_other_case(t, (struct vai_obj *)(uintptr_t)c->msg.w[0]);
+			continue;
+		}
+		vai__text_put(t, c->dir == VAI_DIR_SEND ? ": send to " : ": receive from ");
+		add_chan(t, c->ch);
+	}
+}
+
+/* What net/ and proc/ wait for. */
+static void add_endpoint(struct vai__buffer *t, const struct vai_g_info *info)
+{
+	struct vai_obj *o = (struct vai_obj *)(uintptr_t)info->obj;
+	if (info->reason < VAI_WAIT_READ || info->reason > VAI_WAIT_PROCESS || !o)
+		return;
+	size_t before = t->n;
+	vai__text_put(t, " ");
+	if (!add_end(t, o))
+		t->n = before;
 }
 
 /* obj is a struct vai_obj for whatever waits for one. */

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* Cases of select that are no channels: connections and packet sockets to read from, listeners to accept from,
+ * processes to wait for. */
+#ifndef VAI_SELECTIO_H
+#define VAI_SELECTIO_H
+
+#include "bind/arg.h"
+#include "sync/select.h"
+
+struct vai__select_io;
+
+/* Whether the value on top of the stack is such an object: c is a case of it then (VAI_DIR_OTHER). */
+bool vai__select_io_case(lua_State *L, struct vai__case *c);
+/* Pushes what is kept of all of the n cases that are such. Raises when memory is out. */
+struct vai__select_io *vai__select_io_new(lua_State *L, vai_g *g, struct vai__case *cases, int n);
+/* vai__select for all cases, such and others. Raises nothing. */
+int vai__select_io_run(struct vai__select_io *io, int64_t deadline);
+/* Pushes what the chosen case gives. Returns how many values. */
+int vai__select_io_push(lua_State *L, struct vai__select_io *io);
+
+#endif
