@@ -77,8 +77,8 @@ enum {
  * buffer. limit: absolute. */
 int vai__conn_read(
 	vai_g *self, vai_conn *c, enum vai__read_what what, size_t count, int64_t limit, struct vai__bytes *out);
-/* The same as VAI__READ_SOME, for the goroutine that has the reading direction: does not wait. VAI_EAGAIN: the next edge
- * tells when to try again. */
+/* The same as VAI__READ_SOME, for the goroutine that has the reading direction: does not wait. VAI_EAGAIN: the next
+ * edge tells when to try again. */
 int vai__conn_read_now(vai_conn *c, struct vai__bytes *out);
 /* Whether a read would get something: VAI_OK; VAI__EOF; VAI_EAGAIN, and the next edge tells; VAI_ETIMEOUT: somebody
  * reads at the moment. Does not wait. */

@@ -28,7 +28,7 @@ struct vai__also {
 };
 /* The code of case i; the code after it is its, too. */
 #define VAI__SELECT_CODE(i) (VAI_WAKE_USER + 1 + 2 * (i))
-/* The same as vai__select, which also wakes the goroutine: then it is VAI_EAGAIN. Does nothing with such cases but that:
+/* The same as vai__select; `also` wakes the goroutine, too: then it is VAI_EAGAIN. It does nothing else for such cases:
  * the caller looks at them before and after. */
 int vai__select_also(vai_g *self, struct vai__case *cases, int n, int64_t deadline, struct vai__also *also);
 /* A random number below n. */
