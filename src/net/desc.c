@@ -605,7 +605,7 @@ void vai__desc_retract(vai_g *self, struct vai__desc *d, enum vai__dir dir)
 	vai__unlock(&d->lock);
 }
 
-int vai__among_look(struct vai__among *a)
+int vai__desc_among_look(struct vai__among *a)
 {
 	struct vai__desc *d = a->d;
 	struct side *s = &d->side[a->dir];
@@ -644,7 +644,7 @@ static bool leave_ticket(vai_g *self, struct vai__among *a, vai_ticket ticket, i
 	return true;
 }
 
-int vai__among_wait(vai_g *self, struct vai__among *a, vai_ticket ticket, int code)
+int vai__desc_among_wait(vai_g *self, struct vai__among *a, vai_ticket ticket, int code)
 {
 	struct vai__desc *d = a->d;
 	int joined = VAI_UNLIKELY(atomic_load_relaxed(&d->unpolled)) ? join_poller(d) : VAI_OK;
@@ -658,7 +658,7 @@ int vai__among_wait(vai_g *self, struct vai__among *a, vai_ticket ticket, int co
 	return waits ? VAI_OK : VAI_EAGAIN;
 }
 
-void vai__among_end(vai_g *self, struct vai__among *a, bool given, bool woken)
+void vai__desc_among_end(vai_g *self, struct vai__among *a, bool given, bool woken)
 {
 	struct side *s = &a->d->side[a->dir];
 	vai__lock(&a->d->lock);
@@ -673,7 +673,7 @@ void vai__among_end(vai_g *self, struct vai__among *a, bool given, bool woken)
 	vai__unlock(&a->d->lock);
 }
 
-void vai__among_leave(struct vai__among *a)
+void vai__desc_among_leave(struct vai__among *a)
 {
 	if (a->has)
 		vai__desc_give(a->d, a->dir);

@@ -98,14 +98,14 @@ struct vai__among {
 };
 /* VAI_OK: the goroutine has the direction. VAI_EAGAIN: another has it. VAI_ECLOSED. VAI_ETIMEOUT: another has it, and
  * the deadline is over. */
-int vai__among_look(struct vai__among *a);
+int vai__desc_among_look(struct vai__among *a);
 /* Leaves the ticket: it is fired with VAI_WAKE_USER when there is news; or with code when the goroutine gets the
  * direction, code + 1: news in the queue. VAI_EAGAIN: look again at once. VAI__ERRNO(e): it cannot be waited for. */
-int vai__among_wait(vai_g *self, struct vai__among *a, vai_ticket ticket, int code);
+int vai__desc_among_wait(vai_g *self, struct vai__among *a, vai_ticket ticket, int code);
 /* After the wait. given: it ended with the code. woken: with VAI_WAKE_USER; the goroutine looks again. */
-void vai__among_end(vai_g *self, struct vai__among *a, bool given, bool woken);
+void vai__desc_among_end(vai_g *self, struct vai__among *a, bool given, bool woken);
 /* Gives the direction back, if the goroutine has it. */
-void vai__among_leave(struct vai__among *a);
+void vai__desc_among_leave(struct vai__among *a);
 
 /* A function that is called once, when the direction is ready or d is closed: on the thread that is in the poller or
  * closes d, without a lock. It must not park, run Lua code or start goroutines. */

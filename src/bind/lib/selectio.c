@@ -31,7 +31,7 @@ struct source {
 	bool truncated;
 };
 
-struct vai__select_io {
+struct vai__selectio {
 	struct vai__also also;
 	vai_g *g;
 	struct vai__case *cases;
@@ -52,7 +52,7 @@ static bool is_past(int64_t when)
 	return when != VAI_FOREVER && (when == 0 || when <= vai__clock_now());
 }
 
-bool vai__select_io_case(lua_State *L, struct vai__case *c)
+bool vai__selectio_case(lua_State *L, struct vai__case *c)
 {
 	struct vai_obj *o = vai__handle_any(L, -1);
 	bool known = false;
@@ -108,7 +108,7 @@ static int try_one(vai_g *g, struct source *s)
 		int rc = vai__process_wait(g, (vai_process *)s->obj, 0, &s->end);
 		return rc == VAI_ETIMEOUT ? VAI_EAGAIN : rc;
 	}
-	int rc = vai__among_look(&s->dir);
+	int rc = vai__desc_among_look(&s->dir);
 	if (rc == VAI_OK) {
 		switch (s->kind) {
 		case CONN: rc = vai__conn_read_now((vai_conn *)s->obj, &s->bytes); break;
@@ -123,7 +123,7 @@ static int try_one(vai_g *g, struct source *s)
 	return rc == VAI_EAGAIN && (is_past(s->dir.deadline) || is_past(s->until)) ? VAI_ETIMEOUT : rc;
 }
 
-static void shuffle(struct vai__select_io *io)
+static void shuffle(struct vai__selectio *io)
 {
 	for (int k = 0; k < io->nsources; k++) {
 		int at = (int)vai__select_random((uint64_t)k + 1);
@@ -133,7 +133,7 @@ static void shuffle(struct vai__select_io *io)
 }
 
 /* The case that was ready, or VAI_EAGAIN. The channels have their turn together, when that of the first comes. */
-static int look(struct vai__select_io *io)
+static int look(struct vai__selectio *io)
 {
 	int left = io->nchans;
 	shuffle(io);
@@ -160,7 +160,7 @@ static int look(struct vai__select_io *io)
 
 static bool begin(struct vai__also *also, vai_g *self, vai_ticket ticket)
 {
-	struct vai__select_io *io = VAI_CONTAINER(also, struct vai__select_io, also);
+	struct vai__selectio *io = VAI_CONTAINER(also, struct vai__selectio, also);
 	bool quiet = true;
 	vai__poll_count(1);
 	for (struct source *s = io->list; s < io->list + io->nsources; s++) {
@@ -169,7 +169,7 @@ static bool begin(struct vai__also *also, vai_g *self, vai_ticket ticket)
 			quiet &= vai__process_link((vai_process *)s->obj, &s->exit);
 			continue;
 		}
-		int rc = vai__among_wait(self, &s->dir, ticket, VAI__SELECT_CODE(s->index));
+		int rc = vai__desc_among_wait(self, &s->dir, ticket, VAI__SELECT_CODE(s->index));
 		quiet &= rc == VAI_OK;
 		s->broken = rc == VAI_EAGAIN ? VAI_OK : rc;
 	}
@@ -178,17 +178,17 @@ static bool begin(struct vai__also *also, vai_g *self, vai_ticket ticket)
 
 static void end(struct vai__also *also, int code)
 {
-	struct vai__select_io *io = VAI_CONTAINER(also, struct vai__select_io, also);
+	struct vai__selectio *io = VAI_CONTAINER(also, struct vai__selectio, also);
 	vai__poll_count(-1);
 	for (struct source *s = io->list; s < io->list + io->nsources; s++)
 		if (s->kind == PROCESS)
 			vai__process_unlink((vai_process *)s->obj, &s->exit);
 		else
-			vai__among_end(io->g, &s->dir, code == VAI__SELECT_CODE(s->index), code == VAI_WAKE_USER);
+			vai__desc_among_end(io->g, &s->dir, code == VAI__SELECT_CODE(s->index), code == VAI_WAKE_USER);
 }
 
 /* When to look again in any case. */
-static int64_t next_look(const struct vai__select_io *io, int64_t deadline)
+static int64_t next_look(const struct vai__selectio *io, int64_t deadline)
 {
 	int64_t until = deadline;
 	for (const struct source *s = io->list; s < io->list + io->nsources; s++) {
@@ -200,7 +200,7 @@ static int64_t next_look(const struct vai__select_io *io, int64_t deadline)
 	return until;
 }
 
-int vai__select_io_run(struct vai__select_io *io, int64_t deadline)
+int vai__selectio_run(struct vai__selectio *io, int64_t deadline)
 {
 	int rc;
 	while ((rc = look(io)) == VAI_EAGAIN && !is_past(deadline)) {
@@ -210,17 +210,17 @@ int vai__select_io_run(struct vai__select_io *io, int64_t deadline)
 	}
 	for (int i = 0; i < io->nsources; i++)
 		if (io->list[i].kind != PROCESS)
-			vai__among_leave(&io->list[i].dir);
+			vai__desc_among_leave(&io->list[i].dir);
 	return rc;
 }
 
-struct vai__select_io *vai__select_io_new(lua_State *L, vai_g *g, struct vai__case *cases, int n)
+struct vai__selectio *vai__selectio_new(lua_State *L, vai_g *g, struct vai__case *cases, int n)
 {
 	int count = 0;
 	for (int i = 0; i < n; i++)
 		count += cases[i].dir == VAI_DIR_OTHER;
-	struct vai__select_io *io = lua_newuserdatauv(L, sizeof *io + (size_t)count * sizeof io->list[0], 0);
-	*io = (struct vai__select_io){.also = {begin, end}, .g = g, .cases = cases, .n = n};
+	struct vai__selectio *io = lua_newuserdatauv(L, sizeof *io + (size_t)count * sizeof io->list[0], 0);
+	*io = (struct vai__selectio){.also = {begin, end}, .g = g, .cases = cases, .n = n};
 	for (int i = 0; i < n; i++) {
 		if (cases[i].dir == VAI_DIR_OTHER)
 			source_init(&io->list[io->nsources++], (struct vai_obj *)(uintptr_t)cases[i].msg.w[0], i);
@@ -231,7 +231,7 @@ struct vai__select_io *vai__select_io_new(lua_State *L, vai_g *g, struct vai__ca
 
 /* ---- the result ---- */
 
-int vai__select_io_push(lua_State *L, struct vai__select_io *io)
+int vai__selectio_push(lua_State *L, struct vai__selectio *io)
 {
 	struct source *s = io->chosen;
 	vai_g *g = io->g;

@@ -7,15 +7,15 @@
 #include "bind/arg.h"
 #include "sync/select.h"
 
-struct vai__select_io;
+struct vai__selectio;
 
 /* Whether the value on top of the stack is such an object: c is a case of it then (VAI_DIR_OTHER). */
-bool vai__select_io_case(lua_State *L, struct vai__case *c);
+bool vai__selectio_case(lua_State *L, struct vai__case *c);
 /* Pushes what is kept of all of the n cases that are such. Raises when memory is out. */
-struct vai__select_io *vai__select_io_new(lua_State *L, vai_g *g, struct vai__case *cases, int n);
+struct vai__selectio *vai__selectio_new(lua_State *L, vai_g *g, struct vai__case *cases, int n);
 /* vai__select for all cases, such and others. Raises nothing. */
-int vai__select_io_run(struct vai__select_io *io, int64_t deadline);
+int vai__selectio_run(struct vai__selectio *io, int64_t deadline);
 /* Pushes what the chosen case gives. Returns how many values. */
-int vai__select_io_push(lua_State *L, struct vai__select_io *io);
+int vai__selectio_push(lua_State *L, struct vai__selectio *io);
 
 #endif

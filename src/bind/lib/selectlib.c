@@ -105,7 +105,7 @@ static void check_case(lua_State *L, struct options *o, int i, struct vai__case 
 		return;
 	}
 	c->ch = (vai_chan *)vai__handle_test(L, -1, &vai__chan_class);
-	if (VAI_UNLIKELY(!c->ch) && vai__select_io_case(L, c)) {
+	if (VAI_UNLIKELY(!c->ch) && vai__selectio_case(L, c)) {
 		o->others++;
 		return;
 	}
@@ -269,7 +269,7 @@ static int encode_values(lua_State *L, struct vai_vm *vm, struct vai__case *case
 /* What the caller needs of the chosen case once the array is gone. */
 struct outcome {
 	int rc;
-	struct vai__select_io *io; /* on the Lua stack, or NULL */
+	struct vai__selectio *io; /* on the Lua stack, or NULL */
 	struct vai__case chosen;
 };
 
@@ -277,14 +277,14 @@ static int run_cases(lua_State *L, vai_g *g, struct vai__case *cases, struct opt
 {
 	for (int i = 0; i < o->n; i++)
 		check_case(L, o, i, &cases[i]);
-	out->io = VAI_UNLIKELY(o->others > 0) ? vai__select_io_new(L, g, cases, o->n) : NULL;
+	out->io = VAI_UNLIKELY(o->others > 0) ? vai__selectio_new(L, g, cases, o->n) : NULL;
 	int status = encode_values(L, vai__bind_vm(g), cases, o);
 	if (VAI_UNLIKELY(status != LUA_OK))
 		return status;
 	vai__note_stack(g, L);
 	int64_t until = o->limit.deadline;
 	out->rc =
-		VAI_LIMITED(g, o->limit, out->io ? vai__select_io_run(out->io, until) : vai__select(g, cases, o->n, until));
+		VAI_LIMITED(g, o->limit, out->io ? vai__selectio_run(out->io, until) : vai__select(g, cases, o->n, until));
 	bool sent = out->rc >= 0 && cases[out->rc].result == VAI_OK;
 	drop_unsent(cases, o->n, sent ? out->rc : -1);
 	if (out->rc >= 0)
@@ -324,7 +324,7 @@ static int push_chosen(lua_State *L, vai_g *g, const struct options *o, struct o
 		return 2;
 	}
 	if (VAI_UNLIKELY(out->io && c->dir == VAI_DIR_OTHER))
-		return 1 + vai__select_io_push(L, out->io);
+		return 1 + vai__selectio_push(L, out->io);
 	if (c->result == VAI_ECLOSED)
 		return 1 + vai__bind_nil(L, "closed");
 	return 1 + vai__bind_deliver(L, vai__bind_vm(g), &c->msg);
