@@ -69,7 +69,7 @@ static inline vai_packet *self_packet(lua_State *L, const char *fname)
 	return vai__bind_object(L, &vai__packet_class, fname);
 }
 
-int vai__io_push_datagram(lua_State *L, vai_g *g, struct vai__bytes *b, const struct vai__addr *from, bool truncated)
+int vai__lib_push_datagram(lua_State *L, vai_g *g, struct vai__bytes *b, const struct vai__addr *from, bool truncated)
 {
 	char text[VAI__ADDR_TEXT];
 	vai__io_push_bytes(L, vai__bind_vm(g), NULL, b);
@@ -92,7 +92,7 @@ static int packet_recv_from(lua_State *L)
 	int rc = VAI_LIMITED(g, limit, vai__packet_recv(g, p, DATAGRAM_MAX, limit.deadline, &bytes, &from, &truncated));
 	if (rc != VAI_OK)
 		return vai__io_failed(L, g, rc, NULL);
-	return vai__io_push_datagram(L, g, &bytes, &from, truncated);
+	return vai__lib_push_datagram(L, g, &bytes, &from, truncated);
 }
 
 /* Addresses in numbers only: a name would have to be looked up for each datagram. */

@@ -26,7 +26,7 @@ int vai__io_lines(lua_State *L, lua_CFunction step);
 void vai__io_push_bytes(lua_State *L, struct vai_vm *vm, vai_conn *c, struct vai__bytes *b);
 
 /* Pushes the datagram, which it frees, its sender's address and whether it was cut off: 3. */
-int vai__io_push_datagram(lua_State *L, vai_g *g, struct vai__bytes *b, const struct vai__addr *from, bool truncated);
+int vai__lib_push_datagram(lua_State *L, vai_g *g, struct vai__bytes *b, const struct vai__addr *from, bool truncated);
 
 /* ---- arguments ---- */
 

@@ -245,7 +245,7 @@ int vai__selectio_push(lua_State *L, struct vai__selectio *io)
 		return 1;
 	}
 	if (s->kind == PACKET)
-		return vai__io_push_datagram(L, g, &s->bytes, &s->from, s->truncated);
+		return vai__lib_push_datagram(L, g, &s->bytes, &s->from, s->truncated);
 	vai__io_push_bytes(L, vai__bind_vm(g), (vai_conn *)s->obj, &s->bytes);
 	return 1;
 }
