@@ -117,9 +117,9 @@ $(B)/flags: FORCE | deps-build
 # now: no symbol is looked up on a goroutine's small stack. nodelete: lua_close unloads modules, but
 # threads of the runtime may be in this one then.
 SO_LDFLAGS := -shared -Wl,-z,now -Wl,-z,nodelete
-$(B)/vai.so: $(OBJ) $(B)/flags
+$(B)/vai.so: $(OBJ) src/module.map $(B)/flags
 	$(call say,LINK)
-	$(Q)$(CC) $(SO_LDFLAGS) $(CFLAGS) $(L_$(VARIANT)) $(LDFLAGS) -o $@.new $(OBJ) $(ALL_LIBS)
+	$(Q)$(CC) $(SO_LDFLAGS) -Wl,--version-script=src/module.map $(CFLAGS) $(L_$(VARIANT)) $(LDFLAGS) -o $@.new $(OBJ) $(ALL_LIBS)
 	@mv -f $@.new $@
 
 $(B)/libvai.a: $(OBJ) $(B)/flags

@@ -40,7 +40,7 @@ end
 -- (without a closing "lib"), or one of these words of its room. The archive is linked into hosts that have names
 -- of their own.
 local words = {
-	["base"] = "clock fork forked futex lock mem fatal",
+	["base"] = "log clock fork forked futex lock mem fatal",
 	["mach"] = "barrier ctx guard stack thread",
 	["sched"] = "g m m0 p gqueue global locked timers watch world sched fire wait wake sleep yield maxprocs numcpu",
 	["sync"] = "waiters guard member",

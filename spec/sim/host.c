@@ -108,6 +108,15 @@ _Noreturn void vai__fatal(const char *fmt, ...)
 	sim_fail("fatal: %s", text);
 }
 
+void (*vai__fatal_host)(const char *text, void *data);
+void (*vai__log_host)(const char *line, void *data);
+void *vai__fatal_data;
+
+void vai__log(const char *fmt, ...)
+{
+	sim_fail("log: %s", fmt);
+}
+
 void *vai__mem_alloc(size_t size)
 {
 	return sim_malloc(size);
@@ -194,6 +203,17 @@ bool vai__thread_timer_start(timer_t timer)
 {
 	(void)timer;
 	return false;
+}
+
+bool vai__thread_alarm_new(int id, int sig, void *value, timer_t *out)
+{
+	return vai__thread_timer_new(id, sig, value, out);
+}
+
+void vai__thread_alarm(timer_t timer, int64_t ns)
+{
+	(void)timer;
+	(void)ns;
 }
 
 void vai__guard_install(void (*report)(void))

@@ -11,6 +11,12 @@
 
 void (*vai__fatal_hook)(void);
 void (*vai__fatal_exit)(int status);
+void (*vai__fatal_host)(const char *text, void *data);
+void (*vai__log_host)(const char *line, void *data);
+void *vai__fatal_data;
+
+enum { LINE = 512 };
+
 void (*_Atomic vai__fatal_dying)(void);
 static atomic_bool begun;
 
@@ -39,13 +45,36 @@ _Noreturn void vai__fatal_give_up(const char *fmt, ...)
 _Noreturn void vai__fatal(const char *fmt, ...)
 {
 	va_list ap;
+	char text[LINE];
 	bool first = !atomic_exchange(&begun, true);
 	vai__dying();
-	fputs("vai: fatal: ", stderr);
 	va_start(ap, fmt);
-	print(fmt, ap);
+	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
+	fprintf(stderr, "vai: fatal: %s\n", text);
+	fflush(stderr);
+	if (first && vai__fatal_host)
+		vai__fatal_host(text, vai__fatal_data);
 	if (first && vai__fatal_hook)
 		vai__fatal_hook();
 	abort();
+}
+
+void vai__log(const char *fmt, ...)
+{
+	char brief[LINE], *line = brief;
+	va_list ap, again;
+	va_start(ap, fmt);
+	va_copy(again, ap);
+	int n = vsnprintf(brief, sizeof brief, fmt, ap);
+	va_end(ap);
+	if (n >= LINE && (line = malloc((size_t)n + 1)) != NULL)
+		vsnprintf(line, (size_t)n + 1, fmt, again);
+	va_end(again);
+	if (vai__log_host)
+		vai__log_host(line ? line : brief, vai__fatal_data);
+	else
+		fprintf(stderr, "vai: %s\n", line ? line : brief);
+	if (line != brief)
+		free(line);
 }

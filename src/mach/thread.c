@@ -70,7 +70,7 @@ int64_t vai__thread_user(int id)
 	return clock_of(cpu_clock(id, 1));
 }
 
-bool vai__thread_timer_new(int id, int sig, void *value, timer_t *out)
+static bool new_timer(clockid_t clock, int id, int sig, void *value, timer_t *out)
 {
 	struct sigevent ev;
 	memset(&ev, 0, sizeof ev);
@@ -78,7 +78,23 @@ bool vai__thread_timer_new(int id, int sig, void *value, timer_t *out)
 	ev.sigev_signo = sig;
 	ev.sigev_value.sival_ptr = value;
 	ev._sigev_un._tid = id;
-	return timer_create(cpu_clock(id, 1), &ev, out) == 0;
+	return timer_create(clock, &ev, out) == 0;
+}
+
+bool vai__thread_timer_new(int id, int sig, void *value, timer_t *out)
+{
+	return new_timer(cpu_clock(id, 1), id, sig, value, out);
+}
+
+bool vai__thread_alarm_new(int id, int sig, void *value, timer_t *out)
+{
+	return new_timer(CLOCK_MONOTONIC, id, sig, value, out);
+}
+
+void vai__thread_alarm(timer_t timer, int64_t ns)
+{
+	struct itimerspec in = {{0, 0}, {ns / 1000000000, ns % 1000000000}};
+	timer_settime(timer, 0, &in, NULL);
 }
 
 bool vai__thread_timer_start(timer_t timer)

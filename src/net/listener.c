@@ -4,10 +4,10 @@
 #include "net/listener.h"
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "base/fatal.h"
 #include "base/mem.h"
 #include "net/socket.h"
 
@@ -112,7 +112,7 @@ static void tell_once(void)
 {
 	static atomic_bool told;
 	if (!atomic_exchange(&told, true))
-		fputs("vai: accept: too many open files; it goes on when some are closed\n", stderr);
+		vai__log("accept: too many open files; it goes on when some are closed");
 }
 
 /* No descriptors, or no memory: looks again after a while; closing and limits end that, too. */

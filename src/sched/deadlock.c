@@ -10,8 +10,9 @@
 /* Whether nothing but a timer can change anything: only the `awake` Ms of the caller are awake. Under sched.lock. */
 static bool is_quiet(int awake)
 {
-	return vai__sched.nidle_ms + awake == vai__sched.nms && !vai__sched.wanting && !vai__sched.world_stopped &&
-		!atomic_load_relaxed(&vai__sched.stopping) && atomic_load_acquire(&vai__sched.main->state) == VAI_G_WAITING &&
+	return vai__sched.nidle_ms + awake == vai__sched.nms && !vai__sched.hosted && !vai__sched.wanting &&
+		!vai__sched.world_stopped && !atomic_load_relaxed(&vai__sched.stopping) &&
+		atomic_load_acquire(&vai__sched.main->state) == VAI_G_WAITING &&
 		(vai__poll_pending() == 0 || VAI_BUG(deadlock_early)) && !vai__idle_work_anywhere(true) &&
 		vai__sched.m0->locked.count == 0;
 }

@@ -221,6 +221,19 @@ void vai__g_flush_stacks(struct p *p)
 		vai__stack_free(p->stacks[--p->nstacks]);
 }
 
+static inline void begin_new(struct g *g, void (*entry)(vai_g *g, void *arg), void *arg)
+{
+	atomic_store_relaxed(&g->pub.running, NULL);
+	atomic_store_relaxed(&g->pub.end, VAI_END_NO);
+	g->pub.vm = g->pub.task = g->pub.held = g->pub.life = g->pub.waits = NULL;
+	g->cpu_used = 0;
+	atomic_store_relaxed(&g->pub.cpu_limit, 0);
+	g->pub.site[0] = '\0';
+	g->entry = entry;
+	g->arg = arg;
+	atomic_store_relaxed(&g->state, VAI_G_NEW);
+}
+
 vai_g *vai__g_new(void (*entry)(vai_g *g, void *arg), void *arg)
 {
 	if (vai__stack_short())
@@ -231,16 +244,42 @@ vai_g *vai__g_new(void (*entry)(vai_g *g, void *arg), void *arg)
 	m_leave(m, was);
 	if (!g)
 		return NULL;
-	atomic_store_relaxed(&g->pub.running, NULL);
-	atomic_store_relaxed(&g->pub.end, VAI_END_NO);
-	g->pub.vm = g->pub.task = g->pub.held = g->pub.life = g->pub.waits = NULL;
-	g->cpu_used = 0;
-	atomic_store_relaxed(&g->pub.cpu_limit, 0);
-	g->pub.site[0] = '\0';
-	g->entry = entry;
-	g->arg = arg;
-	atomic_store_relaxed(&g->state, VAI_G_NEW);
+	begin_new(g, entry, arg);
 	return &g->pub;
+}
+
+/* A record for a thread without a P; NULL: out of memory. */
+static struct g *alloc_outside(void)
+{
+	vai__lock(&vai__sched.lock);
+	struct g *g = vai__gqueue_pop(&vai__sched.gfree);
+	atomic_store_relaxed(&vai__sched.ngfree, vai__sched.gfree.count);
+	vai__unlock(&vai__sched.lock);
+	if (g)
+		return g;
+	struct gqueue rest = {0};
+	struct g *next = new_slab();
+	while ((g = next) != NULL && (next = g->link) != NULL)
+		vai__gqueue_push(&rest, g);
+	vai__lock(&vai__sched.lock);
+	if (rest.head)
+		vai__gqueue_append(&vai__sched.gfree, &rest);
+	atomic_store_relaxed(&vai__sched.ngfree, vai__sched.gfree.count);
+	vai__unlock(&vai__sched.lock);
+	return g;
+}
+
+bool vai__g_post(void (*entry)(vai_g *g, void *arg), void *arg)
+{
+	struct g *g = vai__stack_short() ? NULL : alloc_outside();
+	if (!g)
+		return false;
+	g->pub.id = atomic_fetch_add_relaxed(&vai__sched.next_id, 1);
+	g->link = NULL;
+	begin_new(g, entry, arg);
+	atomic_fetch_add_relaxed(&vai__sched.posted, 1);
+	vai__loop_ready(g, true);
+	return true;
 }
 
 vai_g *vai__g_new_on_main(void (*entry)(vai_g *g, void *arg), void *arg)

@@ -96,6 +96,8 @@ void vai__loop_ready_locked(struct g *g)
 	atomic_store_release(&m->nlocked, m->locked.count);
 	vai__idle_wake_locked_m(m);
 	vai__unlock(&vai__sched.lock);
+	if (m == vai__sched.m0)
+		vai__frame_ring();
 }
 
 /* Lock held. */

@@ -115,7 +115,8 @@ struct m *vai__m_new_main(const char **call)
 	*call = top ? "sigaltstack" : "memory";
 	if (!top)
 		errno = ENOMEM;
-	vai__guard_install(report_overflow);
+	if (!vai__sched.no_signals)
+		vai__guard_install(report_overflow);
 	if (!top || vai__guard_thread_init() != 0) {
 		int why = errno;
 		if (top)
@@ -166,6 +167,7 @@ static void leave(struct m *m)
 	m_free(m);
 	vai__guard_thread_exit();
 	vai__mem_thread_exit();
+	vai__threads_end();
 	if (atomic_fetch_sub_seq_cst(&vai__sched.live_ms, 1) == 1)
 		vai__futex_wake(&vai__sched.live_ms, 1);
 }
@@ -174,7 +176,7 @@ static void *thread_main(void *arg)
 {
 	struct m *m = arg;
 	set_self(m);
-	pthread_setname_np(pthread_self(), "vai-m");
+	vai__threads_begin("m");
 	vai__guard_thread_init(); /* if this fails, a stack overflow ends in a plain fault without a report */
 	vai__ctx_native(&m->ctx);
 	vai__m_own(m, m->nextp); /* m is not in all_ms yet, so no other thread looks at it */
@@ -190,15 +192,7 @@ static void *thread_main(void *arg)
  * for the whole process goes to the first thread, if that takes it. m may be gone when this returns. */
 static int start_thread(struct m *m)
 {
-	pthread_attr_t attr;
-	pthread_t thread;
-	if (pthread_attr_init(&attr) != 0)
-		return -1;
-	pthread_attr_setstacksize(&attr, M_STACK);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	int rc = pthread_create(&thread, &attr, thread_main, m);
-	pthread_attr_destroy(&attr);
-	return rc;
+	return vai__threads_create(thread_main, m, M_STACK);
 }
 
 /* After the system has refused a thread the next attempt is put off, for each one takes its time and many Ms may
@@ -228,7 +222,7 @@ static bool has_room(void)
 	bool room = vai__sched.nms < MAX_MS;
 	vai__unlock(&vai__sched.lock);
 	if (!room && !atomic_exchange(&told, true))
-		fprintf(stderr, "vai: %d threads are in use, the limit; goroutines wait until C calls return\n", (int)MAX_MS);
+		vai__log("%d threads are in use, the limit; goroutines wait until C calls return", (int)MAX_MS);
 	return room;
 }
 

@@ -185,6 +185,7 @@ static uint64_t get(_Atomic(uint64_t) *c)
 
 void vai__p_each_counter(struct vai__sched_stats *out)
 {
+	out->spawned = get(&vai__sched.posted);
 	for (int i = 0; i < atomic_load_acquire(&vai__sched.nps); i++) {
 		struct counters *c = &vai__sched.ps[i]->count;
 		out->spawned += get(&c->spawned);

@@ -40,6 +40,7 @@ static const char *const reason_names[VAI_WAIT_REASONS] = {
 	[VAI_WAIT_LOOKUP] = "IO wait: lookup",
 	[VAI_WAIT_SERVE] = "IO wait: serve",
 	[VAI_WAIT_CLOSE] = "IO wait: close",
+	[VAI_WAIT_FRAME] = "frame",
 	[VAI_WAIT_PROCESS] = "IO wait: process",
 };
 

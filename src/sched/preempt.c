@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <time.h>
+#include "base/fatal.h"
 #include "mach/thread.h"
 #include "sched/rt.h"
 
@@ -140,7 +141,10 @@ static void on_signal(int sig, siginfo_t *info, void *uc)
 	bool timer = info->si_code == SI_TIMER && m && info->si_value.sival_ptr == &m->timer;
 	if (m)
 		atomic_compare_exchange_strong(&chased, &found, NULL);
-	if (timer && comes_late(m)) {
+	if (vai__frame_over(info)) {
+		if (m && m_curg(m))
+			vai__preempt_interrupt(m_curg(m));
+	} else if (timer && comes_late(m)) {
 		atomic_store_relaxed(&m->preempt, false);
 	} else if (m && atomic_exchange_acquire(&m->preempt, false)) {
 		struct g *g = m_curg(m);
@@ -163,7 +167,7 @@ static enum vai_preempt_mode wished_mode(void)
 	if (wish && strcmp(wish, "count") == 0)
 		return VAI_PREEMPT_COUNT;
 	if (wish && *wish && strcmp(wish, "signal") != 0)
-		fprintf(stderr, "vai: VAI_PREEMPT: '%s' is none of signal, count and off\n", wish);
+		vai__log("VAI_PREEMPT: '%s' is none of signal, count and off", wish);
 #ifdef VAI_TSAN
 	return VAI_PREEMPT_COUNT; /* TSan delivers a signal only when the thread calls something */
 #else
@@ -182,7 +186,7 @@ static void tell_refused(const char *call, const char *what)
 {
 	static atomic_bool told;
 	if (!atomic_exchange(&told, true))
-		fprintf(stderr, "vai: the system refuses %s (%m): %s\n", call, what);
+		vai__log("the system refuses %s (%m): %s", call, what);
 }
 
 /* From the start goroutines look themselves whether they are to be interrupted. */
@@ -202,7 +206,7 @@ static int64_t measure_tick(void)
 static void install(void)
 {
 	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
-	set_mode(wished_mode());
+	set_mode(vai__sched.no_signals ? VAI_PREEMPT_COUNT : wished_mode());
 	clock_tick = measure_tick();
 	sigemptyset(&sa.sa_mask);
 	if (mode == VAI_PREEMPT_SIGNAL && syscall(SYS_tgkill, getpid(), vai__thread_id(), 0) != 0)

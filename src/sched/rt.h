@@ -205,6 +205,11 @@ struct sched {
 	atomic_uint live_ms;          /* threads that have not left; futex */
 	_Atomic(int64_t) hurry_until; /* slices are short until then */
 	_Atomic(int64_t) coarse_now;  /* a recent vai__clock_now() */
+	bool hosted;                  /* what happens outside of vai may wake goroutines: no wait is a deadlock. Constant */
+	bool no_signals;              /* no handlers are installed. Constant while it runs */
+	_Atomic(uint64_t) posted;     /* goroutines that vai__g_post has made */
+	_Atomic(int64_t) outside;     /* threads between vai__outside_enter and leave */
+	atomic_bool in_frame;         /* main waits in vai__frame_poll, on M0 */
 };
 extern struct sched vai__sched;
 /* As locked_m of a goroutine: it runs on any M but M0. */
@@ -387,6 +392,7 @@ static inline int64_t clock_note(void)
 	return now;
 }
 
+#include "sched/frame.h"
 #include "sched/signals.h"
 
 #endif

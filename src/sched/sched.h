@@ -55,6 +55,7 @@ enum vai_wait_reason {
 	VAI_WAIT_LOOKUP,
 	VAI_WAIT_SERVE,
 	VAI_WAIT_CLOSE,
+	VAI_WAIT_FRAME,   /* main, in a frame of the host's (frame.c) */
 	VAI_WAIT_PROCESS, /* obj is an object of proc/ */
 	VAI_WAIT_REASONS
 };
@@ -82,6 +83,7 @@ struct vai__sched_opts {
 	int maxprocs;       /* Ps; 0: VAI_MAXPROCS in the environment, else the CPUs this process may use */
 	size_t least_stack; /* the least that it is by default */
 	size_t stack_size;  /* bytes reserved for each goroutine's C stack; 0: VAI_STACK in the environment, else 640 KiB */
+	const struct vai_options *host; /* what the host wishes (vai.h), or NULL */
 };
 /* Makes the calling thread M0 and what it runs the main goroutine. VAI_EINVAL: the
  * runtime runs already. VAI_ESYS, VAI_ENOMEM: the system refused. */
@@ -122,6 +124,13 @@ vai_g *vai__g_new(void (*entry)(vai_g *g, void *arg), void *arg);
 /* Makes it runnable and, when a P is idle, wakes an M for it. `self` is the caller, who
  * yields once the run queue is full; NULL: a timer's callback, which cannot. */
 void vai__g_start(vai_g *self, vai_g *g);
+/* Makes and starts one, on any thread, also on one that is no M; that has to be between the next two. False: out of
+ * memory. */
+bool vai__g_post(void (*entry)(vai_g *g, void *arg), void *arg);
+/* A thread that may be no M comes to use what goroutines use. False: the runtime does not run. The end of the runtime
+ * waits for the leave. */
+bool vai__outside_enter(void);
+void vai__outside_leave(void);
 /* Unmakes a goroutine that was never started. */
 void vai__g_discard(vai_g *g);
 /* As vai__g_new, but tied to main's thread: it runs only on M0, only while main waits,
@@ -134,6 +143,14 @@ bool vai__g_on_main(const vai_g *g); /* whether g was made so */
  * page unused, and memory is counted in pages. NULL for main, and before g has run. */
 enum { VAI_G_ROOM = 1536 };
 void *vai__g_room(vai_g *g);
+
+/* ---- frames: the host's thread is the host's own, but for calls of the first (frame.c) ---- */
+
+/* Main runs other goroutines here for at most ns, or until there is nothing to do on this thread. VAI_OK, or as of
+ * vai__wait for codes other than its own. Main only. */
+int vai__frame_poll(vai_g *main, int64_t ns);
+/* A descriptor that can be read while goroutines wait for M0; VAI_ESYS. Main only. */
+int vai__frame_fd(void);
 
 /* Lets other goroutines run. */
 void vai__yield(vai_g *g);

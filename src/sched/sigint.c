@@ -54,8 +54,8 @@ static bool is_handler(const struct sigaction *sa)
 void vai__sigint_wrap(void)
 {
 	struct sigaction now;
-	if (atomic_load_relaxed(&aside) || !vai__sched_hooks.main_hook || sigaction(SIGINT, NULL, &now) != 0 ||
-		is_ours(&now) || !is_handler(&now))
+	if (atomic_load_relaxed(&aside) || vai__sched.no_signals || !vai__sched_hooks.main_hook ||
+		sigaction(SIGINT, NULL, &now) != 0 || is_ours(&now) || !is_handler(&now))
 		return;
 	vai__lock(&lock);
 	if (!aside && sigaction(SIGINT, NULL, &now) == 0 && !is_ours(&now) && is_handler(&now)) {

@@ -32,7 +32,7 @@ void vai__sigquit_install(void)
 {
 	struct sigaction old, sa = {.sa_handler = on_quit, .sa_flags = SA_ONSTACK | SA_RESTART};
 	const char *wish = getenv("VAI_SIGQUIT");
-	if (!vai__sched_hooks.quit || (wish && strcmp(wish, "off") == 0))
+	if (!vai__sched_hooks.quit || vai__sched.no_signals || (wish && strcmp(wish, "off") == 0))
 		return;
 	sigemptyset(&sa.sa_mask);
 	atomic_store_relaxed(&asked, false);

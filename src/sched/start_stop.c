@@ -186,6 +186,9 @@ int vai__sched_start(const struct vai__sched_opts *opts)
 	if (vai__sched.running || atomic_load(&vai__sched.live_ms) > 0)
 		return VAI_EINVAL;
 	const char *call = NULL;
+	int rc = vai__threads_wish(opts->host);
+	if (rc != VAI_OK)
+		return rc;
 	init_fields();
 	vai__barrier_init();
 	vai__stack_init(choose_stack(opts->stack_size, opts->least_stack));
@@ -214,7 +217,7 @@ int vai__sched_start(const struct vai__sched_opts *opts)
 		return VAI_ESYS;
 	}
 	vai__sigquit_install();
-	vai__sched.running = true;
+	atomic_store_seq_cst(&vai__sched.running, true);
 	return VAI_OK;
 }
 
@@ -235,12 +238,12 @@ static void forget_queues(void)
 
 static void begin_stop(void)
 {
+	vai__outside_shut();
 	vai__sigquit_remove();
 	vai__sigint_remove();
 	stop_ms();
 	vai__sysmon_stop();
 	vai__m_retire_main(vai__sched.m0);
-	vai__sched.running = false;
 }
 
 /* ---- release ---- */
@@ -297,6 +300,7 @@ bool vai__sched_stop(int64_t grace)
 	if (!all_gone(deadline_of(grace > RELEASE ? grace : RELEASE)))
 		return false;
 	vai__poll_stop();
+	vai__frame_stop();
 	vai__m_free_main(vai__sched.m0);
 	for (int i = 0; i < atomic_load(&vai__sched.nps); i++)
 		vai__g_flush_stacks(vai__sched.ps[i]);

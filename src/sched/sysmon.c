@@ -170,6 +170,7 @@ static void *monitor(void *arg)
 {
 	(void)arg;
 	int64_t delay = MIN_DELAY;
+	vai__threads_begin("sysmon");
 	while (!atomic_load_seq_cst(&mon.stop)) {
 		if (may_doze()) {
 			doze();
@@ -185,6 +186,7 @@ static void *monitor(void *arg)
 		vai__scavenge_tick(atomic_load_relaxed(&vai__sched.coarse_now), all_idle());
 	}
 	vai__scavenge_stop();
+	vai__threads_end();
 	return NULL;
 }
 
@@ -199,7 +201,6 @@ int vai__sysmon_start(void)
 	errno = rc;
 	if (rc != 0)
 		return VAI_ESYS;
-	pthread_setname_np(mon.thread, "vai-sysmon");
 	return VAI_OK;
 }
 

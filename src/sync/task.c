@@ -80,6 +80,11 @@ vai_task *vai__task_new(vai_g *g, vai_drop_fn *drop, void (*orphan)(vai_task *t)
 	return t;
 }
 
+vai_g *vai__task_g(vai_task *t)
+{
+	return t->g;
+}
+
 uint64_t vai__task_id(vai_task *t)
 {
 	return t->id;

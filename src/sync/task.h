@@ -20,6 +20,8 @@ vai_task *vai__task_new(vai_g *g, vai_drop_fn *drop, void (*orphan)(vai_task *t)
 void vai__task_set_owner(vai_task *t, struct vai__account *owner);
 struct vai__account *vai__task_owner(const vai_task *t);
 uint64_t vai__task_id(vai_task *t);
+/* Its goroutine, which may have ended. */
+vai_g *vai__task_g(vai_task *t);
 /* The name that users gave it, or "". It is set before the goroutine starts, if at all, and is cut to fit. */
 enum { VAI_TASK_NAME = 64 };
 void vai__task_set_name(vai_task *t, const char *name);

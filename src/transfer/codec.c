@@ -365,3 +365,10 @@ void vai__encode_call(
 	encode_block(L, vm, &(struct values){idx, n + 1, what, number, true}, out);
 	*code = code_of_block(vai__msg_block(out));
 }
+
+void vai__codec_release(struct vai_vm *vm)
+{
+	struct vai__block *b = vm->decoding;
+	vm->decoding = NULL;
+	vai__block_free(b);
+}

@@ -11,6 +11,7 @@
 #include "base/obj.h"
 #include "code/code.h"
 #include "state/state.h"
+#include "transfer/message.h"
 
 /* Encodes the value at idx. `what` opens error messages: "argument 2" (then ": field 'log': userdata FILE* cannot be
  * sent"). Raises if the value cannot be sent. nil is encoded as an empty message. */
@@ -38,21 +39,11 @@ int vai__decode_call(lua_State *L, struct vai_vm *vm, const vai_msg *msg, bool l
 struct vai_obj *vai__msg_share(vai_msg *msg);
 /* As vai__decode, for the message of such an owner. Takes over a reference to it, also when it raises. */
 int vai__decode_shared(lua_State *L, struct vai_vm *vm, const vai_msg *msg, struct vai_obj *owner);
-/* Releases an undelivered or decoded message; it is all zero afterwards. Any thread. */
-void vai__msg_drop(vai_msg *msg);
 /* Frees what raised errors left behind in vm; for vai__vm_free and vai__vm_detach. */
 void vai__codec_release(struct vai_vm *vm);
 /* Gets reports of writes into captured values, one line each without its end; writes to stderr until it is set.
  * VAI_WARN=0 in the environment silences them. Any M. */
 extern void (*vai__codec_warn)(const char *line);
-
-/* Messages made without a Lua state. */
-void vai__msg_number(vai_msg *out, double n);
-void vai__msg_bool(vai_msg *out, bool b);
-/* VAI_OK or VAI_ENOMEM. */
-int vai__msg_string(vai_msg *out, const char *s, size_t len);
-/* A table of n strings under strings: key, value, key, value. Keys of at most 255 bytes. */
-int vai__msg_table(vai_msg *out, const char *const *pairs, unsigned n);
 
 /* True: for the table at idx, which has a metatable, an object goes into messages; *out is it, with a reference, or
  * NULL where memory is out. Neither raises nor collects. Set by bind/. */

@@ -7,18 +7,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/fatal.h"
 #include "base/hash.h"
 #include "base/lock.h"
 #include "transfer/codec.h"
 
 enum { PLACES = 1024, LINE_MAX_BYTES = 512, NAME_MAX_BYTES = 80 };
 
-static void warn_on_stderr(const char *line)
+static void warn(const char *line)
 {
-	fprintf(stderr, "%s\n", line);
+	vai__log("%s", line);
 }
 
-void (*vai__codec_warn)(const char *line) = warn_on_stderr;
+void (*vai__codec_warn)(const char *line) = warn;
 
 static struct {
 	struct vai_lock lock;
@@ -85,8 +86,8 @@ void vai__lost_report(
 	put_place(L, idx, line, place, sizeof place);
 	put_name(name, number, quoted, sizeof quoted);
 	snprintf(text, sizeof text,
-		"vai: warning: %sgoroutine %s %s: that changes only its own copy; send the value through a channel", place,
-		does, quoted);
+		"warning: %sgoroutine %s %s: that changes only its own copy; send the value through a channel", place, does,
+		quoted);
 	if (is_new(vai__lost_watching ? place : text))
 		vai__codec_warn(text);
 }
@@ -134,7 +135,7 @@ void vai__lost_tell(const char *source, int line, const char *name)
 	if (name)
 		snprintf(quoted, sizeof quoted, "'%.*s', which", NAME_MAX_BYTES - 12, name);
 	snprintf(text, sizeof text,
-		"vai: warning: %sgoroutine writes into %s it captured or was passed: that changes only its own copy; send "
+		"warning: %sgoroutine writes into %s it captured or was passed: that changes only its own copy; send "
 		"the value through a channel",
 		place, quoted);
 	if (!is_silenced() && is_new(place))

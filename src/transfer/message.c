@@ -7,7 +7,6 @@
 #include "transfer/message.h"
 #include "base/mem.h"
 #include "sched/sched.h"
-#include "transfer/codec.h"
 
 struct vai__block *vai__block_new(size_t len)
 {
@@ -180,11 +179,4 @@ int vai__msg_table(vai_msg *out, const char *const *pairs, unsigned n)
 	b->depth = 1;
 	vai__msg_set(out, M_BLOCK, (uintptr_t)b);
 	return VAI_OK;
-}
-
-void vai__codec_release(struct vai_vm *vm)
-{
-	struct vai__block *b = vm->decoding;
-	vm->decoding = NULL;
-	vai__block_free(b);
 }

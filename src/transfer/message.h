@@ -163,6 +163,16 @@ static inline void vai__store64(unsigned char *p, uint64_t x)
 	memcpy(p, &x, sizeof x);
 }
 
+/* Releases an undelivered or decoded message; it is all zero afterwards. Any thread. */
+void vai__msg_drop(vai_msg *msg);
+/* Messages made without a Lua state. */
+void vai__msg_number(vai_msg *out, double n);
+void vai__msg_bool(vai_msg *out, bool b);
+/* VAI_OK or VAI_ENOMEM. */
+int vai__msg_string(vai_msg *out, const char *s, size_t len);
+/* A table of n strings under strings: key, value, key, value. Keys of at most 255 bytes. */
+int vai__msg_table(vai_msg *out, const char *const *pairs, unsigned n);
+
 /* NULL when out of memory or beyond what a size can say. */
 struct vai__block *vai__block_new(size_t len);
 /* Gives back the references of a stream, of which the last is at `last`. */

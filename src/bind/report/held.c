@@ -4,6 +4,7 @@
  * collector ends a handle while its goroutine holds the lock, the reference stays in the state for that. */
 #include "bind/report/held.h"
 #include <stdio.h>
+#include "base/fatal.h"
 #include "base/obj.h"
 #include "base/mem.h"
 #include "bind/goroutine.h"
@@ -28,8 +29,7 @@ static void tell(vai_g *g, const struct vai_obj *o, const char *how)
 		vai__task_title(g->task, who, sizeof who);
 	else
 		snprintf(who, sizeof who, "goroutine %llu", (unsigned long long)g->id);
-	fprintf(stderr, "vai: %s ended with %s%s%s %s\n", who, o->cls->name, o->site ? " made at " : "",
-		vai__site_text(o->site), how);
+	vai__log("%s ended with %s%s%s %s", who, o->cls->name, o->site ? " made at " : "", vai__site_text(o->site), how);
 }
 
 /* ---- readers ---- */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/atomic.h"
+#include "base/fatal.h"
 #include "base/fork.h"
 #include "base/lock.h"
 #include "base/mem.h"
@@ -348,7 +349,7 @@ static int print_orphan(lua_State *L)
 	lua_settop(L, 0);
 	vai__decode(L, o->vm, vai__task_outcome(o->task));
 	const char *text = lua_tostring(L, -1), *trace = lua_gettop(L) == 3 ? lua_tostring(L, 2) : NULL;
-	fprintf(stderr, "vai: %s failed and nobody joined it: %s%s%s\n", o->who, text ? text : "(no message)",
+	vai__log("%s failed and nobody joined it: %s%s%s", o->who, text ? text : "(no message)",
 		trace && *trace ? "\n" : "", trace ? trace : "");
 	return 0;
 }
@@ -368,7 +369,7 @@ void vai__report_orphan(vai_task *task)
 		lua_pushlightuserdata(o.vm->L, &o);
 	}
 	if (!o.vm || lua_pcall(o.vm->L, 1, 0, 0) != LUA_OK)
-		fprintf(stderr, "vai: %s failed and nobody joined it\n", o.who);
+		vai__log("%s failed and nobody joined it", o.who);
 	if (o.vm)
 		vai__vm_free(o.vm);
 	if (self)

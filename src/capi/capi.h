@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* Private to capi/, and what bind/ adds to it. */
+#ifndef VAI_CAPI_H
+#define VAI_CAPI_H
+
+#include "base/base.h"
+#include "base/clock.h"
+#include "sched/sched.h"
+#include "sync/chan.h"
+
+/* A span of time as a deadline: 0 stays 0, which does not wait. */
+static inline int64_t vai__capi_deadline(int64_t ns)
+{
+	if (ns <= 0)
+		return 0;
+	int64_t now = ns == VAI_FOREVER ? 0 : vai__clock_now();
+	return ns < VAI_FOREVER - now ? now + ns : VAI_FOREVER;
+}
+
+/* The calling thread, which may be unknown to vai, comes to use what goroutines use, *g with its goroutine or NULL.
+ * VAI_OK, and vai__capi_leave(*g) follows, or VAI_ESTOPPED. */
+int vai__capi_enter(vai_g **g);
+void vai__capi_leave(vai_g *g);
+
+/* How the channel's elements look. */
+enum vai__capi_kind { VAI__CAPI_BYTES, VAI__CAPI_VALUES, VAI__CAPI_NONE };
+enum vai__capi_kind vai__capi_kind(const vai_chan *ch);
+/* A channel of int64_t is made by others with this as its drop function. */
+void vai__capi_drop_stamp(vai_msg *msg);
+
+/* Lets a state of Lua's go, before the runtime ends; returns whether there was one, whose end was the runtime's. Set by
+ * bind/, or NULL. */
+extern bool (*vai__capi_detach)(void);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* vai.h: start, end and frames of the runtime, and who may call. */
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include "base/fatal.h"
+#include "base/mem.h"
+#include "base/obj.h"
+#include "capi/capi.h"
+#include "sync/waitq.h"
+
+/* Nanoseconds that a machine gets to leave its goroutine when the runtime ends. */
+#define GRACE_NS INT64_C(20000000)
+
+bool (*vai__capi_detach)(void);
+
+/* ---- threads that vai does not know ---- */
+
+static pthread_key_t key;
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static bool has_key;
+
+static void thread_ends(void *unused)
+{
+	(void)unused;
+	vai__mem_thread_exit();
+}
+
+static void make_key(void)
+{
+	has_key = pthread_key_create(&key, thread_ends) == 0;
+}
+
+int vai__capi_enter(vai_g **g)
+{
+	*g = vai__g_self();
+	if (VAI_LIKELY(*g != NULL))
+		return VAI_OK;
+	if (!vai__outside_enter())
+		return VAI_ESTOPPED;
+	if (has_key && !pthread_getspecific(key)) /* its cache of memory goes with the thread */
+		pthread_setspecific(key, &key);
+	return VAI_OK;
+}
+
+void vai__capi_leave(vai_g *g)
+{
+	if (VAI_UNLIKELY(!g))
+		vai__outside_leave();
+}
+
+/* ---- start and end ---- */
+
+/* In a process without Lua: a goroutine that never ended gives back its task. */
+static void abandon(vai_g *g)
+{
+	struct vai_obj *task = g->task;
+	g->task = NULL;
+	if (task)
+		vai__obj_unref(task);
+}
+
+int vai_start(const vai_options *opts)
+{
+	struct vai_options host = {0};
+	if (opts && (opts->size < offsetof(vai_options, data) || opts->size > sizeof host))
+		return VAI_EINVAL; /* of a later vai, whose wishes this one does not know */
+	if (opts)
+		memcpy(&host, opts, opts->size);
+	if (host.procs < 0 || vai__sched_alive() || vai__g_main())
+		return VAI_EINVAL;
+	pthread_once(&key_once, make_key);
+	if (!vai__sched_hooks.unwait)
+		vai__sched_hooks.unwait = vai__waitq_unwait;
+	if (!vai__sched_hooks.abandon)
+		vai__sched_hooks.abandon = abandon;
+	struct vai__sched_opts o = {.maxprocs = host.procs, .stack_size = host.stack_size, .host = &host};
+	return vai__sched_start(&o);
+}
+
+int vai_stop(void)
+{
+	vai_g *main = vai__g_main();
+	if (!main)
+		return vai__sched_alive() ? VAI_EAGAIN : VAI_OK;
+	if (vai__sched_running() && vai__g_self() != main)
+		return VAI_ETHREAD;
+	if (vai__sched_running() && vai__capi_detach && vai__capi_detach())
+		return vai__g_main() ? VAI_EAGAIN : VAI_OK;
+	return vai__sched_stop(GRACE_NS) ? VAI_OK : VAI_EAGAIN;
+}
+
+bool vai_running(void)
+{
+	return vai__sched_running();
+}
+
+int64_t vai_count(void)
+{
+	return vai__sched_running() ? vai__g_count() : 0;
+}
+
+int vai_procs(int n)
+{
+	vai_g *g = vai__g_self();
+	return g ? vai__maxprocs(g, n) : VAI_ETHREAD;
+}
+
+/* ---- frames ---- */
+
+int vai_poll(int64_t ns)
+{
+	vai_g *g = vai__g_self();
+	if (!g || g != vai__g_main())
+		return VAI_ETHREAD;
+	return vai__frame_poll(g, ns < 0 ? 0 : ns);
+}
+
+int vai_fd(void)
+{
+	vai_g *g = vai__g_self();
+	return g && g == vai__g_main() ? vai__frame_fd() : VAI_ETHREAD;
+}
+
+/* ---- odds and ends ---- */
+
+int64_t vai_now(void)
+{
+	return vai__clock_now();
+}
+
+void *vai_ref(void *object)
+{
+	if (object)
+		vai__obj_ref(object);
+	return object;
+}
+
+void vai_unref(void *object)
+{
+	if (object)
+		vai__obj_unref(object);
+}
+
+const char *vai_strerror(int result)
+{
+	static const char *const texts[] = {"ok", "out of memory", "the channel is closed", "timeout",
+		"the call would wait", "canceled", "all goroutines are asleep - deadlock!", "a number is out of range",
+		"an argument makes no sense", "the system refused", "the context was canceled",
+		"the context's deadline is exceeded", "interrupted", "this thread may not call this",
+		"the runtime does not run"};
+	const int n = (int)(sizeof texts / sizeof texts[0]);
+	if (result >= 0)
+		return texts[0];
+	return result > -n ? texts[-result] : "unknown result";
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* Private to sched/: what has to do with hosts, file by file. Included by rt.h. */
+#ifndef VAI_FRAME_H
+#define VAI_FRAME_H
+
+#include <signal.h>
+#include "sched/rt.h"
+
+/* frame.c: main's thread between the frames of a host */
+bool vai__frame_idle(void);                  /* M0 has nothing to do: true: the frame is over */
+void vai__frame_ring(void);                  /* a goroutine that only M0 may run is ready */
+bool vai__frame_over(const siginfo_t *info); /* in the signal's handler: whether it says that a frame's time is over */
+void vai__frame_stop(void);
+/* outside.c: threads that are no Ms */
+void vai__outside_shut(void); /* the runtime is to stop: waits until they have left */
+/* threads.c: as the host wishes */
+int vai__threads_wish(const struct vai_options *host);
+int vai__threads_create(void *(*run)(void *), void *arg, size_t stack);
+void vai__threads_begin(const char *name); /* by the thread itself */
+void vai__threads_end(void);
+
+#endif

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/* vai for C and C++: goroutines on all cores, channels, select and what belongs to them. There is no Lua in here;
+ * vai_lua.h adds it.
+ *
+ * Threads. The thread that calls vai_start is the *host's thread*; what it runs is the main goroutine. Each function
+ * below says who may call it: "goroutine" means goroutines and the host's thread, "any" means threads that vai does not
+ * know, too. A call by anybody else does nothing and gives VAI_ETHREAD.
+ *
+ * Waiting. A function that takes `ns` waits for at most so many nanoseconds: 0 does not wait (VAI_EAGAIN), VAI_FOREVER
+ * has no limit. It parks the goroutine, not its thread; where that is the host's thread, other goroutines run there
+ * meanwhile. A wait ends with VAI_ETIMEOUT when the time is over, with VAI_ECANCELED when the goroutine was canceled.
+ * A goroutine may be on another thread after any wait: it keeps no thread-local, errno included, across one.
+ *
+ * Objects are counted: vai_X_new gives the caller one reference, vai_unref gives it back, vai_ref takes one more. A
+ * caller holds a reference during the whole call. NULL from vai_X_new: out of memory. */
+#ifndef VAI_H
+#define VAI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__) || defined(__clang__)
+#define VAI_API __attribute__((visibility("default")))
+#else
+#define VAI_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Results: 0 or more is success. */
+enum vai_result {
+	VAI_OK = 0,
+	VAI_ENOMEM = -1,             /* out of memory */
+	VAI_ECLOSED = -2,            /* the channel is closed */
+	VAI_ETIMEOUT = -3,           /* the time was over first */
+	VAI_EAGAIN = -4,             /* the call would have to wait */
+	VAI_ECANCELED = -5,          /* the goroutine was canceled while it waited */
+	VAI_EDEADLOCK = -6,          /* every goroutine waits and nothing can wake one */
+	VAI_ERANGE = -7,             /* a number is out of range */
+	VAI_EINVAL = -8,             /* an argument makes no sense */
+	VAI_ESYS = -9,               /* the system refused (threads, mappings) */
+	VAI_ECONTEXT = -10,          /* the context that bounds the wait was canceled */
+	VAI_ECONTEXT_DEADLINE = -11, /* or its deadline has passed */
+	VAI_EINTERRUPTED = -12,      /* the host's wait was interrupted (vai_interrupt of vai_lua.h, Ctrl-C) */
+	VAI_ETHREAD = -13,           /* this thread may not call this */
+	VAI_ESTOPPED = -14           /* the runtime does not run */
+};
+/* What a result means: "the channel is closed". Any thread. */
+VAI_API const char *vai_strerror(int result);
+
+/* No limit of time. */
+#define VAI_FOREVER INT64_MAX
+/* Nanoseconds of so many milliseconds or seconds. */
+#define VAI_MS(n) ((int64_t)((n)*1e6))
+#define VAI_S(n) ((int64_t)((n)*1e9))
+
+typedef struct vai_chan vai_chan;
+typedef struct vai_task vai_task;
+typedef struct vai_waitgroup vai_waitgroup;
+typedef struct vai_mutex vai_mutex;
+typedef struct vai_context vai_context;
+typedef struct vai_timer vai_timer;
+
+/* ---- start and end ---- */
+
+enum vai_flags {
+	VAI_NO_SIGNALS = 1, /* installs no handlers: a goroutine's stack overflow is then a plain fault, and Lua code looks
+							   by itself whether it is to give way, which makes it half as fast */
+	VAI_DETECT_DEADLOCK = 2 /* waits of main end with VAI_EDEADLOCK when no goroutine can go on. Only where no thread
+							   of the host's sends, closes or posts from outside */
+};
+
+/* All zero (but for size) asks for the defaults. Strings and arrays are needed during vai_start only. The functions
+ * are called on any thread, by no goroutine, must not call vai unless it says so, and get `data`. */
+typedef struct vai_options {
+	size_t size;    /* sizeof(vai_options) */
+	int procs;      /* processors, as vai.maxprocs; 0: VAI_MAXPROCS in the environment, else the CPUs of the process */
+	unsigned flags; /* enum vai_flags */
+	size_t stack_size;   /* bytes of address space for each goroutine's C stack; 0: 640 KiB */
+	const char *threads; /* the first part of the names of vai's threads, at most 8 bytes; NULL: "vai" */
+	const int *cpus;     /* the CPUs on which vai's threads run; NULL: those of the thread that makes each */
+	size_t ncpus;
+	int nice; /* added to the threads' nice value */
+	/* Makes a thread that calls run(arg) and may end then; 0, or an errno. NULL: pthread_create. */
+	int (*thread_create)(void *(*run)(void *), void *arg, void *data);
+	void (*thread_begin)(void *data);            /* called on each of vai's threads first, or NULL */
+	void (*thread_end)(void *data);              /* and last, or NULL */
+	void (*log)(const char *line, void *data);   /* a warning, without its end of line; NULL: stderr */
+	void (*fatal)(const char *text, void *data); /* an invariant of vai is broken: the process aborts when it returns */
+	void *data;
+} vai_options;
+
+/* Starts the runtime; the calling thread becomes the host's. opts may be NULL. VAI_EINVAL: it runs already, or an
+ * option makes no sense. VAI_ESYS, VAI_ENOMEM. */
+VAI_API int vai_start(const vai_options *opts);
+/* Ends it: a state of vai_lua.h is let go of, goroutines that have not ended are abandoned where they stand (what C
+ * goroutines hold stays), threads end. Objects stay valid until they are given back. VAI_EAGAIN: a goroutine has not
+ * come back from C code within half a second; it can be called again. VAI_ETHREAD: not the host's thread. */
+VAI_API int vai_stop(void);
+/* Whether it runs. Any. */
+VAI_API bool vai_running(void);
+
+/* Goroutines alive, main included. Any. */
+VAI_API int64_t vai_count(void);
+/* The number of processors; n > 0 sets it. Returns the old one. Goroutine. */
+VAI_API int vai_procs(int n);
+
+/* ---- the host's loop ---- */
+
+/* Runs what is due, on this thread too, for at most ns nanoseconds; returns earlier when there is nothing to do here.
+ * Before and after it the host's thread is not needed by goroutines: its processor goes to another thread. A goroutine
+ * of Lua that computes when the time is over is interrupted; one in C code is waited for. VAI_OK; VAI_EDEADLOCK,
+ * VAI_EINTERRUPTED. Host's thread. */
+VAI_API int vai_poll(int64_t ns);
+/* A descriptor that is readable while goroutines wait for the host's thread (vai_on_host), for a loop that sleeps in
+ * poll or epoll; vai_poll resets it. It belongs to vai. VAI_ESYS: there is none. Host's thread. */
+VAI_API int vai_fd(void);
+
+/* ---- goroutines ---- */
+
+/* Runs f(arg) as a goroutine on a stack of its own. VAI_OK or VAI_ENOMEM. Goroutine. */
+VAI_API int vai_go(void (*f)(void *arg), void *arg);
+/* The same. Any. VAI_ESTOPPED. */
+VAI_API int vai_post(void (*f)(void *arg), void *arg);
+/* The same; the task is there to wait for it. NULL: out of memory, or no goroutine calls. Goroutine. */
+VAI_API vai_task *vai_spawn(void *(*f)(void *arg), void *arg);
+/* Waits until the task has ended. VAI_OK: *result, if result is not NULL, is what f has returned. Goroutine. */
+VAI_API int vai_join(vai_task *task, void **result, int64_t ns);
+/* All further waits of the goroutine give VAI_ECANCELED; one of Lua's is ended. False: it has ended. Goroutine. */
+VAI_API bool vai_cancel(vai_task *task);
+/* Has f(arg) run on the host's thread, in its next vai_poll or while it waits, and waits for that. In the host's
+ * thread itself it is a plain call. f may wait. VAI_OK, VAI_ENOMEM; else f may still run later. Goroutine. */
+VAI_API int vai_on_host(void (*f)(void *arg), void *arg);
+
+/* Lets others run. Goroutine. */
+VAI_API int vai_yield(void);
+/* VAI_OK when the time is over. Goroutine. */
+VAI_API int vai_sleep(int64_t ns);
+/* Monotonic nanoseconds. Any. */
+VAI_API int64_t vai_now(void);
+/* The calling goroutine's number: 1 is main, 0: the thread runs none. Any. */
+VAI_API uint64_t vai_id(void);
+
+/* Around a call that waits in C for long: the goroutine gives its processor to others before it, and comes back to
+ * one after it. Without them vai finds out by itself, some milliseconds later. They do not nest. Goroutine. */
+VAI_API int vai_block_begin(void);
+VAI_API int vai_block_end(void);
+
+/* ---- objects ---- */
+
+VAI_API void *vai_ref(void *object);  /* Any; returns it */
+VAI_API void vai_unref(void *object); /* Any; NULL does nothing */
+
+/* ---- channels ---- */
+
+/* A channel of elements of `size` bytes (0: only the event counts), which are copied. It holds up to `capacity`; with 0
+ * a send waits for a receiver. NULL, too: capacity above 2^32. Any. */
+VAI_API vai_chan *vai_chan_new(size_t size, size_t capacity);
+/* Sends a copy of *element; receives into *element (NULL where the size is 0). VAI_ECLOSED: nothing was sent; the
+ * channel is closed and drained. VAI_EINVAL: a channel of values. With ns 0 any may call, else a goroutine. */
+VAI_API int vai_send(vai_chan *ch, const void *element, int64_t ns);
+VAI_API int vai_recv(vai_chan *ch, void *element, int64_t ns);
+/* The same with ns 0. Any. */
+VAI_API int vai_try_send(vai_chan *ch, const void *element);
+VAI_API int vai_try_recv(vai_chan *ch, void *element);
+/* VAI_ECLOSED: it was closed already. VAI_EINVAL: the channel of a context. Any. */
+VAI_API int vai_close(vai_chan *ch);
+/* Elements in it. Any. */
+VAI_API size_t vai_chan_length(vai_chan *ch);
+
+enum vai_direction { VAI_NEVER, VAI_SEND, VAI_RECV };
+typedef struct vai_case {
+	vai_chan *ch;  /* NULL: never ready */
+	int direction; /* enum vai_direction */
+	int result;    /* of the chosen case: VAI_OK or VAI_ECLOSED */
+	void *element; /* where the element is or goes; for a channel of values a vai_value, as in vai_send_value */
+} vai_case;
+/* Waits until one of n cases can go and does it; of several a random one. Returns its index. Goroutine. */
+VAI_API int vai_select(vai_case *cases, int n, int64_t ns);
+
+/* ---- values: what Lua's channels carry ---- */
+
+/* A value on its way. All zero is nil. It may own memory and objects, so exactly one has to drop it, or to send it. */
+typedef struct vai_value {
+	uint64_t w[4];
+} vai_value;
+
+enum vai_type {
+	VAI_T_NIL,
+	VAI_T_BOOLEAN,
+	VAI_T_INTEGER,
+	VAI_T_NUMBER,
+	VAI_T_STRING,
+	VAI_T_POINTER, /* a light userdata of Lua's */
+	VAI_T_CHAN,
+	VAI_T_OTHER /* a table, a function, ...: only Lua can read it */
+};
+VAI_API vai_value vai_value_boolean(bool b);
+VAI_API vai_value vai_value_integer(int64_t i);
+VAI_API vai_value vai_value_number(double n);
+VAI_API vai_value vai_value_pointer(void *p);
+/* A copy of `length` bytes. VAI_OK or VAI_ENOMEM. */
+VAI_API int vai_value_string(vai_value *out, const char *bytes, size_t length);
+/* A channel of values, with a reference of its own. VAI_OK; VAI_EINVAL: one of bytes, which Lua cannot use. */
+VAI_API int vai_value_chan(vai_value *out, vai_chan *ch);
+
+VAI_API enum vai_type vai_value_type(const vai_value *v);
+/* What v holds; of another type: false, 0, 0, NULL. Numbers are converted. */
+VAI_API bool vai_value_to_boolean(const vai_value *v);
+VAI_API int64_t vai_value_to_integer(const vai_value *v);
+VAI_API double vai_value_to_number(const vai_value *v);
+VAI_API void *vai_value_to_pointer(const vai_value *v);
+/* Its bytes, which live as long as *v does and does not move; not ended by a zero. length may be NULL. */
+VAI_API const char *vai_value_to_string(const vai_value *v, size_t *length);
+/* Borrowed. */
+VAI_API vai_chan *vai_value_to_chan(const vai_value *v);
+/* Gives back what v owns; it is nil afterwards. Any. */
+VAI_API void vai_value_drop(vai_value *v);
+
+/* A channel of values, as Lua's vai.chan makes them. Any. */
+VAI_API vai_chan *vai_chan_new_values(size_t capacity);
+/* As vai_send: on VAI_OK *v was taken over and is nil; else it is still the caller's. VAI_EINVAL: a channel of bytes,
+ * or nil, which cannot be sent. */
+VAI_API int vai_send_value(vai_chan *ch, vai_value *v, int64_t ns);
+/* As vai_recv: *v is overwritten, and is the caller's to drop. */
+VAI_API int vai_recv_value(vai_chan *ch, vai_value *v, int64_t ns);
+
+/* ---- wait groups and mutexes ---- */
+
+VAI_API vai_waitgroup *vai_waitgroup_new(void);
+/* VAI_ERANGE: the counter would fall below zero. Any. */
+VAI_API int vai_waitgroup_add(vai_waitgroup *wg, int64_t n);
+VAI_API int vai_waitgroup_done(vai_waitgroup *wg);
+/* Waits until the counter is zero. Goroutine. */
+VAI_API int vai_waitgroup_wait(vai_waitgroup *wg, int64_t ns);
+
+VAI_API vai_mutex *vai_mutex_new(void);
+/* VAI_OK: the goroutine holds it. ns 0: VAI_EAGAIN where it is taken. Goroutine. */
+VAI_API int vai_mutex_lock(vai_mutex *m, int64_t ns);
+/* VAI_EINVAL: it is not locked. Any goroutine may, not only the holder. Any. */
+VAI_API int vai_mutex_unlock(vai_mutex *m);
+
+/* ---- contexts and timers ---- */
+
+/* A context that ends by vai_context_cancel, with its parent (NULL: none), or after ns. Goroutine. */
+VAI_API vai_context *vai_context_new(vai_context *parent, int64_t ns);
+/* Ends it and those below. Goroutine. */
+VAI_API int vai_context_cancel(vai_context *ctx);
+/* VAI_OK, or why it is over: VAI_ECONTEXT, VAI_ECONTEXT_DEADLINE. Any. */
+VAI_API int vai_context_error(vai_context *ctx);
+/* A channel that is closed when ctx is over; a reference for the caller. Goroutine. */
+VAI_API vai_chan *vai_context_done(vai_context *ctx);
+/* From now on the calling goroutine's waits end when ctx is over, with its error; NULL: no more. VAI_OK, or the error
+ * of one that is over. The caller keeps its reference until it has set another one. Goroutine. */
+VAI_API int vai_context_bound(vai_context *ctx);
+
+/* Runs f(arg) as a goroutine after ns. Goroutine. */
+VAI_API vai_timer *vai_timer_new(int64_t ns, void (*f)(void *arg), void *arg);
+/* True: it was pending and does not run. Goroutine. */
+VAI_API bool vai_timer_stop(vai_timer *t);
+/* Starts it again. VAI_OK or VAI_ENOMEM. Goroutine. */
+VAI_API int vai_timer_reset(vai_timer *t, int64_t ns);
+/* A channel (of int64_t: vai_now()) that gets an element every ns; a slow receiver misses some. It ticks as long as
+ * somebody holds it. Goroutine. */
+VAI_API vai_chan *vai_tick(int64_t ns);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
