@@ -11,8 +11,9 @@
  * meanwhile. A wait ends with VAI_ETIMEOUT when the time is over, with VAI_ECANCELED when the goroutine was canceled.
  * A goroutine may be on another thread after any wait: it keeps no thread-local, errno included, across one.
  *
- * Objects are counted: vai_X_new gives the caller one reference, vai_unref gives it back, vai_ref takes one more. A
- * caller holds a reference during the whole call. NULL from vai_X_new: out of memory. */
+ * Objects are counted: vai_X_new gives the caller one reference, vai_unref gives it back, vai_ref takes one more. Who
+ * waits for something may give back the last reference as soon as it has come: the call that has brought it, a send, a
+ * close, a done or an unlock, needs none after that. NULL from vai_X_new: out of memory. */
 #ifndef VAI_H
 #define VAI_H
 

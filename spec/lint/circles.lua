@@ -14,8 +14,9 @@ local allowed = {
 	{ "the encoder", "transfer/encode.c", "transfer/encode_table.c", "transfer/encode_func.c", "transfer/encode_module.c",
 		"transfer/encode_class.c", "transfer/encode_field.c" },
 	{
-		"the scheduler's core", "sched/deadlock.c", "sched/frame.c", "sched/g.c", "sched/global_queue.c", "sched/handoff.c", "sched/idle.c",
-		"sched/locked_thread.c", "sched/m.c", "sched/p.c", "sched/park.c", "sched/preempt.c", "sched/sigint.c",
+		"the scheduler's core", "sched/deadlock.c", "sched/frame.c", "sched/g.c", "sched/global_queue.c", "sched/handoff.c",
+		"sched/idle.c", "sched/locked_thread.c", "sched/m.c", "sched/outside.c", "sched/p.c", "sched/park.c",
+		"sched/preempt.c", "sched/sigint.c",
 		"sched/sigquit.c", "sched/start_stop.c", "sched/runq.c", "sched/scavenge.c", "sched/loop.c", "sched/schedtrace.c",
 		"sched/sysmon.c", "sched/threads.c", "sched/timer.c", "sched/sysmon_watch.c",
 	},

@@ -43,7 +43,8 @@ local function head(path, lines)
 	end
 	if path:find("%.h$") then
 		local guard = table.concat(lines, "\n"):match("\n#ifndef (VAI_[%u%d_]*_H)\n#define %1\n")
-		if path ~= "src/vai.h" and (not guard or not guard:find(path:match("([%w_]+)%.h$"):upper():gsub("^VAI_", "") .. "_H$")) then
+		local name = path:match("([%w_]+)%.h$"):upper():gsub("^VAI_", "")
+		if path ~= "src/vai.h" and (not guard or not guard:find(name .. "_H$")) then
 			files.complain(path, 1, "no include guard 'VAI_..._H'")
 		end
 	end

@@ -98,6 +98,19 @@ static void drop(const vai_chan *ch, vai_msg *msg)
 
 /* ---- send and receive ---- */
 
+/* A message in the ring can be received, and the channel given back, before the send is over. One that is handed over is
+ * the last thing that a send does. */
+static int send(vai_g *g, vai_chan *ch, vai_msg *msg, int64_t ns)
+{
+	const bool buffered = ch->cap > 0;
+	if (buffered)
+		vai__obj_ref(&ch->obj);
+	int rc = vai__chan_send(g, ch, msg, vai__capi_deadline(ns));
+	if (buffered)
+		vai__obj_unref(&ch->obj);
+	return rc;
+}
+
 int vai_send(vai_chan *ch, const void *element, int64_t ns)
 {
 	vai_g *g;
@@ -109,7 +122,7 @@ int vai_send(vai_chan *ch, const void *element, int64_t ns)
 		return rc;
 	rc = !g && ns > 0 ? VAI_ETHREAD : pack(ch, element, &msg);
 	if (rc == VAI_OK) {
-		rc = vai__chan_send(g, ch, &msg, vai__capi_deadline(ns));
+		rc = send(g, ch, &msg, ns);
 		if (rc != VAI_OK)
 			drop(ch, &msg);
 	}
@@ -151,7 +164,9 @@ int vai_close(vai_chan *ch)
 	int rc = vai__capi_enter(&g);
 	if (rc != VAI_OK)
 		return rc;
+	vai__obj_ref(&ch->obj);
 	rc = vai__chan_close(ch);
+	vai__obj_unref(&ch->obj);
 	vai__capi_leave(g);
 	return rc;
 }
@@ -176,7 +191,7 @@ int vai_send_value(vai_chan *ch, vai_value *v, int64_t ns)
 	int rc = vai__capi_enter(&g);
 	if (rc != VAI_OK)
 		return rc;
-	rc = !g && ns > 0 ? VAI_ETHREAD : vai__chan_send(g, ch, v, vai__capi_deadline(ns));
+	rc = !g && ns > 0 ? VAI_ETHREAD : send(g, ch, v, ns);
 	if (rc == VAI_OK)
 		*v = (vai_value){{0}};
 	vai__capi_leave(g);
@@ -210,11 +225,14 @@ static int read_case(const vai_case *c, struct vai__case *out)
 	out->dir = c->direction == VAI_SEND ? VAI_DIR_SEND : VAI_DIR_RECV;
 	if (out->dir == VAI_DIR_RECV)
 		return VAI_OK;
-	if (values && vai__msg_tag(c->element) != M_NIL) {
+	int rc = VAI_OK;
+	if (values && vai__msg_tag(c->element) != M_NIL)
 		out->msg = *(const vai_value *)c->element;
-		return VAI_OK;
-	}
-	return values || !is_ours(c->ch) ? VAI_EINVAL : pack(c->ch, c->element, &out->msg);
+	else
+		rc = values || !is_ours(c->ch) ? VAI_EINVAL : pack(c->ch, c->element, &out->msg);
+	if (rc == VAI_OK)
+		vai__obj_ref(&c->ch->obj); /* as in send */
+	return rc;
 }
 
 /* After it case k, or none, has gone. */
@@ -232,6 +250,8 @@ static void write_case(vai_case *c, struct vai__case *in, bool chosen)
 		*(vai_value *)c->element = in->msg;
 	else if (in->dir == VAI_DIR_RECV && done)
 		unpack(in->ch, c->element, &in->msg);
+	if (in->dir == VAI_DIR_SEND)
+		vai__obj_unref(&in->ch->obj);
 }
 
 static int run_cases(vai_g *g, vai_case *cases, struct vai__case *own, int n, int64_t ns)

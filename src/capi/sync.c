@@ -20,7 +20,9 @@ int vai_waitgroup_add(vai_waitgroup *wg, int64_t n)
 	int rc = vai__capi_enter(&g);
 	if (rc != VAI_OK)
 		return rc;
+	vai_ref(wg);
 	rc = vai__waitgroup_add(wg, n);
+	vai_unref(wg);
 	vai__capi_leave(g);
 	return rc;
 }
@@ -65,7 +67,9 @@ int vai_mutex_unlock(vai_mutex *m)
 	int rc = vai__capi_enter(&g);
 	if (rc != VAI_OK)
 		return rc;
+	vai_ref(m);
 	rc = vai__mutex_unlock(m);
+	vai_unref(m);
 	vai__capi_leave(g);
 	return rc;
 }

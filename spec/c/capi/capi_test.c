@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,7 +171,7 @@ static void select_takes_what_can_go(void **state)
 
 /* ---- threads of the host's ---- */
 
-enum { THREADS = 3, EACH = 2000 };
+enum { THREADS = 3, EACH = 300 };
 
 static void *sends_from_outside(void *arg)
 {
@@ -184,6 +185,8 @@ static void *sends_from_outside(void *arg)
 	for (n = 1; n <= EACH;)
 		if (vai_try_send(ch, &n) == VAI_OK)
 			n++;
+		else
+			sched_yield();
 	return NULL;
 }
 
@@ -233,7 +236,6 @@ static void threads_of_the_host_post(void **state)
 	(void)state;
 	vai_waitgroup *wg = vai_waitgroup_new();
 	pthread_t threads[THREADS];
-	int64_t before = vai_count();
 	OK(vai_waitgroup_add(wg, THREADS * EACH));
 	for (int i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, posts, wg), 0);
@@ -241,8 +243,6 @@ static void threads_of_the_host_post(void **state)
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
 	assert_int_equal(vai_waitgroup_done(wg), VAI_ERANGE);
-	while (vai_count() > before)
-		vai_yield();
 	vai_unref(wg);
 }
 
@@ -272,8 +272,9 @@ static void mutexes_exclude(void **state)
 static void *wait_in_context(void *arg)
 {
 	vai_chan *never = vai_chan_new(0, 0);
-	MUST(vai_context_bound(arg) == VAI_OK);
-	int rc = vai_recv(never, NULL, VAI_FOREVER);
+	int rc = vai_context_bound(arg); /* it may be over already */
+	if (rc == VAI_OK)
+		rc = vai_recv(never, NULL, VAI_FOREVER);
 	vai_unref(never);
 	return (void *)(intptr_t)rc;
 }
