@@ -8,6 +8,7 @@
 #include "sync/context.h"
 #include "sync/task.h"
 #include "sync/ticker.h"
+#include "sync/timer_object.h"
 #include "transfer/message.h"
 
 struct work {
@@ -242,7 +243,7 @@ vai_timer *vai_timer_new(int64_t ns, void (*f)(void *), void *arg)
 {
 	vai_g *self = vai__g_self();
 	struct work *w = self ? new_work(f, NULL, arg) : NULL;
-	vai_ticker *t = w ? vai__timer_new(self, when(ns), fire, release, w) : NULL;
+	vai_timer_object *t = w ? vai__timer_object_new(self, when(ns), fire, release, w) : NULL;
 	if (w && !t)
 		vai__mem_free(w, sizeof *w);
 	return (vai_timer *)(void *)t;
@@ -250,14 +251,14 @@ vai_timer *vai_timer_new(int64_t ns, void (*f)(void *), void *arg)
 
 bool vai_timer_stop(vai_timer *t)
 {
-	return vai__g_self() && vai__timer_object_stop((vai_ticker *)(void *)t);
+	return vai__g_self() && vai__timer_object_stop((vai_timer_object *)(void *)t);
 }
 
 int vai_timer_reset(vai_timer *t, int64_t ns)
 {
 	vai_g *self = vai__g_self();
 	bool was;
-	return self ? vai__timer_object_reset(self, (vai_ticker *)(void *)t, when(ns), &was) : VAI_ETHREAD;
+	return self ? vai__timer_object_reset(self, (vai_timer_object *)(void *)t, when(ns), &was) : VAI_ETHREAD;
 }
 
 static void stamp(vai_msg *out, int64_t now)
