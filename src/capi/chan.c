@@ -98,8 +98,8 @@ static void drop(const vai_chan *ch, vai_msg *msg)
 
 /* ---- send and receive ---- */
 
-/* A message in the ring can be received, and the channel given back, before the send is over. One that is handed over is
- * the last thing that a send does. */
+/* A message in the ring can be received, and the channel given back, before the send is over. The hand-over of one to a
+ * receiver that waits is the last thing that a send does. */
 static int send(vai_g *g, vai_chan *ch, vai_msg *msg, int64_t ns)
 {
 	const bool buffered = ch->cap > 0;
