@@ -238,7 +238,9 @@ static int read_case(const vai_case *c, struct vai__case *out)
 /* After it case k, or none, has gone. */
 static void write_case(vai_case *c, struct vai__case *in, bool chosen)
 {
-	bool values = in->ch && vai__capi_kind(in->ch) == VAI__CAPI_VALUES;
+	if (!in->ch)
+		return;
+	bool values = vai__capi_kind(in->ch) == VAI__CAPI_VALUES;
 	bool done = chosen && in->result == VAI_OK;
 	if (chosen)
 		c->result = in->result;

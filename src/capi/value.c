@@ -102,7 +102,7 @@ void *vai_value_to_pointer(const vai_value *v)
 const char *vai_value_to_string(const vai_value *v, size_t *length)
 {
 	const unsigned char *p = (const unsigned char *)v + 1;
-	size_t ignored, *n = length ? length : &ignored;
+	size_t ignored = 0, *n = length ? length : &ignored;
 	*n = 0;
 	if (is_long_string(v)) {
 		p = vai__msg_block(v)->data + 1;
