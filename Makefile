@@ -122,6 +122,13 @@ $(B)/vai.so: $(OBJ) src/module.map $(B)/flags
 	$(Q)$(CC) $(SO_LDFLAGS) -Wl,--version-script=src/module.map $(CFLAGS) $(L_$(VARIANT)) $(LDFLAGS) -o $@.new $(OBJ) $(ALL_LIBS)
 	@mv -f $@.new $@
 
+# The library for C hosts (vai.h). What of Lua's it needs the host brings; one without Lua needs none of it.
+$(B)/libvai.so: $(OBJ) src/libvai.map $(B)/flags
+	$(call say,LINK)
+	$(Q)$(CC) $(SO_LDFLAGS) -Wl,-soname,libvai.so.0 -Wl,--version-script=src/libvai.map $(CFLAGS) $(L_$(VARIANT)) \
+		$(LDFLAGS) -o $@.new $(OBJ) $(ALL_LIBS)
+	@mv -f $@.new $@
+
 $(B)/libvai.a: $(OBJ) $(B)/flags
 	@rm -f $@
 	$(call say,AR)
@@ -344,10 +351,12 @@ env:
 	@$(MAKE) --no-print-directory -s build >&2
 	@sh mk/env '$(subst ','\'',$(CURDIR))' '$(B)'
 
-install: $(B)/vai.so
+install: $(B)/vai.so $(B)/libvai.so $(B)/libvai.a
+	@sh mk/install-c '$(B)' '$(PREFIX)' '$(DESTDIR)'
 	@sh mk/install $(B)/vai.so '$(PREFIX)/lib/lua/5.4' '$(PREFIX)/share/lua/5.4' '$(DESTDIR)'
 
 uninstall:
+	@sh mk/install-c -u '$(PREFIX)' '$(DESTDIR)'
 	@sh mk/install -u '$(PREFIX)/lib/lua/5.4' '$(PREFIX)/share/lua/5.4' '$(DESTDIR)'
 
 # luarocks calls these two: its compiler flags, its folders, no packages installed.

@@ -55,3 +55,73 @@ describe("install", function()
 		end)
 	end
 end)
+
+-- The build that hosts link: the release's, whatever variant is under test.
+local release = (os.getenv("VAI_VARIANT") or "release") == "release"
+
+describe("libvai", function()
+	local base
+	setup(function()
+		base = sh("mktemp -d /tmp/vaiXXXXXX"):match("%S+")
+		if release then
+			local out, ok = sh("make -s build/libvai.so build/libvai.a DEPS=0 && sh mk/install-c build " .. base .. "/usr")
+			assert(ok, out)
+		end
+	end)
+	teardown(function() sh("rm -rf " .. base) end)
+
+	local function built(command)
+		local found = ("PKG_CONFIG_PATH=%s/usr/lib/pkgconfig LD_LIBRARY_PATH=%s/usr/lib"):format(base, base)
+		local out, ok = sh(("export %s; f=examples/embed/minimal.c; { %s; }"):format(found, command:gsub("BASE", base)))
+		assert(ok, out)
+		return out
+	end
+
+	local libs = "-l:liblua5.4.a -luv -pthread -ldl -lm -o BASE/m"
+	local how = {
+		["C, shared"] = "cc -Wall -Werror $f $(pkg-config --cflags --libs vai) -L/usr/lib -pthread -o BASE/m",
+		["C++, shared"] = "c++ -Wall -Werror -x c++ $f -x none $(pkg-config --cflags --libs vai) -pthread -o BASE/m",
+		["C, static"] = "cc $f $(pkg-config --cflags vai) BASE/usr/lib/libvai.a " .. libs,
+		["C++, static"] =
+			"c++ -x c++ $f -x none $(pkg-config --cflags vai) BASE/usr/lib/libvai.a " .. libs,
+	}
+	for name, command in pairs(how) do
+		it("is what examples/embed/minimal.c builds with, as " .. name, function()
+			if not release then
+				return pending("of the release's build only")
+			end
+			assert.equal("42\n", built(command .. " && BASE/m"))
+		end)
+	end
+
+	it("needs no Lua in a host without it", function()
+		if not release then
+			return pending("of the release's build only")
+		end
+		built([[printf '#include <vai.h>\nint main(void) { return vai_start(0) || vai_stop(); }' >BASE/c.c &&
+			cc BASE/c.c $(pkg-config --cflags --libs vai-core) -o BASE/c && BASE/c && ! ldd BASE/c | grep lua]])
+	end)
+
+	it("exports what is recorded, under its version", function()
+		if not release then
+			return pending("of the release's build only")
+		end
+		local recorded = sh([[sed -n 's/^\t\t\(\w*\);$/\1/p' src/libvai.map | LC_ALL=C sort]])
+		local symbols = "nm -D --defined-only %s/usr/lib/libvai.so.0 | sed -n 's/.* T \\(.*\\)@@VAI_0.1$/\\1/p' | LC_ALL=C sort"
+		assert.equal(recorded, sh(symbols:format(base)))
+		local sizes = [[#include <stdio.h>
+#include <vai.h>
+int main(void) { printf("%zu %zu %zu\n", sizeof(vai_options), sizeof(vai_case), sizeof(vai_value)); return 0; }]]
+		local f = assert(io.open(base .. "/s.c", "w"))
+		f:write(sizes):close()
+		assert.equal("104 24 32\n", built("cc BASE/s.c $(pkg-config --cflags vai-core) -o BASE/s && BASE/s"))
+	end)
+
+	it("is taken away again", function()
+		if not release then
+			return pending("of the release's build only")
+		end
+		sh("sh mk/install-c -u " .. base .. "/usr")
+		assert.equal("", sh("find " .. base .. "/usr -type f -o -type l"))
+	end)
+end)

@@ -11,6 +11,7 @@
 #include "bind/life/watch.h"
 #include "bind/main_state.h"
 #include "bind/report/panic.h"
+#include "capi/capi.h"
 #include "code/probe_lua.h"
 #include "proc/signal.h"
 #include "proc/tty.h"
@@ -76,10 +77,13 @@ static bool starts_with_warnings(lua_State *L)
 	return on;
 }
 
-/* VAI_OK with the runtime running and the state attached, or nothing changed. */
+/* VAI_OK with the runtime running and the state attached, or nothing changed. The host may have started the runtime
+ * itself (vai_start). */
 static int start(lua_State *L)
 {
 	struct vai__sched_opts opts = {0};
+	if (vai__sched_running() && vai__g_self() != vai__g_main())
+		return VAI_ETHREAD;
 	if (!finish_stop(RESTART_GRACE_NS))
 		return VAI_EAGAIN;
 	int rc = vai__runtime_start(L);
@@ -92,7 +96,7 @@ static int start(lua_State *L)
 	vai__main_set_vm(vm);
 	opts.least_stack = (size_t)vai__probe_c_levels() * C_LEVEL;
 	vai__prepare_warn(starts_with_warnings(L));
-	rc = vm ? vai__sched_start(&opts) : VAI_ENOMEM;
+	rc = !vm ? VAI_ENOMEM : vai__sched_running() ? VAI_OK : vai__sched_start(&opts);
 	if (rc == VAI_OK) {
 		vai__g_main()->vm = vm;
 		host.life = (struct vai__life){0};
@@ -132,6 +136,15 @@ void vai__host_stop(lua_State *L, bool exits)
 	atomic_store(&host.phase, CLOSED);
 }
 
+/* For vai_stop. */
+static bool detach(void)
+{
+	lua_State *L = host.L;
+	if (L)
+		vai__host_stop(L, false);
+	return L != NULL;
+}
+
 /* In lua_close: by main's thread, or by another to which the host has passed its state. */
 static int sentinel_gc(lua_State *L)
 {
@@ -155,6 +168,7 @@ static const char *why_not(int rc)
 {
 	switch (rc) {
 	case VAI_ENOMEM: return "not enough memory";
+	case VAI_ETHREAD: return "another thread has called vai_start";
 	case VAI_EAGAIN: return "a goroutine of the runtime before still runs";
 	default: return vai__sched_refusal();
 	}
@@ -165,6 +179,7 @@ int vai__host_open(lua_State *L, const char **why)
 	enum phase closed = CLOSED;
 	if (vai__forked || !atomic_compare_exchange_strong(&host.phase, &closed, CHANGING))
 		return VAI_EAGAIN;
+	vai__capi_detach = detach;
 	plant_sentinel(L);
 	int rc = start(L);
 	atomic_store(&host.phase, rc == VAI_OK ? OPEN : CLOSED);
