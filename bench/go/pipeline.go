@@ -2,7 +2,11 @@
 
 package main
 
-import "sync"
+import (
+	"fmt"
+	"strings"
+	"sync"
+)
 
 const capacity = 128
 
@@ -66,4 +70,96 @@ func pipelineTable(n int) {
 			}
 			return 0
 		})
+}
+
+// pipelineCaps measures n integers through channels of several capacities.
+func pipelineCaps(n int) {
+	for _, capacity := range []int{1, 8, 1024} {
+		measure(fmt.Sprintf("pipeline_cap%d", capacity), n, func() {
+			ch := make(chan int, capacity)
+			var wg sync.WaitGroup
+			spawnIn(&wg, func() {
+				for i := 1; i <= n; i++ {
+					ch <- i
+				}
+				close(ch)
+			})
+			spawnIn(&wg, func() {
+				sum := 0
+				for v := range ch {
+					sum += v
+				}
+				check("pipeline_cap", sum, n*(n+1)/2)
+			})
+			wg.Wait()
+		})
+	}
+}
+
+// fan measures integers from 4 producers to 4 consumers on one channel.
+func fan(n int) {
+	each := (n + 3) / 4
+	measure("fan", 4*each, func() {
+		ch, sums := make(chan int, capacity), make(chan int, 4)
+		var wg sync.WaitGroup
+		for i := 0; i < 4; i++ {
+			spawnIn(&wg, func() {
+				for i := 1; i <= each; i++ {
+					ch <- i
+				}
+			})
+			go func() {
+				sum := 0
+				for v := range ch {
+					sum += v
+				}
+				sums <- sum
+			}()
+		}
+		wg.Wait()
+		close(ch)
+		sum := 0
+		for i := 0; i < 4; i++ {
+			sum += <-sums
+		}
+		check("fan", sum, 4*(each*(each+1)/2))
+	})
+}
+
+const stringPieces = 64
+
+// stringsOf measures strings of one length, each made anew of two pieces.
+func stringsOf(name string, n, length int) {
+	measure(name, n, func() {
+		ch := make(chan string, capacity)
+		var wg sync.WaitGroup
+		spawnIn(&wg, func() {
+			var heads [stringPieces]string
+			for i := range heads {
+				heads[i] = fmt.Sprintf("%08d", i)
+			}
+			tail := strings.Repeat("x", length-8)
+			for i := 1; i <= n; i++ {
+				ch <- heads[i%stringPieces] + tail
+			}
+			close(ch)
+		})
+		spawnIn(&wg, func() {
+			sum := 0
+			for s := range ch {
+				sum += len(s)
+			}
+			check(name, sum, n*length)
+		})
+		wg.Wait()
+	})
+}
+
+func stringPipeline(n int) {
+	stringsOf("strings", n, 100)
+	few := n / 100
+	if few < 1 {
+		few = 1
+	}
+	stringsOf("strings_100k", few, 100_000)
 }
