@@ -76,6 +76,8 @@ static struct {
 	char *_Atomic *regions; /* MAX_REGIONS, mapped once, committed by touch */
 } st;
 
+/* The number of pages is odd: the address translation caches of a processor are indexed by low bits of the page's
+ * number, and the tops of stacks that lie 160 pages apart would share a few of their sets. */
 void vai__stack_init(size_t size)
 {
 	if (st.size)
@@ -84,7 +86,7 @@ void vai__stack_init(size_t size)
 	st.page = (size_t)sysconf(_SC_PAGESIZE);
 	if (size < MIN_SIZE)
 		size = MIN_SIZE;
-	st.size = (size + st.page - 1) & ~(st.page - 1);
+	st.size = ((size + st.page - 1) / st.page | 1) * st.page;
 }
 
 size_t vai__stack_size(void)
