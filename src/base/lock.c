@@ -6,7 +6,7 @@
 #include "base/futex.h"
 #include "base/fatal.h"
 
-enum { SPINS = 60, NAP_FIRST = 10000, NAP_MAX = 640000 };
+enum { SPINS = 8, RELAX_FIRST = 32, RELAX_MAX = 128, NAP_FIRST = 10000, NAP_MAX = 640000 };
 
 #ifdef VAI_DEBUG_LOCKS
 enum { HELD_MAX = 64 };
@@ -70,13 +70,25 @@ static void nap(long ns)
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
 }
 
+static void relax(int n)
+{
+	for (int i = 0; i < n; i++)
+		vai__cpu_relax();
+}
+
+/* A look takes the lock's cache line away from the holder, who needs it for the unlock and, in a loop, for its next
+ * lock. So looks are some time apart: whoever holds the lock then takes it several times in a row, and the line with
+ * what it guards moves seldom (measured: 4 goroutines that send to 4 others through one channel on two CPUs, 378 ns a
+ * message with looks all the time, 219 with these). */
 void vai__lock_slow(struct vai_lock *l)
 {
 	for (long ns = NAP_FIRST;; ns = ns < NAP_MAX ? 2 * ns : ns) {
+		int pause = RELAX_FIRST;
 		for (int i = 0; i < SPINS; i++) {
-			vai__cpu_relax();
+			relax(pause);
 			if (try_lock(l))
 				return;
+			pause = pause < RELAX_MAX ? 2 * pause : pause;
 		}
 		nap(ns);
 	}

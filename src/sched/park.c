@@ -214,6 +214,11 @@ int vai__wake_result(int code)
 	}
 }
 
+int64_t vai__clock_coarse(void)
+{
+	return atomic_load_relaxed(&vai__sched.coarse_now);
+}
+
 int vai__sleep(vai_g *self, int64_t deadline)
 {
 	vai__wait_begin(self);

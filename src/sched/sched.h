@@ -183,6 +183,9 @@ int vai__sleep(vai_g *self, int64_t deadline);
 /* VAI_ETIMEOUT, VAI_ECANCELED, VAI_EDEADLOCK and so on for the codes below VAI_WAKE_USER. */
 int vai__wake_result(int code);
 
+/* A recent vai__clock_now(), without asking the system: while goroutines run it is some milliseconds old at most. */
+int64_t vai__clock_coarse(void);
+
 /* ---- timers ---- */
 
 /* A timer lies wherever the caller likes (on a stack, in an object). It is zero-initialised, and fn is set. fn runs

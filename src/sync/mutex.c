@@ -13,9 +13,14 @@
  * up; when it gives up it wakes the next one. So a wake-up that comes to nothing (its goroutine is canceled before
  * it runs) is passed on by that goroutine.
  *
- * - A waiter that has waited for STARVING gets the mutex directly from the next unlock (`granted`); its goroutine
- * need not run for that. From then on the order is first come, first served. Waiters whose limit is over or whose
- * goroutine is to end are passed over.
+ * - WOKEN is set exactly while the first waiter is `woken`. While it is set an unlock has nobody to wake and needs no
+ * lock. It is taken away in one step with a look whether the mutex is held: if so, the holder's unlock, which comes
+ * later, finds it gone and takes the lock; if not, who took it away has the mutex now or wakes the next one.
+ *
+ * - A waiter that has waited for STARVING, by the scheduler's coarse clock, gets the mutex directly from the next
+ * unlock (`granted`); its goroutine need not run for that. From then on the order is first come, first served.
+ * Waiters whose limit is over or whose goroutine is to end are passed over. `due` tells unlocks without the lock when
+ * that is: those that see an older value take the lock for nothing, and what they miss the next one sees.
  *
  * A goroutine that is granted the mutex and is to end when it runs unlocks it again. */
 #include "sync/mutex.h"
@@ -26,7 +31,7 @@
 #include "sync/waitq.h"
 
 /* The word: the holder's id << SHIFT, and these flags. */
-enum { LOCKED = 1, WAITERS = 2, GUARDED = 4, LEFT = 8, SHIFT = 4 };
+enum { LOCKED = 1, WAITERS = 2, GUARDED = 4, LEFT = 8, WOKEN = 16, SHIFT = 5 };
 
 enum { CODE_WOKEN = VAI_WAKE_USER, CODE_GRANTED = VAI_WAKE_USER + 1 };
 
@@ -37,6 +42,7 @@ struct vai_mutex {
 	_Atomic(uint64_t) word;
 	struct vai_lock lock;
 	struct vai__waitq waiters; /* under lock */
+	_Atomic(int64_t) due;      /* when the first waiter starves; written under lock */
 };
 
 /* Under the mutex' lock. */
@@ -83,28 +89,14 @@ static inline uint64_t held_by(uint64_t id)
 	return id << SHIFT | LOCKED;
 }
 
-static bool take(vai_g *self, vai_mutex *m, uint64_t keep)
+bool vai__mutex_trylock(vai_g *self, vai_mutex *m)
 {
 	uint64_t w = word_of(m);
 	do {
 		if (w & LOCKED)
 			return false;
-	} while (!swap(m, &w, held_by(self->id) | (w & keep)));
+	} while (!swap(m, &w, held_by(self->id) | (w & (WAITERS | WOKEN))));
 	return true;
-}
-
-bool vai__mutex_trylock(vai_g *self, vai_mutex *m)
-{
-	return take(self, m, WAITERS);
-}
-
-/* Sets WAITERS as the queue is. Under lock. */
-static void note_waiters(vai_mutex *m)
-{
-	if (vai__waitq_empty(&m->waiters))
-		atomic_fetch_and_explicit(&m->word, ~(uint64_t)WAITERS, memory_order_relaxed);
-	else
-		atomic_fetch_or_explicit(&m->word, WAITERS, memory_order_relaxed);
 }
 
 /* ---- passing it on; under lock ---- */
@@ -116,8 +108,21 @@ static struct locker *first(vai_mutex *m)
 	return VAI_CONTAINER(VAI_CONTAINER(m->waiters.next, struct vai__waiter, link), struct locker, w);
 }
 
+static void note_due(vai_mutex *m, const struct locker *l)
+{
+	atomic_store_relaxed(&m->due, l ? l->since + STARVING : VAI_FOREVER);
+}
+
+/* l has left the queue. `woken`: it was the woken waiter. The word as it was. */
+static uint64_t note_left(vai_mutex *m, bool woken)
+{
+	uint64_t gone = (vai__waitq_empty(&m->waiters) ? WAITERS : 0) | (woken && !VAI_BUG(mutex_woken_stays) ? WOKEN : 0);
+	note_due(m, first(m));
+	return atomic_fetch_and_explicit(&m->word, ~gone, memory_order_acq_rel);
+}
+
 /* The mutex is free: tells which waiter to fire, after unlocking, so that it looks at the mutex. False: there is
- * none. */
+ * none. The caller sees to WOKEN. */
 static bool wake_first(vai_mutex *m, struct vai__wake *wake)
 {
 	struct locker *l = first(m);
@@ -136,6 +141,7 @@ static bool grant(vai_mutex *m, struct locker *l, int64_t now)
 	if (l->deadline <= now || vai__g_ending(l->w.g))
 		return false;
 	l->granted = true;
+	note_due(m, first(m));
 	atomic_store_release(&m->word, held_by(l->w.g->id) | (vai__waitq_empty(&m->waiters) ? 0 : WAITERS));
 	if (l->woken)
 		return true;
@@ -154,7 +160,8 @@ static bool pass_on(vai_mutex *m, struct vai__wake *wake)
 	for (; l && now - l->since >= STARVING; l = first(m))
 		if (grant(m, l, now))
 			return false;
-	atomic_store_release(&m->word, l ? WAITERS : 0);
+	note_due(m, l);
+	atomic_store_release(&m->word, l ? WAITERS | WOKEN : 0);
 	return !VAI_BUG(mutex_silent) && wake_first(m, wake);
 }
 
@@ -171,6 +178,14 @@ static int unlock_waited(vai_mutex *m, uint64_t id)
 	return held ? VAI_OK : VAI_EINVAL;
 }
 
+/* Whether the unlock of a mutex with this word has to see to its waiters. */
+static inline bool has_to_wake(const vai_mutex *m, uint64_t w)
+{
+	if (VAI_LIKELY(!(w & WAITERS)))
+		return false;
+	return !(w & WOKEN) || vai__clock_coarse() >= atomic_load_relaxed(&m->due);
+}
+
 /* Unlocks the mutex if goroutine id holds it; id 0: whoever holds it. */
 static inline int unlock_of(vai_mutex *m, uint64_t id)
 {
@@ -178,11 +193,11 @@ static inline int unlock_of(vai_mutex *m, uint64_t id)
 	do {
 		if (!(w & LOCKED) || (id && w >> SHIFT != id))
 			return VAI_EINVAL;
-		if (VAI_UNLIKELY(w & WAITERS)) {
+		if (VAI_UNLIKELY(has_to_wake(m, w))) {
 			vai__lock(&m->lock);
 			return unlock_waited(m, id);
 		}
-	} while (!swap(m, &w, 0));
+	} while (!swap(m, &w, w & (WAITERS | WOKEN)));
 	return VAI_OK;
 }
 
@@ -198,14 +213,16 @@ void vai__mutex_release(vai_mutex *m, uint64_t id)
 
 /* ---- waiting ---- */
 
-/* True: self has the mutex. False: WAITERS is set, so whoever unlocks it takes the lock. */
-static bool take_or_mark(vai_g *self, vai_mutex *m)
+/* True: self has the mutex. False: WAITERS is set, and if self was the woken waiter WOKEN is not: so whoever unlocks
+ * it takes the lock. */
+static bool take_or_mark(vai_g *self, vai_mutex *m, bool woken)
 {
+	const uint64_t gone = woken && !VAI_BUG(mutex_woken_stays) ? WOKEN : 0;
 	uint64_t w = word_of(m);
 	for (;;) {
-		if (w & LOCKED && (w & WAITERS || VAI_BUG(mutex_unmarked)))
+		if (w & LOCKED && ((w & WAITERS && !(w & gone)) || VAI_BUG(mutex_unmarked)))
 			return false;
-		if (swap(m, &w, w & LOCKED ? w | WAITERS : w | held_by(self->id)))
+		if (swap(m, &w, (w & LOCKED ? w | WAITERS : w | held_by(self->id)) & ~gone))
 			return !(w & LOCKED);
 	}
 }
@@ -218,10 +235,13 @@ static void give_up(vai_mutex *m, struct locker *l)
 		unlock_waited(m, 0);
 		return;
 	}
-	if (vai__waitq_linked(&l->w))
+	const bool linked = vai__waitq_linked(&l->w);
+	if (linked)
 		vai__waitq_unlink(&l->w);
-	note_waiters(m);
-	bool fire = !(word_of(m) & LOCKED) && !VAI_BUG(mutex_alone) && wake_first(m, &wake);
+	uint64_t w = note_left(m, linked && l->woken);
+	bool fire = !(w & LOCKED) && !VAI_BUG(mutex_alone) && wake_first(m, &wake);
+	if (fire)
+		atomic_fetch_or_explicit(&m->word, WOKEN, memory_order_relaxed);
 	vai__unlock(&m->lock);
 	if (fire)
 		vai__wake_fire(&wake);
@@ -259,20 +279,21 @@ static VAI_NOINLINE int lock_slowly(vai_g *self, vai_mutex *m, int64_t deadline)
 {
 	struct locker l = {.w = {.g = self, .code = CODE_WOKEN}, .since = vai__clock_now(), .deadline = deadline};
 	vai__lock(&m->lock);
-	if (!take_or_mark(self, m)) {
+	if (!take_or_mark(self, m, false)) {
 		int rc;
 		vai__waitq_push(&m->waiters, &l.w);
+		note_due(m, first(m));
 		do {
 			rc = wait_once(self, m, &l);
 			if (rc == VAI_OK)
 				return VAI_OK;
-		} while (rc == VAI_EAGAIN && !take_or_mark(self, m));
+		} while (rc == VAI_EAGAIN && !take_or_mark(self, m, true));
 		if (rc != VAI_EAGAIN) {
 			give_up(m, &l);
 			return rc;
 		}
 		vai__waitq_unlink(&l.w);
-		note_waiters(m);
+		note_left(m, false);
 	}
 	vai__unlock(&m->lock);
 	return VAI_OK;
