@@ -214,7 +214,7 @@ int vai__wake_result(int code)
 	}
 }
 
-int64_t vai__clock_coarse(void)
+int64_t vai__sched_coarse_now(void)
 {
 	return atomic_load_relaxed(&vai__sched.coarse_now);
 }

@@ -184,7 +184,7 @@ int vai__sleep(vai_g *self, int64_t deadline);
 int vai__wake_result(int code);
 
 /* A recent vai__clock_now(), without asking the system: while goroutines run it is some milliseconds old at most. */
-int64_t vai__clock_coarse(void);
+int64_t vai__sched_coarse_now(void);
 
 /* ---- timers ---- */
 

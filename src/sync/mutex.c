@@ -183,7 +183,7 @@ static inline bool has_to_wake(const vai_mutex *m, uint64_t w)
 {
 	if (VAI_LIKELY(!(w & WAITERS)))
 		return false;
-	return !(w & WOKEN) || vai__clock_coarse() >= atomic_load_relaxed(&m->due);
+	return !(w & WOKEN) || vai__sched_coarse_now() >= atomic_load_relaxed(&m->due);
 }
 
 /* Unlocks the mutex if goroutine id holds it; id 0: whoever holds it. */
