@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- A scan of records {id, name, price} by pairs: of a plain table (scan_plain), and of the same frozen (scan_frozen); and
--- the same by index. ns a record.
+-- A scan of records {id, name, price} by pairs, ns a record: of a plain table (scan_plain), and of the same frozen
+-- (scan_frozen).
 local bench = dofile((arg[0]:match("^.*/") or "") .. "bench.lua")
 local vai = require "vai"
 
