@@ -133,6 +133,19 @@ describe("require in goroutines", function()
 		check.eq(get(), "a")
 	]])
 
+	test("knows preloads whose modules have what those have captured", [[
+		local function helper() return 5 end
+		package.preload.made = function() return { helper = helper, exit = os.exit, deep = { helper = helper } } end
+		local made = require "made"
+		for _ = 1, 2 do
+			local ok, a, b, same = vai.async(function()
+				return require "made".helper(), helper(), require "made".deep.helper == require "made".helper
+			end):join()
+			check.returns(table.pack(ok, a, b, same), true, 5, 5, true)
+			made.changed = true
+		end
+	]])
+
 	test("follows the working directory", [[
 		local lfs, dir = require "lfs", arg[1]
 		for _, d in ipairs { "a", "b" } do
@@ -648,6 +661,97 @@ describe("what the script changed", function()
 		mod = M
 		check.returns(table.pack(vai.async(function() return mod.added(2), mod.own() end):join()), true, 7, "changed")
 	]], { files = files })
+
+	test("in metatables of types reaches goroutines, and theirs", [[
+		local function run(f) return _G.select(2, assert(vai.async(f):join())) end
+		local function sum() return pcall(function() return "a" + "b" end) end
+		check.eq(run(sum), false)
+		debug.setmetatable(0, { __len = function(n) return n * 2 end, __index = { half = function(n) return n // 2 end } })
+		check.returns(table.pack(run(function() return #5, (6):half() end)), 10, 3)
+		getmetatable("").__add = function(a, b) return a .. b end
+		check.returns(table.pack(run(sum)), true, "ab")
+		getmetatable("").__index = function(s, k) return math.type(k) and string.sub(s, k, k) or string[k] end
+		check.returns(table.pack(run(function() return ("hello")[2], ("x"):rep(3) end)), "e", "xxx")
+		debug.setmetatable(nil, { __index = function() return "nothing" end })
+		debug.setmetatable(print, { __concat = function(f, g) return function(x) return f(g(x)) end end })
+		debug.setmetatable(true, { __call = function(b, x, y) if b then return x end return y end })
+		check.returns(table.pack(run(function()
+			local ok, a, b, c, d = vai.async(function()
+				local none
+				local function inc(x) return x + 1 end
+				local function double(x) return x * 2 end
+				return none.field, (inc .. double)(5), (1 > 2)("yes", "no"), "p" + "q"
+			end):join()
+			return ok, a, b, c, d
+		end)), true, "nothing", 11, "no", "pq")
+		for _, v in ipairs { 0, print, true } do debug.setmetatable(v, nil) end
+		debug.setmetatable(nil, nil)
+		local strings = getmetatable ""
+		strings.__add, strings.__index = nil, string
+		check.eq(run(sum), false)
+		debug.setmetatable("", nil)
+		check.eq(run(function() return getmetatable "" end), nil)
+		debug.setmetatable("", strings)
+		check.eq(run(function() return ("x"):rep(2) end), "xx")
+		strings.__sub = coroutine.create(print)
+		check.raises({ "metatable of 'strings': field '__sub': thread cannot be sent" }, vai.async, sum)
+	]])
+
+	test("in _G's metatable reaches goroutines, as strict.lua's and autoload's", [[
+		local mt, declared = {}, {}
+		function mt.__newindex(t, k, v)
+			local what = debug.getinfo(2, "S").what
+			if not declared[k] and what ~= "main" and what ~= "C" then error("assign to undeclared '" .. k .. "'", 2) end
+			declared[k] = true
+			rawset(t, k, v)
+		end
+		function mt.__index(_, k)
+			if not declared[k] then error("'" .. k .. "' is not declared", 2) end
+		end
+		setmetatable(_G, mt)
+		shown = 7
+		local function run(f) return _G.select(2, assert(vai.async(f):join())) end
+		local function read() return shown, pcall(function() return hidden end) end
+		local function write() return pcall(function() fresh = 1 end) end
+		for _ = 1, 3 do
+			local n, ok, err = run(read)
+			assert(n == 7 and not ok and err:find "'hidden' is not declared", err)
+			ok, err = run(function() return _G.select(2, vai.async(write):join()) end)
+			assert(not ok and err:find "assign to undeclared 'fresh'", err)
+		end
+		check.eq(run(function() return string.format("%d", #_VERSION) end), "7")
+		setmetatable(_G, { __index = function(_, k) return "auto " .. k end })
+		check.eq(run(function() return anything end), "auto anything")
+		setmetatable(_G, nil)
+		check.eq(run(function() return anything end), nil)
+	]])
+
+	test("in package.searchers reaches goroutines that require", [[
+		local function run(f) return _G.select(2, assert(vai.async(f):join())) end
+		check.eq(run(function() return (pcall(require, "virtual.a")) end), false)
+		local extra = { 5 }
+		table.insert(package.searchers, 2, function(name)
+			if not name:find "^virtual%." then return "no virtual " .. name end
+			return function(n, from) return { name = n, from = from, extra = extra } end, "a searcher"
+		end)
+		local function get()
+			local m = require "virtual.a"
+			return m.name, m.from, m.extra[1], m == require "virtual.a", #package.searchers
+		end
+		check.returns(table.pack(run(get)), "virtual.a", "a searcher", 5, true, 5)
+		check.returns(table.pack(run(function() return _G.select(2, vai.async(get):join()) end)),
+			"virtual.a", "a searcher", 5, true, 5)
+		assert(run(function() return _G.select(2, pcall(require, "other")) end):find "no virtual other")
+		table.remove(package.searchers, 2)
+		check.eq(run(function() return (pcall(require, "virtual.a")) end), false)
+		package.searchers = { package.searchers[1], function(n) return n == "only" and function() return n end end }
+		package.preload.known = function() return "preloaded" end
+		check.returns(table.pack(run(function()
+			return require "only", #package.searchers, (pcall(require, "cjson"))
+		end)), "only", 2, false)
+		package.searchers[2] = coroutine.wrap(print)
+		check.eq(run(function() return #package.searchers end), 1)
+	]])
 
 	test("in a C module, too", [[
 		local cjson = require "cjson"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The script's package.path, cpath and preload, as a snapshot for all goroutines. Taken on
+/* The script's package.path, cpath, preload and searchers, as a snapshot for all goroutines. Taken on
  * the host's state only; read anywhere. Snapshots do not change: a new one replaces the
  * old, which lives on until its last reader lets go. */
 #include <lauxlib.h>
+#include <lualib.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/fork.h"
@@ -15,16 +16,28 @@ struct preload {
 	vai_msg msg;
 };
 
+/* One of package.searchers: stock's of that number, or, where that is 0, the function in the message. */
+struct searcher {
+	int stock;
+	vai_msg msg;
+};
+
+enum { STOCK_SEARCHERS = 4, MOST_SEARCHERS = 64 };
+
 struct snapshot {
 	unsigned refs;      /* under lock */
 	char *path, *cpath; /* NULL: the script's is no string */
 	int n;
 	struct preload *preloads;
+	int nsearchers; /* 0: they are stock's */
+	struct searcher searchers[MOST_SEARCHERS];
 };
 
 static struct vai_lock lock; /* VAI_RANK_CODE; of `current` and all refs */
 static struct snapshot *current;
-static const char noted_key; /* in the host's registry: its preloads as they were noted */
+static const char noted_key;     /* in the host's registry: its preloads as they were noted */
+static const char searchers_key; /* and its searchers, if they were not stock's */
+static lua_CFunction stock_searchers[STOCK_SEARCHERS];
 static _Atomic(bool) noting;
 
 __attribute__((constructor)) static void init_lock(void)
@@ -41,6 +54,8 @@ static void free_snapshot(struct snapshot *s)
 		free(s->preloads[i].name);
 		vai__msg_drop(&s->preloads[i].msg);
 	}
+	for (int i = 0; i < s->nsearchers; i++)
+		vai__msg_drop(&s->searchers[i].msg);
 	free(s->preloads);
 	free(s->path);
 	free(s->cpath);
@@ -166,11 +181,28 @@ static bool same_preloads(lua_State *L, int idx)
 	return n == noted;
 }
 
-/* Arguments: function, struct vai_vm, vai_msg. */
-static int encode_preload(lua_State *L)
+/* Arguments: function, struct vai_vm, vai_msg, what it is. */
+static int encode_function(lua_State *L)
 {
-	vai__encode(L, lua_touserdata(L, 2), 1, lua_touserdata(L, 3), "package.preload");
+	vai__encode(L, lua_touserdata(L, 2), 1, lua_touserdata(L, 3), lua_touserdata(L, 4));
 	return 0;
+}
+
+/* Encodes the function on top, which stays. `sent`: false, if it cannot be sent. False: memory is out. */
+static bool encode_top(lua_State *L, struct vai_vm *vm, vai_msg *out, const char *what, bool *sent)
+{
+	lua_pushcfunction(L, encode_function);
+	lua_pushvalue(L, -2);
+	lua_pushlightuserdata(L, vm);
+	lua_pushlightuserdata(L, out);
+	lua_pushlightuserdata(L, (void *)(uintptr_t)what);
+	int status = lua_pcall(L, 4, 0, 0);
+	*sent = status == LUA_OK;
+	if (*sent)
+		return true;
+	bool memory = vai__state_is_out_of_memory(L, status);
+	lua_pop(L, 1);
+	return !memory;
 }
 
 /* Key and value of a preload on top. What cannot be sent is left out. */
@@ -182,22 +214,114 @@ static bool add_preload(lua_State *L, struct vai_vm *vm, struct snapshot *s)
 	s->preloads = grown;
 	struct preload *p = &grown[s->n];
 	memset(p, 0, sizeof *p);
-	lua_pushcfunction(L, encode_preload);
-	lua_pushvalue(L, -2);
-	lua_pushlightuserdata(L, vm);
-	lua_pushlightuserdata(L, &p->msg);
-	int status = lua_pcall(L, 3, 0, 0);
-	if (status != LUA_OK) {
-		bool can_be_sent = vai__state_is_out_of_memory(L, status);
-		lua_pop(L, 1);
-		return !can_be_sent;
-	}
+	bool sent;
+	vai__codec_preloading = lua_tostring(L, -2);
+	bool ok = encode_top(L, vm, &p->msg, "package.preload", &sent);
+	vai__codec_preloading = NULL;
+	if (!sent)
+		return ok;
 	p->name = strdup(lua_tostring(L, -2));
 	if (p->name)
 		s->n++;
 	else
 		vai__msg_drop(&p->msg);
 	return p->name != NULL;
+}
+
+/* ---- searchers ---- */
+
+/* The number that the function on top has among stock's searchers, or 0. */
+static int stock_number(lua_State *L)
+{
+	lua_CFunction f = lua_tocfunction(L, -1);
+	int i = STOCK_SEARCHERS;
+	while (i > 0 && (!f || stock_searchers[i - 1] != f))
+		i--;
+	return i;
+}
+
+/* Argument: nothing. Notes the searchers of this state, a fresh one. */
+static int note_stock(lua_State *L)
+{
+	luaL_requiref(L, LUA_LOADLIBNAME, luaopen_package, 0);
+	lua_getfield(L, -1, "searchers");
+	for (int i = 0; i < STOCK_SEARCHERS; i++) {
+		lua_rawgeti(L, -1, i + 1);
+		stock_searchers[i] = lua_tocfunction(L, -1);
+		lua_pop(L, 1);
+	}
+	return 0;
+}
+
+/* Without memory for it none is stock's, and then none is sent. */
+static void find_stock(void)
+{
+	lua_State *S = stock_searchers[0] ? NULL : luaL_newstate();
+	if (!S)
+		return;
+	lua_pushcfunction(S, note_stock);
+	lua_pcall(S, 0, 0, 0);
+	lua_close(S);
+}
+
+/* Pushes package.searchers of the package table at idx; how many there are, or 0 and nothing is pushed. */
+static int push_searchers(lua_State *L, int idx)
+{
+	lua_pushliteral(L, "searchers");
+	if (lua_rawget(L, idx) == LUA_TTABLE && stock_searchers[0]) {
+		lua_Unsigned n = lua_rawlen(L, -1);
+		if (n > 0 && n <= MOST_SEARCHERS)
+			return (int)n;
+	}
+	lua_pop(L, 1);
+	return 0;
+}
+
+/* Whether package.searchers is as it was noted, or stock's. */
+static bool same_searchers(lua_State *L, int package)
+{
+	const int top = lua_gettop(L), n = push_searchers(L, package);
+	if (n == 0)
+		return true;
+	bool noted = lua_rawgetp(L, LUA_REGISTRYINDEX, &searchers_key) == LUA_TTABLE;
+	bool same = noted ? (int)lua_rawlen(L, -1) == n : n == STOCK_SEARCHERS;
+	for (int i = 1; i <= n && same; i++) {
+		if (noted)
+			lua_rawgeti(L, top + 2, i);
+		lua_rawgeti(L, top + 1, i);
+		same = noted ? lua_rawequal(L, -1, -2) : stock_number(L) == i;
+		lua_settop(L, top + 2);
+	}
+	lua_settop(L, top);
+	return same;
+}
+
+/* Takes the searchers of package (at stack index 1) into s, and notes them, unless they are stock's and always were.
+ * What cannot be sent is left out. */
+static bool add_searchers(lua_State *L, struct vai_vm *vm, struct snapshot *s)
+{
+	const int top = lua_gettop(L);
+	bool noted = lua_rawgetp(L, LUA_REGISTRYINDEX, &searchers_key) == LUA_TTABLE, ok = true;
+	lua_settop(L, top);
+	if (!noted && same_searchers(L, 1))
+		return true;
+	const int n = push_searchers(L, 1);
+	lua_settop(L, top + 1);
+	lua_createtable(L, n, 0);
+	for (int i = 1; i <= n && ok; i++) {
+		struct searcher *one = &s->searchers[s->nsearchers];
+		lua_rawgeti(L, top + 1, i);
+		lua_pushvalue(L, -1);
+		lua_rawseti(L, top + 2, i);
+		bool sent = (one->stock = stock_number(L)) > 0;
+		if (!sent)
+			ok = encode_top(L, vm, &one->msg, "package.searchers", &sent);
+		s->nsearchers += sent;
+		lua_settop(L, top + 2);
+	}
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &searchers_key);
+	lua_settop(L, top);
+	return ok;
 }
 
 /* Arguments: package, package.preload, vm, snapshot to fill. */
@@ -215,9 +339,10 @@ static int fill_snapshot(lua_State *L)
 		lua_pushvalue(L, -2);
 		lua_rawset(L, 5);
 	}
+	lua_settop(L, 5);
+	ok = ok && (!vm || add_searchers(L, vm, s));
 	if (!ok)
 		return luaL_error(L, "not enough memory");
-	lua_settop(L, 5);
 	lua_rawsetp(L, LUA_REGISTRYINDEX, &noted_key);
 	return 0;
 }
@@ -261,10 +386,10 @@ static int take_snapshot(lua_State *L, struct vai_vm *vm)
 
 void vai__paths_note(lua_State *L, struct vai_vm *vm)
 {
-	if (!vm->is_host || noting || !lua_checkstack(L, 12) || !push_package(L))
+	if (!vm->is_host || noting || !lua_checkstack(L, 16) || !push_package(L))
 		return;
 	int package = lua_gettop(L) - 1;
-	if (!same_paths(L, package) || !same_preloads(L, package + 1)) {
+	if (!same_paths(L, package) || !same_preloads(L, package + 1) || !same_searchers(L, package)) {
 		lua_settop(L, package + 1);
 		noting = true; /* encoding a preload may come here again */
 		int status = take_snapshot(L, vm);
@@ -277,7 +402,8 @@ void vai__paths_note(lua_State *L, struct vai_vm *vm)
 
 int vai__paths_start(lua_State *L)
 {
-	if (!lua_checkstack(L, 12))
+	find_stock();
+	if (!lua_checkstack(L, 16))
 		return VAI_ENOMEM;
 	if (!push_package(L))
 		return VAI_OK;
@@ -308,6 +434,79 @@ static int apply(lua_State *L)
 	return 0;
 }
 
+struct wanted {
+	struct vai_vm *vm;
+	const vai_msg *msg;
+};
+
+/* Arguments: light userdata of struct wanted, snapshot. */
+static int decode_wanted(lua_State *L)
+{
+	const struct wanted *w = lua_touserdata(L, 1);
+	return vai__decode(L, w->vm, w->msg);
+}
+
+/* Calls the script's searcher. Upvalues: its place in the snapshot; the function, once it has been called. */
+static int call_searcher(lua_State *L)
+{
+	struct vai_vm *vm = vai__state_of(L);
+	lua_settop(L, 1);
+	if (vm)
+		vm->new_modules = true;
+	if (lua_isnil(L, lua_upvalueindex(2)) && vm) {
+		struct snapshot *s = acquire();
+		int i = (int)lua_tointeger(L, lua_upvalueindex(1));
+		if (s && i < s->nsearchers && s->searchers[i].stock == 0) {
+			struct wanted w = {vm, &s->searchers[i].msg};
+			lua_pushlightuserdata(L, &w);
+			with_snapshot(L, decode_wanted, s, 1);
+			lua_replace(L, lua_upvalueindex(2));
+		} else if (s) {
+			release(s);
+		}
+	}
+	lua_pushvalue(L, lua_upvalueindex(2));
+	if (lua_isnil(L, -1))
+		return 1;
+	lua_insert(L, 1);
+	lua_call(L, 1, 2);
+	return 2;
+}
+
+/* Arguments: package.searchers of a goroutine, with stock's or ours in it; snapshot. */
+static int apply_searchers(lua_State *L)
+{
+	const struct snapshot *s = lua_touserdata(L, 2);
+	for (int i = 1; i <= STOCK_SEARCHERS; i++) {
+		lua_rawgeti(L, 1, i);
+		lua_pushnil(L);
+		lua_rawseti(L, 1, i);
+	}
+	for (int i = 0; i < s->nsearchers; i++) {
+		if (s->searchers[i].stock > 0) {
+			lua_pushvalue(L, 2 + s->searchers[i].stock);
+		} else {
+			lua_pushinteger(L, i);
+			lua_pushnil(L);
+			lua_pushcclosure(L, call_searcher, 2);
+		}
+		lua_rawseti(L, 1, i + 1);
+	}
+	return 0;
+}
+
+void vai__paths_apply_searchers(lua_State *L, int idx)
+{
+	struct snapshot *s = acquire();
+	if (s && s->nsearchers > 0) {
+		luaL_checkstack(L, 4, NULL);
+		lua_pushvalue(L, idx);
+		with_snapshot(L, apply_searchers, s, 0);
+	} else if (s) {
+		release(s);
+	}
+}
+
 void vai__paths_apply(lua_State *L, int idx)
 {
 	struct snapshot *s = acquire();
@@ -315,18 +514,6 @@ void vai__paths_apply(lua_State *L, int idx)
 		return;
 	lua_pushvalue(L, idx);
 	with_snapshot(L, apply, s, 0);
-}
-
-struct wanted {
-	struct vai_vm *vm;
-	const vai_msg *msg;
-};
-
-/* Arguments: light userdata of struct wanted, snapshot. */
-static int decode_preload(lua_State *L)
-{
-	const struct wanted *w = lua_touserdata(L, 1);
-	return vai__decode(L, w->vm, w->msg);
 }
 
 bool vai__paths_preload(lua_State *L, struct vai_vm *vm, const char *name)
@@ -342,6 +529,6 @@ bool vai__paths_preload(lua_State *L, struct vai_vm *vm, const char *name)
 	}
 	struct wanted w = {vm, &s->preloads[i].msg};
 	lua_pushlightuserdata(L, &w);
-	with_snapshot(L, decode_preload, s, 1);
+	with_snapshot(L, decode_wanted, s, 1);
 	return true;
 }

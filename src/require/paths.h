@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* What the script has told `require`: its search paths and preloads, for goroutines. */
+/* What the script has told `require`: its search paths, preloads and searchers, for goroutines. */
 #ifndef VAI_PATHS_H
 #define VAI_PATHS_H
 
 #include <lua.h>
 #include "state/state.h"
 
-/* Called before a call is encoded whose code uses `require`: takes package.path, cpath and preload of the host's
- * state for goroutines, if they have changed. Does nothing in other states. */
+/* Called before a call is encoded whose code uses `require`: takes package.path, cpath, preload and searchers of the
+ * host's state for goroutines, if they have changed. Does nothing in other states. */
 void vai__paths_note(lua_State *L, struct vai_vm *vm);
 /* Sets package.path and cpath of the package table at idx. */
 void vai__paths_apply(lua_State *L, int idx);
+/* Puts package.searchers (at idx), with stock's or what stands for them in it, in the script's order, with its own. */
+void vai__paths_apply_searchers(lua_State *L, int idx);
 /* Pushes the script's package.preload[name], or nothing and false. */
 bool vai__paths_preload(lua_State *L, struct vai_vm *vm, const char *name);
 /* Takes the first snapshot, at vai__runtime_start. VAI_OK or VAI_ENOMEM. */

@@ -176,6 +176,7 @@ static void install_searchers(lua_State *L, int package)
 			lua_pushcclosure(L, search_c, 1);
 			lua_rawseti(L, -2, i);
 		}
+		vai__paths_apply_searchers(L, lua_gettop(L));
 	}
 	lua_pop(L, 1);
 }

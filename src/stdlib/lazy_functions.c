@@ -118,6 +118,22 @@ static int standin_rawset(lua_State *L)
 	return 1;
 }
 
+bool vai__lazy_types_seen;
+
+/* The script gets at the metatable of all values of a type, that of the first argument, or is about to set it. */
+static void note_type(lua_State *L, bool sets)
+{
+	int type = lua_type(L, 1);
+	if (type == LUA_TTABLE || type == LUA_TUSERDATA || (!sets && type != LUA_TSTRING && !lua_getmetatable(L, 1)))
+		return;
+	lua_settop(L, sets ? 2 : 1);
+	struct vai_vm *vm = vai__state_of(L);
+	if (vm)
+		vm->types_seen = true;
+	else
+		vai__lazy_types_seen = true;
+}
+
 /* Completes the table that is the first argument, or opens the library behind its metatable. */
 static void before_getmetatable(lua_State *L)
 {
@@ -137,6 +153,7 @@ static int standin_getmetatable(lua_State *L)
 	int type = lua_type(L, 1);
 	if (type == LUA_TSTRING)
 		before_getmetatable(L);
+	note_type(L, false);
 	if (!lua_getmetatable(L, 1)) {
 		lua_pushnil(L);
 	} else if (VAI_UNLIKELY(type == LUA_TTABLE && hidden_on_top(L))) {
@@ -151,6 +168,7 @@ static int standin_getmetatable(lua_State *L)
 static int standin_debug_getmetatable(lua_State *L)
 {
 	before_getmetatable(L);
+	note_type(L, false);
 	return stock[DEBUG_GETMETATABLE](L);
 }
 
@@ -190,6 +208,7 @@ static int standin_debug_setmetatable(lua_State *L)
 {
 	complete_argument(L);
 	note_finalizer(L);
+	note_type(L, true);
 	return stock[DEBUG_SETMETATABLE](L);
 }
 

@@ -12,6 +12,7 @@
 #include "transfer/known_funcs.h"
 #include "transfer/lost_writes.h"
 #include "transfer/names.h"
+#include "transfer/encode_types.h"
 #include "state/handle.h"
 #include "stdlib/catalog.h"
 
@@ -164,7 +165,9 @@ static void check_call(struct vai__enc *e)
 	lua_State *L = e->L;
 	if (lua_iscfunction(L, e->first) || !lua_isfunction(L, e->first))
 		return;
-	e->body = vai__known_funcs_get(L, e->vm, e->first);
+	e->body = vai__known_funcs_hit(L, e->vm, e->first);
+	e->types = (!e->body || vai__encode_types_seen(e->vm)) && vai__encode_types_differ(L);
+	e->body = e->body && !e->types ? e->body : vai__known_funcs_get(L, e->vm, e->first);
 	if (VAI_UNLIKELY(e->body->code->uses_require)) {
 		vai__codec_note_paths(L, e->vm);
 		e->body = vai__known_funcs_get(L, e->vm, e->first);
@@ -202,6 +205,8 @@ static void encode_block(lua_State *L, struct vai_vm *vm, const struct values *v
 		raise_result(L, ENC_NOMEM);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
 	e.globals = lua_topointer(L, -1);
+	e.types = false;
+	e.globals_meta = v->call && lua_getmetatable(L, -1) && lua_topointer(L, -1) != vm->hidden;
 	lua_settop(L, top);
 	begin(&e);
 	if (v->call)
@@ -266,7 +271,7 @@ static bool encode_handle(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out
 static bool encode_cfunction(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out)
 {
 	lua_CFunction f = lua_tocfunction(L, idx);
-	if (!f || (!vai__catalog_knows(f) && vai__names_any(vm)))
+	if (!f || (!vai__catalog_knows(f) && (vai__names_any(vm) || vai__codec_only_modules)))
 		return false;
 	if (lua_getupvalue(L, idx, 1)) {
 		lua_pop(L, 1);

@@ -10,6 +10,7 @@
 #include "transfer/message.h"
 #include "transfer/small_table.h"
 #include "transfer/symbol.h"
+#include "transfer/encode_types.h"
 #include "stdlib/catalog.h"
 #include "state/handle.h"
 #include "stdlib/lazy.h"
@@ -190,6 +191,25 @@ static void get_field(struct dec *d)
 	lua_settop(L, module - 1);
 }
 
+/* Reads the metatable of a type, or of _G. Goroutines that this one makes get it, too. */
+static void get_type(struct dec *d)
+{
+	lua_State *L = d->L;
+	const int top = lua_gettop(L), type = *d->p++;
+	luaL_checkstack(L, d->stack, NULL);
+	if (type == LUA_TTABLE) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+		vai__lazy_complete_at(L, d->vm, top + 1);
+	} else {
+		d->vm->types_seen = true;
+		vai__encode_types_push(L, type);
+		if (type == LUA_TSTRING)
+			vai__lazy_open_string(L, d->vm);
+	}
+	get_metatable(d, top + 1);
+	lua_settop(L, top);
+}
+
 /* Gives the function on top of the stack its upvalues, and then the globals that it names. */
 static void fill_function(struct dec *d, int nups)
 {
@@ -209,6 +229,8 @@ static void fill_function(struct dec *d, int nups)
 	for (enum vai__tag tag; (tag = *d->p++) != T_END;) {
 		if (tag == T_NAME)
 			get_global(d);
+		else if (VAI_UNLIKELY(tag == T_TYPE))
+			get_type(d);
 		else
 			get_field(d);
 	}

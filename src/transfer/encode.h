@@ -74,11 +74,13 @@ struct vai__enc {
 	int apart;                   /* tables around the value that is written, and one more where it is no capture */
 	enum vai__enc_result result; /* of the guarded call */
 	bool guarded;
-	bool call;        /* for a goroutine: lost writes are reported */
-	bool all_modules; /* every table is checked, and `seen` knows all modules */
-	bool classes;     /* every table is looked at whether it is one */
-	bool image;       /* of a class: those that it knows are in it */
-	bool late_metas;  /* some metatable has __gc: set metatables when all is there */
+	bool call;         /* for a goroutine: lost writes are reported */
+	bool all_modules;  /* every table is checked, and `seen` knows all modules */
+	bool types;        /* of a call: some type has a metatable that a fresh state has not so */
+	bool globals_meta; /* of a call: _G has a metatable */
+	bool classes;      /* every table is looked at whether it is one */
+	bool image;        /* of a class: those that it knows are in it */
+	bool late_metas;   /* some metatable has __gc: set metatables when all is there */
 	uint8_t module_scans;
 	uint8_t flags; /* of the block */
 	uint8_t nkeys;
@@ -187,6 +189,11 @@ enum vai__enc_result vai__enc_lost(struct vai__enc *e, int f, const struct vai_c
 /* Writes T_FIELD for what the function at f uses of libraries and modules that a fresh state has not so. */
 enum vai__enc_result vai__enc_fields(struct vai__enc *e, int f, const struct vai_code *code, int names);
 
+/* ---- metatables of types (encode_types.c) ---- */
+
+/* Writes T_TYPE for each metatable of a type (e->types) and of _G (e->globals_meta) that a fresh state has not so. */
+enum vai__enc_result vai__enc_types(struct vai__enc *e);
+
 /* ---- modules and metamethods (encode_module.c) ---- */
 
 /* Whether the table at idx is a loaded module. */
@@ -224,6 +231,8 @@ enum vai__enc_result vai__enc_class(struct vai__enc *e, int idx, int how);
 
 /* "thread cannot be sent"; ENC_RETRY where unguarded. */
 enum vai__enc_result vai__enc_unsendable(struct vai__enc *e, int idx);
+/* Fails because a C function belongs to no loaded module and the host forbids that; ENC_RETRY where unguarded. */
+enum vai__enc_result vai__enc_homeless(struct vai__enc *e);
 /* Fails because what __vai_send gave, on top of the stack, cannot stand there, or because it is no function. Guarded
  * only. */
 enum vai__enc_result vai__enc_misfit(struct vai__enc *e, const char *what);

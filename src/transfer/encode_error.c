@@ -20,6 +20,15 @@ enum vai__enc_result vai__enc_unsendable(struct vai__enc *e, int idx)
 	return ENC_FAIL;
 }
 
+enum vai__enc_result vai__enc_homeless(struct vai__enc *e)
+{
+	if (!e->guarded)
+		return ENC_RETRY;
+	lua_pushliteral(e->L, "a C function that belongs to no loaded module cannot be sent: the host forbids it");
+	lua_replace(e->L, ERROR_SLOT);
+	return ENC_FAIL;
+}
+
 enum vai__enc_result vai__enc_misfit(struct vai__enc *e, const char *what)
 {
 	lua_State *L = e->L;

@@ -294,6 +294,8 @@ enum vai__enc_result vai__enc_function_body(struct vai__enc *e, int f, size_t at
 		r = put_upvalue(e, f, i, at);
 	if (r == ENC_OK && !is_c)
 		r = put_globals(e, f, at, known);
+	if (r == ENC_OK && VAI_UNLIKELY(at == 0 && (e->types || e->globals_meta)))
+		r = vai__enc_types(e);
 	e->depth--;
 	return r == ENC_OK ? vai__enc_tag(e, T_END) : r;
 }
@@ -330,6 +332,13 @@ static enum vai__enc_result put_lua_function(struct vai__enc *e, int f)
 	return put_body(e, f, at, e->guarded ? NULL : func);
 }
 
+/* Whether a C function that no module has under a name must not be sent. What a preload has captured may be its
+ * module's own. */
+static bool is_forbidden(void)
+{
+	return VAI_UNLIKELY(vai__codec_only_modules) && !vai__codec_preloading;
+}
+
 static enum vai__enc_result put_cclosure(struct vai__enc *e, int f)
 {
 	lua_CFunction c = lua_tocfunction(e->L, f);
@@ -343,6 +352,8 @@ static enum vai__enc_result put_cclosure(struct vai__enc *e, int f)
 		return ENC_OK;
 	}
 	enum vai__enc_result r = vai__catalog_knows(c) ? ENC_NO : vai__enc_stranger(e, f);
+	if (r == ENC_NO && is_forbidden() && !vai__catalog_knows(c))
+		return vai__enc_homeless(e);
 	if (r == ENC_NO)
 		r = vai__enc_met(e, f, lua_topointer(e->L, f));
 	if (r != ENC_NO)
@@ -359,7 +370,12 @@ static enum vai__enc_result put_cclosure(struct vai__enc *e, int f)
 static enum vai__enc_result put_cfunction(struct vai__enc *e, int f)
 {
 	lua_CFunction c = lua_tocfunction(e->L, f);
-	enum vai__enc_result r = vai__catalog_knows(c) || !vai__names_any(e->vm) ? ENC_NO : vai__enc_stranger(e, f);
+	enum vai__enc_result r = ENC_NO;
+	if (!vai__catalog_knows(c) && (vai__names_any(e->vm) || vai__codec_only_modules)) {
+		r = vai__enc_stranger(e, f);
+		if (r == ENC_NO && is_forbidden())
+			return vai__enc_homeless(e);
+	}
 	return r == ENC_NO ? vai__enc_word(e, T_CFUNC, (uintptr_t)vai__catalog_cfunction_out(c)) : r;
 }
 

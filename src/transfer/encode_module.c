@@ -186,6 +186,23 @@ enum vai__enc_result vai__enc_module(struct vai__enc *e, int idx)
 
 /* ---- what modules have ---- */
 
+const char *vai__codec_preloading;
+bool vai__codec_only_modules;
+
+/* Whether the table on top is the module whose preload is being encoded. */
+static bool is_preloading(struct vai__enc *e)
+{
+	lua_State *L = e->L;
+	bool same = false;
+	if (lua_rawgeti(L, LUA_REGISTRYINDEX, e->vm->funcs->loaded) == LUA_TTABLE) {
+		lua_pushstring(L, vai__codec_preloading);
+		same = lua_rawget(L, -2) == LUA_TTABLE && lua_rawequal(L, -1, -3);
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+	return same;
+}
+
 enum vai__enc_result vai__enc_member(struct vai__enc *e, int idx)
 {
 	lua_State *L = e->L;
@@ -199,6 +216,8 @@ enum vai__enc_result vai__enc_member(struct vai__enc *e, int idx)
 	if (VAI_LIKELY(n == 0))
 		return ENC_NO;
 	enum vai__enc_result r = vai__enc_need_loaded(e);
+	if (r == ENC_YES && VAI_UNLIKELY(vai__codec_preloading && e->vm->is_host) && is_preloading(e))
+		r = ENC_NO;
 	if (r == ENC_YES)
 		r = vai__enc_room(e, MEMBER_HEAD) ? ENC_OK : ENC_NOMEM;
 	if (r == ENC_OK) {

@@ -15,7 +15,7 @@
  * metatable.
  *
  * function: the upvalues, each a value or T_JOIN; then T_NAME, the name and the value of captured globals, and
- * T_FIELD; then T_END. */
+ * T_FIELD, the call's own also T_TYPE; then T_END. */
 #ifndef VAI_MESSAGE_H
 #define VAI_MESSAGE_H
 
@@ -74,6 +74,7 @@ enum vai__tag {
 	T_META,  /* value */
 	T_NAME,  /* T_SHORT or T_LONG, value */
 	T_FIELD, /* T_MODULE or T_MODULES, T_SHORT or T_LONG, value: what the sender's has that a fresh one has not */
+	T_TYPE,  /* u8 Lua type (a table: _G), value: the metatable of all its values */
 	S_FILL,  /* slot, u32 array values or upvalues, then table or function */
 	S_META,  /* slot, value: set the metatable */
 	S_STOP

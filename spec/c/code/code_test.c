@@ -364,13 +364,15 @@ static int read_copy(const char *bytes, size_t len)
 	memcpy(copy, bytes, len);
 	int result = vai__bytecode_read(copy, len, &bc);
 	if (result == VAI_OK) {
-		for (size_t i = 0; i < bc.nnames; i++)
-			if (bc.names[i].up <= VAI__BC_FIELD)
-				assert_true((size_t)(VAI__BC_FIELD - bc.names[i].up) < bc.nnames);
-			else if (bc.names[i].up != VAI__BC_METHOD)
-				assert_in_range(
-					bc.names[i].up >= VAI__BC_METHOD_OF ? bc.names[i].up - VAI__BC_METHOD_OF : bc.names[i].up, 0,
-					bc.nups - 1);
+		for (size_t i = 0; i < bc.nnames; i++) {
+			int up = bc.names[i].up;
+			if (up <= VAI__BC_FIELD)
+				assert_true((size_t)(VAI__BC_FIELD - up) < bc.nnames);
+			else if (up >= VAI__BC_METHOD_OF)
+				assert_true(up - VAI__BC_METHOD_OF < bc.nups);
+			else if (up != VAI__BC_METHOD)
+				assert_true(up >= 0 && up < bc.nups);
+		}
 		vai__bytecode_free(&bc);
 	}
 	free(copy);

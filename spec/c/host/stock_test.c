@@ -91,6 +91,51 @@ static void test_print_of_the_host(void **state)
 	lua_close(L);
 }
 
+static int of_nobody(lua_State *L)
+{
+	lua_pushvalue(L, lua_upvalueindex(1));
+	return 1;
+}
+
+/* C functions that belong to no module cross, unless the host forbids it before vai starts. */
+static void test_forbidden_functions(void **state)
+{
+	(void)state;
+	static const char sends[] = "vai = require 'vai'\n"
+								"local f = f\n"
+								"return vai.async(function() f() end):join()";
+	for (int i = 0; i < 3; i++) {
+		lua_State *L = host_open();
+		lua_pushstring(L, i == 0 ? "any" : "modules");
+		lua_setfield(L, LUA_REGISTRYINDEX, "vai.c_functions");
+		lua_pushinteger(L, 1);
+		lua_pushcclosure(L, of_nobody, i == 2);
+		lua_setglobal(L, "f");
+		lua_register(L, "g", own_print);
+		if (i == 0)
+			host_run(L, sends);
+		else
+			host_fails(L, sends,
+				"upvalue 'f': a C function that belongs to no loaded module cannot be sent: the host forbids it");
+		if (i > 0) {
+			host_fails(L, "vai.chan(1):send(f)", "belongs to no loaded module");
+			host_fails(L, "vai.chan(1):send({ f })", "belongs to no loaded module");
+			host_fails(L, "vai.go(f)", "belongs to no loaded module");
+			host_fails(L, "vai.async(function(...) return f and 1 end):join()", "global 'f': a C function");
+		}
+		host_run(L, "local fine, up = print, math.random vai.async(function() return fine, up, vai.now() end):join()");
+		host_run(L,
+			"package.preload.mine = function() return { g = g } end require 'mine' assert(vai.async(function() g() "
+			"end):join())");
+		lua_close(L);
+	}
+	lua_State *L = host_open();
+	lua_pushliteral(L, "none");
+	lua_setfield(L, LUA_REGISTRYINDEX, "vai.c_functions");
+	host_fails(L, "require 'vai'", "the registry's 'vai.c_functions' is neither \"any\" nor \"modules\"");
+	lua_close(L);
+}
+
 static void test_libraries_that_the_host_has_not(void **state)
 {
 	(void)state;
@@ -119,6 +164,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_c_code_sees_full_libraries),
 		cmocka_unit_test(test_print_of_the_host),
+		host_test(test_forbidden_functions),
 		cmocka_unit_test(test_libraries_that_the_host_has_not),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include "vai_lua.h"
 #include <dlfcn.h>
 #include <lualib.h>
+#include <string.h>
 #include "base/fatal.h"
 #include "base/fork.h"
 #include "bind/arg.h"
@@ -28,7 +29,9 @@
 #include "stdlib/only_libs.h"
 #include "stdlib/catalog.h"
 #include "stdlib/lazy.h"
+#include "transfer/codec.h"
 #include "transfer/names.h"
+#include "transfer/encode_types.h"
 
 #define VERSION "vai 0.1.0"
 
@@ -178,12 +181,26 @@ static void register_once(void)
 	vai__fatal_exit = vai__exit_now;
 }
 
+/* What the host says of C functions that belong to no module, in its registry: API.md, "C functions". */
+static void read_c_functions(lua_State *L)
+{
+	static const char key[] = "vai.c_functions";
+	bool there = lua_getfield(L, LUA_REGISTRYINDEX, key) != LUA_TNIL;
+	const char *wish = there ? lua_tostring(L, -1) : "any";
+	vai__codec_only_modules = wish && strcmp(wish, "modules") == 0;
+	if (!wish || (!vai__codec_only_modules && strcmp(wish, "any") != 0))
+		luaL_error(L, "the registry's '%s' is neither \"any\" nor \"modules\"", key);
+	lua_pop(L, 1);
+}
+
 /* Protected: what raises here ends the runtime again. */
 static int open_host(lua_State *L)
 {
+	read_c_functions(L);
 	vai__replaced_install(L);
 	vai__only_libs_host(L);
 	vai__names_install(L, vai__main_vm());
+	vai__encode_types_install(L);
 	vai__lazy_module(L, vai__main_vm(), functions);
 	lua_pushliteral(L, VERSION);
 	lua_setfield(L, -2, "_VERSION");
