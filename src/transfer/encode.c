@@ -214,7 +214,6 @@ static enum vai__enc_result put_section(struct vai__enc *e, size_t at)
 {
 	int idx = lua_gettop(e->L);
 	size_t fill = vai__enc_at(e);
-	uint32_t counts[2] = {0, 0};
 	if (!vai__enc_room(e, FILL_HEAD))
 		return ENC_NOMEM;
 	*e->p = S_FILL;
@@ -225,8 +224,8 @@ static enum vai__enc_result put_section(struct vai__enc *e, size_t at)
 		return vai__enc_function_body(e, idx, at, NULL);
 	}
 	int mt = lua_getmetatable(e->L, idx) ? idx + 1 : 0;
-	enum vai__enc_result r = vai__enc_table_body(e, idx, mt, at, e->all_modules, counts);
-	vai__store32(e->base + fill + AT_NARR, counts[0]);
+	enum vai__enc_result r = vai__enc_table_body(e, idx, mt, at, e->all_modules);
+	vai__store32(e->base + fill + AT_NARR, vai__load32(e->base + at + AT_NARR));
 	return r;
 }
 

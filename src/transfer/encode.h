@@ -166,10 +166,9 @@ enum vai__enc_result vai__enc_all(struct vai__enc *e);
 
 /* Writes the table at idx, in whatever form it is known by. */
 enum vai__enc_result vai__enc_table(struct vai__enc *e, int idx, int how);
-/* Writes the contents of the table at t, whose head is at `at`, with the metatable at mt (0: none). counts: of its
- * list, of its other keys. checked: it is known not to be a module. */
-enum vai__enc_result vai__enc_table_body(
-	struct vai__enc *e, int t, int mt, size_t at, bool checked, uint32_t counts[2]);
+/* Writes the contents of the table at t, whose head is at `at` and gets their counts, with the metatable at mt (0:
+ * none). checked: it is known not to be a module. */
+enum vai__enc_result vai__enc_table_body(struct vai__enc *e, int t, int mt, size_t at, bool checked);
 
 /* ---- functions (encode_func.c) ---- */
 

@@ -85,11 +85,13 @@ static enum vai__enc_result check_module(struct vai__enc *e, int t)
 	return r == ENC_NO ? ENC_OK : r;
 }
 
-/* Writes the contents of the table at t up to T_END, which is not written. counts: narr, nrec. */
-static enum vai__enc_result put_pairs(struct vai__enc *e, int t, bool checked, uint32_t counts[2])
+/* Writes the contents of the table at t up to T_END, which is not written, and their counts into its head at `at`. A
+ * function of its own, so that its frame is not on the stack for each of a chain of metatables. */
+static VAI_NOINLINE enum vai__enc_result put_pairs(struct vai__enc *e, int t, size_t at, bool checked)
 {
 	lua_State *L = e->L;
 	const int key = lua_gettop(L) + 1;
+	uint32_t narr = 0, nrec = 0;
 	bool array = true;
 	e->apart++;
 	lua_pushnil(L);
@@ -100,12 +102,11 @@ static enum vai__enc_result put_pairs(struct vai__enc *e, int t, bool checked, u
 			r = check_module(e, t);
 			checked = true;
 		}
-		if (array && lua_isinteger(L, key) && lua_tointeger(L, key) == (lua_Integer)counts[0] + 1 &&
-			counts[0] < INT32_MAX) {
-			counts[0]++;
+		if (array && lua_isinteger(L, key) && lua_tointeger(L, key) == (lua_Integer)narr + 1 && narr < INT32_MAX) {
+			narr++;
 		} else {
 			array = false;
-			counts[1] += counts[1] < INT32_MAX;
+			nrec += nrec < INT32_MAX;
 			if (r == ENC_OK && (r = put_key(e, key)) != ENC_OK)
 				r = vai__enc_in_key(e, r);
 		}
@@ -117,6 +118,8 @@ static enum vai__enc_result put_pairs(struct vai__enc *e, int t, bool checked, u
 		lua_settop(L, key);
 	}
 	e->apart--;
+	vai__store32(e->base + at + AT_NARR, narr);
+	vai__store32(e->base + at + AT_NREC, nrec);
 	return ENC_OK;
 }
 
@@ -131,19 +134,17 @@ static enum vai__enc_result put_sentinel(struct vai__enc *e, int t)
 	return r;
 }
 
-enum vai__enc_result vai__enc_table_body(struct vai__enc *e, int t, int mt, size_t at, bool checked, uint32_t counts[2])
+enum vai__enc_result vai__enc_table_body(struct vai__enc *e, int t, int mt, size_t at, bool checked)
 {
 	if (++e->depth > e->deepest)
 		e->deepest = e->depth;
-	enum vai__enc_result r = put_pairs(e, t, checked, counts);
+	enum vai__enc_result r = put_pairs(e, t, at, checked);
 	if (r != ENC_OK)
 		return r;
-	if (!counts[0] && !counts[1] && vai__enc_at(e) == at + TABLE_HEAD && (r = put_sentinel(e, t)) != ENC_NO) {
+	if (vai__enc_at(e) == at + TABLE_HEAD && (r = put_sentinel(e, t)) != ENC_NO) {
 		e->depth--;
 		return r;
 	}
-	vai__store32(e->base + at + AT_NARR, counts[0]);
-	vai__store32(e->base + at + AT_NREC, counts[1]);
 	if (!mt) {
 		r = vai__enc_tag(e, T_END);
 	} else if (e->late_metas) {
@@ -159,14 +160,13 @@ enum vai__enc_result vai__enc_table_body(struct vai__enc *e, int t, int mt, size
 
 static enum vai__enc_result put_new_table(struct vai__enc *e, int t, int mt, bool direct)
 {
-	uint32_t counts[2] = {0, 0};
 	size_t at = vai__enc_at(e);
 	*e->p = T_TABLE;
 	memset(e->p + 1, 0, TABLE_HEAD - 1);
 	e->p += TABLE_HEAD;
 	if (VAI_UNLIKELY(e->depth >= e->max_depth))
 		return e->guarded ? vai__enc_later(e, t, at) : ENC_RETRY;
-	return vai__enc_table_body(e, t, mt, at, direct, counts);
+	return vai__enc_table_body(e, t, mt, at, direct);
 }
 
 static bool no_stand_in(lua_State *L, int idx, struct vai_obj **out)
