@@ -30,12 +30,14 @@ struct vai_conn {
 	const struct vai__conn_ops *ops;
 	struct vai__desc *desc;
 	void *state;
+	vai_conn *inner;             /* the one it is over, with a reference; or NULL */
 	struct vai__conn_hook *hook; /* or NULL */
 	struct vai__bytes in;        /* belongs to the reading direction, as does the rest */
 	size_t line_max, all_max;
 	uint8_t grain;
 	bool ended;          /* the end has been seen */
 	atomic_bool no_read; /* close_read */
+	atomic_bool begun;   /* ops->begin has been successful */
 };
 
 enum { VIEW_SIZE = offsetof(struct vai_conn, ops) };
@@ -60,24 +62,25 @@ static void destroy(struct vai_obj *o)
 		return;
 	}
 	vai__conn_close(c);
-	vai__desc_release(c->desc);
+	if (!c->inner)
+		vai__desc_release(c->desc);
 	if (c->hook)
 		c->hook->closed(c->hook, true);
 	if (c->ops->destroy)
 		c->ops->destroy(c->state);
+	if (c->inner)
+		vai__obj_unref(&c->inner->obj);
 	vai__conn_bytes_free(&c->in);
 	vai__mem_free(c, sizeof *c);
 }
 
 const struct vai_class vai__conn_class = {"connection", destroy};
 
-vai_conn *vai__conn_new(struct vai__desc *d, const struct vai__conn_ops *ops, void *state)
+static vai_conn *make(struct vai__desc *d, const struct vai__conn_ops *ops, void *state)
 {
 	vai_conn *c = vai__mem_zalloc(sizeof *c);
-	if (!c) {
-		vai__desc_release(d);
+	if (!c)
 		return NULL;
-	}
 	vai__obj_init(&c->obj, &vai__conn_class);
 	c->base = c;
 	c->limit = -1;
@@ -87,6 +90,24 @@ vai_conn *vai__conn_new(struct vai__desc *d, const struct vai__conn_ops *ops, vo
 	c->line_max = LINE_MAX;
 	c->all_max = ALL_MAX;
 	c->grain = GRAIN_MIN;
+	return c;
+}
+
+vai_conn *vai__conn_new(struct vai__desc *d, const struct vai__conn_ops *ops, void *state)
+{
+	vai_conn *c = make(d, ops, state);
+	if (!c)
+		vai__desc_release(d);
+	return c;
+}
+
+vai_conn *vai__conn_over(vai_conn *view, const struct vai__conn_ops *ops, void *state)
+{
+	vai_conn *inner = view->base, *c = make(inner->desc, ops, state);
+	if (!c)
+		return NULL;
+	vai__obj_ref(&inner->obj);
+	c->inner = inner;
 	return c;
 }
 
@@ -315,6 +336,40 @@ static int take(vai_conn *c, size_t n, struct vai__bytes *out)
 	return VAI_OK;
 }
 
+/* ---- beginning ---- */
+
+/* Reading comes first here as everywhere, so two who want both directions do not wait for each other. */
+static VAI_NOINLINE int begin(vai_g *self, vai_conn *c, const struct vai__iowait *w)
+{
+	int rc = vai__desc_take(self, c->desc, VAI__READ, w);
+	if (rc != VAI_OK)
+		return rc;
+	rc = vai__desc_take(self, c->desc, VAI__WRITE, w);
+	if (rc == VAI_OK) {
+		if (!atomic_load_acquire(&c->begun))
+			rc = c->ops->begin(self, c, w);
+		if (rc == VAI_OK)
+			atomic_store_release(&c->begun, true);
+		vai__desc_give(c->desc, VAI__WRITE);
+	}
+	vai__desc_give(c->desc, VAI__READ);
+	return rc;
+}
+
+/* Called before a direction is taken. */
+static inline int begin_once(vai_g *self, vai_conn *c, const struct vai__iowait *w)
+{
+	if (VAI_LIKELY(!c->ops->begin) || atomic_load_acquire(&c->begun))
+		return VAI_OK;
+	return begin(self, c, w);
+}
+
+int vai__conn_begin(vai_g *self, vai_conn *view, int64_t limit)
+{
+	struct vai__iowait w = {VAI_WAIT_READ, view->base, limit};
+	return begin_once(self, view->base, &w);
+}
+
 /* ---- reading ---- */
 
 /* Reads at least one byte or, from datagrams, one of them. */
@@ -385,7 +440,9 @@ int vai__conn_read(
 	vai_conn *c = view->base;
 	struct vai__iowait w = {VAI_WAIT_READ, c, limit};
 	*out = (struct vai__bytes){0};
-	int rc = vai__desc_take(self, c->desc, VAI__READ, &w);
+	int rc = begin_once(self, c, &w);
+	if (rc == VAI_OK)
+		rc = vai__desc_take(self, c->desc, VAI__READ, &w);
 	if (rc != VAI_OK)
 		return rc;
 	switch (what) {
@@ -418,6 +475,8 @@ int vai__conn_peek(vai_g *self, vai_conn *view)
 {
 	vai_conn *c = view->base;
 	struct vai__iowait w = {VAI_WAIT_READ, c, 0};
+	if (c->ops->begin && !atomic_load_acquire(&c->begun))
+		return VAI_OK; /* what there is to do waits for the other direction, too */
 	int rc = vai__desc_take(self, c->desc, VAI__READ, &w);
 	if (rc != VAI_OK)
 		return rc;
@@ -447,6 +506,12 @@ bool vai__conn_unread(vai_conn *view, struct vai__bytes *b)
 	}
 	vai__conn_bytes_free(b);
 	return done;
+}
+
+void vai__conn_take_buffer(vai_conn *c, struct vai__bytes *out)
+{
+	*out = c->base->in;
+	c->base->in = (struct vai__bytes){0};
 }
 
 size_t vai__conn_drop_buffer(vai_conn *c)
@@ -480,6 +545,18 @@ static void advance(struct iovec **iov, int *k, size_t n)
 	}
 }
 
+/* Has the connection send what it keeps. */
+static int flush(vai_g *self, vai_conn *c, const struct vai__iowait *w)
+{
+	int rc = c->ops->flush ? c->ops->flush(c) : VAI_OK;
+	while (rc == VAI__ERRNO(EAGAIN)) {
+		rc = vai__desc_wait(self, c->desc, VAI__WRITE, w);
+		if (rc == VAI_OK)
+			rc = c->ops->flush(c);
+	}
+	return rc;
+}
+
 int vai__conn_write_taken(
 	vai_g *self, vai_conn *view, struct iovec *iov, int n, const struct vai__iowait *w, size_t *done)
 {
@@ -502,7 +579,7 @@ int vai__conn_write_taken(
 		if (rc != VAI_OK)
 			return rc;
 	}
-	return VAI_OK;
+	return flush(self, c, w);
 }
 
 int vai__conn_write(vai_g *self, vai_conn *view, struct iovec *iov, int n, int64_t limit, size_t *done)
@@ -510,7 +587,9 @@ int vai__conn_write(vai_g *self, vai_conn *view, struct iovec *iov, int n, int64
 	vai_conn *c = view->base;
 	struct vai__iowait w = {VAI_WAIT_WRITE, c, limit};
 	*done = 0;
-	int rc = vai__desc_take(self, c->desc, VAI__WRITE, &w);
+	int rc = begin_once(self, c, &w);
+	if (rc == VAI_OK)
+		rc = vai__desc_take(self, c->desc, VAI__WRITE, &w);
 	if (rc != VAI_OK)
 		return rc;
 	rc = vai__conn_write_taken(self, c, iov, n, &w, done);
@@ -523,7 +602,11 @@ int vai__conn_write(vai_g *self, vai_conn *view, struct iovec *iov, int n, int64
 bool vai__conn_close(vai_conn *c)
 {
 	c = c->base;
-	if (!vai__desc_close(c->desc))
+	if (c->ops->bye && vai__desc_hold(c->desc)) {
+		c->ops->bye(c);
+		vai__desc_unhold(c->desc);
+	}
+	if (!(c->inner ? vai__conn_close(c->inner) : vai__desc_close(c->desc)))
 		return false;
 	if (c->hook)
 		c->hook->closed(c->hook, false);
@@ -537,10 +620,14 @@ int vai__conn_close_write(vai_g *self, vai_conn *view, int64_t limit)
 	struct vai__iowait w = {VAI_WAIT_WRITE, c, limit};
 	if (!c->ops->shut)
 		return VAI__ERRNO(ENOTSOCK);
-	int rc = vai__desc_take(self, c->desc, VAI__WRITE, &w);
+	int rc = begin_once(self, c, &w);
+	if (rc == VAI_OK)
+		rc = vai__desc_take(self, c->desc, VAI__WRITE, &w);
 	if (rc != VAI_OK)
 		return rc;
 	rc = c->ops->shut(c);
+	if (rc == VAI_OK)
+		rc = flush(self, c, &w);
 	vai__desc_give(c->desc, VAI__WRITE);
 	return rc;
 }

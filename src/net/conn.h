@@ -25,6 +25,17 @@ struct vai__conn_ops {
 	ssize_t (*send)(vai_conn *c, const struct iovec *iov, int n);
 	/* Makes the peer see the end. VAI_OK or as above. */
 	int (*shut)(vai_conn *c);
+	/* What is needed before the first byte, a handshake: called by the goroutine that has both directions, until it
+	 * returns VAI_OK once. It may wait (vai__desc_wait). May be NULL, as may the rest. */
+	int (*begin)(vai_g *self, vai_conn *c, const struct vai__iowait *w);
+	/* Sends what `send` and `shut` have taken and kept. VAI_OK or as above. */
+	int (*flush)(vai_conn *c);
+	/* The connection is being closed; the descriptor is open still. Any thread; others may be in recv or send. */
+	void (*bye)(vai_conn *c);
+	/* The text of a result VAI__KIND_FAILED; *code: its name. */
+	void (*why)(vai_conn *c, char *buf, size_t n, const char **code);
+	/* Pushes what there is to know about it onto a Lua stack: one value. */
+	void (*info)(vai_conn *c, void *L);
 	/* Called when the last reference is gone. May be NULL. */
 	void (*destroy)(void *state);
 	bool datagrams; /* one recv is one message, and 0 bytes are not the end */
@@ -35,6 +46,9 @@ extern const struct vai__conn_ops vai__conn_tcp, vai__conn_udp, vai__conn_unix, 
 
 /* Takes over d in every case. NULL: out of memory. state: what ops->destroy gets; or NULL. */
 vai_conn *vai__conn_new(struct vai__desc *d, const struct vai__conn_ops *ops, void *state);
+/* A connection of another kind over one that is open: the same descriptor. Takes over state, not the reference. What
+ * inner has in its buffer is left there (vai__conn_take_buffer). NULL: out of memory. */
+vai_conn *vai__conn_over(vai_conn *inner, const struct vai__conn_ops *ops, void *state);
 /* The ops for a socket. */
 const struct vai__conn_ops *vai__conn_ops_of(int family, int type);
 /* A view of c with a limit for each call: seconds (negative: none), or a context, with a reference of the view's own.
@@ -69,8 +83,9 @@ void vai__conn_bytes_free(struct vai__bytes *b);
 enum vai__read_what { VAI__READ_SOME, VAI__READ_COUNT, VAI__READ_LINE, VAI__READ_LINE_KEPT, VAI__READ_ALL };
 
 enum {
-	VAI__EOF = -20,     /* the peer has ended, or there is nothing more */
-	VAI__TOO_LONG = -21 /* the line, or the rest, is longer than the connection's bound */
+	VAI__EOF = -20,         /* the peer has ended, or there is nothing more */
+	VAI__KIND_FAILED = -22, /* ops->why knows */
+	VAI__TOO_LONG = -21     /* the line, or the rest, is longer than the connection's bound */
 };
 
 /* Reads what is asked for. VAI_OK: *out is the caller's. With other results, what was read so far stays in the
@@ -86,6 +101,10 @@ int vai__conn_peek(vai_g *self, vai_conn *c);
 /* Puts the bytes back in front of the buffer, from where they came. Takes the block over. False: somebody reads at the
  * moment, or memory is out, or c is closed, and they are gone. */
 bool vai__conn_unread(vai_conn *c, struct vai__bytes *b);
+/* Gives away what the buffer holds, for one who takes the connection over. */
+void vai__conn_take_buffer(vai_conn *c, struct vai__bytes *out);
+/* Does what ops->begin does, if it has not been done. */
+int vai__conn_begin(vai_g *self, vai_conn *c, int64_t limit);
 /* Forgets what the buffer holds and returns how many bytes that were. Called by the goroutine that has the reading
  * direction. */
 size_t vai__conn_drop_buffer(vai_conn *c);

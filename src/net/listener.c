@@ -17,6 +17,7 @@ struct vai_listener {
 	struct vai_obj obj;
 	struct vai__desc *desc;
 	int family;
+	struct vai__listener_wrap wrap;
 	char path[sizeof((struct sockaddr_un *)0)->sun_path + 1]; /* of the file that goes when it is closed; "" */
 };
 
@@ -25,7 +26,14 @@ static void destroy(struct vai_obj *o)
 	vai_listener *l = VAI_CONTAINER(o, vai_listener, obj);
 	vai__listener_close(l);
 	vai__desc_release(l->desc);
+	if (l->wrap.release)
+		l->wrap.release(l->wrap.arg);
 	vai__mem_free(l, sizeof *l);
+}
+
+void vai__listener_wrap(vai_listener *l, const struct vai__listener_wrap *wrap)
+{
+	l->wrap = *wrap;
 }
 
 const struct vai_class vai__listener_class = {"listener", destroy};
@@ -146,9 +154,9 @@ static int accept_one(vai_g *self, vai_listener *l, const struct vai__iowait *w)
 	}
 }
 
-static int conn_of(int fd, int family, vai_conn **out)
+static int conn_of(const vai_listener *l, int fd, vai_conn **out)
 {
-	int rc;
+	int rc, family = l->family;
 	struct vai__desc *d = vai__desc_new(fd, &rc);
 	if (!d) {
 		close(fd);
@@ -156,6 +164,12 @@ static int conn_of(int fd, int family, vai_conn **out)
 	}
 	vai__socket_defaults(fd, family, SOCK_STREAM);
 	*out = vai__conn_new(d, vai__conn_ops_of(family, SOCK_STREAM), NULL);
+	if (*out && l->wrap.over) {
+		vai_conn *plain = *out;
+		*out = l->wrap.over(l->wrap.arg, plain);
+		if (!*out)
+			vai__obj_unref((struct vai_obj *)plain);
+	}
 	return *out ? VAI_OK : VAI_ENOMEM;
 }
 
@@ -167,14 +181,14 @@ int vai__listener_accept(vai_g *self, vai_listener *l, int64_t limit, vai_conn *
 		return rc;
 	int fd = accept_one(self, l, &w);
 	vai__desc_give(l->desc, VAI__READ);
-	return fd < 0 ? fd : conn_of(fd, l->family, out);
+	return fd < 0 ? fd : conn_of(l, fd, out);
 }
 
 int vai__listener_accept_now(vai_listener *l, vai_conn **out)
 {
 	int fd = vai__socket_accept(vai__desc_fd(l->desc));
 	if (fd >= 0)
-		return conn_of(fd, l->family, out);
+		return conn_of(l, fd, out);
 	if (vai__listener_is_short(fd))
 		tell_once();
 	return fd == VAI__ERRNO(EAGAIN) ? VAI_EAGAIN : fd;

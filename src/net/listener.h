@@ -26,6 +26,15 @@ int vai__listener_accept(vai_g *self, vai_listener *l, int64_t limit, vai_conn *
 int vai__listener_accept_now(vai_listener *l, vai_conn **out);
 /* Whether that result says that there are none left, or no memory: worth another try after a while. */
 bool vai__listener_is_short(int rc);
+/* What makes connections of another kind out of those that are accepted, which are `over`'s then. NULL: out of memory,
+ * and the connection is the caller's. release: of arg, when the listener is gone. */
+struct vai__listener_wrap {
+	vai_conn *(*over)(void *arg, vai_conn *c);
+	void (*release)(void *arg);
+	void *arg;
+};
+/* Called before l is given to anything else. */
+void vai__listener_wrap(vai_listener *l, const struct vai__listener_wrap *wrap);
 /* Closes the listener, and removes the file of a Unix socket. True for the first call. */
 bool vai__listener_close(vai_listener *l);
 struct vai__desc *vai__listener_desc(vai_listener *l);

@@ -21,7 +21,7 @@
 enum { MAX_TYPES = 64, USERDATA_HEADER = 64, FEW = sizeof((struct vai_vm *)0)->few / sizeof(uintptr_t) };
 
 static const struct vai__handle_type *types[MAX_TYPES];
-static int ntypes;
+static _Atomic(int) ntypes; /* grows, under the lock of who registers */
 static uint64_t magic; /* no script can know this number, so no other userdata can have it */
 static _Atomic(uint64_t) host_magic;
 static const char cache_key;
@@ -45,7 +45,8 @@ void vai__handle_register(const struct vai__handle_type *type)
 		if (types[i] == type)
 			return;
 	VAI_ASSERT(ntypes < MAX_TYPES);
-	types[ntypes++] = type;
+	types[ntypes] = type;
+	atomic_store_release(&ntypes, ntypes + 1);
 }
 
 static int find_type(const struct vai_class *cls)

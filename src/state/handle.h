@@ -28,7 +28,7 @@ struct vai__handle_type {
 /* Such a list: VAI__METHODS({"send", chan_send}, {"recv", chan_recv}). */
 #define VAI__METHODS(...) ((const luaL_Reg[]){__VA_ARGS__, {NULL, NULL}})
 
-/* Before vai__runtime_start, once per class. */
+/* Once per class: before vai__runtime_start, or later by one thread at a time. */
 void vai__handle_register(const struct vai__handle_type *type);
 
 /* Pushes the handle of obj, taking over the caller's reference in every case, also when it

@@ -81,6 +81,7 @@ static const luaL_Reg functions[] = {
 	{"tty", vai__lib_tty},
 	{".socket", vai__lib_socket},
 	{"compat", vai__lib_compat},
+	{"_extension", vai__lib_extension},
 	{".stdin", vai__lib_stdin},
 	{".stdout", vai__lib_stdout},
 	{".stderr", vai__lib_stderr},

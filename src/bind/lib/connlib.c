@@ -9,7 +9,7 @@
 #include "net/serve.h"
 #include "net/socket.h"
 
-enum { FEW = 8 };
+enum { FEW = 8, WHY_BYTES = 512 };
 
 static inline vai_conn *self_conn(lua_State *L, const char *fname)
 {
@@ -32,6 +32,30 @@ static struct vai__limit limit_at(lua_State *L, vai_conn *c, int idx, const char
 	return own_limit(c);
 }
 
+/* As vai__io_failed, for what only the kind of the connection knows, too. */
+static int failed(lua_State *L, vai_g *g, vai_conn *c, int rc)
+{
+	char text[WHY_BYTES];
+	const char *code = NULL;
+	const struct vai__conn_ops *ops = vai__conn_ops(c);
+	if (rc != VAI__KIND_FAILED || !ops->why)
+		return vai__io_failed(L, g, rc, NULL);
+	ops->why(vai__conn_base(c), text, sizeof text, &code);
+	lua_pushnil(L);
+	lua_pushstring(L, text);
+	lua_pushstring(L, code);
+	return 3;
+}
+
+static int write_failed(lua_State *L, vai_g *g, vai_conn *c, int rc, size_t done)
+{
+	if (rc != VAI__KIND_FAILED)
+		return vai__io_write_failed(L, g, rc, done);
+	failed(L, g, c, rc);
+	lua_pushinteger(L, (lua_Integer)done);
+	return 4;
+}
+
 /* ---- reading ---- */
 
 static int read_into(
@@ -42,7 +66,7 @@ static int read_into(
 	vai__note_stack(g, L);
 	int rc = VAI_LIMITED(g, limit, vai__conn_read(g, c, what, count, limit.deadline, &bytes));
 	if (VAI_UNLIKELY(rc != VAI_OK))
-		return vai__io_failed(L, g, rc, NULL);
+		return failed(L, g, c, rc);
 	vai__io_push_bytes(L, vai__bind_vm(g), c, &bytes);
 	return 1;
 }
@@ -101,7 +125,7 @@ static int conn_write(lua_State *L)
 	vai__note_stack(g, L);
 	int rc = VAI_LIMITED(g, limit, vai__conn_write(g, c, iov, n, limit.deadline, &done));
 	if (VAI_UNLIKELY(rc != VAI_OK))
-		return vai__io_write_failed(L, g, rc, done);
+		return write_failed(L, g, c, rc, done);
 	lua_pushvalue(L, 1);
 	return 1;
 }
@@ -152,7 +176,7 @@ static int conn_send_file(lua_State *L)
 		return 4;
 	}
 	if (rc != VAI_OK)
-		return vai__io_write_failed(L, g, rc, done);
+		return write_failed(L, g, c, rc, done);
 	lua_pushvalue(L, 1);
 	return 1;
 }
@@ -220,10 +244,10 @@ static int conn_idle(lua_State *L)
 	return 1;
 }
 
-static int closed_side(lua_State *L, vai_g *g, int rc)
+static int closed_side(lua_State *L, vai_g *g, vai_conn *c, int rc)
 {
 	if (rc != VAI_OK)
-		return vai__io_failed(L, g, rc, NULL);
+		return failed(L, g, c, rc);
 	lua_pushboolean(L, 1);
 	return 1;
 }
@@ -234,14 +258,39 @@ static int conn_close_write(lua_State *L)
 	vai_g *g = vai__bind_self(L);
 	struct vai__limit limit = limit_at(L, c, 2, "close_write");
 	vai__note_stack(g, L);
-	return closed_side(L, g, VAI_LIMITED(g, limit, vai__conn_close_write(g, c, limit.deadline)));
+	return closed_side(L, g, c, VAI_LIMITED(g, limit, vai__conn_close_write(g, c, limit.deadline)));
 }
 
 static int conn_close_read(lua_State *L)
 {
 	vai_conn *c = self_conn(L, "close_read");
 	vai_g *g = vai__bind_self(L);
-	return closed_side(L, g, vai__conn_close_read(c));
+	return closed_side(L, g, c, vai__conn_close_read(c));
+}
+
+/* What comes before the first byte, for those that cannot wait until somebody reads or writes. */
+static int conn_handshake(lua_State *L)
+{
+	vai_conn *c = self_conn(L, "handshake");
+	vai_g *g = vai__bind_self(L);
+	struct vai__limit limit = limit_at(L, c, 2, "handshake");
+	vai__note_stack(g, L);
+	int rc = VAI_LIMITED(g, limit, vai__conn_begin(g, c, limit.deadline));
+	if (rc != VAI_OK)
+		return failed(L, g, c, rc);
+	lua_pushvalue(L, 1);
+	return 1;
+}
+
+static int conn_info(lua_State *L)
+{
+	vai_conn *c = self_conn(L, "info");
+	vai__bind_self(L);
+	if (!vai__conn_ops(c)->info)
+		return 0;
+	luaL_checkstack(L, 20, NULL);
+	vai__conn_ops(c)->info(vai__conn_base(c), L);
+	return 1;
 }
 
 /* ---- names and options ---- */
@@ -296,7 +345,7 @@ static int conn_set(lua_State *L)
 	}
 	if (rc == VAI_EINVAL)
 		no_option(L, option, "set");
-	return closed_side(L, g, rc);
+	return closed_side(L, g, c, rc);
 }
 
 static int conn_get(lua_State *L)
@@ -334,6 +383,7 @@ const struct vai__handle_type vai__lib_conn_type = {&vai__conn_class, "vai.conne
 	.methods = VAI__METHODS({"read", conn_read}, {"write", conn_write}, {"lines", conn_lines}, {"unread", conn_unread},
 		{"send_file", conn_send_file}, {"max", conn_max}, {"with", conn_with}, {"close", conn_close},
 		{"close_write", conn_close_write}, {"close_read", conn_close_read}, {"idle", conn_idle},
+		{"handshake", conn_handshake}, {"info", conn_info},
 		{"set_deadline", conn_set_deadline}, {"set_read_deadline", conn_set_read_deadline},
 		{"set_write_deadline", conn_set_write_deadline}, {"local_addr", conn_local_addr},
 		{"remote_addr", conn_remote_addr}, {"set", conn_set}, {"get", conn_get}),

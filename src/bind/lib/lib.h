@@ -87,6 +87,8 @@ int vai__lib_compat(lua_State *L);
 /* fslib.c: pushes the table vai.fs; filelib.c */
 int vai__lib_fs(lua_State *L);
 extern const struct vai__handle_type vai__lib_file_type;
+/* extensionlib.c */
+int vai__lib_extension(lua_State *L);
 /* timelib.c */
 int vai__lib_sleep(lua_State *L);
 int vai__lib_now(lua_State *L);

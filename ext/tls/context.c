@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+/* Contexts: what connections have in common. The SSL_CTX of one is never changed once a connection may use it: reload
+ * makes another one and puts it in its place. */
+#include "tls.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void context_destroy(struct vai_obj *o)
+{
+	struct context *c = VAI_CONTAINER(o, struct context, obj);
+	for (int i = 0; i < SESSIONS; i++)
+		SSL_SESSION_free(c->kept[i].session);
+	SSL_CTX_free(c->ctx);
+	pthread_mutex_destroy(&c->mutex);
+	free(c);
+}
+
+const struct vai_class vai__tls_context_class = {"TLS context", context_destroy};
+
+SSL *vai__tls_context_ssl(struct context *c)
+{
+	pthread_mutex_lock(&c->mutex);
+	SSL *ssl = SSL_new(c->ctx);
+	pthread_mutex_unlock(&c->mutex);
+	return ssl;
+}
+
+/* ---- sessions ---- */
+
+void vai__tls_context_keep(struct context *c, const char *name, SSL_SESSION *session)
+{
+	pthread_mutex_lock(&c->mutex);
+	struct kept *k = NULL;
+	for (int i = 0; i < SESSIONS && !k; i++)
+		if (c->kept[i].session && strcmp(c->kept[i].name, name) == 0)
+			k = &c->kept[i];
+	if (!k)
+		k = &c->kept[c->next_kept++ % SESSIONS];
+	SSL_SESSION_free(k->session);
+	k->session = session;
+	snprintf(k->name, sizeof k->name, "%s", name);
+	pthread_mutex_unlock(&c->mutex);
+}
+
+void vai__tls_context_resume(struct context *c, const char *name, SSL *ssl)
+{
+	pthread_mutex_lock(&c->mutex);
+	for (int i = 0; i < SESSIONS; i++)
+		if (c->kept[i].session && strcmp(c->kept[i].name, name) == 0)
+			SSL_set_session(ssl, c->kept[i].session);
+	pthread_mutex_unlock(&c->mutex);
+}
+
+/* OpenSSL calls this when the server has given a session. 1: the reference is taken over. */
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+	struct session *s = SSL_get_ex_data(ssl, vai__tls_index());
+	if (!s || !*s->name)
+		return 0;
+	vai__tls_context_keep(s->context, s->name, session);
+	return 1;
+}
+
+/* ---- reading options ---- */
+
+/* What a context is made of; why: what is wrong. Strings belong to the table at index 1. */
+struct wanted {
+	SSL_CTX *ctx;
+	bool server, verify;
+	char why[WHY_BYTES];
+};
+
+static bool wrong(struct wanted *w, const char *what, const char *which)
+{
+	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+	snprintf(w->why, sizeof w->why, "%s '%.200s'%s%s", what, which, reason ? ": " : "", reason ? reason : "");
+	return false;
+}
+
+/* The string under a name, or NULL. It stays on the stack. */
+static const char *text_of(lua_State *L, const char *name)
+{
+	int type = lua_getfield(L, 1, name);
+	if (type != LUA_TNIL && type != LUA_TSTRING)
+		luaL_error(L, "bad TLS option '%s' (string expected, got %s)", name, luaL_typename(L, -1));
+	return lua_tostring(L, -1);
+}
+
+static bool is_pem(const char *text)
+{
+	return strstr(text, "-----BEGIN") != NULL;
+}
+
+static bool add_authorities(struct wanted *w, const char *ca)
+{
+	ERR_clear_error();
+	if (!is_pem(ca)) {
+		bool ok = SSL_CTX_load_verify_file(w->ctx, ca) == 1;
+		return ok || SSL_CTX_load_verify_dir(w->ctx, ca) == 1 || wrong(w, "ca", ca);
+	}
+	BIO *b = BIO_new_mem_buf(ca, -1);
+	X509 *cert;
+	int n = 0;
+	while (b && (cert = PEM_read_bio_X509(b, NULL, NULL, NULL)) != NULL) {
+		X509_STORE_add_cert(SSL_CTX_get_cert_store(w->ctx), cert);
+		X509_free(cert);
+		n++;
+	}
+	BIO_free(b);
+	return n > 0 || wrong(w, "ca", "(text)");
+}
+
+static bool use_chain_text(SSL_CTX *ctx, const char *text)
+{
+	BIO *b = BIO_new_mem_buf(text, -1);
+	X509 *cert = b ? PEM_read_bio_X509_AUX(b, NULL, NULL, NULL) : NULL;
+	bool ok = cert && SSL_CTX_use_certificate(ctx, cert) == 1;
+	X509_free(cert);
+	while (ok && (cert = PEM_read_bio_X509(b, NULL, NULL, NULL)) != NULL)
+		ok = SSL_CTX_add0_chain_cert(ctx, cert) == 1;
+	BIO_free(b);
+	return ok;
+}
+
+static bool use_key_text(SSL_CTX *ctx, const char *text)
+{
+	BIO *b = BIO_new_mem_buf(text, -1);
+	EVP_PKEY *key = b ? PEM_read_bio_PrivateKey(b, NULL, NULL, NULL) : NULL;
+	bool ok = key && SSL_CTX_use_PrivateKey(ctx, key) == 1;
+	EVP_PKEY_free(key);
+	BIO_free(b);
+	return ok;
+}
+
+static bool use_own(struct wanted *w, const char *cert, const char *key)
+{
+	ERR_clear_error();
+	bool text = is_pem(cert);
+	if (!(text ? use_chain_text(w->ctx, cert) : SSL_CTX_use_certificate_chain_file(w->ctx, cert) == 1))
+		return wrong(w, "cert", text ? "(text)" : cert);
+	if (!key)
+		key = cert;
+	text = is_pem(key);
+	ERR_clear_error();
+	if (!(text ? use_key_text(w->ctx, key) : SSL_CTX_use_PrivateKey_file(w->ctx, key, SSL_FILETYPE_PEM) == 1))
+		return wrong(w, "key", text ? "(text)" : key);
+	return true;
+}
+
+/* ---- protocols ---- */
+
+/* A server takes the first of its own protocols that the client has, too. */
+static int on_alpn(
+	SSL *ssl, const unsigned char **out, unsigned char *n, const unsigned char *in, unsigned nin, void *arg)
+{
+	const unsigned char *own = arg;
+	(void)ssl;
+	unsigned char *picked;
+	if (SSL_select_next_proto(&picked, n, own + 1, own[0], in, nin) != OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_NOACK;
+	*out = picked;
+	return SSL_TLSEXT_ERR_OK;
+}
+
+static void free_alpn(void *parent, void *p, CRYPTO_EX_DATA *ad, int idx, long argl, void *argp)
+{
+	(void)parent, (void)ad, (void)idx, (void)argl, (void)argp;
+	free(p);
+}
+
+/* The list under "alpn" in wire form, behind a byte with its length; freed with the SSL_CTX. */
+static bool set_alpn(lua_State *L, struct wanted *w)
+{
+	static int number = -1;
+	unsigned char wire[256];
+	size_t at = 1, n;
+	if (lua_getfield(L, 1, "alpn") != LUA_TTABLE)
+		return true;
+	for (int i = 1; lua_rawgeti(L, -1, i) == LUA_TSTRING; i++) {
+		const char *one = lua_tolstring(L, -1, &n);
+		if (n == 0 || n > 64 || at + n + 1 > sizeof wire)
+			return wrong(w, "alpn", one);
+		wire[at++] = (unsigned char)n;
+		memcpy(wire + at, one, n);
+		at += n;
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 2);
+	wire[0] = (unsigned char)(at - 1);
+	if (!w->server)
+		return SSL_CTX_set_alpn_protos(w->ctx, wire + 1, wire[0]) == 0;
+	if (number < 0)
+		number = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_alpn);
+	unsigned char *kept = malloc(at);
+	if (!kept)
+		return wrong(w, "alpn", "not enough memory");
+	memcpy(kept, wire, at);
+	SSL_CTX_set_ex_data(w->ctx, number, kept);
+	SSL_CTX_set_alpn_select_cb(w->ctx, on_alpn, kept);
+	return true;
+}
+
+static bool set_version(struct wanted *w, const char *version)
+{
+	if (!version)
+		return SSL_CTX_set_min_proto_version(w->ctx, TLS1_2_VERSION) == 1;
+	if (strcmp(version, "1.2") == 0)
+		return SSL_CTX_set_min_proto_version(w->ctx, TLS1_2_VERSION) == 1;
+	if (strcmp(version, "1.3") == 0)
+		return SSL_CTX_set_min_proto_version(w->ctx, TLS1_3_VERSION) == 1;
+	ERR_clear_error();
+	return wrong(w, "min_version", version);
+}
+
+/* ---- making one ---- */
+
+static bool set_trust(lua_State *L, struct wanted *w)
+{
+	const char *ca = text_of(L, "ca"), *client_ca = text_of(L, "client_ca");
+	w->verify = !w->server;
+	if (lua_getfield(L, 1, "verify") != LUA_TNIL)
+		w->verify = lua_toboolean(L, -1);
+	if (w->server)
+		w->verify = client_ca != NULL;
+	if (w->server && client_ca) {
+		if (!add_authorities(w, client_ca))
+			return false;
+		SSL_CTX_set_verify(w->ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, vai__tls_verify);
+	}
+	if (w->server)
+		return true;
+	SSL_CTX_set_verify(w->ctx, SSL_VERIFY_PEER, vai__tls_verify);
+	return ca ? add_authorities(w, ca) : SSL_CTX_set_default_verify_paths(w->ctx) == 1;
+}
+
+static bool set_all(lua_State *L, struct wanted *w)
+{
+	const char *cert = text_of(L, "cert"), *key = text_of(L, "key");
+	SSL_CTX_set_options(w->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_mode(w->ctx, SSL_MODE_RELEASE_BUFFERS);
+	if (!w->server) {
+		SSL_CTX_set_session_cache_mode(w->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+		SSL_CTX_sess_set_new_cb(w->ctx, on_session);
+	} else {
+		SSL_CTX_set_session_id_context(w->ctx, (const unsigned char *)"vai", 3);
+	}
+	if (w->server && !cert) {
+		snprintf(w->why, sizeof w->why, "a server needs 'cert'");
+		return false;
+	}
+	return set_version(w, text_of(L, "min_version")) && set_alpn(L, w) && set_trust(L, w) &&
+		(!cert || use_own(w, cert, key));
+}
+
+/* Protected: raises for options of the wrong type. */
+static int fill(lua_State *L)
+{
+	struct wanted *w = lua_touserdata(L, 2);
+	luaL_checkstack(L, 16, NULL);
+	lua_pushboolean(L, set_all(L, w));
+	return 1;
+}
+
+/* The SSL_CTX that the table at 1 asks for. NULL: *w says why, or it raises. */
+static bool make(lua_State *L, struct wanted *w)
+{
+	luaL_checktype(L, 1, LUA_TTABLE);
+	lua_getfield(L, 1, "server");
+	w->server = lua_toboolean(L, -1);
+	w->ctx = SSL_CTX_new(w->server ? TLS_server_method() : TLS_client_method());
+	if (!w->ctx)
+		return luaL_error(L, "not enough memory");
+	lua_pushcfunction(L, fill);
+	lua_pushvalue(L, 1);
+	lua_pushlightuserdata(L, w);
+	int status = lua_pcall(L, 2, 1, 0);
+	if (status == LUA_OK && lua_toboolean(L, -1))
+		return true;
+	SSL_CTX_free(w->ctx);
+	if (status != LUA_OK)
+		lua_error(L);
+	return false;
+}
+
+static int refused(lua_State *L, const struct wanted *w)
+{
+	lua_pushnil(L);
+	lua_pushstring(L, *w->why ? w->why : "bad TLS options");
+	lua_pushliteral(L, "ETLS");
+	return 3;
+}
+
+int vai__tls_context(lua_State *L)
+{
+	struct wanted w = {.ctx = NULL};
+	if (!make(L, &w))
+		return refused(L, &w);
+	struct context *c = calloc(1, sizeof *c);
+	if (!c) {
+		SSL_CTX_free(w.ctx);
+		return luaL_error(L, "not enough memory");
+	}
+	vai__obj_init(&c->obj, &vai__tls_context_class);
+	pthread_mutex_init(&c->mutex, NULL);
+	c->ctx = w.ctx;
+	c->verify = w.verify;
+	c->server = w.server;
+	vai__tls_base->push_new(L, &c->obj);
+	return 1;
+}
+
+/* _reload(options): the next connections get other certificates. Those that are open keep theirs. */
+static int context_reload(lua_State *L)
+{
+	struct wanted w = {.ctx = NULL};
+	struct context *c = (struct context *)vai__tls_base->handle_test(L, 1, &vai__tls_context_class);
+	if (!c)
+		return luaL_error(L, "calling '_reload' on bad self (TLS context expected)");
+	lua_settop(L, 2);
+	lua_insert(L, 1); /* the options are at 1 now */
+	if (!make(L, &w))
+		return refused(L, &w);
+	pthread_mutex_lock(&c->mutex);
+	SSL_CTX *old = c->ctx;
+	c->ctx = w.ctx;
+	c->verify = w.verify;
+	pthread_mutex_unlock(&c->mutex);
+	SSL_CTX_free(old);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static const luaL_Reg methods[] = {
+	{"_reload", context_reload},
+	{NULL, NULL},
+};
+const struct vai__handle_type vai__tls_context_type = {&vai__tls_context_class, "vai.tls_context", methods, NULL};

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/* Connections of the kind "tls": see tls.h. A record that OpenSSL has made is sent whole, sooner or later: what the
+ * connection below does not take at once stays in `out`, and goes before anything else. So a write that ends for its
+ * limit leaves whole records behind, and the next one goes on after them; nothing is ever made twice. */
+#include "tls.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+
+enum { PIECE = 16384 };
+
+static const struct vai__conn_ops tls_ops;
+
+struct session *vai__tls_session(vai_conn *c)
+{
+	return vai__tls_base->conn_ops(c) == &tls_ops ? vai__tls_base->conn_state(c) : NULL;
+}
+
+static ssize_t inner_recv(struct session *s, void *p, size_t n)
+{
+	return vai__tls_base->conn_ops(s->inner)->recv(s->inner, p, n);
+}
+
+/* ---- errors ---- */
+
+static int fail(struct session *s, const char *code, const char *why)
+{
+	if (!s->failed) {
+		snprintf(s->why, sizeof s->why, "%s", why);
+		s->code = code;
+		s->failed = true;
+	}
+	return VAI__KIND_FAILED;
+}
+
+/* After a call of OpenSSL, on the same thread, with nothing in between. */
+static int fail_ssl(struct session *s, int error)
+{
+	unsigned long e = ERR_peek_last_error();
+	const char *reason = ERR_reason_error_string(e);
+	if (*s->verify_error && s->context->verify && !s->done)
+		return fail(s, "ECERT", s->verify_error);
+	if (s->inner_ended)
+		return fail(s, "ECONNRESET", s->done ? "the peer has cut the connection off (no close_notify)" :
+											   "the peer has ended the connection in the handshake");
+	if (error == SSL_ERROR_SYSCALL && e == 0)
+		reason = "the connection is broken";
+	char text[WHY_BYTES];
+	bool alert = e && ERR_GET_REASON(e) >= SSL_AD_REASON_OFFSET;
+	snprintf(text, sizeof text, "%s%s", alert ? "the peer says: " : "", reason ? reason : "TLS failed");
+	return fail(s, "ETLS", text);
+}
+
+/* ---- moving bytes; mutex held ---- */
+
+/* Sends what there is to send. VAI_OK, or why not all of it went. */
+static int push_out(struct session *s)
+{
+	static _Thread_local char dropped[PIECE];
+	char *p;
+	long n;
+	while ((n = BIO_get_mem_data(s->out, &p)) > 0) {
+		struct iovec iov = {p, (size_t)n};
+		ssize_t sent = vai__tls_base->conn_ops(s->inner)->send(s->inner, &iov, 1);
+		if (sent < 0)
+			return (int)sent;
+		for (ssize_t left = sent; left > 0;) {
+			int k = BIO_read(s->out, dropped, left < PIECE ? (int)left : PIECE);
+			if (k <= 0)
+				return VAI__ERRNO(EIO);
+			left -= k;
+		}
+	}
+	return VAI_OK;
+}
+
+/* Fetches bytes for OpenSSL. VAI_OK, or why there are none. */
+static int pull_in(struct session *s)
+{
+	static _Thread_local char buf[PIECE + 512];
+	ssize_t got = inner_recv(s, buf, sizeof buf);
+	if (got < 0)
+		return (int)got;
+	if (got == 0) {
+		s->inner_ended = true;
+		BIO_set_mem_eof_return(s->in, 0);
+	} else if (BIO_write(s->in, buf, (int)got) != got) {
+		return VAI_ENOMEM;
+	}
+	return VAI_OK;
+}
+
+/* ---- the handshake ---- */
+
+/* One step. VAI_OK: it is done. *dir: where to wait after EAGAIN. */
+static int handshake_step(struct session *s, enum vai__dir *dir)
+{
+	for (;;) {
+		if (s->failed)
+			return VAI__KIND_FAILED;
+		ERR_clear_error();
+		int r = SSL_do_handshake(s->ssl), error = SSL_get_error(s->ssl, r);
+		if (r != 1 && error != SSL_ERROR_WANT_READ)
+			fail_ssl(s, error);
+		int rc = push_out(s); /* an alert, too */
+		if (s->failed)
+			return VAI__KIND_FAILED;
+		*dir = VAI__WRITE;
+		if (rc != VAI_OK || r == 1) {
+			s->done |= rc == VAI_OK;
+			return rc;
+		}
+		*dir = VAI__READ;
+		rc = pull_in(s);
+		if (rc != VAI_OK)
+			return rc;
+	}
+}
+
+static int tls_begin(vai_g *self, vai_conn *c, const struct vai__iowait *w)
+{
+	struct session *s = vai__tls_base->conn_state(c);
+	for (;;) {
+		enum vai__dir dir = VAI__READ;
+		pthread_mutex_lock(&s->mutex);
+		int rc = handshake_step(s, &dir);
+		pthread_mutex_unlock(&s->mutex);
+		if (rc == VAI__ERRNO(EAGAIN))
+			rc = vai__tls_base->desc_wait(self, vai__tls_base->conn_desc(c), dir, w);
+		else
+			return rc;
+		if (rc != VAI_OK)
+			return rc;
+	}
+}
+
+/* ---- data ---- */
+
+static ssize_t recv_some(struct session *s, void *p, size_t n)
+{
+	for (;;) {
+		if (s->failed)
+			return VAI__KIND_FAILED;
+		ERR_clear_error();
+		int r = SSL_read(s->ssl, p, n < INT32_MAX ? (int)n : INT32_MAX), error = SSL_get_error(s->ssl, r);
+		if (r > 0)
+			return r;
+		if (error == SSL_ERROR_ZERO_RETURN)
+			return 0;
+		if (error != SSL_ERROR_WANT_READ) {
+			fail_ssl(s, error);
+			push_out(s);
+			return VAI__KIND_FAILED;
+		}
+		push_out(s); /* answers to what was read; what does not go now goes later */
+		int rc = pull_in(s);
+		if (rc != VAI_OK)
+			return rc;
+	}
+}
+
+static ssize_t tls_recv(vai_conn *c, void *p, size_t n)
+{
+	struct session *s = vai__tls_base->conn_state(c);
+	pthread_mutex_lock(&s->mutex);
+	ssize_t got = recv_some(s, p, n);
+	pthread_mutex_unlock(&s->mutex);
+	return got;
+}
+
+/* One record: the first bytes of iov, small pieces together. */
+static ssize_t send_record(struct session *s, const struct iovec *iov, int n)
+{
+	static _Thread_local char joined[PIECE];
+	const char *p = iov->iov_base;
+	size_t len = iov->iov_len < PIECE ? iov->iov_len : PIECE;
+	if (n > 1 && len < PIECE) {
+		len = 0;
+		for (int i = 0; i < n && len < PIECE; i++) {
+			size_t k = iov[i].iov_len < PIECE - len ? iov[i].iov_len : PIECE - len;
+			memcpy(joined + len, iov[i].iov_base, k);
+			len += k;
+		}
+		p = joined;
+	}
+	ERR_clear_error();
+	int r = SSL_write(s->ssl, p, (int)len);
+	return r > 0 ? r : fail_ssl(s, SSL_get_error(s->ssl, r));
+}
+
+static ssize_t tls_send(vai_conn *c, const struct iovec *iov, int n)
+{
+	struct session *s = vai__tls_base->conn_state(c);
+	pthread_mutex_lock(&s->mutex);
+	ssize_t sent = s->failed ? VAI__KIND_FAILED : push_out(s);
+	if (sent == VAI_OK && s->said_bye)
+		sent = VAI__ERRNO(EPIPE);
+	if (sent == VAI_OK) {
+		sent = send_record(s, iov, n);
+		int rc = push_out(s);
+		if (sent > 0 && rc != VAI_OK && rc != VAI__ERRNO(EAGAIN))
+			sent = rc;
+	}
+	pthread_mutex_unlock(&s->mutex);
+	return sent;
+}
+
+static int tls_flush(vai_conn *c)
+{
+	struct session *s = vai__tls_base->conn_state(c);
+	pthread_mutex_lock(&s->mutex);
+	int rc = push_out(s);
+	pthread_mutex_unlock(&s->mutex);
+	return rc;
+}
+
+/* Says that nothing follows, once; what the peer sends can be read on. Mutex held. */
+static void say_bye(struct session *s)
+{
+	if (s->said_bye || s->failed || !s->done)
+		return;
+	s->said_bye = true;
+	ERR_clear_error();
+	SSL_shutdown(s->ssl);
+}
+
+static int tls_shut(vai_conn *c)
+{
+	struct session *s = vai__tls_base->conn_state(c);
+	pthread_mutex_lock(&s->mutex);
+	say_bye(s);
+	int rc = s->failed ? VAI__KIND_FAILED : VAI_OK;
+	pthread_mutex_unlock(&s->mutex);
+	return rc;
+}
+
+static void tls_bye(vai_conn *c)
+{
+	struct session *s = vai__tls_base->conn_state(c);
+	if (pthread_mutex_trylock(&s->mutex) != 0)
+		return;
+	say_bye(s);
+	push_out(s);
+	pthread_mutex_unlock(&s->mutex);
+}
+
+static void tls_why(vai_conn *c, char *buf, size_t n, const char **code)
+{
+	struct session *s = vai__tls_base->conn_state(c);
+	pthread_mutex_lock(&s->mutex);
+	snprintf(buf, n, "%s", s->why);
+	*code = s->code ? s->code : "ETLS";
+	pthread_mutex_unlock(&s->mutex);
+}
+
+/* ---- life ---- */
+
+static void free_session(struct session *s)
+{
+	SSL_free(s->ssl); /* and the BIOs */
+	vai__obj_unref(&s->context->obj);
+	pthread_mutex_destroy(&s->mutex);
+	free(s);
+}
+
+static void tls_destroy(void *state)
+{
+	free_session(state);
+}
+
+static const struct vai__conn_ops tls_ops = {.name = "tls",
+	.recv = tls_recv,
+	.send = tls_send,
+	.shut = tls_shut,
+	.begin = tls_begin,
+	.flush = tls_flush,
+	.bye = tls_bye,
+	.why = tls_why,
+	.info = vai__tls_info,
+	.destroy = tls_destroy,
+	.is_socket = true};
+
+static bool is_address(const char *name)
+{
+	struct in6_addr a;
+	return inet_pton(AF_INET, name, &a) == 1 || inet_pton(AF_INET6, name, &a) == 1;
+}
+
+/* What a client asks for: the name that the certificate must be for, and the last session with it. */
+static bool set_name(struct session *s, const char *name)
+{
+	X509_VERIFY_PARAM *param = SSL_get0_param(s->ssl);
+	snprintf(s->name, sizeof s->name, "%s", name);
+	vai__tls_context_resume(s->context, name, s->ssl);
+	if (is_address(name))
+		return X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1;
+	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	return SSL_set_tlsext_host_name(s->ssl, name) == 1 && X509_VERIFY_PARAM_set1_host(param, name, 0) == 1;
+}
+
+static bool set_up(struct session *s, const char *server_name)
+{
+	s->ssl = vai__tls_context_ssl(s->context);
+	s->in = BIO_new(BIO_s_mem());
+	s->out = BIO_new(BIO_s_mem());
+	if (!s->ssl || !s->in || !s->out) {
+		BIO_free(s->in);
+		BIO_free(s->out);
+		return false;
+	}
+	BIO_set_mem_eof_return(s->in, -1);
+	BIO_set_mem_eof_return(s->out, -1);
+	SSL_set_bio(s->ssl, s->in, s->out);
+	SSL_set_ex_data(s->ssl, vai__tls_index(), s);
+	if (s->context->server)
+		SSL_set_accept_state(s->ssl);
+	else
+		SSL_set_connect_state(s->ssl);
+	return !server_name || set_name(s, server_name);
+}
+
+vai_conn *vai__tls_over(struct context *context, vai_conn *inner, const char *server_name, const char **why)
+{
+	struct vai__bytes early;
+	struct session *s = calloc(1, sizeof *s);
+	*why = "not enough memory";
+	if (!s)
+		return NULL;
+	pthread_mutex_init(&s->mutex, NULL);
+	s->inner = vai__tls_base->conn_base(inner);
+	s->context = context;
+	vai__obj_ref(&context->obj);
+	if (server_name && strlen(server_name) >= NAME_BYTES)
+		*why = "the server's name is too long";
+	vai_conn *c = set_up(s, server_name) ? vai__tls_base->conn_over(inner, &tls_ops, s) : NULL;
+	if (!c) {
+		free_session(s);
+		return NULL;
+	}
+	vai__tls_base->conn_take_buffer(inner, &early);
+	if (early.n > 0)
+		BIO_write(s->in, early.p + early.at, (int)early.n);
+	vai__tls_base->conn_bytes_free(&early);
+	return c;
+}
