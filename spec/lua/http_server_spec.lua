@@ -451,3 +451,37 @@ describe("mux", function()
 		check.raises("function expected for '/a', got number", http.mux, { ["/a"] = 1 })
 	]])
 end)
+
+describe("HTTPS", function()
+	test("is HTTP over TLS: kept alive, idle without a goroutine, with files, spoken by curl", [[
+		local certs = require "certs"
+		local dir = os.tmpname()
+		os.remove(dir)
+		assert(vai.fs.mkdir(dir))
+		local text = ("0123456789"):rep(20000)
+		assert(vai.fs.write_file(dir .. "/a.txt", text))
+		local s, address = start { tls = certs.pair("good"), handler = http.mux {
+			["/hello"] = function(_, res) res:send("hello") end,
+			["/f/*path"] = http.files(dir, { prefix = "/f" }),
+		} }
+		local ca = certs.path("ca") .. ".pem"
+		local c = assert(require "vai.tls".dial("tcp", address, { ca = ca, alpn = { "http/1.1" } }))
+		check.eq(c:info().alpn, "http/1.1")
+		for _ = 1, 2 do
+			c:write("GET /hello HTTP/1.1\r\nHost: h\r\n\r\n")
+			local status, body = response(c)
+			check.eq(status, 200)
+			check.eq(body, "hello")
+			check.until_true(function() return vai.count() == 2 end)
+		end
+		c:write("GET /f/a.txt HTTP/1.1\r\nHost: h\r\n\r\n")
+		check.eq(pick(2, response(c)) == text, true)
+		c:close()
+		local r = vai.process.run { "curl", "-sS", "--cacert", ca, "https://localhost:" .. address:match(":(%d+)$") .. "/hello",
+			limit = 20 }
+		check.eq(r.err, "")
+		check.eq(r.out, "hello")
+		check.eq(s:shutdown(5), true)
+		vai.fs.remove_all(dir)
+	]], { procs = 2 })
+end)

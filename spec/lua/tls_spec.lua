@@ -15,6 +15,7 @@ local test = program.tester [[
 						local line = c:read("l")
 						if not line then break end
 						c:write("you said ", line, "\n")
+						if line == "bye" then break end
 					end
 					c:close()
 				end)
@@ -179,31 +180,24 @@ describe("a certificate", function()
 		local function wrong(pattern, options)
 			local ok, why = tls.server_context(options)
 			check.eq(ok, nil)
-			check.eq(why:match(pattern), pattern)
+			check.eq(why:find(pattern) ~= nil, true, why)
 		end
 		wrong("a server needs 'cert'", {})
 		wrong("cert '/none.pem'", { cert = "/none.pem" })
-		wrong("key '" .. certs.path("ca") .. "%.key'", { cert = good .. ".pem", key = certs.path("ca") .. ".key" })
+		wrong("key '.*/ca.key'", { cert = good .. ".pem", key = certs.path("ca") .. ".key" })
 		wrong("min_version '0.9'", certs.pair("good", { min_version = "0.9" }))
-	]], { skip = false })
+	]])
 end)
 
 describe("a peer", function()
 	test("that is openssl talks to the server; one that talks no TLS, ends early or cuts the connection off is told", [[
 		local address, l = echo("good")
 		local r = vai.process.run { "openssl", "s_client", "-connect", address, "-CAfile", ca, "-servername", "localhost",
-			"-verify_return_error", "-quiet", "-no_ign_eof", input = "hello\nQ\n", limit = 20 }
-		check.eq(r.out, "you said hello\n")
+			"-verify_return_error", "-ign_eof", input = "hello\nbye\n", limit = 20 }
+		check.eq(r.out:match("you said %a+"), "you said hello")
 		l:close()
 		l = assert(tls.listen("tcp", "127.0.0.1:0", certs.pair("good")))
 		local function server_sees(f)
-			local c = assert(vai.net.dial("tcp", l:addr()))
-			local s = l:accept()
-			f(c)
-			return select(2, s:read(nil, 10))
-		end
-		local select = _G.select
-		server_sees = function(f)
 			local c = assert(vai.net.dial("tcp", l:addr()))
 			local s = l:accept()
 			f(c)
@@ -213,9 +207,11 @@ describe("a peer", function()
 		check.eq(server_sees(function(c) c:write("\22\3\1") c:close() end), "the peer has ended the connection in the handshake")
 		local a, b = vai.net.pipe()
 		local server, client = tls.server(b, certs.pair("good")), tls.client(a, { ca = ca, server_name = "localhost" })
-		vai.go(function() client:write("x") client:read() end)
-		check.eq(server:read(), "x")
-		a:close()
+		local done = vai.async(function() client:write("x\n") return client:read("l") end)
+		check.eq(server:read("l"), "x")
+		server:write("y\n")
+		check.returns(table.pack(done:join()), true, "y")
+		a:close_write() -- of the connection below
 		local got, why, code = server:read(nil, 10)
 		check.eq(got, nil)
 		check.eq(why, "the peer has cut the connection off (no close_notify)")

@@ -338,20 +338,29 @@ static int take(vai_conn *c, size_t n, struct vai__bytes *out)
 
 /* ---- beginning ---- */
 
-/* Reading comes first here as everywhere, so two who want both directions do not wait for each other. */
+/* The goroutine has the reading direction. Nobody has the other one for long: before the beginning nobody writes. */
+static int begin_reading(vai_g *self, vai_conn *c, const struct vai__iowait *w)
+{
+	int rc = vai__desc_take(self, c->desc, VAI__WRITE, w);
+	if (rc != VAI_OK)
+		return rc;
+	rc = c->ops->begin(self, c, w);
+	if (rc == VAI_OK)
+		atomic_store_release(&c->begun, true);
+	vai__desc_give(c->desc, VAI__WRITE);
+	return rc;
+}
+
+/* Reading comes first here, so two who want both directions do not wait for each other. Who comes after the beginning
+ * must not wait for a writer with the reading direction in hand: that writer may wait until the peer, which waits for
+ * us to read, reads on. */
 static VAI_NOINLINE int begin(vai_g *self, vai_conn *c, const struct vai__iowait *w)
 {
 	int rc = vai__desc_take(self, c->desc, VAI__READ, w);
 	if (rc != VAI_OK)
 		return rc;
-	rc = vai__desc_take(self, c->desc, VAI__WRITE, w);
-	if (rc == VAI_OK) {
-		if (!atomic_load_acquire(&c->begun))
-			rc = c->ops->begin(self, c, w);
-		if (rc == VAI_OK)
-			atomic_store_release(&c->begun, true);
-		vai__desc_give(c->desc, VAI__WRITE);
-	}
+	if (!atomic_load_acquire(&c->begun))
+		rc = begin_reading(self, c, w);
 	vai__desc_give(c->desc, VAI__READ);
 	return rc;
 }
