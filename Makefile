@@ -342,7 +342,7 @@ check-rock: deps-check
 
 # ---- use ----
 
-.PHONY: demo env install uninstall rock rock-install rock-test bench docs clean help
+.PHONY: demo env install uninstall rock rock-install rock-http rock-tls rock-http-install rock-tls-install rock-test bench docs clean help
 demo: $(B)/vai.so
 	@VAI_BUILD='$(CURDIR)/$(B)' $(LUA) mk/demo.lua $(PROCS) $(DEMO)
 
@@ -351,9 +351,11 @@ env:
 	@$(MAKE) --no-print-directory -s build >&2
 	@sh mk/env '$(subst ','\'',$(CURDIR))' '$(B)'
 
-install: $(B)/vai.so $(B)/libvai.so $(B)/libvai.a
+install: $(B)/vai.so ext $(B)/libvai.so $(B)/libvai.a
 	@sh mk/install-c '$(B)' '$(PREFIX)' '$(DESTDIR)'
 	@sh mk/install $(B)/vai.so '$(PREFIX)/lib/lua/5.4' '$(PREFIX)/share/lua/5.4' '$(DESTDIR)'
+	@for m in $$(CC='$(CC)' sh mk/ext found); do \
+		sh mk/install -m $$m $(B) '$(PREFIX)/lib/lua/5.4' '$(DESTDIR)' || exit 1; done
 
 uninstall:
 	@sh mk/install-c -u '$(PREFIX)' '$(DESTDIR)'
@@ -361,11 +363,18 @@ uninstall:
 
 # luarocks calls these two: its compiler flags, its folders, no packages installed.
 rock:
-	$(MAKE) VARIANT=rock DEPS=0 WERROR=0 build
+	$(MAKE) VARIANT=rock DEPS=0 WERROR=0 build/rock/vai.so
 rock-install:
 	sh mk/install build/rock/vai.so '$(INST_LIBDIR)' '$(INST_LUADIR)'
 
-rock-test: deps-build deps-rock
+# Those of the modules beside it; mk/ext says what is missing.
+rock-http rock-tls: rock-%:
+	sh mk/ext libs $* >/dev/null
+	$(MAKE) VARIANT=rock DEPS=0 WERROR=0 build/rock/vai/$*/core.so
+rock-http-install rock-tls-install: rock-%-install:
+	sh mk/install -m $* build/rock '$(INST_LIBDIR)'
+
+rock-test: deps-build deps-ext deps-rock
 	@LUA=$(LUA) sh mk/rock-test
 
 bench: $(B)/vai.so $(B)/libvai.a

@@ -41,8 +41,9 @@ static int fail_ssl(struct session *s, int error)
 	if (*s->verify_error && s->context->verify && !s->done)
 		return fail(s, "ECERT", s->verify_error);
 	if (s->inner_ended)
-		return fail(s, "ECONNRESET", s->done ? "the peer has cut the connection off (no close_notify)" :
-											   "the peer has ended the connection in the handshake");
+		return fail(s, "ECONNRESET",
+			s->done ? "the peer has cut the connection off (no close_notify)"
+					: "the peer has ended the connection in the handshake");
 	if (error == SSL_ERROR_SYSCALL && e == 0)
 		reason = "the connection is broken";
 	char text[WHY_BYTES];
@@ -54,7 +55,7 @@ static int fail_ssl(struct session *s, int error)
 /* ---- moving bytes; mutex held ---- */
 
 /* Sends what there is to send. VAI_OK, or why not all of it went. */
-static int push_out(struct session *s)
+static VAI_NOINLINE int push_out(struct session *s)
 {
 	static _Thread_local char dropped[PIECE];
 	char *p;
@@ -75,16 +76,16 @@ static int push_out(struct session *s)
 }
 
 /* Fetches bytes for OpenSSL. VAI_OK, or why there are none. */
-static int pull_in(struct session *s)
+static VAI_NOINLINE int pull_in(struct session *s)
 {
-	static _Thread_local char buf[PIECE + 512];
-	ssize_t got = inner_recv(s, buf, sizeof buf);
+	static _Thread_local char pulled[PIECE + 512];
+	ssize_t got = inner_recv(s, pulled, sizeof pulled);
 	if (got < 0)
 		return (int)got;
 	if (got == 0) {
 		s->inner_ended = true;
 		BIO_set_mem_eof_return(s->in, 0);
-	} else if (BIO_write(s->in, buf, (int)got) != got) {
+	} else if (BIO_write(s->in, pulled, (int)got) != got) {
 		return VAI_ENOMEM;
 	}
 	return VAI_OK;
@@ -169,7 +170,7 @@ static ssize_t tls_recv(vai_conn *c, void *p, size_t n)
 }
 
 /* One record: the first bytes of iov, small pieces together. */
-static ssize_t send_record(struct session *s, const struct iovec *iov, int n)
+static VAI_NOINLINE ssize_t send_record(struct session *s, const struct iovec *iov, int n)
 {
 	static _Thread_local char joined[PIECE];
 	const char *p = iov->iov_base;

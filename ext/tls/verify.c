@@ -32,8 +32,8 @@ int vai__tls_verify(int ok, X509_STORE_CTX *store)
 		if (cert && host)
 			vai__tls_names(cert, names, sizeof names);
 		if (host)
-			snprintf(s->verify_error, sizeof s->verify_error, "certificate '%.100s' is for %.100s, not for %.100s", subject,
-				*names ? names : "no name", s->name);
+			snprintf(s->verify_error, sizeof s->verify_error, "certificate '%.100s' is for %.100s, not for %.100s",
+				subject, *names ? names : "no name", s->name);
 		else
 			snprintf(s->verify_error, sizeof s->verify_error, "certificate '%.200s': %.150s", subject,
 				X509_verify_cert_error_string(error));

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- vai.http: HTTP/1.1 and WebSocket on vai's connections. Its parts are in http/; each is loaded when it is first used.
+-- vai.http: HTTP/1.1 on vai's connections. Its parts are in http/; each is loaded when it is first used.
 local ok, why = pcall(require, "vai.http.core")
 if not ok then
 	error("vai.http needs vai/http/core.so, which is built where an HTTP parser library is: install libllhttp-dev or " ..
-		"libhttp-parser-dev, libwslay-dev and zlib1g-dev, and run make; or luarocks install vai-http\n" .. why, 2)
+		"libhttp-parser-dev and run make; or luarocks install vai-http\n" .. why, 2)
 end
 
 local parts = {

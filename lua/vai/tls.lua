@@ -2,8 +2,8 @@
 -- vai.tls: TLS 1.2 and 1.3 over vai's connections. A TLS connection is a connection, with the same methods.
 local ok, core = pcall(require, "vai.tls.core")
 if not ok then
-	error("vai.tls needs vai/tls/core.so, which is built where OpenSSL is: install libssl-dev and run make; or luarocks " ..
-		"install vai-tls\n" .. core, 2)
+	error("vai.tls needs vai/tls/core.so, which is built where OpenSSL is: install libssl-dev and run make; or " ..
+		"luarocks install vai-tls\n" .. core, 2)
 end
 local vai = require "vai"
 
@@ -108,9 +108,11 @@ function tls.listen(network, address, options)
 	return listener
 end
 
--- Gives a server's context other certificates: connections that are accepted from now on get them.
 function tls.reload(context, options)
-	check("reload", options)
+	if type(context) ~= "userdata" then
+		error(("bad argument #1 to 'reload' (TLS context expected, got %s)"):format(type(context)), 2)
+	end
+	options = check("reload", options)
 	return context:_reload {
 		server = true, cert = options.cert, key = options.key, client_ca = options.client_ca, alpn = options.alpn,
 		min_version = options.min_version,

@@ -1736,6 +1736,26 @@ function connection:write(...) end
 ---@return function
 function connection:lines() end
 
+---Makes what comes before the first byte, where there is such a thing: TLS's handshake. Reads and writes do that by
+---themselves; a `select` takes a connection that has not shaken hands for a ready one.
+---```lua
+---local a = vai.net.pipe()
+---print(a:handshake() == a) --> true
+---```
+---@param limit? vai.limit
+---@return vai.connection?
+---@return string? message
+---@return string? code
+function connection:handshake(limit) end
+
+---What there is to know of a TLS connection: `version`, `cipher`, `alpn`, `resumed`, `peer` (`subject`, `issuer`,
+---`not_after` in seconds since 1970, `names`), `error`. Nothing for others.
+---```lua
+---print((vai.net.pipe()):info()) --> nil
+---```
+---@return table?
+function connection:info() end
+
 ---Puts bytes back: the next reads give them first. For one who has read more than was his, or looks at the first bytes
 ---to decide who gets the connection. Nothing is put back while another goroutine reads.
 ---```lua
@@ -2660,10 +2680,123 @@ vai.stderr = nil
 ---```
 function vai.compat() end
 
+-- ---- TLS ----
+-- `local tls = require "vai.tls"`: TLS 1.2 and 1.3 by OpenSSL. It is a module of its own, built where `libssl-dev` is;
+-- where it was not built, `require` says what to install.
+--
+-- A TLS connection is a connection: it reads, writes, waits, is sent and is closed as any other. The handshake is made by
+-- whoever needs it first. A call that fails gives `nil`, what is wrong, and `"ECERT"` where it is the peer's certificate,
+-- `"ETLS"` or the system's name; the first such error stays: every later call gives the same. A peer that goes without a
+-- farewell (`close_notify`) is an error, `"ECONNRESET"`: what came may not be all.
+--
+-- Options, in a table: `ca`, whom to trust (a file, a folder or PEM text; the system's store); `cert` and `key`, files or
+-- PEM text, the certificate with its chain; `server_name`, whose certificate it must be; `verify` (true; false goes on
+-- and leaves the error in `c:info().error`); `alpn`, a list of protocols; `min_version`, `"1.2"` or `"1.3"`;
+-- `client_ca`, for servers: a client must have a certificate of these; `context`, one of the two below in place of all
+-- these.
+
+---@class vai.tls
+vai.tls = {}
+
+---Connects as `vai.net.dial` and shakes hands. The certificate must be for the host of the address, or for `server_name`.
+---```lua
+---local tls = require "vai.tls"
+---local c, why = tls.dial("tcp", "127.0.0.1:1")
+---print(c, why) --> nil 127.0.0.1:1: connection refused
+---```
+---@param network string
+---@param address string
+---@param options? table
+---@param limit? vai.limit for all of it
+---@return vai.connection?
+---@return string? message
+---@return string? code
+function vai.tls.dial(network, address, options, limit) end
+
+---Makes the client's end of TLS of a connection, which is used through the new one from then on.
+---```lua
+---local tls = require "vai.tls"
+---local plain = vai.net.pipe()
+---local c = tls.client(plain, { server_name = "localhost" })
+---print(c:handshake(0.01)) --> nil timeout
+---```
+---@param conn vai.connection
+---@param options table `server_name` is needed unless `verify` is false
+---@return vai.connection?
+---@return string? message
+---@return string? code
+function vai.tls.client(conn, options) end
+
+---Makes the server's end of TLS of a connection.
+---```lua
+---local tls = require "vai.tls"
+---print(tls.server(vai.net.pipe(), {})) --> nil a server needs 'cert' ETLS
+---```
+---@param conn vai.connection
+---@param options table
+---@return vai.connection?
+---@return string? message
+---@return string? code
+function vai.tls.server(conn, options) end
+
+---Listens as `vai.net.listen`; `accept` gives TLS connections, whose handshake is made by who uses them first. So a slow
+---client holds up nobody else, and `vai.net.serve` takes such a listener, too.
+---```lua
+---local tls = require "vai.tls"
+---local l, why = tls.listen("tcp", "127.0.0.1:0", { cert = "/none.pem" })
+---print(l, why:match("^cert '/none.pem'")) --> nil cert '/none.pem'
+---```
+---@param network string
+---@param address string
+---@param options table these, and `vai.net.listen`'s
+---@return vai.listener?
+---@return string? message
+---@return string? code
+function vai.tls.listen(network, address, options) end
+
+---What clients may have in common: with the option `context` the certificates are read once, and the next handshake with
+---a server goes on with its last session. Can be sent.
+---```lua
+---local tls = require "vai.tls"
+---local context = tls.client_context { min_version = "1.3" }
+---print((tls.client(vai.net.pipe(), { context = context, server_name = "localhost" })):handshake(0.01)) --> nil timeout
+---```
+---@param options table
+---@return userdata?
+---@return string? message
+---@return string? code
+function vai.tls.client_context(options) end
+
+---The same for servers; `reload` changes its certificates.
+---```lua
+---local tls = require "vai.tls"
+---print(tls.server_context { cert = "/none.pem" }) --> nil cert '/none.pem': No such file or directory ETLS
+---```
+---@param options table
+---@return userdata?
+---@return string? message
+---@return string? code
+function vai.tls.server_context(options) end
+
+---Gives a server's context other certificates. Connections that are accepted from now on get them; those that are open
+---keep theirs. Where something is wrong all stays as it was.
+---```lua
+---local tls = require "vai.tls"
+---local function reload(context)
+---	return (tls.reload(context, { cert = "/etc/ssl/site.pem", key = "/etc/ssl/site.key" }))
+---end
+---print(pcall(reload, 1)) --> false bad argument #1 to 'reload' (TLS context expected, got number)
+---```
+---@param context userdata
+---@param options table
+---@return true?
+---@return string? message
+---@return string? code
+function vai.tls.reload(context, options) end
+
 -- ---- HTTP ----
 -- `local http = require "vai.http"`: HTTP/1.1 on vai's connections. It is a module of its own, built where an HTTP parser
--- is (`libllhttp-dev` or `libhttp-parser-dev`), with `libwslay-dev` and `zlib1g-dev`; where it was not built, `require`
--- says what to install.
+-- is (`libllhttp-dev` or `libhttp-parser-dev`); where it was not built, `require` says what to install.
 --
 -- The server refuses what two programs on the way could read in two ways: lines that end in a bare LF, continued lines,
 -- blanks before a colon, control characters, a second `Host` or `Content-Length`, `Content-Length` beside

@@ -286,8 +286,10 @@ static int conn_info(lua_State *L)
 {
 	vai_conn *c = self_conn(L, "info");
 	vai__bind_self(L);
-	if (!vai__conn_ops(c)->info)
-		return 0;
+	if (!vai__conn_ops(c)->info) {
+		lua_pushnil(L);
+		return 1;
+	}
 	luaL_checkstack(L, 20, NULL);
 	vai__conn_ops(c)->info(vai__conn_base(c), L);
 	return 1;
@@ -383,8 +385,7 @@ const struct vai__handle_type vai__lib_conn_type = {&vai__conn_class, "vai.conne
 	.methods = VAI__METHODS({"read", conn_read}, {"write", conn_write}, {"lines", conn_lines}, {"unread", conn_unread},
 		{"send_file", conn_send_file}, {"max", conn_max}, {"with", conn_with}, {"close", conn_close},
 		{"close_write", conn_close_write}, {"close_read", conn_close_read}, {"idle", conn_idle},
-		{"handshake", conn_handshake}, {"info", conn_info},
-		{"set_deadline", conn_set_deadline}, {"set_read_deadline", conn_set_read_deadline},
-		{"set_write_deadline", conn_set_write_deadline}, {"local_addr", conn_local_addr},
-		{"remote_addr", conn_remote_addr}, {"set", conn_set}, {"get", conn_get}),
+		{"handshake", conn_handshake}, {"info", conn_info}, {"set_deadline", conn_set_deadline},
+		{"set_read_deadline", conn_set_read_deadline}, {"set_write_deadline", conn_set_write_deadline},
+		{"local_addr", conn_local_addr}, {"remote_addr", conn_remote_addr}, {"set", conn_set}, {"get", conn_get}),
 	.meta = VAI__METHODS({"__close", conn_close}, {"__tostring", conn_tostring})};
