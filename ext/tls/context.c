@@ -73,7 +73,8 @@ struct wanted {
 
 static bool wrong(struct wanted *w, const char *what, const char *which)
 {
-	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+	unsigned long e = ERR_peek_error();
+	const char *reason = ERR_SYSTEM_ERROR(e) ? strerror(ERR_GET_REASON(e)) : ERR_reason_error_string(e);
 	snprintf(w->why, sizeof w->why, "%s '%.200s'%s%s", what, which, reason ? ": " : "", reason ? reason : "");
 	return false;
 }

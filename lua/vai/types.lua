@@ -2785,7 +2785,7 @@ function vai.tls.server_context(options) end
 ---local function reload(context)
 ---	return (tls.reload(context, { cert = "/etc/ssl/site.pem", key = "/etc/ssl/site.key" }))
 ---end
----print(pcall(reload, 1)) --> false bad argument #1 to 'reload' (TLS context expected, got number)
+---print((select(2, pcall(reload, 1))):match("TLS context expected, got number")) --> TLS context expected, got number
 ---```
 ---@param context userdata
 ---@param options table
@@ -2917,7 +2917,10 @@ function http_server:wait(limit) end
 ---taken from the path first, `cache`, a value for `Cache-Control`.
 ---```lua
 ---local http = require "vai.http"
----local server = http.serve { listen = "127.0.0.1:0", handler = http.files("/usr/share/common-licenses") }
+---local server = http.serve { listen = "127.0.0.1:0", handler = http.files("/usr/share") }
+---local c = vai.net.dial("tcp", server:addr())
+---c:write("GET /../etc/passwd HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+---print((c:read("l"):gsub("\r", ""))) --> HTTP/1.1 404 Not Found
 ---server:close()
 ---```
 ---@param dir string
