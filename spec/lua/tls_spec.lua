@@ -136,7 +136,7 @@ describe("a certificate", function()
 		local weak = port:addr()
 		port:close()
 		local s = assert(vai.process.spawn { "openssl", "s_server", "-accept", weak, "-cert", certs.path("weak") .. ".pem",
-			"-key", certs.path("weak") .. ".key", "-cipher", "DEFAULT:@SECLEVEL=0", "-quiet", stdin = "pipe" })
+			"-key", certs.path("weak") .. ".key", "-cipher", "DEFAULT:@SECLEVEL=0", "-quiet", stdin = "pipe", stderr = "null" })
 		check.until_true(function()
 			c, why = tls.dial("tcp", weak, { ca = ca, server_name = "localhost" })
 			return why ~= weak .. ": connection refused"
