@@ -22,7 +22,7 @@ enum { MAX_TYPES = 64, USERDATA_HEADER = 64, FEW = sizeof((struct vai_vm *)0)->f
 
 static const struct vai__handle_type *types[MAX_TYPES];
 static _Atomic(int) ntypes; /* grows, under the lock of who registers */
-static uint64_t magic; /* no script can know this number, so no other userdata can have it */
+static uint64_t magic;      /* no script can know this number, so no other userdata can have it */
 static _Atomic(uint64_t) host_magic;
 static const char cache_key;
 
