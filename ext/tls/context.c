@@ -74,7 +74,10 @@ struct wanted {
 static bool wrong(struct wanted *w, const char *what, const char *which)
 {
 	unsigned long e = ERR_peek_error();
-	const char *reason = ERR_SYSTEM_ERROR(e) ? strerror(ERR_GET_REASON(e)) : ERR_reason_error_string(e);
+	char text[128];
+	const char *reason = ERR_reason_error_string(e);
+	if (ERR_SYSTEM_ERROR(e) && strerror_r(ERR_GET_REASON(e), text, sizeof text) == 0)
+		reason = text;
 	snprintf(w->why, sizeof w->why, "%s '%.200s'%s%s", what, which, reason ? ": " : "", reason ? reason : "");
 	return false;
 }
