@@ -480,7 +480,7 @@ static void test_warnings(void **state)
 		end_call();
 	}
 	assert_string_equal(warnings,
-		"vai: warning: test.lua:2: goroutine writes into captured table 'results': that changes only its own copy; "
+		"warning: test.lua:2: goroutine writes into captured table 'results': that changes only its own copy; "
 		"send the value through a channel\n");
 	warnings[0] = '\0';
 	assert_true(call("total, log, mine = 0, {}, nil\n return function()\n mine = 1 total = total + 1\n log.x = 1\n "
