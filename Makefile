@@ -342,7 +342,7 @@ check-rock: deps-check
 
 # ---- use ----
 
-.PHONY: demo env install uninstall rock rock-install rock-http rock-tls rock-http-install rock-tls-install rock-test bench docs clean help
+.PHONY: demo env install uninstall rock rock-install rock-http rock-tls rock-http-install rock-tls-install rock-test bench bench-wait docs clean help
 demo: $(B)/vai.so
 	@VAI_BUILD='$(CURDIR)/$(B)' $(LUA) mk/demo.lua $(PROCS) $(DEMO)
 
@@ -379,6 +379,11 @@ rock-test: deps-build deps-ext deps-rock
 
 bench: $(B)/vai.so $(B)/libvai.a
 	@VAI_BUILD='$(CURDIR)/$(B)' LUA=$(LUA) GO='$(GO)' sh bench/run
+
+bench-wait: $(B)/vai.so
+	@mkdir -p $(B)/bench
+	$(Q)$(CC) -std=gnu11 $(CFLAGS) $(LUA_CFLAGS) -pthread -o $(B)/bench/main_wait bench/host/main_wait.c $(LUA_LIBS)
+	@LUA_CPATH='$(CURDIR)/$(B)/?.so;;' $(B)/bench/main_wait
 
 docs:
 	@$(LUA) mk/apidoc.lua

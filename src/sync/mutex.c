@@ -116,7 +116,9 @@ static void note_due(vai_mutex *m, const struct locker *l)
 /* l has left the queue. `woken`: it was the woken waiter. The word as it was. */
 static uint64_t note_left(vai_mutex *m, bool woken)
 {
-	uint64_t gone = (vai__waitq_empty(&m->waiters) ? WAITERS : 0) | (woken && !VAI_BUG(mutex_woken_stays) ? WOKEN : 0);
+	uint64_t gone = vai__waitq_empty(&m->waiters) ? WAITERS : 0;
+	if (woken && !VAI_BUG(mutex_woken_stays))
+		gone |= WOKEN;
 	note_due(m, first(m));
 	return atomic_fetch_and_explicit(&m->word, ~gone, memory_order_acq_rel);
 }

@@ -27,7 +27,7 @@ static int start(void **state)
 	return vai_start(NULL);
 }
 
-static int stop(void **state)
+static int finish(void **state)
 {
 	(void)state;
 	return vai_stop();
@@ -149,7 +149,7 @@ static void select_takes_what_can_go(void **state)
 		vai_case cases[] = {{.ch = out < 100 ? p.to : NULL, .direction = VAI_SEND, .element = &out},
 			{.ch = p.back, .direction = VAI_RECV, .element = &in}};
 		int i = vai_select(cases, 2, VAI_FOREVER);
-		assert_in_range(i, 0, 1);
+		assert_true(i == 0 || i == 1);
 		OK(cases[i].result);
 		if (i == 0)
 			out++;
@@ -584,6 +584,6 @@ int main(void)
 		cmocka_unit_test(options_are_heeded),
 		cmocka_unit_test(objects_outlive_the_runtime),
 	};
-	return cmocka_run_group_tests_name("vai.h", tests, start, stop) +
+	return cmocka_run_group_tests_name("vai.h", tests, start, finish) +
 		cmocka_run_group_tests_name("vai.h, alone", alone, NULL, NULL);
 }

@@ -47,7 +47,7 @@ static int start(void **state)
 	return vai__sched_start(&(struct vai__sched_opts){.maxprocs = 1});
 }
 
-static int stop(void **state)
+static int finish(void **state)
 {
 	(void)state;
 	return vai__sched_stop(1000000000) ? 0 : -1;
@@ -136,7 +136,7 @@ static void no_thread_at_first(void **state)
 	int tries = 1;
 	while (!try_thread()) {
 		assert_true(++tries <= TRIES);
-		assert_int_equal(stop(state), 0);
+		assert_int_equal(finish(state), 0);
 		assert_int_equal(start(state), 0);
 	}
 }
@@ -186,10 +186,10 @@ static void no_thread_for_a_while(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_request_during_another, start, stop),
-		cmocka_unit_test_setup_teardown(no_thread_at_first, start, stop),
-		cmocka_unit_test_setup_teardown(no_thread_to_lock, start, stop),
-		cmocka_unit_test_setup_teardown(no_thread_for_a_while, start, stop),
+		cmocka_unit_test_setup_teardown(a_request_during_another, start, finish),
+		cmocka_unit_test_setup_teardown(no_thread_at_first, start, finish),
+		cmocka_unit_test_setup_teardown(no_thread_to_lock, start, finish),
+		cmocka_unit_test_setup_teardown(no_thread_for_a_while, start, finish),
 	};
 	vai__sched_hooks.quit = on_request;
 	return cmocka_run_group_tests_name("sysmon", tests, NULL, NULL);

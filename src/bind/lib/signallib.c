@@ -150,7 +150,7 @@ static int tty_raw(lua_State *L)
 }
 
 const struct vai__handle_type vai__lib_tty_type = {
-	&tty_class, "vai.tty", .methods = VAI__METHODS({"size", tty_size}, {"raw", tty_raw})};
+	&tty_class, "vai.tty", VAI__METHODS({"size", tty_size}, {"raw", tty_raw}), NULL};
 
 /* ---- streams ---- */
 
