@@ -196,7 +196,9 @@ static void compare(const char *script, struct vai_vm *vm)
 	lua_State *L = states_stock();
 	char *expected = states_run(L, script), *got = states_run_once(vm, script);
 	lua_close(L);
-	if (strcmp(expected, got) != 0)
+	/* Up to Lua 5.4.2 no __pairs can yield, and in a fresh state it can. */
+	bool early = strstr(script, "in __pairs") && strstr(expected, "attempt to yield across a C-call boundary");
+	if (!early && strcmp(expected, got) != 0)
 		fail_msg("%s\n---- stock:\n%s\n---- fresh:\n%s", script, expected, got);
 	free(expected);
 	free(got);
