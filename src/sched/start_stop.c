@@ -99,11 +99,9 @@ static void init_fields(void)
 	clock_note();
 }
 
-/* Takes all Ps out of use, then n of them into use, the first of which is M0's. Returns n. */
-static int init_procs(int asked, struct m *m)
+/* Takes all Ps out of use but the first, which is M0's. */
+static int init_procs(struct m *m)
 {
-	bool chosen;
-	int n = choose_procs(asked, &chosen);
 	if (!vai__sched.ps[0] && !(vai__sched.ps[0] = vai__p_new(0)))
 		return VAI_ENOMEM;
 	vai__sched.idle_ps = NULL;
@@ -115,9 +113,17 @@ static int init_procs(int asked, struct m *m)
 	vai__sched.ps[0]->retired = vai__sched.ps[0]->idle = false;
 	atomic_store(&vai__sched.nprocs, 1);
 	atomic_store(&m->p, vai__sched.ps[0]);
+	return VAI_OK;
+}
+
+/* Takes as many Ps into use as there are to be. Comes after the start of sysmon, whose thread is needed: those that new
+ * Ps wake are not, where the system gives few. */
+static void add_procs(int asked)
+{
+	bool chosen;
+	int n = choose_procs(asked, &chosen);
 	vai__maxprocs(&main_g.pub, n);
 	vai__sched.procs_chosen = chosen;
-	return VAI_OK;
 }
 
 static void stop_ms(void)
@@ -205,7 +211,7 @@ int vai__sched_start(const struct vai__sched_opts *opts)
 	}
 	init_main(m);
 	errno = ENOMEM;
-	if (init_procs(opts->maxprocs, m) != VAI_OK || vai__sysmon_start() != VAI_OK) {
+	if (init_procs(m) != VAI_OK || vai__sysmon_start() != VAI_OK) {
 		note_refusal(errno == ENOMEM ? "memory" : "pthread_create");
 		stop_ms(); /* Ms may have begun meanwhile */
 		wait_for_ms(VAI_FOREVER);
@@ -216,6 +222,7 @@ int vai__sched_start(const struct vai__sched_opts *opts)
 		vai__sched.main = NULL;
 		return VAI_ESYS;
 	}
+	add_procs(opts->maxprocs);
 	vai__sigquit_install();
 	atomic_store_seq_cst(&vai__sched.running, true);
 	return VAI_OK;

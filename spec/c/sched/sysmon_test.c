@@ -9,6 +9,7 @@
 #include "sync/world.h"
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
@@ -19,6 +20,7 @@ enum { SOON = 1000, FIRST = 100 /* ms */, TRIES = 30 };
 
 static atomic_bool refuse; /* threads */
 static atomic_int attempts;
+static atomic_int more = INT_MAX; /* threads that there may be yet */
 static _Atomic(int) outcome;
 static _Atomic(int) requests, counted;
 static vai_ticket ticket;
@@ -29,7 +31,7 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*f)(voi
 {
 	static int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 	atomic_fetch_add(&attempts, 1);
-	if (atomic_load(&refuse))
+	if (atomic_load(&refuse) || atomic_fetch_sub(&more, 1) <= 0)
 		return EAGAIN;
 	if (!real)
 		*(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
@@ -183,6 +185,22 @@ static void no_thread_for_a_while(void **state)
 	assert_int_equal(atomic_load(&outcome), VAI_OK);
 }
 
+/* The system gives a single thread. That is sysmon's; all Ps are main's thread's then. */
+static void one_thread(void **state)
+{
+	if (!REFUSES)
+		skip();
+	atomic_store(&more, 1);
+	atomic_store(&counted, 0);
+	assert_int_equal(vai__sched_start(&(struct vai__sched_opts){.maxprocs = 4}), VAI_OK);
+	world_go(count, NULL);
+	while (atomic_load(&counted) == 0)
+		assert_int_equal(vai__sleep(vai__g_self(), world_in(1)), VAI_OK);
+	world_join();
+	atomic_store(&more, INT_MAX);
+	assert_int_equal(finish(state), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +208,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_thread_at_first, start, finish),
 		cmocka_unit_test_setup_teardown(no_thread_to_lock, start, finish),
 		cmocka_unit_test_setup_teardown(no_thread_for_a_while, start, finish),
+		cmocka_unit_test(one_thread),
 	};
 	vai__sched_hooks.quit = on_request;
 	return cmocka_run_group_tests_name("sysmon", tests, NULL, NULL);
