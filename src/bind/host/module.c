@@ -140,6 +140,7 @@ static void register_once(void)
 		return;
 	done = true;
 	pin_library();
+	vai__exit_prepare();
 	vai__catalog_preload("vai", open_lazy);
 	vai__handle_register(&vai__lib_chan_type);
 	vai__handle_register(&vai__lib_task_type);

@@ -7,11 +7,14 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
+#include <stdio_ext.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/fatal.h"
 #include "base/atomic.h"
 #include "base/fork.h"
+#include "sched/sched.h"
 
 enum { FLUSH_SECONDS = 2 };
 
@@ -35,6 +38,21 @@ void vai__exit_begin(void)
 	}
 	for (;;)
 		pause();
+}
+
+/* Called by exit(). */
+static void unlock_streams(void)
+{
+	if (vai__forked || !vai__sched_alive())
+		return;
+	__fsetlocking(stdin, FSETLOCKING_BYCALLER);
+	__fsetlocking(stdout, FSETLOCKING_BYCALLER);
+	__fsetlocking(stderr, FSETLOCKING_BYCALLER);
+}
+
+void vai__exit_prepare(void)
+{
+	atexit(unlock_streams);
 }
 
 void vai__exit_forked(void)
