@@ -1,10 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- To-be-closed variables run before the program ends, and their error is the one reported.
+-- To-be-closed variables run before the program ends, and the error reported is the one that stays in this release of
+-- Lua: that of the variable since 5.4.3.
 -- expect-status: 2
 -- expect-stdout: closing
--- expect-stderr: from close
+-- expect-stdout: closing
+-- expect-stderr: stays <([%a ]+)>.*goroutine.*: %1
 local vai = require("vai")
-vai.go(function()
+local function fail()
 	local _ <close> = setmetatable({}, {
 		__close = function()
 			print("closing")
@@ -12,5 +14,7 @@ vai.go(function()
 		end,
 	})
 	error("first", 0)
-end)
+end
+io.stderr:write("stays <", select(2, pcall(fail)), ">\n")
+vai.go(fail)
 vai.sleep(1000)
