@@ -26,9 +26,9 @@ describe("the report of a deadlock", function()
 		go(function() task:join() end)
 		go(function() for _ in c do error() end end)
 		go(function()
-			coroutine.wrap(function()
-				table.sort({ 2, 1 }, function() return c:recv() end)
-			end)()
+			local sort = coroutine.wrap(function()
+				table.sort({ 2, 1 }, function() return c:recv() end) end)
+			sort()
 		end)
 		go(function()
 			local t = setmetatable({}, { __index = function() local v = c:recv() return v end })
@@ -101,8 +101,8 @@ goroutine N [chan receive]:
 	[C]: in field 'sort'
 	p:17: in function <p:16>
 	in a coroutine of:
-	[C]: in ?
-	p:16: in function <p:15>
+	[C]: in local 'sort'
+	p:18: in function <p:15>
 	created at p:15
 
 goroutine N [chan receive]:
@@ -123,10 +123,10 @@ goroutine N [chan receive]:
 		local c = chan()
 		local t = vai.spawn({ name = "number nine" }, function()
 			vai.lock_thread()
-			coroutine.wrap(function()
+			local run = coroutine.wrap(function()
 				local co = coroutine.create(function() c:recv() end)
-				coroutine.resume(co)
-			end)()
+				coroutine.resume(co) end)
+			run()
 		end)
 		go(function() t:join() end)
 		local ok, err = pcall(c.recv, c)
@@ -134,7 +134,7 @@ goroutine N [chan receive]:
 		assert(plain(err):find("\n\ngoroutine N (number nine) [chan receive, locked to thread]:\n" ..
 			"\ton channel made at p:1 (len 0, cap 0)\n\t[C]: in method 'recv'\n\tp:5: in function <p:5>\n" ..
 			"\tin a coroutine of:\n\t[C]: in field 'resume'\n\tp:6: in function <p:4>\n" ..
-			"\tin a coroutine of:\n\t[C]: in ?\n\tp:4: in function <p:2>\n\tcreated at p:2\n", 1, true), err)
+			"\tin a coroutine of:\n\t[C]: in local 'run'\n\tp:7: in function <p:2>\n\tcreated at p:2\n", 1, true), err)
 		assert(plain(err):find("\n\ngoroutine N [task join]:\n\ton goroutine N (number nine)\n", 1, true), err)
 	]])
 
