@@ -135,8 +135,10 @@ static struct vai__desc *file_at(lua_State *L, int idx, int64_t *size)
 {
 	struct stat st;
 	vai_file *f = (vai_file *)vai__handle_test(L, idx, &vai__file_class);
-	if (!f)
+	if (!f) {
 		vai__arg_type_error(L, idx, idx - 1, "send_file", "file");
+		return NULL;
+	}
 	struct vai__desc *d = vai__conn_desc(vai__file_conn(f));
 	if (vai__file_stat(f, &st) != VAI_OK || !vai__desc_hold(d))
 		return NULL;
