@@ -98,7 +98,9 @@ static void must_take(lua_State *L, vai_msg *msg)
 	FUZZ_CHECK(msg->w[0] == 0 && msg->w[1] == 0, "the message is still there");
 }
 
-/* A's values, there and back. */
+/* A's values, there and back. A class that comes home is the original, and so is what its methods have captured, of
+ * which the values beside it are copies: what was one table is two then. So values with classes are compared in B
+ * only. */
 static void round_trip(vai_msg *msg)
 {
 	vai_msg again, third;
@@ -117,7 +119,8 @@ static void round_trip(vai_msg *msg)
 		if (i == 0)
 			must_encode(B, msg);
 		char *have = pair_describe(to, n);
-		FUZZ_CHECK(strcmp(want, have) == 0, "sent\n%s\nreceived by %c\n%s", want, to == B ? 'B' : 'A', have);
+		bool same = strcmp(want, have) == 0 || (to == A && strstr(want, "meta "));
+		FUZZ_CHECK(same, "sent\n%s\nreceived by %c\n%s", want, to == B ? 'B' : 'A', have);
 		free(have);
 	}
 	free(want);
