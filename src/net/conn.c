@@ -365,12 +365,17 @@ static VAI_NOINLINE int begin(vai_g *self, vai_conn *c, const struct vai__iowait
 	return rc;
 }
 
-/* Called before a direction is taken. */
 static inline int begin_once(vai_g *self, vai_conn *c, const struct vai__iowait *w)
 {
 	if (VAI_LIKELY(!c->ops->begin) || atomic_load_acquire(&c->begun))
 		return VAI_OK;
 	return begin(self, c, w);
+}
+
+int vai__conn_take(vai_g *self, vai_conn *view, enum vai__dir dir, const struct vai__iowait *w)
+{
+	int rc = begin_once(self, view->base, w);
+	return rc == VAI_OK ? vai__desc_take(self, view->base->desc, dir, w) : rc;
 }
 
 int vai__conn_begin(vai_g *self, vai_conn *view, int64_t limit)
@@ -449,9 +454,7 @@ int vai__conn_read(
 	vai_conn *c = view->base;
 	struct vai__iowait w = {VAI_WAIT_READ, c, limit};
 	*out = (struct vai__bytes){0};
-	int rc = begin_once(self, c, &w);
-	if (rc == VAI_OK)
-		rc = vai__desc_take(self, c->desc, VAI__READ, &w);
+	int rc = vai__conn_take(self, c, VAI__READ, &w);
 	if (rc != VAI_OK)
 		return rc;
 	switch (what) {
@@ -596,9 +599,7 @@ int vai__conn_write(vai_g *self, vai_conn *view, struct iovec *iov, int n, int64
 	vai_conn *c = view->base;
 	struct vai__iowait w = {VAI_WAIT_WRITE, c, limit};
 	*done = 0;
-	int rc = begin_once(self, c, &w);
-	if (rc == VAI_OK)
-		rc = vai__desc_take(self, c->desc, VAI__WRITE, &w);
+	int rc = vai__conn_take(self, c, VAI__WRITE, &w);
 	if (rc != VAI_OK)
 		return rc;
 	rc = vai__conn_write_taken(self, c, iov, n, &w, done);
@@ -629,9 +630,7 @@ int vai__conn_close_write(vai_g *self, vai_conn *view, int64_t limit)
 	struct vai__iowait w = {VAI_WAIT_WRITE, c, limit};
 	if (!c->ops->shut)
 		return VAI__ERRNO(ENOTSOCK);
-	int rc = begin_once(self, c, &w);
-	if (rc == VAI_OK)
-		rc = vai__desc_take(self, c->desc, VAI__WRITE, &w);
+	int rc = vai__conn_take(self, c, VAI__WRITE, &w);
 	if (rc != VAI_OK)
 		return rc;
 	rc = c->ops->shut(c);

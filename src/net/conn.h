@@ -83,9 +83,9 @@ void vai__conn_bytes_free(struct vai__bytes *b);
 enum vai__read_what { VAI__READ_SOME, VAI__READ_COUNT, VAI__READ_LINE, VAI__READ_LINE_KEPT, VAI__READ_ALL };
 
 enum {
-	VAI__EOF = -20,         /* the peer has ended, or there is nothing more */
-	VAI__KIND_FAILED = -22, /* ops->why knows */
-	VAI__TOO_LONG = -21     /* the line, or the rest, is longer than the connection's bound */
+	VAI__EOF = -20,        /* the peer has ended, or there is nothing more */
+	VAI__TOO_LONG = -21,   /* the line, or the rest, is longer than the connection's bound */
+	VAI__KIND_FAILED = -22 /* ops->why knows */
 };
 
 /* Reads what is asked for. VAI_OK: *out is the caller's. With other results, what was read so far stays in the
@@ -105,6 +105,8 @@ bool vai__conn_unread(vai_conn *c, struct vai__bytes *b);
 void vai__conn_take_buffer(vai_conn *c, struct vai__bytes *out);
 /* Does what ops->begin does, if it has not been done. */
 int vai__conn_begin(vai_g *self, vai_conn *c, int64_t limit);
+/* The same, and then vai__desc_take of the direction: how each call begins that reads or writes. */
+int vai__conn_take(vai_g *self, vai_conn *c, enum vai__dir dir, const struct vai__iowait *w);
 /* Forgets what the buffer holds and returns how many bytes that were. Called by the goroutine that has the reading
  * direction. */
 size_t vai__conn_drop_buffer(vai_conn *c);

@@ -86,10 +86,7 @@ int vai__sendfile(vai_g *self, vai_conn *view, struct iovec *iov, void *block, i
 	vai_conn *c = vai__conn_base(view);
 	struct vai__iowait w = {VAI_WAIT_WRITE, c, limit};
 	*done = 0;
-	int rc = vai__conn_begin(self, c, limit);
-	if (rc != VAI_OK)
-		return rc;
-	rc = vai__desc_take(self, vai__conn_desc(c), VAI__WRITE, &w);
+	int rc = vai__conn_take(self, c, VAI__WRITE, &w);
 	if (rc != VAI_OK)
 		return rc;
 	if (!block && iov->iov_len > 0 && n > 0)
