@@ -9,7 +9,7 @@
 #include "net/serve.h"
 #include "net/socket.h"
 
-enum { FEW = 8, WHY_BYTES = 512 };
+enum { FEW = 8 };
 
 static inline vai_conn *self_conn(lua_State *L, const char *fname)
 {
@@ -32,26 +32,11 @@ static struct vai__limit limit_at(lua_State *L, vai_conn *c, int idx, const char
 	return own_limit(c);
 }
 
-/* As vai__io_failed, for what only the kind of the connection knows, too. */
-static int failed(lua_State *L, vai_g *g, vai_conn *c, int rc)
-{
-	char text[WHY_BYTES];
-	const char *code = NULL;
-	const struct vai__conn_ops *ops = vai__conn_ops(c);
-	if (rc != VAI__KIND_FAILED || !ops->why)
-		return vai__io_failed(L, g, rc, NULL);
-	ops->why(vai__conn_base(c), text, sizeof text, &code);
-	lua_pushnil(L);
-	lua_pushstring(L, text);
-	lua_pushstring(L, code);
-	return 3;
-}
-
 static int write_failed(lua_State *L, vai_g *g, vai_conn *c, int rc, size_t done)
 {
 	if (rc != VAI__KIND_FAILED)
 		return vai__io_write_failed(L, g, rc, done);
-	failed(L, g, c, rc);
+	vai__io_conn_failed(L, g, c, rc);
 	lua_pushinteger(L, (lua_Integer)done);
 	return 4;
 }
@@ -66,7 +51,7 @@ static int read_into(
 	vai__note_stack(g, L);
 	int rc = VAI_LIMITED(g, limit, vai__conn_read(g, c, what, count, limit.deadline, &bytes));
 	if (VAI_UNLIKELY(rc != VAI_OK))
-		return failed(L, g, c, rc);
+		return vai__io_conn_failed(L, g, c, rc);
 	vai__io_push_bytes(L, vai__bind_vm(g), c, &bytes);
 	return 1;
 }
@@ -241,7 +226,7 @@ static int conn_idle(lua_State *L)
 	if (rc == VAI_ETIMEOUT)
 		return luaL_error(L, "calling 'idle' on a connection that somebody reads");
 	if (rc != VAI_OK)
-		return vai__io_failed(L, g, rc, NULL);
+		return vai__io_conn_failed(L, g, c, rc);
 	lua_pushboolean(L, 1);
 	return 1;
 }
@@ -249,7 +234,7 @@ static int conn_idle(lua_State *L)
 static int closed_side(lua_State *L, vai_g *g, vai_conn *c, int rc)
 {
 	if (rc != VAI_OK)
-		return failed(L, g, c, rc);
+		return vai__io_conn_failed(L, g, c, rc);
 	lua_pushboolean(L, 1);
 	return 1;
 }
@@ -279,7 +264,7 @@ static int conn_handshake(lua_State *L)
 	vai__note_stack(g, L);
 	int rc = VAI_LIMITED(g, limit, vai__conn_begin(g, c, limit.deadline));
 	if (rc != VAI_OK)
-		return failed(L, g, c, rc);
+		return vai__io_conn_failed(L, g, c, rc);
 	lua_pushvalue(L, 1);
 	return 1;
 }

@@ -10,7 +10,7 @@
 #include "state/arena.h"
 
 /* RESERVED: the largest block that vai__arena_reserve knows of. */
-enum { NAME_SIZE = 32, TEXT_SIZE = 128, STRING_HEADER = 64, RESERVED = 1024 };
+enum { NAME_SIZE = 32, TEXT_SIZE = 128, WHY_SIZE = 512, STRING_HEADER = 64, RESERVED = 1024 };
 
 /* ---- results ---- */
 
@@ -36,6 +36,20 @@ int vai__io_failed(lua_State *L, vai_g *g, int rc, const char *what)
 	case VAI__EOF: lua_pushnil(L); return 1;
 	default: return rc <= -1000 ? system_failed(L, rc, what) : vai__bind_failed(L, g, rc);
 	}
+}
+
+int vai__io_conn_failed(lua_State *L, vai_g *g, vai_conn *c, int rc)
+{
+	char text[WHY_SIZE];
+	const char *code = NULL;
+	const struct vai__conn_ops *ops = vai__conn_ops(c);
+	if (rc != VAI__KIND_FAILED || !ops->why)
+		return vai__io_failed(L, g, rc, NULL);
+	ops->why(vai__conn_base(c), text, sizeof text, &code);
+	lua_pushnil(L);
+	lua_pushstring(L, text);
+	lua_pushstring(L, code);
+	return 3;
 }
 
 static int push_string(lua_State *L)

@@ -16,6 +16,8 @@
 /* nil, why and, for errors of the system, their name: how many. Raises what a wait raises. what: goes before
  * the message, or NULL. */
 int vai__io_failed(lua_State *L, vai_g *g, int rc, const char *what);
+/* The same for what failed on c, whose kind may have errors of its own. */
+int vai__io_conn_failed(lua_State *L, vai_g *g, vai_conn *c, int rc);
 /* The same with how many bytes were written: 4. */
 int vai__io_write_failed(lua_State *L, vai_g *g, int rc, size_t done);
 /* The end of a step of a loop over lines, which has read n values: more than one are an error, which is raised. */

@@ -238,6 +238,8 @@ int vai__selectio_push(lua_State *L, struct vai__selectio *io)
 	luaL_checkstack(L, 4, NULL);
 	if (s->kind == PROCESS)
 		return vai__lib_push_exit(L, g, (vai_process *)s->obj, s->rc, &s->end);
+	if (s->rc != VAI_OK && s->kind == CONN)
+		return vai__io_conn_failed(L, g, (vai_conn *)s->obj, s->rc);
 	if (s->rc != VAI_OK)
 		return vai__io_failed(L, g, s->rc, NULL);
 	if (s->kind == LISTENER) {
