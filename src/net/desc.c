@@ -372,16 +372,11 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-static bool is_past(int64_t when)
-{
-	return when != VAI_FOREVER && (when == 0 || when <= vai__clock_now());
-}
-
 /* Lock held; releases it. Waits in the queue of the direction, which is another's. */
 static int queue_up(vai_g *self, struct vai__desc *d, struct side *s, const struct vai__iowait *w)
 {
 	int64_t until = earlier(w->limit, s->deadline);
-	if (is_past(until)) {
+	if (vai__clock_is_past(until)) {
 		vai__unlock(&d->lock);
 		return VAI_WAKE_TIMEOUT;
 	}
@@ -537,7 +532,7 @@ int vai__desc_wait(vai_g *self, struct vai__desc *d, enum vai__dir dir, const st
 	vai__lock(&d->lock);
 	int64_t until = earlier(w->limit, s->deadline);
 	bool closed = d->closed && !VAI_BUG(desc_close_blind), ready = s->ready && !VAI_BUG(desc_ready_ignored);
-	int rc = closed ? VAI_ECLOSED : ready ? VAI_OK : is_past(until) ? VAI_ETIMEOUT : VAI_EAGAIN;
+	int rc = closed ? VAI_ECLOSED : ready ? VAI_OK : vai__clock_is_past(until) ? VAI_ETIMEOUT : VAI_EAGAIN;
 	s->ready = false;
 	if (rc == VAI_EAGAIN) {
 		s->ticket = vai__wait_begin(self);
@@ -621,7 +616,7 @@ int vai__desc_among_look(struct vai__among *a)
 		d->users++;
 	}
 	vai__unlock(&d->lock);
-	return rc == VAI_EAGAIN && is_past(a->deadline) ? VAI_ETIMEOUT : rc;
+	return rc == VAI_EAGAIN && vai__clock_is_past(a->deadline) ? VAI_ETIMEOUT : rc;
 }
 
 /* Lock held. */

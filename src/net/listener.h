@@ -46,6 +46,8 @@ void vai__listener_text(vai_listener *l, char *buf);
 typedef struct vai_packet vai_packet;
 extern const struct vai_class vai__packet_class;
 
+enum { VAI__DATAGRAM_MAX = 65536 }; /* bytes: none is longer */
+
 int vai__packet_open(struct vai__dial *d, vai_packet **out);
 /* *out: the datagram, cut off at `max` bytes where *truncated. */
 int vai__packet_recv(vai_g *self, vai_packet *p, size_t max, int64_t limit, struct vai__bytes *out,

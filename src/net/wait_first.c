@@ -66,7 +66,7 @@ int vai__wait_first(vai_g *self, struct vai__wait_first *list, int n, int64_t li
 	for (int turn = 0;; turn++) {
 		if (look(self, list, n))
 			return VAI_OK;
-		if (limit == 0 || (limit != VAI_FOREVER && vai__clock_now() >= limit))
+		if (vai__clock_is_past(limit))
 			return VAI_ETIMEOUT;
 		int rc = wait_once(self, list, n, limit, turn >= STALE);
 		if (rc != VAI_OK && rc != VAI_ETIMEOUT)

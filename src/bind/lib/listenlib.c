@@ -4,8 +4,6 @@
 #include "bind/lib/netlib.h"
 #include "net/socket.h"
 
-enum { DATAGRAM_MAX = 65536 };
-
 /* ---- listeners ---- */
 
 static inline vai_listener *self_listener(lua_State *L, const char *fname)
@@ -89,7 +87,8 @@ static int packet_recv_from(lua_State *L)
 	bool truncated;
 	luaL_checkstack(L, 4, NULL);
 	vai__note_stack(g, L);
-	int rc = VAI_LIMITED(g, limit, vai__packet_recv(g, p, DATAGRAM_MAX, limit.deadline, &bytes, &from, &truncated));
+	int rc =
+		VAI_LIMITED(g, limit, vai__packet_recv(g, p, VAI__DATAGRAM_MAX, limit.deadline, &bytes, &from, &truncated));
 	if (rc != VAI_OK)
 		return vai__io_failed(L, g, rc, NULL);
 	return vai__lib_push_datagram(L, g, &bytes, &from, truncated);

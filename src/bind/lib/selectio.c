@@ -9,7 +9,7 @@
 #include "bind/lib/processlib.h"
 #include "sched/poll.h"
 
-enum { DATAGRAM_MAX = 65536, SHORT_PAUSE = 50000000 /* ns */ };
+enum { SHORT_PAUSE = 50000000 /* ns */ };
 
 enum kind { CONN, LISTENER, PACKET, PROCESS };
 
@@ -46,11 +46,6 @@ static const struct vai_class *const classes[] = {
 	[PACKET] = &vai__packet_class,
 	[PROCESS] = &vai__process_class,
 };
-
-static bool is_past(int64_t when)
-{
-	return when != VAI_FOREVER && (when == 0 || when <= vai__clock_now());
-}
 
 bool vai__selectio_case(lua_State *L, struct vai__case *c)
 {
@@ -114,13 +109,14 @@ static int try_one(vai_g *g, struct source *s)
 		case CONN: rc = vai__conn_read_now((vai_conn *)s->obj, &s->bytes); break;
 		case LISTENER: rc = try_accept(s); break;
 		default:
-			rc = vai__packet_recv_now((vai_packet *)s->obj, DATAGRAM_MAX, &s->bytes, &s->from, &s->truncated);
+			rc = vai__packet_recv_now((vai_packet *)s->obj, VAI__DATAGRAM_MAX, &s->bytes, &s->from, &s->truncated);
 			break;
 		}
 	}
 	if (rc == VAI_EAGAIN && s->broken)
 		return s->broken;
-	return rc == VAI_EAGAIN && (is_past(s->dir.deadline) || is_past(s->until)) ? VAI_ETIMEOUT : rc;
+	return rc == VAI_EAGAIN && (vai__clock_is_past(s->dir.deadline) || vai__clock_is_past(s->until)) ? VAI_ETIMEOUT
+																									 : rc;
 }
 
 static void shuffle(struct vai__selectio *io)
@@ -203,7 +199,7 @@ static int64_t next_look(const struct vai__selectio *io, int64_t deadline)
 int vai__selectio_run(struct vai__selectio *io, int64_t deadline)
 {
 	int rc;
-	while ((rc = look(io)) == VAI_EAGAIN && !is_past(deadline)) {
+	while ((rc = look(io)) == VAI_EAGAIN && !vai__clock_is_past(deadline)) {
 		rc = vai__select_also(io->g, io->cases, io->n, next_look(io, deadline), &io->also);
 		if (rc != VAI_EAGAIN && rc != VAI_ETIMEOUT)
 			break;
