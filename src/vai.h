@@ -63,7 +63,7 @@ typedef struct vai_task vai_task;
 typedef struct vai_waitgroup vai_waitgroup;
 typedef struct vai_mutex vai_mutex;
 typedef struct vai_context vai_context;
-typedef struct vai_timer vai_timer;
+typedef struct vai_timer_object vai_timer;
 
 /* ---- start and end ---- */
 

@@ -17,9 +17,17 @@ static inline int64_t vai__capi_deadline(int64_t ns)
 	return ns < VAI_FOREVER - now ? now + ns : VAI_FOREVER;
 }
 
+/* The result of a wait of ns: what takes a deadline and knows no "does not wait" says timeout there. */
+static inline int vai__capi_at_once(int rc, int64_t ns)
+{
+	return rc == VAI_ETIMEOUT && ns <= 0 ? VAI_EAGAIN : rc;
+}
+
 /* The calling thread, which may be unknown to vai, comes to use what goroutines use, *g with its goroutine or NULL.
  * VAI_OK, and vai__capi_leave(*g) follows, or VAI_ESTOPPED. */
 int vai__capi_enter(vai_g **g);
+/* The same for a call that waits for ns at most, which only goroutines may: VAI_ETHREAD. */
+int vai__capi_enter_wait(vai_g **g, int64_t ns);
 void vai__capi_leave(vai_g *g);
 
 /* How the channel's elements look. */

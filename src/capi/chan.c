@@ -117,10 +117,10 @@ int vai_send(vai_chan *ch, const void *element, int64_t ns)
 	vai_msg msg;
 	if (!is_ours(ch))
 		return VAI_EINVAL;
-	int rc = vai__capi_enter(&g);
+	int rc = vai__capi_enter_wait(&g, ns);
 	if (rc != VAI_OK)
 		return rc;
-	rc = !g && ns > 0 ? VAI_ETHREAD : pack(ch, element, &msg);
+	rc = pack(ch, element, &msg);
 	if (rc == VAI_OK) {
 		rc = send(g, ch, &msg, ns);
 		if (rc != VAI_OK)
@@ -136,10 +136,10 @@ int vai_recv(vai_chan *ch, void *element, int64_t ns)
 	vai_msg msg;
 	if (vai__capi_kind(ch) == VAI__CAPI_VALUES)
 		return VAI_EINVAL;
-	int rc = vai__capi_enter(&g);
+	int rc = vai__capi_enter_wait(&g, ns);
 	if (rc != VAI_OK)
 		return rc;
-	rc = !g && ns > 0 ? VAI_ETHREAD : vai__chan_recv(g, ch, &msg, vai__capi_deadline(ns));
+	rc = vai__chan_recv(g, ch, &msg, vai__capi_deadline(ns));
 	if (rc == VAI_OK)
 		unpack(ch, element, &msg);
 	vai__capi_leave(g);
@@ -188,10 +188,10 @@ int vai_send_value(vai_chan *ch, vai_value *v, int64_t ns)
 	vai_g *g;
 	if (vai__capi_kind(ch) != VAI__CAPI_VALUES || vai__msg_tag(v) == M_NIL)
 		return VAI_EINVAL;
-	int rc = vai__capi_enter(&g);
+	int rc = vai__capi_enter_wait(&g, ns);
 	if (rc != VAI_OK)
 		return rc;
-	rc = !g && ns > 0 ? VAI_ETHREAD : send(g, ch, v, ns);
+	rc = send(g, ch, v, ns);
 	if (rc == VAI_OK)
 		*v = (vai_value){{0}};
 	vai__capi_leave(g);
@@ -203,10 +203,10 @@ int vai_recv_value(vai_chan *ch, vai_value *v, int64_t ns)
 	vai_g *g;
 	if (vai__capi_kind(ch) != VAI__CAPI_VALUES)
 		return VAI_EINVAL;
-	int rc = vai__capi_enter(&g);
+	int rc = vai__capi_enter_wait(&g, ns);
 	if (rc != VAI_OK)
 		return rc;
-	rc = !g && ns > 0 ? VAI_ETHREAD : vai__chan_recv(g, ch, v, vai__capi_deadline(ns));
+	rc = vai__chan_recv(g, ch, v, vai__capi_deadline(ns));
 	vai__capi_leave(g);
 	return rc;
 }

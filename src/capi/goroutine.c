@@ -13,15 +13,15 @@
 
 struct work {
 	void (*f)(void *arg);
-	void *(*f_of_task)(void *arg); /* in place of f */
+	void *(*with_result)(void *arg); /* in place of f */
 	void *arg;
 };
 
-static struct work *new_work(void (*f)(void *), void *(*f_of_task)(void *), void *arg)
+static struct work *new_work(struct work what)
 {
 	struct work *w = vai__mem_alloc(sizeof *w);
 	if (w)
-		*w = (struct work){f, f_of_task, arg};
+		*w = what;
 	return w;
 }
 
@@ -43,26 +43,34 @@ static void entry_of_task(vai_g *g, void *arg)
 {
 	struct work w = take(arg);
 	vai_task *task = g->task;
-	vai_msg outcome = vai_value_pointer(w.f_of_task(w.arg));
+	void *result = NULL;
+	if (w.with_result)
+		result = w.with_result(w.arg);
+	else
+		w.f(w.arg);
+	vai_msg outcome = vai_value_pointer(result);
 	g->bound = NULL;
 	vai__task_finish(task, VAI_TASK_DONE, &outcome);
 	g->task = NULL;
 	vai__obj_unref((struct vai_obj *)task);
 }
 
+/* Starts f(arg); self NULL: in a timer's callback. False: out of memory. */
+static bool go(vai_g *self, void (*f)(void *), void *arg)
+{
+	struct work *w = new_work((struct work){.f = f, .arg = arg});
+	vai_g *g = w ? vai__g_new(entry, w) : NULL;
+	if (g)
+		vai__g_start(self, g);
+	else
+		vai__mem_free(w, sizeof *w);
+	return g != NULL;
+}
+
 int vai_go(void (*f)(void *), void *arg)
 {
 	vai_g *self = vai__g_self();
-	if (!self)
-		return VAI_ETHREAD;
-	struct work *w = new_work(f, NULL, arg);
-	vai_g *g = w ? vai__g_new(entry, w) : NULL;
-	if (!g) {
-		vai__mem_free(w, sizeof *w);
-		return VAI_ENOMEM;
-	}
-	vai__g_start(self, g);
-	return VAI_OK;
+	return !self ? VAI_ETHREAD : go(self, f, arg) ? VAI_OK : VAI_ENOMEM;
 }
 
 int vai_post(void (*f)(void *), void *arg)
@@ -71,7 +79,7 @@ int vai_post(void (*f)(void *), void *arg)
 	int rc = vai__capi_enter(&g);
 	if (rc != VAI_OK)
 		return rc;
-	struct work *w = new_work(f, NULL, arg);
+	struct work *w = new_work((struct work){.f = f, .arg = arg});
 	if (!w || !vai__g_post(entry, w)) {
 		vai__mem_free(w, sizeof *w);
 		rc = VAI_ENOMEM;
@@ -86,9 +94,9 @@ static void drop_nothing(vai_msg *msg)
 }
 
 /* A goroutine with a task, not started; on_main: one that only the host's thread runs. */
-static vai_task *new_task(void *(*f)(void *), void *arg, bool on_main)
+static vai_task *new_task(struct work what, bool on_main)
 {
-	struct work *w = new_work(NULL, f, arg);
+	struct work *w = new_work(what);
 	vai_g *g = !w ? NULL : on_main ? vai__g_new_on_main(entry_of_task, w) : vai__g_new(entry_of_task, w);
 	vai_task *task = g ? vai__task_new(g, drop_nothing, NULL) : NULL;
 	if (task) {
@@ -105,7 +113,7 @@ vai_task *vai_spawn(void *(*f)(void *), void *arg)
 {
 	vai_g *self = vai__g_self();
 	vai_g *g;
-	vai_task *task = self ? new_task(f, arg, false) : NULL;
+	vai_task *task = self ? new_task((struct work){.with_result = f, .arg = arg}, false) : NULL;
 	if (!task)
 		return NULL;
 	g = vai__task_g(task);
@@ -118,9 +126,7 @@ int vai_join(vai_task *task, void **result, int64_t ns)
 	vai_g *self = vai__g_self();
 	if (!self)
 		return VAI_ETHREAD;
-	int rc = vai__task_join(self, task, vai__capi_deadline(ns));
-	if (rc == VAI_ETIMEOUT && ns <= 0)
-		return VAI_EAGAIN;
+	int rc = vai__capi_at_once(vai__task_join(self, task, vai__capi_deadline(ns)), ns);
 	if (rc != VAI_OK)
 		return rc;
 	vai__task_joined(task);
@@ -135,19 +141,6 @@ bool vai_cancel(vai_task *task)
 	return vai__g_self() && vai__task_cancel(task, &reason);
 }
 
-struct call {
-	void (*f)(void *arg);
-	void *arg;
-};
-
-static void *call(void *arg)
-{
-	struct call c = *(struct call *)arg;
-	vai__mem_free(arg, sizeof c);
-	c.f(c.arg);
-	return NULL;
-}
-
 int vai_on_host(void (*f)(void *), void *arg)
 {
 	vai_g *self = vai__g_self();
@@ -157,16 +150,9 @@ int vai_on_host(void (*f)(void *), void *arg)
 		f(arg);
 		return VAI_OK;
 	}
-	struct call *c = vai__mem_alloc(sizeof *c);
-	vai_task *task = NULL;
-	if (c) {
-		*c = (struct call){f, arg};
-		task = new_task(call, c, true);
-	}
-	if (!task) {
-		vai__mem_free(c, sizeof *c);
+	vai_task *task = new_task((struct work){.f = f, .arg = arg}, true);
+	if (!task)
 		return VAI_ENOMEM;
-	}
 	vai__g_start(self, vai__task_g(task));
 	int rc = vai__task_join(self, task, VAI_FOREVER);
 	vai_unref(task);
@@ -219,14 +205,8 @@ int vai_block_end(void)
 /* Under the lock of timers. */
 static bool fire(void *arg)
 {
-	struct work *w = arg, *own = new_work(w->f, NULL, w->arg);
-	vai_g *g = own ? vai__g_new(entry, own) : NULL;
-	if (!g) {
-		vai__mem_free(own, sizeof *own);
-		return false;
-	}
-	vai__g_start(NULL, g);
-	return true;
+	const struct work *w = arg;
+	return go(NULL, w->f, w->arg);
 }
 
 static void release(void *arg)
@@ -242,23 +222,23 @@ static int64_t when(int64_t ns)
 vai_timer *vai_timer_new(int64_t ns, void (*f)(void *), void *arg)
 {
 	vai_g *self = vai__g_self();
-	struct work *w = self ? new_work(f, NULL, arg) : NULL;
-	vai_timer_object *t = w ? vai__timer_object_new(self, when(ns), fire, release, w) : NULL;
+	struct work *w = self ? new_work((struct work){.f = f, .arg = arg}) : NULL;
+	vai_timer *t = w ? vai__timer_object_new(self, when(ns), fire, release, w) : NULL;
 	if (w && !t)
 		vai__mem_free(w, sizeof *w);
-	return (vai_timer *)(void *)t;
+	return t;
 }
 
 bool vai_timer_stop(vai_timer *t)
 {
-	return vai__g_self() && vai__timer_object_stop((vai_timer_object *)(void *)t);
+	return vai__g_self() && vai__timer_object_stop(t);
 }
 
 int vai_timer_reset(vai_timer *t, int64_t ns)
 {
 	vai_g *self = vai__g_self();
 	bool was;
-	return self ? vai__timer_object_reset(self, (vai_timer_object *)(void *)t, when(ns), &was) : VAI_ETHREAD;
+	return self ? vai__timer_object_reset(self, t, when(ns), &was) : VAI_ETHREAD;
 }
 
 static void stamp(vai_msg *out, int64_t now)

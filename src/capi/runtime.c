@@ -43,6 +43,15 @@ int vai__capi_enter(vai_g **g)
 	return VAI_OK;
 }
 
+int vai__capi_enter_wait(vai_g **g, int64_t ns)
+{
+	int rc = vai__capi_enter(g);
+	if (rc != VAI_OK || *g || ns <= 0)
+		return rc;
+	vai__capi_leave(NULL);
+	return VAI_ETHREAD;
+}
+
 void vai__capi_leave(vai_g *g)
 {
 	if (VAI_UNLIKELY(!g))

@@ -32,16 +32,10 @@ int vai_waitgroup_done(vai_waitgroup *wg)
 	return vai_waitgroup_add(wg, -1);
 }
 
-/* What takes a deadline and knows no "does not wait" says timeout there. */
-static int at_once(int rc, int64_t ns)
-{
-	return rc == VAI_ETIMEOUT && ns <= 0 ? VAI_EAGAIN : rc;
-}
-
 int vai_waitgroup_wait(vai_waitgroup *wg, int64_t ns)
 {
 	vai_g *self = vai__g_self();
-	return self ? at_once(vai__waitgroup_wait(self, wg, vai__capi_deadline(ns)), ns) : VAI_ETHREAD;
+	return self ? vai__capi_at_once(vai__waitgroup_wait(self, wg, vai__capi_deadline(ns)), ns) : VAI_ETHREAD;
 }
 
 /* ---- mutexes ---- */
