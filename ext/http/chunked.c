@@ -13,14 +13,6 @@ struct decoder {
 	const char *why;
 };
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 32);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static void fail(struct decoder *d, const char *why)
 {
 	d->why = why;
@@ -36,7 +28,7 @@ static void expect(struct decoder *d, char c, char want, enum phase next)
 
 static void size_digit(struct decoder *d, char c)
 {
-	int v = hex(c);
+	int v = hex_value(c);
 	if (v < 0 && d->phase == SIZE_MORE && c == '\r')
 		d->phase = SIZE_LF;
 	else if (v < 0)

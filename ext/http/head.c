@@ -162,11 +162,6 @@ static size_t find_head(lua_State *L, const char **text, int too_large, int *res
 	return 0;
 }
 
-static void push_keep_alive(lua_State *L, const struct head *h)
-{
-	lua_pushboolean(L, !h->close && (h->minor == 1 || h->keep_alive));
-}
-
 /* The length of the body: a number, -1 for chunked, nil where the head does not say. */
 static void push_length(lua_State *L, const struct head *h)
 {
@@ -232,6 +227,35 @@ static const char *read_fields(lua_State *L, struct reading *r, bool request, co
 	return why;
 }
 
+/* Reads the head that the arguments tell of: *n is its length, and the table of headers and where to go on are pushed.
+ * Otherwise *n is 0 and the results, whose number is returned, are pushed. A response with a bad head is a bad
+ * gateway's; what is wrong with a request strict.c knows. */
+static int read_head(lua_State *L, struct head *h, struct reading *r, const char **text, size_t *n, int *status)
+{
+	int results = 0;
+	size_t len = find_head(L, text, h->request ? 431 : 502, &results);
+	*n = 0;
+	if (len == 0)
+		return results;
+	if (!vai__http_strict(h, *text, len))
+		return refused(L, h->request ? h->status : 502, h->why);
+	luaL_checkstack(L, 16, NULL);
+	const char *why = read_fields(L, r, h->request, *text, len, status);
+	if (why)
+		return refused(L, h->request ? 400 : 502, why);
+	lua_pushinteger(L, (*text - lua_tostring(L, 1)) + (lua_Integer)len + 1);
+	*n = len;
+	return 0;
+}
+
+/* The results that both kinds have: minor, length, keep_alive. */
+static void push_common(lua_State *L, const struct head *h)
+{
+	lua_pushinteger(L, h->minor);
+	push_length(L, h);
+	lua_pushboolean(L, !h->close && (h->minor == 1 || h->keep_alive));
+}
+
 /* request(text [, at, most, from]) -> headers, next, method, target, path, query, minor, length, keep_alive, expect,
  * upgrade; nil, from: not whole yet; false, status, why: refused. */
 int vai__http_request(lua_State *L)
@@ -239,23 +263,14 @@ int vai__http_request(lua_State *L)
 	struct head h = {.request = true};
 	struct reading r;
 	const char *text;
-	int results = 0, status;
-	size_t n = find_head(L, &text, 431, &results);
+	size_t n;
+	int status, results = read_head(L, &h, &r, &text, &n, &status);
 	if (n == 0)
 		return results;
-	if (!vai__http_strict(&h, text, n))
-		return refused(L, h.status, h.why);
-	luaL_checkstack(L, 16, NULL);
-	const char *why = read_fields(L, &r, true, text, n, &status);
-	if (why)
-		return refused(L, 400, why);
-	lua_pushinteger(L, (text - lua_tostring(L, 1)) + (lua_Integer)n + 1);
 	lua_pushlstring(L, text, (size_t)((const char *)memchr(text, ' ', n) - text));
 	if (!r.target || !push_target(L, text, &h, &r))
 		return refused(L, 400, "bad request target");
-	lua_pushinteger(L, h.minor);
-	push_length(L, &h);
-	push_keep_alive(L, &h);
+	push_common(L, &h);
 	lua_pushboolean(L, h.expect && h.minor == 1);
 	lua_pushboolean(L, h.upgrade);
 	return 11;
@@ -268,24 +283,15 @@ int vai__http_response(lua_State *L)
 	struct head h = {0};
 	struct reading r;
 	const char *text;
-	int results = 0, status;
-	size_t n = find_head(L, &text, 502, &results);
+	size_t n;
+	int status, results = read_head(L, &h, &r, &text, &n, &status);
 	if (n == 0)
 		return results;
-	if (!vai__http_strict(&h, text, n))
-		return refused(L, 502, h.why);
-	luaL_checkstack(L, 16, NULL);
-	const char *why = read_fields(L, &r, false, text, n, &status);
-	if (why)
-		return refused(L, 502, why);
 	const char *line_end = memchr(text, '\r', n);
-	lua_pushinteger(L, (text - lua_tostring(L, 1)) + (lua_Integer)n + 1);
 	lua_pushinteger(L, status);
 	lua_pushlstring(
 		L, line_end - text > 13 ? text + 13 : "", line_end - text > 13 ? (size_t)(line_end - text) - 13 : 0);
-	lua_pushinteger(L, h.minor);
-	push_length(L, &h);
-	push_keep_alive(L, &h);
+	push_common(L, &h);
 	lua_pushboolean(L, h.upgrade);
 	return 8;
 }

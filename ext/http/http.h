@@ -38,6 +38,17 @@ static inline bool is_token(unsigned char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr(others, c));
 }
 
+/* ---- what is needed here and there ---- */
+
+/* Of a hex digit; -1: it is none. */
+static inline int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)(c | 32);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 /* ---- functions of the module ---- */
 
 int vai__http_request(lua_State *L);  /* head.c */

@@ -27,11 +27,6 @@ static inline const char *parser_run(parser *p, const parser_settings *s, const 
 	llhttp_errno_t e = llhttp_execute(p, text, n);
 	return e == HPE_OK || e == HPE_PAUSED_UPGRADE ? NULL : llhttp_get_error_reason(p);
 }
-
-static inline int parser_keep_alive(parser *p)
-{
-	return llhttp_should_keep_alive(p);
-}
 #else
 #include <http_parser.h>
 typedef http_parser parser;
@@ -52,11 +47,6 @@ static inline const char *parser_run(parser *p, const parser_settings *s, const 
 {
 	http_parser_execute(p, s, text, n);
 	return HTTP_PARSER_ERRNO(p) == HPE_OK ? NULL : http_errno_description(HTTP_PARSER_ERRNO(p));
-}
-
-static inline int parser_keep_alive(parser *p)
-{
-	return http_should_keep_alive(p);
 }
 #endif
 

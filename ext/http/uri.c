@@ -2,14 +2,6 @@
 /* Percent signs in addresses. */
 #include "http.h"
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 32);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* decode(text [, plus]) -> the bytes that it stands for; nil where a percent sign has no two digits behind it. plus: a
  * plus sign is a blank. */
 int vai__http_decode(lua_State *L)
@@ -28,7 +20,7 @@ int vai__http_decode(lua_State *L)
 			luaL_addchar(&b, plus && s[i] == '+' ? ' ' : s[i]);
 			continue;
 		}
-		int high = i + 2 < n ? hex(s[i + 1]) : -1, low = i + 2 < n ? hex(s[i + 2]) : -1;
+		int high = i + 2 < n ? hex_value(s[i + 1]) : -1, low = i + 2 < n ? hex_value(s[i + 2]) : -1;
 		if (high < 0 || low < 0) {
 			lua_pushnil(L);
 			return 1;

@@ -156,6 +156,20 @@ static void add_length(lua_State *L, luaL_Buffer *b, int idx)
 		luaL_addlstring(b, text, (size_t)snprintf(text, sizeof text, "Content-Length: %lld\r\n", (long long)n));
 }
 
+/* The end of a head, and the result: the length at idx, Connection behind it. */
+static int end_head(lua_State *L, luaL_Buffer *b, int idx)
+{
+	add_length(L, b, idx);
+	if (lua_isstring(L, idx + 1)) {
+		luaL_addstring(b, "Connection: ");
+		luaL_addstring(b, lua_tostring(L, idx + 1));
+		luaL_addlstring(b, "\r\n", 2);
+	}
+	luaL_addlstring(b, "\r\n", 2);
+	luaL_pushresult(b);
+	return 1;
+}
+
 /* reply(status, headers, length, connection) -> the head of a response. connection: "close", "keep-alive", ... or
  * nil. */
 int vai__http_reply(lua_State *L)
@@ -178,12 +192,7 @@ int vai__http_reply(lua_State *L)
 		luaL_addstring(&b, line);
 		luaL_addlstring(&b, "\r\n", 2);
 	}
-	add_length(L, &b, 3);
-	if (lua_isstring(L, 4))
-		luaL_addlstring(&b, line, (size_t)snprintf(line, sizeof line, "Connection: %.64s\r\n", lua_tostring(L, 4)));
-	luaL_addlstring(&b, "\r\n", 2);
-	luaL_pushresult(&b);
-	return 1;
+	return end_head(L, &b, 3);
 }
 
 /* ask(method, target, headers, length, connection) -> the head of a request. */
@@ -207,13 +216,5 @@ int vai__http_ask(lua_State *L)
 	luaL_addstring(&b, " HTTP/1.1\r\n");
 	if (lua_istable(L, 3))
 		add_headers(L, &b, 3, 6, &dated);
-	add_length(L, &b, 4);
-	if (lua_isstring(L, 5)) {
-		luaL_addstring(&b, "Connection: ");
-		luaL_addstring(&b, lua_tostring(L, 5));
-		luaL_addlstring(&b, "\r\n", 2);
-	}
-	luaL_addlstring(&b, "\r\n", 2);
-	luaL_pushresult(&b);
-	return 1;
+	return end_head(L, &b, 4);
 }
