@@ -28,13 +28,19 @@ SSL *vai__tls_context_ssl(struct context *c)
 
 /* ---- sessions ---- */
 
+/* Mutex held. */
+static struct kept *find_kept(struct context *c, const char *name)
+{
+	for (int i = 0; i < SESSIONS; i++)
+		if (c->kept[i].session && strcmp(c->kept[i].name, name) == 0)
+			return &c->kept[i];
+	return NULL;
+}
+
 void vai__tls_context_keep(struct context *c, const char *name, SSL_SESSION *session)
 {
 	pthread_mutex_lock(&c->mutex);
-	struct kept *k = NULL;
-	for (int i = 0; i < SESSIONS && !k; i++)
-		if (c->kept[i].session && strcmp(c->kept[i].name, name) == 0)
-			k = &c->kept[i];
+	struct kept *k = find_kept(c, name);
 	if (!k)
 		k = &c->kept[c->next_kept++ % SESSIONS];
 	SSL_SESSION_free(k->session);
@@ -46,16 +52,16 @@ void vai__tls_context_keep(struct context *c, const char *name, SSL_SESSION *ses
 void vai__tls_context_resume(struct context *c, const char *name, SSL *ssl)
 {
 	pthread_mutex_lock(&c->mutex);
-	for (int i = 0; i < SESSIONS; i++)
-		if (c->kept[i].session && strcmp(c->kept[i].name, name) == 0)
-			SSL_set_session(ssl, c->kept[i].session);
+	struct kept *k = find_kept(c, name);
+	if (k)
+		SSL_set_session(ssl, k->session);
 	pthread_mutex_unlock(&c->mutex);
 }
 
 /* OpenSSL calls this when the server has given a session. 1: the reference is taken over. */
 static int on_session(SSL *ssl, SSL_SESSION *session)
 {
-	struct session *s = SSL_get_ex_data(ssl, vai__tls_index());
+	struct session *s = SSL_get_ex_data(ssl, vai__tls_index);
 	if (!s || !*s->name)
 		return 0;
 	vai__tls_context_keep(s->context, s->name, session);
@@ -173,10 +179,16 @@ static void free_alpn(void *parent, void *p, CRYPTO_EX_DATA *ad, int idx, long a
 	free(p);
 }
 
+static int alpn_index; /* of an SSL_CTX's data, a server's list */
+
+void vai__tls_context_prepare(void)
+{
+	alpn_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_alpn);
+}
+
 /* The list under "alpn" in wire form, behind a byte with its length; freed with the SSL_CTX. */
 static bool set_alpn(lua_State *L, struct wanted *w)
 {
-	static int number = -1;
 	unsigned char wire[256];
 	size_t at = 1, n;
 	if (lua_getfield(L, 1, "alpn") != LUA_TTABLE)
@@ -194,22 +206,18 @@ static bool set_alpn(lua_State *L, struct wanted *w)
 	wire[0] = (unsigned char)(at - 1);
 	if (!w->server)
 		return SSL_CTX_set_alpn_protos(w->ctx, wire + 1, wire[0]) == 0;
-	if (number < 0)
-		number = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_alpn);
 	unsigned char *kept = malloc(at);
 	if (!kept)
 		return wrong(w, "alpn", "not enough memory");
 	memcpy(kept, wire, at);
-	SSL_CTX_set_ex_data(w->ctx, number, kept);
+	SSL_CTX_set_ex_data(w->ctx, alpn_index, kept);
 	SSL_CTX_set_alpn_select_cb(w->ctx, on_alpn, kept);
 	return true;
 }
 
 static bool set_version(struct wanted *w, const char *version)
 {
-	if (!version)
-		return SSL_CTX_set_min_proto_version(w->ctx, TLS1_2_VERSION) == 1;
-	if (strcmp(version, "1.2") == 0)
+	if (!version || strcmp(version, "1.2") == 0)
 		return SSL_CTX_set_min_proto_version(w->ctx, TLS1_2_VERSION) == 1;
 	if (strcmp(version, "1.3") == 0)
 		return SSL_CTX_set_min_proto_version(w->ctx, TLS1_3_VERSION) == 1;
@@ -222,18 +230,13 @@ static bool set_version(struct wanted *w, const char *version)
 static bool set_trust(lua_State *L, struct wanted *w)
 {
 	const char *ca = text_of(L, "ca"), *client_ca = text_of(L, "client_ca");
-	w->verify = !w->server;
-	if (lua_getfield(L, 1, "verify") != LUA_TNIL)
-		w->verify = lua_toboolean(L, -1);
-	if (w->server)
+	if (w->server) {
 		w->verify = client_ca != NULL;
-	if (w->server && client_ca) {
-		if (!add_authorities(w, client_ca))
-			return false;
-		SSL_CTX_set_verify(w->ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, vai__tls_verify);
+		if (w->verify)
+			SSL_CTX_set_verify(w->ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, vai__tls_verify);
+		return !w->verify || add_authorities(w, client_ca);
 	}
-	if (w->server)
-		return true;
+	w->verify = lua_getfield(L, 1, "verify") == LUA_TNIL || lua_toboolean(L, -1);
 	SSL_CTX_set_verify(w->ctx, SSL_VERIFY_PEER, vai__tls_verify);
 	return ca ? add_authorities(w, ca) : SSL_CTX_set_default_verify_paths(w->ctx) == 1;
 }

@@ -3,6 +3,7 @@
 #include "tls.h"
 
 const struct vai__extension *vai__tls_base;
+int vai__tls_index;
 
 static struct context *context_at(lua_State *L, int idx)
 {
@@ -76,6 +77,8 @@ static void open_once(const struct vai__extension *base)
 		vai__tls_base = base;
 		/* The process may be left with threads in the middle of things: OpenSSL frees nothing at exit. */
 		OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL);
+		vai__tls_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+		vai__tls_context_prepare();
 		base->handle_register(&vai__tls_context_type);
 	}
 	pthread_mutex_unlock(&mutex);

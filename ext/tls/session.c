@@ -312,7 +312,7 @@ static bool set_up(struct session *s, const char *server_name)
 	BIO_set_mem_eof_return(s->in, -1);
 	BIO_set_mem_eof_return(s->out, -1);
 	SSL_set_bio(s->ssl, s->in, s->out);
-	SSL_set_ex_data(s->ssl, vai__tls_index(), s);
+	SSL_set_ex_data(s->ssl, vai__tls_index, s);
 	if (s->context->server)
 		SSL_set_accept_state(s->ssl);
 	else

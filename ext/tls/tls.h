@@ -18,8 +18,9 @@
 
 enum { WHY_BYTES = 400, NAME_BYTES = 256, SESSIONS = 64 };
 
-/* vai.so's functions: set when the module is opened. */
+/* vai.so's functions, and the number of SSL's data that is its struct session: set when the module is first opened. */
 extern const struct vai__extension *vai__tls_base;
+extern int vai__tls_index;
 
 /* ---- context.c: certificates and settings, shared by connections ---- */
 
@@ -39,6 +40,8 @@ struct context {
 extern const struct vai_class vai__tls_context_class;
 extern const struct vai__handle_type vai__tls_context_type;
 
+/* Once, before the rest. */
+void vai__tls_context_prepare(void);
 /* context{...} -> a context, or nil, why. */
 int vai__tls_context(lua_State *L);
 /* A new SSL of the context as it is now, with a reference of what it needs. NULL: out of memory. */
@@ -71,8 +74,6 @@ struct session *vai__tls_session(vai_conn *c);
 /* ---- verify.c ---- */
 
 int vai__tls_verify(int ok, X509_STORE_CTX *store);
-/* The number of SSL's data that is its struct session. */
-int vai__tls_index(void);
 
 /* ---- info.c ---- */
 

@@ -3,23 +3,12 @@
 #include "tls.h"
 #include <stdio.h>
 
-int vai__tls_index(void)
-{
-	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-	static int number = -1;
-	pthread_mutex_lock(&mutex);
-	if (number < 0)
-		number = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-	pthread_mutex_unlock(&mutex);
-	return number;
-}
-
 /* OpenSSL calls this for each certificate, with its own verdict. The first error is kept. Where nothing is verified
  * the handshake goes on, and info() tells the error. */
 int vai__tls_verify(int ok, X509_STORE_CTX *store)
 {
 	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-	struct session *s = SSL_get_ex_data(ssl, vai__tls_index());
+	struct session *s = SSL_get_ex_data(ssl, vai__tls_index);
 	if (ok || !s)
 		return ok;
 	if (!*s->verify_error) {
