@@ -138,9 +138,9 @@ static int search_lua(lua_State *L)
 	lua_pushvalue(L, lua_upvalueindex(2));
 	lua_pushvalue(L, 1);
 	lua_call(L, 1, 2);
-	if (known && lua_isfunction(L, 3) && !lua_iscfunction(L, 3) && lua_rawequal(L, 2, 4))
-		vai__modcache_remember(L, 3, filename, &mark);
 	if (known && lua_isfunction(L, 3) && !lua_iscfunction(L, 3)) {
+		if (lua_rawequal(L, 2, 4))
+			vai__modcache_remember(L, 3, filename, &mark);
 		lua_insert(L, 3);
 		wrap_loader(L, filename, &mark);
 		lua_insert(L, 3);
