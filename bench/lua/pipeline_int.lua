@@ -1,35 +1,18 @@
 -- SPDX-License-Identifier: MIT
 -- n integers from one producer to one consumer through a channel of capacity 128;
 -- in pipeline_int_main the consumer is main.
-local bench = dofile((arg[0]:match("^.*/") or "") .. "bench.lua")
+local dir = arg[0]:match("^.*/") or ""
+local bench, integers = dofile(dir .. "bench.lua"), dofile(dir .. "integers.lua")
 local vai = require "vai"
-local go, chan, waitgroup = vai.go, vai.chan, vai.waitgroup
 
 local n = bench.count(2000000)
-
-local function produce(ch)
-  for i = 1, n do
-    ch:send(i)
-  end
-  ch:close()
-end
-
-local function consume(ch)
-  local sum = 0
-  for v in ch do
-    sum = sum + v
-  end
-  assert(sum == n * (n + 1) // 2)
-end
+local produce, consume, run = integers(n)
 
 bench.measure("pipeline_int", n, function()
-  local ch, wg = chan(128), waitgroup()
-  wg:go(produce, ch)
-  wg:go(consume, ch)
-  wg:wait()
+  run(128)
 end)
 bench.measure("pipeline_int_main", n, function()
-  local ch = chan(128)
-  go(produce, ch)
+  local ch = vai.chan(128)
+  vai.go(produce, ch)
   consume(ch)
 end)
