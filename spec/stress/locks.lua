@@ -3,20 +3,12 @@
 -- VAI_STRESS_SECONDS. What they count under a lock, and what atomics and a map count, is the same in the end; no lock
 -- and no permit is lost, no goroutine is left, and memory stays as it was. VAI_STRESS_GOROUTINES: how many at a time.
 local vai = require "vai"
+local level = require "level"
 
 local seed = math.tointeger(tonumber(os.getenv "VAI_STRESS_SEED" or 1))
 local seconds = tonumber(os.getenv "VAI_STRESS_SECONDS" or 10)
 local many = math.tointeger(tonumber(os.getenv "VAI_STRESS_GOROUTINES" or 10000))
 math.randomseed(seed)
-
-local function memory()
-	for line in io.lines "/proc/self/status" do
-		local kb = line:match "^VmRSS:%s*(%d+)"
-		if kb then
-			return tonumber(kb) / 1024
-		end
-	end
-end
 
 -- What all share. `plain` is counted under the lock only, by a load and a store: a lock that lets two in shows there.
 local function shared()
@@ -98,7 +90,8 @@ local function one(s, its_seed, victim)
 end
 
 local expected = { ["failed under a guard"] = true, canceled = true }
-local rounds, before = 0, nil
+local round = level.watch()
+local rounds
 local until_ = vai.now() + seconds
 repeat
 	local s, tasks = shared(), {}
@@ -116,19 +109,7 @@ repeat
 	assert(n == s.map:get "counted" and n == s.plain:unpack(1, "j"), "counts differ")
 	assert(s.mutex:try_lock() and s.rwmutex:try_lock() and s.permits:try_acquire(7), "something is still locked")
 	assert(s.inside:get() == 0, "somebody is still inside")
-	for _ = 1, 1000 do -- an outcome is there a moment before its goroutine is gone
-		if vai.count() == 1 then
-			break
-		end
-		vai.sleep(0.01)
-	end
-	assert(vai.count() == 1, "goroutines are left")
-	collectgarbage()
-	rounds = rounds + 1
-	before = before or rounds == 3 and memory()
+	level.alone()
+	rounds = round()
 until vai.now() > until_
-if before then
-	local now = memory()
-	assert(now < before * 1.5 + 50, ("memory grew from %.0f to %.0f MB"):format(before, now))
-end
 io.write(rounds, " rounds of ", many)

@@ -17,7 +17,14 @@ make() { # name, subject, names, days, key
 }
 make good localhost "DNS:localhost,IP:127.0.0.1" 30 "$ec"
 make other other.test "DNS:other.test" 30 "$ec"
-make old localhost "DNS:localhost" -1 "$ec"
+# x509 -req takes no days in the past from OpenSSL 3.5 on.
+openssl req -newkey $ec -nodes -keyout old.key -out old.csr -subj "/CN=localhost"
+echo "subjectAltName=DNS:localhost" >old.ext
+: >index.txt
+printf '%s\n' '[ca]' 'default_ca=own' '[own]' 'database=index.txt' 'new_certs_dir=.' 'default_md=sha256' 'rand_serial=yes' 'policy=any' \
+	'[any]' 'commonName=supplied' >ca.cnf
+openssl ca -batch -config ca.cnf -cert ca.pem -keyfile ca.key -startdate 200101000000Z -enddate 200201000000Z \
+	-extfile old.ext -notext -in old.csr -out old.pem
 make weak localhost "DNS:localhost" 30 rsa:1024
 make client somebody "email:somebody@other.test" 30 "$ec"
 mv "$1.new" "$1"
