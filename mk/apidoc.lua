@@ -34,6 +34,7 @@ local make = {
 	["vai.net"] = function(vai) return vai.net end,
 	["vai.tls"] = function() return require "vai.tls" end,
 	["vai.http"] = function() return require "vai.http" end,
+	http_client = function() return require "vai.http".client() end,
 	http_server = function()
 		return require "vai.http".serve { listen = "@vai-apidoc-http-" .. os.time(), handler = print }
 	end,

@@ -14,6 +14,11 @@ static const luaL_Reg functions[] = {
 	{"encode", vai__http_encode},
 	{"date", vai__http_date},
 	{"time", vai__http_time},
+	{"base64", vai__http_base64},
+	{"sha1", vai__http_sha1},
+#ifdef VAI_ZLIB
+	{"inflater", vai__http_inflater},
+#endif
 	{NULL, NULL},
 };
 

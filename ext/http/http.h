@@ -61,6 +61,9 @@ int vai__http_decode(lua_State *L);   /* uri.c */
 int vai__http_encode(lua_State *L);   /* uri.c */
 int vai__http_date(lua_State *L);     /* date.c */
 int vai__http_time(lua_State *L);     /* date.c */
+int vai__http_base64(lua_State *L);   /* digest.c */
+int vai__http_sha1(lua_State *L);     /* digest.c */
+int vai__http_inflater(lua_State *L); /* inflate.c, where zlib is there */
 
 /* "Sun, 06 Nov 1994 08:49:37 GMT" of the present second; 30 bytes. */
 void vai__http_now(char *buf);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static void context_destroy(struct vai_obj *o)
 {
@@ -106,8 +107,10 @@ static bool add_authorities(struct wanted *w, const char *ca)
 {
 	ERR_clear_error();
 	if (!is_pem(ca)) {
-		bool ok = SSL_CTX_load_verify_file(w->ctx, ca) == 1;
-		return ok || SSL_CTX_load_verify_dir(w->ctx, ca) == 1 || wrong(w, "ca", ca);
+		struct stat st; /* OpenSSL takes any name for one of a folder */
+		bool ok = stat(ca, &st) == 0 && S_ISDIR(st.st_mode) ? SSL_CTX_load_verify_dir(w->ctx, ca) == 1
+															: SSL_CTX_load_verify_file(w->ctx, ca) == 1;
+		return ok || wrong(w, "ca", ca);
 	}
 	BIO *b = BIO_new_mem_buf(ca, -1);
 	X509 *cert;
@@ -227,6 +230,28 @@ static bool set_version(struct wanted *w, const char *version)
 
 /* ---- making one ---- */
 
+/* Reading the system's authorities takes tens of milliseconds, so all contexts of the process share them. */
+static X509_STORE *system_store(void)
+{
+	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+	static X509_STORE *store;
+	pthread_mutex_lock(&mutex);
+	if (!store && (store = X509_STORE_new()) != NULL && X509_STORE_set_default_paths(store) != 1) {
+		X509_STORE_free(store);
+		store = NULL;
+	}
+	pthread_mutex_unlock(&mutex);
+	return store;
+}
+
+static bool trust_system(struct wanted *w)
+{
+	X509_STORE *store = system_store();
+	if (store)
+		SSL_CTX_set1_cert_store(w->ctx, store);
+	return store || wrong(w, "ca", "(the system's)");
+}
+
 static bool set_trust(lua_State *L, struct wanted *w)
 {
 	const char *ca = text_of(L, "ca"), *client_ca = text_of(L, "client_ca");
@@ -238,7 +263,7 @@ static bool set_trust(lua_State *L, struct wanted *w)
 	}
 	w->verify = lua_getfield(L, 1, "verify") == LUA_TNIL || lua_toboolean(L, -1);
 	SSL_CTX_set_verify(w->ctx, SSL_VERIFY_PEER, vai__tls_verify);
-	return ca ? add_authorities(w, ca) : SSL_CTX_set_default_verify_paths(w->ctx) == 1;
+	return ca ? add_authorities(w, ca) : trust_system(w);
 }
 
 static bool set_all(lua_State *L, struct wanted *w)

@@ -7,7 +7,8 @@ if not ok then
 end
 
 local parts = {
-	serve = "server", files = "files", mux = "mux",
+	serve = "server", files = "files", mux = "mux", client = "client", request = "client", get = "client", head = "client",
+	post = "client",
 	parse_query = "uri", format_query = "uri",
 }
 

@@ -34,13 +34,11 @@ end
 
 local tls = {}
 
--- One for clients without options, for each state that asks.
-local plain
-
+-- Clients without options share one, and the sessions in it.
 local function client_context(options)
 	if next(options) == nil or next(options) == "server_name" and next(options, "server_name") == nil then
-		if not plain then plain = core.context {} end
-		return plain
+		local plain = require "vai.tls.plain"
+		return plain.context, plain.why, plain.code
 	end
 	return context_of(options, false)
 end

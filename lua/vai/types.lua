@@ -2961,6 +2961,180 @@ function vai.http.parse_query(text) end
 ---@return string
 function vai.http.format_query(values) end
 
+---Asks for a page and returns once the head of the answer is there. Connections are kept and used again, by all goroutines
+---of the process. The limit is for all of it, redirects and the reads of the body included; without one each step has its
+---own, see `vai.http.client`.
+---```lua
+---local http = require "vai.http"
+---local server = http.serve { listen = "127.0.0.1:0", handler = function(req, res) res:send("you want " .. req.path) end }
+---local res = assert(http.get("http://" .. server:addr() .. "/page", 5))
+---print(res.status, res:body()) --> 200	you want /page
+---print(http.get("http://127.0.0.1:1/")) --> nil 127.0.0.1:1: connection refused ECONNREFUSED
+---server:close()
+---```
+---@param url string
+---@param limit? vai.limit
+---@return vai.http.answer?
+---@return string? message
+---@return string? code
+function vai.http.get(url, limit) end
+
+---Asks for the head alone.
+---```lua
+---local http = require "vai.http"
+---local server = http.serve { listen = "127.0.0.1:0", handler = function(_, res) res:send("four") end }
+---print(http.head("http://" .. server:addr()):header("Content-Length")) --> 4
+---server:close()
+---```
+---@param url string
+---@param limit? vai.limit
+---@return vai.http.answer?
+---@return string? message
+---@return string? code
+function vai.http.head(url, limit) end
+
+---Sends a body: a string; a function that returns pieces of it until it returns nil; or something with a method `read`, such
+---as a connection or a file. `kind` is its Content-Type (`"application/octet-stream"`).
+---```lua
+---local http = require "vai.http"
+---local server = http.serve { listen = "127.0.0.1:0", handler = function(req, res) res:send(req:body():upper()) end }
+---print(http.post("http://" .. server:addr(), "text", "text/plain"):body()) --> TEXT
+---server:close()
+---```
+---@param url string
+---@param body? string|function|table|userdata
+---@param kind? string
+---@param limit? vai.limit
+---@return vai.http.answer?
+---@return string? message
+---@return string? code
+function vai.http.post(url, body, kind, limit) end
+
+---A request of any kind. Options: `url`; `method` (`"GET"`); `headers`, a value that is a list is a header for each; `query`, names
+---and values that are added to the address; `body` as for `post` (without a `Content-Length` it goes in chunks where it
+---is no string); `limit`; `follow`, how many redirects (10; false: none); `proxy`, an address (`"http://user:password@host:port"`)
+---or false.
+---
+---Redirects after 301, 302 and 303 become GET; where they lead to another origin, `Authorization`, `Cookie` and
+---`Proxy-Authorization` stay behind. Proxies are those of `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` in the
+---environment, but none for this machine. A kept connection that turns out to have been closed is replaced where the
+---request may be sent twice: `GET`, `HEAD`, `OPTIONS`, `TRACE`, `PUT`, `DELETE`, or one with an `Idempotency-Key`, whose body is a string.
+---What comes packed by gzip is unpacked where the module was built with zlib, unless `headers` has an `Accept-Encoding`.
+---```lua
+---local http = require "vai.http"
+---local server = http.serve { listen = "127.0.0.1:0", handler = function(req, res)
+---	if req.path == "/old" then
+---		res.status, res.headers.Location = 302, "/new"
+---		return res:send("")
+---	end
+---	res:send(req.method .. " " .. req.target)
+---end }
+---local res = http.request { url = "http://" .. server:addr() .. "/old", query = { a = 1 }, limit = 5 }
+---print(res:body(), res.url == "http://" .. server:addr() .. "/new") --> GET /new	true
+---server:close()
+---```
+---@param options table
+---@return vai.http.answer?
+---@return string? message
+---@return string? code
+function vai.http.request(options) end
+
+---A client with connections and settings of its own; it can be sent, and is the same one there. Options, sizes in bytes
+---and times in seconds: `max_idle` (100) connections that are kept, `max_idle_per_host` (8), `idle_timeout` (60);
+---`max_per_host`, how many requests at once have a connection to one place: the others wait (no bound); `connect_timeout`
+---(30), also for the handshake of TLS, `header_timeout` (60) and `read_timeout` (60) for each wait for the head and the
+---body, `write_timeout` (60), all of which a limit of the call replaces; `max_header` (65536); `max_body` (64 MiB) of
+---`body()` and `read("a")`, unpacked; `max_redirects` (10); `proxy`; `gzip` (true); `user_agent`; `tls`, a table as for
+---`vai.tls.client_context`.
+---```lua
+---local http = require "vai.http"
+---local server = http.serve { listen = "127.0.0.1:0", handler = function(_, res) res:send("ok") end }
+---local client = http.client { max_per_host = 2 }
+---local group = vai.group()
+---for _ = 1, 10 do
+---	group:go(function() assert(client:get("http://" .. server:addr()):body() == "ok") end)
+---end
+---print(group:wait(10), server:count() <= 2) --> true true
+---server:close()
+---```
+---@param options? table
+---@return vai.http_client?
+---@return string? message a certificate cannot be read
+---@return string? code
+function vai.http.client(options) end
+
+---The answer to a request. It stays in the goroutine that has asked. Once its body has been read to the end the
+---connection is kept for the next request; what is closed, dropped or left before that costs the connection.
+---@class vai.http.answer
+---@field status integer
+---@field reason string
+---@field url string where it came from, after redirects
+---@field headers table<string, string> names in lower case; `set-cookie` is a list
+---@field header fun(self, name: string): string? a header by its name in any case
+---@field read fun(self, what?: string|integer, limit?: vai.limit): string? the body, as `connection:read` reads
+---@field body fun(self, limit?: vai.limit): string? all of it; nil and `"too long"` beyond `max_body`
+---@field close fun(self) ends it; `local r <close> = ...` does so, too
+---@field hijack fun(self): vai.connection after 101: the connection, which is the caller's from then on
+
+---@class vai.http_client
+local http_client = {}
+
+---```lua
+---print(require "vai.http".client():get("http://127.0.0.1:1/")) --> nil 127.0.0.1:1: connection refused ECONNREFUSED
+---```
+---@param url string
+---@param limit? vai.limit
+---@return vai.http.answer?
+---@return string? message
+---@return string? code
+function http_client:get(url, limit) end
+
+---```lua
+---print(require "vai.http".client():head("ftp://a/")) --> nil unknown scheme 'ftp' EINVAL
+---```
+---@param url string
+---@param limit? vai.limit
+---@return vai.http.answer?
+---@return string? message
+---@return string? code
+function http_client:head(url, limit) end
+
+---```lua
+---print(require "vai.http".client():post("nowhere", "body")) --> nil 'nowhere' has no scheme EINVAL
+---```
+---@param url string
+---@param body? string|function|table|userdata
+---@param kind? string
+---@param limit? vai.limit
+---@return vai.http.answer?
+---@return string? message
+---@return string? code
+function http_client:post(url, body, kind, limit) end
+
+---See `vai.http.request`.
+---```lua
+---local client = require "vai.http".client()
+---print(client:request { url = "http://127.0.0.1:1/", method = "DELETE" }) --> nil 127.0.0.1:1: connection refused ECONNREFUSED
+---```
+---@param options table
+---@return vai.http.answer?
+---@return string? message
+---@return string? code
+function http_client:request(options) end
+
+---How many connections it keeps.
+---```lua
+---print(require "vai.http".client():idle()) --> 0
+---```
+---@return integer
+function http_client:idle() end
+
+---Closes the connections that it keeps. Requests under way go on.
+---```lua
+---require "vai.http".client():close()
+---```
+function http_client:close() end
+
 -- ---- this goroutine ----
 
 ---Lets others run.

@@ -196,6 +196,28 @@ describe("a certificate", function()
 	]])
 end)
 
+describe("the system's authorities", function()
+	test("are read once, for all contexts of the process", [=[
+		local copy = os.tmpname()
+		assert(vai.fs.copy(ca, copy))
+		local r = vai.process.run { arg[-1], "-", env = { SSL_CERT_FILE = copy }, limit = 20, stderr = "inherit", input = ([[
+			local vai, tls = require "vai", require "vai.tls"
+			local l = assert(tls.listen("tcp", "127.0.0.1:0", { cert = "GOOD.pem", key = "GOOD.key" }))
+			vai.go(function() for c in l do c:write("hi\n") end end)
+			local first = tls.client_context {}
+			os.remove("COPY")
+			local function dial(context)
+				return assert(tls.dial("tcp", l:addr(), { context = context, server_name = "localhost" })):read("l")
+			end
+			io.write(dial(first), dial(tls.client_context {}), dial(nil), select(2, vai.async(dial):join()))
+		]]):gsub("GOOD", certs.path("good")):gsub("COPY", copy) }
+		check.eq(r.out, "hihihihi")
+		local ok, why = tls.client_context { ca = "/none.pem" }
+		check.eq(ok, nil)
+		check.eq(why, "ca '/none.pem': No such file or directory")
+	]=], { procs = 2 })
+end)
+
 describe("a peer", function()
 	test("that is openssl talks to the server; one that talks no TLS, ends early or cuts the connection off is told", [[
 		local address, l = echo("good")

@@ -42,8 +42,8 @@ local function cut(self, s)
 	return s
 end
 
--- The next bytes as they come; nil at the end; or nil, why, code.
-local function piece(self, limit)
+-- The next bytes as they came over the connection; nil at the end; or nil, why, code.
+local function raw_piece(self, limit)
 	if self.expect then
 		self.expect = false
 		local ok, why, code = self.conn:write("HTTP/1.1 100 Continue\r\n\r\n")
@@ -65,14 +65,51 @@ local function piece(self, limit)
 		end
 		s = cut(self, s)
 		if not s then return nil, self.failed end
-		self.total = self.total + #s
-		if self.most and self.total > self.most then
-			self.failed = "too long"
-			return nil, self.failed
-		end
 		if s ~= "" then return s end
 	end
 	return nil
+end
+
+-- The same where the body is packed: it may be done, and the inflater have more.
+local function unpacked_piece(self, limit)
+	local inflater = self.inflater
+	while not self.failed do
+		local s, why = inflater:piece()
+		if s then return s end
+		if why then
+			self.failed = why
+			break
+		end
+		local raw, code
+		raw, why, code = raw_piece(self, limit)
+		if why then return nil, why, code end
+		if raw then
+			inflater:feed(raw)
+			self.fed = true
+		elseif self.fed and not inflater:ended() then
+			self.failed = "the compressed data has ended too early"
+		else
+			return nil
+		end
+	end
+	return nil, self.failed
+end
+
+-- The next bytes; nil at the end; or nil, why, code.
+local function piece(self, limit)
+	local s, why, code
+	if self.inflater then
+		s, why, code = unpacked_piece(self, limit)
+	else
+		s, why, code = raw_piece(self, limit)
+	end
+	if not s then return nil, why, code end
+	self.total = self.total + #s
+	if self.most and self.total > self.most then
+		self.failed = "too long"
+		return nil, self.failed
+	end
+	return s
 end
 
 -- Reads on until enough(buf) or the end. What was read before an error stays for the next call.
@@ -139,7 +176,7 @@ function Body:drain(most, limit)
 	self.most = nil
 	local seen = 0
 	while not self.done do
-		local s, why = piece(self, limit)
+		local s, why = raw_piece(self, limit)
 		seen = seen + (s and #s or 0)
 		if why or seen > most then return false end
 	end

@@ -1,0 +1,366 @@
+-- SPDX-License-Identifier: MIT
+-- The client of vai.http: requests over kept connections, through proxies, along redirects. A client is data that can
+-- be sent; all goroutines that have it share its connections.
+local vai = require "vai"
+local core = require "vai.http.core"
+local answer = require "vai.http.answer"
+local dialing = require "vai.http.dial"
+local pool = require "vai.http.pool"
+local proxies = require "vai.http.proxy"
+local uri = require "vai.http.uri"
+
+local INFORMATION_MOST, CONTINUE_TIME = 16, 1
+local idempotent = { GET = true, HEAD = true, OPTIONS = true, TRACE = true, PUT = true, DELETE = true }
+
+local Client = {}
+Client.__index = Client
+Client.__name = "vai.http.client"
+
+-- ---- a request as it is sent ----
+
+-- A copy of the headers with what is missing. lower: which ones there are.
+local function headers_of(given, u, user_agent)
+	local headers, lower = {}, {}
+	for name, value in pairs(given or {}) do
+		headers[name] = value
+		if type(name) == "string" then lower[name:lower()] = value end
+	end
+	if not lower.host then headers.Host = u.authority end
+	if not lower["user-agent"] then headers["User-Agent"] = user_agent end
+	if u.user and not lower.authorization then headers.Authorization = dialing.basic(u.user) end
+	return headers, lower
+end
+
+-- How the body is sent: its length, -1 for chunks, nil for none; and next() for its pieces.
+local function body_of(req, lower)
+	local body = req.body
+	if body == nil then
+		return (req.method == "POST" or req.method == "PUT" or req.method == "PATCH") and 0 or nil
+	elseif type(body) == "string" then
+		return #body, nil
+	end
+	local length = lower["content-length"]
+	if length ~= nil then
+		length = math.tointeger(tonumber(length))
+		if not length or length < 0 then error("bad header 'Content-Length'", 0) end
+	end
+	if type(body) == "function" then return length or -1, body end
+	return length or -1, function() return body:read() end
+end
+
+-- What goes over the connection for one attempt.
+local function prepare(self, req, u, proxy)
+	local headers, lower = headers_of(req.headers, u, self._cfg.user_agent)
+	local packed = core.inflater and self._cfg.gzip and not lower["accept-encoding"] and not lower.range
+		and req.method ~= "HEAD"
+	if packed then headers["Accept-Encoding"] = "gzip" end
+	local target = u.target
+	if proxy and u.scheme == "http" then
+		target = "http://" .. u.authority .. target
+		if proxy.user then headers["Proxy-Authorization"] = dialing.basic(proxy.user) end
+	end
+	local length, pieces = body_of(req, lower)
+	local connection = lower.connection and tostring(lower.connection)
+	if connection and not connection:find("^[%w%-, ]+$") then error("bad header 'Connection'", 0) end
+	return {
+		method = req.method, length = length, pieces = pieces, text = type(req.body) == "string" and req.body or nil,
+		head = core.ask(req.method, target, headers, length, connection), packed = packed,
+		closes = connection and connection:lower():find("close", 1, true) ~= nil,
+		expects = lower.expect and length and length ~= 0,
+		again = (idempotent[req.method] or lower["idempotency-key"]) and not pieces,
+	}
+end
+
+-- ---- one exchange ----
+
+-- The body in pieces. True; or nil, why, code.
+local function send_pieces(conn, message, limit, cfg)
+	local left = message.length
+	while true do
+		local piece, why, code = message.pieces()
+		if why then return nil, why, code end
+		if piece == nil then break end
+		if type(piece) ~= "string" then
+			error(("a piece of the body is a %s, not a string"):format(type(piece)), 0)
+		end
+		local writer, ok = conn:with(limit:left(cfg.write_timeout)), true
+		if message.length < 0 then
+			if piece ~= "" then ok, why, code = writer:write(core.chunk(#piece), piece, "\r\n") end
+		else
+			left = left - #piece
+			if left < 0 then error("the body is longer than Content-Length says", 0) end
+			ok, why, code = writer:write(piece)
+		end
+		if not ok then return nil, why, code end
+	end
+	if message.length < 0 then return conn:with(limit:left(cfg.write_timeout)):write("0\r\n\r\n") end
+	if left > 0 then error("the body is shorter than Content-Length says", 0) end
+	return true
+end
+
+-- A head that is no information. The fields of dialing.read_head; or nil, why, code, true where bytes had come.
+local function read_answer(conn, limit, cfg, rest)
+	for _ = 1, INFORMATION_MOST do
+		local headers, more, status, reason, minor, length, keep = dialing.read_head(conn, rest, limit, cfg)
+		if not headers then return nil, more, status, reason or rest ~= "" end
+		if status >= 200 or status == 101 then
+			return { headers = headers, rest = more, status = status, reason = reason, minor = minor, length = length,
+				keep = keep }
+		end
+		rest = more
+	end
+	return nil, "too many heads of kind 1xx", "EHTTP", true
+end
+
+-- Waits a moment for a word on whether the body is wanted. An answer; or false and what was read.
+local function ask_first(conn, limit, cfg)
+	local wait = dialing.new_limit(math.min(CONTINUE_TIME, limit.till and limit:left() or CONTINUE_TIME))
+	local headers, rest, status, reason, minor, length, keep = dialing.read_head(conn, "", wait, cfg)
+	if not headers then return false, "" end
+	if status == 100 then return false, rest end
+	conn:unread(rest)
+	return { headers = headers, rest = "", status = status, reason = reason, minor = minor, length = length,
+		keep = keep }
+end
+
+-- Sends the request and reads the answer's head. An answer; or nil, why, code, true where bytes had come.
+local function exchange(conn, message, limit, cfg)
+	local writer = conn:with(limit:left(cfg.write_timeout))
+	local ok, why, code = writer:write(message.head, not message.expects and message.text or "")
+	local rest = ""
+	if ok and message.expects then
+		local head
+		head, rest = ask_first(conn, limit, cfg)
+		if head then
+			head.keep = false -- the body that was announced does not come
+			return head
+		end
+		if message.text then ok, why, code = writer:write(message.text) end
+	end
+	if ok and message.pieces then ok, why, code = send_pieces(conn, message, limit, cfg) end
+	if ok then return read_answer(conn, limit, cfg, rest) end
+	-- A server that wants no more may have said why.
+	local head = code and read_answer(conn, dialing.new_limit(CONTINUE_TIME), cfg, rest)
+	if head then
+		head.keep = false
+		return head
+	end
+	return nil, why, code, false
+end
+
+-- ---- connections ----
+
+local function place_name(u, proxy)
+	if proxy and u.scheme == "http" then return "proxy " .. proxy.address .. " " .. (proxy.user or "") end
+	return u.scheme .. " " .. u.address .. (proxy and " by " .. proxy.address .. " " .. (proxy.user or "") or "")
+end
+
+-- Until `held.place` is nil, leaving the block gives the connection and the permit back.
+local function drop(held)
+	if held.conn then held.conn:close() end
+	if held.place then pool.leave(held.place) end
+end
+
+-- A request once the place is held: first over a kept connection, then, where that was stale, over a new one.
+local function over_place(self, held, message, u, proxy, limit)
+	local shared, cfg = self._shared, self._cfg
+	held.conn = pool.take(shared, cfg, held.place)
+	local kept = held.conn ~= nil
+	while true do
+		local why, code, began, head
+		if not held.conn then
+			held.conn, why, code = dialing.dial(u, proxy, limit, cfg)
+			if not held.conn then return nil, why, code end
+		end
+		head, why, code, began = exchange(held.conn, message, limit, cfg)
+		if head then
+			if message.closes then head.keep = false end
+			return head
+		end
+		local stale = kept and not began and (code == "ECONNRESET" or code == "EPIPE" or code == nil and why:find("ended"))
+		if not (stale and message.again) then return dialing.about(u.authority, why, code) end
+		held.conn:close()
+		held.conn, kept = nil, false
+	end
+end
+
+-- One request without redirects.
+local function once(self, req, u, limit)
+	local proxy, why = proxies.find(u, req.proxy == nil and self._cfg.proxy or req.proxy)
+	if proxy == nil then return nil, why, "EINVAL" end
+	local message, held = prepare(self, req, u, proxy), {}
+	held.place, why = pool.enter(self._shared, self._cfg, place_name(u, proxy), limit:left(nil))
+	if not held.place then return nil, why end
+	local _ <close> = vai.defer(drop, held)
+	local head, told, code = over_place(self, held, message, u, proxy, limit)
+	if not head then return nil, told, code end
+	local use = { conn = held.conn, place = held.place, shared = self._shared, cfg = self._cfg }
+	held.conn, held.place = nil, nil
+	return answer.new(use, req.method, head, limit, message.packed)
+end
+
+-- ---- redirects ----
+
+local secrets = { authorization = true, cookie = true, ["proxy-authorization"] = true, host = true }
+
+-- The request that a redirect asks for; nil: it is not to be followed.
+local function redirected(req, res, from, to)
+	local status, method, body = res.status, req.method, req.body
+	if status == 301 or status == 302 or status == 303 then
+		if method ~= "GET" and method ~= "HEAD" then method, body = "GET", nil end
+	elseif body ~= nil and type(body) ~= "string" then
+		return nil
+	end
+	local same = from.scheme == to.scheme and from.address == to.address
+	local headers = {}
+	for name, value in pairs(req.headers or {}) do
+		local lower = type(name) == "string" and name:lower() or ""
+		local of_body = lower:find("^content%-") and body == nil
+		if not of_body and (same or not secrets[lower]) then headers[name] = value end
+	end
+	return { method = method, body = body, headers = headers, proxy = req.proxy }
+end
+
+local follows = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
+
+local function parse_url(url)
+	local u, why = uri.parse(url)
+	if not u then return nil, why, "EINVAL" end
+	if u.scheme ~= "http" and u.scheme ~= "https" then
+		return nil, ("unknown scheme '%s'"):format(u.scheme), "EINVAL"
+	end
+	return u
+end
+
+local function run(self, req, url, limit, most)
+	for _ = 0, most do
+		local u, why, code = parse_url(url)
+		if not u then return nil, why, code end
+		local res
+		res, why, code = once(self, req, u, limit)
+		if not res then return nil, why, code end
+		res.url = url
+		local location = follows[res.status] and most > 0 and res.headers.location
+		if not location then return res end
+		url = uri.resolve(url, location)
+		local to, next_req
+		to, why, code = parse_url(url)
+		if to then
+			next_req = redirected(req, res, u, to)
+			if not next_req then return res end
+		end
+		res:close()
+		if not to then return nil, ("%s: bad redirect: %s"):format(u.authority, why), code end
+		req = next_req
+	end
+	return nil, ("%s: more than %d redirects"):format(url, most), "EHTTP"
+end
+
+-- ---- what users call ----
+
+local known = { url = "string", method = "string", headers = "table", limit = true, follow = true, proxy = true,
+	body = true, query = "table" }
+
+local function check(options)
+	if type(options) ~= "table" then
+		error(("bad argument #1 to 'request' (table expected, got %s)"):format(type(options)), 3)
+	end
+	for name, value in pairs(options) do
+		local want = known[name]
+		if not want then error(("bad argument #1 to 'request' (unknown option '%s')"):format(tostring(name)), 3) end
+		if want ~= true and type(value) ~= want then
+			error(("bad argument #1 to 'request' (option '%s': %s expected, got %s)"):format(name, want, type(value)), 3)
+		end
+	end
+	if options.method == "CONNECT" then error("bad argument #1 to 'request' (method 'CONNECT': see option 'proxy')", 3) end
+	if not options.url then error("bad argument #1 to 'request' (option 'url' is missing)", 3) end
+	local body = options.body
+	local readable = type(body) == "string" or type(body) == "function" or body == nil
+	if not readable and not (type(body) == "table" or type(body) == "userdata") then
+		error(("bad argument #1 to 'request' (option 'body': a %s)"):format(type(body)), 3)
+	end
+end
+
+function Client:request(options)
+	check(options)
+	local follow = options.follow
+	local most = follow == nil and self._cfg.max_redirects or follow == false and 0 or follow == true
+		and self._cfg.max_redirects or math.tointeger(follow)
+	if not most or most < 0 then error("bad argument #1 to 'request' (option 'follow')", 2) end
+	local url = options.url
+	if options.query then
+		local page, place = url:match("^([^#]*)(.*)$")
+		url = page .. (page:find("?", 1, true) and "&" or "?") .. uri.format_query(options.query) .. place
+	end
+	local req = { method = options.method or "GET", body = options.body, headers = options.headers, proxy = options.proxy }
+	return run(self, req, url, dialing.new_limit(options.limit), most)
+end
+
+function Client:get(url, limit)
+	return Client.request(self, { url = url, limit = limit })
+end
+
+function Client:head(url, limit)
+	return Client.request(self, { url = url, method = "HEAD", limit = limit })
+end
+
+function Client:post(url, body, kind, limit)
+	return Client.request(self, { url = url, method = "POST", body = body, limit = limit,
+		headers = { ["Content-Type"] = kind or "application/octet-stream" } })
+end
+
+-- Closes the connections that are kept. Requests under way go on, and further ones are possible.
+function Client:close()
+	pool.clear(self._shared)
+end
+
+-- The number of connections that are kept.
+function Client:idle()
+	return self._shared.idle:get()
+end
+
+local defaults = {
+	max_idle = 100, max_idle_per_host = 8, max_redirects = 10, max_header = 65536, max_body = 67108864, idle_timeout = 60,
+	connect_timeout = 30, header_timeout = 60, read_timeout = 60, write_timeout = 60,
+}
+local others = { max_per_host = "number", proxy = true, tls = "table", gzip = "boolean", user_agent = "string" }
+
+local function config_of(options)
+	local cfg = { gzip = true, user_agent = "vai" }
+	for name, value in pairs(defaults) do cfg[name] = value end
+	for name, value in pairs(options) do
+		local want = defaults[name] and "number" or others[name]
+		if not want then error(("bad argument #1 to 'client' (unknown option '%s')"):format(tostring(name)), 3) end
+		if want ~= true and type(value) ~= want or want == "number" and (value < 0 or value ~= value) then
+			error(("bad argument #1 to 'client' (option '%s': %s)"):format(name, tostring(value)), 3)
+		end
+		cfg[name] = value
+	end
+	return cfg
+end
+
+-- A client of its own; nil, why, code where a certificate cannot be read.
+local function client(options)
+	local cfg = config_of(options or {})
+	if cfg.tls then
+		local settings = {}
+		for k, v in pairs(cfg.tls) do settings[k] = v end
+		settings.alpn = settings.alpn or { "http/1.1" }
+		local context, why, code = require "vai.tls".client_context(settings)
+		if not context then return nil, why, code end
+		cfg.tls, cfg.tls_context = nil, context
+	end
+	local shared = { hosts = vai.map(), idle = vai.atomic(0), timed = vai.atomic(0) }
+	return setmetatable({ _cfg = cfg, _shared = shared }, Client)
+end
+
+-- The one that all goroutines use who have none of their own.
+local default = setmetatable({ _cfg = config_of {}, _shared = require "vai.http.shared" }, Client)
+
+return {
+	Client = Client, client = client, default = default,
+	request = function(options) return default:request(options) end,
+	get = function(url, limit) return default:get(url, limit) end,
+	head = function(url, limit) return default:head(url, limit) end,
+	post = function(url, body, kind, limit) return default:post(url, body, kind, limit) end,
+}

@@ -1,0 +1,98 @@
+-- SPDX-License-Identifier: MIT
+-- New connections of the client: to a server or its proxy, through a proxy's tunnel, with TLS.
+local vai = require "vai"
+local core = require "vai.http.core"
+
+-- What a call may still take. A limit of the caller's replaces the client's own times.
+local Limit = {}
+Limit.__index = Limit
+
+local function new_limit(limit)
+	if type(limit) == "number" then return setmetatable({ till = vai.now() + limit }, Limit) end
+	return setmetatable({ context = limit }, Limit)
+end
+
+-- In the form that waits take; seconds: where the caller has set none.
+function Limit:left(seconds)
+	if self.till then return math.max(0, self.till - vai.now()) end
+	return self.context or seconds
+end
+
+local plain = { timeout = true, canceled = true, closed = true, ["deadline exceeded"] = true }
+
+-- An error names who it is about, unless it is one of waiting.
+local function about(who, why, code)
+	if plain[why] then return nil, why, code end
+	return nil, who .. ": " .. tostring(why), code or "EHTTP"
+end
+
+-- Reads one head: the results of core.response without the first place, with the rest of the bytes at the end:
+-- headers, rest, status, reason, minor, length, keep, upgrade; or nil, why, code, true where something had come.
+local function read_head(conn, buf, limit, cfg)
+	local from = 0
+	while true do
+		if buf ~= "" then
+			local headers, at, status, reason, minor, length, keep, upgrade = core.response(buf, 1, cfg.max_header, from)
+			if headers then return headers, buf:sub(at), status, reason, minor, length, keep, upgrade end
+			if headers == false then return nil, status, "EHTTP", true end
+			from = at
+		end
+		local more, why, code = conn:read(nil, limit:left(cfg.header_timeout))
+		if not more then
+			return nil, why or "the connection has ended before the answer", code, buf ~= ""
+		end
+		buf = buf .. more
+	end
+end
+
+local function basic(user)
+	return "Basic " .. core.base64(user)
+end
+
+-- Asks the proxy for a tunnel.
+local function tunnel(conn, u, proxy, limit, cfg)
+	local target = u.address
+	local headers = { Host = target, ["Proxy-Authorization"] = proxy.user and basic(proxy.user) }
+	local ok, why, code = conn:with(limit:left(cfg.write_timeout)):write(core.ask("CONNECT", target, headers))
+	if not ok then return about(proxy.address, why, code) end
+	local head, rest, status, reason = read_head(conn, "", limit, cfg)
+	if not head then return about(proxy.address, rest, status) end
+	if status < 200 or status > 299 then
+		return nil, ("%s: the proxy says %d %s"):format(proxy.address, status, reason), "EHTTP"
+	end
+	if rest ~= "" then return nil, proxy.address .. ": bytes in front of the tunnel", "EHTTP" end
+	return true
+end
+
+local function secure(conn, u, limit, cfg)
+	local tls = require "vai.tls"
+	local over, why, code = tls.client(conn, { context = cfg.tls_context, server_name = u.host })
+	if not over then return nil, why, code end
+	local ok
+	ok, why, code = over:handshake(limit:left(cfg.connect_timeout))
+	if not ok then return about(u.authority, why, code) end
+	return over
+end
+
+-- u, proxy: parsed addresses; proxy may be false. A connection over which u's server can be talked to; or nil, why,
+-- code.
+local function dial(u, proxy, limit, cfg)
+	local conn, why, code = vai.net.dial("tcp", (proxy or u).address, limit:left(cfg.connect_timeout))
+	if not conn then return nil, why, code end
+	local undo = { conn = conn }
+	local _ <close> = vai.defer(function() if undo.conn then undo.conn:close() end end)
+	local is_secure = u.scheme == "https" or u.scheme == "wss"
+	if proxy and (is_secure or u.scheme == "ws") then
+		local ok
+		ok, why, code = tunnel(conn, u, proxy, limit, cfg)
+		if not ok then return nil, why, code end
+	end
+	if is_secure then
+		conn, why, code = secure(conn, u, limit, cfg)
+		if not conn then return nil, why, code end
+	end
+	undo.conn = nil
+	return conn
+end
+
+return { dial = dial, new_limit = new_limit, read_head = read_head, about = about, basic = basic }

@@ -1,0 +1,468 @@
+-- SPDX-License-Identifier: MIT
+-- vai.http's client, against its server and against servers that say byte for byte what they are told to.
+local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
+
+-- start: a server of vai.http. script: a listener that gives each connection to f with its number; its address as a URL.
+-- saying: such a server that gives the same bytes to each request and ends the connection.
+local test = program.tester [[
+	local http = require "vai.http"
+	local net = vai.net
+	local function pick(n, ...) return (table.unpack({ ... }, n)) end
+	local function fails(why, code, got, told, its)
+		check.eq(got, nil)
+		check.eq(told, why)
+		check.eq(its, code)
+	end
+	local function start(handler, options)
+		options = options or {}
+		options.listen, options.handler = "127.0.0.1:0", handler
+		local s = assert(http.serve(options))
+		return "http://" .. s:addr(), s
+	end
+	local function script(f)
+		local l = assert(net.listen("tcp", "127.0.0.1:0"))
+		vai.go(function()
+			local n = 0
+			for c in l do
+				n = n + 1
+				vai.go(f, c, n)
+			end
+		end)
+		return "http://" .. l:addr(), l
+	end
+	local function skip_head(c)
+		for line in c:lines() do
+			if line == "\r" then return true end
+		end
+	end
+	local function saying(bytes)
+		return (script(function(c)
+			skip_head(c)
+			c:write(bytes)
+			c:close()
+		end))
+	end
+]]
+
+describe("a request", function()
+	test("has a method, headers, a query and a body; the answer is read whole or in pieces", [[
+		local base = start(function(req, res)
+			res.status = req.path == "/none" and 404 or 200
+			res.headers["Set-Cookie"] = { "a=1", "b=2" }
+			res:write(req.method, " ", req.target, " ", req:header("X-A") or "-", " ", req.headers.host, "\n")
+			for line in function() return req:read("l") end do res:write("<", line, ">\n") end
+		end)
+		local host = base:match("//(.*)")
+		local r = assert(http.get(base .. "/x?y=1", 10))
+		check.eq(r.status, 200)
+		check.eq(r.reason, "OK")
+		check.eq(r.url, base .. "/x?y=1")
+		check.eq(r:header("transfer-ENCODING"), "chunked")
+		check.same(r.headers["set-cookie"], { "a=1", "b=2" })
+		check.eq(r:body(), "GET /x?y=1 - " .. host .. "\n")
+		check.eq(r:read(), nil)
+		check.eq(http.get(base .. "/none").status, 404)
+		check.eq(http.head(base .. "/x"):body(), "")
+		r = http.request { url = base .. "/a?b=c#d", method = "PUT", headers = { ["x-a"] = "h" }, query = { e = "f g" }, body = "1\n2\n" }
+		check.eq(r:read("l"), "PUT /a?b=c&e=f%20g h " .. host)
+		check.eq(r:read(2), "<1")
+		check.eq(r:body(), ">\n<2>\n")
+		check.eq(http.post(base .. "/", "x", "text/plain"):body(), "POST / - " .. host .. "\n<x>\n")
+		local n = 0
+		local function pieces()
+			n = n + 1
+			return n <= 3 and "line " .. n .. "\n" or nil
+		end
+		check.eq(http.post(base .. "/", pieces):body(), "POST / - " .. host .. "\n<line 1>\n<line 2>\n<line 3>\n")
+		local a, b = net.pipe()
+		a:write("from a\nconnection\n")
+		a:close()
+		check.eq(http.post(base .. "/", b):body(), "POST / - " .. host .. "\n<from a>\n<connection>\n")
+		local sized = http.request { url = base, method = "POST", headers = { ["Content-Length"] = "3" }, body = coroutine.wrap(function()
+			coroutine.yield("ab")
+			coroutine.yield("c")
+		end) }
+		check.eq(sized:body(), "POST / - " .. host .. "\n<abc>\n")
+	]])
+
+	test("that is wrong is refused by name, before anything is sent", [[
+		check.raises("unknown option 'uri'", http.request, { uri = "x" })
+		check.raises("option 'url' is missing", http.request, {})
+		check.raises("option 'headers': table expected, got string", http.request, { url = "http://a", headers = "x" })
+		check.raises("option 'body': a number", http.request, { url = "http://a", body = 1 })
+		check.raises("method 'CONNECT'", http.request, { url = "http://a", method = "CONNECT" })
+		check.raises("unknown option 'pool'", http.client, { pool = 1 })
+		check.raises("option 'max_idle'", http.client, { max_idle = "many" })
+		local base = start(function(_, res) res:send("") end)
+		check.raises("bad method 'A B'", http.request, { url = base, method = "A B" })
+		check.raises("header 'X' contains a line end", http.request, { url = base, headers = { X = "a\r\nY: b" } })
+		check.raises("bad header 'Connection'", http.request, { url = base, headers = { Connection = "a\r\nY: b" } })
+		check.raises("bad header 'Content%-Length'", http.request,
+			{ url = base, body = function() end, headers = { ["Content-Length"] = "x" } })
+		check.raises("longer than Content%-Length", http.request,
+			{ url = base, body = coroutine.wrap(function() coroutine.yield("abc") end), headers = { ["Content-Length"] = 2 } })
+		check.raises("shorter than Content%-Length", http.request,
+			{ url = base, body = function() end, headers = { ["Content-Length"] = 2 } })
+		check.raises("a piece of the body is a number", http.request, { url = base, body = function() return 1 end })
+		check.raises("broken piece", http.request, { url = base, body = function() error("broken piece") end })
+		fails("'nothing' has no scheme", "EINVAL", http.get("nothing"))
+		fails("unknown scheme 'ftp'", "EINVAL", http.get("ftp://a/"))
+		fails("127.0.0.1:1: connection refused", "ECONNREFUSED", http.get("http://127.0.0.1:1/"))
+	]])
+
+	test("that asks first sends its body when the server wants it", [[
+		local base = start(function(req, res)
+			if req.path == "/no" then
+				res.status = 403
+				return res:send("no")
+			end
+			res:send(req:body())
+		end)
+		local headers = { Expect = "100-continue" }
+		local r = http.request { url = base .. "/yes", method = "POST", body = "body", headers = headers }
+		check.eq(r:body(), "body")
+		local asked = false
+		r = http.request { url = base .. "/no", method = "POST", headers = headers, body = function() asked = true end }
+		check.eq(r.status, 403)
+		check.eq(r:body(), "no")
+		check.eq(asked, false)
+	]])
+end)
+
+describe("connections", function()
+	test("are kept, for all goroutines, as many as the client says", [[
+		local base, server = start(function(req, res)
+			if req.path == "/close" then res.headers.Connection = "close" end
+			res:send("x")
+		end)
+		for _ = 1, 3 do check.eq(http.get(base):body(), "x") end
+		check.eq(vai.async(function() return http.get(base):body() end):join(), true)
+		check.eq(server:count(), 1)
+		local client = http.client { max_idle_per_host = 2 }
+		local answers = {}
+		for i = 1, 4 do answers[i] = client:request { url = base .. "/", method = "GET" } end
+		check.eq(client:idle(), 0)
+		for i = 1, 4 do answers[i]:body() end
+		check.eq(client:idle(), 2)
+		client:get(base .. "/close"):body()
+		check.eq(client:idle(), 1)
+		check.eq(pick(2, vai.async(function() client:get(base):body() return client:idle() end):join()), 1)
+		client:close()
+		check.eq(client:idle(), 0)
+		local one = http.client { max_idle = 1 }
+		local a, b = one:get(base), one:get(base)
+		a:body()
+		b:body()
+		check.eq(one:idle(), 1)
+		check.until_true(function() return server:count() == 2 end)
+	]])
+
+	test("that were kept for too long are closed, and their place is forgotten", [[
+		local base, server = start(function(_, res) res:send("x") end)
+		local client = http.client { idle_timeout = 0.02 }
+		client:get(base):body()
+		check.eq(client:idle(), 1)
+		check.until_true(function() return client:idle() == 0 and #client._shared.hosts == 0 end)
+		check.until_true(function() return server:count() == 0 end)
+		check.eq(client:get(base):body(), "x")
+	]])
+
+	test("are never more than max_per_host, and those of answers that were dropped are closed", [[
+		local at_once, most = vai.atomic(), vai.atomic()
+		local base, server = start(function(_, res)
+			local n = at_once:add(1)
+			if n > most:get() then most:set(n) end
+			vai.yield()
+			at_once:add(-1)
+			res:send(("x"):rep(100))
+		end)
+		local client = http.client { max_per_host = 2 }
+		local g = vai.group()
+		for _ = 1, 20 do g:go(function() check.eq(#client:get(base):body(), 100) end) end
+		check.eq(g:wait(20), true)
+		check.eq(most:get() <= 2, true)
+		local a <const>, b <const> = client:get(base), client:get(base)
+		fails("timeout", nil, client:get(base, 0.02))
+		a:read(10)
+		a:close()
+		check.eq(client:idle(), 1)
+		fails("closed", nil, a:read())
+		check.eq(client:get(base, 10).status, 200)
+		b:close()
+		for _ = 1, 4 do
+			check.eq(vai.async(function() return client:get(base, 10).status end):join(), true)
+		end
+		collectgarbage()
+		check.eq(client:get(base, 10):body(), ("x"):rep(100))
+		local task = vai.async(function() client:get(base):read(1) vai.chan():recv() end)
+		check.waiting(task)
+		task:cancel()
+		check.eq(client:get(base, 10):body(), ("x"):rep(100))
+		check.eq(server:count() <= 2, true)
+	]])
+
+	test("that have gone stale are replaced for what may be asked twice, and for nothing else", [[
+		local seen = chan(10)
+		local base = script(function(c, n)
+			while skip_head(c) do
+				c:write("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", n)
+				if n == 2 then skip_head(c) break end -- takes a request and says nothing
+				if n == 1 then break end -- ends without a request
+			end
+			c:close()
+			seen:send(n)
+		end)
+		local client = http.client()
+		check.eq(client:get(base):body(), "1")
+		seen:recv()
+		check.eq(client:post(base, "x"):body(), "2")
+		check.eq(client:get(base):body(), "3")
+		local second = script(function(c)
+			for i = 1, 2 do
+				skip_head(c)
+				if i == 1 then c:write("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx") end
+			end
+			c:close()
+		end)
+		check.eq(client:get(second):body(), "x")
+		fails(second:match("//(.*)") .. ": the connection has ended before the answer", "EHTTP", client:post(second, "x"))
+	]])
+end)
+
+describe("redirects", function()
+	test("are followed, with the method and the headers that they leave", [[
+		local function handler(req, res)
+			local status, to = req.path:match("^/(%d+)/(.*)$")
+			if status then
+				res.status, res.headers.Location = tonumber(status), to == "there" and "http://localhost:" .. req.query.port .. "/end" or to
+				return res:send("moved")
+			end
+			res:send(("%s %s %s %s %s"):format(req.method, req.target, req:header("Authorization"), req:header("X-A"), req:body()))
+		end
+		local base, server = start(handler)
+		local function ask(method, path, more)
+			local options = { url = base .. path, method = method, headers = { Authorization = "secret", ["X-A"] = "a" },
+				body = method == "POST" and "body" or nil }
+			for k, v in pairs(more or {}) do options[k] = v end
+			return http.request(options)
+		end
+		check.eq(ask("GET", "/302/../end"):body(), "GET /end secret a ")
+		check.eq(ask("GET", "/302//end?q"):body(), "GET /end secret a ")
+		check.eq(ask("POST", "/303//end"):body(), "GET /end secret a ")
+		check.eq(ask("POST", "/301//end"):body(), "GET /end secret a ")
+		check.eq(ask("POST", "/307//end"):body(), "POST /end secret a body")
+		check.eq(ask("POST", "/308//end"):body(), "POST /end secret a body")
+		check.eq(ask("HEAD", "/308//end").url, base .. "/end")
+		check.eq(ask("POST", "/307//end", { body = function() end }).status, 307)
+		check.eq(ask("GET", "/302//end", { follow = false }).status, 302)
+		check.eq(ask("GET", "/302/there?port=" .. base:match("%d+$")):body(), "GET /end nil a ")
+		fails(base:match("//(.*)") .. ": bad redirect: unknown scheme 'gopher'", "EINVAL", ask("GET", "/302/gopher://x/"))
+		check.eq(server:count() <= 4, true) -- two of them with answers that nobody has read
+		local round, n = nil, vai.atomic()
+		round = script(function(c)
+			while skip_head(c) do
+				n:add(1)
+				c:write("HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n")
+			end
+		end)
+		fails(round .. "/again: more than 10 redirects", "EHTTP", http.get(round))
+		check.eq(n:get(), 11)
+		fails(round .. "/again: more than 2 redirects", "EHTTP", http.request { url = round, follow = 2 })
+	]])
+end)
+
+describe("answers", function()
+	test("that could be read in two ways are refused", [[
+		local function refused(bytes, pattern)
+			local base = saying(bytes)
+			local r, why, code = http.get(base, 10)
+			if r then
+				r, why = r:body()
+				check.eq(r, nil, bytes)
+			else
+				check.eq(code, "EHTTP")
+				check.eq(why:find(base:match("//(.*)"), 1, true), 1, why)
+			end
+			check.eq(why:find(pattern) ~= nil, true, why)
+		end
+		local ok = "HTTP/1.1 200 OK\r\n"
+		refused("", "ended before the answer")
+		refused("HTTP/1.1 200 OK\r\nA: b", "ended before the answer")
+		refused("200 OK\r\n\r\n", "bad status line")
+		refused("HTTP/2.0 200 OK\r\n\r\n", "version")
+		refused("HTTP/1.1 20 OK\r\n\r\n", "bad status line")
+		refused("HTTP/1.1 200 OK\n\n", "bare LF")
+		refused(ok .. "A : b\r\n\r\n", "bad header name")
+		refused(ok .. "A: b\r\n c\r\n\r\n", "continued")
+		refused(ok .. "Content-Length: 1\r\nContent-Length: 1\r\n\r\nx", "Content%-Length twice")
+		refused(ok .. "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "Content%-Length with")
+		refused(ok .. "Transfer-Encoding: gzip\r\n\r\n", "Transfer%-Encoding")
+		refused(ok .. "Transfer-Encoding: chunked\r\n\r\nx", "bad chunk size")
+		refused(ok .. "Transfer-Encoding: chunked\r\n\r\n5\r\nab", "ended in the middle")
+		refused(ok .. "Content-Length: 5\r\n\r\nab", "ended in the middle")
+		refused(("HTTP/1.1 103 Early Hints\r\n\r\n"):rep(20) .. ok .. "\r\n", "too many heads")
+		refused(ok .. "A: " .. ("x"):rep(70000) .. "\r\n\r\n", "too large")
+	]])
+
+	test("end where they say, and what comes behind one is not the next one's", [[
+		local client = http.client()
+		local function body(bytes, method)
+			local r = assert(client:request { url = saying(bytes), method = method, limit = 10 })
+			local got = r:body()
+			check.eq(client:idle(), 0)
+			return got
+		end
+		check.eq(body("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\n\r\nall"), "all")
+		check.eq(body("HTTP/1.0 200 OK\r\n\r\nold"), "old")
+		check.eq(body("HTTP/1.1 204 No\r\nContent-Length: 3\r\n\r\nbad"), "")
+		check.eq(body("HTTP/1.1 304 No\r\nContent-Length: 3\r\n\r\nbad"), "")
+		check.eq(body("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad", "HEAD"), "")
+		check.eq(body("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyesHTTP/1.1 200 OK\r\n\r\n"), "yes")
+		check.eq(body("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nyes\r\n0\r\n\r\nmore"), "yes")
+	]])
+
+	test("have limits: of time for each step and for all, by contexts, of size", [[
+		local go_on = chan()
+		local base, server = start(function(req, res)
+			if req.path == "/slow" then go_on:recv() end
+			if req.path == "/half" then
+				res:write("half")
+				return go_on:recv()
+			end
+			res:send(("x"):rep(1000))
+		end)
+		fails("timeout", nil, http.get(base .. "/slow", 0.02))
+		local client = http.client { header_timeout = 0.02, read_timeout = 0.02, max_body = 999 }
+		fails("timeout", nil, client:get(base .. "/slow"))
+		local r = client:get(base .. "/half")
+		check.eq(r:read(4), "half")
+		fails("timeout", nil, r:read())
+		r = http.get(base .. "/half", 0.5)
+		check.eq(r:read(4), "half")
+		fails("timeout", nil, r:body())
+		local ctx, cancel = vai.context():with_cancel()
+		vai.timer(0.01, cancel)
+		fails("canceled", nil, http.get(base .. "/slow", ctx))
+		fails("canceled", nil, http.get(base, ctx))
+		fails("too long", nil, client:get(base):body())
+		check.eq(#client:get(base):read(500), 500)
+		go_on:close()
+		server:close()
+	]])
+
+	test("that are packed are unpacked, up to a limit", [[
+		local function gzip(text) return vai.process.run({ "gzip", "-c", input = text }).out end
+		local text = ("many words "):rep(20000)
+		local packed = gzip(text)
+		local base = start(function(req, res)
+			local data = packed
+			if req.path == "/two" then data = gzip("one, ") .. gzip("two") end
+			if req.path == "/cut" then data = packed:sub(1, -20) end
+			if req.path == "/bad" then data = "not gzip at all" end
+			if req.path == "/plain" then return res:send(tostring(req:header("Accept-Encoding"))) end
+			res.headers["Content-Encoding"] = "gzip"
+			if req.path == "/empty" then return res:send("") end
+			for at = 1, #data, 100 do res:write(data:sub(at, at + 99)) end
+		end)
+		local r = http.get(base)
+		check.eq(r:header("Content-Encoding"), nil)
+		check.eq(r:body() == text, true)
+		check.eq(http.get(base .. "/two"):body(), "one, two")
+		check.eq(http.get(base .. "/empty"):body(), "")
+		check.eq(http.get(base .. "/plain"):body(), "gzip")
+		fails("the compressed data has ended too early", nil, http.get(base .. "/cut"):body())
+		fails("bad compressed data: incorrect header check", nil, http.get(base .. "/bad"):body())
+		local client = http.client { max_body = 100000 }
+		fails("too long", nil, client:get(base):body())
+		check.eq(http.client({ gzip = false }):get(base .. "/plain"):body(), "nil")
+		local own = http.request { url = base, headers = { ["accept-encoding"] = "gzip" } }
+		check.eq(own:header("Content-Encoding"), "gzip")
+		check.eq(own:body() == packed, true)
+	]])
+end)
+
+describe("proxies", function()
+	test("get whole addresses, and tunnels for TLS; no_proxy says for whom not", [[
+		local tls, certs = require "vai.tls", require "certs"
+		local secure = http.serve { listen = "127.0.0.1:0", tls = certs.pair("good"), handler = function(req, res)
+			res:send("secret " .. req.path)
+		end }
+		local heads = chan(20)
+		local proxy = script(function(c)
+			local first, auth = c:read("l"):gsub("\r", ""), "none"
+			for line in c:lines() do
+				if line == "\r" then break end
+				auth = line:match("^Proxy%-Authorization: (.*)\r") or auth
+			end
+			heads:send(first .. " " .. auth)
+			local to = first:match("^CONNECT (%S+)")
+			if not to then
+				c:write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nproxy")
+				return c:close()
+			elseif to:find("refused") then
+				c:write("HTTP/1.1 403 Not you\r\nContent-Length: 0\r\n\r\n")
+				return c:close()
+			end
+			c:write("HTTP/1.1 200 Go on\r\n\r\n")
+			local server = net.dial("tcp", to)
+			local function copy(from, into)
+				for data in function() return from:read() end do into:write(data) end
+				into:close_write()
+			end
+			vai.go(copy, c, server)
+			copy(server, c)
+		end)
+		local by = proxy:gsub("//", "//me:p%%40ss@")
+		local client = assert(http.client { proxy = by, tls = { ca = certs.path("ca") .. ".pem" } })
+		check.eq(client:get("http://some.test/x?y"):body(), "proxy")
+		check.eq(heads:recv(), "GET http://some.test/x?y HTTP/1.1 Basic bWU6cEBzcw==")
+		for _ = 1, 2 do
+			check.eq(client:get("https://" .. secure:addr() .. "/z"):body(), "secret /z")
+		end
+		check.eq(heads:recv(), "CONNECT " .. secure:addr() .. " HTTP/1.1 Basic bWU6cEBzcw==")
+		check.eq(#heads, 0)
+		fails(proxy:match("//(.*)") .. ": the proxy says 403 Not you", "EHTTP", client:get("https://refused.test/"))
+		check.eq(client:request({ url = "https://" .. secure:addr() .. "/direct", proxy = false }):body(), "secret /direct")
+		check.eq(#heads, 1)
+		fails("bad proxy: unknown scheme 'socks5'", "EINVAL", http.request { url = "http://a.test", proxy = "socks5://x" })
+
+		local find = require("vai.http.proxy").find
+		local parse = require("vai.http.uri").parse
+		local function goes(url)
+			local p = find(parse(url))
+			return p and p.address
+		end
+		check.eq(goes("http://a.test/"), "proxy.test:3128")
+		check.eq(goes("https://a.test/"), "secure.test:80")
+		check.eq(goes("http://localhost/"), false)
+		check.eq(goes("http://127.0.0.1/"), false)
+		check.eq(goes("http://direct.test/"), false)
+		check.eq(goes("http://www.direct.test/"), false)
+		check.eq(goes("http://notdirect.test/"), "proxy.test:3128")
+		check.eq(goes("http://10.200.0.1/"), false)
+		check.eq(goes("http://11.0.0.1/"), "proxy.test:3128")
+		check.eq(goes("http://port.test:81/"), false)
+		check.eq(goes("http://port.test/"), "proxy.test:3128")
+	]], { env = { http_proxy = "proxy.test:3128", HTTPS_PROXY = "http://secure.test", no_proxy = "direct.test, 10.0.0.0/8,.port.test:81" } })
+end)
+
+describe("TLS", function()
+	test("is checked, and its connections are kept, too", [[
+		local certs = require "certs"
+		local server = http.serve { listen = "127.0.0.1:0", tls = certs.pair("good"), handler = function(req, res)
+			res:send("over " .. req.path)
+		end }
+		local base = "https://" .. server:addr()
+		local client = assert(http.client { tls = { ca = certs.path("ca") .. ".pem" } })
+		check.eq(client:get(base .. "/a"):body(), "over /a")
+		check.eq(pick(2, vai.async(function() return client:get(base .. "/b"):body() end):join()), "over /b")
+		check.eq(server:count(), 1)
+		local r, why, code = http.get(base)
+		check.eq(r, nil)
+		check.eq(why, server:addr() .. ": certificate 'CN = localhost': unable to get local issuer certificate")
+		check.eq(code, "ECERT")
+		r, why = http.client { tls = { ca = "/none.pem" } }
+		check.eq(r, nil)
+		check.eq(why:find("ca '/none.pem'") ~= nil, true)
+	]])
+end)
