@@ -309,7 +309,7 @@ stress-build: deps-modules $(B)/vai.so
 with_tree = env -u LUA_PATH_5_4 -u LUA_CPATH_5_4 LUA_PATH='$(CURDIR)/lua/?.lua;;' LUA_CPATH='$(CURDIR)/$(B)/?.so;;' $(1)
 
 .PHONY: check check-format check-tidy check-cppcheck check-lua check-includes check-size check-twins check-words check-symbols check-circles check-docs check-rock format
-CFILES := $(sort $(wildcard src/*.[ch] src/*/*.[ch] src/*/*/*.[ch] spec/c/*.[ch] spec/c/*/*.[ch] spec/fuzz/*.[ch] spec/sim/*.[ch] bench/c/*.[ch] ext/*/*.[ch]))
+CFILES := $(sort $(wildcard src/*.[ch] src/*/*.[ch] src/*/*/*.[ch] spec/c/*.[ch] spec/c/*/*.[ch] spec/fuzz/*.[ch] spec/sim/*.[ch] bench/c/*.[ch] bench/api/*.[ch] ext/*/*.[ch]))
 HEADERS := $(filter %.h,$(CFILES))
 
 check: deps-check deps-build check-format check-includes check-size check-twins check-words check-symbols \
@@ -342,7 +342,7 @@ check-rock: deps-check
 
 # ---- use ----
 
-.PHONY: demo env install uninstall rock rock-install rock-http rock-tls rock-http-install rock-tls-install rock-test bench bench-wait docs clean help
+.PHONY: demo env install uninstall rock rock-install rock-http rock-tls rock-http-install rock-tls-install rock-test bench bench-peers bench-wait docs clean help
 demo: $(B)/vai.so
 	@VAI_BUILD='$(CURDIR)/$(B)' $(LUA) mk/demo.lua $(PROCS) $(DEMO)
 
@@ -379,6 +379,10 @@ rock-test: deps-build deps-ext deps-rock
 
 bench: $(B)/vai.so $(B)/libvai.a
 	@VAI_BUILD='$(CURDIR)/$(B)' LUA=$(LUA) GO='$(GO)' sh bench/run
+
+# The peers are Debian's lua-luv and lua-cqueues; without them there is less to see.
+bench-peers: $(B)/vai.so
+	@LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' LUA_CPATH='$(CURDIR)/$(B)/?.so;;' $(LUA) bench/peers/run.lua
 
 bench-wait: $(B)/vai.so
 	@mkdir -p $(B)/bench

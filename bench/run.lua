@@ -21,17 +21,29 @@ end
 local rounds = setting("ROUNDS", 5)
 local limit = setting("LIMIT", 60) -- seconds
 
--- In the order of the table. `but` names the contestants without it;
--- `extra` ones run when they are named in ONLY.
+local function growth(...)
+  local metrics = {}
+  for _, what in ipairs({ "spawn", "park", "wake", "chan" }) do
+    for _, size in ipairs({ ... }) do
+      metrics[#metrics + 1] = ("growth_%s_%s"):format(what, size)
+    end
+  end
+  return metrics
+end
+
+-- In the order of the table. `but` names the contestants without it, `api` workloads are also written against vai.h,
+-- `extra` ones run when they are named in ONLY, and `plain` is the same in stock Lua without vai.
 local workloads = {
-  { name = "spawn", metrics = { "spawn" } },
-  { name = "spawn_seq", metrics = { "spawn_seq" } },
-  { name = "parked", metrics = { "parked_bytes", "parked_pagetable" } },
+  { name = "spawn", metrics = { "spawn" }, api = true },
+  { name = "spawn_seq", metrics = { "spawn_seq" }, api = true },
+  { name = "parked", metrics = { "parked_bytes", "parked_pagetable" }, api = true },
   { name = "parked_libs", metrics = { "parked_libs_bytes", "parked_libs_pagetable" }, but = "c go" },
   { name = "idle_actor", metrics = { "idle_actor_bytes", "idle_actor_pagetable" }, but = "c go" },
   { name = "alive", metrics = { "alive", "alive_time" }, extra = true },
-  { name = "pingpong", metrics = { "pingpong", "pingpong_main" } },
-  { name = "ring", metrics = { "ring8", "ring", "ring5000" }, but = "c" },
+  { name = "growth", metrics = growth("1k", "10k", "100k"), but = "c" },
+  { name = "growth_million", metrics = growth("1m"), but = "c", extra = true },
+  { name = "pingpong", metrics = { "pingpong", "pingpong_main" }, api = true },
+  { name = "ring", metrics = { "ring8", "ring", "ring5000" }, but = "c", api = true },
   { name = "sieve", metrics = { "sieve" } },
   { name = "pipeline_int", metrics = { "pipeline_int", "pipeline_int_main" } },
   { name = "pipeline_caps", metrics = { "pipeline_cap1", "pipeline_cap8", "pipeline_cap1024" }, but = "c" },
@@ -47,7 +59,8 @@ local workloads = {
   { name = "select32", metrics = { "select32" }, but = "c" },
   { name = "mutex", metrics = { "mutex", "mutex_calls", "mutex8" }, but = "c" },
   { name = "frozen", metrics = { "scan_plain", "scan_frozen" }, but = "c go" },
-  { name = "yield", metrics = { "yield" } },
+  { name = "yield", metrics = { "yield" }, api = true },
+  { name = "state", metrics = { "collect", "sort" }, but = "c go", plain = "state_plain" },
   { name = "fib", metrics = { "fib", "fib_speedup" }, but = "c" },
   { name = "echo", metrics = { "echo", "echo_p99" }, but = "c" },
 }
@@ -81,6 +94,7 @@ end
 enter("lua", "vai Lua")
 if env("C") == "1" then
   enter("c", "vai C", build .. "/bench/bench-c")
+  enter("api", "vai.h", build .. "/bench/bench-api")
 end
 if env("GO") == "1" then
   enter("go", "Go", build .. "/bench/bench-go")
@@ -112,6 +126,8 @@ local targets = {
   { "mutex alone, to two C calls", "mutex/lua_p2", "mutex_calls/lua_p2", most = 1.5 },
   { "mutex of 8 goroutines, to Go", "mutex8/lua_p2", "mutex8/go_p2", most = 1.5 },
   { "frozen table by pairs, to a plain one", "scan_frozen/lua_p2", "scan_plain/lua_p2", most = 5 },
+  { "full collection, to plain Lua", "collect/lua_p1", "collect/plain", most = 1.03 },
+  { "sort, to plain Lua", "sort/lua_p1", "sort/plain", most = 1.03 },
   { "fib on two Ps, speed-up to the ceiling", "fib_speedup/lua_p2", "fib_ceiling/plain", least = 0.98 },
   { "fib on one P, to plain Lua", "fib/lua_p1", "fib_plain/plain", most = 1.03 },
   { "echo on two Ps, to Go", "echo/lua_p2", "echo/go_p2", most = 1.0 },
@@ -122,7 +138,20 @@ local targets = {
   { "1,000,000 alive, MB", "alive/lua_p2", 1, most = 8000 },
   { "ping-pong, C to Go on one P", "pingpong/c_p1", "pingpong/go_p1", most = 0.4 },
   { "yield, C on one P, ns", "yield/c_p1", 1, most = 15 },
+  { "ping-pong, vai.h to Go on one P", "pingpong/api_p1", "pingpong/go_p1", most = 0.4 },
+  { "yield, vai.h on one P, ns", "yield/api_p1", 1, most = 15 },
 }
+-- None of these may grow by more from 10,000 goroutines on.
+for _, what in ipairs({ "spawn", "park", "wake", "chan" }) do
+  for _, size in ipairs({ "100k", "1m" }) do
+    targets[#targets + 1] = {
+      ("%s of %s, to that of 10k"):format(what, size),
+      ("growth_%s_%s/lua_p2"):format(what, size),
+      ("growth_%s_10k/lua_p2"):format(what),
+      most = 1.6,
+    }
+  end
+end
 
 ---- running
 
@@ -174,21 +203,24 @@ local function capture(command)
   return nil, ("%s %d: %s"):format(kind, code, said ~= "" and said or "no message")
 end
 
-local function run(workload, contestant)
-  local command = command_line(contestant.path, workload.name)
-  local procs = ("VAI_MAXPROCS=%d GOMAXPROCS=%d"):format(contestant.procs, contestant.procs)
-  local text, why = capture(procs .. " exec " .. command)
+local function run_as(id, workload, command)
+  local text, why = capture(command)
   if not text then
-    return fail(workload, contestant.id, why)
+    return fail(workload, id, why)
   end
   local seen = 0
   for metric, value, unit in text:gmatch("(%S+) (%S+) (%S+)\n") do
-    record(contestant.id, metric, tonumber(value), unit)
+    record(id, metric, tonumber(value), unit)
     seen = seen + 1
   end
   if seen == 0 then
-    fail(workload, contestant.id, "printed nothing")
+    fail(workload, id, "printed nothing")
   end
+end
+
+local function run(workload, contestant)
+  local procs = ("VAI_MAXPROCS=%d GOMAXPROCS=%d"):format(contestant.procs, contestant.procs)
+  run_as(contestant.id, workload, procs .. " exec " .. command_line(contestant.path, workload.name))
 end
 
 local function run_plain()
@@ -225,6 +257,9 @@ local function chosen()
 end
 
 local function takes_part(contestant, workload)
+  if contestant.kind == "api" then
+    return workload.api or false
+  end
   for kind in (workload.but or ""):gmatch("%S+") do
     if kind == contestant.kind then
       return false
@@ -250,6 +285,8 @@ local function run_all(list)
       end
       if workload.name == "fib" then
         run_plain()
+      elseif workload.plain then
+        run_as("plain", workload, "exec " .. command_line(nil, workload.plain))
       end
     end
   end
@@ -342,9 +379,9 @@ local function print_table(list)
       print_row(units[metric] and ("%s, %s"):format(metric, units[metric]) or metric, cells)
     end
   end
-  for _, metric in ipairs(plain.metrics) do
+  for _, metric in ipairs({ "fib_plain", "fib_ceiling", "collect", "sort" }) do
     if result(metric, "plain") then
-      print_row(("%s, %s"):format(metric, units[metric]), { figure(result(metric, "plain")) })
+      print_row(("%s, %s, stock Lua"):format(metric, units[metric]), { figure(result(metric, "plain")) })
     end
   end
 end
@@ -409,7 +446,7 @@ end
 
 local function print_failures(list)
   for _, workload in ipairs(table.move({ plain }, 1, 1, #list + 1, table.move(list, 1, #list, 1, {}))) do
-    for _, id in ipairs({ "lua_p1", "lua_p2", "c_p1", "c_p2", "go_p1", "go_p2", "plain" }) do
+    for _, id in ipairs({ "lua_p1", "lua_p2", "c_p1", "c_p2", "api_p1", "api_p2", "go_p1", "go_p2", "plain" }) do
       local whys = failures[workload.name] and failures[workload.name][id]
       if whys then
         print(("failed: %s, %s, %d of %d rounds: %s"):format(workload.name, id, #whys, rounds, whys[1]))

@@ -38,6 +38,8 @@ var workloads = map[string]workload{
 	"strings":        {500_000, stringPipeline},
 	"yield":          {4_000_000, yield},
 	"fib":            {64, fib},
+	"growth":         {1, growth}, // 1: the sizes of the table
+	"growth_million": {1_000_000, growthOf},
 	"echo":           {400_000, echo},
 	"echo_load":      {400_000, echoLoad}, // the client of all echo servers; its third argument is where to
 }

@@ -50,7 +50,7 @@ local function head(path, lines)
 	end
 end
 
-local all = files.list("src ext spec/c spec/fuzz spec/sim bench/c", "%.[chS]$")
+local all = files.list("src ext spec/c spec/fuzz spec/sim bench/c bench/api", "%.[chS]$")
 for _, path in ipairs(all) do
 	local lines = files.lines(path)
 	local limit = path:find("%.h$") and 400 or 1000

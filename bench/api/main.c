@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/* Workloads of bench/README.md in C as a host writes them, against vai.h alone. Usage: bench-api WORKLOAD [N]. Prints
+ * "<workload> <value> <unit>". Each runs on the main goroutine. */
+#include "vai.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROUNDS = 5, RING = 503 };
+
+static void must(bool ok, const char *what)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "bench-api: %s\n", what);
+	exit(1);
+}
+
+static void report(const char *name, double value, const char *unit)
+{
+	printf("%s %.6g %s\n", name, value, unit);
+	fflush(stdout);
+}
+
+static double ns_each(int64_t start, int64_t n)
+{
+	return (double)(vai_now() - start) / (double)n;
+}
+
+static void go(void (*f)(void *arg), void *arg)
+{
+	must(vai_go(f, arg) == VAI_OK, "a goroutine does not start");
+}
+
+static vai_waitgroup *new_group(int64_t n)
+{
+	vai_waitgroup *wg = vai_waitgroup_new();
+	must(wg && vai_waitgroup_add(wg, n) == VAI_OK, "there is no wait group");
+	return wg;
+}
+
+static void wait_for(vai_waitgroup *wg)
+{
+	must(vai_waitgroup_wait(wg, VAI_FOREVER) == VAI_OK, "the goroutines do not end");
+}
+
+static vai_chan *new_chan(void)
+{
+	vai_chan *ch = vai_chan_new(sizeof(int64_t), 0);
+	must(ch != NULL, "there is no channel");
+	return ch;
+}
+
+static void send_int(vai_chan *ch, int64_t i)
+{
+	must(vai_send(ch, &i, VAI_FOREVER) == VAI_OK, "a send failed");
+}
+
+static int64_t recv_int(vai_chan *ch)
+{
+	int64_t i = 0;
+	must(vai_recv(ch, &i, VAI_FOREVER) == VAI_OK, "a receive failed");
+	return i;
+}
+
+/* ---- starting goroutines ---- */
+
+static void end(void *wg)
+{
+	vai_waitgroup_done(wg);
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+static void spawn(int64_t n)
+{
+	double ns[ROUNDS];
+	for (int round = 0; round < ROUNDS; round++) {
+		vai_waitgroup *wg = new_group(n);
+		int64_t start = vai_now();
+		for (int64_t i = 0; i < n; i++)
+			go(end, wg);
+		wait_for(wg);
+		ns[round] = ns_each(start, n);
+		vai_unref(wg);
+	}
+	qsort(ns, ROUNDS, sizeof ns[0], by_value);
+	report("spawn", ns[ROUNDS / 2], "ns");
+}
+
+static void spawn_seq(int64_t n)
+{
+	vai_waitgroup *wg = new_group(0);
+	int64_t start = vai_now();
+	for (int64_t i = 0; i < n; i++) {
+		vai_waitgroup_add(wg, 1);
+		go(end, wg);
+		wait_for(wg);
+	}
+	report("spawn_seq", ns_each(start, n), "ns");
+}
+
+/* ---- goroutines that wait ---- */
+
+struct lot {
+	vai_chan *ch;
+	vai_waitgroup *ready, *ended;
+};
+
+static double status(const char *field)
+{
+	char line[256];
+	double kb = -1;
+	size_t len = strlen(field);
+	FILE *f = fopen("/proc/self/status", "r");
+	must(f != NULL, "/proc/self/status cannot be opened");
+	while (kb < 0 && fgets(line, sizeof line, f))
+		if (strncmp(line, field, len) == 0 && line[len] == ':')
+			kb = strtod(line + len + 1, NULL);
+	fclose(f);
+	must(kb >= 0, "/proc/self/status lacks a field");
+	return kb * 1024;
+}
+
+static void wait_in_lot(void *arg)
+{
+	struct lot *l = arg;
+	int64_t i;
+	vai_waitgroup_done(l->ready);
+	must(vai_recv(l->ch, &i, VAI_FOREVER) == VAI_ECLOSED, "the channel was not closed");
+	vai_waitgroup_done(l->ended);
+}
+
+static void parked(int64_t n)
+{
+	struct lot l = {.ch = new_chan(), .ready = new_group(n), .ended = new_group(n)};
+	status("VmRSS");
+	double rss = status("VmRSS"), pte = status("VmPTE");
+	for (int64_t i = 0; i < n; i++)
+		go(wait_in_lot, &l);
+	wait_for(l.ready);
+	vai_sleep(VAI_MS(100));
+	report("parked_bytes", (status("VmRSS") - rss) / (double)n, "bytes");
+	report("parked_pagetable", (status("VmPTE") - pte) / (double)n, "bytes");
+	vai_close(l.ch);
+	wait_for(l.ended);
+}
+
+/* ---- channels ---- */
+
+struct table {
+	vai_chan *ping, *pong;
+	vai_waitgroup *wg;
+	int64_t n;
+};
+
+static void serve(void *arg)
+{
+	struct table *t = arg;
+	for (int64_t i = 0; i < t->n; i++)
+		send_int(t->pong, recv_int(t->ping));
+	vai_waitgroup_done(t->wg);
+}
+
+static void play(void *arg)
+{
+	struct table *t = arg;
+	for (int64_t i = 0; i < t->n; i++) {
+		send_int(t->ping, i);
+		must(recv_int(t->pong) == i, "the ball is not the same");
+	}
+	vai_waitgroup_done(t->wg);
+}
+
+static void pingpong(int64_t n)
+{
+	struct table t = {.ping = new_chan(), .pong = new_chan(), .wg = new_group(2), .n = n};
+	int64_t start = vai_now();
+	go(serve, &t);
+	go(play, &t);
+	wait_for(t.wg);
+	report("pingpong", ns_each(start, n), "ns");
+
+	vai_waitgroup_add(t.wg, 2);
+	start = vai_now();
+	go(serve, &t);
+	play(&t);
+	wait_for(t.wg);
+	report("pingpong_main", ns_each(start, n), "ns");
+}
+
+struct seat {
+	vai_chan *in, *out, *done;
+};
+
+static void member(void *arg)
+{
+	struct seat *s = arg;
+	int64_t left;
+	while ((left = recv_int(s->in)) > 0)
+		send_int(s->out, left - 1);
+	send_int(s->done, 0);
+}
+
+/* The token's first lap, which starts the goroutines, is not counted. */
+static void ring(int64_t n)
+{
+	static struct seat seats[RING];
+	vai_chan *done = new_chan();
+	for (int i = 0; i < RING; i++)
+		seats[i] = (struct seat){.in = new_chan(), .done = done};
+	for (int i = 0; i < RING; i++) {
+		seats[i].out = i + 1 < RING ? seats[i + 1].in : done;
+		go(member, &seats[i]);
+	}
+	send_int(seats[0].in, RING);
+	must(recv_int(done) == 0, "the token got lost on its first lap");
+	seats[RING - 1].out = seats[0].in;
+	int64_t start = vai_now();
+	send_int(seats[0].in, n);
+	must(recv_int(done) == 0, "the token got lost");
+	report("ring", ns_each(start, n), "ns");
+}
+
+/* ---- yield ---- */
+
+static void yield_often(void *arg)
+{
+	struct table *t = arg;
+	for (int64_t i = 0; i < t->n; i++)
+		vai_yield();
+	vai_waitgroup_done(t->wg);
+}
+
+static void yield(int64_t n)
+{
+	struct table t = {.wg = new_group(2), .n = n / 2};
+	int64_t start = vai_now();
+	go(yield_often, &t);
+	go(yield_often, &t);
+	wait_for(t.wg);
+	report("yield", ns_each(start, n), "ns");
+}
+
+static const struct workload {
+	const char *name;
+	void (*run)(int64_t n);
+	int64_t n; /* operations unless the argument says otherwise */
+} workloads[] = {{"spawn", spawn, 100000}, {"spawn_seq", spawn_seq, 500000}, {"parked", parked, 100000},
+	{"pingpong", pingpong, 500000}, {"ring", ring, 1000000}, {"yield", yield, 4000000}};
+
+int main(int argc, char **argv)
+{
+	const struct workload *w = NULL;
+	for (size_t i = 0; argc > 1 && i < sizeof workloads / sizeof workloads[0]; i++)
+		if (strcmp(argv[1], workloads[i].name) == 0)
+			w = &workloads[i];
+	int64_t n = argc > 2 ? strtoll(argv[2], NULL, 10) : w ? w->n : 0;
+	if (!w || n < 1) {
+		fprintf(stderr, "usage: bench-api spawn|spawn_seq|parked|pingpong|ring|yield [N]\n");
+		return 2;
+	}
+	must(vai_start(NULL) == VAI_OK, "the runtime does not start");
+	w->run(n);
+	return vai_stop() == VAI_OK ? 0 : 1;
+}
