@@ -11,7 +11,7 @@ description = {
 	summary = "HTTP for vai, goroutines for stock Lua 5.4",
 	detailed = [[
 HTTP/1.1 for vai's goroutines: a server whose idle connections hold no Lua state, and a client with a pool.
-Needs llhttp or http-parser 2.9; uses zlib where it is. The module is `vai.http`; its Lua files come with vai.]],
+Needs llhttp or http-parser 2.9; uses zlib and wslay (WebSocket) where they are. The module is `vai.http`; its Lua files come with vai.]],
 	homepage = "https://github.com/vai-lua/vai",
 	issues_url = "https://github.com/vai-lua/vai/issues",
 	license = "MIT",

@@ -19,6 +19,11 @@ static const luaL_Reg functions[] = {
 #ifdef VAI_ZLIB
 	{"inflater", vai__http_inflater},
 #endif
+#ifdef VAI_WSLAY
+	{"websocket_reader", vai__http_websocket_reader},
+	{"websocket_frame", vai__http_websocket_frame},
+	{"random", vai__http_random},
+#endif
 	{NULL, NULL},
 };
 

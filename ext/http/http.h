@@ -64,6 +64,10 @@ int vai__http_time(lua_State *L);     /* date.c */
 int vai__http_base64(lua_State *L);   /* digest.c */
 int vai__http_sha1(lua_State *L);     /* digest.c */
 int vai__http_inflater(lua_State *L); /* inflate.c, where zlib is there */
+/* websocket.c, where wslay is there */
+int vai__http_websocket_reader(lua_State *L);
+int vai__http_websocket_frame(lua_State *L);
+int vai__http_random(lua_State *L);
 
 /* "Sun, 06 Nov 1994 08:49:37 GMT" of the present second; 30 bytes. */
 void vai__http_now(char *buf);

@@ -8,7 +8,7 @@ end
 
 local parts = {
 	serve = "server", files = "files", mux = "mux", client = "client", request = "client", get = "client", head = "client",
-	post = "client",
+	post = "client", websocket = "websocket", websocket_dial = "websocket",
 	parse_query = "uri", format_query = "uri",
 }
 

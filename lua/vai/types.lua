@@ -2796,7 +2796,8 @@ function vai.tls.reload(context, options) end
 
 -- ---- HTTP ----
 -- `local http = require "vai.http"`: HTTP/1.1 on vai's connections. It is a module of its own, built where an HTTP parser
--- is (`libllhttp-dev` or `libhttp-parser-dev`); where it was not built, `require` says what to install.
+-- is (`libllhttp-dev` or `libhttp-parser-dev`); where it was not built, `require` says what to install. WebSocket needs
+-- `libwslay-dev`, gzip `zlib1g-dev`: what was not there when it was built it does without.
 --
 -- The server refuses what two programs on the way could read in two ways: lines that end in a bare LF, continued lines,
 -- blanks before a colon, control characters, a second `Host` or `Content-Length`, `Content-Length` beside
@@ -3062,6 +3063,53 @@ function vai.http.request(options) end
 ---@return string? message a certificate cannot be read
 ---@return string? code
 function vai.http.client(options) end
+
+---In a handler: answers a request for WebSocket and gives the socket; the connection is the handler's from then on. Anything
+---else than such a request is refused, as is one of a page of another origin, and `nil` and a message are given. Options: `origins`, a list such
+---as `{ "https://site.test" }`, or `"*"` (the server's own); `protocols`, a list, of which the first that the client has is
+---`ws.protocol`; `max_message` (16 MiB). It needs `libwslay-dev` when the module is built.
+---```lua
+---local http = require "vai.http"
+---local server = http.serve { listen = "127.0.0.1:0", handler = function(req, res)
+---	local ws <close> = http.websocket(req, res)
+---	for text in ws:messages() do ws:send("you said " .. text) end
+---end }
+---local ws = assert(http.websocket_dial("ws://" .. server:addr(), 5))
+---ws:send("hello")
+---print(ws:recv(5)) --> you said hello	text
+---ws:close()
+---server:close()
+---```
+---@param req vai.http.request
+---@param res vai.http.response
+---@param options? table
+---@return vai.http.websocket?
+---@return string? message
+function vai.http.websocket(req, res, options) end
+
+---Connects to `ws://` or `wss://`. Options: `headers`, `protocols`, `max_message`, `proxy` as of `vai.http.request`, `client`, whose
+---settings of TLS, proxies and times are used.
+---```lua
+---print(require "vai.http".websocket_dial("ws://127.0.0.1:1/", 5)) --> nil 127.0.0.1:1: connection refused ECONNREFUSED
+---```
+---@param url string
+---@param limit? vai.limit
+---@param options? table
+---@return vai.http.websocket?
+---@return string? message
+---@return string? code
+function vai.http.websocket_dial(url, limit, options) end
+
+---A WebSocket. Any goroutine may send; one goroutine receives, which answers pings and the peer's close, too. Frames that
+---break the rules end the connection with the code that says why (1002, 1007, 1009).
+---@class vai.http.websocket
+---@field send fun(self, data: string, kind?: "text"|"binary"): true?, string? a whole message; text must be UTF-8
+---@field recv fun(self, limit?: vai.limit): string?, string?, integer? the next message and its kind; `nil, "closed"`, code at the end, 1006 where nobody said goodbye
+---@field messages fun(self): function for `for data, kind in ws:messages() do`, until the end
+---@field ping fun(self, data?: string): true?, string?
+---@field close fun(self, code?: integer, reason?: string) with 1000, or 3000 to 4999 of your own; waits up to 2 s for the peer's answer. `<close>` does so, too
+---@field protocol string?
+---@field reason string? what the peer said when it closed
 
 ---The answer to a request. It stays in the goroutine that has asked. Once its body has been read to the end the
 ---connection is kept for the next request; what is closed, dropped or left before that costs the connection.
