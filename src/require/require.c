@@ -23,6 +23,7 @@
 #include "state/handle.h"
 #include "stdlib/catalog.h"
 #include "stdlib/lazy.h"
+#include "stdlib/sandbox.h"
 #include "transfer/codec.h"
 
 /* ---- frozen results ---- */
@@ -179,6 +180,7 @@ static void install_searchers(lua_State *L, int package)
 		vai__paths_apply_searchers(L, lua_gettop(L));
 	}
 	lua_pop(L, 1);
+	vai__sandbox_searchers(L, package, search_c);
 }
 
 void vai__require_install(lua_State *L)

@@ -6,6 +6,7 @@
 #include "base/atomic.h"
 #include "base/fatal.h"
 #include "stdlib/lazy.h"
+#include "stdlib/sandbox.h"
 
 static bool full; /* all libraries open: no lazy ones */
 
@@ -84,5 +85,6 @@ int vai__prepare(lua_State *L)
 		vai__lazy_prepare_full(L, vm);
 	else
 		vai__lazy_prepare(L, vm);
+	vai__sandbox_settle(vm);
 	return 0;
 }

@@ -17,6 +17,7 @@
 #include "state/selfcheck.h"
 #include "stdlib/catalog.h"
 #include "stdlib/lazy.h"
+#include "stdlib/sandbox.h"
 #include "transfer/codec.h"
 #include "transfer/names.h"
 
@@ -51,6 +52,19 @@ static const char *make_template(bool full)
 		vai__template_free(base);
 		base = NULL;
 	}
+	return why;
+}
+
+/* Copies are checked by a stock state, and made of one that lacks what the sandbox takes away. */
+static const char *make_templates(bool full)
+{
+	const char *why = make_template(full);
+	vai__sandbox_prepare();
+	if (!why && vai__sandbox.active) {
+		vai__template_free(base);
+		base = vai__template_build(vai__prepare, NULL, VAI__TEMPLATE_RESERVE);
+		why = base ? NULL : "the sandbox's template could not be made";
+	}
 	vai__vm_clones(base);
 	return why;
 }
@@ -58,6 +72,8 @@ static const char *make_template(bool full)
 int vai__runtime_start(lua_State *L)
 {
 	vai__lazy_functions_register();
+	if (vai__sandbox.active)
+		vai__sandbox_register();
 	int rc = vai__probe_lua();
 	vai__handle_gc_tells = vai__probe_gc_tells();
 	if (rc == VAI_OK)
@@ -65,13 +81,15 @@ int vai__runtime_start(lua_State *L)
 	if (rc == VAI_ENOMEM)
 		return rc;
 	bool full = rc != VAI_OK;
+	if (full && vai__sandbox.active)
+		return VAI_ERANGE; /* nobody can tell what to take away */
 	vai__prepare_full(full);
 	rc = vai__paths_start(L);
 	if (rc != VAI_OK) {
 		vai__catalog_drop();
 		return rc;
 	}
-	const char *why = make_template(full);
+	const char *why = make_templates(full);
 	snprintf(mode, sizeof mode, why ? "build: %s" : "clone", why);
 	return VAI_OK;
 }
@@ -81,6 +99,7 @@ void vai__runtime_stop(void)
 	vai__code_forget();
 	vai__paths_drop();
 	vai__modcache_drop();
+	vai__sandbox_drop();
 	vai__catalog_drop();
 	vai__template_free(base);
 	base = NULL;

@@ -6,7 +6,8 @@
 #include <lua.h>
 
 /* Called once per process and host state: reads what a stock state holds, builds the template and proves it. L is
- * the host's state, from which the package paths are taken. VAI_OK, VAI_ENOMEM. */
+ * the host's state, from which the package paths are taken. VAI_OK, VAI_ENOMEM; VAI_ERANGE: there is a
+ * sandbox, and this Lua's libraries are not what was expected. */
 int vai__runtime_start(lua_State *L);
 void vai__runtime_stop(void); /* drops templates and the module cache */
 /* "clone" or "build", and why. */

@@ -63,6 +63,16 @@ const char *vai__handle_name(const struct vai_class *cls)
 	return i < 0 ? NULL : types[i]->name;
 }
 
+void vai__handle_each_method(void (*f)(void *arg, const char *type, const luaL_Reg *method), void *arg)
+{
+	for (int i = 0; i < ntypes; i++) {
+		for (const luaL_Reg *r = types[i]->methods; r && r->name; r++)
+			f(arg, types[i]->name, r);
+		for (const luaL_Reg *r = types[i]->meta; r && r->name; r++)
+			f(arg, types[i]->name, r);
+	}
+}
+
 static void note(lua_State *L, int type, unsigned index)
 {
 	struct vai_vm *vm = vai__state_of(L);

@@ -54,6 +54,8 @@ extern void (*vai__handle_left)(struct vai_vm *vm, struct vai_obj *obj);
 extern bool (*vai__handle_keeps)(struct vai_vm *vm, struct vai_obj *obj);
 /* __index of the tables of methods, for the metatable that vai__handle_push_hidden pushes. */
 int vai__handle_resolve(lua_State *L);
+/* Calls f for each registered method and metamethod. */
+void vai__handle_each_method(void (*f)(void *arg, const char *type, const luaL_Reg *method), void *arg);
 /* The registered name for a class ("vai.channel"), or NULL. */
 const char *vai__handle_name(const struct vai_class *cls);
 

@@ -154,7 +154,7 @@ bool vai__catalog_is(const struct vai__entry *e, lua_CFunction f)
 	return e->kind == VAI__KIND_FUNCTION || (number >= 0 && strcmp(closures[number].name, e->name) == 0);
 }
 
-static lua_CFunction require_alias;
+static lua_CFunction require_aliases[2];
 
 static int find_closure(lua_CFunction f)
 {
@@ -180,7 +180,7 @@ bool vai__catalog_is_require(lua_State *L, int idx)
 
 void vai__catalog_alias_require(lua_CFunction f)
 {
-	require_alias = f;
+	require_aliases[require_aliases[0] && require_aliases[0] != f] = f;
 }
 
 bool vai__catalog_knows(lua_CFunction f)
@@ -190,7 +190,7 @@ bool vai__catalog_knows(lua_CFunction f)
 
 int vai__catalog_closure_out(lua_CFunction f)
 {
-	if (f == require_alias)
+	if (f && (f == require_aliases[0] || f == require_aliases[1]))
 		return require_number();
 	return find_closure(f);
 }

@@ -17,6 +17,7 @@
 #include "state/handle.h"
 #include "state/uses.h"
 #include "stdlib/lazy_private.h"
+#include "stdlib/sandbox.h"
 
 /* The module's functions: every state gives the same list, and it is written by the first. gcc 12 reads an
  * atomic pointer that is indexed as a plain one, so all reads go through module_list. */
@@ -250,9 +251,12 @@ void vai__lazy_fill(lua_State *L, struct vai_vm *vm)
 
 lua_CFunction vai__lazy_cfunction_in(lua_State *L, struct vai_vm *vm, lua_CFunction f)
 {
-	lua_CFunction fresh = vm->is_host ? f : vai__catalog_fresh(f);
+	bool stock = vm->is_host && (!vai__sandbox.active || vai__sandbox.trusts_main);
+	lua_CFunction fresh = stock ? f : vai__catalog_fresh(f);
 	if (VAI_LIKELY(fresh != NULL))
 		return fresh;
+	if (vm->is_host)
+		return f;
 	vai__state_foreign(L, vm);
 	vai__lazy_fill(L, vm);
 	return f;
@@ -333,5 +337,6 @@ void vai__lazy_prepare(lua_State *L, struct vai_vm *vm)
 	lua_rotate(L, -2, 1);
 	lua_setmetatable(L, -2);
 	lua_pop(L, 1);
-	vai__lazy_prepare_strings(L);
+	if (vai__sandbox_allows_any("string"))
+		vai__lazy_prepare_strings(L);
 }

@@ -3,6 +3,7 @@
  * are opened as stock does. */
 #include "base/random.h"
 #include "stdlib/lazy_private.h"
+#include "stdlib/sandbox.h"
 #include <lauxlib.h>
 #include <lualib.h>
 #include <string.h>
@@ -100,6 +101,8 @@ static void open_lib(lua_State *L, struct vai_vm *vm, int i)
 	}
 	if (lib->opens)
 		vai__catalog_apply(L, lib->name);
+	if (lib->opens && lib->open != luaopen_package) /* which no script of a sandbox sees */
+		vai__sandbox_strip(L, lib->name);
 	if (lib->open == luaopen_io) {
 		apply_to_files(L);
 		vm->has_io = true;

@@ -8,6 +8,7 @@
 #include "stdlib/catalog.h"
 #include "state/handle.h"
 #include "stdlib/lazy.h"
+#include "stdlib/sandbox.h"
 
 /* In the order of `standins`. */
 enum {
@@ -176,11 +177,15 @@ static int standin_debug_getmetatable(lua_State *L)
 static inline void note_finalizer(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
-	if (!vm || vm->needs_close || lua_type(L, 2) != LUA_TTABLE)
+	bool forbidden = vai__sandbox.active && !vai__sandbox.finalizers;
+	if (!vm || (vm->needs_close && VAI_LIKELY(!forbidden)) || lua_type(L, 2) != LUA_TTABLE)
 		return;
 	lua_pushliteral(L, "__gc");
-	if (lua_rawget(L, 2) != LUA_TNIL)
+	if (lua_rawget(L, 2) != LUA_TNIL) {
+		if (VAI_UNLIKELY(forbidden))
+			luaL_error(L, "the sandbox does not allow finalizers (__gc)");
 		vm->needs_close = true;
+	}
 	lua_pop(L, 1);
 }
 

@@ -6,6 +6,7 @@
 #include "base/atomic.h"
 #include "stdlib/catalog.h"
 #include "stdlib/lazy_private.h"
+#include "stdlib/sandbox.h"
 
 unsigned vai__only_libs_bit(const char *name)
 {
@@ -31,7 +32,7 @@ void vai__only_libs_host(lua_State *L)
 	for (int i = 0; i < VAI__LIBS; i++) {
 		const char *name = vai__catalog_lib_name(i);
 		lua_pushstring(L, name);
-		if (lua_rawget(L, -2) == LUA_TNIL && strcmp(name, "package") != 0)
+		if (lua_rawget(L, -2) == LUA_TNIL && strcmp(name, "package") != 0 && vai__sandbox_allows_any(name))
 			lacks |= 1u << i;
 		lua_pop(L, 1);
 	}
@@ -88,7 +89,7 @@ static int keep_libs(lua_State *L)
 
 int vai__only_libs_keep(struct vai_vm *vm, unsigned libs)
 {
-	vm->without = (~libs | vai__only_libs_lacking()) & ((1u << VAI__LIBS) - 1);
+	vm->without |= (~libs | vai__only_libs_lacking()) & ((1u << VAI__LIBS) - 1);
 	lua_pushcfunction(vm->L, keep_libs);
 	if (lua_pcall(vm->L, 0, 0, 0) == LUA_OK)
 		return VAI_OK;

@@ -8,6 +8,7 @@
 #include "transfer/charge.h"
 #include "transfer/encode.h"
 #include "stdlib/catalog.h"
+#include "stdlib/sandbox.h"
 #include "transfer/small_table.h"
 #include "transfer/known_funcs.h"
 #include "transfer/lost_writes.h"
@@ -271,7 +272,8 @@ static bool encode_handle(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out
 static bool encode_cfunction(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out)
 {
 	lua_CFunction f = lua_tocfunction(L, idx);
-	if (!f || (!vai__catalog_knows(f) && (vai__names_any(vm) || vai__codec_only_modules)))
+	if (!f || VAI_UNLIKELY(vai__sandbox.active) ||
+		(!vai__catalog_knows(f) && (vai__names_any(vm) || vai__codec_only_modules)))
 		return false;
 	if (lua_getupvalue(L, idx, 1)) {
 		lua_pop(L, 1);

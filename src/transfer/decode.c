@@ -14,6 +14,7 @@
 #include "stdlib/catalog.h"
 #include "state/handle.h"
 #include "stdlib/lazy.h"
+#include "stdlib/sandbox.h"
 
 enum { LEVEL_STACK = 3, SPARE_STACK = 8 };
 
@@ -79,13 +80,44 @@ static void check_module(struct dec *d)
 	lua_pop(d->L, 1);
 }
 
+/* Sets the metatable on top without the finalizer that it asks for: the sandbox allows none. */
+static VAI_NOINLINE void set_without_gc(lua_State *L, int t)
+{
+	int mt = lua_gettop(L);
+	if (!lua_istable(L, mt)) {
+		lua_setmetatable(L, t);
+		return;
+	}
+	luaL_checkstack(L, 4, NULL);
+	lua_pushliteral(L, "__gc");
+	lua_pushliteral(L, "__gc");
+	lua_rawget(L, mt);
+	lua_pushliteral(L, "__gc");
+	lua_pushnil(L);
+	lua_rawset(L, mt);
+	lua_pushvalue(L, mt);
+	lua_setmetatable(L, t);
+	lua_rawset(L, mt);
+	lua_pop(L, 1);
+}
+
+/* What a trusted host's state must not take out of the sandbox: code, which would run with all that the host has. */
+static void forbid_code(struct dec *d, const char *what)
+{
+	if (VAI_UNLIKELY(vai__sandbox.trusts_main) && d->vm->is_host)
+		luaL_error(d->L, "%s cannot leave the sandbox", what);
+}
+
 static VAI_NOINLINE void get_metatable(struct dec *d, int t)
 {
 	bool module = *d->p >= T_MODULE && *d->p <= T_CALL;
 	get_value(d);
 	if (VAI_UNLIKELY(module))
 		check_module(d);
-	lua_setmetatable(d->L, t);
+	if (VAI_UNLIKELY(vai__sandbox.active) && !vai__sandbox.finalizers)
+		set_without_gc(d->L, t);
+	else
+		lua_setmetatable(d->L, t);
 }
 
 static inline void get_key(struct dec *d, enum vai__tag tag)
@@ -282,6 +314,7 @@ static void get_call(struct dec *d)
 {
 	uint32_t slot = get32(d);
 	int n = *d->p++;
+	forbid_code(d, "a call of __vai_send's");
 	luaL_checkstack(d->L, n + d->stack, NULL);
 	for (int i = 0; i <= n; i++)
 		get_value(d);
@@ -294,6 +327,7 @@ static void get_function(struct dec *d, bool later)
 	uint32_t slot = get32(d);
 	const struct vai_code *code = VAI_CONTAINER(get_reference(d), struct vai_code, obj);
 	int nups = *d->p++;
+	forbid_code(d, "a function");
 	if (d->loaded) {
 		lua_pushvalue(d->L, d->loaded);
 		d->loaded = 0;

@@ -232,6 +232,8 @@ enum vai__enc_result vai__enc_class(struct vai__enc *e, int idx, int how);
 enum vai__enc_result vai__enc_unsendable(struct vai__enc *e, int idx);
 /* Fails because a C function belongs to no loaded module and the host forbids that; ENC_RETRY where unguarded. */
 enum vai__enc_result vai__enc_homeless(struct vai__enc *e);
+/* Fails because the sandbox does not allow that C function (NULL: it has no name); ENC_RETRY where unguarded. */
+enum vai__enc_result vai__enc_barred(struct vai__enc *e, const char *name);
 /* Fails because what __vai_send gave, on top of the stack, cannot stand there, or because it is no function. Guarded
  * only. */
 enum vai__enc_result vai__enc_misfit(struct vai__enc *e, const char *what);

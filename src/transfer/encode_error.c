@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The encoder: messages for values that cannot be sent. They grow from the inside out, as the recursion returns, in
  * ERROR_SLOT of the guarded call's stack, so nothing is kept on the way in. All of this runs guarded. */
+#include "stdlib/sandbox.h"
 #include "transfer/encode.h"
 
 enum { SHOWN_KEY = 60 };
@@ -20,10 +21,24 @@ enum vai__enc_result vai__enc_unsendable(struct vai__enc *e, int idx)
 	return ENC_FAIL;
 }
 
+enum vai__enc_result vai__enc_barred(struct vai__enc *e, const char *name)
+{
+	if (!e->guarded)
+		return ENC_RETRY;
+	if (name)
+		lua_pushfstring(e->L, "the sandbox does not allow '%s'", name);
+	else
+		lua_pushliteral(e->L, "the sandbox does not allow a C function of the host's that it was not told of");
+	lua_replace(e->L, ERROR_SLOT);
+	return ENC_FAIL;
+}
+
 enum vai__enc_result vai__enc_homeless(struct vai__enc *e)
 {
 	if (!e->guarded)
 		return ENC_RETRY;
+	if (vai__sandbox.active)
+		return vai__enc_barred(e, NULL);
 	lua_pushliteral(e->L, "a C function that belongs to no loaded module cannot be sent: the host forbids it");
 	lua_replace(e->L, ERROR_SLOT);
 	return ENC_FAIL;

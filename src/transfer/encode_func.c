@@ -10,6 +10,7 @@
 #include "transfer/names.h"
 #include "state/handle.h"
 #include "stdlib/catalog.h"
+#include "stdlib/sandbox.h"
 #include "transfer/codec.h"
 #include "transfer/lost_writes.h"
 
@@ -332,11 +333,24 @@ static enum vai__enc_result put_lua_function(struct vai__enc *e, int f)
 	return put_body(e, f, at, e->guarded ? NULL : func);
 }
 
-/* Whether a C function that no module has under a name must not be sent. What a preload has captured may be its
- * module's own. */
-static bool is_forbidden(void)
+/* Whether it is neither Lua's nor vai's own, so that a module may have it under a name. */
+static bool is_foreign(lua_CFunction c)
 {
-	return VAI_UNLIKELY(vai__codec_only_modules) && !vai__codec_preloading;
+	const char *name;
+	return !vai__catalog_knows(c) ||
+		(VAI_UNLIKELY(vai__sandbox.active) && vai__sandbox_judge(c, &name) == VAI__SANDBOX_STRANGER);
+}
+
+/* Whether a C function that no module has under a name must not be sent. What a preload has captured may be its
+ * module's own, and the host may have told the sandbox of it. */
+static bool is_forbidden(lua_CFunction c)
+{
+	const char *name;
+	if (VAI_LIKELY(!vai__codec_only_modules))
+		return false;
+	if (vai__codec_preloading)
+		return !vai__sandbox_allows_module(vai__codec_preloading);
+	return !vai__sandbox.active || vai__sandbox_judge(c, &name) != VAI__SANDBOX_FREE;
 }
 
 static enum vai__enc_result put_cclosure(struct vai__enc *e, int f)
@@ -351,8 +365,8 @@ static enum vai__enc_result put_cclosure(struct vai__enc *e, int f)
 		e->p += 5;
 		return ENC_OK;
 	}
-	enum vai__enc_result r = vai__catalog_knows(c) ? ENC_NO : vai__enc_stranger(e, f);
-	if (r == ENC_NO && is_forbidden() && !vai__catalog_knows(c))
+	enum vai__enc_result r = is_foreign(c) ? vai__enc_stranger(e, f) : ENC_NO;
+	if (r == ENC_NO && is_forbidden(c) && is_foreign(c))
 		return vai__enc_homeless(e);
 	if (r == ENC_NO)
 		r = vai__enc_met(e, f, lua_topointer(e->L, f));
@@ -371,9 +385,9 @@ static enum vai__enc_result put_cfunction(struct vai__enc *e, int f)
 {
 	lua_CFunction c = lua_tocfunction(e->L, f);
 	enum vai__enc_result r = ENC_NO;
-	if (!vai__catalog_knows(c) && (vai__names_any(e->vm) || vai__codec_only_modules)) {
+	if (is_foreign(c) && (vai__names_any(e->vm) || vai__codec_only_modules)) {
 		r = vai__enc_stranger(e, f);
-		if (r == ENC_NO && is_forbidden())
+		if (r == ENC_NO && is_forbidden(c))
 			return vai__enc_homeless(e);
 	}
 	return r == ENC_NO ? vai__enc_word(e, T_CFUNC, (uintptr_t)vai__catalog_cfunction_out(c)) : r;
@@ -382,10 +396,13 @@ static enum vai__enc_result put_cfunction(struct vai__enc *e, int f)
 enum vai__enc_result vai__enc_function(struct vai__enc *e, int f)
 {
 	lua_State *L = e->L;
+	const char *name;
 	if (!lua_checkstack(L, LEVEL_STACK))
 		return ENC_NOMEM;
 	if (!lua_iscfunction(L, f))
 		return put_lua_function(e, f);
+	if (VAI_UNLIKELY(vai__sandbox.active) && vai__sandbox_judge(lua_tocfunction(L, f), &name) == VAI__SANDBOX_BARRED)
+		return vai__enc_barred(e, name);
 	if (!lua_getupvalue(L, f, 1))
 		return put_cfunction(e, f);
 	lua_pop(L, 1);

@@ -169,6 +169,7 @@ static const char *why_not(int rc)
 	switch (rc) {
 	case VAI_ENOMEM: return "not enough memory";
 	case VAI_ETHREAD: return "another thread has called vai_start";
+	case VAI_ERANGE: return "the sandbox does not know the libraries of this Lua";
 	case VAI_EAGAIN: return "a goroutine of the runtime before still runs";
 	default: return vai__sched_refusal();
 	}

@@ -14,6 +14,7 @@
 #include "bind/arg.h"
 #include "bind/host/host.h"
 #include "bind/host/os_exit.h"
+#include "bind/host/sandbox.h"
 #include "bind/lib/lib.h"
 #include "bind/life/life.h"
 #include "bind/main_state.h"
@@ -35,66 +36,13 @@
 
 #define VERSION "vai 0.1.0"
 
-static const luaL_Reg functions[] = {
-	{"go", vai__lib_go},
-	{"async", vai__lib_async},
-	{"spawn", vai__lib_spawn},
-	{"chan", vai__lib_chan},
-	{"select", vai__lib_select},
-	{"waitgroup", vai__lib_waitgroup},
-	{"context", vai__lib_context},
-	{"group", vai__lib_group},
-	{"supervisor", vai__lib_supervisor},
-	{"mutex", vai__lib_mutex},
-	{"rwmutex", vai__lib_rwmutex},
-	{"once", vai__lib_once},
-	{"once_value", vai__lib_once_value},
-	{"cond", vai__lib_cond},
-	{"semaphore", vai__lib_semaphore},
-	{"defer", vai__lib_defer},
-	{"atomic", vai__lib_atomic},
-	{"map", vai__lib_map},
-	{"symbol", vai__lib_symbol},
-	{"buffer", vai__lib_buffer},
-	{"freeze", vai__lib_freeze},
-	{"thaw", vai__lib_thaw},
-	{"next", vai__lib_next},
-	{"yield", vai__lib_yield},
-	{"sleep", vai__lib_sleep},
-	{"now", vai__lib_now},
-	{"after", vai__lib_after},
-	{"timer", vai__lib_timer},
-	{"ticker", vai__lib_ticker},
-	{"id", vai__lib_id},
-	{"count", vai__lib_count},
-	{"maxprocs", vai__lib_maxprocs},
-	{"numcpu", vai__lib_numcpu},
-	{"lock_thread", vai__lib_lock_thread},
-	{"unlock_thread", vai__lib_unlock_thread},
-	{"on_panic", vai__lib_on_panic},
-	{"stats", vai__lib_stats},
-	{"dump", vai__lib_dump},
-	{".net", vai__lib_net},
-	{".fs", vai__lib_fs},
-	{".process", vai__lib_process},
-	{".signal", vai__lib_signal},
-	{"tty", vai__lib_tty},
-	{".socket", vai__lib_socket},
-	{"compat", vai__lib_compat},
-	{"_extension", vai__lib_extension},
-	{".stdin", vai__lib_stdin},
-	{".stdout", vai__lib_stdout},
-	{".stderr", vai__lib_stderr},
-	{NULL, NULL},
-};
-
 /* In goroutines: fills itself by need. */
 static int open_lazy(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
 	if (!vm)
 		return luaL_error(L, "vai is in use by another Lua state of this process");
-	vai__lazy_module(L, vm, functions);
+	vai__lazy_module(L, vm, vai__host_sandbox_functions(vm));
 	lua_pushliteral(L, VERSION);
 	lua_setfield(L, -2, "_VERSION");
 	return 1;
@@ -203,7 +151,8 @@ static int open_host(lua_State *L)
 	vai__only_libs_host(L);
 	vai__names_install(L, vai__main_vm());
 	vai__encode_types_install(L);
-	vai__lazy_module(L, vai__main_vm(), functions);
+	vai__host_sandbox_open(L);
+	vai__lazy_module(L, vai__main_vm(), vai__host_sandbox_functions(vai__main_vm()));
 	lua_pushliteral(L, VERSION);
 	lua_setfield(L, -2, "_VERSION");
 	lua_pushvalue(L, -1);

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "bind/arg.h"
+#include "bind/life/bounds.h"
 #include "bind/life/life.h"
 #include "bind/life/spawn_opts.h"
 #include "bind/life/watch.h"
@@ -267,11 +268,12 @@ static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, bool *lo
 	const bool whole = !vai__only_libs_lacking();
 	struct vai_code *code = whole && !(b && b->has_libs) ? call->code : NULL;
 	struct vai_vm *vm = vai__vm_new_in(code, loaded, vai__g_room(g), VAI_G_ROOM);
-	if (VAI_LIKELY(!vm || (!b && whole)))
+	if (VAI_LIKELY(!vm || (!b && whole && !vai__sandbox.active)))
 		return vm;
 	int rc = whole ? VAI_OK : vai__only_libs_keep(vm, ~0u);
 	if (rc == VAI_OK && b)
 		rc = vai__spawn_opts_apply(b, vm);
+	vai__bounds_apply(vm);
 	if (rc == VAI_OK)
 		return vm;
 	vai__vm_free(vm);
@@ -304,6 +306,7 @@ static void entry(vai_g *g, void *arg)
 		status = run(&r, call);
 	if (VAI_UNLIKELY(g->held == call))
 		let_go(&r, call);
+	vai__bounds_leave(); /* before anybody who waits for it may start another one */
 	finish(&r, status);
 }
 
@@ -314,6 +317,7 @@ static vai_task *new_task(vai_g *g, enum vai__fate fate)
 	vai_task *task = vai__task_new(g, vai__msg_drop, fate == VAI_FATE_KEEP ? vai__report_orphan : NULL);
 	if (VAI_UNLIKELY(!task)) {
 		vai__g_discard(g);
+		vai__bounds_leave();
 		return NULL;
 	}
 	vai__obj_ref((struct vai_obj *)task);
@@ -321,27 +325,45 @@ static vai_task *new_task(vai_g *g, enum vai__fate fate)
 	return task;
 }
 
-int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call)
+/* Of a call that does not come to be a goroutine. */
+static void give_up(struct vai__call *call)
+{
+	if (call->wg)
+		vai__waitgroup_add(call->wg, -1);
+	if (call->member)
+		vai__member_end(call->member, false);
+	call->member = NULL;
+	vai__call_unref(call);
+}
+
+/* A goroutine for the call, which has been counted, or NULL, and it counts no longer. */
+static vai_g *new_g(struct vai__call *call)
 {
 	vai_g *g = vai__g_new(entry, call);
-	vai_task *task = VAI_LIKELY(g != NULL) ? new_task(g, call->fate) : NULL;
-	if (VAI_LIKELY(task != NULL))
-		vai__task_set_owner(task, vai__charge_account(vai__bind_vm(self)));
-	if (VAI_UNLIKELY(!task)) {
-		if (call->wg)
-			vai__waitgroup_add(call->wg, -1);
-		if (call->member)
-			vai__member_end(call->member, false);
-		call->member = NULL;
-		vai__call_unref(call);
-		vai__arg_no_memory(L);
+	if (VAI_UNLIKELY(!g)) {
+		vai__bounds_leave();
+		return NULL;
 	}
 	g->held = call;
 	memcpy(g->site, call->site, sizeof g->site);
-	if (VAI_UNLIKELY(call->opts != NULL)) {
-		atomic_store_relaxed(&g->cpu_limit, call->opts->cpu);
-		vai__task_set_name(task, call->opts->name);
+	atomic_store_relaxed(&g->cpu_limit, vai__bounds_cpu(call->opts ? call->opts->cpu : 0));
+	return g;
+}
+
+int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call)
+{
+	const bool counted = vai__bounds_enter();
+	vai_g *g = VAI_LIKELY(counted) ? new_g(call) : NULL;
+	vai_task *task = VAI_LIKELY(g != NULL) ? new_task(g, call->fate) : NULL;
+	if (VAI_UNLIKELY(!task)) {
+		give_up(call);
+		if (!counted)
+			vai__bounds_error(L);
+		vai__arg_no_memory(L);
 	}
+	vai__task_set_owner(task, vai__charge_account(vai__bind_vm(self)));
+	if (VAI_UNLIKELY(call->opts != NULL))
+		vai__task_set_name(task, call->opts->name);
 	if (call->member)
 		vai__member_begin(call->member, task);
 	vai__note_stack(self, L);
@@ -350,14 +372,24 @@ int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call)
 	return 1;
 }
 
+/* What ends a goroutine at its bound needs a task, which nobody else has here. False: out of memory, and g is gone. */
+static bool give_task(vai_g *g, const struct vai__call *call)
+{
+	if (VAI_LIKELY(!vai__sandbox.active))
+		return true;
+	vai_task *task = new_task(g, call->fate);
+	if (!task)
+		return false;
+	vai__obj_unref((struct vai_obj *)task);
+	return true;
+}
+
 bool vai__call_fire(struct vai__call *call)
 {
-	vai_g *g = vai__g_new(entry, call);
-	if (!g)
+	vai_g *g = vai__bounds_enter() ? new_g(call) : NULL;
+	if (!g || !give_task(g, call))
 		return false;
 	vai__obj_ref(&call->obj);
-	g->held = call;
-	memcpy(g->site, call->site, sizeof g->site);
 	vai__g_start(NULL, g);
 	return true;
 }
@@ -365,8 +397,8 @@ bool vai__call_fire(struct vai__call *call)
 bool vai__call_fire_with(vai_g *self, struct vai__call *call, struct vai_obj *o)
 {
 	struct vai__call *own = vai__mem_zalloc(sizeof *own);
-	vai_g *g = own ? vai__g_new(entry, own) : NULL;
-	if (!g) {
+	vai_g *g = own && vai__bounds_enter() ? new_g(own) : NULL;
+	if (!g || !give_task(g, call)) {
 		vai__mem_free(own, sizeof *own);
 		return false;
 	}
@@ -378,7 +410,6 @@ bool vai__call_fire_with(vai_g *self, struct vai__call *call, struct vai_obj *o)
 	own->base = call;
 	vai__obj_ref(&call->obj);
 	own->extra = o;
-	g->held = own;
 	memcpy(g->site, call->site, sizeof g->site);
 	vai__g_start(self, g);
 	return true;

@@ -41,10 +41,11 @@ struct vai__call *vai__call_new(
 void vai__call_unref(struct vai__call *call);
 /* Gives the call these options, which are copied. VAI_OK or VAI_ENOMEM. */
 int vai__call_limit(struct vai__call *call, const struct vai__spawn_opts *opts);
-/* Starts the goroutine, taking over the reference, and pushes the task's handle. */
+/* Starts the goroutine, taking over the reference, and pushes the task's handle. Raises without memory, and where the
+ * sandbox allows no more goroutines. */
 int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call);
-/* Starts the goroutine without a task, from a timer. False: out of memory; nothing else can fail. The caller keeps
- * its reference. Any M. */
+/* Starts the goroutine without a task, from a timer. False: out of memory, or the sandbox allows no more now. The
+ * caller keeps its reference. Any M. */
 bool vai__call_fire(struct vai__call *call);
 /* The same, called by a goroutine, with o as one more argument, whose reference is taken over unless it fails. */
 bool vai__call_fire_with(vai_g *self, struct vai__call *call, struct vai_obj *o);

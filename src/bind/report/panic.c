@@ -21,6 +21,7 @@
 #include "bind/report/exit.h"
 #include "bind/report/trace.h"
 #include "bind/site.h"
+#include "stdlib/sandbox.h"
 #include "sync/task.h"
 #include "transfer/codec.h"
 #include "runtime/vm.h"
@@ -87,6 +88,19 @@ static char *compose(const vai_g *g, const char *site, const char *text, const c
 	int n = asprintf(&report, "vai: goroutine %llu%s%s%s: %s%s%s%s%s\n", (unsigned long long)g->id, *site ? " [" : "",
 		site, *site ? "]" : "", text, *traceback ? "\n" : "", traceback, *g->site ? "\ncreated at " : "", g->site);
 	return n < 0 ? NULL : report;
+}
+
+/* In a sandbox only the goroutine ends, and the report is told. It is freed. */
+static void tell(char *report)
+{
+	static const char prefix[] = "vai: "; /* which a log has itself */
+	if (!report) {
+		vai__log("a goroutine failed, and its report: not enough memory");
+		return;
+	}
+	report[strlen(report) - 1] = '\0'; /* the end of the line */
+	vai__log("%s", report + sizeof prefix - 1);
+	free(report);
 }
 
 static _Noreturn void die(const char *report)
@@ -279,7 +293,9 @@ static void handle_panic(vai_g *g, lua_State *L, int err)
 {
 	char *report = compose(g, "", lua_tostring(L, err + 1), lua_tostring(L, err + 2));
 	struct panic *p = new_panic(report);
-	if (p && (try_encode(L, g, p, err, err + 2) == LUA_OK || try_encode(L, g, p, err + 1, err + 2) == LUA_OK))
+	bool text = vai__sandbox.active; /* no value of a script's gets at the handler */
+	if (p &&
+		((!text && try_encode(L, g, p, err, err + 2) == LUA_OK) || try_encode(L, g, p, err + 1, err + 2) == LUA_OK))
 		queue_panic(p);
 	else
 		die_unhandled(report);
@@ -296,7 +312,11 @@ void vai__report_panic(vai_g *g, lua_State *L)
 		return;
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &site_key);
 	const char *site = lua_tostring(L, -1);
-	die(compose(g, site ? site : "", lua_tostring(L, err + 1), lua_tostring(L, err + 2)));
+	char *report = compose(g, site ? site : "", lua_tostring(L, err + 1), lua_tostring(L, err + 2));
+	if (!vai__sandbox.active)
+		die(report);
+	tell(report);
+	lua_settop(L, err + 2);
 }
 
 void vai__report_panic_plain(vai_g *g, const char *text)
@@ -306,6 +326,10 @@ void vai__report_panic_plain(vai_g *g, const char *text)
 		return;
 	char *report = compose(g, "", text, "");
 	struct panic *p = mode == HANDLE ? new_panic(report) : NULL;
+	if (!p && vai__sandbox.active) {
+		tell(report);
+		return;
+	}
 	if (!p)
 		die(report);
 	if (vai__msg_string(&p->msg, text, strlen(text)) != VAI_OK)

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/* The sandbox of vai_lua.h: policies that make no sense, what scripts get, attempts to get more (escapes.lua), and
+ * bounds. */
+#include "host/host.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "vai_lua.h"
+
+#define CANARY "/tmp/vai_sandbox_canary"
+
+/* A host whose scripts are in that sandbox. */
+static lua_State *open_in(const vai_lua_policy *policy)
+{
+	lua_State *L = host_open();
+	if (vai_lua_sandbox(L, policy) != VAI_OK)
+		fail_msg("%s", lua_tostring(L, -1));
+	luaL_requiref(L, "vai", luaopen_vai, 1);
+	lua_pop(L, 1);
+	return L;
+}
+
+/* ---- policies ---- */
+
+static void refuses(vai_lua_policy p, const char *expected)
+{
+	lua_State *L = host_open();
+	p.size = p.size ? p.size : sizeof p;
+	assert_int_equal(vai_lua_sandbox(L, &p), VAI_EINVAL);
+	assert_string_equal(lua_tostring(L, -1), expected);
+	lua_close(L);
+}
+
+static const char *const wrong[][2] = {
+	{"io.opne", NULL}, {"vai.fss", NULL}, {"package", NULL}, {"package.loadlib", NULL}, {"", NULL}, {"os.", NULL}};
+
+static void test_refused(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		char text[128];
+		snprintf(text, sizeof text, "no such library or function that can be allowed: '%s'", wrong[i][0]);
+		refuses((vai_lua_policy){.allow = wrong[i]}, text);
+		refuses((vai_lua_policy){.forbid = wrong[i]}, text);
+	}
+	refuses((vai_lua_policy){.memory = 100}, "memory: too little for a goroutine to start");
+	refuses((vai_lua_policy){.cpu = -1}, "cpu: below zero");
+	refuses((vai_lua_policy){.goroutines = -1}, "goroutines: below zero");
+	refuses((vai_lua_policy){.flags = 1u << 20}, "flags: an unknown one");
+	refuses((vai_lua_policy){.size = 10000}, "size: of another vai");
+}
+
+static void test_too_late(void **state)
+{
+	(void)state;
+	vai_lua_policy p = {.size = sizeof p};
+	lua_State *L = open_in(NULL);
+	assert_int_equal(vai_lua_sandbox(L, &p), VAI_EINVAL);
+	assert_string_equal(lua_tostring(L, -1), "vai has started: the sandbox comes before luaopen_vai");
+	lua_close(L);
+}
+
+/* It ends with the runtime: the next one has none. */
+static void test_ends(void **state)
+{
+	(void)state;
+	vai_lua_policy p = {.size = sizeof p};
+	lua_State *L = open_in(&p);
+	host_run(L, "assert(not io and not os.execute and not vai.fs)");
+	lua_close(L);
+	L = open_in(NULL);
+	host_run(L,
+		"assert(io and os.execute and vai.fs)\n"
+		"assert(select(2, vai.async(function() return io.open ~= nil and load(string.dump(print)) end):join()))");
+	lua_close(L);
+}
+
+/* ---- what scripts get ---- */
+
+static void test_allowed(void **state)
+{
+	(void)state;
+	static const char *const allow[] = {"safe", "io.write", "vai.net", "os.getenv", "collectgarbage", NULL};
+	static const char *const forbid[] = {"string.dump", "math", "vai.timer", NULL};
+	vai_lua_policy p = {.size = sizeof p, .allow = allow, .forbid = forbid};
+	lua_State *L = open_in(&p);
+	static const char what[] =
+		"local function look()\n"
+		"  local vai = require 'vai'\n"
+		"  assert(io.write and not io.open and os.getenv and not os.remove and collectgarbage('count') > 0)\n"
+		"  assert(not string.dump and ('x').rep and not ('x').dump and not math and not pcall(require, 'math'))\n"
+		"  assert(vai.net.dial and vai.go and not vai.timer and not vai.fs and vai._VERSION)\n"
+		"  local n = 0 for _ in pairs(io) do n = n + 1 end assert(n == 1)\n"
+		"end\n"
+		"look() assert(vai.async(look):join()) for _ = 1, 40 do vai.async(look):join() end\n";
+	host_run(L, what);
+	lua_close(L);
+}
+
+static int of_host(lua_State *L)
+{
+	lua_pushinteger(L, 42);
+	return 1;
+}
+
+static int other(lua_State *L)
+{
+	return of_host(L);
+}
+
+/* The host's own C functions cross where it says so; a trusted main keeps what it has and can give none of it away. */
+static void test_functions(void **state)
+{
+	(void)state;
+	static const luaL_Reg functions[] = {{"of_host", of_host}, {NULL, NULL}};
+	vai_lua_policy p = {.size = sizeof p, .functions = functions, .flags = VAI_LUA_TRUST_MAIN};
+	lua_State *L = open_in(&p);
+	lua_register(L, "of_host", of_host);
+	lua_register(L, "other", other);
+	host_run(L, "assert(select(2, vai.async(function() return of_host() end):join()) == 42)");
+	host_fails(L, "vai.go(function() return other() end)", "global 'other': the sandbox does not allow a C function");
+	host_fails(
+		L, "local e = os.execute vai.go(function() return e end)", "upvalue 'e': the sandbox does not allow 'os.ex");
+	host_fails(L, "vai.go(io.open)", "the sandbox does not allow 'io.open'");
+	host_fails(L, "vai.go(print, vai.fs.open)", "the sandbox does not allow 'vai.fs.open'");
+	host_fails(L, "vai.chan(1):send(vai.process.spawn)", "the sandbox does not allow");
+	host_fails(L, "vai.chan(1):send({{f = dofile}})", "field 'f': the sandbox does not allow 'dofile'");
+	host_fails(L, "vai.async(function() return function() end end):join()", "a function cannot leave the sandbox");
+	host_fails(L, "vai.async(function() return setmetatable({}, {__index = function() return 1 end}) end):join()",
+		"a function cannot leave the sandbox");
+	host_fails(L,
+		"local ch = vai.chan(1)\n"
+		"vai.async(function() ch:send(setmetatable({}, {__vai_send = function() return nil, load, 'x' end})) "
+		"end):join()\n"
+		"ch:recv()",
+		"a call of __vai_send's cannot leave the sandbox");
+	lua_close(L);
+}
+
+/* ---- attempts to get more ---- */
+
+static const char harness[] =
+	"local attempts, canary, on_main = ...\n"
+	"local head = [[local vai, canary = ...\n"
+	"local function use(x)\n"
+	"  if type(x) == 'function' then pcall(x, canary, 'w') pcall(x, 'touch ' .. canary) pcall(x, canary, 'w', 'x') "
+	"end\n"
+	"  if type(x) == 'table' then for _, f in pairs(x) do if type(f) == 'function' then\n"
+	"    pcall(f, canary, 'w') pcall(f, 'touch ' .. canary) end end end\n"
+	"  return x ~= nil\n"
+	"end ]]\n"
+	"local function run(code, canary)\n"
+	"  local f = assert(load(code))\n"
+	"  return not not f(require 'vai', canary)\n"
+	"end\n"
+	"local globals = {}\n"
+	"for k, v in pairs(_G) do globals[k] = v end\n"
+	"for _, a in ipairs(attempts) do\n"
+	"  local ok, got\n"
+	"  if on_main then\n"
+	"    ok, got = pcall(run, head .. a.code, canary)\n"
+	"    setmetatable(_G, nil) setmetatable(os, nil)\n"
+	"    for k in pairs(_G) do _G[k] = globals[k] end\n"
+	"  else\n"
+	"    ok, got = vai.async(run, head .. a.code, canary):join()\n"
+	"  end\n"
+	"  if ok and got then error(a.name .. ': escaped') end\n"
+	"  if not ok and tostring(got):find('syntax error', 1, true) then error(a.name .. ': ' .. got) end\n"
+	"end\n"
+	"return #attempts";
+
+static void try_all(unsigned flags, bool on_main)
+{
+	vai_lua_policy p = {.size = sizeof p, .flags = flags, .memory = 16 << 20, .cpu = VAI_MS(100), .goroutines = 64};
+	lua_State *L = host_open();
+	assert_int_equal(luaL_dofile(L, "spec/c/capi/escapes.lua"), LUA_OK);
+	lua_setglobal(L, "attempts");
+	lua_close(L);
+	L = host_open();
+	unlink(CANARY);
+	assert_int_equal(vai_lua_sandbox(L, &p), VAI_OK);
+	assert_int_equal(luaL_dofile(L, "spec/c/capi/escapes.lua"), LUA_OK);
+	luaL_requiref(L, "vai", luaopen_vai, 1);
+	lua_pop(L, 1);
+	assert_int_equal(luaL_loadstring(L, harness), LUA_OK);
+	lua_insert(L, -2);
+	lua_pushliteral(L, CANARY);
+	lua_pushboolean(L, on_main);
+	if (lua_pcall(L, 3, 1, 0) != LUA_OK)
+		fail_msg("%s", lua_tostring(L, -1));
+	assert_true(lua_tointeger(L, -1) >= 50);
+	assert_int_not_equal(access(CANARY, F_OK), 0);
+	lua_close(L);
+}
+
+static void test_escapes(void **state)
+{
+	(void)state;
+	try_all(VAI_LUA_TRUST_MAIN, false);
+	try_all(0, false);
+}
+
+static void test_escapes_on_main(void **state)
+{
+	(void)state;
+	try_all(0, true);
+}
+
+/* ---- bounds ---- */
+
+static void test_goroutines(void **state)
+{
+	(void)state;
+	vai_lua_policy p = {.size = sizeof p, .goroutines = 10};
+	lua_State *L = open_in(&p);
+	host_run(L,
+		"for round = 1, 3 do\n"
+		"  local gate, n, err = vai.chan(), 0\n"
+		"  repeat\n"
+		"    local ok\n"
+		"    ok, err = pcall(vai.go, function() gate:recv() end)\n"
+		"    n = n + (ok and 1 or 0)\n"
+		"  until not ok\n"
+		"  assert(n == 10 and err == 'too many goroutines: the sandbox allows 10 at once', err)\n"
+		"  gate:close()\n"
+		"  while vai.count() > 1 do vai.sleep(0.001) end\n"
+		"end\n"
+		"for _ = 1, 100 do vai.async(function() end):join() end"); /* who waits for one may start the next */
+	lua_close(L);
+}
+
+static void test_each(void **state)
+{
+	(void)state;
+	vai_lua_policy p = {.size = sizeof p, .memory = 1 << 20, .cpu = VAI_MS(200)};
+	lua_State *L = open_in(&p);
+	host_run(L,
+		"local ok, err = vai.async(function() local t = {} for i = 1, 1e9 do t[i] = {} end end):join()\n"
+		"assert(not ok and err:find('not enough memory'))\n"
+		"ok, err = vai.async(function() local ch = vai.chan(1e4) for i = 1, 1e4 do ch:send(('x'):rep(1000)) end "
+		"end):join()\n"
+		"assert(not ok and err:find('not enough memory'))\n"
+		"if preempts then\n"
+		"  ok, err = vai.async(function() while true do end end):join()\n"
+		"  assert(not ok and err:find('cpu time exceeded'))\n"
+		"  vai.timer(0, function() while true do pcall(function() while true do end end) end end)\n"
+		"  repeat vai.sleep(0.001) until vai.count() == 1\n"
+		"end");
+	lua_close(L);
+}
+
+/* An error that nobody catches ends its goroutine, not the host. */
+static void test_panic(void **state)
+{
+	(void)state;
+	vai_lua_policy p = {.size = sizeof p};
+	lua_State *L = open_in(&p);
+	host_run(L, "vai.go(error, 'told on stderr') while vai.count() > 1 do vai.sleep(0.001) end");
+	lua_close(L);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		host_test(test_refused),
+		host_test(test_too_late),
+		host_test(test_ends),
+		host_test(test_allowed),
+		host_test(test_functions),
+		host_test(test_escapes),
+		host_test(test_escapes_on_main),
+		host_test(test_goroutines),
+		host_test(test_each),
+		host_test(test_panic),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* The functions of the module's table. */
+#ifndef VAI_FUNCTIONS_H
+#define VAI_FUNCTIONS_H
+
+#include <lua.h>
+#include <lauxlib.h>
+
+/* Ended by a NULL name. A name that begins with a dot is a table, which its function makes. */
+extern const luaL_Reg vai__functions[];
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* See bounds.h. */
+#include "bind/life/bounds.h"
+#include "base/atomic.h"
+
+static _Atomic(int64_t) alive; /* counted while the number is bounded */
+
+void vai__bounds_start(void)
+{
+	atomic_store_relaxed(&alive, 0);
+}
+
+bool vai__bounds_enter(void)
+{
+	if (VAI_LIKELY(vai__sandbox.goroutines == 0))
+		return true;
+	if (atomic_fetch_add_relaxed(&alive, 1) < vai__sandbox.goroutines)
+		return true;
+	vai__bounds_leave();
+	return false;
+}
+
+void vai__bounds_leave(void)
+{
+	if (VAI_UNLIKELY(vai__sandbox.goroutines != 0))
+		atomic_fetch_sub_relaxed(&alive, 1);
+}
+
+void vai__bounds_error(lua_State *L)
+{
+	luaL_error(L, "too many goroutines: the sandbox allows %I at once", (LUAI_UACINT)vai__sandbox.goroutines);
+	__builtin_unreachable();
+}
+
+void vai__bounds_apply(struct vai_vm *vm)
+{
+	size_t bytes = vai__sandbox.memory;
+	if (VAI_UNLIKELY(bytes != 0) && (!vai__memory_is_limited(vm) || vai__memory_limit_allows(vm, bytes)))
+		vai__memory_limit(vm, bytes);
+}
+
+int64_t vai__bounds_cpu(int64_t ns)
+{
+	int64_t most = vai__sandbox.cpu;
+	return most && (!ns || ns > most) ? most : ns;
+}
