@@ -35,6 +35,16 @@ void vai__futex_wake(atomic_uint *word, int n)
 	machine_futex_wake((const volatile unsigned *)word, n);
 }
 
+int vai__thread_where(void)
+{
+	return 0; /* all threads on one CPU */
+}
+
+void vai__thread_yield(void)
+{
+	sim_relax();
+}
+
 void vai__cpu_relax(void)
 {
 	sim_relax();

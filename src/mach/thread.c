@@ -5,12 +5,23 @@
 #endif
 #include "mach/thread.h"
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+int vai__thread_where(void)
+{
+	return sched_getcpu();
+}
+
+void vai__thread_yield(void)
+{
+	sched_yield();
+}
 
 int vai__thread_id(void)
 {

@@ -13,6 +13,10 @@ struct vai__thread_look {
 
 /* The calling thread's number. */
 int vai__thread_id(void);
+/* The number of the CPU that it runs on at this moment; -1: not known. */
+int vai__thread_where(void);
+/* Lets another thread run that waits for the same CPU. */
+void vai__thread_yield(void);
 /* Takes some 10 microseconds. All zero: it cannot be known. */
 void vai__thread_look(int id, struct vai__thread_look *out);
 /* The processor time that the thread has used, in ns; -1: not known. */

@@ -10,15 +10,18 @@
  * idle_ms sets its nextp under the lock and wakes it afterwards.
  *
  * Deadlocks are found by the last M that would go to sleep: see deadlock.c. */
+#include "mach/thread.h"
 #include "sched/poll.h"
 #include "sched/rt.h"
 
 #ifdef VAI_SIM
-enum { SPINS = 2, PATIENCE = 1 };
+enum { SPINS = 2, PATIENCE = 1, YIELDS = 2, YIELD_PATIENCE = 1 };
 #else
 enum {
-	SPINS = 400,   /* looks at the queues before an M sleeps: about the price of a wake-up */
-	PATIENCE = 100 /* looks before a thief takes the runnext of a P that has not moved */
+	SPINS = 400,    /* looks at the queues before an M sleeps: about the price of a wake-up */
+	PATIENCE = 100, /* looks before a thief takes the runnext of a P that has not moved */
+	YIELDS = 4,     /* the same two for an M that lets another run on its CPU between its looks */
+	YIELD_PATIENCE = 2
 };
 #endif
 #if defined(VAI_SIM) || defined(VAI_HARD)
@@ -238,20 +241,55 @@ static void run_all_timers(int64_t now)
 		vai__timers_run(&vai__sched.ps[i]->timers, now);
 }
 
+/* Whether an M that works was last seen on the CPU that m runs on. */
+static bool is_in_the_way(struct m *m)
+{
+	int here = vai__thread_where();
+	for (int i = 0; i < atomic_load_acquire(&vai__sched.nps) && here >= 0; i++)
+		if (vai__sched.ps[i] != m_p(m) && atomic_load_relaxed(&vai__sched.ps[i]->where) == here)
+			return true;
+	return false;
+}
+
+/* Whether m, which spins, is to let other threads run on its CPU between its looks.
+ *
+ * The kernel may put two Ms on one CPU while another process has the second one. A look at the queue of a P whose M
+ * cannot run meanwhile finds nothing new, and an M that went to sleep instead would be woken by the next message,
+ * again on this CPU: a pipeline took 280 ns a message where one P takes 115 to 175.
+ *
+ * m may not have its turn for some milliseconds. So it does that only while nobody depends on it: no idle P's M has
+ * to be woken, which nobody does while m spins; no timer is its to run; no input is under way, for which it would
+ * sleep in the poller; and it is not M0, which main needs. */
+static bool may_yield(struct m *m)
+{
+	return m != vai__sched.m0 && atomic_load_relaxed(&vai__sched.nidle_ps) == 0 &&
+		atomic_load_relaxed(&m_p(m)->timers.next) == VAI_FOREVER && vai__poll_pending() == 0;
+}
+
+static void pause_between_looks(bool yields)
+{
+	if (yields)
+		vai__thread_yield();
+	else
+		vai__cpu_relax();
+}
+
 static struct g *spin(struct m *m)
 {
+	const bool yields = may_yield(m) && is_in_the_way(m);
+	const int looks = yields ? YIELDS : SPINS, patience = yields ? YIELD_PATIENCE : PATIENCE;
 	struct seen seen;
 	seen.n = (unsigned)atomic_load_acquire(&vai__sched.nps);
 	for (unsigned i = 0; i < seen.n; i++)
 		seen.ticks[i] = atomic_load_relaxed(&vai__sched.ps[i]->tick);
-	for (int k = 0; k < SPINS; k++) {
-		seen.patient = k >= PATIENCE;
+	for (int k = 0; k < looks; k++) {
+		seen.patient = k >= patience;
 		struct g *g = steal_round(m, &seen);
 		if (g || (g = vai__global_get(m_p(m))) != NULL)
 			return g;
 		if (atomic_load_relaxed(&m->nlocked) > 0 || atomic_load_relaxed(&vai__sched.attention))
 			return NULL;
-		vai__cpu_relax();
+		pause_between_looks(yields && may_yield(m));
 	}
 	return NULL;
 }

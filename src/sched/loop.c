@@ -3,6 +3,7 @@
  * from it. Where to look for work, in order: what only this M may run, the global queue
  * every 61st round, the P's own queue, timers, the global queue, the poller, other Ps. */
 #include "base/fatal.h"
+#include "mach/thread.h"
 #include "sched/poll.h"
 #include "sched/rt.h"
 
@@ -31,6 +32,7 @@ void vai__loop_slice_begin(struct p *p)
 {
 	p->slice_at = clock_note();
 	p->slice_tick = atomic_load_relaxed(&p->tick);
+	atomic_store_relaxed(&p->where, vai__thread_where());
 }
 
 static void slice_end(struct p *p)
@@ -59,31 +61,61 @@ static void put(struct p *p, struct g *g, bool next)
 	share(p);
 }
 
-/* Makes g runnable. next: it runs on this P before all others. Any thread may call. */
-void vai__loop_ready(struct g *g, bool next)
+/* Where what m makes ready goes to: its P, or NULL for the global queue. */
+static inline struct p *place_of(struct m *m, struct g *g)
+{
+#ifdef VAI_HARD
+	if (!g->locked_m)
+		return NULL; /* it goes through the global queue, because another M is likely to take it */
+#endif
+	(void)g;
+	return m_p(m);
+}
+
+/* Makes g runnable. next: it runs on this P before all others. quiet: no M is woken for it if it is in this P's
+ * queue; then this returns true, and the caller sees to vai__sched_fired. Any thread may call. */
+static inline bool ready(struct g *g, bool next, bool quiet)
 {
 	struct m *m = vai__m_self();
 	atomic_store_relaxed(&g->state, VAI_G_RUNNABLE);
 	if (VAI_UNLIKELY(g->locked_m && g->locked_m != m && g->locked_m != OFF_MAIN)) {
 		vai__loop_ready_locked(g);
-		return;
+		return false;
 	}
 	if (VAI_UNLIKELY(!m)) {
 		put(NULL, g, next);
-		return;
+		return false;
 	}
 	bool was = m_enter(m);
-	struct p *p = m_p(m);
-	if (!p && m->polling) {
+	struct p *p = place_of(m, g);
+	quiet = quiet && p;
+	if (!m_p(m) && m->polling)
 		vai__gqueue_push(&m->polled, g);
-		m_leave(m, was);
-		return;
-	}
-#ifdef VAI_HARD
-	if (!g->locked_m)
-		p = NULL; /* it goes through the global queue, because another M is likely to take it */
-#endif
-	put(p, g, next);
+	else if (quiet)
+		vai__runq_put(p, g, next);
+	else
+		put(p, g, next);
+	m_leave(m, was);
+	return quiet;
+}
+
+void vai__loop_ready(struct g *g, bool next)
+{
+	ready(g, next, false);
+}
+
+bool vai__loop_ready_quietly(struct g *g)
+{
+	return ready(g, true, true);
+}
+
+void vai__sched_fired(void)
+{
+	struct m *m = vai__m_self();
+	bool was = m_enter(m);
+	/* Whoever took the P meanwhile looks at its queue. */
+	if (VAI_LIKELY(m_p(m) != NULL))
+		share(m_p(m));
 	m_leave(m, was);
 }
 

@@ -35,6 +35,7 @@ void vai__p_put_idle(struct p *p)
 	p->link = vai__sched.idle_ps;
 	vai__sched.idle_ps = p;
 	p->idle = true;
+	atomic_store_relaxed(&p->where, -1);
 	atomic_fetch_add_seq_cst(&vai__sched.nidle_ps, 1);
 }
 

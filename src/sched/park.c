@@ -49,6 +49,8 @@ const char *vai__wait_reason_name(enum vai_wait_reason r)
 	return r < VAI_WAIT_REASONS ? reason_names[r] : "?";
 }
 
+#define LOST UINT64_MAX /* no wait's word: its code would be none */
+
 static uint64_t wait_word(uint64_t ticket, uint32_t code)
 {
 	return ticket << 32 | code;
@@ -72,20 +74,33 @@ int vai__park_forget(struct g *g)
 	return code;
 }
 
-bool vai__fire(vai_g *pub, vai_ticket ticket, int code)
+/* Ends the wait. Its word as it was, or LOST. */
+static inline uint64_t fire(struct g *g, vai_ticket ticket, int code)
 {
-	struct g *g = g_of(pub);
 	uint64_t w = atomic_load_relaxed(&g->wait);
 	do {
 		if ((uint32_t)(w >> 32) != ticket && !VAI_BUG(fire_any_ticket))
-			return false;
+			return LOST;
 		if ((uint32_t)w > VAI_WAKE_PARKED)
-			return false;
+			return LOST;
 		VAI_BUG_TEAR(fire_store);
 	} while (!atomic_cas_weak_acq_rel(&g->wait, &w, wait_word(ticket, (uint32_t)code)));
+	return w;
+}
+
+bool vai__fire(vai_g *pub, vai_ticket ticket, int code)
+{
+	uint64_t w = fire(g_of(pub), ticket, code);
 	if ((uint32_t)w == VAI_WAKE_PARKED && !VAI_BUG(fire_no_ready))
-		vai__loop_ready(g, true);
-	return true;
+		vai__loop_ready(g_of(pub), true);
+	return w != LOST;
+}
+
+bool vai__fire_quietly(vai_g *pub, vai_ticket ticket, int code, bool *owed)
+{
+	uint64_t w = fire(g_of(pub), ticket, code);
+	*owed = (uint32_t)w == VAI_WAKE_PARKED && vai__loop_ready_quietly(g_of(pub));
+	return w != LOST;
 }
 
 bool vai__fire_any(vai_g *pub, int code)

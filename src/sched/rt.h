@@ -102,6 +102,7 @@ struct p {
 	uint32_t slice_tick;    /* owner: the round of that */
 	uint32_t locked_tick;   /* owner: the last round of a goroutine that only its M may run (handoff.c) */
 	uint32_t rand;          /* owner */
+	_Atomic(int) where;     /* owner writes: the CPU that its M ran on lately; -1: not known, or without an owner */
 	_Atomic(struct g *) ring[RUNQ_SIZE];
 	/* owner's caches */
 	struct g *gfree;
@@ -305,6 +306,7 @@ void vai__deadlock_check_timers(void); /* sysmon */
 void vai__loop_schedule(struct m *m);
 void vai__loop_slice_begin(struct p *p);
 void vai__loop_ready(struct g *g, bool next);
+bool vai__loop_ready_quietly(struct g *g); /* true: vai__sched_fired is to be called */
 void vai__loop_ready_locked(struct g *g);
 void vai__loop_attention_update(void);
 void vai__loop_pay_attention(struct m *m);

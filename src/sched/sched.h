@@ -176,6 +176,11 @@ int vai__wait_parked(vai_g *self, int64_t deadline);
 /* True if this call ended the wait; the goroutine is then on its way to a run queue.
  * Caller: any M, also under locks of lower rank than VAI_RANK_SCHED. */
 bool vai__fire(vai_g *g, vai_ticket ticket, int code);
+/* The same for who holds a lock that the woken goroutine will want: it wakes no thread if it can help it, as that is
+ * a system call, after which the kernel may well run the woken thread in the caller's place. *owed: the caller calls
+ * vai__sched_fired as soon as it has let go of its locks. */
+bool vai__fire_quietly(vai_g *g, vai_ticket ticket, int code, bool *owed);
+void vai__sched_fired(void);
 /* Fires whatever wait g is in; false: it is in none. For cancel and deadlock. */
 bool vai__fire_any(vai_g *g, int code);
 /* VAI_OK or VAI_ECANCELED, VAI_EDEADLOCK. */

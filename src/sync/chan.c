@@ -158,19 +158,21 @@ int vai__chan_grow(vai_chan *ch)
 	return VAI_OK;
 }
 
-/* Gives a free slot to the sender that has waited longest and still waits. */
-static void refill(vai_chan *ch)
+/* Gives a free slot to the sender that has waited longest and still waits. True: vai__sched_fired is owed. */
+static bool refill(vai_chan *ch)
 {
 	struct vai__waiter *w;
+	bool owed = false;
 	while ((w = vai__waitq_pop(&ch->sendq))) {
 		struct vai__wake wake = vai__waitq_wake(w);
 		uint64_t tail = tail_of(ch);
 		*slot(ch, tail) = *w->msg;
-		if (vai__wake_fire(&wake)) {
+		if (vai__fire_quietly(wake.g, wake.ticket, wake.code, &owed)) {
 			publish(ch, tail);
-			return;
+			break;
 		}
 	}
+	return owed;
 }
 
 /* ---- one attempt, under both locks ---- */
@@ -203,8 +205,7 @@ int vai__chan_take(vai_chan *ch, vai_msg *msg, struct vai__wake *wake)
 		set_head(ch, head_of(ch) + 1);
 		if (ch->cap)
 			ch->tail_seen = tail_of(ch);
-		refill(ch);
-		return VAI_OK;
+		return refill(ch) ? VAI__CHAN_FIRED : VAI_OK;
 	}
 	if (VAI_UNLIKELY(ch->closed))
 		return VAI_ECLOSED;
@@ -358,7 +359,9 @@ int vai__chan_recv(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline)
 			return r ? nothing(msg, r) : VAI_OK;
 		}
 		vai__chan_unlock(ch);
-		if (r == VAI_OK || (r == VAI__CHAN_WAKE && vai__wake_fire(&wake)))
+		if (r == VAI__CHAN_FIRED)
+			vai__sched_fired();
+		if (r == VAI_OK || r == VAI__CHAN_FIRED || (r == VAI__CHAN_WAKE && vai__wake_fire(&wake)))
 			return VAI_OK;
 		if (r < 0)
 			return nothing(msg, r);

@@ -54,7 +54,8 @@ extern void (*vai__chan_closed_hook)(vai_chan *ch);
 /* What vai__chan_put and vai__chan_take answer besides VAI_OK, VAI_ECLOSED and VAI_EAGAIN. */
 enum vai__chan_step {
 	VAI__CHAN_WAKE = 1, /* it is done if firing *wake, after unlocking, wins; if that loses nothing was begun */
-	VAI__CHAN_GROW = 2  /* unlock, vai__chan_grow, try again */
+	VAI__CHAN_GROW = 2, /* unlock, vai__chan_grow, try again */
+	VAI__CHAN_FIRED = 3 /* it is done; unlock, vai__sched_fired */
 };
 
 /* One attempt at a send or receive, never waiting. The caller holds both locks. */

@@ -225,6 +225,13 @@ static int block(struct sel *s, int64_t deadline)
 	return chosen;
 }
 
+/* A sender was woken under the locks. */
+static int fired(void)
+{
+	vai__sched_fired();
+	return VAI_OK;
+}
+
 static int run(struct sel *s, int64_t deadline)
 {
 	for (;;) {
@@ -238,6 +245,8 @@ static int run(struct sel *s, int64_t deadline)
 		unlock_all(s);
 		if (i < 0)
 			return r;
+		if (r == VAI__CHAN_FIRED)
+			r = fired();
 		if (r == VAI__CHAN_GROW) {
 			if (vai__chan_grow(s->cases[i].ch))
 				return VAI_ENOMEM;
