@@ -175,6 +175,7 @@ $(B)/test/memory.o: spec/fuzz/memory.c $(B)/flags | deps-test
 # not here are left out, and `require` of one says what to install. ext-all installs the packages first.
 EXT_OBJ = $(patsubst ext/%.c,$(B)/ext/%.o,$(sort $(wildcard ext/$(1)/*.c)))
 EXT_CFLAGS_http = $(call once,EXT_CFLAGS_http,$(shell CC='$(CC)' sh mk/ext cflags http))
+EXT_CFLAGS_nats = $(call once,EXT_CFLAGS_nats,$(shell CC='$(CC)' sh mk/ext cflags nats))
 EXT_CFLAGS_tls = $(call once,EXT_CFLAGS_tls,$(shell CC='$(CC)' sh mk/ext cflags tls))
 .PHONY: ext ext-all
 ext: | deps-build
@@ -342,7 +343,7 @@ check-rock: deps-check
 
 # ---- use ----
 
-.PHONY: demo env install uninstall rock rock-install rock-http rock-tls rock-http-install rock-tls-install rock-test bench bench-peers bench-wait docs clean help
+.PHONY: demo env install uninstall rock rock-install rock-http rock-tls rock-nats rock-http-install rock-tls-install rock-nats-install rock-test bench bench-peers bench-wait docs clean help
 demo: $(B)/vai.so
 	@VAI_BUILD='$(CURDIR)/$(B)' $(LUA) mk/demo.lua $(PROCS) $(DEMO)
 
@@ -368,10 +369,10 @@ rock-install:
 	sh mk/install build/rock/vai.so '$(INST_LIBDIR)' '$(INST_LUADIR)'
 
 # Those of the modules beside it; mk/ext says what is missing.
-rock-http rock-tls: rock-%:
+rock-http rock-tls rock-nats: rock-%:
 	sh mk/ext libs $* >/dev/null
 	$(MAKE) VARIANT=rock DEPS=0 WERROR=0 build/rock/vai/$*/core.so
-rock-http-install rock-tls-install: rock-%-install:
+rock-http-install rock-tls-install rock-nats-install: rock-%-install:
 	sh mk/install -m $* build/rock '$(INST_LIBDIR)'
 
 rock-test: deps-build deps-ext deps-rock

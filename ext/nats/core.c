@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* vai.nats.core: what vai.nats needs of C. */
+#include "nats.h"
+
+static const luaL_Reg functions[] = {
+	{"next", vai__nats_next},
+	{"pack", vai__nats_pack},
+	{"unpack", vai__nats_unpack},
+#ifdef VAI_NKEY
+	{"sign", vai__nats_sign},
+#endif
+	{NULL, NULL},
+};
+
+__attribute__((visibility("default"))) int luaopen_vai_nats_core(lua_State *L);
+
+int luaopen_vai_nats_core(lua_State *L)
+{
+	luaL_newlib(L, functions);
+	return 1;
+}

@@ -1,0 +1,493 @@
+-- SPDX-License-Identifier: MIT
+-- The goroutines behind a connection to NATS. One, the manager, holds the connection: it opens it, reads what comes,
+-- gives it to the subscriptions' queues, and opens the next one when it breaks. Another, the writer, sends what lies in
+-- the queue `out`, many messages a write. Neither waits for the program: a queue of the program's that is full loses
+-- messages by its policy, and counts them; so the server never finds us slow.
+--
+-- What is written is followed by a PING now and then; the PONGs, which come in order, confirm it. So when a connection
+-- breaks it is known how many messages may be lost. What was not written whole is written on the next connection.
+local vai = require "vai"
+local core = require "vai.nats.core"
+local json = require "vai.nats.json"
+local server = require "vai.nats.server"
+
+local BATCH, BATCH_BYTES = 256, 65536
+local SWEEP = 64 -- subscriptions looked up before the closed ones are forgotten
+local REMEMBERED = 1024 -- publishers whose numbers a channel knows
+
+local link = {}
+
+-- ---- telling ----
+
+-- An event goes to the program's channel where it gave one, and once for each matter to stderr where not. What has been
+-- lost is counted besides.
+local function tell(nc, event)
+	if nc._events then
+		if pcall(nc._events.try_send, nc._events, event) then return end
+	elseif event.type == "lost" or event.type == "error" then
+		local key = "told " .. event.type .. (event.subject or "")
+		if not nc._state:get(key) then
+			nc._state:set(key, true)
+			io.stderr:write(("vai.nats: %s%s\n"):format(event.subject and event.subject .. ": " or "", event.message))
+		end
+	end
+end
+link.tell = tell
+
+local function lost(nc, sub, why, n)
+	sub.lost[why]:add(n)
+	tell(nc, { type = "lost", subject = sub.subject, count = n, why = why,
+		message = ("%d message%s lost: %s"):format(n, n == 1 and "" or "s", link.reasons[why]) })
+end
+
+link.reasons = {
+	full = "the queue was full",
+	gap = "they did not arrive",
+	bad = "they are not MessagePack",
+	sent = "the connection broke before the server had confirmed them",
+}
+
+-- ---- subscriptions ----
+
+function link.subscribe_line(sub)
+	return ("SUB %s %s%d\r\n"):format(sub.subject, sub.queue and sub.queue .. " " or "", sub.sid)
+end
+
+-- Without waiting for the writer: what finds no room is said again when the next message for nobody comes.
+local function unsubscribe(nc, sid)
+	nc._control:try_send(("UNSUB %d\r\n"):format(sid))
+end
+
+local function finish(nc, sub, message)
+	nc._subs:set(sub.sid, nil)
+	unsubscribe(nc, sub.sid)
+	if message then nc._state:set("error " .. sub.sid, message) end
+	pcall(sub.ch.close, sub.ch)
+end
+
+local overflow = {}
+
+function overflow.newest(nc, sub)
+	lost(nc, sub, "full", 1)
+end
+
+function overflow.oldest(nc, sub, v)
+	repeat
+		if sub.ch:try_recv() ~= nil then lost(nc, sub, "full", 1) end
+	until sub.ch:try_send(v)
+end
+
+function overflow.close(nc, sub)
+	lost(nc, sub, "full", 1)
+	finish(nc, sub, "the queue of " .. sub.capacity .. " was full")
+end
+
+-- Closed by the program meanwhile: nobody wants it.
+local function deliver(nc, sub, v)
+	local open, room = pcall(sub.ch.try_send, sub.ch, v)
+	if open and not room then pcall(overflow[sub.policy], nc, sub, v) end
+end
+
+-- Channels number what they send: "Vai-Seq: name.number". What comes late, because servers and goroutines reorder, is
+-- taken from the count again.
+local function check_sequence(nc, sub, headers)
+	local from, n = headers:match("\r\nVai%-Seq: (%w+)%.(%d+)\r\n")
+	n = math.tointeger(tonumber(n))
+	if not n or sub.queue then return end
+	local seen = sub.seen
+	if not seen or seen.count > REMEMBERED then
+		seen = { count = 0, last = {} }
+		sub.seen = seen
+	end
+	local last = seen.last[from]
+	if not last then seen.count = seen.count + 1 end
+	if last and n > last + 1 then lost(nc, sub, "gap", n - last - 1) end
+	if not last or n > last then
+		seen.last[from] = n
+	elseif sub.lost.gap:get() > 0 then
+		sub.lost.gap:add(-1)
+	end
+end
+
+local arrive = {}
+
+function arrive.values(nc, sub, _, _, headers, payload)
+	if headers then check_sequence(nc, sub, headers) end
+	local ok, v = core.unpack(payload)
+	if not ok or v == nil then return lost(nc, sub, "bad", 1) end
+	deliver(nc, sub, v)
+end
+
+function arrive.messages(nc, sub, subject, reply, headers, payload)
+	deliver(nc, sub, { subject = subject, reply = reply, head = headers, data = payload, at = sub.pull and vai.now(),
+		epoch = sub.pull and nc._reconnects:get() })
+end
+
+function arrive.replies(nc, _, subject, _, headers, payload)
+	local token = subject:match("[^.]*$")
+	local ch = nc._requests:get(token)
+	if not ch then return end
+	nc._requests:set(token, nil)
+	ch:try_send({ head = headers, data = payload })
+end
+
+-- ---- reading ----
+
+local Reader = {}
+Reader.__index = Reader
+
+-- Subscriptions are looked up in the shared map once. A closed one is found by its channel.
+function Reader:subscription(sid)
+	local sub = self.subs[sid]
+	if sub and not sub.ch:is_closed() then return sub end
+	sub = self.nc._subs:get(sid)
+	self.subs[sid] = sub
+	if not sub then unsubscribe(self.nc, sid) end
+	self.looked = self.looked + 1
+	if self.looked % SWEEP == 0 then self:sweep() end
+	return sub
+end
+
+function Reader:sweep()
+	for sid, sub in pairs(self.subs) do
+		if sub.ch:is_closed() then self.subs[sid] = nil end
+	end
+end
+
+local on = {}
+
+function on.msg(reader, sid, subject, reply, headers, payload)
+	local sub = reader:subscription(sid)
+	if sub then arrive[sub.kind](reader.nc, sub, subject, reply, headers, payload) end
+end
+
+function on.ping(reader)
+	reader.nc._control:try_send("PONG\r\n")
+end
+
+function on.pong(reader)
+	reader.pings = 0
+	local nc = reader.nc
+	local what = nc._pongs:try_recv()
+	if not what then return end
+	nc._confirmed:set(what[1])
+	if what[2] then
+		what[2]:try_send(true)
+	else
+		nc._control:try_send("") -- the writer asks again, where it has written more meanwhile
+	end
+end
+
+function on.ok() end
+
+function on.info(reader, text)
+	link.learn(reader.nc, json.decode(text))
+end
+
+-- Of a permission the connection goes on; of all else the server closes it.
+function on.err(reader, text)
+	text = text:match("^'?(.-)'?$")
+	local subject = text:match('Subscription to "([^"]+)"')
+	tell(reader.nc, { type = "error", message = text, subject = subject })
+	for _, sub in pairs(subject and reader.nc._subs or {}) do
+		if sub.subject == subject then finish(reader.nc, sub, text) end
+	end
+end
+
+function link.learn(nc, info)
+	if type(info) ~= "table" then return end
+	nc._state:set("max_payload", math.tointeger(info.max_payload) or 1048576)
+	nc._state:set("headers", info.headers == true)
+	nc._state:set("server", info.server_name or info.server_id)
+	if info.connect_urls then nc._state:set("more", info.connect_urls) end
+end
+
+-- Reads until the connection ends: why it did.
+function Reader:run(conn)
+	local data, pos, interval = "", 1, self.nc._options.ping_interval
+	self.pings = 0
+	while true do
+		local op, next_pos, a, b, c, d, e = core.next(data, pos)
+		if op then
+			pos = next_pos
+			on[op](self, a, b, c, d, e)
+		elseif op == false then
+			return "the server sends " .. next_pos
+		else
+			local more, why = conn:read(next_pos > 65536 and next_pos or nil, interval)
+			if more then
+				data, pos = (pos > #data and "" or data:sub(pos)) .. more, 1
+			elseif why ~= "timeout" then
+				return why or "the server closed the connection"
+			elseif self.pings == 2 then
+				return "the server does not answer"
+			else
+				self.pings = self.pings + 1
+				self.nc._out:try_send(vai.chan(1))
+			end
+		end
+	end
+end
+
+-- ---- writing ----
+
+local function is_message(text)
+	local a, b = text:byte(1, 2)
+	return a == 72 or a == 80 and b == 85 -- HPUB, PUB
+end
+
+local Writer = {}
+Writer.__index = Writer
+
+-- A PING, whose PONG confirms all messages before it, and is told to a channel.
+function Writer:ping(teller)
+	self.nc._pongs:send({ self.messages, teller })
+	return "PING\r\n"
+end
+
+-- A string to write, or a channel that wants to be told of the PONG of a PING.
+function Writer:take(item)
+	if type(item) ~= "string" then
+		item = self:ping(item)
+	elseif is_message(item) then
+		self.messages = self.messages + 1
+	end
+	self.n = self.n + 1
+	self.batch[self.n] = item
+	self.bytes = self.bytes + #item
+end
+
+function Writer:gather()
+	local control, out = self.nc._control, self.nc._out
+	local item = control:try_recv()
+	while item and self.n < BATCH do
+		self:take(item)
+		item = control:try_recv()
+	end
+	if item then self:take(item) end
+	while self.n < BATCH and self.bytes < BATCH_BYTES do
+		item = out:try_recv()
+		if not item then return end
+		self:take(item)
+	end
+end
+
+-- One PING at a time asks for the confirmation of what has been written.
+function Writer:ask()
+	local nc = self.nc
+	if self.messages > self.asked and nc._confirmed:get() >= self.asked then
+		self.asked = self.messages
+		self:take(self:ping())
+	end
+end
+
+-- What of the batch the broken connection has not taken whole.
+function Writer:left_over(written)
+	local left = {}
+	for _, item in ipairs(self.batch) do
+		written = written - #item
+		if written < 0 then
+			if item ~= "PING\r\n" then left[#left + 1] = item end
+			if is_message(item) then self.messages = self.messages - 1 end
+		end
+	end
+	return left
+end
+
+-- Until the connection breaks or `stop` is closed: a list of what is left, and how many messages were written.
+local function write_loop(nc, conn, stop, first)
+	local w = setmetatable({ nc = nc, batch = {}, n = 0, bytes = 0, messages = 0, asked = 0 }, Writer)
+	for _, item in ipairs(first) do w:take(item) end
+	while true do
+		w:gather()
+		if w.n == 0 then
+			local i, item = vai.select { nc._control, nc._out, stop }
+			if i == 3 or not item then return {}, w.messages end
+			w:take(item)
+			w:gather()
+		end
+		w:ask()
+		if w.bytes > 0 then
+			local ok, _, _, written = conn:write(table.concat(w.batch))
+			if not ok then return w:left_over(written or 0), w.messages end
+		end
+		w.batch, w.n, w.bytes = {}, 0, 0
+	end
+end
+
+-- ---- the connection's life ----
+
+local Manager = {}
+Manager.__index = Manager
+
+function Manager:closing()
+	return self.nc._closing:is_closed()
+end
+
+-- The servers that the program named and those that servers told of.
+function Manager:servers()
+	local list, known = {}, {}
+	local function add(at)
+		if at and not known[at.address] then
+			known[at.address] = true
+			list[#list + 1] = at
+		end
+	end
+	for _, at in ipairs(self.nc._servers) do add(at) end
+	for _, address in ipairs(self.nc._state:get("more") or {}) do
+		local at = server.parse(address)
+		if at then
+			local first = self.nc._servers[1]
+			at.tls, at.user, at.password, at.token = first.tls, first.user, first.password, first.token
+		end
+		add(at)
+	end
+	return list
+end
+
+-- Tries each server once, the one after the last used first.
+function Manager:open()
+	local list, why, code = self:servers(), nil, nil
+	for i = 1, #list do
+		local at = list[(self.turn + i - 1) % #list + 1]
+		local conn, info, c = server.open(at, self.nc._options, self.nc._options.connect_timeout)
+		if conn then
+			self.turn = self.turn + i
+			return conn, info
+		end
+		why, code = info, c
+		if self:closing() then break end
+	end
+	return nil, why, code
+end
+
+-- Opens until it works, with longer and longer waits between, or the program closes it, or it has tried enough.
+function Manager:reopen()
+	local o, wait, why = self.nc._options, self.nc._options.reconnect_wait, nil
+	for attempt = 0, o.max_reconnects do
+		if attempt > 0 then
+			local _, closed = self.nc._closing:recv(wait * (0.5 + math.random()))
+			if closed == "closed" then return nil, "closed" end
+			wait = math.min(2 * wait, o.reconnect_max)
+		end
+		local conn, info = self:open()
+		if conn then return conn, info end
+		why = info
+	end
+	return nil, why
+end
+
+-- Those who wait for replies will wait in vain, and those who wait for PONGs, too.
+local function abandon(nc, why)
+	for token, ch in pairs(nc._requests) do
+		nc._requests:set(token, nil)
+		ch:try_send({ broken = why })
+	end
+	local what = nc._pongs:try_recv()
+	while what do
+		if what[2] then what[2]:try_send(false) end
+		what = nc._pongs:try_recv()
+	end
+end
+
+-- All subscriptions, to be written before all else. Those who pull ask again.
+function Manager:resubscribe(again)
+	local lines = {}
+	for _, sub in pairs(self.nc._subs) do
+		lines[#lines + 1] = link.subscribe_line(sub)
+		if again then sub.lost.breaks:add(1) end
+		if again and sub.pull then pcall(sub.ch.try_send, sub.ch, { again = true }) end
+	end
+	return lines
+end
+
+function Manager:use(conn, info, again)
+	local nc = self.nc
+	link.learn(nc, info)
+	nc._confirmed:set(0)
+	local first = self:resubscribe(again)
+	table.move(self.left, 1, #self.left, #first + 1, first)
+	nc._state:set("connection", conn)
+	local stop = vai.chan()
+	local writer = vai.async(write_loop, nc, conn, stop, first)
+	tell(nc, { type = "connected", server = nc._state:get("server") })
+	local why = self:closing() and "closed" or self.reader:run(conn)
+	conn:close()
+	stop:close()
+	local ok, left, messages = writer:join()
+	self.left = ok and left or {}
+	if not ok then tell(nc, { type = "error", message = tostring(left) }) end
+	return why, (ok and messages or 0) - nc._confirmed:get()
+end
+
+-- What may be lost of what was sent is told and counted.
+function Manager:broken(why, unconfirmed)
+	local nc = self.nc
+	tell(nc, { type = "disconnected", message = why, unconfirmed = unconfirmed })
+	if unconfirmed > 0 then
+		nc._unconfirmed:add(unconfirmed)
+		tell(nc, { type = "lost", why = "sent", count = unconfirmed,
+			message = ("up to %d messages lost: %s"):format(unconfirmed, link.reasons.sent) })
+	end
+	abandon(nc, why)
+end
+
+function Manager:over(why)
+	local nc = self.nc
+	if not nc._state:get("error") then nc._state:set("error", why) end
+	pcall(nc._closing.close, nc._closing)
+	local unsent = 0
+	for _, item in ipairs(self.left) do unsent = unsent + (is_message(item) and 1 or 0) end
+	local item = nc._out:try_recv()
+	while item do
+		if type(item) ~= "string" then
+			item:try_send(false)
+		elseif is_message(item) then
+			unsent = unsent + 1
+		end
+		item = nc._out:try_recv()
+	end
+	pcall(nc._out.close, nc._out)
+	abandon(nc, "closed")
+	for _, sub in pairs(nc._subs) do pcall(sub.ch.close, sub.ch) end
+	nc._unsent:set(unsent)
+	if unsent > 0 then
+		tell(nc, { type = "lost", why = "unsent", count = unsent,
+			message = unsent .. " messages lost: they were never sent" })
+	end
+	tell(nc, { type = "closed", message = why })
+	nc._done:close()
+end
+
+function Manager:run(ready)
+	local conn, info, code = self:open()
+	if conn then link.learn(self.nc, info) end
+	ready:send({ conn and true, info, code })
+	local why, again = info, false
+	while conn do
+		local unconfirmed
+		why, unconfirmed = self:use(conn, info, again)
+		if self:closing() then
+			self:over "closed"
+			return
+		end
+		self:broken(why, unconfirmed)
+		again = true
+		conn, info = self:reopen()
+		if conn then self.nc._reconnects:add(1) else why = info end
+	end
+	self:over(why)
+end
+
+-- The manager's goroutine. ready: gets { true } once connected, { nil, message, code } when that failed.
+function link.run(nc, ready)
+	local reader = setmetatable({ nc = nc, subs = {}, looked = 0, pings = 0 }, Reader)
+	local manager = setmetatable({ nc = nc, reader = reader, left = {}, turn = -1 }, Manager)
+	local ok, why = xpcall(manager.run, debug.traceback, manager, ready)
+	if not ok then
+		tell(nc, { type = "error", message = why })
+		pcall(manager.over, manager, why)
+	end
+end
+
+return link
