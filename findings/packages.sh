@@ -25,10 +25,14 @@ unpack() {
 	echo "$suite: $*"
 }
 
-# compile FILE.c PROGRAM: by the tiny C compiler of bookworm, against the system's C library.
+# compile FILE.c PROGRAM [-lNAME...]: by the tiny C compiler of bookworm, against the system's C library and the named ones of what
+# was unpacked.
 compile() {
+	local source=$1 program=$2
+	shift 2
 	[ -e "$folder/bookworm/usr/bin/tcc" ] || unpack bookworm tcc=0.9.27+git20200814.62c30a4a-1
-	"$folder/bookworm/usr/bin/tcc" -B"$folder/bookworm/usr/lib/$triplet/tcc" -o "$2" "$1" -lpthread -lrt
+	"$folder/bookworm/usr/bin/tcc" -B"$folder/bookworm/usr/lib/$triplet/tcc" -I"$folder/bookworm/usr/include" \
+		-I"$folder/bookworm/usr/include/$triplet" -L"$folder/bookworm/usr/lib/$triplet" -o "$program" "$source" "$@" -lpthread -lrt
 }
 
 # saw TEXT EXPECTED: prints it, and fails where it is not what was seen when the script was written.
