@@ -1996,14 +1996,16 @@ local server = {}
 ---Closes the listener and the connections that wait for bytes, and waits until those that goroutines have are closed.
 ---```lua
 ---local l = vai.net.listen("tcp", "127.0.0.1:0")
+---local begun, done = vai.chan(), vai.chan()
 ---local server = vai.net.serve(l, function(c)
----	c:read("l")
----	vai.sleep(0.05)
+---	begun:send(c:read("l"))
+---	done:recv()
 ---	c:close()
 ---end)
----vai.net.dial("tcp", l:addr()):write("work\n")
----vai.sleep(0.02)
----print(server:shutdown(0)) --> nil timeout
+---local c = vai.net.dial("tcp", l:addr())
+---c:write("work\n")
+---print(begun:recv(), server:shutdown(0)) --> work nil timeout
+---done:close()
 ---print(server:shutdown(5)) --> true
 ---```
 ---@param limit? number
