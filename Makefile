@@ -302,7 +302,7 @@ BUILDS ?= release hard tsan
 stress:
 	@failed=0; for v in $(BUILDS); do echo "---- $$v"; \
 		$(MAKE) --no-print-directory VARIANT=$$v stress-build || failed=1; done; exit $$failed
-stress-build: deps-modules $(B)/vai.so
+stress-build: deps-modules $(B)/vai.so ext-all
 	@TIME='$(TIME)' SEED='$(SEED)' $(RUN) stress
 
 # ---- checks ----

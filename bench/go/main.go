@@ -40,6 +40,7 @@ var workloads = map[string]workload{
 	"fib":            {64, fib},
 	"growth":         {1, growth}, // 1: the sizes of the table
 	"growth_million": {1_000_000, growthOf},
+	"http":           {4, web}, // seconds
 	"echo":           {400_000, echo},
 	"echo_load":      {400_000, echoLoad}, // the client of all echo servers; its third argument is where to
 }
