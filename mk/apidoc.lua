@@ -38,6 +38,12 @@ local make = {
 	http_server = function()
 		return require "vai.http".serve { listen = "@vai-apidoc-http-" .. os.time(), handler = print }
 	end,
+	["vai.nats"] = function() return require "vai.nats" end,
+	nats_connection = function() return require "vai.nats.client".connection.__index end,
+	nats_channel = function() return require "vai.nats.client".channel.__index end,
+	nats_subscription = function() return require "vai.nats.client".subscription.__index end,
+	nats_server = function() return require "vai.nats.client".server.__index end,
+	nats_stream = function() return require "vai.nats.stream".meta.__index end,
 	["vai.fs"] = function(vai) return vai.fs end,
 	["vai.process"] = function(vai) return vai.process end,
 	["vai.signal"] = function(vai) return vai.signal end,
@@ -72,7 +78,7 @@ on["return"] = function(state, rest)
 	table.insert(state.note.returns, rest)
 end
 function on.class(state, rest)
-	state.class = { kind = "class", name = rest:match("^[%w.]+"), text = state.note.text, fields = {} }
+	state.class = { kind = "class", name = rest:match("^[%w_.]+"), text = state.note.text, fields = {} }
 	table.insert(state.entries, state.class)
 	state.note = new_note()
 end
@@ -102,7 +108,7 @@ local function parse()
 	for line in io.lines(types_name) do
 		local heading = line:match("^%-%- %-%-%-%- (.-) %-%-%-%-$")
 		local tag, rest = line:match("^%-%-%-@(%w+)%s*(.*)$")
-		local object, sep, name, args = line:match("^function ([%w.]+)([.:])([%w_]+)(%b())")
+		local object, sep, name, args = line:match("^function ([%w_.]+)([.:])([%w_]+)(%b())")
 		if heading then
 			section = { kind = "section", name = heading:sub(1, 1):upper() .. heading:sub(2), text = {} }
 			table.insert(state.entries, section)
@@ -323,7 +329,7 @@ local function compare(entries)
 		end
 	end
 	walk(vai, "vai.")
-	for _, module in ipairs { "tls", "http" } do -- modules of their own
+	for _, module in ipairs { "tls", "http", "nats" } do -- modules of their own
 		walk(require("vai." .. module), "vai." .. module .. ".")
 	end
 end

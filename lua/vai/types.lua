@@ -3181,9 +3181,454 @@ function http_client:idle() end
 
 ---Closes the connections that it keeps. Requests under way go on.
 ---```lua
----require "vai.http".client():close()
+---local c = require "vai.http".client()
+---c:close()
+---print(c:idle()) --> 0
 ---```
 function http_client:close() end
+
+-- ---- NATS ----
+-- `local nats = require "vai.nats"`: channels, requests and streams between machines, through servers of NATS. It is a
+-- module of its own; where it was not built, `require` says what to do.
+--
+-- What crosses is data, in MessagePack, which other languages read, too: booleans, numbers, strings and tables of these
+-- without metatables. Anything else raises, naming the path to it. A table with the keys 1 to n is an array there, an
+-- empty one, too, any other a map; integers and floats stay what they are; strings that are UTF-8 are texts, others bytes.
+-- Extensions of other programs come as `{ ext = type, data = bytes }`, nils in tables leave no field.
+--
+-- What cannot cross is a rendezvous: `send` returns when the message is in the queue of this process, `nc:flush` when
+-- the server has it, and only a stream says that it is stored. A server of NATS keeps nothing for those who are away.
+-- So a channel is a broadcast to all who listen (with `queue`, to one of those with the same), and at most once; a stream
+-- is at least once. All objects can be sent to other goroutines, and are the same there.
+--
+-- A connection that breaks is made again, with longer and longer waits between, to any of the servers; subscriptions go
+-- on, what was not written yet is sent then. Nothing is lost in silence. Channels number what they send, so the receiver
+-- counts what did not arrive; a queue that overflows counts, too (`ch:lost()`); and what was written, but not confirmed by
+-- the server, when the connection broke is in `nc:stats()`. Each such matter is told once on stderr, unless the program
+-- takes the events (option `events`, a channel): tables with `type` `"connected"`, `"disconnected"`, `"lost"`, `"error"`
+-- or `"closed"`, and as it fits `message`, `subject`, `count`, `why`, `unconfirmed` and `server`.
+
+---@class vai.nats
+vai.nats = {}
+
+---Connects to a server: `"nats://user:password@host:port"`, `"tls://..."`, `"host"`; a list of such, or one string with
+---commas, where there are several. Options: `name`, shown by the server; `user` and `password`, `token`, `nkey` (a seed),
+---`credentials` (a file with JWT and seed); `tls`, true or options of `vai.tls`; `echo` (true: subscriptions get what this
+---connection publishes); `events`; `pending` (1024), how many messages may wait to be written before `send` waits;
+---`max_reconnects` (no limit) attempts after the connection broke; and in seconds `connect_timeout` (5, for each server),
+---`reconnect_wait` (0.1) growing to `reconnect_max` (5), `ping_interval` (30).
+---```lua
+---local nats = require "vai.nats"
+---print(nats.connect("127.0.0.1:1")) --> nil 127.0.0.1:1: connection refused ECONNREFUSED
+---```
+---@param url? string|string[] default `"127.0.0.1:4222"`
+---@param options? table
+---@return vai.nats_connection?
+---@return string? message
+---@return string? code
+function vai.nats.connect(url, options) end
+
+---A value as MessagePack. Raises where something in it cannot cross.
+---```lua
+---local nats = require "vai.nats"
+---print(#nats.pack { 1, 2, 3 }) --> 4
+---print(pcall(nats.pack, { f = print })) --> false field 'f': function cannot cross to another machine
+---```
+---@param value any
+---@return string
+function vai.nats.pack(value) end
+
+---The value of MessagePack.
+---```lua
+---local nats = require "vai.nats"
+---print(nats.unpack("\x2a")) --> true 42
+---print(nats.unpack("\x92\x01")) --> nil not MessagePack: it ends too early
+---```
+---@param data string
+---@return true?
+---@return any value or what is wrong
+function vai.nats.unpack(data) end
+
+---@class vai.nats_connection
+local nats_connection = {}
+
+---A channel whose other ends may be on other machines. It listens from the first `recv`, `chan` or `listen` on: one that
+---is only sent to takes no messages away. Options: `queue`, a name: of all who receive with the same one, one gets each
+---message (nobody can count then what did not arrive); `capacity` (1024), how many values wait here to be received, and
+---`policy`, what happens when there are more: `"newest"`, the one that comes is lost; `"oldest"`; `"close"`, the channel
+---closes. The server is never held up.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---local ch = nc:chan("greetings")
+---ch:listen()
+---ch:send({ "hello", to = "you" })
+---print(ch:recv(10).to) --> you
+---```
+---@param subject string words with dots between
+---@param options? table
+---@return vai.nats_channel
+function nats_connection:chan(subject, options) end
+
+---Asks whoever serves the subject, and waits for the answer: a value. `nil, "no responders"` at once where nobody does;
+---`nil, "connection lost"` when nobody can say whether it was done; `nil` and the error that the function raised there.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---print(nc:request("nobody.there", 1, 10)) --> nil no responders
+---```
+---@param subject string
+---@param value any
+---@param limit? vai.limit
+---@return any
+---@return string? message
+function nats_connection:request(subject, value, limit) end
+
+---The same for bytes in any form.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---print(nc:request_bytes("nobody.there", "{}", 10)) --> nil no responders
+---```
+---@param subject string
+---@param data string
+---@param limit? vai.limit
+---@param headers? table<string, string>
+---@return string?
+---@return table|string headers or message
+function nats_connection:request_bytes(subject, data, limit, headers) end
+
+---Answers requests with `f(value, subject)`. Options: `workers` (1), how many goroutines run it; `queue`, as for `chan`;
+---`capacity` and `policy`. What it raises is the error of who asked.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---nc:serve("square", function(n) return n * n end)
+---print(nc:request("square", 12, 10)) --> 144
+---```
+---@param subject string may have `*` for a word and `>` for the rest
+---@param f function
+---@param options? table
+---@return vai.nats_server?
+---@return string? message
+function nats_connection:serve(subject, f, options) end
+
+---Publishes bytes. Options: `headers`, a table; `reply`, the subject for answers; `limit`.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---print(nc:publish("log.line", "all is well", { headers = { Level = "info" } })) --> true
+---```
+---@param subject string
+---@param data string
+---@param options? table
+---@return true?
+---@return string? message
+function nats_connection:publish(subject, data, options) end
+
+---Subscribes to bytes: messages with `subject`, `data`, `reply` and `headers`. Options as of `chan`.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---local sub = nc:subscribe("log.>")
+---nc:publish("log.one", "text")
+---local m = sub:recv(10)
+---print(m.subject, m.data) --> log.one text
+---```
+---@param subject string may have `*` for a word and `>` for the rest
+---@param options? table
+---@return vai.nats_subscription?
+---@return string? message
+function nats_connection:subscribe(subject, options) end
+
+---A stream of JetStream, in which the server stores what is sent. With `subjects`, a list, it is made where it is not there
+---yet, and these options are its configuration: `storage` (`"file"`, `"memory"`), `retention`, `discard`, `max_msgs`,
+---`max_bytes`, `max_age` (seconds), `max_msg_size`, `num_replicas`, `duplicate_window` (seconds, within which a message with
+---the id of another one is stored once), `description`. With `durable`, the name of a consumer, which all who receive
+---with it share, messages can be received; options of that: `ack_wait` (30 seconds) until a message that was not
+---acknowledged is delivered again, `max_deliver`, `max_ack_pending`, `filter_subject`, `deliver_policy`, and `batch`
+---(16), how many are fetched at a time. `limit` bounds the call.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---local st = assert(nc:stream("JOBS", { subjects = { "jobs" }, durable = "workers", storage = "memory" }))
+---print(st:send({ n = 1 })) --> 1 false
+---local m = st:recv(10)
+---print(m.value.n, m.sequence, m.redelivered, m:ack()) --> 1 1 false true
+---```
+---@param name string
+---@param options? table
+---@return vai.nats_stream?
+---@return string? message
+---@return integer? code of JetStream
+function nats_connection:stream(name, options) end
+
+---Waits until the server has got all that was published before.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---print(nc:flush(10)) --> true
+---```
+---@param limit? vai.limit
+---@return true?
+---@return string? message
+function nats_connection:flush(limit) end
+
+---Sends what was published, for at most so long (2 seconds), and closes: channels when they are empty, waiting requests at
+---once. `nil` and why where something may not have been sent.
+---```lua
+---local nc = require "vai.nats".connect(os.getenv "NATS_URL")
+---print(nc:close(), nc:is_closed()) --> true true
+---```
+---@param limit? vai.limit
+---@return true?
+---@return string? message
+function nats_connection:close(limit) end
+
+---Takes nothing new, waits until what has come was received, sends what was published, and closes.
+---```lua
+---local nc = require "vai.nats".connect(os.getenv "NATS_URL")
+---print(nc:drain(10)) --> true
+---```
+---@param limit? vai.limit
+---@return true?
+---@return string? message
+function nats_connection:drain(limit) end
+
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---print(nc:is_closed()) --> false
+---```
+---@return boolean # by `close`, or because all attempts to connect again have failed
+function nats_connection:is_closed() end
+
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---print(nc:err()) --> nil
+---```
+---@return string? # why it is closed
+function nats_connection:err() end
+
+---Counters: `reconnects`; `unconfirmed`, messages that were written when a connection broke and may be lost; `unsent`, those
+---that were still to be written when it was closed; `pending`, those that wait to be written; and `server`, `max_payload`.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---print(nc:stats().max_payload) --> 1048576
+---```
+---@return table
+function nats_connection:stats() end
+
+---A channel through servers of NATS. `for v in ch do` receives until it is closed, `#ch` is how many values wait here.
+---@class vai.nats_channel
+---@field subject string
+local nats_channel = {}
+
+---Sends to all who listen. It waits only where `pending` messages wait to be written, as when no server is there.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---print(nc:chan("numbers"):send(1)) --> true
+---```
+---@param value any not nil
+---@param limit? vai.limit
+---@return true?
+---@return string? message
+function nats_channel:send(value, limit) end
+
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---print(nc:chan("numbers"):recv(0.01)) --> nil timeout
+---```
+---@param limit? vai.limit
+---@return any
+---@return string? message
+function nats_channel:recv(limit) end
+
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---print(nc:chan("numbers"):try_recv()) --> nil empty
+---```
+---@return any
+---@return string? message
+function nats_channel:try_recv() end
+
+---Returns when the server knows that this channel listens: what anybody sends afterwards comes.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---print(nc:chan("numbers"):listen(10)) --> true
+---```
+---@param limit? vai.limit
+---@return true?
+---@return string? message
+function nats_channel:listen(limit) end
+
+---The channel of this process in which values arrive, for `select`.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---local ch = nc:chan("numbers")
+---print(vai.select { ch:chan(), timeout = 0.01 }) --> nil timeout
+---```
+---@return vai.channel
+function nats_channel:chan() end
+
+---How many values are known to be lost, and of which kind: `full`, the queue overflowed; `gap`, they did not arrive; `bad`,
+---they were no MessagePack. `breaks` is how often the connection was another one: what was sent meanwhile by others than
+---vai's channels nobody can count.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---local ch = nc:chan("numbers", { capacity = 2, policy = "oldest" })
+---ch:listen()
+---for i = 1, 5 do ch:send(i) end
+---nc:flush()
+---local n, by = ch:lost()
+---print(n, by.full, ch:recv()) --> 3 3 4
+---```
+---```text stderr
+---vai.nats: numbers: 1 message lost: the queue was full
+---```
+---@return integer
+---@return table<string, integer>
+function nats_channel:lost() end
+
+---Ends receiving here. What has arrived can still be received; others go on.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---local ch = nc:chan("numbers")
+---ch:close()
+---print(ch:recv()) --> nil closed
+---```
+function nats_channel:close() end
+
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---print(nc:chan("numbers"):is_closed()) --> false
+---```
+---@return boolean
+function nats_channel:is_closed() end
+
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---print(nc:chan("numbers", { capacity = 5 }):cap()) --> 5
+---```
+---@return integer
+function nats_channel:cap() end
+
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---print(nc:chan("numbers"):err()) --> nil
+---```
+---@return string? # why it closed by itself: its policy, or what the server refuses
+function nats_channel:err() end
+
+---@class vai.nats_subscription
+---@field subject string
+local nats_subscription = {}
+
+---The next message: `subject`, `data`, `reply`, `headers`; `m:value()`, its data as a value; `m:respond(data)`, an answer.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---print(nc:subscribe("log"):recv(0.01)) --> nil timeout
+---```
+---@param limit? vai.limit
+---@return table?
+---@return string? message
+function nats_subscription:recv(limit) end
+
+---As `channel:lost`.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---print((nc:subscribe("log"):lost())) --> 0
+---```
+---@return integer
+---@return table<string, integer>
+function nats_subscription:lost() end
+
+---Ends it. What has arrived can still be received.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---local sub = nc:subscribe("log")
+---sub:close()
+---print(sub:recv()) --> nil closed
+---```
+function nats_subscription:close() end
+
+---What `serve` returns.
+---@class vai.nats_server
+local nats_server = {}
+
+---No more requests; it waits until those that have come are answered.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---print(nc:serve("square", print):close(10)) --> true
+---```
+---@param limit? vai.limit
+---@return true?
+---@return string? message
+function nats_server:close(limit) end
+
+---As `channel:lost`: requests that nobody answers.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---print((nc:serve("square", print):lost())) --> 0
+---```
+---@return integer
+---@return table<string, integer>
+function nats_server:lost() end
+
+---A stream. `for m in st do` receives until it is closed.
+---@class vai.nats_stream
+---@field name string
+---@field durable? string
+local nats_stream = {}
+
+---Sends, and waits until the server has stored it. When the connection breaks it asks again, with the same id, so that the
+---message is stored once. Options: `id`, of your own; `subject`, where the stream has several; `headers`.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---local st = nc:stream("ORDERS", { subjects = { "orders.*" }, storage = "memory" })
+---print(st:send({ item = 7 }, 10, { subject = "orders.new", id = "order-7" })) --> 1 false
+---print(st:send({ item = 7 }, 10, { subject = "orders.new", id = "order-7" })) --> 1 true
+---```
+---@param value any not nil
+---@param limit? vai.limit
+---@param options? table
+---@return integer? sequence
+---@return boolean|string duplicate or message
+function nats_stream:send(value, limit, options) end
+
+---The next message: `value` (or `error`, where its bytes are no MessagePack), `data`, `subject`, `headers`, `sequence`,
+---`redelivered`, `deliveries`, `pending` (how many are left). `m:ack()` says that it is done, and returns true when the
+---server knows, however often it takes; `m:nak(delay)` wants it delivered again, `m:term()` never again, `m:working()` asks
+---for more time. With the limit 0 they do not wait, and may be lost.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---local st = nc:stream("EVENTS", { subjects = { "events" }, durable = "d", storage = "memory" })
+---print(st:recv(0.01)) --> nil timeout
+---```
+---@param limit? vai.limit
+---@return table?
+---@return string? message
+function nats_stream:recv(limit) end
+
+---What the server knows of it, as it says it: `state.messages` and so on.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---print(nc:stream("INFO", { subjects = { "i" }, storage = "memory" }):info().state.messages) --> 0
+---```
+---@param limit? vai.limit
+---@return table?
+---@return string? message
+function nats_stream:info(limit) end
+
+---Deletes it at the server, with all that is in it.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---print(nc:stream("OLD", { subjects = { "old" }, storage = "memory" }):delete()) --> true
+---```
+---@param limit? vai.limit
+---@return true?
+---@return string? message
+function nats_stream:delete(limit) end
+
+---Receives no more. The stream stays, and what was not acknowledged is delivered to others.
+---```lua
+---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
+---local st = nc:stream("CLOSED", { subjects = { "c" }, durable = "d", storage = "memory" })
+---st:close()
+---print(st:recv()) --> nil closed
+---```
+function nats_stream:close() end
 
 -- ---- this goroutine ----
 

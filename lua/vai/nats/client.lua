@@ -102,7 +102,8 @@ client.connection = connection_meta
 -- Into the queue of what is to be written. It waits where the queue is full.
 local function put(nc, item, limit)
 	local open, done, why = pcall(nc._out.send, nc._out, item, limit)
-	if open then return done, why end
+	if open and done then return true end
+	if open then return nil, why end
 	if tostring(done):find("send on closed channel", 1, true) then return nil, "closed" end
 	error(done, 0)
 end
@@ -247,8 +248,9 @@ function Channel:send(v, limit)
 	local head = self._nc._state:get("headers") and ("NATS/1.0\r\nVai-Seq: %s.%d\r\n\r\n"):format(self._id, n) or nil
 	local done
 	done, why = self._nc:_publish(self.subject, nil, head, data, left())
-	if done then self._sent:set(n) end
-	return done, why
+	if not done then return nil, why end
+	self._sent:set(n)
+	return true
 end
 
 -- The subscription is made when the first goroutine receives: a channel that is only sent to takes nothing away.
@@ -532,8 +534,9 @@ function Connection:drain(limit)
 		end
 	end
 	local closed, reason = self:close(left())
-	if done then return closed, reason end
-	return nil, why
+	if not done then return nil, why end
+	if closed then return true end
+	return nil, reason
 end
 
 function Connection:is_closed()

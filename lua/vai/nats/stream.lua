@@ -249,7 +249,8 @@ end
 
 function Stream:delete(limit)
 	local done, why, code = call(self._nc, "STREAM.DELETE." .. self.name, nil, limit)
-	return done and true, why, code
+	if done then return true end
+	return nil, why, code
 end
 
 -- Receives no more; the stream, its consumer and what was not acknowledged stay at the server.
