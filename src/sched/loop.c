@@ -28,6 +28,12 @@ static void share(struct p *p)
 		vai__idle_wake_one();
 }
 
+uint8_t vai__sched_round(vai_g *self)
+{
+	struct p *p = m_p(g_m(g_of(self)));
+	return p ? (uint8_t)(atomic_load_relaxed(&p->tick) + (unsigned)p->index) : 0;
+}
+
 void vai__loop_slice_begin(struct p *p)
 {
 	p->slice_at = clock_note();

@@ -181,6 +181,8 @@ bool vai__fire(vai_g *g, vai_ticket ticket, int code);
  * vai__sched_fired as soon as it has let go of its locks. */
 bool vai__fire_quietly(vai_g *g, vai_ticket ticket, int code, bool *owed);
 void vai__sched_fired(void);
+/* A number that most probably changes when another goroutine runs on self's P, or self on another P; self calls. */
+uint8_t vai__sched_round(vai_g *self);
 /* Fires whatever wait g is in; false: it is in none. For cancel and deadlock. */
 bool vai__fire_any(vai_g *g, int code);
 /* VAI_OK or VAI_ECANCELED, VAI_EDEADLOCK. */

@@ -6,6 +6,12 @@
 #include "sync/chan.h"
 #include "sync/waitq.h"
 
+/* How close one side, whose lock guards it, has been behind the other lately: is_chase in chan.c. */
+struct vai__chase {
+	uint8_t state;
+	uint8_t round; /* of the last look */
+};
+
 /* There are two locks, so that a sender and a receiver on two CPUs do not wait for each other while the ring is
  * neither full nor empty. Each lock lies on a cache line of its own, with what its side writes. "Both" means:
  * changed with both locks held, read with either. Where cap is 0 there is nothing to share: the senders' lock counts
@@ -25,8 +31,9 @@ struct vai_chan {
 
 	struct vai_lock lock; /* the senders' */
 	bool closed;          /* both */
-	bool kept;            /* only its maker closes it: users neither send nor close. Constant */
-	bool told;            /* vai__chan_closed_hook is called when it is closed. Constant */
+	bool kept : 1;        /* only its maker closes it: users neither send nor close. Constant */
+	bool told : 1;        /* vai__chan_closed_hook is called when it is closed. Constant */
+	struct vai__chase chase;
 	_Atomic(uint64_t) tail;
 	uint64_t head_seen;
 	struct vai__waitq recvq, sendq; /* changed with both locks held, read with this one */
@@ -34,6 +41,7 @@ struct vai_chan {
 
 	struct vai_lock recv_lock; /* the receivers'; taken after the senders' */
 	bool senders_wait;         /* both; whether sendq is not empty */
+	struct vai__chase recv_chase;
 	_Atomic(uint64_t) head;
 	uint64_t tail_seen;
 	char pad2[40];
