@@ -194,6 +194,21 @@ static bool is_method(const char *text, const char *name)
 	return strncmp(text, name, n) == 0 && text[n] == ' ';
 }
 
+/* What CONNECT asks for: a host, a colon, a port in digits. */
+static bool is_authority(const char *p, size_t n)
+{
+	size_t port = n;
+	while (port > 0 && p[port - 1] >= '0' && p[port - 1] <= '9')
+		port--;
+	if (port < 2 || port == n || n - port > 5 || p[port - 1] != ':')
+		return false;
+	bool bracketed = *p == '[' && p[port - 2] == ']';
+	for (size_t i = 0; i < port - 1; i++)
+		if (strchr("/\\?#@,\"<>", p[i]) || (!bracketed && strchr("[]:", p[i])))
+			return false;
+	return true;
+}
+
 /* Pushes the target, the path and the query. False: it is none for this method. */
 static bool push_target(lua_State *L, const char *text, const struct head *h, const struct reading *r)
 {
@@ -203,7 +218,7 @@ static bool push_target(lua_State *L, const char *text, const struct head *h, co
 	lua_pushlstring(L, p, n);
 	if (!connect && *p != '/' && !(n == 1 && *p == '*' && is_method(text, "OPTIONS")))
 		p = strip_origin(h, p, &n);
-	if (!p || memchr(p, '#', n))
+	if (!p || memchr(p, '#', n) || (connect && !is_authority(p, n)))
 		return false;
 	const char *query = connect ? NULL : memchr(p, '?', n);
 	size_t npath = query ? (size_t)(query - p) : n;

@@ -101,6 +101,9 @@ describe("requests", function()
 		refused(400, "GET a HTTP/1.1\r\n" .. host .. "\r\n")
 		refused(400, "GET http://other/ HTTP/1.1\r\n" .. host .. "\r\n")
 		refused(400, "GET http://h.other/ HTTP/1.1\r\n" .. host .. "\r\n")
+		for _, target in ipairs { "h", "h:", ":80", "h:8,0", "h:123456", "h:80:80", "h@h:80", "[::1:80", "http://h:80" } do
+			refused(400, "CONNECT " .. target .. " HTTP/1.1\r\n" .. host .. "\r\n")
+		end
 		refused(505, "GET / HTTP/2.0\r\n" .. host .. "\r\n")
 		refused(505, "GET / HTTP/1.2\r\n" .. host .. "\r\n")
 		refused(400, post .. "Content-Length: 1\r\nContent-Length: 1\r\n\r\nx")
@@ -119,6 +122,9 @@ describe("requests", function()
 		refused(417, post .. "Expect: wonders\r\nContent-Length: 1\r\n\r\nx")
 		check.eq(seen:get(), 0)
 		check.eq(head_of(talk(address, "GET http://h/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")), 200)
+		for _, target in ipairs { "h:80", "[::1]:443" } do
+			check.eq(head_of(talk(address, "CONNECT " .. target .. " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")), 200)
+		end
 		check.eq(head_of(talk(address, "OPTIONS * HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")), 200)
 		check.eq(head_of(talk(address, "GET / HTTP/1.0\r\n\r\n")), 200)
 		s:close()

@@ -34,6 +34,9 @@ local strict = {
 	["Transfer-Encoding in HTTP/1.0"] = "RFC 9112 6.1: framing that older proxies do not know",
 	["an unknown Expect"] = "RFC 9110 10.1.1: 417",
 	["the head is too large"] = "the limit",
+	["invalid HTTP method"] = "http-parser takes the methods that it knows, and vai.http reads with it",
+	["invalid URL"] = "http-parser's: what is neither a path nor an address",
+	["invalid character in content-length header"] = "http-parser's: a tab behind the digits",
 	["unfinished"] = "the others have answered before the empty line",
 }
 
