@@ -331,7 +331,7 @@ check-lua: deps-check
 	luacheck --quiet .
 check-includes check-size check-twins check-words: deps-build
 	@$(LUA) spec/lint/$(@:check-%=%).lua
-check-docs: $(B)/vai.so
+check-docs: $(B)/vai.so ext-all
 	@$(call with_tree,$(LUA) mk/apidoc.lua --check)
 	@$(LUA) spec/lint/docs.lua
 check-symbols: $(B)/vai.so
