@@ -3453,11 +3453,11 @@ function nats_channel:try_recv() end
 ---@return string? message
 function nats_channel:listen(limit) end
 
----The channel of this process in which values arrive, for `select`.
+---The channel of this process in which values arrive. `vai.select` takes the object itself, too, to receive from it.
 ---```lua
 ---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
 ---local ch = nc:chan("numbers")
----print(vai.select { ch:chan(), timeout = 0.01 }) --> nil timeout
+---print(vai.select { ch, timeout = 0.01 }) --> nil timeout
 ---```
 ---@return vai.channel
 function nats_channel:chan() end

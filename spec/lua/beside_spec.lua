@@ -22,5 +22,6 @@ describe("a module that was not built", function()
 		check.raises({ "vai.http needs vai/http/core.so", "libhttp%-parser%-dev", "luarocks install vai%-http" },
 			require, "vai.http")
 		check.raises({ "vai.tls needs vai/tls/core.so", "libssl%-dev", "luarocks install vai%-tls" }, require, "vai.tls")
+		check.raises({ "vai.nats needs vai/nats/core.so", "run make", "luarocks install vai%-nats" }, require, "vai.nats")
 	]], { procs = 1 })
 end)

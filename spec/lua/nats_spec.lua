@@ -36,9 +36,10 @@ describe("vai.nats", function()
 		local i, v = select { there:chan(), timeout = 0.01 }
 		check.eq(v, "timeout")
 		ch:send("last")
-		i, v = select { vai.chan(), there:chan(), timeout = 10 }
+		i, v = select { vai.chan(), there, timeout = 10 }
 		check.eq(i, 2)
 		check.eq(v, "last")
+		check.eq(select { remote = there, default = true }, nil)
 		check.raises("field 'f': function cannot cross to another machine", ch.send, ch, { f = print })
 
 		check.returns(table.pack(a:request("nobody", 1, 10)), nil, "no responders")

@@ -297,6 +297,8 @@ function Channel:chan()
 	return closed
 end
 
+channel_meta.__vai_channel = Channel.chan -- vai.select takes it in place of the object
+
 function Channel:close()
 	local _ <close> = self._lock:guard()
 	if self._state:get("closed") then error("close of closed channel", 2) end

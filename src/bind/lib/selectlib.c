@@ -91,6 +91,19 @@ static void check_send(lua_State *L, const struct options *o, int i, struct vai_
 	c->msg.w[0] = (uint64_t)t + 1;
 }
 
+/* An object on top that is a table, and says which channel stands for it (__vai_channel): it becomes that channel. */
+static bool stands_for_channel(lua_State *L)
+{
+	if (VAI_LIKELY(!lua_getmetatable(L, -1)))
+		return false;
+	lua_pop(L, 1);
+	if (luaL_getmetafield(L, -1, "__vai_channel") == LUA_TNIL)
+		return false;
+	lua_insert(L, -2);
+	lua_call(L, 1, 1);
+	return true;
+}
+
 static void check_case(lua_State *L, struct options *o, int i, struct vai__case *c)
 {
 	c->result = VAI_OK;
@@ -100,7 +113,7 @@ static void check_case(lua_State *L, struct options *o, int i, struct vai__case 
 		lua_pushvalue(L, 2 + i - o->listed);
 		lua_rawget(L, 1);
 	}
-	if (lua_type(L, -1) == LUA_TTABLE) {
+	if (lua_type(L, -1) == LUA_TTABLE && !stands_for_channel(L)) {
 		check_send(L, o, i, c);
 		return;
 	}
