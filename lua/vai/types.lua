@@ -3046,7 +3046,8 @@ function vai.http.request(options) end
 ---and times in seconds: `max_idle` (100) connections that are kept, `max_idle_per_host` (8), `idle_timeout` (60);
 ---`max_per_host`, how many requests at once have a connection to one place: the others wait (no bound); `connect_timeout`
 ---(30), also for the handshake of TLS, `header_timeout` (60) and `read_timeout` (60) for each wait for the head and the
----body, `write_timeout` (60), all of which a limit of the call replaces; `max_header` (65536); `max_body` (64 MiB) of
+---body, `write_timeout` (60), all of which a limit of the call replaces; `continue_timeout` (1), how long a request with
+---`Expect: 100-continue` waits before it sends its body all the same; `max_header` (65536); `max_body` (64 MiB) of
 ---`body()` and `read("a")`, unpacked; `max_redirects` (10); `proxy`; `gzip` (true); `user_agent`; `tls`, a table as for
 ---`vai.tls.client_context`.
 ---```lua

@@ -9,7 +9,7 @@ local pool = require "vai.http.pool"
 local proxies = require "vai.http.proxy"
 local uri = require "vai.http.uri"
 
-local INFORMATION_MOST, CONTINUE_TIME = 16, 1
+local INFORMATION_MOST, LAST_WORD_TIME = 16, 1
 local idempotent = { GET = true, HEAD = true, OPTIONS = true, TRACE = true, PUT = true, DELETE = true }
 
 local Client = {}
@@ -114,7 +114,8 @@ end
 
 -- Waits a moment for a word on whether the body is wanted. An answer; or false and what was read.
 local function ask_first(conn, limit, cfg)
-	local wait = dialing.new_limit(math.min(CONTINUE_TIME, limit.till and limit:left() or CONTINUE_TIME))
+	local most = cfg.continue_timeout
+	local wait = dialing.new_limit(math.min(most, limit.till and limit:left() or most))
 	local headers, rest, status, reason, minor, length, keep = dialing.read_head(conn, "", wait, cfg)
 	if not headers then return false, "" end
 	if status == 100 then return false, rest end
@@ -140,7 +141,7 @@ local function exchange(conn, message, limit, cfg)
 	if ok and message.pieces then ok, why, code = send_pieces(conn, message, limit, cfg) end
 	if ok then return read_answer(conn, limit, cfg, rest) end
 	-- A server that wants no more may have said why.
-	local head = code and read_answer(conn, dialing.new_limit(CONTINUE_TIME), cfg, rest)
+	local head = code and read_answer(conn, dialing.new_limit(LAST_WORD_TIME), cfg, rest)
 	if head then
 		head.keep = false
 		return head
@@ -321,7 +322,7 @@ end
 
 local defaults = {
 	max_idle = 100, max_idle_per_host = 8, max_redirects = 10, max_header = 65536, max_body = 67108864, idle_timeout = 60,
-	connect_timeout = 30, header_timeout = 60, read_timeout = 60, write_timeout = 60,
+	connect_timeout = 30, header_timeout = 60, read_timeout = 60, write_timeout = 60, continue_timeout = 1,
 }
 local others = { max_per_host = "number", proxy = true, tls = "table", gzip = "boolean", user_agent = "string" }
 
