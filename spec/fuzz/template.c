@@ -135,10 +135,8 @@ static bool encode_call(const struct program *p, struct call *c)
 static int decode(lua_State *L)
 {
 	struct call *c = lua_touserdata(L, 1);
-	bool loaded = lua_toboolean(L, 2);
 	lua_remove(L, 1);
-	lua_remove(L, 1);
-	vai__decode_call(L, vai__state_of(L), &c->msg, loaded);
+	vai__decode_call(L, vai__state_of(L), &c->msg, c->code, lua_gettop(L));
 	return lua_gettop(L);
 }
 

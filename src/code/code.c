@@ -14,7 +14,11 @@
 #include "code/probe_lua.h"
 #include "stdlib/catalog.h"
 
-enum { BUCKETS = 1024, KEPT = 64 };
+enum {
+	BUCKETS = 1024,
+	KEPT = 64,
+	LONG = 8192 /* bytes of a helper's bytecode above which each template that holds it would be large */
+};
 
 static struct {
 	struct vai_lock lock;
@@ -28,6 +32,8 @@ static __attribute__((constructor)) void init_table(void)
 	vai__lock_init(&table.lock, VAI_RANK_CODE);
 	vai__fork_holds(&table.lock, VAI_RANK_CODE);
 }
+
+static _Atomic(uint64_t) last_id;
 
 void (*vai__code_template_drop)(void *template);
 
@@ -231,6 +237,7 @@ static struct vai_code *assemble(const char *bytes, size_t size, uint64_t hash, 
 	char *strings = block + l.strings;
 	struct vai_code *code = (struct vai_code *)(void *)block;
 	vai__obj_init(&code->obj, &code_class);
+	code->id = atomic_fetch_add_relaxed(&last_id, 1) + 1;
 	code->hash = hash;
 	code->size = size;
 	code->alloc = l.total;
@@ -271,6 +278,46 @@ struct vai_code *vai__code_from(const char *bytes, size_t size)
 		return code;
 	code = make(bytes, size, hash);
 	return code ? publish(code) : NULL;
+}
+
+/* ---- helpers ---- */
+
+void vai__code_note_helper(struct vai_code *code, const struct vai_code *helper)
+{
+	for (int i = 0; i < VAI__HELPERS; i++) {
+		struct vai__helper *h = &code->helpers[i];
+		uint64_t id = 0;
+		if (atomic_compare_exchange_strong(&h->id, &id, helper->id) || id == helper->id) {
+			atomic_fetch_add_relaxed(&h->seen, 1);
+			return;
+		}
+	}
+}
+
+/* The code object of that number, with a reference; NULL: it is no more, or is long. */
+static struct vai_code *find_id(uint64_t id)
+{
+	struct vai_code *c = NULL;
+	vai__lock(&table.lock);
+	for (int i = 0; !c && i < BUCKETS; i++)
+		for (c = table.buckets[i]; c && c->id != id;)
+			c = c->next;
+	if (c && (c->size > LONG || !ref_if_alive(c)))
+		c = NULL;
+	vai__unlock(&table.lock);
+	return c;
+}
+
+int vai__code_helpers(struct vai_code *code, unsigned spawns, struct vai_code *helpers[VAI__HELPERS])
+{
+	int n = 0;
+	for (int i = 0; i < VAI__HELPERS; i++) {
+		const struct vai__helper *h = &code->helpers[i];
+		uint64_t id = atomic_load_relaxed(&h->id);
+		if (id && atomic_load_relaxed(&h->seen) >= spawns && (helpers[n] = find_id(id)) != NULL)
+			n++;
+	}
+	return n;
 }
 
 /* ---- loading it ---- */

@@ -38,8 +38,17 @@ struct vai__field {
 	int on;            /* the upvalue that a method is always called on, or -1 */
 };
 
+/* A function that came along with one that was spawned: its helper. Named by a number, as code objects that name each
+ * other by references would keep each other alive. */
+enum { VAI__HELPERS = 4 };
+struct vai__helper {
+	_Atomic(uint64_t) id; /* 0: free */
+	_Atomic(unsigned) seen;
+};
+
 struct vai_code {
 	struct vai_obj obj;
+	uint64_t id; /* never the same again */
 	uint64_t hash;
 	size_t size;
 	const char *bytes;  /* as lua_dump gave them, debug information kept */
@@ -58,12 +67,20 @@ struct vai_code {
 	_Atomic(unsigned) spawns; /* how often vai__vm_new saw it */
 	_Atomic(void *) template; /* runtime/func_template.c: a template with this function loaded, or NULL */
 	struct vai__uses uses;    /* what its first goroutines touched, for the template */
+	struct vai__helper helpers[VAI__HELPERS]; /* what came along with them */
+	int nloaded;                   /* helpers that are loaded in the template; written before that is there */
+	uint64_t loaded[VAI__HELPERS]; /* their numbers */
 };
 
 /* The code object for bytes as lua_dump gives them, with a reference. NULL: out of memory. */
 struct vai_code *vai__code_from(const char *bytes, size_t size);
 /* Lets go of the code objects that are kept only in case they are asked for again. */
 void vai__code_forget(void);
+/* Notes that `helper` came along with a goroutine of `code`. Any thread. */
+void vai__code_note_helper(struct vai_code *code, const struct vai_code *helper);
+/* Sets helpers[i] to those that each of the first `spawns` goroutines of `code` got, with a reference each, and returns
+ * how many there are. Those that are no more or are long are left out. Any thread. */
+int vai__code_helpers(struct vai_code *code, unsigned spawns, struct vai_code *helpers[VAI__HELPERS]);
 /* Pushes a fresh closure of it: _ENV (an upvalue named so, or the first of a main chunk)
  * is not set. LUA_OK or an error code with a message pushed. */
 int vai__code_load(lua_State *L, const struct vai_code *code);

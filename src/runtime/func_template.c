@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Templates of functions that are spawned again and again: the base template with the
- * function loaded, and with what its first goroutines used already in place.
+ * function loaded, and the functions that came along with it each time (its helpers), and with
+ * what its first goroutines used already in place.
  *
  * code->template is NULL (spawned seldom), BUSY (one thread builds, or there cannot be one) or
  * the template, which lives as long as the code object. */
@@ -67,24 +68,39 @@ static int noted_handles(const struct vai_code *code)
 	return n;
 }
 
-/* Argument: the code object. Leaves the function on the stack. */
+/* Pushes a closure whose upvalues are set. */
+static void load(lua_State *L, const struct vai_code *code, const struct vai__arena *a)
+{
+	if (looks_like_pointer(code, a))
+		luaL_error(L, "a constant looks like a pointer");
+	if (vai__code_load(L, code) != LUA_OK)
+		lua_error(L);
+	set_upvalues(L);
+}
+
+struct functions {
+	const struct vai_code *code;
+	struct vai_code *helpers[VAI__HELPERS];
+	int nhelpers;
+};
+
+/* Argument: struct functions. Leaves the helpers on the stack, and the function on top of them. */
 static int prepare(lua_State *L)
 {
-	const struct vai_code *code = lua_touserdata(L, 1);
+	const struct functions *from = lua_touserdata(L, 1);
+	const struct vai_code *code = from->code;
 	struct vai_vm *vm = vai__state_of(L);
 	vai__prepare(L);
 	lua_settop(L, 0);
-	if (looks_like_pointer(code, vm->arena))
-		return luaL_error(L, "a constant looks like a pointer");
 	vai__handle_cache(L, noted_handles(code));
 	for (int i = 0; i < VAI__USES; i++) {
 		unsigned noted = atomic_load_relaxed(&code->uses.noted[i]);
 		use(L, vm, noted >> 8, noted & 0xff);
 	}
-	if (vai__code_load(L, code) != LUA_OK)
-		return lua_error(L);
-	set_upvalues(L);
-	return 1;
+	for (int i = 0; i < from->nhelpers; i++)
+		load(L, from->helpers[i], vm->arena);
+	load(L, code, vm->arena);
+	return 1 + from->nhelpers;
 }
 
 static void count_template(int n, size_t bytes)
@@ -100,7 +116,14 @@ static void count_template(int n, size_t bytes)
 static VAI_NOINLINE struct vai__template *build(struct vai_code *code)
 {
 	size_t reserve = VAI__TEMPLATE_RESERVE + (size_t)noted_handles(code) * HANDLE_BYTES;
-	struct vai__template *template = vai__template_build(prepare, code, reserve);
+	struct functions from = {.code = code};
+	from.nhelpers = vai__code_helpers(code, SPAWNS - 1, from.helpers);
+	struct vai__template *template = vai__template_build(prepare, &from, reserve);
+	code->nloaded = from.nhelpers;
+	for (int i = 0; i < from.nhelpers; i++) {
+		code->loaded[i] = from.helpers[i]->id;
+		vai__obj_unref(&from.helpers[i]->obj);
+	}
 	if (!template)
 		return NULL;
 	count_template(1, template->alloc);

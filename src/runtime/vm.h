@@ -14,7 +14,8 @@ void vai__vm_detach(struct vai_vm *vm);
 
 /* A fresh state for a goroutine whose body is `code` (borrowed; NULL: a C function). If an
  * template of code exists, its function is already loaded: then *loaded is true and it lies
- * on top of L's stack with _ENV set and every other upvalue nil. NULL: out of memory. */
+ * on top of L's stack with _ENV set and every other upvalue nil; all that lies below are helpers
+ * (code->loaded), in the same form. NULL: out of memory. */
 struct vai_vm *vai__vm_new(struct vai_code *code, bool *loaded);
 /* The same with memory (aligned to 16, or NULL) in which the state may lie, too, and which lives longer than the
  * state: the rest of a page that its goroutine's stack has touched anyway. */

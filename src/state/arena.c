@@ -47,21 +47,38 @@ static inline bool in_template(const struct vai__arena *a, const void *p)
 
 /* ---- free blocks ---- */
 
+enum { LISTS = sizeof(void *) * VAI__ARENA_CLASSES };
+
+static void set_lists(struct vai__arena *a, void *p)
+{
+	a->free = memset(p, 0, LISTS);
+	a->quota = VAI__ARENA_QUOTA;
+}
+
 /* Makes the array of lists from the arena itself. If that fails the block that is being freed is lost until the end. */
 static VAI_NOINLINE bool make_lists(struct vai__arena *a)
 {
-	const size_t size = sizeof(void *) * VAI__ARENA_CLASSES;
-	if (size > arena_left(a) && !vai__arena_refill(a, size))
+	if (LISTS > arena_left(a) && !vai__arena_refill(a, LISTS))
 		return false;
-	a->free = memset(a->cursor, 0, size);
-	a->cursor += size;
-	a->quota = VAI__ARENA_QUOTA;
+	set_lists(a, a->cursor);
+	a->cursor += LISTS;
 	return true;
 }
 
 static bool want_lists(struct vai__arena *a)
 {
 	return VAI_LIKELY(arena_has_lists(a)) || make_lists(a);
+}
+
+/* The first block that is freed may be large enough for the lists, as Lua's stack is when it has been replaced by a
+ * larger one. False: it is not, or there are lists. */
+static bool become_lists(struct vai__arena *a, char *p, size_t n)
+{
+	if (VAI_LIKELY(arena_has_lists(a)) || n < LISTS)
+		return false;
+	set_lists(a, p);
+	vai__arena_spread(a, p + LISTS, n - LISTS);
+	return true;
 }
 
 static inline void list_push(struct vai__arena *a, void *p, unsigned c)
@@ -82,7 +99,7 @@ static void spread(struct vai__arena *a, char *p, size_t n)
 	if (VAI_UNLIKELY(a->building))
 		memset(p, 0, n);
 	count_freed(a, n);
-	if (want_lists(a))
+	if (!become_lists(a, p, n) && want_lists(a))
 		vai__arena_spread(a, p, n);
 }
 
@@ -321,7 +338,7 @@ static VAI_NOINLINE void give_slow(struct vai__arena *a, void *p, size_t size)
 		if (VAI_UNLIKELY(a->building))
 			memset(p, 0, arena_class_size(c));
 		count_freed(a, size);
-		if (want_lists(a))
+		if (!become_lists(a, p, arena_class_size(c)) && want_lists(a))
 			list_push(a, p, c);
 	}
 }

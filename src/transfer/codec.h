@@ -32,8 +32,9 @@ int vai__decode(lua_State *L, struct vai_vm *vm, const vai_msg *msg);
 /* The same, and drops the message, also when it raises: *msg is all zero at once. */
 int vai__decode_take(lua_State *L, struct vai_vm *vm, vai_msg *msg);
 /* For a message of vai__encode_call: pushes function and arguments, returns how many arguments.
- * loaded: the function is on the stack's top already (vai__vm_new). */
-int vai__decode_call(lua_State *L, struct vai_vm *vm, const vai_msg *msg, bool loaded);
+ * code: of the function, or NULL. loaded: so many functions are on the stack's top already (vai__vm_new), the last of
+ * them this one and the others helpers of its code; they are taken off. */
+int vai__decode_call(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const struct vai_code *code, int loaded);
 /* An object that owns msg from now on, with one reference, for several to read at a time; NULL where memory is out, and
  * msg is still the caller's. Not for messages that own nothing. */
 struct vai_obj *vai__msg_share(vai_msg *msg);

@@ -22,11 +22,14 @@ struct dec {
 	lua_State *L;
 	struct vai_vm *vm;
 	const unsigned char *p;
-	int seen;   /* stack index of the list of values by slot */
-	int keys;   /* the stack index below that of the key with number 1 */
-	int loaded; /* the first function is here already, or 0 */
-	bool call;  /* this state is a new goroutine's, which gets the sender's globals */
-	int stack;  /* slots that the deepest nesting may need */
+	int seen;                    /* stack index of the list of values by slot */
+	int keys;                    /* the stack index below that of the key with number 1 */
+	int loaded;                  /* the first function is here already, or 0 */
+	const struct vai_code *code; /* of that function */
+	int helpers;                 /* the stack index below that of the first helper that is here already */
+	unsigned unused;             /* a bit for each of them that was not asked for yet */
+	bool call;                   /* this state is a new goroutine's, which gets the sender's globals */
+	int stack;                   /* slots that the deepest nesting may need */
 };
 
 static void get_value(struct dec *d);
@@ -295,7 +298,7 @@ static void get_origin(struct dec *d)
 		lua_pop(L, 1);
 }
 
-static int get_block(lua_State *L, struct vai_vm *vm, const struct vai__block *b, bool call, bool loaded);
+static int get_block(lua_State *L, struct vai_vm *vm, const struct vai__block *b);
 
 static void get_class(struct dec *d)
 {
@@ -304,7 +307,7 @@ static void get_class(struct dec *d)
 	struct vai__class *c = VAI_CONTAINER(get_reference(d), struct vai__class, obj);
 	luaL_checkstack(L, d->stack, NULL);
 	if (!vai__class_push(L, c->origin)) {
-		get_block(L, d->vm, atomic_load_explicit(&c->image, memory_order_acquire), false, false);
+		get_block(L, d->vm, atomic_load_explicit(&c->image, memory_order_acquire));
 		vai__class_enter(L, d->vm, -1, c->origin, c);
 	}
 	note(d, slot);
@@ -322,6 +325,37 @@ static void get_call(struct dec *d)
 	note(d, slot);
 }
 
+/* Pushes the helper of that code which is here already. */
+static bool push_helper(struct dec *d, const struct vai_code *code)
+{
+	for (int i = 0; d->unused >> i; i++) {
+		if (!(d->unused >> i & 1) || d->code->loaded[i] != code->id)
+			continue;
+		d->unused &= ~(1u << i);
+		lua_pushvalue(d->L, d->helpers + 1 + i);
+		return true;
+	}
+	return false;
+}
+
+static VAI_NOINLINE void note_helper(const struct dec *d, const struct vai_code *code)
+{
+	struct vai_code *spawned = VAI_CONTAINER(d->vm->profiled, struct vai_code, uses);
+	if (spawned != code)
+		vai__code_note_helper(spawned, code);
+}
+
+/* Pushes a closure of a function that came along, or of the function itself where it is not here already. */
+static void push_closure(struct dec *d, const struct vai_code *code)
+{
+	if (push_helper(d, code))
+		return;
+	if (VAI_UNLIKELY(d->call && d->vm->profiled))
+		note_helper(d, code);
+	if (vai__code_load(d->L, code) != LUA_OK)
+		lua_error(d->L);
+}
+
 static void get_function(struct dec *d, bool later)
 {
 	uint32_t slot = get32(d);
@@ -331,8 +365,8 @@ static void get_function(struct dec *d, bool later)
 	if (d->loaded) {
 		lua_pushvalue(d->L, d->loaded);
 		d->loaded = 0;
-	} else if (vai__code_load(d->L, code) != LUA_OK) {
-		lua_error(d->L);
+	} else {
+		push_closure(d, code);
 	}
 	note(d, slot);
 	if (!later)
@@ -517,35 +551,42 @@ static void move_down(lua_State *L, int to, int n)
 	lua_settop(L, to + n - 1);
 }
 
-static int get_block(lua_State *L, struct vai_vm *vm, const struct vai__block *b, bool call, bool loaded)
+/* Decodes the block that d points to. What it holds takes the place of all that lies above stack index `below`. */
+static int get_block_with(struct dec *d, const struct vai__block *b, int below)
 {
-	const int to = lua_gettop(L) + !loaded, n = (int)b->nvalues;
-	struct dec d = {.L = L, .vm = vm, .p = b->data, .loaded = loaded ? to : 0, .call = call};
+	lua_State *L = d->L;
+	const int n = (int)b->nvalues;
 	enum vai__tag tag;
-	d.stack = (b->depth + 1) * LEVEL_STACK + SPARE_STACK;
-	luaL_checkstack(L, d.stack + n + b->nkeys, NULL);
+	d->stack = (b->depth + 1) * LEVEL_STACK + SPARE_STACK;
+	luaL_checkstack(L, d->stack + n + b->nkeys, NULL);
 	if (b->flags & BLOCK_FINALIZERS)
-		vm->needs_close = true;
+		d->vm->needs_close = true;
 	if (b->nslots) {
 		lua_createtable(L, (int)b->nslots, 0);
-		d.seen = lua_gettop(L);
+		d->seen = lua_gettop(L);
 	}
-	d.keys = lua_gettop(L);
+	d->keys = lua_gettop(L);
 	if (b->nkeys)
-		lua_settop(L, d.keys + b->nkeys);
+		lua_settop(L, d->keys + b->nkeys);
 	for (int i = 0; i < n; i++)
-		get_value(&d);
-	while ((tag = *d.p++) != S_STOP)
-		get_section(&d, tag);
-	move_down(L, to, n);
+		get_value(d);
+	while ((tag = *d->p++) != S_STOP)
+		get_section(d, tag);
+	move_down(L, below + 1, n);
 	return n;
+}
+
+static int get_block(lua_State *L, struct vai_vm *vm, const struct vai__block *b)
+{
+	struct dec d = {.L = L, .vm = vm, .p = b->data};
+	return get_block_with(&d, b, lua_gettop(L));
 }
 
 /* ---- entries ---- */
 
 static int block_values(lua_State *L, struct vai_vm *vm, const struct vai__block *b)
 {
-	return b->flags & BLOCK_FLAT ? vai__small_table_decode_block(L, b) : get_block(L, vm, b, false, false);
+	return b->flags & BLOCK_FLAT ? vai__small_table_decode_block(L, b) : get_block(L, vm, b);
 }
 
 static void push_inline(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
@@ -583,11 +624,18 @@ int vai__decode(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
 	}
 }
 
-int vai__decode_call(lua_State *L, struct vai_vm *vm, const vai_msg *msg, bool loaded)
+int vai__decode_call(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const struct vai_code *code, int loaded)
 {
-	if (vai__msg_tag(msg) == M_BLOCK)
-		return get_block(L, vm, vai__msg_block(msg), true, loaded) - 1;
-	return vai__decode(L, vm, msg) - 1;
+	if (vai__msg_tag(msg) != M_BLOCK)
+		return vai__decode(L, vm, msg) - 1;
+	const struct vai__block *b = vai__msg_block(msg);
+	const int top = lua_gettop(L), below = top - loaded;
+	struct dec d = {.L = L, .vm = vm, .p = b->data, .call = true, .code = code, .helpers = below};
+	if (VAI_LIKELY(loaded > 0)) {
+		d.loaded = top;
+		d.unused = (1u << (loaded - 1)) - 1;
+	}
+	return get_block_with(&d, b, below) - 1;
 }
 
 /* Arguments: the vm, the block. */

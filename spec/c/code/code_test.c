@@ -536,7 +536,7 @@ static void test_call_and_decode(void **state)
 	assert_true(call("local a, b = 10, { 20 } function add(x, y) return x + y end\n"
 					 "return function(c, d) return add(a, b[1]) + c + #d end, 3, 'four'"));
 	assert_non_null(code);
-	assert_int_equal(vai__decode_call(B, &vb, &msg, false), 2);
+	assert_int_equal(vai__decode_call(B, &vb, &msg, NULL, 0), 2);
 	assert_int_equal(lua_gettop(B), 3);
 	lua_call(B, 2, 1);
 	assert_int_equal(lua_tointeger(B, -1), 37);
@@ -544,7 +544,7 @@ static void test_call_and_decode(void **state)
 	lua_pushliteral(B, "below");
 	assert_int_equal(vai__code_load(B, code), LUA_OK);
 	const void *loaded = lua_topointer(B, -1);
-	assert_int_equal(vai__decode_call(B, &vb, &msg, true), 2);
+	assert_int_equal(vai__decode_call(B, &vb, &msg, NULL, 1), 2);
 	assert_int_equal(lua_gettop(B), 4);
 	assert_ptr_equal(lua_topointer(B, 2), loaded);
 	lua_call(B, 2, 1);
@@ -554,7 +554,7 @@ static void test_call_and_decode(void **state)
 	lua_settop(B, 0);
 	assert_true(call("return math.max, 3, 9"));
 	assert_null(code);
-	assert_int_equal(vai__decode_call(B, &vb, &msg, false), 2);
+	assert_int_equal(vai__decode_call(B, &vb, &msg, NULL, 0), 2);
 	lua_call(B, 2, 1);
 	assert_int_equal(lua_tointeger(B, -1), 9);
 	end_call();
@@ -566,7 +566,7 @@ static void test_call_with_itself(void **state)
 	(void)state;
 	assert_true(call("local function f(g, t) return g == f and t.f == f end return f, f, { f = f }"));
 	assert_int_equal(vai__code_load(B, code), LUA_OK);
-	vai__decode_call(B, &vb, &msg, true);
+	vai__decode_call(B, &vb, &msg, NULL, 1);
 	lua_call(B, 2, 1);
 	assert_true(lua_toboolean(B, -1));
 	end_call();
@@ -580,7 +580,7 @@ static void test_redefined_globals(void **state)
 	assert_true(call(
 		"function print(x) return 'mine' .. x end own = 1 return function() return print('!'), own, tostring(1) end"));
 	run(B, "own = 2");
-	vai__decode_call(B, &vb, &msg, false);
+	vai__decode_call(B, &vb, &msg, NULL, 0);
 	lua_call(B, 0, 3);
 	assert_string_equal(lua_tostring(B, -3), "mine!");
 	assert_int_equal(lua_tointeger(B, -2), 2);

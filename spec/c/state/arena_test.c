@@ -235,6 +235,26 @@ static void failing(void **state)
 	vai__arena_free(a);
 }
 
+/* The first block that is freed holds the lists of free blocks if it is large enough: no chunk is needed for them. */
+static void lists_in_a_block(void **state)
+{
+	(void)state;
+	struct vai__arena *a = vai__arena_new(2048);
+	void *p = vai__arena_alloc(a, NULL, 0, 720);
+	for (size_t left = arena_left(a) / 8; left > 0; left--)
+		assert_non_null(vai__arena_alloc(a, NULL, 0, 8));
+	size_t held = a->held;
+	assert_null(vai__arena_alloc(a, p, 720, 0));
+	assert_true(a->held <= held);
+	p = vai__arena_alloc(a, NULL, 0, 400);
+	assert_true(a->held <= held);
+	memset(p, 0xff, 400); /* it is not where the lists are */
+	assert_null(vai__arena_alloc(a, p, 400, 0));
+	assert_non_null(vai__arena_alloc(a, NULL, 0, 400));
+	assert_true(a->held <= held);
+	vai__arena_free(a);
+}
+
 /* Whatever is left of the chunk, the next block after a reservation is there. */
 static void reserved(void **state)
 {
@@ -278,6 +298,7 @@ int main(void)
 		cmocka_unit_test(pieces_join),
 		cmocka_unit_test(bound_is_of_what_lives),
 		cmocka_unit_test(failing),
+		cmocka_unit_test(lists_in_a_block),
 		cmocka_unit_test(reserved),
 		cmocka_unit_test(under_lua),
 	};

@@ -12,6 +12,7 @@
 #include "base/obj.h"
 #include "state/arena.h"
 #include "state/template.h"
+#include "transfer/codec.h"
 
 enum { COPIES = 500, THREADS = 4, ROUNDS = 300 };
 
@@ -177,6 +178,63 @@ static void foresight(void **state)
 		vai__vm_free(vm);
 	}
 	vai__obj_unref(&code->obj);
+}
+
+/* Sends the call of the function that the script returns with 5 to a fresh state: how many functions have come with
+ * that; the function's result is *result. */
+static int call_through(const struct states *s, const char *text, lua_Integer *result)
+{
+	vai_msg msg;
+	struct vai_code *code;
+	bool loaded = false;
+	if (luaL_loadbuffer(s->L, text, strlen(text), "=text") || lua_pcall(s->L, 0, 1, 0))
+		fail_msg("%s: %s", text, lua_tostring(s->L, -1));
+	lua_pushinteger(s->L, 5);
+	vai__encode_call(s->L, s->vm, 1, 1, &msg, &code, "argument");
+	lua_settop(s->L, 0);
+	struct vai_vm *vm = states_new(code, &loaded);
+	int came = loaded ? lua_gettop(vm->L) : 0;
+	assert_int_equal(vai__decode_call(vm->L, vm, &msg, code, came), 1);
+	assert_int_equal(lua_gettop(vm->L), 2);
+	lua_call(vm->L, 1, 1);
+	*result = lua_tointeger(vm->L, -1);
+	vai__vm_free(vm);
+	vai__msg_drop(&msg);
+	vai__obj_unref(&code->obj);
+	return came;
+}
+
+/* Functions that each of the first goroutines got along with theirs lie in the template already; others do not, and
+ * every copy has closures of its own. */
+static void helpers(void **state)
+{
+	const struct states *s = *state;
+	const bool clones = strcmp(vai__runtime_mode(), "clone") == 0;
+	lua_Integer result;
+	for (int i = 1; i <= 6; i++) {
+		bool late = clones && i >= 3;
+		assert_int_equal(call_through(s,
+							 "local function double(x) return 2 * x end function inc(x) return x + 1 end\n"
+							 "return function(x) return double(inc(x)) end",
+							 &result),
+			late ? 3 : 0);
+		assert_int_equal(result, 12);
+		assert_int_equal(call_through(s,
+							 "local function adder(k) return function(x) return x + k end end\n"
+							 "local a, b = adder(10), adder(100)\n"
+							 "return function(x) return a(b(x)) end",
+							 &result),
+			late ? 2 : 0);
+		assert_int_equal(result, 115);
+		char text[160];
+		snprintf(text, sizeof text,
+			"local f = load'local x = ... return x + %d'\n"
+			"return function(x) return -f(x) end",
+			i);
+		assert_int_equal(call_through(s, text, &result), late ? 1 : 0);
+		assert_int_equal(result, -5 - i);
+	}
+	vai__code_forget();
 }
 
 static int nothing(lua_State *L)
@@ -360,6 +418,7 @@ int main(void)
 		cmocka_unit_test(closes),
 		cmocka_unit_test(templates),
 		cmocka_unit_test(foresight),
+		cmocka_unit_test(helpers),
 		cmocka_unit_test(foresight_of_modules),
 		cmocka_unit_test(random_numbers),
 		cmocka_unit_test(constants_like_pointers),
@@ -371,6 +430,7 @@ int main(void)
 		cmocka_unit_test(independent),
 		cmocka_unit_test(closes),
 		cmocka_unit_test(templates),
+		cmocka_unit_test(helpers),
 		cmocka_unit_test(random_numbers),
 		cmocka_unit_test(threads),
 	};

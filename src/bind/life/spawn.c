@@ -123,13 +123,13 @@ static void push_extra(lua_State *L, struct vai_vm *vm, struct vai__call *call)
 	vai__handle_push(L, vm, o, false);
 }
 
-/* Arguments: struct run and, if the state came with it, the function. */
+/* Arguments: struct run and, if they came with the state, helpers of the function and the function. */
 static int body(lua_State *L)
 {
 	struct run *r = lua_touserdata(L, 1);
 	struct vai_vm *vm = vai__bind_vm(r->g);
 	struct vai__call *call = r->g->held;
-	vai__decode_call(L, vm, call->base ? &call->base->msg : &call->msg, lua_gettop(L) == 2);
+	vai__decode_call(L, vm, call->base ? &call->base->msg : &call->msg, call->code, lua_gettop(L) - 1);
 	if (call->extra)
 		push_extra(L, vm, call);
 	let_go(r, call);
@@ -214,16 +214,17 @@ static VAI_NOINLINE void settle_end(struct run *r, struct vai_vm *vm)
 static int run_in_state(struct run *r, struct vai_vm *vm, bool loaded)
 {
 	lua_State *L = vm->L;
+	const int came = loaded ? lua_gettop(L) : 0;
 	vm->at = L;
 	vai__hook_prepare(L);
 	vai__watch_state(L);
 	lua_pushcfunction(L, vai__report_handler);
 	lua_pushcfunction(L, body);
 	lua_pushlightuserdata(L, r);
-	if (loaded)
-		lua_rotate(L, -4, 3); /* the function on top of them */
+	if (came)
+		lua_rotate(L, -3 - came, 3); /* the functions on top of them */
 	atomic_store_relaxed(&r->g->running, L);
-	int status = lua_pcall(L, loaded ? 2 : 1, 0, loaded ? -4 : -3);
+	int status = lua_pcall(L, 1 + came, 0, -3 - came);
 	atomic_store_relaxed(&r->g->running, NULL);
 	vai__end_over(r->g);
 	if (VAI_UNLIKELY(status != LUA_OK))
