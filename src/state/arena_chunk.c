@@ -150,7 +150,8 @@ bool vai__arena_reclaim(struct vai__arena *a)
 {
 	bool done = vai__arena_join(a);
 	a->churn = 0;
-	rearm(a);
+	if (arena_has_lists(a)) /* without lists the quota stays negative, so that the first free makes them */
+		rearm(a);
 	return done;
 }
 

@@ -255,6 +255,20 @@ static void lists_in_a_block(void **state)
 	vai__arena_free(a);
 }
 
+/* A request that the bound refuses before anything was freed changes nothing for the first free. */
+static void refused_before_lists(void **state)
+{
+	(void)state;
+	struct vai__arena *a = vai__arena_new(2048);
+	void *p = vai__arena_alloc(a, NULL, 0, 16);
+	a->limit = 4096;
+	assert_null(vai__arena_alloc(a, NULL, 0, 100000));
+	assert_null(vai__arena_alloc(a, p, 16, 0));
+	a->limit = SIZE_MAX;
+	assert_non_null(vai__arena_alloc(a, NULL, 0, 16));
+	vai__arena_free(a);
+}
+
 /* Whatever is left of the chunk, the next block after a reservation is there. */
 static void reserved(void **state)
 {
@@ -299,6 +313,7 @@ int main(void)
 		cmocka_unit_test(bound_is_of_what_lives),
 		cmocka_unit_test(failing),
 		cmocka_unit_test(lists_in_a_block),
+		cmocka_unit_test(refused_before_lists),
 		cmocka_unit_test(reserved),
 		cmocka_unit_test(under_lua),
 	};
