@@ -132,6 +132,7 @@ static bool encode_call(const struct program *p, struct call *c)
 	return ok;
 }
 
+/* Arguments: the call, and the functions that came with the state. */
 static int decode(lua_State *L)
 {
 	struct call *c = lua_touserdata(L, 1);
@@ -150,8 +151,6 @@ static char *run_spawned(struct call *c)
 	lua_insert(L, 1);
 	lua_pushlightuserdata(L, c);
 	lua_insert(L, 2);
-	lua_pushboolean(L, loaded);
-	lua_insert(L, 3);
 	FUZZ_CHECK(lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0) == LUA_OK, "%s", lua_tostring(L, -1));
 	char *result = run(L, lua_gettop(L) - 1);
 	vai__vm_free(vm);
