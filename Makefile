@@ -15,6 +15,7 @@ ifeq ($(origin CC),default)
 CC = gcc
 endif
 AR ?= ar
+OBJCOPY ?= objcopy
 CFLAGS ?= -O2 -g
 LUA ?= lua5.4
 PREFIX ?= /usr/local
@@ -63,6 +64,7 @@ ifeq ($(origin CC),file)
 CC = aarch64-linux-gnu-gcc
 endif
 AR = aarch64-linux-gnu-ar
+OBJCOPY = aarch64-linux-gnu-objcopy
 LUA_INCDIR ?= $(SYSROOT)/usr/include/lua5.4
 LUA_LIBS = -llua5.4
 UV_INCDIR ?= $(SYSROOT)/usr/include
@@ -129,10 +131,13 @@ $(B)/libvai.so: $(OBJ) src/libvai.map $(B)/flags
 		$(LDFLAGS) -o $@.new $(OBJ) $(ALL_LIBS)
 	@mv -f $@.new $@
 
+# Its code has a section of its own, by which it tells its functions from those of the program that it becomes a part
+# of (stdlib/catalog.c).
 $(B)/libvai.a: $(OBJ) $(B)/flags
 	@rm -f $@
 	$(call say,AR)
 	$(Q)$(AR) rcs $@ $(OBJ)
+	$(Q)$(OBJCOPY) --rename-section .text=vai_text --rename-section .text.unlikely=vai_text $@
 
 # Includes of a foreign library only where a layer may use it: see spec/lint/includes.lua.
 $(patsubst %,$(B)/obj/%/%.o,state stdlib code transfer require runtime bind): INC = $(LUA_CFLAGS) -include src/lua_weak.h

@@ -45,7 +45,7 @@ enum vai_result {
 	VAI_ESYS = -9,               /* the system refused (threads, mappings) */
 	VAI_ECONTEXT = -10,          /* the context that bounds the wait was canceled */
 	VAI_ECONTEXT_DEADLINE = -11, /* or its deadline has passed */
-	VAI_EINTERRUPTED = -12,      /* the host's wait was interrupted (vai_interrupt of vai_lua.h, Ctrl-C) */
+	VAI_EINTERRUPTED = -12,      /* the host's wait was interrupted (vai_interrupt, Ctrl-C) */
 	VAI_ETHREAD = -13,           /* this thread may not call this */
 	VAI_ESTOPPED = -14           /* the runtime does not run */
 };
@@ -119,6 +119,9 @@ VAI_API int vai_poll(int64_t ns);
 /* A descriptor that is readable while goroutines wait for the host's thread (vai_on_host), for a loop that sleeps in
  * poll or epoll; vai_poll resets it. It belongs to vai. VAI_ESYS: there is none. Host's thread. */
 VAI_API int vai_fd(void);
+/* Ends what the host's thread waits for in vai, vai_poll included, with VAI_EINTERRUPTED: now, or the next time that it
+ * waits. Lua code that it runs meanwhile gets the error "interrupted!" in its place. VAI_ESTOPPED. Any. */
+VAI_API int vai_interrupt(void);
 
 /* ---- goroutines ---- */
 

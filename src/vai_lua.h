@@ -31,11 +31,65 @@ extern "C" {
  * ends the runtime. */
 VAI_API int luaopen_vai(lua_State *L);
 
-/* Pushes a channel of values (vai_chan_new_values), which has Lua's methods there, with a reference of its own. L is
- * the host's state. May raise. VAI_OK, or VAI_EINVAL and nothing is pushed: a channel of bytes, or another state. */
+/* The functions below with an L are called by the goroutine whose state L belongs to: main, or a C function that a
+ * goroutine runs. Those that raise are called where an error of Lua's is caught. VAI_ETHREAD, or an error: another
+ * thread or state. A wait parks the goroutine, in C functions, too. */
+
+/* ---- channels and values ---- */
+
+/* Pushes a channel of values (vai_chan_new_values), which has Lua's methods there, with a reference of its own. May
+ * raise. VAI_OK, or VAI_EINVAL and nothing is pushed: a channel of bytes, or another state. */
 VAI_API int vai_lua_pushchan(lua_State *L, vai_chan *ch);
 /* The channel at idx, which lives as long as it lies there; NULL: there is none. */
 VAI_API vai_chan *vai_lua_tochan(lua_State *L, int idx);
+/* As vai_send_value, with a copy of the value at idx. Raises if that cannot be sent. VAI_EINVAL: nil. */
+VAI_API int vai_lua_send(lua_State *L, vai_chan *ch, int idx, int64_t ns);
+/* As vai_recv_value: on VAI_OK the value is pushed. Raises where memory is out. */
+VAI_API int vai_lua_recv(lua_State *L, vai_chan *ch, int64_t ns);
+/* The value at idx for vai_send_value or vai_select, which any thread may call with it. Raises if it cannot be sent. */
+VAI_API void vai_lua_tovalue(lua_State *L, int idx, vai_value *out);
+/* Pushes what *v holds and takes it over: *v is nil afterwards. May raise. */
+VAI_API void vai_lua_pushvalue(lua_State *L, vai_value *v);
+
+/* ---- goroutines ---- */
+
+/* vai.go and vai.async: the function that lies below n arguments on top of the stack runs as a goroutine, with copies
+ * of them; its task takes their place. Raise as those do. */
+VAI_API void vai_lua_go(lua_State *L, int nargs);
+VAI_API void vai_lua_async(lua_State *L, int nargs);
+/* The task at idx, which lives as long as it lies there, for vai_cancel and vai_lua_join; NULL: there is none. */
+VAI_API vai_task *vai_lua_totask(lua_State *L, int idx);
+/* task:join: pushes true and results, or false, the error and its traceback, and returns how many values these are; or
+ * a negative result, and pushes nothing. May raise. */
+VAI_API int vai_lua_join(lua_State *L, vai_task *task, int64_t ns);
+
+/* A function for Lua: on_host(f or name, ...) calls f, or what is in the host's globals under a name as "world.move",
+ * on the host's thread and in the host's state, while main waits or in its next vai_poll; returns its results or
+ * raises its error. f, arguments and results cross as in a send. Such a call may wait, and is not interrupted
+ * otherwise. In the host's state it is a plain call. */
+VAI_API int vai_lua_on_host(lua_State *L);
+
+/* ---- the host's own in all states ---- */
+
+enum { VAI_LUA_NO_FINALIZERS = 1 }; /* nothing that `init` puts there makes userdata with finalizers */
+/* From the next luaopen_vai on each goroutine's state is one in which init has run (after the libraries were opened, in
+ * Lua's protected mode, without arguments or results): it sets globals, takes some away, fills LUA_PRELOAD_TABLE or
+ * package.searchers. It runs a few times and what it leaves is copied, so it makes no userdata with finalizers and no
+ * coroutines, and calls nothing of vai's; goroutines begin with equal copies, random numbers included. The host's
+ * own state it does not touch. If it fails, luaopen_vai raises that. NULL: none. VAI_EINVAL: a state uses vai. Without
+ * VAI_LUA_NO_FINALIZERS each state ends by lua_close, which takes longer. The host's thread. */
+VAI_API int vai_lua_init(lua_CFunction init, unsigned flags);
+
+/* How full userdata of a type (luaL_newmetatable's name) crosses: out gets the userdata and returns values that are
+ * sent; in gets these in the other state and returns the userdata that it makes of them. A metatable with __vai_send
+ * comes first. Stays for the process. VAI_OK, VAI_ENOMEM; VAI_EINVAL: the type has one. Any thread. */
+VAI_API int vai_lua_codec(const char *type, lua_CFunction out, lua_CFunction in);
+
+/* Pushes a userdata that stands for p and can be sent, as what a codec's `out` returns: drop(p), unless NULL, is called
+ * on any thread when the last copy is gone, in messages, too. Raises where memory is out, and then does not call it. */
+VAI_API void vai_lua_pushref(lua_State *L, void *p, void (*drop)(void *p));
+/* p of the userdata at idx; NULL: it is none of these. */
+VAI_API void *vai_lua_toref(lua_State *L, int idx);
 
 /* ---- the sandbox ---- */
 

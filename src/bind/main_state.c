@@ -5,10 +5,11 @@
 #include "base/atomic.h"
 
 static struct {
-	struct vai_vm *vm;
+	struct vai_vm *vm, *last;
 	_Atomic(lua_State *) L;
 	_Atomic(lua_State *) panic_thread;
 	_Atomic(vai_g *) runner;
+	atomic_int guests;
 } state;
 
 struct vai_vm *vai__main_vm(void)
@@ -19,7 +20,15 @@ struct vai_vm *vai__main_vm(void)
 void vai__main_set_vm(struct vai_vm *vm)
 {
 	state.vm = vm;
+	if (vm)
+		state.last = vm;
 	atomic_store_relaxed(&state.L, vm ? vm->L : NULL);
+	atomic_store_relaxed(&state.guests, 0);
+}
+
+const struct vai_vm *vai__main_last_vm(void)
+{
+	return state.last;
 }
 
 lua_State *vai__main_L(void)
@@ -50,6 +59,11 @@ void vai__main_set_panic_runner(vai_g *g)
 void vai__main_clear_panic_runner(vai_g *g)
 {
 	atomic_compare_exchange_strong(&state.runner, &g, NULL);
+}
+
+int vai__main_guests(int n)
+{
+	return atomic_fetch_add(&state.guests, n) + n;
 }
 
 /* The answer is right also while main runs in a coroutine that C code has resumed by itself. */

@@ -131,6 +131,17 @@ int vai_fd(void)
 	return g && g == vai__g_main() ? vai__frame_fd() : VAI_ETHREAD;
 }
 
+int vai_interrupt(void)
+{
+	vai_g *g;
+	int rc = vai__capi_enter(&g);
+	if (rc != VAI_OK)
+		return rc;
+	vai__sched_interrupt_main();
+	vai__capi_leave(g);
+	return VAI_OK;
+}
+
 /* ---- odds and ends ---- */
 
 int64_t vai_now(void)

@@ -9,6 +9,10 @@
 #include "stdlib/sandbox.h"
 
 static bool full; /* all libraries open: no lazy ones */
+static struct {
+	lua_CFunction f; /* or NULL */
+	bool finalizers;
+} init;
 
 static int panicked(lua_State *L)
 {
@@ -76,6 +80,19 @@ void vai__prepare_full(bool on)
 	full = on;
 }
 
+void vai__prepare_init(lua_CFunction f, bool finalizers)
+{
+	init.f = f;
+	init.finalizers = finalizers;
+}
+
+static void run_init(lua_State *L, struct vai_vm *vm)
+{
+	vm->needs_close |= init.finalizers;
+	lua_pushcfunction(L, init.f);
+	lua_call(L, 0, 0);
+}
+
 int vai__prepare(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
@@ -86,5 +103,7 @@ int vai__prepare(lua_State *L)
 	else
 		vai__lazy_prepare(L, vm);
 	vai__sandbox_settle(vm);
+	if (init.f)
+		run_init(L, vm);
 	return 0;
 }

@@ -23,6 +23,11 @@
 
 static struct vai__template *base; /* NULL: states are built */
 static char mode[96] = "none";
+static struct {
+	lua_CFunction f; /* or NULL */
+	bool finalizers;
+	char error[200];
+} init;
 
 /* state < stdlib < code < transfer < require < runtime: what goes the other way goes through here. */
 __attribute__((constructor)) void vai__runtime_set_hooks(void)
@@ -69,6 +74,50 @@ static const char *make_templates(bool full)
 	return why;
 }
 
+void vai__runtime_init(lua_CFunction f, bool finalizers)
+{
+	init.f = f;
+	init.finalizers = finalizers;
+}
+
+const char *vai__runtime_init_error(void)
+{
+	return init.error;
+}
+
+/* Runs the host's function in a state of its own, where it may fail. */
+static int try_init(void)
+{
+	bool loaded;
+	struct vai_vm *vm = vai__vm_new(NULL, &loaded);
+	if (!vm)
+		return VAI_ENOMEM;
+	vm->needs_close = true;
+	lua_pushcfunction(vm->L, init.f);
+	bool done = lua_pcall(vm->L, 0, 0, 0) == LUA_OK;
+	const char *text = done ? "" : lua_tostring(vm->L, -1);
+	snprintf(init.error, sizeof init.error, "%s", text ? text : "(error object is not a string)");
+	vai__vm_free(vm);
+	return done ? VAI_OK : VAI_EINVAL;
+}
+
+/* The template was proved without what the host puts into it, which may have taken away what the proof needs. */
+static int add_init(void)
+{
+	int rc = try_init();
+	if (rc != VAI_OK)
+		return rc;
+	vai__prepare_init(init.f, init.finalizers);
+	if (!base)
+		return VAI_OK;
+	vai__template_free(base);
+	base = vai__template_build(vai__prepare, NULL, VAI__TEMPLATE_RESERVE);
+	vai__vm_clones(base);
+	if (!base)
+		snprintf(mode, sizeof mode, "build: the template with the host's own could not be made");
+	return VAI_OK;
+}
+
 int vai__runtime_start(lua_State *L)
 {
 	vai__lazy_functions_register();
@@ -91,7 +140,10 @@ int vai__runtime_start(lua_State *L)
 	}
 	const char *why = make_templates(full);
 	snprintf(mode, sizeof mode, why ? "build: %s" : "clone", why);
-	return VAI_OK;
+	rc = init.f ? add_init() : VAI_OK;
+	if (rc != VAI_OK)
+		vai__runtime_stop();
+	return rc;
 }
 
 void vai__runtime_stop(void)
@@ -104,6 +156,7 @@ void vai__runtime_stop(void)
 	vai__template_free(base);
 	base = NULL;
 	vai__vm_clones(NULL);
+	vai__prepare_init(NULL, false);
 	snprintf(mode, sizeof mode, "none");
 }
 

@@ -258,6 +258,11 @@ void vai__g_each(void (*f)(vai_g *g, const struct vai_g_info *info, void *arg), 
 /* Whoever installs a handler of its own for SIGINT says so before and after: the scheduler takes its own one, which
  * ends main's wait for a hook of the host's, away meanwhile. Any thread. */
 void vai__sigint_set_aside(bool aside);
+/* Main's wait ends with VAI_WAKE_INTERRUPTED: the one that it is in, or the next. If it runs Lua code meanwhile, it is
+ * interrupted (hooks.interrupt), and vai__sched_interrupted tells it once that this is why. Any thread. */
+void vai__sched_interrupt_main(void);
+/* Whether g, the caller, is main and was interrupted so. */
+bool vai__sched_interrupted(vai_g *g);
 
 /* ---- counters ---- */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Ctrl-C while main waits. The `lua` program's handler sets a hook on main's state, which raises "interrupted!" at
- * main's next instruction; in stock Lua main comes to that when its blocking call has ended. In vai main may wait
- * for ever, so its wait has to end. Our handler calls the handler that it has found. If that has set a hook on
- * main's state, sysmon ends main's wait, now or when it begins.
+/* Ctrl-C while main waits, and vai_interrupt. The `lua` program's handler sets a hook on main's state, which raises
+ * "interrupted!" at main's next instruction; in stock Lua main comes to that when its blocking call has ended. In vai
+ * main may wait for ever, so its wait has to end. Our handler calls the handler that it has found. If that has set a
+ * hook on main's state, sysmon ends main's wait, now or when it begins.
  *
  * `lua` has its handler in place only while it runs a chunk. So ours is put around it where main begins to wait for
  * long: before M0 sleeps, and when sysmon finds main waiting. On any thread. */
@@ -17,6 +17,7 @@ static struct vai_lock lock; /* held while the handler is wrapped or removed; no
 static struct sigaction
 	inner; /* the handler that ours calls; written under lock, read by our handler once it is in place */
 static const void *_Atomic set; /* the hook that a handler has set and main has not come to yet, or NULL */
+static const char asked;        /* in place of the hook: vai_interrupt */
 static atomic_bool aside;       /* SIGINT is somebody else's; changed under lock */
 
 static void call_inner(int sig, siginfo_t *info, void *uc)
@@ -86,9 +87,32 @@ void vai__sigint_set_aside(bool yes)
 	vai__unlock(&lock);
 }
 
+void vai__sched_interrupt_main(void)
+{
+	atomic_store_seq_cst(&set, &asked);
+	vai__sysmon_hurry();
+}
+
+bool vai__sched_interrupted(vai_g *g)
+{
+	const void *mark = &asked;
+	return VAI_UNLIKELY(atomic_load_relaxed(&set) == mark) && g == &vai__sched.main->pub &&
+		atomic_cas_strong_seq_cst(&set, &mark, NULL);
+}
+
 bool vai__sigint_pending(void)
 {
 	return atomic_load_seq_cst(&set) != NULL;
+}
+
+/* Main runs: has the Lua code that it runs, if it does, look (vai__sched_interrupted). */
+static void ask_main(void)
+{
+	struct m *m = vai__sched.m0;
+	vai__lock(&vai__sched.lock);
+	if (m_curg(m) == vai__sched.main)
+		vai__preempt_ask(m, vai__clock_now());
+	vai__unlock(&vai__sched.lock);
 }
 
 void vai__sigint_check(void)
@@ -99,7 +123,11 @@ void vai__sigint_check(void)
 		vai__sigint_wrap();
 	if (!hook)
 		return;
-	bool over = vai__sched_hooks.main_hook() != hook; /* main has come to the hook */
+	if (hook == &asked && !waits) {
+		ask_main();
+		return;
+	}
+	bool over = hook != &asked && vai__sched_hooks.main_hook() != hook; /* main has come to the hook */
 	if (over || (waits && vai__fire_any(&vai__sched.main->pub, VAI_WAKE_INTERRUPTED)))
 		atomic_cas_strong_seq_cst(&set, &hook, NULL);
 }

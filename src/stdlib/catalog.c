@@ -109,6 +109,11 @@ struct range {
 	uintptr_t inside, lo, hi;
 };
 
+/* Where the archive has put its code (Makefile). Its functions lie beside those of the program then, and of Lua, so the
+ * segment says nothing. NULL: vai is a shared object. */
+extern const char __start_vai_text[] __attribute__((weak, visibility("hidden"))); /* NOLINT: the linker's name */
+extern const char __stop_vai_text[] __attribute__((weak, visibility("hidden")));  /* NOLINT */
+
 static int find_range(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	struct range *r = arg;
@@ -125,6 +130,15 @@ static int find_range(struct dl_phdr_info *info, size_t size, void *arg)
 }
 
 static struct range own_code;
+
+static void find_own_code(void)
+{
+	own_code.inside = (uintptr_t)vai__catalog_read;
+	own_code.lo = (uintptr_t)__start_vai_text;
+	own_code.hi = (uintptr_t)__stop_vai_text;
+	if (!own_code.lo)
+		dl_iterate_phdr(find_range, &own_code);
+}
 
 lua_CFunction vai__catalog_cfunction_out(lua_CFunction f)
 {
@@ -494,8 +508,7 @@ int vai__catalog_read(void)
 		rc = VAI_ENOMEM;
 	lua_close(L);
 	qsort(stocks, (size_t)nstocks, sizeof *stocks, compare_stocks);
-	own_code.inside = (uintptr_t)vai__catalog_read;
-	dl_iterate_phdr(find_range, &own_code);
+	find_own_code();
 	if (rc != VAI_OK)
 		vai__catalog_drop();
 	return rc;

@@ -5,6 +5,7 @@
 #include "transfer/encode.h"
 #include "base/mem.h"
 #include "state/handle.h"
+#include "transfer/userdata.h"
 
 /* ---- the buffer ---- */
 
@@ -170,6 +171,16 @@ static enum vai__enc_result put_object(struct vai__enc *e, int idx, struct vai_o
 	return ENC_OK;
 }
 
+/* The metatable is on top; what stands for __vai_send is put there. */
+static enum vai__enc_result has_codec(struct vai__enc *e)
+{
+	if (!vai__userdata_any())
+		return ENC_NO;
+	if (!e->guarded)
+		return ENC_RETRY;
+	return vai__userdata_push_send(e->L) ? ENC_YES : ENC_NO;
+}
+
 static VAI_NOINLINE enum vai__enc_result put_userdata(struct vai__enc *e, int idx, int how)
 {
 	lua_State *L = e->L;
@@ -180,8 +191,8 @@ static VAI_NOINLINE enum vai__enc_result put_userdata(struct vai__enc *e, int id
 		return put_object(e, idx, o);
 	if (!lua_checkstack(L, LEVEL_STACK))
 		return ENC_NOMEM;
-	if (!(how & ENC_TRANSLATED) && lua_getmetatable(L, idx))
-		r = vai__enc_has_send(e);
+	if (!(how & ENC_TRANSLATED) && lua_getmetatable(L, idx) && (r = vai__enc_has_send(e)) == ENC_NO)
+		r = has_codec(e);
 	if (r == ENC_YES)
 		r = vai__enc_translated(e, idx, how);
 	else if (r == ENC_NO && (r = vai__enc_stranger(e, idx)) == ENC_NO)

@@ -13,6 +13,7 @@
 #include "stdlib/sandbox.h"
 #include "transfer/codec.h"
 #include "transfer/lost_writes.h"
+#include "transfer/userdata.h"
 
 static bool holds_globals(const struct vai__enc *e, int idx)
 {
@@ -342,11 +343,11 @@ static bool is_foreign(lua_CFunction c)
 }
 
 /* Whether a C function that no module has under a name must not be sent. What a preload has captured may be its
- * module's own, and the host may have told the sandbox of it. */
+ * module's own, what a codec calls is the host's, and the host may have told the sandbox of it. */
 static bool is_forbidden(lua_CFunction c)
 {
 	const char *name;
-	if (VAI_LIKELY(!vai__codec_only_modules))
+	if (VAI_LIKELY(!vai__codec_only_modules) || vai__userdata_is_in(c))
 		return false;
 	if (vai__codec_preloading)
 		return !vai__sandbox_allows_module(vai__codec_preloading);

@@ -171,6 +171,7 @@ static const char *why_not(int rc)
 	case VAI_ETHREAD: return "another thread has called vai_start";
 	case VAI_ERANGE: return "the sandbox does not know the libraries of this Lua";
 	case VAI_EAGAIN: return "a goroutine of the runtime before still runs";
+	case VAI_EINVAL: return vai__runtime_init_error();
 	default: return vai__sched_refusal();
 	}
 }

@@ -5,6 +5,7 @@
 
 #include <lua.h>
 #include "base/base.h"
+#include "state/handle.h"
 
 /* Begins the runtime with L's state as the host's. VAI_OK; VAI_EAGAIN: it is open, or about to be, so
  * nothing was done; VAI_EINVAL: the start failed and *why says of what. */
@@ -16,5 +17,7 @@ void vai__host_stop(lua_State *L, bool exits);
 lua_State *vai__host_state(void);
 /* The main thread of L's state. */
 lua_State *vai__host_main_thread(lua_State *L);
+/* embed.c: pointers of the host's that are sent */
+extern const struct vai__handle_type vai__host_reference_type;
 
 #endif

@@ -15,6 +15,7 @@
 #include "bind/host/host.h"
 #include "bind/host/os_exit.h"
 #include "bind/host/sandbox.h"
+#include "bind/host/visit.h"
 #include "bind/lib/lib.h"
 #include "bind/life/life.h"
 #include "bind/main_state.h"
@@ -67,7 +68,7 @@ static void abandon(vai_g *g)
 	struct vai_obj *task = g->task;
 	struct vai_obj *held = g->held;
 	g->vm = g->task = g->held = NULL;
-	if (vm && g != vai__main_panic_runner()) /* whose state is the host's */
+	if (vm && vm != vai__main_last_vm()) /* what runs in the host's state abandons nothing */
 		vai__vm_abandon(vm);
 	if (held)
 		vai__obj_unref(held);
@@ -118,6 +119,7 @@ static void register_once(void)
 	vai__handle_register(&vai__lib_file_type);
 	vai__handle_register(&vai__lib_process_type);
 	vai__handle_register(&vai__lib_tty_type);
+	vai__handle_register(&vai__host_reference_type);
 	vai__held_install();
 	vai__replaced_register(vai__os_exit);
 	vai__fork_watch(vai__sched_alive, forked);
@@ -147,6 +149,7 @@ static void read_c_functions(lua_State *L)
 static int open_host(lua_State *L)
 {
 	read_c_functions(L);
+	vai__visit_prepare(L);
 	vai__replaced_install(L);
 	vai__only_libs_host(L);
 	vai__names_install(L, vai__main_vm());

@@ -111,8 +111,8 @@ static inline vai_task *self_task(lua_State *L, const char *fname)
 	return vai__bind_object(L, &vai__task_class, fname);
 }
 
-/* true, results... or false, error and, of one that was raised, the traceback. What follows is the report's. */
-static int push_outcome(lua_State *L, vai_g *g, vai_task *task)
+/* What follows the traceback in the outcome is the report's. */
+int vai__lib_push_outcome(lua_State *L, vai_g *g, vai_task *task)
 {
 	bool done = vai__task_state(task) == VAI_TASK_DONE;
 	int base = lua_gettop(L);
@@ -135,7 +135,7 @@ static int task_join(lua_State *L)
 	if (rc != VAI_OK)
 		return vai__bind_failed(L, g, rc);
 	vai__task_joined(task);
-	return push_outcome(L, g, task);
+	return vai__lib_push_outcome(L, g, task);
 }
 
 /* cancel([reason]): a goroutine that cancels itself ends here. */

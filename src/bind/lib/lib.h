@@ -16,6 +16,9 @@ int vai__lib_maxprocs(lua_State *L);
 int vai__lib_numcpu(lua_State *L);
 int vai__lib_stats(lua_State *L);
 extern const struct vai__handle_type vai__lib_task_type;
+/* Pushes true, results... or false, error and, of one that was raised, the traceback; of a task that has ended. Returns
+ * how many that is. */
+int vai__lib_push_outcome(lua_State *L, vai_g *g, struct vai_task *task);
 /* spawnlib.c: goroutines with bounds, or with a thread of their own */
 int vai__lib_spawn(lua_State *L);
 int vai__lib_lock_thread(lua_State *L);

@@ -45,6 +45,8 @@ void vai__hook_prepare(lua_State *L)
 /* Yields, or raises the end: called in the goroutine's own hook. */
 static void act(lua_State *L, vai_g *g)
 {
+	if (vai__sched_interrupted(g))
+		vai__interrupt_main(L);
 	if (!vai__end_due(g)) {
 		vai__note_stack(g, L);
 		vai__yield_late(g);
