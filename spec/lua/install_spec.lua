@@ -94,6 +94,53 @@ describe("libvai", function()
 		end)
 	end
 
+	local function builds(name, command, expected)
+		it("is what " .. name .. " builds with", function()
+			if not release then
+				return pending("of the release's build only")
+			end
+			assert.equal(expected, built(command))
+		end)
+	end
+	builds(
+		"examples/embed/game.c",
+		"cc -O2 -Wall -Wextra -Werror examples/embed/game.c $(pkg-config --cflags --libs vai) -o BASE/g && "
+			.. "BASE/g 0.4 BASE/g.svg 2>BASE/g.err && tail -c 7 BASE/g.svg && grep -c 'in 24 frames' BASE/g.err",
+		"1000 actors, 1000 with new scripts, all steps done\nrunaway: cpu time exceeded\n</svg>\n1\n"
+	)
+	builds(
+		"examples/embed/server.cpp",
+		"c++ -Wall -Wextra -Werror examples/embed/server.cpp $(pkg-config --cflags --libs vai) -pthread -o BASE/s && BASE/s",
+		"echo: Hello\nreverse: olleH\nupper: HELLO\n"
+	)
+	builds(
+		"CMake's vai::vai and vai::static",
+		[[mkdir BASE/cm && cp $f BASE/cm/m.c && cat >BASE/cm/CMakeLists.txt <<'END'
+cmake_minimum_required(VERSION 3.13)
+project(host C)
+find_package(vai REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(LUA REQUIRED IMPORTED_TARGET lua5.4)
+add_executable(shared m.c)
+target_link_libraries(shared vai::vai PkgConfig::LUA pthread)
+add_executable(fixed m.c)
+target_link_libraries(fixed vai::static PkgConfig::LUA)
+END
+			{ cmake -DCMAKE_PREFIX_PATH=BASE/usr -S BASE/cm -B BASE/cm/b && cmake --build BASE/cm/b; } >BASE/cm/log 2>&1 ||
+				cat BASE/cm/log; BASE/cm/b/shared && BASE/cm/b/fixed]],
+		"42\n42\n"
+	)
+
+	it("has every function in its man page", function()
+		if not release then
+			return pending("of the release's build only")
+		end
+		local page = sh("cat " .. base .. "/usr/share/man/man3/vai.3")
+		for name in sh("cat src/libvai.map"):gmatch("\t\t([%w_]+);") do
+			assert(page:find("%f[%w_]" .. name .. "%f[^%w_]"), name)
+		end
+	end)
+
 	it("needs no Lua in a host without it", function()
 		if not release then
 			return pending("of the release's build only")
