@@ -125,6 +125,9 @@ static bool header_line(struct head *h, const char *p, size_t n)
 		if (((unsigned char)p[i] < ' ' && p[i] != '\t') || p[i] == 0x7f)
 			return refuse(h, 400, "a control character in a header");
 	const char *value = p + colon + 1, *end = p + n;
+	bool frames = is_same(p, colon, "content-length") || is_same(p, colon, "transfer-encoding");
+	if (frames && memchr(value, '\t', n - colon - 1)) /* http-parser takes one for a part of the value */
+		return refuse(h, 400, "a tab beside a length or a coding");
 	while (value < end && (*value == ' ' || *value == '\t'))
 		value++;
 	while (end > value && (end[-1] == ' ' || end[-1] == '\t'))

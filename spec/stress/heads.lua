@@ -37,6 +37,8 @@ local strict = {
 	["invalid HTTP method"] = "http-parser takes the methods that it knows, and vai.http reads with it",
 	["invalid URL"] = "http-parser's: what is neither a path nor an address",
 	["invalid character in content-length header"] = "http-parser's: a tab behind the digits",
+	["unexpected content-length header"] = "http-parser's: it takes Transfer-EncodingX for Transfer-Encoding",
+	["a tab beside a length or a coding"] = "http-parser does not trim it, so it sees no chunks where others do",
 	["unfinished"] = "the others have answered before the empty line",
 }
 
@@ -47,6 +49,8 @@ local lenient = {
 		why = "Proxy-Connection is no header of HTTP; a server that keeps the connection does no harm" },
 	{ who = "http-parser", what = "^differs: keep", when = "%f[%w]connection:[^\r\n]*close",
 		why = "close beside keep-alive: it is closed here, whatever the version" },
+	{ who = "http-parser", what = "^differs: length", when = "transfer%-encoding[^:]",
+		why = "a name that only begins so: http-parser mixes the two up, Go reads it as vai does" },
 	{ who = "Go", what = "invalid URL escape",
 		why = "the target is given as it came; who decodes it (mux, files, parse_query) refuses what cannot be decoded" },
 }
