@@ -119,7 +119,7 @@ end)
 describe("three processes, one of which is killed, and a server that is restarted:", function()
 	test("a stream loses nothing, and repeats nothing that was acknowledged", [[
 		local s <close> = server "jetstream { store_dir: '$DIR/js' }"
-		local n = check.whole and 100000 or check.scaled(2000)
+		local n = check.whole and 100000 or check.scaled(800)
 		local nc <close> = assert(nats.connect(s.url, { reconnect_wait = 0.02 }))
 		local st = assert(nc:stream("N", { subjects = { "n" }, retention = "workqueue" }))
 		local lines = chan(1000)
