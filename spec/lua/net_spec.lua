@@ -531,6 +531,9 @@ describe("a listener", function()
 			held[#held + 1] = f
 		end
 		check.returns(table.pack(l:accept(0.05)), nil, "timeout")
+		l:set_deadline(vai.now() + 0.01)
+		check.returns(table.pack(l:accept()), nil, "timeout")
+		l:set_deadline()
 		check.returns(table.pack(net.dial("tcp", l:addr())), nil, l:addr() .. ": too many open files", "EMFILE")
 		local task = vai.async(function() return l:accept() ~= nil end)
 		check.waiting(task)

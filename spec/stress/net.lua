@@ -31,7 +31,7 @@ local orders = {
 	end,
 	swallow = function(c, n)
 		while n > 0 do
-			local data = c:read(nil, 5)
+			local data = c:read()
 			if not data then
 				return
 			end
@@ -46,7 +46,7 @@ local orders = {
 
 local function answer(c)
 	while true do
-		local line = c:read("l", 5)
+		local line = c:read "l"
 		if not line then
 			break
 		end

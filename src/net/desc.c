@@ -551,6 +551,17 @@ int vai__desc_wait(vai_g *self, struct vai__desc *d, enum vai__dir dir, const st
 	return vai__wake_result(code);
 }
 
+int vai__desc_nap(vai_g *self, struct vai__desc *d, enum vai__dir dir, const struct vai__iowait *w, int64_t pause)
+{
+	struct vai__iowait nap = *w;
+	int64_t now = vai__clock_now();
+	if (w->limit == VAI_FOREVER || w->limit - now > pause)
+		nap.limit = now + pause;
+	int rc = vai__desc_wait(self, d, dir, &nap);
+	/* Before the pause is over it is the direction's deadline that is. */
+	return rc == VAI_ETIMEOUT && nap.limit != w->limit && vai__clock_is_past(nap.limit) ? VAI_OK : rc;
+}
+
 void vai__desc_nudge(struct vai__desc *d, enum vai__dir dir)
 {
 	struct side *s = &d->side[dir];

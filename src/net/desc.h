@@ -69,6 +69,8 @@ int vai__desc_take(vai_g *self, struct vai__desc *d, enum vai__dir dir, const st
 void vai__desc_give(struct vai__desc *d, enum vai__dir dir);
 /* Parks the goroutine that has the direction. VAI_OK: try again. */
 int vai__desc_wait(vai_g *self, struct vai__desc *d, enum vai__dir dir, const struct vai__iowait *w);
+/* The same for what no event tells of: VAI_OK also once `pause` nanoseconds are over. */
+int vai__desc_nap(vai_g *self, struct vai__desc *d, enum vai__dir dir, const struct vai__iowait *w, int64_t pause);
 /* Between these two calls the descriptor is not closed, for calls that do not wait. False: it is closed already. */
 bool vai__desc_hold(struct vai__desc *d);
 void vai__desc_unhold(struct vai__desc *d);

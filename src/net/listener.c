@@ -128,12 +128,7 @@ static int back_off(vai_g *self, vai_listener *l, const struct vai__iowait *w, i
 {
 	tell_once();
 	*pause = *pause == 0 ? SHORT_FIRST : *pause * 2 < SHORT_MOST ? *pause * 2 : SHORT_MOST;
-	struct vai__iowait nap = *w;
-	int64_t now = vai__clock_now();
-	if (w->limit == VAI_FOREVER || w->limit - now > *pause)
-		nap.limit = now + *pause;
-	int rc = vai__desc_wait(self, l->desc, VAI__READ, &nap);
-	return rc == VAI_ETIMEOUT && nap.limit != w->limit ? VAI_OK : rc;
+	return vai__desc_nap(self, l->desc, VAI__READ, w, *pause);
 }
 
 /* The descriptor of the next one, or why there is none. */

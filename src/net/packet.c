@@ -142,14 +142,8 @@ int vai__packet_recv_now(vai_packet *p, size_t max, struct vai__bytes *out, stru
 /* That the queue of another Unix socket is no longer full is told to nobody who is not connected to it. */
 static int wait_to_send(vai_g *self, vai_packet *p, const struct vai__iowait *w)
 {
-	struct vai__iowait nap = *w;
-	int64_t now = vai__clock_now();
-	if (p->family != AF_UNIX)
-		return vai__desc_wait(self, p->desc, VAI__WRITE, w);
-	if (w->limit == VAI_FOREVER || w->limit - now > FULL_PAUSE)
-		nap.limit = now + FULL_PAUSE;
-	int rc = vai__desc_wait(self, p->desc, VAI__WRITE, &nap);
-	return rc == VAI_ETIMEOUT && nap.limit != w->limit ? VAI_OK : rc;
+	return p->family == AF_UNIX ? vai__desc_nap(self, p->desc, VAI__WRITE, w, FULL_PAUSE)
+								: vai__desc_wait(self, p->desc, VAI__WRITE, w);
 }
 
 int vai__packet_send(vai_g *self, vai_packet *p, const void *data, size_t n, const struct vai__addr *to, int64_t limit)

@@ -1,0 +1,258 @@
+-- SPDX-License-Identifier: MIT
+-- Every call that waits, each ended by a limit, a context, its object's deadline, a cancel, a close from another
+-- goroutine and the end of the program: the right result, nothing left, and what comes next is for who still waits.
+local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
+
+local heads = {
+	net = [[
+		local net = vai.net
+		local function ends_of(kind)
+			if kind == "pipe" then return net.pipe() end
+			local l = assert(net.listen("tcp", "127.0.0.1:0"))
+			local c = assert(net.dial("tcp", l:addr()))
+			local s = assert(l:accept())
+			l:close()
+			return s, c
+		end
+		local function reads(a, b, what, bytes, got)
+			return { call = function(l) return a:read(what, l) end, feed = function() b:write(bytes) end, got = { got },
+				close = function() a:close() end, deadline = function(t) a:set_read_deadline(t) end }
+		end
+		local function writes(a, b, call)
+			local text = tostring(a)
+			return { call = call, got = function(c) return tostring(c) == text end, one_waits = true,
+				feed = function() go(function() while b:read() do end end) end, done = function() a:close() end,
+				close = function() a:close() end, deadline = function(t) a:set_write_deadline(t) end }
+		end
+	]],
+	sync = "",
+	process = "local spawn = vai.process.spawn",
+	fs = "local dir = arg[1]",
+}
+
+local calls = {
+	net = {
+		["read what is there"] = [[local a, b = ends_of "tcp" return reads(a, b, nil, "x", "x")]],
+		["read a number of bytes"] = [[local a, b = ends_of "pipe" return reads(a, b, 3, "abc", "abc")]],
+		["read a line"] = [[local a, b = ends_of "tcp" return reads(a, b, "l", "line\n", "line")]],
+		["read all"] = [[
+			local a, b = ends_of "pipe"
+			local o = reads(a, b, "a", "", "rest")
+			o.feed = function() b:write("rest") b:close() end
+			return o]],
+		["read in a view"] = [[
+			local a, b = ends_of "tcp"
+			local o = reads(a, b, nil, "x", "x")
+			o.call = function(l) return a:with(l):read("L") end
+			o.feed, o.got = function() b:write("\n") end, { "\n" }
+			return o]],
+		["read by select"] = [[
+			local a, b = ends_of "tcp"
+			return { call = function(l) return select { a, timeout = l } end, feed = function() b:write("x") end,
+				got = { 1, "x" }, close = function() a:close() end, over = { 1, nil, "closed" } }]],
+		["write"] = [[
+			local a, b = ends_of "tcp"
+			return writes(a, b, function(l) return a:with(l):write(('x'):rep(l == 20 and 1 or 20000000)) end)]],
+		["write into a pipe"] = [[
+			local a, b = ends_of "pipe"
+			return writes(a, b, function(l) return a:with(l):write(('x'):rep(l == 20 and 1 or 20000000)) end)]],
+		["send a file"] = [[
+			local a, b = ends_of "tcp"
+			local f = vai.fs.open(arg[1] .. "/big", "w+")
+			f:truncate(20000000)
+			local o = writes(a, b, function(l) return a:with(l):send_file(f, 0, l == 20 and 1 or 20000000) end)
+			local done = o.done
+			function o.done() done() f:close() end
+			return o]],
+		["accept"] = [[
+			local s = net.listen("tcp", "127.0.0.1:0")
+			return { call = function(l) return s:accept(l) end, feed = function() assert(net.dial("tcp", s:addr())) end,
+				got = tostring, close = function() s:close() end, deadline = function(t) s:set_deadline(t) end }]],
+		["accept by select"] = [[
+			local s = net.listen("tcp", "127.0.0.1:0")
+			return { call = function(l) return select { s, timeout = l } end,
+				feed = function() assert(net.dial("tcp", s:addr())) end, got = function(i, c) return i == 1 and c:close() == nil end,
+				close = function() s:close() end, over = { 1, nil, "closed" } }]],
+		["dial"] = [[
+			local name = "@vai-test-" .. math.random(1, 1 << 60)
+			local s, held = net.listen("unix", name, { backlog = 1 }), {}
+			repeat held[#held + 1] = net.dial("unix", name, 0) until not net.dial("unix", name, 0)
+			return { call = function(l) return net.dial("unix", name, l) end, got = tostring,
+				feed = function() s:accept() end,
+				close = function() s:close() end, over = { nil, name .. ": connection refused", "ECONNREFUSED" } }]],
+		["receive a datagram"] = [[
+			local p, q = net.packet("udp", "127.0.0.1:0"), net.packet("udp", "127.0.0.1:0")
+			return { call = function(l) return p:recv_from(l) end, feed = function() q:send_to("x", p:local_addr()) end,
+				got = { "x" }, close = function() p:close() end, deadline = function(t) p:set_read_deadline(t) end }]],
+		["send a datagram"] = [[
+			local base = "@vai-test-" .. math.random(1, 1 << 60)
+			local p, q = net.packet("unixgram", base .. "p"), net.packet("unixgram", base .. "q")
+			while p:send_to("fill", base .. "q", 0) do end
+			return { call = function(l) return p:send_to("x", base .. "q", l) end, feed = function() q:recv_from() end,
+				got = { true }, close = function() p:close() end, deadline = function(t) p:set_write_deadline(t) end }]],
+		["shut a server down"] = [[
+			local began = chan(1)
+			local s = net.listen("tcp", "127.0.0.1:0")
+			local server = net.serve(s, function(c) c:read() began:send(true) c:read() c:close() end)
+			local c = net.dial("tcp", s:addr())
+			c:write("x")
+			began:recv()
+			return { call = function(l) return server:shutdown(l) end, got = { true }, feed = function() c:close() end,
+				close = function() server:close() end, over = { true }, done = function() server:close() end }]],
+	},
+	process = {
+		["wait"] = [[
+			local p = spawn { "cat", stdin = "pipe" }
+			return { call = function(l) return p:wait(l) end, feed = function() p:kill() end, got = { nil, "signal", "SIGTERM" },
+				close = function() p:close() end, over = { nil, "signal", "SIGKILL" }, done = function() p:close() end }]],
+		["wait by select"] = [[
+			local p = spawn { "cat", stdin = "pipe" }
+			return { call = function(l) return select { p, timeout = l } end, feed = function() p:kill() end,
+				got = { 1, nil, "signal", "SIGTERM" }, close = function() p:close() end, over = { 1, nil, "signal", "SIGKILL" },
+				done = function() p:close() end }]],
+		["read what it writes"] = [[
+			local p = spawn { "cat", stdin = "pipe", stdout = "pipe" }
+			return { call = function(l) return p.stdout:read("l", l) end, feed = function() p.stdin:write("x\n") end,
+				got = { "x" }, close = function() p.stdout:close() end, deadline = function(t) p.stdout:set_deadline(t) end,
+				done = function() p:close() end }]],
+		["receive a signal"] = [[
+			local ch = chan(1)
+			vai.signal.notify(ch, "SIGUSR1")
+			return { call = function(l) return ch:recv(l) end, got = { "SIGUSR1" }, close = function() ch:close() end,
+				feed = function() vai.process.run { "kill", "-USR1", vai.fs.readlink("/proc/self") } end,
+				done = function() vai.signal.reset() end }]],
+	},
+	fs = {
+		["receive a change"] = [[
+			local ch = vai.fs.watch(dir)
+			return { call = function(l) return ch:recv(l) end, got = tostring, close = function() ch:close() end,
+				feed = function() vai.fs.write_file(dir .. "/x", "x") end, done = function() pcall(ch.close, ch) end }]],
+	},
+	sync = {
+		["send"] = [[
+			local ch = chan(1)
+			ch:send(0)
+			return { call = function(l) return ch:send(1, l) end, feed = function() ch:recv() end, got = { true } }]],
+		["send to nobody"] = [[
+			local ch = chan()
+			return { call = function(l) return ch:send(1, l) end, feed = function() go(ch.recv, ch) end, got = { true } }]],
+		["receive"] = [[
+			local ch = chan()
+			return { call = function(l) return ch:recv(l) end, feed = function() go(ch.send, ch, 1) end, got = { 1 },
+				close = function() ch:close() end }]],
+		["select"] = [[
+			local a, b = chan(1), chan()
+			return { call = function(l) return select { a, { b, 1 }, timeout = l } end, feed = function() a:send(1) end,
+				got = { 1, 1 }, close = function() a:close() end, over = { 1, nil, "closed" } }]],
+		["join"] = [[
+			local ch = chan()
+			local task = vai.async(function() return (ch:recv()) end)
+			return { call = function(l) return task:join(l) end, feed = function() ch:send(5) end, got = { true, 5 },
+				close = function() task:cancel("x") end, over = { false, "x" }, done = function() task:cancel() end }]],
+		["receive a task's end"] = [[
+			local ch = chan()
+			local task = vai.async(function() ch:recv() end)
+			return { call = function(l) return task:done():recv(l) end, feed = function() ch:send(5) end, got = { nil, "closed" },
+				close = function() task:cancel("x") end, done = function() task:cancel() end }]],
+		["wait for a group of goroutines"] = [[
+			local wg = waitgroup()
+			wg:add()
+			return { call = function(l) return wg:wait(l) end, feed = function() wg:done() end, got = { true } }]],
+		["lock"] = [[
+			local m = vai.mutex()
+			m:lock()
+			return { call = function(l) local ok, why = m:lock(l) if ok then m:unlock() end return ok, why end,
+				feed = function() m:unlock() end, got = { true } }]],
+		["guard"] = [[
+			local m = vai.mutex()
+			m:lock()
+			return { call = function(l) local g <close>, why = m:guard(l) return g and true, why end,
+				feed = function() m:unlock() end, got = { true } }]],
+		["lock for writing"] = [[
+			local m = vai.rwmutex()
+			m:rlock()
+			return { call = function(l) local ok, why = m:lock(l) if ok then m:unlock() end return ok, why end,
+				feed = function() m:runlock() end, got = { true } }]],
+		["lock for reading"] = [[
+			local m = vai.rwmutex()
+			m:lock()
+			return { call = function(l) local ok, why = m:rlock(l) if ok then m:runlock() end return ok, why end,
+				feed = function() m:unlock() end, got = { true } }]],
+		["guard for writing"] = [[
+			local m = vai.rwmutex()
+			m:rlock()
+			return { call = function(l) local g <close>, why = m:guard(l) return g and true, why end,
+				feed = function() m:runlock() end, got = { true } }]],
+		["guard for reading"] = [[
+			local m = vai.rwmutex()
+			m:lock()
+			return { call = function(l) local g <close>, why = m:rguard(l) return g and true, why end,
+				feed = function() m:unlock() end, got = { true } }]],
+		["wait for a condition"] = [[
+			local m = vai.mutex()
+			local c, ready = vai.cond(m), vai.atomic()
+			return { got = { true },
+				call = function(l)
+					local held <close> = m:guard()
+					while ready:get() == 0 do
+						local ok, why = c:wait(l)
+						if not ok then return ok, why end
+					end
+					ready:add(-1)
+					return true
+				end,
+				feed = function() m:with(function() ready:add(1) c:signal() end) end }]],
+		["acquire"] = [[
+			local s = vai.semaphore(3)
+			s:acquire(2)
+			return { call = function(l) return s:acquire(2, l) end, feed = function() s:release() end, got = { true } }]],
+		["call once"] = [[
+			local once, ch = vai.once(), chan()
+			local first = vai.async(function() once:call(function() ch:recv() end) end)
+			check.waiting(first)
+			return { call = function() once:call(error) return true end, limitless = true, feed = function() ch:send(1) end,
+				got = { true }, close = function() first:cancel() end, over = { true }, done = function() first:cancel() end }]],
+		["sleep"] = [[
+			local ms = vai.atomic(100000000)
+			return { call = function() vai.sleep(ms:get() / 1000) return true end, limitless = true, one_waits = true,
+				feed = function() ms:set(1) end, got = { true } }]],
+		["wait for a group"] = [[
+			local g, ch = vai.group(), chan()
+			g:go(function() ch:recv() end)
+			return { call = function(l) return g:wait(l) end, feed = function() ch:close() end, got = { true },
+				done = function() pcall(ch.close, ch) end }]],
+		["wait for a place in a group"] = [[
+			local g, ch = vai.group(), chan()
+			g:limit(1)
+			g:go(function() ch:recv() end)
+			return { call = function() return g:go(math.abs, 1):join() end, limitless = true, feed = function() ch:send(1) end,
+				got = { true, 1 }, done = function() ch:close() g:wait() end }]],
+		["wait for a supervisor"] = [[
+			local s = vai.supervisor()
+			s:child { start = vai.sleep, args = { 1000 } }
+			return { call = function(l) return s:wait(l) end, feed = function() s:stop() end, got = { true },
+				close = function() s:stop() end, over = { true }, done = function() s:stop() end }]],
+		["receive a context's end"] = [[
+			local ctx, cancel = vai.context():with_cancel()
+			return { call = function(l) return ctx:done():recv(l) end, feed = function() cancel() end, got = { nil, "closed" },
+				close = function() cancel() end }]],
+		["receive a tick"] = [[
+			local t = vai.ticker(1000)
+			return { call = function(l) return t:chan():recv(l) end, feed = function() t:reset(0.001) end,
+				got = tonumber, done = function() t:stop() end }]],
+	},
+}
+
+for _, kind in ipairs { "net", "process", "fs", "sync" } do
+	describe("a wait of " .. kind, function()
+		local names = {}
+		for name in pairs(calls[kind]) do
+			names[#names + 1] = name
+		end
+		table.sort(names)
+		for _, name in ipairs(names) do
+			local source = heads[kind] .. "\nrequire 'ways' (function()\n" .. calls[kind][name] .. "\nend)"
+			program.test(name, source, { sample = 1 })
+		end
+	end)
+end
