@@ -120,6 +120,10 @@ typedef struct vai_lua_policy {
 	size_t memory;      /* bytes of each goroutine, at least VAI_LUA_LEAST_MEMORY, with what it has sent */
 	int64_t cpu;        /* nanoseconds of processor time of each goroutine */
 	int64_t goroutines; /* goroutines of Lua at once */
+	size_t
+		memory_in_all;  /* bytes of all Lua states but the host's, of messages, channels, buffers and what else vai has
+							 got for anybody; not of C stacks */
+	int64_t cpu_in_all; /* nanoseconds of processor time of all goroutines of Lua, until the runtime ends */
 } vai_lua_policy;
 
 /* Sets the sandbox for the runtime that luaopen_vai starts next; it holds until that ends. All is copied. NULL: none.

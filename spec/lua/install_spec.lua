@@ -70,9 +70,10 @@ describe("libvai", function()
 	end)
 	teardown(function() sh("rm -rf " .. base) end)
 
-	local function built(command)
+	local function built(command, example)
 		local found = ("PKG_CONFIG_PATH=%s/usr/lib/pkgconfig LD_LIBRARY_PATH=%s/usr/lib"):format(base, base)
-		local out, ok = sh(("export %s; f=examples/embed/minimal.c; { %s; }"):format(found, command:gsub("BASE", base)))
+		local file = "examples/embed/" .. (example or "minimal.c")
+		local out, ok = sh(("export %s; f=%s; { %s; }"):format(found, file, command:gsub("BASE", base)))
 		assert(ok, out)
 		return out
 	end
@@ -139,6 +140,29 @@ END
 		for name in sh("cat src/libvai.map"):gmatch("\t\t([%w_]+);") do
 			assert(page:find("%f[%w_]" .. name .. "%f[^%w_]"), name)
 		end
+	end)
+
+	it("keeps the plugins of examples/embed/plugin.c in their sandbox", function()
+		if not release then
+			return pending("of the release's build only")
+		end
+		local out = built(how["C, shared"] .. " && BASE/m", "plugin.c")
+		local lines = {}
+		for line in out:gmatch("[^\n]+") do
+			lines[#lines + 1] = line
+		end
+		assert.same({
+			"log: saw the",
+			"log: saw quick",
+			"log: saw brown",
+			"log: saw fox",
+			"words gave 4",
+			"runaway failed: cpu time exceeded",
+			"hoarder failed: not enough memory: the sandbox allows 2097152 bytes to a goroutine and 67108864 bytes in all",
+			"crowd failed: crowd:1: too many goroutines: the sandbox allows 20 at once",
+			"thief failed: thief:1: attempt to index a nil value (global 'io')",
+			"smuggler failed: smuggler:1: attempt to load a binary chunk (mode is 't')",
+		}, lines)
 	end)
 
 	it("needs no Lua in a host without it", function()

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "base/base.h"
+#include "base/bound.h"
 #include "base/fork.h"
 #include "base/lock.h"
 #include "base/san.h"
@@ -77,12 +78,12 @@ size_t vai__mem_round(size_t size)
 
 #ifdef VAI_NO_CACHES
 
-void *vai__mem_alloc(size_t size)
+static void *get(size_t size)
 {
 	return malloc(vai__mem_round(size));
 }
 
-void vai__mem_free(void *p, size_t size)
+static void put(void *p, size_t size)
 {
 	(void)size;
 	free(p);
@@ -268,7 +269,7 @@ static VAI_NOINLINE void *alloc_slow(struct cache *cache, unsigned c)
 	return b;
 }
 
-void *vai__mem_alloc(size_t size)
+static inline void *get(size_t size)
 {
 	if (VAI_UNLIKELY(size > MAX_SIZE))
 		return malloc(size);
@@ -296,10 +297,8 @@ static VAI_NOINLINE void magazine_full(struct cache *cache, unsigned c)
 }
 
 /* A block is lost if the thread that frees it has no cache and can get none: that is better than failing. */
-void vai__mem_free(void *p, size_t size)
+static inline void put(void *p, size_t size)
 {
-	if (!p)
-		return;
 	if (VAI_UNLIKELY(size > MAX_SIZE)) {
 		free(p);
 		return;
@@ -518,6 +517,30 @@ __attribute__((constructor)) static void init_shared(void)
 }
 
 #endif
+
+static VAI_NOINLINE void *alloc_counted(size_t size)
+{
+	size_t bytes = vai__mem_round(size);
+	if (!vai__bound_take_counted(bytes))
+		return NULL;
+	void *p = get(size);
+	if (!p)
+		vai__bound_give_counted(bytes);
+	return p;
+}
+
+void *vai__mem_alloc(size_t size)
+{
+	return VAI_LIKELY(atomic_load_relaxed(&vai__bound_most) == 0) ? get(size) : alloc_counted(size);
+}
+
+void vai__mem_free(void *p, size_t size)
+{
+	if (!p)
+		return;
+	vai__bound_give(vai__mem_round(size));
+	put(p, size);
+}
 
 void *vai__mem_zalloc(size_t size)
 {

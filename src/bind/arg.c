@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include "base/clock.h"
 #include "base/fork.h"
+#include "stdlib/sandbox.h"
 
 void vai__arg_error(lua_State *L, int arg, const char *fname, const char *fmt, ...)
 {
@@ -77,6 +78,6 @@ void vai__arg_no_goroutine(lua_State *L)
 
 void vai__arg_no_memory(lua_State *L)
 {
-	luaL_error(L, "not enough memory");
+	luaL_error(L, "%s", vai__sandbox_short());
 	__builtin_unreachable();
 }

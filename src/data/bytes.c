@@ -7,6 +7,7 @@
 #include "data/bytes.h"
 #include <stdlib.h>
 #include <string.h>
+#include "base/bound.h"
 #include "base/futex.h"
 #include "base/mem.h"
 #include "base/san.h"
@@ -40,6 +41,7 @@ static void destroy(struct vai_obj *o)
 	vai__mem_free(b, sizeof *b);
 	if (atomic_fetch_sub_acq_rel(&s->refs, 1) != 1)
 		return;
+	vai__bound_give((size_t)atomic_load_relaxed(&s->size));
 	free(s->p);
 	vai__mem_free(s, sizeof *s);
 }
@@ -60,8 +62,11 @@ vai_bytes *vai__bytes_new(uint64_t n)
 {
 	struct store *s = vai__mem_zalloc(sizeof *s);
 	vai_bytes *b = s ? new_bytes(s) : NULL;
-	char *p = b ? calloc(n ? (size_t)n : 1, 1) : NULL;
+	const bool within = b && vai__bound_take((size_t)n);
+	char *p = within ? calloc(n ? (size_t)n : 1, 1) : NULL;
 	if (!p) {
+		if (within)
+			vai__bound_give((size_t)n);
 		if (b)
 			vai__mem_free(b, sizeof *b);
 		vai__mem_free(s, sizeof *s);
@@ -156,7 +161,11 @@ int vai__bytes_resize(vai_bytes *b, uint64_t n)
 	if (!begin_resize(s))
 		return VAI_EAGAIN;
 	const uint64_t size = atomic_load_relaxed(&s->size);
-	char *p = realloc(s->p, n ? (size_t)n : 1);
+	const size_t more = n > size ? (size_t)(n - size) : 0;
+	const bool within = vai__bound_take(more);
+	char *p = within ? realloc(s->p, n ? (size_t)n : 1) : NULL;
+	if (within)
+		vai__bound_give(!p ? more : n < size ? (size_t)(size - n) : 0);
 	if (p) {
 		if (n > size)
 			memset(p + size, 0, (size_t)(n - size));

@@ -2,6 +2,7 @@
 /* The freezer. Everything grows in buffers, and is told by its place there. A thread at a time uses one. */
 #include "data/freeze.h"
 #include <stdlib.h>
+#include "base/bound.h"
 #include "base/mem.h"
 #include "data/frozen_private.h"
 
@@ -257,7 +258,8 @@ static void *take(struct vai__buffer *b, size_t *bytes)
 
 vai_frozen *vai__freeze_end(struct vai__freezer *z, uint64_t root, void (*unref)(struct vai_obj *))
 {
-	vai_frozen *f = vai__mem_zalloc(sizeof *f);
+	const size_t bytes = z->tables.n + z->shapes.n + z->strings.n + z->objects.n;
+	vai_frozen *f = vai__bound_take(bytes) ? vai__mem_zalloc(sizeof *f) : NULL;
 	if (!f)
 		return NULL;
 	vai__obj_init(&f->obj, &vai__frozen_class);

@@ -52,6 +52,32 @@ int64_t vai__preempt_thread_cpu(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
+/* What all goroutines with a limit may use together, and have used; 0: no bound. */
+static _Atomic(int64_t) cpu_in_all, cpu_used_in_all;
+static atomic_bool cpu_exceeded; /* that was found to be more */
+
+void vai__sched_bound_cpu(int64_t ns)
+{
+	atomic_store_relaxed(&cpu_used_in_all, 0);
+	atomic_store_relaxed(&cpu_exceeded, false);
+	atomic_store_relaxed(&cpu_in_all, ns);
+}
+
+/* more: used besides, by a goroutine that runs. */
+static bool exceeds_all(int64_t more)
+{
+	int64_t most = atomic_load_relaxed(&cpu_in_all);
+	if (VAI_LIKELY(most == 0) || atomic_load_relaxed(&cpu_used_in_all) + more <= most)
+		return false;
+	atomic_store_relaxed(&cpu_exceeded, true);
+	return true;
+}
+
+bool vai__sched_cpu_exceeded(void)
+{
+	return atomic_load_relaxed(&cpu_exceeded);
+}
+
 /* Asks a goroutine with a limit, as it begins to run, to measure itself: one that never runs for long is seldom
  * found running by those that interrupt. */
 void vai__preempt_cpu_begin(struct g *g)
@@ -59,7 +85,7 @@ void vai__preempt_cpu_begin(struct g *g)
 	int no = VAI_END_NO;
 	int64_t limit = atomic_load_relaxed(&g->pub.cpu_limit);
 	g->cpu_from = vai__preempt_thread_cpu();
-	if (limit && g->cpu_used > limit)
+	if (limit && (g->cpu_used > limit || exceeds_all(0)))
 		atomic_cas_strong_relaxed(&g->pub.end, &no, VAI_END_CPU);
 }
 
@@ -67,6 +93,8 @@ void vai__preempt_cpu_end(struct g *g)
 {
 	int64_t now = vai__preempt_thread_cpu();
 	g->cpu_used += now - g->cpu_from;
+	if (VAI_UNLIKELY(atomic_load_relaxed(&cpu_in_all) != 0))
+		atomic_fetch_add_relaxed(&cpu_used_in_all, now - g->cpu_from);
 	g->cpu_from = now;
 }
 
@@ -89,7 +117,7 @@ static void check_cpu(struct g *g)
 {
 	int no = VAI_END_NO;
 	int64_t limit = atomic_load_relaxed(&g->pub.cpu_limit);
-	if (limit && vai__g_cpu(&g->pub) > limit)
+	if (limit && (vai__g_cpu(&g->pub) > limit || exceeds_all(vai__preempt_thread_cpu() - g->cpu_from)))
 		atomic_cas_strong_relaxed(&g->pub.end, &no, VAI_END_CPU);
 }
 

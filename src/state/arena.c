@@ -15,6 +15,7 @@
 #include "state/arena.h"
 #include <stdlib.h>
 #include <string.h>
+#include "base/bound.h"
 #include "base/mem.h"
 #include "state/arena_private.h"
 
@@ -127,6 +128,12 @@ static void unlink_big(struct vai__arena *a, struct vai__big *b)
 	a->held -= b->size;
 }
 
+static void free_big(struct vai__big *b)
+{
+	vai__bound_give(b->size);
+	free(b);
+}
+
 static VAI_NOINLINE void *take_big(struct vai__arena *a, size_t size)
 {
 	size_t total = size + sizeof(struct vai__big);
@@ -135,7 +142,7 @@ static VAI_NOINLINE void *take_big(struct vai__arena *a, size_t size)
 	if (VAI_UNLIKELY(!arena_fits(a, total)) && !(vai__arena_reclaim(a) && arena_fits(a, total)) &&
 		!vai__arena_may_exceed(a, total))
 		return NULL;
-	struct vai__big *b = malloc(total);
+	struct vai__big *b = vai__bound_take(total) ? malloc(total) : NULL;
 	if (!b)
 		return NULL;
 	link_big(a, b, total);
@@ -147,7 +154,7 @@ static VAI_NOINLINE void give_big(struct vai__arena *a, void *p, size_t size)
 	if (!in_template(a, p)) {
 		struct vai__big *b = (struct vai__big *)p - 1;
 		unlink_big(a, b);
-		free(b);
+		free_big(b);
 		return;
 	}
 	spread(a, p, (size + 7) & ~(size_t)7);
@@ -164,9 +171,14 @@ static void *resize_big(struct vai__arena *a, void *p, size_t nsize)
 		return p;
 	if (total > b->size && !arena_fits(a, total - b->size))
 		return NULL;
+	const size_t before = b->size;
+	if (total > before && !vai__bound_take(total - before))
+		return NULL;
 	unlink_big(a, b);
 	struct vai__big *n = realloc(b, total);
-	link_big(a, n ? n : b, n ? total : b->size);
+	if (n ? total < before : total > before)
+		vai__bound_give(n ? before - total : total - before);
+	link_big(a, n ? n : b, n ? total : before);
 	return n ? n + 1 : NULL;
 }
 
@@ -500,7 +512,7 @@ void vai__arena_release(struct vai__arena *a)
 	}
 	for (struct vai__big *b = a->bigs, *next; b; b = next) {
 		next = b->next;
-		free(b);
+		free_big(b);
 	}
 	a->chunks = NULL;
 	a->bigs = NULL;

@@ -12,12 +12,14 @@
 
 struct vai__sandbox {
 	bool active;
-	bool bytecode;      /* load takes it */
-	bool c_modules;     /* require loads C libraries */
-	bool finalizers;    /* __gc is honoured */
-	bool trusts_main;   /* the host's own state keeps what it has, and takes no code from goroutines */
-	size_t memory;      /* bytes for each goroutine; 0 here and below: no bound */
-	int64_t cpu;        /* ns of processor time for each goroutine */
+	bool bytecode;        /* load takes it */
+	bool c_modules;       /* require loads C libraries */
+	bool finalizers;      /* __gc is honoured */
+	bool trusts_main;     /* the host's own state keeps what it has, and takes no code from goroutines */
+	size_t memory;        /* bytes for each goroutine; 0 here and below: no bound */
+	int64_t cpu;          /* ns of processor time for each goroutine */
+	size_t memory_in_all; /* bytes of all of them, with messages and objects */
+	int64_t cpu_in_all;
 	int64_t goroutines; /* how many may exist at once */
 };
 extern struct vai__sandbox vai__sandbox;
@@ -36,6 +38,9 @@ bool vai__sandbox_allows_module(const char *name);
 /* Whether a name of the module "vai" is left out when "vai" alone is allowed: files, sockets, processes and settings of
  * the process. */
 bool vai__sandbox_is_harmful(const char *name);
+
+/* The error of who has run out of memory: names the bounds, if there are any. */
+const char *vai__sandbox_short(void);
 
 /* Once the catalog is read and before the first state: works out what fresh states lack. */
 void vai__sandbox_prepare(void);

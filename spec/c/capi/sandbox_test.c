@@ -237,16 +237,63 @@ static void test_each(void **state)
 	lua_State *L = open_in(&p);
 	host_run(L,
 		"local ok, err = vai.async(function() local t = {} for i = 1, 1e9 do t[i] = {} end end):join()\n"
-		"assert(not ok and err:find('not enough memory'))\n"
+		"assert(not ok and err:find('not enough memory: the sandbox allows 1048576 bytes to a goroutine'))\n"
 		"ok, err = vai.async(function() local ch = vai.chan(1e4) for i = 1, 1e4 do ch:send(('x'):rep(1000)) end "
 		"end):join()\n"
-		"assert(not ok and err:find('not enough memory'))\n"
+		"assert(not ok and err:find('not enough memory: the sandbox allows 1048576 bytes'))\n"
 		"if preempts then\n"
 		"  ok, err = vai.async(function() while true do end end):join()\n"
 		"  assert(not ok and err:find('cpu time exceeded'))\n"
 		"  vai.timer(0, function() while true do pcall(function() while true do end end) end end)\n"
 		"  repeat vai.sleep(0.001) until vai.count() == 1\n"
 		"end");
+	lua_close(L);
+}
+
+/* All goroutines together: in states, in messages that wait, in buffers and in shared tables; what is given up can be
+ * taken again. */
+static void test_memory_in_all(void **state)
+{
+	(void)state;
+	vai_lua_policy p = {.size = sizeof p, .memory_in_all = 8 << 20};
+	lua_State *L = open_in(&p);
+	host_run(L,
+		"local text = 'not enough memory: the sandbox allows 8388608 bytes in all'\n"
+		"local function try(f, ...)\n"
+		"  local ok, err = vai.async(f, ...):join()\n"
+		"  assert(not ok and tostring(err):find(text, 1, true), tostring(err))\n"
+		"end\n"
+		"local ch = vai.chan(1000)\n"
+		"for _ = 1, 3 do\n"
+		"  try(function() local t = {} for i = 1, 1e9 do t[i] = {} end end)\n"
+		"  try(function() local s = 'x' while true do s = s .. s end end)\n"
+		"  try(function() for i = 1, 1000 do ch:send(('x'):rep(100000)) end end)\n"
+		"  while ch:recv(0) do end\n"
+		"  try(function() local vai, t = require 'vai', {} for i = 1, 1000 do t[i] = vai.buffer(1e5) end end)\n"
+		"  try(function() local m = require 'vai'.map() for i = 1, 1e9 do m:set(i, ('x'):rep(1000)) end end)\n"
+		"  try(function() local vai, t = require 'vai', {} for i = 1, 1e9 do t[i] = vai.chan() end end)\n"
+		"end\n"
+		"assert(vai.async(function() return #('x'):rep(4 << 20) end):join())");
+	lua_close(L);
+}
+
+static void test_cpu_in_all(void **state)
+{
+	(void)state;
+	vai_lua_policy p = {.size = sizeof p, .cpu_in_all = VAI_MS(50)};
+	lua_State *L = open_in(&p);
+	host_run(L,
+		"if not preempts then return end\n"
+		"local tasks = {}\n"
+		"for i = 1, 4 do tasks[i] = vai.async(function()\n"
+		"  while true do pcall(function() while true do end end) end\n"
+		"end) end\n"
+		"for i = 1, 4 do\n"
+		"  local ok, err = tasks[i]:join()\n"
+		"  assert(not ok and err:find('cpu time of the sandbox exceeded'), tostring(err))\n"
+		"end\n"
+		"local ok, err = vai.async(function() return 1 end):join()\n"
+		"assert(not ok and err:find('cpu time of the sandbox exceeded'), tostring(err))");
 	lua_close(L);
 }
 
@@ -272,6 +319,8 @@ int main(void)
 		host_test(test_escapes_on_main),
 		host_test(test_goroutines),
 		host_test(test_each),
+		host_test(test_memory_in_all),
+		host_test(test_cpu_in_all),
 		host_test(test_panic),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,8 +87,12 @@ static const char *check_numbers(const vai_lua_policy *p)
 {
 	if (p->memory != 0 && p->memory < VAI_LUA_LEAST_MEMORY)
 		return "memory: too little for a goroutine to start";
+	if (p->memory_in_all != 0 && p->memory_in_all < VAI_LUA_LEAST_MEMORY)
+		return "memory_in_all: too little for a goroutine to start";
 	if (p->cpu < 0)
 		return "cpu: below zero";
+	if (p->cpu_in_all < 0)
+		return "cpu_in_all: below zero";
 	if (p->goroutines < 0)
 		return "goroutines: below zero";
 	if (p->flags & ~(unsigned)(VAI_LUA_BYTECODE | VAI_LUA_C_MODULES | VAI_LUA_FINALIZERS | VAI_LUA_TRUST_MAIN))
@@ -121,6 +125,8 @@ static int keep(const vai_lua_policy *p)
 		.memory = p->memory,
 		.cpu = p->cpu,
 		.goroutines = p->goroutines,
+		.memory_in_all = p->memory_in_all,
+		.cpu_in_all = p->cpu_in_all,
 	};
 	return VAI_OK;
 }

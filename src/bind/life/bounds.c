@@ -2,12 +2,22 @@
 /* See bounds.h. */
 #include "bind/life/bounds.h"
 #include "base/atomic.h"
+#include "base/bound.h"
+#include "sched/sched.h"
 
 static _Atomic(int64_t) alive; /* counted while the number is bounded */
 
 void vai__bounds_start(void)
 {
 	atomic_store_relaxed(&alive, 0);
+	vai__bound_set(vai__sandbox.memory_in_all);
+	vai__sched_bound_cpu(vai__sandbox.cpu_in_all);
+}
+
+void vai__bounds_stop(void)
+{
+	vai__bound_set(0);
+	vai__sched_bound_cpu(0);
 }
 
 bool vai__bounds_enter(void)
@@ -42,5 +52,7 @@ void vai__bounds_apply(struct vai_vm *vm)
 int64_t vai__bounds_cpu(int64_t ns)
 {
 	int64_t most = vai__sandbox.cpu;
+	if (!most && vai__sandbox.cpu_in_all)
+		most = INT64_MAX / 2; /* so that it is measured */
 	return most && (!ns || ns > most) ? most : ns;
 }

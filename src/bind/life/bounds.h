@@ -9,6 +9,8 @@
 
 /* Host's thread, when the runtime has started. */
 void vai__bounds_start(void);
+/* And when it has ended. */
+void vai__bounds_stop(void);
 /* One goroutine more; false: the sandbox's bound is reached. Each true is followed by one vai__bounds_leave. */
 bool vai__bounds_enter(void);
 void vai__bounds_leave(void);

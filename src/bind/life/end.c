@@ -178,7 +178,9 @@ void vai__end_push_reason(lua_State *L, vai_g *g)
 		return;
 	lua_pop(L, 1);
 	switch (vai__life(g)->why) {
-	case VAI_END_CPU: lua_pushliteral(L, "cpu time exceeded"); break;
+	case VAI_END_CPU:
+		lua_pushstring(L, vai__sched_cpu_exceeded() ? "cpu time of the sandbox exceeded" : "cpu time exceeded");
+		break;
 	case VAI_END_MEMORY: lua_pushlstring(L, no_memory, sizeof no_memory - 1); break;
 	default: vai__decode(L, vai__bind_vm(g), vai__task_reason(g->task)); break;
 	}

@@ -6,6 +6,7 @@
  * goroutine. A goroutine whose reference is the last one does not encode its results. */
 #include "bind/life/spawn.h"
 #include <string.h>
+#include "base/bound.h"
 #include "base/fork.h"
 #include "base/mem.h"
 #include "base/obj.h"
@@ -31,7 +32,9 @@ struct run {
 	vai_waitgroup *wg;
 	vai_member *member;
 	enum vai__fate fate;
-	bool returned; /* the function itself has ended well */
+	bool returned;      /* the function itself has ended well */
+	bool out_of_memory; /* a sandbox's goroutine has ended for want of it */
+	bool speechless;    /* there was no memory for the outcome, before the state was freed */
 	vai_msg outcome;
 	struct vai__life life;
 };
@@ -167,6 +170,10 @@ static int send_error(lua_State *L)
 static int failed(lua_State *L)
 {
 	struct run *r = lua_touserdata(L, 1);
+	if (VAI_UNLIKELY(r->out_of_memory)) {
+		lua_pushstring(L, vai__sandbox_short());
+		lua_replace(L, 2);
+	}
 	vai__report_describe(L);
 	if (VAI_UNLIKELY(vai__forked))
 		r->fate = VAI_FATE_PANIC; /* nobody can join */
@@ -189,15 +196,17 @@ static VAI_NOINLINE void settle_failure(struct run *r, lua_State *L)
 	if (lua_pcall(L, 2, 0, 0) == LUA_OK)
 		return;
 	if (r->fate == VAI_FATE_PANIC && !r->returned)
-		vai__report_panic_plain(r->g, "not enough memory");
-	vai__msg_string(&r->outcome, "not enough memory", strlen("not enough memory"));
+		vai__report_panic_plain(r->g, vai__sandbox_short());
+	r->speechless = true;
 }
 
 /* Deals with the error on top of the stack, which has come out of a function that was ended or is short of memory.
  * What a canceled goroutine leaves is the reason of that, whatever the error. Metamethods of the error may run: they
  * are interrupted as the function was, and its bounds hold. */
-static VAI_NOINLINE void settle_end(struct run *r, struct vai_vm *vm)
+static VAI_NOINLINE void settle_end(struct run *r, struct vai_vm *vm, int status)
 {
+	r->out_of_memory = vai__sandbox.active && r->life.why != VAI_END_CPU &&
+		(r->life.why == VAI_END_MEMORY || vai__state_is_out_of_memory(vm->L, status));
 	if (vai__memory_is_limited(vm))
 		vai__memory_limit_widen(vm);
 	if (r->life.why == VAI_END_CANCELED)
@@ -228,15 +237,24 @@ static int run_in_state(struct run *r, struct vai_vm *vm, bool loaded)
 	atomic_store_relaxed(&r->g->running, NULL);
 	vai__end_over(r->g);
 	if (VAI_UNLIKELY(status != LUA_OK))
-		settle_end(r, vm);
+		settle_end(r, vm, status);
 	return status;
+}
+
+/* The outcome is that text. Where messages that wait fill the sandbox's memory there has to be a little more. */
+static void give_text(struct run *r, const char *text)
+{
+	enum { ROOM = 4096 };
+	vai__bound_widen(ROOM);
+	vai__msg_string(&r->outcome, text, strlen(text));
+	vai__bound_widen(-ROOM);
 }
 
 static VAI_NOINLINE int no_state(struct run *r)
 {
 	if (r->fate == VAI_FATE_PANIC)
-		vai__report_panic_plain(r->g, "not enough memory");
-	vai__msg_string(&r->outcome, "not enough memory", strlen("not enough memory"));
+		vai__report_panic_plain(r->g, vai__sandbox_short());
+	give_text(r, vai__sandbox_short());
 	return LUA_ERRMEM;
 }
 
@@ -292,7 +310,21 @@ static int run(struct run *r, const struct vai__call *call)
 	int status = run_in_state(r, vm, loaded);
 	vai__vm_free(vm);
 	g->vm = NULL;
+	if (VAI_UNLIKELY(r->speechless))
+		give_text(r, vai__sandbox_short());
 	return status;
+}
+
+/* It is to end before it began: it was canceled, or the sandbox's processor time is used up. */
+static VAI_NOINLINE void end_early(struct run *r)
+{
+	static const char text[] = "cpu time of the sandbox exceeded";
+	r->life.why = (uint8_t)atomic_load(&r->g->end);
+	if (r->life.why == VAI_END_CANCELED)
+		return;
+	if (r->fate == VAI_FATE_PANIC)
+		vai__report_panic_plain(r->g, text);
+	give_text(r, text);
 }
 
 static void entry(vai_g *g, void *arg)
@@ -302,7 +334,7 @@ static void entry(vai_g *g, void *arg)
 	int status = LUA_ERRRUN;
 	g->life = &r.life;
 	if (VAI_UNLIKELY(vai__end_due(g)))
-		r.life.why = VAI_END_CANCELED; /* before it began */
+		end_early(&r);
 	else
 		status = run(&r, call);
 	if (VAI_UNLIKELY(g->held == call))
