@@ -273,7 +273,7 @@ static void test_memory_in_all(void **state)
 		"  try(function() local m = require 'vai'.map() for i = 1, 1e9 do m:set(i, ('x'):rep(1000)) end end)\n"
 		"  try(function() local vai, t = require 'vai', {} for i = 1, 1e9 do t[i] = vai.chan() end end)\n"
 		"end\n"
-		"assert(vai.async(function() return #('x'):rep(4 << 20) end):join())");
+		"assert(vai.async(function() return #('x'):rep(1 << 20) end):join())");
 	lua_close(L);
 }
 
