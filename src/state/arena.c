@@ -176,10 +176,16 @@ static void *resize_big(struct vai__arena *a, void *p, size_t nsize)
 		return NULL;
 	unlink_big(a, b);
 	struct vai__big *n = realloc(b, total);
-	if (n ? total < before : total > before)
-		vai__bound_give(n ? before - total : total - before);
-	link_big(a, n ? n : b, n ? total : before);
-	return n ? n + 1 : NULL;
+	if (!n) {
+		link_big(a, b, before);
+		if (total > before)
+			vai__bound_give(total - before);
+		return NULL;
+	}
+	link_big(a, n, total);
+	if (total < before)
+		vai__bound_give(before - total);
+	return n + 1;
 }
 
 /* ---- templates ---- */

@@ -356,9 +356,9 @@ static void c_functions(void **state)
 		assert_ptr_equal(vai__catalog_cfunction_out(fresh), stock);
 		assert_ptr_equal(vai__lazy_cfunction_in(s->L, s->vm, stock), stock);
 	}
-	assert_ptr_equal(vai__lazy_cfunction_in(vm->L, vm, mine), mine);
 	assert_false(vm->needs_close);
-	vai__lazy_cfunction_in(vm->L, vm, (lua_CFunction)(uintptr_t)malloc);
+	/* A function of the program, which may make userdata with finalizers, although it is linked with the archive. */
+	assert_ptr_equal(vai__lazy_cfunction_in(vm->L, vm, mine), mine);
 	assert_true(vm->needs_close);
 	lua_getglobal(s->L, "math");
 	lua_getfield(s->L, -1, "random");
