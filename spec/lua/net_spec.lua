@@ -174,11 +174,17 @@ describe("a connection", function()
 		for i = 1, 5 do
 			check.waiting(go(function() out:send(i .. s:read("l")) end))
 		end
+		-- What they read has an order, what they send afterwards has none.
+		local got = {}
+		local function take(n)
+			for _ = 1, n do got[#got + 1] = out:recv() end
+			table.sort(got)
+			return table.concat(got, " ")
+		end
 		c:write("a\nb\n")
-		check.eq(out:recv(), "1a")
-		check.eq(out:recv(), "2b")
+		check.eq(take(2), "1a 2b")
 		c:write("c\nd\ne\n")
-		for _, want in ipairs { "3c", "4d", "5e" } do check.eq(out:recv(), want) end
+		check.eq(take(3), "1a 2b 3c 4d 5e")
 	]])
 
 	test("a reader that gives up leaves its place to the next", [[
