@@ -259,9 +259,13 @@ static void *take(struct vai__buffer *b, size_t *bytes)
 vai_frozen *vai__freeze_end(struct vai__freezer *z, uint64_t root, void (*unref)(struct vai_obj *))
 {
 	const size_t bytes = z->tables.n + z->shapes.n + z->strings.n + z->objects.n;
-	vai_frozen *f = vai__bound_take(bytes) ? vai__mem_zalloc(sizeof *f) : NULL;
-	if (!f)
+	if (!vai__bound_take(bytes))
 		return NULL;
+	vai_frozen *f = vai__mem_zalloc(sizeof *f);
+	if (!f) {
+		vai__bound_give(bytes);
+		return NULL;
+	}
 	vai__obj_init(&f->obj, &vai__frozen_class);
 	f->bytes = sizeof *f;
 	f->nobjects = z->objects.n / sizeof(void *);
