@@ -117,7 +117,10 @@ static void check_cpu(struct g *g)
 {
 	int no = VAI_END_NO;
 	int64_t limit = atomic_load_relaxed(&g->pub.cpu_limit);
-	if (limit && (vai__g_cpu(&g->pub) > limit || exceeds_all(vai__preempt_thread_cpu() - g->cpu_from)))
+	if (!limit)
+		return;
+	int64_t used = vai__g_cpu(&g->pub);
+	if (used > limit || exceeds_all(used - g->cpu_used))
 		atomic_cas_strong_relaxed(&g->pub.end, &no, VAI_END_CPU);
 }
 

@@ -172,15 +172,18 @@ void vai__end_over(vai_g *g)
 
 /* ---- the error ---- */
 
+const char *vai__end_cpu_text(void)
+{
+	return vai__sched_cpu_exceeded() ? "cpu time of the sandbox exceeded" : "cpu time exceeded";
+}
+
 void vai__end_push_reason(lua_State *L, vai_g *g)
 {
 	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &reason_key) != LUA_TNIL)
 		return;
 	lua_pop(L, 1);
 	switch (vai__life(g)->why) {
-	case VAI_END_CPU:
-		lua_pushstring(L, vai__sched_cpu_exceeded() ? "cpu time of the sandbox exceeded" : "cpu time exceeded");
-		break;
+	case VAI_END_CPU: lua_pushstring(L, vai__end_cpu_text()); break;
 	case VAI_END_MEMORY: lua_pushlstring(L, no_memory, sizeof no_memory - 1); break;
 	default: vai__decode(L, vai__bind_vm(g), vai__task_reason(g->task)); break;
 	}
@@ -249,7 +252,7 @@ static _Noreturn void raise_late(lua_State *L, vai_g *g, struct vai__life *life)
 			lua_error(L);
 		}
 	}
-	luaL_error(L, atomic_load_relaxed(&g->end) == VAI_END_CPU ? "cpu time exceeded" : "canceled");
+	luaL_error(L, atomic_load_relaxed(&g->end) == VAI_END_CPU ? vai__end_cpu_text() : "canceled");
 	__builtin_unreachable();
 }
 

@@ -37,6 +37,8 @@ void vai__end_pass(lua_State *L, lua_State *co);
 void vai__end_rethrow(lua_State *L, int idx);
 /* Called when the goroutine's function is through: the end is not raised in it any more. */
 void vai__end_over(vai_g *g);
+/* What a goroutine is told whose processor time is used up: its own, or all that the sandbox allows. */
+const char *vai__end_cpu_text(void);
 /* Pushes what was raised. */
 void vai__end_push_reason(lua_State *L, vai_g *g);
 

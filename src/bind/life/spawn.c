@@ -318,13 +318,12 @@ static int run(struct run *r, const struct vai__call *call)
 /* It is to end before it began: it was canceled, or the sandbox's processor time is used up. */
 static VAI_NOINLINE void end_early(struct run *r)
 {
-	static const char text[] = "cpu time of the sandbox exceeded";
 	r->life.why = (uint8_t)atomic_load(&r->g->end);
 	if (r->life.why == VAI_END_CANCELED)
 		return;
 	if (r->fate == VAI_FATE_PANIC)
-		vai__report_panic_plain(r->g, text);
-	give_text(r, text);
+		vai__report_panic_plain(r->g, vai__end_cpu_text());
+	give_text(r, vai__end_cpu_text());
 }
 
 static void entry(vai_g *g, void *arg)
