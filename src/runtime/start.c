@@ -60,16 +60,22 @@ static const char *make_template(bool full)
 	return why;
 }
 
+/* Another template in place of the one that was proved, which lacks or has what the host wishes. False: out of
+ * memory, or it cannot be copied; then there is none. */
+static bool rebuild(void)
+{
+	vai__template_free(base);
+	base = vai__template_build(vai__prepare, NULL, VAI__TEMPLATE_RESERVE);
+	return base != NULL;
+}
+
 /* Copies are checked by a stock state, and made of one that lacks what the sandbox takes away. */
 static const char *make_templates(bool full)
 {
 	const char *why = make_template(full);
 	vai__sandbox_prepare();
-	if (!why && vai__sandbox.active) {
-		vai__template_free(base);
-		base = vai__template_build(vai__prepare, NULL, VAI__TEMPLATE_RESERVE);
-		why = base ? NULL : "the sandbox's template could not be made";
-	}
+	if (!why && vai__sandbox.active && !rebuild())
+		why = "the sandbox's template could not be made";
 	vai__vm_clones(base);
 	return why;
 }
@@ -110,11 +116,9 @@ static int add_init(void)
 	vai__prepare_init(init.f, init.finalizers);
 	if (!base)
 		return VAI_OK;
-	vai__template_free(base);
-	base = vai__template_build(vai__prepare, NULL, VAI__TEMPLATE_RESERVE);
-	vai__vm_clones(base);
-	if (!base)
+	if (!rebuild())
 		snprintf(mode, sizeof mode, "build: the template with the host's own could not be made");
+	vai__vm_clones(base);
 	return VAI_OK;
 }
 

@@ -336,18 +336,20 @@ static int require_allowed(lua_State *L)
 	return lua_gettop(L);
 }
 
+/* Stack: _G. */
+static void put_allowed(lua_State *L, const char *name, lua_CFunction f)
+{
+	if (!vai__sandbox_allows("_G", name))
+		return;
+	lua_pushstring(L, name);
+	lua_pushcfunction(L, f);
+	lua_rawset(L, 1);
+}
+
 static void put_own(lua_State *L)
 {
-	lua_pushliteral(L, "load");
-	if (vai__sandbox_allows("_G", "load")) {
-		lua_pushcfunction(L, sandbox_load);
-		lua_rawset(L, 1);
-	}
-	lua_pushliteral(L, "loadfile");
-	if (vai__sandbox_allows("_G", "loadfile")) {
-		lua_pushcfunction(L, sandbox_loadfile);
-		lua_rawset(L, 1);
-	}
+	put_allowed(L, "load", sandbox_load);
+	put_allowed(L, "loadfile", sandbox_loadfile);
 	lua_pushliteral(L, "require");
 	lua_pushvalue(L, -1);
 	if (lua_rawget(L, 1) == LUA_TFUNCTION) {

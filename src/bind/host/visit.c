@@ -67,16 +67,22 @@ static void push_named(lua_State *L, int idx)
 		luaL_error(L, "the host has no function '%s'", lua_tostring(L, idx));
 }
 
+/* Calls the function at idx, or the host's of that name, with all that lies above it; results take their place. */
+static void call_at(lua_State *L, int idx)
+{
+	if (lua_type(L, idx) == LUA_TSTRING) {
+		push_named(L, idx);
+		lua_replace(L, idx);
+	}
+	lua_call(L, lua_gettop(L) - idx, LUA_MULTRET);
+}
+
 /* Argument: struct stay. */
 static int call(lua_State *L)
 {
 	struct stay *s = lua_touserdata(L, 1);
 	vai__decode_take(L, vai__main_vm(), &s->visit->call);
-	if (lua_type(L, 2) == LUA_TSTRING) {
-		push_named(L, 2);
-		lua_replace(L, 2);
-	}
-	lua_call(L, lua_gettop(L) - 2, LUA_MULTRET);
+	call_at(L, 2);
 	vai__encode_values(L, vai__main_vm(), 2, lua_gettop(L) - 1, &s->outcome, "result");
 	return 0;
 }
@@ -197,24 +203,16 @@ static vai_task *start(vai_g *self, vai_msg *msg)
 	return task;
 }
 
-static int call_here(lua_State *L)
-{
-	if (lua_type(L, 1) == LUA_TSTRING) {
-		push_named(L, 1);
-		lua_replace(L, 1);
-	}
-	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-	return lua_gettop(L);
-}
-
 int vai_lua_on_host(lua_State *L)
 {
 	vai_g *g = vai__bind_self(L);
 	vai_msg msg;
 	if (lua_type(L, 1) != LUA_TSTRING && !lua_isfunction(L, 1))
 		vai__arg_type_error(L, 1, 1, "on_host", "function, or the name of one");
-	if (vai__bind_vm(g)->is_host)
-		return call_here(L);
+	if (vai__bind_vm(g)->is_host) {
+		call_at(L, 1);
+		return lua_gettop(L);
+	}
 	vai__encode_values(L, vai__bind_vm(g), 1, lua_gettop(L), &msg, "on_host: argument");
 	vai_task *task = start(g, &msg);
 	if (!task)
