@@ -27,6 +27,18 @@ static const luaL_Reg functions[] = {
 	{NULL, NULL},
 };
 
+void vai__http_set_type(lua_State *L, const char *type, const luaL_Reg *methods, lua_CFunction gc)
+{
+	if (luaL_newmetatable(L, type)) {
+		lua_newtable(L);
+		luaL_setfuncs(L, methods, 0);
+		lua_setfield(L, -2, "__index");
+		lua_pushcfunction(L, gc);
+		lua_setfield(L, -2, "__gc");
+	}
+	lua_setmetatable(L, -2);
+}
+
 __attribute__((visibility("default"))) int luaopen_vai_http_core(lua_State *L);
 
 int luaopen_vai_http_core(lua_State *L)

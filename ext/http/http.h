@@ -49,6 +49,9 @@ static inline int hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* Gives the userdata on top of the stack the metatable of that type, which is made first where there is none. */
+void vai__http_set_type(lua_State *L, const char *type, const luaL_Reg *methods, lua_CFunction gc);
+
 /* ---- functions of the module ---- */
 
 int vai__http_request(lua_State *L);  /* head.c */

@@ -94,13 +94,7 @@ int vai__http_inflater(lua_State *L)
 {
 	struct inflater *f = lua_newuserdatauv(L, sizeof *f, INPUT);
 	memset(f, 0, sizeof *f);
-	if (luaL_newmetatable(L, type_name)) {
-		luaL_newlib(L, methods);
-		lua_setfield(L, -2, "__index");
-		lua_pushcfunction(L, inflater_gc);
-		lua_setfield(L, -2, "__gc");
-	}
-	lua_setmetatable(L, -2);
+	vai__http_set_type(L, type_name, methods, inflater_gc);
 	if (inflateInit2(&f->z, 15 + 32) != Z_OK)
 		return luaL_error(L, "not enough memory");
 	f->open = true;

@@ -193,13 +193,7 @@ int vai__http_websocket_reader(lua_State *L)
 	lua_Integer most = luaL_checkinteger(L, 2);
 	struct reader *r = lua_newuserdatauv(L, sizeof *r, 0);
 	*r = (struct reader){.last = &r->first};
-	if (luaL_newmetatable(L, type_name)) {
-		luaL_newlib(L, methods);
-		lua_setfield(L, -2, "__index");
-		lua_pushcfunction(L, reader_gc);
-		lua_setfield(L, -2, "__gc");
-	}
-	lua_setmetatable(L, -2);
+	vai__http_set_type(L, type_name, methods, reader_gc);
 	int rc = client ? wslay_event_context_client_init(&r->ctx, &callbacks, r)
 					: wslay_event_context_server_init(&r->ctx, &callbacks, r);
 	if (rc != 0) {

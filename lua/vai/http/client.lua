@@ -98,16 +98,13 @@ local function send_pieces(conn, message, limit, cfg)
 	return true
 end
 
--- A head that is no information. The fields of dialing.read_head; or nil, why, code, true where bytes had come.
+-- A head that is no information, as dialing.read_head gives it; or nil, why, code, true where bytes had come.
 local function read_answer(conn, limit, cfg, rest)
 	for _ = 1, INFORMATION_MOST do
-		local headers, more, status, reason, minor, length, keep = dialing.read_head(conn, rest, limit, cfg)
-		if not headers then return nil, more, status, reason or rest ~= "" end
-		if status >= 200 or status == 101 then
-			return { headers = headers, rest = more, status = status, reason = reason, minor = minor, length = length,
-				keep = keep }
-		end
-		rest = more
+		local head, why, code, began = dialing.read_head(conn, rest, limit, cfg)
+		if not head then return nil, why, code, began or rest ~= "" end
+		if head.status >= 200 or head.status == 101 then return head end
+		rest = head.rest
 	end
 	return nil, "too many heads of kind 1xx", "EHTTP", true
 end
@@ -116,12 +113,12 @@ end
 local function ask_first(conn, limit, cfg)
 	local most = cfg.continue_timeout
 	local wait = dialing.new_limit(math.min(most, limit.till and limit:left() or most))
-	local headers, rest, status, reason, minor, length, keep = dialing.read_head(conn, "", wait, cfg)
-	if not headers then return false, "" end
-	if status == 100 then return false, rest end
-	conn:unread(rest)
-	return { headers = headers, rest = "", status = status, reason = reason, minor = minor, length = length,
-		keep = keep }
+	local head = dialing.read_head(conn, "", wait, cfg)
+	if not head then return false, "" end
+	if head.status == 100 then return false, head.rest end
+	conn:unread(head.rest)
+	head.rest = ""
+	return head
 end
 
 -- Sends the request and reads the answer's head. An answer; or nil, why, code, true where bytes had come.

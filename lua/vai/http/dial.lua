@@ -26,14 +26,17 @@ local function about(who, why, code)
 	return nil, who .. ": " .. tostring(why), code or "EHTTP"
 end
 
--- Reads one head: the results of core.response without the first place, with the rest of the bytes at the end:
--- headers, rest, status, reason, minor, length, keep, upgrade; or nil, why, code, true where something had come.
+-- Reads one head: what core.response gives, under names, and the bytes behind it; or nil, why, code, true where
+-- something had come.
 local function read_head(conn, buf, limit, cfg)
 	local from = 0
 	while true do
 		if buf ~= "" then
-			local headers, at, status, reason, minor, length, keep, upgrade = core.response(buf, 1, cfg.max_header, from)
-			if headers then return headers, buf:sub(at), status, reason, minor, length, keep, upgrade end
+			local headers, at, status, reason, minor, length, keep = core.response(buf, 1, cfg.max_header, from)
+			if headers then
+				return { headers = headers, rest = buf:sub(at), status = status, reason = reason, minor = minor,
+					length = length, keep = keep }
+			end
 			if headers == false then return nil, status, "EHTTP", true end
 			from = at
 		end
@@ -55,12 +58,13 @@ local function tunnel(conn, u, proxy, limit, cfg)
 	local headers = { Host = target, ["Proxy-Authorization"] = proxy.user and basic(proxy.user) }
 	local ok, why, code = conn:with(limit:left(cfg.write_timeout)):write(core.ask("CONNECT", target, headers))
 	if not ok then return about(proxy.address, why, code) end
-	local head, rest, status, reason = read_head(conn, "", limit, cfg)
-	if not head then return about(proxy.address, rest, status) end
-	if status < 200 or status > 299 then
-		return nil, ("%s: the proxy says %d %s"):format(proxy.address, status, reason), "EHTTP"
+	local head
+	head, why, code = read_head(conn, "", limit, cfg)
+	if not head then return about(proxy.address, why, code) end
+	if head.status < 200 or head.status > 299 then
+		return nil, ("%s: the proxy says %d %s"):format(proxy.address, head.status, head.reason), "EHTTP"
 	end
-	if rest ~= "" then return nil, proxy.address .. ": bytes in front of the tunnel", "EHTTP" end
+	if head.rest ~= "" then return nil, proxy.address .. ": bytes in front of the tunnel", "EHTTP" end
 	return true
 end
 

@@ -14,6 +14,12 @@ local function new_place(cfg)
 	}
 end
 
+-- Closes what was taken out of a place.
+local function discard(shared, entry)
+	shared.idle:add(-1)
+	entry.conn:close()
+end
+
 -- Nobody uses the place: forgets it. Who has found it before sees that its channel is closed, and looks again.
 local function forget(shared, cfg, name, place)
 	local permits = place.permits
@@ -21,10 +27,7 @@ local function forget(shared, cfg, name, place)
 	shared.hosts:delete(name)
 	place.kept:close()
 	if permits then permits:release(cfg.max_per_host) end
-	for entry in place.kept do -- one that came in between
-		shared.idle:add(-1)
-		entry.conn:close()
-	end
+	for entry in place.kept do discard(shared, entry) end -- one that came in between
 end
 
 -- Closes what has been kept for too long.
@@ -35,10 +38,7 @@ local function sweep_place(shared, cfg, place)
 		if not entry then break end
 		local stays = now() - entry.since < cfg.idle_timeout
 		if stays then stays = select(2, pcall(kept.try_send, kept, entry)) == true end -- it may have been closed
-		if not stays then
-			shared.idle:add(-1)
-			entry.conn:close()
-		end
+		if not stays then discard(shared, entry) end
 	end
 end
 
@@ -117,8 +117,7 @@ function pool.clear(shared)
 		for _ = 1, #place.kept do
 			local entry = place.kept:try_recv()
 			if not entry then break end
-			shared.idle:add(-1)
-			entry.conn:close()
+			discard(shared, entry)
 		end
 	end
 end

@@ -225,8 +225,9 @@ local function websocket(req, res, options)
 end
 
 -- Why the answer is no good; nil: it is.
-local function wrong_answer(headers, status, reason, key, protocols)
-	if status ~= 101 then return ("the server says %d %s"):format(status, reason) end
+local function wrong_answer(head, key, protocols)
+	local headers = head.headers
+	if head.status ~= 101 then return ("the server says %d %s"):format(head.status, head.reason) end
 	if not has_word(headers.upgrade, "websocket") or not has_word(headers.connection, "upgrade")
 		or headers["sec-websocket-accept"] ~= accept_of(key) then
 		return "the server does not speak WebSocket"
@@ -249,12 +250,13 @@ local function upgrade(conn, u, options, limit, cfg)
 	local head = core.ask("GET", u.target, headers, nil, "Upgrade")
 	local ok, why, code = conn:with(limit:left(cfg.write_timeout)):write(head)
 	if not ok then return dialing.about(u.authority, why, code) end
-	local got, rest, status, reason = dialing.read_head(conn, "", limit, cfg)
-	if not got then return dialing.about(u.authority, rest, status) end
-	why = wrong_answer(got, status, reason, key, options.protocols)
+	local got
+	got, why, code = dialing.read_head(conn, "", limit, cfg)
+	if not got then return dialing.about(u.authority, why, code) end
+	why = wrong_answer(got, key, options.protocols)
 	if why then return dialing.about(u.authority, why) end
-	if rest ~= "" then conn:unread(rest) end
-	return new(conn, true, options, got["sec-websocket-protocol"])
+	if got.rest ~= "" then conn:unread(got.rest) end
+	return new(conn, true, options, got.headers["sec-websocket-protocol"])
 end
 
 local function websocket_dial(url, limit, options)

@@ -42,6 +42,14 @@ local function check_options(fname, options, known, n)
 end
 client.check_options = check_options
 
+-- A value that `send` was given as bytes.
+function client.pack_message(v)
+	if v == nil then error("bad argument #1 to 'send' (nil cannot be sent)", 3) end
+	local good, data = pcall(core.pack, v)
+	if not good then error(("bad argument #1 to 'send' (%s)"):format(data), 3) end
+	return data
+end
+
 -- ---- headers ----
 
 local function format_headers(headers, fname)
@@ -237,9 +245,7 @@ end
 
 -- The numbers are given under the lock, in the order of the queue: a send that gives up uses none.
 function Channel:send(v, limit)
-	if v == nil then error("bad argument #1 to 'send' (nil cannot be sent)", 2) end
-	local good, data = pcall(core.pack, v)
-	if not good then error(("bad argument #1 to 'send' (%s)"):format(data), 2) end
+	local data = client.pack_message(v)
 	if self._state:get("closed") then error("send on closed channel", 2) end
 	local left = limiter(limit)
 	local held <close>, why = self._lock:guard(left())

@@ -41,16 +41,21 @@ local function ask(nc, subject, head, data, limit)
 	end
 end
 
+-- What JetStream answers in JSON as a table; nil, message, code.
+local function reply_of(answer)
+	local reply, why = json.decode(answer)
+	if type(reply) ~= "table" then return nil, why or "not JSON" end
+	if reply.error then return nil, reply.error.description or "an error", reply.error.err_code end
+	return reply
+end
+
 -- A call of JetStream's API: its answer as a table; nil, message, code.
 local function call(nc, what, request, limit)
 	local headers, answer = ask(nc, "$JS.API." .. what, nil, request and json.encode(request) or "", limit)
 	if not headers then
 		return nil, answer == "no responders" and "JetStream is not enabled on the server" or answer
 	end
-	local reply, why = json.decode(answer)
-	if type(reply) ~= "table" then return nil, why or "not JSON" end
-	if reply.error then return nil, reply.error.description or "an error", reply.error.err_code end
-	return reply
+	return reply_of(answer)
 end
 
 -- ---- opening ----
@@ -138,9 +143,7 @@ local send_options = { id = true, subject = true, headers = true }
 
 function Stream:send(v, limit, options)
 	options = client.check_options("send", options, send_options, 3)
-	if v == nil then error("bad argument #1 to 'send' (nil cannot be sent)", 2) end
-	local good, data = pcall(core.pack, v)
-	if not good then error(("bad argument #1 to 'send' (%s)"):format(data), 2) end
+	local data = client.pack_message(v)
 	local subject = options.subject or self._subject
 	if not subject or subject:find("[*>]") then
 		error("bad argument #3 to 'send' (the option 'subject' is missing: the stream's are patterns)", 2)
@@ -151,9 +154,8 @@ function Stream:send(v, limit, options)
 	headers["Nats-Expected-Stream"] = self.name
 	local got, answer = ask(self._nc, subject, client.format_headers(headers, "send"), data, limit)
 	if not got then return nil, answer end
-	local reply, why = json.decode(answer)
-	if type(reply) ~= "table" then return nil, why or "not JSON" end
-	if reply.error then return nil, reply.error.description or "an error", reply.error.err_code end
+	local reply, why, code = reply_of(answer)
+	if not reply then return nil, why, code end
 	return reply.seq, reply.duplicate == true
 end
 
