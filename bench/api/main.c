@@ -2,6 +2,7 @@
 /* Workloads of bench/README.md in C as a host writes them, against vai.h alone. Usage: bench-api WORKLOAD [N]. Prints
  * "<workload> <value> <unit>". Each runs on the main goroutine. */
 #include "vai.h"
+#include "../status.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,17 +115,9 @@ struct lot {
 
 static double status(const char *field)
 {
-	char line[256];
-	double kb = -1;
-	size_t len = strlen(field);
-	FILE *f = fopen("/proc/self/status", "r");
-	must(f != NULL, "/proc/self/status cannot be opened");
-	while (kb < 0 && fgets(line, sizeof line, f))
-		if (strncmp(line, field, len) == 0 && line[len] == ':')
-			kb = strtod(line + len + 1, NULL);
-	fclose(f);
-	must(kb >= 0, "/proc/self/status lacks a field");
-	return kb * 1024;
+	double bytes = read_status(field);
+	must(bytes >= 0, "/proc/self/status lacks a field");
+	return bytes;
 }
 
 static void wait_in_lot(void *arg)

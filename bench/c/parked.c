@@ -1,30 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* What a goroutine costs that waits. */
+#include "../status.h"
 #include "bench.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 struct lot {
 	vai_chan *ch;
 	vai_waitgroup *ready, *ended;
 };
 
-/* A figure of /proc/self/status, in bytes. */
 static double status(const char *field)
 {
-	char line[256];
-	double kb = -1;
-	FILE *f = fopen("/proc/self/status", "r");
-	size_t len = strlen(field);
-	while (f && kb < 0 && fgets(line, sizeof line, f))
-		if (strncmp(line, field, len) == 0 && line[len] == ':')
-			kb = strtod(line + len + 1, NULL);
-	if (f)
-		fclose(f);
-	check("/proc/self/status", kb >= 0, 1);
-	return kb * 1024;
+	double bytes = read_status(field);
+	check("/proc/self/status", bytes >= 0, 1);
+	return bytes;
 }
 
 static void wait_in_lot(vai_g *g, void *arg)

@@ -29,20 +29,9 @@ func growthOf(n int) {
 		}
 		wg.Wait()
 	})
-	ch := make(chan int)
-	var ready, ended sync.WaitGroup
-	ready.Add(n)
-	ended.Add(n)
-	step("park", func() {
-		for i := 0; i < n; i++ {
-			go func() {
-				ready.Done()
-				<-ch
-				ended.Done()
-			}()
-		}
-		ready.Wait()
-	})
+	var ch chan int
+	var ended *sync.WaitGroup
+	step("park", func() { ch, ended = park(n) })
 	step("wake", func() {
 		close(ch)
 		ended.Wait()

@@ -42,7 +42,6 @@ func park(n int) (ch chan int, ended *sync.WaitGroup) {
 		}()
 	}
 	ready.Wait()
-	time.Sleep(100 * time.Millisecond)
 	return ch, ended
 }
 
@@ -51,6 +50,7 @@ func parked(n int) {
 	status("VmRSS")
 	rss, pte := status("VmRSS"), status("VmPTE")
 	ch, ended := park(n)
+	time.Sleep(100 * time.Millisecond)
 	report("parked_bytes", (status("VmRSS")-rss)/float64(n), "bytes")
 	report("parked_pagetable", (status("VmPTE")-pte)/float64(n), "bytes")
 	close(ch)
@@ -61,6 +61,7 @@ func parked(n int) {
 func alive(n int) {
 	took := timed(func() {
 		ch, ended := park(n)
+		time.Sleep(100 * time.Millisecond)
 		close(ch)
 		ended.Wait()
 	})

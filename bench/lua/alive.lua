@@ -2,22 +2,11 @@
 -- n goroutines parked at once and woken: the peak memory and the time.
 local bench = dofile((arg[0]:match("^.*/") or "") .. "bench.lua")
 local vai = require "vai"
-local go, chan, waitgroup = vai.go, vai.chan, vai.waitgroup
 
 local n = bench.count(1000000)
 
 local seconds = bench.time(function()
-  local ch, ready, ended = chan(), waitgroup(), waitgroup()
-  ready:add(n)
-  ended:add(n)
-  for _ = 1, n do
-    go(function()
-      ready:done()
-      ch:recv()
-      ended:done()
-    end)
-  end
-  ready:wait()
+  local ch, ended = bench.park(n)
   vai.sleep(0.1)
   ch:close()
   ended:wait()

@@ -70,4 +70,20 @@ function bench.parked(name, n, f)
   ended:wait()
 end
 
+-- Starts n goroutines that wait on one channel; once all do: that channel, and a wait group for their ends.
+function bench.park(n)
+  local ch, ready, ended = vai.chan(), vai.waitgroup(), vai.waitgroup()
+  ready:add(n)
+  ended:add(n)
+  for _ = 1, n do
+    vai.go(function()
+      ready:done()
+      ch:recv()
+      ended:done()
+    end)
+  end
+  ready:wait()
+  return ch, ended
+end
+
 return bench

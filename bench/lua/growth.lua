@@ -23,18 +23,9 @@ local function run(n)
     end
     wg:wait()
   end)
-  local ch, ready, ended = chan(), waitgroup(), waitgroup()
-  ready:add(n)
-  ended:add(n)
+  local ch, ended
   measure("park", function()
-    for _ = 1, n do
-      go(function()
-        ready:done()
-        ch:recv()
-        ended:done()
-      end)
-    end
-    ready:wait()
+    ch, ended = bench.park(n)
   end)
   measure("wake", function()
     ch:close()

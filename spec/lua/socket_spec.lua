@@ -14,12 +14,6 @@ local test = program.tester [[
 		server:close()
 		return c, s
 	end
-	local function free_port()
-		local l = vai.net.listen("tcp", "127.0.0.1:0")
-		local port = tonumber(l:addr():match("%d+$"))
-		l:close()
-		return port
-	end
 	local function start(port, command)
 		command.stdout, command.stderr = "null", "null"
 		local p = assert(vai.process.spawn(command))
@@ -102,7 +96,7 @@ describe("vai.socket", function()
 		c:send("12345")
 		check.eq(({ c:getstats() })[2], 5)
 		check.eq(tostring(c):match("^tcp{client}") ~= nil, true)
-		check.returns(table.pack(socket.connect("127.0.0.1", free_port())), nil, "connection refused")
+		check.returns(table.pack(socket.connect("127.0.0.1", check.free_port())), nil, "connection refused")
 		local t = socket.tcp()
 		check.returns(table.pack(t:send("x")), nil, "not connected", 0)
 		local l = socket.bind("127.0.0.1", 0)
@@ -200,7 +194,7 @@ end)
 describe("drivers", function()
 	test("redis-lua parks the goroutine that waits", [[
 		vai.compat()
-		local port = free_port()
+		local port = check.free_port()
 		local p <close> = start(port, { "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", dir })
 		local redis = require "redis"
 		local client = redis.connect("127.0.0.1", port)
@@ -235,7 +229,7 @@ describe("drivers", function()
 
 	test("LuaSocket's http gets from nginx, many at once", [[
 		vai.compat()
-		local port = free_port()
+		local port = check.free_port()
 		local big = ("line of a page\n"):rep(20000)
 		fs.mkdirs(dir .. "/www")
 		fs.write_file(dir .. "/www/page", big)

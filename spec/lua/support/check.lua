@@ -135,6 +135,14 @@ function check.until_true(f, ...)
 	end
 end
 
+-- A port of 127.0.0.1 that nobody listens at, as a number.
+function check.free_port()
+	local l = require("vai").net.listen("tcp", "127.0.0.1:0")
+	local port = tonumber(l:addr():match("%d+$"))
+	l:close()
+	return port
+end
+
 -- Until the task waits for something.
 function check.waiting(task)
 	check.until_true(function()

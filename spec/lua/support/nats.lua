@@ -7,13 +7,6 @@ local M = {}
 local Server = {}
 Server.__index = Server
 
-local function free_port()
-	local l = vai.net.listen("tcp", "127.0.0.1:0")
-	local port = tonumber(l:addr():match("%d+$"))
-	l:close()
-	return port
-end
-
 -- The same port again: what the server stored is there, too.
 function Server:start()
 	self.process = assert(vai.process.spawn { "nats-server", "-c", self.config, stdout = "null", stderr = "null" })
@@ -37,7 +30,7 @@ end
 Server.__close = function(self) self:stop("SIGKILL") end
 
 function M.start(dir, more)
-	local port = free_port()
+	local port = check.free_port()
 	local s = setmetatable({ port = port, address = "127.0.0.1:" .. port, url = "nats://127.0.0.1:" .. port,
 		config = ("%s/nats-%d.conf"):format(dir, port) }, Server)
 	assert(vai.fs.write_file(s.config, ("host: 127.0.0.1\nport: %d\nlame_duck_duration: \"30s\"\n%s\n"):format(port,
