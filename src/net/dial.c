@@ -9,6 +9,7 @@
 #include "net/socket.h"
 #include "sched/poll.h"
 
+enum { SELF_MOST = 8 };
 enum { STAGGER = 250000000, FULL_FIRST = 1000000, FULL_MOST = 50000000 /* ns */ };
 
 /* ---- where to ---- */
@@ -80,17 +81,40 @@ int vai__dial_find(vai_g *self, struct vai__dial *d, const struct vai__network *
 
 /* ---- attempts ---- */
 
+/* A socket on its way to that address: VAI_OK: connected; VAI_EAGAIN: it is under way; else it has failed. */
+static int open_to(const struct vai__addr *a, int type, int *fd)
+{
+	*fd = vai__socket_new(a->u.sa.sa_family, type);
+	if (*fd < 0)
+		return *fd;
+	int did = vai__socket_connect(*fd, a);
+	if (did >= 0)
+		did = vai__socket_connected(*fd);
+	if (did == VAI__ERRNO(EINPROGRESS))
+		return VAI_EAGAIN;
+	if (did < 0 && did != VAI_EAGAIN)
+		close(*fd);
+	return did;
+}
+
+/* A socket for datagrams is refused only if the system gave it the port that it is to send to: the next one gets
+ * another. */
+static int open_other(const struct vai__addr *a, int type, int *fd)
+{
+	int did, tries = 0;
+	do
+		did = open_to(a, type, fd);
+	while (
+		type == SOCK_DGRAM && did == VAI__ERRNO(ECONNREFUSED) && a->u.sa.sa_family != AF_UNIX && ++tries < SELF_MOST);
+	return did;
+}
+
 /* VAI_OK: connected; VAI_EAGAIN: it is under way; else it has failed. */
 static int begin(struct vai__dial *d, int k)
 {
-	int rc, fd = vai__socket_new(d->list[k].u.sa.sa_family, d->net->type);
-	if (fd < 0)
-		return fd;
-	int did = vai__socket_connect(fd, &d->list[k]);
-	if (did < 0 && did != VAI__ERRNO(EINPROGRESS)) {
-		close(fd);
+	int rc, fd, did = open_other(&d->list[k], d->net->type, &fd);
+	if (did < 0 && did != VAI_EAGAIN)
 		return did;
-	}
 	d->tries[k] = vai__desc_new(fd, &rc);
 	if (!d->tries[k]) {
 		close(fd);

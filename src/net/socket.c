@@ -97,6 +97,15 @@ int vai__socket_connect(int fd, const struct vai__addr *a)
 	return result(rc);
 }
 
+/* The system picks the local port of a connection, and may pick the one that is dialed: if nobody listens there a
+ * socket of TCP then finds itself (a simultaneous open with itself), and one of UDP always does. */
+static bool met_itself(int fd, const struct vai__addr *remote)
+{
+	struct vai__addr local;
+	return remote->u.sa.sa_family != AF_UNIX && vai__socket_local(fd, &local) >= 0 && local.len == remote->len &&
+		memcmp(&local.u, &remote->u, local.len) == 0;
+}
+
 /* Writable is not connected: a socket says so, too, before it has begun. */
 int vai__socket_connected(int fd)
 {
@@ -108,6 +117,8 @@ int vai__socket_connected(int fd)
 	if (err != 0)
 		return VAI__ERRNO(err);
 	int rc = vai__socket_remote(fd, &a);
+	if (rc >= 0 && met_itself(fd, &a))
+		return VAI__ERRNO(ECONNREFUSED);
 	return rc == VAI__ERRNO(ENOTCONN) ? VAI_EAGAIN : rc;
 }
 

@@ -18,7 +18,8 @@ void vai__socket_defaults(int fd, int family, int type);
 /* EINTR is dealt with. */
 int vai__socket_accept(int fd);
 int vai__socket_connect(int fd, const struct vai__addr *a);
-/* After a connect that went on in the background: VAI_OK, VAI_EAGAIN (it still does), or why it failed. */
+/* After a connect: VAI_OK, VAI_EAGAIN (it goes on in the background), or why it failed. A socket that has found none
+ * but itself is refused, as nobody else is there. */
 int vai__socket_connected(int fd);
 ssize_t vai__socket_recv(int fd, void *p, size_t n);
 ssize_t vai__socket_send(int fd, const struct iovec *iov, int n, const struct vai__addr *to);
