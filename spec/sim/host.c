@@ -13,7 +13,7 @@
 #include "mach/barrier.h"
 #include "mach/cpus.h"
 #include "mach/ctx.h"
-#include "mach/guard.h"
+#include "mach/stack_overflow.h"
 #include "mach/stack.h"
 #include "mach/thread.h"
 #include "sched/poll.h"
@@ -226,17 +226,17 @@ void vai__thread_alarm(timer_t timer, int64_t ns)
 	(void)ns;
 }
 
-void vai__guard_install(void (*report)(void))
+void vai__stack_overflow_install(void (*report)(void))
 {
 	(void)report;
 }
 
-int vai__guard_thread_init(void)
+int vai__stack_overflow_thread_init(void)
 {
 	return 0;
 }
 
-void vai__guard_thread_exit(void)
+void vai__stack_overflow_thread_exit(void)
 {
 }
 

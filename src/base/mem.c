@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "base/base.h"
-#include "base/bound.h"
+#include "base/memory_budget.h"
 #include "base/fork.h"
 #include "base/lock.h"
 #include "base/san.h"
@@ -521,24 +521,24 @@ __attribute__((constructor)) static void init_shared(void)
 static VAI_NOINLINE void *alloc_counted(size_t size)
 {
 	size_t bytes = vai__mem_round(size);
-	if (!vai__bound_take_counted(bytes))
+	if (!vai__memory_budget_take_counted(bytes))
 		return NULL;
 	void *p = get(size);
 	if (!p)
-		vai__bound_give_counted(bytes);
+		vai__memory_budget_give_counted(bytes);
 	return p;
 }
 
 void *vai__mem_alloc(size_t size)
 {
-	return VAI_LIKELY(atomic_load_relaxed(&vai__bound_most) == 0) ? get(size) : alloc_counted(size);
+	return VAI_LIKELY(atomic_load_relaxed(&vai__memory_budget_most) == 0) ? get(size) : alloc_counted(size);
 }
 
 void vai__mem_free(void *p, size_t size)
 {
 	if (!p)
 		return;
-	vai__bound_give(vai__mem_round(size));
+	vai__memory_budget_give(vai__mem_round(size));
 	put(p, size);
 }
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "code/bytecode.h"
-#include "code/dump.h"
+#include "code/dump_function.h"
 
 enum { HEADER = 16, SAMPLES = 12, FUNCTIONS = 4 };
 

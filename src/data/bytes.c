@@ -7,7 +7,7 @@
 #include "data/bytes.h"
 #include <stdlib.h>
 #include <string.h>
-#include "base/bound.h"
+#include "base/memory_budget.h"
 #include "base/futex.h"
 #include "base/mem.h"
 #include "base/san.h"
@@ -41,7 +41,7 @@ static void destroy(struct vai_obj *o)
 	vai__mem_free(b, sizeof *b);
 	if (atomic_fetch_sub_acq_rel(&s->refs, 1) != 1)
 		return;
-	vai__bound_give((size_t)atomic_load_relaxed(&s->size));
+	vai__memory_budget_give((size_t)atomic_load_relaxed(&s->size));
 	free(s->p);
 	vai__mem_free(s, sizeof *s);
 }
@@ -62,11 +62,11 @@ vai_bytes *vai__bytes_new(uint64_t n)
 {
 	struct store *s = vai__mem_zalloc(sizeof *s);
 	vai_bytes *b = s ? new_bytes(s) : NULL;
-	const bool within = b && vai__bound_take((size_t)n);
+	const bool within = b && vai__memory_budget_take((size_t)n);
 	char *p = within ? calloc(n ? (size_t)n : 1, 1) : NULL;
 	if (!p) {
 		if (within)
-			vai__bound_give((size_t)n);
+			vai__memory_budget_give((size_t)n);
 		if (b)
 			vai__mem_free(b, sizeof *b);
 		vai__mem_free(s, sizeof *s);
@@ -162,10 +162,10 @@ int vai__bytes_resize(vai_bytes *b, uint64_t n)
 		return VAI_EAGAIN;
 	const uint64_t size = atomic_load_relaxed(&s->size);
 	const size_t more = n > size ? (size_t)(n - size) : 0;
-	const bool within = vai__bound_take(more);
+	const bool within = vai__memory_budget_take(more);
 	char *p = within ? realloc(s->p, n ? (size_t)n : 1) : NULL;
 	if (within)
-		vai__bound_give(!p ? more : n < size ? (size_t)(size - n) : 0);
+		vai__memory_budget_give(!p ? more : n < size ? (size_t)(size - n) : 0);
 	if (p) {
 		if (n > size)
 			memset(p + size, 0, (size_t)(n - size));

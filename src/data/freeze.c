@@ -2,7 +2,7 @@
 /* The freezer. Everything grows in buffers, and is told by its place there. A thread at a time uses one. */
 #include "data/freeze.h"
 #include <stdlib.h>
-#include "base/bound.h"
+#include "base/memory_budget.h"
 #include "base/mem.h"
 #include "data/frozen_private.h"
 
@@ -259,11 +259,11 @@ static void *take(struct vai__buffer *b, size_t *bytes)
 vai_frozen *vai__freeze_end(struct vai__freezer *z, uint64_t root, void (*unref)(struct vai_obj *))
 {
 	const size_t bytes = z->tables.n + z->shapes.n + z->strings.n + z->objects.n;
-	if (!vai__bound_take(bytes))
+	if (!vai__memory_budget_take(bytes))
 		return NULL;
 	vai_frozen *f = vai__mem_zalloc(sizeof *f);
 	if (!f) {
-		vai__bound_give(bytes);
+		vai__memory_budget_give(bytes);
 		return NULL;
 	}
 	vai__obj_init(&f->obj, &vai__frozen_class);

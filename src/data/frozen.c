@@ -2,7 +2,7 @@
 /* Reading frozen tables. Keys of a shape are found by open hashing: slots of half a hash and a number. */
 #include "data/frozen.h"
 #include <stdlib.h>
-#include "base/bound.h"
+#include "base/memory_budget.h"
 #include "base/mem.h"
 #include "data/frozen_private.h"
 
@@ -11,7 +11,7 @@ static void destroy(struct vai_obj *o)
 	vai_frozen *f = VAI_CONTAINER(o, vai_frozen, obj);
 	for (size_t i = 0; i < f->nobjects; i++)
 		f->unref(f->objects[i]);
-	vai__bound_give(f->bytes - sizeof *f);
+	vai__memory_budget_give(f->bytes - sizeof *f);
 	free(f->tables);
 	free(f->shapes);
 	free(f->strings);

@@ -3,7 +3,7 @@
  *
  * The process has one inotify descriptor, for there are few to be had; it is opened for the first watch and goes with
  * the last. What is watched is always a folder, so that a file may be replaced; several watches of a
- * folder share it. Events are read on the thread that is in the poller (a vai__watch of net/desc.h), which posts
+ * folder share it. Events are read on the thread that is in the poller (a vai__watch of net/descriptor.h), which posts
  * to the channels without waiting: one that is full misses them.
  *
  * A watch lies in its channel's block and has no reference of it: it goes out of the registry when the channel is
@@ -22,7 +22,7 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "net/desc.h"
+#include "net/descriptor.h"
 #include "sched/poll.h"
 #include "sync/chan_private.h"
 

@@ -11,7 +11,7 @@
 #include <sys/uio.h>
 #include "base/obj.h"
 #include "net/addr.h"
-#include "net/desc.h"
+#include "net/descriptor.h"
 
 typedef struct vai_conn vai_conn;
 extern const struct vai_class vai__conn_class;

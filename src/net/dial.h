@@ -4,10 +4,10 @@
 #define VAI_DIAL_H
 
 #include "net/addr.h"
-#include "net/desc.h"
+#include "net/descriptor.h"
 #include "net/resolve.h"
 
-/* One attempt to reach an address. Lies in Lua's memory: see desc.h. */
+/* One attempt to reach an address. Lies in Lua's memory: see descriptor.h. */
 struct vai__dial {
 	const struct vai__network *net;
 	struct vai__addr list[VAI__ADDRS_MAX];

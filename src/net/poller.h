@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a poller does for the descriptors of desc.h. There are two: epoll's own, and one on libuv's
+/* What a poller does for the descriptors of descriptor.h. There are two: epoll's own, and one on libuv's
  * uv_poll_t for systems without epoll, which VAI_POLL=uv chooses. */
 #ifndef VAI_POLLER_H
 #define VAI_POLLER_H
@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/fatal.h"
-#include "net/desc.h"
+#include "net/descriptor.h"
 
 struct vai__poller {
 	/* As in sched/poll.h. */
@@ -26,7 +26,7 @@ struct vai__poller {
 
 extern const struct vai__poller vai__poller_epoll, vai__poller_uv;
 
-/* ---- what a poller asks of desc.c ---- */
+/* ---- what a poller asks of descriptor.c ---- */
 
 /* A number that names d until it is disposed of, and never another one. */
 uint64_t vai__desc_key(const struct vai__desc *d);

@@ -4,7 +4,7 @@
  * told of a direction, to go.
  *
  * uv_poll_t reports a descriptor again and again as long as it is ready. So a direction is watched only from the
- * moment when a goroutine waits for it until the first event: that is what desc.h takes for an edge. Nothing is
+ * moment when a goroutine waits for it until the first event: that is what descriptor.h takes for an edge. Nothing is
  * missed, because a watch that begins on a descriptor that is ready already reports it. A descriptor is closed when
  * libuv has let go of it. */
 #include <errno.h>

@@ -15,7 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include "net/desc.h"
+#include "net/descriptor.h"
 #include "sched/poll.h"
 
 enum { MAX_THREADS = 8, IDLE_SECONDS = 5, STACK = 262144 };

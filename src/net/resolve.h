@@ -9,7 +9,7 @@
 
 enum { VAI__ADDRS_MAX = 16 };
 
-/* Results beyond those of desc.h: what getaddrinfo says. */
+/* Results beyond those of descriptor.h: what getaddrinfo says. */
 #define VAI__GAI_ERROR(e) (-2000 + (e))
 
 /* The addresses of host and service, at most VAI__ADDRS_MAX, in the order of the system's preference: how

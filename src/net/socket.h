@@ -6,7 +6,7 @@
 
 #include <sys/uio.h>
 #include "net/addr.h"
-#include "net/desc.h"
+#include "net/descriptor.h"
 
 /* "ECONNREFUSED" and "connection refused" for a result of net/. At most `size` bytes. */
 void vai__net_error_name(int rc, char *buf, size_t size);

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-#include "net/desc.h"
+#include "net/descriptor.h"
 #include "sched/poll.h"
 
 enum { SIGNALS = 65 };

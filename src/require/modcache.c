@@ -12,7 +12,7 @@
 #include "base/buffer.h"
 #include "base/fork.h"
 #include "base/lock.h"
-#include "code/dump.h"
+#include "code/dump_function.h"
 
 enum { BUCKETS = 256, MAX_BYTES = 64 << 20 };
 #define FINE_CLOCK INT64_C(100000000) /* ns within which two changes of a file may leave it the same times */

@@ -17,7 +17,7 @@
 #include <lauxlib.h>
 #include <string.h>
 #include "base/buffer.h"
-#include "code/dump.h"
+#include "code/dump_function.h"
 #include "require/modcache.h"
 #include "require/paths.h"
 #include "state/handle.h"

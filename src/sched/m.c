@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include "base/mem.h"
 #include "base/fatal.h"
-#include "mach/guard.h"
+#include "mach/stack_overflow.h"
 #include "mach/stack.h"
 #include "sched/poll.h"
 #include "sched/rt.h"
@@ -116,8 +116,8 @@ struct m *vai__m_new_main(const char **call)
 	if (!top)
 		errno = ENOMEM;
 	if (!vai__sched.no_signals)
-		vai__guard_install(report_overflow);
-	if (!top || vai__guard_thread_init() != 0) {
+		vai__stack_overflow_install(report_overflow);
+	if (!top || vai__stack_overflow_thread_init() != 0) {
 		int why = errno;
 		if (top)
 			vai__stack_free(top);
@@ -165,7 +165,7 @@ static void leave(struct m *m)
 	vai__idle_stop_one();
 	set_self(NULL);
 	m_free(m);
-	vai__guard_thread_exit();
+	vai__stack_overflow_thread_exit();
 	vai__mem_thread_exit();
 	vai__threads_end();
 	if (atomic_fetch_sub_seq_cst(&vai__sched.live_ms, 1) == 1)
@@ -177,7 +177,7 @@ static void *thread_main(void *arg)
 	struct m *m = arg;
 	set_self(m);
 	vai__threads_begin("m");
-	vai__guard_thread_init(); /* if this fails, a stack overflow ends in a plain fault without a report */
+	vai__stack_overflow_thread_init(); /* if this fails, a stack overflow ends in a plain fault without a report */
 	vai__ctx_native(&m->ctx);
 	vai__m_own(m, m->nextp); /* m is not in all_ms yet, so no other thread looks at it */
 	m->nextp = NULL;

@@ -37,7 +37,7 @@ static bool read_word(const char *word)
 	else if (strncmp(word, "scheddetail=", 12) == 0 && number(word + 12, 1, &n))
 		trace.detail = n == 1;
 	else if (strcmp(word, "lostwrites") == 0)
-		return true; /* bind/life/watch.c */
+		return true; /* bind/life/watch_lost_writes.c */
 	else
 		return false;
 	return true;

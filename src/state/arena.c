@@ -15,7 +15,7 @@
 #include "state/arena.h"
 #include <stdlib.h>
 #include <string.h>
-#include "base/bound.h"
+#include "base/memory_budget.h"
 #include "base/mem.h"
 #include "state/arena_private.h"
 
@@ -130,7 +130,7 @@ static void unlink_big(struct vai__arena *a, struct vai__big *b)
 
 static void free_big(struct vai__big *b)
 {
-	vai__bound_give(b->size);
+	vai__memory_budget_give(b->size);
 	free(b);
 }
 
@@ -142,7 +142,7 @@ static VAI_NOINLINE void *take_big(struct vai__arena *a, size_t size)
 	if (VAI_UNLIKELY(!arena_fits(a, total)) && !(vai__arena_reclaim(a) && arena_fits(a, total)) &&
 		!vai__arena_may_exceed(a, total))
 		return NULL;
-	struct vai__big *b = vai__bound_take(total) ? malloc(total) : NULL;
+	struct vai__big *b = vai__memory_budget_take(total) ? malloc(total) : NULL;
 	if (!b)
 		return NULL;
 	link_big(a, b, total);
@@ -172,19 +172,19 @@ static void *resize_big(struct vai__arena *a, void *p, size_t nsize)
 	if (total > b->size && !arena_fits(a, total - b->size))
 		return NULL;
 	const size_t before = b->size;
-	if (total > before && !vai__bound_take(total - before))
+	if (total > before && !vai__memory_budget_take(total - before))
 		return NULL;
 	unlink_big(a, b);
 	struct vai__big *n = realloc(b, total);
 	if (!n) {
 		link_big(a, b, before);
 		if (total > before)
-			vai__bound_give(total - before);
+			vai__memory_budget_give(total - before);
 		return NULL;
 	}
 	link_big(a, n, total);
 	if (total < before)
-		vai__bound_give(before - total);
+		vai__memory_budget_give(before - total);
 	return n + 1;
 }
 

@@ -177,7 +177,7 @@ enum vai__enc_result vai__enc_function(struct vai__enc *e, int idx);
  * caller knows; NULL: it is looked up. */
 enum vai__enc_result vai__enc_function_body(struct vai__enc *e, int idx, size_t at, const struct vai__func *known);
 
-/* ---- lost assignments (encode_lost.c) ---- */
+/* ---- lost assignments (encode_shared_locals.c) ---- */
 
 /* For a function that a goroutine's function has captured: raises if it assigns a local that others
  * share. ENC_RETRY where that takes a look under guard. */

@@ -10,7 +10,7 @@
 #include <string.h>
 #include "base/hash.h"
 #include "base/mem.h"
-#include "code/dump.h"
+#include "code/dump_function.h"
 #include "code/probe_lua.h"
 
 enum { FIRST_FUNCS = 4 };

@@ -24,8 +24,8 @@ struct vai__known_funcs {
 	int send;                 /* in the registry: "__vai_send" */
 	int index;                /* in the registry: "__index" */
 	int parents, keys, noted; /* in the registry, or LUA_NOREF (names.c) */
-	int private;              /* in the registry: weak table of functions, or LUA_NOREF (encode_lost.c) */
-	unsigned searches;        /* that encode_lost.c has made */
+	int private;              /* in the registry: weak table of functions, or LUA_NOREF (encode_shared_locals.c) */
+	unsigned searches;        /* that encode_shared_locals.c has made */
 	unsigned n, cap;          /* cap is a power of two, or 0 */
 	struct vai__func *funcs;  /* open addressing by key */
 };

@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include "base/atomic.h"
 #include "mach/ctx.h"
-#include "mach/guard.h"
+#include "mach/stack_overflow.h"
 #include "mach/stack.h"
 
 static struct vai__ctx home, away;
@@ -117,8 +117,8 @@ static int overflow_status(void)
 {
 	pid_t pid = fork();
 	if (pid == 0) {
-		vai__guard_install(exit_seven);
-		vai__guard_thread_init();
+		vai__stack_overflow_install(exit_seven);
+		vai__stack_overflow_thread_init();
 		char *top = vai__stack_alloc();
 		*(volatile char *)(top - vai__stack_size() + 8) = 1;
 		_exit(0);

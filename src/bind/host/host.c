@@ -7,9 +7,9 @@
 #include "base/atomic.h"
 #include "base/fork.h"
 #include "bind/arg.h"
-#include "bind/life/bounds.h"
+#include "bind/life/sandbox_bounds.h"
 #include "bind/life/life.h"
-#include "bind/life/watch.h"
+#include "bind/life/watch_lost_writes.h"
 #include "bind/main_state.h"
 #include "bind/report/panic.h"
 #include "capi/capi.h"
@@ -124,7 +124,7 @@ void vai__host_stop(lua_State *L, bool exits)
 	vai__tty_restore();
 	atomic_store_relaxed(&vai__g_main()->running, NULL);
 	vai__names_uninstall();
-	vai__bounds_stop();
+	vai__sandbox_bounds_stop();
 	vai__vm_detach(vai__main_vm());
 	vai__g_main()->vm = NULL;
 	vai__main_set_vm(NULL);

@@ -14,7 +14,7 @@
 #include "bind/arg.h"
 #include "bind/host/host.h"
 #include "bind/host/os_exit.h"
-#include "bind/host/sandbox.h"
+#include "bind/host/sandbox_policy.h"
 #include "bind/host/visit.h"
 #include "bind/lib/lib.h"
 #include "bind/life/life.h"
@@ -43,7 +43,7 @@ static int open_lazy(lua_State *L)
 	struct vai_vm *vm = vai__state_of(L);
 	if (!vm)
 		return luaL_error(L, "vai is in use by another Lua state of this process");
-	vai__lazy_module(L, vm, vai__host_sandbox_functions(vm));
+	vai__lazy_module(L, vm, vai__sandbox_policy_functions(vm));
 	lua_pushliteral(L, VERSION);
 	lua_setfield(L, -2, "_VERSION");
 	return 1;
@@ -154,8 +154,8 @@ static int open_host(lua_State *L)
 	vai__only_libs_host(L);
 	vai__names_install(L, vai__main_vm());
 	vai__encode_types_install(L);
-	vai__host_sandbox_open(L);
-	vai__lazy_module(L, vai__main_vm(), vai__host_sandbox_functions(vai__main_vm()));
+	vai__sandbox_policy_open(L);
+	vai__lazy_module(L, vai__main_vm(), vai__sandbox_policy_functions(vai__main_vm()));
 	lua_pushliteral(L, VERSION);
 	lua_setfield(L, -2, "_VERSION");
 	lua_pushvalue(L, -1);

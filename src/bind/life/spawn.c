@@ -6,15 +6,15 @@
  * goroutine. A goroutine whose reference is the last one does not encode its results. */
 #include "bind/life/spawn.h"
 #include <string.h>
-#include "base/bound.h"
+#include "base/memory_budget.h"
 #include "base/fork.h"
 #include "base/mem.h"
 #include "base/obj.h"
 #include "bind/arg.h"
-#include "bind/life/bounds.h"
+#include "bind/life/sandbox_bounds.h"
 #include "bind/life/life.h"
 #include "bind/life/spawn_opts.h"
-#include "bind/life/watch.h"
+#include "bind/life/watch_lost_writes.h"
 #include "bind/report/exit.h"
 #include "bind/report/panic.h"
 #include "bind/site.h"
@@ -245,9 +245,9 @@ static int run_in_state(struct run *r, struct vai_vm *vm, bool loaded)
 static void give_text(struct run *r, const char *text)
 {
 	enum { ROOM = 4096 };
-	vai__bound_widen(ROOM);
+	vai__memory_budget_widen(ROOM);
 	vai__msg_string(&r->outcome, text, strlen(text));
-	vai__bound_widen(-ROOM);
+	vai__memory_budget_widen(-ROOM);
 }
 
 static VAI_NOINLINE int no_state(struct run *r)
@@ -292,7 +292,7 @@ static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, bool *lo
 	int rc = whole ? VAI_OK : vai__only_libs_keep(vm, ~0u);
 	if (rc == VAI_OK && b)
 		rc = vai__spawn_opts_apply(b, vm);
-	vai__bounds_apply(vm);
+	vai__sandbox_bounds_apply(vm);
 	if (rc == VAI_OK)
 		return vm;
 	vai__vm_free(vm);
@@ -338,7 +338,7 @@ static void entry(vai_g *g, void *arg)
 		status = run(&r, call);
 	if (VAI_UNLIKELY(g->held == call))
 		let_go(&r, call);
-	vai__bounds_leave(); /* before anybody who waits for it may start another one */
+	vai__sandbox_bounds_leave(); /* before anybody who waits for it may start another one */
 	finish(&r, status);
 }
 
@@ -349,7 +349,7 @@ static vai_task *new_task(vai_g *g, enum vai__fate fate)
 	vai_task *task = vai__task_new(g, vai__msg_drop, fate == VAI_FATE_KEEP ? vai__report_orphan : NULL);
 	if (VAI_UNLIKELY(!task)) {
 		vai__g_discard(g);
-		vai__bounds_leave();
+		vai__sandbox_bounds_leave();
 		return NULL;
 	}
 	vai__obj_ref((struct vai_obj *)task);
@@ -373,24 +373,24 @@ static vai_g *new_g(struct vai__call *call)
 {
 	vai_g *g = vai__g_new(entry, call);
 	if (VAI_UNLIKELY(!g)) {
-		vai__bounds_leave();
+		vai__sandbox_bounds_leave();
 		return NULL;
 	}
 	g->held = call;
 	memcpy(g->site, call->site, sizeof g->site);
-	atomic_store_relaxed(&g->cpu_limit, vai__bounds_cpu(call->opts ? call->opts->cpu : 0));
+	atomic_store_relaxed(&g->cpu_limit, vai__sandbox_bounds_cpu(call->opts ? call->opts->cpu : 0));
 	return g;
 }
 
 int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call)
 {
-	const bool counted = vai__bounds_enter();
+	const bool counted = vai__sandbox_bounds_enter();
 	vai_g *g = VAI_LIKELY(counted) ? new_g(call) : NULL;
 	vai_task *task = VAI_LIKELY(g != NULL) ? new_task(g, call->fate) : NULL;
 	if (VAI_UNLIKELY(!task)) {
 		give_up(call);
 		if (!counted)
-			vai__bounds_error(L);
+			vai__sandbox_bounds_error(L);
 		vai__arg_no_memory(L);
 	}
 	vai__task_set_owner(task, vai__charge_account(vai__bind_vm(self)));
@@ -418,7 +418,7 @@ static bool give_task(vai_g *g, const struct vai__call *call)
 
 bool vai__call_fire(struct vai__call *call)
 {
-	vai_g *g = vai__bounds_enter() ? new_g(call) : NULL;
+	vai_g *g = vai__sandbox_bounds_enter() ? new_g(call) : NULL;
 	if (!g || !give_task(g, call))
 		return false;
 	vai__obj_ref(&call->obj);
@@ -429,7 +429,7 @@ bool vai__call_fire(struct vai__call *call)
 bool vai__call_fire_with(vai_g *self, struct vai__call *call, struct vai_obj *o)
 {
 	struct vai__call *own = vai__mem_zalloc(sizeof *own);
-	vai_g *g = own && vai__bounds_enter() ? new_g(own) : NULL;
+	vai_g *g = own && vai__sandbox_bounds_enter() ? new_g(own) : NULL;
 	if (!g || !give_task(g, call)) {
 		vai__mem_free(own, sizeof *own);
 		return false;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The sandbox from the host's side: vai_lua_sandbox checks the policy and keeps it until the runtime that starts next
  * ends; the C functions that may cross are noted when it starts. */
-#include "bind/host/sandbox.h"
+#include "bind/host/sandbox_policy.h"
 #include <lualib.h>
 #include <string.h>
 #include "bind/arg.h"
 #include "bind/host/functions.h"
 #include "bind/host/host.h"
-#include "bind/life/bounds.h"
+#include "bind/life/sandbox_bounds.h"
 #include "stdlib/sandbox.h"
 #include "transfer/codec.h"
 #include "vai_lua.h"
@@ -166,7 +166,7 @@ int vai_lua_sandbox(lua_State *L, const vai_lua_policy *policy)
 
 /* ---- when the runtime starts ---- */
 
-const luaL_Reg *vai__host_sandbox_functions(const struct vai_vm *vm)
+const luaL_Reg *vai__sandbox_policy_functions(const struct vai_vm *vm)
 {
 	bool all = !vai__sandbox.active || (vm->is_host && vai__sandbox.trusts_main);
 	return all ? vai__functions : allowed_functions;
@@ -219,13 +219,13 @@ static void note_method(void *L, const char *type, const luaL_Reg *r)
 	note(L, r->func, type, r->name, true);
 }
 
-void vai__host_sandbox_open(lua_State *L)
+void vai__sandbox_policy_open(lua_State *L)
 {
 	if (!vai__sandbox.active)
 		return;
 	luaL_checkstack(L, 8, NULL);
 	vai__codec_only_modules = true;
-	vai__bounds_start();
+	vai__sandbox_bounds_start();
 	choose_functions();
 	if (!vai__sandbox_note_stock())
 		vai__arg_no_memory(L);

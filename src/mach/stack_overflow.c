@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* guard.h by SIGSEGV on an alternate stack. Hosts keep their own handlers: a fault outside of our guard pages is
- * passed on to the handler that was installed before. If there was none the process ends as it would without ours: a
- * fault repeats itself once the default action is back; a signal that was sent does not repeat itself, so it is sent
- * again. */
+/* A handler of SIGSEGV and SIGBUS on an alternate stack. Hosts keep their own handlers: a fault outside of our guard
+ * pages is passed on to the handler that was installed before. If there was none the process ends as it would without
+ * ours: a fault repeats itself once the default action is back; a signal that was sent does not repeat itself, so it is
+ * sent again. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "mach/guard.h"
+#include "mach/stack_overflow.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -75,14 +75,14 @@ static void install(void)
 	sigaction(SIGBUS, &sa, &old_bus);
 }
 
-void vai__guard_install(void (*report)(void))
+void vai__stack_overflow_install(void (*report)(void))
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	report_overflow = report;
 	pthread_once(&once, install);
 }
 
-int vai__guard_thread_init(void)
+int vai__stack_overflow_thread_init(void)
 {
 	stack_t now;
 	if (sigaltstack(NULL, &now) == 0 && !(now.ss_flags & SS_DISABLE))
@@ -99,7 +99,7 @@ int vai__guard_thread_init(void)
 	return 0;
 }
 
-void vai__guard_thread_exit(void)
+void vai__stack_overflow_thread_exit(void)
 {
 	if (!alt_stack)
 		return;

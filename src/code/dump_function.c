@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The one writer for lua_dump: into a buffer. */
-#include "code/dump.h"
+#include "code/dump_function.h"
 
 static int write_dump(lua_State *L, const void *bytes, size_t n, void *buffer)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* watch.h. A hook before every instruction finds those that set a field, and looks whether the table is one that came
+/* A hook before every instruction finds those that set a field, and looks whether the table is one that came
  * with the call (lost_writes.h); a hook at calls does the same for library functions that write into an argument. The
  * instruction is read where Lua 5.4 keeps the next one of a function that runs. */
-#include "bind/life/watch.h"
+#include "bind/life/watch_lost_writes.h"
 #include <stdlib.h>
 #include <string.h>
 #include "bind/life/hook.h"

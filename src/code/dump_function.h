@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Lua functions as bytes. */
-#ifndef VAI_DUMP_H
-#define VAI_DUMP_H
+#ifndef VAI_DUMP_FUNCTION_H
+#define VAI_DUMP_FUNCTION_H
 
 #include <lua.h>
 #include "base/buffer.h"

@@ -45,7 +45,7 @@ static void close_pair(struct pair *p)
 	close(p->other);
 }
 
-/* Reads one byte: the pattern of desc.h. */
+/* Reads one byte: the pattern of descriptor.h. */
 static int read_byte(vai_g *g, struct vai__desc *d, const struct vai__iowait *w)
 {
 	char c;

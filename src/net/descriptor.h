@@ -19,8 +19,8 @@
  * Any goroutine may call; the caller sees to it that nobody has released d. Results are VAI_OK,
  * VAI_ECLOSED, VAI_ETIMEOUT (the limit or the direction's deadline), VAI_ECANCELED, VAI_EDEADLOCK, VAI_ENOMEM,
  * and VAI__ERRNO(e) for an errno. */
-#ifndef VAI_DESC_H
-#define VAI_DESC_H
+#ifndef VAI_DESCRIPTOR_H
+#define VAI_DESCRIPTOR_H
 
 #include "base/base.h"
 #include "sched/sched.h"

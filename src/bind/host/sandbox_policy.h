@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* The host's wishes for the sandbox (vai_lua.h). Host's thread; the functions of the module's table: any. */
-#ifndef VAI_HOST_SANDBOX_H
-#define VAI_HOST_SANDBOX_H
+#ifndef VAI_SANDBOX_POLICY_H
+#define VAI_SANDBOX_POLICY_H
 
 #include <lua.h>
 #include <lauxlib.h>
 #include "state/state.h"
 
 /* Which functions of vai a state gets. */
-const luaL_Reg *vai__host_sandbox_functions(const struct vai_vm *vm);
+const luaL_Reg *vai__sandbox_policy_functions(const struct vai_vm *vm);
 /* When the runtime has started: notes what may cross, and takes from the host's state what it is not to have. Does
  * nothing without a sandbox. May raise. */
-void vai__host_sandbox_open(lua_State *L);
+void vai__sandbox_policy_open(lua_State *L);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See desc.h.
+/* See descriptor.h.
  *
  * Records are never unmapped, and are found by number. An event that the poller fetched before a descriptor was
  * closed names a record whose tag has moved on since, and is dropped. A direction needs a goroutine, its ticket, and
@@ -9,7 +9,7 @@
  * READY is remembered, not counted: an edge that no goroutine waited for makes the next wait return at once, which
  * costs one more EAGAIN. READY is taken away before the system call that follows, so an edge that comes during that
  * call is not lost. */
-#include "net/desc.h"
+#include "net/descriptor.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -319,7 +319,7 @@ bool vai__desc_is_closed(struct vai__desc *d)
 	return closed;
 }
 
-/* See desc.h. Users that are left then belong to goroutines that never run again: see vai__desc_stop. */
+/* See descriptor.h. Users that are left then belong to goroutines that never run again: see vai__desc_stop. */
 void vai__desc_release(struct vai__desc *d)
 {
 	vai__desc_close(d);
