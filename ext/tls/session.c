@@ -5,9 +5,11 @@
 #include "tls.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 
-enum { PIECE = 16384 };
+enum { PIECE = 16384, UNREAD_MOST = 65536 };
 
 static const struct vai__conn_ops tls_ops;
 
@@ -82,6 +84,7 @@ static VAI_NOINLINE int pull_in(struct session *s)
 	ssize_t got = inner_recv(s, pulled, sizeof pulled);
 	if (got < 0)
 		return (int)got;
+	s->heard |= s->done;
 	if (got == 0) {
 		s->inner_ended = true;
 		BIO_set_mem_eof_return(s->in, 0);
@@ -235,14 +238,44 @@ static int tls_shut(vai_conn *c)
 	return rc;
 }
 
+/* Says that it ends, and takes in what has come: session tickets, and the peer's own end. Of a socket that is closed
+ * with bytes that nobody has read the system throws away also what it has yet to send. Mutex held. */
+static VAI_NOINLINE void leave(struct session *s)
+{
+	static _Thread_local char dropped[PIECE];
+	ssize_t n, all = 0;
+	say_bye(s);
+	push_out(s);
+	while (s->done && all < UNREAD_MOST && (n = recv_some(s, dropped, sizeof dropped)) > 0)
+		all += n;
+}
+
 static void tls_bye(vai_conn *c)
 {
 	struct session *s = vai__tls_base->conn_state(c);
 	if (pthread_mutex_trylock(&s->mutex) != 0)
 		return;
-	say_bye(s);
-	push_out(s);
+	leave(s);
 	pthread_mutex_unlock(&s->mutex);
+}
+
+/* Whether the system has bytes that the peer's has not got. */
+static bool is_sending(vai_conn *c)
+{
+	int n = 0;
+	return ioctl(vai__tls_base->desc_fd(vai__tls_base->conn_desc(c)), SIOCOUTQ, &n) == 0 && n > 0;
+}
+
+/* A server of TLS 1.3 sends session tickets once it has the client's last word of the handshake: a client that has
+ * heard nothing since then has them ahead. */
+static int tls_settle(vai_conn *c)
+{
+	struct session *s = vai__tls_base->conn_state(c);
+	pthread_mutex_lock(&s->mutex);
+	leave(s);
+	bool tickets = s->done && !s->failed && !s->heard && !s->context->server && SSL_version(s->ssl) >= TLS1_3_VERSION;
+	pthread_mutex_unlock(&s->mutex);
+	return tickets && is_sending(c) ? VAI__ERRNO(EAGAIN) : VAI_OK;
 }
 
 static void tls_why(vai_conn *c, char *buf, size_t n, const char **code)
@@ -275,6 +308,7 @@ static const struct vai__conn_ops tls_ops = {.name = "tls",
 	.shut = tls_shut,
 	.begin = tls_begin,
 	.flush = tls_flush,
+	.settle = tls_settle,
 	.bye = tls_bye,
 	.why = tls_why,
 	.info = vai__tls_info,

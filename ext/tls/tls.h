@@ -63,6 +63,7 @@ struct session {
 	char why[WHY_BYTES]; /* the first fatal error: it stays */
 	const char *code;
 	bool failed, done /* the handshake */, inner_ended, said_bye;
+	bool heard; /* the peer has sent something since the handshake */
 };
 
 /* A connection over `inner`; server_name: for clients, or NULL. Takes no reference over. NULL: out of memory, or

@@ -1572,7 +1572,9 @@ vai.net = {}
 
 ---Connects. The network is `"tcp"`, `"tcp4"`, `"tcp6"`, `"udp"`, `"udp4"`, `"udp6"`, `"unix"` or `"unixgram"`. The addresses
 ---of a name are tried as RFC 8305 says: families in turn, a quarter of a second apart, the first that answers wins.
----Without a host it is this machine. A connection of datagrams (`"udp"`) reads and writes one datagram a call.
+---Without a host it is this machine. A connection of datagrams (`"udp"`) reads and writes one datagram a call. Where
+---nobody listens at a port of this machine's the system may pick just that one for the client, and connect it to itself:
+---that is refused, too.
 ---```lua
 ---local l = vai.net.listen("tcp", "127.0.0.1:0")
 ---vai.go(function()
@@ -1815,7 +1817,9 @@ function connection:max(bytes) end
 function connection:with(limit) end
 
 ---Closes it; everybody who waits in it, in whatever goroutine, gets `nil, "closed"`. `local c <close>` does it, too. It
----returns when they have let go of it, so that its descriptor is free. Closing it again does no harm.
+---returns when they have let go of it, so that its descriptor is free. Closing it again does no harm. A TLS client that has
+---written and heard nothing yet waits, at most a second, for the server's session tickets: with them unread the system would
+---throw away what it has still to send.
 ---```lua
 ---local a, b = vai.net.pipe()
 ---local reader = vai.async(function() return b:read() end)

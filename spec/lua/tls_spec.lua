@@ -26,6 +26,36 @@ local test = program.tester [[
 ]]
 
 describe("a TLS connection", function()
+	-- The server's session tickets lie unread in the client's socket, which the system then closes with a reset.
+	test("that is closed after a write has sent it all", [[
+		local l = assert(tls.listen("tcp", "127.0.0.1:0", certs.pair("good")))
+		for _, before in ipairs { 0, 0.05 } do
+			local closing = vai.chan()
+			local server = vai.async(function()
+				local c = l:accept()
+				c:handshake()
+				closing:recv()
+				local n, why = 0, nil
+				repeat
+					local s, e = c:read()
+					n, why = n + #(s or ""), e
+				until not s
+				return n, why
+			end)
+			local c = assert(tls.dial("tcp", l:addr(), { ca = ca, server_name = "localhost" }))
+			assert(c:write(("x"):rep(200000)))
+			vai.sleep(before)
+			local closer = vai.async(function() c:close() end)
+			vai.sleep(0.05)
+			closing:close()
+			local ok, n, why = server:join()
+			check.eq(ok, true)
+			check.eq(n, 200000)
+			check.eq(why, nil)
+			check.eq(closer:join(), true)
+		end
+	]])
+
 	test("has the methods of a connection, and can be sent", [[
 		local address = echo("good", { alpn = { "x", "y" } })
 		local c = assert(tls.dial("tcp", address, { ca = ca, server_name = "localhost", alpn = { "y", "x" } }))

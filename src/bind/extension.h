@@ -13,7 +13,7 @@
 #include "net/listener.h"
 #include "state/handle.h"
 
-enum { VAI__EXTENSION_VERSION = 1 };
+enum { VAI__EXTENSION_VERSION = 2 };
 
 struct vai__extension {
 	int version;
@@ -25,6 +25,7 @@ struct vai__extension {
 	struct vai__desc *(*conn_desc)(vai_conn *c);
 	void (*conn_take_buffer)(vai_conn *c, struct vai__bytes *out);
 	void (*conn_bytes_free)(struct vai__bytes *b);
+	int (*desc_fd)(const struct vai__desc *d);
 	int (*desc_wait)(vai_g *self, struct vai__desc *d, enum vai__dir dir, const struct vai__iowait *w);
 	void (*listener_wrap)(vai_listener *l, const struct vai__listener_wrap *wrap);
 	const struct vai_class *conn_class, *listener_class;

@@ -13,6 +13,7 @@
 #include "net/sigpipe.h"
 #include "net/socket.h"
 
+enum { SETTLE = 1000000000 /* ns */ };
 enum {
 	GRAIN_MIN = 12, /* bits: a read asks for 4 kB at first, */
 	GRAIN_MAX = 16, /* and for up to 64 kB while it gets what it asks for */
@@ -608,6 +609,18 @@ int vai__conn_write(vai_g *self, vai_conn *view, struct iovec *iov, int n, int64
 }
 
 /* ---- closing ---- */
+
+void vai__conn_settle(vai_g *self, vai_conn *view)
+{
+	vai_conn *c = view->base;
+	struct vai__iowait at_once = {VAI_WAIT_CLOSE, c, 0};
+	if (!c->ops->settle || vai__desc_take(self, c->desc, VAI__READ, &at_once) != VAI_OK)
+		return;
+	struct vai__iowait w = {VAI_WAIT_CLOSE, c, vai__clock_now() + SETTLE};
+	while (c->ops->settle(c) == VAI__ERRNO(EAGAIN) && vai__desc_wait(self, c->desc, VAI__READ, &w) == VAI_OK)
+		;
+	vai__desc_give(c->desc, VAI__READ);
+}
 
 bool vai__conn_close(vai_conn *c)
 {

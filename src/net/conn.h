@@ -30,6 +30,9 @@ struct vai__conn_ops {
 	int (*begin)(vai_g *self, vai_conn *c, const struct vai__iowait *w);
 	/* Sends what `send` and `shut` have taken and kept. VAI_OK or as above. */
 	int (*flush)(vai_conn *c);
+	/* A goroutine is about to close it, and has the reading direction. EAGAIN: closing it now could throw away what
+	 * was written; it calls again when the peer has sent something. */
+	int (*settle)(vai_conn *c);
 	/* The connection is being closed; the descriptor is open still. Any thread; others may be in recv or send. */
 	void (*bye)(vai_conn *c);
 	/* The text of a result VAI__KIND_FAILED; *code: its name. */
@@ -129,6 +132,9 @@ bool vai__sendfile_possible(vai_conn *c);
 enum { VAI__SEND_BLOCK = 65536 };
 int vai__sendfile(vai_g *self, vai_conn *c, struct iovec *iov, void *block, int fd, int64_t at, int64_t n,
 	int64_t limit, size_t *done);
+/* Before vai__conn_close, by a goroutine: waits, at most a second, for what must have come lest closing it throws away
+ * what was written. Returns at once where somebody reads, who takes it in. */
+void vai__conn_settle(vai_g *self, vai_conn *c);
 /* True for the first call. */
 bool vai__conn_close(vai_conn *c);
 int vai__conn_close_write(vai_g *self, vai_conn *c, int64_t limit);

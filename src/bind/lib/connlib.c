@@ -213,7 +213,18 @@ VAI__IO_DEADLINE(conn, set_write_deadline, false, true)
 
 /* ---- closing ---- */
 
-VAI__IO_CLOSE(conn)
+static int conn_close(lua_State *L)
+{
+	vai_conn *c = self_conn(L, "close");
+	vai_g *g = vai__g_self();
+	vai__io_check_close(L);
+	if (g && g->vm && !vai__g_ending(g)) {
+		vai__note_stack(g, L);
+		vai__conn_settle(g, c);
+	}
+	vai__conn_close(c);
+	return vai__io_await_close(L, vai__conn_desc(c), (struct vai_obj *)c);
+}
 
 /* The connection goes back to its server, which starts a goroutine when more has come. */
 static int conn_idle(lua_State *L)

@@ -21,6 +21,7 @@ int vai__lib_extension(lua_State *L)
 		.conn_desc = vai__conn_desc,
 		.conn_take_buffer = vai__conn_take_buffer,
 		.conn_bytes_free = vai__conn_bytes_free,
+		.desc_fd = vai__desc_fd,
 		.desc_wait = vai__desc_wait,
 		.listener_wrap = vai__listener_wrap,
 		.conn_class = &vai__conn_class,
