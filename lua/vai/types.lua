@@ -1774,7 +1774,9 @@ function connection:unread(bytes) end
 
 ---Writes `n` bytes of an open file from offset `at` on, behind the string `head`, as one write: no other goroutine's
 ---bytes come in between. Plain sockets get them from the system without a copy (sendfile). The file's own position
----stays. Results as of `write`; a file that has less gives `nil, "the file has ended"` and what was written.
+---stays. Results as of `write`; a file that has less gives `nil, "the file has ended"` and what was written. A file that
+---others are sent should be replaced (`vai.fs.write_file` with `atomic`), never written over: bytes that the system holds
+---for a peer would change.
 ---```lua
 ---local name = os.tmpname()
 ---vai.fs.write_file(name, "0123456789")
