@@ -23,13 +23,15 @@ static void send_head(vai_conn *c, struct iovec *iov, size_t *done)
 	*done += (size_t)sent;
 }
 
+/* The system works in pieces. One that meets the peer's end behind others raises the signal, and the call tells of the
+ * others only: so whenever it did less than it was asked for. */
 static ssize_t send_some(int to, int from, off_t *at, size_t n)
 {
 	struct vai__sigpipe s;
 	vai__sigpipe_off(&s);
 	ssize_t sent = sendfile(to, from, at, n);
 	int err = sent < 0 ? errno : 0;
-	vai__sigpipe_on(&s, err == EPIPE);
+	vai__sigpipe_on(&s, sent < 0 || (size_t)sent < n);
 	return sent < 0 ? VAI__ERRNO(err) : sent;
 }
 

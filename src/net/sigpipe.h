@@ -19,7 +19,7 @@ static inline void vai__sigpipe_off(struct vai__sigpipe *s)
 	pthread_sigmask(SIG_BLOCK, &s->quiet, &s->old);
 }
 
-/* came: the call failed with EPIPE. */
+/* came: the signal may have come. */
 static inline void vai__sigpipe_on(const struct vai__sigpipe *s, bool came)
 {
 	static const struct timespec at_once;
