@@ -327,6 +327,9 @@ format: deps-check
 	clang-format -i $(CFILES)
 check-tidy: deps-check
 	@sh mk/tidy $(filter %.c,$(SRC)) -- -std=gnu11 -Isrc -pthread $(LUA_CFLAGS) $(UV_CFLAGS)
+	@for m in $$(CC='$(CC)' sh mk/ext found); do \
+		sh mk/tidy ext/$$m/*.c -- -std=gnu11 -Isrc -pthread $(LUA_CFLAGS) $$(CC='$(CC)' sh mk/ext cflags $$m) || exit 1; \
+	done
 check-cppcheck: deps-check
 	cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability --inline-suppr \
 		--suppressions-list=.cppcheck --error-exitcode=1 -DLUA_VERSION_NUM=504 -D__x86_64__ -D__GNUC__=12 -Isrc $(filter %.c,$(SRC))

@@ -22,19 +22,21 @@ static void write_date(time_t t, char *buf)
 }
 
 /* See http.h. Each thread keeps the last one; nothing parks between the look and the copy. */
-void vai__http_now(char *buf)
+void vai__http_date_line(char *buf)
 {
 	static _Thread_local struct {
 		time_t second;
-		char text[DATE_BYTES];
-	} last;
+		char text[DATE_LINE_BYTES + 1];
+	} last = {.text = "Date: "};
 	struct timespec t;
 	clock_gettime(CLOCK_REALTIME_COARSE, &t);
-	if (t.tv_sec != last.second || !*last.text) {
-		write_date(t.tv_sec, last.text);
+	if (t.tv_sec != last.second) {
+		write_date(t.tv_sec, last.text + 6);
+		last.text[DATE_LINE_BYTES - 2] = '\r';
+		last.text[DATE_LINE_BYTES - 1] = '\n';
 		last.second = t.tv_sec;
 	}
-	memcpy(buf, last.text, DATE_BYTES);
+	memcpy(buf, last.text, DATE_LINE_BYTES);
 }
 
 /* date(seconds since 1970) */
@@ -46,21 +48,43 @@ int vai__http_date(lua_State *L)
 	return 1;
 }
 
+/* The number that n digits at p stand for; -1: something else is there. */
+static int number_at(const char *p, int n)
+{
+	int v = 0;
+	for (int i = 0; i < n; i++) {
+		if (p[i] < '0' || p[i] > '9')
+			return -1;
+		v = 10 * v + (p[i] - '0');
+	}
+	return v;
+}
+
+static int month_at(const char *p)
+{
+	for (int i = 0; i < 12; i++)
+		if (memcmp(months[i], p, 3) == 0)
+			return i;
+	return -1;
+}
+
 /* time(date) -> seconds since 1970, or nil. */
 int vai__http_time(lua_State *L)
 {
-	struct tm tm = {0};
-	char month[4];
-	int i = 0;
-	if (sscanf(luaL_checkstring(L, 1), "%*3s, %2d %3s %4d %2d:%2d:%2d GMT", &tm.tm_mday, month, &tm.tm_year,
-			&tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6)
+	size_t n;
+	const char *p = luaL_checklstring(L, 1, &n);
+	if (n != DATE_BYTES - 1 || memcmp(p + 25, " GMT", 4) != 0)
 		return 0;
-	while (i < 12 && memcmp(months[i], month, 4) != 0)
-		i++;
-	if (i == 12)
+	struct tm tm = {
+		.tm_mday = number_at(p + 5, 2),
+		.tm_mon = month_at(p + 8),
+		.tm_year = number_at(p + 12, 4) - 1900,
+		.tm_hour = number_at(p + 17, 2),
+		.tm_min = number_at(p + 20, 2),
+		.tm_sec = number_at(p + 23, 2),
+	};
+	if (tm.tm_mday < 0 || tm.tm_mon < 0 || tm.tm_year < -1900 || tm.tm_hour < 0 || tm.tm_min < 0 || tm.tm_sec < 0)
 		return 0;
-	tm.tm_mon = i;
-	tm.tm_year -= 1900;
 	lua_pushinteger(L, (lua_Integer)timegm(&tm));
 	return 1;
 }

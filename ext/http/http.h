@@ -32,10 +32,11 @@ ptrdiff_t vai__http_head_end(const char *text, size_t n, size_t *from);
 /* Reads a whole head. False: h->why and h->status. */
 bool vai__http_strict(struct head *h, const char *text, size_t n);
 
+/* A letter, a digit, or one of !#$%&'*+-.^_`|~ : a bit for each byte below 128. */
 static inline bool is_token(unsigned char c)
 {
-	static const char others[] = "!#$%&'*+-.^_`|~";
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr(others, c));
+	static const uint64_t tokens[2] = {0x03ff6cfa00000000, 0x57ffffffc7fffffe};
+	return c < 128 && (tokens[c >> 6] >> (c & 63) & 1);
 }
 
 /* ---- what is needed here and there ---- */
@@ -72,7 +73,8 @@ int vai__http_websocket_reader(lua_State *L);
 int vai__http_websocket_frame(lua_State *L);
 int vai__http_random(lua_State *L);
 
-/* "Sun, 06 Nov 1994 08:49:37 GMT" of the present second; 30 bytes. */
-void vai__http_now(char *buf);
+/* "Date: Sun, 06 Nov 1994 08:49:37 GMT" of the present second, with CR LF: DATE_LINE_BYTES without a NUL. */
+enum { DATE_LINE_BYTES = 37 };
+void vai__http_date_line(char *buf);
 
 #endif

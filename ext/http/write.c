@@ -2,7 +2,6 @@
 /* Heads that are sent: of responses and of requests. A header that would break the head apart is an error of the
  * program's. What says where the message ends is written here and nowhere else. */
 #include "http.h"
-#include <stdio.h>
 #include <strings.h>
 
 static const struct {
@@ -100,9 +99,11 @@ static void add_line(lua_State *L, luaL_Buffer *b, const char *name, size_t nnam
 			luaL_error(L, "header '%s' contains a line end or NUL", name);
 	char *p = luaL_prepbuffsize(b, nname + n + 4);
 	memcpy(p, name, nname);
-	memcpy(p + nname, ": ", 2);
+	p[nname] = ':';
+	p[nname + 1] = ' ';
 	memcpy(p + nname + 2, v, n);
-	memcpy(p + nname + 2 + n, "\r\n", 2);
+	p[nname + 2 + n] = '\r';
+	p[nname + 3 + n] = '\n';
 	luaL_addsize(b, nname + n + 4);
 }
 
@@ -143,17 +144,39 @@ static void add_headers(lua_State *L, luaL_Buffer *b, int idx, int key, bool *da
 	}
 }
 
+/* n, which is not negative, in digits. */
+static void add_number(luaL_Buffer *b, lua_Integer n)
+{
+	char digits[20];
+	size_t at = sizeof digits;
+	do
+		digits[--at] = (char)('0' + n % 10);
+	while ((n /= 10) > 0);
+	luaL_addlstring(b, digits + at, sizeof digits - at);
+}
+
 /* How the body ends: a length, -1 for chunked, nil for neither. */
 static void add_length(lua_State *L, luaL_Buffer *b, int idx)
 {
-	char text[64];
 	if (lua_isnil(L, idx))
 		return;
 	lua_Integer n = lua_tointeger(L, idx);
-	if (n < 0)
+	if (n < 0) {
 		luaL_addstring(b, "Transfer-Encoding: chunked\r\n");
-	else
-		luaL_addlstring(b, text, (size_t)snprintf(text, sizeof text, "Content-Length: %lld\r\n", (long long)n));
+		return;
+	}
+	luaL_addstring(b, "Content-Length: ");
+	add_number(b, n);
+	luaL_addlstring(b, "\r\n", 2);
+}
+
+static void add_status(luaL_Buffer *b, int status)
+{
+	luaL_addstring(b, "HTTP/1.1 ");
+	add_number(b, status);
+	luaL_addchar(b, ' ');
+	luaL_addstring(b, reason_of(status));
+	luaL_addlstring(b, "\r\n", 2);
 }
 
 /* The end of a head, and the result: the length at idx, Connection behind it. */
@@ -175,22 +198,18 @@ static int end_head(lua_State *L, luaL_Buffer *b, int idx)
 int vai__http_reply(lua_State *L)
 {
 	luaL_Buffer b;
-	char line[128];
 	bool dated = false;
 	lua_Integer status = luaL_checkinteger(L, 1);
 	if (status < 100 || status > 999)
 		return luaL_error(L, "bad status %d", (int)status);
 	lua_settop(L, 7); /* 5 to 7: the loop's */
 	luaL_buffinit(L, &b);
-	luaL_addlstring(
-		&b, line, (size_t)snprintf(line, sizeof line, "HTTP/1.1 %d %s\r\n", (int)status, reason_of((int)status)));
+	add_status(&b, (int)status);
 	if (lua_istable(L, 2))
 		add_headers(L, &b, 2, 5, &dated);
 	if (!dated && status >= 200) {
-		memcpy(line, "Date: ", 6);
-		vai__http_now(line + 6);
-		luaL_addstring(&b, line);
-		luaL_addlstring(&b, "\r\n", 2);
+		vai__http_date_line(luaL_prepbuffsize(&b, DATE_LINE_BYTES));
+		luaL_addsize(&b, DATE_LINE_BYTES);
 	}
 	return end_head(L, &b, 3);
 }

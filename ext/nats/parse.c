@@ -84,7 +84,7 @@ static int message(lua_State *L, const char *line, size_t n, bool headers, const
 	if (body[total] != '\r' || body[total + 1] != '\n')
 		return wrong(L, "MSG whose payload has another length");
 	lua_pushliteral(L, "msg");
-	lua_pushinteger(L, (lua_Integer)(at + (size_t)total + 2 + 1));
+	lua_pushinteger(L, (lua_Integer)at + total + 2 + 1);
 	lua_pushinteger(L, sid);
 	push_word(L, &w[0]);
 	if (count > fixed)

@@ -23,9 +23,9 @@ static bool fail(struct unpacker *u, const char *why)
 /* The next n bytes as a number; false: they are not there. */
 static bool get(struct unpacker *u, int n, uint64_t *v)
 {
+	*v = 0;
 	if (u->end - u->data < n)
 		return fail(u, "it ends too early");
-	*v = 0;
 	while (n-- > 0)
 		*v = *v << 8 | *u->data++;
 	return true;

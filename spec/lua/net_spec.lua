@@ -395,6 +395,36 @@ describe("a connection", function()
 		check.until_true(function() return fds() <= before end)
 		check.until_true(function() return vai.count() == 1 end)
 	]])
+
+	-- Peers that leave while a file is on its way to them; SIGPIPE would end the process.
+	test("sends files to peers that leave", [[
+		local path = arg[1] .. "/big"
+		assert(vai.fs.write_file(path, ("x"):rep(4 << 20)))
+		local l = assert(net.listen("tcp", "127.0.0.1:0"))
+		local clients = vai.waitgroup()
+		local n = check.scaled(100)
+		for i = 1, 8 do
+			clients:go(function()
+				for k = 1, n do
+					local c = assert(net.dial("tcp", l:addr()))
+					c:read(1 << (i + k) % 20)
+					c:close()
+				end
+			end)
+		end
+		vai.go(function()
+			for c in l do
+				vai.go(function()
+					local f = assert(vai.fs.open(path))
+					c:send_file(f)
+					f:close()
+					c:close()
+				end)
+			end
+		end)
+		clients:wait()
+		l:close()
+	]])
 end)
 
 describe("a listener", function()
