@@ -19,12 +19,12 @@ local make = {
 	rwmutex = function(vai) return vai.rwmutex() end,
 	semaphore = function(vai) return vai.semaphore(1) end,
 	connection = function(vai) return (vai.net.pipe()) end,
-	listener = function(vai) return vai.net.listen("unix", "@vai-apidoc-" .. os.time()) end,
+	listener = function(vai) return vai.net.listen("tcp", "127.0.0.1:0") end,
 	map = function(vai) return vai.map() end,
 	mutex = function(vai) return vai.mutex() end,
 	supervisor = function(vai) return vai.supervisor() end,
 	server = function(vai)
-		return vai.net.serve(vai.net.listen("unix", "@vai-apidoc-server-" .. os.time()), print)
+		return vai.net.serve(vai.net.listen("tcp", "127.0.0.1:0"), print)
 	end,
 	task = function(vai) return vai.async(function() end) end,
 	ticker = function(vai) return vai.ticker(1000) end,
