@@ -5,22 +5,29 @@
  * goroutine of Lua that computes on M0 when the time is over gets the signal of a timer by the wall's clock: those on a
  * thread's processor time are up to 10 ms late.
  *
- * All but vai__frame_ring and vai__frame_over is called on M0. */
+ * A frame depends on no other thread. M0 takes its P from a goroutine that runs, wherever it has come to, and gives it
+ * back to it if that has not noticed; M0 without a P ends the frame, and main runs on without one.
+ *
+ * What needs no other comment is called on M0. */
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include "mach/thread.h"
 #include "sched/rt.h"
 
-enum { FRAME_IDLE = VAI_WAKE_USER };
+enum { FRAME_IDLE = VAI_WAKE_USER, TRIES = 100, PAUSES = 20 /* looks for a P before M0 sleeps, some 50 microseconds in all */ };
 
 static struct {
 	enum { NO_TIMER, TIMER_THERE, NO_TIMERS } has_timer;
 	timer_t timer;
-	vai_ticket ticket; /* of main's wait */
-	_Atomic(int) fd;   /* one more than the descriptor; 0: nobody has asked for it */
-	atomic_bool rung;  /* it can be read */
+	vai_ticket ticket;    /* of main's wait */
+	_Atomic(int64_t) end; /* when the frame is over; 0: main is in none */
+	atomic_bool due;      /* the signal says that it is over; M0 has not come to its loop since */
+	_Atomic(int) fd;      /* one more than the descriptor; 0: nobody has asked for it */
+	atomic_bool rung;     /* it can be read */
 } frame;
+
+/* ---- the end of a frame, as M0's loop sees it ---- */
 
 bool vai__frame_idle(void)
 {
@@ -30,10 +37,87 @@ bool vai__frame_idle(void)
 	return vai__fire(&vai__sched.main->pub, frame.ticket, FRAME_IDLE);
 }
 
-bool vai__frame_over(const siginfo_t *info)
+/* In the signal's handler. */
+bool vai__frame_alarm(const siginfo_t *info, bool *over)
 {
-	return info->si_code == SI_TIMER && info->si_value.sival_ptr == &frame && atomic_load_relaxed(&vai__sched.in_frame);
+	if (info->si_code != SI_TIMER || info->si_value.sival_ptr != &frame)
+		return false;
+	*over = atomic_load_relaxed(&vai__sched.in_frame);
+	if (*over) {
+		atomic_store_seq_cst(&frame.due, true);
+		atomic_store_seq_cst(&vai__sched.attention, true);
+	}
+	return true;
 }
+
+/* Any thread. */
+bool vai__frame_due(void)
+{
+	return atomic_load_seq_cst(&frame.due);
+}
+
+static void clear_due(void)
+{
+	if (!atomic_load_relaxed(&frame.due))
+		return;
+	vai__lock(&vai__sched.lock);
+	atomic_store_seq_cst(&frame.due, false);
+	vai__loop_attention_update();
+	vai__unlock(&vai__sched.lock);
+}
+
+/* M0 has a P. */
+void vai__frame_check(void)
+{
+	if (!vai__frame_due())
+		return;
+	clear_due();
+	vai__frame_idle();
+}
+
+/* Any thread. */
+bool vai__frame_wants(void)
+{
+	return atomic_load_relaxed(&frame.end) != 0;
+}
+
+int64_t vai__frame_end(void)
+{
+	return atomic_load_relaxed(&frame.end);
+}
+
+/* Main, if it is among those that only M0 may run. */
+static struct g *take_main(struct m *m)
+{
+	struct gqueue others = {0};
+	struct g *g, *found = NULL;
+	vai__lock(&vai__sched.lock);
+	while ((g = vai__gqueue_pop(&m->locked)) != NULL) {
+		if (g == vai__sched.main)
+			found = g;
+		else
+			vai__gqueue_push(&others, g);
+	}
+	m->locked = others;
+	atomic_store_release(&m->nlocked, m->locked.count);
+	vai__unlock(&vai__sched.lock);
+	return found;
+}
+
+/* M0 has no P. Main, which then runs without one; NULL: there is no frame, or main waits for a P and its time is not
+ * over. */
+struct g *vai__frame_return(void)
+{
+	struct g *g = vai__sched.main;
+	if (!vai__frame_wants())
+		return NULL;
+	if (atomic_exchange_explicit(&vai__sched.in_frame, false, memory_order_relaxed) &&
+		vai__fire_here(&g->pub, frame.ticket, FRAME_IDLE))
+		return g;
+	return vai__clock_now() >= vai__frame_end() ? take_main(vai__sched.m0) : NULL;
+}
+
+/* ---- the descriptor ---- */
 
 /* Any thread, no lock held. */
 void vai__frame_ring(void)
@@ -69,21 +153,40 @@ static void set_alarm(int64_t ns)
 		vai__thread_alarm(frame.timer, ns);
 }
 
-static void give_p_back(void)
+/* ---- frames ---- */
+
+static bool take_p_at_once(struct m *m)
 {
-	struct m *m = vai__sched.m0;
 	bool was = m_enter(m);
-	vai__m_hand_off(m);
+	vai__lock(&vai__sched.lock);
+	struct p *p = m_p(m);
+	if (!p && (p = vai__p_get_idle()) == NULL)
+		p = vai__watch_evict();
+	if (p && !m_p(m))
+		vai__m_own(m, p);
+	vai__unlock(&vai__sched.lock);
 	m_leave(m, was);
+	return p != NULL;
 }
 
-int vai__frame_poll(vai_g *self, int64_t ns)
+/* False: the time is over before there was a P. Ms that are in their loop or in a call of vai cannot lose their P; they
+ * come out of that soon, unless their thread has to wait for a CPU. */
+static bool take_p(vai_g *self, struct m *m)
 {
-	struct m *m = vai__sched.m0;
-	bool was;
-	int64_t now = clock_note(), end = ns < VAI_FOREVER - now ? now + ns : VAI_FOREVER;
-	vai__m_need_p(&m, &was);
-	m_leave(m, was);
+	for (int i = 0; i < TRIES; i++) {
+		if (take_p_at_once(m))
+			return true;
+		for (int k = 0; k < PAUSES; k++)
+			vai__cpu_relax();
+	}
+	while (!m_p(m) && vai__clock_now() < vai__frame_end())
+		vai__yield(self);
+	return m_p(m) != NULL;
+}
+
+static int run_others(vai_g *self, int64_t end)
+{
+	int64_t now;
 	frame.ticket = vai__wait_begin(self);
 	atomic_store_relaxed(&vai__sched.in_frame, true);
 	if (end != VAI_FOREVER)
@@ -92,9 +195,22 @@ int vai__frame_poll(vai_g *self, int64_t ns)
 	atomic_store_relaxed(&vai__sched.in_frame, false);
 	if (end != VAI_FOREVER)
 		set_alarm(0);
-	unring();
-	give_p_back();
+	clear_due();
 	return code == VAI_WAKE_TIMEOUT || code == FRAME_IDLE ? VAI_OK : vai__wake_result(code);
+}
+
+int vai__frame_poll(vai_g *self, int64_t ns)
+{
+	struct m *m = vai__sched.m0;
+	int64_t now = clock_note(), end = ns < VAI_FOREVER - now ? now + ns : VAI_FOREVER;
+	atomic_store_relaxed(&frame.end, end);
+	int rc = take_p(self, m) ? run_others(self, end) : VAI_OK;
+	atomic_store_relaxed(&frame.end, 0);
+	unring();
+	bool was = m_enter(m);
+	vai__m_give_back(m);
+	m_leave(m, was);
+	return rc;
 }
 
 int vai__frame_fd(void)

@@ -154,6 +154,21 @@ void vai__p_hand_off(struct p *p)
 	vai__idle_wake_one();
 }
 
+/* Gives p, which has no owner, to an M whose goroutine has lost its own to main and has not noticed. That M looks at its
+ * P under the lock before it touches it, because m->retake stays set. False: there is none. Lock held. */
+static bool return_p(struct p *p)
+{
+	struct m *m = vai__sched.all_ms;
+	while (m && !(m->evicted && !m_p(m)))
+		m = m->next_m;
+	if (!m || vai__sched.world_stopped || vai__p_is_surplus(p))
+		return false;
+	atomic_store_relaxed(&m->p, p);
+	m->evicted = false;
+	p->slice_at = 0;
+	return true;
+}
+
 /* The M gives up its P, if it has one. */
 void vai__m_hand_off(struct m *m)
 {
@@ -166,6 +181,19 @@ void vai__m_hand_off(struct m *m)
 	}
 	vai__unlock(&vai__sched.lock);
 	if (p)
+		vai__p_hand_off(p);
+}
+
+/* The same for M0 at the end of a frame: if there is nothing to do for the P, it goes to where it came from. */
+void vai__m_give_back(struct m *m)
+{
+	vai__lock(&vai__sched.lock);
+	struct p *p = m_p(m);
+	if (p)
+		vai__m_own(m, NULL);
+	bool back = p && !vai__sched.wanting && !has_work(p, vai__clock_now()) && return_p(p);
+	vai__unlock(&vai__sched.lock);
+	if (p && !back)
 		vai__p_hand_off(p);
 }
 

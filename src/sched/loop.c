@@ -144,6 +144,8 @@ void vai__loop_attention_update(void)
 	bool on = atomic_load_relaxed(&vai__sched.stopping) || vai__sched.wanting || vai__sched.world_stopped ||
 		atomic_load_relaxed(&vai__sched.retiring) > 0;
 	atomic_store_seq_cst(&vai__sched.attention, on);
+	if (vai__frame_due()) /* the handler, which takes no lock, may have set both in between */
+		atomic_store_seq_cst(&vai__sched.attention, true);
 }
 
 struct g *vai__loop_take_locked(struct m *m)
@@ -174,6 +176,8 @@ static void give_p_up(struct m *m)
 /* The M may have no P after it. */
 void vai__loop_pay_attention(struct m *m)
 {
+	if (m == vai__sched.m0)
+		vai__frame_check();
 	if (atomic_load_relaxed(&vai__sched.retiring) > 0 && vai__p_is_surplus(m_p(m)))
 		vai__p_retire(m_p(m), m);
 	else
@@ -216,8 +220,10 @@ static struct g *find(struct m *m)
 {
 	struct p *p = m_p(m);
 	struct g *g;
-	if (VAI_UNLIKELY(!p))
-		return vai__idle_find_or_sleep(m);
+	if (VAI_UNLIKELY(!p)) {
+		g = m == vai__sched.m0 ? vai__frame_return() : NULL;
+		return g ? g : vai__idle_find_or_sleep(m);
+	}
 	uint32_t tick = atomic_load_relaxed(&p->tick) + 1;
 	atomic_store_relaxed(&p->tick, tick);
 	if (VAI_UNLIKELY(atomic_load_acquire(&m->nlocked) > 0) && (g = vai__loop_take_locked(m)) != NULL) {

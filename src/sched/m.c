@@ -280,6 +280,13 @@ static int64_t sleep_until(void)
 	return idle ? vai__timers_next_of_all() : VAI_FOREVER;
 }
 
+/* M0 in a frame wakes by itself at the frame's end. */
+static int64_t soonest(struct m *m, int64_t until)
+{
+	bool frame = m == vai__sched.m0 && vai__frame_wants();
+	return frame && vai__frame_end() < until ? vai__frame_end() : until;
+}
+
 static void sleep_in_poller(struct m *m)
 {
 	int64_t until = sleep_until();
@@ -288,7 +295,7 @@ static void sleep_in_poller(struct m *m)
 	/* Never longer than was published: no timer started in between would wake this M. */
 	m->polling = true;
 	if (!woken(m) || VAI_BUG(poll_blind))
-		vai__poll_wait(again < until ? again : until);
+		vai__poll_wait(soonest(m, again < until ? again : until));
 	m->polling = false;
 	atomic_store_relaxed(&vai__sched.polled_at, clock_note());
 	atomic_store_seq_cst(&vai__sched.poll_until, 0);
@@ -298,6 +305,10 @@ static void sleep_in_poller(struct m *m)
  * asleep for longer still ends, if there are enough others; not all of a burst end at the same moment. */
 static void sleep_on_futex(struct m *m)
 {
+	if (VAI_UNLIKELY(m == vai__sched.m0) && vai__frame_wants()) {
+		vai__futex_wait(&m->wake, 0, vai__frame_end());
+		return;
+	}
 	if (!woken(m))
 		vai__futex_wait(&m->wake, 0, vai__clock_now() + KEEP_CACHE);
 	if (!woken(m))

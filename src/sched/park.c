@@ -96,6 +96,12 @@ bool vai__fire(vai_g *pub, vai_ticket ticket, int code)
 	return w != LOST;
 }
 
+/* As vai__fire, for the M that runs pub then, and in place of making it ready. */
+bool vai__fire_here(vai_g *pub, vai_ticket ticket, int code)
+{
+	return (uint32_t)fire(g_of(pub), ticket, code) == VAI_WAKE_PARKED;
+}
+
 bool vai__fire_quietly(vai_g *pub, vai_ticket ticket, int code, bool *owed)
 {
 	uint64_t w = fire(g_of(pub), ticket, code);

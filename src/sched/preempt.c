@@ -28,6 +28,7 @@ enum {
 	CHASE = 10000000,      /* ns for which threads that got another one's signal wait */
 	SURE = 3000000,        /* ns of computing without a sleep after which a thread is surely in no system call */
 	UNANSWERED = 20000000, /* ns after which a thread that has not answered is asked again */
+	KERNEL_PART = 10,      /* at most this part of a thread's time was the kernel's, if it is to get a signal at once */
 	UNKNOWN = 100000000    /* ns after which, without timers, a thread is asked though nothing is sure */
 };
 
@@ -170,10 +171,11 @@ static void on_signal(int sig, siginfo_t *info, void *uc)
 	int saved = errno;
 	struct m *m = vai__m_self(), *found = m;
 	bool timer = info->si_code == SI_TIMER && m && info->si_value.sival_ptr == &m->timer;
+	bool over;
 	if (m)
 		atomic_compare_exchange_strong(&chased, &found, NULL);
-	if (vai__frame_over(info)) {
-		if (m && m_curg(m))
+	if (vai__frame_alarm(info, &over)) {
+		if (over && m && m_curg(m))
 			vai__preempt_interrupt(m_curg(m));
 	} else if (timer && comes_late(m)) {
 		atomic_store_relaxed(&m->preempt, false);
@@ -383,6 +385,35 @@ bool vai__preempt_ask(struct m *m, int64_t now)
 		return ask_by_guess(m, now);
 	note_asked(m, now);
 	return false;
+}
+
+/* Whether m's thread, since the last such look, has computed outside of the kernel for nearly all the time that it had,
+ * and does not sleep now. */
+static bool surely_computes(struct m *m)
+{
+	int64_t cpu = vai__thread_cpu(m->tid), user = vai__thread_user(m->tid);
+	int64_t used = cpu - m->urged.cpu, in_user = user - m->urged.user;
+	struct vai__thread_look now;
+	if (used < SURE)
+		return false;
+	m->urged.cpu = cpu;
+	m->urged.user = user;
+	if (cpu < 0 || user < 0 || in_user < used - used / KERNEL_PART)
+		return false;
+	vai__thread_look(m->tid, &now);
+	return !now.asleep;
+}
+
+/* As vai__preempt_ask, for a goroutine that is in the way of a frame. The timer's tick may be 10 ms away, for which
+ * the goroutine competes for a CPU with main. So one that hardly ever enters the kernel gets the signal at once. */
+void vai__preempt_urge(struct m *m, int64_t now)
+{
+	if (mode != VAI_PREEMPT_SIGNAL || !vai__frame_wants() || !surely_computes(m)) {
+		vai__preempt_ask(m, now);
+		return;
+	}
+	vai__preempt_send(m);
+	note_asked(m, now);
 }
 
 /* How much earlier a thread has to be asked, because a timer takes up to a tick to find it computing. */

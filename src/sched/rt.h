@@ -152,6 +152,9 @@ struct m {
 		bool asleep;       /* whether it was found asleep */
 		int64_t seen;      /* what the thread had used just before it was looked at */
 	} look;                /* sched.lock; preempt.c, as the next six */
+	struct {
+		int64_t cpu, user;
+	} urged;               /* what the thread had used when it was last looked at for a frame; sched.lock */
 	atomic_bool asked;     /* a signal was sent that its goroutine has not answered; set under sched.lock */
 	int64_t asked_at;
 	_Atomic(uint32_t) asked_tick; /* the round of its P that the timer is for */
@@ -330,6 +333,7 @@ static inline void m_leave(struct m *m, bool was)
 struct p *vai__m_need_p(struct m **m, bool *was); /* m_enter, until there is one; may park */
 void vai__m_own(struct m *m, struct p *p);        /* sched.lock held */
 void vai__m_hand_off(struct m *m);
+void vai__m_give_back(struct m *m);
 bool vai__m0_leave_to_others(struct m *m, struct g *g);
 void vai__p_release(struct p *p);         /* sched.lock held */
 void vai__p_hand_off(struct p *p);        /* its M has lost it: hands it to an M that goes on with it */
@@ -343,7 +347,8 @@ bool vai__m_is_asleep(struct m *m); /* sched.lock held */
 bool vai__watch_ms(int64_t now);
 bool vai__watch_needed(void);
 bool vai__watch_hurries(int64_t now);
-void vai__watch_for_main(void); /* sched.lock held: main wants a P and none is idle */
+void vai__watch_for_main(void);      /* sched.lock held, as for the next one: main wants a P and none is idle */
+struct p *vai__watch_evict(void);
 /* g.c: goroutines */
 struct g *vai__g_alloc(struct p *p);
 void vai__g_free(struct m *m, struct g *g);
@@ -363,6 +368,7 @@ bool vai__timers_any(void);
 bool vai__timers_may_wake(void); /* whether some goroutine, when they fire */
 /* park.c */
 bool vai__park_commit(struct g *g);
+bool vai__fire_here(vai_g *g, vai_ticket ticket, int code); /* true: the caller runs g */
 int vai__park_forget(struct g *g); /* returns the code that its last wait had come to */
 void vai__park_switch(struct g *g, enum op op);
 /* schedtrace.c: VAI_DEBUG */

@@ -107,11 +107,12 @@ static void watch_outsider(struct m *m, unsigned number, int64_t now)
 		vai__preempt_ask(m, now);
 }
 
-/* The M whose goroutine has had its P for longest; NULL: none may be interrupted. Under sched.lock. */
-static struct m *longest_running(int64_t now)
+/* The M whose goroutine has had its P for longest, and for `least` at least; NULL: none may be interrupted. Under
+ * sched.lock. */
+static struct m *longest_running(int64_t now, int64_t least)
 {
 	struct m *found = NULL;
-	int64_t longest = LET_RUN;
+	int64_t longest = least;
 	int evicted = 0;
 	for (struct m *m = vai__sched.all_ms; m; m = m->next_m) {
 		struct p *p = m_p(m);
@@ -125,18 +126,32 @@ static struct m *longest_running(int64_t now)
 	return evicted < EVICTED_MAX ? found : NULL;
 }
 
-/* Gives main the P of a goroutine that computes, so that main does not have to wait until one answers. That
- * goroutine goes on without a P for the moment that the timer takes, as if main were a thread beside it. */
-void vai__watch_for_main(void)
+/* Takes the P of the goroutine that has run for longest. It goes on without one until the signal finds it, as if main
+ * were a thread beside it. */
+static struct p *evict(int64_t least)
 {
 	int64_t now = vai__clock_now();
-	struct m *m = vai__sched.world_stopped ? NULL : longest_running(now);
+	struct m *m = vai__sched.world_stopped ? NULL : longest_running(now, least);
 	struct p *p = m ? vai__handoff_retake(m) : NULL;
 	if (!p)
-		return;
+		return NULL;
 	m->evicted = true;
-	vai__preempt_ask(m, now);
-	vai__p_release(p);
+	vai__preempt_urge(m, now);
+	return p;
+}
+
+/* Gives main the P of a goroutine that computes, so that main does not have to wait until one answers. */
+void vai__watch_for_main(void)
+{
+	struct p *p = evict(vai__frame_wants() ? 0 : LET_RUN);
+	if (p)
+		vai__p_release(p);
+}
+
+/* A P that main takes from a goroutine that runs, however short; NULL: every M is in its loop or in a call of vai. */
+struct p *vai__watch_evict(void)
+{
+	return evict(0);
 }
 
 /* Whether main runs without a P. It may want one at any moment, and then it must be known whose. Under sched.lock. */
