@@ -15,16 +15,21 @@
 #include "mach/thread.h"
 #include "sched/rt.h"
 
-enum { FRAME_IDLE = VAI_WAKE_USER, TRIES = 100, PAUSES = 20 /* looks for a P before M0 sleeps, some 50 microseconds in all */ };
+enum {
+	FRAME_IDLE = VAI_WAKE_USER,
+	TRIES = 100,
+	PAUSES = 20 /* looks for a P before M0 sleeps, some 50 microseconds in all */
+};
 
 static struct {
 	enum { NO_TIMER, TIMER_THERE, NO_TIMERS } has_timer;
 	timer_t timer;
-	vai_ticket ticket;    /* of main's wait */
-	_Atomic(int64_t) end; /* when the frame is over; 0: main is in none */
-	atomic_bool due;      /* the signal says that it is over; M0 has not come to its loop since */
-	_Atomic(int) fd;      /* one more than the descriptor; 0: nobody has asked for it */
-	atomic_bool rung;     /* it can be read */
+	vai_ticket ticket;             /* of main's wait */
+	_Atomic(int64_t) end;          /* when the frame is over; 0: main is in none */
+	atomic_bool due;               /* the signal says that it is over; M0 has not come to its loop since */
+	uint32_t nput_off, put_off_at; /* so many goroutines in a row were put off; the round of the last one */
+	_Atomic(int) fd;               /* one more than the descriptor; 0: nobody has asked for it */
+	atomic_bool rung;              /* it can be read */
 } frame;
 
 /* ---- the end of a frame, as M0's loop sees it ---- */
@@ -117,6 +122,23 @@ struct g *vai__frame_return(void)
 	return vai__clock_now() >= vai__frame_end() ? take_main(vai__sched.m0) : NULL;
 }
 
+/* g has used up a slice while main was in a frame. What computes for long would use up the frame, too, and with it the
+ * host's time, while another M is free to run it: the one that M0 has taken the P from. So M0 runs the others first, and
+ * then gives g away with its P, which ends the frame. True: M0 is not to run g. */
+bool vai__frame_puts_off(struct m *m, struct g *g)
+{
+	struct p *p = m_p(m);
+	uint32_t tick = atomic_load_relaxed(&p->tick);
+	if (!atomic_load_relaxed(&vai__sched.in_frame))
+		return false;
+	frame.nput_off = tick == frame.put_off_at + 1 ? frame.nput_off + 1 : 1;
+	frame.put_off_at = tick;
+	if (frame.nput_off > vai__runq_len(p))
+		return vai__m0_leave_to_others(m, g);
+	vai__runq_put(p, g, false);
+	return true;
+}
+
 /* ---- the descriptor ---- */
 
 /* Any thread, no lock held. */
@@ -154,6 +176,14 @@ static void set_alarm(int64_t ns)
 }
 
 /* ---- frames ---- */
+
+/* Whether there is anything for M0 to do. What other Ms run needs no P of M0's. */
+static bool has_work(int64_t now)
+{
+	vai__m_poll_once();
+	return atomic_load_acquire(&vai__sched.m0->nlocked) > 0 || vai__idle_work_anywhere(true) ||
+		vai__timers_next_of_all() <= now;
+}
 
 static bool take_p_at_once(struct m *m)
 {
@@ -204,7 +234,7 @@ int vai__frame_poll(vai_g *self, int64_t ns)
 	struct m *m = vai__sched.m0;
 	int64_t now = clock_note(), end = ns < VAI_FOREVER - now ? now + ns : VAI_FOREVER;
 	atomic_store_relaxed(&frame.end, end);
-	int rc = take_p(self, m) ? run_others(self, end) : VAI_OK;
+	int rc = has_work(now) && take_p(self, m) ? run_others(self, end) : VAI_OK;
 	atomic_store_relaxed(&frame.end, 0);
 	unring();
 	bool was = m_enter(m);

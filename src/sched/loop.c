@@ -251,6 +251,21 @@ static struct g *find(struct m *m)
 	return vai__idle_find_or_sleep(m);
 }
 
+/* Whether m runs g, which is not for every M. Otherwise it has put g where others find it. */
+static bool accept(struct m *m, struct g *g)
+{
+	if (g->locked_m == OFF_FRAME) {
+		if (m == vai__sched.m0 && vai__frame_puts_off(m, g))
+			return false;
+		g->locked_m = NULL;
+		return true;
+	}
+	if (g->locked_m == OFF_MAIN)
+		return m != vai__sched.m0 || !vai__m0_leave_to_others(m, g);
+	vai__loop_ready_locked(g);
+	return false;
+}
+
 /* A goroutine for this M to run now; NULL when the runtime stops. */
 static struct g *next(struct m *m)
 {
@@ -272,11 +287,7 @@ static struct g *next(struct m *m)
 			continue;
 		if (m->spinning)
 			vai__idle_got_work(m);
-		if (VAI_LIKELY(!g->locked_m || g->locked_m == m))
-			return g;
-		if (g->locked_m != OFF_MAIN)
-			vai__loop_ready_locked(g);
-		else if (m != vai__sched.m0 || !vai__m0_leave_to_others(m, g))
+		if (VAI_LIKELY(!g->locked_m || g->locked_m == m) || accept(m, g))
 			return g;
 	}
 }
@@ -303,6 +314,8 @@ static void yield(struct m *m, struct g *g, bool late)
 		if (m_p(m))
 			vai__m_hand_off(m);
 	} else {
+		if (late && !g->locked_m && vai__frame_wants())
+			g->locked_m = OFF_FRAME;
 		put(late ? NULL : m_p(m), g, false);
 	}
 }

@@ -154,8 +154,8 @@ struct m {
 	} look;                /* sched.lock; preempt.c, as the next six */
 	struct {
 		int64_t cpu, user;
-	} urged;               /* what the thread had used when it was last looked at for a frame; sched.lock */
-	atomic_bool asked;     /* a signal was sent that its goroutine has not answered; set under sched.lock */
+	} urged;           /* what the thread had used when it was last looked at for a frame; sched.lock */
+	atomic_bool asked; /* a signal was sent that its goroutine has not answered; set under sched.lock */
 	int64_t asked_at;
 	_Atomic(uint32_t) asked_tick; /* the round of its P that the timer is for */
 	int64_t unsure_at;            /* since when it should be asked but might be in a system call; 0: not */
@@ -197,7 +197,7 @@ struct sched {
 	atomic_int retiring; /* Ps beyond nprocs that an M still owns */
 	atomic_bool running; /* host thread */
 	struct m *m0;
-	struct m off_main; /* OFF_MAIN */
+	struct m off_main, off_frame; /* OFF_MAIN, OFF_FRAME */
 	struct g *main;
 	struct p *ps[MAX_PROCS]; /* made on demand, never freed */
 	atomic_int nps;          /* made so far; written under lock */
@@ -218,6 +218,8 @@ struct sched {
 extern struct sched vai__sched;
 /* As locked_m of a goroutine: it runs on any M but M0. */
 #define OFF_MAIN (&vai__sched.off_main)
+/* While it is in a queue: it has computed for long, and M0 does not run it in this frame. */
+#define OFF_FRAME (&vai__sched.off_frame)
 
 /* ---- what the files call of each other, file by file ---- */
 
@@ -347,7 +349,7 @@ bool vai__m_is_asleep(struct m *m); /* sched.lock held */
 bool vai__watch_ms(int64_t now);
 bool vai__watch_needed(void);
 bool vai__watch_hurries(int64_t now);
-void vai__watch_for_main(void);      /* sched.lock held, as for the next one: main wants a P and none is idle */
+void vai__watch_for_main(void); /* sched.lock held, as for the next one: main wants a P and none is idle */
 struct p *vai__watch_evict(void);
 /* g.c: goroutines */
 struct g *vai__g_alloc(struct p *p);
@@ -369,7 +371,7 @@ bool vai__timers_may_wake(void); /* whether some goroutine, when they fire */
 /* park.c */
 bool vai__park_commit(struct g *g);
 bool vai__fire_here(vai_g *g, vai_ticket ticket, int code); /* true: the caller runs g */
-int vai__park_forget(struct g *g); /* returns the code that its last wait had come to */
+int vai__park_forget(struct g *g);                          /* returns the code that its last wait had come to */
 void vai__park_switch(struct g *g, enum op op);
 /* schedtrace.c: VAI_DEBUG */
 void vai__schedtrace_start(void);   /* host thread, before sysmon */

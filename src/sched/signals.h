@@ -14,7 +14,7 @@ void vai__preempt_send(struct m *m);   /* sched.lock held: interrupts what m run
  * call should follow soon. Under sched.lock, as the next two. */
 bool vai__preempt_ask(struct m *m, int64_t now);
 void vai__preempt_urge(struct m *m, int64_t now); /* under sched.lock: at once, if that can hardly do harm */
-int64_t vai__preempt_lead(struct m *m); /* how many ns early vai__preempt_ask should be called */
+int64_t vai__preempt_lead(struct m *m);           /* how many ns early vai__preempt_ask should be called */
 /* For how many ns m's thread has computed for its goroutine without a sleep, since it was first looked at; -1: it
  * sleeps. */
 int64_t vai__preempt_computes(struct m *m);
