@@ -351,7 +351,7 @@ check-rock: deps-check
 
 # ---- use ----
 
-.PHONY: demo env install uninstall rock rock-install rock-http rock-tls rock-nats rock-http-install rock-tls-install rock-nats-install rock-test bench bench-peers bench-wait docs clean help
+.PHONY: demo env install uninstall rock rock-install rock-http rock-tls rock-nats rock-http-install rock-tls-install rock-nats-install rock-test bench bench-peers bench-frames bench-wait docs clean help
 demo: $(B)/vai.so
 	@VAI_BUILD='$(CURDIR)/$(B)' $(LUA) mk/demo.lua $(PROCS) $(DEMO)
 
@@ -392,6 +392,11 @@ bench: $(B)/vai.so $(B)/libvai.a
 # The peers are Debian's lua-luv and lua-cqueues; without them there is less to see.
 bench-peers: $(B)/vai.so
 	@LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' LUA_CPATH='$(CURDIR)/$(B)/?.so;;' $(LUA) bench/peers/run.lua
+
+bench-frames: $(B)/libvai.a
+	@mkdir -p $(B)/bench
+	$(Q)$(CC) -std=gnu11 $(CFLAGS) -Isrc $(LUA_CFLAGS) -pthread -o $(B)/bench/frames bench/host/frames.c $(B)/libvai.a $(LUA_LIBS) $(ALL_LIBS)
+	@$(B)/bench/frames $(or $(SECONDS),60) $(or $(BUDGET),5)
 
 bench-wait: $(B)/vai.so
 	@mkdir -p $(B)/bench

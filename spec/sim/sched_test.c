@@ -430,3 +430,37 @@ void test_retake(void)
 {
 	world(1, retake_it);
 }
+
+/* Main takes the P of a goroutine that computes, and gives it back before, while or after that notices. */
+static void compute(vai_g *g, void *arg)
+{
+	(void)arg;
+	world_go(g, set, &flag[2]);
+	flag[1] = true;
+	sim_let_others();
+	world_go(g, set, &flag[3]);
+	sim_let_others();
+}
+
+static void play_frames(vai_g *main)
+{
+	world_go(main, compute, NULL);
+	vai__g_block_begin(main);
+	sim_wait(calls, NULL, INT64_MAX, "as a host between frames");
+	for (int i = 0; i < 2; i++)
+		SIM_CHECK(vai__frame_poll(main, 1000) == VAI_OK);
+	SIM_CHECK(!m_p(vai__sched.m0));
+	vai__g_block_end(main);
+	world_join(main);
+	SIM_CHECK(flag[2] && flag[3]);
+}
+
+void test_frames(void)
+{
+	world(1, play_frames);
+}
+
+void test_frames_two(void)
+{
+	world(2, play_frames);
+}

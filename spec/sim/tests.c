@@ -20,6 +20,8 @@ const struct sim_test sim_tests[] = {
 	{"timeout", test_timeout, 2},
 	{"cancel", test_cancel, 2},
 	{"retake", test_retake, 2},
+	{"frames", test_frames, 2},
+	{"frames_two", test_frames_two, 2},
 	{"rendezvous", test_rendezvous, 2},
 	{"buffered", test_buffered, 2},
 	{"pipe", test_pipe, 2},

@@ -24,6 +24,8 @@ void test_fire(void);
 void test_timeout(void);
 void test_cancel(void);
 void test_retake(void);
+void test_frames(void);
+void test_frames_two(void);
 /* sync_test.c: channels, select, wait groups */
 void test_rendezvous(void);
 void test_buffered(void);

@@ -15,11 +15,12 @@
 #include "mach/thread.h"
 #include "sched/rt.h"
 
-enum {
-	FRAME_IDLE = VAI_WAKE_USER,
-	TRIES = 100,
-	PAUSES = 20 /* looks for a P before M0 sleeps, some 50 microseconds in all */
-};
+enum { FRAME_IDLE = VAI_WAKE_USER };
+#ifdef VAI_SIM
+enum { TRIES = 1, PAUSES = 1 };
+#else
+enum { TRIES = 100, PAUSES = 20 }; /* looks for a P before M0 sleeps, some 50 microseconds in all */
+#endif
 
 static struct {
 	enum { NO_TIMER, TIMER_THERE, NO_TIMERS } has_timer;

@@ -435,6 +435,42 @@ static void a_frame_ends_when_its_time_is_over(void **state)
 			OK(vai_poll(VAI_MS(1)));
 }
 
+static atomic_int computing; /* 1: has begun, 2: is told to end, 3: has ended */
+
+static void compute_until_told(void *arg)
+{
+	(void)arg;
+	atomic_store(&computing, 1);
+	while (atomic_load(&computing) != 2)
+		;
+	MUST(vai_yield() == VAI_OK);
+	atomic_store(&computing, 3);
+}
+
+/* A goroutine that computes in C has the only processor: the frame takes it, and gives it back. */
+static void a_frame_does_not_wait_for_who_computes(void **state)
+{
+	(void)state;
+	int procs = vai_procs(1);
+	host_thread = pthread_self();
+	atomic_store(&on_host, 0);
+	atomic_store(&computing, 0);
+	OK(vai_go(compute_until_told, NULL));
+	OK(vai_block_begin()); /* another thread takes it */
+	while (atomic_load(&computing) != 1)
+		;
+	for (int i = 1; i <= 3; i++) {
+		OK(vai_post(count_on_host, NULL));
+		while (atomic_load(&on_host) < i)
+			OK(vai_poll(VAI_S(60)));
+	}
+	atomic_store(&computing, 2);
+	OK(vai_block_end());
+	while (atomic_load(&computing) != 3)
+		OK(vai_yield());
+	vai_procs(procs);
+}
+
 static void block(void *arg)
 {
 	MUST(vai_block_begin() == VAI_OK);
@@ -577,6 +613,7 @@ int main(void)
 		cmocka_unit_test(values_keep_what_they_hold),
 		cmocka_unit_test(the_descriptor_says_when_to_poll),
 		cmocka_unit_test(a_frame_ends_when_its_time_is_over),
+		cmocka_unit_test(a_frame_does_not_wait_for_who_computes),
 		cmocka_unit_test(blocking_sections_let_others_run),
 	};
 	const struct CMUnitTest alone[] = {
