@@ -113,9 +113,9 @@ VAI_API int vai_procs(int n);
 
 /* Runs what is due, on this thread too, for at most ns nanoseconds; returns earlier when there is nothing to do here.
  * Before and after it the host's thread is not needed by goroutines: its processor goes to another thread. If all are
- * in use it takes one at once, and the goroutine that had it pauses until the end. A goroutine that computes for long is
- * left to other threads. One of Lua that computes when the time is over is interrupted; one in C code is waited for. VAI_OK; VAI_EDEADLOCK,
- * VAI_EINTERRUPTED. Host's thread. */
+ * in use it takes one at once, and the goroutine that had it pauses until the end. A goroutine that computes for long
+ * is left to other threads. One of Lua that computes when the time is over is interrupted; one in C code is waited for.
+ * VAI_OK; VAI_EDEADLOCK, VAI_EINTERRUPTED. Host's thread. */
 VAI_API int vai_poll(int64_t ns);
 /* A descriptor that is readable while goroutines wait for the host's thread (vai_on_host), for a loop that sleeps in
  * poll or epoll; vai_poll resets it. It belongs to vai. VAI_ESYS: there is none. Host's thread. */

@@ -124,8 +124,8 @@ struct g *vai__frame_return(void)
 }
 
 /* g has used up a slice while main was in a frame. What computes for long would use up the frame, too, and with it the
- * host's time, while another M is free to run it: the one that M0 has taken the P from. So M0 runs the others first, and
- * then gives g away with its P, which ends the frame. True: M0 is not to run g. */
+ * host's time, while another M is free to run it: the one that M0 has taken the P from. So M0 runs the others first,
+ * and then gives g away with its P, which ends the frame. True: M0 is not to run g. */
 bool vai__frame_puts_off(struct m *m, struct g *g)
 {
 	struct p *p = m_p(m);

@@ -6,6 +6,15 @@
 #include <signal.h>
 #include "sched/rt.h"
 
+/* As locked_m of a goroutine in a queue: it has computed for long, and M0 does not run it in this frame. */
+#define OFF_FRAME (&vai__sched.off_frame)
+
+/* handoff.c */
+void vai__m_give_back(struct m *m);
+/* sysmon_watch.c */
+struct p *vai__watch_evict(void); /* sched.lock held */
+/* park.c */
+bool vai__fire_here(vai_g *g, vai_ticket ticket, int code); /* true: the caller runs g */
 /* frame.c: main's thread between the frames of a host */
 bool vai__frame_idle(void);                               /* M0 has nothing to do: true: the frame is over */
 void vai__frame_ring(void);                               /* a goroutine that only M0 may run is ready */

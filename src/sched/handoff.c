@@ -154,8 +154,8 @@ void vai__p_hand_off(struct p *p)
 	vai__idle_wake_one();
 }
 
-/* Gives p, which has no owner, to an M whose goroutine has lost its own to main and has not noticed. That M looks at its
- * P under the lock before it touches it, because m->retake stays set. False: there is none. Lock held. */
+/* Gives p, which has no owner, to an M whose goroutine has lost its own to main and has not noticed. That M looks at
+ * its P under the lock before it touches it, because m->retake stays set. False: there is none. Lock held. */
 static bool return_p(struct p *p)
 {
 	struct m *m = vai__sched.all_ms;

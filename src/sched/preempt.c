@@ -392,12 +392,12 @@ bool vai__preempt_ask(struct m *m, int64_t now)
 static bool surely_computes(struct m *m)
 {
 	int64_t cpu = vai__thread_cpu(m->tid), user = vai__thread_user(m->tid);
-	int64_t used = cpu - m->urged.cpu, in_user = user - m->urged.user;
+	int64_t used = cpu - m->look.urged_cpu, in_user = user - m->look.urged_user;
 	struct vai__thread_look now;
 	if (used < SURE)
 		return false;
-	m->urged.cpu = cpu;
-	m->urged.user = user;
+	m->look.urged_cpu = cpu;
+	m->look.urged_user = user;
 	if (cpu < 0 || user < 0 || in_user < used - used / KERNEL_PART)
 		return false;
 	vai__thread_look(m->tid, &now);

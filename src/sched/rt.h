@@ -150,11 +150,8 @@ struct m {
 		uint64_t sleeps;
 		int64_t cpu, user; /* what the thread had used when that goroutine was first seen, or when it last woke */
 		bool asleep;       /* whether it was found asleep */
-		int64_t seen;      /* what the thread had used just before it was looked at */
-	} look;                /* sched.lock; preempt.c, as the next six */
-	struct {
-		int64_t cpu, user;
-	} urged;           /* what the thread had used when it was last looked at for a frame; sched.lock */
+		int64_t seen, urged_cpu, urged_user; /* used just before it was looked at; the last two: for a frame */
+	} look;                                  /* sched.lock; preempt.c, as the next six */
 	atomic_bool asked; /* a signal was sent that its goroutine has not answered; set under sched.lock */
 	int64_t asked_at;
 	_Atomic(uint32_t) asked_tick; /* the round of its P that the timer is for */
@@ -218,8 +215,6 @@ struct sched {
 extern struct sched vai__sched;
 /* As locked_m of a goroutine: it runs on any M but M0. */
 #define OFF_MAIN (&vai__sched.off_main)
-/* While it is in a queue: it has computed for long, and M0 does not run it in this frame. */
-#define OFF_FRAME (&vai__sched.off_frame)
 
 /* ---- what the files call of each other, file by file ---- */
 
@@ -335,7 +330,6 @@ static inline void m_leave(struct m *m, bool was)
 struct p *vai__m_need_p(struct m **m, bool *was); /* m_enter, until there is one; may park */
 void vai__m_own(struct m *m, struct p *p);        /* sched.lock held */
 void vai__m_hand_off(struct m *m);
-void vai__m_give_back(struct m *m);
 bool vai__m0_leave_to_others(struct m *m, struct g *g);
 void vai__p_release(struct p *p);         /* sched.lock held */
 void vai__p_hand_off(struct p *p);        /* its M has lost it: hands it to an M that goes on with it */
@@ -349,8 +343,7 @@ bool vai__m_is_asleep(struct m *m); /* sched.lock held */
 bool vai__watch_ms(int64_t now);
 bool vai__watch_needed(void);
 bool vai__watch_hurries(int64_t now);
-void vai__watch_for_main(void); /* sched.lock held, as for the next one: main wants a P and none is idle */
-struct p *vai__watch_evict(void);
+void vai__watch_for_main(void); /* sched.lock held: main wants a P and none is idle */
 /* g.c: goroutines */
 struct g *vai__g_alloc(struct p *p);
 void vai__g_free(struct m *m, struct g *g);
@@ -370,8 +363,7 @@ bool vai__timers_any(void);
 bool vai__timers_may_wake(void); /* whether some goroutine, when they fire */
 /* park.c */
 bool vai__park_commit(struct g *g);
-bool vai__fire_here(vai_g *g, vai_ticket ticket, int code); /* true: the caller runs g */
-int vai__park_forget(struct g *g);                          /* returns the code that its last wait had come to */
+int vai__park_forget(struct g *g); /* returns the code that its last wait had come to */
 void vai__park_switch(struct g *g, enum op op);
 /* schedtrace.c: VAI_DEBUG */
 void vai__schedtrace_start(void);   /* host thread, before sysmon */
