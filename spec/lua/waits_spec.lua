@@ -26,9 +26,62 @@ local heads = {
 		end
 	]],
 	sync = "",
-	process = "local spawn = vai.process.spawn",
-	fs = "local dir = arg[1]",
+	-- aliases is a named pipe that the system's resolver reads for names without dots: it waits until feed.
+	names = [[
+		local aliases, number = os.getenv "HOSTALIASES", 0
+		local function name_that_waits(call)
+			number = number + 1
+			local pipe = arg[1] .. "/aliases" .. number
+			assert(vai.process.run { "mkfifo", pipe }.code == 0)
+			vai.fs.remove(aliases)
+			assert(vai.fs.symlink(pipe, aliases))
+			local function feed()
+				assert(vai.fs.write_file(aliases .. ".new", ""))
+				assert(vai.fs.rename(aliases .. ".new", aliases))
+				assert(vai.fs.open(pipe, "r+")):close() -- who waits for a writer goes on
+			end
+			return { call = call, feed = feed, done = feed, got = function(found, why)
+				return found == nil and why:find("^vai%-test%-name:") == 1 or error(why)
+			end }
+		end
+	]],
+	process = [[
+		local spawn, run = vai.process.spawn, vai.process.run
+		-- A program's standard input: this program once more, with a pipe that nobody writes into but itself.
+		local function in_child(ways, make)
+			if arg[2] then
+				return ways(make)
+			end
+			local p <close> = assert(spawn { arg[-1], arg[0], arg[1], "child", stdin = "pipe" })
+			check.returns(table.pack(p:wait()), 0)
+			os.exit(0)
+		end
+	]],
+	fs = [[
+		local dir, number = arg[1], 0
+		local function named_pipe()
+			number = number + 1
+			local name = dir .. "/pipe" .. number
+			assert(vai.process.run { "mkfifo", name }.code == 0)
+			return name
+		end
+	]],
 }
+heads.tls = heads.net .. [[
+	local tls, certs = require "vai.tls", require "certs"
+	local server, client = certs.pair "good", { ca = certs.path "ca" .. ".pem", server_name = "localhost" }
+	local function unshaken()
+		local a, b = ends_of "tcp"
+		return assert(tls.client(a, client)), assert(tls.server(b, server))
+	end
+	local function secure()
+		local a, b = unshaken()
+		local other = vai.async(function() assert(b:handshake()) end)
+		assert(a:handshake())
+		other:join()
+		return a, b
+	end
+]]
 
 local calls = {
 	net = {
@@ -50,6 +103,23 @@ local calls = {
 			local a, b = ends_of "tcp"
 			return { call = function(l) return select { a, timeout = l } end, feed = function() b:write("x") end,
 				got = { 1, "x" }, close = function() a:close() end, over = { 1, nil, "closed" } }]],
+		["read by a loop"] = [[
+			local a, b = ends_of "tcp"
+			return { call = function() for line in a:lines() do return line end end, limitless = true,
+				feed = function() b:write("line\n") end, got = { "line" } }]],
+		["read of a Unix socket"] = [[
+			local name = "@vai-test-" .. math.random(1, 1 << 60)
+			local l = net.listen("unix", name)
+			local a = net.dial("unix", name)
+			local b = l:accept()
+			l:close()
+			return reads(a, b, nil, "x", "x")]],
+		["read connected datagrams"] = [[
+			local p = net.packet("udp", "127.0.0.1:0")
+			local a = net.dial("udp", p:local_addr())
+			local o = reads(a, nil, nil, "x", "x")
+			o.feed = function() p:send_to("x", a:local_addr()) end
+			return o]],
 		["write"] = [[
 			local a, b = ends_of "tcp"
 			return writes(a, b, function(l) return a:with(l):write(('x'):rep(l == 20 and 1 or 20000000)) end)]],
@@ -73,6 +143,10 @@ local calls = {
 			return { call = function(l) return select { s, timeout = l } end,
 				feed = function() assert(net.dial("tcp", s:addr())) end, got = function(i, c) return i == 1 and c:close() == nil end,
 				close = function() s:close() end, over = { 1, nil, "closed" } }]],
+		["accept by a loop"] = [[
+			local s = net.listen("tcp", "127.0.0.1:0")
+			return { call = function() for c in s do return tostring(c) end end, limitless = true, got = tostring,
+				feed = function() assert(net.dial("tcp", s:addr())) end, close = function() s:close() end, over = {} }]],
 		["dial"] = [[
 			local name = "@vai-test-" .. math.random(1, 1 << 60)
 			local s, held = net.listen("unix", name, { backlog = 1 }), {}
@@ -100,7 +174,82 @@ local calls = {
 			return { call = function(l) return server:shutdown(l) end, got = { true }, feed = function() c:close() end,
 				close = function() server:close() end, over = { true }, done = function() server:close() end }]],
 	},
+	names = {
+		["look up"] = [[return name_that_waits(function(l) return vai.net.lookup("vai-test-name", l) end)]],
+		["dial a name"] = [[return name_that_waits(function(l) return vai.net.dial("tcp", "vai-test-name:80", l) end)]],
+	},
+	tls = {
+		["shake hands"] = [[
+			local a, b = unshaken()
+			return { call = function(l) return a:handshake(l) end, feed = function() go(b.handshake, b) end, got = tostring,
+				close = function() a:close() end, deadline = function(t) a:set_read_deadline(t) end }]],
+		["shake hands as a server"] = [[
+			local a, b = unshaken()
+			return { call = function(l) return b:handshake(l) end, feed = function() go(a.handshake, a) end, got = tostring,
+				close = function() b:close() end, deadline = function(t) b:set_read_deadline(t) end }]],
+		["shake hands in a read"] = [[
+			local a, b = unshaken()
+			local o = reads(a, b, nil, "x", "x")
+			o.feed = function() go(b.write, b, "x") end
+			return o]],
+		["shake hands in a write"] = [[
+			local a, b = unshaken()
+			return { call = function(l) return a:with(l):write("x") end, got = tostring,
+				feed = function() go(b.handshake, b) end, close = function() a:close() end }]],
+		["dial"] = [[
+			local s = net.listen("tcp", "127.0.0.1:0")
+			return { call = function(l) return tls.dial("tcp", s:addr(), client, l) end, got = tostring,
+				feed = function() go(function() for c in s do go(function() tls.server(c, server):handshake() end) end end) end,
+				done = function() s:close() end }]],
+		["accept"] = [[
+			local s = tls.listen("tcp", "127.0.0.1:0", server)
+			return { call = function(l) return s:accept(l) end, feed = function() assert(net.dial("tcp", s:addr())) end,
+				got = tostring, close = function() s:close() end, deadline = function(t) s:set_deadline(t) end }]],
+		["read what is there"] = [[local a, b = secure() return reads(a, b, nil, "x", "x")]],
+		["read a line"] = [[local a, b = secure() return reads(b, a, "l", "line\n", "line")]],
+		["read all"] = [[
+			local a, b = secure()
+			local o = reads(a, b, "a", "", "rest")
+			o.feed = function() b:write("rest") b:close_write() end
+			return o]],
+		["read by select"] = [[
+			local a, b = secure()
+			return { call = function(l) return select { a, timeout = l } end, feed = function() b:write("x") end,
+				got = { 1, "x" }, close = function() a:close() end, over = { 1, nil, "closed" } }]],
+		["write"] = [[
+			local a, b = secure()
+			return writes(a, b, function(l) return a:with(l):write(('x'):rep(l == 20 and 1 or 20000000)) end)]],
+		["send a file"] = [[
+			local a, b = secure()
+			local f = vai.fs.open(arg[1] .. "/big", "w+")
+			f:truncate(20000000)
+			local o = writes(a, b, function(l) return a:with(l):send_file(f, 0, l == 20 and 1 or 20000000) end)
+			local done = o.done
+			function o.done() done() f:close() end
+			return o]],
+		["say that nothing follows"] = [[
+			local a, b = secure()
+			a:with(0):write(('x'):rep(20000000))
+			return { call = function(l) return a:close_write(l) end, feed = function() go(function() while b:read() do end end) end,
+				got = { true }, close = function() a:close() end, deadline = function(t) a:set_write_deadline(t) end,
+				done = function() a:close() end }]],
+	},
 	process = {
+		["run"] = [[
+			local mark = os.tmpname()
+			os.remove(mark)
+			local script = "until [ -e " .. mark .. " ]; do sleep 0.01; done"
+			return { call = function(l) return run { "sh", "-c", script, limit = l } end, feed = function() vai.fs.write_file(mark, "") end,
+				got = function(r) return r.code == 0 end, done = function() os.remove(mark) end }]],
+		["read of the standard input"] = [[
+			return { call = function(l) return vai.stdin:read("l", l) end, got = { "x" },
+				deadline = function(t) vai.stdin:set_deadline(t) end,
+				feed = function() vai.fs.write_file("/proc/self/fd/0", "x\n") end }]],
+		["write to it"] = [[
+			local p = spawn { "sleep", "1000", stdin = "pipe" }
+			return { call = function(l) return p.stdin:with(l):write(("x"):rep(1000000)) end, feed = function() p:kill() end,
+				got = { nil, "broken pipe", "EPIPE" }, close = function() p.stdin:close() end,
+				deadline = function(t) p.stdin:set_deadline(t) end, done = function() p:close() end }]],
 		["wait"] = [[
 			local p = spawn { "cat", stdin = "pipe" }
 			return { call = function(l) return p:wait(l) end, feed = function() p:kill() end, got = { nil, "signal", "SIGTERM" },
@@ -123,6 +272,16 @@ local calls = {
 				done = function() vai.signal.reset() end }]],
 	},
 	fs = {
+		["read of a named pipe"] = [[
+			local f = assert(vai.fs.open(named_pipe(), "r+"))
+			return { call = function() return f:read("l") end, limitless = true, got = { "x" }, close = function() f:close() end,
+				feed = function() vai.fs.write_file(dir .. "/pipe" .. number, "x\n") end, done = function() f:close() end }]],
+		["write into a named pipe"] = [[
+			local name = named_pipe()
+			local r, w = assert(vai.fs.open(name, "r+")), assert(vai.fs.open(name, "w"))
+			return { call = function() return w:write(("x"):rep(200000)) end, limitless = true, got = tostring,
+				close = function() w:close() end, one_waits = true,
+				feed = function() go(function() while r:read(1000) do end end) end, done = function() w:close() r:close() end }]],
 		["receive a change"] = [[
 			local ch = vai.fs.watch(dir)
 			return { call = function(l) return ch:recv(l) end, got = tostring, close = function() ch:close() end,
@@ -168,6 +327,11 @@ local calls = {
 			m:lock()
 			return { call = function(l) local g <close>, why = m:guard(l) return g and true, why end,
 				feed = function() m:unlock() end, got = { true } }]],
+		["call with it locked"] = [[
+			local m = vai.mutex()
+			m:lock()
+			return { call = function() return m:with(math.abs, -1) end, limitless = true,
+				feed = function() m:unlock() end, got = { 1 } }]],
 		["lock for writing"] = [[
 			local m = vai.rwmutex()
 			m:rlock()
@@ -212,6 +376,13 @@ local calls = {
 			check.waiting(first)
 			return { call = function() once:call(error) return true end, limitless = true, feed = function() ch:send(1) end,
 				got = { true }, close = function() first:cancel() end, over = { true }, done = function() first:cancel() end }]],
+		["call for one value"] = [[
+			local ch = chan()
+			local value = vai.once_value(function() return (ch:recv()) end)
+			local first = vai.async(function() return value() end)
+			check.waiting(first)
+			return { call = function() return value() end, limitless = true, feed = function() ch:send(1) end,
+				got = { 1 }, done = function() first:cancel() end }]],
 		["sleep"] = [[
 			local ms = vai.atomic(100000000)
 			return { call = function() vai.sleep(ms:get() / 1000) return true end, limitless = true, one_waits = true,
@@ -227,6 +398,12 @@ local calls = {
 			g:go(function() ch:recv() end)
 			return { call = function() return g:go(math.abs, 1):join() end, limitless = true, feed = function() ch:send(1) end,
 				got = { true, 1 }, done = function() ch:close() g:wait() end }]],
+		["wait for all of a list"] = [[
+			local ch = chan()
+			return { call = function()
+					local g <close> = vai.group()
+					return #g:map({ 1, 2 }, function() return (ch:recv()) == nil end)
+				end, limitless = true, feed = function() ch:close() end, got = { 2 }, done = function() pcall(ch.close, ch) end }]],
 		["wait for a supervisor"] = [[
 			local s = vai.supervisor()
 			s:child { start = vai.sleep, args = { 1000 } }
@@ -243,7 +420,14 @@ local calls = {
 	},
 }
 
-for _, kind in ipairs { "net", "process", "fs", "sync" } do
+local in_child = { ["read of the standard input"] = "function(make) in_child(require 'ways', make) end" }
+local aliases = (os.getenv("VAI_SPEC_TMP") or "/tmp") .. "/waits.aliases"
+local more = {
+	names = { env = { HOSTALIASES = aliases, RES_OPTIONS = "timeout:1 attempts:1" } },
+	tls = { needs = "vai.tls.core" },
+}
+
+for _, kind in ipairs { "net", "names", "tls", "process", "fs", "sync" } do
 	describe("a wait of " .. kind, function()
 		local names = {}
 		for name in pairs(calls[kind]) do
@@ -251,8 +435,13 @@ for _, kind in ipairs { "net", "process", "fs", "sync" } do
 		end
 		table.sort(names)
 		for _, name in ipairs(names) do
-			local source = heads[kind] .. "\nrequire 'ways' (function()\n" .. calls[kind][name] .. "\nend)"
-			program.test(name, source, { sample = 1 })
+			local source = heads[kind] .. "\n(" .. (in_child[name] or "require 'ways'") .. ") (function()\n"
+				.. calls[kind][name] .. "\nend)"
+			local opts = { sample = 1 }
+			for k, v in pairs(more[kind] or {}) do
+				opts[k] = v
+			end
+			program.test(name, source, opts)
 		end
 	end)
 end
