@@ -1271,7 +1271,7 @@ function context:after(f, ...) end
 ---to-be-closed variable a group never leaves one running: a block that is left by an error cancels them, one that is left
 ---normally waits for them and raises the first error, unless `wait` has given it. A child in a C call is waited
 ---for. The group's context is over with the first error, or with the context that the group was made with; then all
----children are canceled, later ones, too.
+---children are canceled, later ones, too. It is over as well once the group has ended.
 ---@class vai.group
 local group = {}
 
@@ -1344,7 +1344,7 @@ function group:limit(n) end
 ---@nodiscard
 function group:context() end
 
----Waits for all of them, and ends the group. `task:join` of the task that failed gives the error with its traceback.
+---Waits for all of them, and ends the group and its context. `task:join` of the task that failed gives the error with its traceback.
 ---```lua
 ---local g = vai.group()
 ---g:go(vai.sleep, 60)

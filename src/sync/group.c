@@ -280,7 +280,7 @@ void vai__member_end(vai_member *m, bool failed)
 
 /* ---- the end ---- */
 
-int vai__group_wait(vai_g *self, vai_group *group, int64_t deadline)
+static int wait_for_all(vai_g *self, vai_group *group, int64_t deadline)
 {
 	vai__lock(&group->lock);
 	if (group->running > 0) {
@@ -292,6 +292,15 @@ int vai__group_wait(vai_g *self, vai_group *group, int64_t deadline)
 	group->over = true;
 	vai__unlock(&group->lock);
 	return VAI_OK;
+}
+
+/* See group.h. What has been derived from the group's context, or waits for its end, ends with the group. */
+int vai__group_wait(vai_g *self, vai_group *group, int64_t deadline)
+{
+	int rc = wait_for_all(self, group, deadline);
+	if (rc == VAI_OK)
+		vai__group_cancel(group);
+	return rc;
 }
 
 vai_task *vai__group_failed(vai_group *group)

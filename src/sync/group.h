@@ -35,7 +35,8 @@ void vai__member_begin(vai_member *member, vai_task *task);
 /* The goroutine has ended, or never began. Called after its task has ended. */
 void vai__member_end(vai_member *member, bool failed);
 
-/* Waits until no goroutine is left; from then on the group has ended. VAI_OK, VAI_ETIMEOUT, ... */
+/* Waits until no goroutine is left; from then on the group has ended, and its context is over. VAI_OK, VAI_ETIMEOUT,
+ * ... */
 int vai__group_wait(vai_g *self, vai_group *group, int64_t deadline);
 /* Ends the group's context, which cancels its tasks. */
 void vai__group_cancel(vai_group *group);
