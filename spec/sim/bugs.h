@@ -38,7 +38,9 @@
 	BUG(mutex_torn, "mutex", "the mutex is taken with a load and a store") \
 	BUG(mutex_unmarked, "mutex", "who queues up for a mutex does not say so in its word") \
 	BUG(mutex_woken_stays, "mutex", "a waiter that was woken in vain and waits again is still taken for woken") \
+	BUG(next_barrier, "steal_next", "a thief looks whether the owner takes runnext without a barrier before it") \
 	BUG(next_store, "steal_next", "runnext is replaced with a load and a store") \
+	BUG(next_unsaid, "steal_next", "the owner takes runnext without saying so") \
 	BUG(no_second_look, "submit", "no look at the queues after the P was given up") \
 	BUG(overflow_commit, "steal_two", "a batch goes to the global queue by a load and a store") \
 	BUG(poll_alone, "watched_input", "who looks into the poller leaves it to nobody") \

@@ -64,6 +64,17 @@ void vai__lock_slow(struct vai_lock *l)
 	*word = 1;
 }
 
+static bool is_false(void *flag)
+{
+	return !*(const volatile bool *)flag;
+}
+
+void vai__lock_await(const atomic_bool *flag)
+{
+	while (atomic_load_acquire(flag))
+		sim_wait(is_false, (void *)(uintptr_t)flag, VAI_FOREVER, "for a flag");
+}
+
 void vai__lock_init(struct vai_lock *l, enum vai_rank rank)
 {
 	atomic_init(&l->word, 0);

@@ -93,3 +93,13 @@ void vai__lock_slow(struct vai_lock *l)
 		nap(ns);
 	}
 }
+
+void vai__lock_await(const atomic_bool *flag)
+{
+	for (int i = 0; atomic_load_acquire(flag); i++) {
+		if (i < SPINS)
+			relax(RELAX_FIRST);
+		else
+			nap(NAP_FIRST);
+	}
+}

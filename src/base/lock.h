@@ -39,6 +39,8 @@ struct vai_lock {
 
 void vai__lock_init(struct vai_lock *l, enum vai_rank rank);
 void vai__lock_slow(struct vai_lock *l);
+/* Waits, as for a lock, until a flag is false that another thread sets for some instructions. */
+void vai__lock_await(const atomic_bool *flag);
 #ifdef VAI_DEBUG_LOCKS
 void vai__lock_check(struct vai_lock *l);
 void vai__lock_forget(struct vai_lock *l);

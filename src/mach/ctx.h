@@ -8,6 +8,7 @@
 #define VAI_CTX_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include "base/base.h"
 #include "base/san.h"
 
@@ -36,6 +37,18 @@ struct vai__ctx {
 #else
 /* Saves the caller in *save and continues what `load` was saved from. */
 void vai__ctx_swap(void **save, void *load);
+
+/* Elsewhere a switch reads the control words itself. */
+static inline uint64_t vai__ctx_words(void)
+{
+	return 0;
+}
+
+static inline void vai__ctx_swap_known(void **save, void *load, uint64_t words)
+{
+	(void)words;
+	vai__ctx_swap(save, load);
+}
 #endif
 /* Prepares a stack that ends below `top` so that the first switch to the returned stack pointer calls
  * entry(arg), which must not return. */
@@ -85,21 +98,42 @@ static inline void vai__ctx_entered(void)
 #endif
 }
 
-/* `dying`: from will never be switched to again. */
-static inline __attribute__((always_inline)) void vai__ctx_switch(
+/* The two halves of a switch around the swap. `dying`: from will never be switched to again. */
+static inline __attribute__((always_inline)) void vai__ctx_before(
 	struct vai__ctx *from, struct vai__ctx *to, bool dying)
 {
-	(void)dying;
+	(void)from, (void)to, (void)dying;
 #ifdef VAI_ASAN
 	__sanitizer_start_switch_fiber(dying ? NULL : &from->fake, to->lo, to->size);
 #endif
 #ifdef VAI_TSAN
 	__tsan_switch_to_fiber(to->fiber, 0);
 #endif
-	vai__ctx_swap(&from->sp, to->sp);
+}
+
+static inline __attribute__((always_inline)) void vai__ctx_after(struct vai__ctx *from)
+{
+	(void)from;
 #ifdef VAI_ASAN
 	__sanitizer_finish_switch_fiber(from->fake, NULL, NULL);
 #endif
+}
+
+static inline __attribute__((always_inline)) void vai__ctx_switch(
+	struct vai__ctx *from, struct vai__ctx *to, bool dying)
+{
+	vai__ctx_before(from, to, dying);
+	vai__ctx_swap(&from->sp, to->sp);
+	vai__ctx_after(from);
+}
+
+/* The same for a caller that has not changed its control words since they were vai__ctx_words(): faster. */
+static inline __attribute__((always_inline)) void vai__ctx_switch_known(
+	struct vai__ctx *from, struct vai__ctx *to, uint64_t words)
+{
+	vai__ctx_before(from, to, false);
+	vai__ctx_swap_known(&from->sp, to->sp, words);
+	vai__ctx_after(from);
 }
 
 #endif

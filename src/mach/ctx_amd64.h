@@ -9,8 +9,9 @@
  * stopped, which mostly waits in the same functions (measured: 159 to 131 ns for a round trip over two channels).
  * The jump through memory is predicted by its history.
  *
- * Loading the control words is slow, so they are loaded only where they differ. They are read back one by one, as
- * they were stored; otherwise the load would wait for both stores.
+ * Reading and loading the control words is slow: a fifth of a switch each. So they are loaded only where they differ,
+ * and not read by a caller that knows its own (`words`), as the scheduler's loop does, which never changes them. They
+ * are read back one by one, as they were stored; otherwise the load would wait for both stores.
  *
  * Profilers unwind from any instruction. While registers are saved, nothing has changed for the function around.
  * From the first register that is loaded until the jump, the caller's registers are those in the record at rsi: the
@@ -47,47 +48,71 @@ struct vai__ctx_regs {
 #define VAI_CTX_BACK
 #endif
 
+/* The control words of the caller: mxcsr, and above it that of the x87. */
+static inline uint64_t vai__ctx_words(void)
+{
+	unsigned mxcsr;
+	unsigned short fcw;
+	__asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(mxcsr), "=m"(fcw));
+	return (uint64_t)fcw << 32 | mxcsr;
+}
+
+/* read: reads the caller's control words into its record. */
+#define VAI_CTX_SWAP(read) \
+	"movq %0, (%2)\n\t" \
+	"leaq 9f(%%rip), %%rax\n\t" \
+	"movq %%rsp, (%0)\n\t" \
+	"movq %%rax, 8(%0)\n\t" \
+	"movq %%rbp, 16(%0)\n\t" \
+	"movq %%rbx, 24(%0)\n\t" \
+	"movq %%r12, 32(%0)\n\t" \
+	"movq %%r13, 40(%0)\n\t" \
+	"movq %%r14, 48(%0)\n\t" \
+	"movq %%r15, 56(%0)\n\t" read "movl 64(%0), %%eax\n\t" \
+	"movzwl 68(%0), %%ecx\n\t" \
+	"cmpl 64(%1), %%eax\n\t" \
+	"jne 7f\n\t" \
+	"cmpw 68(%1), %%cx\n\t" \
+	"je 8f\n" \
+	"7:\tldmxcsr 64(%1)\n\t" \
+	"fldcw 68(%1)\n" \
+	"8:\t" VAI_CTX_LEAVE "movq 16(%1), %%rbp\n\t" \
+	"movq 24(%1), %%rbx\n\t" \
+	"movq 32(%1), %%r12\n\t" \
+	"movq 40(%1), %%r13\n\t" \
+	"movq 48(%1), %%r14\n\t" \
+	"movq 56(%1), %%r15\n\t" \
+	"movq (%1), %%rsp\n\t" \
+	"jmp *8(%1)\n\t" VAI_CTX_BACK "nop\n" \
+	"9:"
+#define VAI_CTX_CLOBBERS \
+	"rax", "rcx", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", \
+		"xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15" VAI_CTX_WIDE
+
 /* Saves the caller in *save and continues what `load` was saved from. */
 static inline __attribute__((always_inline)) void vai__ctx_swap(void **save, void *load)
 {
 	struct vai__ctx_regs here;
 	void *mine = &here;
-	__asm__ volatile("movq %0, (%2)\n\t"
-					 "leaq 9f(%%rip), %%rax\n\t"
-					 "movq %%rsp, (%0)\n\t"
-					 "movq %%rax, 8(%0)\n\t"
-					 "movq %%rbp, 16(%0)\n\t"
-					 "movq %%rbx, 24(%0)\n\t"
-					 "movq %%r12, 32(%0)\n\t"
-					 "movq %%r13, 40(%0)\n\t"
-					 "movq %%r14, 48(%0)\n\t"
-					 "movq %%r15, 56(%0)\n\t"
-					 "stmxcsr 64(%0)\n\t"
-					 "fnstcw 68(%0)\n\t"
-					 "movl 64(%0), %%eax\n\t"
-					 "movzwl 68(%0), %%ecx\n\t"
-					 "cmpl 64(%1), %%eax\n\t"
-					 "jne 7f\n\t"
-					 "cmpw 68(%1), %%cx\n\t"
-					 "je 8f\n"
-					 "7:\tldmxcsr 64(%1)\n\t"
-					 "fldcw 68(%1)\n"
-					 "8:\t" VAI_CTX_LEAVE "movq 16(%1), %%rbp\n\t"
-					 "movq 24(%1), %%rbx\n\t"
-					 "movq 32(%1), %%r12\n\t"
-					 "movq 40(%1), %%r13\n\t"
-					 "movq 48(%1), %%r14\n\t"
-					 "movq 56(%1), %%r15\n\t"
-					 "movq (%1), %%rsp\n\t"
-					 "jmp *8(%1)\n\t" VAI_CTX_BACK "nop\n"
-					 "9:"
+	__asm__ volatile(VAI_CTX_SWAP("stmxcsr 64(%0)\n\t"
+								  "fnstcw 68(%0)\n\t")
 					 : "+d"(mine), "+S"(load), "+D"(save)
 					 :
-					 : "rax", "rcx", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
-					 "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
-					 "xmm15" VAI_CTX_WIDE);
+					 : VAI_CTX_CLOBBERS);
 }
 
+/* The same for a caller whose control words are these. */
+static inline __attribute__((always_inline)) void vai__ctx_swap_known(void **save, void *load, uint64_t words)
+{
+	struct vai__ctx_regs here;
+	void *mine = &here;
+	here.mxcsr = (unsigned)words;
+	here.fcw = (unsigned short)(words >> 32);
+	__asm__ volatile(VAI_CTX_SWAP("") : "+d"(mine), "+S"(load), "+D"(save) : : VAI_CTX_CLOBBERS);
+}
+
+#undef VAI_CTX_SWAP
+#undef VAI_CTX_CLOBBERS
 #undef VAI_CTX_WIDE
 #undef VAI_CTX_LEAVE
 #undef VAI_CTX_BACK

@@ -34,25 +34,38 @@ uint8_t vai__sched_round(vai_g *self)
 	return p ? (uint8_t)(atomic_load_relaxed(&p->tick) + (unsigned)p->index) : 0;
 }
 
-void vai__loop_slice_begin(struct p *p)
+static void slice_begin(struct p *p, int64_t now)
 {
-	p->slice_at = clock_note();
+	p->slice_at = now;
 	p->slice_tick = atomic_load_relaxed(&p->tick);
 	atomic_store_relaxed(&p->where, vai__thread_where());
 }
 
-static void slice_end(struct p *p)
+void vai__loop_slice_begin(struct p *p)
+{
+	slice_begin(p, clock_note());
+}
+
+/* The slice that lasts ends at this time. */
+static void slice_measure(struct p *p, int64_t now)
 {
 	uint32_t rounds = atomic_load_relaxed(&p->tick) - p->slice_tick;
 	if (p->slice_at != 0 && rounds > 0)
-		atomic_store_relaxed(&p->slice, (clock_note() - p->slice_at) / rounds + 1);
+		atomic_store_relaxed(&p->slice, (now - p->slice_at) / rounds + 1);
+}
+
+static void slice_end(struct p *p)
+{
+	if (p->slice_at != 0)
+		slice_measure(p, clock_note());
 	p->slice_at = 0;
 }
 
 static void slice_next(struct p *p)
 {
-	slice_end(p);
-	vai__loop_slice_begin(p);
+	int64_t now = clock_note();
+	slice_measure(p, now);
+	slice_begin(p, now);
 }
 
 /* p may be NULL. */
@@ -331,7 +344,7 @@ static inline __attribute__((always_inline)) void resume(struct m *m, struct g *
 	m_set_curg(m, g);
 	atomic_store_relaxed(&m->asked, false);
 	m_leave(m, false);
-	vai__ctx_switch(&m->ctx, &g->ctx, false);
+	vai__ctx_switch_known(&m->ctx, &g->ctx, m->words);
 	m_set_curg(m, NULL);
 	if (VAI_UNLIKELY(has_cpu_limit(g)))
 		vai__preempt_cpu_end(g);
@@ -372,6 +385,7 @@ static inline __attribute__((always_inline)) void run(struct m *m, struct g *g)
 void vai__loop_schedule(struct m *m)
 {
 	struct g *g = m_curg(m);
+	m->words = vai__ctx_words();
 	if (g) { /* M0's loop begins with main's first switch to it */
 		m_set_curg(m, NULL);
 		settle(m, g);

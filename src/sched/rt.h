@@ -95,6 +95,8 @@ struct p {
 	_Alignas(VAI_CACHELINE) atomic_uint head; /* thieves and owner advance */
 	_Alignas(VAI_CACHELINE) atomic_uint tail; /* owner writes */
 	_Atomic(struct g *) runnext;
+	atomic_bool taking;     /* owner writes: it is about to take runnext */
+	atomic_int thieves;     /* those that are about to */
 	_Atomic(uint32_t) tick; /* owner writes: rounds of the scheduler */
 	uint32_t streak;        /* owner: rounds since another goroutine than runnext ran */
 	_Atomic(int64_t) slice; /* owner writes: ns that a goroutine runs before the next one, lately */
@@ -123,12 +125,11 @@ struct m {
 	_Atomic(struct g *) curg; /* owner writes */
 	_Atomic(struct p *) p;    /* owner */
 	enum op op;               /* why curg switched to the loop */
+	uint64_t words;           /* the floating point control words of its loop */
 	bool spinning;            /* owner */
 	_Atomic(bool) busy;       /* owner writes: it may touch its P (handoff.c) */
 	atomic_bool retake;       /* written under sched.lock: another thread wants its P, or has taken it */
-	bool idle;                /* asleep without a P; under sched.lock */
-	bool listed;              /* in sched.idle_ms; under sched.lock */
-	bool wants;               /* in sched.wanting; under sched.lock */
+	bool idle, listed, wants; /* asleep without a P; in sched.idle_ms; in sched.wanting: under sched.lock */
 	bool leaving;             /* owner: the thread is to end */
 	struct g *lockedg;        /* owner: the goroutine that has this thread for itself */
 	struct m *next_wanting;
@@ -254,8 +255,7 @@ struct p *vai__p_get_idle(void);     /* sched.lock held; NULL: none */
 void vai__p_put_idle(struct p *p);   /* sched.lock held */
 bool vai__p_is_surplus(struct p *p); /* beyond nprocs */
 void vai__p_retire(struct p *p, struct m *m);
-void vai__p_shrink(
-	struct gqueue *q); /* sched.lock held: takes idle Ps beyond nprocs out of use; others go by themselves */
+void vai__p_shrink(struct gqueue *q); /* sched.lock held: takes idle Ps beyond nprocs out of use; others go later */
 void vai__p_shrunk(struct gqueue *q); /* after it, without the lock */
 void vai__p_follow_cpus(int n);
 void vai__p_each_counter(struct vai__sched_stats *out);

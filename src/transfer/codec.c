@@ -311,6 +311,10 @@ static bool encode_inline(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out
 
 void vai__encode(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out, const char *what)
 {
+	if (lua_isinteger(L, idx)) { /* what is sent most, without a look at its type */
+		vai__msg_set(out, M_INT, (uint64_t)lua_tointeger(L, idx));
+		return;
+	}
 	if (encode_inline(L, vm, idx, out))
 		return;
 	COLLECT(L);

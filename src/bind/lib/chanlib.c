@@ -38,11 +38,11 @@ int vai__lib_chan(lua_State *L)
 	return vai__bind_push_new(L, g, (struct vai_obj *)ch);
 }
 
-/* The value to send to ch. A receiver could not tell nil from the end. */
+/* The value to send to ch; so many arguments there are, with ch. A receiver could not tell nil from the end. */
 static inline void encode_value(
-	lua_State *L, vai_g *g, const vai_chan *ch, vai_msg *msg, const char *fname, const char *what)
+	lua_State *L, vai_g *g, const vai_chan *ch, int top, vai_msg *msg, const char *fname, const char *what)
 {
-	if (VAI_LIKELY(lua_gettop(L) >= 2)) {
+	if (VAI_LIKELY(top >= 2)) {
 		vai__encode(L, vai__bind_vm(g), 2, msg, what);
 		if (VAI_UNLIKELY(vai__charge_is_carried(msg)))
 			vai__charge_move(msg, vai__bind_vm(g), vai__chan_owner(ch));
@@ -53,9 +53,9 @@ static inline void encode_value(
 }
 
 /* The limit at stack index idx, the second argument of send or the first of recv. */
-static inline struct vai__limit limit_at(lua_State *L, int idx, const char *fname)
+static inline struct vai__limit limit_at(lua_State *L, int top, int idx, const char *fname)
 {
-	if (VAI_LIKELY(lua_gettop(L) < idx))
+	if (VAI_LIKELY(top < idx))
 		return (struct vai__limit){.deadline = VAI_FOREVER};
 	return vai__arg_limit(L, idx, idx - 1, fname);
 }
@@ -73,8 +73,9 @@ static int chan_send(lua_State *L)
 	vai_chan *ch = self_sender(L, "send");
 	vai_g *g = vai__bind_self(L);
 	vai_msg msg;
-	struct vai__limit limit = limit_at(L, 3, "send");
-	encode_value(L, g, ch, &msg, "send", "send: argument 1");
+	const int top = lua_gettop(L);
+	struct vai__limit limit = limit_at(L, top, 3, "send");
+	encode_value(L, g, ch, top, &msg, "send", "send: argument 1");
 	vai__note_stack(g, L);
 	int rc = VAI_LIMITED(g, limit, vai__chan_send(g, ch, &msg, limit.deadline));
 	if (VAI_UNLIKELY(rc != VAI_OK))
@@ -88,7 +89,7 @@ static int chan_try_send(lua_State *L)
 	vai_chan *ch = self_sender(L, "try_send");
 	vai_g *g = vai__bind_self(L);
 	vai_msg msg;
-	encode_value(L, g, ch, &msg, "try_send", "try_send: argument 1");
+	encode_value(L, g, ch, lua_gettop(L), &msg, "try_send", "try_send: argument 1");
 	int rc = vai__chan_send(g, ch, &msg, 0);
 	if (rc == VAI_EAGAIN || rc == VAI_ETIMEOUT) {
 		vai__msg_drop(&msg);
@@ -111,7 +112,7 @@ static int chan_recv(lua_State *L)
 {
 	vai_chan *ch = self_chan(L, "recv");
 	vai_g *g = vai__bind_self(L);
-	struct vai__limit limit = limit_at(L, 2, "recv");
+	struct vai__limit limit = limit_at(L, lua_gettop(L), 2, "recv");
 	vai_msg msg;
 	vai__note_stack(g, L);
 	int rc = VAI_LIMITED(g, limit, vai__chan_recv(g, ch, &msg, limit.deadline));
