@@ -267,6 +267,52 @@ describe("a frozen table", function()
 		check.raises("attempt to change", function() z.k5 = 1 end)
 	]=], { procs = 2 })
 
+	test("is walked by many at once, in any place, and from any key on", [=[
+		local t = { 10, 20, 30, a = 1, b = 2, c = 3, [2.5] = 4, [true] = 5, deep = { a = 6, b = 7 } }
+		local long = ("n"):rep(100)
+		for i = 1, 3000 do t.deep["name" .. i] = i end
+		t.deep[long] = "long"
+		local f = vai.freeze(t)
+		local function count(x) local n = 0 for _ in pairs(x) do n = n + 1 end return n end
+		-- Each pair of keys of two walks, one in the other.
+		local seen, n = {}, 0
+		for k in pairs(f) do
+			for l, v in pairs(f) do
+				local both = tostring(k) .. "/" .. tostring(l)
+				check.eq(seen[both], nil)
+				seen[both], n = true, n + 1
+				if type(v) ~= "table" then check.eq(v, t[l]) end
+			end
+		end
+		check.eq(n, 9 * 9)
+		-- Two side by side, one of them slower, one with vai.next.
+		local step, state, k1 = pairs(f.deep)
+		local k2, k3, sum = nil, nil, 0
+		repeat
+			k1 = step(state, k1)
+			if k1 then k1 = step(state, k1) end
+			k2 = step(state, k2)
+			k3 = vai.next(f.deep, k3)
+			check.eq(k2, k3)
+			sum = sum + 1
+		until k2 == nil
+		check.eq(sum, 3004)
+		check.eq(count(f.deep), 3003)
+		-- It goes on behind the key that it is given, and begins without one.
+		local after_b = step(f, "b")
+		check.eq(step(f, "b"), after_b)
+		check.eq((step(f)), 1)
+		check.eq((step(f, nil)), 1)
+		check.eq((step(f, 1)), 2)
+		check.raises("invalid key to 'next'", step, f, "absent")
+		check.raises("invalid key to 'next'", step, f, {})
+		check.raises("frozen", step, {}, nil)
+		-- A walk that is left in the middle is forgotten.
+		for _ in pairs(f) do break end
+		check.eq(count(f), 9)
+		for name, v in pairs(f.deep) do check.eq(v, t.deep[name]) end
+	]=])
+
 	test("many goroutines read one block", [=[
 		local t = {}
 		for i = 1, 500 do t[i] = { id = i, tags = { "a" .. i % 7, "b" } } end

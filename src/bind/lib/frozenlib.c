@@ -2,7 +2,10 @@
 /* Frozen tables in a Lua state: proxies, freeze, thaw, next.
  *
  * A proxy is an empty table. All proxies of a block have one metatable, whose functions have as upvalues what UP_
- * says: the handle of the view, the weak list of the proxies by number, the metatable. A proxy that is asked often
+ * says: the handle of the view, the weak list of the proxies by number, the metatable. One function walks all tables of
+ * the block: how far it has come in one is noted with the proxy, as a guess that the key before it confirms. It has the
+ * names of fields that it met first in a table by their places, since a string is made more slowly than it is found
+ * there. A proxy that is asked often
  * gets a metatable of its own, whose __index is a table, the cache, and only what misses that comes to C: a hot key
  * then costs two lookups in tables. A cache that is full is emptied.
  *
@@ -14,14 +17,16 @@
 #include "transfer/codec.h"
 
 enum { UP_VIEW = 1, UP_LIST, UP_META, UP_PROXY, UP_COUNT };
-enum { HOT = 12 /* misses */, CACHE_MAX = 256 };
+enum { UP_NAMES = UP_META + 1, UP_STEP = UP_META + 1 };
+enum { HOT = 12 /* misses */, CACHE_MAX = 256, NAMES_MAX = 1024, NAME_LONGEST = 40 };
 
-static const char views_key, view_key, list_key;
+static const char views_key, view_key, list_key, step_key;
 
 static int frozen_index(lua_State *L);
 static int frozen_newindex(lua_State *L);
 static int frozen_len(lua_State *L);
 static int frozen_pairs(lua_State *L);
+static int step(lua_State *L);
 
 /* ---- views ---- */
 
@@ -80,6 +85,26 @@ static void set_function(lua_State *L, int meta, int cold, const char *name, lua
 	lua_setfield(L, meta, name);
 }
 
+/* __pairs of the metatable at meta, and the function that it gives: the one of cold. */
+static void set_pairs(lua_State *L, int meta, int cold)
+{
+	const int top = lua_gettop(L);
+	lua_rawgetp(L, meta, &view_key);
+	lua_rawgetp(L, meta, &list_key);
+	lua_pushvalue(L, cold);
+	if (lua_rawgetp(L, cold, &step_key) != LUA_TFUNCTION) {
+		lua_pop(L, 1);
+		for (int i = 1; i <= 3; i++)
+			lua_pushvalue(L, top + i);
+		lua_newtable(L);
+		lua_pushcclosure(L, step, UP_NAMES);
+		lua_pushvalue(L, -1);
+		lua_rawsetp(L, cold, &step_key);
+	}
+	lua_pushcclosure(L, frozen_pairs, UP_STEP);
+	lua_setfield(L, meta, "__pairs");
+}
+
 /* Pushes a metatable for proxies. view, list, cold: where those are on the stack; cold 0: it is that one. */
 static int push_metatable(lua_State *L, int view, int list, int cold)
 {
@@ -91,7 +116,7 @@ static int push_metatable(lua_State *L, int view, int list, int cold)
 	lua_pushvalue(L, list);
 	lua_rawsetp(L, meta, &list_key);
 	set_function(L, meta, cold, "__len", frozen_len);
-	set_function(L, meta, cold, "__pairs", frozen_pairs);
+	set_pairs(L, meta, cold);
 	lua_pushcfunction(L, frozen_newindex);
 	lua_setfield(L, meta, "__newindex");
 	lua_pushliteral(L, "vai.frozen");
@@ -141,24 +166,37 @@ static inline bool push_known(lua_State *L, const struct vai__view *v, uint64_t 
 	return false;
 }
 
-/* Pushes the table's proxy. list, meta: indices, of upvalues, too. */
-static void push_table(lua_State *L, struct vai__view *v, uint64_t table, int list, int meta)
+/* Pushes a proxy for the table, which has number n, or 0, and no proxy. */
+static VAI_NOINLINE void push_new(lua_State *L, struct vai__view *v, uint64_t table, uint32_t n, int list, int meta)
 {
-	if (VAI_UNLIKELY(!lua_istable(L, list) || !lua_istable(L, meta)))
-		not_frozen(L);
-	if (push_known(L, v, table, list))
-		return;
+	const uint32_t changes = v->changes;
 	lua_createtable(L, 0, 0);
-	if (VAI_UNLIKELY(push_known(L, v, table, list))) /* a finalizer has made it */
-		return;
+	if (VAI_UNLIKELY(v->changes != changes)) { /* finalizers have run */
+		if (push_known(L, v, table, list))
+			return;
+		n = vai__view_by_table(v, table);
+	}
 	lua_pushvalue(L, meta);
 	lua_setmetatable(L, -2);
-	uint32_t n = vai__view_by_table(v, table);
 	if (!n && !(n = vai__view_number(L, v, list)))
 		vai__arg_no_memory(L);
 	lua_pushvalue(L, -1);
 	lua_rawseti(L, list, n);
 	vai__view_set(v, n, table, lua_topointer(L, -1));
+}
+
+/* Pushes the table's proxy. list, meta: indices, of upvalues, too. */
+static void push_table(lua_State *L, struct vai__view *v, uint64_t table, int list, int meta)
+{
+	if (VAI_UNLIKELY(!lua_istable(L, list) || !lua_istable(L, meta)))
+		not_frozen(L);
+	uint32_t n = vai__view_by_table(v, table);
+	if (n) {
+		if (VAI_LIKELY(lua_rawgeti(L, list, n) == LUA_TTABLE))
+			return;
+		lua_pop(L, 1);
+	}
+	push_new(L, v, table, n, list, meta);
 }
 
 /* In place of the handle on top, of one table of a block. */
@@ -358,58 +396,68 @@ static int frozen_len(lua_State *L)
 }
 
 /* The number of the entry whose key is at idx; nil: 0. */
-static uint64_t number_of(lua_State *L, const struct vai__view *v, uint64_t table, int idx, uint64_t guess)
+static inline uint64_t number_of(lua_State *L, const struct vai__view *v, uint64_t table, int idx, uint64_t guess)
 {
 	struct vai__frozen_key key;
-	uint64_t n = 0;
-	if (lua_isnoneornil(L, idx))
-		return 0;
-	if (!key_at(L, idx, &key) ||
-		!(vai__frozen_is_at(v->block, table, guess, &key) ? (n = guess)
-														  : (n = vai__frozen_find(v->block, table, &key))))
-		luaL_error(L, "invalid key to 'next'");
-	return n;
-}
-
-/* Pushes what comes after the entry; returns its number, or 0: nil has been pushed. */
-static uint64_t push_next(lua_State *L, struct vai__view *v, uint64_t table, uint64_t after, int list, int meta)
-{
-	struct vai__frozen_value key, value;
-	uint64_t n = vai__frozen_next(v->block, table, after, &key, &value);
-	if (n == 0) {
-		lua_pushnil(L);
+	if (VAI_UNLIKELY(!key_at(L, idx, &key))) {
+		if (!lua_isnoneornil(L, idx))
+			luaL_error(L, "invalid key to 'next'");
 		return 0;
 	}
-	push_scalar(L, v->block, key);
-	push_value(L, v, value, list, meta);
-	return n;
+	if (VAI_LIKELY(vai__frozen_is_at(v->block, table, guess, &key)))
+		return guess;
+	guess = vai__frozen_find(v->block, table, &key);
+	if (!guess)
+		luaL_error(L, "invalid key to 'next'");
+	return guess;
 }
 
-/* The iterator of pairs: the proxy, the key before. The last upvalue is how far it has come. */
+/* Pushes the name of a field, which is kept at upvalue UP_NAMES as long as those are few. */
+static void push_name(lua_State *L, struct vai__view *v, uint64_t place)
+{
+	size_t len;
+	const char *name = vai__frozen_string(v->block, place, &len);
+	const bool kept = len <= NAME_LONGEST && lua_istable(L, lua_upvalueindex(UP_NAMES));
+	if (kept) {
+		if (VAI_LIKELY(lua_rawgeti(L, lua_upvalueindex(UP_NAMES), (lua_Integer)place) == LUA_TSTRING))
+			return;
+		lua_pop(L, 1);
+	}
+	lua_pushlstring(L, name, len);
+	if (kept && v->names < NAMES_MAX) {
+		v->names++;
+		lua_pushvalue(L, -1);
+		lua_rawseti(L, lua_upvalueindex(UP_NAMES), (lua_Integer)place);
+	}
+}
+
+/* The iterator of pairs: the proxy, the key before. */
 static int step(lua_State *L)
 {
+	struct vai__frozen_value key, value;
 	struct vai__view *v = own_view(L);
-	const uint64_t table = proxy_at(L, v, 1)->table;
-	lua_settop(L, 2);
-	uint64_t at = number_of(L, v, table, 2, (uint64_t)lua_tointeger(L, lua_upvalueindex(UP_META + 1)));
-	at = push_next(L, v, table, at, lua_upvalueindex(UP_LIST), lua_upvalueindex(UP_META));
-	if (at == 0)
+	struct vai__view_proxy *p = proxy_at(L, v, 1);
+	uint64_t at = number_of(L, v, p->table, 2, p->at);
+	at = vai__frozen_next(v->block, p->table, at, &key, &value);
+	p->at = at;
+	if (at == 0) {
+		lua_pushnil(L);
 		return 1;
-	lua_pushinteger(L, (lua_Integer)at);
-	lua_replace(L, lua_upvalueindex(UP_META + 1));
+	}
+	if (key.tag == FROZEN_STRING)
+		push_name(L, v, key.word);
+	else
+		push_scalar(L, v->block, key);
+	push_value(L, v, value, lua_upvalueindex(UP_LIST), lua_upvalueindex(UP_META));
 	return 2;
 }
 
 static int frozen_pairs(lua_State *L)
 {
-	const struct vai__view *v = own_view(L);
-	proxy_at(L, v, 1);
-	lua_pushvalue(L, lua_upvalueindex(UP_VIEW));
-	lua_pushvalue(L, lua_upvalueindex(UP_LIST));
-	lua_pushvalue(L, lua_upvalueindex(UP_META));
-	lua_pushinteger(L, 0);
-	lua_pushcclosure(L, step, UP_META + 1);
-	lua_pushvalue(L, 1);
+	proxy_at(L, own_view(L), 1);
+	lua_settop(L, 1);
+	lua_pushvalue(L, lua_upvalueindex(UP_STEP));
+	lua_insert(L, 1);
 	lua_pushnil(L);
 	return 3;
 }
@@ -433,8 +481,16 @@ int vai__lib_next(lua_State *L)
 	lua_rawgetp(L, 3, &list_key);
 	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &views_key) != LUA_TTABLE || lua_rawgetp(L, 5, v->block) != LUA_TTABLE)
 		not_frozen(L);
+	struct vai__frozen_value key, value;
 	const uint64_t table = p->table;
-	return push_next(L, v, table, number_of(L, v, table, 2, 0), 4, 6) ? 2 : 1;
+	p->at = vai__frozen_next(v->block, table, number_of(L, v, table, 2, p->at), &key, &value);
+	if (p->at == 0) {
+		lua_pushnil(L);
+		return 1;
+	}
+	push_scalar(L, v->block, key);
+	push_value(L, v, value, 4, 6);
+	return 2;
 }
 
 /* Pushes the copy of a table, which is noted in the table at 2, and put at the end of the list at 3. */

@@ -154,6 +154,7 @@ void vai__view_set(struct vai__view *v, uint32_t number, uint64_t table, const v
 	struct vai__view_proxy *before = vai__view_by_address(v, address);
 	if (before)
 		before->address = NULL;
+	v->changes++;
 	v->proxies[number - 1] = (struct vai__view_proxy){.table = table, .address = address};
 	if (v->by_table.used + 1 > 2 * (size_t)v->cap || v->by_address.used + 1 > 2 * (size_t)v->cap)
 		index_again(v);

@@ -10,6 +10,7 @@
 struct vai__view_proxy {
 	uint64_t table;
 	const void *address; /* NULL: none */
+	uint64_t at;         /* how far a walk has come: a guess for its next step */
 	uint32_t misses;     /* or the next free one */
 };
 
@@ -23,6 +24,7 @@ struct vai__view {
 	vai_frozen *block; /* one reference */
 	struct vai__view_proxy *proxies;
 	struct vai__view_index by_table, by_address;
+	uint32_t changes, names;   /* how often a proxy was set; how many names of fields the state keeps */
 	uint32_t cap, fresh, free; /* proxies have numbers from 1 to cap; from fresh on no one has been used yet */
 };
 extern const struct vai_class vai__view_class;
