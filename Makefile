@@ -225,6 +225,7 @@ endif
 $(B)/obj/bind/lib/supervisorlib.c.o: src/bind/lib/supervisor.lua
 $(B)/obj/bind/lib/processlib.c.o: src/bind/lib/process.lua
 $(B)/obj/bind/lib/socketlib.c.o: src/bind/lib/socket.lua
+$(B)/obj/bind/lib/testlib.c.o: src/bind/lib/test.lua
 
 -include $(shell find $(B)/obj $(B)/test $(B)/own $(B)/ext -name '*.d' 2>/dev/null)
 

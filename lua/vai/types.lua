@@ -3637,6 +3637,82 @@ function nats_stream:delete(limit) end
 ---```
 function nats_stream:close() end
 
+-- ---- tests of concurrent programs ----
+
+---Runs of a program in which a seed decides whose turn it is.
+---@class vai.test
+vai.test = {}
+
+---What has happened in a run; `tostring` gives a line for each turn: when it was over (seconds since the run began), whose it
+---was, where that goroutine was then and why its turn was over, and who came next.
+---@class vai.test.trace
+---@field seed string what the run can be repeated with
+---@field turns vai.test.turn[]
+---@field goroutines integer how many there were; they are numbered from 1, the one that called, in the order of their start
+---@field seconds number how long the run took by its own clock
+---@field outside boolean a goroutine has waited for input, output or a process: then the seed does not decide everything
+---@field exhausted boolean the run was broken off, because it had too many turns
+---@field incomplete boolean there was no memory for the whole trace
+
+---@class vai.test.turn
+---@field goroutine integer whose turn it was
+---@field at number when it was over
+---@field place string where the goroutine was then: `"file.lua:12"`, or `""` if it has ended
+---@field why string what it waits for (`"chan receive"`, as in `vai.dump`), or `"yields"`, `"preempted"` or `"ends"`
+---@field next integer whose turn came next
+---@field decision integer the number of the decision about that; 0: there was no choice
+---@field take integer which of the candidates was taken; 0 is the one that had waited longest, or that could have gone on
+
+---Calls `f` with the other arguments, here, as the first goroutine of a *run*: of it and of the goroutines that it starts, and
+---those that they start, one at a time has the turn, in an order that the seed decides. The same seed and the same program
+---give the same schedule, on any number of processors.
+---
+---- A turn is over when its goroutine waits, yields or ends; where it calls a method of one of vai's objects, as the seed wants
+---  it; and after each 1,000 instructions.
+---- The clock (`vai.now`, `sleep`, limits, deadlines, timers, tickers) begins at 1 and stands as long as a goroutine can go
+---  on. When none can it jumps to the next timer. So a test of an hour's timeouts takes no time. `os.time` and
+---  `os.clock` are the real ones.
+---- `select`'s choices and `math.random` come out of the seed. What memory addresses decide (`tostring({})`), the order of
+---  `pairs` over string keys in another process, ids (`vai.id`) and the moments of finalizers do not.
+---- When `f` has returned the other goroutines are canceled, and the run is over when they have ended.
+---
+---The run fails if `f` raises, if an error in a goroutine of `vai.go` is not caught, if all goroutines wait and no timer can
+---wake one (a deadlock; the message has the dump), or after a million turns. Then an error is raised that names the seed, and what
+---all had come to is in `vai.test.trace()`.
+---
+---Goroutines that exist already go on as always. What they send into the run comes at times that no seed knows, and what only
+---they could send is a deadlock of the run. Input, output and processes work, too, at the times at which they come: while
+---a goroutine waits for those the clock stands, and the trace says that the seed does not decide everything.
+---There is one run at a time in a process.
+---```lua
+---local function count()
+---	local n, wg = vai.map(), vai.waitgroup()
+---	n:set("n", 0)
+---	for _ = 1, 2 do
+---		wg:go(function() n:set("n", n:get("n") + 1) end)
+---	end
+---	wg:wait()
+---	return n:get("n")
+---end
+---local trace, n = vai.test.run(2, count)
+---assert(select(2, vai.test.run(2, count)) == n and tostring(vai.test.trace()) == tostring(trace))
+---print(select(2, vai.test.run(1, function() local t = vai.now() vai.sleep(3600) return vai.now() - t end))) --> 3600.0
+---```
+---@param seed? integer|string a number, or a schedule as `vai.test.explore` prints it. Nil: `VAI_TEST_SEED` of the environment, or else a new one each time, which the error names
+---@param f function it is called in this goroutine: it shares its locals, and errors have their usual tracebacks
+---@param ... any
+---@return vai.test.trace trace
+---@return any ... the results of f
+function vai.test.run(seed, f, ...) end
+
+---The trace of the last run that this goroutine has made, also if it has failed.
+---```lua
+---pcall(vai.test.run, 3, function() error("failed", 0) end)
+---print(vai.test.trace().goroutines) --> 1
+---```
+---@return vai.test.trace?
+function vai.test.trace() end
+
 -- ---- this goroutine ----
 
 ---Lets others run.

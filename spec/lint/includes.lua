@@ -36,7 +36,7 @@ for _, room in ipairs(lua_rooms) do
 	knows_lua[room] = true
 end
 local bind_rooms = { [""] = 0, report = 1, life = 2, replaced = 3, lib = 4, host = 5 }
-local public = { sched = { ["sched.h"] = true, ["poll.h"] = true } }
+local public = { sched = { ["sched.h"] = true, ["poll.h"] = true, ["replay.h"] = true } }
 local lua_headers = { ["lua.h"] = true, ["lauxlib.h"] = true, ["lualib.h"] = true, ["luaconf.h"] = true }
 
 local function check_ours(path, n, layer, name)

@@ -92,8 +92,13 @@ void vai__site_write(lua_State *L, char buf[VAI__SITE_SIZE])
 uint32_t vai__site_here(lua_State *L)
 {
 	char text[VAI__SITE_SIZE];
-	uint32_t slot;
 	vai__site_write(L, text);
+	return vai__site_number(text);
+}
+
+uint32_t vai__site_number(const char *text)
+{
+	uint32_t slot;
 	if (!*text)
 		return 0;
 	uint32_t hash = (uint32_t)vai__hash_bytes(text, strlen(text)), n = find(text, hash, &slot);

@@ -15,6 +15,8 @@ void vai__site_format(char *buf, size_t size, const char *src, int line);
 void vai__site_write(lua_State *L, char buf[VAI__SITE_SIZE]);
 /* The number of that place; 0: unknown. */
 uint32_t vai__site_here(lua_State *L);
+/* The number of a place that is written so. */
+uint32_t vai__site_number(const char *text);
 /* "file.lua:12"; "" for 0. */
 const char *vai__site_text(uint32_t site);
 

@@ -174,7 +174,7 @@ static void wait(int64_t until)
 	struct epoll_event evs[BATCH];
 	int64_t left = 0, limit = mind_uv(until);
 	if (until != 0) {
-		left = limit == VAI_FOREVER ? VAI_FOREVER : limit - vai__clock_now();
+		left = limit == VAI_FOREVER ? VAI_FOREVER : limit - vai__clock_real();
 		if (left < 0)
 			left = 0;
 	}
@@ -183,7 +183,7 @@ static void wait(int64_t until)
 		vai__poller_lost("epoll_wait");
 	for (int i = 0; i < n; i++)
 		handle(&evs[i]);
-	if (VAI_UNLIKELY(limit != VAI_FOREVER && vai__uvloop_is_open() && vai__uvloop_next() <= vai__clock_now()))
+	if (VAI_UNLIKELY(limit != VAI_FOREVER && vai__uvloop_is_open() && vai__uvloop_next() <= vai__clock_real()))
 		vai__uvloop_turn();
 }
 

@@ -222,10 +222,10 @@ static void wait(int64_t until)
 	serve_list();
 	mind_nested();
 	if (vai__uvloop_is_open() && until != 0) {
-		int64_t soon = vai__clock_now() + MILLISECOND;
+		int64_t soon = vai__clock_real() + MILLISECOND;
 		until = until < soon ? until : soon;
 	}
-	int64_t left = until == 0 || until == VAI_FOREVER ? until : until - vai__clock_now();
+	int64_t left = until == 0 || until == VAI_FOREVER ? until : until - vai__clock_real();
 	if (left > 0 && left != VAI_FOREVER) {
 		int64_t ms = left / MILLISECOND + (left % MILLISECOND != 0);
 		uv_update_time(&poll.loop);

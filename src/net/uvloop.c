@@ -73,7 +73,7 @@ void vai__uvloop_check(const struct uv_loop_s *loop)
 static void note_next(void)
 {
 	int ms = uv_backend_timeout(&uv.loop);
-	atomic_store_seq_cst(&uv.next, ms < 0 ? VAI_FOREVER : vai__clock_now() + (int64_t)ms * MILLISECOND);
+	atomic_store_seq_cst(&uv.next, ms < 0 ? VAI_FOREVER : vai__clock_real() + (int64_t)ms * MILLISECOND);
 }
 
 struct uv_loop_s *vai__uvloop_enter(void)

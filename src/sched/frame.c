@@ -120,7 +120,7 @@ struct g *vai__frame_return(void)
 	if (atomic_exchange_explicit(&vai__sched.in_frame, false, memory_order_relaxed) &&
 		vai__fire_here(&g->pub, frame.ticket, FRAME_IDLE))
 		return g;
-	return vai__clock_now() >= vai__frame_end() ? take_main(vai__sched.m0) : NULL;
+	return vai__clock_real() >= vai__frame_end() ? take_main(vai__sched.m0) : NULL;
 }
 
 /* g has used up a slice while main was in a frame. What computes for long would use up the frame, too, and with it the
@@ -210,7 +210,7 @@ static bool take_p(vai_g *self, struct m *m)
 		for (int k = 0; k < PAUSES; k++)
 			vai__cpu_relax();
 	}
-	while (!m_p(m) && vai__clock_now() < vai__frame_end())
+	while (!m_p(m) && vai__clock_real() < vai__frame_end())
 		vai__yield(self);
 	return m_p(m) != NULL;
 }
@@ -221,7 +221,7 @@ static int run_others(vai_g *self, int64_t end)
 	frame.ticket = vai__wait_begin(self);
 	atomic_store_relaxed(&vai__sched.in_frame, true);
 	if (end != VAI_FOREVER)
-		set_alarm(end > (now = vai__clock_now()) ? end - now : 1);
+		set_alarm(end > (now = vai__clock_real()) ? end - now : 1);
 	int code = vai__wait(self, VAI_WAIT_FRAME, NULL, end);
 	atomic_store_relaxed(&vai__sched.in_frame, false);
 	if (end != VAI_FOREVER)

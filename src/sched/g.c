@@ -8,7 +8,7 @@
 #include <string.h>
 #include "base/fatal.h"
 #include "mach/stack.h"
-#include "sched/rt.h"
+#include "sched/turns.h"
 
 enum {
 	SLAB = 64,
@@ -231,6 +231,7 @@ static inline void begin_new(struct g *g, void (*entry)(vai_g *g, void *arg), vo
 	g->pub.site[0] = '\0';
 	g->entry = entry;
 	g->arg = arg;
+	atomic_store_relaxed(&g->turn, 0);
 	atomic_store_relaxed(&g->state, VAI_G_NEW);
 }
 
@@ -305,12 +306,14 @@ void vai__g_start(vai_g *self, vai_g *pub)
 	bool was;
 	struct p *p = vai__m_need_p(&m, &was);
 	count_add(&p->count.spawned, 1);
+	if (VAI_UNLIKELY(atomic_load_relaxed(&vai__replay_on)))
+		vai__replay_adopt(self ? g_of(self) : NULL, g_of(pub));
 	vai__loop_ready(g_of(pub), true);
 	unsigned len = vai__runq_len(p);
 	m_leave(m, was);
 	if (len > 1 && atomic_load_relaxed(&vai__sched.nidle_ps) > 0)
 		vai__idle_wake_one(); /* another P may take some of them: how long they will run is not known */
-	if (self && len >= RUNQ_SIZE)
+	if (self && len >= RUNQ_SIZE && turn_of(g_of(self)) == 0)
 		vai__yield(self);
 }
 

@@ -47,7 +47,7 @@ struct p *vai__m_need_p(struct m **m, bool *was)
 	struct p *p;
 	while (*was = m_enter(*m), VAI_UNLIKELY(!(p = m_p(*m)))) {
 		m_leave(*m, *was);
-		vai__yield(&m_curg(*m)->pub);
+		vai__park_switch(m_curg(*m), OP_YIELD);
 		*m = vai__m_self();
 	}
 	return p;
@@ -79,7 +79,7 @@ void vai__handoff_want(struct m *m)
 	*at = m;
 	vai__loop_attention_update();
 	if (m == vai__sched.m0) {
-		m->wants_at = vai__clock_now();
+		m->wants_at = vai__clock_real();
 		vai__watch_for_main();
 		if (m->wants)
 			vai__sysmon_hurry(); /* sysmon looks again soon, until main has a P */
@@ -130,7 +130,7 @@ bool vai__p_owes_turn(const struct p *p)
 
 static bool turn_is_due(struct p *p)
 {
-	if (!vai__p_owes_turn(p) || !has_work(p, vai__clock_now()))
+	if (!vai__p_owes_turn(p) || !has_work(p, vai__clock_real()))
 		return false;
 	vai__lock(&vai__sched.lock);
 	bool stops = vai__sched.world_stopped || atomic_load_relaxed(&vai__sched.stopping);
@@ -191,7 +191,7 @@ void vai__m_give_back(struct m *m)
 	struct p *p = m_p(m);
 	if (p)
 		vai__m_own(m, NULL);
-	bool back = p && !vai__sched.wanting && !has_work(p, vai__clock_now()) && return_p(p);
+	bool back = p && !vai__sched.wanting && !has_work(p, vai__clock_real()) && return_p(p);
 	vai__unlock(&vai__sched.lock);
 	if (p && !back)
 		vai__p_hand_off(p);
@@ -223,7 +223,7 @@ void vai__g_leave_main(vai_g *self)
 		return;
 	g->locked_m = OFF_MAIN;
 	if (g_m(g) == vai__sched.m0)
-		vai__yield(self);
+		vai__park_switch(g, OP_YIELD);
 }
 
 bool vai__g_holds_main(vai_g *self)

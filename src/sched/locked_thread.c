@@ -12,13 +12,13 @@ enum { FIRST_PAUSE = 1000000, LAST_PAUSE = 64000000, PATIENCE = 1000000000 /* ns
 static int find_thread(vai_g *self)
 {
 	struct g *g = g_of(self);
-	int64_t end = vai__clock_now() + PATIENCE, pause = FIRST_PAUSE;
+	int64_t end = vai__clock_real() + PATIENCE, pause = FIRST_PAUSE;
 	for (;; pause = pause < LAST_PAUSE ? 2 * pause : pause) {
 		g->locked_m = NULL;
 		vai__g_leave_main(self);
 		if (g_m(g) != vai__sched.m0)
 			return VAI_OK;
-		int64_t now = vai__clock_now();
+		int64_t now = vai__clock_real();
 		if (now >= end)
 			return VAI_ESYS;
 		int rc = vai__sleep(self, now + pause);

@@ -5,7 +5,7 @@
 #include "base/fatal.h"
 #include "mach/thread.h"
 #include "sched/poll.h"
-#include "sched/rt.h"
+#include "sched/turns.h"
 
 struct sched vai__sched;
 struct vai__sched_hooks vai__sched_hooks;
@@ -97,6 +97,8 @@ static inline bool ready(struct g *g, bool next, bool quiet)
 {
 	struct m *m = vai__m_self();
 	atomic_store_relaxed(&g->state, VAI_G_RUNNABLE);
+	if (turn_hold(g))
+		return false;
 	if (VAI_UNLIKELY(g->locked_m && g->locked_m != m && g->locked_m != OFF_MAIN)) {
 		vai__loop_ready_locked(g);
 		return false;
@@ -353,6 +355,7 @@ static inline __attribute__((always_inline)) void resume(struct m *m, struct g *
 /* Deals with g, which has just switched to the loop. m may have lost its P. */
 static inline __attribute__((always_inline)) void settle(struct m *m, struct g *g)
 {
+	const uint32_t turn = turn_of(g);
 	while (m->op == OP_PARK && !vai__park_commit(g))
 		resume(m, g);
 	/* After the commit another M may already run g: only its address may be used. */
@@ -364,6 +367,8 @@ static inline __attribute__((always_inline)) void settle(struct m *m, struct g *
 		end(m, g);
 	else if (VAI_LIKELY(m_p(m) != NULL))
 		count_add(&m_p(m)->count.parks, 1);
+	if (VAI_UNLIKELY(turn != 0))
+		vai__replay_settled(g, m->op);
 }
 
 static inline __attribute__((always_inline)) void run(struct m *m, struct g *g)

@@ -201,7 +201,7 @@ static _Atomic(int64_t) refused_until, refused_for;
 
 static bool may_try(void)
 {
-	return atomic_load_relaxed(&refused_until) == 0 || vai__clock_now() >= atomic_load_relaxed(&refused_until);
+	return atomic_load_relaxed(&refused_until) == 0 || vai__clock_real() >= atomic_load_relaxed(&refused_until);
 }
 
 static void note_refusal(bool refused)
@@ -211,7 +211,7 @@ static void note_refusal(bool refused)
 		return;
 	pause = pause < RETRY_MIN ? RETRY_MIN : pause > RETRY_MAX ? RETRY_MAX : pause;
 	atomic_store_relaxed(&refused_for, refused ? pause : 0);
-	atomic_store_relaxed(&refused_until, refused ? vai__clock_now() + pause : 0);
+	atomic_store_relaxed(&refused_until, refused ? vai__clock_real() + pause : 0);
 }
 
 /* The number of threads is bounded, as in Go. Once it is reached, Ps wait until Ms come back from their C calls. */
@@ -310,11 +310,11 @@ static void sleep_on_futex(struct m *m)
 		return;
 	}
 	if (!woken(m))
-		vai__futex_wait(&m->wake, 0, vai__clock_now() + KEEP_CACHE);
+		vai__futex_wait(&m->wake, 0, vai__clock_real() + KEEP_CACHE);
 	if (!woken(m))
 		vai__mem_thread_exit();
 	if (!woken(m))
-		vai__futex_wait(&m->wake, 0, vai__clock_now() + vai__random_next(&m->rand) % KEEP_MORE);
+		vai__futex_wait(&m->wake, 0, vai__clock_real() + vai__random_next(&m->rand) % KEEP_MORE);
 	if (!woken(m) && vai__idle_retire(m))
 		return;
 	while (!woken(m))

@@ -15,7 +15,7 @@
  * - The commit runs on the M's own stack, after g's registers are saved: once PARKED is visible, any M may run g.
  *
  * The swaps are acquire-release: g reads what the waker wrote before firing. */
-#include "sched/rt.h"
+#include "sched/turns.h"
 
 static const char *const reason_names[VAI_WAIT_REASONS] = {
 	[VAI_WAIT_NONE] = "running",
@@ -122,7 +122,7 @@ void vai__g_end(vai_g *g, enum vai_end why)
 	atomic_cas_strong_seq_cst_seq_cst(&g->end, &no, why);
 	if (vai__fire_any(g, VAI_WAKE_CANCELED))
 		return;
-	atomic_store_relaxed(&vai__sched.hurry_until, vai__clock_now() + HURRY);
+	atomic_store_relaxed(&vai__sched.hurry_until, vai__clock_real() + HURRY);
 	vai__sysmon_hurry();
 }
 
@@ -217,6 +217,8 @@ int vai__wait(vai_g *self, enum vai_wait_reason reason, const void *obj, int64_t
 	atomic_store_relaxed(&g->reason, (uint8_t)reason);
 	atomic_store_relaxed(&g->obj, obj);
 	atomic_store_relaxed(&g->since, atomic_load_relaxed(&vai__sched.coarse_now));
+	if (VAI_UNLIKELY(turn_of(g) != 0))
+		return vai__replay_wait(g, reason, deadline);
 	if (VAI_UNLIKELY(self->bound != NULL))
 		return self->bound->wait(self->bound, self, (vai_ticket)(atomic_load_relaxed(&g->wait) >> 32), deadline);
 	return vai__wait_parked(self, deadline);
@@ -237,7 +239,8 @@ int vai__wake_result(int code)
 
 int64_t vai__sched_coarse_now(void)
 {
-	return atomic_load_relaxed(&vai__sched.coarse_now);
+	return VAI_UNLIKELY(atomic_load_relaxed(&vai__replay_on)) ? vai__clock_now()
+															  : atomic_load_relaxed(&vai__sched.coarse_now);
 }
 
 int vai__sleep(vai_g *self, int64_t deadline)
@@ -254,5 +257,8 @@ void vai__yield_late(vai_g *self)
 
 void vai__yield(vai_g *self)
 {
-	vai__park_switch(g_of(self), OP_YIELD);
+	if (VAI_UNLIKELY(turn_of(g_of(self)) != 0))
+		vai__replay_yield(g_of(self));
+	else
+		vai__park_switch(g_of(self), OP_YIELD);
 }

@@ -159,9 +159,9 @@ static bool pass_along(const siginfo_t *info)
 {
 	if (info->si_code != SI_USER || info->si_pid != getpid() || !atomic_load_acquire(&chased))
 		return false;
-	int64_t until = vai__clock_now() + CHASE;
+	int64_t until = vai__clock_real() + CHASE;
 	kill(getpid(), SIGURG);
-	while (atomic_load_acquire(&chased) && vai__clock_now() < until)
+	while (atomic_load_acquire(&chased) && vai__clock_real() < until)
 		nanosleep(&(struct timespec){.tv_nsec = LOOK}, NULL);
 	return true;
 }
@@ -212,6 +212,11 @@ static void set_mode(enum vai_preempt_mode m)
 {
 	atomic_store_relaxed(&mode, m);
 	atomic_store_relaxed(&vai__preempt_counts, m == VAI_PREEMPT_COUNT);
+}
+
+void vai__preempt_count_too(bool on)
+{
+	atomic_store_relaxed(&vai__preempt_counts, on || mode == VAI_PREEMPT_COUNT);
 }
 
 /* Says once what the system refuses without which no signal is sent: a filter of system calls may forbid that. */
@@ -316,7 +321,7 @@ int64_t vai__preempt_computes(struct m *m)
 	vai__thread_look(m->tid, &now);
 	m->look.seen = cpu;
 	if (cpu < 0)
-		cpu = vai__clock_now();
+		cpu = vai__clock_real();
 	if (g != m->look.g || tick != m->look.tick || now.asleep || now.sleeps != m->look.sleeps)
 		look_anew(m, g, tick, cpu);
 	m->look.sleeps = now.sleeps;
@@ -426,7 +431,7 @@ int64_t vai__preempt_lead(struct m *m)
 bool vai__g_freeze(vai_g *pub, int64_t timeout)
 {
 	struct g *g = g_of(pub);
-	int64_t until = vai__clock_now() + timeout;
+	int64_t until = vai__clock_real() + timeout;
 	vai__lock(&vai__sched.lock);
 	struct m *m = g_m(g);
 	bool there = m && m_curg(m) == g && !m_p(m) && mode == VAI_PREEMPT_SIGNAL;
@@ -435,9 +440,9 @@ bool vai__g_freeze(vai_g *pub, int64_t timeout)
 		vai__preempt_send(m);
 	vai__unlock(&vai__sched.lock);
 	bool got = false;
-	while (there && !got && vai__clock_now() < until) {
+	while (there && !got && vai__clock_real() < until) {
 		atomic_uint nothing = 0;
-		vai__futex_wait(&nothing, 0, vai__clock_now() + LOOK);
+		vai__futex_wait(&nothing, 0, vai__clock_real() + LOOK);
 		got = atomic_load_acquire(&frozen.got) == g;
 	}
 	return got;
@@ -511,7 +516,7 @@ void vai__preempt_remove(struct m *m)
 void vai__preempt_all(void)
 {
 	struct m *self = vai__m_self();
-	int64_t now = vai__clock_now();
+	int64_t now = vai__clock_real();
 	vai__lock(&vai__sched.lock);
 	for (struct m *m = vai__sched.all_ms; m; m = m->next_m) {
 		if (m != self && m_curg(m) && !m->idle)

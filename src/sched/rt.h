@@ -56,6 +56,7 @@ struct g {
 	struct vai__ctx ctx;
 	_Atomic(uint64_t) wait; /* ticket << 32 | code */
 	_Atomic(uint8_t) state; /* enum vai_g_state; only for looking at, it decides nothing */
+	_Atomic(uint32_t) turn; /* its number in a seeded run (replay.c); 0: it is in none */
 	/* Valid while WAITING, `since` also while it blocks. Atomic, because a dump may look at any moment. */
 	atomic_bool blocks; /* it is between vai__g_block_begin and vai__g_block_end */
 	_Atomic(uint8_t) reason;
@@ -71,7 +72,7 @@ struct g {
 	void *arg;
 };
 
-enum op { OP_PARK, OP_YIELD, OP_PREEMPTED, OP_EXIT };
+enum op { OP_PARK, OP_YIELD, OP_PREEMPTED, OP_EXIT, OP_TURN /* it can go on, but its turn in a seeded run is over */ };
 
 struct gqueue {
 	struct g *head, *tail;
@@ -206,7 +207,7 @@ struct sched {
 	_Atomic(int64_t) ngfree;      /* mirror of gfree.count */
 	atomic_uint live_ms;          /* threads that have not left; futex */
 	_Atomic(int64_t) hurry_until; /* slices are short until then */
-	_Atomic(int64_t) coarse_now;  /* a recent vai__clock_now() */
+	_Atomic(int64_t) coarse_now;  /* a recent vai__clock_real() */
 	bool hosted;                  /* what happens outside of vai may wake goroutines: no wait is a deadlock. Constant */
 	bool no_signals;              /* no handlers are installed. Constant while it runs */
 	_Atomic(uint64_t) posted;     /* goroutines that vai__g_post has made */
@@ -389,12 +390,11 @@ static inline void count_add(_Atomic(uint64_t) *c, uint64_t n)
 
 static inline int64_t clock_note(void)
 {
-	int64_t now = vai__clock_now();
+	int64_t now = vai__clock_real();
 	atomic_store_relaxed(&vai__sched.coarse_now, now);
 	return now;
 }
 
 #include "sched/frame.h"
 #include "sched/signals.h"
-
 #endif

@@ -101,7 +101,7 @@ void vai__scavenge_start(void)
 	scav.period = period_min;
 	scav.calm = scav.quiet = 0;
 	scav.gave = false;
-	scav.end = vai__clock_now() + scav.period;
+	scav.end = vai__clock_real() + scav.period;
 }
 
 void vai__scavenge_stop(void)

@@ -63,7 +63,7 @@ void vai__schedtrace_start(void)
 	if (words)
 		read_words(words);
 	free(words);
-	trace.start = vai__clock_now();
+	trace.start = vai__clock_real();
 	trace.next = trace.start + trace.period;
 }
 

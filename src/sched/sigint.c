@@ -111,7 +111,7 @@ static void ask_main(void)
 	struct m *m = vai__sched.m0;
 	vai__lock(&vai__sched.lock);
 	if (m_curg(m) == vai__sched.main)
-		vai__preempt_ask(m, vai__clock_now());
+		vai__preempt_ask(m, vai__clock_real());
 	vai__unlock(&vai__sched.lock);
 }
 

@@ -7,6 +7,8 @@
 
 /* preempt.c: goroutines that run for too long */
 void vai__preempt_install(void);
+/* Goroutines that begin from now on look themselves whether they are to be interrupted, whatever the mode. */
+void vai__preempt_count_too(bool on);
 void vai__preempt_add(struct m *m);    /* by its thread */
 void vai__preempt_remove(struct m *m); /* by its thread, but for a host's that may be gone */
 void vai__preempt_send(struct m *m);   /* sched.lock held: interrupts what m runs, at once */

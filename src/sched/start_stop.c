@@ -138,13 +138,13 @@ static void stop_ms(void)
 
 static int64_t deadline_of(int64_t grace)
 {
-	return grace == VAI_FOREVER ? VAI_FOREVER : vai__clock_now() + grace;
+	return grace == VAI_FOREVER ? VAI_FOREVER : vai__clock_real() + grace;
 }
 
 static bool all_gone(int64_t deadline)
 {
 	unsigned n;
-	while ((n = atomic_load(&vai__sched.live_ms)) > 0 && vai__clock_now() < deadline)
+	while ((n = atomic_load(&vai__sched.live_ms)) > 0 && vai__clock_real() < deadline)
 		vai__futex_wait(&vai__sched.live_ms, n, deadline);
 	return n == 0;
 }
@@ -165,9 +165,9 @@ static bool all_stuck(void)
 /* Waits until all Ms have left: for `grace` in any case, and then for those that are not stuck. */
 static bool wait_for_ms(int64_t grace)
 {
-	int64_t now = vai__clock_now(), deadline = deadline_of(grace), last = deadline_of(grace > SLOW ? grace : SLOW);
+	int64_t now = vai__clock_real(), deadline = deadline_of(grace), last = deadline_of(grace > SLOW ? grace : SLOW);
 	for (int64_t pause = INSIST; !all_gone(now + pause); pause = pause < INSIST_MAX ? 2 * pause : pause) {
-		now = vai__clock_now();
+		now = vai__clock_real();
 		if (now >= last || (now >= deadline && all_stuck()))
 			return false;
 		vai__preempt_all();

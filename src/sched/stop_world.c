@@ -30,7 +30,7 @@ static void urge(struct m *self, bool impatient)
 		if (p)
 			vai__p_put_idle(p);
 		else
-			vai__preempt_ask(m, vai__clock_now());
+			vai__preempt_ask(m, vai__clock_real());
 	}
 }
 
@@ -46,12 +46,12 @@ static bool begin(void)
 
 bool vai__world_stop(vai_g *self, int64_t timeout)
 {
-	int64_t start = vai__clock_now();
+	int64_t start = vai__clock_real();
 	if (!begin())
 		return false;
 	struct m *m = self ? g_m(g_of(self)) : NULL;
 	for (;;) {
-		int64_t spent = vai__clock_now() - start;
+		int64_t spent = vai__clock_real() - start;
 		vai__lock(&vai__sched.lock);
 		bool done = all_stopped(m);
 		if (!done)
@@ -64,7 +64,7 @@ bool vai__world_stop(vai_g *self, int64_t timeout)
 			return false;
 		}
 		atomic_uint nothing = 0;
-		vai__futex_wait(&nothing, 0, vai__clock_now() + LOOK);
+		vai__futex_wait(&nothing, 0, vai__clock_real() + LOOK);
 	}
 }
 

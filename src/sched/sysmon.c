@@ -73,7 +73,7 @@ static void look_at_system(int64_t now)
 		return;
 	vai__poll_check();
 	vai__p_follow_cpus(vai__cpus());
-	int64_t pause = CPUS_PAUSE * (vai__clock_now() - now);
+	int64_t pause = CPUS_PAUSE * (vai__clock_real() - now);
 	mon.cpus_at = now + (pause > CPUS_MIN ? pause : CPUS_MIN);
 }
 
@@ -106,13 +106,13 @@ static bool may_doze(void)
  * takes a fiftieth of the time at most. */
 static int64_t look_at_timers(void)
 {
-	if (vai__clock_now() < mon.look)
+	if (vai__clock_real() < mon.look)
 		return mon.look;
 	int64_t start =
 		vai__preempt_thread_cpu(); /* this thread's own processor time, for other threads may have run meanwhile */
 	vai__deadlock_check_timers();
 	int64_t spent = vai__preempt_thread_cpu() - start;
-	mon.look = vai__clock_now() + LOOK_PAUSE * spent;
+	mon.look = vai__clock_real() + LOOK_PAUSE * spent;
 	return VAI_FOREVER;
 }
 
@@ -129,7 +129,7 @@ static void doze(void)
 	}
 	atomic_store_seq_cst(&mon.asleep, false);
 	if (atomic_load_seq_cst(&mon.wake) != 0)
-		vai__scavenge_awake(vai__clock_now());
+		vai__scavenge_awake(vai__clock_real());
 }
 
 void vai__sysmon_poke(void)
@@ -155,11 +155,11 @@ static int64_t next_delay(int64_t delay, bool taken, bool hurried)
 	if (hurried)
 		return MIN_DELAY;
 	bool idle = atomic_load_relaxed(&vai__sched.nidle_ps) > 0;
-	if (!idle && vai__watch_hurries(vai__clock_now()))
+	if (!idle && vai__watch_hurries(vai__clock_real()))
 		return MIN_DELAY;
 	int64_t max = idle ? IDLE_DELAY : MAX_DELAY;
 	if (!idle) { /* no M sleeps until the next timer, so sysmon does */
-		int64_t left = vai__timers_next_of_all() - vai__clock_now();
+		int64_t left = vai__timers_next_of_all() - vai__clock_real();
 		if (left < max)
 			max = left > MIN_DELAY ? left : MIN_DELAY;
 	}
@@ -177,7 +177,7 @@ static void *monitor(void *arg)
 			delay = MIN_DELAY;
 		}
 		atomic_store_relaxed(&mon.wake, 0);
-		vai__futex_wait(&mon.wake, 0, vai__clock_now() + delay);
+		vai__futex_wait(&mon.wake, 0, vai__clock_real() + delay);
 		/* The reason for the hurry was set before the flag. It is seen now, or mon.hurry is set again. */
 		bool hurried = atomic_exchange_seq_cst(&mon.hurry, false);
 		vai__sigquit_check();
@@ -194,7 +194,7 @@ static void *monitor(void *arg)
 int vai__sysmon_start(void)
 {
 	atomic_store_relaxed(&mon.stop, false);
-	mon.cpus_at = vai__clock_now() + CPUS_MIN;
+	mon.cpus_at = vai__clock_real() + CPUS_MIN;
 	vai__schedtrace_start();
 	vai__scavenge_start();
 	int rc = pthread_create(&mon.thread, NULL, monitor, NULL);

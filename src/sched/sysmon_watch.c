@@ -130,7 +130,7 @@ static struct m *longest_running(int64_t now, int64_t least)
  * were a thread beside it. */
 static struct p *evict(int64_t least)
 {
-	int64_t now = vai__clock_now();
+	int64_t now = vai__clock_real();
 	struct m *m = vai__sched.world_stopped ? NULL : longest_running(now, least);
 	struct p *p = m ? vai__handoff_retake(m) : NULL;
 	if (!p)

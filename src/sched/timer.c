@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "sched/poll.h"
-#include "sched/rt.h"
+#include "sched/turns.h"
 
 enum { ARITY = 4, FIRST_CAP = 64 };
 
@@ -103,6 +103,8 @@ int vai__timer_start(vai_g *self, struct vai__timer *t, int64_t when)
 	bool was = m && m_enter(m);
 	struct p *p = m ? m_p(m) : NULL;
 	struct timers *ts = &(p ? p : vai__sched.ps[0])->timers;
+	struct timers *own = VAI_UNLIKELY(atomic_load_relaxed(&vai__replay_on)) ? vai__replay_timers(m) : NULL;
+	ts = own ? own : ts;
 	(void)self;
 	t->when = when;
 	vai__lock(&ts->lock);
@@ -113,7 +115,7 @@ int vai__timer_start(vai_g *self, struct vai__timer *t, int64_t when)
 	}
 	vai__unlock(&ts->lock);
 	/* Pairs with the poller, which publishes poll_until and then looks at the heaps. */
-	if (ok && when < atomic_load_seq_cst(&vai__sched.poll_until))
+	if (ok && !own && when < atomic_load_seq_cst(&vai__sched.poll_until))
 		vai__poll_wake();
 	if (m)
 		m_leave(m, was);
@@ -209,17 +211,32 @@ int64_t vai__timers_next_of_all(void)
 	return min;
 }
 
+void vai__timers_shift(struct timers *ts, int64_t ns)
+{
+	vai__lock(&ts->lock);
+	for (uint32_t i = 0; i < ts->len; i++)
+		if (__builtin_add_overflow(ts->heap[i]->when, ns, &ts->heap[i]->when))
+			ts->heap[i]->when = VAI_FOREVER - 1;
+	mirror(ts);
+	vai__unlock(&ts->lock);
+}
+
+bool vai__timers_would_wake(struct timers *ts)
+{
+	bool may = false;
+	vai__lock(&ts->lock);
+	for (uint32_t k = 0; k < ts->len && !may; k++)
+		may = !ts->heap[k]->idle || !ts->heap[k]->idle(ts->heap[k]);
+	vai__unlock(&ts->lock);
+	return may;
+}
+
 /* Whether any timer may wake a goroutine. The answer stays the same as long as no goroutine runs. */
 bool vai__timers_may_wake(void)
 {
 	bool may = false;
-	for (int i = 0, n = nps(); i < n && !may; i++) {
-		struct timers *ts = &vai__sched.ps[i]->timers;
-		vai__lock(&ts->lock);
-		for (uint32_t k = 0; k < ts->len && !may; k++)
-			may = !ts->heap[k]->idle || !ts->heap[k]->idle(ts->heap[k]);
-		vai__unlock(&ts->lock);
-	}
+	for (int i = 0, n = nps(); i < n && !may; i++)
+		may = vai__timers_would_wake(&vai__sched.ps[i]->timers);
 	return may;
 }
 

@@ -2,6 +2,7 @@
 /* Opening libraries in fresh states: most become tables that fill themselves, io and package
  * are opened as stock does. */
 #include "base/random.h"
+#include "sched/replay.h"
 #include "stdlib/lazy_private.h"
 #include "stdlib/sandbox.h"
 #include <lauxlib.h>
@@ -183,6 +184,7 @@ static void push_seed(lua_State *L)
 	static _Atomic(uint64_t) sequence;
 	uint64_t x = atomic_fetch_add_relaxed(&sequence, VAI__RANDOM_STEP);
 	x ^= (uint64_t)(uintptr_t)&sequence ^ (uint64_t)(uintptr_t)L << 20;
+	vai__replay_seed(&x);
 	for (int i = 0; i < 2; i++) {
 		x = vai__random_mix(x);
 		lua_pushinteger(L, (lua_Integer)x);

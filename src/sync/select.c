@@ -17,6 +17,7 @@
 #include <limits.h>
 #include "base/clock.h"
 #include "base/random.h"
+#include "sched/replay.h"
 #include "sync/chan_private.h"
 
 struct sel {
@@ -43,7 +44,10 @@ static __thread uint64_t rng_state __attribute__((tls_model("initial-exec")));
 /* splitmix64. Not inlined: the address of a thread-local must not survive a park. */
 static VAI_NOINLINE uint64_t next_random(void)
 {
-	uint64_t z = rng_state;
+	uint64_t z;
+	if (vai__replay_random(&z))
+		return z;
+	z = rng_state;
 	if (!z)
 		z = (uint64_t)vai__clock_now() ^ (uint64_t)(uintptr_t)&rng_state;
 	rng_state = z += VAI__RANDOM_STEP;
@@ -84,11 +88,16 @@ static void sort(struct sel *s)
 	}
 }
 
+static bool is_live(const struct vai__case *c)
+{
+	return c->ch && c->dir != VAI_DIR_NONE;
+}
+
 static void collect(struct sel *s, int n)
 {
 	s->live = 0;
 	for (int i = 0; i < n; i++)
-		if (s->cases[i].ch && s->cases[i].dir != VAI_DIR_NONE)
+		if (is_live(&s->cases[i]))
 			s->order[s->live++] = i;
 	sort(s);
 }
@@ -119,9 +128,8 @@ static int pick(const struct sel *s)
 {
 	int chosen = -1;
 	unsigned seen = 0;
-	for (int k = 0; k < s->live; k++) {
-		int i = s->order[k];
-		if (ready(&s->cases[i]) && (++seen == 1 || one_in(seen)))
+	for (int i = 0; i < s->n; i++) { /* in the order of the list, for what comes out of a seed is the same then */
+		if (is_live(&s->cases[i]) && ready(&s->cases[i]) && (++seen == 1 || one_in(seen)))
 			chosen = i;
 	}
 	return chosen;

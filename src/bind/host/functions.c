@@ -47,6 +47,7 @@ const luaL_Reg vai__functions[] = {
 	{".fs", vai__lib_fs},
 	{".process", vai__lib_process},
 	{".signal", vai__lib_signal},
+	{".test", vai__lib_test},
 	{"tty", vai__lib_tty},
 	{".socket", vai__lib_socket},
 	{"compat", vai__lib_compat},

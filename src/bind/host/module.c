@@ -17,6 +17,7 @@
 #include "bind/host/sandbox_policy.h"
 #include "bind/host/visit.h"
 #include "bind/lib/lib.h"
+#include "bind/life/hook.h"
 #include "bind/life/life.h"
 #include "bind/main_state.h"
 #include "bind/report/deadlock.h"
@@ -111,6 +112,7 @@ static void register_once(void)
 	vai__handle_register(&vai__lib_view_type);
 	vai__handle_register(&vai__lib_frozen_type);
 	vai__lib_frozen_install();
+	vai__hook_select = vai__lib_select;
 	vai__handle_register(&vai__lib_group_type);
 	vai__handle_register(&vai__lib_conn_type);
 	vai__handle_register(&vai__lib_listener_type);

@@ -19,9 +19,9 @@ struct sink {
 /* Those that make dumps at the same time take turns. */
 static bool stop_world(vai_g *self)
 {
-	int64_t end = vai__clock_now() + PATIENCE;
+	int64_t end = vai__clock_real() + PATIENCE;
 	while (!vai__world_stop(self, PATIENCE)) {
-		int64_t now = vai__clock_now();
+		int64_t now = vai__clock_real();
 		if (now >= end || vai__sleep(self, now + TURN) != VAI_OK)
 			return false;
 	}

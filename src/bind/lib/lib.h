@@ -90,6 +90,8 @@ int vai__lib_compat(lua_State *L);
 /* fslib.c: pushes the table vai.fs; filelib.c */
 int vai__lib_fs(lua_State *L);
 extern const struct vai__handle_type vai__lib_file_type;
+/* testlib.c: pushes the table vai.test */
+int vai__lib_test(lua_State *L);
 /* extensionlib.c */
 int vai__lib_extension(lua_State *L);
 /* timelib.c */

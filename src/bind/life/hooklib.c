@@ -8,6 +8,7 @@
 #include <string.h>
 #include "bind/life/hook.h"
 #include "bind/life/life.h"
+#include "sched/replay.h"
 
 struct script {
 	int mask, count; /* as the script wants it */
@@ -73,6 +74,12 @@ static int next_part(const struct script *s)
 	return s->left < VAI__HOOK_TICK ? s->left : VAI__HOOK_TICK;
 }
 
+/* Whether the script's hook is for such an event, which may be one of ours only. */
+static bool is_wanted(const struct script *s, int event)
+{
+	return s->mask & 1 << (event == LUA_HOOKTAILCALL ? LUA_HOOKCALL : event);
+}
+
 /* True: the script's count is full. */
 static bool count_part(lua_State *L, struct script *s)
 {
@@ -95,10 +102,12 @@ void vai__hook_tick(lua_State *L, lua_Debug *ar)
 {
 	struct script *s = push_script(L, L);
 	if (s) {
-		if (ar->event != LUA_HOOKCOUNT || count_part(L, s))
+		if (ar->event == LUA_HOOKCOUNT ? count_part(L, s) : is_wanted(s, ar->event))
 			call_script(L, ar);
 		lua_pop(L, 1);
 	}
+	if (VAI_UNLIKELY(vai__replay_is_on()))
+		vai__hook_event(L, ar);
 	vai__hook_look(L);
 }
 
@@ -166,7 +175,7 @@ int vai__hook_sethook(lua_State *L)
 	lua_setiuservalue(L, -2, 1);
 	store_script(L, L1);
 	if (vai__preempt_mode() != VAI_PREEMPT_OFF)
-		mask |= LUA_MASKCOUNT;
+		mask |= LUA_MASKCOUNT | vai__hook_points();
 	vai__hook_set(L1, vai__hook_tick, mask, next_part(s));
 	vai__hook_look(L); /* a script that sets hooks all the time never comes to a count */
 	return 0;

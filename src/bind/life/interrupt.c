@@ -13,6 +13,8 @@
 #include "bind/life/hook.h"
 #include "bind/life/life.h"
 #include "bind/main_state.h"
+#include "bind/report/deadlock.h"
+#include "sched/replay.h"
 
 void vai__hook_set(lua_State *L, lua_Hook f, int mask, int count)
 {
@@ -36,10 +38,16 @@ void vai__hook_set(lua_State *L, lua_Hook f, int mask, int count)
 	}
 }
 
+int vai__hook_points(void)
+{
+	const vai_g *g = vai__g_self();
+	return g && vai__replay_number(g) ? LUA_MASKCALL : 0;
+}
+
 void vai__hook_prepare(lua_State *L)
 {
 	if (VAI_UNLIKELY(atomic_load_relaxed(&vai__preempt_counts)) && !lua_gethook(L))
-		vai__hook_set(L, vai__hook_tick, LUA_MASKCOUNT, VAI__HOOK_TICK);
+		vai__hook_set(L, vai__hook_tick, LUA_MASKCOUNT | vai__hook_points(), VAI__HOOK_TICK);
 }
 
 /* Yields, or raises the end: called in the goroutine's own hook. */
@@ -131,6 +139,37 @@ void vai__interrupt_g(vai_g *g)
 }
 
 /* ---- looking now and then ---- */
+
+/* The plan of a seeded run may give the turn to another here. */
+static void come_to_point(lua_State *L, vai_g *g, bool slice)
+{
+	vai__note_stack(g, L);
+	vai__replay_point(g, slice);
+	if (VAI_UNLIKELY(vai__replay_gives_up(g)))
+		vai__report_deadlock(L);
+	if (vai__end_due(g))
+		vai__end_raise(L, g);
+}
+
+lua_CFunction vai__hook_select;
+
+void vai__hook_event(lua_State *L, lua_Debug *ar)
+{
+	vai_g *g = owner();
+	if (!g || vai__replay_number(g) == 0)
+		return;
+	if (ar->event == LUA_HOOKCOUNT) {
+		come_to_point(L, g, true);
+		return;
+	}
+	if (ar->event != LUA_HOOKCALL && ar->event != LUA_HOOKTAILCALL)
+		return;
+	lua_getinfo(L, "f", ar);
+	lua_CFunction f = lua_tocfunction(L, -1);
+	lua_pop(L, 1);
+	if (f && (f == vai__hook_select || vai__handle_any(L, 1)))
+		come_to_point(L, g, false);
+}
 
 void vai__hook_look(lua_State *L)
 {

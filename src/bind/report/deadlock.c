@@ -3,12 +3,16 @@
  * while everything waits; main's wait, which ends for it, raises it. */
 #include "bind/report/deadlock.h"
 #include <lauxlib.h>
+#include <string.h>
 #include "bind/report/dump.h"
+#include "sched/replay.h"
 
 enum { MAX_LISTED = 1000 }; /* kinds of goroutines */
 
 /* Written by the only thread that is awake, and read by main, which that thread then wakes. */
 static struct vai__buffer report;
+/* Why the seeded run has failed, if it was no deadlock: written by who has the turn. */
+static struct vai__buffer failure;
 
 void vai__deadlock_note(void)
 {
@@ -16,9 +20,32 @@ void vai__deadlock_note(void)
 	vai__dump_alike(&report, MAX_LISTED);
 }
 
-void vai__report_deadlock(lua_State *L)
+void vai__deadlock_replace(const char *text)
+{
+	if (failure.n > 0)
+		return;
+	if (text && *text)
+		vai__buffer_add(&failure, text, strlen(text) - 1); /* without the end of the line */
+	if (failure.n == 0)
+		vai__buffer_add(&failure, "not enough memory", strlen("not enough memory"));
+}
+
+bool vai__deadlock_push_failure(lua_State *L)
 {
 	luaL_checkstack(L, 4, NULL);
+	if (failure.n == 0)
+		return false;
+	lua_pushlstring(L, failure.p, failure.n);
+	vai__buffer_free(&failure);
+	return true;
+}
+
+void vai__report_deadlock(lua_State *L)
+{
+	if (vai__deadlock_push_failure(L))
+		lua_error(L);
+	if (vai__replay_gives_up(vai__g_self()))
+		luaL_error(L, "no end after %d turns", (int)vai__replay_record()->nturns);
 	luaL_where(L, 1);
 	lua_pushliteral(L, "all goroutines are asleep - deadlock!\n\n");
 	/* the last line ends with the message */

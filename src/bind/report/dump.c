@@ -17,6 +17,7 @@
 #include "net/conn.h"
 #include "net/listener.h"
 #include "proc/process.h"
+#include "sched/replay.h"
 #include "sync/chan.h"
 #include "sync/cond.h"
 #include "sync/group.h"
@@ -291,7 +292,7 @@ static void add_head(struct dump *d, vai_g *g, const struct vai_g_info *info)
 {
 	struct vai__buffer *t = d->text;
 	vai__text_put(t, "goroutine ");
-	vai__text_int(t, (int64_t)g->id);
+	vai__text_int(t, (int64_t)vai__replay_name(g));
 	bool still = d->how == VAI__DUMP_STILL && info->still;
 	const char *name = still && g->task ? vai__task_name(g->task) : NULL;
 	if (name && *name) {
@@ -357,7 +358,7 @@ static void visit(vai_g *g, const struct vai_g_info *info, void *arg)
 
 void vai__dump_all(struct vai__buffer *t, vai_g *first, enum vai__dump_how how, size_t max)
 {
-	struct dump d = {.text = t, .first = first, .how = how, .max = max, .now = vai__clock_now()};
+	struct dump d = {.text = t, .first = first, .how = how, .max = max, .now = vai__clock_real()};
 	if (first)
 		vai__g_each(visit, &d);
 	d.rest = true;
@@ -433,8 +434,8 @@ static void visit_alike(vai_g *g, const struct vai_g_info *info, void *arg)
 {
 	struct groups *all = arg;
 	struct vai__buffer *t = all->dump.text;
-	struct group one = {.at = t->n, .n = 1, .since = info->since, .ids = {g->id}};
-	if (info->state == VAI_G_NEW || t->cut)
+	struct group one = {.at = t->n, .n = 1, .since = info->since, .ids = {vai__replay_name(g)}};
+	if (info->state == VAI_G_NEW || t->cut || (vai__replay_is_on() && vai__replay_number(g) == 0))
 		return;
 	add_goroutine(&all->dump, g, info);
 	one.end = t->n;
@@ -491,7 +492,7 @@ void vai__dump_alike(struct vai__buffer *t, size_t max)
 	vai__g_each(visit_alike, &all);
 	if (all.n > 0)
 		qsort(all.list, all.n, sizeof *all.list, by_size);
-	int64_t now = vai__clock_now();
+	int64_t now = vai__clock_real();
 	for (size_t i = 0; i < all.n; i++)
 		put_group(t, pool.p, &all.list[i], now);
 	if (all.left_out > 0)

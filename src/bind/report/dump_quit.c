@@ -50,9 +50,9 @@ static void write_frozen(struct outside *o)
 	if (o->n == 0 || !vai__buffer_reserve(&text, ROOM))
 		return;
 	catch_faults();
-	int64_t end = vai__clock_now() + FREEZE_ALL;
+	int64_t end = vai__clock_real() + FREEZE_ALL;
 	for (int i = 0; i < o->n; i++) {
-		int64_t left = end - vai__clock_now();
+		int64_t left = end - vai__clock_real();
 		if (!vai__g_freeze(o->gs[i], left > FREEZE_ONE ? left : FREEZE_ONE))
 			continue;
 		text.n = 0;

@@ -18,9 +18,11 @@
 #include "base/mem.h"
 #include "bind/arg.h"
 #include "bind/main_state.h"
+#include "bind/report/deadlock.h"
 #include "bind/report/exit.h"
 #include "bind/report/trace.h"
 #include "bind/site.h"
+#include "sched/replay.h"
 #include "stdlib/sandbox.h"
 #include "sync/task.h"
 #include "transfer/codec.h"
@@ -85,8 +87,9 @@ void vai__report_describe(lua_State *L)
 static char *compose(const vai_g *g, const char *site, const char *text, const char *traceback)
 {
 	char *report;
-	int n = asprintf(&report, "vai: goroutine %llu%s%s%s: %s%s%s%s%s\n", (unsigned long long)g->id, *site ? " [" : "",
-		site, *site ? "]" : "", text, *traceback ? "\n" : "", traceback, *g->site ? "\ncreated at " : "", g->site);
+	int n = asprintf(&report, "vai: goroutine %llu%s%s%s: %s%s%s%s%s\n", (unsigned long long)vai__replay_name(g),
+		*site ? " [" : "", site, *site ? "]" : "", text, *traceback ? "\n" : "", traceback,
+		*g->site ? "\ncreated at " : "", g->site);
 	return n < 0 ? NULL : report;
 }
 
@@ -301,9 +304,23 @@ static void handle_panic(vai_g *g, lua_State *L, int err)
 		die_unhandled(report);
 }
 
+/* In a seeded run it is the run that fails. */
+static bool fail_run(const vai_g *g, const char *text, const char *traceback)
+{
+	if (VAI_LIKELY(vai__replay_number(g) == 0))
+		return false;
+	char *report = compose(g, "", text, traceback);
+	vai__deadlock_replace(report ? report + strlen("vai: ") : NULL);
+	free(report);
+	vai__replay_break();
+	return true;
+}
+
 void vai__report_panic(vai_g *g, lua_State *L)
 {
 	int err = lua_gettop(L) - 2;
+	if (fail_run(g, lua_tostring(L, err + 1), lua_tostring(L, err + 2)))
+		return;
 	enum panic_mode mode = mode_now();
 	if (mode == HANDLE)
 		handle_panic(g, L, err);
@@ -322,6 +339,8 @@ void vai__report_panic(vai_g *g, lua_State *L)
 void vai__report_panic_plain(vai_g *g, const char *text)
 {
 	enum panic_mode mode = mode_now();
+	if (fail_run(g, text, ""))
+		return;
 	if (mode == IGNORE)
 		return;
 	char *report = compose(g, "", text, "");

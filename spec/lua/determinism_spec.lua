@@ -1,0 +1,274 @@
+-- SPDX-License-Identifier: MIT
+-- vai.test: seeded runs. The same seed gives the same trace; nothing here depends on how fast the machine is.
+local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
+local test = program.test
+
+-- Random programs: workers that do what lists of operations say, on objects that they share.
+local programs = [[
+	local KINDS = { "send", "recv", "select", "lock", "count", "sleep", "yield", "compute", "spawn", "timer", "random" }
+
+	local function numbers(seed)
+		local x = seed * 2654435761 % 2147483648
+		return function(n)
+			x = (x * 1103515245 + 12345) % 2147483648
+			return x // 65536 % n + 1
+		end
+	end
+
+	local function make(n)
+		local rnd = numbers(n)
+		local workers = {}
+		for w = 1, 1 + rnd(4) do
+			local ops = {}
+			for i = 1, 1 + rnd(8) do
+				ops[i] = { KINDS[rnd(#KINDS)], rnd(3), rnd(9) }
+			end
+			workers[w] = ops
+		end
+		return workers
+	end
+
+	local function work(ops, it)
+		for _, op in ipairs(ops) do
+			local kind, a, b = op[1], op[2], op[3]
+			local ch = it.chans[a]
+			if kind == "send" then ch:send(b, b / 10)
+			elseif kind == "recv" then ch:recv(b / 10)
+			elseif kind == "select" then
+				local i, v = vai.select { it.chans[1], it.chans[2], { it.chans[3], b }, timeout = b / 10 }
+				it.log:add(tostring(i) .. tostring(v), 1)
+			elseif kind == "lock" then
+				local _ <close> = it.mutex:guard()
+				vai.sleep(b / 100)
+			elseif kind == "count" then
+				local n = it.log:get("n") or 0
+				it.log:set("n", n + b)
+			elseif kind == "sleep" then vai.sleep(b / 100)
+			elseif kind == "yield" then vai.yield()
+			elseif kind == "compute" then
+				local x = 0
+				for i = 1, b * 700 do x = x ~ i end
+			elseif kind == "spawn" then
+				local task = vai.async(work, { { "yield", 1, 1 }, { "count", 1, b } }, it)
+				if a == 1 then task:join() end
+			elseif kind == "timer" then
+				vai.timer(b / 100, function(log) log:add("timer", 1) end, it.log)
+			elseif kind == "random" then
+				it.log:add("r" .. math.random(3), 1)
+			end
+		end
+	end
+
+	function play(n)
+		local it = { chans = { vai.chan(), vai.chan(1), vai.chan(4) }, mutex = vai.mutex(), log = vai.map() }
+		local g = vai.group()
+		for _, ops in ipairs(make(n)) do g:go(work, ops, it) end
+		g:wait()
+		local lines = {}
+		for k, v in pairs(it.log) do lines[#lines + 1] = ("%s=%s"):format(k, v) end
+		table.sort(lines)
+		return table.concat(lines, " ") .. (" at %.6f"):format(vai.now())
+	end
+
+	function replay(seed, n)
+		local trace, result = vai.test.run(seed, play, n)
+		return tostring(trace) .. "\n" .. result
+	end
+]]
+
+describe("a seeded run", function()
+	test("of each of 1,000 random programs replays to the same trace", programs .. [[
+		local different = {}
+		for n = 1, 1000 do
+			local first, second = replay(n, n), replay(n, n)
+			check.eq(first, second)
+			different[first:gsub("^[^\n]*", "")] = true
+		end
+		local count = 0
+		for _ in pairs(different) do count = count + 1 end
+		assert(count > 900, count)
+	]])
+
+	test("is the same whatever the number of processors", programs .. [[
+		local one = {}
+		vai.maxprocs(1)
+		for n = 1, 50 do one[n] = replay(7, n) end
+		vai.maxprocs(4)
+		for n = 1, 50 do check.eq(replay(7, n), one[n]) end
+	]])
+
+	test("is not the same with another seed", programs .. [[
+		local seen, count = {}, 0
+		for seed = 1, 20 do
+			local trace = replay(seed, 12):gsub("^[^\n]*", "")
+			if not seen[trace] then seen[trace], count = true, count + 1 end
+		end
+		assert(count > 10, count)
+	]])
+
+	test("is not disturbed by other goroutines, nor they by it", programs .. [[
+		local quiet = replay(3, 17)
+		local ch, stop = chan(), vai.atomic()
+		local task = vai.async(function()
+			local n = 0
+			while stop:get() == 0 do n = n + 1; vai.yield() end
+			return n
+		end)
+		local echo = vai.async(function() for v in ch do vai.sleep(0.0001) end return "done" end)
+		for _ = 1, 20 do
+			ch:send(1)
+			check.eq(replay(3, 17), quiet)
+		end
+		stop:set(1)
+		ch:close()
+		local _, n = task:join()
+		assert(n > 0)
+		check.returns(table.pack(echo:join()), true, "done")
+	]])
+
+	test("has a clock that stands until nothing else can happen", [[
+		local before = vai.now()
+		local trace, slept, computed, first = vai.test.run(1, function()
+			local t0 = vai.now()
+			local order = chan(4)
+			for _, s in ipairs { 3600, 1, 60 } do
+				go(function() vai.sleep(s) order:send(s) end)
+			end
+			local x = 0
+			for i = 1, 100000 do x = x ~ i end
+			local t1 = vai.now()
+			local first = order:recv()
+			for _ = 1, 2 do order:recv() end
+			return vai.now() - t0, t1 - t0, first
+		end)
+		check.eq(slept, 3600.0)
+		check.eq(computed, 0.0)
+		check.eq(first, 1)
+		check.eq(trace.seconds, 3600.0)
+		assert(vai.now() >= before and vai.now() - before < 3600)
+	]])
+
+	test("lets deadlines, contexts, tickers and timers go by that clock", [[
+		vai.test.run(5, function()
+			local t0 = vai.now()
+			check.returns(table.pack(chan():recv(10)), nil, "timeout")
+			check.eq(vai.now() - t0, 10.0)
+			local ctx = vai.context():with_timeout(5)
+			check.returns(table.pack(chan():recv(ctx)), nil, "deadline exceeded")
+			check.eq(vai.now() - t0, 15.0)
+			local ticker = vai.ticker(2)
+			for i = 1, 3 do ticker:chan():recv() end
+			ticker:stop()
+			check.eq(vai.now() - t0, 21.0)
+			vai.after(1):recv()
+			check.eq(vai.now() - t0, 22.0)
+			local ch = chan()
+			vai.timer(100, function(ch) ch:send(vai.now()) end, ch)
+			check.eq(ch:recv() - t0, 122.0)
+		end)
+	]])
+
+	test("takes the turn from a goroutine that computes", [[
+		local _, n = vai.test.run(1, function()
+			local done = vai.atomic()
+			go(function() done:set(1) end)
+			local n = 0
+			while done:get() == 0 do n = n + 1 end
+			return n
+		end)
+		assert(n >= 0)
+		vai.test.run("", function()
+			local done = vai.atomic()
+			go(function() vai.sleep(1) done:set(1) end)
+			while done:get() == 0 do end
+		end)
+	]])
+
+	test("draws select's choices and math.random from the seed", [[
+		local function draw()
+			local a, b, text = chan(100), chan(100), {}
+			for i = 1, 100 do a:send(i) b:send(i) end
+			for i = 1, 50 do text[i] = select { a, b } end
+			local task = vai.async(function() return math.random(1000000) end)
+			local _, r = task:join()
+			return table.concat(text) .. ":" .. math.random(1000000) .. ":" .. r
+		end
+		local results, different = {}, false
+		for round = 1, 2 do
+			for seed = 1, 10 do
+				local _, result = vai.test.run(seed, draw)
+				check.eq(results[seed] or result, result)
+				results[seed] = result
+				different = different or result ~= results[1]
+			end
+		end
+		assert(different)
+	]])
+
+	test("that deadlocks is an error with a dump and the seed", [[
+		local ok, err = pcall(vai.test.run, 4711, function()
+			local ch = chan()
+			go(function() ch:recv() end)
+			ch:recv()
+		end)
+		check.eq(ok, false)
+		for _, text in ipairs { "^seed 4711: ", "all goroutines are asleep %- deadlock!", "goroutine 1 %[chan receive%]",
+			"goroutine 2 %[chan receive%]", "replay with vai%.test%.run%(4711, f%)" } do
+			assert(err:find(text), text .. " in\n" .. err)
+		end
+		local _, again = pcall(vai.test.run, 4711, function() error("x", 0) end)
+		assert(again:find("^seed 4711: x\n"), again)
+	]])
+
+	test("fails where one of its goroutines does", [[
+		local ok, err = pcall(vai.test.run, 9, function()
+			go(function() error("boom") end)
+			chan():recv()
+		end)
+		check.eq(ok, false)
+		assert(err:find("^seed 9: goroutine 2: .*boom"), err)
+		ok, err = pcall(vai.test.run, 9, function()
+			go(function() error("boom") end)
+			while true do vai.yield() end
+		end)
+		assert(not ok and err:find("boom"), err)
+		check.eq(table.pack(vai.test.run(9, function() return 1, nil end)).n, 3)
+	]])
+
+	test("ends its goroutines", [[
+		local before = vai.count()
+		local closed = vai.atomic()
+		vai.test.run(2, function()
+			for _ = 1, 3 do
+				go(function()
+					local _ <close> = setmetatable({}, { __close = function() closed:add(1) end })
+					vai.yield()
+					chan():recv()
+				end)
+			end
+			vai.sleep(1)
+		end)
+		check.eq(closed:get(), 3)
+		check.eq(vai.count(), before)
+	]])
+
+	test("in a goroutine, and in a coroutine", programs .. [[
+		local plain = replay(6, 40)
+		check.eq(coroutine.wrap(function() return replay(6, 40) end)(), plain)
+		local ok, trace = vai.async(function() return replay(6, 40) end):join()
+		assert(ok, trace)
+		check.eq(trace, plain)
+	]])
+
+	test("within a run is refused", [[
+		local ok, err = pcall(vai.test.run, 1, function() vai.test.run(2, function() end) end)
+		assert(not ok and err:find("a run within a run"), err)
+		vai.test.run(1, function() end)
+	]])
+
+	test("names bad arguments", [[
+		check.raises("bad argument #1 to 'run' %(seed expected, got float%)", vai.test.run, 1.5, print)
+		check.raises("bad argument #1 to 'run' %('x' is neither a number nor a schedule%)", vai.test.run, "x", print)
+		check.raises("bad argument #2 to 'run' %(function expected, got nil%)", vai.test.run, 1)
+	]])
+end)

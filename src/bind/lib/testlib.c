@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/* vai.test is Lua code (test.lua beside this file); this is what it needs of C: a seeded run's begin and end, and its
+ * record. */
+#include "bind/lib/lua_source.h"
+#include <string.h>
+#include "base/clock.h"
+#include "bind/arg.h"
+#include "bind/lib/lib.h"
+#include "bind/life/hook.h"
+#include "bind/life/life.h"
+#include "bind/report/deadlock.h"
+#include "bind/site.h"
+#include "sched/replay.h"
+
+VAI_LUA_SOURCE(vai__test_source, "src/bind/lib/test.lua");
+static const char test_key;
+
+/* The hook, before the run, of the state that has begun it. There is one run at a time. */
+static struct {
+	lua_Hook hook;
+	int mask, count;
+} begun;
+
+/* Where g is in its Lua code: it has noted its state before it came to wait. */
+static uint32_t place(vai_g *g)
+{
+	lua_State *L = g->vm ? vai__bind_vm(g)->at : NULL;
+	char text[VAI__SITE_SIZE];
+	lua_Debug ar;
+	for (int level = 0; L && lua_getstack(L, level, &ar); level++) {
+		lua_getinfo(L, "Sl", &ar);
+		if (ar.currentline > 0 && strcmp(ar.short_src, "vai.test") != 0) {
+			vai__site_format(text, sizeof text, ar.short_src, ar.currentline);
+			return vai__site_number(text);
+		}
+	}
+	return 0;
+}
+
+/* The run counts the instructions of L from now on. A hook of the script's goes on within ours. */
+static void watch(lua_State *L)
+{
+	vai__hook_lent(L, &begun.hook, &begun.mask, &begun.count);
+	bool ours = begun.hook == vai__hook_tick;
+	vai__hook_set(L, vai__hook_tick, (ours ? begun.mask : 0) | LUA_MASKCOUNT | LUA_MASKCALL,
+		ours && begun.count ? begun.count : VAI__HOOK_TICK);
+}
+
+static void unwatch(lua_State *L)
+{
+	if (lua_gethook(L) == vai__hook_tick)
+		vai__hook_set(L, begun.hook, begun.mask, begun.count);
+	vai__hook_prepare(L);
+}
+
+static uint32_t integer_field(lua_State *L, int idx, const char *name)
+{
+	lua_getfield(L, idx, name);
+	uint32_t n = (uint32_t)lua_tointeger(L, -1);
+	lua_pop(L, 1);
+	return n;
+}
+
+/* plan.choices: decision, take, decision, take, ... */
+static void read_choices(lua_State *L, int idx, struct vai__replay_plan *plan)
+{
+	if (lua_getfield(L, idx, "choices") == LUA_TTABLE) {
+		plan->nchoices = lua_rawlen(L, -1) / 2;
+		struct vai__replay_choice *list = lua_newuserdatauv(L, (plan->nchoices + 1) * sizeof *list, 0);
+		for (size_t i = 0; i < plan->nchoices; i++) {
+			lua_rawgeti(L, -2, (lua_Integer)(2 * i + 1));
+			lua_rawgeti(L, -3, (lua_Integer)(2 * i + 2));
+			list[i].decision = (uint32_t)lua_tointeger(L, -2);
+			list[i].take = (uint32_t)lua_tointeger(L, -1);
+			lua_pop(L, 2);
+		}
+		plan->choices = list;
+		lua_setfield(L, idx, "_kept");
+	}
+	lua_pop(L, 1);
+}
+
+static const char *const hows[] = {
+	[VAI_REPLAY_SEED] = "seed", [VAI_REPLAY_PCT] = "pct", [VAI_REPLAY_RECORDED] = "recorded", NULL};
+
+/* begin{how=, seed=, most=, depth=, length=, choices=}: nil, why. The table is kept by the caller until finish(). */
+static int begin(lua_State *L)
+{
+	vai_g *g = vai__bind_self(L);
+	luaL_checktype(L, 1, LUA_TTABLE);
+	lua_settop(L, 1);
+	struct vai__replay_plan plan = {.place = place};
+	lua_getfield(L, 1, "how");
+	plan.how = (enum vai__replay_how)luaL_checkoption(L, 2, NULL, hows);
+	lua_getfield(L, 1, "seed");
+	plan.seed = (uint64_t)lua_tointeger(L, 3);
+	plan.most = integer_field(L, 1, "most");
+	plan.depth = integer_field(L, 1, "depth");
+	plan.length = integer_field(L, 1, "length");
+	read_choices(L, 1, &plan);
+	if (vai__replay_number(g))
+		return luaL_error(L, "vai.test: a run within a run");
+	if (vai__replay_begin(g, &plan) != VAI_OK)
+		return luaL_error(L, "vai.test: another goroutine has a run under way");
+	vai__deadlock_push_failure(L); /* of the run before, if nobody was told */
+	watch(L);
+	return 0;
+}
+
+/* finish() -> whether all other goroutines have ended, and why the run failed or nil */
+static int finish(lua_State *L)
+{
+	vai_g *g = vai__bind_self(L);
+	unwatch(L);
+	vai__note_stack(g, L);
+	lua_pushboolean(L, vai__replay_end(g));
+	if (!vai__deadlock_push_failure(L))
+		lua_pushnil(L);
+	return 2;
+}
+
+/* ---- the record ---- */
+
+static void set_integer(lua_State *L, const char *name, lua_Integer n)
+{
+	lua_pushinteger(L, n);
+	lua_setfield(L, -2, name);
+}
+
+static void push_turn(lua_State *L, const struct vai__replay_turn *t)
+{
+	static const char *const whys[] = {[VAI_REPLAY_WAITS] = "waits",
+		[VAI_REPLAY_YIELDS] = "yields",
+		[VAI_REPLAY_PREEMPTED] = "preempted",
+		[VAI_REPLAY_ENDS] = "ends"};
+	lua_createtable(L, 0, 7);
+	set_integer(L, "goroutine", t->g);
+	set_integer(L, "next", t->next);
+	set_integer(L, "decision", t->decision);
+	set_integer(L, "take", t->take);
+	lua_pushnumber(L, (lua_Number)t->at / 1e9);
+	lua_setfield(L, -2, "at");
+	lua_pushstring(L, vai__site_text(t->place));
+	lua_setfield(L, -2, "place");
+	const char *why = whys[t->why];
+	if (t->why == VAI_REPLAY_WAITS)
+		why = vai__wait_reason_name((enum vai_wait_reason)t->reason);
+	lua_pushstring(L, why);
+	lua_setfield(L, -2, "why");
+}
+
+/* record() -> {turns={{goroutine=, at=, place=, why=, next=, decision=, take=}, ...}, goroutines=, seconds=,
+ * outside=, incomplete=, exhausted=} */
+static int record(lua_State *L)
+{
+	const struct vai__replay_record *r = vai__replay_record();
+	lua_createtable(L, 0, 6);
+	lua_createtable(L, (int)r->nturns, 0);
+	for (size_t i = 0; i < r->nturns; i++) {
+		push_turn(L, &r->turns[i]);
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
+	lua_setfield(L, -2, "turns");
+	set_integer(L, "goroutines", r->goroutines);
+	lua_pushnumber(L, (lua_Number)r->at / 1e9);
+	lua_setfield(L, -2, "seconds");
+	lua_pushboolean(L, r->outside);
+	lua_setfield(L, -2, "outside");
+	lua_pushboolean(L, r->incomplete);
+	lua_setfield(L, -2, "incomplete");
+	lua_pushboolean(L, r->exhausted);
+	lua_setfield(L, -2, "exhausted");
+	return 1;
+}
+
+/* decisions() -> how many candidates each had, which of them was taken: two lists */
+static int decisions(lua_State *L)
+{
+	const struct vai__replay_record *r = vai__replay_record();
+	lua_createtable(L, (int)r->ndecisions, 0);
+	lua_createtable(L, (int)r->ndecisions, 0);
+	for (size_t i = 0; i < r->ndecisions; i++) {
+		lua_pushinteger(L, r->decisions[i].of);
+		lua_rawseti(L, -3, (lua_Integer)i + 1);
+		lua_pushinteger(L, r->decisions[i].took);
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
+	return 2;
+}
+
+/* real() -> seconds of the clock that goes on in a run */
+static int real(lua_State *L)
+{
+	lua_pushnumber(L, (lua_Number)vai__clock_real() / 1e9);
+	return 1;
+}
+
+static const luaL_Reg needs[] = {
+	{"begin", begin},
+	{"finish", finish},
+	{"record", record},
+	{"decisions", decisions},
+	{"real", real},
+	{NULL, NULL},
+};
+
+static int push_needs(lua_State *L)
+{
+	luaL_newlib(L, needs);
+	return 1;
+}
+
+/* Passes the call on to test.lua's function of that name: most states never need it. */
+static int forward(lua_State *L, const char *name)
+{
+	vai__lib_push_source(L, &test_key, vai__test_source, vai__test_source_end, "=vai.test", push_needs);
+	lua_getfield(L, -1, name);
+	lua_replace(L, -2);
+	lua_insert(L, 1);
+	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+	return lua_gettop(L);
+}
+
+static int test_run(lua_State *L)
+{
+	return forward(L, "run");
+}
+
+static int test_trace(lua_State *L)
+{
+	return forward(L, "trace");
+}
+
+static const luaL_Reg functions[] = {
+	{"run", test_run},
+	{"trace", test_trace},
+	{NULL, NULL},
+};
+
+int vai__lib_test(lua_State *L)
+{
+	luaL_newlib(L, functions);
+	return 1;
+}

@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: MIT */
+/* A seeded run: who has the turn, the run's clock, and the record.
+ *
+ * Invariants. At most one goroutine of the run, the holder, is in a run queue, runs, or stands between the two. All
+ * others wait, or are in run.ready in the order in which they became ready. The turn passes on in three steps: the
+ * holder switches to its M's loop, which calls vai__replay_settled; that asks the plan; whom it names is the holder
+ * and is made ready in earnest. While nobody can run the clock jumps and the run's timers fire, on that M
+ * (run.timing). If that helps nobody either, all wait for what is outside of the run (run.idle: what comes from there
+ * passes the turn on itself), or for ever.
+ *
+ * run.lock guards `ready`, `holder`, `granted`, `idle` and `closed`. Who decides is one thread at a time: the holder's
+ * before it has given the turn up, or the one that found the run idle. So the plan, the clock and the record need no
+ * lock. */
+#include "sched/poll.h"
+#include "sched/replay_pick.h"
+#include "sched/turns.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	MOST_CANDIDATES = 256,
+	MOST_LONELY = 10000, /* slices */
+	START = 1000000000   /* the run's clock when it begins: 0 is no time at all for some */
+};
+
+static struct {
+	struct vai_lock lock;
+	struct gqueue ready;
+	struct g *holder, *granted; /* granted: made ready in earnest from now on */
+	bool idle;                  /* nobody has the turn */
+	bool closing;               /* the first goroutine waits for the end of the others */
+	vai_ticket ticket;          /* in that wait */
+	struct g *first;
+	struct g *chosen; /* by who gives its turn up at a point */
+	_Atomic(struct m *) timing;
+	_Atomic(int64_t) now;
+	struct timers timers;
+	struct vai__replay_pick pick;
+	uint64_t rand; /* for select */
+	atomic_int waits_outside;
+	uint32_t alive;
+	uint64_t turns;
+	uint32_t lonely; /* slices that the holder has had since it got its turn, while nobody else could run */
+	atomic_bool broken;
+	struct vai__replay_turn note; /* what the holder says of the end of its turn */
+	struct vai__replay_record record;
+	size_t turns_size, decisions_size;
+} run = {.timers = {.next = VAI_FOREVER,
+#ifdef VAI_DEBUG_LOCKS
+			 .lock = {.rank = VAI_RANK_TIMERS}
+#endif
+		 },
+#ifdef VAI_DEBUG_LOCKS
+	.lock = {.rank = VAI_RANK_REPLAY}
+#endif
+};
+static atomic_bool taken; /* a run has begun and has not ended */
+atomic_bool vai__replay_on;
+
+/* ---- the record ---- */
+
+/* Room for one more of size `one`. False: out of memory. */
+static bool make_room(void **list, size_t n, size_t *size, size_t one)
+{
+	if (n < *size)
+		return true;
+	size_t more = *size ? 2 * *size : 256;
+	void *grown = realloc(*list, more * one);
+	if (!grown) {
+		run.record.incomplete = true;
+		return false;
+	}
+	*list = grown;
+	*size = more;
+	return true;
+}
+
+static void note_decision(uint32_t of, uint32_t took)
+{
+	struct vai__replay_record *r = &run.record;
+	void *list = r->decisions;
+	if (make_room(&list, r->ndecisions, &run.decisions_size, sizeof *r->decisions)) {
+		r->decisions = list;
+		r->decisions[r->ndecisions++] = (struct vai__replay_decision){of, took};
+	}
+}
+
+static void note_turn(uint32_t next)
+{
+	struct vai__replay_record *r = &run.record;
+	void *list = r->turns;
+	run.note.next = next;
+	run.note.at = atomic_load_relaxed(&run.now) - START;
+	if (run.note.g != next && make_room(&list, r->nturns, &run.turns_size, sizeof *r->turns)) {
+		r->turns = list;
+		r->turns[r->nturns++] = run.note;
+	}
+	run.note = (struct vai__replay_turn){.g = next};
+	run.lonely = 0;
+}
+
+/* Called by the holder on its own stack: its turn may be over here. */
+static void note_place(struct g *g, enum vai__replay_why why, enum vai_wait_reason reason)
+{
+	run.note.why = (uint8_t)why;
+	run.note.reason = (uint8_t)reason;
+	run.note.place = run.pick.plan.place ? run.pick.plan.place(&g->pub) : 0;
+}
+
+/* ---- whose turn ---- */
+
+/* The one at place i of `ready`, which leaves it. Under the lock. */
+static struct g *take_at(uint32_t i)
+{
+	struct gqueue rest = {0};
+	struct g *g, *found = NULL;
+	while ((g = vai__gqueue_pop(&run.ready)) != NULL) {
+		if (i-- == 0)
+			found = g;
+		else
+			vai__gqueue_push(&rest, g);
+	}
+	run.ready = rest;
+	return found;
+}
+
+/* The numbers of those in `ready`. Under the lock. */
+static uint32_t list_ready(uint32_t *out, uint32_t n)
+{
+	for (struct g *g = run.ready.head; g && n < MOST_CANDIDATES; g = g->link)
+		out[n++] = turn_of(g);
+	return n;
+}
+
+static uint32_t decide(const uint32_t *candidates, uint32_t n, bool goes_on)
+{
+	uint32_t took = n > 1 ? vai__replay_pick_next(&run.pick, candidates, n, goes_on) : 0;
+	if (n < 2)
+		return 0;
+	note_decision(n, took);
+	run.note.decision = run.pick.decisions;
+	run.note.take = took;
+	return took;
+}
+
+/* The place of the first goroutine in `ready` if it has to give up, or -1. Under the lock. */
+static int place_of_first(void)
+{
+	int i = 0;
+	if (!atomic_load_relaxed(&run.broken))
+		return -1;
+	for (struct g *g = run.ready.head; g; g = g->link, i++)
+		if (g == run.first)
+			return i;
+	return -1;
+}
+
+static struct g *take_next(void)
+{
+	uint32_t candidates[MOST_CANDIDATES];
+	int urgent = place_of_first();
+	if (urgent >= 0)
+		return take_at((uint32_t)urgent);
+	uint32_t n = list_ready(candidates, 0);
+	return n == 0 ? NULL : take_at(decide(candidates, n, false));
+}
+
+/* Makes g the holder. Without the lock. */
+static void grant(struct g *g)
+{
+	note_turn(turn_of(g));
+	if (++run.turns == run.pick.plan.most && !run.closing) {
+		run.record.exhausted = true;
+		vai__replay_break();
+	}
+	vai__loop_ready(g, true);
+}
+
+/* Under the lock, before grant. */
+static void set_holder(struct g *g)
+{
+	run.holder = run.granted = g;
+	run.idle = false;
+}
+
+static void fire_timers(int64_t next)
+{
+	atomic_store_relaxed(&run.timing, vai__m_self());
+	atomic_store_relaxed(&run.now, next);
+	vai__timers_run(&run.timers, next);
+	atomic_store_relaxed(&run.timing, NULL);
+}
+
+/* Nobody of the run can ever go on: its first goroutine is told. */
+static void tell_stuck(void)
+{
+	if (vai__sched_hooks.deadlock && !run.closing)
+		vai__sched_hooks.deadlock();
+	vai__fire_any(&run.first->pub, VAI_WAKE_DEADLOCK);
+}
+
+/* Nobody is ready. Lets time pass until somebody is. False: the run is idle. */
+static bool pass_time(void)
+{
+	int64_t next = atomic_load_relaxed(&run.timers.next);
+	if (atomic_load_acquire(&run.waits_outside) > 0) {
+		vai__lock(&run.lock);
+		run.idle = run.ready.count == 0;
+		vai__unlock(&run.lock);
+		return !run.idle;
+	}
+	if (next != VAI_FOREVER && vai__timers_would_wake(&run.timers))
+		fire_timers(next);
+	else
+		tell_stuck();
+	return true;
+}
+
+static void pass_on(void)
+{
+	struct g *g;
+	do {
+		vai__lock(&run.lock);
+		g = take_next();
+		if (g)
+			set_holder(g);
+		vai__unlock(&run.lock);
+	} while (!g && pass_time());
+	if (g)
+		grant(g);
+}
+
+bool vai__replay_hold(struct g *g)
+{
+	vai__lock(&run.lock);
+	if (!atomic_load_relaxed(&vai__replay_on) || run.granted == g) {
+		run.granted = NULL;
+		vai__unlock(&run.lock);
+		return false;
+	}
+	vai__gqueue_push(&run.ready, g);
+	bool idle = run.idle;
+	run.idle = false;
+	vai__unlock(&run.lock);
+	if (idle)
+		pass_on();
+	return true;
+}
+
+/* ---- the end of a turn ---- */
+
+static void settle_end(void)
+{
+	run.note.why = VAI_REPLAY_ENDS;
+	run.note.place = 0;
+	if (--run.alive == 1 && run.closing)
+		vai__fire(&run.first->pub, run.ticket, VAI_WAKE_USER);
+}
+
+/* g yields. If it is the only one that can go on, it waits for what time brings. */
+static void settle_yield(struct g *g)
+{
+	atomic_store_relaxed(&g->state, VAI_G_RUNNABLE);
+	int64_t next = atomic_load_relaxed(&run.timers.next);
+	vai__replay_pick_lower(&run.pick, turn_of(g));
+	if (run.note.why == VAI_REPLAY_YIELDS && run.ready.count == 0 && next != VAI_FOREVER)
+		fire_timers(next);
+	vai__lock(&run.lock);
+	vai__gqueue_push(&run.ready, g);
+	vai__unlock(&run.lock);
+}
+
+/* g gives its turn to the one that was chosen. */
+static void settle_point(struct g *g)
+{
+	atomic_store_relaxed(&g->state, VAI_G_RUNNABLE);
+	vai__lock(&run.lock);
+	vai__gqueue_push(&run.ready, g);
+	set_holder(run.chosen);
+	vai__unlock(&run.lock);
+	struct g *next = run.chosen;
+	run.chosen = NULL;
+	grant(next);
+}
+
+void vai__replay_settled(struct g *g, enum op op)
+{
+	if (op == OP_YIELD || op == OP_PREEMPTED || !atomic_load_relaxed(&vai__replay_on))
+		return;
+	if (op == OP_TURN && run.chosen) {
+		settle_point(g);
+		return;
+	}
+	if (op == OP_TURN)
+		settle_yield(g);
+	else if (op == OP_EXIT)
+		settle_end();
+	pass_on();
+}
+
+void vai__replay_yield(struct g *g)
+{
+	note_place(g, VAI_REPLAY_YIELDS, VAI_WAIT_NONE);
+	vai__park_switch(g, OP_TURN);
+}
+
+/* Whether the holder has computed for so long while it was the only one of n that could run, and timers are pending,
+ * that it most probably waits for one of them. */
+static bool waits_for_time(uint32_t n)
+{
+	if (n > 1 || ++run.lonely < MOST_LONELY)
+		return false;
+	run.lonely = 0;
+	return atomic_load_relaxed(&run.timers.next) != VAI_FOREVER;
+}
+
+void vai__replay_point(vai_g *self, bool slice)
+{
+	uint32_t candidates[MOST_CANDIDATES];
+	struct g *g = g_of(self);
+	if (turn_of(g) == 0)
+		return;
+	vai__lock(&run.lock);
+	candidates[0] = turn_of(g);
+	uint32_t n = list_ready(candidates, 1), took = 0;
+	bool stays = n < 2 || vai__replay_gives_up(self);
+	if (!stays && !slice && (took = decide(candidates, n, true)) > 0)
+		run.chosen = take_at(took - 1);
+	vai__unlock(&run.lock);
+	if (slice && stays && waits_for_time(n))
+		vai__replay_yield(g);
+	if (stays || (!slice && took == 0))
+		return;
+	note_place(g, VAI_REPLAY_PREEMPTED, VAI_WAIT_NONE);
+	vai__park_switch(g, OP_TURN);
+}
+
+/* ---- waits ---- */
+
+/* Whether what ends such a wait comes from outside of the run. */
+static bool is_outside(enum vai_wait_reason reason)
+{
+	return reason >= VAI_WAIT_IO && reason != VAI_WAIT_FRAME;
+}
+
+static int wait_bounded(struct g *g, int64_t deadline)
+{
+	struct vai__bound *bound = g->pub.bound;
+	if (bound)
+		return bound->wait(bound, &g->pub, (vai_ticket)(atomic_load_relaxed(&g->wait) >> 32), deadline);
+	return vai__wait_parked(&g->pub, deadline);
+}
+
+int vai__replay_wait(struct g *g, enum vai_wait_reason reason, int64_t deadline)
+{
+	bool outside = is_outside(reason);
+	note_place(g, VAI_REPLAY_WAITS, reason);
+	if (vai__replay_gives_up(&g->pub))
+		vai__fire_any(&g->pub, VAI_WAKE_DEADLOCK);
+	if (outside) {
+		run.record.outside = true;
+		atomic_fetch_add_relaxed(&run.waits_outside, 1);
+	}
+	int code = wait_bounded(g, deadline);
+	if (outside)
+		atomic_fetch_sub_relaxed(&run.waits_outside, 1);
+	return code;
+}
+
+bool vai__replay_gives_up(const vai_g *self)
+{
+	return atomic_load_relaxed(&run.broken) && self == &run.first->pub && !run.closing;
+}
+
+void vai__replay_break(void)
+{
+	if (!atomic_load_relaxed(&vai__replay_on) || atomic_exchange(&run.broken, true))
+		return;
+	vai__fire_any(&run.first->pub, VAI_WAKE_DEADLOCK);
+}
+
+/* ---- the set ---- */
+
+bool vai__replay_is_on(void)
+{
+	return atomic_load_relaxed(&vai__replay_on);
+}
+
+uint32_t vai__replay_number(const vai_g *g)
+{
+	return turn_of((const struct g *)(const void *)g);
+}
+
+static bool is_timing(const struct m *m)
+{
+	return m && atomic_load_relaxed(&run.timing) == m;
+}
+
+void vai__replay_adopt(struct g *self, struct g *g)
+{
+	bool ours = self ? turn_of(self) != 0 : is_timing(vai__m_self());
+	if (!ours || g->locked_m)
+		return;
+	run.alive++;
+	atomic_store_relaxed(&g->turn, ++run.record.goroutines);
+}
+
+/* Whether the calling thread acts for the run. */
+static bool is_inside(const struct m *m)
+{
+	struct g *g = m ? m_curg((struct m *)(uintptr_t)m) : NULL;
+	return g ? turn_of(g) != 0 : is_timing(m);
+}
+
+struct timers *vai__replay_timers(const struct m *m)
+{
+	return is_inside(m) ? &run.timers : NULL;
+}
+
+static int64_t clock_of_run(void)
+{
+	return is_inside(vai__m_self()) ? atomic_load_relaxed(&run.now) : -1;
+}
+
+bool vai__replay_random(uint64_t *out)
+{
+	if (!atomic_load_relaxed(&vai__replay_on) || !is_inside(vai__m_self()))
+		return false;
+	run.rand += VAI__RANDOM_STEP;
+	*out = vai__random_mix(run.rand);
+	return true;
+}
+
+bool vai__replay_seed(uint64_t *out)
+{
+	struct m *m = vai__m_self();
+	struct g *g = m ? m_curg(m) : NULL;
+	if (!atomic_load_relaxed(&vai__replay_on) || !g || turn_of(g) == 0)
+		return false;
+	*out = vai__random_mix(run.pick.plan.seed ^ vai__random_mix(turn_of(g)));
+	return true;
+}
+
+const struct vai__replay_record *vai__replay_record(void)
+{
+	return &run.record;
+}
+
+/* ---- begin and end ---- */
+
+static void reset(struct g *first, const struct vai__replay_plan *plan)
+{
+	struct vai__replay_record *r = &run.record;
+	*r = (struct vai__replay_record){.turns = r->turns, .decisions = r->decisions, .goroutines = 1};
+	vai__replay_pick_begin(&run.pick, plan);
+	run.rand = vai__random_mix(~plan->seed);
+	run.first = run.holder = first;
+	run.granted = run.chosen = NULL;
+	run.idle = run.closing = false;
+	run.alive = 1;
+	run.turns = 0;
+	run.note = (struct vai__replay_turn){.g = 1};
+	atomic_store_relaxed(&run.now, START);
+	atomic_store_relaxed(&run.broken, false);
+}
+
+int vai__replay_begin(vai_g *self, const struct vai__replay_plan *plan)
+{
+	bool off = false;
+	if (!atomic_compare_exchange_strong(&taken, &off, true))
+		return VAI_EAGAIN;
+	reset(g_of(self), plan);
+	atomic_store_relaxed(&g_of(self)->turn, 1);
+	atomic_store(&vai__clock_of_run, clock_of_run);
+	atomic_store(&vai__replay_on, true);
+	vai__preempt_count_too(true);
+	return VAI_OK;
+}
+
+static void cancel(vai_g *g, const struct vai_g_info *info, void *first)
+{
+	(void)info;
+	if (g != first && vai__replay_number(g) != 0)
+		vai__g_end(g, VAI_END_CANCELED);
+}
+
+static void let_go(vai_g *g, const struct vai_g_info *info, void *arg)
+{
+	(void)info;
+	(void)arg;
+	atomic_store_relaxed(&g_of(g)->turn, 0);
+}
+
+/* Waits until all others have ended. Whatever bounds the waits of self does not bound this one. */
+static bool wait_for_end(vai_g *self)
+{
+	struct vai__bound *bound = self->bound;
+	int end = vai__g_hold_end(self), code = VAI_WAKE_USER;
+	self->bound = NULL;
+	run.ticket = vai__wait_begin(self);
+	run.closing = true;
+	vai__g_each(cancel, self);
+	if (run.alive > 1)
+		code = vai__wait(self, VAI_WAIT_GROUP, NULL, VAI_FOREVER);
+	else
+		vai__fire(self, run.ticket, code);
+	self->bound = bound;
+	vai__g_restore_end(self, end);
+	return code == VAI_WAKE_USER;
+}
+
+/* Timers that are left go on in real time. */
+static void move_timers(void)
+{
+	vai__timers_shift(&run.timers, vai__clock_real() - atomic_load_relaxed(&run.now));
+	vai__timers_move(&run.timers, &vai__sched.ps[0]->timers);
+	vai__poll_wake();
+}
+
+bool vai__replay_end(vai_g *self)
+{
+	struct g *g;
+	bool all = wait_for_end(self);
+	run.record.at = atomic_load_relaxed(&run.now) - START;
+	vai__lock(&run.lock);
+	atomic_store(&vai__replay_on, false);
+	struct gqueue left = run.ready;
+	run.ready = (struct gqueue){0};
+	vai__unlock(&run.lock);
+	atomic_store(&vai__clock_of_run, NULL);
+	vai__preempt_count_too(false);
+	if (all)
+		let_go(self, NULL, NULL);
+	else
+		vai__g_each(let_go, NULL);
+	while ((g = vai__gqueue_pop(&left)) != NULL)
+		vai__loop_ready(g, false);
+	move_timers();
+	atomic_store(&taken, false);
+	return all;
+}

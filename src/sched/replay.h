@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* Seeded runs: a set of goroutines of which one runs at a time, in an order that a plan decides, with a clock that
+ * stands while one of them can run and else jumps to the next of their timers. The set is the goroutine that begins
+ * the run, and those that they start. Others run as always, and share nothing with the set but the Ps.
+ *
+ * The goroutines of the set are numbered from 1 in the order in which they were started. Who has the turn keeps it
+ * until it waits, ends or yields, or until the plan takes it away at a point (vai__replay_point). Whatever else takes
+ * the goroutine from its thread (a P that is wanted elsewhere, a slice that is over) leaves it the turn. */
+#ifndef VAI_REPLAY_H
+#define VAI_REPLAY_H
+
+#include "sched/sched.h"
+
+enum vai__replay_how { VAI_REPLAY_SEED, VAI_REPLAY_PCT, VAI_REPLAY_RECORDED };
+/* At decision number `decision` (from 1) the candidate at place `take`. */
+struct vai__replay_choice {
+	uint32_t decision, take;
+};
+struct vai__replay_plan {
+	enum vai__replay_how how;
+	uint64_t seed;                            /* of the order (but for RECORDED), of select and of math.random */
+	uint32_t depth, length;                   /* PCT: changes, within so many decisions */
+	const struct vai__replay_choice *choices; /* RECORDED: by decision, rising; they stay where they are */
+	size_t nchoices;
+	uint64_t most;                  /* turns after which the run is broken off */
+	uint32_t (*place)(vai_g *self); /* where self is: a number for the record */
+};
+
+/* Why a turn was over. */
+enum vai__replay_why { VAI_REPLAY_WAITS, VAI_REPLAY_YIELDS, VAI_REPLAY_PREEMPTED, VAI_REPLAY_ENDS };
+struct vai__replay_turn {
+	int64_t at;              /* the run's clock when it was over: ns since the run began */
+	uint32_t g;              /* whose it was */
+	uint32_t place;          /* where it was then */
+	uint32_t next;           /* who came next */
+	uint32_t decision, take; /* which decision that was, and what was taken; 0: there was no choice */
+	uint8_t why, reason;     /* enum vai__replay_why; enum vai_wait_reason if it waits */
+};
+struct vai__replay_decision {
+	uint32_t of, took;
+};
+struct vai__replay_record {
+	struct vai__replay_turn *turns;
+	struct vai__replay_decision *decisions;
+	size_t nturns, ndecisions;
+	uint32_t goroutines;
+	int64_t at;      /* the run's clock at the end */
+	bool outside;    /* somebody has waited for what the run does not decide (input, a process) */
+	bool incomplete; /* there was no memory for all of it */
+	bool exhausted;  /* it was broken off after plan.most turns */
+};
+
+/* Begins a run of the calling goroutine, which has the first turn. VAI_EAGAIN: there is one already. */
+int vai__replay_begin(vai_g *self, const struct vai__replay_plan *plan);
+/* Ends it, by the goroutine that has begun it: the others are canceled and have turns until they have ended. False:
+ * some have not, because they wait again and again; they go on as ordinary goroutines. */
+bool vai__replay_end(vai_g *self);
+/* What has happened in the run that there is, or else in the last one: until the next begins. */
+const struct vai__replay_record *vai__replay_record(void);
+
+bool vai__replay_is_on(void);
+/* The number of g in the run; 0: it is not in it. */
+uint32_t vai__replay_number(const vai_g *g);
+/* That number, or else its id: what reports call g. */
+static inline uint64_t vai__replay_name(const vai_g *g)
+{
+	uint32_t n = vai__replay_number(g);
+	return n ? n : g->id;
+}
+/* A point at which the plan may give the turn to another. slice: it has run for as long as it should at once. */
+void vai__replay_point(vai_g *self, bool slice);
+/* The run cannot go well any more: waits of its first goroutine, this one and those to come, end with
+ * VAI_WAKE_DEADLOCK, and it is the next to run. */
+void vai__replay_break(void);
+/* Whether self has to give up: it has begun a run that was broken off. */
+bool vai__replay_gives_up(const vai_g *self);
+/* In a run: a random number of its own. False: the caller is in none. */
+bool vai__replay_random(uint64_t *out);
+/* In a run: what the calling goroutine's own random numbers begin with. False: it is in none. */
+bool vai__replay_seed(uint64_t *out);
+
+#endif

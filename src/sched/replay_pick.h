@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* Whose turn is next in a seeded run (replay.h). It is asked for a place in a list of candidates, the first of which
+ * is the default: who runs goes on, or else who has waited longest has its turn. So a schedule is what differs from
+ * that. Pure: the same questions get the same answers. */
+#ifndef VAI_REPLAY_PICK_H
+#define VAI_REPLAY_PICK_H
+
+#include "base/base.h"
+#include "sched/replay.h"
+
+enum { VAI__PICK_LOWERED = 16 };
+
+struct vai__replay_pick {
+	struct vai__replay_plan plan;
+	uint64_t rand;      /* of the schedule's own numbers */
+	uint32_t decisions; /* so many were asked for */
+	size_t next_choice; /* of plan.choices */
+	/* PCT: at these decisions who runs falls behind all others. */
+	uint32_t change[VAI__PICK_LOWERED];
+	struct {
+		uint32_t g;
+		uint32_t level; /* the later it was lowered the lower it is */
+	} lowered[VAI__PICK_LOWERED];
+	uint32_t nlowered;
+};
+
+void vai__replay_pick_begin(struct vai__replay_pick *p, const struct vai__replay_plan *plan);
+/* A place in `candidates`, of which there are n > 1. goes_on: the first of them runs and could go on. */
+uint32_t vai__replay_pick_next(struct vai__replay_pick *p, const uint32_t *candidates, uint32_t n, bool goes_on);
+/* PCT: goroutine g has yielded, or has had its turn for long: it falls behind all others. */
+void vai__replay_pick_lower(struct vai__replay_pick *p, uint32_t g);
+
+#endif
