@@ -24,6 +24,7 @@ enum vai_rank {
 	VAI_RANK_SYNC,        /* sync: wait group, task, ... */
 	VAI_RANK_MAP,         /* data: one shard of a map (all in address order: a snapshot) */
 	VAI_RANK_POLL,        /* net: hand-over of work to the loop */
+	VAI_RANK_REPLAY,      /* sched: the turns of a seeded run */
 	VAI_RANK_SCHED,       /* sched: global queue, idle Ms and Ps */
 	VAI_RANK_ALLG,        /* sched: list of all goroutines */
 	VAI_RANK_STACK,       /* mach: shared list of stacks */
