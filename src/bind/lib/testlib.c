@@ -68,8 +68,8 @@ static void read_choices(lua_State *L, int idx, struct vai__replay_plan *plan)
 		plan->nchoices = lua_rawlen(L, -1) / 2;
 		struct vai__replay_choice *list = lua_newuserdatauv(L, (plan->nchoices + 1) * sizeof *list, 0);
 		for (size_t i = 0; i < plan->nchoices; i++) {
-			lua_rawgeti(L, -2, (lua_Integer)(2 * i + 1));
-			lua_rawgeti(L, -3, (lua_Integer)(2 * i + 2));
+			lua_rawgeti(L, -2, 2 * (lua_Integer)i + 1);
+			lua_rawgeti(L, -3, 2 * (lua_Integer)i + 2);
 			list[i].decision = (uint32_t)lua_tointeger(L, -2);
 			list[i].take = (uint32_t)lua_tointeger(L, -1);
 			lua_pop(L, 2);
