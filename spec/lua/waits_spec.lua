@@ -229,6 +229,8 @@ local calls = {
 			return o]],
 		["say that nothing follows"] = [[
 			local a, b = secure()
+			a:set("sndbuf", 30000)
+			b:set("rcvbuf", 30000)
 			local empty = 0
 			while empty < 3 do
 				empty = table.pack(a:with(0.002):write(('x'):rep(100000)))[4] == 0 and empty + 1 or 0
