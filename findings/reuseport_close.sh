@@ -50,4 +50,4 @@ C
 compile "$folder/p.c" "$folder/p"
 saw "$("$folder/p") with net.ipv4.tcp_migrate_req $(cat /proc/sys/net/ipv4/tcp_migrate_req)" \
 	"connected and written 64; some served: yes, some reset: yes, together: 64 with net.ipv4.tcp_migrate_req 0"
-echo "so: a server of vai's that is to give its address up hands on its listener, or accepts what is there before it closes it"
+echo "so: shutdown of a server of vai sends new connections to the other one, and accepts what has come, before it closes (src/net/serve.c)"

@@ -1999,7 +1999,9 @@ function listener:set_deadline(time) end
 ---@class vai.server
 local server = {}
 
----Closes the listener and the connections that wait for bytes, and waits until those that goroutines have are closed.
+---Accepts who has connected so far, then closes the listener and the connections that wait for bytes, and waits until those
+---that goroutines have are closed. A connection that has sent nothing yet has a second to do so. Where another listener
+---shares the address (`reuseport`), new connections go there, and none is lost.
 ---```lua
 ---local l = vai.net.listen("tcp", "127.0.0.1:0")
 ---local begun, done = vai.chan(), vai.chan()
@@ -2892,7 +2894,9 @@ function http_server:addr() end
 ---@return integer
 function http_server:count() end
 
----Accepts no more connections, closes the idle ones and waits for those that answer a request.
+---Accepts who has connected so far and nobody after that, closes connections that wait for a next request, and waits for
+---those that answer one. A connection that has sent nothing yet has a second to do so. Where another listener shares the
+---address (`reuseport`), new connections go there, and none is lost.
 ---```lua
 ---local server = require "vai.http".serve { listen = "127.0.0.1:0", handler = function(_, res) res:send("") end }
 ---print(server:shutdown(5)) --> true

@@ -182,4 +182,39 @@ describe("a server", function()
 		vai.sleep(0.05)
 		print "over"
 	]], { out = "over\n" })
+
+	test("that is shut down serves whom it has connected, and leaves others to who shares its address", [[
+		local function echo(name)
+			return function(c)
+				c:write(name, (c:read("l")), "\n")
+			end
+		end
+		local old = assert(net.listen("tcp", "127.0.0.1:0", { reuseport = true }))
+		local address = old:addr()
+		local first = net.serve(old, echo "first ")
+		local silent = {}
+		for i = 1, 8 do silent[i] = assert(net.dial("tcp", address)) end
+		check.until_true(function() return first:count() == 8 end)
+		local second = net.serve(assert(net.listen("tcp", address, { reuseport = true })), echo "second ")
+		local task = vai.async(function() return first:shutdown() end)
+		check.waiting(task)
+		for i = 1, 8 do silent[i]:write(i, "\n") end
+		for i = 1, 8 do check.eq(silent[i]:read("l"), "first " .. i) end
+		local wg, answers = vai.waitgroup(), vai.map()
+		for i = 1, 32 do
+			wg:go(function()
+				local c = assert(net.dial("tcp", address))
+				c:write(i, "\n")
+				answers:add((assert(c:read("l")):match("^%a+")), 1)
+				c:close()
+			end)
+		end
+		wg:wait()
+		check.eq((answers:get("first") or 0) + (answers:get("second") or 0), 32)
+		check.returns(table.pack(task:join()), true, true)
+		local c = net.dial("tcp", address)
+		c:write("x\n")
+		check.eq(c:read("l"), "second x")
+		second:close()
+	]])
 end)

@@ -3,7 +3,9 @@
  * so one edge for several connections is used up by one goroutine after the other. */
 #include "net/listener.h"
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -187,6 +189,38 @@ int vai__listener_accept_now(vai_listener *l, vai_conn **out)
 	if (vai__listener_is_short(fd))
 		tell_once();
 	return fd == VAI__ERRNO(EAGAIN) ? VAI_EAGAIN : fd;
+}
+
+/* ---- giving the address up ---- */
+
+/* A filter of a listening socket sees packets from TCP's header on; the flags are in byte 13. What a connection that
+ * was accepted inherits of it does no harm: such packets come first or never. */
+bool vai__listener_divert(vai_listener *l)
+{
+	enum { FLAGS = 13, SYN = 2, WHOLE = 0x40000 };
+	static struct sock_filter code[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, SYN, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, WHOLE)};
+	static const struct sock_fprog program = {sizeof code / sizeof *code, code};
+	int shared = 0;
+	socklen_t len = sizeof shared;
+	if (l->family == AF_UNIX || !vai__desc_hold(l->desc))
+		return false;
+	int fd = vai__desc_fd(l->desc);
+	bool did = getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shared, &len) == 0 && shared &&
+		setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+	vai__desc_unhold(l->desc);
+	return did;
+}
+
+bool vai__listener_is_asked(vai_listener *l)
+{
+	if (!vai__desc_hold(l->desc))
+		return false;
+	struct pollfd p = {.fd = vai__desc_fd(l->desc), .events = POLLIN};
+	bool asked = poll(&p, 1, 0) == 1;
+	vai__desc_unhold(l->desc);
+	return asked;
 }
 
 /* ---- the rest ---- */

@@ -35,6 +35,12 @@ struct vai__listener_wrap {
 };
 /* Called before l is given to anything else. */
 void vai__listener_wrap(vai_listener *l, const struct vai__listener_wrap *wrap);
+/* Before it closes. Where others may listen at the same address (SO_REUSEPORT), new connections do not come to this
+ * listener any more: their first packet is dropped, and sent again a second later, when it is closed. What has got that
+ * packet already comes on. True: so it is. */
+bool vai__listener_divert(vai_listener *l);
+/* Whether connections wait to be accepted. */
+bool vai__listener_is_asked(vai_listener *l);
 /* Closes the listener, and removes the file of a Unix socket. True for the first call. */
 bool vai__listener_close(vai_listener *l);
 struct vai__desc *vai__listener_desc(vai_listener *l);

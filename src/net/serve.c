@@ -18,6 +18,9 @@
 #include "sync/waitq.h"
 
 enum { SHORT_PAUSE = 50000000 /* ns */, ROUND = 64 };
+/* In shutdown, ns: for handshakes that are under way; between looks whether all have been accepted; for connections to
+ * say what they want at all. */
+enum { GRACE = 100000000, LOOK = 1000000, FRESH = 1000000000 };
 
 enum state { WAITING, READY, RUNNING };
 
@@ -32,6 +35,7 @@ struct served {
 	struct served *older, *newer; /* among the WAITING ones of a server with a bound for that */
 	int64_t since;                /* when it began to wait */
 	enum state state;
+	bool fresh; /* nothing has come from it yet */
 	bool closed;
 };
 
@@ -197,6 +201,7 @@ static struct served *adopt(vai_server *s, vai_conn *conn)
 	c->conn = conn;
 	c->server = s;
 	c->state = RUNNING;
+	c->fresh = true;
 	c->next = s->all;
 	if (s->all)
 		s->all->prev = c;
@@ -241,6 +246,7 @@ static void wait_for_bytes(struct served *c)
 static void look_at(vai_g *self, vai_server *s, struct served *c)
 {
 	int rc = vai__conn_peek(self, c->conn);
+	c->fresh &= rc == VAI_EAGAIN;
 	if (rc == VAI_EAGAIN)
 		wait_for_bytes(c);
 	else if (rc != VAI_OK || !s->start(self, s->arg, c->conn))
@@ -275,21 +281,24 @@ int vai__serve_idle(vai_g *self, vai_conn *view)
 
 /* ---- closing ---- */
 
-/* Returns an open connection with a reference, or NULL. waiting: only one that waits. */
-static struct served *pick(vai_server *s, bool waiting)
+/* Those that wait for another request; that wait; that are open. */
+enum which { BETWEEN, IDLE, OPEN };
+
+/* Under the lock. */
+static struct served *pick(vai_server *s, enum which which)
 {
 	struct served *c = s->all;
-	while (c && waiting && c->state != WAITING)
+	while (c && which != OPEN && (c->state != WAITING || (which == BETWEEN && c->fresh)))
 		c = c->next;
 	return c;
 }
 
-/* Closes the connections that wait, and all others if `all`. The goroutine deals with READY ones. */
-static void close_conns(vai_server *s, bool all)
+/* The goroutine deals with READY ones. */
+static void close_conns(vai_server *s, enum which which)
 {
 	for (;;) {
 		vai__lock(&s->lock);
-		struct served *c = pick(s, !all);
+		struct served *c = pick(s, which);
 		struct vai__desc *d = c ? vai__conn_desc(c->conn) : NULL;
 		bool ours = c && c->state == WAITING;
 		if (ours)
@@ -342,27 +351,53 @@ static void begin_close(vai_server *s)
 void vai__serve_close(vai_server *s)
 {
 	begin_close(s);
-	close_conns(s, true);
+	close_conns(s, OPEN);
 }
 
+/* Lets the goroutine accept all that have connected, also where others listen at the address: a connection that nobody
+ * has accepted when its listener closes is lost to its peer. */
+static int let_in(vai_g *self, vai_server *s, int64_t limit)
+{
+	int64_t now = vai__clock_now(), until = now + (limit > now && vai__listener_divert(s->listener) ? GRACE : 0);
+	int64_t end = limit < now + FRESH ? limit : now + FRESH;
+	while (now < end && (now < until || vai__listener_is_asked(s->listener))) {
+		int64_t next = now < until ? until : now + LOOK;
+		vai__wait_begin(self);
+		int code = vai__wait(self, VAI_WAIT_CLOSE, s->listener, next < end ? next : end);
+		if (code != VAI_WAKE_TIMEOUT)
+			return vai__wake_result(code);
+		now = vai__clock_now();
+	}
+	return VAI_OK;
+}
+
+static int wait_for_all(vai_g *self, vai_server *s, int64_t limit)
+{
+	vai__lock(&s->lock);
+	if (s->count > 0 && limit != 0)
+		return vai__waitq_wait(self, &s->waiters, &s->lock, VAI_WAIT_SERVE, s->listener, limit);
+	int rc = s->count == 0 ? VAI_OK : VAI_ETIMEOUT;
+	vai__unlock(&s->lock);
+	return rc;
+}
+
+/* A connection that has said nothing yet gets a while to do so: its request may be on the way. */
 int vai__serve_shutdown(vai_g *self, vai_server *s, int64_t limit)
 {
-	begin_close(s);
-	close_conns(s, false);
 	struct vai__iowait w = {VAI_WAIT_CLOSE, s->listener, limit};
-	int rc = vai__desc_await(self, vai__listener_desc(s->listener), &w);
+	int rc = let_in(self, s, limit);
+	begin_close(s);
+	close_conns(s, BETWEEN);
+	if (rc == VAI_OK)
+		rc = vai__desc_await(self, vai__listener_desc(s->listener), &w);
 	if (rc != VAI_OK && rc != VAI_ETIMEOUT)
 		return rc;
-	vai__lock(&s->lock);
-	if (s->count == 0) {
-		vai__unlock(&s->lock);
-		return VAI_OK;
-	}
-	if (limit == 0) {
-		vai__unlock(&s->lock);
-		return VAI_ETIMEOUT;
-	}
-	return vai__waitq_wait(self, &s->waiters, &s->lock, VAI_WAIT_SERVE, s->listener, limit);
+	int64_t first = vai__clock_now() + FRESH;
+	rc = wait_for_all(self, s, first < limit ? first : limit);
+	if (rc != VAI_ETIMEOUT)
+		return rc;
+	close_conns(s, IDLE);
+	return wait_for_all(self, s, limit);
 }
 
 vai_listener *vai__serve_listener(const vai_server *s)

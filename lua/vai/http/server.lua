@@ -22,17 +22,13 @@ function Server:count()
 	return self._server:count()
 end
 
-local function closing(self)
-	if self._closing:swap(1) == 0 then self._listener:close() end
-end
-
 local function over(self)
 	pcall(self._done.close, self._done)
 end
 
 -- Accepts no more, lets the requests under way end. true; or nil, "timeout": those that are left go on, until close.
 function Server:shutdown(limit)
-	closing(self)
+	self._closing:set(1)
 	local ok, why = self._server:shutdown(limit)
 	if not ok then return nil, why end
 	over(self)
@@ -40,7 +36,7 @@ function Server:shutdown(limit)
 end
 
 function Server:close()
-	closing(self)
+	self._closing:set(1)
 	self._server:close()
 	over(self)
 end
