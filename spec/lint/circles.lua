@@ -15,7 +15,7 @@ local allowed = {
 		"transfer/encode_class.c", "transfer/encode_field.c", "transfer/encode_types.c" },
 	{
 		"the scheduler's core", "sched/deadlock.c", "sched/frame.c", "sched/g.c", "sched/global_queue.c", "sched/handoff.c",
-		"sched/idle.c", "sched/locked_thread.c", "sched/m.c", "sched/outside.c", "sched/p.c", "sched/park.c",
+		"sched/home.c", "sched/idle.c", "sched/locked_thread.c", "sched/m.c", "sched/outside.c", "sched/p.c", "sched/park.c",
 		"sched/preempt.c", "sched/sigint.c",
 		"sched/sigquit.c", "sched/start_stop.c", "sched/runq.c", "sched/scavenge.c", "sched/loop.c", "sched/schedtrace.c",
 		"sched/replay.c", "sched/sysmon.c", "sched/threads.c", "sched/timer.c", "sched/sysmon_watch.c",

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* How a deadlock is found: the last M that would go to sleep finds no timer, no operation in the poller, and main
- * waiting. All other Ms sleep then, so nothing can change that: main is told. If the last M awake cannot tell main,
- * because it runs one goroutine only or its thread ends, it wakes one that can (vai__deadlock_check). Timers that would
- * wake nobody (a ticker from which no goroutine receives) are no reason to wait: while all Ms sleep, sysmon looks
- * whether there are others (vai__deadlock_check_timers). What is reported is in bind/report/deadlock.c. */
+/* How a deadlock is found: the last M that would go to sleep finds no timer, no operation in the poller, and every
+ * main waiting. All other Ms sleep then, so nothing can change that: the mains are told. (Several Lua states may
+ * share objects, so the goroutines of all of them have to wait.) If the last M awake cannot tell them, because it
+ * runs one goroutine only or its thread ends, it wakes one that can (vai__deadlock_check). Timers that would wake
+ * nobody (a ticker from which no goroutine receives) are no reason to wait: while all Ms sleep, sysmon looks whether
+ * there are others (vai__deadlock_check_timers). What is reported is in bind/report/deadlock.c. */
 #include "sched/poll.h"
 #include "sched/rt.h"
 
@@ -11,10 +12,8 @@
 static bool is_quiet(int awake)
 {
 	return vai__sched.nidle_ms + awake == vai__sched.nms && !vai__sched.hosted && !vai__sched.wanting &&
-		!vai__sched.world_stopped && !atomic_load_relaxed(&vai__sched.stopping) &&
-		atomic_load_acquire(&vai__sched.main->state) == VAI_G_WAITING &&
-		(vai__poll_pending() == 0 || VAI_BUG(deadlock_early)) && !vai__idle_work_anywhere(true) &&
-		vai__sched.m0->locked.count == 0;
+		!vai__sched.world_stopped && !atomic_load_relaxed(&vai__sched.stopping) && vai__home_all_wait() &&
+		(vai__poll_pending() == 0 || VAI_BUG(deadlock_early)) && !vai__idle_work_anywhere(true);
 }
 
 bool vai__deadlock_is(int awake)
@@ -30,12 +29,12 @@ void vai__deadlock_tell_sysmon(void)
 		vai__sysmon_poke();
 }
 
-/* Tells main of the deadlock. No other M is awake, or only to run timers that wake nobody. */
+/* Tells every main of the deadlock. No other M is awake, or only to run timers that wake nobody. */
 void vai__deadlock_tell_main(void)
 {
 	if (vai__sched_hooks.deadlock)
 		vai__sched_hooks.deadlock();
-	vai__fire_any(&vai__sched.main->pub, VAI_WAKE_DEADLOCK);
+	vai__home_fire_all(VAI_WAKE_DEADLOCK);
 }
 
 /* Called when an M went idle or ended without having looked for a deadlock. */

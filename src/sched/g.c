@@ -11,7 +11,6 @@
 #include "sched/turns.h"
 
 enum {
-	SLAB = 64,
 	BATCH = 32,
 	STACK_LINK = 16, /* mach/stack links free stacks through so many bytes at their top */
 	COLOURS = 8      /* with more, a goroutine that parks within one page could need a second one */
@@ -221,8 +220,10 @@ void vai__g_flush_stacks(struct p *p)
 		vai__stack_free(p->stacks[--p->nstacks]);
 }
 
-static inline void begin_new(struct g *g, void (*entry)(vai_g *g, void *arg), void *arg)
+void vai__g_begin_new(struct g *g, void (*entry)(vai_g *g, void *arg), void *arg, struct vai__home *home)
 {
+	atomic_store_relaxed(&g->pub.home, home);
+	atomic_store_relaxed(&g->told, false);
 	atomic_store_relaxed(&g->pub.running, NULL);
 	atomic_store_relaxed(&g->pub.end, VAI_END_NO);
 	g->pub.vm = g->pub.task = g->pub.held = g->pub.life = g->pub.waits = NULL;
@@ -237,20 +238,22 @@ static inline void begin_new(struct g *g, void (*entry)(vai_g *g, void *arg), vo
 
 vai_g *vai__g_new(void (*entry)(vai_g *g, void *arg), void *arg)
 {
-	if (vai__stack_short())
-		return NULL;
 	struct m *m = vai__m_self();
+	struct g *self = m_curg(m);
+	struct vai__home *home = self ? vai__g_home(&self->pub) : vai__home_of_nobody;
 	bool was;
+	if (vai__stack_short() || VAI_UNLIKELY(atomic_load_relaxed(&home->closing) != VAI_HOME_STAYS))
+		return NULL;
 	struct g *g = vai__g_alloc(vai__m_need_p(&m, &was));
 	m_leave(m, was);
 	if (!g)
 		return NULL;
-	begin_new(g, entry, arg);
+	vai__g_begin_new(g, entry, arg, home);
 	return &g->pub;
 }
 
 /* A record for a thread without a P; NULL: out of memory. */
-static struct g *alloc_outside(void)
+struct g *vai__g_alloc_outside(void)
 {
 	vai__lock(&vai__sched.lock);
 	struct g *g = vai__gqueue_pop(&vai__sched.gfree);
@@ -272,12 +275,12 @@ static struct g *alloc_outside(void)
 
 bool vai__g_post(void (*entry)(vai_g *g, void *arg), void *arg)
 {
-	struct g *g = vai__stack_short() ? NULL : alloc_outside();
+	struct g *g = vai__stack_short() ? NULL : vai__g_alloc_outside();
 	if (!g)
 		return false;
 	g->pub.id = atomic_fetch_add_relaxed(&vai__sched.next_id, 1);
 	g->link = NULL;
-	begin_new(g, entry, arg);
+	vai__g_begin_new(g, entry, arg, vai__home_of_nobody);
 	atomic_fetch_add_relaxed(&vai__sched.posted, 1);
 	vai__loop_ready(g, true);
 	return true;
@@ -287,14 +290,14 @@ vai_g *vai__g_new_on_main(void (*entry)(vai_g *g, void *arg), void *arg)
 {
 	vai_g *g = vai__g_new(entry, arg);
 	if (g)
-		g_of(g)->locked_m = vai__sched.m0;
+		g_of(g)->locked_m = vai__home_m(vai__g_home(g));
 	return g;
 }
 
 bool vai__g_on_main(const vai_g *g)
 {
 	const struct g *priv = (const struct g *)(const void *)g;
-	return priv->locked_m == vai__sched.m0 && priv != vai__sched.main;
+	return is_hosts(priv->locked_m) && !vai__g_is_main(g);
 }
 
 /* A goroutine that fills its P's queue with children yields and queues up behind them. So the children run while
@@ -375,8 +378,6 @@ static struct g **collect(int64_t *n)
 	vai__lock(&all.lock);
 	struct g **gs = malloc((size_t)(all.n * SLAB + 1) * sizeof(struct g *));
 	*n = 0;
-	if (gs && vai__sched.main)
-		gs[(*n)++] = vai__sched.main;
 	for (int64_t i = 0; gs && i < all.n * SLAB; i++) {
 		struct g *g = &all.slabs[i / SLAB]->gs[i % SLAB];
 		if (atomic_load_acquire(&g->state) != VAI_G_DEAD)
@@ -401,14 +402,22 @@ void vai__g_each(void (*f)(vai_g *g, const struct vai_g_info *info, void *arg), 
 	free(gs);
 }
 
-/* Calls f for every goroutine that has not ended, main excepted. No M runs. */
+/* Calls f for every goroutine that has not ended, mains excepted. No M runs. */
 static void each_left(void (*f)(struct g *g))
 {
 	for (int64_t i = 0; i < all.n * SLAB; i++) {
 		struct g *g = &all.slabs[i / SLAB]->gs[i % SLAB];
-		if (atomic_load_relaxed(&g->state) != VAI_G_DEAD)
+		if (atomic_load_relaxed(&g->state) != VAI_G_DEAD && !vai__g_is_main(&g->pub))
 			f(g);
 	}
+}
+
+struct g *vai__g_slab(int64_t i)
+{
+	vai__lock(&all.lock);
+	struct g *gs = i < all.n ? all.slabs[i]->gs : NULL;
+	vai__unlock(&all.lock);
+	return gs;
 }
 
 static void unwait(struct g *g)

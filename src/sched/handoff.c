@@ -35,7 +35,7 @@ VAI_NOINLINE void vai__m_enter_slowly(struct m *m)
 	atomic_store_relaxed(&m->retake, false);
 	m->evicted = false;
 	vai__unlock(&vai__sched.lock);
-	if (blocks && g && g != vai__sched.main && !g->locked_m)
+	if (blocks && g && !g->locked_m)
 		g->locked_m = OFF_MAIN; /* it has shown that it blocks, so it keeps off M0 from now on */
 	if (!p && g)
 		vai__preempt_interrupt(g);
@@ -78,7 +78,7 @@ void vai__handoff_want(struct m *m)
 	m->next_wanting = NULL;
 	*at = m;
 	vai__loop_attention_update();
-	if (m == vai__sched.m0) {
+	if (m->home) {
 		m->wants_at = vai__clock_real();
 		vai__watch_for_main();
 		if (m->wants)
@@ -99,11 +99,11 @@ void vai__handoff_unwant(struct m *m)
 	vai__loop_attention_update();
 }
 
-/* Gives p, which has no owner, to an M other than `except`, which then looks for work. False: there is no such M. */
-static bool start_m(struct p *p, struct m *except)
+/* Gives p, which has no owner, to an M of vai's own, which then looks for work. False: there is no such M. */
+static bool start_m(struct p *p)
 {
 	vai__lock(&vai__sched.lock);
-	struct m *m = vai__idle_take_m(except);
+	struct m *m = vai__idle_take_m(false);
 	if (m)
 		m->nextp = p;
 	vai__unlock(&vai__sched.lock);
@@ -146,7 +146,7 @@ void vai__p_hand_off(struct p *p)
 		return;
 	}
 	bool wanted = atomic_load_seq_cst(&vai__sched.attention);
-	if ((wanted ? turn_is_due(p) : has_work(p, VAI_FOREVER - 1)) && start_m(p, vai__sched.m0))
+	if ((wanted ? turn_is_due(p) : has_work(p, VAI_FOREVER - 1)) && start_m(p))
 		return;
 	vai__lock(&vai__sched.lock);
 	vai__p_release(p);
@@ -206,7 +206,7 @@ bool vai__m0_leave_to_others(struct m *m, struct g *g)
 	vai__lock(&vai__sched.lock);
 	vai__m_own(m, NULL);
 	vai__unlock(&vai__sched.lock);
-	if (start_m(p, m)) {
+	if (start_m(p)) {
 		count_add(&p->count.handoffs, 1);
 		return true;
 	}
@@ -219,17 +219,17 @@ bool vai__m0_leave_to_others(struct m *m, struct g *g)
 void vai__g_leave_main(vai_g *self)
 {
 	struct g *g = g_of(self);
-	if (g == vai__sched.main || g->locked_m)
+	if (g->locked_m)
 		return;
 	g->locked_m = OFF_MAIN;
-	if (g_m(g) == vai__sched.m0)
+	if (g_m(g)->home)
 		vai__park_switch(g, OP_YIELD);
 }
 
 bool vai__g_holds_main(vai_g *self)
 {
 	struct g *g = g_of(self);
-	return g != vai__sched.main && !g->locked_m && g_m(g) == vai__sched.m0;
+	return !g->locked_m && g_m(g)->home;
 }
 
 void vai__g_block_begin(vai_g *self)

@@ -47,17 +47,17 @@ static void remove_idle_m(struct m *m)
 	vai__handoff_unwant(m);
 }
 
-/* Takes an M out of idle_ms, but not `except` (which may be NULL). M0 is taken first, because main waits for it, and
- * the M that sleeps in the poller last. Under sched.lock. */
-struct m *vai__idle_take_m(struct m *except)
+/* Takes an M out of idle_ms. hosts: also a host's; such a one is taken first, because main waits for it, and the M that
+ * sleeps in the poller last. Under sched.lock. */
+struct m *vai__idle_take_m(bool hosts)
 {
 	struct m **best = NULL, *poller = atomic_load_relaxed(&vai__sched.poller);
 	for (struct m **at = &vai__sched.idle_ms; *at; at = &(*at)->link) {
-		if (*at == except)
+		if ((*at)->home && !hosts)
 			continue;
-		if (!best || *best == poller || (*at == vai__sched.m0 && *at != poller))
+		if (!best || *best == poller || ((*at)->home && *at != poller))
 			best = at;
-		if (*best != poller && (*best == vai__sched.m0 || vai__sched.nidle_ms > CHOOSY))
+		if (*best != poller && ((*best)->home || vai__sched.nidle_ms > CHOOSY))
 			break;
 	}
 	if (!best)
@@ -108,7 +108,7 @@ void vai__idle_wake_one(void)
 		return;
 	vai__lock(&vai__sched.lock);
 	struct p *p = atomic_load_relaxed(&vai__sched.stopping) ? NULL : vai__p_get_idle();
-	struct m *m = p ? vai__idle_take_m(NULL) : NULL;
+	struct m *m = p ? vai__idle_take_m(true) : NULL;
 	if (m) {
 		m->nextp = p;
 		m->spinning = true;
@@ -150,12 +150,12 @@ void vai__idle_wake_locked_m(struct m *m)
 	vai__m_wake(m);
 }
 
-/* Takes any idle M but M0, listed or not; NULL: there is none. Under sched.lock. */
+/* Takes any idle M of vai's own, listed or not; NULL: there is none. Under sched.lock. */
 static struct m *take_any_m(void)
 {
-	struct m *m = vai__idle_take_m(vai__sched.m0);
+	struct m *m = vai__idle_take_m(false);
 	for (struct m *at = vai__sched.all_ms; at && !m; at = at->next_m)
-		if (at->idle && at != vai__sched.m0)
+		if (at->idle && !at->home)
 			remove_idle_m(m = at);
 	return m;
 }
@@ -177,7 +177,7 @@ bool vai__idle_retire(struct m *m)
 {
 	vai__lock(&vai__sched.lock);
 	int enough = atomic_load_relaxed(&vai__sched.nprocs) + SPARE_MS;
-	bool goes = m->idle && m->listed && m != vai__sched.m0 && m->locked.count == 0 && vai__sched.nidle_ms > enough;
+	bool goes = m->idle && m->listed && !m->home && m->locked.count == 0 && vai__sched.nidle_ms > enough;
 	if (goes) {
 		remove_idle_m(m);
 		m->leaving = true;
@@ -259,10 +259,10 @@ static bool is_in_the_way(struct m *m)
  *
  * m may not have its turn for some milliseconds. So it does that only while nobody depends on it: no idle P's M has
  * to be woken, which nobody does while m spins; no timer is its to run; no input is under way, for which it would
- * sleep in the poller; and it is not M0, which main needs. */
+ * sleep in the poller; and it is not a host's thread, which main needs. */
 static bool may_yield(struct m *m)
 {
-	return m != vai__sched.m0 && atomic_load_relaxed(&vai__sched.nidle_ps) == 0 &&
+	return !m->home && atomic_load_relaxed(&vai__sched.nidle_ps) == 0 &&
 		atomic_load_relaxed(&m_p(m)->timers.next) == VAI_FOREVER && vai__poll_pending() == 0;
 }
 
@@ -298,7 +298,7 @@ static struct g *spin(struct m *m)
 static bool must_stay(struct m *m)
 {
 	return vai__sched.global.count > 0 || m->locked.count > 0 ||
-		(atomic_load_relaxed(&vai__sched.stopping) && m != vai__sched.m0);
+		(atomic_load_relaxed(&vai__sched.stopping) && !m->home);
 }
 
 /* Gives the P up. False: there is work after all. */
@@ -369,7 +369,7 @@ static enum verdict enlist(struct m *m)
 	bool idle_p = vai__sched.idle_ps && !vai__sched.world_stopped;
 	if (must_stay(m) && idle_p) {
 		v = STAY;
-	} else if (atomic_load_relaxed(&vai__sched.stopping) && m != vai__sched.m0) {
+	} else if (atomic_load_relaxed(&vai__sched.stopping) && !m->home) {
 		v = STAY;
 	} else if (vai__deadlock_is(1) && idle_p) {
 		v = vai__idle_feed_from_caches() ? FEED : DEADLOCK;

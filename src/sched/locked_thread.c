@@ -16,7 +16,7 @@ static int find_thread(vai_g *self)
 	for (;; pause = pause < LAST_PAUSE ? 2 * pause : pause) {
 		g->locked_m = NULL;
 		vai__g_leave_main(self);
-		if (g_m(g) != vai__sched.m0)
+		if (!g_m(g)->home)
 			return VAI_OK;
 		int64_t now = vai__clock_real();
 		if (now >= end)
@@ -30,7 +30,7 @@ static int find_thread(vai_g *self)
 int vai__g_lock_thread(vai_g *self)
 {
 	struct g *g = g_of(self);
-	bool must_move = g != vai__sched.main && g_m(g) == vai__sched.m0;
+	bool must_move = !vai__g_is_main(self) && g_m(g)->home;
 	int rc = must_move ? find_thread(self) : VAI_OK;
 	if (rc != VAI_OK)
 		return rc;
@@ -43,14 +43,14 @@ void vai__g_unlock_thread(vai_g *self)
 {
 	struct g *g = g_of(self);
 	g_m(g)->lockedg = NULL;
-	if (g != vai__sched.main)
+	if (!vai__g_is_main(self))
 		g->locked_m = OFF_MAIN;
 }
 
 /* Lock held. */
 static bool stops(struct m *m)
 {
-	return atomic_load_relaxed(&vai__sched.stopping) && m != vai__sched.m0;
+	return atomic_load_relaxed(&vai__sched.stopping) && !m->home;
 }
 
 static void sleep_for_it(struct m *m)
@@ -78,7 +78,7 @@ static void sleep_for_it(struct m *m)
 struct g *vai__locked_next(struct m *m)
 {
 	for (;;) {
-		if (atomic_load_acquire(&vai__sched.stopping) && m != vai__sched.m0)
+		if (atomic_load_acquire(&vai__sched.stopping) && !m->home)
 			return NULL;
 		if (m_p(m) && atomic_load_relaxed(&vai__sched.attention))
 			vai__loop_pay_attention(m);

@@ -276,7 +276,7 @@ static bool accept(struct m *m, struct g *g)
 		return true;
 	}
 	if (g->locked_m == OFF_MAIN)
-		return m != vai__sched.m0 || !vai__m0_leave_to_others(m, g);
+		return !m->home || !vai__m0_leave_to_others(m, g);
 	vai__loop_ready_locked(g);
 	return false;
 }
@@ -290,7 +290,7 @@ static struct g *next(struct m *m)
 		return vai__locked_next(m);
 	for (;;) {
 		if (VAI_UNLIKELY(atomic_load_relaxed(&vai__sched.attention))) {
-			if (atomic_load_acquire(&vai__sched.stopping) && m != vai__sched.m0)
+			if (atomic_load_acquire(&vai__sched.stopping) && !m->home)
 				return NULL;
 			if (m_p(m))
 				vai__loop_pay_attention(m);
@@ -312,11 +312,14 @@ static void end(struct m *m, struct g *g)
 {
 	if (VAI_UNLIKELY(m->lockedg == g)) {
 		m->lockedg = NULL;
-		m->leaving = m != vai__sched.m0;
+		m->leaving = !m->home;
 	}
 	vai__g_take_stack(m, g);
 	count_add(&m_p(m)->count.ended, 1);
+	struct vai__home *home = vai__g_home(&g->pub);
 	vai__g_free(m, g);
+	if (VAI_UNLIKELY(atomic_load_relaxed(&vai__sched.nclosing) > 0))
+		vai__home_note_end(home);
 }
 
 /* Puts g back into a queue. late: it has used a whole slice and goes to the global queue, as in Go. In its own P's
@@ -373,7 +376,7 @@ static inline __attribute__((always_inline)) void settle(struct m *m, struct g *
 
 static inline __attribute__((always_inline)) void run(struct m *m, struct g *g)
 {
-	if (VAI_UNLIKELY(!g->stack && g != vai__sched.main) && !vai__g_give_stack(m, g)) {
+	if (VAI_UNLIKELY(!g->stack && !vai__g_is_main(&g->pub)) && !vai__g_give_stack(m, g)) {
 		vai__g_starve(g);
 		return;
 	}
@@ -381,6 +384,8 @@ static inline __attribute__((always_inline)) void run(struct m *m, struct g *g)
 	atomic_store_relaxed(&g->state, VAI_G_RUNNING);
 	if (VAI_UNLIKELY(has_cpu_limit(g)))
 		vai__preempt_cpu_begin(g);
+	if (VAI_UNLIKELY(atomic_load_relaxed(&vai__sched.nclosing) > 0))
+		vai__home_tell(g);
 	if (VAI_UNLIKELY(atomic_load_relaxed(&g->pub.end) != VAI_END_NO))
 		vai__preempt_interrupt(g);
 	resume(m, g);

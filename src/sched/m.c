@@ -151,7 +151,8 @@ void vai__m_free_main(struct m *m)
 {
 	vai__ctx_free(&m->ctx);
 	vai__stack_free(m->loop_stack);
-	if (!m->lost) /* otherwise its thread, if it still lives, points to this record */
+	vai__stack_overflow_thread_exit(); /* does nothing on another thread */
+	if (!m->lost)                      /* otherwise its thread, if it still lives, points to this record */
 		m_free(m);
 }
 
@@ -334,7 +335,7 @@ static bool takes_poller(struct m *m)
 
 void vai__m_sleep(struct m *m)
 {
-	if (m == vai__sched.m0)
+	if (m->home)
 		vai__sigint_wrap();
 	if (takes_poller(m)) {
 		sleep_in_poller(m);

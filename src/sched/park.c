@@ -109,6 +109,21 @@ bool vai__fire_quietly(vai_g *pub, vai_ticket ticket, int code, bool *owed)
 	return w != LOST;
 }
 
+/* Asks g to end, whose wait's word was `word`, unless that wait has ended. Between the swap and g's being made ready g
+ * is the caller's, so it cannot be another goroutine by now. */
+bool vai__fire_end(struct g *g, uint64_t word, bool force)
+{
+	int no = VAI_END_NO;
+	if ((uint32_t)word != VAI_WAKE_PARKED || (atomic_load_relaxed(&g->told) && !force))
+		return false;
+	if (fire(g, (vai_ticket)(word >> 32), VAI_WAKE_CANCELED) == LOST)
+		return false;
+	atomic_store_relaxed(&g->told, true);
+	atomic_cas_strong_relaxed(&g->pub.end, &no, VAI_END_CLOSED);
+	vai__loop_ready(g, false);
+	return true;
+}
+
 bool vai__fire_any(vai_g *pub, int code)
 {
 	/* This load must not come before the caller's store to g->end. Pairs with vai__park_commit. */

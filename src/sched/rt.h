@@ -33,6 +33,7 @@ enum { RUNQ_SIZE = 4, GFREE_MAX = 1, STACKS_MAX = 1, MAX_PROCS = 1024 };
 enum { RUNQ_SIZE = 256, GFREE_MAX = 128, STACKS_MAX = 128, MAX_PROCS = 1024 };
 #endif
 enum {
+	SLAB = 64,               /* goroutines that are made at once */
 	MAX_MS = 10000,          /* as in Go */
 	GLOBAL_TICK = 61,        /* after so many rounds the global queue is looked at */
 	TIMER_TICK = 8,          /* after so many rounds timers are looked at, and when idle */
@@ -50,6 +51,7 @@ enum {
 
 struct m;
 struct p;
+struct home;
 
 struct g {
 	vai_g pub; /* first: a vai_g * is a struct g * */
@@ -65,6 +67,7 @@ struct g {
 	_Atomic(struct m *) m; /* while RUNNING; its M writes */
 	struct m *locked_m;    /* the only M that it runs on, or OFF_MAIN; set before its start, or by itself */
 	struct g *link;        /* in the queue or free list that holds it */
+	atomic_bool told;      /* it was asked to end because its home closes; its M's, or the waker's */
 	int64_t cpu_used;      /* ns of processor time used before cpu_from, if it has a limit */
 	int64_t cpu_from;      /* the thread's processor time when it began to run */
 	char *stack;           /* top; NULL before the first run and for main */
@@ -134,12 +137,13 @@ struct m {
 	bool leaving;             /* owner: the thread is to end */
 	struct g *lockedg;        /* owner: the goroutine that has this thread for itself */
 	struct m *next_wanting;
-	int64_t wants_at;    /* M0 only: since when; under sched.lock */
+	int64_t wants_at;    /* a host's only: since when; under sched.lock */
 	uint32_t rand;       /* owner */
 	int tid;             /* the system's number of its thread */
 	atomic_bool preempt; /* the next SIGURG comes from vai */
 	bool blocked;        /* SIGURG was blocked before this thread became an M */
 	struct m *next_m;    /* sched.all_ms, under sched.lock */
+	struct home *home;   /* the M is the host's thread of it; NULL: it is a thread of vai's. Constant while it lives */
 	/* Used by sysmon only: the round that it saw last, and when it first saw it. */
 	struct p *seen_p;
 	uint32_t seen_tick;
@@ -165,8 +169,8 @@ struct m {
 	atomic_uint wake;     /* futex: 1 when woken */
 	struct p *nextp;      /* given by the waker, with wake */
 	struct m *link;       /* sched.idle_ms, under sched.lock */
-	char *loop_stack;     /* M0 only: its loop has a stack of its own */
-	bool lost;            /* M0 only: its runtime was ended by another thread */
+	char *loop_stack;     /* a host's only: its loop has a stack of its own */
+	bool lost;            /* a host's only: its home was ended by another thread */
 	struct gqueue locked; /* goroutines that only this M runs and others made ready; sched.lock */
 	_Atomic(int64_t) nlocked;
 };
@@ -176,7 +180,7 @@ struct sched {
 	struct gqueue global;     /* lock */
 	_Atomic(int64_t) nglobal; /* mirror of global.count */
 	struct p *idle_ps;        /* lock */
-	struct m *idle_ms;        /* lock; M0 is taken first */
+	struct m *idle_ms;        /* lock; hosts' are taken first */
 	struct m *all_ms;         /* lock; preempt.c */
 	int nms, nidle_ms;        /* lock */
 	uint64_t nawake;          /* lock: how often an M has awoken or begun */
@@ -193,11 +197,14 @@ struct sched {
 	bool world_stopped; /* lock: no P is to be had */
 	uint64_t nretaken;  /* lock */
 	_Atomic(uint64_t) npreempted;
-	atomic_int retiring; /* Ps beyond nprocs that an M still owns */
-	atomic_bool running; /* host thread */
-	struct m *m0;
+	atomic_int retiring;          /* Ps beyond nprocs that an M still owns */
+	atomic_bool running;          /* host thread */
+	_Atomic(struct home *) homes; /* changed under lock; the latest first */
+	atomic_int nhomes;
+	atomic_int nclosing;    /* homes that close, or have goroutines left: whoever runs or ends looks */
+	_Atomic(struct m *) m0; /* that of the first home, and its main; lock */
 	struct m off_main, off_frame; /* OFF_MAIN, OFF_FRAME */
-	struct g *main;
+	_Atomic(struct g *) main;
 	struct p *ps[MAX_PROCS]; /* made on demand, never freed */
 	atomic_int nps;          /* made so far; written under lock */
 	_Atomic(uint64_t) next_id;
@@ -288,7 +295,7 @@ void vai__idle_wake_one(void);                  /* there is work in some queue, 
 void vai__idle_got_work(struct m *m);           /* a spinning M found some */
 struct g *vai__idle_find_or_sleep(struct m *m); /* NULL: look again from the top */
 void vai__idle_wake_locked_m(struct m *m);      /* m->locked has grown */
-struct m *vai__idle_take_m(struct m *except);
+struct m *vai__idle_take_m(bool hosts);
 void vai__idle_enlist(struct m *m, bool listed);
 void vai__idle_delist(struct m *m);
 void vai__idle_take_polled(struct m *m); /* makes what it has made ready in the poller runnable */
@@ -370,19 +377,6 @@ void vai__park_switch(struct g *g, enum op op);
 void vai__schedtrace_start(void);   /* host thread, before sysmon */
 int64_t vai__schedtrace_next(void); /* sysmon: when it is to call the next; VAI_FOREVER: never */
 void vai__schedtrace_tick(int64_t now);
-/* sysmon.c */
-int vai__sysmon_start(void);
-void vai__sysmon_stop(void);
-void vai__sysmon_poke(void);  /* not all Ps are idle any more */
-void vai__sysmon_hurry(void); /* makes sysmon look now */
-bool vai__sysmon_tick(void);  /* one look at everything; sysmon's own and tests' */
-/* scavenge.c: idle memory goes back; sysmon's */
-void vai__scavenge_start(void);
-void vai__scavenge_tick(int64_t now, bool idle);
-void vai__scavenge_awake(int64_t now); /* sysmon was woken: it may get busy again */
-int64_t vai__scavenge_next(void);      /* when sysmon has to call the next tick, also if all is idle */
-void vai__scavenge_stop(void);
-
 static inline void count_add(_Atomic(uint64_t) *c, uint64_t n)
 {
 	atomic_store_relaxed(c, atomic_load_relaxed(c) + n);
@@ -396,5 +390,7 @@ static inline int64_t clock_note(void)
 }
 
 #include "sched/frame.h"
+#include "sched/home.h"
+#include "sched/sysmon.h"
 #include "sched/signals.h"
 #endif

@@ -24,8 +24,6 @@ enum {
 	RELEASE = 500000000 /* ns */
 };
 
-static struct g main_g;
-
 /* The number of CPUs that the process may use; sysmon looks again now and then while the runtime runs. */
 int vai__numcpu(void)
 {
@@ -66,26 +64,11 @@ static size_t choose_stack(size_t asked, size_t least)
 	return asked ? asked : least > DEFAULT_STACK ? least : DEFAULT_STACK;
 }
 
-static void init_main(struct m *m)
-{
-	uint64_t wait = atomic_load_relaxed(&main_g.wait); /* tickets of an earlier runtime must not be given out again */
-	memset(&main_g, 0, sizeof(main_g));
-	atomic_init(&main_g.wait, (wait >> 32 << 32) | VAI_WAKE_USER);
-	atomic_init(&main_g.state, VAI_G_RUNNING);
-	main_g.pub.id = 1;
-	atomic_init(&main_g.m, m);
-	main_g.locked_m = m;
-	vai__ctx_native(&main_g.ctx);
-	m_set_curg(m, &main_g);
-	m_leave(m, false);
-	vai__sched.main = &main_g;
-	vai__sched.m0 = m;
-}
-
 static void init_fields(void)
 {
 	vai__lock_init(&vai__sched.lock, VAI_RANK_SCHED);
-	vai__sched.nms = 1;
+	vai__sched.nms = 0;
+	atomic_store(&vai__sched.nclosing, 0);
 	vai__sched.nidle_ms = 0;
 	vai__sched.idle_ms = NULL;
 	atomic_store(&vai__sched.nspinning, 0);
@@ -122,7 +105,7 @@ static void add_procs(int asked)
 {
 	bool chosen;
 	int n = choose_procs(asked, &chosen);
-	vai__maxprocs(&main_g.pub, n);
+	vai__maxprocs(&vai__sched.main->pub, n);
 	vai__sched.procs_chosen = chosen;
 }
 
@@ -203,23 +186,21 @@ int vai__sched_start(const struct vai__sched_opts *opts)
 		note_refusal(call);
 		return VAI_ESYS;
 	}
-	struct m *m = vai__m_new_main(&call);
-	if (!m) {
+	struct home *h = vai__home_begin(&call);
+	if (!h) {
 		note_refusal(call);
 		vai__poll_stop();
 		return VAI_ESYS;
 	}
-	init_main(m);
 	errno = ENOMEM;
-	if (init_procs(m) != VAI_OK || vai__sysmon_start() != VAI_OK) {
+	if (init_procs(h->m) != VAI_OK || vai__sysmon_start() != VAI_OK) {
 		note_refusal(errno == ENOMEM ? "memory" : "pthread_create");
 		stop_ms(); /* Ms may have begun meanwhile */
 		wait_for_ms(VAI_FOREVER);
-		vai__m_retire_main(m);
-		vai__m_free_main(m);
+		vai__m_retire_main(h->m);
+		vai__m_free_main(h->m);
 		vai__poll_stop();
-		vai__sched.m0 = NULL;
-		vai__sched.main = NULL;
+		vai__home_forget_all();
 		return VAI_ESYS;
 	}
 	add_procs(opts->maxprocs);
@@ -250,7 +231,8 @@ static void begin_stop(void)
 	vai__sigint_remove();
 	stop_ms();
 	vai__sysmon_stop();
-	vai__m_retire_main(vai__sched.m0);
+	if (vai__home_count() == 1) /* otherwise the process ends, and other threads may be in the middle of something */
+		vai__m_retire_main(vai__sched.m0);
 }
 
 /* ---- release ---- */
@@ -312,8 +294,7 @@ bool vai__sched_stop(int64_t grace)
 	for (int i = 0; i < atomic_load(&vai__sched.nps); i++)
 		vai__g_flush_stacks(vai__sched.ps[i]);
 	vai__stack_reset();
-	vai__sched.m0 = NULL;
-	vai__sched.main = NULL;
+	vai__home_forget_all();
 	return true;
 }
 
@@ -342,7 +323,7 @@ int64_t vai__g_count(void)
 {
 	struct vai__sched_stats st = {0};
 	vai__p_each_counter(&st);
-	return (int64_t)(st.spawned - st.ended) + 1;
+	return (int64_t)(st.spawned - st.ended) + vai__home_count();
 }
 
 void vai__sched_stats(struct vai__sched_stats *out)

@@ -154,11 +154,24 @@ struct p *vai__watch_evict(void)
 	return evict(0);
 }
 
-/* Whether main runs without a P. It may want one at any moment, and then it must be known whose. Under sched.lock. */
+/* Whether a main runs without a P. It may want one at any moment, and then it must be known whose. Under sched.lock. */
 static bool main_is_outside(void)
 {
-	struct m *m0 = vai__sched.m0;
-	return m0->wants || (!m_p(m0) && !m0->idle && m_curg(m0) == vai__sched.main);
+	for (struct home *h = atomic_load_relaxed(&vai__sched.homes); h; h = atomic_load_relaxed(&h->next)) {
+		struct m *m = h->m;
+		if (m->wants || (!m_p(m) && !m->idle && m_curg(m) == g_of(h->pub.main)))
+			return true;
+	}
+	return false;
+}
+
+/* Whether a main has wanted a P for so short a time that it is looked after without a pause. Under sched.lock. */
+static bool main_is_in_a_hurry(int64_t now)
+{
+	for (struct home *h = atomic_load_relaxed(&vai__sched.homes); h; h = atomic_load_relaxed(&h->next))
+		if (h->m->wants && now - h->m->wants_at < IN_A_HURRY)
+			return true;
+	return false;
 }
 
 /* Looks at all Ms once. True: another look should follow soon. */
@@ -181,7 +194,7 @@ bool vai__watch_ms(int64_t now)
 			watch_outsider(m, outsiders++, now);
 		}
 	}
-	if (vai__sched.m0->wants && now - vai__sched.m0->wants_at < IN_A_HURRY) {
+	if (main_is_in_a_hurry(now)) {
 		vai__watch_for_main();
 		watch.soon = true;
 	}

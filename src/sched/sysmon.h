@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* Private to sched/: the monitor, and the memory that it gives back. Included by rt.h. */
+#ifndef VAI_SYSMON_H
+#define VAI_SYSMON_H
+
+#include "sched/rt.h"
+
+/* sysmon.c */
+int vai__sysmon_start(void);
+void vai__sysmon_stop(void);
+void vai__sysmon_poke(void);  /* not all Ps are idle any more */
+void vai__sysmon_hurry(void); /* makes sysmon look now */
+bool vai__sysmon_tick(void);  /* one look at everything; sysmon's own and tests' */
+/* scavenge.c: idle memory goes back; sysmon's */
+void vai__scavenge_start(void);
+void vai__scavenge_tick(int64_t now, bool idle);
+void vai__scavenge_awake(int64_t now); /* sysmon was woken: it may get busy again */
+int64_t vai__scavenge_next(void);      /* when sysmon has to call the next tick, also if all is idle */
+void vai__scavenge_stop(void);
+
+#endif
