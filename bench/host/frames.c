@@ -3,7 +3,7 @@
  * goroutines of each and gives vai its thread for a budget, beside two that never end. Beside it the same loop without
  * vai and two threads that compute; there the host computes for the budget itself. Both in one process, in turns, so that
  * what else the machine does meets both. Prints, in ms, how much later than its time a frame begins, by how much more than
- * the budget it takes, and how many goroutines had not answered a frame before the next one. frames SECONDS BUDGET_MS */
+ * the budget it takes, and how many goroutines had not answered a frame before the next one. frames SECONDS BUDGET_MS [STEPS of each goroutine in a frame] */
 #define _GNU_SOURCE
 #include <lauxlib.h>
 #include <lua.h>
@@ -25,7 +25,7 @@ struct figures {
 	long told, missed;
 };
 static struct figures plain = {.name = "plain"}, vai = {.name = "vai"};
-static int64_t budget;
+static int64_t budget, work;
 
 static void must(bool ok, const char *what)
 {
@@ -99,13 +99,13 @@ static void play_plain(void)
 static vai_chan *inbox[ACTORS], *out;
 static long answered, expected;
 
-static const char world[] = "local vai, inboxes, out, burners = ...\n"
+static const char world[] = "local vai, inboxes, out, burners, work = ...\n"
 							"for _ = 1, burners do vai.go(function() while true do end end) end\n"
 							"for _, inbox in ipairs(inboxes) do\n"
 							"  vai.go(function()\n"
 							"    for m in inbox do\n"
 							"      local x = m\n"
-							"      for _ = 1, 1000 do x = x * 1.0001 end\n"
+							"      for _ = 1, work do x = x * 1.0001 end\n"
 							"      out:send(x)\n"
 							"    end\n"
 							"  end)\n"
@@ -149,7 +149,8 @@ static void play_vai(void)
 	}
 	vai_lua_pushchan(L, out);
 	lua_pushinteger(L, BURNERS);
-	must(lua_pcall(L, 4, 0, 0) == LUA_OK, "the world does not begin");
+	lua_pushinteger(L, work);
+	must(lua_pcall(L, 5, 0, 0) == LUA_OK, "the world does not begin");
 	answered = expected = 0;
 	play(&vai, tell_all, poll_vai);
 	for (int i = 0; i < ACTORS; i++)
@@ -184,6 +185,7 @@ int main(int argc, char **argv)
 {
 	double seconds = argc > 1 ? atof(argv[1]) : 60;
 	budget = VAI_MS(argc > 2 ? atof(argv[2]) : 5);
+	work = argc > 3 ? atoll(argv[3]) : 1000;
 	while (vai.n < seconds * FPS && vai.n < MOST) {
 		play_plain();
 		play_vai();

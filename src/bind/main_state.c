@@ -1,74 +1,55 @@
 /* SPDX-License-Identifier: MIT */
-/* Some facts about the host's state that reports, dumps and handlers ask for. Each is one word that main writes;
- * goroutines read the panic thread and its runner while the runtime ends, too, so these are atomic. */
+/* See main_state.h. */
 #include "bind/main_state.h"
+#include <stdlib.h>
 #include "base/atomic.h"
 
-static struct {
-	struct vai_vm *vm, *last;
-	_Atomic(lua_State *) L;
-	_Atomic(lua_State *) panic_thread;
-	_Atomic(vai_g *) runner;
-	atomic_int guests;
-} state;
-
-struct vai_vm *vai__main_vm(void)
+struct vai__main *vai__main_open(struct vai__home *home)
 {
-	return state.vm;
+	struct vai__main *main = home->bind;
+	if (main)
+		return main;
+	main = calloc(1, sizeof *main);
+	if (!main)
+		return NULL;
+	main->home = home;
+	main->end = &main->first;
+	vai__lock_init(&main->lock, VAI_RANK_RUNTIME);
+	home->bind = main;
+	return main;
 }
 
-void vai__main_set_vm(struct vai_vm *vm)
+static atomic_int count;
+
+int vai__main_count(void)
 {
-	state.vm = vm;
+	return atomic_load(&count);
+}
+
+void vai__main_counts(int n)
+{
+	atomic_fetch_add(&count, n);
+}
+
+void vai__main_set_vm(struct vai__main *main, struct vai_vm *vm)
+{
+	main->vm = vm;
 	if (vm)
-		state.last = vm;
-	atomic_store_relaxed(&state.L, vm ? vm->L : NULL);
-	atomic_store_relaxed(&state.guests, 0);
+		main->last = vm;
+	atomic_store_relaxed(&main->L, vm ? vm->L : NULL);
+	atomic_store_relaxed(&main->guests, 0);
 }
 
-const struct vai_vm *vai__main_last_vm(void)
+lua_State *vai__main_first_L(void)
 {
-	return state.last;
-}
-
-lua_State *vai__main_L(void)
-{
-	return atomic_load_relaxed(&state.L);
-}
-
-lua_State *vai__main_panic_thread(void)
-{
-	return atomic_load_relaxed(&state.panic_thread);
-}
-
-void vai__main_set_panic_thread(lua_State *L)
-{
-	atomic_store_relaxed(&state.panic_thread, L);
-}
-
-vai_g *vai__main_panic_runner(void)
-{
-	return atomic_load(&state.runner);
-}
-
-void vai__main_set_panic_runner(vai_g *g)
-{
-	atomic_store(&state.runner, g);
-}
-
-void vai__main_clear_panic_runner(vai_g *g)
-{
-	atomic_compare_exchange_strong(&state.runner, &g, NULL);
-}
-
-int vai__main_guests(int n)
-{
-	return atomic_fetch_add(&state.guests, n) + n;
+	const vai_g *g = vai__g_main();
+	const struct vai__main *main = g ? vai__main_of(g) : NULL;
+	return main ? atomic_load_relaxed(&main->L) : NULL;
 }
 
 /* The answer is right also while main runs in a coroutine that C code has resumed by itself. */
-lua_State *vai__main_at(void)
+lua_State *vai__main_at(const struct vai__main *main)
 {
-	lua_State *L = atomic_load_relaxed(&vai__g_main()->running);
-	return L ? L : vai__main_vm()->L;
+	lua_State *L = atomic_load_relaxed(&main->home->main->running);
+	return L ? L : main->vm->L;
 }

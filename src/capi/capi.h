@@ -36,8 +36,8 @@ enum vai__capi_kind vai__capi_kind(const vai_chan *ch);
 /* A channel of int64_t is made by others with this as its drop function. */
 void vai__capi_drop_stamp(vai_msg *msg);
 
-/* Lets a state of Lua's go, before the runtime ends; returns whether there was one, whose end was the runtime's. Set by
- * bind/, or NULL. */
-extern bool (*vai__capi_detach)(void);
+/* Closes for vai the state of Lua's of that main goroutine, the caller, as lua_close does; returns whether there was
+ * one. Set by bind/, or NULL. */
+extern bool (*vai__capi_detach)(vai_g *main);
 
 #endif

@@ -146,7 +146,7 @@ int vai_on_host(void (*f)(void *), void *arg)
 	vai_g *self = vai__g_self();
 	if (!self)
 		return VAI_ETHREAD;
-	if (self == vai__g_main() || vai__g_on_main(self)) {
+	if (vai__g_is_main(self) || vai__g_on_main(self)) {
 		f(arg);
 		return VAI_OK;
 	}

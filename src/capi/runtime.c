@@ -12,7 +12,7 @@
 /* Nanoseconds that a machine gets to leave its goroutine when the runtime ends. */
 #define GRACE_NS INT64_C(20000000)
 
-bool (*vai__capi_detach)(void);
+bool (*vai__capi_detach)(vai_g *main);
 
 /* ---- threads that vai does not know ---- */
 
@@ -87,16 +87,32 @@ int vai_start(const vai_options *opts)
 	return vai__sched_start(&o);
 }
 
+/* Ends the home of C code without a state of Lua's, and the runtime if it is the last one. */
+static int stop_home(vai_g *self)
+{
+	struct vai__home *home = vai__g_home(self);
+	if (vai__home_count() > 1)
+		vai__home_end(home, self, GRACE_NS);
+	vai__home_gate(true);
+	bool others = vai__home_count() > 1, done = others || vai__sched_stop(GRACE_NS);
+	if (others)
+		vai__home_close(home);
+	vai__home_gate(false);
+	return done ? VAI_OK : VAI_EAGAIN;
+}
+
 int vai_stop(void)
 {
-	vai_g *main = vai__g_main();
-	if (!main)
+	vai_g *self = vai__g_self();
+	if (!vai__g_main())
 		return vai__sched_alive() ? VAI_EAGAIN : VAI_OK;
-	if (vai__sched_running() && vai__g_self() != main)
+	if (!vai__sched_running())
+		return vai__sched_stop(GRACE_NS) ? VAI_OK : VAI_EAGAIN;
+	if (!self || !vai__g_is_main(self))
 		return VAI_ETHREAD;
-	if (vai__sched_running() && vai__capi_detach && vai__capi_detach())
-		return vai__g_main() ? VAI_EAGAIN : VAI_OK;
-	return vai__sched_stop(GRACE_NS) ? VAI_OK : VAI_EAGAIN;
+	if (vai__capi_detach && vai__capi_detach(self))
+		return vai__sched_running() || !vai__g_main() ? VAI_OK : VAI_EAGAIN;
+	return stop_home(self);
 }
 
 bool vai_running(void)

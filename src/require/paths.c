@@ -33,12 +33,10 @@ struct snapshot {
 	struct searcher searchers[MOST_SEARCHERS];
 };
 
-static struct vai_lock lock; /* VAI_RANK_CODE; of `current` and all refs */
-static struct snapshot *current;
+static struct vai_lock lock;     /* VAI_RANK_CODE; of every home's `paths` and all refs */
 static const char noted_key;     /* in the host's registry: its preloads as they were noted */
 static const char searchers_key; /* and its searchers, if they were not stock's */
 static lua_CFunction stock_searchers[STOCK_SEARCHERS];
-static _Atomic(bool) noting;
 
 __attribute__((constructor)) static void init_lock(void)
 {
@@ -65,7 +63,7 @@ static void free_snapshot(struct snapshot *s)
 static struct snapshot *acquire(void)
 {
 	vai__lock(&lock);
-	struct snapshot *s = current;
+	struct snapshot *s = vai__home_self()->paths;
 	if (s)
 		s->refs++;
 	vai__unlock(&lock);
@@ -82,11 +80,11 @@ static void release(struct snapshot *s)
 }
 
 /* Takes the reference over. */
-static void publish(struct snapshot *s)
+static void publish(struct vai__home *home, struct snapshot *s)
 {
 	vai__lock(&lock);
-	struct snapshot *old = current;
-	current = s;
+	struct snapshot *old = home->paths;
+	home->paths = s;
 	vai__unlock(&lock);
 	if (old)
 		release(old);
@@ -215,9 +213,9 @@ static bool add_preload(lua_State *L, struct vai_vm *vm, struct snapshot *s)
 	struct preload *p = &grown[s->n];
 	memset(p, 0, sizeof *p);
 	bool sent;
-	vai__codec_preloading = lua_tostring(L, -2);
+	vai__home_self()->preloading = lua_tostring(L, -2);
 	bool ok = encode_top(L, vm, &p->msg, "package.preload", &sent);
-	vai__codec_preloading = NULL;
+	vai__home_self()->preloading = NULL;
 	if (!sent)
 		return ok;
 	p->name = strdup(lua_tostring(L, -2));
@@ -378,7 +376,7 @@ static int take_snapshot(lua_State *L, struct vai_vm *vm)
 	lua_pushlightuserdata(L, s);
 	int status = lua_pcall(L, 4, 0, 0);
 	if (status == LUA_OK)
-		publish(s);
+		publish(vai__home_self(), s);
 	else
 		free_snapshot(s);
 	return status;
@@ -386,14 +384,14 @@ static int take_snapshot(lua_State *L, struct vai_vm *vm)
 
 void vai__paths_note(lua_State *L, struct vai_vm *vm)
 {
-	if (!vm->is_host || noting || !lua_checkstack(L, 16) || !push_package(L))
+	if (!vm->is_host || vm->noting_paths || !lua_checkstack(L, 16) || !push_package(L))
 		return;
 	int package = lua_gettop(L) - 1;
 	if (!same_paths(L, package) || !same_preloads(L, package + 1) || !same_searchers(L, package)) {
 		lua_settop(L, package + 1);
-		noting = true; /* encoding a preload may come here again */
+		vm->noting_paths = true; /* encoding a preload may come here again */
 		int status = take_snapshot(L, vm);
-		noting = false;
+		vm->noting_paths = false;
 		if (status != LUA_OK && vai__state_is_out_of_memory(L, status))
 			vai__state_out_of_memory(L);
 	}
@@ -413,9 +411,9 @@ int vai__paths_start(lua_State *L)
 	return VAI_ENOMEM;
 }
 
-void vai__paths_drop(void)
+void vai__paths_drop(struct vai__home *home)
 {
-	publish(NULL);
+	publish(home, NULL);
 }
 
 /* ---- using it ---- */

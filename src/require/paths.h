@@ -4,6 +4,7 @@
 #define VAI_PATHS_H
 
 #include <lua.h>
+#include "sched/sched.h"
 #include "state/state.h"
 
 /* Called before a call is encoded whose code uses `require`: takes package.path, cpath, preload and searchers of the
@@ -15,8 +16,9 @@ void vai__paths_apply(lua_State *L, int idx);
 void vai__paths_apply_searchers(lua_State *L, int idx);
 /* Pushes the script's package.preload[name], or nothing and false. */
 bool vai__paths_preload(lua_State *L, struct vai_vm *vm, const char *name);
-/* Takes the first snapshot, at vai__runtime_start. VAI_OK or VAI_ENOMEM. */
+/* Takes the first snapshot, of the calling main's state. VAI_OK or VAI_ENOMEM. */
 int vai__paths_start(lua_State *L);
-void vai__paths_drop(void);
+/* Its state closes, and its goroutines have ended. */
+void vai__paths_drop(struct vai__home *home);
 
 #endif

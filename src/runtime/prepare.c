@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/atomic.h"
 #include "base/fatal.h"
+#include "sched/sched.h"
 #include "stdlib/lazy.h"
 #include "stdlib/sandbox.h"
 
@@ -19,8 +20,6 @@ static int panicked(lua_State *L)
 	const char *msg = lua_tostring(L, -1);
 	vai__fatal("unprotected error in a goroutine's state (%s)", msg ? msg : "error object is not a string");
 }
-
-static atomic_bool warnings; /* of the host, so far as vai knows: goroutines begin so */
 
 static void warn_off(void *ud, const char *msg, int more);
 static void warn_more(void *ud, const char *msg, int more);
@@ -63,7 +62,7 @@ static void warn_off(void *ud, const char *msg, int more)
  * host turned them on. */
 static void warn_first(void *ud, const char *msg, int more)
 {
-	bool on = atomic_load_relaxed(&warnings);
+	bool on = atomic_load_relaxed(&vai__home_self()->warns);
 	lua_setwarnf(ud, on ? warn_on : warn_off, ud);
 	(on ? warn_on : warn_off)(ud, msg, more);
 	if (!more && *msg != '@')
@@ -72,7 +71,7 @@ static void warn_first(void *ud, const char *msg, int more)
 
 void vai__prepare_warn(bool on)
 {
-	atomic_store_relaxed(&warnings, on);
+	atomic_store_relaxed(&vai__home_self()->warns, on);
 }
 
 void vai__prepare_full(bool on)

@@ -153,7 +153,7 @@ int vai__runtime_start(lua_State *L)
 void vai__runtime_stop(void)
 {
 	vai__code_forget();
-	vai__paths_drop();
+	vai__paths_drop(vai__home_of_nobody);
 	vai__modcache_drop();
 	vai__sandbox_drop();
 	vai__catalog_drop();

@@ -238,9 +238,12 @@ void vai__g_begin_new(struct g *g, void (*entry)(vai_g *g, void *arg), void *arg
 
 vai_g *vai__g_new(void (*entry)(vai_g *g, void *arg), void *arg)
 {
+	return vai__g_new_in(vai__home_self(), entry, arg);
+}
+
+vai_g *vai__g_new_in(struct vai__home *home, void (*entry)(vai_g *g, void *arg), void *arg)
+{
 	struct m *m = vai__m_self();
-	struct g *self = m_curg(m);
-	struct vai__home *home = self ? vai__g_home(&self->pub) : vai__home_of_nobody;
 	bool was;
 	if (vai__stack_short() || VAI_UNLIKELY(atomic_load_relaxed(&home->closing) != VAI_HOME_STAYS))
 		return NULL;

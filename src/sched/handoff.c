@@ -12,14 +12,16 @@
 #include "mach/thread.h"
 #include "sched/rt.h"
 
-/* Lock held. */
+/* Called on m's thread. Lock held. */
 void vai__m_own(struct m *m, struct p *p)
 {
 	atomic_store_relaxed(&m->p, p);
 	atomic_store_relaxed(&m->retake, false);
 	m->evicted = false;
-	if (p)
-		p->slice_at = 0;
+	if (!p)
+		return;
+	p->slice_at = 0;
+	atomic_store_relaxed(&p->where, vai__thread_where());
 }
 
 /* Called when another thread wants m's P, or has taken it while m's goroutine was in a C call. m gets an idle P if

@@ -17,12 +17,14 @@
  * none: one that the first look has missed, because its starter ended before the look came to it, is seen by the
  * second. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include "base/fork.h"
 #include "sched/rt.h"
 
 enum { PAUSE = 50000, PAUSE_MAX = 2000000 /* ns between two looks */ };
 
-static struct home nobody;
+static struct home nobody = {.pub.id = UINT64_C(1) << 31}; /* no other has such a number */
 struct vai__home *const vai__home_of_nobody = &nobody.pub;
 static struct home *unused; /* under sched.lock; records are never freed, since goroutines may be left */
 static uint64_t last_id;    /* sched.lock */
@@ -49,9 +51,26 @@ int vai__home_count(void)
 	return atomic_load_relaxed(&vai__sched.nhomes);
 }
 
-void vai__g_set_home(vai_g *g, struct vai__home *home)
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+
+void vai__home_gate(bool in)
 {
-	atomic_store_relaxed(&g->home, home);
+	if (in)
+		pthread_mutex_lock(&gate);
+	else
+		pthread_mutex_unlock(&gate);
+}
+
+bool vai__home_id_is_open(uint64_t id)
+{
+	if (vai__forked) /* there is one thread, and the lock may be held by none */
+		return id <= last_id;
+	vai__lock(&vai__sched.lock);
+	struct home *h = atomic_load_relaxed(&vai__sched.homes);
+	while (h && atomic_load_relaxed(&h->pub.id) != id)
+		h = atomic_load_relaxed(&h->next);
+	vai__unlock(&vai__sched.lock);
+	return h != NULL;
 }
 
 /* ---- the beginning ---- */
@@ -118,7 +137,10 @@ static struct home *begin(struct m *m)
 	struct home *h = new_record();
 	if (!h)
 		return NULL;
-	h->pub.bind = h->pub.paths = h->pub.names = NULL;
+	h->pub.paths = h->pub.names = NULL;
+	atomic_store_relaxed(&h->pub.lacks, 0);
+	atomic_store_relaxed(&h->pub.warns, false);
+	atomic_store_relaxed(&h->pub.types_seen, false);
 	h->pub.preloading = NULL;
 	h->pub.only_modules = false;
 	atomic_store_relaxed(&h->pub.closing, VAI_HOME_STAYS);
@@ -176,6 +198,13 @@ static vai_g *take_stuck(vai_ticket *ticket)
 	}
 	vai__unlock(&vai__sched.lock);
 	return h ? h->pub.main : NULL;
+}
+
+/* No home begins or ends while nothing runs, but for one of a thread that only comes: it is put before the others. */
+void vai__home_each(void (*f)(struct vai__home *home))
+{
+	for (struct home *h = atomic_load_acquire(&vai__sched.homes); h; h = atomic_load_relaxed(&h->next))
+		f(&h->pub);
 }
 
 void vai__home_fire_all(int code)
@@ -244,7 +273,7 @@ static int64_t ask_all(struct home *h, bool force)
 /* Those that run come round, and are told. */
 static void interrupt_running(struct home *h)
 {
-	int64_t now = vai__clock_now();
+	int64_t now = vai__clock_real();
 	vai__lock(&vai__sched.lock);
 	for (struct m *m = vai__sched.all_ms; m; m = m->next_m) {
 		struct g *g = atomic_load_acquire(&m->curg);
@@ -257,7 +286,7 @@ static void interrupt_running(struct home *h)
 /* Until so many more have ended, or for a while. */
 static void pause_for(struct home *h, vai_g *self, int64_t n, int64_t pause)
 {
-	int64_t until = vai__clock_now() + pause;
+	int64_t until = vai__clock_real() + pause;
 	atomic_uint nothing = 0;
 	if (!self) {
 		vai__futex_wait(&nothing, 0, until);
@@ -283,7 +312,7 @@ static bool end_until(struct home *h, vai_g *self, int64_t until)
 		if (n == 0)
 			continue;
 		interrupt_running(h);
-		if (vai__clock_now() >= until)
+		if (vai__clock_real() >= until)
 			return false;
 		pause_for(h, self, n, pause);
 	}
@@ -306,10 +335,10 @@ bool vai__home_end(struct vai__home *home, vai_g *self, int64_t grace)
 	atomic_store_seq_cst(&home->closing, VAI_HOME_ENDS);
 	vai__barrier_heavy(); /* whoever starts a goroutine from now on sees that */
 	pass_timers();
-	bool all = end_until(h, self, vai__clock_now() + grace);
+	bool all = end_until(h, self, vai__clock_real() + grace);
 	if (!all) {
 		atomic_store_seq_cst(&home->closing, VAI_HOME_FORCES);
-		all = end_until(h, self, vai__clock_now() + grace);
+		all = end_until(h, self, vai__clock_real() + grace);
 	}
 	h->has_left = !all;
 	if (all)

@@ -1,41 +1,65 @@
 /* SPDX-License-Identifier: MIT */
-/* Private to sched/: homes, of which each Lua state that has opened vai is one. Included by rt.h. */
+/* Homes: what several Lua states of a process have for themselves. Included by sched.h. */
 #ifndef VAI_HOME_H
 #define VAI_HOME_H
 
-#include "sched/rt.h"
+#include "sched/sched.h"
 
-struct home {
-	struct vai__home pub;        /* first */
-	struct m *m;                 /* constant while it is open */
-	_Atomic(struct home *) next; /* sched.homes, or the list of unused ones; changed under sched.lock */
-	_Atomic(int64_t) ended;      /* goroutines that have ended since it closes */
-	_Atomic(int64_t) wake_at;    /* how many it takes until main has to look again */
-	_Atomic(vai_ticket) ticket;  /* of main's wait for that */
-	bool has_left;               /* goroutines that did not end; the closer's */
-	bool stuck;                  /* main is to be told of a deadlock, in that wait; lock */
-	vai_ticket stuck_in;
+/* Where goroutines belong: to one Lua state of the host's, or to C code that has called vai_start. Its main goroutine
+ * is the host's thread. A goroutine belongs where its starter does, so all of them can be ended when the state closes.
+ * Records are never unmapped. The first fields belong to the layers above, which set them on main's thread. */
+struct vai__main;
+struct vai__home {
+	struct vai__main *bind;  /* bind/main_state.h; always the same */
+	void *paths;             /* require/paths.c; under its lock */
+	void *names;             /* transfer/names.c; main only */
+	_Atomic(unsigned) lacks; /* stdlib/only_libs.h */
+	atomic_bool warns;       /* warnings are on (runtime/prepare.h) */
+	atomic_bool types_seen; /* a metatable of a whole type of the host's may not be stock's (transfer/encode_types.c) */
+	const char *preloading; /* transfer/codec.h; main only */
+	bool only_modules;      /* transfer/codec.h; constant while goroutines run */
+	vai_g *main;            /* always the same; NULL: it has none (vai__home_of_nobody) */
+	_Atomic(uint64_t) id;   /* of this opening; 0: it is closed */
+	atomic_int closing;     /* enum vai__closing */
 };
-
-/* OFF_MAIN belongs to no host. */
-static inline bool is_hosts(const struct m *m)
+enum vai__closing { VAI_HOME_STAYS, VAI_HOME_ENDS, VAI_HOME_FORCES };
+/* Where g belongs: where its starter does. Never NULL; others than g may see that of another goroutine. */
+static inline struct vai__home *vai__g_home(const vai_g *g)
 {
-	return m && m->home;
+	return atomic_load_relaxed(&g->home);
 }
 
-void vai__home_fire_all(int code); /* ends what every main waits in */
-void vai__home_forget_all(void);   /* the runtime has stopped */
-/* The calling thread, which is no M, becomes the host's of a home. NULL: the system refused *call (errno). */
-struct home *vai__home_begin(const char **call);
-void vai__home_tell(struct g *g); /* sched.nclosing: g, the caller's, is asked to end if its home closes */
-void vai__home_note_end(struct vai__home *home);     /* sched.nclosing: one of its goroutines has ended */
-struct m *vai__home_m(const struct vai__home *home); /* the M on which its host-side goroutines run */
-bool vai__home_all_wait(void); /* all mains wait, and nothing is there that only they may run; sched.lock held */
-/* g.c, park.c: what homes need of goroutines */
-struct g *vai__g_alloc_outside(void);
-void vai__g_begin_new(struct g *g, void (*entry)(vai_g *g, void *arg), void *arg, struct vai__home *home);
-/* The goroutines of a slab, SLAB of them; NULL: there are not so many slabs. Any thread. */
-struct g *vai__g_slab(int64_t i);
-bool vai__fire_end(struct g *g, uint64_t word, bool force);
+/* Whether g is the main goroutine of its home. */
+static inline bool vai__g_is_main(const vai_g *g)
+{
+	return vai__g_home(g)->main == g;
+}
+
+/* The home of the calling goroutine, or that of nobody. */
+struct vai__home *vai__home_self(void);
+/* That of goroutines which threads that are no Ms have started: it ends with the runtime. */
+extern struct vai__home *const vai__home_of_nobody;
+/* Makes the calling thread, which is no M, the host's thread of another home while the runtime runs. NULL: the
+ * system refused *call (errno). */
+struct vai__home *vai__home_open(const char **call);
+/* Homes begin and end one after the other: whoever opens or closes one comes through this gate, and goes out again. */
+void vai__home_gate(bool in);
+/* How many homes are open. */
+int vai__home_count(void);
+/* Asks all goroutines of the home but main to end, and waits until they have: for `grace` ns with time to clean up, and
+ * then as long again without. self: main, which waits as a goroutine does; NULL: another thread closes for it. False:
+ * some have not ended, because they stay in C calls; they end when they come back. */
+bool vai__home_end(struct vai__home *home, vai_g *self, int64_t grace);
+/* Ends a home, all of whose goroutines were asked to end, and which is not the last one. */
+void vai__home_close(struct vai__home *home);
+/* Whether the home still is the one that had that id. Any thread. */
+static inline bool vai__home_is(const struct vai__home *home, uint64_t id)
+{
+	return atomic_load_acquire(&home->id) == id && atomic_load_relaxed(&home->closing) == VAI_HOME_STAYS;
+}
+/* Whether some home has that id. Any thread, and the child of a fork. */
+bool vai__home_id_is_open(uint64_t id);
+/* For hooks.deadlock: all that are open. */
+void vai__home_each(void (*f)(struct vai__home *home));
 
 #endif

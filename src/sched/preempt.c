@@ -28,8 +28,9 @@ enum {
 	CHASE = 10000000,      /* ns for which threads that got another one's signal wait */
 	SURE = 3000000,        /* ns of computing without a sleep after which a thread is surely in no system call */
 	UNANSWERED = 20000000, /* ns after which a thread that has not answered is asked again */
-	KERNEL_PART = 10,      /* at most this part of a thread's time was the kernel's, if it is to get a signal at once */
-	UNKNOWN = 100000000    /* ns after which, without timers, a thread is asked though nothing is sure */
+	LATELY = 100000000,
+	KERNEL_PART = 10,   /* at most this part of a thread's time was the kernel's, if it is to get a signal at once */
+	UNKNOWN = 100000000 /* ns after which, without timers, a thread is asked though nothing is sure */
 };
 
 static struct sigaction old_action;
@@ -392,18 +393,18 @@ bool vai__preempt_ask(struct m *m, int64_t now)
 	return false;
 }
 
-/* Whether m's thread, since the last such look, has computed outside of the kernel for nearly all the time that it had,
- * and does not sleep now. */
+/* Whether m's thread has computed outside of the kernel for nearly all the time that it had lately, and does not sleep
+ * now. What the system says of the time outside of the kernel is true to a tick. */
 static bool surely_computes(struct m *m)
 {
-	int64_t cpu = vai__thread_cpu(m->tid), user = vai__thread_user(m->tid);
-	int64_t used = cpu - m->look.urged_cpu, in_user = user - m->look.urged_user;
+	int64_t used = vai__thread_cpu(m->tid) - m->look.urged_cpu;
+	int64_t user = vai__thread_user(m->tid) - m->look.urged_user;
 	struct vai__thread_look now;
-	if (used < SURE)
-		return false;
-	m->look.urged_cpu = cpu;
-	m->look.urged_user = user;
-	if (cpu < 0 || user < 0 || in_user < used - used / KERNEL_PART)
+	if (used > LATELY) {
+		m->look.urged_cpu += used / 2;
+		m->look.urged_user += user / 2;
+	}
+	if (used < SURE || user + clock_tick < used - used / KERNEL_PART)
 		return false;
 	vai__thread_look(m->tid, &now);
 	return !now.asleep;

@@ -201,8 +201,8 @@ struct sched {
 	atomic_bool running;          /* host thread */
 	_Atomic(struct home *) homes; /* changed under lock; the latest first */
 	atomic_int nhomes;
-	atomic_int nclosing;    /* homes that close, or have goroutines left: whoever runs or ends looks */
-	_Atomic(struct m *) m0; /* that of the first home, and its main; lock */
+	atomic_int nclosing;          /* homes that close, or have goroutines left: whoever runs or ends looks */
+	_Atomic(struct m *) m0;       /* that of the first home, and its main; lock */
 	struct m off_main, off_frame; /* OFF_MAIN, OFF_FRAME */
 	_Atomic(struct g *) main;
 	struct p *ps[MAX_PROCS]; /* made on demand, never freed */
@@ -390,7 +390,7 @@ static inline int64_t clock_note(void)
 }
 
 #include "sched/frame.h"
-#include "sched/home.h"
+#include "sched/home_private.h"
 #include "sched/sysmon.h"
 #include "sched/signals.h"
 #endif

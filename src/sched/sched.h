@@ -32,26 +32,6 @@ typedef struct vai_g {
 	struct vai__bound *bound; /* what ends its waits besides their deadlines (a context of sync/), or NULL */
 } vai_g;
 
-/* Where goroutines belong: to one Lua state of the host's, or to C code that has called vai_start. Its main goroutine
- * is the host's thread. A goroutine belongs where its starter does, so all of them can be ended when the state closes.
- * Records are never unmapped. The first fields belong to the layers above, which set them on main's thread. */
-struct vai__home {
-	void *bind;             /* bind/main_state.h */
-	void *paths;            /* require/paths.c; under its lock */
-	void *names;            /* transfer/names.c; main only */
-	const char *preloading; /* transfer/codec.h; main only */
-	bool only_modules;      /* transfer/codec.h; constant while goroutines run */
-	vai_g *main;            /* always the same; NULL: it has none (vai__home_of_nobody) */
-	_Atomic(uint64_t) id;   /* of this opening; 0: it is closed */
-	atomic_int closing;     /* enum vai__closing */
-};
-enum vai__closing { VAI_HOME_STAYS, VAI_HOME_ENDS, VAI_HOME_FORCES };
-/* Where g belongs: where its starter does. Never NULL; others than g may see that of another goroutine. */
-static inline struct vai__home *vai__g_home(const vai_g *g)
-{
-	return atomic_load_relaxed(&g->home);
-}
-
 enum vai_wait_reason {
 	VAI_WAIT_NONE,
 	VAI_WAIT_CHAN_SEND,
@@ -121,31 +101,6 @@ bool vai__sched_stop(int64_t grace);
 void vai__sched_halt(int64_t grace);
 bool vai__sched_running(void);
 
-/* ---- homes: what several Lua states of a process have for themselves (home.c) ---- */
-
-/* The home of the calling goroutine, or that of nobody. */
-struct vai__home *vai__home_self(void);
-/* That of goroutines which threads that are no Ms have started: it ends with the runtime. */
-extern struct vai__home *const vai__home_of_nobody;
-/* Makes the calling thread, which is no M, the host's thread of another home while the runtime runs. NULL: the
- * system refused *call (errno). */
-struct vai__home *vai__home_open(const char **call);
-/* How many homes are open. */
-int vai__home_count(void);
-/* Asks all goroutines of the home but main to end, and waits until they have: for `grace` ns with time to clean up, and
- * then as long again without. self: main, which waits as a goroutine does; NULL: another thread closes for it. False:
- * some have not ended, because they stay in C calls; they end when they come back. */
-bool vai__home_end(struct vai__home *home, vai_g *self, int64_t grace);
-/* Ends a home, all of whose goroutines were asked to end, and which is not the last one. */
-void vai__home_close(struct vai__home *home);
-/* Whether the home still is the one that had that id. Any thread. */
-static inline bool vai__home_is(const struct vai__home *home, uint64_t id)
-{
-	return atomic_load_acquire(&home->id) == id && atomic_load_relaxed(&home->closing) == VAI_HOME_STAYS;
-}
-/* Called in a timer's callback: the goroutine that it has made belongs there. */
-void vai__g_set_home(vai_g *g, struct vai__home *home);
-
 /* Called in a child of fork, where only the calling thread exists: it is no M any more, and the runtime does not
  * run. */
 void vai__sched_forked(void);
@@ -164,16 +119,13 @@ int vai__numcpu(void);
 vai_g *vai__g_self(void);
 /* The main goroutine of the home that was opened first, of those that are open; NULL: there is none. */
 vai_g *vai__g_main(void);
-/* Whether g is the main goroutine of its home. */
-static inline bool vai__g_is_main(const vai_g *g)
-{
-	return vai__g_home(g)->main == g;
-}
 
 /* Makes a goroutine that will run entry(g, arg) on a stack of its own. It is not runnable yet, so that vm, task and
  * site can be set, and has no stack and no Lua state until it first runs. NULL: out of memory. Called by any
  * goroutine. */
 vai_g *vai__g_new(void (*entry)(vai_g *g, void *arg), void *arg);
+/* The same, belonging to another home than the caller's. */
+vai_g *vai__g_new_in(struct vai__home *home, void (*entry)(vai_g *g, void *arg), void *arg);
 /* Makes it runnable and, when a P is idle, wakes an M for it. `self` is the caller, who
  * yields once the run queue is full; NULL: a timer's callback, which cannot. */
 void vai__g_start(vai_g *self, vai_g *g);
@@ -393,5 +345,7 @@ void vai__world_start(void);
 /* For a process that is about to end: true if g runs a C call on a thread which has come into a
  * signal handler, within `timeout` ns, that it never leaves. Off the Ms, world stopped. */
 bool vai__g_freeze(vai_g *g, int64_t timeout);
+
+#include "sched/home.h"
 
 #endif

@@ -4,6 +4,7 @@
  * would tell should not reach a thread that sleeps in the kernel, for not every C library expects to be interrupted.
  * So the system is first asked whether the thread sleeps; if it does, its P is taken at once. A thread that computes
  * gets the signal after SLICE_MAX, and loses its P when it does not answer. */
+#include "mach/thread.h"
 #include "sched/rt.h"
 
 enum {
@@ -107,18 +108,29 @@ static void watch_outsider(struct m *m, unsigned number, int64_t now)
 		vai__preempt_ask(m, now);
 }
 
-/* The M whose goroutine has had its P for longest, and for `least` at least; NULL: none may be interrupted. Under
- * sched.lock. */
-static struct m *longest_running(int64_t now, int64_t least)
+/* How long m's goroutine has had its P; below 0: it must not lose it. Under sched.lock. */
+static int64_t runs_for(struct m *m, int64_t now)
+{
+	struct p *p = m_p(m);
+	if (!p)
+		return -1;
+	int64_t ran = now - runs_since(m, p, now);
+	return vai__p_is_surplus(p) || atomic_load_relaxed(&m->busy) ? -1 : ran;
+}
+
+/* The M on CPU `here` or, if there is none, the one whose goroutine has had its P for longest; in any case for `least`.
+ * NULL: none may be interrupted. Under sched.lock. */
+static struct m *find_victim(int64_t now, int64_t least, int here)
 {
 	struct m *found = NULL;
 	int64_t longest = least;
 	int evicted = 0;
 	for (struct m *m = vai__sched.all_ms; m; m = m->next_m) {
-		struct p *p = m_p(m);
+		int64_t ran = runs_for(m, now);
 		evicted += m->evicted;
-		int64_t ran = p ? now - runs_since(m, p, now) : -1;
-		if (ran < longest || vai__p_is_surplus(p) || atomic_load_relaxed(&m->busy))
+		if (ran >= least && here >= 0 && atomic_load_relaxed(&m_p(m)->where) == here)
+			ran = INT64_MAX;
+		if (ran < longest)
 			continue;
 		longest = ran;
 		found = m;
@@ -126,12 +138,17 @@ static struct m *longest_running(int64_t now, int64_t least)
 	return evicted < EVICTED_MAX ? found : NULL;
 }
 
-/* Takes the P of the goroutine that has run for longest. It goes on without one until the signal finds it, as if main
- * were a thread beside it. */
-static struct p *evict(int64_t least)
+/* Takes the P of a goroutine that has run for `least`. It goes on without one until the signal finds it, as if main were
+ * a thread beside it. */
+static struct p *evict(int64_t least, int here)
 {
+<<<<<<< HEAD
 	int64_t now = vai__clock_real();
 	struct m *m = vai__sched.world_stopped ? NULL : longest_running(now, least);
+=======
+	int64_t now = vai__clock_now();
+	struct m *m = vai__sched.world_stopped ? NULL : find_victim(now, least, here);
+>>>>>>> e16c57b (sched: a frame takes the processor of who runs on its own CPU; bench: frames with as much work as one likes)
 	struct p *p = m ? vai__handoff_retake(m) : NULL;
 	if (!p)
 		return NULL;
@@ -143,15 +160,16 @@ static struct p *evict(int64_t least)
 /* Gives main the P of a goroutine that computes, so that main does not have to wait until one answers. */
 void vai__watch_for_main(void)
 {
-	struct p *p = evict(vai__frame_wants() ? 0 : LET_RUN);
+	struct p *p = evict(vai__frame_wants() ? 0 : LET_RUN, -1);
 	if (p)
 		vai__p_release(p);
 }
 
-/* A P that main takes from a goroutine that runs, however short; NULL: every M is in its loop or in a call of vai. */
+/* Called on M0: a P that main takes from a goroutine that runs, however short; NULL: every M is in its loop or in a call
+ * of vai. A thread on M0's own CPU is the one to stop, or M0 would have to share that with it while another is free. */
 struct p *vai__watch_evict(void)
 {
-	return evict(0);
+	return evict(0, vai__thread_where());
 }
 
 /* Whether a main runs without a P. It may want one at any moment, and then it must be known whose. Under sched.lock. */

@@ -8,7 +8,7 @@
  *
  * The debug library can take __gc away; then a handle is freed without any notice. So no list of the state leads
  * through handles. The host's state outlives its vm. That its handles are no handles any more is told by their magic
- * number, which is another one for each runtime. */
+ * number, which is another one each time that a state opens vai. */
 #include "state/handle.h"
 #include <string.h>
 #include <time.h>
@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/fatal.h"
+#include "sched/sched.h"
 #include "state/arena.h"
 
 enum { MAX_TYPES = 64, USERDATA_HEADER = 64, FEW = sizeof((struct vai_vm *)0)->few / sizeof(uintptr_t) };
@@ -23,7 +24,6 @@ enum { MAX_TYPES = 64, USERDATA_HEADER = 64, FEW = sizeof((struct vai_vm *)0)->f
 static const struct vai__handle_type *types[MAX_TYPES];
 static _Atomic(int) ntypes; /* grows, under the lock of who registers */
 static uint64_t magic;      /* no script can know this number, so no other userdata can have it */
-static _Atomic(uint64_t) host_magic;
 static const char cache_key;
 
 void (*vai__handle_push_hidden)(lua_State *L);
@@ -34,7 +34,6 @@ __attribute__((constructor)) static void init_magic(void)
 	struct timespec t;
 	clock_gettime(CLOCK_REALTIME, &t);
 	magic = ((uint64_t)t.tv_nsec * VAI__HASH_FACTOR ^ (uint64_t)t.tv_sec << 32 ^ (uint64_t)(uintptr_t)&t) | 1;
-	atomic_store(&host_magic, magic + 2);
 }
 
 /* ---- types ---- */
@@ -165,8 +164,8 @@ bool (*vai__handle_keeps)(struct vai_vm *vm, struct vai_obj *obj);
 
 void vai__handles_release(struct vai_vm *vm)
 {
-	if (vm->is_host)
-		atomic_fetch_add(&host_magic, 2);
+	if (vm->is_host) /* of a state without a home, as tests have */
+		atomic_fetch_add_relaxed(&vai__home_of_nobody->id, 1);
 	while (vm->nrefs > 0) {
 		uintptr_t ref = places(vm)[--vm->nrefs];
 		if (ref & 1)
@@ -180,14 +179,28 @@ void vai__handles_release(struct vai_vm *vm)
 	vm->refs = NULL;
 }
 
+/* Of handles in the state of the calling main goroutine, until it closes for vai. */
+static uint64_t host_magic(void)
+{
+	const struct vai__home *home = vai__home_self();
+	return magic + 2 * (atomic_load_relaxed(&home->id) + 1);
+}
+
+/* The same for another thread, a goroutine of another home, or the child of a fork. */
+static VAI_NOINLINE bool is_of_open_home(const struct vai__handle *h)
+{
+	uint64_t d = h->magic - magic;
+	return d % 2 == 0 && d / 2 > 1 && d / 2 <= UINT32_MAX && vai__home_id_is_open(d / 2 - 1);
+}
+
 static struct vai__handle *test_handle(lua_State *L, int idx)
 {
 	struct vai__handle *h = lua_touserdata(L, idx);
 	if (!VAI_LIKELY(h && lua_rawlen(L, idx) == sizeof *h))
 		return NULL;
-	if (VAI_LIKELY(h->magic == magic) || h->magic == atomic_load_relaxed(&host_magic))
+	if (VAI_LIKELY(h->magic == magic) || h->magic == host_magic())
 		return h;
-	return NULL;
+	return is_of_open_home(h) ? h : NULL;
 }
 
 bool vai__handle_is(lua_State *L, int idx)
@@ -336,7 +349,7 @@ static inline struct vai__handle *new_handle(lua_State *L, struct vai_vm *vm)
 		h = lua_touserdata(L, -1);
 	}
 	memset(h, 0, sizeof *h);
-	h->magic = VAI_UNLIKELY(vm->is_host) ? atomic_load_relaxed(&host_magic) : magic;
+	h->magic = VAI_UNLIKELY(vm->is_host) ? host_magic() : magic;
 	return h;
 }
 

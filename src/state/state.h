@@ -43,12 +43,13 @@ struct vai_vm {
 	unsigned without;                  /* libraries that it does not get */
 	unsigned encoders;                 /* guarded encoders at work, each in a __vai_send of the one before */
 	bool is_host;
-	bool has_loaded;  /* package.loaded has been made */
-	bool has_io;      /* the library is open, whatever the script did with its names */
-	bool filled;      /* no table of it fills itself any more, so C code may look at them */
-	bool new_modules; /* modules may have been loaded since they were last noted (transfer/names.c) */
-	bool types_seen;  /* a metatable of a whole type may not be stock's (transfer/encode_types.c) */
-	bool needs_close; /* something in it has a finalizer, so it ends by lua_close */
+	bool noting_paths; /* of the host's: its search paths are being encoded (require/paths.c) */
+	bool has_loaded;   /* package.loaded has been made */
+	bool has_io;       /* the library is open, whatever the script did with its names */
+	bool filled;       /* no table of it fills itself any more, so C code may look at them */
+	bool new_modules;  /* modules may have been loaded since they were last noted (transfer/names.c) */
+	bool types_seen;   /* a metatable of a whole type may not be stock's (transfer/encode_types.c) */
+	bool needs_close;  /* something in it has a finalizer, so it ends by lua_close */
 };
 
 /* The state has got a C function that vai does not know, or opens a file: its end may have to

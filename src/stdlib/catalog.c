@@ -194,7 +194,9 @@ bool vai__catalog_is_require(lua_State *L, int idx)
 
 void vai__catalog_alias_require(lua_CFunction f)
 {
-	require_aliases[require_aliases[0] && require_aliases[0] != f] = f;
+	lua_CFunction *at = &require_aliases[require_aliases[0] && require_aliases[0] != f];
+	if (*at != f) /* it is the same for every state, and may be in use */
+		*at = f;
 }
 
 bool vai__catalog_knows(lua_CFunction f)

@@ -60,10 +60,6 @@ void vai__lazy_closure_in(lua_State *L, struct vai_vm *vm, int number);
  * is above. */
 extern void (*vai__lazy_package_opened)(lua_State *L);
 
-/* Whether the script has had the metatable of a whole type in its hands, in the host's state; of others vm->types_seen
- * tells. Used by the host's thread alone. */
-extern bool vai__lazy_types_seen;
-
 /* The functions of lazy_functions.c, into the catalog. */
 void vai__lazy_functions_register(void);
 

@@ -5,6 +5,7 @@
  * function. */
 #include <lua.h>
 #include <lauxlib.h>
+#include "sched/sched.h"
 #include "stdlib/catalog.h"
 #include "state/handle.h"
 #include "stdlib/lazy.h"
@@ -119,8 +120,6 @@ static int standin_rawset(lua_State *L)
 	return 1;
 }
 
-bool vai__lazy_types_seen;
-
 /* The script gets at the metatable of all values of a type, that of the first argument, or is about to set it. */
 static void note_type(lua_State *L, bool sets)
 {
@@ -132,7 +131,7 @@ static void note_type(lua_State *L, bool sets)
 	if (vm)
 		vm->types_seen = true;
 	else
-		vai__lazy_types_seen = true;
+		atomic_store_relaxed(&vai__home_self()->types_seen, true);
 }
 
 /* Completes the table that is the first argument, or opens the library behind its metatable. */

@@ -14,14 +14,7 @@ unsigned vai__only_libs_bit(const char *name)
 	return i < 0 ? 0 : 1u << i;
 }
 
-static _Atomic(unsigned) host_lacks; /* libraries that the host has not opened */
-
-unsigned vai__only_libs_lacking(void)
-{
-	return atomic_load_relaxed(&host_lacks);
-}
-
-void vai__only_libs_host(lua_State *L)
+void vai__only_libs_host(lua_State *L, struct vai__home *home)
 {
 	unsigned lacks = 0;
 	int top = lua_gettop(L);
@@ -37,7 +30,7 @@ void vai__only_libs_host(lua_State *L)
 		lua_pop(L, 1);
 	}
 	lua_settop(L, top);
-	atomic_store_relaxed(&host_lacks, lacks);
+	atomic_store_relaxed(&home->lacks, lacks);
 }
 
 static void clear(lua_State *L, const char *name)
@@ -89,7 +82,7 @@ static int keep_libs(lua_State *L)
 
 int vai__only_libs_keep(struct vai_vm *vm, unsigned libs)
 {
-	vm->without |= (~libs | vai__only_libs_lacking()) & ((1u << VAI__LIBS) - 1);
+	vm->without |= (~libs | vai__only_libs_lacking(vai__home_self())) & ((1u << VAI__LIBS) - 1);
 	lua_pushcfunction(vm->L, keep_libs);
 	if (lua_pcall(vm->L, 0, 0, 0) == LUA_OK)
 		return VAI_OK;

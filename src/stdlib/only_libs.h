@@ -3,13 +3,18 @@
 #ifndef VAI_ONLY_LIBS_H
 #define VAI_ONLY_LIBS_H
 
+#include "base/atomic.h"
+#include "sched/sched.h"
 #include "state/state.h"
 
-/* Looks which libraries the host's state has not opened: its goroutines do not get them either.
+/* Looks which libraries the host's state has not opened: goroutines of that home do not get them either.
  * May raise. */
-void vai__only_libs_host(lua_State *L);
-/* The libraries that goroutines lack, as bits of vai__only_libs_bit. */
-unsigned vai__only_libs_lacking(void);
+void vai__only_libs_host(lua_State *L, struct vai__home *home);
+/* The libraries that they lack, as bits of vai__only_libs_bit. */
+static inline unsigned vai__only_libs_lacking(const struct vai__home *home)
+{
+	return atomic_load_relaxed(&home->lacks);
+}
 /* The bit of a standard library other than the base one. */
 unsigned vai__only_libs_bit(const char *name);
 /* Leaves the state only those libraries. It has not run yet, and was not made for some code. VAI_OK or VAI_ENOMEM. */

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "transfer/charge.h"
 #include "transfer/encode.h"
+#include "sched/sched.h"
 #include "stdlib/catalog.h"
 #include "stdlib/sandbox.h"
 #include "transfer/small_table.h"
@@ -273,7 +274,7 @@ static bool encode_cfunction(lua_State *L, struct vai_vm *vm, int idx, vai_msg *
 {
 	lua_CFunction f = lua_tocfunction(L, idx);
 	if (!f || VAI_UNLIKELY(vai__sandbox.active) ||
-		(!vai__catalog_knows(f) && (vai__names_any(vm) || vai__codec_only_modules)))
+		(!vai__catalog_knows(f) && (vai__names_any(vm) || vai__home_self()->only_modules)))
 		return false;
 	if (lua_getupvalue(L, idx, 1)) {
 		lua_pop(L, 1);

@@ -52,10 +52,10 @@ extern bool (*vai__codec_stand_in)(lua_State *L, int idx, struct vai_obj **out);
 /* Called before a call is encoded whose code uses `require`, and where a module is met: a chance to look at the
  * script's search paths. Set by runtime/start.c, as require/ is above. */
 extern void (*vai__codec_note_paths)(lua_State *L, struct vai_vm *vm);
-/* The module whose function in package.preload is being encoded; NULL: none. What it has is sent as it is: "the one
- * that the module has" would need the module to make it. Used by the host's thread alone. */
-extern const char *vai__codec_preloading;
-/* C functions that belong to no loaded module cannot be sent. Set before the first message, by the host's thread. */
-extern bool vai__codec_only_modules;
+/* vai__home.preloading is the module whose function in package.preload is being encoded; NULL: none. What it has is
+ * sent as it is: "the one that the module has" would need the module to make it. Used by the host's thread alone.
+ *
+ * vai__home.only_modules: C functions that belong to no loaded module cannot be sent. Set before the home's first
+ * message, by the host's thread. */
 
 #endif

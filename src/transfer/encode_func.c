@@ -8,6 +8,7 @@
 #include <string.h>
 #include "transfer/known_funcs.h"
 #include "transfer/names.h"
+#include "sched/sched.h"
 #include "state/handle.h"
 #include "stdlib/catalog.h"
 #include "stdlib/sandbox.h"
@@ -347,10 +348,11 @@ static bool is_foreign(lua_CFunction c)
 static bool is_forbidden(lua_CFunction c)
 {
 	const char *name;
-	if (VAI_LIKELY(!vai__codec_only_modules) || vai__userdata_is_in(c))
+	if (VAI_LIKELY(!vai__home_self()->only_modules) || vai__userdata_is_in(c))
 		return false;
-	if (vai__codec_preloading)
-		return !vai__sandbox_allows_module(vai__codec_preloading);
+	const char *preloading = vai__home_self()->preloading;
+	if (preloading)
+		return !vai__sandbox_allows_module(preloading);
 	return !vai__sandbox.active || vai__sandbox_judge(c, &name) != VAI__SANDBOX_FREE;
 }
 
@@ -386,7 +388,7 @@ static enum vai__enc_result put_cfunction(struct vai__enc *e, int f)
 {
 	lua_CFunction c = lua_tocfunction(e->L, f);
 	enum vai__enc_result r = ENC_NO;
-	if (is_foreign(c) && (vai__names_any(e->vm) || vai__codec_only_modules)) {
+	if (is_foreign(c) && (vai__names_any(e->vm) || vai__home_self()->only_modules)) {
 		r = vai__enc_stranger(e, f);
 		if (r == ENC_NO && is_forbidden(c))
 			return vai__enc_homeless(e);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The encoder: tables that are loaded modules, and values whose metatable tells what is to be sent for them. The
  * name of a module is remembered in each state, and checked against package.loaded each time. */
+#include "sched/sched.h"
 #include "stdlib/catalog.h"
 #include "transfer/encode.h"
 #include "transfer/known_funcs.h"
@@ -186,16 +187,13 @@ enum vai__enc_result vai__enc_module(struct vai__enc *e, int idx)
 
 /* ---- what modules have ---- */
 
-const char *vai__codec_preloading;
-bool vai__codec_only_modules;
-
 /* Whether the table on top is the module whose preload is being encoded. */
 static bool is_preloading(struct vai__enc *e)
 {
 	lua_State *L = e->L;
 	bool same = false;
 	if (lua_rawgeti(L, LUA_REGISTRYINDEX, e->vm->funcs->loaded) == LUA_TTABLE) {
-		lua_pushstring(L, vai__codec_preloading);
+		lua_pushstring(L, vai__home_self()->preloading);
 		same = lua_rawget(L, -2) == LUA_TTABLE && lua_rawequal(L, -1, -3);
 		lua_pop(L, 1);
 	}
@@ -216,7 +214,7 @@ enum vai__enc_result vai__enc_member(struct vai__enc *e, int idx)
 	if (VAI_LIKELY(n == 0))
 		return ENC_NO;
 	enum vai__enc_result r = vai__enc_need_loaded(e);
-	if (r == ENC_YES && VAI_UNLIKELY(vai__codec_preloading && e->vm->is_host) && is_preloading(e))
+	if (r == ENC_YES && VAI_UNLIKELY(e->vm->is_host && vai__home_self()->preloading) && is_preloading(e))
 		r = ENC_NO;
 	if (r == ENC_YES)
 		r = vai__enc_room(e, MEMBER_HEAD) ? ENC_OK : ENC_NOMEM;

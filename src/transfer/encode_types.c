@@ -174,7 +174,7 @@ void vai__encode_types_install(lua_State *L)
 {
 	const int top = lua_gettop(L);
 	luaL_checkstack(L, 4, NULL);
-	vai__lazy_types_seen = false;
+	atomic_store_relaxed(&vai__home_self()->types_seen, false);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
 	put_noting(L, "getmetatable");
 	lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);

@@ -4,6 +4,7 @@
 #define VAI_ENCODE_TYPES_H
 
 #include <lua.h>
+#include "sched/sched.h"
 #include "base/base.h"
 #include "state/state.h"
 #include "stdlib/lazy.h"
@@ -13,7 +14,7 @@ void vai__encode_types_install(lua_State *L);
 /* Whether vai__encode_types_differ has to be asked before each spawn. */
 static inline bool vai__encode_types_seen(const struct vai_vm *vm)
 {
-	return VAI_UNLIKELY(vm->is_host ? vai__lazy_types_seen : vm->types_seen);
+	return VAI_UNLIKELY(vm->is_host ? atomic_load_relaxed(&vai__home_self()->types_seen) : vm->types_seen);
 }
 /* Whether some type has another metatable than in a fresh state. May raise. */
 bool vai__encode_types_differ(lua_State *L);

@@ -7,6 +7,7 @@
 #include "transfer/names.h"
 #include <lauxlib.h>
 #include <string.h>
+#include "sched/sched.h"
 #include "state/handle.h"
 #include "stdlib/catalog.h"
 #include "stdlib/lazy.h"
@@ -436,11 +437,19 @@ static void renew(lua_State *L, struct vai_vm *vm)
 	lua_pop(L, 1);
 }
 
-static struct vai_vm *host; /* used by the host's thread alone */
-
-void vai__names_uninstall(void)
+void vai__names_uninstall(struct vai__home *home)
 {
-	host = NULL;
+	home->names = NULL;
+}
+
+/* The vm of L if that is the state of the calling main goroutine and its names are noted, else NULL. */
+static struct vai_vm *noting(lua_State *L)
+{
+	struct vai_vm *vm = vai__home_self()->names;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+	bool own = vm && lua_tothread(L, -1) == vm->L;
+	lua_pop(L, 1);
+	return own ? vm : NULL;
 }
 
 bool (*vai__names_share)(lua_State *L, struct vai_vm *vm, int idx, const char *filename);
@@ -460,7 +469,7 @@ static void share_loaded(lua_State *L, struct vai_vm *vm)
 /* Upvalue: stock's. */
 static int names_require(lua_State *L)
 {
-	struct vai_vm *vm = host;
+	struct vai_vm *vm = noting(L);
 	bool loads = false;
 	if (vm && lua_type(L, 1) == LUA_TSTRING && lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) == LUA_TTABLE) {
 		lua_pushvalue(L, 1);
@@ -471,7 +480,7 @@ static int names_require(lua_State *L)
 	lua_pushvalue(L, lua_upvalueindex(1));
 	lua_pushvalue(L, 1);
 	lua_call(L, 1, LUA_MULTRET);
-	loads = loads && vm == host;
+	loads = loads && vm == noting(L);
 	if (loads && lua_gettop(L) == 3 && lua_istable(L, 2))
 		share_loaded(L, vm);
 	lua_remove(L, 1);
@@ -510,7 +519,7 @@ void vai__names_install(lua_State *L, struct vai_vm *vm)
 		lua_pushcclosure(L, names_require, 1);
 		lua_setglobal(L, "require");
 		vai__catalog_alias_require(names_require);
-		host = vm;
+		vai__home_self()->names = vm;
 	}
 	lua_settop(L, top);
 }

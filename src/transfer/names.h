@@ -10,6 +10,8 @@
 #include "base/base.h"
 #include "state/state.h"
 
+struct vai__home;
+
 enum { VAI__NAMES_DEPTH = 4 }; /* names from a module to what is in it */
 
 /* The module in that file has returned the value at idx: true, and what every state gets for it is in its place. Set by
@@ -19,7 +21,7 @@ extern bool (*vai__names_share)(lua_State *L, struct vai_vm *vm, int idx, const 
 /* Takes the place of `require` in the host's state, and notes all that is loaded. May raise. */
 void vai__names_install(lua_State *L, struct vai_vm *vm);
 /* Called before that vm goes, on the host's thread: nothing is noted any more. */
-void vai__names_uninstall(void);
+void vai__names_uninstall(struct vai__home *home);
 /* Whether something is noted or has to be. Never raises. */
 bool vai__names_any(const struct vai_vm *vm);
 /* Whether modules may have been loaded that are not noted. Never raises. */

@@ -183,7 +183,7 @@ void pair_close(void)
 	close_state(&va);
 	close_state(&vb);
 	vai__code_forget();
-	vai__paths_drop();
+	vai__paths_drop(vai__home_of_nobody);
 }
 
 char *pair_describe(lua_State *L, int n)

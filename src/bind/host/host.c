@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of the runtime: vai__host_open in the host's state begins it, a sentinel in that state's registry ends
- * it when the state closes. */
+/* The life of the host's states: vai__host_open begins that of one, and the runtime with the first; a sentinel in its
+ * registry ends it when the state closes, and the runtime with the last. */
 #include "bind/host/host.h"
 #include <lauxlib.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "base/fork.h"
 #include "bind/arg.h"
 #include "bind/life/sandbox_bounds.h"
+#include "bind/host/sandbox_policy.h"
 #include "bind/life/life.h"
 #include "bind/life/watch_lost_writes.h"
 #include "bind/main_state.h"
@@ -16,9 +17,11 @@
 #include "code/probe_lua.h"
 #include "proc/signal.h"
 #include "proc/tty.h"
+#include "require/paths.h"
 #include "runtime/prepare.h"
 #include "runtime/start.h"
 #include "runtime/vm.h"
+#include "stdlib/sandbox.h"
 #include "transfer/names.h"
 
 /* Nanoseconds that a machine gets to leave its goroutine when the runtime ends. */
@@ -28,22 +31,18 @@
 
 enum { C_LEVEL = 3072 }; /* of the stack, for each C call in another: those of the deepest functions of the libraries */
 
-enum phase { CLOSED, CHANGING, OPEN };
-
+/* Under the gate of sched/home.c. */
 static struct {
-	_Atomic enum phase phase;
-	lua_State *L;          /* main thread of the host's state */
-	const void *sentinel;  /* of the state's, if vai was tried several times */
-	struct vai__life life; /* main's */
-	bool unfinished;       /* the last runtime left machines behind */
+	bool has_begun;  /* what they share is there (runtime/start.c) */
+	bool unfinished; /* the last runtime left machines behind */
 } host;
 
+/* In the registry of a state that has opened vai, where its finalizer ends that. */
+struct sentinel {
+	struct vai__main *main; /* NULL: it did not come to that */
+	uint64_t id;            /* of main's home */
+};
 static const char sentinel_key;
-
-lua_State *vai__host_state(void)
-{
-	return host.L;
-}
 
 lua_State *vai__host_main_thread(lua_State *L)
 {
@@ -51,6 +50,28 @@ lua_State *vai__host_main_thread(lua_State *L)
 	lua_State *main = lua_tothread(L, -1);
 	lua_pop(L, 1);
 	return main;
+}
+
+/* What vai keeps of the state, which s is the sentinel of, while it is open; else NULL. */
+static struct vai__main *open_main(const struct sentinel *s)
+{
+	struct vai__main *main = s ? s->main : NULL;
+	return main && main->sentinel == s && atomic_load(&main->home->id) == s->id && atomic_load(&main->L) ? main : NULL;
+}
+
+struct vai__main *vai__host_of(lua_State *L)
+{
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &sentinel_key);
+	struct vai__main *main = open_main(lua_touserdata(L, -1));
+	lua_pop(L, 1);
+	return main;
+}
+
+static void end_shared(void)
+{
+	if (host.has_begun)
+		vai__runtime_stop();
+	host.has_begun = false;
 }
 
 /* What the states share goes when no machine can use it any more; else the next start of a
@@ -61,7 +82,7 @@ static bool finish_stop(int64_t grace)
 		return true;
 	if (!vai__sched_stop(grace))
 		return false;
-	vai__runtime_stop();
+	end_shared();
 	host.unfinished = false;
 	return true;
 }
@@ -78,70 +99,177 @@ static bool starts_with_warnings(lua_State *L)
 	return on;
 }
 
-/* VAI_OK with the runtime running and the state attached, or nothing changed. The host may have started the runtime
- * itself (vai_start). */
-static int start(lua_State *L)
+/* What all states share is there. */
+static int begin_shared(lua_State *L)
 {
-	struct vai__sched_opts opts = {0};
-	if (vai__sched_running() && vai__g_self() != vai__g_main())
-		return VAI_ETHREAD;
-	if (!finish_stop(RESTART_GRACE_NS))
-		return VAI_EAGAIN;
+	if (host.has_begun && !vai__sched_running())
+		end_shared(); /* the host's C code has ended the runtime */
+	if (host.has_begun)
+		return VAI_OK;
 	int rc = vai__runtime_start(L);
 	if (rc != VAI_OK)
 		return rc;
-	vai__report_start();
 	vai__watch_start();
-	host.L = vai__host_main_thread(L);
-	struct vai_vm *vm = vai__vm_attach(host.L);
-	vai__main_set_vm(vm);
-	opts.least_stack = (size_t)vai__probe_c_levels() * C_LEVEL;
+	host.has_begun = true;
+	return VAI_OK;
+}
+
+/* The calling thread's home, which begins unless the host has called vai_start here. NULL: *rc says why. */
+static struct vai__home *open_home(int *rc, const char **call)
+{
+	struct vai__sched_opts opts = {.least_stack = (size_t)vai__probe_c_levels() * C_LEVEL};
+	vai_g *g = vai__g_self();
+	*rc = VAI_OK;
+	if (g)
+		return vai__g_home(g);
+	if (!vai__sched_running())
+		*rc = vai__sched_start(&opts);
+	else
+		return vai__home_open(call);
+	return *rc == VAI_OK ? vai__g_home(vai__g_main()) : NULL;
+}
+
+/* Ends what open_home has begun. */
+static void undo_home(struct vai__home *home, bool begun)
+{
+	if (!begun)
+		return;
+	if (vai__home_count() > 1)
+		vai__home_close(home);
+	else
+		vai__sched_stop(VAI_FOREVER);
+}
+
+/* What the sandbox lets pass is noted once, in the first state. */
+static int begin_sandbox(lua_State *L)
+{
+	if (!vai__sandbox.active || vai__main_count() > 1)
+		return VAI_OK;
+	lua_pushcfunction(L, vai__sandbox_policy_begin);
+	if (lua_pcall(L, 0, 0, 0) == LUA_OK)
+		return VAI_OK;
+	lua_pop(L, 1);
+	return VAI_ENOMEM;
+}
+
+static int attach(lua_State *L, struct vai__home *home)
+{
+	struct vai__main *main = vai__main_open(home);
+	lua_State *thread = vai__host_main_thread(L);
+	struct vai_vm *vm = main ? vai__vm_attach(thread) : NULL;
+	if (!vm)
+		return VAI_ENOMEM;
+	vai_g *g = home->main;
+	if (vai__paths_start(L) != VAI_OK) {
+		vai__vm_detach(vm);
+		return VAI_ENOMEM;
+	}
+	vai__report_start(main);
+	vai__main_set_vm(main, vm);
 	vai__prepare_warn(starts_with_warnings(L));
-	rc = !vm ? VAI_ENOMEM : vai__sched_running() ? VAI_OK : vai__sched_start(&opts);
-	if (rc == VAI_OK) {
-		vai__g_main()->vm = vm;
-		host.life = (struct vai__life){0};
-		vai__g_main()->life = &host.life;
-		vai__hook_prepare(host.L);
-		atomic_store_relaxed(&vai__g_main()->running, host.L);
+	g->vm = vm;
+	main->life = (struct vai__life){0};
+	g->life = &main->life;
+	vai__hook_prepare(thread);
+	atomic_store_relaxed(&g->running, thread);
+	vai__main_counts(1);
+	return VAI_OK;
+}
+
+/* Lets go of the state. */
+static void detach(struct vai__main *main)
+{
+	vai_g *g = main->home->main;
+	struct vai_vm *vm = main->vm;
+	atomic_store_relaxed(&g->running, NULL);
+	atomic_store(&main->home->id, 0); /* handles in the state are none any more */
+	vai__names_uninstall(main->home);
+	vai__main_set_vm(main, NULL);
+	vai__vm_detach(vm);
+	g->vm = NULL;
+	atomic_store_relaxed(&main->panic_thread, NULL);
+	vai__paths_drop(main->home);
+	vai__main_counts(-1);
+	if (vai__main_count() == 0)
+		vai__sandbox_bounds_stop();
+}
+
+/* VAI_OK with the runtime running and the state attached, or nothing changed. */
+static int start(lua_State *L, struct sentinel *s, const char **call)
+{
+	int rc = VAI_OK;
+	const vai_g *g = vai__g_self();
+	if (!finish_stop(RESTART_GRACE_NS))
+		return VAI_EAGAIN;
+	rc = begin_shared(L);
+	if (rc != VAI_OK)
+		return rc;
+	struct vai__home *home = open_home(&rc, call);
+	if (!home)
+		rc = rc == VAI_OK ? VAI_ESYS : rc;
+	else if ((rc = attach(L, home)) == VAI_OK && (rc = begin_sandbox(L)) != VAI_OK)
+		detach(home->bind);
+	if (home && rc == VAI_OK) {
+		home->bind->sentinel = s;
+		s->main = home->bind;
+		s->id = atomic_load(&home->id);
 		return VAI_OK;
 	}
-	if (vm)
-		vai__vm_detach(vm);
-	vai__main_set_vm(NULL);
-	host.L = NULL;
-	vai__runtime_stop();
+	if (home)
+		undo_home(home, !g);
+	if (vai__main_count() == 0)
+		end_shared();
 	return rc;
+}
+
+/* Ends the goroutines of a state that is not the last one, and comes through the gate. */
+static void end_goroutines(struct vai__home *home, bool exits)
+{
+	vai_g *g = vai__g_self();
+	for (bool ended = exits;;) {
+		if (!ended && vai__home_count() > 1) {
+			vai__home_end(home, g == home->main ? g : NULL, GRACE_NS);
+			ended = true;
+		}
+		vai__home_gate(true);
+		if (ended || vai__home_count() == 1)
+			return;
+		vai__home_gate(false);
+	}
 }
 
 void vai__host_stop(lua_State *L, bool exits)
 {
-	enum phase open = OPEN;
-	if (vai__forked || !atomic_compare_exchange_strong(&host.phase, &open, CHANGING))
+	struct vai__main *main = vai__forked ? NULL : vai__host_of(L);
+	if (!main)
 		return;
-	vai__report_flush(L);
-	vai__signal_reset(0);
-	vai__tty_restore();
-	atomic_store_relaxed(&vai__g_main()->running, NULL);
-	vai__names_uninstall();
-	vai__sandbox_bounds_stop();
-	vai__vm_detach(vai__main_vm());
-	vai__g_main()->vm = NULL;
-	vai__main_set_vm(NULL);
-	vai__main_set_panic_thread(NULL);
-	host.L = NULL;
-	host.unfinished = true;
-	if (exits)
+	struct vai__home *home = main->home;
+	if (vai__home_count() == 1)
+		vai__report_flush(L, main);
+	end_goroutines(home, exits);
+	vai__report_flush(L, main);
+	if (vai__main_count() == 1) {
+		vai__signal_reset(0);
+		vai__tty_restore();
+	}
+	detach(main);
+	if (exits) {
+		host.unfinished = true;
 		vai__sched_halt(GRACE_NS);
-	else
+	} else if (vai__home_count() > 1) {
+		vai__home_close(home);
+	} else {
+		host.unfinished = true;
 		finish_stop(GRACE_NS);
-	atomic_store(&host.phase, CLOSED);
+	}
+	vai__home_gate(false);
 }
 
-/* For vai_stop. */
-static bool detach(void)
+/* For vai_stop, called by that main goroutine. False: it has no state. */
+static bool stop_state(vai_g *g)
 {
-	lua_State *L = host.L;
+	struct vai__main *main = vai__main_of(g);
+	lua_State *L = main ? atomic_load(&main->L) : NULL;
 	if (L)
 		vai__host_stop(L, false);
 	return L != NULL;
@@ -150,27 +278,29 @@ static bool detach(void)
 /* In lua_close: by main's thread, or by another to which the host has passed its state. */
 static int sentinel_gc(lua_State *L)
 {
-	vai_g *g = vai__g_self();
-	if (host.sentinel == lua_touserdata(L, 1) && host.L == vai__host_main_thread(L) && (!g || g == vai__g_main()))
+	const vai_g *g = vai__g_self();
+	const struct vai__main *main = open_main(lua_touserdata(L, 1));
+	if (main && main->vm->L == vai__host_main_thread(L) && (!g || vai__g_is_main(g)))
 		vai__host_stop(L, false);
 	return 0;
 }
 
-static void plant_sentinel(lua_State *L)
+static struct sentinel *plant_sentinel(lua_State *L)
 {
-	host.sentinel = lua_newuserdatauv(L, 1, 0);
+	struct sentinel *s = lua_newuserdatauv(L, sizeof *s, 1);
+	*s = (struct sentinel){NULL, 0};
 	lua_createtable(L, 0, 1);
 	lua_pushcfunction(L, sentinel_gc);
 	lua_setfield(L, -2, "__gc");
 	lua_setmetatable(L, -2);
 	lua_rawsetp(L, LUA_REGISTRYINDEX, &sentinel_key);
+	return s;
 }
 
 static const char *why_not(int rc)
 {
 	switch (rc) {
 	case VAI_ENOMEM: return "not enough memory";
-	case VAI_ETHREAD: return "another thread has called vai_start";
 	case VAI_ERANGE: return "the sandbox does not know the libraries of this Lua";
 	case VAI_EAGAIN: return "a goroutine of the runtime before still runs";
 	case VAI_EINVAL: return vai__runtime_init_error();
@@ -178,17 +308,29 @@ static const char *why_not(int rc)
 	}
 }
 
+static const char *cannot_open(lua_State *L)
+{
+	const vai_g *g = vai__g_self();
+	if (vai__host_of(L))
+		return "the Lua state is in use by another thread";
+	return g && (g->vm || !vai__g_is_main(g)) ? "this thread has another Lua state that has opened vai" : NULL;
+}
+
 int vai__host_open(lua_State *L, const char **why)
 {
-	enum phase closed = CLOSED;
-	if (vai__forked || !atomic_compare_exchange_strong(&host.phase, &closed, CHANGING))
+	const vai_g *g = vai__g_self();
+	const char *call = NULL;
+	if (vai__forked || (g && g->vm && ((struct vai_vm *)g->vm)->L == vai__host_main_thread(L)))
 		return VAI_EAGAIN;
-	vai__capi_detach = detach;
-	plant_sentinel(L);
-	int rc = start(L);
-	atomic_store(&host.phase, rc == VAI_OK ? OPEN : CLOSED);
-	if (rc == VAI_OK)
-		return VAI_OK;
-	*why = why_not(rc);
-	return VAI_EINVAL;
+	*why = cannot_open(L);
+	if (*why)
+		return VAI_EINVAL;
+	vai__capi_detach = stop_state;
+	struct sentinel *s = plant_sentinel(L);
+	vai__home_gate(true);
+	int rc = start(L, s, &call);
+	vai__home_gate(false);
+	if (rc != VAI_OK)
+		*why = why_not(rc);
+	return rc == VAI_OK ? VAI_OK : VAI_EINVAL;
 }

@@ -27,6 +27,7 @@
 #include "bind/report/held.h"
 #include "bind/report/panic.h"
 #include "bind/replaced/replaced.h"
+#include "sched/sched.h"
 #include "sync/waitq.h"
 #include "runtime/vm.h"
 #include "stdlib/only_libs.h"
@@ -43,7 +44,7 @@ static int open_lazy(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
 	if (!vm)
-		return luaL_error(L, "vai is in use by another Lua state of this process");
+		return luaL_error(L, "vai: to be opened by luaopen_vai");
 	vai__lazy_module(L, vm, vai__sandbox_policy_functions(vm));
 	lua_pushliteral(L, VERSION);
 	lua_setfield(L, -2, "_VERSION");
@@ -69,7 +70,8 @@ static void abandon(vai_g *g)
 	struct vai_obj *task = g->task;
 	struct vai_obj *held = g->held;
 	g->vm = g->task = g->held = NULL;
-	if (vm && vm != vai__main_last_vm()) /* what runs in the host's state abandons nothing */
+	const struct vai__main *main = vai__main_of(g);
+	if (vm && !(main && vm == main->last)) /* what runs in the host's state abandons nothing */
 		vai__vm_abandon(vm);
 	if (held)
 		vai__obj_unref(held);
@@ -141,8 +143,8 @@ static void read_c_functions(lua_State *L)
 	static const char key[] = "vai.c_functions";
 	bool there = lua_getfield(L, LUA_REGISTRYINDEX, key) != LUA_TNIL;
 	const char *wish = there ? lua_tostring(L, -1) : "any";
-	vai__codec_only_modules = wish && strcmp(wish, "modules") == 0;
-	if (!wish || (!vai__codec_only_modules && strcmp(wish, "any") != 0))
+	vai__home_self()->only_modules = wish && strcmp(wish, "modules") == 0;
+	if (!wish || (!vai__home_self()->only_modules && strcmp(wish, "any") != 0))
 		luaL_error(L, "the registry's '%s' is neither \"any\" nor \"modules\"", key);
 	lua_pop(L, 1);
 }
@@ -150,14 +152,16 @@ static void read_c_functions(lua_State *L)
 /* Protected: what raises here ends the runtime again. */
 static int open_host(lua_State *L)
 {
+	struct vai__home *home = vai__home_self();
+	struct vai_vm *vm = home->bind->vm;
 	read_c_functions(L);
-	vai__visit_prepare(L);
+	vai__visit_prepare(L, home->bind);
 	vai__replaced_install(L);
-	vai__only_libs_host(L);
-	vai__names_install(L, vai__main_vm());
+	vai__only_libs_host(L, home);
+	vai__names_install(L, vm);
 	vai__encode_types_install(L);
 	vai__sandbox_policy_open(L);
-	vai__lazy_module(L, vai__main_vm(), vai__sandbox_policy_functions(vai__main_vm()));
+	vai__lazy_module(L, vm, vai__sandbox_policy_functions(vm));
 	lua_pushliteral(L, VERSION);
 	lua_setfield(L, -2, "_VERSION");
 	lua_pushvalue(L, -1);
@@ -174,9 +178,8 @@ static int open_again(lua_State *L)
 		vai__arg_no_goroutine(L);
 	if (g && g->vm && vai__bind_vm(g)->L == main && !vai__bind_vm(g)->is_host)
 		return open_lazy(L);
-	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE && vai__host_state() == main)
-		return 1;
-	return luaL_error(L, "vai is in use by another Lua state of this process");
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key);
+	return 1;
 }
 
 /* By what each release has: in another one even lua_version is called in another way. */

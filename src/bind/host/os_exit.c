@@ -11,7 +11,7 @@ int vai__os_exit(lua_State *L)
 	int status = lua_isboolean(L, 1) ? (lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE)
 									 : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
 	vai_g *g = vai__g_self();
-	if (vai__state_of(L) || (vai__sched_running() && g != vai__g_main()))
+	if (vai__state_of(L) || (vai__sched_running() && !(g && vai__g_is_main(g))))
 		vai__exit_now(status);
 	if (lua_toboolean(L, 2))
 		lua_close(L);

@@ -8,6 +8,7 @@
 #include "bind/host/functions.h"
 #include "bind/host/host.h"
 #include "bind/life/sandbox_bounds.h"
+#include "sched/sched.h"
 #include "stdlib/sandbox.h"
 #include "transfer/codec.h"
 #include "vai_lua.h"
@@ -142,7 +143,7 @@ int vai_lua_sandbox(lua_State *L, const vai_lua_policy *policy)
 	vai_lua_policy p = {0};
 	const char *wrong = NULL;
 	luaL_checkstack(L, 4, NULL);
-	if (vai__host_state())
+	if (vai__main_count() > 0)
 		return refuse(L, "vai has started: the sandbox comes before luaopen_vai", NULL);
 	if (!policy) {
 		vai__sandbox_drop();
@@ -219,12 +220,9 @@ static void note_method(void *L, const char *type, const luaL_Reg *r)
 	note(L, r->func, type, r->name, true);
 }
 
-void vai__sandbox_policy_open(lua_State *L)
+int vai__sandbox_policy_begin(lua_State *L)
 {
-	if (!vai__sandbox.active)
-		return;
 	luaL_checkstack(L, 8, NULL);
-	vai__codec_only_modules = true;
 	vai__sandbox_bounds_start();
 	choose_functions();
 	if (!vai__sandbox_note_stock())
@@ -234,6 +232,15 @@ void vai__sandbox_policy_open(lua_State *L)
 	for (int i = 0; i < nof_host; i++)
 		note(L, of_host[i].func, "_G", of_host[i].name, true);
 	vai__sandbox_noted();
+	return 0;
+}
+
+void vai__sandbox_policy_open(lua_State *L)
+{
+	if (!vai__sandbox.active)
+		return;
+	luaL_checkstack(L, 8, NULL);
+	vai__home_self()->only_modules = true;
 	if (!vai__sandbox.trusts_main)
 		vai__sandbox_strip_state(L);
 }

@@ -9,8 +9,9 @@
 
 /* Which functions of vai a state gets. */
 const luaL_Reg *vai__sandbox_policy_functions(const struct vai_vm *vm);
-/* When the runtime has started: notes what may cross, and takes from the host's state what it is not to have. Does
- * nothing without a sandbox. May raise. */
+/* For lua_pcall, when the runtime has started and there is a sandbox: notes what may cross. */
+int vai__sandbox_policy_begin(lua_State *L);
+/* Takes from a state of the host's what it is not to have. Does nothing without a sandbox. May raise. */
 void vai__sandbox_policy_open(lua_State *L);
 
 #endif

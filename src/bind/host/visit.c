@@ -30,11 +30,10 @@ struct stay {
 };
 
 static const char makers_key;
-static lua_State *maker; /* makes Lua threads; lives as long as the host's state */
 
-void vai__visit_prepare(lua_State *L)
+void vai__visit_prepare(lua_State *L, struct vai__main *main)
 {
-	maker = lua_newthread(L);
+	main->maker = lua_newthread(L);
 	lua_rawsetp(L, LUA_REGISTRYINDEX, &makers_key);
 }
 
@@ -81,9 +80,9 @@ static void call_at(lua_State *L, int idx)
 static int call(lua_State *L)
 {
 	struct stay *s = lua_touserdata(L, 1);
-	vai__decode_take(L, vai__main_vm(), &s->visit->call);
+	vai__decode_take(L, vai__bind_vm(vai__g_self()), &s->visit->call);
 	call_at(L, 2);
-	vai__encode_values(L, vai__main_vm(), 2, lua_gettop(L) - 1, &s->outcome, "result");
+	vai__encode_values(L, vai__bind_vm(vai__g_self()), 2, lua_gettop(L) - 1, &s->outcome, "result");
 	return 0;
 }
 
@@ -92,7 +91,7 @@ static int encode_error(lua_State *L)
 {
 	struct stay *s = lua_touserdata(L, 1);
 	vai__report_describe(L);
-	vai__encode_values(L, vai__main_vm(), 2, 1, &s->outcome, "error");
+	vai__encode_values(L, vai__bind_vm(vai__g_self()), 2, 1, &s->outcome, "error");
 	return 0;
 }
 
@@ -100,7 +99,7 @@ static int encode_text(lua_State *L)
 {
 	struct stay *s = lua_touserdata(L, 1);
 	vai__report_describe(L);
-	vai__encode_values(L, vai__main_vm(), 3, 1, &s->outcome, "error");
+	vai__encode_values(L, vai__bind_vm(vai__g_self()), 3, 1, &s->outcome, "error");
 	return 0;
 }
 
@@ -139,7 +138,7 @@ static int drop_thread(lua_State *L)
 	return 0;
 }
 
-static lua_State *open_thread(void)
+static lua_State *open_thread(lua_State *maker)
 {
 	lua_State *L = NULL;
 	lua_pushcfunction(maker, new_thread);
@@ -149,7 +148,7 @@ static lua_State *open_thread(void)
 	return L;
 }
 
-static void close_thread(lua_State *L)
+static void close_thread(lua_State *maker, lua_State *L)
 {
 	lua_pushcfunction(maker, drop_thread);
 	lua_pushlightuserdata(maker, L);
@@ -161,19 +160,20 @@ static void entry(vai_g *g, void *arg)
 {
 	struct stay s = {.visit = arg, .life = {.hold = 1}}; /* interruptions are held off */
 	vai_task *task = g->task;
-	g->vm = vai__main_vm();
+	struct vai__main *main = vai__main_of(g);
+	g->vm = main->vm;
 	g->life = &s.life;
-	lua_State *L = open_thread();
+	lua_State *L = open_thread(main->maker);
 	atomic_store_relaxed(&g->running, L);
-	vai__main_guests(1);
+	atomic_fetch_add(&main->guests, 1);
 	bool done = L && stay(L, &s);
 	if (!L)
 		vai__msg_string(&s.outcome, "not enough memory", 17);
 	else
-		close_thread(L);
-	vai__main_guests(-1);
+		close_thread(main->maker, L);
+	atomic_fetch_sub(&main->guests, 1);
 	atomic_store_relaxed(&g->running, NULL);
-	vai__main_vm()->at = vai__main_at();
+	main->vm->at = vai__main_at(main);
 	g->vm = g->held = g->task = g->life = NULL;
 	vai__task_finish(task, done ? VAI_TASK_DONE : VAI_TASK_FAILED, &s.outcome);
 	vai__obj_unref((struct vai_obj *)task);

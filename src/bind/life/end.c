@@ -172,6 +172,8 @@ void vai__end_over(vai_g *g)
 
 /* ---- the error ---- */
 
+const char vai__end_closed_text[] = "the Lua state closes to which this goroutine belongs";
+
 const char *vai__end_cpu_text(void)
 {
 	return vai__sched_cpu_exceeded() ? "cpu time of the sandbox exceeded" : "cpu time exceeded";
@@ -185,6 +187,7 @@ void vai__end_push_reason(lua_State *L, vai_g *g)
 	switch (vai__life(g)->why) {
 	case VAI_END_CPU: lua_pushstring(L, vai__end_cpu_text()); break;
 	case VAI_END_MEMORY: lua_pushlstring(L, no_memory, sizeof no_memory - 1); break;
+	case VAI_END_CLOSED: lua_pushstring(L, vai__end_closed_text); break;
 	default: vai__decode(L, vai__bind_vm(g), vai__task_reason(g->task)); break;
 	}
 	lua_pushvalue(L, -1);
@@ -261,7 +264,8 @@ void vai__end_raise(lua_State *L, vai_g *g)
 	struct vai__life *life = vai__life(g);
 	if (life && life->phase == VAI_PHASE_OVER)
 		raise_late(L, g, life);
-	if (!life || !g->task || in_finalizer(L)) {
+	bool can = life && (g->task || atomic_load_relaxed(&g->end) == VAI_END_CLOSED);
+	if (!can || in_finalizer(L)) {
 		luaL_error(L, "canceled");
 		__builtin_unreachable();
 	}

@@ -207,7 +207,7 @@ bool vai__hook_lent(lua_State *L, lua_Hook *hook, int *mask, int *count)
 
 const void *vai__interrupt_hook(void)
 {
-	lua_State *L = vai__main_L();
+	lua_State *L = vai__main_first_L();
 	return L ? (const void *)(uintptr_t)lua_gethook(L) : NULL;
 }
 
@@ -215,7 +215,7 @@ const void *vai__interrupt_hook(void)
  * "interrupted!". Main may be in a coroutine; then the hook raises there, and not once more in main. */
 void vai__interrupt_main(lua_State *L)
 {
-	lua_State *main = vai__main_L();
+	lua_State *main = vai__main_first_L();
 	lua_Hook hook = main ? lua_gethook(main) : NULL;
 	lua_Debug ar = {0};
 	if (main)

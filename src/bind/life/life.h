@@ -39,6 +39,8 @@ void vai__end_rethrow(lua_State *L, int idx);
 void vai__end_over(vai_g *g);
 /* What a goroutine is told whose processor time is used up: its own, or all that the sandbox allows. */
 const char *vai__end_cpu_text(void);
+/* And one whose home closes. */
+extern const char vai__end_closed_text[];
 /* Pushes what was raised. */
 void vai__end_push_reason(lua_State *L, vai_g *g);
 

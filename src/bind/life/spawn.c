@@ -69,8 +69,8 @@ struct vai__call *vai__call_new(
 	struct vai_code *code = NULL;
 	if (VAI_UNLIKELY(!lua_isfunction(L, idx)))
 		vai__arg_type_error(L, idx, name->arg, name->fname, "function");
-	if (VAI_UNLIKELY(vai__only_libs_lacking()) && self == vai__g_main())
-		vai__only_libs_host(L); /* the host may have opened more libraries meanwhile */
+	if (VAI_UNLIKELY(vai__only_libs_lacking(vai__g_home(self))) && vai__g_is_main(self))
+		vai__only_libs_host(L, vai__g_home(self)); /* the host may have opened more libraries meanwhile */
 	vai__encode_call(L, vai__bind_vm(self), idx, lua_gettop(L) - idx, &msg, &code, name->what);
 	struct vai__call *call = vai__mem_alloc(sizeof *call);
 	if (VAI_UNLIKELY(!call)) {
@@ -88,6 +88,8 @@ struct vai__call *vai__call_new(
 	call->base = NULL;
 	call->extra = NULL;
 	call->fate = fate;
+	call->home = vai__g_home(self);
+	call->home_id = atomic_load_relaxed(&call->home->id);
 	vai__site_write(L, call->site);
 	return call;
 }
@@ -177,7 +179,7 @@ static int failed(lua_State *L)
 	vai__report_describe(L);
 	if (VAI_UNLIKELY(vai__forked))
 		r->fate = VAI_FATE_PANIC; /* nobody can join */
-	if (r->fate == VAI_FATE_PANIC && !r->returned)
+	if (r->fate == VAI_FATE_PANIC && !r->returned && r->life.why != VAI_END_CLOSED)
 		vai__report_panic(r->g, L);
 	lua_pushvalue(L, 2);
 	if (send_error(L) == LUA_OK)
@@ -195,7 +197,7 @@ static VAI_NOINLINE void settle_failure(struct run *r, lua_State *L)
 	lua_insert(L, -2);
 	if (lua_pcall(L, 2, 0, 0) == LUA_OK)
 		return;
-	if (r->fate == VAI_FATE_PANIC && !r->returned)
+	if (r->fate == VAI_FATE_PANIC && !r->returned && r->life.why != VAI_END_CLOSED)
 		vai__report_panic_plain(r->g, vai__sandbox_short());
 	r->speechless = true;
 }
@@ -284,7 +286,7 @@ static void finish(struct run *r, int status)
 static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, bool *loaded)
 {
 	const struct vai__spawn_opts *b = call->opts;
-	const bool whole = !vai__only_libs_lacking();
+	const bool whole = !vai__only_libs_lacking(vai__g_home(g));
 	struct vai_code *code = whole && !(b && b->has_libs) ? call->code : NULL;
 	struct vai_vm *vm = vai__vm_new_in(code, loaded, vai__g_room(g), VAI_G_ROOM);
 	if (VAI_LIKELY(!vm || (!b && whole && !vai__sandbox.active)))
@@ -321,9 +323,10 @@ static VAI_NOINLINE void end_early(struct run *r)
 	r->life.why = (uint8_t)atomic_load(&r->g->end);
 	if (r->life.why == VAI_END_CANCELED)
 		return;
-	if (r->fate == VAI_FATE_PANIC)
-		vai__report_panic_plain(r->g, vai__end_cpu_text());
-	give_text(r, vai__end_cpu_text());
+	const char *text = r->life.why == VAI_END_CLOSED ? vai__end_closed_text : vai__end_cpu_text();
+	if (r->fate == VAI_FATE_PANIC && r->life.why != VAI_END_CLOSED)
+		vai__report_panic_plain(r->g, text);
+	give_text(r, text);
 }
 
 static void entry(vai_g *g, void *arg)
@@ -371,7 +374,7 @@ static void give_up(struct vai__call *call)
 /* A goroutine for the call, which has been counted, or NULL, and it counts no longer. */
 static vai_g *new_g(struct vai__call *call)
 {
-	vai_g *g = vai__g_new(entry, call);
+	vai_g *g = vai__g_new_in(call->home, entry, call);
 	if (VAI_UNLIKELY(!g)) {
 		vai__sandbox_bounds_leave();
 		return NULL;
@@ -391,6 +394,8 @@ int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call)
 		give_up(call);
 		if (!counted)
 			vai__sandbox_bounds_error(L);
+		if (atomic_load_relaxed(&vai__g_home(self)->closing) != VAI_HOME_STAYS)
+			return luaL_error(L, "%s", vai__end_closed_text);
 		vai__arg_no_memory(L);
 	}
 	vai__task_set_owner(task, vai__charge_account(vai__bind_vm(self)));
@@ -418,6 +423,8 @@ static bool give_task(vai_g *g, const struct vai__call *call)
 
 bool vai__call_fire(struct vai__call *call)
 {
+	if (VAI_UNLIKELY(!vai__home_is(call->home, call->home_id)))
+		return true; /* its state has closed: nobody is left that could miss it */
 	vai_g *g = vai__sandbox_bounds_enter() ? new_g(call) : NULL;
 	if (!g || !give_task(g, call))
 		return false;
@@ -429,6 +436,8 @@ bool vai__call_fire(struct vai__call *call)
 bool vai__call_fire_with(vai_g *self, struct vai__call *call, struct vai_obj *o)
 {
 	struct vai__call *own = vai__mem_zalloc(sizeof *own);
+	if (own)
+		own->home = vai__g_home(self);
 	vai_g *g = own && vai__sandbox_bounds_enter() ? new_g(own) : NULL;
 	if (!g || !give_task(g, call)) {
 		vai__mem_free(own, sizeof *own);

@@ -24,6 +24,8 @@ struct vai__call {
 	struct vai__spawn_opts *opts; /* or NULL */
 	struct vai__call *base;       /* its function and arguments are those of this one, with a reference; or NULL */
 	struct vai_obj *extra;        /* one more argument, with a reference; or NULL */
+	struct vai__home *home;       /* where its goroutines belong */
+	uint64_t home_id;
 	enum vai__fate fate;
 	char site[sizeof((vai_g *)0)->site];
 };

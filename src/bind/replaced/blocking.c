@@ -74,10 +74,11 @@ int vai__blocking_file_lines(lua_State *L)
 
 void vai__blocking_stock(lua_CFunction ours, lua_CFunction stock)
 {
-	if (ours == vai__blocking_file_read)
-		stock_read = stock;
-	else if (ours == vai__blocking_file_lines)
-		stock_lines = stock;
+	lua_CFunction *at = ours == vai__blocking_file_read ? &stock_read
+		: ours == vai__blocking_file_lines              ? &stock_lines
+														: NULL;
+	if (at && *at != stock) /* it is the same for every state, and may be in use */
+		*at = stock;
 }
 
 /* A pipe that poll says can be written to has room for PIPE_BUF. */

@@ -4,20 +4,26 @@
 #include "bind/report/deadlock.h"
 #include <lauxlib.h>
 #include <string.h>
+#include "bind/main_state.h"
 #include "bind/report/dump.h"
 #include "sched/replay.h"
 
 enum { MAX_LISTED = 1000 }; /* kinds of goroutines */
 
-/* Written by the only thread that is awake, and read by main, which that thread then wakes. */
-static struct vai__buffer report;
 /* Why the seeded run has failed, if it was no deadlock: written by who has the turn. */
 static struct vai__buffer failure;
 
+static void note(struct vai__home *home)
+{
+	if (!home->bind)
+		return;
+	vai__buffer_free(&home->bind->deadlock);
+	vai__dump_alike(&home->bind->deadlock, MAX_LISTED);
+}
+
 void vai__deadlock_note(void)
 {
-	vai__buffer_free(&report);
-	vai__dump_alike(&report, MAX_LISTED);
+	vai__home_each(note);
 }
 
 void vai__deadlock_replace(const char *text)
@@ -42,6 +48,7 @@ bool vai__deadlock_push_failure(lua_State *L)
 
 void vai__report_deadlock(lua_State *L)
 {
+	struct vai__buffer *report = &vai__main_of(vai__g_self())->deadlock;
 	if (vai__deadlock_push_failure(L))
 		lua_error(L);
 	if (vai__replay_gives_up(vai__g_self()))
@@ -49,8 +56,8 @@ void vai__report_deadlock(lua_State *L)
 	luaL_where(L, 1);
 	lua_pushliteral(L, "all goroutines are asleep - deadlock!\n\n");
 	/* the last line ends with the message */
-	lua_pushlstring(L, report.p ? report.p : "", report.n > 0 ? report.n - 1 : 0);
-	vai__buffer_free(&report);
+	lua_pushlstring(L, report->p ? report->p : "", report->n > 0 ? report->n - 1 : 0);
+	vai__buffer_free(report);
 	lua_concat(L, 3);
 	lua_error(L);
 	__builtin_unreachable();

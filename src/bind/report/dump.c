@@ -233,21 +233,23 @@ static void add_target(struct vai__buffer *t, const struct vai_g_info *info)
 
 static bool is_runner(const vai_g *g)
 {
-	return g == vai__main_panic_runner();
+	const struct vai__main *main = vai__main_of(g);
+	return main && g == atomic_load(&main->runner);
 }
 
 /* The Lua thread of a goroutine that runs in main's state for a call of vai_lua_on_host; else NULL. */
 static lua_State *visits_in(vai_g *g)
 {
-	return g != vai__g_main() && vai__bind_vm(g)->is_host ? atomic_load_relaxed(&g->running) : NULL;
+	return !vai__g_is_main(g) && vai__bind_vm(g)->is_host ? atomic_load_relaxed(&g->running) : NULL;
 }
 
 /* The Lua thread in which g stopped. While other goroutines run in main's state, the vm's `at` is one of theirs. */
 static lua_State *stopped_in(vai_g *g)
 {
 	lua_State *visitor = visits_in(g);
-	bool shared = vai__main_panic_runner() || vai__main_guests(0) > 0;
-	return visitor ? visitor : g == vai__g_main() && shared ? vai__main_at() : vai__bind_vm(g)->at;
+	struct vai__main *main = vai__main_of(g);
+	bool shared = atomic_load(&main->runner) || atomic_load(&main->guests) > 0;
+	return visitor ? visitor : vai__g_is_main(g) && shared ? vai__main_at(main) : vai__bind_vm(g)->at;
 }
 
 /* Adds the stacks of the Lua threads that g is in, from the one where it stopped outwards. Threads that C code has
@@ -256,7 +258,10 @@ static void add_stack(struct vai__buffer *t, vai_g *g, lua_State *L)
 {
 	struct vai_vm *vm = vai__bind_vm(g);
 	const struct vai__turn *turn = g->life ? vai__life(g)->turn : NULL;
-	lua_State *visitor = visits_in(g), *last = visitor ? visitor : is_runner(g) ? vai__main_panic_thread() : vm->L;
+	lua_State *visitor = visits_in(g),
+			  *last = visitor ? visitor
+		: is_runner(g)        ? atomic_load_relaxed(&vai__main_of(g)->panic_thread)
+							  : vm->L;
 	while (L != last) {
 		vai__trace_add(t, L, 0, -1);
 		vai__text_put(t, "\tin a coroutine of:\n");

@@ -113,50 +113,39 @@ static _Noreturn void die(const char *report)
 	vai__exit_now(2);
 }
 
-/* What an uncaught error does: it ends the process, it goes to on_panic's function, or it does nothing any more
- * because main has ended. */
-enum panic_mode { DIE, HANDLE, IGNORE };
-
-struct panic {
-	struct panic *next;
+struct vai__panic {
+	struct vai__panic *next;
 	vai_msg msg;  /* error, traceback, id */
 	char *report; /* for the case that the handler fails, too */
 };
 
-static struct {
-	struct vai_lock lock;
-	struct panic *first, **last; /* under lock */
-	bool busy;                   /* under lock: a goroutine that runs handlers exists */
-	_Atomic enum panic_mode mode;
-} panics = {.last = &panics.first};
-
 static const char handler_key, thread_key;
 
-static struct panic *next_panic(bool runner)
+static struct vai__panic *next_panic(struct vai__main *main, bool runner)
 {
-	vai__lock(&panics.lock);
-	struct panic *p = panics.first;
-	if (p && !(panics.first = p->next))
-		panics.last = &panics.first;
+	vai__lock(&main->lock);
+	struct vai__panic *p = main->first;
+	if (p && !(main->first = p->next))
+		main->end = &main->first;
 	if (!p && runner)
-		panics.busy = false;
-	vai__unlock(&panics.lock);
+		main->busy = false;
+	vai__unlock(&main->lock);
 	return p;
 }
 
-static void free_panic(struct panic *p)
+static void free_panic(struct vai__panic *p)
 {
 	vai__msg_drop(&p->msg);
 	free(p->report);
 	vai__mem_free(p, sizeof *p);
 }
 
-/* Argument: struct panic. */
+/* Argument: struct vai__panic. */
 static int call_handler(lua_State *L)
 {
-	struct panic *p = lua_touserdata(L, 1);
+	struct vai__panic *p = lua_touserdata(L, 1);
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &handler_key);
-	vai__decode_take(L, vai__main_vm(), &p->msg);
+	vai__decode_take(L, vai__main_of(vai__g_self())->vm, &p->msg);
 	lua_call(L, lua_gettop(L) - 2, 0);
 	return 0;
 }
@@ -172,8 +161,9 @@ static int text_handler(lua_State *L)
 /* Runs the handlers. Nothing here raises, because a runner has no caller that could catch it. */
 static void run_handlers(lua_State *L, vai_g *g, bool runner)
 {
-	struct panic *p;
-	while ((p = next_panic(runner)) != NULL) {
+	struct vai__main *main = vai__main_of(g);
+	struct vai__panic *p;
+	while ((p = next_panic(main, runner)) != NULL) {
 		lua_pushcfunction(L, text_handler);
 		lua_pushcfunction(L, call_handler);
 		lua_pushlightuserdata(L, p);
@@ -190,43 +180,45 @@ static void run_handlers(lua_State *L, vai_g *g, bool runner)
 
 static void runner_entry(vai_g *g, void *arg)
 {
-	g->vm = vai__main_vm();
+	struct vai__main *main = vai__main_of(g);
+	vai_g *self = g;
+	g->vm = main->vm;
 	run_handlers(arg, g, true);
 	if (vai__forked)
 		vai__exit_now(0);
-	vai__main_clear_panic_runner(g);
+	atomic_compare_exchange_strong(&main->runner, &self, NULL); /* the next one may have begun already */
 	g->vm = NULL;
-	vai__main_vm()->at = vai__main_at();
+	main->vm->at = vai__main_at(main);
 }
 
-void vai__report_start(void)
+void vai__report_start(struct vai__main *main)
 {
-	struct panic *p;
-	while ((p = next_panic(true)) != NULL) /* too late for the runtime before */
+	struct vai__panic *p;
+	while ((p = next_panic(main, true)) != NULL) /* too late for the state before */
 		free_panic(p);
-	vai__main_set_panic_runner(NULL);
-	atomic_store(&panics.mode, DIE);
+	atomic_store(&main->runner, NULL);
+	atomic_store(&main->mode, VAI_PANIC_DIE);
 }
 
-void vai__report_flush(lua_State *L)
+void vai__report_flush(lua_State *L, struct vai__main *main)
 {
-	if (atomic_exchange(&panics.mode, IGNORE) == HANDLE)
-		run_handlers(L, vai__g_main(), false);
+	if (atomic_exchange(&main->mode, VAI_PANIC_IGNORE) == VAI_PANIC_HANDLE)
+		run_handlers(L, main->home->main, false);
 }
 
 /* Called when there is no memory for a goroutine that runs handlers: takes p out of the queue again. False: main has
  * taken it, to handle it. */
-static bool give_up(struct panic *p)
+static bool give_up(struct vai__main *main, struct vai__panic *p)
 {
-	vai__lock(&panics.lock);
-	struct panic **at = &panics.first;
+	vai__lock(&main->lock);
+	struct vai__panic **at = &main->first;
 	while (*at && *at != p)
 		at = &(*at)->next;
 	bool found = *at != NULL;
 	if (found && !(*at = p->next))
-		panics.last = at;
-	panics.busy = false;
-	vai__unlock(&panics.lock);
+		main->end = at;
+	main->busy = false;
+	vai__unlock(&main->lock);
 	return found;
 }
 
@@ -239,36 +231,38 @@ static _Noreturn void die_unhandled(const char *report)
 }
 
 /* Takes p over. */
-static void queue_panic(struct panic *p)
+static void queue_panic(struct vai__main *main, struct vai__panic *p)
 {
-	vai__lock(&panics.lock);
+	vai__lock(&main->lock);
 	p->next = NULL;
-	*panics.last = p;
-	panics.last = &p->next;
-	bool start = !panics.busy;
-	panics.busy = true;
-	vai__unlock(&panics.lock);
+	*main->end = p;
+	main->end = &p->next;
+	bool start = !main->busy;
+	main->busy = true;
+	vai__unlock(&main->lock);
 	if (!start)
 		return;
-	vai_g *g = vai__g_new_on_main(runner_entry, vai__main_panic_thread());
+	vai_g *g = vai__g_new_on_main(runner_entry, atomic_load_relaxed(&main->panic_thread));
 	if (g) {
-		vai__main_set_panic_runner(g);
+		atomic_store(&main->runner, g);
 		vai__g_start(vai__g_self(), g);
 		return;
 	}
-	if (give_up(p))
+	if (atomic_load_relaxed(&main->home->closing) != VAI_HOME_STAYS)
+		return; /* main comes to it when all goroutines have ended */
+	if (give_up(main, p))
 		die_unhandled(p->report);
 }
 
 static int encode_panic(lua_State *L)
 {
-	struct panic *p = lua_touserdata(L, 1);
+	struct vai__panic *p = lua_touserdata(L, 1);
 	vai__encode_values(L, vai__bind_vm(vai__g_self()), 2, 3, &p->msg, "error");
 	return 0;
 }
 
 /* Pushes and calls encode_panic for the error at idx. */
-static int try_encode(lua_State *L, vai_g *g, struct panic *p, int idx, int traceback)
+static int try_encode(lua_State *L, vai_g *g, struct vai__panic *p, int idx, int traceback)
 {
 	lua_pushcfunction(L, encode_panic);
 	lua_pushlightuserdata(L, p);
@@ -279,14 +273,14 @@ static int try_encode(lua_State *L, vai_g *g, struct panic *p, int idx, int trac
 }
 
 /* In the child of a fork there is no main to handle anything. */
-static enum panic_mode mode_now(void)
+static enum vai__panic_mode mode_now(const vai_g *g)
 {
-	return vai__forked ? DIE : atomic_load(&panics.mode);
+	return vai__forked ? VAI_PANIC_DIE : atomic_load(&vai__main_of(g)->mode);
 }
 
-static struct panic *new_panic(char *report)
+static struct vai__panic *new_panic(char *report)
 {
-	struct panic *p = report ? vai__mem_zalloc(sizeof *p) : NULL;
+	struct vai__panic *p = report ? vai__mem_zalloc(sizeof *p) : NULL;
 	if (p)
 		p->report = report;
 	return p;
@@ -295,11 +289,11 @@ static struct panic *new_panic(char *report)
 static void handle_panic(vai_g *g, lua_State *L, int err)
 {
 	char *report = compose(g, "", lua_tostring(L, err + 1), lua_tostring(L, err + 2));
-	struct panic *p = new_panic(report);
+	struct vai__panic *p = new_panic(report);
 	bool text = vai__sandbox.active; /* no value of a script's gets at the handler */
 	if (p &&
 		((!text && try_encode(L, g, p, err, err + 2) == LUA_OK) || try_encode(L, g, p, err + 1, err + 2) == LUA_OK))
-		queue_panic(p);
+		queue_panic(vai__main_of(g), p);
 	else
 		die_unhandled(report);
 }
@@ -321,11 +315,11 @@ void vai__report_panic(vai_g *g, lua_State *L)
 	int err = lua_gettop(L) - 2;
 	if (fail_run(g, lua_tostring(L, err + 1), lua_tostring(L, err + 2)))
 		return;
-	enum panic_mode mode = mode_now();
-	if (mode == HANDLE)
+	enum vai__panic_mode mode = mode_now(g);
+	if (mode == VAI_PANIC_HANDLE)
 		handle_panic(g, L, err);
 	lua_settop(L, err + 2);
-	if (mode != DIE)
+	if (mode != VAI_PANIC_DIE)
 		return;
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &site_key);
 	const char *site = lua_tostring(L, -1);
@@ -338,13 +332,13 @@ void vai__report_panic(vai_g *g, lua_State *L)
 
 void vai__report_panic_plain(vai_g *g, const char *text)
 {
-	enum panic_mode mode = mode_now();
+	enum vai__panic_mode mode = mode_now(g);
 	if (fail_run(g, text, ""))
 		return;
-	if (mode == IGNORE)
+	if (mode == VAI_PANIC_IGNORE)
 		return;
 	char *report = compose(g, "", text, "");
-	struct panic *p = mode == HANDLE ? new_panic(report) : NULL;
+	struct vai__panic *p = mode == VAI_PANIC_HANDLE ? new_panic(report) : NULL;
 	if (!p && vai__sandbox.active) {
 		tell(report);
 		return;
@@ -353,7 +347,7 @@ void vai__report_panic_plain(vai_g *g, const char *text)
 		die(report);
 	if (vai__msg_string(&p->msg, text, strlen(text)) != VAI_OK)
 		die(report);
-	queue_panic(p);
+	queue_panic(vai__main_of(g), p);
 }
 
 /* on_panic(f): f(err, traceback, id) on main in place of ending the program; nil: as before. */
@@ -364,17 +358,18 @@ int vai__lib_on_panic(lua_State *L)
 		vai__arg_type_error(L, 1, 1, "on_panic", "function or nil");
 	if (!vai__bind_vm(g)->is_host)
 		return luaL_error(L, "vai.on_panic: to be called in the main goroutine");
+	struct vai__main *main = vai__main_of(g);
 	lua_settop(L, 1);
-	if (atomic_load(&panics.mode) == HANDLE)
+	if (atomic_load(&main->mode) == VAI_PANIC_HANDLE)
 		run_handlers(L, g, false); /* errors that happened before go to the function that was set then */
 	bool set = !lua_isnil(L, 1);
 	if (set && lua_rawgetp(L, LUA_REGISTRYINDEX, &thread_key) != LUA_TTHREAD) {
-		vai__main_set_panic_thread(lua_newthread(L));
+		atomic_store_relaxed(&main->panic_thread, lua_newthread(L));
 		lua_rawsetp(L, LUA_REGISTRYINDEX, &thread_key);
 	}
 	lua_settop(L, 1);
 	lua_rawsetp(L, LUA_REGISTRYINDEX, &handler_key);
-	atomic_store(&panics.mode, set ? HANDLE : DIE);
+	atomic_store(&main->mode, set ? VAI_PANIC_HANDLE : VAI_PANIC_DIE);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #define VAI_PANIC_H
 
 #include "bind/arg.h"
+#include "bind/main_state.h"
 #include "sync/task.h"
 
 /* The message handler under every goroutine: notes the traceback, keeps the error. */
@@ -18,11 +19,11 @@ void vai__report_panic(vai_g *g, lua_State *L);
 void vai__report_panic_plain(vai_g *g, const char *text);
 /* For vai__task_new: the task has failed, and nobody has joined it. */
 void vai__report_orphan(vai_task *task);
-/* Before a runtime starts: uncaught errors end the process. */
-void vai__report_start(void);
+/* Before the goroutines of a state: uncaught errors end the process. */
+void vai__report_start(struct vai__main *main);
 /* Runs the panic handlers that main has not come to; main only, at the end;
  * uncaught errors are nobody's business from then on. */
-void vai__report_flush(lua_State *L);
+void vai__report_flush(lua_State *L, struct vai__main *main);
 int vai__lib_on_panic(lua_State *L);
 
 #endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Private to sched/: homes, of which each Lua state that has opened vai is one. Included by rt.h. */
+#ifndef VAI_HOME_PRIVATE_H
+#define VAI_HOME_PRIVATE_H
+
+#include "sched/rt.h"
+
+struct home {
+	struct vai__home pub;        /* first */
+	struct m *m;                 /* constant while it is open */
+	_Atomic(struct home *) next; /* sched.homes, or the list of unused ones; changed under sched.lock */
+	_Atomic(int64_t) ended;      /* goroutines that have ended since it closes */
+	_Atomic(int64_t) wake_at;    /* how many it takes until main has to look again */
+	_Atomic(vai_ticket) ticket;  /* of main's wait for that */
+	bool has_left;               /* goroutines that did not end; the closer's */
+	bool stuck;                  /* main is to be told of a deadlock, in that wait; lock */
+	vai_ticket stuck_in;
+};
+
+/* OFF_MAIN belongs to no host. */
+static inline bool is_hosts(const struct m *m)
+{
+	return m && m->home;
+}
+
+void vai__home_fire_all(int code); /* ends what every main waits in */
+void vai__home_forget_all(void);   /* the runtime has stopped */
+/* The calling thread, which is no M, becomes the host's of a home. NULL: the system refused *call (errno). */
+struct home *vai__home_begin(const char **call);
+void vai__home_tell(struct g *g); /* sched.nclosing: g, the caller's, is asked to end if its home closes */
+void vai__home_note_end(struct vai__home *home);     /* sched.nclosing: one of its goroutines has ended */
+struct m *vai__home_m(const struct vai__home *home); /* the M on which its host-side goroutines run */
+bool vai__home_all_wait(void); /* all mains wait, and nothing is there that only they may run; sched.lock held */
+/* g.c, park.c: what homes need of goroutines */
+struct g *vai__g_alloc_outside(void);
+void vai__g_begin_new(struct g *g, void (*entry)(vai_g *g, void *arg), void *arg, struct vai__home *home);
+/* The goroutines of a slab, SLAB of them; NULL: there are not so many slabs. Any thread. */
+struct g *vai__g_slab(int64_t i);
+bool vai__fire_end(struct g *g, uint64_t word, bool force);
+
+#endif
