@@ -118,8 +118,8 @@ static int64_t runs_for(struct m *m, int64_t now)
 	return vai__p_is_surplus(p) || atomic_load_relaxed(&m->busy) ? -1 : ran;
 }
 
-/* The M on CPU `here` or, if there is none, the one whose goroutine has had its P for longest; in any case for `least`.
- * NULL: none may be interrupted. Under sched.lock. */
+/* The M on CPU `here` or, if there is none, the one whose goroutine has had its P for longest; in any case for
+ * `least`. NULL: none may be interrupted. Under sched.lock. */
 static struct m *find_victim(int64_t now, int64_t least, int here)
 {
 	struct m *found = NULL;
@@ -138,17 +138,12 @@ static struct m *find_victim(int64_t now, int64_t least, int here)
 	return evicted < EVICTED_MAX ? found : NULL;
 }
 
-/* Takes the P of a goroutine that has run for `least`. It goes on without one until the signal finds it, as if main were
- * a thread beside it. */
+/* Takes the P of a goroutine that has run for `least`. It goes on without one until the signal finds it, as if main
+ * were a thread beside it. */
 static struct p *evict(int64_t least, int here)
 {
-<<<<<<< HEAD
 	int64_t now = vai__clock_real();
-	struct m *m = vai__sched.world_stopped ? NULL : longest_running(now, least);
-=======
-	int64_t now = vai__clock_now();
 	struct m *m = vai__sched.world_stopped ? NULL : find_victim(now, least, here);
->>>>>>> e16c57b (sched: a frame takes the processor of who runs on its own CPU; bench: frames with as much work as one likes)
 	struct p *p = m ? vai__handoff_retake(m) : NULL;
 	if (!p)
 		return NULL;
@@ -165,8 +160,8 @@ void vai__watch_for_main(void)
 		vai__p_release(p);
 }
 
-/* Called on M0: a P that main takes from a goroutine that runs, however short; NULL: every M is in its loop or in a call
- * of vai. A thread on M0's own CPU is the one to stop, or M0 would have to share that with it while another is free. */
+/* Called on M0: a P that main takes from a goroutine that runs, however short; NULL: every M is in its loop or in a
+ * call of vai. A thread on M0's own CPU is the one to stop, or both would share that while another is free. */
 struct p *vai__watch_evict(void)
 {
 	return evict(0, vai__thread_where());
