@@ -61,4 +61,12 @@ static inline void vai__obj_unref(struct vai_obj *o)
 		o->cls->destroy(o);
 }
 
+/* Called, if set, before a channel, a task or a once is destroyed, without locks. Set while there are none. */
+extern void (*vai__obj_gone)(struct vai_obj *o);
+static inline void vai__obj_tell_gone(struct vai_obj *o)
+{
+	if (vai__obj_gone)
+		vai__obj_gone(o);
+}
+
 #endif

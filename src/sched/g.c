@@ -361,6 +361,7 @@ static void info_of(struct g *g, struct vai_g_info *info)
 		info->reason = (enum vai_wait_reason)atomic_load_relaxed(&g->reason);
 	info->obj = waits ? atomic_load_relaxed(&g->obj) : NULL;
 	info->since = waits ? atomic_load_relaxed(&g->since) : 0;
+	info->timed = waits && atomic_load_relaxed(&g->timed);
 	info->in_c = info->still = false;
 	if (info->state == VAI_G_RUNNING)
 		info_of_running(g, info);

@@ -214,7 +214,9 @@ static VAI_NOINLINE int park_until(struct g *g, int64_t deadline)
 	to.ticket = (vai_ticket)(atomic_load_relaxed(&g->wait) >> 32);
 	if (vai__timer_start(&g->pub, &to.timer, deadline) != VAI_OK)
 		vai__fire(&g->pub, to.ticket, VAI_WAKE_NOMEM); /* without a timer g must not wait at all */
+	atomic_store_relaxed(&g->timed, true);
 	int code = park(g);
+	atomic_store_relaxed(&g->timed, false);
 	if ((code != VAI_WAKE_TIMEOUT || atomic_load_acquire(&to.timer.heap)) && !VAI_BUG(timer_left))
 		vai__timer_stop(&to.timer);
 	return code;

@@ -60,7 +60,7 @@ struct g {
 	_Atomic(uint8_t) state; /* enum vai_g_state; only for looking at, it decides nothing */
 	_Atomic(uint32_t) turn; /* its number in a seeded run (replay.c); 0: it is in none */
 	/* Valid while WAITING, `since` also while it blocks. Atomic, because a dump may look at any moment. */
-	atomic_bool blocks; /* it is between vai__g_block_begin and vai__g_block_end */
+	atomic_bool blocks, timed; /* it is between vai__g_block_begin and vai__g_block_end; a timer ends its wait */
 	_Atomic(uint8_t) reason;
 	_Atomic(const void *) obj;
 	_Atomic(int64_t) since;

@@ -252,6 +252,7 @@ struct vai_g_info {
 	bool in_c;       /* it runs, but has been in a C call for so long that others have its P */
 	bool still;      /* its stack does not change as long as the world is stopped */
 	const void *obj; /* what it waits for: identity only, do not follow */
+	bool timed;      /* it waits until some time at the latest */
 	int64_t since;   /* vai__clock_now() when it began to wait or, in_c, to run; coarse; 0: unknown */
 };
 /* Calls f for every goroutine alive, main first then by age. f must not park or start

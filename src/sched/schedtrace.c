@@ -36,8 +36,8 @@ static bool read_word(const char *word)
 		trace.period = n * MILLISECOND;
 	else if (strncmp(word, "scheddetail=", 12) == 0 && number(word + 12, 1, &n))
 		trace.detail = n == 1;
-	else if (strcmp(word, "lostwrites") == 0)
-		return true; /* bind/life/watch_lost_writes.c */
+	else if (strcmp(word, "lostwrites") == 0 || strcmp(word, "leaks") == 0)
+		return true; /* bind/life/watch_lost_writes.c, bind/report/leaks.c */
 	else
 		return false;
 	return true;
@@ -49,8 +49,8 @@ static void read_words(char *words)
 	char *rest;
 	for (char *word = strtok_r(words, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) {
 		if (!read_word(word))
-			fprintf(stderr, "vai: VAI_DEBUG: '%s' is neither schedtrace=MILLISECONDS, scheddetail=1 nor lostwrites\n",
-				word);
+			fprintf(stderr,
+				"vai: VAI_DEBUG: '%s' is none of schedtrace=MILLISECONDS, scheddetail=1, lostwrites and leaks\n", word);
 	}
 }
 

@@ -179,6 +179,14 @@ void vai__handles_release(struct vai_vm *vm)
 	vm->refs = NULL;
 }
 
+void vai__handles_each(const struct vai_vm *vm, void (*f)(void *arg, struct vai_obj *obj), void *arg)
+{
+	const uintptr_t *refs = vm->refs ? vm->refs : vm->few;
+	for (uint32_t i = 0; i < vm->nrefs; i++)
+		if (!(refs[i] & 1))
+			f(arg, (struct vai_obj *)refs[i]);
+}
+
 /* Of handles in the state of the calling main goroutine, until it closes for vai. */
 static uint64_t host_magic(void)
 {

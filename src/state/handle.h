@@ -48,6 +48,8 @@ bool vai__handle_is(lua_State *L, int idx);
 void vai__handle_leaves(lua_State *L, struct vai_vm *vm, int idx);
 /* Gives all references of a state back. The host's handles are no handles afterwards. */
 void vai__handles_release(struct vai_vm *vm);
+/* Calls f for each object that the state has a reference to. The state's goroutine stands still. */
+void vai__handles_each(const struct vai_vm *vm, void (*f)(void *arg, struct vai_obj *obj), void *arg);
 /* Called, if set, for each object whose reference a state gives back at its end, and for each one whose handle is
  * collected before. For those true keeps the reference until the end. */
 extern void (*vai__handle_left)(struct vai_vm *vm, struct vai_obj *obj);

@@ -73,6 +73,7 @@ static uint64_t head_of(const vai_chan *ch)
 static void destroy(struct vai_obj *o)
 {
 	vai_chan *ch = VAI_CONTAINER(o, vai_chan, obj);
+	vai__obj_tell_gone(o);
 	if (ch->fini)
 		ch->fini(ch);
 	/* A waiter has a reference to the channel; waiters of goroutines that were abandoned at the end will not wake. */
@@ -476,6 +477,11 @@ bool vai__chan_is_kept(const vai_chan *ch)
 	return ch->kept;
 }
 
+bool vai__chan_is_served(const vai_chan *ch)
+{
+	return ch->fini != NULL;
+}
+
 bool vai__chan_is_closed(vai_chan *ch)
 {
 	bool closed;
@@ -483,4 +489,43 @@ bool vai__chan_is_closed(vai_chan *ch)
 	closed = ch->closed;
 	vai__unlock(&ch->lock);
 	return closed;
+}
+
+void vai__chan_each_message(vai_chan *ch, vai_drop_fn *drop, void (*f)(void *arg, const vai_msg *msg), void *arg)
+{
+	uint64_t head = head_of(ch), count = vai__chan_count(ch);
+	for (uint64_t i = 0; i < count && ch->drop == drop; i++)
+		f(arg, slot(ch, head + i));
+}
+
+/* ---- channels that hold themselves ---- */
+
+void vai__chan_note_itself(vai_chan *ch)
+{
+	if (ch->cap)
+		atomic_store_relaxed(&ch->in_itself, true);
+}
+
+/* Whether all references but the caller's lie in the buffer. Then no other thread can get one, for that takes one. */
+static bool is_alone(vai_chan *ch, unsigned (*count)(const vai_msg *msg, const struct vai_obj *o))
+{
+	unsigned refs = 1;
+	vai__chan_lock(ch);
+	uint64_t head = head_of(ch), n = vai__chan_count(ch);
+	for (uint64_t i = 0; i < n; i++)
+		refs += count(slot(ch, head + i), &ch->obj);
+	bool alone = atomic_load_acquire(&ch->obj.refs) == refs;
+	vai__chan_unlock(ch);
+	return alone;
+}
+
+void vai__chan_leave(vai_chan *ch, unsigned (*count)(const vai_msg *msg, const struct vai_obj *o))
+{
+	if (VAI_LIKELY(!ch->cap || !atomic_load_relaxed(&ch->in_itself)) || !is_alone(ch, count))
+		return;
+	for (uint64_t head = head_of(ch), n = vai__chan_count(ch); n > 0; n--, head++) {
+		vai_msg msg = *slot(ch, head);
+		set_head(ch, head + 1);
+		ch->drop(&msg);
+	}
 }

@@ -35,7 +35,16 @@ int vai__chan_close(vai_chan *ch);
 int64_t vai__chan_len(vai_chan *ch);
 int64_t vai__chan_cap(vai_chan *ch);
 bool vai__chan_is_closed(vai_chan *ch);
+/* A message with a reference to the channel is about to be sent into it. */
+void vai__chan_note_itself(vai_chan *ch);
+/* The caller is about to give a reference back. If those that are left lie in messages in the buffer, nobody will ever
+ * receive these: they are dropped. count: how many references to the channel a message has. No lock is held. */
+void vai__chan_leave(vai_chan *ch, unsigned (*count)(const vai_msg *msg, const struct vai_obj *o));
+/* For reports, while nothing uses it: calls f for each message in the buffer, if `drop` is what releases them. */
+void vai__chan_each_message(vai_chan *ch, vai_drop_fn *drop, void (*f)(void *arg, const vai_msg *msg), void *arg);
 /* Whether only the channel's maker (a context) closes it: users may neither send nor close. */
 bool vai__chan_is_kept(const vai_chan *ch);
+/* Whether a timer or a context puts something into it or closes it. */
+bool vai__chan_is_served(const vai_chan *ch);
 
 #endif

@@ -42,6 +42,7 @@ struct vai_chan {
 	struct vai_lock recv_lock; /* the receivers'; taken after the senders' */
 	bool senders_wait;         /* both; whether sendq is not empty */
 	struct vai__chase recv_chase;
+	atomic_bool in_itself; /* a message in it may have a reference to it */
 	_Atomic(uint64_t) head;
 	uint64_t tail_seen;
 	char pad2[40];

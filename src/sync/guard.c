@@ -46,3 +46,8 @@ void vai__guard_fire(vai_guard *guard)
 	if (id)
 		guard->undo(guard->what, id);
 }
+
+struct vai_obj *vai__guard_what(const vai_guard *guard)
+{
+	return guard->what;
+}

@@ -16,5 +16,7 @@ vai_guard *vai__guard_new(struct vai_obj *what, void (*undo)(struct vai_obj *wha
 void vai__guard_arm(vai_guard *guard, uint64_t id);
 /* Undoes it now, unless that was done. Any goroutine may call. */
 void vai__guard_fire(vai_guard *guard);
+/* What it has a reference to; borrowed. */
+struct vai_obj *vai__guard_what(const vai_guard *guard);
 
 #endif

@@ -24,6 +24,7 @@ struct vai_once {
 static void destroy(struct vai_obj *o)
 {
 	vai_once *once = VAI_CONTAINER(o, vai_once, obj);
+	vai__obj_tell_gone(o);
 	VAI_DEBUG_ASSERT(vai__waitq_abandoned(&once->waiters));
 	if (once->has_value)
 		once->drop(&once->value);

@@ -36,6 +36,7 @@ struct vai_task {
 static void destroy(struct vai_obj *o)
 {
 	vai_task *t = VAI_CONTAINER(o, vai_task, obj);
+	vai__obj_tell_gone(o);
 	VAI_DEBUG_ASSERT(vai__waitq_abandoned(&t->waiters));
 	if (t->orphan && vai__task_state(t) == VAI_TASK_FAILED && !atomic_load(&t->joined))
 		t->orphan(t);

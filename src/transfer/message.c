@@ -105,6 +105,35 @@ void vai__msg_drop(vai_msg *msg)
 		unref_object((struct vai_obj *)(uintptr_t)word);
 }
 
+void vai__msg_each_object(const vai_msg *msg, void (*f)(void *arg, struct vai_obj *o), void *arg)
+{
+	if (vai__msg_tag(msg) == M_OBJECT)
+		f(arg, (struct vai_obj *)(uintptr_t)msg->w[1]);
+	if (vai__msg_tag(msg) != M_BLOCK)
+		return;
+	const unsigned char *data = vai__msg_block(msg)->data;
+	for (size_t at = vai__msg_block(msg)->last_ref; at; at = (size_t)vai__load64(data + at + 8))
+		f(arg, (struct vai_obj *)(uintptr_t)vai__load64(data + at));
+}
+
+struct counted {
+	const struct vai_obj *o;
+	unsigned n;
+};
+
+static void count_object(void *arg, struct vai_obj *o)
+{
+	struct counted *c = arg;
+	c->n += o == c->o;
+}
+
+unsigned vai__msg_count_object(const vai_msg *msg, const struct vai_obj *o)
+{
+	struct counted c = {o, 0};
+	vai__msg_each_object(msg, count_object, &c);
+	return c.n;
+}
+
 void vai__msg_number(vai_msg *out, double n)
 {
 	uint64_t word;

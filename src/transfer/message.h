@@ -164,8 +164,19 @@ static inline void vai__store64(unsigned char *p, uint64_t x)
 	memcpy(p, &x, sizeof x);
 }
 
+/* Whether it has references to objects. */
+static inline bool vai__msg_owns_objects(const vai_msg *msg)
+{
+	unsigned tag = vai__msg_tag(msg);
+	return tag == M_OBJECT || (tag == M_BLOCK && vai__msg_block(msg)->last_ref != 0);
+}
+
 /* Releases an undelivered or decoded message; it is all zero afterwards. Any thread. */
 void vai__msg_drop(vai_msg *msg);
+/* Calls f for each reference of the message. */
+void vai__msg_each_object(const vai_msg *msg, void (*f)(void *arg, struct vai_obj *o), void *arg);
+/* How many of them are to o. */
+unsigned vai__msg_count_object(const vai_msg *msg, const struct vai_obj *o);
 /* Messages made without a Lua state. */
 void vai__msg_number(vai_msg *out, double n);
 void vai__msg_bool(vai_msg *out, bool b);

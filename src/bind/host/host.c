@@ -12,6 +12,7 @@
 #include "bind/life/life.h"
 #include "bind/life/watch_lost_writes.h"
 #include "bind/main_state.h"
+#include "bind/report/leaks.h"
 #include "bind/report/panic.h"
 #include "capi/capi.h"
 #include "code/probe_lua.h"
@@ -110,6 +111,7 @@ static int begin_shared(lua_State *L)
 	if (rc != VAI_OK)
 		return rc;
 	vai__watch_start();
+	vai__leaks_start();
 	host.has_begun = true;
 	return VAI_OK;
 }
@@ -171,6 +173,8 @@ static int attach(lua_State *L, struct vai__home *home)
 	main->life = (struct vai__life){0};
 	g->life = &main->life;
 	vai__hook_prepare(thread);
+	if (vai__leaks_on && !lua_gethook(thread))
+		vai__hook_set(thread, vai__leaks_at_return, LUA_MASKRET, 0);
 	atomic_store_relaxed(&g->running, thread);
 	vai__main_counts(1);
 	return VAI_OK;

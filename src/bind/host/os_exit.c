@@ -5,6 +5,7 @@
 #include "bind/arg.h"
 #include "bind/host/host.h"
 #include "bind/report/exit.h"
+#include "bind/report/leaks.h"
 
 int vai__os_exit(lua_State *L)
 {
@@ -13,6 +14,8 @@ int vai__os_exit(lua_State *L)
 	vai_g *g = vai__g_self();
 	if (vai__state_of(L) || (vai__sched_running() && !(g && vai__g_is_main(g))))
 		vai__exit_now(status);
+	if (g)
+		vai__leaks_tell(L);
 	if (lua_toboolean(L, 2))
 		lua_close(L);
 	else if (g)

@@ -38,14 +38,23 @@ int vai__lib_chan(lua_State *L)
 	return vai__bind_push_new(L, g, (struct vai_obj *)ch);
 }
 
+/* What is more than a copy of bytes in a message for ch: its charge, and references to ch. */
+static VAI_NOINLINE void look_into(vai_g *g, vai_chan *ch, const vai_msg *msg)
+{
+	if (vai__charge_is_carried(msg))
+		vai__charge_move(msg, vai__bind_vm(g), vai__chan_owner(ch));
+	if (vai__msg_owns_objects(msg) && vai__msg_count_object(msg, (struct vai_obj *)ch) > 0)
+		vai__chan_note_itself(ch);
+}
+
 /* The value to send to ch; so many arguments there are, with ch. A receiver could not tell nil from the end. */
 static inline void encode_value(
-	lua_State *L, vai_g *g, const vai_chan *ch, int top, vai_msg *msg, const char *fname, const char *what)
+	lua_State *L, vai_g *g, vai_chan *ch, int top, vai_msg *msg, const char *fname, const char *what)
 {
 	if (VAI_LIKELY(top >= 2)) {
 		vai__encode(L, vai__bind_vm(g), 2, msg, what);
-		if (VAI_UNLIKELY(vai__charge_is_carried(msg)))
-			vai__charge_move(msg, vai__bind_vm(g), vai__chan_owner(ch));
+		if (VAI_UNLIKELY(vai__msg_tag(msg) >= M_OBJECT))
+			look_into(g, ch, msg);
 		if (VAI_LIKELY(vai__msg_tag(msg) != M_NIL))
 			return;
 	}

@@ -7,6 +7,7 @@
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
 #include "bind/report/dump.h"
+#include "bind/report/leaks.h"
 
 enum { PATIENCE = 1000000000, TURN = 1000000 /* ns */ };
 
@@ -34,8 +35,10 @@ static void dump(struct vai__buffer *t, vai_g *self)
 	if (!still)
 		vai__text_put(t, "vai: goroutines could not be stopped, or another dump is being made: no tracebacks\n");
 	vai__dump_all(t, self, still ? VAI__DUMP_STILL : VAI__DUMP_MOVING, SIZE_MAX);
-	if (still)
+	if (still) {
+		vai__leaks_add(t);
 		vai__world_start();
+	}
 }
 
 static VAI_NOINLINE int failed(lua_State *L, const char *name, int error)

@@ -4,6 +4,7 @@
 #include "bind/arg.h"
 #include "bind/life/life.h"
 #include "bind/report/deadlock.h"
+#include "bind/report/leaks.h"
 #include "bind/site.h"
 #include "transfer/codec.h"
 #include "transfer/message.h"
@@ -45,6 +46,7 @@ int vai__bind_push_new(lua_State *L, vai_g *g, struct vai_obj *o)
 	if (VAI_UNLIKELY(!o))
 		vai__arg_no_memory(L);
 	o->site = vai__site_here(L);
+	vai__leaks_note(o);
 	vai__handle_push(L, vai__bind_vm(g), o, true);
 	return 1;
 }

@@ -15,6 +15,7 @@
 #include "bind/life/life.h"
 #include "bind/life/spawn_opts.h"
 #include "bind/life/watch_lost_writes.h"
+#include "bind/report/leaks.h"
 #include "bind/report/exit.h"
 #include "bind/report/panic.h"
 #include "bind/site.h"
@@ -405,6 +406,7 @@ int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call)
 		vai__member_begin(call->member, task);
 	vai__note_stack(self, L);
 	vai__g_start(self, g);
+	vai__leaks_note((struct vai_obj *)task);
 	vai__handle_push(L, vai__bind_vm(self), (struct vai_obj *)task, true);
 	return 1;
 }

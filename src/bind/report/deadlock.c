@@ -18,7 +18,7 @@ static void note(struct vai__home *home)
 	if (!home->bind)
 		return;
 	vai__buffer_free(&home->bind->deadlock);
-	vai__dump_alike(&home->bind->deadlock, MAX_LISTED);
+	vai__dump_alike(&home->bind->deadlock, MAX_LISTED, NULL, NULL);
 }
 
 void vai__deadlock_note(void)

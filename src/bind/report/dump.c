@@ -393,6 +393,8 @@ struct groups {
 	struct dump dump; /* its text is the pool */
 	struct group *list;
 	size_t n, size, max, left_out;
+	bool (*wanted)(const vai_g *g, void *arg); /* or NULL */
+	void *arg;                                 /* for wanted */
 };
 
 static bool alike(const char *pool, const struct group *a, const struct group *b)
@@ -440,7 +442,8 @@ static void visit_alike(vai_g *g, const struct vai_g_info *info, void *arg)
 	struct groups *all = arg;
 	struct vai__buffer *t = all->dump.text;
 	struct group one = {.at = t->n, .n = 1, .since = info->since, .ids = {vai__replay_name(g)}};
-	if (info->state == VAI_G_NEW || t->cut || (vai__replay_is_on() && vai__replay_number(g) == 0))
+	bool unwanted = all->wanted && !all->wanted(g, all->arg);
+	if (info->state == VAI_G_NEW || t->cut || unwanted || (vai__replay_is_on() && vai__replay_number(g) == 0))
 		return;
 	add_goroutine(&all->dump, g, info);
 	one.end = t->n;
@@ -490,10 +493,10 @@ static int by_size(const void *a, const void *b)
 	return x->at < y->at ? -1 : x->at > y->at;
 }
 
-void vai__dump_alike(struct vai__buffer *t, size_t max)
+void vai__dump_alike(struct vai__buffer *t, size_t max, bool (*wanted)(const vai_g *g, void *arg), void *arg)
 {
 	struct vai__buffer pool = {0};
-	struct groups all = {.dump = {.text = &pool, .how = VAI__DUMP_STILL}, .max = max};
+	struct groups all = {.dump = {.text = &pool, .how = VAI__DUMP_STILL}, .max = max, .wanted = wanted, .arg = arg};
 	vai__g_each(visit_alike, &all);
 	if (all.n > 0)
 		qsort(all.list, all.n, sizeof *all.list, by_size);

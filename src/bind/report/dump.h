@@ -15,8 +15,8 @@ enum vai__dump_how {
  * most `max` of them and how many more there are. */
 void vai__dump_all(struct vai__buffer *t, vai_g *first, enum vai__dump_how how, size_t max);
 /* As with VAI__DUMP_STILL, but goroutines that stand at the same place and wait for the same are told once, with how
- * many and the longest wait; kinds of fewer come first; at most `max` kinds. */
-void vai__dump_alike(struct vai__buffer *t, size_t max);
+ * many and the longest wait; kinds of fewer come first; at most `max` kinds. wanted: which of them; NULL: all. */
+void vai__dump_alike(struct vai__buffer *t, size_t max, bool (*wanted)(const vai_g *g, void *arg), void *arg);
 /* Adds the traceback of a goroutine that was in a C call and has been frozen there (vai__g_freeze). If that was in
  * the middle of Lua's own work, its stack may be in any state. */
 void vai__dump_frozen(struct vai__buffer *t, vai_g *g);

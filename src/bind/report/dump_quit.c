@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "bind/report/dump.h"
 #include "bind/report/exit.h"
+#include "bind/report/leaks.h"
 
 /* All threads that are to be frozen have two seconds together, which a busy machine may need for one, and then a
  * hundredth of a second each. */
@@ -71,6 +72,8 @@ void vai__dump_quit(void)
 	if (!still)
 		vai__text_put(&text, "vai: goroutines could not be stopped: no tracebacks\n");
 	vai__dump_all(&text, NULL, still ? VAI__DUMP_STILL : VAI__DUMP_MOVING, SIZE_MAX);
+	if (still)
+		vai__leaks_add(&text);
 	vai__text_write(&text, STDERR_FILENO);
 	vai__g_each(note, &o);
 	vai__exit_flush();

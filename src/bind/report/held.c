@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* Locks that goroutines end with. A goroutine that locks something has a handle of it in its state. So when the
- * state gives its references back, each lock among them is asked whether that goroutine still holds it. If the
+/* What happens when a state lets go of a lock or a channel. A channel that only its own messages hold is emptied.
+ *
+ * Locks that goroutines end with are told. A goroutine that locks something has a handle of it in its state. So when
+ * the state gives its references back, each lock among them is asked whether that goroutine still holds it. If the
  * collector ends a handle while its goroutine holds the lock, the reference stays in the state for that. */
 #include "bind/report/held.h"
 #include <stdio.h>
 #include "base/fatal.h"
+#include "base/fork.h"
 #include "base/obj.h"
 #include "base/mem.h"
 #include "bind/goroutine.h"
 #include "bind/site.h"
 #include "state/handle.h"
 #include "state/state.h"
+#include "sync/chan.h"
 #include "sync/mutex.h"
 #include "sync/rwmutex.h"
 #include "sync/task.h"
+#include "transfer/message.h"
 
 /* The goroutine whose state vm is, when it lets go by itself; or NULL. */
 static vai_g *owner(const struct vai_vm *vm)
@@ -92,8 +97,15 @@ static void tell_rwmutex(vai_g *g, struct vai_obj *o)
 		tell(g, o, "locked for reading");
 }
 
+static void leave_channel(struct vai_obj *o)
+{
+	if (o->cls == &vai__chan_class && !vai__forked)
+		vai__chan_leave((vai_chan *)o, vai__msg_count_object);
+}
+
 static void left(struct vai_vm *vm, struct vai_obj *o)
 {
+	leave_channel(o);
 	if (o->cls != &vai__mutex_class && o->cls != &vai__rwmutex_class)
 		return;
 	vai_g *g = owner(vm);
@@ -125,6 +137,7 @@ static bool holds(vai_g *g, struct vai_obj *o)
  * of reads. */
 static bool keeps(struct vai_vm *vm, struct vai_obj *o)
 {
+	leave_channel(o);
 	if (o->cls != &vai__mutex_class && o->cls != &vai__rwmutex_class)
 		return false;
 	vai_g *g = vai__g_self();
