@@ -3653,6 +3653,7 @@ vai.test = {}
 ---@field seed string what the run can be repeated with
 ---@field turns vai.test.turn[]
 ---@field goroutines integer how many there were; they are numbered from 1, the one that called, in the order of their start
+---@field made string[] where each of them was made: `"file.lua:12"`
 ---@field seconds number how long the run took by its own clock
 ---@field outside boolean a goroutine has waited for input, output or a process: then the seed does not decide everything
 ---@field exhausted boolean the run was broken off, because it had too many turns
@@ -3661,11 +3662,11 @@ vai.test = {}
 ---@class vai.test.turn
 ---@field goroutine integer whose turn it was
 ---@field at number when it was over
----@field place string where the goroutine was then: `"file.lua:12"`, or `""` if it has ended
+---@field place string where the goroutine was then, at which call: `"file.lua:12 recv"`, or `""` if it has ended
 ---@field why string what it waits for (`"chan receive"`, as in `vai.dump`), or `"yields"`, `"preempted"` or `"ends"`
 ---@field next integer whose turn came next
----@field decision integer the number of the decision about that; 0: there was no choice
----@field take integer which of the candidates was taken; 0 is the one that had waited longest, or that could have gone on
+---@field point integer which of the goroutine's points that was: it comes to one at each call of a method of vai's objects, wait, yield and slice
+---@field chosen boolean whether it was not the default, which is to go on, or else whoever has waited longest
 
 ---Calls `f` with the other arguments, here, as the first goroutine of a *run*: of it and of the goroutines that it starts, and
 ---those that they start, one at a time has the turn, in an order that the seed decides. The same seed and the same program
@@ -3678,6 +3679,8 @@ vai.test = {}
 ---  `os.clock` are the real ones.
 ---- `select`'s choices and `math.random` come out of the seed. What memory addresses decide (`tostring({})`), the order of
 ---  `pairs` over string keys in another process, ids (`vai.id`) and the moments of finalizers do not.
+---- A goroutine that yields while no other can go on lets the clock jump, too, as does one that computes for ten million
+---  instructions meanwhile: otherwise a loop that waits for a time would have no end.
 ---- When `f` has returned the other goroutines are canceled, and the run is over when they have ended.
 ---
 ---The run fails if `f` raises, if an error in a goroutine of `vai.go` is not caught, if all goroutines wait and no timer can
@@ -3685,9 +3688,9 @@ vai.test = {}
 ---all had come to is in `vai.test.trace()`.
 ---
 ---Goroutines that exist already go on as always. What they send into the run comes at times that no seed knows, and what only
----they could send is a deadlock of the run. Input, output and processes work, too, at the times at which they come: while
----a goroutine waits for those the clock stands, and the trace says that the seed does not decide everything.
----There is one run at a time in a process.
+---they could send is a deadlock of the run. Input, output and processes work, too, when they come: while a goroutine waits
+---for those and no other can go on, the clock's next jump comes after as much real time, and the trace says that the seed does
+---not decide everything. There is one run at a time in a process. Code in a run takes two to three times as long.
 ---```lua
 ---local function count()
 ---	local n, wg = vai.map(), vai.waitgroup()
@@ -3708,6 +3711,38 @@ vai.test = {}
 ---@return vai.test.trace trace
 ---@return any ... the results of f
 function vai.test.run(seed, f, ...) end
+
+---Calls `f` again and again, each time in a run of another schedule, until one fails: the default order first, the same with
+---one change in each place where there can be one, then orders by chance, in which priorities change a few times. Of the
+---schedule that fails all changes are taken away that the failure does not need. The error that is raised has the failure,
+---the shortest schedule that fails, with the goroutines and the lines where one gave its turn to another, and what
+---`vai.test.run` replays it with. `f` makes all that it uses anew each time, and raises where something is wrong.
+---With `VAI_TEST_SEED` in the environment only that schedule is run.
+---
+---What has no changes to try is tried with some seeds for `select` and `math.random`. That no schedule failed is no proof:
+---there are more of them than anybody can try.
+---```lua
+---local ok, err = pcall(vai.test.explore, function()
+---	local n, wg = vai.map(), vai.waitgroup()
+---	n:set("n", 0)
+---	for _ = 1, 2 do
+---		wg:go(function() n:set("n", n:get("n") + 1) end)
+---	end
+---	wg:wait()
+---	assert(n:get("n") == 2, "an update is lost")
+---end)
+---print(ok, err:match("an update is lost"), err:match("choices: %d")) --> false an update is lost choices: 1
+---```
+---@param f function
+---@param options? vai.test.options
+---@return integer schedules how many were tried
+function vai.test.explore(f, options) end
+
+---@class vai.test.options
+---@field seed? integer the first of the seeds that orders by chance come from. Default 1
+---@field runs? integer so many schedules at most. Default 10000
+---@field seconds? number so long at most, in real time. Default 10; making a schedule that fails shorter may take as long again
+---@field turns? integer a run with so many turns is broken off, and has failed. Default 100000
 
 ---The trace of the last run that this goroutine has made, also if it has failed.
 ---```lua

@@ -177,7 +177,7 @@ describe("a seeded run", function()
 			return n
 		end)
 		assert(n >= 0)
-		vai.test.run("", function()
+		vai.test.run("1/", function()
 			local done = vai.atomic()
 			go(function() vai.sleep(1) done:set(1) end)
 			while done:get() == 0 do end
@@ -270,5 +270,208 @@ describe("a seeded run", function()
 		check.raises("bad argument #1 to 'run' %(seed expected, got float%)", vai.test.run, 1.5, print)
 		check.raises("bad argument #1 to 'run' %('x' is neither a number nor a schedule%)", vai.test.run, "x", print)
 		check.raises("bad argument #2 to 'run' %(function expected, got nil%)", vai.test.run, 1)
+	]])
+
+	test("takes its seed from VAI_TEST_SEED if it is given none", [[
+		local function draw() return math.random(1000000) end
+		local trace, n = vai.test.run(nil, draw)
+		check.eq(trace.seed, "4711")
+		local _, same = vai.test.run(4711, draw)
+		check.eq(n, same)
+		local other = vai.test.run(12, draw)
+		check.eq(other.seed, "12")
+		check.eq(vai.test.explore(function() end), 1)
+		check.eq(vai.test.trace().seed, "4711")
+	]], { env = { VAI_TEST_SEED = "4711" } })
+
+	test("draws a seed of its own if there is none, and names it", [[
+		local ok, err = pcall(vai.test.run, nil, function() error("x", 0) end)
+		local seed = err:match("^seed (%d+): x\nreplay with vai%.test%.run%(")
+		assert(not ok and seed, err)
+		check.eq(vai.test.trace().seed, seed)
+	]])
+
+	test("leaves math.random outside as it was", [[
+		math.randomseed(99)
+		local a, b = math.random(1000000), math.random(1000000)
+		math.randomseed(99)
+		check.eq(math.random(1000000), a)
+		vai.test.run(1, function() for _ = 1, 10 do math.random() end end)
+		vai.test.run(1, function() end)
+		local c = math.random(1000000)
+		math.randomseed(99)
+		math.random(1000000)
+		vai.test.run(5, function() end)
+		vai.test.run(6, function() end)
+		check.eq(math.random(1000000), c)
+		assert(b)
+	]])
+
+	test("waits for input and output, and says so", [[
+		local a, b = vai.net.pipe()
+		local trace, first, second = vai.test.run(1, function()
+			go(function() vai.sleep(0.01) b:write("x\n") end)
+			local none, why = a:read("l", 0.001)
+			check.eq(none, nil)
+			check.eq(why, "timeout")
+			return why, a:read("l", 60)
+		end)
+		check.eq(second, "x")
+		check.eq(trace.outside, true)
+		assert(tostring(trace):find("its seed does not decide everything"))
+	]])
+
+	test("may be fed by goroutines outside, which are no deadlock while it waits for input", [[
+		local a, b = vai.net.pipe()
+		local go_on = chan(1)
+		local task = vai.async(function() go_on:recv() vai.sleep(0.01) b:write("y\n") return true end)
+		local trace, line = vai.test.run(1, function()
+			go_on:send(true)
+			return a:read("l")
+		end)
+		check.eq(line, "y")
+		check.eq(task:join(), true)
+		assert(trace.outside)
+	]])
+
+	test("keeps a script's own hook", [[
+		local lines, before = 0
+		debug.sethook(function() lines = lines + 1 end, "l")
+		vai.test.run(3, function()
+			go(function() end)
+			vai.yield()
+			before = lines
+			vai.sleep(1)
+		end)
+		assert(before > 0)
+		local now = lines
+		assert(now > before)
+		local f, mask = debug.gethook()
+		check.eq(type(f), "function")
+		check.eq(mask, "l")
+		debug.sethook()
+		check.eq(debug.gethook(), nil)
+	]])
+
+	test("goes on where time is all that a loop waits for", [[
+		local _, rounds = vai.test.run("1/", function()
+			local n, late = 0, vai.atomic()
+			go(function() vai.sleep(5) late:set(1) end)
+			while late:get() == 0 do n = n + 1; vai.yield() end
+			return n
+		end)
+		assert(rounds < 100, rounds)
+	]])
+
+	test("that has no end is broken off", [[
+		local ok, err = pcall(vai.test.run, 2, function()
+			go(function() while true do vai.yield() end end)
+			while true do vai.yield() end
+		end)
+		assert(not ok and err:find("^seed 2: .*no end after 1000000 turns"), err)
+		check.eq(vai.test.trace().exhausted, true)
+		vai.test.run(2, function() end)
+	]])
+end)
+
+describe("explore", function()
+	test("finds a lost update, and tells the shortest schedule", [[
+		local function count()
+			local n, wg = vai.map(), waitgroup()
+			n:set("n", 0)
+			for _ = 1, 2 do
+				wg:go(function()
+					local old = n:get("n")
+					n:set("n", old + 1)
+				end)
+			end
+			wg:wait()
+			assert(n:get("n") == 2, "an update is lost")
+		end
+		local err = check.raises({ "an update is lost", "choices: 1, turns: 5", "goroutine 2 is made at [^\n]*:5",
+			"goroutine 2  [^\n]*:7 set  preempted %-> goroutine 3 %(2%.%d+:3%)", "goroutine 3  ends %-> goroutine 2" },
+			vai.test.explore, count)
+		local schedule = err:match('vai%.test%.run%("([^"]+)", f%)')
+		check.raises("an update is lost", vai.test.run, schedule, count)
+		check.eq(vai.test.trace().seed, schedule)
+		check.eq(#vai.test.trace().turns, 4)
+	]])
+
+	test("finds a deadlock", [[
+		check.raises({ "all goroutines are asleep %- deadlock!", "mutex lock", "locked by goroutine [23]", "choices: 1" },
+			vai.test.explore, function()
+				local a, b, wg = vai.mutex(), vai.mutex(), waitgroup()
+				wg:go(function() a:lock() b:lock() b:unlock() a:unlock() end)
+				wg:go(function() b:lock() a:lock() a:unlock() b:unlock() end)
+				wg:wait()
+			end)
+	]])
+
+	test("finds a wrong order", [[
+		check.raises({ "read before it was written", "choices: 1", "replay with" }, vai.test.explore, function()
+			local box, wg = vai.map(), waitgroup()
+			wg:go(function() box:set("value", 1) end)
+			wg:go(function() assert(box:get("value"), "read before it was written") end)
+			wg:wait()
+		end)
+	]])
+
+	test("finds what needs several changes, and one between many others", [[
+		check.raises("both", vai.test.explore, function()
+			local m, wg = vai.map(), waitgroup()
+			m:set("a", 0)
+			m:set("b", 0)
+			wg:go(function() m:set("a", 1) m:set("a", 0) m:set("b", 1) m:set("b", 0) end)
+			wg:go(function()
+				local a = m:get("a")
+				local b = m:get("b")
+				assert(a + b < 2, "both")
+			end)
+			wg:wait()
+		end)
+		check.raises({ "lost", "choices: 1" }, vai.test.explore, function()
+			local m, lock, wg = vai.map(), vai.mutex(), waitgroup()
+			m:set("n", 0)
+			for w = 1, 3 do
+				wg:go(function()
+					for i = 1, 20 do lock:lock() m:add("i" .. i, 1) lock:unlock() end
+					if w > 1 then m:set("n", m:get("n") + 1) end
+				end)
+			end
+			wg:wait()
+			assert(m:get("n") == 2, "lost")
+		end)
+	]])
+
+	test("tries select's choices where nothing else can differ", [[
+		check.raises("the second first", vai.test.explore, function()
+			local a, b = chan(1), chan(1)
+			a:send(1)
+			b:send(2)
+			assert(select { a, b } == 1, "the second first")
+		end)
+	]])
+
+	test("returns how many schedules it has tried of a program that is right", [[
+		local function right()
+			local n, wg = vai.atomic(), waitgroup()
+			for _ = 1, 3 do wg:go(function() n:add(1) end) end
+			wg:wait()
+			assert(n:get() == 3)
+		end
+		check.eq(vai.test.explore(right, { runs = 200 }), 200)
+		local few = vai.test.explore(right, { seconds = 0 })
+		assert(few >= 1 and few < 200, few)
+		check.raises({ "no end after 500 turns" }, vai.test.explore, function()
+			while true do vai.yield() end
+		end, { turns = 500 })
+	]])
+
+	test("names bad arguments", [[
+		check.raises("bad argument #1 to 'explore' %(function expected, got nil%)", vai.test.explore)
+		check.raises("bad argument #2 to 'explore' %(unknown option 'run'%)", vai.test.explore, print, { run = 1 })
+		check.raises("bad argument #2 to 'explore' %(runs: integer expected, got string%)", vai.test.explore, print,
+			{ runs = "1" })
+		check.raises("bad argument #2 to 'explore' %(table expected, got number%)", vai.test.explore, print, 1)
 	]])
 end)

@@ -6,9 +6,9 @@
  * holder switches to its M's loop, which calls vai__replay_settled; that asks the plan; whom it names is the holder
  * and is made ready in earnest. While nobody can run the clock jumps and the run's timers fire, on that M
  * (run.timing). If that helps nobody either, all wait for what is outside of the run (run.idle: what comes from there
- * passes the turn on itself), or for ever.
+ * passes the turn on itself, and so does the next timer, in real time: run.alarm), or for ever.
  *
- * run.lock guards `ready`, `holder`, `granted`, `idle` and `closed`. Who decides is one thread at a time: the holder's
+ * run.lock guards `ready`, `holder`, `granted`, `idle` and `rung`. Who decides is one thread at a time: the holder's
  * before it has given the turn up, or the one that found the run idle. So the plan, the clock and the record need no
  * lock. */
 #include "sched/poll.h"
@@ -20,6 +20,7 @@
 enum {
 	MOST_CANDIDATES = 256,
 	MOST_LONELY = 10000, /* slices */
+	AGAIN = 1000000,     /* ns, where there is no memory */
 	START = 1000000000   /* the run's clock when it begins: 0 is no time at all for some */
 };
 
@@ -38,13 +39,16 @@ static struct {
 	struct vai__replay_pick pick;
 	uint64_t rand; /* for select */
 	atomic_int waits_outside;
+	struct vai__timer alarm; /* in real time: the next of the run's timers, while all wait for what is outside */
+	bool rung;               /* it has fired when somebody had the turn; under the lock */
 	uint32_t alive;
 	uint64_t turns;
 	uint32_t lonely; /* slices that the holder has had since it got its turn, while nobody else could run */
 	atomic_bool broken;
 	struct vai__replay_turn note; /* what the holder says of the end of its turn */
 	struct vai__replay_record record;
-	size_t turns_size, decisions_size;
+	uint32_t *points; /* by number: how many each has come to */
+	size_t points_size, turns_size, decisions_size, made_size;
 } run = {.timers = {.next = VAI_FOREVER,
 #ifdef VAI_DEBUG_LOCKS
 			 .lock = {.rank = VAI_RANK_TIMERS}
@@ -75,13 +79,32 @@ static bool make_room(void **list, size_t n, size_t *size, size_t one)
 	return true;
 }
 
-static void note_decision(uint32_t of, uint32_t took)
+static void note_decision(const uint32_t *candidates, uint32_t of, uint32_t took)
 {
 	struct vai__replay_record *r = &run.record;
 	void *list = r->decisions;
-	if (make_room(&list, r->ndecisions, &run.decisions_size, sizeof *r->decisions)) {
-		r->decisions = list;
-		r->decisions[r->ndecisions++] = (struct vai__replay_decision){of, took};
+	if (!make_room(&list, r->ndecisions, &run.decisions_size, sizeof *r->decisions))
+		return;
+	r->decisions = list;
+	struct vai__replay_decision *d = &r->decisions[r->ndecisions++];
+	*d = (struct vai__replay_decision){
+		.at = {run.note.g, run.note.point}, .of = of, .took = took, .next = candidates[took]};
+	memcpy(d->candidates, candidates, sizeof(uint32_t) * (of < VAI__REPLAY_NAMED ? of : VAI__REPLAY_NAMED));
+}
+
+static void note_made(const struct g *g)
+{
+	struct vai__replay_record *r = &run.record;
+	void *list = r->made;
+	r->goroutines++;
+	if (make_room(&list, r->nmade, &run.made_size, sizeof *r->made)) {
+		r->made = list;
+		memcpy(r->made[r->nmade++], g->pub.site, sizeof *r->made);
+	}
+	list = run.points;
+	if (make_room(&list, r->goroutines, &run.points_size, sizeof *run.points)) {
+		run.points = list;
+		run.points[r->goroutines] = 0;
 	}
 }
 
@@ -91,7 +114,7 @@ static void note_turn(uint32_t next)
 	void *list = r->turns;
 	run.note.next = next;
 	run.note.at = atomic_load_relaxed(&run.now) - START;
-	if (run.note.g != next && make_room(&list, r->nturns, &run.turns_size, sizeof *r->turns)) {
+	if (run.note.g != next && !run.closing && make_room(&list, r->nturns, &run.turns_size, sizeof *r->turns)) {
 		r->turns = list;
 		r->turns[r->nturns++] = run.note;
 	}
@@ -99,7 +122,14 @@ static void note_turn(uint32_t next)
 	run.lonely = 0;
 }
 
-/* Called by the holder on its own stack: its turn may be over here. */
+/* The holder has come to a point. */
+static void note_point(void)
+{
+	if (run.note.g < run.points_size)
+		run.note.point = ++run.points[run.note.g];
+}
+
+/* Called by the holder on its own stack: its turn is over here. */
 static void note_place(struct g *g, enum vai__replay_why why, enum vai_wait_reason reason)
 {
 	run.note.why = (uint8_t)why;
@@ -134,12 +164,12 @@ static uint32_t list_ready(uint32_t *out, uint32_t n)
 
 static uint32_t decide(const uint32_t *candidates, uint32_t n, bool goes_on)
 {
-	uint32_t took = n > 1 ? vai__replay_pick_next(&run.pick, candidates, n, goes_on) : 0;
+	const struct vai__replay_at at = {run.note.g, run.note.point};
 	if (n < 2)
 		return 0;
-	note_decision(n, took);
-	run.note.decision = run.pick.decisions;
-	run.note.take = took;
+	uint32_t took = vai__replay_pick_next(&run.pick, at, candidates, n, goes_on);
+	note_decision(candidates, n, took);
+	run.note.chosen = took > 0;
 	return took;
 }
 
@@ -199,20 +229,35 @@ static void tell_stuck(void)
 	vai__fire_any(&run.first->pub, VAI_WAKE_DEADLOCK);
 }
 
+/* All wait, some of them for what is outside. False: the run is idle. */
+static bool wait_outside(int64_t next)
+{
+	vai__timer_stop(&run.alarm);
+	run.rung = false;
+	if (next != VAI_FOREVER)
+		vai__timer_start(NULL, &run.alarm, vai__clock_real() + next - atomic_load_relaxed(&run.now));
+	vai__lock(&run.lock);
+	bool rung = run.rung;
+	run.idle = run.ready.count == 0 && !rung;
+	bool idle = run.idle;
+	vai__unlock(&run.lock);
+	if (rung)
+		fire_timers(next);
+	return !idle;
+}
+
 /* Nobody is ready. Lets time pass until somebody is. False: the run is idle. */
 static bool pass_time(void)
 {
 	int64_t next = atomic_load_relaxed(&run.timers.next);
 	if (atomic_load_acquire(&run.waits_outside) > 0) {
-		vai__lock(&run.lock);
-		run.idle = run.ready.count == 0;
-		vai__unlock(&run.lock);
-		return !run.idle;
-	}
-	if (next != VAI_FOREVER && vai__timers_would_wake(&run.timers))
+		if (!wait_outside(next))
+			return false;
+	} else if (next != VAI_FOREVER && vai__timers_would_wake(&run.timers)) {
 		fire_timers(next);
-	else
+	} else {
 		tell_stuck();
+	}
 	return true;
 }
 
@@ -228,6 +273,35 @@ static void pass_on(void)
 	} while (!g && pass_time());
 	if (g)
 		grant(g);
+}
+
+/* A goroutine that belongs to nobody: the time of the run's next timer has come while the run was idle. */
+static void on_time(vai_g *self, void *arg)
+{
+	struct m *m = g_m(g_of(self));
+	bool was;
+	(void)arg;
+	vai__m_need_p(&m, &was);
+	fire_timers(atomic_load_relaxed(&run.timers.next));
+	pass_on();
+	m_leave(m, was);
+}
+
+/* The alarm, under its heap's lock, so that it cannot pass the turn on itself. */
+static int64_t ring(struct vai__timer *t, int64_t now)
+{
+	(void)t;
+	vai__lock(&run.lock);
+	bool idle = run.idle;
+	run.idle = false;
+	run.rung = !idle;
+	vai__unlock(&run.lock);
+	if (!idle || vai__g_post(on_time, NULL))
+		return VAI_FOREVER;
+	vai__lock(&run.lock);
+	run.idle = true;
+	vai__unlock(&run.lock);
+	return now + AGAIN;
 }
 
 bool vai__replay_hold(struct g *g)
@@ -251,6 +325,7 @@ bool vai__replay_hold(struct g *g)
 
 static void settle_end(void)
 {
+	note_point();
 	run.note.why = VAI_REPLAY_ENDS;
 	run.note.place = 0;
 	if (--run.alive == 1 && run.closing)
@@ -300,6 +375,7 @@ void vai__replay_settled(struct g *g, enum op op)
 
 void vai__replay_yield(struct g *g)
 {
+	note_point();
 	note_place(g, VAI_REPLAY_YIELDS, VAI_WAIT_NONE);
 	vai__park_switch(g, OP_TURN);
 }
@@ -320,6 +396,7 @@ void vai__replay_point(vai_g *self, bool slice)
 	struct g *g = g_of(self);
 	if (turn_of(g) == 0)
 		return;
+	note_point();
 	vai__lock(&run.lock);
 	candidates[0] = turn_of(g);
 	uint32_t n = list_ready(candidates, 1), took = 0;
@@ -354,6 +431,7 @@ static int wait_bounded(struct g *g, int64_t deadline)
 int vai__replay_wait(struct g *g, enum vai_wait_reason reason, int64_t deadline)
 {
 	bool outside = is_outside(reason);
+	note_point();
 	note_place(g, VAI_REPLAY_WAITS, reason);
 	if (vai__replay_gives_up(&g->pub))
 		vai__fire_any(&g->pub, VAI_WAKE_DEADLOCK);
@@ -381,6 +459,11 @@ void vai__replay_break(void)
 
 /* ---- the set ---- */
 
+bool vai__replay_is_closing(void)
+{
+	return vai__replay_is_on() && run.closing;
+}
+
 bool vai__replay_is_on(void)
 {
 	return atomic_load_relaxed(&vai__replay_on);
@@ -389,6 +472,26 @@ bool vai__replay_is_on(void)
 uint32_t vai__replay_number(const vai_g *g)
 {
 	return turn_of((const struct g *)(const void *)g);
+}
+
+struct search {
+	uint64_t id, name;
+};
+
+static void match(vai_g *g, const struct vai_g_info *info, void *arg)
+{
+	struct search *s = arg;
+	(void)info;
+	if (g->id == s->id)
+		s->name = vai__replay_name(g);
+}
+
+uint64_t vai__replay_name_of(uint64_t id)
+{
+	struct search s = {id, id};
+	if (vai__replay_is_on())
+		vai__g_each(match, &s);
+	return s.name;
 }
 
 static bool is_timing(const struct m *m)
@@ -402,14 +505,15 @@ void vai__replay_adopt(struct g *self, struct g *g)
 	if (!ours || g->locked_m)
 		return;
 	run.alive++;
-	atomic_store_relaxed(&g->turn, ++run.record.goroutines);
+	note_made(g);
+	atomic_store_relaxed(&g->turn, run.record.goroutines);
 }
 
 /* Whether the calling thread acts for the run. */
 static bool is_inside(const struct m *m)
 {
-	struct g *g = m ? m_curg((struct m *)(uintptr_t)m) : NULL;
-	return g ? turn_of(g) != 0 : is_timing(m);
+	const struct g *g = m ? atomic_load_relaxed(&m->curg) : NULL;
+	return (g && turn_of(g) != 0) || is_timing(m);
 }
 
 struct timers *vai__replay_timers(const struct m *m)
@@ -451,10 +555,12 @@ const struct vai__replay_record *vai__replay_record(void)
 static void reset(struct g *first, const struct vai__replay_plan *plan)
 {
 	struct vai__replay_record *r = &run.record;
-	*r = (struct vai__replay_record){.turns = r->turns, .decisions = r->decisions, .goroutines = 1};
+	*r = (struct vai__replay_record){.turns = r->turns, .decisions = r->decisions, .made = r->made, .most = plan->most};
 	vai__replay_pick_begin(&run.pick, plan);
+	note_made(first);
 	run.rand = vai__random_mix(~plan->seed);
 	run.first = run.holder = first;
+	run.alarm.fn = ring;
 	run.granted = run.chosen = NULL;
 	run.idle = run.closing = false;
 	run.alive = 1;
@@ -521,6 +627,7 @@ bool vai__replay_end(vai_g *self)
 {
 	struct g *g;
 	bool all = wait_for_end(self);
+	vai__timer_stop(&run.alarm);
 	run.record.at = atomic_load_relaxed(&run.now) - START;
 	vai__lock(&run.lock);
 	atomic_store(&vai__replay_on, false);

@@ -12,15 +12,21 @@
 #include "sched/sched.h"
 
 enum vai__replay_how { VAI_REPLAY_SEED, VAI_REPLAY_PCT, VAI_REPLAY_RECORDED };
-/* At decision number `decision` (from 1) the candidate at place `take`. */
+/* A point of a goroutine: the `n`th at which its turn was over or might have been, from 1. That number does not hang on
+ * what others do, so a schedule of which something is left out means the same elsewhere. */
+struct vai__replay_at {
+	uint32_t g, n;
+};
+/* At that point goroutine `next` gets the turn, if it can run. */
 struct vai__replay_choice {
-	uint32_t decision, take;
+	struct vai__replay_at at;
+	uint32_t next;
 };
 struct vai__replay_plan {
 	enum vai__replay_how how;
 	uint64_t seed;                            /* of the order (but for RECORDED), of select and of math.random */
 	uint32_t depth, length;                   /* PCT: changes, within so many decisions */
-	const struct vai__replay_choice *choices; /* RECORDED: by decision, rising; they stay where they are */
+	const struct vai__replay_choice *choices; /* RECORDED, in any order; they stay where they are */
 	size_t nchoices;
 	uint64_t most;                  /* turns after which the run is broken off */
 	uint32_t (*place)(vai_g *self); /* where self is: a number for the record */
@@ -29,20 +35,28 @@ struct vai__replay_plan {
 /* Why a turn was over. */
 enum vai__replay_why { VAI_REPLAY_WAITS, VAI_REPLAY_YIELDS, VAI_REPLAY_PREEMPTED, VAI_REPLAY_ENDS };
 struct vai__replay_turn {
-	int64_t at;              /* the run's clock when it was over: ns since the run began */
-	uint32_t g;              /* whose it was */
-	uint32_t place;          /* where it was then */
-	uint32_t next;           /* who came next */
-	uint32_t decision, take; /* which decision that was, and what was taken; 0: there was no choice */
-	uint8_t why, reason;     /* enum vai__replay_why; enum vai_wait_reason if it waits */
+	int64_t at;          /* the run's clock when it was over: ns since the run began */
+	uint32_t g;          /* whose it was */
+	uint32_t place;      /* where it was then */
+	uint32_t next;       /* who came next */
+	uint32_t point;      /* the number of that point of its goroutine */
+	bool chosen;         /* another one than the default came next */
+	uint8_t why, reason; /* enum vai__replay_why; enum vai_wait_reason if it waits */
 };
+enum { VAI__REPLAY_NAMED = 8 };
+/* A point at which there were several candidates. */
 struct vai__replay_decision {
-	uint32_t of, took;
+	struct vai__replay_at at;
+	uint32_t of, took;                      /* so many, and the place of the one that was taken; 0 is the default */
+	uint32_t candidates[VAI__REPLAY_NAMED]; /* the first of them */
+	uint32_t next;
 };
 struct vai__replay_record {
 	struct vai__replay_turn *turns;
 	struct vai__replay_decision *decisions;
-	size_t nturns, ndecisions;
+	char (*made)[64]; /* vai_g.site of each goroutine */
+	size_t nturns, ndecisions, nmade;
+	uint64_t most; /* of the plan */
 	uint32_t goroutines;
 	int64_t at;      /* the run's clock at the end */
 	bool outside;    /* somebody has waited for what the run does not decide (input, a process) */
@@ -59,6 +73,8 @@ bool vai__replay_end(vai_g *self);
 const struct vai__replay_record *vai__replay_record(void);
 
 bool vai__replay_is_on(void);
+/* A run's function has come to its end, and what is left of it is canceled. */
+bool vai__replay_is_closing(void);
 /* The number of g in the run; 0: it is not in it. */
 uint32_t vai__replay_number(const vai_g *g);
 /* That number, or else its id: what reports call g. */
@@ -67,6 +83,8 @@ static inline uint64_t vai__replay_name(const vai_g *g)
 	uint32_t n = vai__replay_number(g);
 	return n ? n : g->id;
 }
+/* The same of the goroutine with that id. */
+uint64_t vai__replay_name_of(uint64_t id);
 /* A point at which the plan may give the turn to another. slice: it has run for as long as it should at once. */
 void vai__replay_point(vai_g *self, bool slice);
 /* The run cannot go well any more: waits of its first goroutine, this one and those to come, end with

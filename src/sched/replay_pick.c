@@ -8,7 +8,7 @@
  *   bug that needs d such changes in a program of n goroutines and k decisions is met with a chance of 1/(n * k^d)
  *   at least. Who yields falls behind as well, for it may wait for another that way.
  *
- * - Recorded: the default, but for the decisions that are listed. */
+ * - Recorded: the default, but for the points that are listed. */
 #include "sched/replay_pick.h"
 #include "base/random.h"
 
@@ -76,23 +76,26 @@ static uint32_t pick_by_seed(struct vai__replay_pick *p, uint32_t n, bool goes_o
 	return random_below(p, n);
 }
 
-static uint32_t pick_recorded(struct vai__replay_pick *p, uint32_t n)
+static uint32_t pick_recorded(
+	const struct vai__replay_plan *plan, struct vai__replay_at at, const uint32_t *candidates, uint32_t n)
 {
-	const struct vai__replay_plan *plan = &p->plan;
-	while (p->next_choice < plan->nchoices && plan->choices[p->next_choice].decision < p->decisions)
-		p->next_choice++;
-	if (p->next_choice == plan->nchoices || plan->choices[p->next_choice].decision != p->decisions)
-		return 0;
-	uint32_t take = plan->choices[p->next_choice].take;
-	return take < n ? take : 0;
+	uint32_t next = 0;
+	for (size_t i = 0; i < plan->nchoices && next == 0; i++)
+		if (plan->choices[i].at.g == at.g && plan->choices[i].at.n == at.n)
+			next = plan->choices[i].next;
+	for (uint32_t i = 0; i < n; i++)
+		if (candidates[i] == next)
+			return i;
+	return 0;
 }
 
-uint32_t vai__replay_pick_next(struct vai__replay_pick *p, const uint32_t *candidates, uint32_t n, bool goes_on)
+uint32_t vai__replay_pick_next(
+	struct vai__replay_pick *p, struct vai__replay_at at, const uint32_t *candidates, uint32_t n, bool goes_on)
 {
 	p->decisions++;
 	switch (p->plan.how) {
 	case VAI_REPLAY_SEED: return pick_by_seed(p, n, goes_on);
 	case VAI_REPLAY_PCT: return pick_by_priority(p, candidates, n, goes_on);
-	default: return pick_recorded(p, n);
+	default: return pick_recorded(&p->plan, at, candidates, n);
 	}
 }

@@ -14,7 +14,6 @@ struct vai__replay_pick {
 	struct vai__replay_plan plan;
 	uint64_t rand;      /* of the schedule's own numbers */
 	uint32_t decisions; /* so many were asked for */
-	size_t next_choice; /* of plan.choices */
 	/* PCT: at these decisions who runs falls behind all others. */
 	uint32_t change[VAI__PICK_LOWERED];
 	struct {
@@ -25,8 +24,9 @@ struct vai__replay_pick {
 };
 
 void vai__replay_pick_begin(struct vai__replay_pick *p, const struct vai__replay_plan *plan);
-/* A place in `candidates`, of which there are n > 1. goes_on: the first of them runs and could go on. */
-uint32_t vai__replay_pick_next(struct vai__replay_pick *p, const uint32_t *candidates, uint32_t n, bool goes_on);
+/* At that point: a place in `candidates`, of which there are n > 1. goes_on: the first of them runs and could go on. */
+uint32_t vai__replay_pick_next(
+	struct vai__replay_pick *p, struct vai__replay_at at, const uint32_t *candidates, uint32_t n, bool goes_on);
 /* PCT: goroutine g has yielded, or has had its turn for long: it falls behind all others. */
 void vai__replay_pick_lower(struct vai__replay_pick *p, uint32_t g);
 

@@ -13,77 +13,93 @@ local MOST_TURNS = 1000000 -- a run that has so many has no end
 local Trace = { __name = "trace" }
 Trace.__index = Trace
 
+-- (2.5:3) tells a choice that was not the default: at point 5 of goroutine 2 goroutine 3.
 local function turn_line(turn)
-	local took = turn.decision > 0 and turn.take > 0 and (" (%d:%d)"):format(turn.decision, turn.take) or ""
+	local took = turn.chosen and (" (%d.%d:%d)"):format(turn.goroutine, turn.point, turn.next) or ""
 	return ("t=%.9g  goroutine %d  %s%s%s -> goroutine %d%s"):format(turn.at, turn.goroutine, turn.place,
 		turn.place ~= "" and "  " or "", turn.why, turn.next, took)
 end
 
--- first: from that turn on.
-local function lines_of(trace, first)
-	local lines = {}
-	for i = first or 1, #trace.turns do
-		lines[#lines + 1] = turn_line(trace.turns[i])
+-- Of many turns the middle is left out.
+local function lines_of(trace, most)
+	local lines, n = {}, #trace.turns
+	for i, place in ipairs(trace.made) do
+		lines[i] = i == 1 and "goroutine 1 calls" or ("goroutine %d is made at %s"):format(i, place)
+	end
+	for i, turn in ipairs(trace.turns) do
+		if n <= most or i <= most // 2 or i > n - most // 2 then
+			lines[#lines + 1] = turn_line(turn)
+		elseif i == most // 2 + 1 then
+			lines[#lines + 1] = ("... %d turns ..."):format(n - 2 * (most // 2))
+		end
 	end
 	return table.concat(lines, "\n")
 end
 
 function Trace:__tostring()
-	local head = ("seed %s: %d goroutines, %d turns, %.9g s"):format(self.seed, self.goroutines, #self.turns + 1,
-		self.seconds)
+	local head = ("seed %s: %d goroutines, %d turns, %.9g s"):format(self.seed, #self.made, #self.turns + 1, self.seconds)
 	if self.outside then
 		head = head .. "; it has waited for input or output, so its seed does not decide everything"
 	end
-	return head .. (#self.turns > 0 and "\n" or "") .. lines_of(self)
+	return head .. "\n" .. lines_of(self, math.huge)
 end
 
 local last -- the trace of this state's last run
 
 -- ---- plans ----
 
--- "12:1 40:2": at decision 12 the candidate at place 1. Nil: it is no such text.
+-- "7/2.5:3,4.1:2": at point 5 of goroutine 2 goroutine 3, and so on; select and math.random as with seed 7. The seed
+-- and the choices, three numbers each, or nil: it is no such text.
 local function read_schedule(text)
-	local choices, before = {}, 0
-	for word in text:gmatch("%S+") do
-		local decision, take = word:match("^(%d+):(%d+)$")
-		if not decision or tonumber(decision) <= before then
+	local seed, rest = text:match("^(%-?%d+)/([%d.:,]*)$")
+	local choices = {}
+	for word in (rest or ""):gmatch("[^,]+") do
+		local numbers = { word:match("^(%d+)%.(%d+):(%d+)$") }
+		if not numbers[1] then
 			return nil
 		end
-		before = tonumber(decision)
-		choices[#choices + 1] = before
-		choices[#choices + 1] = tonumber(take)
+		for i = 1, 3 do
+			choices[#choices + 1] = math.tointeger(tonumber(numbers[i]))
+		end
 	end
-	return choices
+	return math.tointeger(tonumber(seed)), choices
 end
 
-local function fresh_seed()
-	return math.random(0) & 0x7fffffff
+local function write_schedule(seed, choices)
+	local words = {}
+	for i = 1, #choices, 3 do
+		words[#words + 1] = ("%d.%d:%d"):format(choices[i], choices[i + 1], choices[i + 2])
+	end
+	return seed .. "/" .. table.concat(words, ",")
+end
+
+local function recorded(seed, choices, most)
+	return { how = "recorded", seed = seed, choices = choices, name = write_schedule(seed, choices), most = most }
+end
+
+local function seeded(seed, most)
+	return { how = "seed", seed = seed, name = tostring(seed), most = most }
 end
 
 -- What a seed stands for: a number, a schedule, or nil: the environment's or a fresh one.
 local function plan_of(seed, fname)
 	if seed == nil then
-		seed = os.getenv("VAI_TEST_SEED") or fresh_seed()
+		seed = os.getenv("VAI_TEST_SEED") or math.random(0) & 0x7fffffff
 	end
-	if math.type(seed) == "integer" then
-		return { how = "seed", seed = seed, name = tostring(seed), most = MOST_TURNS }
+	local number = math.tointeger(type(seed) == "string" and tonumber(seed) or seed)
+	if number and math.type(seed) ~= "float" then
+		return seeded(number, MOST_TURNS)
 	elseif type(seed) ~= "string" then
 		error(("bad argument #1 to '%s' (seed expected, got %s)"):format(fname, math.type(seed) or type(seed)), 3)
-	elseif math.type(tonumber(seed)) == "integer" then
-		return plan_of(math.tointeger(tonumber(seed)), fname)
 	end
-	local choices = read_schedule(seed)
-	if not choices then
+	local own, choices = read_schedule(seed)
+	if not own then
 		error(("bad argument #1 to '%s' ('%s' is neither a number nor a schedule)"):format(fname, seed), 3)
 	end
-	return { how = "recorded", seed = 0, choices = choices, name = ("%q"):format(seed), most = MOST_TURNS }
+	return recorded(own, choices, MOST_TURNS)
 end
 
 -- ---- one run ----
-
-local function describe(err)
-	return type(err) == "string" and err or tostring(err)
-end
 
 -- Calls f(...) in a run of that plan. True and its results, or false and why it failed, as a text.
 local function attempt(plan, f, ...)
@@ -94,11 +110,11 @@ local function attempt(plan, f, ...)
 	local ended, why = c.finish()
 	math.randomseed(random)
 	if why then
-		results = { false, why, n = 2 }
+		return false, why
 	elseif not results[1] then
-		results = { false, describe(results[2]), n = 2 }
+		return false, tostring(results[2])
 	elseif not ended then
-		results = { false, "goroutines that were canceled at the end of the run wait again and again", n = 2 }
+		return false, "goroutines that were canceled at the end of the run wait again and again"
 	end
 	return table.unpack(results, 1, results.n)
 end
@@ -109,30 +125,186 @@ local function take_trace(plan)
 	return last
 end
 
-local function failure_of(plan, why)
-	return ("seed %s: %s\nreplay with vai.test.run(%s, f) or VAI_TEST_SEED=%s"):format(plan.name, why, plan.name,
-		plan.how == "recorded" and ("'%s'"):format(plan.name:sub(2, -2)) or plan.name)
+local function how_to_replay(plan)
+	local seed = plan.how == "recorded" and '"' .. plan.name .. '"' or plan.name
+	return ("replay with vai.test.run(%s, f) or VAI_TEST_SEED=%s"):format(seed, plan.name)
 end
 
-local function check_function(f, fname)
+local function check_function(f, arg, fname)
 	if type(f) ~= "function" then
-		error(("bad argument #2 to '%s' (function expected, got %s)"):format(fname, type(f)), 3)
+		error(("bad argument #%d to '%s' (function expected, got %s)"):format(arg, fname, type(f)), 3)
 	end
 end
 
 local function run(seed, f, ...)
 	local plan = plan_of(seed, "run")
-	check_function(f, "run")
+	check_function(f, 2, "run")
 	local results = table.pack(attempt(plan, f, ...))
 	local trace = take_trace(plan)
 	if not results[1] then
-		error(failure_of(plan, results[2]), 0)
+		error(("seed %s: %s\n%s"):format(plan.name, results[2], how_to_replay(plan)), 0)
 	end
 	return trace, table.unpack(results, 2, results.n)
 end
 
+-- ---- many runs ----
+
+local MOST_DEPTH, MOST_LINES, FEW = 3, 40, 50
+
+-- What is alike of failures that have the same reason.
+local function kind_of(why)
+	return (why:match("^[^\n]*"):gsub("%d+", "#"))
+end
+
+-- The last run's choices that were not the default.
+local function choices_made()
+	local choices = {}
+	for _, d in ipairs(c.decisions(true)) do
+		table.move({ d.goroutine, d.point, d.next }, 1, 3, #choices + 1, choices)
+	end
+	return choices
+end
+
+local function without(choices, from, to)
+	local rest = {}
+	for i = 1, #choices, 3 do
+		local at = i // 3 + 1
+		if at < from or at > to then
+			table.move(choices, i, i + 2, #rest + 1, rest)
+		end
+	end
+	return rest
+end
+
+local Search = {}
+Search.__index = Search
+
+-- Whether f fails with that plan.
+function Search:fails(plan)
+	self.runs = self.runs + 1
+	local ok, why = attempt(plan, self.f)
+	return not ok and why or nil
+end
+
+function Search:is_over()
+	return self.runs >= self.most_runs or c.real() >= self.until_when
+end
+
+-- Takes away choices, in ever smaller groups, as long as f fails for the same reason without them. What a failing run
+-- has done after a choice was taken away is what remains of its choices: others mean nothing any more.
+function Search:shrink(seed, choices, why)
+	local kind, size = kind_of(why), #choices // 3
+	while size > 0 and c.real() < self.shrink_until do
+		local at, shorter = 1, false
+		while at <= #choices // 3 and c.real() < self.shrink_until do
+			local fewer = without(choices, at, at + size - 1)
+			local other = self:fails(recorded(seed, fewer, self.most_turns))
+			if other and kind_of(other) == kind then
+				local made = choices_made()
+				choices, shorter = #made < #fewer and made or fewer, true
+			else
+				at = at + size
+			end
+		end
+		size = (size > 1 and size // 2) or (shorter and 1) or 0
+	end
+	return choices
+end
+
+-- The default order, then the same with one other choice, at each decision in turn.
+function Search:systematic()
+	local why = self:fails(recorded(self.seed, {}, self.most_turns))
+	if why then
+		return self.seed, {}, why
+	end
+	local decisions = c.decisions()
+	self.length = #decisions
+	for _, d in ipairs(decisions) do
+		for i = 2, #d do
+			if self.runs >= self.most_runs // 2 or c.real() >= self.half_time then
+				return
+			end
+			local choices = { d.goroutine, d.point, d[i] }
+			why = self:fails(recorded(self.seed, choices, self.most_turns))
+			if why then
+				return self.seed, choices, why
+			end
+		end
+	end
+end
+
+-- Orders by chance: by priorities that change a few times, and by the seed alone.
+function Search:by_chance()
+	local seed = self.seed
+	local most = self.length == 0 and seed + FEW or math.huge -- then only select and math.random differ
+	while seed < most and not self:is_over() do
+		local plan = seeded(seed, self.most_turns)
+		if seed % 4 ~= 0 then
+			plan.how, plan.depth, plan.length = "pct", seed % 4 % (MOST_DEPTH + 1), self.length
+		end
+		local why = self:fails(plan)
+		self.length = math.max(self.length, (c.count()))
+		if why then
+			return seed, choices_made(), why
+		end
+		seed = seed + 1
+	end
+end
+
+-- Raises the failure with the shortest schedule that was found.
+function Search:tell(seed, choices)
+	local plan = recorded(seed, choices, self.most_turns)
+	local tried, why = self.found, self:fails(plan)
+	local trace = take_trace(plan)
+	why = why or "but it does not do so again: something outside of the run has a part in it"
+	local head = ("schedule %d of those that were tried fails: %s\nthe shortest that fails (choices: %d, turns: %d):")
+		:format(tried, why, #choices // 3, #trace.turns + 1)
+	error(("%s\n%s\n%s"):format(head, lines_of(trace, MOST_LINES), how_to_replay(plan)), 0)
+end
+
+local option_types = { seed = "integer", runs = "integer", seconds = "number", turns = "integer" }
+
+local function check_options(options)
+	if type(options) ~= "table" then
+		error(("bad argument #2 to 'explore' (table expected, got %s)"):format(type(options)), 3)
+	end
+	for k, v in pairs(options) do
+		local want = option_types[k]
+		if not want then
+			error(("bad argument #2 to 'explore' (unknown option '%s')"):format(tostring(k)), 3)
+		elseif (want == "integer" and math.type(v) or type(v)) ~= want then
+			error(("bad argument #2 to 'explore' (%s: %s expected, got %s)"):format(k, want, math.type(v) or type(v)), 3)
+		end
+	end
+end
+
+local function explore(f, options)
+	check_function(f, 1, "explore")
+	check_options(options or {})
+	if os.getenv("VAI_TEST_SEED") then
+		run(nil, f)
+		return 1
+	end
+	local o = options or {}
+	local now, seconds = c.real(), o.seconds or 10
+	local search = setmetatable({ f = f, seed = o.seed or 1, runs = 0, length = 0, most_runs = o.runs or 10000,
+		most_turns = o.turns or 100000, until_when = now + seconds, half_time = now + seconds / 2,
+		shrink_until = now + 2 * seconds }, Search)
+	local seed, choices, why = search:systematic()
+	if not seed then
+		seed, choices, why = search:by_chance()
+	end
+	if seed then
+		search.found = search.runs
+		search:tell(seed, search:shrink(seed, choices, why))
+	end
+	take_trace(seeded(search.seed))
+	return search.runs
+end
+
 return {
 	run = run,
+	explore = explore,
 	trace = function()
 		return last
 	end,

@@ -2,6 +2,7 @@
 /* vai.test is Lua code (test.lua beside this file); this is what it needs of C: a seeded run's begin and end, and its
  * record. */
 #include "bind/lib/lua_source.h"
+#include <stdio.h>
 #include <string.h>
 #include "base/clock.h"
 #include "bind/arg.h"
@@ -21,18 +22,22 @@ static struct {
 	int mask, count;
 } begun;
 
-/* Where g is in its Lua code: it has noted its state before it came to wait. */
+/* Where g is in its Lua code: it has noted its state before. "file.lua:12 recv": where recv is called. */
 static uint32_t place(vai_g *g)
 {
 	lua_State *L = g->vm ? vai__bind_vm(g)->at : NULL;
-	char text[VAI__SITE_SIZE];
+	char text[VAI__SITE_SIZE + 40], callee[40] = "";
 	lua_Debug ar;
 	for (int level = 0; L && lua_getstack(L, level, &ar); level++) {
-		lua_getinfo(L, "Sl", &ar);
+		lua_getinfo(L, "Sln", &ar);
 		if (ar.currentline > 0 && strcmp(ar.short_src, "vai.test") != 0) {
-			vai__site_format(text, sizeof text, ar.short_src, ar.currentline);
+			vai__site_format(text, VAI__SITE_SIZE, ar.short_src, ar.currentline);
+			size_t n = strlen(text);
+			memcpy(text + n, callee, strlen(callee) + 1);
 			return vai__site_number(text);
 		}
+		if (level == 0 && ar.name)
+			snprintf(callee, sizeof callee, " %s", ar.name);
 	}
 	return 0;
 }
@@ -61,18 +66,24 @@ static uint32_t integer_field(lua_State *L, int idx, const char *name)
 	return n;
 }
 
-/* plan.choices: decision, take, decision, take, ... */
+static uint32_t integer_at(lua_State *L, int idx, lua_Integer i)
+{
+	lua_rawgeti(L, idx, i);
+	uint32_t n = (uint32_t)lua_tointeger(L, -1);
+	lua_pop(L, 1);
+	return n;
+}
+
+/* plan.choices: goroutine, point, next, goroutine, ... */
 static void read_choices(lua_State *L, int idx, struct vai__replay_plan *plan)
 {
 	if (lua_getfield(L, idx, "choices") == LUA_TTABLE) {
-		plan->nchoices = lua_rawlen(L, -1) / 2;
+		plan->nchoices = lua_rawlen(L, -1) / 3;
 		struct vai__replay_choice *list = lua_newuserdatauv(L, (plan->nchoices + 1) * sizeof *list, 0);
 		for (size_t i = 0; i < plan->nchoices; i++) {
-			lua_rawgeti(L, -2, 2 * (lua_Integer)i + 1);
-			lua_rawgeti(L, -3, 2 * (lua_Integer)i + 2);
-			list[i].decision = (uint32_t)lua_tointeger(L, -2);
-			list[i].take = (uint32_t)lua_tointeger(L, -1);
-			lua_pop(L, 2);
+			list[i].at.g = integer_at(L, -2, 3 * (lua_Integer)i + 1);
+			list[i].at.n = integer_at(L, -2, 3 * (lua_Integer)i + 2);
+			list[i].next = integer_at(L, -2, 3 * (lua_Integer)i + 3);
 		}
 		plan->choices = list;
 		lua_setfield(L, idx, "_kept");
@@ -136,8 +147,9 @@ static void push_turn(lua_State *L, const struct vai__replay_turn *t)
 	lua_createtable(L, 0, 7);
 	set_integer(L, "goroutine", t->g);
 	set_integer(L, "next", t->next);
-	set_integer(L, "decision", t->decision);
-	set_integer(L, "take", t->take);
+	set_integer(L, "point", t->point);
+	lua_pushboolean(L, t->chosen);
+	lua_setfield(L, -2, "chosen");
 	lua_pushnumber(L, (lua_Number)t->at / 1e9);
 	lua_setfield(L, -2, "at");
 	lua_pushstring(L, vai__site_text(t->place));
@@ -149,8 +161,8 @@ static void push_turn(lua_State *L, const struct vai__replay_turn *t)
 	lua_setfield(L, -2, "why");
 }
 
-/* record() -> {turns={{goroutine=, at=, place=, why=, next=, decision=, take=}, ...}, goroutines=, seconds=,
- * outside=, incomplete=, exhausted=} */
+/* record() -> {turns={{goroutine=, at=, place=, why=, next=, point=, chosen=}, ...}, made={place, ...}, goroutines=,
+ * seconds=, outside=, incomplete=, exhausted=} */
 static int record(lua_State *L)
 {
 	const struct vai__replay_record *r = vai__replay_record();
@@ -161,6 +173,12 @@ static int record(lua_State *L)
 		lua_rawseti(L, -2, (lua_Integer)i + 1);
 	}
 	lua_setfield(L, -2, "turns");
+	lua_createtable(L, (int)r->nmade, 0);
+	for (size_t i = 0; i < r->nmade; i++) {
+		lua_pushlstring(L, r->made[i], strnlen(r->made[i], sizeof r->made[i]));
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
+	lua_setfield(L, -2, "made");
 	set_integer(L, "goroutines", r->goroutines);
 	lua_pushnumber(L, (lua_Number)r->at / 1e9);
 	lua_setfield(L, -2, "seconds");
@@ -173,19 +191,41 @@ static int record(lua_State *L)
 	return 1;
 }
 
-/* decisions() -> how many candidates each had, which of them was taken: two lists */
+/* count() -> how many decisions there were */
+static int count(lua_State *L)
+{
+	lua_pushinteger(L, (lua_Integer)vai__replay_record()->ndecisions);
+	return 1;
+}
+
+static void push_candidates(lua_State *L, const struct vai__replay_decision *d)
+{
+	uint32_t n = d->of < VAI__REPLAY_NAMED ? d->of : VAI__REPLAY_NAMED;
+	lua_createtable(L, (int)n, 3);
+	for (uint32_t i = 0; i < n; i++) {
+		lua_pushinteger(L, d->candidates[i]);
+		lua_rawseti(L, -2, (lua_Integer)i + 1);
+	}
+	set_integer(L, "goroutine", d->at.g);
+	set_integer(L, "point", d->at.n);
+	set_integer(L, "next", d->next);
+}
+
+/* decisions(chosen) -> {{candidate, ..., goroutine=, point=, next=}, ...}: the default is the first candidate. chosen:
+ * only those that were not the default */
 static int decisions(lua_State *L)
 {
 	const struct vai__replay_record *r = vai__replay_record();
-	lua_createtable(L, (int)r->ndecisions, 0);
-	lua_createtable(L, (int)r->ndecisions, 0);
+	bool chosen = lua_toboolean(L, 1);
+	lua_Integer n = 0;
+	lua_createtable(L, chosen ? 0 : (int)r->ndecisions, 0);
 	for (size_t i = 0; i < r->ndecisions; i++) {
-		lua_pushinteger(L, r->decisions[i].of);
-		lua_rawseti(L, -3, (lua_Integer)i + 1);
-		lua_pushinteger(L, r->decisions[i].took);
-		lua_rawseti(L, -2, (lua_Integer)i + 1);
+		if (chosen && r->decisions[i].took == 0)
+			continue;
+		push_candidates(L, &r->decisions[i]);
+		lua_rawseti(L, -2, ++n);
 	}
-	return 2;
+	return 1;
 }
 
 /* real() -> seconds of the clock that goes on in a run */
@@ -200,6 +240,7 @@ static const luaL_Reg needs[] = {
 	{"finish", finish},
 	{"record", record},
 	{"decisions", decisions},
+	{"count", count},
 	{"real", real},
 	{NULL, NULL},
 };
@@ -226,6 +267,11 @@ static int test_run(lua_State *L)
 	return forward(L, "run");
 }
 
+static int test_explore(lua_State *L)
+{
+	return forward(L, "explore");
+}
+
 static int test_trace(lua_State *L)
 {
 	return forward(L, "trace");
@@ -233,6 +279,7 @@ static int test_trace(lua_State *L)
 
 static const luaL_Reg functions[] = {
 	{"run", test_run},
+	{"explore", test_explore},
 	{"trace", test_trace},
 	{NULL, NULL},
 };

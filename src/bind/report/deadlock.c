@@ -52,7 +52,7 @@ void vai__report_deadlock(lua_State *L)
 	if (vai__deadlock_push_failure(L))
 		lua_error(L);
 	if (vai__replay_gives_up(vai__g_self()))
-		luaL_error(L, "no end after %d turns", (int)vai__replay_record()->nturns);
+		luaL_error(L, "no end after %I turns", (LUAI_UACINT)vai__replay_record()->most);
 	luaL_where(L, 1);
 	lua_pushliteral(L, "all goroutines are asleep - deadlock!\n\n");
 	/* the last line ends with the message */

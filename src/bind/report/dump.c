@@ -65,7 +65,7 @@ static void add_chan(struct vai__buffer *t, vai_chan *ch)
 static void add_holder(struct vai__buffer *t, uint64_t holder, bool left)
 {
 	vai__text_put(t, "locked by goroutine ");
-	vai__text_int(t, (int64_t)holder);
+	vai__text_int(t, (int64_t)vai__replay_name_of(holder));
 	vai__text_put(t, left ? ", which has ended, " : ", ");
 }
 

@@ -17,6 +17,7 @@
 #include "sync/chan.h"
 #include "sync/mutex.h"
 #include "sync/rwmutex.h"
+#include "sched/replay.h"
 #include "sync/task.h"
 #include "transfer/message.h"
 
@@ -30,6 +31,8 @@ static vai_g *owner(const struct vai_vm *vm)
 static void tell(vai_g *g, const struct vai_obj *o, const char *how)
 {
 	char who[VAI_TASK_NAME + 40];
+	if (vai__replay_is_closing())
+		return; /* what a seeded run leaves is canceled wherever it is */
 	if (g->task)
 		vai__task_title(g->task, who, sizeof who);
 	else
