@@ -1707,8 +1707,28 @@ local connection = {}
 ---@return string? code
 function connection:read(what, limit) end
 
+---Reads what is there, at least a byte, to the places `i` to `j` of a buffer, by default all, and returns how many bytes
+---that were; `nil` at the end. What an earlier read has left over comes first; all else goes from the system to the buffer
+---without a copy. The buffer cannot be resized meanwhile.
+---```lua
+---local a, b = vai.net.pipe()
+---local bytes = vai.buffer(4)
+---a:write("abcdef")
+---print(b:read_into(bytes), bytes:sub(1, 4)) --> 4 abcd
+---print(b:read_into(bytes, 3), bytes:sub(1, 4)) --> 2 abef
+---```
+---@param buffer vai.buffer
+---@param i? integer
+---@param j? integer
+---@param limit? vai.limit
+---@return integer? n
+---@return string? message
+---@return string? code
+function connection:read_into(buffer, i, j, limit) end
+
 ---Writes all of it and returns the connection, or `nil`, a message, the error's name if it is one of the system, and how
 ---many bytes went. It waits while the peer does not read; the limit is the write deadline, or that of `c:with(limit)`.
+---The bytes of a buffer go to the system without a copy, and it cannot be resized until they are written.
 ---What several goroutines write does not mix. A write that did not end leaves a part of it sent.
 ---```lua
 ---local a, b = vai.net.pipe()
@@ -1717,7 +1737,7 @@ function connection:read(what, limit) end
 ---b:close()
 ---print(a:write("nobody reads")) --> nil broken pipe EPIPE 0
 ---```
----@param ... string|number
+---@param ... string|number|vai.buffer
 ---@return vai.connection?
 ---@return string? message
 ---@return string? code
@@ -2405,12 +2425,28 @@ function file:read(what) end
 ---@return function
 function file:lines() end
 
+---Reads what comes next, at least a byte, to the places `i` to `j` of a buffer, by default all, and returns how many bytes
+---that were; `nil` at the end. They go from the system to the buffer without a copy.
+---```lua
+---local f <close> = vai.fs.open(os.tmpname(), "w+")
+---f:write("0123456789"):seek("set", 2)
+---local bytes = vai.buffer(4)
+---print(f:read_into(bytes), bytes:sub(1, 4)) --> 4 2345
+---```
+---@param buffer vai.buffer
+---@param i? integer
+---@param j? integer
+---@return integer? n
+---@return string? message
+---@return string? code
+function file:read_into(buffer, i, j) end
+
 ---Writes all of it and returns the file; or `nil`, a message, the error's name, and how many bytes went.
 ---```lua
 ---local f <close> = vai.fs.open("/dev/full", "w")
 ---print(select(3, f:write("x"))) --> ENOSPC 0
 ---```
----@param ... string|number
+---@param ... string|number|vai.buffer
 ---@return vai.file?
 ---@return string? message
 ---@return string? code

@@ -140,6 +140,76 @@ describe("a buffer", function()
 		check.raises({ "load64", "not aligned" }, s.load64, s, 1)
 	]], { timeout = 60 })
 
+	local streams = { ["a pipe"] = "vai.net.pipe()", ["TCP"] = "tcp()", ["a file"] = "file()" }
+	for name, make in pairs(streams) do
+		local source = [[
+			local function tcp()
+				local l <close> = vai.net.listen("tcp", "127.0.0.1:0")
+				return vai.net.dial("tcp", l:addr()), l:accept()
+			end
+			local function file()
+				local name = arg[1] .. "/file"
+				return vai.fs.open(name, "w"), vai.fs.open(name, "r")
+			end
+			local a, b = MAKE
+			local from, to = vai.buffer("0123456789"), vai.buffer(("."):rep(10))
+			check.eq(a:write(from), a)
+			check.eq(b:read_into(to), 10)
+			check.eq(to:sub(1, -1), "0123456789")
+			check.eq(a:write("<", from:slice(3, 5), 7, ">", from:slice(1, 0), vai.buffer(0)), a)
+			check.eq(b:read(2), "<2")
+			check.eq(b:read_into(to, 4, 5), 2) -- what the read has left over
+			check.eq(b:read_into(to:slice(10, 10)), 1)
+			check.eq(to:sub(1, -1), "012" .. "34" .. "5678" .. "7")
+			check.eq(b:read_into(to, 5, 4), 0)
+			check.eq(b:read_into(vai.buffer(0)), 0)
+			check.eq(b:read(), ">")
+			a:close()
+			check.returns(table.pack(b:read_into(to)), nil)
+			check.raises("buffer expected, got string", b.read_into, b, "x")
+			check.raises("11 is out of range", b.read_into, b, to, 1, 11)
+			check.raises("0 is out of range", b.read_into, b, to, 0)
+			check.raises("string or buffer expected, got table", b.write, b, {})
+			to:resize(100) -- nothing is pinned
+			from:resize(1)
+			b:close()
+			check.returns(table.pack((b:read_into(to))), nil)
+		]]
+		test("is written into " .. name .. " and read from it, as a whole, in part and beside strings",
+			(source:gsub("MAKE", make)))
+	end
+
+	test("cannot be resized while it is read into or written, and can once that has ended, in whatever way", [[
+		local in_use = "in use by input, output or another resize"
+		local function waits(f, how)
+			local to, from = vai.buffer(10), vai.buffer(2000000)
+			local a, b = vai.net.pipe()
+			local ctx, cancel = vai.context():with_cancel()
+			local slice = from:slice(1, 10)
+			local task = vai.async(f, a, b, to, from, ctx)
+			check.waiting(task)
+			check.raises(in_use, to.resize, f == READ and to or from, 20)
+			slice:fill(65) -- that it may be
+			if how == "cancel" then task:cancel("enough") elseif how == "context" then cancel()
+			elseif how == "close" then a:close() b:close()
+			elseif how == "deadline" then a:set_deadline(0) b:set_deadline(0)
+			elseif f == READ then a:write("x")
+			else for _ = 1, 2000001, 1 do if not b:read(100000, 0.5) then break end end end
+			task:join()
+			to:resize(20)
+			from:resize(1)
+			check.raises("taken bytes of the slice away", slice.byte, slice, 1)
+			check.raises("taken bytes of the slice away", vai.net.pipe().write, vai.net.pipe(), "x", to, slice)
+			to:resize(0)
+		end
+		function READ(_, b, to, _, ctx) return b:read_into(to, 1, 10, ctx) end
+		function WRITE(a, _, _, from, ctx) return a:with(ctx):write("x", from, from) and true end
+		for _, how in ipairs { "cancel", "context", "close", "deadline", "well" } do
+			waits(READ, how)
+			waits(WRITE, how)
+		end
+	]])
+
 	test("readers, writers and resizes at once", [[
 		local b, wg = vai.buffer(1000), waitgroup()
 		for i = 1, 4 do

@@ -180,6 +180,11 @@ static VAI_NOINLINE int write_here(vai_g *self, vai_file *f, struct iovec *iov, 
 	return vai__conn_write(self, f->conn, iov, n, VAI_FOREVER, done);
 }
 
+int vai__file_read_into(vai_g *self, vai_file *f, void *p, size_t n, size_t *got)
+{
+	return vai__conn_read_into(self, f->conn, p, n, VAI_FOREVER, got);
+}
+
 int vai__file_write(vai_g *self, vai_file *f, struct iovec *iov, int n, size_t *done)
 {
 	int fd;

@@ -22,6 +22,8 @@ int vai__file_open(const char *path, int flags, mode_t mode, vai_file **out);
 int vai__file_adopt(int fd, const char *path, vai_file **out);
 
 int vai__file_read(vai_g *self, vai_file *f, enum vai__read_what what, size_t count, struct vai__bytes *out);
+/* As vai__conn_read_into. */
+int vai__file_read_into(vai_g *self, vai_file *f, void *p, size_t n, size_t *got);
 /* All of it, or an error; *done: how many bytes. iov is used up. */
 int vai__file_write(vai_g *self, vai_file *f, struct iovec *iov, int n, size_t *done);
 /* whence: SEEK_SET, SEEK_CUR or SEEK_END. *at: the new position. */

@@ -279,6 +279,15 @@ static void note_size(vai_conn *c, size_t got, size_t asked)
 		c->grain--;
 }
 
+/* What a try that has brought no bytes means. */
+static int nothing_came(vai_conn *c, ssize_t got)
+{
+	if (got == 0 && c->ops->datagrams)
+		return VAI_OK;
+	c->ended |= got == 0 && !c->ops->grows;
+	return got == 0 ? VAI__EOF : (int)got;
+}
+
 /* One try: more bytes in the buffer, VAI__EOF, or VAI__ERRNO(e). */
 static int try_fill(vai_conn *c)
 {
@@ -294,26 +303,39 @@ static int try_fill(vai_conn *c)
 	}
 	if (c->in.n == 0)
 		vai__conn_bytes_free(&c->in); /* a goroutine that waits holds no block */
-	if (got == 0 && c->ops->datagrams)
-		return VAI_OK;
-	c->ended |= got == 0 && !c->ops->grows;
-	return got == 0 ? VAI__EOF : (int)got;
+	return nothing_came(c, got);
 }
 
-static int fill(vai_g *self, vai_conn *c, const struct vai__iowait *w)
+/* One try past the buffer, which is empty: *to becomes what has come. */
+static int try_into(vai_conn *c, struct iovec *to)
+{
+	ssize_t got = c->ops->recv(c, to->iov_base, to->iov_len);
+	if (got <= 0)
+		return nothing_came(c, got);
+	to->iov_len = (size_t)got;
+	return VAI_OK;
+}
+
+/* Gets more bytes: to the buffer, or past it to *to. */
+static int fill_to(vai_g *self, vai_conn *c, const struct vai__iowait *w, struct iovec *to)
 {
 	for (;;) {
 		if (atomic_load_relaxed(&c->no_read) || (c->in.n > 0 && vai__desc_is_closed(c->desc)))
 			return VAI_ECLOSED; /* also where more comes without end, so that nothing has to be waited for */
 		if (c->ended)
 			return VAI__EOF;
-		int rc = try_fill(c);
+		int rc = to ? try_into(c, to) : try_fill(c);
 		if (rc != VAI__ERRNO(EAGAIN) && rc != VAI__ERRNO(EWOULDBLOCK))
 			return rc;
 		rc = vai__desc_wait(self, c->desc, VAI__READ, w);
 		if (rc != VAI_OK)
 			return rc;
 	}
+}
+
+static int fill(vai_g *self, vai_conn *c, const struct vai__iowait *w)
+{
+	return fill_to(self, c, w, NULL);
 }
 
 /* Takes the first n bytes. A buffer that is used up goes as it is; another one keeps what is left. */
@@ -468,6 +490,38 @@ int vai__conn_read(
 	if (c->in.n == 0)
 		vai__conn_bytes_free(&c->in);
 	vai__desc_give(c->desc, VAI__READ);
+	return rc;
+}
+
+/* Moves up to *n bytes from the buffer to p; *n: how many. */
+static void move_out(vai_conn *c, void *p, size_t *n)
+{
+	if (*n > c->in.n)
+		*n = c->in.n;
+	if (*n > 0)
+		memcpy(p, c->in.p + c->in.at, *n);
+	c->in.at += *n;
+	c->in.n -= *n;
+	if (c->in.n == 0)
+		vai__conn_bytes_free(&c->in);
+}
+
+/* See conn.h. A datagram comes through the buffer, for it may be longer than n. */
+int vai__conn_read_into(vai_g *self, vai_conn *view, void *p, size_t n, int64_t limit, size_t *got)
+{
+	vai_conn *c = view->base;
+	struct vai__iowait w = {VAI_WAIT_READ, c, limit};
+	struct iovec to = {p, n};
+	int rc = vai__conn_take(self, c, VAI__READ, &w);
+	if (rc != VAI_OK)
+		return rc;
+	const bool direct = c->in.n == 0 && !c->ops->datagrams;
+	if (c->in.n == 0)
+		rc = fill_to(self, c, &w, direct ? &to : NULL);
+	if (rc == VAI_OK && !direct)
+		move_out(c, p, &to.iov_len);
+	vai__desc_give(c->desc, VAI__READ);
+	*got = to.iov_len;
 	return rc;
 }
 

@@ -95,6 +95,9 @@ enum {
  * buffer. limit: absolute. */
 int vai__conn_read(
 	vai_g *self, vai_conn *c, enum vai__read_what what, size_t count, int64_t limit, struct vai__bytes *out);
+/* Reads at least one byte, and at most n, to p, which stays where it is meanwhile; *got: how many. What the buffer
+ * holds comes first; else the bytes go from the system to p. n is not 0. limit: absolute. */
+int vai__conn_read_into(vai_g *self, vai_conn *c, void *p, size_t n, int64_t limit, size_t *got);
 /* The same as VAI__READ_SOME, for the goroutine that has the reading direction: does not wait. VAI_EAGAIN: the next
  * edge tells when to try again. */
 int vai__conn_read_now(vai_conn *c, struct vai__bytes *out);

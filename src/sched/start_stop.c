@@ -106,7 +106,9 @@ static void add_procs(int asked)
 	bool chosen;
 	int n = choose_procs(asked, &chosen);
 	vai__maxprocs(&vai__sched.main->pub, n);
+	vai__lock(&vai__sched.lock); /* sysmon may look by now */
 	vai__sched.procs_chosen = chosen;
+	vai__unlock(&vai__sched.lock);
 }
 
 static void stop_ms(void)

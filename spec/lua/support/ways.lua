@@ -145,7 +145,7 @@ return function(make)
 	collectgarbage()
 	check.until_true(function() return vai.count() == 1 end)
 	local looks = 0 -- a lookup that was given up keeps its descriptors until the system has answered
-	check.until_true(function() looks = looks + 1 return looks > 5000 or check.fds() == fds end)
-	check.eq(check.fds(), fds, "descriptors")
+	check.until_true(function() looks = looks + 1 return looks > 5000 or check.fds() <= fds end)
+	assert(check.fds() <= fds, "descriptors are left")
 	waiting(make())
 end

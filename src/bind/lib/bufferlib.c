@@ -47,8 +47,7 @@ static inline void unpin(vai_bytes *b)
 	vai__bytes_unpin(b, VAI_PIN_SHORT);
 }
 
-/* Optional places i and j at idx and behind: *i and how many bytes that is; by default all. */
-static uint64_t places(lua_State *L, vai_bytes *b, int idx, int arg, int64_t *i, const char *fname)
+uint64_t vai__lib_places(lua_State *L, vai_bytes *b, int idx, int arg, int64_t *i, const char *fname)
 {
 	const int64_t length = (int64_t)vai__bytes_length(b);
 	int64_t j = lua_isnoneornil(L, idx + 1) ? length : vai__arg_integer(L, idx + 1, arg + 1, fname);
@@ -86,7 +85,7 @@ static int buffer_slice(lua_State *L)
 	vai_g *g = vai__bind_self(L);
 	int64_t i;
 	int rc;
-	uint64_t n = places(L, b, 2, 1, &i, "slice");
+	uint64_t n = vai__lib_places(L, b, 2, 1, &i, "slice");
 	vai_bytes *slice = vai__bytes_slice(b, (uint64_t)i - 1, n, &rc);
 	if (rc != VAI_OK)
 		out_of_range(L, b, rc, "slice", i, n);
@@ -206,7 +205,7 @@ static int buffer_fill(lua_State *L)
 	int64_t i, byte = vai__arg_integer(L, 2, 1, "fill");
 	if (byte < 0 || byte > UINT8_MAX)
 		vai__arg_error(L, 1, "fill", "%lld is no byte", (long long)byte);
-	uint64_t n = places(L, b, 3, 2, &i, "fill");
+	uint64_t n = vai__lib_places(L, b, 3, 2, &i, "fill");
 	fill_bytes(pin(L, b, i, n, "fill"), (int)byte, (size_t)n);
 	unpin(b);
 	return 0;

@@ -65,6 +65,28 @@ static int conn_read(lua_State *L)
 	return read_into(L, g, c, what, count, limit_at(L, c, 3, "read"));
 }
 
+/* read_into(buffer [, i [, j [, limit]]]): what is there, at least a byte, to places of a buffer. */
+static int conn_read_into(lua_State *L)
+{
+	struct iovec to;
+	vai_conn *c = self_conn(L, "read_into");
+	vai_g *g = vai__bind_self(L);
+	struct vai__limit limit = limit_at(L, c, 5, "read_into");
+	luaL_checkstack(L, 4, NULL);
+	vai__note_stack(g, L);
+	vai_bytes *b = vai__io_room(L, &to, "read_into");
+	size_t got = 0;
+	int rc = VAI_OK;
+	if (to.iov_len > 0) {
+		rc = VAI_LIMITED(g, limit, vai__conn_read_into(g, c, to.iov_base, to.iov_len, limit.deadline, &got));
+		vai__bytes_unpin(b, VAI_PIN_LONG);
+	}
+	if (rc != VAI_OK)
+		return vai__io_conn_failed(L, g, c, rc);
+	lua_pushinteger(L, (lua_Integer)got);
+	return 1;
+}
+
 /* for line in c:lines(): called with the connection, which lines gives as the loop's state. */
 static int next_line(lua_State *L)
 {
@@ -104,11 +126,12 @@ static int conn_write(lua_State *L)
 	if (n > FEW) {
 		iov = lua_newuserdatauv(L, (size_t)n * sizeof *iov, 0);
 	}
-	vai__io_collect(L, iov, n);
 	struct vai__limit limit = own_limit(c);
 	done = 0;
 	vai__note_stack(g, L);
+	vai__io_collect(L, iov, n);
 	int rc = VAI_LIMITED(g, limit, vai__conn_write(g, c, iov, n, limit.deadline, &done));
+	vai__io_release(L, n);
 	if (VAI_UNLIKELY(rc != VAI_OK))
 		return write_failed(L, g, c, rc, done);
 	lua_pushvalue(L, 1);
@@ -380,10 +403,10 @@ static int conn_tostring(lua_State *L)
 }
 
 const struct vai__handle_type vai__lib_conn_type = {&vai__conn_class, "vai.connection",
-	.methods = VAI__METHODS({"read", conn_read}, {"write", conn_write}, {"lines", conn_lines}, {"unread", conn_unread},
-		{"send_file", conn_send_file}, {"max", conn_max}, {"with", conn_with}, {"close", conn_close},
-		{"close_write", conn_close_write}, {"close_read", conn_close_read}, {"idle", conn_idle},
-		{"handshake", conn_handshake}, {"info", conn_info}, {"set_deadline", conn_set_deadline},
+	.methods = VAI__METHODS({"read", conn_read}, {"read_into", conn_read_into}, {"write", conn_write},
+		{"lines", conn_lines}, {"unread", conn_unread}, {"send_file", conn_send_file}, {"max", conn_max},
+		{"with", conn_with}, {"close", conn_close}, {"close_write", conn_close_write}, {"close_read", conn_close_read},
+		{"idle", conn_idle}, {"handshake", conn_handshake}, {"info", conn_info}, {"set_deadline", conn_set_deadline},
 		{"set_read_deadline", conn_set_read_deadline}, {"set_write_deadline", conn_set_write_deadline},
 		{"local_addr", conn_local_addr}, {"remote_addr", conn_remote_addr}, {"set", conn_set}, {"get", conn_get}),
 	.meta = VAI__METHODS({"__close", conn_close}, {"__tostring", conn_tostring})};

@@ -33,6 +33,26 @@ static int file_read(lua_State *L)
 	return read_into(L, vai__fs_self(L), f, what, count);
 }
 
+/* read_into(buffer [, i [, j]]): what there is, at least a byte, to places of a buffer. */
+static int file_read_into(lua_State *L)
+{
+	struct iovec to;
+	vai_file *f = self_file(L, "read_into");
+	vai_g *g = vai__fs_self(L);
+	luaL_checkstack(L, 4, NULL);
+	vai_bytes *b = vai__io_room(L, &to, "read_into");
+	size_t got = 0;
+	int rc = VAI_OK;
+	if (to.iov_len > 0) {
+		rc = vai__file_read_into(g, f, to.iov_base, to.iov_len, &got);
+		vai__bytes_unpin(b, VAI_PIN_LONG);
+	}
+	if (rc != VAI_OK)
+		return vai__io_failed(L, g, rc, vai__file_path(f));
+	lua_pushinteger(L, (lua_Integer)got);
+	return 1;
+}
+
 /* for line in f:lines(): called with the file, which lines gives as the loop's state. */
 static int next_line(lua_State *L)
 {
@@ -58,9 +78,10 @@ static int file_write(lua_State *L)
 	luaL_checkstack(L, 5, NULL);
 	if (n > FEW)
 		iov = lua_newuserdatauv(L, (size_t)n * sizeof *iov, 0);
-	vai__io_collect(L, iov, n);
 	vai_g *g = vai__fs_self(L);
+	vai__io_collect(L, iov, n);
 	int rc = vai__file_write(g, f, iov, n, &done);
+	vai__io_release(L, n);
 	if (rc != VAI_OK)
 		return vai__io_write_failed(L, g, rc, done);
 	lua_pushvalue(L, 1);
@@ -134,6 +155,7 @@ static int file_tostring(lua_State *L)
 }
 
 const struct vai__handle_type vai__lib_file_type = {&vai__file_class, "vai.file",
-	.methods = VAI__METHODS({"read", file_read}, {"lines", file_lines}, {"write", file_write}, {"seek", file_seek},
-		{"truncate", file_truncate}, {"sync", file_sync}, {"stat", file_stat}, {"close", file_close}),
+	.methods = VAI__METHODS({"read", file_read}, {"read_into", file_read_into}, {"lines", file_lines},
+		{"write", file_write}, {"seek", file_seek}, {"truncate", file_truncate}, {"sync", file_sync},
+		{"stat", file_stat}, {"close", file_close}),
 	.meta = VAI__METHODS({"__close", file_close}, {"__tostring", file_tostring})};

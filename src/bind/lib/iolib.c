@@ -145,14 +145,82 @@ enum vai__read_what vai__io_read_what(lua_State *L, int idx, const char *fname, 
 	vai__arg_error(L, idx - 1, fname, "invalid format '%.20s'", s);
 }
 
-void vai__io_collect(lua_State *L, struct iovec *iov, int n)
+static vai_bytes *buffer_at(lua_State *L, int idx)
+{
+	return (vai_bytes *)vai__handle_test(L, idx, &vai__bytes_class);
+}
+
+/* Pins all of b. Its size may change until that is done. */
+static int pin_all(vai_bytes *b, struct iovec *iov)
+{
+	char *p = NULL;
+	int rc;
+	do {
+		iov->iov_len = vai__bytes_length(b);
+		rc = vai__bytes_pin(b, VAI_PIN_LONG, 0, iov->iov_len, &p);
+	} while (rc == VAI_ERANGE);
+	iov->iov_base = p;
+	return rc;
+}
+
+static _Noreturn void slice_is_gone(lua_State *L, int arg, const char *fname)
+{
+	vai__arg_error(L, arg, fname, "a resize has taken bytes of the slice away");
+}
+
+static VAI_NOINLINE void pin_buffers(lua_State *L, struct iovec *iov, int n)
 {
 	for (int i = 0; i < n; i++) {
-		int type = lua_type(L, i + 2);
-		if (VAI_UNLIKELY(type != LUA_TSTRING && type != LUA_TNUMBER))
-			vai__arg_type_error(L, i + 2, i + 1, "write", "string");
-		iov[i].iov_base = (void *)(uintptr_t)lua_tolstring(L, i + 2, &iov[i].iov_len);
+		vai_bytes *b = buffer_at(L, i + 2);
+		if (b && pin_all(b, &iov[i]) != VAI_OK) {
+			vai__io_release(L, i);
+			slice_is_gone(L, i + 1, "write");
+		}
 	}
+}
+
+void vai__io_collect(lua_State *L, struct iovec *iov, int n)
+{
+	bool buffers = false;
+	for (int i = 0; i < n; i++) {
+		int type = lua_type(L, i + 2);
+		if (VAI_LIKELY(type == LUA_TSTRING || type == LUA_TNUMBER))
+			iov[i].iov_base = (void *)(uintptr_t)lua_tolstring(L, i + 2, &iov[i].iov_len);
+		else if (buffer_at(L, i + 2))
+			buffers = true;
+		else
+			vai__arg_type_error(L, i + 2, i + 1, "write", "string or buffer");
+	}
+	if (VAI_UNLIKELY(buffers))
+		pin_buffers(L, iov, n);
+}
+
+void vai__io_release(lua_State *L, int n)
+{
+	for (int i = 0; i < n; i++) {
+		vai_bytes *b = lua_type(L, i + 2) == LUA_TUSERDATA ? buffer_at(L, i + 2) : NULL;
+		if (b)
+			vai__bytes_unpin(b, VAI_PIN_LONG);
+	}
+}
+
+vai_bytes *vai__io_room(lua_State *L, struct iovec *to, const char *fname)
+{
+	vai_bytes *b = buffer_at(L, 2);
+	char *p = NULL;
+	int64_t i;
+	if (!b)
+		vai__arg_type_error(L, 2, 1, fname, "buffer");
+	to->iov_len = vai__lib_places(L, b, 3, 2, &i, fname);
+	if (to->iov_len == 0)
+		return b;
+	int rc = vai__bytes_pin(b, VAI_PIN_LONG, (uint64_t)i - 1, to->iov_len, &p);
+	if (rc == VAI_ECLOSED)
+		slice_is_gone(L, 1, fname);
+	if (rc != VAI_OK)
+		vai__arg_error(L, 2, fname, "out of range: another goroutine has resized the buffer");
+	to->iov_base = p;
+	return b;
 }
 
 int64_t vai__io_deadline(lua_State *L, int idx, int arg, const char *fname)

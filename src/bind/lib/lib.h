@@ -4,6 +4,7 @@
 #define VAI_LIB_H
 
 #include "sched/sched.h"
+#include "data/bytes.h"
 #include "state/handle.h"
 
 /* golib.c: goroutines and their tasks */
@@ -55,6 +56,9 @@ int vai__lib_map(lua_State *L);
 extern const struct vai__handle_type vai__lib_atomic_type, vai__lib_map_type, vai__lib_snapshot_type;
 /* bufferlib.c */
 int vai__lib_buffer(lua_State *L);
+/* Optional places i and j at idx and behind, the function's argument `arg` and behind: *i, and how many bytes that is;
+ * by default all. */
+uint64_t vai__lib_places(lua_State *L, vai_bytes *b, int idx, int arg, int64_t *i, const char *fname);
 extern const struct vai__handle_type vai__lib_buffer_type;
 /* freezelib.c, frozenlib.c */
 int vai__lib_freeze(lua_State *L);

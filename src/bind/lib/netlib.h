@@ -7,6 +7,7 @@
 #include "bind/lib/lib.h"
 #include "bind/lib/wait_limit.h"
 #include "bind/lib/result.h"
+#include "data/bytes.h"
 #include "net/conn.h"
 #include "net/dial.h"
 #include "net/listener.h"
@@ -37,8 +38,13 @@ const char *vai__io_string(lua_State *L, int idx, int arg, const char *fname, si
 const char *vai__io_path(lua_State *L, int idx, int arg, const char *fname);
 /* What a read at idx asks for: nothing, "l", "L", "a" or a number of bytes (*count). */
 enum vai__read_what vai__io_read_what(lua_State *L, int idx, const char *fname, size_t *count);
-/* The n strings from index 2 on; numbers become strings there. */
+/* The n strings and buffers from index 2 on; numbers become strings there. If all is well the buffers are pinned until
+ * vai__io_release: whatever may raise comes before or after. */
 void vai__io_collect(lua_State *L, struct iovec *iov, int n);
+void vai__io_release(lua_State *L, int n);
+/* The places of the buffer at index 2 that indices 3 and 4 give, by default all: pinned. to->iov_len 0: there are none,
+ * and nothing is pinned. */
+vai_bytes *vai__io_room(lua_State *L, struct iovec *to, const char *fname);
 /* A time of vai.now's clock, or nil for none. */
 int64_t vai__io_deadline(lua_State *L, int idx, int arg, const char *fname);
 /* Which of udp, tcp, unix, ...: of that type, or any where type is 0. */
