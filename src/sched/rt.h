@@ -164,7 +164,8 @@ struct m {
 	int64_t unsure_at;            /* since when it should be asked but might be in a system call; 0: not */
 	enum { TIMER_NONE, TIMER_MADE, TIMER_REFUSED } has_timer;
 	timer_t timer;        /* mach/thread.h; the value is &m->timer */
-	bool polling;         /* owner: it sleeps in the poller, and what that makes ready goes to `polled` */
+	bool polling;         /* owner: it is in the poller, and what that makes ready goes to `polled`, */
+	bool behind;          /* owner: even if it has a P */
 	struct gqueue polled; /* owner */
 	atomic_uint wake;     /* futex: 1 when woken */
 	struct p *nextp;      /* given by the waker, with wake */
