@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The freezer. Everything grows in buffers, and is told by its place there. A thread at a time uses one. */
+/* The freezer: makes what frozen.c reads. Tables, shapes, strings and objects grow in a buffer each, and are told
+ * by their place in it and never by an address, since buffers move. Strings and shapes that are there already are
+ * used again, so that a thousand records have one shape, and equal strings are one. A place of 0 says that memory
+ * has run out: the first words of each buffer are taken by what nobody asks for. One thread at a time uses a
+ * freezer. */
 #include "data/freeze.h"
 #include <stdlib.h>
 #include "base/memory_budget.h"
@@ -10,6 +14,9 @@ enum { CAP_FIRST = 64, SHARED_KEYS = 64 /* tables with more keys do not look for
 
 /* ---- maps ---- */
 
+/* The first pair with that key, or the free place where it belongs. Keys are hashes or addresses; several pairs may
+ * have the same hash (place_after), for the caller to compare what they stand for. At most half of the places are
+ * in use, so every search ends. A value of 0 is a free place. */
 static struct vai__freeze_pair *place_in(const struct vai__freeze_map *m, uint64_t key)
 {
 	size_t i = vai__hash_word(key) & (m->cap - 1);
@@ -88,6 +95,8 @@ void vai__freeze_free(struct vai__freezer *z, void (*unref)(struct vai_obj *))
 
 /* ---- strings ---- */
 
+/* A string is its length, its bytes, and one to eight zeros: so it ends with NUL, as Lua's do, and the next length is
+ * aligned. */
 uint64_t vai__freeze_string(struct vai__freezer *z, const char *s, size_t len)
 {
 	static const char zeros[8];
@@ -134,6 +143,8 @@ static inline uint64_t *words_of(const struct vai__buffer *b)
 	return (uint64_t *)(void *)b->p;
 }
 
+/* The table's place is known, and entered by its address, before its values are there: one that holds itself finds
+ * it. */
 uint64_t vai__freeze_table(struct vai__freezer *z, const void *address, size_t length, size_t keys)
 {
 	const size_t size = length + keys;
@@ -147,6 +158,7 @@ uint64_t vai__freeze_table(struct vai__freezer *z, const void *address, size_t l
 	return place;
 }
 
+/* Takes over the reference of an object also where it fails. */
 bool vai__freeze_value(struct vai__freezer *z, uint64_t table, size_t size, size_t n, struct vai__frozen_value value)
 {
 	uint64_t *words = words_of(&z->tables) + table + 1;
@@ -191,6 +203,8 @@ static uint64_t hash_of_key(const struct vai__freezer *z, const struct vai__froz
 	return vai__frozen_hash(&key);
 }
 
+/* Half as many slots again as keys, rounded up to a power of two, at least one of them free: that ends a search
+ * (frozen.c). The place has to fit into the upper half of a table's first word. */
 static uint64_t new_shape(struct vai__freezer *z, const struct vai__frozen_value *keys, size_t n)
 {
 	size_t nslots = 2;
@@ -214,6 +228,8 @@ static uint64_t new_shape(struct vai__freezer *z, const struct vai__frozen_value
 	return place;
 }
 
+/* The place of the shape with these keys in this order; it is made if there is none. Tables with many keys are most
+ * often maps with keys of their own: looking for a shape like theirs would cost more than it saves. */
 static uint64_t find_shape(struct vai__freezer *z, const struct vai__frozen_value *keys, size_t n)
 {
 	uint64_t hash = n;
@@ -233,6 +249,7 @@ static uint64_t find_shape(struct vai__freezer *z, const struct vai__frozen_valu
 	return place;
 }
 
+/* The keys of tables within tables lie on one stack in z->keys: the last n are this one's. */
 bool vai__freeze_close(struct vai__freezer *z, uint64_t table, size_t n)
 {
 	if (n == 0)
@@ -256,6 +273,8 @@ static void *take(struct vai__buffer *b, size_t *bytes)
 	return p;
 }
 
+/* From here on the buffers are the block's, which nobody changes any more. The sandbox's budget is asked for all of
+ * it at once, before anything is taken over, so a refusal leaves the freezer whole. */
 vai_frozen *vai__freeze_end(struct vai__freezer *z, uint64_t root, void (*unref)(struct vai_obj *))
 {
 	const size_t bytes = z->tables.n + z->shapes.n + z->strings.n + z->objects.n;

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading frozen tables. Keys of a shape are found by open hashing: slots of half a hash and a number. */
+/* Reading frozen tables. Nothing here takes a lock or an atomic operation: the block never changes once it is
+ * there, and whoever reads has a reference to it, or to a ref of one of its tables.
+ *
+ * A table is a word (length in the lower half, the place of its shape in the upper), then the values of its array
+ * part, then those of the shape's keys in their order, then a byte for each value: its tag. A shape is shared by
+ * all tables with the same keys in the same order. Keys of a shape are found by open hashing: a slot has the upper
+ * half of a hash and the key's number plus 1, and 0 ends the search, so there is always a free slot. */
 #include "data/frozen.h"
 #include <stdlib.h>
 #include "base/memory_budget.h"
@@ -49,6 +55,7 @@ static inline const uint64_t *shape_of(const vai_frozen *f, uint64_t table)
 	return f->shapes + (f->tables[table] >> 32);
 }
 
+/* The tag tells integers, floats, booleans and strings apart; strings are compared by their bytes. */
 static bool same_key(const vai_frozen *f, uint64_t word, unsigned tag, const struct vai__frozen_key *key)
 {
 	size_t len;
@@ -84,6 +91,7 @@ uint64_t vai__frozen_keys(const vai_frozen *f, uint64_t table)
 	return shape_keys(shape_of(f, table));
 }
 
+/* Value n, from 0 on, of the table's `size` values. The tags lie behind all of the words. */
 static inline struct vai__frozen_value value_at(const vai_frozen *f, uint64_t table, uint64_t n, uint64_t size)
 {
 	const uint64_t *words = f->tables + table + 1;
@@ -91,6 +99,7 @@ static inline struct vai__frozen_value value_at(const vai_frozen *f, uint64_t ta
 	return (struct vai__frozen_value){words[n], (enum vai__frozen_tag)tags[n]};
 }
 
+/* Numbers are told from 1 on, first those of the array part: so number n of an array is its key, and 0 means none. */
 uint64_t vai__frozen_find(const vai_frozen *f, uint64_t table, const struct vai__frozen_key *key)
 {
 	const uint64_t length = vai__frozen_length(f, table);
@@ -115,6 +124,7 @@ struct vai__frozen_value vai__frozen_get(const vai_frozen *f, uint64_t table, co
 	return value_at(f, table, n, length + keys);
 }
 
+/* The reverse of vai__frozen_find: the key of value n, from 0 on. */
 static struct vai__frozen_value key_at(const vai_frozen *f, uint64_t table, uint64_t n)
 {
 	const uint64_t length = vai__frozen_length(f, table);
@@ -127,6 +137,7 @@ static struct vai__frozen_value key_at(const vai_frozen *f, uint64_t table, uint
 	return (struct vai__frozen_value){shape[SHAPE_HEAD + n], (enum vai__frozen_tag)tags[n]};
 }
 
+/* Array parts may have holes (nil), which are passed over as lua_next does. */
 uint64_t vai__frozen_next(
 	const vai_frozen *f, uint64_t table, uint64_t after, struct vai__frozen_value *key, struct vai__frozen_value *value)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* See tree.h. */
+/* See tree.h. Every function here may stay in the system for long, and none of them parks: a caller on main's
+ * thread leaves it first (bind/lib/fslib.c), and the monitor takes the P of one that sleeps. Results are VAI_OK or
+ * VAI__ERRNO of the first call that failed; errno itself is read at once, because a free or close in between may
+ * change it. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -20,6 +23,8 @@ static int result(int64_t n)
 
 /* ---- types ---- */
 
+/* The kinds of files, by what stat and readdir call them. A kind's index here is the byte that stands before a name
+ * in a listing. */
 static const struct {
 	mode_t mode;
 	int dirent;
@@ -68,6 +73,7 @@ static int type_of(int dir, const struct dirent *e)
 
 /* ---- listing ---- */
 
+/* Every folder lists itself and its parent, which no caller wants. */
 static bool is_dots(const char *name)
 {
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
@@ -89,11 +95,15 @@ static int collect(DIR *dir, struct vai__buffer *out, size_t *n)
 	return errno ? VAI__ERRNO(errno) : VAI_OK;
 }
 
+/* Entries are a byte and a name, which ends with NUL. Bytes are compared, so that the order is the same in every
+ * locale. */
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a + 1, *(const char *const *)b + 1);
 }
 
+/* Replaces the entries in b by the same in the order of their names. The pointers that are sorted lead into b, so
+ * they are taken after b has stopped growing. */
 static int sort(struct vai__buffer *b, size_t n)
 {
 	struct vai__buffer sorted = {0};
@@ -127,13 +137,16 @@ int vai__tree_list(const char *path, struct vai__buffer *out)
 
 /* ---- making and removing ---- */
 
+/* Follows links, as mkdir -p does. */
 static bool is_folder(const char *path)
 {
 	struct stat st;
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* The folders on the way to each slash of p, then p itself. */
+/* Makes the folders on the way to each slash of p, then p itself. One that is there already is fine, also one that
+ * another process has made between two looks: so mkdir comes first, and the look after it. p is cut at a slash and
+ * mended again. */
 static int mkdirs(char *p, mode_t mode)
 {
 	for (char *at = p + 1;; at++) {
@@ -161,6 +174,8 @@ int vai__tree_mkdirs(const char *path, mode_t mode)
 	return rc;
 }
 
+/* unlink says of a folder EISDIR on Linux and EPERM by POSIX, and EPERM also for files that may not be removed. So
+ * a folder is tried after either, and if it turns out to be none the first error is the one to tell. */
 int vai__tree_remove(const char *path)
 {
 	if (unlink(path) == 0)
@@ -175,7 +190,8 @@ int vai__tree_remove(const char *path)
 
 static int remove_at(int at, const char *name);
 
-/* By open folders, so that nobody can lead it elsewhere by a link. */
+/* Goes from open folder to open folder (openat, unlinkat), never by a path: whoever may write there could put a
+ * link in place of a folder between two calls, and lead this elsewhere. Takes fd over. */
 static int remove_contents(int fd)
 {
 	int rc = VAI_OK;
@@ -193,6 +209,8 @@ static int remove_contents(int fd)
 	return rc;
 }
 
+/* Removes the name in the open folder `at`, with all below it. What is gone already counts as removed. O_NOFOLLOW:
+ * a link is removed itself, above, and never followed. */
 static int remove_at(int at, const char *name)
 {
 	if (unlinkat(at, name, 0) == 0 || errno == ENOENT)
@@ -218,6 +236,7 @@ int vai__tree_remove_all(const char *path)
 
 enum { FIRST = 4096, MORE = 65536 };
 
+/* Doubles the room, once it is more than MORE. False: out of memory, and b is as it was. */
 static bool grow(struct vai__bytes *b)
 {
 	size_t cap = vai__mem_round(b->cap < MORE ? b->cap + MORE : 2 * b->cap);
@@ -252,6 +271,8 @@ static int read_all(int fd, struct vai__bytes *b)
 	}
 }
 
+/* A descriptor, or VAI__ERRNO, which is negative. Opening a terminal does not make it the process's own (O_NOCTTY),
+ * and that of a FIFO may wait for the other end, and so be interrupted. */
 static int open_file(const char *path, int flags, mode_t mode)
 {
 	int fd;
@@ -277,6 +298,7 @@ int vai__tree_read(const char *path, struct vai__bytes *out)
 	return rc;
 }
 
+/* A write may take a part: a signal, a full disk, a quota. The rest is tried again, and then tells why. */
 static int write_all(int fd, const char *p, size_t n)
 {
 	while (n > 0) {
@@ -291,12 +313,15 @@ static int write_all(int fd, const char *p, size_t n)
 	return VAI_OK;
 }
 
+/* Closes fd and returns rc or, where that was VAI_OK, how closing has ended: file systems over a network report
+ * there what could not be written. After EINTR Linux has closed the descriptor all the same, so it is no error. */
 static int close_file(int fd, int rc)
 {
 	return close(fd) < 0 && rc == VAI_OK && errno != EINTR ? VAI__ERRNO(errno) : rc;
 }
 
-/* Random letters in place of the six at p. */
+/* Puts random letters in place of the six at p. Without randomness the letters are always the same; O_EXCL keeps
+ * even that from opening another's file. */
 static void letters(char *p)
 {
 	static const char set[] = "abcdefghijklmnopqrstuvwxyz0123456789";
@@ -336,6 +361,8 @@ static bool wanted_mode(const char *path, int mode, mode_t *out)
 	return true;
 }
 
+/* Writes the new file and gives it its permissions before it gets the name, so that nobody finds it with others.
+ * fsync comes before the rename: else a crash could leave the name on an empty file. */
 static int fill(int fd, const char *path, const char *p, size_t n, int mode)
 {
 	mode_t perm;
@@ -382,6 +409,7 @@ int vai__tree_write(vai_g *self, const char *path, const char *p, size_t n, cons
 	return fd < 0 ? fd : close_file(fd, write_all(fd, p, n));
 }
 
+/* For files that copy_file_range does not take: other file systems, FIFOs, /proc. */
 static int copy_by_hand(int from, int to)
 {
 	char *buf = malloc(MORE);
@@ -397,7 +425,9 @@ static int copy_by_hand(int from, int to)
 	return rc;
 }
 
-/* The system's own copy, where it has one for these files. It sees nothing in those of /proc. */
+/* Copies by copy_file_range, which may share the blocks. It says 0 at once for files of /proc, whose size is told
+ * as 0, and fails where it does not take these files: as long as nothing was copied that is not believed, and they
+ * are read. */
 static int copy_contents(int from, int to)
 {
 	bool any = false;

@@ -22,6 +22,8 @@ int vai__lib_cond(lua_State *L)
 	return vai__bind_push_new(L, g, (struct vai_obj *)c);
 }
 
+/* The mutex is the goroutine's again whenever this returns or raises, as in Go, so that callers unlock in any case;
+ * but not where it raises a deadlock. */
 static int cond_wait(lua_State *L)
 {
 	vai_cond *c = self_cond(L, "wait");

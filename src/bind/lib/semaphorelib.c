@@ -55,6 +55,7 @@ static int semaphore_try_acquire(lua_State *L)
 	return 1;
 }
 
+/* Anybody may give permits back, not only who has taken them: a semaphore has no holder. */
 static int semaphore_release(lua_State *L)
 {
 	vai_semaphore *s = self_semaphore(L, "release");

@@ -11,6 +11,8 @@ static inline vai_server *self_server(lua_State *L, const char *fname)
 	return vai__bind_object(L, &vai__serve_class, fname);
 }
 
+/* For vai__serve: a goroutine for one connection, which it takes over. False: out of memory, and
+ * the server drops the connection. */
 static bool start(vai_g *self, void *arg, vai_conn *c)
 {
 	return vai__call_fire_with(self, arg, (struct vai_obj *)c);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* sleep, now, after, timer, ticker. Seconds here, nanoseconds below. */
+/* sleep, now, after, timer, ticker. Seconds here, nanoseconds below. What a timer calls was encoded when the timer
+ * was made, and a reset calls it again with the same values. Timers run on whatever M finds them due, under the
+ * timers' lock, so all that they do is start a goroutine. */
 #include "base/clock.h"
 #include "base/obj.h"
 #include "bind/arg.h"
@@ -25,7 +27,7 @@ int vai__lib_sleep(lua_State *L)
 	vai_g *g = vai__bind_self(L);
 	int64_t deadline = vai__arg_seconds_deadline(vai__arg_seconds(L, 1, 1, "sleep"));
 	vai__note_stack(g, L);
-	if (deadline == 0) {
+	if (deadline == 0) { /* no time to wait for: others have their turn, as with vai.yield */
 		vai__yield(g);
 		if (vai__end_due(g))
 			vai__end_raise(L, g);
@@ -35,6 +37,8 @@ int vai__lib_sleep(lua_State *L)
 	return rc == VAI_OK ? 0 : vai__bind_failed(L, g, rc);
 }
 
+/* What after and tickers send: the time at which they fired, by the clock of vai.now. A number needs no memory,
+ * which could not be had under the timers' lock. */
 static void stamp(vai_msg *out, int64_t now)
 {
 	vai__msg_number(out, (double)now / 1e9);
@@ -107,6 +111,7 @@ static int timer_end(lua_State *L)
 
 /* ---- tickers ---- */
 
+/* In ns, at least 1: a period of 0 would fire for ever. Beyond what int64_t can say it never fires. */
 static int64_t check_period(lua_State *L, int idx, const char *fname)
 {
 	double seconds = vai__arg_seconds(L, idx, 1, fname);

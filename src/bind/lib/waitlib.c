@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* waitgroup and its methods. */
+/* waitgroup and its methods. The handle at index 1 keeps it alive while the goroutine waits. A goroutine of wg:go
+ * has a reference of its own, and done is called when its state is gone, however it ended: so wait returns after
+ * its closers. */
 #include "base/obj.h"
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
@@ -65,6 +67,7 @@ static int wg_go(lua_State *L)
 	vai_waitgroup *wg = self_wg(L, "go");
 	vai_g *g = vai__bind_self(L);
 	struct vai__call *call = vai__call_new(L, g, 2, &go_name, VAI_FATE_PANIC);
+	/* Counted before it starts: else a wait in between would find nobody to wait for. */
 	if (VAI_UNLIKELY(vai__waitgroup_add(wg, 1) != VAI_OK)) {
 		vai__call_unref(call);
 		return add_failed(L, 1);
