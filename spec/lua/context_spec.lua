@@ -70,7 +70,7 @@ describe("a context", function()
 	test("has a deadline: its own or an earlier one above it", [[
 		local t0 = vai.now()
 		local ctx, cancel = vai.context():with_timeout(0.02)
-		assert(math.abs(ctx:deadline() - t0 - 0.02) < 0.01)
+		assert(ctx:deadline() >= t0 + 0.02 and ctx:deadline() <= vai.now() + 0.02)
 		local sooner = ctx:with_timeout(0.005)
 		local later = ctx:with_timeout(100)
 		check.eq(later:deadline(), ctx:deadline())
