@@ -83,7 +83,7 @@ static void arrive(void *arg)
 	uint64_t key = vai__desc_key(d);
 	for (int i = 0; i < *(int *)arg; i++) {
 		data++;
-		vai__desc_event(key, true, false);
+		vai__desc_event(key, true, false, false);
 	}
 }
 

@@ -36,6 +36,8 @@ struct vai_conn {
 	struct vai__bytes in;        /* belongs to the reading direction, as does the rest */
 	size_t line_max, all_max;
 	uint8_t grain;
+	bool drained;        /* the last recv has left nothing, when there had been so many edges: */
+	uint32_t edges;      /* only after another edge it is worth while to ask again */
 	bool ended;          /* the end has been seen */
 	atomic_bool no_read; /* close_read */
 	atomic_bool begun;   /* ops->begin has been successful */
@@ -216,7 +218,7 @@ static ssize_t file_send(vai_conn *c, const struct iovec *iov, int n)
 }
 
 const struct vai__conn_ops vai__conn_tcp = {
-	.name = "tcp", .recv = socket_recv, .send = socket_send, .shut = socket_shut, .is_socket = true};
+	.name = "tcp", .recv = socket_recv, .send = socket_send, .shut = socket_shut, .is_socket = true, .drains = true};
 const struct vai__conn_ops vai__conn_unix = {
 	.name = "unix", .recv = socket_recv, .send = socket_send, .shut = socket_shut, .is_socket = true};
 const struct vai__conn_ops vai__conn_udp = {.name = "udp",
@@ -279,6 +281,21 @@ static void note_size(vai_conn *c, size_t got, size_t asked)
 		c->grain--;
 }
 
+/* The edges are looked at before the call: what comes during it brings another one. */
+static ssize_t receive(vai_conn *c, void *p, size_t n)
+{
+	c->edges = vai__desc_edges(c->desc, VAI__READ);
+	ssize_t got = c->ops->recv(c, p, n);
+	c->drained = c->ops->drains && got > 0 && (size_t)got < n && !(c->edges & 1);
+	return got;
+}
+
+/* Whether it is known that recv would say EAGAIN. */
+static bool is_drained(const vai_conn *c)
+{
+	return c->drained && vai__desc_edges(c->desc, VAI__READ) == c->edges;
+}
+
 /* What a try that has brought no bytes means. */
 static int nothing_came(vai_conn *c, ssize_t got)
 {
@@ -295,7 +312,7 @@ static int try_fill(vai_conn *c)
 	if (!make_room(&c->in, grain))
 		return VAI_ENOMEM;
 	size_t room = c->in.cap - c->in.at - c->in.n;
-	ssize_t got = c->ops->recv(c, c->in.p + c->in.at + c->in.n, room);
+	ssize_t got = receive(c, c->in.p + c->in.at + c->in.n, room);
 	if (got > 0) {
 		c->in.n += (size_t)got;
 		note_size(c, (size_t)got, room);
@@ -309,7 +326,7 @@ static int try_fill(vai_conn *c)
 /* One try past the buffer, which is empty: *to becomes what has come. */
 static int try_into(vai_conn *c, struct iovec *to)
 {
-	ssize_t got = c->ops->recv(c, to->iov_base, to->iov_len);
+	ssize_t got = receive(c, to->iov_base, to->iov_len);
 	if (got <= 0)
 		return nothing_came(c, got);
 	to->iov_len = (size_t)got;
@@ -324,7 +341,7 @@ static int fill_to(vai_g *self, vai_conn *c, const struct vai__iowait *w, struct
 			return VAI_ECLOSED; /* also where more comes without end, so that nothing has to be waited for */
 		if (c->ended)
 			return VAI__EOF;
-		int rc = to ? try_into(c, to) : try_fill(c);
+		int rc = is_drained(c) ? VAI__ERRNO(EAGAIN) : to ? try_into(c, to) : try_fill(c);
 		if (rc != VAI__ERRNO(EAGAIN) && rc != VAI__ERRNO(EWOULDBLOCK))
 			return rc;
 		rc = vai__desc_wait(self, c->desc, VAI__READ, w);

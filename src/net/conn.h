@@ -41,6 +41,7 @@ struct vai__conn_ops {
 	void (*info)(vai_conn *c, void *L);
 	/* Called when the last reference is gone. May be NULL. */
 	void (*destroy)(void *state);
+	bool drains;    /* a recv that gives less than it was asked for has left nothing behind */
 	bool datagrams; /* one recv is one message, and 0 bytes are not the end */
 	bool is_socket;
 	bool grows; /* more may come after the end: a file's */

@@ -36,6 +36,8 @@ struct side {
 	vai_ticket ticket;
 	bool busy;  /* a goroutine has the direction */
 	bool ready; /* an edge has come that no goroutine has seen */
+	/* Edges so far, times two; and one more once there may be no other: the peer has ended, say. Changed under lock. */
+	_Atomic(uint32_t) edges;
 	int64_t deadline;
 	struct vai__watch *watch;
 	struct vai__waitq queue; /* goroutines that want the direction next */
@@ -464,22 +466,28 @@ void vai__desc_unhold(struct vai__desc *d)
 
 /* ---- readiness ---- */
 
-static struct news note_edge(struct side *s)
+static struct news note_edge(struct side *s, bool last)
 {
 	s->ready = !VAI_BUG(desc_edge_lost);
+	atomic_store_relaxed(&s->edges, (atomic_load_relaxed(&s->edges) + 2) | last);
 	return take_news(s);
 }
 
-void vai__desc_event(uint64_t key, bool readable, bool writable)
+uint32_t vai__desc_edges(const struct vai__desc *d, enum vai__dir dir)
+{
+	return atomic_load_relaxed(&d->side[dir].edges);
+}
+
+void vai__desc_event(uint64_t key, bool readable, bool writable, bool last)
 {
 	struct vai__desc *d = record_at((uint32_t)key);
 	struct news r = {0}, w = {0};
 	vai__lock(&d->lock);
 	if (d->tag == key >> 32 && !d->disposed) {
 		if (readable)
-			r = note_edge(&d->side[VAI__READ]);
+			r = note_edge(&d->side[VAI__READ], last);
 		if (writable)
-			w = note_edge(&d->side[VAI__WRITE]);
+			w = note_edge(&d->side[VAI__WRITE], last);
 	}
 	vai__unlock(&d->lock);
 	tell(&r);

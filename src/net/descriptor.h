@@ -67,6 +67,9 @@ bool vai__desc_is_closed(struct vai__desc *d);
  * it back. */
 int vai__desc_take(vai_g *self, struct vai__desc *d, enum vai__dir dir, const struct vai__iowait *w);
 void vai__desc_give(struct vai__desc *d, enum vai__dir dir);
+/* How many edges the direction has had, in some way: another value than before says that there was one since. Odd:
+ * there may be no other one, however much there is to read: the peer has ended, or an error or urgent data wait. */
+uint32_t vai__desc_edges(const struct vai__desc *d, enum vai__dir dir);
 /* Parks the goroutine that has the direction. VAI_OK: try again. */
 int vai__desc_wait(vai_g *self, struct vai__desc *d, enum vai__dir dir, const struct vai__iowait *w);
 /* The same for what no event tells of: VAI_OK also once `pause` nanoseconds are over. */

@@ -31,7 +31,7 @@ extern const struct vai__poller vai__poller_epoll, vai__poller_uv;
 /* A number that names d until it is disposed of, and never another one. */
 uint64_t vai__desc_key(const struct vai__desc *d);
 /* Says that the descriptor with that key is ready in these directions. One that is gone is ignored. */
-void vai__desc_event(uint64_t key, bool readable, bool writable);
+void vai__desc_event(uint64_t key, bool readable, bool writable, bool last);
 /* Closes the file descriptor of d. */
 void vai__desc_dispose(struct vai__desc *d);
 /* The poller's own fields of d. */

@@ -112,7 +112,7 @@ static void check(void)
 
 static int add(struct vai__desc *d)
 {
-	return enlist(vai__desc_fd(d), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, vai__desc_key(d));
+	return enlist(vai__desc_fd(d), EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, vai__desc_key(d));
 }
 
 /* Removes the entry explicitly: a duplicate of the descriptor, in a child for instance, would keep it alive. */
@@ -154,7 +154,8 @@ static void handle(const struct epoll_event *ev)
 		vai__uvloop_turn();
 	else
 		vai__desc_event(ev->data.u64, (ev->events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0,
-			(ev->events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0);
+			(ev->events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0,
+			(ev->events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
 }
 
 /* Lets libuv's loop join, once it has been opened, which wakes the poller. Its timers are not in its descriptor, so

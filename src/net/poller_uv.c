@@ -151,7 +151,7 @@ static void on_event(uv_poll_t *handle, int status, int events)
 	if (writable)
 		left &= ~UV_WRITABLE;
 	watch(w, left);
-	vai__desc_event(w->key, readable, writable);
+	vai__desc_event(w->key, readable, writable, true);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -168,7 +168,7 @@ static void begin(struct watcher *w, int wanted)
 	/* libuv makes it non-blocking; one that was not is shared with others. */
 	int fd = vai__desc_fd(w->desc), flags = w->open ? -1 : fcntl(fd, F_GETFL);
 	if (!w->open && uv_poll_init(&poll.loop, &w->handle, fd) != 0) {
-		vai__desc_event(w->key, true, true);
+		vai__desc_event(w->key, true, true, true);
 		return;
 	}
 	if (flags >= 0 && !(flags & O_NONBLOCK))

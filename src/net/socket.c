@@ -140,7 +140,8 @@ ssize_t vai__socket_send(int fd, const struct iovec *iov, int n, const struct va
 		msg.msg_namelen = to->len;
 	}
 	do
-		sent = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent = n == 1 && !to ? send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT)
+							 : sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 	while (sent < 0 && errno == EINTR);
 	return sent < 0 ? VAI__ERRNO(errno) : sent;
 }

@@ -252,9 +252,9 @@ static void test_stale(void **state)
 	struct watch w = {.watch = {.fn = count_call}};
 	while (!vai__desc_watch(q.d, VAI__READ, &w.watch))
 		;
-	vai__desc_event(key, true, true);
+	vai__desc_event(key, true, true, false);
 	assert_int_equal(atomic_load(&w.calls), 0);
-	vai__desc_event(vai__desc_key(q.d), true, false);
+	vai__desc_event(vai__desc_key(q.d), true, false, false);
 	assert_int_equal(atomic_load(&w.calls), 1);
 	vai__desc_release(q.d);
 	close(q.other);
