@@ -98,7 +98,8 @@ typedef struct vai_options {
  * option makes no sense. VAI_ESYS, VAI_ENOMEM. */
 VAI_API int vai_start(const vai_options *opts);
 /* Ends it: a state of vai_lua.h is let go of, goroutines that have not ended are abandoned where they stand (what C
- * goroutines hold stays), threads end. Objects stay valid until they are given back. VAI_EAGAIN: a goroutine has not
+ * goroutines hold stays), threads end. Where Lua states of other threads are open it is the end of this thread's state
+ * alone, whose goroutines are canceled. Objects stay valid until they are given back. VAI_EAGAIN: a goroutine has not
  * come back from C code within half a second; it can be called again. VAI_ETHREAD: not the host's thread. */
 VAI_API int vai_stop(void);
 /* Whether it runs. Any. */

@@ -25,10 +25,10 @@ extern "C" {
 extern "C" {
 #endif
 
-/* Pushes the module's table. The first call makes L's state the host: the calling thread
- * becomes the first machine and what it runs the main goroutine, unless it has called vai_start before.
- * Raises when another state of the process is the host already; lua_close of the host, or vai_stop before it,
- * ends the runtime. */
+/* Pushes the module's table. The first call in a state makes it one of the host's: the calling thread becomes a machine
+ * and what it runs the state's main goroutine, unless it has called vai_start before. Several states may be open, each
+ * on a thread of its own. Raises where this thread has another one. lua_close of the state, or vai_stop before it, ends
+ * its goroutines, and with the last state the runtime. */
 VAI_API int luaopen_vai(lua_State *L);
 
 /* The functions below with an L are called by the goroutine whose state L belongs to: main, or a C function that a

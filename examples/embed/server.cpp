@@ -1,36 +1,39 @@
 /* SPDX-License-Identifier: MIT */
-/* vai in a server of C++: each kind of connection has a handler in Lua, every connection is a goroutine with a state of
- * its own, all on one scheduler. Clients are plain threads of the program, which vai does not know. */
+/* vai in a server of C++: each kind of connection has a thread of the program and a Lua state of its own, with a handler
+ * in Lua; every connection is a goroutine. All states share one scheduler, so connections run on all cores, whatever their
+ * kind, and one kind can be closed while the others go on. Clients are plain threads of the program, which vai does not
+ * know. */
 #include <arpa/inet.h>
 #include <cstdio>
+#include <future>
 #include <memory>
 #include <string>
 #include <sys/socket.h>
 #include <thread>
 #include <unistd.h>
-#include <utility>
 #include <vai_lua.h>
 #include <vector>
 
 namespace {
 
-const char *const kinds = R"lua(
-local vai = ...
+/* What every kind's state runs. `seen` is shared by all of them. */
+const char *const script = R"lua(
+local vai, kind, seen = ...
 local kinds = {
 	echo = function(line) return line end,
 	upper = function(line) return line:upper() end,
 	reverse = function(line) return line:reverse() end,
 }
-local ports = {}
-for name, answer in pairs(kinds) do
-	local listener = assert(vai.net.listen("tcp", "127.0.0.1:0"))
-	ports[name] = tonumber(listener:addr():match(":(%d+)$"))
-	vai.net.serve(listener, function(conn)
-		for line in conn:lines() do conn:write(answer(line), "\n") end
-		conn:close()
-	end)
-end
-return ports
+local answer = kinds[kind]
+local listener = assert(vai.net.listen("tcp", "127.0.0.1:0"))
+vai.net.serve(listener, function(conn)
+	for line in conn:lines() do
+		seen:send(kind)
+		conn:write(answer(line), "\n")
+	end
+	conn:close()
+end)
+return tonumber(listener:addr():match(":(%d+)$"))
 )lua";
 
 struct Unref {
@@ -57,48 +60,66 @@ std::string ask(int port, const std::string &line)
 	return reply;
 }
 
-/* The client of a kind: sends what it has heard to main. */
-void client(vai_chan *heard, const std::string &kind, int port)
-{
-	vai_value v;
-	std::string text = kind + ": " + ask(port, "Hello");
-	if (vai_value_string(&v, text.data(), text.size()) == VAI_OK && vai_send_value(heard, &v, 0) != VAI_OK)
-		vai_value_drop(&v);
-}
+/* A kind of connections: its thread opens a state, says on which port it serves, and closes the state when it is told
+ * to stop. The state is this thread's alone. */
+class Kind {
+public:
+	Kind(std::string kind, vai_chan *seen)
+		: stop(vai_chan_new_values(0)), thread([this, kind, seen] { run(kind, seen); })
+	{
+	}
+	~Kind()
+	{
+		vai_close(stop.get()); /* which any thread may do: it ends the wait in run() */
+		thread.join();
+	}
+	int port() { return opened.get_future().get(); }
+
+private:
+	void run(const std::string &kind, vai_chan *seen)
+	{
+		lua_State *L = luaL_newstate();
+		luaL_openlibs(L);
+		bool fails = luaL_loadstring(L, script) != LUA_OK;
+		luaL_requiref(L, "vai", luaopen_vai, 0);
+		lua_pushstring(L, kind.c_str());
+		vai_lua_pushchan(L, seen);
+		fails = fails || lua_pcall(L, 3, 1, 0) != LUA_OK;
+		if (fails)
+			std::fprintf(stderr, "%s: %s\n", kind.c_str(), lua_tostring(L, -1));
+		opened.set_value(fails ? 0 : static_cast<int>(lua_tointeger(L, -1)));
+		vai_value v; /* while this waits, goroutines run on the thread, too */
+		while (!fails && vai_recv_value(stop.get(), &v, VAI_FOREVER) == VAI_OK)
+			vai_value_drop(&v);
+		lua_close(L); /* ends the connections of this kind, and no others */
+	}
+
+	Chan stop;
+	std::promise<int> opened;
+	std::thread thread; /* last: it uses the others */
+};
 
 } // namespace
 
 int main()
 {
-	lua_State *L = luaL_newstate();
-	luaL_openlibs(L);
-	if (vai_start(nullptr) != VAI_OK)
-		return 1;
-	luaL_requiref(L, "vai", luaopen_vai, 0);
-	if (luaL_loadstring(L, kinds) != LUA_OK)
-		return 1;
-	lua_insert(L, -2);
-	if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
-		std::fprintf(stderr, "%s\n", lua_tostring(L, -1));
-		return 1;
-	}
-	Chan heard(vai_chan_new_values(8));
-	std::vector<std::thread> threads;
-	for (const char *kind : {"echo", "reverse", "upper"}) {
-		lua_getfield(L, -1, kind);
-		threads.emplace_back(client, heard.get(), std::string(kind), static_cast<int>(lua_tointeger(L, -1)));
-		lua_pop(L, 1);
-		vai_value v; /* while main waits, goroutines run on its thread, too */
-		if (vai_recv_value(heard.get(), &v, VAI_FOREVER) != VAI_OK)
+	Chan seen(vai_chan_new_values(8));
+	std::vector<std::unique_ptr<Kind>> kinds;
+	for (const char *kind : {"echo", "reverse", "upper"})
+		kinds.push_back(std::make_unique<Kind>(kind, seen.get()));
+	for (auto &kind : kinds) {
+		std::string reply;
+		int port = kind->port();
+		std::thread client([&] { reply = ask(port, "Hello"); });
+		client.join();
+		vai_value v; /* what some connection has sent, whichever state it belongs to */
+		if (vai_recv_value(seen.get(), &v, 0) != VAI_OK)
 			return 1;
 		size_t length;
 		const char *text = vai_value_to_string(&v, &length);
-		std::printf("%.*s\n", static_cast<int>(length), text);
+		std::printf("%.*s: %s\n", static_cast<int>(length), text, reply.c_str());
 		vai_value_drop(&v);
+		kind.reset(); /* the others go on */
 	}
-	for (std::thread &t : threads)
-		t.join();
-	vai_stop();
-	lua_close(L);
 	return 0;
 }

@@ -72,6 +72,9 @@ void vai__arg_no_goroutine(lua_State *L)
 		luaL_error(L, "vai: the runtime does not survive fork; call exec or exit in the child");
 	if (!vai__sched_running())
 		luaL_error(L, "vai: the runtime has ended");
+	const vai_g *g = vai__g_self();
+	if (g && g->vm && !vai__bind_owns(g, L))
+		luaL_error(L, "vai: called in a Lua state that another thread has opened");
 	luaL_error(L, "vai: called from a thread that does not run goroutines");
 	__builtin_unreachable();
 }

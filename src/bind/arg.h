@@ -10,6 +10,7 @@
 #include <lua.h>
 #include <lauxlib.h>
 #include "base/base.h"
+#include "bind/main_state.h"
 #include "sched/sched.h"
 #include "state/handle.h"
 #include "state/state.h"
@@ -32,16 +33,24 @@ _Noreturn void vai__arg_no_goroutine(lua_State *L);
 /* Raises "not enough memory". */
 _Noreturn void vai__arg_no_memory(lua_State *L);
 
-static inline struct vai_vm *vai__bind_vm(vai_g *g)
+static inline struct vai_vm *vai__bind_vm(const vai_g *g)
 {
 	return (struct vai_vm *)g->vm;
+}
+
+/* Whether L is of the state that g runs. Where a thread calls a function of a state that is another thread's, it is
+ * not. */
+static inline bool vai__bind_owns(const vai_g *g, lua_State *L)
+{
+	return VAI_LIKELY(atomic_load_relaxed(&vai__main_count) <= 1) ||
+		lua_topointer(L, LUA_REGISTRYINDEX) == lua_topointer(vai__bind_vm(g)->L, LUA_REGISTRYINDEX);
 }
 
 /* The calling goroutine; raises on threads that run none. */
 static inline vai_g *vai__bind_self(lua_State *L)
 {
 	vai_g *g = vai__g_self();
-	if (VAI_UNLIKELY(!g || !g->vm))
+	if (VAI_UNLIKELY(!g || !g->vm || !vai__bind_owns(g, L)))
 		vai__arg_no_goroutine(L);
 	return g;
 }

@@ -19,17 +19,7 @@ struct vai__main *vai__main_open(struct vai__home *home)
 	return main;
 }
 
-static atomic_int count;
-
-int vai__main_count(void)
-{
-	return atomic_load(&count);
-}
-
-void vai__main_counts(int n)
-{
-	atomic_fetch_add(&count, n);
-}
+atomic_int vai__main_count;
 
 void vai__main_set_vm(struct vai__main *main, struct vai_vm *vm)
 {

@@ -49,8 +49,7 @@ void vai__main_set_vm(struct vai__main *main, struct vai_vm *vm);
 /* The Lua thread in which main stopped. The vm's `at` is another one while panic handlers run. */
 lua_State *vai__main_at(const struct vai__main *main);
 /* How many states are open; changed under the gate of sched/home.c. */
-int vai__main_count(void);
-void vai__main_counts(int n);
+extern atomic_int vai__main_count;
 /* The first of the states that are open, or NULL. May be called in signal handlers. */
 lua_State *vai__main_first_L(void);
 

@@ -494,6 +494,10 @@ static void serve(vai_g *self, vai_server *s)
 	bool listening = vai__desc_take(self, d, VAI__READ, &w) == VAI_OK;
 	for (;;) {
 		struct served *c;
+		if (VAI_UNLIKELY(vai__g_ending(self))) { /* the Lua state closes that has started it */
+			vai__serve_close(s);
+			break;
+		}
 		while ((c = next_ready(s)) != NULL)
 			look_at(self, s, c);
 		if (s->idle != VAI_FOREVER)

@@ -7,6 +7,7 @@
 #include <lualib.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/atomic.h"
 #include "base/hash.h"
 
 enum { MAX_OVERRIDES = 64, MAX_STOCK = 512, MAX_CLOSURES = 16 };
@@ -168,7 +169,7 @@ bool vai__catalog_is(const struct vai__entry *e, lua_CFunction f)
 	return e->kind == VAI__KIND_FUNCTION || (number >= 0 && strcmp(closures[number].name, e->name) == 0);
 }
 
-static lua_CFunction require_aliases[2];
+static _Atomic(lua_CFunction) require_aliases[2]; /* the same for every state; each writes them as it opens vai */
 
 static int find_closure(lua_CFunction f)
 {
@@ -194,9 +195,8 @@ bool vai__catalog_is_require(lua_State *L, int idx)
 
 void vai__catalog_alias_require(lua_CFunction f)
 {
-	lua_CFunction *at = &require_aliases[require_aliases[0] && require_aliases[0] != f];
-	if (*at != f) /* it is the same for every state, and may be in use */
-		*at = f;
+	lua_CFunction first = atomic_load_relaxed(&require_aliases[0]);
+	atomic_store_relaxed(&require_aliases[first && first != f], f);
 }
 
 bool vai__catalog_knows(lua_CFunction f)
@@ -206,7 +206,7 @@ bool vai__catalog_knows(lua_CFunction f)
 
 int vai__catalog_closure_out(lua_CFunction f)
 {
-	if (f && (f == require_aliases[0] || f == require_aliases[1]))
+	if (f && (f == atomic_load_relaxed(&require_aliases[0]) || f == atomic_load_relaxed(&require_aliases[1])))
 		return require_number();
 	return find_closure(f);
 }

@@ -197,7 +197,7 @@ int vai_lua_codec(const char *type, lua_CFunction out, lua_CFunction in)
 
 int vai_lua_init(lua_CFunction init, unsigned flags)
 {
-	if (vai__main_count() > 0 || flags & ~(unsigned)VAI_LUA_NO_FINALIZERS)
+	if (atomic_load(&vai__main_count) > 0 || flags & ~(unsigned)VAI_LUA_NO_FINALIZERS)
 		return VAI_EINVAL;
 	vai__runtime_init(init, !(flags & VAI_LUA_NO_FINALIZERS));
 	return VAI_OK;

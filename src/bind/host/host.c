@@ -145,7 +145,7 @@ static void undo_home(struct vai__home *home, bool begun)
 /* What the sandbox lets pass is noted once, in the first state. */
 static int begin_sandbox(lua_State *L)
 {
-	if (!vai__sandbox.active || vai__main_count() > 1)
+	if (!vai__sandbox.active || atomic_load(&vai__main_count) > 1)
 		return VAI_OK;
 	lua_pushcfunction(L, vai__sandbox_policy_begin);
 	if (lua_pcall(L, 0, 0, 0) == LUA_OK)
@@ -176,7 +176,7 @@ static int attach(lua_State *L, struct vai__home *home)
 	if (vai__leaks_on && !lua_gethook(thread))
 		vai__hook_set(thread, vai__leaks_at_return, LUA_MASKRET, 0);
 	atomic_store_relaxed(&g->running, thread);
-	vai__main_counts(1);
+	atomic_fetch_add(&vai__main_count, 1);
 	return VAI_OK;
 }
 
@@ -193,8 +193,8 @@ static void detach(struct vai__main *main)
 	g->vm = NULL;
 	atomic_store_relaxed(&main->panic_thread, NULL);
 	vai__paths_drop(main->home);
-	vai__main_counts(-1);
-	if (vai__main_count() == 0)
+	atomic_fetch_sub(&vai__main_count, 1);
+	if (atomic_load(&vai__main_count) == 0)
 		vai__sandbox_bounds_stop();
 }
 
@@ -221,7 +221,7 @@ static int start(lua_State *L, struct sentinel *s, const char **call)
 	}
 	if (home)
 		undo_home(home, !g);
-	if (vai__main_count() == 0)
+	if (atomic_load(&vai__main_count) == 0)
 		end_shared();
 	return rc;
 }
@@ -252,7 +252,7 @@ void vai__host_stop(lua_State *L, bool exits)
 		vai__report_flush(L, main);
 	end_goroutines(home, exits);
 	vai__report_flush(L, main);
-	if (vai__main_count() == 1) {
+	if (atomic_load(&vai__main_count) == 1) {
 		vai__signal_reset(0);
 		vai__tty_restore();
 	}
@@ -329,9 +329,10 @@ int vai__host_open(lua_State *L, const char **why)
 	*why = cannot_open(L);
 	if (*why)
 		return VAI_EINVAL;
-	vai__capi_detach = stop_state;
 	struct sentinel *s = plant_sentinel(L);
 	vai__home_gate(true);
+	if (!vai__capi_detach)
+		vai__capi_detach = stop_state;
 	int rc = start(L, s, &call);
 	vai__home_gate(false);
 	if (rc != VAI_OK)

@@ -8,6 +8,7 @@
 #include "vai_lua.h"
 #include <dlfcn.h>
 #include <lualib.h>
+#include <pthread.h>
 #include <string.h>
 #include "base/fatal.h"
 #include "base/fork.h"
@@ -85,12 +86,10 @@ static void forked(void)
 	vai__exit_forked();
 }
 
+static pthread_once_t registered = PTHREAD_ONCE_INIT;
+
 static void register_once(void)
 {
-	static bool done;
-	if (done)
-		return;
-	done = true;
 	pin_library();
 	vai__exit_prepare();
 	vai__catalog_preload("vai", open_lazy);
@@ -209,7 +208,7 @@ int luaopen_vai(lua_State *L)
 	luaL_checkversion(L);
 	lua_settop(L, 0);
 	luaL_checkstack(L, 10, NULL);
-	register_once();
+	pthread_once(&registered, register_once);
 	int rc = vai__host_open(L, &why);
 	if (rc == VAI_EAGAIN)
 		return open_again(L);

@@ -143,7 +143,7 @@ int vai_lua_sandbox(lua_State *L, const vai_lua_policy *policy)
 	vai_lua_policy p = {0};
 	const char *wrong = NULL;
 	luaL_checkstack(L, 4, NULL);
-	if (vai__main_count() > 0)
+	if (atomic_load(&vai__main_count) > 0)
 		return refuse(L, "vai has started: the sandbox comes before luaopen_vai", NULL);
 	if (!policy) {
 		vai__sandbox_drop();

@@ -48,7 +48,7 @@ int vai__blocking_os_execute(lua_State *L)
 	return push_result(L, status, error);
 }
 
-static lua_CFunction stock_read, stock_lines;
+static _Atomic(lua_CFunction) stock_read, stock_lines; /* the same for every state; each writes them */
 
 static int off_main(lua_State *L, lua_CFunction stock)
 {
@@ -64,21 +64,20 @@ static int off_main(lua_State *L, lua_CFunction stock)
 
 int vai__blocking_file_read(lua_State *L)
 {
-	return off_main(L, stock_read);
+	return off_main(L, atomic_load_relaxed(&stock_read));
 }
 
 int vai__blocking_file_lines(lua_State *L)
 {
-	return off_main(L, stock_lines);
+	return off_main(L, atomic_load_relaxed(&stock_lines));
 }
 
 void vai__blocking_stock(lua_CFunction ours, lua_CFunction stock)
 {
-	lua_CFunction *at = ours == vai__blocking_file_read ? &stock_read
-		: ours == vai__blocking_file_lines              ? &stock_lines
-														: NULL;
-	if (at && *at != stock) /* it is the same for every state, and may be in use */
-		*at = stock;
+	if (ours == vai__blocking_file_read)
+		atomic_store_relaxed(&stock_read, stock);
+	else if (ours == vai__blocking_file_lines)
+		atomic_store_relaxed(&stock_lines, stock);
 }
 
 /* A pipe that poll says can be written to has room for PIPE_BUF. */
