@@ -275,7 +275,11 @@ static int try_encode(lua_State *L, vai_g *g, struct vai__panic *p, int idx, int
 /* In the child of a fork there is no main to handle anything. */
 static enum vai__panic_mode mode_now(const vai_g *g)
 {
-	return vai__forked ? VAI_PANIC_DIE : atomic_load(&vai__main_of(g)->mode);
+	const struct vai__home *home = vai__g_home(g);
+	if (vai__forked)
+		return VAI_PANIC_DIE;
+	/* While a state closes its goroutines fail one after the other, for what they use is closed, too. */
+	return atomic_load_relaxed(&home->closing) != VAI_HOME_STAYS ? VAI_PANIC_IGNORE : atomic_load(&home->bind->mode);
 }
 
 static struct vai__panic *new_panic(char *report)
