@@ -82,8 +82,10 @@ local work = {
 	end,
 }
 
-local function one(s, its_seed, victim)
+-- They begin when all are there, so that each round needs as much memory.
+local function one(s, gate, its_seed, victim)
 	math.randomseed(its_seed)
+	gate:recv()
 	for _ = 1, math.random(4) do
 		work[math.random(#work)](s, victim)
 	end
@@ -94,12 +96,16 @@ local round = level.watch()
 local rounds
 local until_ = vai.now() + seconds
 repeat
-	local s, tasks = shared(), {}
+	local s, gate, tasks, victims = shared(), vai.chan(), {}, {}
 	for i = 1, many do
-		tasks[i] = vai.async(one, s, math.random(1 << 40), i % 8 == 0)
+		tasks[i] = vai.async(one, s, gate, math.random(1 << 40), i % 8 == 0)
 		if i % 16 == 0 then
-			tasks[math.random(i // 8) * 8]:cancel()
+			victims[#victims + 1] = tasks[math.random(i // 8) * 8]
 		end
+	end
+	gate:close()
+	for _, task in ipairs(victims) do
+		task:cancel()
 	end
 	for i = 1, many do
 		local ok, err = tasks[i]:join(60)
