@@ -15,7 +15,7 @@
 #include "mach/thread.h"
 #include "sched/rt.h"
 
-enum { FRAME_IDLE = VAI_WAKE_USER };
+enum { FRAME_IDLE = VAI_WAKE_USER, NAP = 200000 /* ns */ };
 #ifdef VAI_SIM
 enum { TRIES = 1, PAUSES = 1 };
 #else
@@ -140,6 +140,27 @@ bool vai__frame_puts_off(struct m *m, struct g *g)
 	return true;
 }
 
+/* m, which goes idle, wakes by itself a moment after the end of the frame. If M0 woke it then, while it gives its P back,
+ * the kernel would most likely run it in M0's place, on whose CPU it was, and the frame would end a slice of the
+ * kernel's late. */
+void vai__frame_nap(struct m *m)
+{
+	int64_t end = vai__frame_end();
+	if (end < VAI_FOREVER - NAP && vai__clock_real() < end)
+		atomic_store_relaxed(&m->nap_until, end + NAP);
+}
+
+/* Whether the frame has used up its time, and an M that sleeps will look for an idle P by itself. */
+bool vai__frame_left_to_a_napper(void)
+{
+	if (vai__clock_real() < vai__frame_end())
+		return false;
+	for (struct m *m = vai__sched.idle_ms; m; m = m->link)
+		if (atomic_load_relaxed(&m->nap_until) != 0)
+			return true;
+	return false;
+}
+
 /* ---- the descriptor ---- */
 
 /* Any thread, no lock held. */
@@ -236,11 +257,11 @@ int vai__frame_poll(vai_g *self, int64_t ns)
 	int64_t now = clock_note(), end = ns < VAI_FOREVER - now ? now + ns : VAI_FOREVER;
 	atomic_store_relaxed(&frame.end, end);
 	int rc = has_work(now) && take_p(self, m) ? run_others(self, end) : VAI_OK;
-	atomic_store_relaxed(&frame.end, 0);
 	unring();
 	bool was = m_enter(m);
 	vai__m_give_back(m);
 	m_leave(m, was);
+	atomic_store_relaxed(&frame.end, 0);
 	return rc;
 }
 

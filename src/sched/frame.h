@@ -20,8 +20,10 @@ bool vai__frame_idle(void);                               /* M0 has nothing to d
 void vai__frame_ring(void);                               /* a goroutine that only M0 may run is ready */
 bool vai__frame_alarm(const siginfo_t *info, bool *over); /* whether it is a frame's; *over: whether one is over */
 bool vai__frame_due(void);
-void vai__frame_check(void); /* ends a frame that is due */
-bool vai__frame_wants(void); /* main is in a frame, or wants a P for one */
+void vai__frame_check(void);      /* ends a frame that is due */
+bool vai__frame_wants(void);      /* main is in a frame, or wants a P for one */
+void vai__frame_nap(struct m *m); /* sched.lock held, as for the next one */
+bool vai__frame_left_to_a_napper(void);
 bool vai__frame_puts_off(struct m *m, struct g *g);
 int64_t vai__frame_end(void);      /* when its time is over; 0: it is in none */
 struct g *vai__frame_return(void); /* M0 has no P: main, if it is to run all the same */

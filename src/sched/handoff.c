@@ -194,6 +194,10 @@ void vai__m_give_back(struct m *m)
 	if (p)
 		vai__m_own(m, NULL);
 	bool back = p && !vai__sched.wanting && !has_work(p, vai__clock_real()) && return_p(p);
+	if (p && !back && !vai__p_is_surplus(p) && vai__frame_left_to_a_napper()) {
+		vai__p_release(p);
+		back = true;
+	}
 	vai__unlock(&vai__sched.lock);
 	if (p && !back)
 		vai__p_hand_off(p);

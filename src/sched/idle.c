@@ -43,6 +43,7 @@ static void remove_idle_m(struct m *m)
 		*at = m->link;
 	}
 	m->idle = m->listed = false;
+	atomic_store_relaxed(&m->nap_until, 0);
 	vai__sched.nidle_ms--;
 	vai__handoff_unwant(m);
 }
@@ -377,6 +378,8 @@ static enum verdict enlist(struct m *m)
 		vai__idle_enlist(m, true);
 		if (m->locked.count > 0)
 			vai__handoff_want(m);
+		else if (vai__frame_wants() && !m->home)
+			vai__frame_nap(m);
 	}
 	vai__unlock(&vai__sched.lock);
 	return v;

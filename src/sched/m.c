@@ -281,11 +281,18 @@ static int64_t sleep_until(void)
 	return idle ? vai__timers_next_of_all() : VAI_FOREVER;
 }
 
-/* M0 in a frame wakes by itself at the frame's end. */
-static int64_t soonest(struct m *m, int64_t until)
+/* When m wakes by itself: M0 in a frame at the frame's end, and see vai__frame_nap. */
+static int64_t wakes_at(struct m *m)
 {
-	bool frame = m == vai__sched.m0 && vai__frame_wants();
-	return frame && vai__frame_end() < until ? vai__frame_end() : until;
+	int64_t nap = atomic_load_relaxed(&m->nap_until);
+	if (VAI_UNLIKELY(m == vai__sched.m0) && vai__frame_wants())
+		nap = vai__frame_end();
+	return nap ? nap : VAI_FOREVER;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
 }
 
 static void sleep_in_poller(struct m *m)
@@ -296,7 +303,7 @@ static void sleep_in_poller(struct m *m)
 	/* Never longer than was published: no timer started in between would wake this M. */
 	m->polling = true;
 	if (!woken(m) || VAI_BUG(poll_blind))
-		vai__poll_wait(soonest(m, again < until ? again : until));
+		vai__poll_wait(earlier(wakes_at(m), earlier(again, until)));
 	m->polling = false;
 	atomic_store_relaxed(&vai__sched.polled_at, clock_note());
 	atomic_store_seq_cst(&vai__sched.poll_until, 0);
@@ -306,8 +313,9 @@ static void sleep_in_poller(struct m *m)
  * asleep for longer still ends, if there are enough others; not all of a burst end at the same moment. */
 static void sleep_on_futex(struct m *m)
 {
-	if (VAI_UNLIKELY(m == vai__sched.m0) && vai__frame_wants()) {
-		vai__futex_wait(&m->wake, 0, vai__frame_end());
+	int64_t at = wakes_at(m);
+	if (VAI_UNLIKELY(at != VAI_FOREVER)) {
+		vai__futex_wait(&m->wake, 0, at);
 		return;
 	}
 	if (!woken(m))

@@ -125,17 +125,18 @@ struct p {
 };
 
 struct m {
-	struct vai__ctx ctx;      /* its scheduler loop (g0 in Go) */
-	_Atomic(struct g *) curg; /* owner writes */
-	_Atomic(struct p *) p;    /* owner */
-	enum op op;               /* why curg switched to the loop */
-	uint64_t words;           /* the floating point control words of its loop */
-	bool spinning;            /* owner */
-	_Atomic(bool) busy;       /* owner writes: it may touch its P (handoff.c) */
-	atomic_bool retake;       /* written under sched.lock: another thread wants its P, or has taken it */
-	bool idle, listed, wants; /* asleep without a P; in sched.idle_ms; in sched.wanting: under sched.lock */
-	bool leaving;             /* owner: the thread is to end */
-	struct g *lockedg;        /* owner: the goroutine that has this thread for itself */
+	struct vai__ctx ctx;        /* its scheduler loop (g0 in Go) */
+	_Atomic(struct g *) curg;   /* owner writes */
+	_Atomic(struct p *) p;      /* owner */
+	enum op op;                 /* why curg switched to the loop */
+	uint64_t words;             /* the floating point control words of its loop */
+	bool spinning;              /* owner */
+	_Atomic(bool) busy;         /* owner writes: it may touch its P (handoff.c) */
+	atomic_bool retake;         /* written under sched.lock: another thread wants its P, or has taken it */
+	bool idle, listed, wants;   /* asleep without a P; in sched.idle_ms; in sched.wanting: under sched.lock */
+	_Atomic(int64_t) nap_until; /* when it wakes by itself for a P that main gives back; 0: never. Under sched.lock */
+	bool leaving;               /* owner: the thread is to end */
+	struct g *lockedg;          /* owner: the goroutine that has this thread for itself */
 	struct m *next_wanting;
 	int64_t wants_at;    /* a host's only: since when; under sched.lock */
 	uint32_t rand;       /* owner */
