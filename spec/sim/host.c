@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/fork.h"
 #include "base/clock.h"
 #include "base/futex.h"
 #include "base/lock.h"
@@ -20,6 +21,8 @@
 #include "sched/sched.h"
 #include "machine.h"
 #include "world.h"
+
+bool vai__forked;
 
 enum { STACK = 32768, LOOK = 20000 /* ns that a look at the clock takes */ };
 

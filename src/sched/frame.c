@@ -140,8 +140,8 @@ bool vai__frame_puts_off(struct m *m, struct g *g)
 	return true;
 }
 
-/* m, which goes idle, wakes by itself a moment after the end of the frame. If M0 woke it then, while it gives its P back,
- * the kernel would most likely run it in M0's place, on whose CPU it was, and the frame would end a slice of the
+/* m, which goes idle, wakes by itself a moment after the end of the frame. If M0 woke it then, while it gives its P
+ * back, the kernel would most likely run it in M0's place, on whose CPU it was, and the frame would end a slice of the
  * kernel's late. */
 void vai__frame_nap(struct m *m)
 {
