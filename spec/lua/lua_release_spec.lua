@@ -41,8 +41,26 @@ describe("warnings", function()
 		local text = p:read("a")
 		p:close()
 		os.remove(file)
-		assert(text == "Lua warning: heard\n", text .. on)
+		assert(text == "Lua warning: heard\n", text)
+		assert(on == "Lua warning: heard\n", on)
 	end)
+
+	-- The script is loaded before vai is.
+	for name, code in pairs {
+		["on where the host has turned them on before"] = { 'warn "@on"', "Lua warning: heard\n" },
+		["off where it has turned them off again"] = { 'warn "@on" warn "@off"', "" },
+		["on in the middle of a message"] = { 'warn "@on" warn("a", "b")', "Lua warning: ab\nLua warning: heard\n" },
+		["off where it has said nothing"] = { "", "" },
+	} do
+		it("are " .. name, function()
+			local lua = os.getenv("LUA") or "lua5.4"
+			local p = assert(io.popen(("%s -e '%s local vai = require \"vai\" vai.async(warn, \"heard\"):join()' 2>&1"):format(
+				lua, code[1])))
+			local text = p:read("a")
+			p:close()
+			assert.equal(code[2], text)
+		end)
+	end
 end)
 
 describe("another Lua", function()

@@ -5,11 +5,15 @@
  * time, or no facts are known of it. */
 #include "code/probe_lua.h"
 #include <lauxlib.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
 #include "code/bytecode.h"
 #include "code/dump_function.h"
+#ifdef VAI_VALGRIND
+#include <valgrind/memcheck.h>
+#endif
 
 enum { HEADER = 16, SAMPLES = 12, FUNCTIONS = 4 };
 
@@ -20,6 +24,10 @@ static size_t
 static bool opcodes_known;
 static bool gc_tells; /* in finalizers, whether the collector runs */
 static int c_levels;  /* of C calls in each other that this Lua allows */
+/* Where a state keeps the function of its warnings, in words from its main thread on (0: not found), and what stands
+ * there while they are on. */
+static size_t warn_offset;
+static uintptr_t warn_on;
 
 /* Blocks know their size, and what is in them before Lua writes is never the same twice. */
 static void *sized_alloc(void *ud, void *p, size_t osize, size_t nsize)
@@ -254,6 +262,44 @@ static void probe_release(lua_State *L)
 	lua_settop(L, 0);
 }
 
+/* ---- warnings ---- */
+
+/* A state is one block, which begins with its main thread: the word that "@on" changes tells. */
+static void probe_warnings(void)
+{
+	lua_State *L = luaL_newstate();
+	out_of_memory |= !L;
+	if (!L)
+		return;
+	const size_t n = (malloc_usable_size((char *)L - LUA_EXTRASPACE) - LUA_EXTRASPACE) / sizeof(uintptr_t);
+	uintptr_t *before = malloc(n * sizeof *before), *now = (uintptr_t *)(void *)L;
+	size_t changed = 0;
+	out_of_memory |= !before;
+#ifdef VAI_VALGRIND
+	VALGRIND_MAKE_MEM_DEFINED(now, n * sizeof *now); /* it has gaps */
+#endif
+	if (before) {
+		memcpy(before, now, n * sizeof *before);
+		lua_warning(L, "@on", 0);
+		for (size_t i = 1; i < n; i++) {
+			if (now[i] == before[i])
+				continue;
+			changed++;
+			warn_offset = i;
+			warn_on = now[i];
+		}
+	}
+	if (changed != 1)
+		warn_offset = 0;
+	free(before);
+	lua_close(L);
+}
+
+bool vai__probe_warns(lua_State *L)
+{
+	return warn_offset && ((const uintptr_t *)(const void *)L)[warn_offset] == warn_on;
+}
+
 int vai__probe_lua(void)
 {
 	unsigned junk = 1;
@@ -272,6 +318,7 @@ int vai__probe_lua(void)
 	if (run(L, sample))
 		calibrate_opcodes(L);
 	lua_close(L);
+	probe_warnings();
 	done = !out_of_memory;
 	return done ? VAI_OK : VAI_ENOMEM;
 }

@@ -3,6 +3,7 @@
 #ifndef VAI_PROBE_LUA_H
 #define VAI_PROBE_LUA_H
 
+#include <lua.h>
 #include "base/base.h"
 
 /* The prototype of a Lua closure as lua_topointer gives it, or NULL where this Lua's
@@ -18,6 +19,9 @@ bool vai__probe_opcodes_known(void);
 bool vai__probe_gc_tells(void);
 /* C calls in each other that this Lua allows: 200, in some releases 2,000. */
 int vai__probe_c_levels(void);
+/* Whether the warnings of the state with that main thread are on, by the library's own function for them (lua.c's,
+ * luaL_newstate's). False for a host's own, and where this cannot be made out. */
+bool vai__probe_warns(lua_State *L);
 /* Finds these out, once per process; host thread, before the first of them. VAI_ENOMEM:
  * to be tried again. */
 int vai__probe_lua(void);

@@ -88,10 +88,10 @@ static bool finish_stop(int64_t grace)
 	return true;
 }
 
-/* `lua5.4 -W script`. What a host has done by lua_warning nobody can ask for. */
+/* Whether warnings are on already: by what the state says or, where that cannot be made out, by `lua5.4 -W script`. */
 static bool starts_with_warnings(lua_State *L)
 {
-	bool on = false;
+	bool on = vai__probe_warns(vai__host_main_thread(L));
 	int top = lua_gettop(L);
 	if (lua_getglobal(L, "arg") == LUA_TTABLE)
 		for (int i = -1; !on && i > -32 && lua_rawgeti(L, top + 1, i) == LUA_TSTRING; i--)
