@@ -146,6 +146,10 @@ static const char busy[] =
 	"vai.go(function() while true do vai.go(function() vai.sleep(0.001) end) vai.sleep(0.0001) end end)\n"
 	"vai.timer(0.001, function() error('a timer of a state that is closed') end)\n"
 	"vai.on_panic(function() end)\n"
+	"tasks = { vai.async(function() ch:recv() end), vai.async(function() vai.sleep(100) end) }\n"
+	"listener = vai.net.listen('tcp', '127.0.0.1:0')\n"
+	"vai.net.serve(listener, function(c) for line in c:lines() do c:write(line) end end)\n"
+	"client = assert(vai.net.dial('tcp', listener:addr())) client:write('half a line')\n"
 	"vai.sleep(0.0005)\n";
 
 static void *busy_thread(void *arg)

@@ -265,6 +265,8 @@ static void finish(struct run *r, int status)
 {
 	if (r->task) {
 		vai__charge_move(&r->outcome, NULL, vai__task_owner(r->task));
+		if (VAI_UNLIKELY(atomic_load_relaxed(&vai__g_home(r->g)->closing) != VAI_HOME_STAYS))
+			vai__task_joined(r->task); /* nobody who could join it is left, unless in another state */
 		if (VAI_UNLIKELY(status != LUA_OK && r->life.why == VAI_END_CANCELED))
 			vai__task_finish_canceled(r->task);
 		else
