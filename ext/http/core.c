@@ -5,6 +5,7 @@
 
 static const luaL_Reg functions[] = {
 	{"request", vai__http_request},
+	{"fields", vai__http_fields},
 	{"response", vai__http_response},
 	{"reply", vai__http_reply},
 	{"ask", vai__http_ask},

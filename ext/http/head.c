@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Heads of requests and responses: strict.c looks first, then the parser library reads, and its callbacks fill the
- * table of headers. */
+/* Heads of requests and responses: strict.c looks first, then the parser library has to take them, too. What they say
+ * is read from the lines themselves, which strict.c has found to be lines. */
 #include "http.h"
 #include "parser.h"
 #include <strings.h>
 
 enum { NAME_MAX_BYTES = 256 };
 
-/* What the callbacks fill. A name or a value may come in pieces, which lie one behind the other. */
-struct reading {
-	lua_State *L;
-	int headers; /* stack index of the table */
-	const char *name, *value, *target;
-	size_t nname, nvalue, ntarget;
+/* A header, of a head that strict.c has let through. */
+struct field {
+	const char *name, *value;
+	size_t nname, nvalue;
 };
 
 /* ---- the table of headers ---- */
@@ -31,96 +29,79 @@ static void push_lower(lua_State *L, const char *p, size_t n)
 }
 
 /* Set-Cookie cannot be joined by commas: its values are a list, always. The name is on top. */
-static void add_cookie(struct reading *r)
+static void add_cookie(lua_State *L, int headers, const struct field *f)
 {
-	lua_State *L = r->L;
 	lua_pushvalue(L, -1);
-	if (lua_rawget(L, r->headers) == LUA_TNIL) {
+	if (lua_rawget(L, headers) == LUA_TNIL) {
 		lua_pop(L, 1);
 		lua_createtable(L, 1, 0);
 		lua_pushvalue(L, -2);
 		lua_pushvalue(L, -2);
-		lua_rawset(L, r->headers);
+		lua_rawset(L, headers);
 	}
-	lua_pushlstring(L, r->value, r->nvalue);
+	lua_pushlstring(L, f->value, f->nvalue);
 	lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
 	lua_pop(L, 2);
 }
 
-static void add_header(struct reading *r)
+static void add_field(lua_State *L, int headers, const struct field *f)
 {
-	lua_State *L = r->L;
-	bool cookie = r->nname == 6 && strncasecmp(r->name, "cookie", 6) == 0;
-	while (r->nvalue > 0 && (r->value[r->nvalue - 1] == ' ' || r->value[r->nvalue - 1] == '\t'))
-		r->nvalue--;
-	push_lower(L, r->name, r->nname);
-	if (r->nname == 10 && strncasecmp(r->name, "set-cookie", 10) == 0) {
-		add_cookie(r);
+	bool cookie = f->nname == 6 && strncasecmp(f->name, "cookie", 6) == 0;
+	push_lower(L, f->name, f->nname);
+	if (f->nname == 10 && strncasecmp(f->name, "set-cookie", 10) == 0) {
+		add_cookie(L, headers, f);
 		return;
 	}
 	lua_pushvalue(L, -1);
-	if (lua_rawget(L, r->headers) == LUA_TNIL) {
+	if (lua_rawget(L, headers) == LUA_TNIL) {
 		lua_pop(L, 1);
-		lua_pushlstring(L, r->value, r->nvalue);
+		lua_pushlstring(L, f->value, f->nvalue);
 	} else {
 		lua_pushstring(L, cookie ? "; " : ", ");
-		lua_pushlstring(L, r->value, r->nvalue);
+		lua_pushlstring(L, f->value, f->nvalue);
 		lua_concat(L, 3);
 	}
-	lua_rawset(L, r->headers);
+	lua_rawset(L, headers);
 }
 
-static void end_header(struct reading *r)
+static bool is_blank(char c)
 {
-	if (r->name && r->value)
-		add_header(r);
-	r->name = r->value = NULL;
-	r->nname = r->nvalue = 0;
+	return c == ' ' || c == '\t';
 }
 
-static int on_name(parser *p, const char *at, size_t n)
+/* The header that the line p[0..n) is. */
+static struct field field_of(const char *p, size_t n)
 {
-	struct reading *r = p->data;
-	if (r->value)
-		end_header(r);
-	if (!r->name)
-		r->name = at;
-	r->nname += n;
-	return 0;
+	const char *colon = memchr(p, ':', n), *value = colon + 1, *end = p + n;
+	while (value < end && is_blank(*value))
+		value++;
+	while (end > value && is_blank(end[-1]))
+		end--;
+	return (struct field){p, value, (size_t)(colon - p), (size_t)(end - value)};
 }
 
-/* An empty value may come without a place. */
-static int on_value(parser *p, const char *at, size_t n)
+/* Pushes the table of the headers of a head that begins at text and ends in its empty line. */
+static void push_fields(lua_State *L, const char *text, size_t n)
 {
-	struct reading *r = p->data;
-	if (!r->value)
-		r->value = at ? at : "";
-	r->nvalue += n;
-	return 0;
-}
-
-static int on_target(parser *p, const char *at, size_t n)
-{
-	struct reading *r = p->data;
-	if (!r->target)
-		r->target = at;
-	r->ntarget += n;
-	return 0;
+	const char *end = text + n - 2, *line = (const char *)memchr(text, '\n', n) + 1;
+	lua_createtable(L, 0, 8);
+	int headers = lua_gettop(L);
+	while (line < end) {
+		const char *next = (const char *)memchr(line, '\n', (size_t)(end - line)) + 1;
+		struct field f = field_of(line, (size_t)(next - line) - 2);
+		add_field(L, headers, &f);
+		line = next;
+	}
 }
 
 /* 2: nothing but the head is read here. */
 static int on_complete(parser *p)
 {
-	end_header(p->data);
+	(void)p;
 	return 2;
 }
 
-static const parser_settings settings = {
-	.on_url = on_target,
-	.on_header_field = on_name,
-	.on_header_value = on_value,
-	.on_headers_complete = on_complete,
-};
+static const parser_settings settings = {.on_headers_complete = on_complete};
 
 /* ---- one head ---- */
 
@@ -209,43 +190,39 @@ static bool is_authority(const char *p, size_t n)
 	return true;
 }
 
-/* Pushes the target, the path and the query. False: it is none for this method. */
-static bool push_target(lua_State *L, const char *text, const struct head *h, const struct reading *r)
+/* What a request line asks for, in a head that strict.c has let through. */
+struct target {
+	const char *text, *path, *query; /* query: or NULL */
+	size_t n, npath, nquery;
+};
+
+static struct target target_of(const char *text)
 {
-	const char *p = r->target;
-	size_t n = r->ntarget;
+	const char *p = strchr(text, ' ') + 1;
+	return (struct target){.text = p, .n = (size_t)(strchr(p, ' ') - p)};
+}
+
+/* Finds path and query. False: it is no target for this method. */
+static bool split_target(struct target *t, const char *text, const struct head *h)
+{
+	const char *p = t->text;
+	size_t n = t->n;
 	bool connect = is_method(text, "CONNECT");
-	lua_pushlstring(L, p, n);
 	if (!connect && *p != '/' && !(n == 1 && *p == '*' && is_method(text, "OPTIONS")))
 		p = strip_origin(h, p, &n);
 	if (!p || memchr(p, '#', n) || (connect && !is_authority(p, n)))
 		return false;
-	const char *query = connect ? NULL : memchr(p, '?', n);
-	size_t npath = query ? (size_t)(query - p) : n;
-	lua_pushlstring(L, npath ? p : "/", npath ? npath : 1);
-	if (query)
-		lua_pushlstring(L, query + 1, n - npath - 1);
-	else
-		lua_pushnil(L);
+	t->query = connect ? NULL : memchr(p, '?', n);
+	t->path = p;
+	t->npath = t->query ? (size_t)(t->query - p) : n;
+	if (t->query)
+		t->nquery = n - t->npath - 1;
 	return true;
 }
 
-static const char *read_fields(lua_State *L, struct reading *r, bool request, const char *text, size_t n, int *status)
-{
-	parser p;
-	*r = (struct reading){.L = L};
-	lua_createtable(L, 0, 8);
-	r->headers = lua_gettop(L);
-	parser_init(&p, request ? PARSER_REQUEST : PARSER_RESPONSE, &settings, r);
-	const char *why = parser_run(&p, &settings, text, n);
-	*status = p.status_code;
-	return why;
-}
-
-/* Reads the head that the arguments tell of: *n is its length, and the table of headers and where to go on are pushed.
- * Otherwise *n is 0 and the results, whose number is returned, are pushed. A response with a bad head is a bad
- * gateway's; what is wrong with a request strict.c knows. */
-static int read_head(lua_State *L, struct head *h, struct reading *r, const char **text, size_t *n, int *status)
+/* Reads the head that the arguments tell of: *n is its length. Otherwise *n is 0 and the results, whose number is
+ * returned, are pushed. A response with a bad head is a bad gateway's; what is wrong with a request strict.c knows. */
+static int read_head(lua_State *L, struct head *h, parser *p, const char **text, size_t *n)
 {
 	int results = 0;
 	size_t len = find_head(L, text, h->request ? 431 : 502, &results);
@@ -255,12 +232,18 @@ static int read_head(lua_State *L, struct head *h, struct reading *r, const char
 	if (!vai__http_strict(h, *text, len))
 		return refused(L, h->request ? h->status : 502, h->why);
 	luaL_checkstack(L, 16, NULL);
-	const char *why = read_fields(L, r, h->request, *text, len, status);
+	parser_init(p, h->request ? PARSER_REQUEST : PARSER_RESPONSE, &settings, NULL);
+	const char *why = parser_run(p, &settings, *text, len);
 	if (why)
 		return refused(L, h->request ? 400 : 502, why);
-	lua_pushinteger(L, (*text - lua_tostring(L, 1)) + (lua_Integer)len + 1);
 	*n = len;
 	return 0;
+}
+
+/* Where the text goes on behind the head. */
+static void push_next(lua_State *L, const char *text, size_t n)
+{
+	lua_pushinteger(L, (text - lua_tostring(L, 1)) + (lua_Integer)n + 1);
 }
 
 /* The results that both kinds have: minor, length, keep_alive. */
@@ -271,24 +254,45 @@ static void push_common(lua_State *L, const struct head *h)
 	lua_pushboolean(L, !h->close && (h->minor == 1 || h->keep_alive));
 }
 
-/* request(text [, at, most, from]) -> headers, next, method, target, path, query, minor, length, keep_alive, expect,
- * upgrade; nil, from: not whole yet; false, status, why: refused. */
+/* request(text [, at, most, from]) -> next, method, path, query, minor, length, keep_alive, expect; nil, from: not
+ * whole yet; false, status, why: refused. */
 int vai__http_request(lua_State *L)
 {
 	struct head h = {.request = true};
-	struct reading r;
+	parser p;
 	const char *text;
 	size_t n;
-	int status, results = read_head(L, &h, &r, &text, &n, &status);
+	int results = read_head(L, &h, &p, &text, &n);
 	if (n == 0)
 		return results;
-	lua_pushlstring(L, text, (size_t)((const char *)memchr(text, ' ', n) - text));
-	if (!r.target || !push_target(L, text, &h, &r))
+	struct target t = target_of(text);
+	if (!split_target(&t, text, &h))
 		return refused(L, 400, "bad request target");
+	push_next(L, text, n);
+	lua_pushlstring(L, text, (size_t)(t.text - text) - 1);
+	lua_pushlstring(L, t.npath ? t.path : "/", t.npath ? t.npath : 1);
+	if (t.query)
+		lua_pushlstring(L, t.query + 1, t.nquery);
+	else
+		lua_pushnil(L);
 	push_common(L, &h);
 	lua_pushboolean(L, h.expect && h.minor == 1);
-	lua_pushboolean(L, h.upgrade);
-	return 11;
+	return 8;
+}
+
+/* fields(text [, at]) -> headers, target, of a request that request has taken there. */
+int vai__http_fields(lua_State *L)
+{
+	int results = 0;
+	const char *text;
+	lua_settop(L, 2);
+	lua_pushinteger(L, (lua_Integer)lua_rawlen(L, 1));
+	size_t n = find_head(L, &text, 431, &results);
+	luaL_argcheck(L, n > 0, 1, "no head");
+	push_fields(L, text, n);
+	struct target t = target_of(text);
+	lua_pushlstring(L, t.text, t.n);
+	return 2;
 }
 
 /* response(text [, at, most, from]) -> headers, next, status, reason, minor, length, keep_alive, upgrade; else as
@@ -296,14 +300,16 @@ int vai__http_request(lua_State *L)
 int vai__http_response(lua_State *L)
 {
 	struct head h = {0};
-	struct reading r;
+	parser p;
 	const char *text;
 	size_t n;
-	int status, results = read_head(L, &h, &r, &text, &n, &status);
+	int results = read_head(L, &h, &p, &text, &n);
 	if (n == 0)
 		return results;
+	push_fields(L, text, n);
+	push_next(L, text, n);
 	const char *line_end = memchr(text, '\r', n);
-	lua_pushinteger(L, status);
+	lua_pushinteger(L, p.status_code);
 	lua_pushlstring(
 		L, line_end - text > 13 ? text + 13 : "", line_end - text > 13 ? (size_t)(line_end - text) - 13 : 0);
 	push_common(L, &h);

@@ -56,6 +56,7 @@ void vai__http_set_type(lua_State *L, const char *type, const luaL_Reg *methods,
 /* ---- functions of the module ---- */
 
 int vai__http_request(lua_State *L);  /* head.c */
+int vai__http_fields(lua_State *L);   /* head.c */
 int vai__http_response(lua_State *L); /* head.c */
 int vai__http_reply(lua_State *L);    /* write.c */
 int vai__http_ask(lua_State *L);      /* write.c */

@@ -1744,6 +1744,19 @@ function connection:read_into(buffer, i, j, limit) end
 ---@return integer? written
 function connection:write(...) end
 
+---As `c:with(limit):write(...)`, without another object.
+---```lua
+---local a, b = vai.net.pipe()
+---print(a:write_within(0.01, ("x"):rep(10000000)) == nil) --> true
+---```
+---@param limit vai.limit?
+---@param ... string|number
+---@return vai.connection?
+---@return string? message
+---@return string? code
+---@return integer? written
+function connection:write_within(limit, ...) end
+
 ---For `for line in c:lines() do`: raises where `read` would give a message.
 ---```lua
 ---local a, b = vai.net.pipe()
@@ -1876,8 +1889,8 @@ function connection:close_write(limit) end
 function connection:close_read() end
 
 ---Gives a connection of `vai.net.serve` back to its server: when more comes, or lies in its buffer already, a new
----goroutine runs the server's function with it. Who called it does not use it any more. `nil, "closed"` where the
----server is being closed.
+---goroutine runs the server's function with it. Who called it does not use it any more. `nil` where it has ended, and
+---`nil, "closed"` where the server is being closed: it is closed then.
 ---```lua
 ---local l = vai.net.listen("tcp", "127.0.0.1:0")
 ---local ids = vai.chan(2)
@@ -1892,6 +1905,30 @@ function connection:close_read() end
 ---@return boolean?
 ---@return string? message
 function connection:idle() end
+
+---For a goroutine of `vai.net.serve` that is done with its connection (which it has closed, or given back by `c:idle()`): the
+---next connection of the same server that has something to read, without a new goroutine and its start. `nil, "timeout"`
+---where there is none within the limit; `nil, "closed"` where the server is being closed. What the function leaves in
+---globals is there for the next connection.
+---```lua
+---local l = vai.net.listen("tcp", "127.0.0.1:0")
+---vai.net.serve(l, function(c)
+---	repeat
+---		c:write(vai.id(), " got ", (c:read("l")), "\n")
+---		c:idle()
+---		c = c:next(1)
+---	until not c
+---end)
+---local a, b = vai.net.dial("tcp", l:addr()), vai.net.dial("tcp", l:addr())
+---a:write("one\n")
+---local id, word = a:read("l"):match("(%d+) got (%w+)")
+---b:write("two\n")
+---print(word, b:read("l") == id .. " got two") --> one true
+---```
+---@param limit? vai.limit
+---@return vai.connection?
+---@return string? message
+function connection:next(limit) end
 
 ---From this time on, of `vai.now`'s clock, reads and writes that would wait give `nil, "timeout"`; it holds for those that wait
 ---already, too. `nil` is none. What is there can still be read.
@@ -2853,9 +2890,10 @@ function vai.tls.reload(context, options) end
 vai.http = {}
 
 ---Starts a server and returns at once. `handler(req, res)` answers one request; it is sent as `vai.go` sends a function,
----and runs in goroutines, each of which answers the requests of one connection for as long as they come one after the
----other. A connection that waits for its next request holds no goroutine and no Lua state. An error of the handler is
----reported and answered with 500.
+---and runs in goroutines, as many as there are requests at the same time; each of them answers one request after another,
+---of any connections: what the handler leaves in globals may be there for somebody else's request. A connection that
+---waits for its next request holds no goroutine and no Lua state. An error of the handler is reported and answered with
+---500.
 ---
 ---Options: `listen`, an address or a listener (`"127.0.0.1:8080"`; a path is a Unix socket); `handler`; `tls`, a table as
 ---for `vai.tls.listen`; `max_header` (65536 bytes), `max_body` (64 MiB); in seconds `header_timeout` for a whole head

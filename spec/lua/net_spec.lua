@@ -396,6 +396,52 @@ describe("a connection", function()
 		check.until_true(function() return vai.count() == 1 end)
 	]])
 
+	test("reads what is there, also where no event has told of it yet", [[
+		local l = net.listen("tcp", "127.0.0.1:0")
+		local a = net.dial("tcp", l:addr())
+		local b = l:accept()
+		for i = 1, 200 do
+			a:write("x", i)
+			check.eq(b:read(), "x" .. i)
+			a:write("y", i)
+			check.eq(b:read(nil, i % 2 == 0 and 0 or nil), "y" .. i)
+			b:set_read_deadline(vai.now() - 1)
+			a:write("z", i)
+			check.eq(b:read(), "z" .. i)
+			check.returns(table.pack(b:read()), nil, "timeout")
+			b:set_read_deadline(nil)
+		end
+	]])
+
+	test("sees an end that came with the last bytes", [[
+		local l = net.listen("tcp", "127.0.0.1:0")
+		for i = 1, check.scaled(300) do
+			local a = net.dial("tcp", l:addr())
+			local b = l:accept()
+			local reader = vai.async(function() return b:read(), (b:read()) end)
+			if i % 3 == 0 then vai.yield() end
+			a:write("last")
+			a[i % 2 == 0 and "close_write" or "close"](a)
+			check.returns(table.pack(reader:join()), true, "last", nil)
+			b:close()
+		end
+	]])
+
+	test("write_within writes within its limit", [[
+		local a, b = net.pipe()
+		check.eq(a:write_within(1, "x", 1), a)
+		check.eq(a:write_within(nil, "y"), a)
+		check.eq(b:read(3), "x1y")
+		check.eq(a:write_within(vai.context(), "one", "two", "3", "4", "5", "6", "7", "8", "9", "10"), a)
+		check.eq(b:read(15), "onetwo345678910")
+		local ok, why, code, n = a:write_within(0.001, ("x"):rep(20000000))
+		check.eq(ok, nil)
+		check.eq(why, "timeout")
+		check.eq(n > 0 and n < 20000000, true)
+		check.raises("number or context expected, got string", a.write_within, a, "x")
+		check.raises("string expected, got table", a.write_within, a, 1, {})
+	]])
+
 	-- Peers that leave while a file is on its way to them; SIGPIPE would end the process.
 	test("sends files to peers that leave", [[
 		local path = arg[1] .. "/big"

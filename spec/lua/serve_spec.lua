@@ -58,6 +58,103 @@ describe("a server", function()
 		check.until_true(function() return vai.count() == 1 end)
 	]])
 
+	test("goroutines take one connection after another", [[
+		local s, address = server(function(c)
+			while c do
+				c:write(vai.id(), " ", (c:read("l")), "\n")
+				if _G.n == 5 then c:close() else c:idle() end
+				_G.n = (_G.n or 0) + 1
+				c = c:next()
+			end
+		end)
+		local ids, conns, n = {}, {}, 60
+		for i = 1, n do
+			if i % 10 == 0 then net.dial("tcp", address):close() end
+			local c = i % 3 == 0 and conns[i - 1] or net.dial("tcp", address)
+			conns[i] = c
+			c:write(i, "\n")
+			local id, k = c:read("l"):match("(%d+) (%d+)")
+			ids[id] = true
+			check.eq(k, tostring(i))
+		end
+		local some = 0
+		for _ in pairs(ids) do some = some + 1 end
+		check.eq(some < n / 2, true) -- a new one where the one before was not yet back
+		check.eq(s:shutdown(), true)
+		check.until_true(function() return vai.count() == 1 end)
+	]])
+
+	test("starts more of them for connections that would have to wait", [[
+		local go_on, ids = vai.chan(), vai.chan(100)
+		local s, address = server(function(c)
+			while c do
+				c:read("l")
+				ids:send(vai.id())
+				go_on:recv()
+				c:idle()
+				c = c:next()
+			end
+		end)
+		local conns, seen = {}, {}
+		for i = 1, 50 do
+			conns[i] = net.dial("tcp", address)
+			conns[i]:write("x\n")
+		end
+		for _ = 1, 50 do
+			local id = ids:recv()
+			check.eq(seen[id], nil)
+			seen[id] = true
+		end
+		for _ = 1, 50 do go_on:send(1) end
+		for i = 1, 50 do conns[i]:write("x\n") end
+		for _ = 1, 50 do
+			ids:recv()
+			go_on:send(1)
+		end
+		s:close()
+		check.until_true(function() return vai.count() == 1 end)
+	]])
+
+	test("next says why there is none", [[
+		local why = vai.chan(4)
+		local s, address = server(function(c)
+			c:read("l")
+			why:send(table.pack(c:next(0)))
+			why:send(table.pack(c:next(0.001)))
+			c:idle()
+			why:send("idle")
+			why:send(table.pack(c:next()))
+		end)
+		local c = net.dial("tcp", address)
+		c:write("x\n")
+		check.returns(why:recv(), nil, "timeout")
+		check.returns(why:recv(), nil, "timeout")
+		why:recv()
+		s:close()
+		check.returns(why:recv(), nil, "closed")
+		check.raises("calling 'next' on a connection that is no server's", c.next, c)
+		check.until_true(function() return vai.count() == 1 end)
+	]])
+
+	test("hears the end of a connection that ended with its request", [[
+		local s, address = server(function(c)
+			while c do
+				c:write((c:read("l")), "\n")
+				c:idle()
+				c = c:next()
+			end
+		end)
+		for i = 1, check.scaled(300) do
+			local c = net.dial("tcp", address)
+			c:write(i, "\n")
+			if i % 2 == 0 then c:close_write() end
+			check.eq(c:read("l"), tostring(i))
+			if i % 2 == 0 then check.eq(c:read(), nil) else c:close() end
+		end
+		check.until_true(function() return s:count() == 0 end)
+		s:close()
+	]])
+
 	test("closes a connection that ends without a word, with no goroutine for it", [[
 		local began = vai.chan(10)
 		local s, address = server(function(c) began:send(1) end)

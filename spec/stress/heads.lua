@@ -49,6 +49,8 @@ local lenient = {
 		why = "Proxy-Connection is no header of HTTP; a server that keeps the connection does no harm" },
 	{ who = "http-parser", what = "^differs: keep", when = "%f[%w]connection:[^\r\n]*close",
 		why = "close beside keep-alive: it is closed here, whatever the version" },
+	{ who = "http-parser", what = "^differs: keep", when = "%f[%w]connection:[^\r\n]*clos[^\r\n]*keep%-alive",
+		why = "http-parser loses its way in a word that only begins as close does, and misses the keep-alive behind it" },
 	{ who = "http-parser", what = "^differs: length", when = "transfer%-encoding[^:]",
 		why = "a name that only begins so: http-parser mixes the two up, Go reads it as vai does" },
 	{ who = "Go", what = "invalid URL escape",
@@ -122,9 +124,10 @@ end
 -- ---- reading them ----
 
 local function read_ours(text)
-	local fields, at, method, target, _, _, minor, length, keep = core.request(text)
-	if fields == nil then return { why = "unfinished" } end
-	if not fields then return { why = method } end
+	local at, method, path, _, minor, length, keep = core.request(text)
+	if at == nil then return { why = "unfinished" } end
+	if not at then return { why = path } end
+	local _, target = core.fields(text)
 
 		return { method = method, target = target, minor = tostring(minor), length = tostring(length or 0), keep = keep and
 	"1" or "0",

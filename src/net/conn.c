@@ -333,6 +333,18 @@ static int try_into(vai_conn *c, struct iovec *to)
 	return VAI_OK;
 }
 
+static int try_to(vai_conn *c, struct iovec *to)
+{
+	return to ? try_into(c, to) : try_fill(c);
+}
+
+/* Data that is there wins over a limit that is over, also where no event has told of it yet. */
+static int last_look(vai_conn *c, struct iovec *to)
+{
+	int rc = try_to(c, to);
+	return rc == VAI__ERRNO(EAGAIN) || rc == VAI__ERRNO(EWOULDBLOCK) ? VAI_ETIMEOUT : rc;
+}
+
 /* Gets more bytes: to the buffer, or past it to *to. */
 static int fill_to(vai_g *self, vai_conn *c, const struct vai__iowait *w, struct iovec *to)
 {
@@ -341,12 +353,13 @@ static int fill_to(vai_g *self, vai_conn *c, const struct vai__iowait *w, struct
 			return VAI_ECLOSED; /* also where more comes without end, so that nothing has to be waited for */
 		if (c->ended)
 			return VAI__EOF;
-		int rc = is_drained(c) ? VAI__ERRNO(EAGAIN) : to ? try_into(c, to) : try_fill(c);
+		bool asked = !is_drained(c);
+		int rc = asked ? try_to(c, to) : VAI__ERRNO(EAGAIN);
 		if (rc != VAI__ERRNO(EAGAIN) && rc != VAI__ERRNO(EWOULDBLOCK))
 			return rc;
 		rc = vai__desc_wait(self, c->desc, VAI__READ, w);
 		if (rc != VAI_OK)
-			return rc;
+			return rc == VAI_ETIMEOUT && !asked ? last_look(c, to) : rc;
 	}
 }
 
@@ -555,7 +568,7 @@ int vai__conn_read_now(vai_conn *view, struct vai__bytes *out)
 	return rc == VAI_OK ? take(c, c->in.n, out) : rc == VAI__ERRNO(EAGAIN) ? VAI_EAGAIN : rc;
 }
 
-int vai__conn_peek(vai_g *self, vai_conn *view)
+int vai__conn_peek(vai_g *self, vai_conn *view, bool event)
 {
 	vai_conn *c = view->base;
 	struct vai__iowait w = {VAI_WAIT_READ, c, 0};
@@ -564,8 +577,12 @@ int vai__conn_peek(vai_g *self, vai_conn *view)
 	int rc = vai__desc_take(self, c->desc, VAI__READ, &w);
 	if (rc != VAI_OK)
 		return rc;
-	if (c->in.n == 0)
+	if (c->in.n == 0 && (event || !is_drained(c))) {
+		vai__desc_forget_edge(c->desc, VAI__READ);
 		rc = c->ended ? VAI__EOF : try_fill(c);
+	} else if (c->in.n == 0) {
+		rc = VAI_EAGAIN;
+	}
 	vai__desc_give(c->desc, VAI__READ);
 	return rc == VAI__ERRNO(EAGAIN) ? VAI_EAGAIN : rc;
 }

@@ -103,8 +103,9 @@ int vai__conn_read_into(vai_g *self, vai_conn *c, void *p, size_t n, int64_t lim
  * edge tells when to try again. */
 int vai__conn_read_now(vai_conn *c, struct vai__bytes *out);
 /* Whether a read would get something: VAI_OK; VAI__EOF; VAI_EAGAIN, and the next edge tells; VAI_ETIMEOUT: somebody
- * reads at the moment. Does not wait. */
-int vai__conn_peek(vai_g *self, vai_conn *c);
+ * reads at the moment. Does not wait. event: something may have come since the last read; otherwise the system is not
+ * asked again if that read took all there was. */
+int vai__conn_peek(vai_g *self, vai_conn *c, bool event);
 /* Puts the bytes back in front of the buffer, from where they came. Takes the block over. False: somebody reads at the
  * moment, or memory is out, or c is closed, and they are gone. */
 bool vai__conn_unread(vai_conn *c, struct vai__bytes *b);

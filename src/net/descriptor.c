@@ -694,6 +694,13 @@ void vai__desc_among_leave(struct vai__among *a)
 	a->has = false;
 }
 
+void vai__desc_forget_edge(struct vai__desc *d, enum vai__dir dir)
+{
+	vai__lock(&d->lock);
+	d->side[dir].ready = false;
+	vai__unlock(&d->lock);
+}
+
 bool vai__desc_watch(struct vai__desc *d, enum vai__dir dir, struct vai__watch *w)
 {
 	struct side *s = &d->side[dir];

@@ -121,6 +121,8 @@ struct vai__watch {
 };
 /* Sets a watch. False: d is ready or closed already, and fn is not called. While a watch is set nobody may wait. */
 bool vai__desc_watch(struct vai__desc *d, enum vai__dir dir, struct vai__watch *w);
+/* The caller, who has the direction, is about to look by a system call: what has come so far is no news after that. */
+void vai__desc_forget_edge(struct vai__desc *d, enum vai__dir dir);
 /* Takes the watch away. True: fn was not called and never will be. */
 bool vai__desc_unwatch(struct vai__desc *d, enum vai__dir dir);
 

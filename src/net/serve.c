@@ -6,6 +6,11 @@
  * it). It is in the list of all until it is closed. s->lock (VAI_RANK_SYNC, before those of descriptors) guards all
  * that. The watch is called without a lock, by the thread that is in the poller or closes the connection.
  *
+ * Ready connections are taken by goroutines that have served another one and ask for the next (vai__serve_next); the
+ * server's goroutine starts a new one only for a connection that those have left where it was while it let them run.
+ * So there are as many as are busy at the same time, each with its state in the cache, and not as many as there are
+ * connections.
+ *
  * The references: a connection's record holds its server, a server holds the connections that wait, and its
  * goroutine holds the server. If the goroutine never runs again, what it holds (g->held) closes the server, which
  * cuts the circle. */
@@ -17,7 +22,7 @@
 #include "sched/poll.h"
 #include "sync/waitq.h"
 
-enum { SHORT_PAUSE = 50000000 /* ns */, ROUND = 64 };
+enum { SHORT_PAUSE = 50000000 /* ns */, ROUND = 64, TURNS = 16 };
 /* In shutdown, ns: for handshakes that are under way; between looks whether all have been accepted; for connections to
  * say what they want at all. */
 enum { GRACE = 100000000, LOOK = 1000000, FRESH = 1000000000 };
@@ -34,6 +39,7 @@ struct served {
 	struct served *next_ready;
 	struct served *older, *newer; /* among the WAITING ones of a server with a bound for that */
 	int64_t since;                /* when it began to wait */
+	uint64_t turn;                /* the how-manieth it was to become ready */
 	enum state state;
 	bool fresh; /* nothing has come from it yet */
 	bool closed;
@@ -49,10 +55,13 @@ struct vai_server {
 	int64_t idle;                   /* how long they may, ns; VAI_FOREVER. Constant */
 	int64_t count;                  /* open ones */
 	int64_t held;                   /* WAITING or READY */
+	uint64_t turns;                 /* so many times a connection has become ready */
 	bool closing;
 	vai_g *g; /* the goroutine, while it waits for news */
 	vai_ticket ticket;
+	int64_t until;             /* and until when */
 	struct vai__waitq waiters; /* in shutdown */
+	struct vai__waitq workers; /* goroutines that wait for the next connection */
 	vai__serve_fn *start;
 	void (*release)(void *arg);
 	void *arg;
@@ -79,6 +88,21 @@ static void unlock_and_tell(vai_server *s)
 	vai__unlock(&s->lock);
 	if (g)
 		vai__fire(g, ticket, VAI_WAKE_USER);
+}
+
+/* Wakes a goroutine that waits for a connection, the one that has run last; the server's if there is none. Lock held;
+ * releases it. */
+static void unlock_and_wake(vai_server *s)
+{
+	struct vai__waiter *w;
+	while ((w = vai__waitq_pop_last(&s->workers)) != NULL) {
+		struct vai__wake wake = vai__waitq_wake(w);
+		if (!vai__wake_fire(&wake))
+			continue; /* it has given up */
+		vai__unlock(&s->lock);
+		return;
+	}
+	unlock_and_tell(s);
 }
 
 /* A connection begins to wait. Under the lock. */
@@ -124,10 +148,11 @@ static void make_ready(struct served *c)
 	if (c->state == WAITING) {
 		end_wait(s, c, READY);
 		c->next_ready = NULL;
+		c->turn = ++s->turns;
 		*s->ready_end = c;
 		s->ready_end = &c->next_ready;
 	}
-	unlock_and_tell(s);
+	unlock_and_wake(s);
 }
 
 static void on_watch(struct vai__watch *w)
@@ -135,17 +160,24 @@ static void on_watch(struct vai__watch *w)
 	make_ready(VAI_CONTAINER(w, struct served, watch));
 }
 
+/* The connection that has been ready for longest, which is the caller's then; or NULL. Under the lock. */
+static struct served *pop_ready(vai_server *s)
+{
+	struct served *c = s->ready;
+	if (!c)
+		return NULL;
+	s->ready = c->next_ready;
+	if (!s->ready)
+		s->ready_end = &s->ready;
+	c->state = RUNNING;
+	s->held--;
+	return c;
+}
+
 static struct served *next_ready(vai_server *s)
 {
 	vai__lock(&s->lock);
-	struct served *c = s->ready;
-	if (c) {
-		s->ready = c->next_ready;
-		if (!s->ready)
-			s->ready_end = &s->ready;
-		c->state = RUNNING;
-		s->held--;
-	}
+	struct served *c = pop_ready(s);
 	vai__unlock(&s->lock);
 	return c;
 }
@@ -229,54 +261,119 @@ static bool may_wait(vai_server *s, struct served *c)
 	return true;
 }
 
+/* When the oldest of those that wait has waited for too long. Under the lock. */
+static int64_t next_end(const vai_server *s)
+{
+	return s->oldest ? s->oldest->since + s->idle : VAI_FOREVER;
+}
+
+/* Lock held; releases it. Tells the goroutine if it sleeps for longer than until the first end of a wait. */
+static void unlock_and_tell_end(vai_server *s)
+{
+	if (s->g && next_end(s) < s->until)
+		unlock_and_tell(s);
+	else
+		vai__unlock(&s->lock);
+}
+
 /* Makes the connection wait for bytes. */
 static void wait_for_bytes(struct served *c)
 {
 	vai_server *s = c->server;
 	vai__lock(&s->lock);
 	bool waits = may_wait(s, c);
-	vai__unlock(&s->lock);
+	unlock_and_tell_end(s);
 	if (!waits)
 		drop(c);
 	else if (!vai__desc_watch(vai__conn_desc(c->conn), VAI__READ, &c->watch))
 		make_ready(c);
 }
 
-/* Looks at a ready connection: it has bytes, its end, or nothing after all. Called by the server's goroutine. */
-static void look_at(vai_g *self, vai_server *s, struct served *c)
+/* Looks at a ready connection: it has bytes. False: it has ended, or has nothing after all, and is no longer the
+ * caller's. */
+static bool is_ready(vai_g *self, struct served *c)
 {
-	int rc = vai__conn_peek(self, c->conn);
+	int rc = vai__conn_peek(self, c->conn, true);
 	c->fresh &= rc == VAI_EAGAIN;
 	if (rc == VAI_EAGAIN)
 		wait_for_bytes(c);
-	else if (rc != VAI_OK || !s->start(self, s->arg, c->conn))
+	else if (rc != VAI_OK)
 		drop(c);
+	return rc == VAI_OK;
+}
+
+/* Called by the server's goroutine. */
+static void look_at(vai_g *self, vai_server *s, struct served *c)
+{
+	if (is_ready(self, c) && !s->start(self, s->arg, c->conn))
+		drop(c);
+}
+
+/* What the server of a connection keeps of it; NULL: it has none. */
+static struct served *served_of(vai_conn *view)
+{
+	struct vai__conn_hook *hook = vai__conn_hook(view);
+	return hook && hook->closed == on_close ? VAI_CONTAINER(hook, struct served, hook) : NULL;
 }
 
 int vai__serve_idle(vai_g *self, vai_conn *view)
 {
 	vai_conn *conn = vai__conn_base(view);
-	struct vai__conn_hook *hook = vai__conn_hook(conn);
-	if (!hook || hook->closed != on_close)
+	struct served *c = served_of(view);
+	if (!c)
 		return VAI_EINVAL;
-	struct served *c = VAI_CONTAINER(hook, struct served, hook);
-	int rc = vai__conn_peek(self, conn);
+	int rc = vai__conn_peek(self, conn, false);
 	if (rc != VAI_OK && rc != VAI_EAGAIN)
 		return rc;
 	vai_server *s = c->server;
 	vai__lock(&s->lock);
-	bool first = !s->oldest, ok = may_wait(s, c);
+	bool ok = may_wait(s, c);
 	if (ok)
 		vai__obj_ref((struct vai_obj *)conn);
-	if (ok && first && s->idle != VAI_FOREVER)
-		unlock_and_tell(s); /* its goroutine sleeps without a limit */
-	else
-		vai__unlock(&s->lock);
+	unlock_and_tell_end(s);
 	if (!ok)
 		return VAI_ECLOSED;
 	if (rc == VAI_OK || !vai__desc_watch(vai__conn_desc(conn), VAI__READ, &c->watch))
 		make_ready(c);
 	return VAI_OK;
+}
+
+/* Lock held; releases it. Waits until a connection is ready, or was. */
+static int await_ready(vai_g *self, vai_server *s, int64_t limit)
+{
+	if (s->closing || vai__deadline_over(limit)) {
+		bool closing = s->closing;
+		vai__unlock(&s->lock);
+		return closing ? VAI_ECLOSED : VAI_ETIMEOUT;
+	}
+	vai__poll_count(1);
+	int rc = vai__waitq_wait(self, &s->workers, &s->lock, VAI_WAIT_SERVE, s->listener, limit);
+	vai__poll_count(-1);
+	return rc;
+}
+
+/* The others that are ready to run have their turn before it takes a connection that waits already. */
+int vai__serve_next(vai_g *self, vai_conn *view, int64_t limit, vai_conn **next)
+{
+	struct served *c = served_of(view);
+	vai_server *s = c ? c->server : NULL;
+	int rc = s ? VAI_OK : VAI_EINVAL;
+	if (s)
+		vai__yield(self);
+	while (rc == VAI_OK) {
+		vai__lock(&s->lock);
+		c = pop_ready(s);
+		if (!c) {
+			rc = await_ready(self, s, limit);
+			continue;
+		}
+		vai__unlock(&s->lock);
+		if (!is_ready(self, c))
+			continue;
+		*next = c->conn;
+		return VAI_OK;
+	}
+	return rc;
 }
 
 /* ---- closing ---- */
@@ -318,12 +415,6 @@ static void close_conns(vai_server *s, enum which which)
 	}
 }
 
-/* When the oldest of those that wait has waited for too long. Under the lock. */
-static int64_t next_end(const vai_server *s)
-{
-	return s->oldest ? s->oldest->since + s->idle : VAI_FOREVER;
-}
-
 /* Closes those that have waited for too long. */
 static void close_idle(vai_server *s)
 {
@@ -343,8 +434,13 @@ static void close_idle(vai_server *s)
 static void begin_close(vai_server *s)
 {
 	vai__listener_close(s->listener);
+	struct vai__waitq all;
+	vai__waitq_init(&all);
 	vai__lock(&s->lock);
 	s->closing = true;
+	vai__waitq_splice(&all, &s->workers);
+	vai__waitq_fire_all(&all, 0, &s->lock);
+	vai__lock(&s->lock);
 	unlock_and_tell(s);
 }
 
@@ -463,6 +559,7 @@ static void wait_for_news(vai_g *self, vai_server *s, bool listening, int64_t un
 	if (!news) {
 		s->g = self;
 		s->ticket = ticket;
+		s->until = until;
 	}
 	vai__unlock(&s->lock);
 	if (!news && listening)
@@ -487,19 +584,47 @@ static bool is_over(vai_server *s)
 	return over;
 }
 
+/* The connection that has been ready for longest, if it was that at the last look, too; *seen: whose turn it was then,
+ * and is now. Otherwise NULL. */
+static struct served *left_ready(vai_server *s, uint64_t *seen)
+{
+	vai__lock(&s->lock);
+	struct served *c = s->ready;
+	bool left = c && c->turn == *seen;
+	*seen = c ? c->turn : 0;
+	if (left)
+		pop_ready(s);
+	vai__unlock(&s->lock);
+	return left ? c : NULL;
+}
+
+/* Starts goroutines for connections that nobody takes. False: it has left some, to look at other things first. */
+static bool hand_out(vai_g *self, vai_server *s)
+{
+	uint64_t seen = 0;
+	for (int i = 0; i < TURNS; i++) {
+		struct served *c = left_ready(s, &seen);
+		if (c)
+			look_at(self, s, c);
+		else if (seen == 0)
+			return true;
+		else
+			vai__yield(self);
+	}
+	return false;
+}
+
 static void serve(vai_g *self, vai_server *s)
 {
 	struct vai__iowait w = {VAI_WAIT_SERVE, s->listener, VAI_FOREVER};
 	struct vai__desc *d = vai__listener_desc(s->listener);
 	bool listening = vai__desc_take(self, d, VAI__READ, &w) == VAI_OK;
 	for (;;) {
-		struct served *c;
 		if (VAI_UNLIKELY(vai__g_ending(self))) { /* the Lua state closes that has started it */
 			vai__serve_close(s);
 			break;
 		}
-		while ((c = next_ready(s)) != NULL)
-			look_at(self, s, c);
+		hand_out(self, s);
 		if (s->idle != VAI_FOREVER)
 			close_idle(s);
 		int rc = listening ? accept_some(s) : VAI_EAGAIN;
@@ -533,6 +658,7 @@ static vai_server *server_new(
 		return NULL;
 	vai__lock_init(&s->lock, VAI_RANK_SYNC);
 	vai__waitq_init(&s->waiters);
+	vai__waitq_init(&s->workers);
 	s->ready_end = &s->ready;
 	s->idle = idle;
 	s->start = start;

@@ -21,6 +21,10 @@ vai_server *vai__serve(vai_g *self, vai_listener *l, int64_t idle, vai__serve_fn
 /* Makes the connection wait in its server for more, as it did before its first bytes. VAI_OK; VAI_EINVAL: it belongs
  * to no server; VAI_ETIMEOUT: a goroutine reads it; VAI_ECLOSED. */
 int vai__serve_idle(vai_g *self, vai_conn *c);
+/* For a goroutine that the server has started, once it is done with c: takes the next connection that has bytes, in
+ * place of a new goroutine. VAI_OK: *next, with a reference; VAI_ETIMEOUT: there was none until then; VAI_ECLOSED: the
+ * server closes; VAI_ECANCELED; VAI_EINVAL: c belongs to no server. */
+int vai__serve_next(vai_g *self, vai_conn *c, int64_t limit, vai_conn **next);
 /* Accepts no more connections: closes the listener and the connections that wait. Connections that have goroutines
  * are closed, too, or (shutdown) waited for. */
 void vai__serve_close(vai_server *s);

@@ -11,7 +11,7 @@ enum { AGAIN = 5000000, STALE = 2 };
 static bool is_ready(vai_g *self, const struct vai__wait_first *r)
 {
 	if (r->conn && r->dir == VAI__READ) {
-		int rc = vai__conn_peek(self, r->conn);
+		int rc = vai__conn_peek(self, r->conn, true);
 		return rc != VAI_EAGAIN && rc != VAI_ETIMEOUT;
 	}
 	if (!vai__desc_hold(r->desc))

@@ -86,6 +86,17 @@ static inline struct vai__waiter *vai__waitq_pop(struct vai__waitq *q)
 	return w;
 }
 
+/* Takes out the waiter that came last; NULL: there is none. */
+static inline struct vai__waiter *vai__waitq_pop_last(struct vai__waitq *q)
+{
+	struct vai__waiter *w;
+	if (vai__waitq_empty(q))
+		return NULL;
+	w = VAI_CONTAINER(q->prev, struct vai__waiter, link);
+	vai__waitq_unlink(w);
+	return w;
+}
+
 /* Moves all of `from` behind what is in `to`. */
 static inline void vai__waitq_splice(struct vai__waitq *to, struct vai__waitq *from)
 {

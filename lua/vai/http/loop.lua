@@ -1,38 +1,44 @@
 -- SPDX-License-Identifier: MIT
--- What a goroutine of vai.http's server runs: one connection, request after request. All that serve_conn uses crosses
--- to every such goroutine, and is held by it: so this file is short, and what not every request needs is in
--- response.lua.
+-- What a goroutine of vai.http's server runs: one connection after another, the requests that it has sent. All that
+-- serve uses crosses to every such goroutine, and is held by it: so this file is short, and what not every request
+-- needs is in response.lua.
 local vai = require "vai"
 local core = require "vai.http.core"
 
-local parse, reply, now = core.request, core.reply, vai.now
+local parse, fields, reply, now = core.request, core.fields, core.reply, vai.now
 local setmetatable, pcall, require, error, type, tostring = setmetatable, pcall, require, error, type, tostring
 local max = math.max
 
--- A goroutine waits so long for the next request on its connection, seconds.
+-- A goroutine waits so long for the next connection, seconds.
 local LINGER = 0.05
 
 local function cold()
 	return require "vai.http.response"
 end
 
+-- The headers are read again when they are asked for.
 local request_meta = {
 	__name = "vai.http.request",
-	__index = function(req, key) return cold().field(req, key) end,
+	__index = function(req, key)
+		if key ~= "headers" and key ~= "target" then return cold().field(req, key) end
+		local headers, target = fields(req._buf, req._at)
+		req.headers, req.target = headers, target
+		return key == "headers" and headers or target
+	end,
 }
 
 -- ---- responses ----
 
-local Response = setmetatable({}, { __index = function(_, key) return cold().Response[key] end })
+local Response = setmetatable({
+	status = 200, bytes = 0, _state = false, _old = false, _head_only = false, _hijacked = false,
+}, { __index = function(_, key) return cold().Response[key] end })
 local response_meta = { __index = Response, __name = "vai.http.response" }
 
 -- What the head says of the connection. Once it says close, nothing follows.
 function Response:_connection()
 	local headers = self.headers
 	local asked = headers.Connection or headers.connection
-	if self._upgrade then
-		return "Upgrade"
-	elseif not self._keep or asked and tostring(asked):lower() == "close" then
+	if not self._keep or asked and tostring(asked):lower() == "close" then
 		self._keep = false
 		return "close"
 	end
@@ -59,9 +65,9 @@ function Response:send(text)
 	local ok, why, code
 	if bodied and not self._head_only then
 		self.bytes = #text
-		ok, why, code = self._writer:write(head, text)
+		ok, why, code = self._conn:write_within(self._wait, head, text)
 	else
-		ok, why, code = self._writer:write(head)
+		ok, why, code = self._conn:write_within(self._wait, head)
 	end
 	if ok then return self end
 	self._keep = false
@@ -112,22 +118,22 @@ local function next_head(cfg, conn, buf, at, fresh)
 	while true do
 		local limit
 		if at <= #buf then
-			local headers, n, method, target, path, query, minor, length, keep, expect, upgrade = parse(buf, at, most, from)
-			if headers then
-				return headers, n, method, target, path, query, minor, length, keep, expect, upgrade, buf
-			elseif headers == false then
-				return nil, "refused", n, method
+			local n, method, path, query, minor, length, keep, expect = parse(buf, at, most, from)
+			if n then
+				return n, method, path, query, minor, length, keep, expect, buf, at
+			elseif n == false then
+				return nil, "refused", method, path
 			end
-			from = n
+			from = method
 			deadline = deadline or now() + cfg.header_timeout
 			limit = max(0, deadline - now())
+		elseif fresh then
+			limit = cfg.header_timeout
 		else
-			limit = fresh and cfg.header_timeout or LINGER
+			return nil, "idle"
 		end
 		local more, why = conn:read(nil, limit)
-		if not more then
-			return nil, at > #buf and why == "timeout" and not fresh and "idle" or why or "ended", 408, at <= #buf
-		end
+		if not more then return nil, why or "ended", 408, at <= #buf end
 		buf, at = at <= #buf and buf:sub(at) .. more or more, 1
 	end
 end
@@ -141,44 +147,51 @@ local function goes_on(cfg, conn, req, res)
 	return res._keep
 end
 
-local function end_of(conn, writer, why, status, told)
+local function end_of(cfg, conn, why, status, told)
 	if why == "refused" then
-		cold().refuse(conn, writer, status, told)
+		cold().refuse(conn, cfg.write_timeout, status, told)
 	elseif why == "timeout" and told then
-		cold().refuse(conn, writer, 408, "the head took too long")
+		cold().refuse(conn, cfg.write_timeout, 408, "the head took too long")
 	elseif why ~= "idle" or not conn:idle() then
 		conn:close()
 	end
 end
 
+-- Answers the requests that come one behind the other, until the connection has no more for now.
 local function serve_conn(conn, cfg, handler)
-	local writer = conn:with(cfg.write_timeout)
 	local buf, at, fresh = "", 1, true
 	while true do
-		local headers, n, method, target, path, query, minor, length, keep, expect, upgrade, all =
-			next_head(cfg, conn, buf, at, fresh)
-		if not headers then
-			return end_of(conn, writer, n, method, target)
+		local n, method, path, query, minor, length, keep, expect, all, head_at = next_head(cfg, conn, buf, at, fresh)
+		if not n then
+			return end_of(cfg, conn, method, path, query)
 		end
 		buf, at, fresh = all, n, false
 		local req = setmetatable({
-			method = method, target = target, path = path, query_string = query, headers = headers,
-			version = minor, upgrade = upgrade, _conn = conn, _body = false,
+			method = method, path = path, query_string = query, _conn = conn, _body = false,
+			_buf = buf, _at = head_at,
 		}, request_meta)
 		if length and length ~= 0 then
 			if length > cfg.max_body then
-				return cold().refuse(conn, writer, 413, "the body is too large")
+				return cold().refuse(conn, cfg.write_timeout, 413, "the body is too large")
 			end
 			req._body = cold().body_of(cfg, conn, length, buf, at, expect)
 		end
 		local res = setmetatable({
-			status = 200, headers = {}, bytes = 0, _conn = conn, _writer = writer, _req = req, _keep = keep,
-			_old = minor == 0, _head_only = method == "HEAD", _state = false, _upgrade = false, _hijacked = false,
-			_buf = buf, _at = at,
+			headers = {}, _conn = conn, _wait = cfg.write_timeout, _req = req, _keep = keep, _next = at,
 		}, response_meta)
+		if minor == 0 then res._old = true end
+		if method == "HEAD" then res._head_only = true end
 		if not answer(cfg, handler, req, res) or not goes_on(cfg, conn, req, res) then return end
 		if req._body then buf, at = req._body.raw, 1 end
 	end
 end
 
-return { serve_conn = serve_conn }
+-- Serves a connection, and then others that have something, as long as there are some.
+local function serve(conn, cfg, handler)
+	while conn do
+		serve_conn(conn, cfg, handler)
+		conn = conn:next(LINGER)
+	end
+end
+
+return { serve = serve }

@@ -44,6 +44,16 @@ end
 
 local Response = {}
 
+-- The connection, with the limit for writes.
+local function writer(self)
+	local w = self._writer
+	if not w then
+		w = self._conn:with(self._wait)
+		self._writer = w
+	end
+	return w
+end
+
 local function has_body(status)
 	return status >= 200 and status ~= 204 and status ~= 304
 end
@@ -89,11 +99,11 @@ function Response:write(...)
 	local ok, why, code
 	if self._head_only or self._none or data == "" then
 		ok, why, code = true, nil, nil
-		if head ~= "" then ok, why, code = self._writer:write(head) end
+		if head ~= "" then ok, why, code = writer(self):write(head) end
 	elseif self._chunked then
-		ok, why, code = self._writer:write(head, chunk(#data), data, "\r\n")
+		ok, why, code = writer(self):write(head, chunk(#data), data, "\r\n")
 	else
-		ok, why, code = self._writer:write(head, data)
+		ok, why, code = writer(self):write(head, data)
 	end
 	if not ok then
 		self._keep = false
@@ -114,10 +124,10 @@ function Response:_send_open(file, at, n)
 	local head = reply(self.status, self.headers, n, self:_connection())
 	self._state = "done"
 	if self._head_only then
-		return self._writer:write(head)
+		return writer(self):write(head)
 	end
 	self.bytes = n
-	local ok, why, code = self._writer:send_file(file, at, n, head)
+	local ok, why, code = writer(self):send_file(file, at, n, head)
 	if not ok then self._keep = false end
 	return ok, why, code
 end
@@ -127,7 +137,7 @@ function Response:hijack()
 	local req = self._req
 	self:_begin()
 	self._state, self._hijacked, self._keep = "done", true, false
-	local rest = req._body and req._body.raw or self._buf:sub(self._at)
+	local rest = req._body and req._body.raw or req._buf:sub(self._next)
 	if rest ~= "" then self._conn:unread(rest) end
 	return self._conn
 end
@@ -137,7 +147,7 @@ local function finish(res)
 	if not res._state then return res:send("") end
 	if res._chunked and not res._head_only and not res._ended then
 		res._ended = true
-		if not res._writer:write("0\r\n\r\n") then res._keep = false end
+		if not writer(res):write("0\r\n\r\n") then res._keep = false end
 	elseif res._left and res._left > 0 and not res._head_only then
 		res._keep = false
 	end
@@ -157,9 +167,9 @@ local function close_gently(conn)
 	conn:close()
 end
 
-local function refuse(conn, writer, status, why)
+local function refuse(conn, wait, status, why)
 	local text = why and why .. "\n" or ""
-	writer:write(reply(status, { ["Content-Type"] = "text/plain" }, #text, "close"), text)
+	conn:write_within(wait, reply(status, { ["Content-Type"] = "text/plain" }, #text, "close"), text)
 	close_gently(conn)
 end
 

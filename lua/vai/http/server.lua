@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- The server of vai.http: see http.lua. A connection that waits for a request is net.serve's: no goroutine and no Lua
--- state. Once bytes are there, loop.lua runs as a goroutine, answers what comes, and gives the connection back when
--- nothing has come for a moment.
+-- state. Once bytes are there, loop.lua runs in a goroutine, answers what has come, gives the connection back, and
+-- takes the next one that has something.
 local vai = require "vai"
 local loop = require "vai.http.loop"
 
 -- Out of the module's table the function crosses as code; in it, every goroutine would load the whole module.
-local serve_conn = loop.serve_conn
-loop.serve_conn = nil
+local serve_conns = loop.serve
+loop.serve = nil
 
 -- ---- the server ----
 
@@ -95,7 +95,7 @@ local function serve(options)
 	local listener, why, code = listener_of(options)
 	if not listener then return nil, why, code end
 	cfg.closing = vai.atomic(0)
-	local server = vai.net.serve(listener, function(conn) return serve_conn(conn, cfg, handler) end,
+	local server = vai.net.serve(listener, function(conn) return serve_conns(conn, cfg, handler) end,
 		{ idle = cfg.idle_timeout })
 	return setmetatable({ _listener = listener, _server = server, _closing = cfg.closing, _done = vai.chan() },
 		server_meta)

@@ -115,19 +115,14 @@ static int conn_max(lua_State *L)
 
 /* ---- writing ---- */
 
-static int conn_write(lua_State *L)
+/* The n things to write lie from stack index 2 on. */
+static int write_all(lua_State *L, vai_g *g, vai_conn *c, struct vai__limit limit, int n)
 {
 	struct iovec few[FEW], *iov = few;
-	vai_conn *c = self_conn(L, "write");
-	vai_g *g = vai__bind_self(L);
-	int n = lua_gettop(L) - 1;
-	size_t done;
+	size_t done = 0;
 	luaL_checkstack(L, 5, NULL);
-	if (n > FEW) {
+	if (n > FEW)
 		iov = lua_newuserdatauv(L, (size_t)n * sizeof *iov, 0);
-	}
-	struct vai__limit limit = own_limit(c);
-	done = 0;
 	vai__note_stack(g, L);
 	vai__io_collect(L, iov, n);
 	int rc = VAI_LIMITED(g, limit, vai__conn_write(g, c, iov, n, limit.deadline, &done));
@@ -136,6 +131,23 @@ static int conn_write(lua_State *L)
 		return write_failed(L, g, c, rc, done);
 	lua_pushvalue(L, 1);
 	return 1;
+}
+
+static int conn_write(lua_State *L)
+{
+	vai_conn *c = self_conn(L, "write");
+	return write_all(L, vai__bind_self(L), c, own_limit(c), lua_gettop(L) - 1);
+}
+
+/* write_within(limit, ...). The limit goes behind the rest, where it stays for as long as it is needed. */
+static int conn_write_within(lua_State *L)
+{
+	vai_conn *c = self_conn(L, "write_within");
+	vai_g *g = vai__bind_self(L);
+	luaL_checkany(L, 2);
+	struct vai__limit limit = limit_at(L, c, 2, "write_within");
+	lua_rotate(L, 2, -1);
+	return write_all(L, g, c, limit, lua_gettop(L) - 2);
 }
 
 /* The file of send_file, which stays open while it is held; *size: of it. */
@@ -259,9 +271,29 @@ static int conn_idle(lua_State *L)
 		return luaL_error(L, "calling 'idle' on a connection that is no server's");
 	if (rc == VAI_ETIMEOUT)
 		return luaL_error(L, "calling 'idle' on a connection that somebody reads");
-	if (rc != VAI_OK)
-		return vai__io_conn_failed(L, g, c, rc);
+	if (rc != VAI_OK) {
+		int n = vai__io_conn_failed(L, g, c, rc);
+		vai__conn_close(c); /* it has ended, and its goroutine may go on without it */
+		return n;
+	}
 	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* The next connection of the same server: c itself, if it has more, or another one. */
+static int conn_next(lua_State *L)
+{
+	vai_conn *c = self_conn(L, "next"), *next = NULL;
+	vai_g *g = vai__bind_self(L);
+	struct vai__limit limit = limit_at(L, c, 2, "next");
+	luaL_checkstack(L, 4, NULL);
+	vai__note_stack(g, L);
+	int rc = VAI_LIMITED(g, limit, vai__serve_next(g, c, limit.deadline, &next));
+	if (rc == VAI_EINVAL)
+		return luaL_error(L, "calling 'next' on a connection that is no server's");
+	if (rc != VAI_OK)
+		return vai__io_failed(L, g, rc, NULL);
+	vai__io_push(L, g, (struct vai_obj *)next);
 	return 1;
 }
 
@@ -404,9 +436,10 @@ static int conn_tostring(lua_State *L)
 
 const struct vai__handle_type vai__lib_conn_type = {&vai__conn_class, "vai.connection",
 	.methods = VAI__METHODS({"read", conn_read}, {"read_into", conn_read_into}, {"write", conn_write},
-		{"lines", conn_lines}, {"unread", conn_unread}, {"send_file", conn_send_file}, {"max", conn_max},
-		{"with", conn_with}, {"close", conn_close}, {"close_write", conn_close_write}, {"close_read", conn_close_read},
-		{"idle", conn_idle}, {"handshake", conn_handshake}, {"info", conn_info}, {"set_deadline", conn_set_deadline},
+		{"write_within", conn_write_within}, {"lines", conn_lines}, {"unread", conn_unread},
+		{"send_file", conn_send_file}, {"max", conn_max}, {"with", conn_with}, {"close", conn_close},
+		{"close_write", conn_close_write}, {"close_read", conn_close_read}, {"idle", conn_idle}, {"next", conn_next},
+		{"handshake", conn_handshake}, {"info", conn_info}, {"set_deadline", conn_set_deadline},
 		{"set_read_deadline", conn_set_read_deadline}, {"set_write_deadline", conn_set_write_deadline},
 		{"local_addr", conn_local_addr}, {"remote_addr", conn_remote_addr}, {"set", conn_set}, {"get", conn_get}),
 	.meta = VAI__METHODS({"__close", conn_close}, {"__tostring", conn_tostring})};
