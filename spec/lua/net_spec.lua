@@ -229,11 +229,16 @@ describe("a connection", function()
 		s:set_read_deadline(vai.now() + 0.02)
 		check.returns(table.pack(reader:join()), true, nil, "timeout")
 		assert(vai.now() - t0 >= 0.0199)
-		s:set_read_deadline(vai.now() + 0.01)
-		reader = vai.async(function() return s:read() end)
-		check.waiting(reader)
-		s:set_read_deadline()
-		vai.sleep(0.03)
+		local time = 0.01
+		repeat -- again, where its time was over before this goroutine saw it wait
+			time = 2 * time
+			s:set_read_deadline(vai.now() + time)
+			reader = vai.async(function() return s:read() end)
+			check.until_true(function() return reader:status() == "waiting" or reader:status() == "done" end)
+			s:set_read_deadline()
+			if reader:status() ~= "waiting" then reader:join() end
+		until reader:status() == "waiting"
+		vai.sleep(1.5 * time)
 		check.waiting(reader)
 		c:write("late")
 		check.returns(table.pack(reader:join()), true, "late")
