@@ -445,7 +445,7 @@ describe("a connection", function()
 		check.eq(why, "timeout")
 		check.eq(n > 0 and n < 20000000, true)
 		check.raises("number or context expected, got string", a.write_within, a, "x")
-		check.raises("string expected, got table", a.write_within, a, 1, {})
+		check.raises("string or buffer expected, got table", a.write_within, a, 1, {})
 	]])
 
 	-- Peers that leave while a file is on its way to them; SIGPIPE would end the process.
