@@ -363,6 +363,38 @@ describe("a seeded run", function()
 		assert(rounds < 100, rounds)
 	]])
 
+	test("does without waiting what supervisors and processes do in it", [[
+		local _, restarts, out = vai.test.run(1, function()
+			local s <close> = vai.supervisor { max = 100 }
+			s:child { name = "a", start = function() vai.sleep(1) error("x") end }
+			vai.sleep(10)
+			return s:children()[1].restarts, vai.process.run { "echo", "hi" }.out
+		end)
+		assert(restarts > 3, restarts)
+		check.eq(out, "hi\n")
+		local _, ok, why = vai.test.run(1, function()
+			local task = vai.async(function() while true do end end)
+			vai.yield()
+			task:cancel("why")
+			return task:join()
+		end)
+		check.eq(ok, false)
+		check.eq(why, "why")
+		local _, moved = vai.test.run(1, function()
+			local task = vai.async(function() vai.lock_thread() vai.sleep(1) vai.unlock_thread() return "moved" end)
+			return { task:join() }
+		end)
+		check.eq(moved[2], "moved")
+	]])
+
+	test("in which a loop waits for a time that nothing brings is broken off", [[
+		local ok, err = pcall(vai.test.explore, function()
+			local start = vai.now()
+			while vai.now() < start + 1 do end
+		end, { turns = 100 })
+		assert(not ok and err:find("no end after 100 turns"), err)
+	]])
+
 	test("that has no end is broken off", [[
 		local ok, err = pcall(vai.test.run, 2, function()
 			go(function() while true do vai.yield() end end)

@@ -26,5 +26,9 @@ int64_t vai__clock_after(double seconds)
 	if (!(seconds > 0)) /* NaN too */
 		return now;
 	double ns = seconds * 1e9;
-	return ns >= (double)(VAI_FOREVER - now) ? VAI_FOREVER : now + (int64_t)ns;
+	if (ns >= (double)(VAI_FOREVER - now))
+		return VAI_FOREVER;
+	int64_t whole = (int64_t)ns;
+	return now + whole +
+		((double)whole < ns); /* never too early, so who waits until then does not wait again and again */
 }

@@ -13,7 +13,7 @@ int64_t vai__clock_real(void);
 int64_t vai__clock_now(void);
 /* Gives the time of the run in which the calling thread is, or -1. NULL: there is no run. */
 extern int64_t (*_Atomic vai__clock_of_run)(void);
-/* now + seconds, clamped: NaN and negative count as 0, too large is VAI_FOREVER. */
+/* now + seconds, rounded up and clamped: NaN and negative count as 0, too large is VAI_FOREVER. */
 int64_t vai__clock_after(double seconds);
 /* Whether a deadline is over; one of 0 is in any case. */
 static inline bool vai__clock_is_past(int64_t when)

@@ -195,14 +195,19 @@ static struct g *take_next(void)
 	return n == 0 ? NULL : take_at(decide(candidates, n, false));
 }
 
+static void count_turn(void)
+{
+	if (++run.turns != run.pick.plan.most || run.closing)
+		return;
+	run.record.exhausted = true;
+	vai__replay_break();
+}
+
 /* Makes g the holder. Without the lock. */
 static void grant(struct g *g)
 {
 	note_turn(turn_of(g));
-	if (++run.turns == run.pick.plan.most && !run.closing) {
-		run.record.exhausted = true;
-		vai__replay_break();
-	}
+	count_turn();
 	vai__loop_ready(g, true);
 }
 
@@ -384,7 +389,10 @@ void vai__replay_yield(struct g *g)
  * that it most probably waits for one of them. */
 static bool waits_for_time(uint32_t n)
 {
-	if (n > 1 || ++run.lonely < MOST_LONELY)
+	if (n > 1)
+		return false;
+	count_turn();
+	if (++run.lonely < MOST_LONELY)
 		return false;
 	run.lonely = 0;
 	return atomic_load_relaxed(&run.timers.next) != VAI_FOREVER;

@@ -3,6 +3,7 @@
  * record. */
 #include "bind/lib/lua_source.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
 #include "bind/arg.h"
@@ -228,6 +229,13 @@ static int decisions(lua_State *L)
 	return 1;
 }
 
+/* env() -> VAI_TEST_SEED, or nil: a state may have no `os` */
+static int env(lua_State *L)
+{
+	lua_pushstring(L, getenv("VAI_TEST_SEED"));
+	return 1;
+}
+
 /* real() -> seconds of the clock that goes on in a run */
 static int real(lua_State *L)
 {
@@ -242,6 +250,7 @@ static const luaL_Reg needs[] = {
 	{"decisions", decisions},
 	{"count", count},
 	{"real", real},
+	{"env", env},
 	{NULL, NULL},
 };
 

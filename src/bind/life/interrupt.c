@@ -158,6 +158,8 @@ void vai__hook_event(lua_State *L, lua_Debug *ar)
 	vai_g *g = owner();
 	if (!g || vai__replay_number(g) == 0)
 		return;
+	if (vai__end_due(g)) /* here, and not where a signal happens to come */
+		vai__end_raise(L, g);
 	if (ar->event == LUA_HOOKCOUNT) {
 		come_to_point(L, g, true);
 		return;
