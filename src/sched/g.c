@@ -352,7 +352,7 @@ static void info_of_running(struct g *g, struct vai_g_info *info)
 	vai__unlock(&vai__sched.lock);
 }
 
-static void info_of(struct g *g, struct vai_g_info *info)
+void vai__g_info(struct g *g, struct vai_g_info *info)
 {
 	info->state = vai__g_state(&g->pub);
 	bool waits = info->state == VAI_G_WAITING;
@@ -399,7 +399,7 @@ void vai__g_each(void (*f)(vai_g *g, const struct vai_g_info *info, void *arg), 
 	struct g **gs = collect(&n);
 	for (int64_t i = 0; gs && i < n; i++) {
 		struct vai_g_info info;
-		info_of(gs[i], &info);
+		vai__g_info(gs[i], &info);
 		if (info.state != VAI_G_DEAD)
 			f(&gs[i]->pub, &info, arg);
 	}

@@ -47,8 +47,11 @@ static struct {
 	atomic_bool broken;
 	struct vai__replay_turn note; /* what the holder says of the end of its turn */
 	struct vai__replay_record record;
-	uint32_t *points; /* by number: how many each has come to */
-	size_t points_size, turns_size, decisions_size, made_size;
+	struct member {      /* by number */
+		struct g *g;     /* NULL: it has ended */
+		uint32_t points; /* so many it has come to */
+	} * members;
+	size_t members_size, turns_size, decisions_size, made_size;
 } run = {.timers = {.next = VAI_FOREVER,
 #ifdef VAI_DEBUG_LOCKS
 			 .lock = {.rank = VAI_RANK_TIMERS}
@@ -92,7 +95,7 @@ static void note_decision(const uint32_t *candidates, uint32_t of, uint32_t took
 	memcpy(d->candidates, candidates, sizeof(uint32_t) * (of < VAI__REPLAY_NAMED ? of : VAI__REPLAY_NAMED));
 }
 
-static void note_made(const struct g *g)
+static void note_made(struct g *g)
 {
 	struct vai__replay_record *r = &run.record;
 	void *list = r->made;
@@ -101,10 +104,10 @@ static void note_made(const struct g *g)
 		r->made = list;
 		memcpy(r->made[r->nmade++], g->pub.site, sizeof *r->made);
 	}
-	list = run.points;
-	if (make_room(&list, r->goroutines, &run.points_size, sizeof *run.points)) {
-		run.points = list;
-		run.points[r->goroutines] = 0;
+	list = run.members;
+	if (make_room(&list, r->goroutines, &run.members_size, sizeof *run.members)) {
+		run.members = list;
+		run.members[r->goroutines] = (struct member){g, 0};
 	}
 }
 
@@ -125,8 +128,8 @@ static void note_turn(uint32_t next)
 /* The holder has come to a point. */
 static void note_point(void)
 {
-	if (run.note.g < run.points_size)
-		run.note.point = ++run.points[run.note.g];
+	if (run.note.g < run.members_size)
+		run.note.point = ++run.members[run.note.g].points;
 }
 
 /* Called by the holder on its own stack: its turn is over here. */
@@ -331,6 +334,8 @@ bool vai__replay_hold(struct g *g)
 static void settle_end(void)
 {
 	note_point();
+	if (run.note.g < run.members_size)
+		run.members[run.note.g].g = NULL;
 	run.note.why = VAI_REPLAY_ENDS;
 	run.note.place = 0;
 	if (--run.alive == 1 && run.closing)
@@ -482,24 +487,32 @@ uint32_t vai__replay_number(const vai_g *g)
 	return turn_of((const struct g *)(const void *)g);
 }
 
-struct search {
-	uint64_t id, name;
-};
-
-static void match(vai_g *g, const struct vai_g_info *info, void *arg)
+/* Calls f for each goroutine of the run, in the order of their numbers. */
+static void each(void (*f)(struct g *g))
 {
-	struct search *s = arg;
-	(void)info;
-	if (g->id == s->id)
-		s->name = vai__replay_name(g);
+	for (uint32_t i = 1; i <= run.record.goroutines && i < run.members_size; i++)
+		if (run.members[i].g)
+			f(run.members[i].g);
+}
+
+void vai__replay_each(void (*f)(vai_g *g, const struct vai_g_info *info, void *arg), void *arg)
+{
+	struct vai_g_info info;
+	for (uint32_t i = 1; i <= run.record.goroutines && i < run.members_size; i++) {
+		struct g *g = run.members[i].g;
+		if (g) {
+			vai__g_info(g, &info);
+			f(&g->pub, &info, arg);
+		}
+	}
 }
 
 uint64_t vai__replay_name_of(uint64_t id)
 {
-	struct search s = {id, id};
-	if (vai__replay_is_on())
-		vai__g_each(match, &s);
-	return s.name;
+	for (uint32_t i = 1; vai__replay_is_on() && i <= run.record.goroutines && i < run.members_size; i++)
+		if (run.members[i].g && run.members[i].g->pub.id == id)
+			return i;
+	return id;
 }
 
 static bool is_timing(const struct m *m)
@@ -591,18 +604,15 @@ int vai__replay_begin(vai_g *self, const struct vai__replay_plan *plan)
 	return VAI_OK;
 }
 
-static void cancel(vai_g *g, const struct vai_g_info *info, void *first)
+static void cancel(struct g *g)
 {
-	(void)info;
-	if (g != first && vai__replay_number(g) != 0)
-		vai__g_end(g, VAI_END_CANCELED);
+	if (g != run.first)
+		vai__g_end(&g->pub, VAI_END_CANCELED);
 }
 
-static void let_go(vai_g *g, const struct vai_g_info *info, void *arg)
+static void let_go(struct g *g)
 {
-	(void)info;
-	(void)arg;
-	atomic_store_relaxed(&g_of(g)->turn, 0);
+	atomic_store_relaxed(&g->turn, 0);
 }
 
 /* Waits until all others have ended. Whatever bounds the waits of self does not bound this one. */
@@ -613,7 +623,7 @@ static bool wait_for_end(vai_g *self)
 	self->bound = NULL;
 	run.ticket = vai__wait_begin(self);
 	run.closing = true;
-	vai__g_each(cancel, self);
+	each(cancel);
 	if (run.alive > 1)
 		code = vai__wait(self, VAI_WAIT_GROUP, NULL, VAI_FOREVER);
 	else
@@ -644,10 +654,7 @@ bool vai__replay_end(vai_g *self)
 	vai__unlock(&run.lock);
 	atomic_store(&vai__clock_of_run, NULL);
 	vai__preempt_count_too(false);
-	if (all)
-		let_go(self, NULL, NULL);
-	else
-		vai__g_each(let_go, NULL);
+	each(let_go);
 	while ((g = vai__gqueue_pop(&left)) != NULL)
 		vai__loop_ready(g, false);
 	move_timers();

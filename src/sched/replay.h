@@ -83,6 +83,8 @@ static inline uint64_t vai__replay_name(const vai_g *g)
 	uint32_t n = vai__replay_number(g);
 	return n ? n : g->id;
 }
+/* As vai__g_each, for the goroutines of the run, while none of them runs. */
+void vai__replay_each(void (*f)(vai_g *g, const struct vai_g_info *info, void *arg), void *arg);
 /* The same of the goroutine with that id. */
 uint64_t vai__replay_name_of(uint64_t id);
 /* A point at which the plan may give the turn to another. slice: it has run for as long as it should at once. */

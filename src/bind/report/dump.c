@@ -443,7 +443,7 @@ static void visit_alike(vai_g *g, const struct vai_g_info *info, void *arg)
 	struct vai__buffer *t = all->dump.text;
 	struct group one = {.at = t->n, .n = 1, .since = info->since, .ids = {vai__replay_name(g)}};
 	bool unwanted = all->wanted && !all->wanted(g, all->arg);
-	if (info->state == VAI_G_NEW || t->cut || unwanted || (vai__replay_is_on() && vai__replay_number(g) == 0))
+	if (info->state == VAI_G_NEW || t->cut || unwanted)
 		return;
 	add_goroutine(&all->dump, g, info);
 	one.end = t->n;
@@ -497,7 +497,10 @@ void vai__dump_alike(struct vai__buffer *t, size_t max, bool (*wanted)(const vai
 {
 	struct vai__buffer pool = {0};
 	struct groups all = {.dump = {.text = &pool, .how = VAI__DUMP_STILL}, .max = max, .wanted = wanted, .arg = arg};
-	vai__g_each(visit_alike, &all);
+	if (vai__replay_is_on())
+		vai__replay_each(visit_alike, &all);
+	else
+		vai__g_each(visit_alike, &all);
 	if (all.n > 0)
 		qsort(all.list, all.n, sizeof *all.list, by_size);
 	int64_t now = vai__clock_real();
