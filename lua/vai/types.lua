@@ -3739,7 +3739,7 @@ vai.test = {}
 ---@field place string where the goroutine was then, at which call: `"file.lua:12 recv"`, or `""` if it has ended
 ---@field why string what it waits for (`"chan receive"`, as in `vai.dump`), or `"yields"`, `"preempted"` or `"ends"`
 ---@field next integer whose turn came next
----@field point integer which of the goroutine's points that was: it comes to one at each call of a method of vai's objects, wait, yield and slice
+---@field point integer which of the goroutine's points that was: it comes to one at each call of a method of vai's objects, yield and slice. Twice its number, and one more if it waited in that call
 ---@field chosen boolean whether it was not the default, which is to go on, or else whoever has waited longest
 
 ---Calls `f` with the other arguments, here, as the first goroutine of a *run*: of it and of the goroutines that it starts, and
@@ -3786,8 +3786,8 @@ vai.test = {}
 ---@return any ... the results of f
 function vai.test.run(seed, f, ...) end
 
----Calls `f` again and again, each time in a run of another schedule, until one fails: the default order first, the same with
----one change in each place where there can be one, then orders by chance, in which priorities change a few times. Of the
+---Calls `f` again and again, each time in a run of another schedule, until one fails: the default order first, then by turns the
+---same with one change and an order by chance, in which priorities change a few times. Of the
 ---schedule that fails all changes are taken away that the failure does not need. The error that is raised has the failure,
 ---the shortest schedule that fails, with the goroutines and the lines where one gave its turn to another, and what
 ---`vai.test.run` replays it with. `f` makes all that it uses anew each time, and raises where something is wrong.
@@ -3815,7 +3815,7 @@ function vai.test.explore(f, options) end
 ---@class vai.test.options
 ---@field seed? integer the first of the seeds that orders by chance come from. Default 1
 ---@field runs? integer so many schedules at most. Default 10000
----@field seconds? number so long at most, in real time. Default 10; making a schedule that fails shorter may take as long again
+---@field seconds? number so long at most, in real time. Default 10, of which at least a fifth is for making a schedule that fails shorter
 ---@field turns? integer a run with so many turns is broken off, and has failed. Default 100000
 
 ---The trace of the last run that this goroutine has made, also if it has failed.

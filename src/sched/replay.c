@@ -125,11 +125,15 @@ static void note_turn(uint32_t next)
 	run.lonely = 0;
 }
 
-/* The holder has come to a point. */
-static void note_point(void)
+/* The holder has come to a point, or waits in the call whose point was the last: whether it has to depends on others,
+ * so such a point has no number of its own, but is the odd one after. */
+static void note_point(bool waits)
 {
-	if (run.note.g < run.members_size)
-		run.note.point = ++run.members[run.note.g].points;
+	if (run.note.g >= run.members_size)
+		return;
+	struct member *m = &run.members[run.note.g];
+	m->points += waits ? 0 : 2;
+	run.note.point = m->points | waits;
 }
 
 /* Called by the holder on its own stack: its turn is over here. */
@@ -333,7 +337,7 @@ bool vai__replay_hold(struct g *g)
 
 static void settle_end(void)
 {
-	note_point();
+	note_point(false);
 	if (run.note.g < run.members_size)
 		run.members[run.note.g].g = NULL;
 	run.note.why = VAI_REPLAY_ENDS;
@@ -385,7 +389,7 @@ void vai__replay_settled(struct g *g, enum op op)
 
 void vai__replay_yield(struct g *g)
 {
-	note_point();
+	note_point(false);
 	note_place(g, VAI_REPLAY_YIELDS, VAI_WAIT_NONE);
 	vai__park_switch(g, OP_TURN);
 }
@@ -409,7 +413,7 @@ void vai__replay_point(vai_g *self, bool slice)
 	struct g *g = g_of(self);
 	if (turn_of(g) == 0)
 		return;
-	note_point();
+	note_point(false);
 	vai__lock(&run.lock);
 	candidates[0] = turn_of(g);
 	uint32_t n = list_ready(candidates, 1), took = 0;
@@ -444,7 +448,7 @@ static int wait_bounded(struct g *g, int64_t deadline)
 int vai__replay_wait(struct g *g, enum vai_wait_reason reason, int64_t deadline)
 {
 	bool outside = is_outside(reason);
-	note_point();
+	note_point(reason != VAI_WAIT_SLEEP);
 	note_place(g, VAI_REPLAY_WAITS, reason);
 	if (vai__replay_gives_up(&g->pub))
 		vai__fire_any(&g->pub, VAI_WAKE_DEADLOCK);

@@ -12,8 +12,9 @@
 #include "sched/sched.h"
 
 enum vai__replay_how { VAI_REPLAY_SEED, VAI_REPLAY_PCT, VAI_REPLAY_RECORDED };
-/* A point of a goroutine: the `n`th at which its turn was over or might have been, from 1. That number does not hang on
- * what others do, so a schedule of which something is left out means the same elsewhere. */
+/* A point of a goroutine, at which its turn was over or might have been: twice its number, and one more if it waited
+ * there. That does not hang on what others do, so a schedule of which something is left out means the same
+ * elsewhere. */
 struct vai__replay_at {
 	uint32_t g, n;
 };

@@ -149,7 +149,7 @@ end
 
 -- ---- many runs ----
 
-local MOST_DEPTH, MOST_LINES, FEW = 3, 40, 50
+local MOST_LINES, FEW, MANY = 40, 50, 200
 
 -- What is alike of failures that have the same reason.
 local function kind_of(why)
@@ -174,6 +174,13 @@ local function without(choices, from, to)
 		end
 	end
 	return rest
+end
+
+local function gcd(a, b)
+	while b > 0 do
+		a, b = b, a % b
+	end
+	return a
 end
 
 local Search = {}
@@ -211,44 +218,84 @@ function Search:shrink(seed, choices, why)
 	return choices
 end
 
--- The default order, then the same with one other choice, at each decision in turn.
-function Search:systematic()
-	local why = self:fails(recorded(self.seed, {}, self.most_turns))
-	if why then
-		return self.seed, {}, why
-	end
-	local decisions = c.decisions()
-	self.length = #decisions
-	for _, d in ipairs(decisions) do
+-- All schedules with one choice that is not the default, of which the last run's decisions tell. Of many those that lie
+-- far from each other come first.
+local function single_choices()
+	local all, order = {}, {}
+	for _, d in ipairs(c.decisions()) do
 		for i = 2, #d do
-			if self.runs >= self.most_runs // 2 or c.real() >= self.half_time then
-				return
-			end
-			local choices = { d.goroutine, d.point, d[i] }
-			why = self:fails(recorded(self.seed, choices, self.most_turns))
-			if why then
-				return self.seed, choices, why
-			end
+			all[#all + 1] = { d.goroutine, d.point, d[i] }
+		end
+	end
+	local step = #all > MANY and #all * 618 // 1000 | 1 or 1
+	while #all > 1 and gcd(step, #all) > 1 do
+		step = step + 2
+	end
+	for i = 0, #all - 1 do
+		order[i + 1] = all[i * step % #all + 1]
+	end
+	return order
+end
+
+function Search:by_choices(choices)
+	local why = self:fails(recorded(self.seed, choices, self.most_turns))
+	if why then
+		return self.seed, choices, why
+	end
+end
+
+-- An order by chance: by priorities that change a few times, or by the seed alone.
+function Search:by_chance(seed)
+	local plan = seeded(seed, self.most_turns)
+	if seed % 4 ~= 0 then
+		plan.how, plan.depth, plan.length = "pct", seed % 4, self.length
+	end
+	local why = self:fails(plan)
+	self.length = math.max(self.length, c.count())
+	if why then
+		return seed, choices_made(), why
+	end
+end
+
+-- The default order, then by turns the same with one other choice and an order by chance. The seed, the choices and the
+-- reason of one that fails, or nothing.
+function Search:find()
+	local seed, choices, why = self:by_choices({})
+	if why then
+		return seed, choices, why
+	end
+	self.singles, self.tried = single_choices(), 0
+	local singles = self.singles
+	self.length = c.count()
+	local n = #singles > 0 and math.huge or FEW -- without choices only select and math.random differ
+	for i = 1, n do
+		if singles[i] and not why and not self:is_over() then
+			self.tried = i
+			seed, choices, why = self:by_choices(singles[i])
+		end
+		if not why and not self:is_over() then
+			seed, choices, why = self:by_chance(self.seed + i)
+		end
+		if why or self:is_over() then
+			return seed, choices, why
 		end
 	end
 end
 
--- Orders by chance: by priorities that change a few times, and by the seed alone.
-function Search:by_chance()
-	local seed = self.seed
-	local most = self.length == 0 and seed + FEW or math.huge -- then only select and math.random differ
-	while seed < most and not self:is_over() do
-		local plan = seeded(seed, self.most_turns)
-		if seed % 4 ~= 0 then
-			plan.how, plan.depth, plan.length = "pct", seed % 4 % (MOST_DEPTH + 1), self.length
+-- One choice that fails for the same reason, among those that have not been tried, or the choices that there are.
+function Search:one_instead(seed, choices, why)
+	local kind = kind_of(why)
+	for i = #choices > 3 and self.tried + 1 or math.huge, #(self.singles or {}) do
+		local single = self.singles[i]
+		if c.real() >= self.shrink_until then
+			break
 		end
-		local why = self:fails(plan)
-		self.length = math.max(self.length, (c.count()))
-		if why then
-			return seed, choices_made(), why
+		local other = self:fails(recorded(self.seed, single, self.most_turns))
+		if other and kind_of(other) == kind then
+			return self.seed, single
 		end
-		seed = seed + 1
 	end
+	return seed, choices
 end
 
 -- Raises the failure with the shortest schedule that was found.
@@ -288,15 +335,12 @@ local function explore(f, options)
 	local o = options or {}
 	local now, seconds = c.real(), o.seconds or 10
 	local search = setmetatable({ f = f, seed = o.seed or 1, runs = 0, length = 0, most_runs = o.runs or 10000,
-		most_turns = o.turns or 100000, until_when = now + seconds, half_time = now + seconds / 2,
-		shrink_until = now + 2 * seconds }, Search)
-	local seed, choices, why = search:systematic()
-	if not seed then
-		seed, choices, why = search:by_chance()
-	end
-	if seed then
+		most_turns = o.turns or 100000, until_when = now + 0.8 * seconds }, Search)
+	local seed, choices, why = search:find()
+	if why then
 		search.found = search.runs
-		search:tell(seed, search:shrink(seed, choices, why))
+		search.shrink_until = math.max(now + 0.8 * seconds, c.real() + 0.1 * seconds)
+		search:tell(search:one_instead(seed, search:shrink(seed, choices, why), why))
 	end
 	take_trace(seeded(search.seed))
 	return search.runs
