@@ -273,6 +273,8 @@ static void finish(struct run *r, int status)
 			vai__task_finish(r->task, status == LUA_OK ? VAI_TASK_DONE : VAI_TASK_FAILED, &r->outcome);
 		r->g->task = NULL;
 		vai__obj_unref((struct vai_obj *)r->task);
+	} else {
+		vai__msg_drop(&r->outcome); /* of a timer's, that has failed */
 	}
 	if (r->member) {
 		r->g->held = NULL;
