@@ -447,12 +447,17 @@ static void compute_until_told(void *arg)
 	atomic_store(&computing, 3);
 }
 
+static void count_there(void *arg)
+{
+	(void)arg;
+	atomic_fetch_add(&on_host, 1);
+}
+
 /* A goroutine that computes in C has the only processor: the frame takes it, and gives it back. */
 static void a_frame_does_not_wait_for_who_computes(void **state)
 {
 	(void)state;
 	int procs = vai_procs(1);
-	host_thread = pthread_self();
 	atomic_store(&on_host, 0);
 	atomic_store(&computing, 0);
 	OK(vai_go(compute_until_told, NULL));
@@ -460,7 +465,7 @@ static void a_frame_does_not_wait_for_who_computes(void **state)
 	while (atomic_load(&computing) != 1)
 		;
 	for (int i = 1; i <= 3; i++) {
-		OK(vai_post(count_on_host, NULL));
+		OK(vai_post(count_there, NULL));
 		while (atomic_load(&on_host) < i)
 			OK(vai_poll(VAI_S(60)));
 	}
