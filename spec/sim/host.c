@@ -10,6 +10,7 @@
 #include "base/futex.h"
 #include "base/lock.h"
 #include "base/mem.h"
+#include "base/obj.h"
 #include "base/fatal.h"
 #include "mach/barrier.h"
 #include "mach/cpus.h"
@@ -23,6 +24,7 @@
 #include "world.h"
 
 bool vai__forked;
+void (*vai__obj_gone)(struct vai_obj *o); /* base/obj */
 
 enum { STACK = 32768, LOOK = 20000 /* ns that a look at the clock takes */ };
 
