@@ -338,6 +338,28 @@ describe("limits", function()
 		s:close()
 	]])
 
+	test("are answered, by new goroutines too, when the process has no descriptor left", [[
+		assert(os.execute(("ulimit -n 100; exec %s %s/inner.lua"):format(os.getenv("LUA") or "lua5.4", arg[1])))
+	]], { any_err = true, files = { ["inner.lua"] = [[
+		local vai, check = require "vai", require "check"
+		local s = assert(require "vai.http".serve { listen = "127.0.0.1:0", handler = function(_, res) res:send("x") end })
+		local c = vai.net.dial("tcp", s:addr())
+		local function get()
+			c:write("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+			return c:read(nil, 10):match("^HTTP/1.1 (%d+)")
+		end
+		check.eq(get(), "200")
+		local held = {}
+		while true do
+			local f = io.open("/dev/null")
+			if not f then break end
+			held[#held + 1] = f
+		end
+		check.until_true(function() return vai.count() == 2 end)
+		check.eq(get(), "200")
+		s:close()
+	]] } })
+
 	test("let requests under way end when the server shuts down", [[
 		local go_on, begun = chan(), chan()
 		local s, address = start(function(_, res)

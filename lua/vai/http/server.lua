@@ -89,7 +89,15 @@ local function listener_of(options)
 	return vai.net.listen(network, listen, opts)
 end
 
+-- Goroutines find the module in C without a look at the disk: also when the process has no descriptor left.
+local function preload(name)
+	if package.preload[name] or not package.searchpath or not package.loadlib then return end
+	local path = package.searchpath(name, package.cpath)
+	package.preload[name] = path and package.loadlib(path, "luaopen_" .. name:gsub("%.", "_")) or nil
+end
+
 local function serve(options)
+	preload "vai.http.core"
 	local cfg = config_of(options)
 	local handler = options.handler
 	local listener, why, code = listener_of(options)
