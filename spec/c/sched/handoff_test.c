@@ -464,7 +464,7 @@ static void surplus_p_in_c(void **state)
 		int64_t took = vai__clock_now() - start;
 		atomic_store(&stop, 1);
 		world_join();
-		assert_true(took < 1000000000);
+		assert_true(took < 10000000000); /* if nobody took the P it would be for as long as main computes */
 	}
 	vai__maxprocs(self, procs);
 }
