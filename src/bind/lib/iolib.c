@@ -204,13 +204,19 @@ void vai__io_release(lua_State *L, int n)
 	}
 }
 
-vai_bytes *vai__io_room(lua_State *L, struct iovec *to, const char *fname)
+static vai_bytes *check_buffer(lua_State *L, const char *fname)
 {
 	vai_bytes *b = buffer_at(L, 2);
-	char *p = NULL;
-	int64_t i;
 	if (!b)
 		vai__arg_type_error(L, 2, 1, fname, "buffer");
+	return b;
+}
+
+vai_bytes *vai__io_room(lua_State *L, struct iovec *to, const char *fname)
+{
+	vai_bytes *b = check_buffer(L, fname);
+	char *p = NULL;
+	int64_t i;
 	to->iov_len = vai__lib_places(L, b, 3, 2, &i, fname);
 	if (to->iov_len == 0)
 		return b;
