@@ -2,16 +2,20 @@
 -- VAI_DEBUG=leaks: goroutines and objects that nobody can reach; and channels that hold themselves, which are freed.
 local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
 
--- The end of each program: once at least WAITING goroutines wait, and nobody is about to run.
+-- With hooks that count, as ThreadSanitizer's build has them, nothing is told at the end of the main chunk: see API.md.
+if os.getenv "VAI_VARIANT" == "tsan" then return end
+
+-- The end of each program: once at least WAITING goroutines wait, and nobody is about to run but those that compute.
 local settle = [[
-local WAITING = %d
+local WAITING, COMPUTING = %d, %d
 check.until_true(function()
 	local name = arg[1] .. "/dump"
 	assert(vai.dump(name))
 	local f <close> = assert(io.open(name))
 	local text = f:read "a"
 	local _, n = text:gsub("\ngoroutine %%d+[^\n]* %%[[^r]", "")
-	return not text:find "%%[runnable" and n >= WAITING
+	local _, ready = text:gsub("%%[runnable", "")
+	return ready <= COMPUTING and n >= WAITING
 end)]]
 
 local function test(name, goroutines, objects, source, more)
@@ -19,7 +23,7 @@ local function test(name, goroutines, objects, source, more)
 	opts.err = { ("^vai: leaks: %d goroutines?, %d objects?\n"):format(goroutines, objects), table.unpack(more or {}) }
 	-- Where nothing is leaked somebody waits all the same, unless it is said that nobody does.
 	local waiting = goroutines == 0 and objects == 0 and not (more and more.ends) and 1 or goroutines
-	program.test(name, source .. "\n" .. settle:format(waiting), opts)
+	program.test(name, source .. "\n" .. settle:format(waiting, more and more.computing or 0), opts)
 end
 
 describe("VAI_DEBUG=leaks tells", function()
@@ -82,7 +86,7 @@ describe("VAI_DEBUG=leaks tells", function()
 		["tasks that main can cancel"] = "local t = vai.async(function() chan():recv() end)",
 		["goroutines at a wait group that main has"] = "local wg = waitgroup() wg:add(1) go(function() wg:wait() end)",
 	} do
-		test("not " .. name, 0, 0, source)
+		test("not " .. name, 0, 0, source, name:find "computes" and { computing = 1 } or nil)
 	end
 
 	for name, source in pairs {
