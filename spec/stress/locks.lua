@@ -8,7 +8,8 @@ local level = require "level"
 local seed = math.tointeger(tonumber(os.getenv "VAI_STRESS_SEED" or 1))
 local seconds = tonumber(os.getenv "VAI_STRESS_SECONDS" or 10)
 -- ThreadSanitizer counts goroutines as threads, and knows no more than 8,000.
-local many = math.tointeger(tonumber(os.getenv "VAI_STRESS_GOROUTINES" or os.getenv "VAI_VARIANT" == "tsan" and 2000 or 10000))
+local usual = os.getenv "VAI_VARIANT" == "tsan" and 2000 or 10000
+local many = math.tointeger(tonumber(os.getenv "VAI_STRESS_GOROUTINES" or usual))
 math.randomseed(seed)
 
 -- What all share. `plain` is counted under the lock only, by a load and a store: a lock that lets two in shows there.
