@@ -113,8 +113,9 @@ build all: $(B)/vai.so ext
 FORCE:
 $(B)/flags: FORCE | deps-build
 	@mkdir -p $(@D)
-	@echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(LUA_CFLAGS) -include src/lua_weak.h $(UV_CFLAGS) $(ALL_LIBS) $(OBJ)' >$@.new
-	@if cmp -s $@.new $@; then rm -f $@.new; else mv -f $@.new $@; fi
+	@new=$@.$$$$; \
+	echo '$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(LUA_CFLAGS) -include src/lua_weak.h $(UV_CFLAGS) $(ALL_LIBS) $(OBJ)' >$$new; \
+	if cmp -s $$new $@; then rm -f $$new; else mv -f $$new $@; fi
 
 # now: no symbol is looked up on a goroutine's small stack. nodelete: lua_close unloads modules, but
 # threads of the runtime may be in this one then.
