@@ -3,9 +3,7 @@
 # In Go a deadline that has passed wins over data that is there: a read of a connection with bytes in its buffer fails with a time-out,
 # and gives the bytes once the deadline is taken away. Poll loops that set a deadline of "now" read nothing, ever.
 . "$(dirname "$0")/packages.sh"
-unpack bookworm golang-1.19-go=1.19.8-2 golang-1.19-src=1.19.8-2
-export GOROOT=$folder/bookworm/usr/lib/go-1.19 GOCACHE=$folder/cache GOPATH=$folder/path GOFLAGS=-mod=mod CGO_ENABLED=0 HOME=$folder
-mkdir "$folder/p"
+use_go
 cat >"$folder/p/p.go" <<'G'
 package main
 

@@ -3,9 +3,7 @@
 # Go's "all goroutines are asleep - deadlock!" is no longer said once the program has called signal.Notify, whether or not anybody
 # waits for a signal, nor while any timer is pending, however far off and whatever it would do.
 . "$(dirname "$0")/packages.sh"
-unpack bookworm golang-1.19-go=1.19.8-2 golang-1.19-src=1.19.8-2
-export GOROOT=$folder/bookworm/usr/lib/go-1.19 GOCACHE=$folder/cache GOPATH=$folder/path GOFLAGS=-mod=mod CGO_ENABLED=0 HOME=$folder
-mkdir "$folder/p"
+use_go
 cat >"$folder/p/p.go" <<'G'
 package main
 

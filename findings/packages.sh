@@ -35,6 +35,13 @@ compile() {
 		-I"$folder/bookworm/usr/include/$triplet" -L"$folder/bookworm/usr/lib/$triplet" -o "$program" "$source" "$@" -lpthread -lrt
 }
 
+# use_go: Go's compiler and library; "$GOROOT/bin/go". Programs go to $folder/p.
+use_go() {
+	unpack bookworm golang-1.19-go=1.19.8-2 golang-1.19-src=1.19.8-2
+	export GOROOT=$folder/bookworm/usr/lib/go-1.19 GOCACHE=$folder/cache GOPATH=$folder/path GOFLAGS=-mod=mod CGO_ENABLED=0 HOME=$folder
+	mkdir "$folder/p"
+}
+
 # saw TEXT EXPECTED: prints it, and fails where it is not what was seen when the script was written.
 saw() {
 	echo "saw: $1"

@@ -349,12 +349,7 @@ describe("limits", function()
 			return c:read(nil, 10):match("^HTTP/1.1 (%d+)")
 		end
 		check.eq(get(), "200")
-		local held = {}
-		while true do
-			local f = io.open("/dev/null")
-			if not f then break end
-			held[#held + 1] = f
-		end
+		local held = check.all_files()
 		check.until_true(function() return vai.count() == 2 end)
 		check.eq(get(), "200")
 		s:close()

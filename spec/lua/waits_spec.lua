@@ -24,6 +24,14 @@ local heads = {
 				feed = function() go(function() while b:read() do end end) end, done = function() a:close() end,
 				close = function() a:close() end, deadline = function(t) a:set_write_deadline(t) end }
 		end
+		local function sends_file(a, b)
+			local f = vai.fs.open(arg[1] .. "/big", "w+")
+			f:truncate(20000000)
+			local o = writes(a, b, function(l) return a:with(l):send_file(f, 0, l == 20 and 1 or 20000000) end)
+			local done = o.done
+			function o.done() done() f:close() end
+			return o
+		end
 	]],
 	sync = "",
 	-- aliases is a named pipe that the system's resolver reads for names without dots: it waits until feed.
@@ -126,14 +134,7 @@ local calls = {
 		["write into a pipe"] = [[
 			local a, b = ends_of "pipe"
 			return writes(a, b, function(l) return a:with(l):write(('x'):rep(l == 20 and 1 or 20000000)) end)]],
-		["send a file"] = [[
-			local a, b = ends_of "tcp"
-			local f = vai.fs.open(arg[1] .. "/big", "w+")
-			f:truncate(20000000)
-			local o = writes(a, b, function(l) return a:with(l):send_file(f, 0, l == 20 and 1 or 20000000) end)
-			local done = o.done
-			function o.done() done() f:close() end
-			return o]],
+		["send a file"] = "return sends_file(ends_of 'tcp')",
 		["accept"] = [[
 			local s = net.listen("tcp", "127.0.0.1:0")
 			return { call = function(l) return s:accept(l) end, feed = function() assert(net.dial("tcp", s:addr())) end,
@@ -219,14 +220,7 @@ local calls = {
 		["write"] = [[
 			local a, b = secure()
 			return writes(a, b, function(l) return a:with(l):write(('x'):rep(l == 20 and 1 or 20000000)) end)]],
-		["send a file"] = [[
-			local a, b = secure()
-			local f = vai.fs.open(arg[1] .. "/big", "w+")
-			f:truncate(20000000)
-			local o = writes(a, b, function(l) return a:with(l):send_file(f, 0, l == 20 and 1 or 20000000) end)
-			local done = o.done
-			function o.done() done() f:close() end
-			return o]],
+		["send a file"] = "return sends_file(secure())",
 		["say that nothing follows"] = [[
 			local a, b = secure()
 			a:set("sndbuf", 30000)

@@ -37,6 +37,15 @@ _Noreturn void vai__state_out_of_memory(lua_State *L)
 	abort();
 }
 
+void vai__state_push_weak(lua_State *L, int n, const char *mode)
+{
+	lua_createtable(L, 0, n);
+	lua_createtable(L, 0, 1);
+	lua_pushstring(L, mode);
+	lua_setfield(L, -2, "__mode");
+	lua_setmetatable(L, -2);
+}
+
 bool vai__state_is_out_of_memory(lua_State *L, int status)
 {
 	static const char text[] = "not enough memory";

@@ -77,6 +77,8 @@ void vai__memory_limit_widen(struct vai_vm *vm);
 
 /* Raises Lua's own memory error. */
 _Noreturn void vai__state_out_of_memory(lua_State *L);
+/* Pushes a table, with room for n, that holds its keys (mode "k") or values ("v") weakly. Raises for want of memory. */
+void vai__state_push_weak(lua_State *L, int n, const char *mode);
 /* Whether the error on top, with which a protected call ended, is that or Lua's own. */
 bool vai__state_is_out_of_memory(lua_State *L, int status);
 

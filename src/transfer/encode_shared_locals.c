@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "code/probe_lua.h"
+#include "state/state.h"
 #include "transfer/known_funcs.h"
 #include "transfer/lost_writes.h"
 
@@ -179,11 +180,7 @@ static void push_private(lua_State *L, struct vai__known_funcs *fs)
 		lua_rawgeti(L, LUA_REGISTRYINDEX, fs->private);
 		return;
 	}
-	lua_newtable(L);
-	lua_createtable(L, 0, 1);
-	lua_pushliteral(L, "k");
-	lua_setfield(L, -2, "__mode");
-	lua_setmetatable(L, -2);
+	vai__state_push_weak(L, 0, "k");
 	lua_pushvalue(L, -1);
 	fs->private = luaL_ref(L, LUA_REGISTRYINDEX);
 }

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "code/dump_function.h"
 #include "code/probe_lua.h"
+#include "state/state.h"
 
 enum { FIRST_FUNCS = 4 };
 
@@ -91,11 +92,7 @@ static bool make_room(lua_State *L, struct vai__known_funcs *fs)
 
 static int push_weak_table(lua_State *L)
 {
-	lua_createtable(L, 0, FIRST_FUNCS);
-	lua_createtable(L, 0, 1);
-	lua_pushliteral(L, "v");
-	lua_setfield(L, -2, "__mode");
-	lua_setmetatable(L, -2);
+	vai__state_push_weak(L, FIRST_FUNCS, "v");
 	return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 

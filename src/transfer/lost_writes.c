@@ -10,6 +10,7 @@
 #include "base/fatal.h"
 #include "base/hash.h"
 #include "base/lock.h"
+#include "state/state.h"
 #include "transfer/codec.h"
 
 enum { PLACES = 1024, LINE_MAX_BYTES = 512, NAME_MAX_BYTES = 80 };
@@ -102,11 +103,7 @@ void vai__lost_watch(lua_State *L)
 	luaL_checkstack(L, 5, NULL);
 	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &watched_key) != LUA_TTABLE) {
 		lua_pop(L, 1);
-		lua_newtable(L);
-		lua_createtable(L, 0, 1);
-		lua_pushliteral(L, "k");
-		lua_setfield(L, -2, "__mode");
-		lua_setmetatable(L, -2);
+		vai__state_push_weak(L, 0, "k");
 		lua_pushvalue(L, -1);
 		lua_rawsetp(L, LUA_REGISTRYINDEX, &watched_key);
 	}

@@ -9,6 +9,7 @@
 #include <string.h>
 #include "sched/sched.h"
 #include "state/handle.h"
+#include "state/state.h"
 #include "stdlib/catalog.h"
 #include "stdlib/lazy.h"
 #include "transfer/known_funcs.h"
@@ -31,11 +32,7 @@ struct notes {
 
 static int weak_table(lua_State *L)
 {
-	lua_createtable(L, 0, 8);
-	lua_createtable(L, 0, 1);
-	lua_pushliteral(L, "k");
-	lua_setfield(L, -2, "__mode");
-	lua_setmetatable(L, -2);
+	vai__state_push_weak(L, 8, "k");
 	return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
+#include "resident.h"
 
 enum { SIZE = 2000, N = 20000, BYTES = N * SIZE, THREADS = 3, SLOTS = 200, ROUNDS = 8 };
 
@@ -63,17 +64,6 @@ static size_t period(void)
 	return vai__mem_unneeded(&regained);
 }
 
-/* The system's view, in bytes. */
-static long resident(void)
-{
-	long size = 0, pages = 0;
-	FILE *f = fopen("/proc/self/statm", "r");
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%ld %ld", &size, &pages), 2);
-	fclose(f);
-	return pages * sysconf(_SC_PAGESIZE);
-}
-
 static bool is_mapped(const void *p)
 {
 	unsigned char in;
@@ -86,13 +76,13 @@ static void what_nobody_needed_goes_back(void **state)
 	size_t regained;
 	(void)state;
 	make_all();
-	long full = resident();
+	long full = spec_resident();
 	drop_all(N + 1);
 	assert_int_equal(period(), 0); /* it was in use for a part of this one */
 	assert_true(is_mapped(blocks[N / 2]));
 	assert_true(period() > BYTES * 9L / 10);
 	assert_true(vai__mem_scavenge(&no_stop) > BYTES * 8L / 10);
-	assert_true(resident() < full - BYTES / 2);
+	assert_true(spec_resident() < full - BYTES / 2);
 	int mapped = 0;
 	for (int i = 0; i < N; i++)
 		mapped += is_mapped(blocks[i]);

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "resident.h"
 #include "vai_lua.h"
 
 enum { STATES = 16, WARM_UP = 3 };
@@ -58,16 +59,6 @@ static void on_threads(void *(*f)(void *), int n)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
 	pthread_barrier_destroy(&all);
 	assert_false(vai_running());
-}
-
-static long resident(void)
-{
-	long size = 0, pages = 0;
-	FILE *f = fopen("/proc/self/statm", "r");
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%ld %ld", &size, &pages), 2);
-	fclose(f);
-	return pages * sysconf(_SC_PAGESIZE) / 1024;
 }
 
 /* ---- sixteen that talk ---- */
@@ -119,10 +110,10 @@ static void sixteen_talk(void **state)
 	(void)state;
 	nrounds = WARM_UP;
 	on_threads(talk_thread, STATES);
-	long before = resident();
+	long before = spec_resident() / 1024;
 	nrounds = rounds();
 	on_threads(talk_thread, STATES);
-	long after = resident();
+	long after = spec_resident() / 1024;
 	print_message("%d rounds of %d states: %ld kB before, %ld kB after\n", nrounds, STATES, before, after);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	assert_true(after < before + before / 2 + 16384);

@@ -33,6 +33,16 @@ function check.fds()
 	return n
 end
 
+-- Opens files until the process has no descriptors left; returns them.
+function check.all_files()
+	local held = {}
+	while true do
+		local f = io.open "/dev/null"
+		if not f then return held end
+		held[#held + 1] = f
+	end
+end
+
 local function show(v)
 	if type(v) == "string" then
 		return #v > 200 and ("%q... (%d bytes)"):format(v:sub(1, 200), #v) or ("%q"):format(v)

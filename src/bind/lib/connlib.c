@@ -251,12 +251,10 @@ VAI__IO_DEADLINE(conn, set_write_deadline, false, true)
 static int conn_close(lua_State *L)
 {
 	vai_conn *c = self_conn(L, "close");
-	vai_g *g = vai__g_self();
 	vai__io_check_close(L);
-	if (g && g->vm && !vai__g_ending(g)) {
-		vai__note_stack(g, L);
+	vai_g *g = vai__io_closer(L);
+	if (g)
 		vai__conn_settle(g, c);
-	}
 	vai__conn_close(c);
 	return vai__io_await_close(L, vai__conn_desc(c), (struct vai_obj *)c);
 }

@@ -254,13 +254,21 @@ void vai__io_check_close(lua_State *L)
 		vai__arg_no_goroutine(L);
 }
 
-int vai__io_await_close(lua_State *L, struct vai__desc *d, struct vai_obj *o)
+vai_g *vai__io_closer(lua_State *L)
 {
 	vai_g *g = vai__g_self();
 	if (!g || !g->vm || vai__g_ending(g))
+		return NULL;
+	vai__note_stack(g, L);
+	return g;
+}
+
+int vai__io_await_close(lua_State *L, struct vai__desc *d, struct vai_obj *o)
+{
+	vai_g *g = vai__io_closer(L);
+	if (!g)
 		return 0;
 	struct vai__iowait w = {VAI_WAIT_CLOSE, o, VAI_FOREVER};
-	vai__note_stack(g, L);
 	int rc = vai__desc_await(g, d, &w);
 	return VAI_LIKELY(rc == VAI_OK) ? 0 : vai__io_failed(L, g, rc, NULL);
 }

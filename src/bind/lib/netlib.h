@@ -62,6 +62,8 @@ int vai__io_set_deadlines(lua_State *L, struct vai__desc *d, const char *fname, 
 
 /* Waits until d, the descriptor of the object at index 1, which has been closed, is gone. Where no goroutine runs, as
  * in finalizers at the end of a state, and in one that is to end it does not wait. */
+/* The calling goroutine if it may wait for what it closes; NULL: there is none, it is about to end, or is no Lua's. */
+vai_g *vai__io_closer(lua_State *L);
 int vai__io_await_close(lua_State *L, struct vai__desc *d, struct vai_obj *o);
 
 /* Defines OBJECT_close. */
