@@ -11,6 +11,8 @@ enum { VAI__HOOK_TICK = 1000 }; /* instructions */
 /* The hook of states that look themselves whether they are to be interrupted. It calls the script's own hook, if
  * there is one, and vai__hook_look. */
 void vai__hook_tick(lua_State *L, lua_Debug *ar);
+/* Whether that hook is to look at every instruction of the calling goroutine, because its end is forced. */
+bool vai__hook_looks_always(void);
 /* Yields or raises if the calling goroutine was asked to. */
 void vai__hook_look(lua_State *L);
 /* The same in a seeded run, where each call of a method of vai's may be the end of a turn. */

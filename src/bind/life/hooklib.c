@@ -105,6 +105,8 @@ void vai__hook_tick(lua_State *L, lua_Debug *ar)
 		if (ar->event == LUA_HOOKCOUNT ? count_part(L, s) : is_wanted(s, ar->event))
 			call_script(L, ar);
 		lua_pop(L, 1);
+	} else if (ar->event == LUA_HOOKCOUNT && lua_gethookcount(L) != VAI__HOOK_TICK && !vai__hook_looks_always()) {
+		vai__hook_set(L, vai__hook_tick, lua_gethookmask(L), VAI__HOOK_TICK); /* it was to look at once, for an end */
 	}
 	if (VAI_UNLIKELY(vai__replay_is_on()))
 		vai__hook_event(L, ar);

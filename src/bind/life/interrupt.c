@@ -98,13 +98,26 @@ static void on_count(lua_State *L, lua_Debug *ar)
 		act(L, g);
 }
 
-static void arm(lua_State *L, struct vai__life *life)
+static bool must_look_always(const struct vai__life *life)
+{
+	return life->forced || life->phase == VAI_PHASE_OVER;
+}
+
+bool vai__hook_looks_always(void)
+{
+	const vai_g *g = vai__g_self();
+	const struct vai__life *life = g ? vai__life(g) : NULL;
+	return life && must_look_always(life);
+}
+
+static void arm(lua_State *L, vai_g *g, struct vai__life *life)
 {
 	lua_Hook hook = lua_gethook(L);
 	life->asked = 1;
 	if (hook == vai__hook_tick) {
-		/* The hook looks at every instruction: with a larger count it could look at the same place for ever. */
-		if (life->forced || life->phase == VAI_PHASE_OVER)
+		/* The hook looks at every instruction: with a larger count it could look at the same place for ever. For an end
+		 * that is due it looks at the next one, before the goroutine has run on. */
+		if (must_look_always(life) || vai__end_due(g))
 			lua_sethook(L, hook, lua_gethookmask(L) | LUA_MASKCOUNT, 1);
 		return;
 	}
@@ -133,7 +146,7 @@ void vai__interrupt_g(vai_g *g)
 	}
 	life->hold = 1; /* other code than the handler calls this, too */
 	atomic_signal_fence(memory_order_seq_cst);
-	arm(L, life);
+	arm(L, g, life);
 	atomic_signal_fence(memory_order_seq_cst);
 	life->hold = 0;
 }
