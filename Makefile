@@ -105,6 +105,18 @@ say = $(if $(V),,@echo '  $(1)  $@')
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 .SECONDARY:
+
+# With -j goals are made at the same time. These are not for that: they run all tests, start a make of their own, or change
+# what others read. Named beside other goals, all go one after the other, in the order in which they are named; what a
+# goal starts is parallel all the same.
+ALONE := test test-% crash asan ubsan tsan hard ucontext arm64 valgrind clone0 oom cover debian fuzz model sim stress \
+	stress-build bench bench-% demo rock rock-% env install uninstall format docs clean
+ifneq ($(word 2,$(MAKECMDGOALS)),)
+ifneq ($(filter $(ALONE),$(filter-out test-programs,$(MAKECMDGOALS))),)
+.NOTPARALLEL:
+endif
+endif
+
 .PHONY: build all
 build all: $(B)/vai.so ext
 
@@ -178,17 +190,20 @@ $(B)/test/memory.o: spec/fuzz/memory.c $(B)/flags | deps-test
 # ---- modules beside it ----
 
 # Shared objects of their own, with libraries of their own: build/vai/NAME/core.so of ext/NAME/. Those whose library is
-# not here are left out, and `require` of one says what to install. ext-all installs the packages first.
+# not here are left out, and `require` of one says what to install. ext-all installs the packages first. Which are here is
+# known only then, so a make of its own links them: one at a time, for `make -j2 build test-programs` asks for both, and
+# none while packages are installed (deps-ext).
 EXT_OBJ = $(patsubst ext/%.c,$(B)/ext/%.o,$(sort $(wildcard ext/$(1)/*.c)))
 EXT_CFLAGS_http = $(call once,EXT_CFLAGS_http,$(shell CC='$(CC)' sh mk/ext cflags http))
 EXT_CFLAGS_nats = $(call once,EXT_CFLAGS_nats,$(shell CC='$(CC)' sh mk/ext cflags nats))
 EXT_CFLAGS_tls = $(call once,EXT_CFLAGS_tls,$(shell CC='$(CC)' sh mk/ext cflags tls))
-.PHONY: ext ext-all
+.PHONY: ext ext-all ext-found
 ext: | deps-build
 ext-all: | deps-ext
+one_at_a_time = mkdir -p build && flock build/ext.lock
 ext ext-all:
-	@$(if $(filter arm64 fuzz,$(VARIANT)),true,t=$$(CC='$(CC)' sh mk/ext found | sed 's|.*|$(B)/vai/&/core.so|') && \
-		{ [ -z "$$t" ] || $(MAKE) --no-print-directory $$t; })
+	@$(if $(filter arm64 fuzz,$(VARIANT)),true,$(one_at_a_time) $(MAKE) --no-print-directory ext-found)
+ext-found: $(if $(filter ext-found,$(MAKECMDGOALS)),$(patsubst %,$(B)/vai/%/core.so,$(shell CC='$(CC)' sh mk/ext found)))
 
 $(B)/ext/%.o: ext/%.c $(B)/flags
 	@mkdir -p $(@D)
@@ -237,7 +252,7 @@ DEPS_GROUPS := build ext test check rock cover arm64 fuzz valgrind modules model
 deps: deps-build deps-ext deps-test deps-check
 deps-ext deps-test deps-check deps-cover: deps-build
 $(DEPS_GROUPS:%=deps-%):
-	@DEPS=$(DEPS) sh mk/deps $(@:deps-%=%)
+	@$(if $(filter deps-ext,$@),$(one_at_a_time) )env DEPS=$(DEPS) sh mk/deps $(@:deps-%=%)
 ifeq ($(VARIANT),arm64)
 .PHONY: sysroot
 sysroot: deps-arm64
