@@ -273,3 +273,38 @@ describe("a task", function()
 		end
 	]])
 end)
+
+describe("a task that nobody takes", function()
+	test("has no handle", [[
+		local wg = waitgroup()
+		local function done() wg:done() end
+		local function grown(start)
+			local before = collectgarbage "count"
+			for _ = 1, 200 do start() end
+			wg:wait()
+			return (collectgarbage "count" - before) * 1024 / 200
+		end
+		local function started() wg:add(1) go(done) end
+		local function taken() wg:add(1) local task = go(done) end
+		local function counted() wg:add(1) wg:go(done) end
+		started()
+		collectgarbage "stop"
+		taken() counted()
+		wg:wait()
+		assert(grown(started) < 16)
+		assert(grown(counted) < 16)
+		assert(grown(taken) > 32)
+	]])
+
+	test("ends at its bound, and is reported when it fails", [[
+		local seen, reported = chan(1), chan(1)
+		vai.spawn({ cpu = 0.01 }, function()
+			local over <close> = setmetatable({}, { __close = function() seen:send "over" end })
+			while true do end
+		end)
+		check.eq(seen:recv(), "over")
+		vai.on_panic(function(err) reported:send(err) end)
+		go(function() error("unseen", 0) end)
+		check.eq(reported:recv(), "unseen")
+	]], { err = "nobody joined it: cpu time exceeded" })
+end)

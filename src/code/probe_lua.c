@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What must be known of this Lua beyond its API. It is found out by trying, once per process, in a state of its own:
- * where a Lua closure keeps its prototype, how an upvalue tells that its local is gone, and whether its opcodes are
- * those of bytewalk.c. If an answer is not clear beyond doubt it is "no": then every function is dumped again each
- * time, or no facts are known of it. */
+ * where a Lua closure keeps its prototype, how an upvalue tells that its local is gone, where a call says how many
+ * results it wants, and whether its opcodes are those of bytewalk.c. If an answer is not clear beyond doubt it is "no":
+ * then every function is dumped again each time, or no facts are known of it. */
 #include "code/probe_lua.h"
 #include <lauxlib.h>
 #include <malloc.h>
@@ -28,6 +28,7 @@ static int c_levels;  /* of C calls in each other that this Lua allows */
  * there while they are on. */
 static size_t warn_offset;
 static uintptr_t warn_on;
+static size_t results_offset; /* where a call's record has the number of results that are wanted; 0: not found */
 
 /* Blocks know their size, and what is in them before Lua writes is never the same twice. */
 static void *sized_alloc(void *ud, void *p, size_t osize, size_t nsize)
@@ -262,6 +263,77 @@ static void probe_release(lua_State *L)
 	lua_settop(L, 0);
 }
 
+/* ---- how many results a call is to have ---- */
+
+enum { CALLS = 6, LARGEST = 41 };
+static const short wanted[CALLS] = {0, 3, LUA_MULTRET, LARGEST, 1, 0};
+
+/* Whether a call's record is what lua_getstack says, and tells at these places how many results are wanted. */
+struct results {
+	int call;
+	size_t size;
+	bool told[512];
+};
+
+static int look_at_call(lua_State *L)
+{
+	struct results *r = lua_touserdata(L, 1);
+	lua_Debug ar;
+	if (!lua_getstack(L, 0, &ar) || !ar.i_ci)
+		return 0;
+	if (r->call == 0) {
+		r->size = block_size(ar.i_ci);
+		memset(r->told, true, sizeof r->told);
+	}
+	if (r->size > sizeof r->told || block_size(ar.i_ci) != r->size)
+		r->size = 0;
+	for (size_t i = 0; i + sizeof(short) <= r->size; i += sizeof(short)) {
+		short n;
+		memcpy(&n, (const char *)(const void *)ar.i_ci + i, sizeof n);
+		r->told[i] = r->told[i] && n == wanted[r->call];
+	}
+	return 0;
+}
+
+/* Argument: struct results. */
+static int make_calls(lua_State *L)
+{
+	struct results *r = lua_touserdata(L, 1);
+	luaL_checkstack(L, LARGEST + 2, NULL);
+	for (r->call = 0; r->call < CALLS; r->call++) {
+		lua_pushcfunction(L, look_at_call);
+		lua_pushlightuserdata(L, r);
+		lua_call(L, 1, wanted[r->call]);
+		lua_settop(L, 1);
+	}
+	return 0;
+}
+
+static void probe_results(lua_State *L)
+{
+	struct results r = {.size = 0};
+	size_t found = 0;
+	lua_pushcfunction(L, make_calls);
+	lua_pushlightuserdata(L, &r);
+	out_of_memory |= lua_pcall(L, 1, 0, 0) == LUA_ERRMEM;
+	for (size_t i = sizeof(short); i + sizeof(short) <= r.size; i += sizeof(short)) {
+		if (!r.told[i])
+			continue;
+		results_offset = found++ ? 0 : i;
+	}
+	lua_settop(L, 0);
+}
+
+bool vai__probe_discards(lua_State *L)
+{
+	lua_Debug ar;
+	short n;
+	if (VAI_UNLIKELY(!results_offset) || !lua_getstack(L, 0, &ar))
+		return false;
+	memcpy(&n, (const char *)(const void *)ar.i_ci + results_offset, sizeof n);
+	return n == 0;
+}
+
 /* ---- warnings ---- */
 
 /* A state is one block, which begins with its main thread: the word that "@on" changes tells. */
@@ -315,6 +387,7 @@ int vai__probe_lua(void)
 	calibrate_upvalues(L);
 	lua_settop(L, 0);
 	probe_release(L);
+	probe_results(L);
 	if (run(L, sample))
 		calibrate_opcodes(L);
 	lua_close(L);

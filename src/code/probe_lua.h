@@ -22,6 +22,9 @@ int vai__probe_c_levels(void);
 /* Whether the warnings of the state with that main thread are on, by the library's own function for them (lua.c's,
  * luaL_newstate's). False for a host's own, and where this cannot be made out. */
 bool vai__probe_warns(lua_State *L);
+/* Whether the C function that runs was called for no results, so that whatever it returns is thrown away. False where
+ * this cannot be made out. */
+bool vai__probe_discards(lua_State *L);
 /* Finds these out, once per process; host thread, before the first of them. VAI_ENOMEM:
  * to be tried again. */
 int vai__probe_lua(void);

@@ -111,6 +111,34 @@ static void test_prototypes_are_seen(void **state)
 	assert_ptr_not_equal(vai__probe_proto_of(lua_topointer(A, 1)), vai__probe_proto_of(lua_topointer(A, 3)));
 }
 
+/* Adds to the list in its upvalue whether nobody wants what it returns. */
+static int note_discards(lua_State *L)
+{
+	lua_pushboolean(L, vai__probe_discards(L));
+	lua_rawseti(L, lua_upvalueindex(1), (lua_Integer)lua_rawlen(L, lua_upvalueindex(1)) + 1);
+	return 0;
+}
+
+static void test_wanted_results_are_seen(void **state)
+{
+	static const char nobody[] = "--+-----+-";
+	(void)state;
+	lua_newtable(A);
+	lua_pushvalue(A, 1);
+	lua_pushcclosure(A, note_discards, 1);
+	lua_setglobal(A, "f");
+	run(A,
+		"local x = f() x = { f() } f() x = f() or f() x = (f());"
+		"(function() return f() end)() local co = coroutine.wrap(f) co() f()"
+		"coroutine.wrap(function() return f() end)()");
+	assert_int_equal(lua_rawlen(A, 1), sizeof nobody - 1);
+	for (int i = 0; nobody[i]; i++) {
+		lua_rawgeti(A, 1, i + 1);
+		assert_int_equal(lua_toboolean(A, -1), nobody[i] == '+');
+		lua_pop(A, 1);
+	}
+}
+
 /* A closure that was asked for dies, its prototype lives; and the other way round. */
 static void test_asking_again(void **state)
 {
@@ -596,6 +624,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_code_of, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_prototypes_are_seen, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_wanted_results_are_seen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_asking_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_facts, setup, teardown),

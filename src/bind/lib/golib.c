@@ -15,14 +15,14 @@ int vai__lib_go(lua_State *L)
 {
 	static const struct vai__callname name = {"go", 1, "go: argument"};
 	vai_g *g = vai__bind_self(L);
-	return vai__call_go(L, g, vai__call_new(L, g, 1, &name, VAI_FATE_PANIC));
+	return vai__call_go_for_lua(L, g, vai__call_new(L, g, 1, &name, VAI_FATE_PANIC));
 }
 
 int vai__lib_async(lua_State *L)
 {
 	static const struct vai__callname name = {"async", 1, "async: argument"};
 	vai_g *g = vai__bind_self(L);
-	return vai__call_go(L, g, vai__call_new(L, g, 1, &name, VAI_FATE_KEEP));
+	return vai__call_go_for_lua(L, g, vai__call_new(L, g, 1, &name, VAI_FATE_KEEP));
 }
 
 int vai__lib_yield(lua_State *L)

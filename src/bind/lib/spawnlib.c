@@ -18,7 +18,7 @@ int vai__lib_spawn(lua_State *L)
 		vai__call_unref(call);
 		vai__arg_no_memory(L);
 	}
-	return vai__call_go(L, g, call);
+	return vai__call_go_for_lua(L, g, call);
 }
 
 /* ---- threads ---- */

@@ -74,7 +74,7 @@ static int wg_go(lua_State *L)
 	}
 	vai__obj_ref((struct vai_obj *)wg);
 	call->wg = wg;
-	return vai__call_go(L, g, call);
+	return vai__call_go_for_lua(L, g, call);
 }
 
 const struct vai__handle_type vai__lib_waitgroup_type = {&vai__waitgroup_class, "vai.waitgroup",

@@ -3,7 +3,8 @@
  *
  * The order at the end: the state is freed (its finalizers run), then the task is finished (goroutines that join it
  * wake), then the wait group counts down. A task has one reference for the handle that go() returns and one for the
- * goroutine. A goroutine whose reference is the last one does not encode its results. */
+ * goroutine. A goroutine whose reference is the last one does not encode its results. Where the script throws away what
+ * go() would return there is no handle, and mostly no task. */
 #include "bind/life/spawn.h"
 #include <string.h>
 #include "base/memory_budget.h"
@@ -22,6 +23,7 @@
 #include "sync/task.h"
 #include "sync/waitgroup.h"
 #include "transfer/charge.h"
+#include "code/probe_lua.h"
 #include "transfer/codec.h"
 #include "runtime/vm.h"
 #include "stdlib/only_libs.h"
@@ -29,7 +31,7 @@
 /* Lives on the goroutine's stack. */
 struct run {
 	vai_g *g;       /* g->held: first the call, once that is decoded the wait group */
-	vai_task *task; /* NULL: started by a timer */
+	vai_task *task; /* NULL: started by a timer, or nobody wanted it */
 	vai_waitgroup *wg;
 	vai_member *member;
 	enum vai__fate fate;
@@ -274,7 +276,7 @@ static void finish(struct run *r, int status)
 		r->g->task = NULL;
 		vai__obj_unref((struct vai_obj *)r->task);
 	} else {
-		vai__msg_drop(&r->outcome); /* of a timer's, that has failed */
+		vai__msg_drop(&r->outcome); /* of one that has failed */
 	}
 	if (r->member) {
 		r->g->held = NULL;
@@ -390,29 +392,58 @@ static vai_g *new_g(struct vai__call *call)
 	return g;
 }
 
-int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call)
+/* What ends a goroutine, or tells of its end, needs a task, though nobody may have it. */
+static bool needs_task(const struct vai__call *call)
+{
+	return call->fate != VAI_FATE_PANIC || call->opts || call->member || vai__sandbox.active;
+}
+
+static VAI_NOINLINE int cannot_go(lua_State *L, vai_g *self, struct vai__call *call, bool counted)
+{
+	give_up(call);
+	if (!counted)
+		vai__sandbox_bounds_error(L);
+	if (atomic_load_relaxed(&vai__g_home(self)->closing) != VAI_HOME_STAYS)
+		return luaL_error(L, "%s", vai__end_closed_text);
+	vai__arg_no_memory(L);
+}
+
+/* Starts the goroutine. Gives its task, with a reference; NULL: it has none, which may be if not `wanted`. */
+static inline vai_task *go(lua_State *L, vai_g *self, struct vai__call *call, bool wanted)
 {
 	const bool counted = vai__sandbox_bounds_enter();
+	const bool tasked = wanted || needs_task(call);
 	vai_g *g = VAI_LIKELY(counted) ? new_g(call) : NULL;
-	vai_task *task = VAI_LIKELY(g != NULL) ? new_task(g, call->fate) : NULL;
-	if (VAI_UNLIKELY(!task)) {
-		give_up(call);
-		if (!counted)
-			vai__sandbox_bounds_error(L);
-		if (atomic_load_relaxed(&vai__g_home(self)->closing) != VAI_HOME_STAYS)
-			return luaL_error(L, "%s", vai__end_closed_text);
-		vai__arg_no_memory(L);
-	}
-	vai__task_set_owner(task, vai__charge_account(vai__bind_vm(self)));
+	vai_task *task = g && tasked ? new_task(g, call->fate) : NULL;
+	if (VAI_UNLIKELY(!g || (tasked && !task)))
+		cannot_go(L, self, call, counted);
+	if (task)
+		vai__task_set_owner(task, vai__charge_account(vai__bind_vm(self)));
 	if (VAI_UNLIKELY(call->opts != NULL))
 		vai__task_set_name(task, call->opts->name);
 	if (call->member)
 		vai__member_begin(call->member, task);
 	vai__note_stack(self, L);
 	vai__g_start(self, g);
-	vai__leaks_note((struct vai_obj *)task);
-	vai__handle_push(L, vai__bind_vm(self), (struct vai_obj *)task, true);
+	if (task)
+		vai__leaks_note((struct vai_obj *)task);
+	return task;
+}
+
+int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call)
+{
+	vai__handle_push(L, vai__bind_vm(self), (struct vai_obj *)go(L, self, call, true), true);
 	return 1;
+}
+
+int vai__call_go_for_lua(lua_State *L, vai_g *self, struct vai__call *call)
+{
+	if (!vai__probe_discards(L))
+		return vai__call_go(L, self, call);
+	vai_task *task = go(L, self, call, false);
+	if (task)
+		vai__obj_unref((struct vai_obj *)task);
+	return 0;
 }
 
 /* What ends a goroutine at its bound needs a task, which nobody else has here. False: out of memory, and g is gone. */

@@ -46,6 +46,9 @@ int vai__call_limit(struct vai__call *call, const struct vai__spawn_opts *opts);
 /* Starts the goroutine, taking over the reference, and pushes the task's handle. Raises without memory, and where the
  * sandbox allows no more goroutines. */
 int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call);
+/* The same for a function that Lua code calls, which returns what this returns: no handle is pushed where the script
+ * throws it away, and often there is no task then. */
+int vai__call_go_for_lua(lua_State *L, vai_g *self, struct vai__call *call);
 /* Starts the goroutine without a task, from a timer. False: out of memory, or the sandbox allows no more now. The
  * caller keeps its reference. Any M. */
 bool vai__call_fire(struct vai__call *call);
