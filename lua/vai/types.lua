@@ -1403,9 +1403,10 @@ function vai.supervisor(options) end
 ---@field start function|vai.supervisor its function, or a supervisor that it is to be
 ---@field args? any[] arguments of the function
 ---@field restart? "permanent"|"transient"|"temporary" it is started again always (the default), when it has failed, or never
----@field shutdown? number seconds that it may take to end when it is canceled, until that is forced. Default 5
+---@field shutdown? number seconds that it may take to end when it is canceled, until that is forced. Default 5; for a supervisor as long as its children may take
 
----Starts a child, behind those there are. Raises once the supervisor has ended.
+---Starts a child, behind those there are. Raises once the supervisor has ended. A supervisor that is a child is one of one
+---supervisor, and of none below it. When it is started again its children are, too, and its handles mean the new one.
 ---```lua
 ---local s <close> = vai.supervisor()
 ---local task = s:child { name = "sleeper", start = vai.sleep, args = { 60 } }
@@ -1427,7 +1428,8 @@ function supervisor:child(child) end
 ---@nodiscard
 function supervisor:children() end
 
----Cancels the children, the last one first, waits until they have ended, and ends. May be called again.
+---Cancels the children, the last one first, waits until they have ended, and ends. May be called again. One that
+---is a child is started again, as any that ends, unless that is transient or temporary.
 ---```lua
 ---local s = vai.supervisor()
 ---s:child { start = vai.sleep, args = { 60 } }

@@ -124,6 +124,83 @@ describe("a supervisor", function()
 		expect("-a")
 	]])
 
+	-- What the inner one's children of its first life send as they are stopped must not reach its second.
+	test("restarts a supervisor that gave up once, also one that bears no restart", head .. [[
+		local outer <close> = vai.supervisor { max = 10, within = 60 }
+		local inner = vai.supervisor { max = 0 }
+		add(inner, "a") expect("+a")
+		for _, name in ipairs { "b", "c", "d" } do add(inner, name) expect("+" .. name) end
+		outer:child { name = "inner", start = inner }
+		orders.a:send("fail")
+		expect("-a", "-d", "-c", "-b")
+		local got = { log:recv(20), log:recv(20), log:recv(20), log:recv(20) }
+		table.sort(got)
+		check.eq(table.concat(got), "+a+b+c+d")
+		check.eq(log:recv(0.05), nil)
+		check.eq(outer:children()[1].restarts, 1)
+	]])
+
+	test("starts a supervisor again that was stopped, which its handle then means", head .. [[
+		local outer = vai.supervisor { max = 10, within = 60 }
+		local inner = vai.supervisor()
+		add(inner, "a") expect("+a")
+		outer:child { name = "inner", start = inner }
+		inner:stop()
+		expect("-a", "+a")
+		check.eq(inner:children()[1].name, "a")
+		add(inner, "b") expect("+b")
+		local before = os.clock()
+		vai.sleep(0.3)
+		assert(os.clock() - before < 0.2, "it computes while it waits")
+		outer:stop()
+		expect("-b", "-a")
+		check.raises("the supervisor has ended", inner.children, inner)
+		check.raises("the supervisor has ended", outer.child, vai.supervisor(), { start = inner })
+	]])
+
+	test("leaves nothing of a supervisor with many children behind", head .. [[
+		local before = vai.count()
+		local outer, inner = vai.supervisor(), vai.supervisor()
+		for i = 1, 40 do inner:child { start = vai.sleep, args = { 60 } } end
+		outer:child { start = inner }
+		outer:stop()
+		check.until_true(function() return vai.count() == before end)
+	]])
+
+	test("gives a supervisor all the time that its children may take", head .. [[
+		vai.test.run(1, function()
+			local outer, inner = vai.supervisor(), vai.supervisor()
+			for i = 1, 3 do
+				inner:child { shutdown = 9, start = function()
+					local _ <close> = vai.defer(function() vai.sleep(8) log:send("over") end)
+					vai.sleep(3600)
+				end }
+			end
+			outer:child { start = inner }
+			vai.sleep(1)
+			outer:stop()
+			expect("over", "over", "over")
+		end)
+	]])
+
+	test("is in no circle, and a child of one only", head .. [[
+		local a, b, c <close> = vai.supervisor(), vai.supervisor(), vai.supervisor()
+		check.raises("a supervisor cannot be below itself", a.child, a, { start = a })
+		a:child { start = b }
+		check.raises("a supervisor cannot be below itself", b.child, b, { start = a })
+		check.raises("the supervisor is a child already", c.child, c, { start = b })
+		c:child { name = "x", start = vai.sleep, args = { 60 } }
+		check.raises("there is a child 'x' already", c.child, c, { name = "x", start = a })
+		c:child { start = a } -- it was not made a child by the call that raised
+	]])
+
+	test("takes children without names from many goroutines at once", head .. [[
+		local s <close>, g = vai.supervisor(), vai.group()
+		for _ = 1, 20 do g:go(function() s:child { start = vai.sleep, args = { 60 } } end) end
+		check.returns(table.pack(g:wait()), true)
+		check.eq(#s:children(), 20)
+	]])
+
 	test("can be used from other goroutines, and has its names in dumps", head .. [[
 		local s = vai.supervisor {}
 		local task = vai.async(function() add(s, "worker a") return #s:children() end)
@@ -141,6 +218,8 @@ describe("a supervisor", function()
 		check.raises("unknown option 'stratgy'", vai.supervisor, { stratgy = "x" })
 		check.raises("strategy: 'x' is none", vai.supervisor, { strategy = "x" })
 		check.raises("max: number expected", vai.supervisor, { max = "x" })
+		check.raises("max: %-1 is no integer from 0 on", vai.supervisor, { max = -1 })
+		check.raises("within: 0 is not positive", vai.supervisor, { within = 0 })
 		check.raises("table expected", vai.supervisor, 1)
 		local s <close> = vai.supervisor()
 		check.raises("start: function or supervisor expected", s.child, s, { name = "x" })
@@ -150,6 +229,8 @@ describe("a supervisor", function()
 		check.raises("there is a child 'a' already", add, s, "a")
 		check.eq(s:child { start = function() chan():recv(vai.context():with_timeout(60)) end }:status() ~= "done", true)
 		check.eq(s:children()[2].name, "child 2")
+		local co = coroutine.create(print)
+		check.raises("upvalue 'co': thread cannot be sent", s.child, s, { start = function() return co end })
 		check.returns(table.pack(s:wait(0.01)), nil, "timeout")
 		check.eq(tostring(s):match("^supervisor: goroutine") ~= nil, true)
 	]])

@@ -1,9 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- Supervisors, after Erlang's. A supervisor is a goroutine that reads requests and the ends of its children from
--- one channel; its handle is a table with that channel and the goroutine's task. Each child has a goroutine
--- that joins it and tells. The supervisor's goroutine keeps what was sent to it of a child's function
--- and arguments, so that each start begins with fresh copies.
---
+-- one channel. Each child has a goroutine that joins it and tells. A supervisor that is a child itself may be started
+-- several times, each time with a channel of its own, so that nothing which was meant for an earlier life reaches
+-- a later one. What outlives these is its cell, a map that the handle has: "now" is the channel and the task of this
+-- life, "n" how many children there are, an integer what the child of that number was asked to be (each start decodes
+-- fresh copies of its function and arguments), and "supervised" is true in one that is a child, "ended" in one that
+-- never starts again.
 -- This file is part of vai.so and is loaded by the first call of vai.supervisor in a state.
 local vai = ...
 
@@ -38,7 +40,20 @@ local function watch(task, ctl, name, life)
 	pcall(ctl.send, ctl, { "end", name, life, ok, err }) -- it raises once the supervisor has ended
 end
 
-local run -- run(ctl, options, specs): the goroutine's function
+local run -- run(cell, ctl, options, begin): the goroutine's function
+
+local function launch(cell, name, options)
+	local ctl, begin = vai.chan(16), vai.chan(1)
+	local task = vai.spawn({ name = name }, run, cell, ctl, options, begin)
+	cell:set("now", { ctl = ctl, task = task })
+	begin:send(true)
+	return task
+end
+
+local function has_ended(task)
+	local status = task:status()
+	return status == "done" or status == "failed"
+end
 
 local function start_child(ctl, child)
 	child.life = child.life + 1
@@ -46,10 +61,9 @@ local function start_child(ctl, child)
 	local spec = child.spec
 	if spec.supervisor then
 		local s = spec.supervisor
-		if child.life == 1 then
-			child.task = s.task
-		else
-			child.task = vai.spawn({ name = spec.name }, spec.run, s.ctl, s.options, child.specs or {}, true)
+		child.task = s.cell:get("now").task
+		if child.life > 1 or has_ended(child.task) then
+			child.task = launch(s.cell, spec.name, s.options)
 		end
 	else
 		child.task = vai.spawn({ name = spec.name }, spec.start, table.unpack(spec.args or {}))
@@ -57,7 +71,8 @@ local function start_child(ctl, child)
 	vai.go(watch, child.task, ctl, spec.name, child.life)
 end
 
--- Asks it to end, then insists.
+-- Asks it to end, then insists. A supervisor is asked by a message and not canceled, as its closers would have ten
+-- seconds then, for all of its children together.
 local function stop_child(child)
 	if child.status == "restarting" then
 		child.status = "stopped"
@@ -67,14 +82,15 @@ local function stop_child(child)
 	end
 	child.status = "stopped"
 	child.life = child.life + 1 -- its end is no news
+	local limit = child.spec.shutdown
 	if child.spec.supervisor then
-		local reply = vai.chan(1)
-		if pcall(child.spec.supervisor.ctl.send, child.spec.supervisor.ctl, { "specs", reply }, 1) then
-			child.specs = reply:recv(1) or child.specs
-		end
+		local ctl = child.spec.supervisor.cell:get("now").ctl
+		limit = limit or math.huge
+		pcall(ctl.send, ctl, { "stop" }, limit)
+	else
+		child.task:cancel("shutdown")
 	end
-	child.task:cancel("shutdown")
-	if child.task:join(child.spec.shutdown or SHUTDOWN) == nil then
+	if child.task:join(limit or SHUTDOWN) == nil then
 		child.task:cancel("shutdown")
 		child.task:join(1)
 	end
@@ -156,8 +172,8 @@ local function start_due(state)
 	return next_at and math.max(next_at - vai.now(), 0)
 end
 
-local function describe(child, err)
-	return ("child '%s' %s"):format(child.spec.name, err == nil and "ended" or "failed: " .. tostring(err))
+local function describe(child, ok, err)
+	return ("child '%s' %s"):format(child.spec.name, ok and "ended" or "failed: " .. tostring(err))
 end
 
 -- A child has ended by itself. Returns why the supervisor gives up, or nil.
@@ -167,15 +183,12 @@ local function child_ended(state, name, life, ok, err)
 	if not child or child.life ~= life then
 		return nil
 	end
-	if child.spec.supervisor and type(err) == "table" and err.specs then
-		child.specs, err = err.specs, err.reason
-	end
 	child.status = ok and "done" or "failed"
 	local restart = child.spec.restart
 	if restart == "temporary" or (restart == "transient" and ok) then
 		return nil
 	end
-	local reason = describe(child, not ok and err or nil)
+	local reason = describe(child, ok, err)
 	if not may_restart(state, vai.now()) then
 		return reason
 	end
@@ -191,34 +204,56 @@ local function list_of(state)
 	return list
 end
 
-local function add_child(state, spec)
-	if index_of(state.children, spec.name) then
-		return nil, ("there is a child '%s' already"):format(spec.name)
+local function unused_name(children)
+	local n = #children + 1
+	while index_of(children, "child " .. n) do
+		n = n + 1
 	end
+	return "child " .. n
+end
+
+local function start_first(state, spec)
 	local child = { spec = spec, life = 0, restarts = 0 }
 	state.children[#state.children + 1] = child
 	start_child(state.ctl, child)
 	return child.task
 end
 
-local function specs_of(state)
-	local specs = {}
-	for i, child in ipairs(state.children) do
-		specs[i] = child.spec
+local function add_child(state, spec)
+	spec.name = spec.name or unused_name(state.children)
+	if index_of(state.children, spec.name) then
+		return nil, ("there is a child '%s' already"):format(spec.name)
 	end
-	return specs
+	local n = #state.children + 1
+	state.cell:set(n, spec)
+	state.cell:set("n", n)
+	return start_first(state, spec)
 end
 
-function run(ctl, options, specs, supervised)
-	local state = { ctl = ctl, options = options, children = {}, restarts = {}, supervised = supervised }
+-- Drops what is known of the children of one that does not start again, and of theirs: functions that have the
+-- supervisor would keep it for ever.
+local function forget(cell)
+	for i = 1, cell:get("n") or 0 do
+		local spec = cell:delete(i)
+		if spec and spec.supervisor then
+			spec.supervisor.cell:set("supervised", "ended")
+			forget(spec.supervisor.cell)
+		end
+	end
+end
+
+function run(cell, ctl, options, begin)
+	local state = { cell = cell, ctl = ctl, options = options, children = {}, restarts = {} }
 	local _ <close> = setmetatable({}, { __close = function()
 		stop_from(state.children, 1)
-		if not state.supervised then
-			ctl:close()
+		if cell:cas("supervised", nil, "ended") then
+			forget(cell)
 		end
+		ctl:close()
 	end })
-	for _, spec in ipairs(specs) do
-		add_child(state, spec)
+	begin:recv()
+	for i = 1, cell:get("n") or 0 do
+		start_first(state, cell:get(i))
 	end
 	while true do
 		local _, msg = vai.select({ ctl, timeout = start_due(state) })
@@ -228,20 +263,13 @@ function run(ctl, options, specs, supervised)
 			msg[2]:send({ task, why })
 		elseif what == "children" then
 			msg[2]:send(list_of(state))
-		elseif what == "specs" then
-			msg[2]:send(specs_of(state))
-		elseif what == "supervised" then
-			state.supervised = true
-			msg[2]:send(true)
 		elseif what == "stop" then
-			state.supervised = false
 			return true
 		elseif what == "end" then
 			local reason = child_ended(state, msg[2], msg[3], msg[4], msg[5])
-			if reason then
-				if state.supervised then
-					error({ reason = reason, specs = specs_of(state) }, 0)
-				end
+			if reason and cell:get("supervised") then
+				error(reason, 0)
+			elseif reason then
 				return nil, reason
 			end
 		end
@@ -250,19 +278,45 @@ end
 
 -- ---- the handle ----
 
--- The answer to a request; raises once the supervisor has ended.
+-- The answer to a request, or nil and why there is none.
 local function ask(s, what, arg)
-	local reply = vai.chan(1)
-	if not pcall(s.ctl.send, s.ctl, { what, reply, arg }) then
-		complain(3, "the supervisor has ended")
-	end
-	while true do
-		local answer = reply:recv(0.05)
+	local now, reply = s.cell:get("now"), vai.chan(1)
+	local ok, err = pcall(now.ctl.send, now.ctl, { what, reply, arg })
+	if not ok and not now.ctl:is_closed() then
+		return nil, err
+	elseif ok then
+		local i, answer = vai.select({ reply, now.task:done() })
+		if i == 2 then
+			answer = reply:try_recv() -- both were ready
+		end
 		if answer ~= nil then
 			return answer
-		elseif s.task:status() == "done" or s.task:status() == "failed" then
-			complain(3, "the supervisor has ended")
 		end
+	end
+	return nil, "the supervisor has ended"
+end
+
+-- Whether one is the other, or among its children, or theirs.
+local function is_within(cell, other)
+	if cell == other then
+		return true
+	end
+	for i = 1, cell:get("n") or 0 do
+		local spec = cell:get(i)
+		if spec and spec.supervisor and is_within(spec.supervisor.cell, other) then
+			return true
+		end
+	end
+	return false
+end
+
+-- Makes a supervisor a child of another.
+local function adopt(s, parent)
+	if is_within(s.cell, parent.cell) then
+		complain(3, "a supervisor cannot be below itself")
+	elseif not s.cell:cas("supervised", nil, true) then
+		local ended = s.cell:get("supervised") == "ended"
+		complain(3, "%s", ended and "the supervisor has ended" or "the supervisor is a child already")
 	end
 end
 
@@ -277,42 +331,44 @@ function Supervisor:child(spec)
 		complain(2, "bad argument #1 to 'child' (restart: '%s' is none)", own.restart)
 	end
 	if getmetatable(own.start) == Supervisor then
-		own.supervisor, own.start, own.run = own.start, nil, run
-		ask(own.supervisor, "supervised")
+		own.supervisor, own.start = own.start, nil
+		adopt(own.supervisor, self)
 	elseif type(own.start) ~= "function" then
 		complain(2, "bad argument #1 to 'child' (start: function or supervisor expected, got %s)", type(own.start))
 	end
-	own.name = own.name or ("child %s"):format(tostring(#ask(self, "children") + 1))
-	local answer = ask(self, "child", own)
-	if not answer[1] then
-		complain(2, "%s", answer[2])
+	local answer, why = ask(self, "child", own)
+	if not answer or not answer[1] then
+		if own.supervisor then
+			own.supervisor.cell:cas("supervised", true, nil)
+		end
+		complain(2, "%s", why or answer[2])
 	end
 	return answer[1]
 end
 
 function Supervisor:children()
-	return ask(self, "children")
+	local list, why = ask(self, "children")
+	return list or complain(2, "%s", why)
 end
 
 function Supervisor:stop()
-	pcall(self.ctl.send, self.ctl, { "stop" })
-	self.task:join()
+	local now = self.cell:get("now")
+	pcall(now.ctl.send, now.ctl, { "stop" })
+	now.task:join()
 end
 
 function Supervisor:wait(limit)
-	local ok, result, reason = self.task:join(limit)
-	if ok == nil then
-		return nil, result
-	elseif ok and result then
+	local ok, result, reason = self.cell:get("now").task:join(limit)
+	if ok and result then
 		return true
 	elseif ok then
 		return nil, reason
 	end
-	return nil, type(result) == "table" and result.reason or result
+	return nil, result
 end
 
 function Supervisor:__tostring()
-	return "supervisor: " .. tostring(self.task)
+	return "supervisor: " .. tostring(self.cell:get("now").task)
 end
 
 Supervisor.__close = Supervisor.stop
@@ -326,7 +382,12 @@ return function(options)
 	if not strategies[own.strategy] then
 		complain(2, "bad argument #1 to 'supervisor' (strategy: '%s' is none)", own.strategy)
 	end
-	local ctl = vai.chan(16)
-	local task = vai.spawn({ name = "supervisor" }, run, ctl, own, {}, false)
-	return setmetatable({ ctl = ctl, task = task, options = own }, Supervisor)
+	if not math.tointeger(own.max) or own.max < 0 then
+		complain(2, "bad argument #1 to 'supervisor' (max: %s is no integer from 0 on)", own.max)
+	elseif own.within <= 0 or own.within ~= own.within then
+		complain(2, "bad argument #1 to 'supervisor' (within: %s is not positive)", own.within)
+	end
+	local s = setmetatable({ cell = vai.map(), options = own }, Supervisor)
+	launch(s.cell, "supervisor", own)
+	return s
 end
