@@ -18,6 +18,7 @@ struct vai__buffer {
 bool vai__buffer_reserve(struct vai__buffer *b, size_t n);
 /* Adds n bytes. False: nothing was added, and `cut` is set. */
 bool vai__buffer_add(struct vai__buffer *b, const void *bytes, size_t n);
+/* Frees the memory; the buffer is empty then and may be used again. */
 void vai__buffer_free(struct vai__buffer *b);
 
 #endif

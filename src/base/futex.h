@@ -9,6 +9,7 @@
 /* Sleeps while *word is `expect`, until `deadline` at most (in the time of vai__clock_now()). It may return early,
  * so callers loop. errno does not change. */
 void vai__futex_wait(atomic_uint *word, unsigned expect, int64_t deadline);
+/* Wakes at most n threads that sleep on the word. */
 void vai__futex_wake(atomic_uint *word, int n);
 
 /* A pause inside a spin loop. */

@@ -6,7 +6,7 @@
  * preempted. While one is held there is no Lua call, no longjmp, no park and no allocation that may block.
  *
  * Ranks: a thread takes locks in rising rank only. Debug builds (VAI_DEBUG_LOCKS) check that, and abort with the
- * names of both locks. */
+ * two ranks. */
 #ifndef VAI_LOCK_H
 #define VAI_LOCK_H
 
@@ -15,7 +15,7 @@
 
 enum vai_rank {
 	VAI_RANK_RUNTIME = 1, /* bind: process-wide registries */
-	VAI_RANK_CODE,        /* vm: table of code objects, module cache */
+	VAI_RANK_CODE,        /* code, require: table of code objects, module cache */
 	VAI_RANK_TICKER,      /* sync: start and stop of one timer object */
 	VAI_RANK_TIMERS,      /* sched: one P's timer heap; callbacks run under it */
 	VAI_RANK_CONTEXT,     /* sync: one tree of contexts */
@@ -38,11 +38,14 @@ struct vai_lock {
 #endif
 };
 
+/* A lock that is free; it needs no end. All zero is one, too, but for the rank, which debug builds check. */
 void vai__lock_init(struct vai_lock *l, enum vai_rank rank);
+/* vai__lock for a lock that was found held. */
 void vai__lock_slow(struct vai_lock *l);
 /* Waits, as for a lock, until a flag is false that another thread sets for some instructions. */
 void vai__lock_await(const atomic_bool *flag);
 #ifdef VAI_DEBUG_LOCKS
+/* Note that the calling thread takes l, after checking its rank, and that it lets it go. */
 void vai__lock_check(struct vai_lock *l);
 void vai__lock_forget(struct vai_lock *l);
 #else
@@ -50,6 +53,7 @@ void vai__lock_forget(struct vai_lock *l);
 #define vai__lock_forget(l) ((void)0)
 #endif
 
+/* Waits until the lock is free and takes it. Does not nest. */
 static inline void vai__lock(struct vai_lock *l)
 {
 	unsigned zero = 0;
@@ -68,6 +72,7 @@ static inline bool vai__trylock(struct vai_lock *l)
 	return true;
 }
 
+/* By the thread that holds it. */
 static inline void vai__unlock(struct vai_lock *l)
 {
 	vai__lock_forget(l);

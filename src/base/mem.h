@@ -13,6 +13,7 @@
 size_t vai__mem_round(size_t size);
 /* NULL when out of memory. */
 void *vai__mem_alloc(size_t size);
+/* The same, all zero. */
 void *vai__mem_zalloc(size_t size);
 /* Frees p, which may be NULL. `size` is what was asked for. */
 void vai__mem_free(void *p, size_t size);

@@ -39,6 +39,7 @@ static inline void *vai__obj_new(size_t size, const struct vai_class *cls)
 	return o;
 }
 
+/* One reference more, by one that has, or is lent, one. */
 static inline void vai__obj_ref(struct vai_obj *o)
 {
 	atomic_fetch_add_relaxed(&o->refs, 1);

@@ -15,6 +15,7 @@
 #include "state/handle.h"
 #include "state/state.h"
 
+/* Raises "bad argument #arg to 'fname' (...)", with the place of the caller. */
 _Noreturn void vai__arg_error(lua_State *L, int arg, const char *fname, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 /* "bad argument #1 to 'go' (function expected, got nil)". idx is the stack index. */
@@ -23,6 +24,7 @@ _Noreturn void vai__arg_type_error(lua_State *L, int idx, int arg, const char *f
 _Noreturn void vai__arg_self_error(lua_State *L, const char *fname, const char *expected);
 /* The name that a user has for the type of the value at idx. */
 const char *vai__arg_typename(lua_State *L, int idx);
+/* An integer, or a float that has the value of one; a string is none. */
 int64_t vai__arg_integer(lua_State *L, int idx, int arg, const char *fname);
 /* Seconds: any number but NaN. */
 double vai__arg_seconds(lua_State *L, int idx, int arg, const char *fname);
@@ -33,6 +35,7 @@ _Noreturn void vai__arg_no_goroutine(lua_State *L);
 /* Raises "not enough memory". */
 _Noreturn void vai__arg_no_memory(lua_State *L);
 
+/* The state of a goroutine that runs Lua code. */
 static inline struct vai_vm *vai__bind_vm(const vai_g *g)
 {
 	return (struct vai_vm *)g->vm;

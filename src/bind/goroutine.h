@@ -56,6 +56,7 @@ struct vai__life {
 	} lent;
 };
 
+/* That of a goroutine of Lua's, while it runs. */
 static inline struct vai__life *vai__life(const vai_g *g)
 {
 	return (struct vai__life *)g->life;

@@ -45,6 +45,7 @@ static inline struct vai__main *vai__main_of(const vai_g *g)
 
 /* Makes the record of a home, if it has none. NULL: out of memory. */
 struct vai__main *vai__main_open(struct vai__home *home);
+/* vm: what vai keeps of its state from now on; NULL: it has none any more. By whoever opens or closes it. */
 void vai__main_set_vm(struct vai__main *main, struct vai_vm *vm);
 /* The Lua thread in which main stopped. The vm's `at` is another one while panic handlers run. */
 lua_State *vai__main_at(const struct vai__main *main);

@@ -20,10 +20,10 @@ extern const struct vai_class vai__bytes_class;
 vai_bytes *vai__bytes_new(uint64_t n);
 /* The n bytes of b from `at` (from 0 on). NULL when out of memory; VAI_ERANGE in *rc: there are not so many. */
 vai_bytes *vai__bytes_slice(vai_bytes *b, uint64_t at, uint64_t n, int *rc);
-/* How many bytes it has now. */
+/* How many bytes it has now. A slice keeps its length, also where a resize has taken bytes of it away. */
 uint64_t vai__bytes_length(vai_bytes *b);
 bool vai__bytes_is_slice(const vai_bytes *b);
-/* VAI_EAGAIN: input or output is under way. VAI_ENOMEM. Not for slices. New bytes are 0. */
+/* Makes it n bytes long; new bytes are 0. VAI_EAGAIN: input or output is under way. VAI_ENOMEM. Not for slices. */
 int vai__bytes_resize(vai_bytes *b, uint64_t n);
 
 enum vai__bytes_pin { VAI_PIN_SHORT, VAI_PIN_LONG };
@@ -31,6 +31,7 @@ enum vai__bytes_pin { VAI_PIN_SHORT, VAI_PIN_LONG };
  * then. VAI_ERANGE: b has not so many (now), VAI_ECLOSED: a resize has taken bytes of the slice away; nothing is
  * pinned then. */
 int vai__bytes_pin(vai_bytes *b, enum vai__bytes_pin how, uint64_t at, uint64_t n, char **p);
+/* Ends one such pin. */
 void vai__bytes_unpin(vai_bytes *b, enum vai__bytes_pin how);
 /* Copies bytes of which some may be written at the same time. */
 void vai__bytes_copy(char *to, const char *from, size_t n);

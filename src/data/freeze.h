@@ -22,6 +22,7 @@ struct vai__freezer {
 	struct vai__freeze_map by_string, by_shape, by_address;
 };
 
+/* Begins. *z is not initialised before; it is freed in any case. */
 bool vai__freeze_init(struct vai__freezer *z);
 /* Gives back all that it has, references to objects, too. */
 void vai__freeze_free(struct vai__freezer *z, void (*unref)(struct vai_obj *));

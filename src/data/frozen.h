@@ -47,6 +47,7 @@ typedef struct vai_frozen {
 } vai_frozen;
 extern const struct vai_class vai__frozen_class;
 
+/* How many values its array has: those of the keys from 1 on. */
 static inline uint64_t vai__frozen_length(const vai_frozen *f, uint64_t table)
 {
 	return f->tables[table] & UINT32_MAX;
@@ -64,6 +65,7 @@ uint64_t vai__frozen_next(const vai_frozen *f, uint64_t table, uint64_t after, s
 /* True: `key` is that of the entry with this number. */
 bool vai__frozen_is_at(const vai_frozen *f, uint64_t table, uint64_t number, const struct vai__frozen_key *key);
 
+/* The bytes of the string at that place, with a zero behind them; *len: how many. */
 static inline const char *vai__frozen_string(const vai_frozen *f, uint64_t place, size_t *len)
 {
 	uint64_t n;

@@ -4,7 +4,9 @@
  * a kind of its own (net/conn.h), whose reading direction stands for the whole file.
  *
  * System calls are made on the thread that runs the goroutine: the monitor takes the P of one that sleeps there.
- * Any goroutine may call; the caller holds a reference. Results are those of net/. */
+ * Any goroutine may call; the caller holds a reference. What has a parameter `self` parks while another goroutine has
+ * the file, and on a FIFO or a device until there is something; nothing else parks. Results are those of net/: VAI_OK,
+ * VAI_ECLOSED, VAI_ECANCELED, VAI_EDEADLOCK, VAI_ENOMEM, VAI__ERRNO(e), and where it reads VAI__EOF. */
 #ifndef VAI_FILE_H
 #define VAI_FILE_H
 
@@ -17,24 +19,34 @@ extern const struct vai_class vai__file_class;
 
 /* "r", "w+", "ab", "wx", ... as flags of open(2). False: it is none. */
 bool vai__file_mode(const char *mode, int *flags);
+/* Opens it. flags: of open(2), to which O_CLOEXEC and O_NOCTTY are added; mode: the permissions of one that is made.
+ * VAI_OK: *out has one reference. It may stay in the system: a FIFO waits for its other end. */
 int vai__file_open(const char *path, int flags, mode_t mode, vai_file **out);
-/* Takes fd over in every case. */
+/* A file for a descriptor that is open, which it takes over in every case; path: its name, of which it makes a copy.
+ * One that is a FIFO, a socket or a device is made non-blocking. VAI_OK: *out has one reference. */
 int vai__file_adopt(int fd, const char *path, vai_file **out);
 
+/* As vai__conn_read, without a limit. */
 int vai__file_read(vai_g *self, vai_file *f, enum vai__read_what what, size_t count, struct vai__bytes *out);
-/* As vai__conn_read_into. */
+/* As vai__conn_read_into, without a limit. */
 int vai__file_read_into(vai_g *self, vai_file *f, void *p, size_t n, size_t *got);
-/* All of it, or an error; *done: how many bytes. iov is used up. */
+/* Writes all n pieces where the file's position is, or at its end if it appends, or returns an error; *done: how many
+ * bytes were written. iov is used up; the bytes do not move meanwhile. */
 int vai__file_write(vai_g *self, vai_file *f, struct iovec *iov, int n, size_t *done);
-/* whence: SEEK_SET, SEEK_CUR or SEEK_END. *at: the new position. */
+/* whence: SEEK_SET, SEEK_CUR or SEEK_END. *at: the new position, in bytes from the beginning. VAI__ERRNO(ESPIPE): it is
+ * a FIFO, a socket or a device. */
 int vai__file_seek(vai_g *self, vai_file *f, int whence, int64_t offset, int64_t *at);
+/* Makes it `size` bytes long; what is new is zeros. VAI__ERRNO(EINVAL): it is a FIFO, a socket or a device. */
 int vai__file_truncate(vai_g *self, vai_file *f, int64_t size);
-/* Until it is on the disk: gives the P away meanwhile. */
+/* Waits until what was written is on the disk (fsync). It gives the P away before it calls the system, and waits for
+ * one after. */
 int vai__file_sync(vai_g *self, vai_file *f);
+/* Fills *st. VAI_OK, VAI_ECLOSED or VAI__ERRNO(e). */
 int vai__file_stat(vai_file *f, struct stat *st);
-/* True for the first call. */
+/* Closes it, as vai__conn_close does. True for the first call. */
 bool vai__file_close(vai_file *f);
 bool vai__file_is_closed(vai_file *f);
+/* The name that it was opened by; borrowed. */
 const char *vai__file_path(const vai_file *f);
 /* Its connection, for what has to do with descriptors. Borrowed. */
 vai_conn *vai__file_conn(vai_file *f);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Channels that tell what changes in a folder or of a file, by inotify. A watch lasts until its channel is closed
- * or nobody has it any more. */
+ * or nobody has it any more. Any thread; nothing parks. */
 #ifndef VAI_WATCH_H
 #define VAI_WATCH_H
 

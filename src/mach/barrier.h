@@ -11,11 +11,12 @@
 
 /* Once, before any thread uses one. */
 void vai__barrier_init(void);
-/* A system call of some microseconds. */
+/* The rare side's: a system call of some microseconds. Any thread. */
 void vai__barrier_heavy(void);
 
 extern bool vai__barrier_by_kernel; /* constant after vai__barrier_init */
 
+/* The other side's. */
 static inline void vai__barrier_light(void)
 {
 	if (VAI_LIKELY(vai__barrier_by_kernel))

@@ -12,8 +12,9 @@
 /* Called before the first stack is made, by one thread. size is in bytes, rounded up to whole pages and at least 64
  * KiB. When the runtime is restarted it is called again and keeps the first size. */
 void vai__stack_init(size_t size);
+/* The size of each, in bytes, without the guard. */
 size_t vai__stack_size(void);
-/* NULL: out of address space or memory. Any thread. */
+/* A stack, of undefined contents. NULL: out of address space or memory. Any thread. */
 char *vai__stack_alloc(void);
 /* Whether the last vai__stack_alloc failed and no stack was freed since. Any thread. */
 bool vai__stack_short(void);
@@ -28,6 +29,7 @@ void vai__stack_reset(void);
  * system; the stacks stay. Called by one thread, not while another calls vai__stack_reset. */
 size_t vai__stack_unneeded(size_t *regained);
 size_t vai__stack_scavenge(const atomic_bool *stop);
+/* Its lowest address that may be used. */
 static inline char *vai__stack_low(char *top)
 {
 	return top - vai__stack_size();

@@ -27,8 +27,9 @@ int64_t vai__thread_user(int id); /* the part of it outside of the kernel, in wh
  * never interrupts a system call. It is deleted by timer_delete. False: the system has none. */
 bool vai__thread_timer_new(int id, int sig, void *value, timer_t *out);
 bool vai__thread_timer_start(timer_t timer); /* false: the system refuses */
-/* A timer on the monotonic clock, which sends the signal to the thread wherever that is; ns 0: no more. */
+/* A timer on the monotonic clock, which sends the signal to the thread wherever that is. False: the system has none. */
 bool vai__thread_alarm_new(int id, int sig, void *value, timer_t *out);
+/* Sends it once, ns from now, in place of what was asked before; 0: no more. */
 void vai__thread_alarm(timer_t timer, int64_t ns);
 
 #endif

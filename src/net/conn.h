@@ -4,7 +4,9 @@
  *
  * A connection has two directions, each of which one goroutine has at a time, for a whole call. The buffer belongs
  * to the goroutine that has the reading direction; it holds no memory while it is empty. A view is a handle of the
- * same connection with a limit of its own (conn:with). Any goroutine may call; the caller holds a reference. */
+ * same connection with a limit of its own (conn:with). Any goroutine may call; the caller holds a reference. What has a
+ * parameter `self` may park: until the direction is free, or for the peer. Nothing else does. Limits are absolute; a
+ * view's own limit is its caller's business. Results are those of descriptor.h, and the three below. */
 #ifndef VAI_CONN_H
 #define VAI_CONN_H
 
@@ -61,8 +63,10 @@ vai_conn *vai__conn_view(vai_conn *c, double seconds, struct vai_obj *ctx);
 
 /* The connection under a view, or itself; and its limit, negative: none. */
 vai_conn *vai__conn_base(vai_conn *c);
-double vai__conn_limit(const vai_conn *c);
+double vai__conn_limit(const vai_conn *c);            /* seconds */
 struct vai_obj *vai__conn_context(const vai_conn *c); /* borrowed, or NULL */
+/* The descriptor, the kind, and what vai__conn_new or vai__conn_over got as state; a view's are its connection's.
+ * Borrowed. */
 struct vai__desc *vai__conn_desc(vai_conn *c);
 const struct vai__conn_ops *vai__conn_ops(vai_conn *c);
 void *vai__conn_state(vai_conn *c);
@@ -73,7 +77,7 @@ struct vai__conn_hook {
 	void (*closed)(struct vai__conn_hook *h, bool gone);
 };
 void vai__conn_set_hook(vai_conn *c, struct vai__conn_hook *h); /* called before c is given to anything else */
-struct vai__conn_hook *vai__conn_hook(vai_conn *c);
+struct vai__conn_hook *vai__conn_hook(vai_conn *c);             /* NULL: it has none */
 
 /* ---- reading ---- */
 
@@ -92,12 +96,12 @@ enum {
 	VAI__KIND_FAILED = -22 /* ops->why knows */
 };
 
-/* Reads what is asked for. VAI_OK: *out is the caller's. With other results, what was read so far stays in the
- * buffer. limit: absolute. */
+/* Reads what is asked for: some bytes, at least one; `count` bytes; a line, without its end or with it; or all up to
+ * the end. VAI_OK: *out is the caller's. With other results, what was read so far stays in the buffer. */
 int vai__conn_read(
 	vai_g *self, vai_conn *c, enum vai__read_what what, size_t count, int64_t limit, struct vai__bytes *out);
 /* Reads at least one byte, and at most n, to p, which stays where it is meanwhile; *got: how many. What the buffer
- * holds comes first; else the bytes go from the system to p. n is not 0. limit: absolute. */
+ * holds comes first; else the bytes go from the system to p. n is not 0. */
 int vai__conn_read_into(vai_g *self, vai_conn *c, void *p, size_t n, int64_t limit, size_t *got);
 /* The same as VAI__READ_SOME, for the goroutine that has the reading direction: does not wait. VAI_EAGAIN: the next
  * edge tells when to try again. */
@@ -118,7 +122,7 @@ int vai__conn_take(vai_g *self, vai_conn *c, enum vai__dir dir, const struct vai
 /* Forgets what the buffer holds and returns how many bytes that were. Called by the goroutine that has the reading
  * direction. */
 size_t vai__conn_drop_buffer(vai_conn *c);
-/* Bounds of lines and of "all"; 0 leaves one as it is. */
+/* Bounds of lines and of "all", in bytes; 0 leaves one as it is. A read that would go beyond gives VAI__TOO_LONG. */
 void vai__conn_set_max(vai_conn *c, size_t line, size_t all);
 
 /* ---- writing, closing ---- */
@@ -129,7 +133,7 @@ int vai__conn_write(vai_g *self, vai_conn *c, struct iovec *iov, int n, int64_t 
 /* The same for a goroutine that has the writing direction. *done: added to. */
 int vai__conn_write_taken(
 	vai_g *self, vai_conn *c, struct iovec *iov, int n, const struct vai__iowait *w, size_t *done);
-/* Whether the system copies files into this kind of connection. */
+/* Whether the system copies files into this kind of connection; else vai__sendfile needs a block. */
 bool vai__sendfile_possible(vai_conn *c);
 /* Writes n bytes of the file `fd`, from offset `at` on, behind the bytes of iov (one, perhaps empty). block: of
  * VAI__SEND_BLOCK bytes, where the system does not copy files; it must not move. *done: how many bytes in all.
@@ -140,16 +144,19 @@ int vai__sendfile(vai_g *self, vai_conn *c, struct iovec *iov, void *block, int 
 /* Before vai__conn_close, by a goroutine: waits, at most a second, for what must have come lest closing it throws away
  * what was written. Returns at once where somebody reads, who takes it in. */
 void vai__conn_settle(vai_g *self, vai_conn *c);
-/* True for the first call. */
+/* Closes it, and what it stands on; goroutines that wait in it get VAI_ECLOSED. True for the first call. */
 bool vai__conn_close(vai_conn *c);
+/* Makes the peer see the end, behind all that is being written. VAI__ERRNO(ENOTSOCK): this kind cannot. */
 int vai__conn_close_write(vai_g *self, vai_conn *c, int64_t limit);
+/* Reads give the end from now on, those that wait, too. VAI_OK or VAI_ECLOSED. */
 int vai__conn_close_read(vai_conn *c);
 
 /* ---- names ---- */
 
+/* Its own address and the peer's. VAI_OK, VAI_ECLOSED or VAI__ERRNO(e): ENOTSOCK for what is no socket. */
 int vai__conn_local(vai_conn *c, struct vai__addr *a);
 int vai__conn_remote(vai_conn *c, struct vai__addr *a);
-/* "tcp 127.0.0.1:80 -> 127.0.0.1:4711". At most VAI__CONN_TEXT bytes. */
+/* Writes "tcp 127.0.0.1:80 -> 127.0.0.1:4711". At most VAI__CONN_TEXT bytes. */
 enum { VAI__CONN_TEXT = 2 * VAI__ADDR_TEXT + 32 };
 void vai__conn_text(vai_conn *c, char *buf);
 

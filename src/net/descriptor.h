@@ -49,6 +49,7 @@ struct vai__desc *vai__desc_new(int fd, int *rc);
 /* The same for one that perhaps nobody ever waits for, and that the poller may not take (a regular file): it joins the
  * poller with the first wait. borrowed: fd stays open when d goes. For calls that take a direction only. */
 struct vai__desc *vai__desc_new_unpolled(int fd, bool borrowed, int *rc);
+/* Its number, which is another file's once d is closed: for those that have a direction or hold d. */
 int vai__desc_fd(const struct vai__desc *d);
 /* The owner forgets d, closing it. */
 void vai__desc_release(struct vai__desc *d);
@@ -61,11 +62,13 @@ bool vai__desc_close_named(struct vai__desc *d, const char *path);
  * of it. From then on its address is free. Returns at once where a call of theirs may stay in the system (a descriptor
  * that blocks: a regular file, a terminal). The caller uses d in no other way. */
 int vai__desc_await(vai_g *self, struct vai__desc *d, const struct vai__iowait *w);
+/* Whether vai__desc_close was called. */
 bool vai__desc_is_closed(struct vai__desc *d);
 
 /* Takes the direction; goroutines queue for it, first come, first served. VAI_OK: it is the caller's until it gives
  * it back. */
 int vai__desc_take(vai_g *self, struct vai__desc *d, enum vai__dir dir, const struct vai__iowait *w);
+/* Gives it back; the next in the queue has it then. */
 void vai__desc_give(struct vai__desc *d, enum vai__dir dir);
 /* How many edges the direction has had, in some way: another value than before says that there was one since. Odd:
  * there may be no other one, however much there is to read: the peer has ended, or an error or urgent data wait. */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Connecting, to the first of several addresses that answers (RFC 8305, "happy eyeballs"). */
+/* Connecting, to the first of several addresses that answers (RFC 8305, "happy eyeballs"). Both functions park, until
+ * `limit` (absolute) at the latest; the goroutine that has made the struct calls. Results are those of descriptor.h and
+ * resolve.h. */
 #ifndef VAI_DIAL_H
 #define VAI_DIAL_H
 

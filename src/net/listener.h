@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Listening sockets and sockets for datagrams. Any goroutine may call; the caller holds a reference. */
+/* Listening sockets and sockets for datagrams. Any goroutine may call; the caller holds a reference. What has a
+ * parameter `self` may park, until `limit` (absolute); nothing else does. Results are those of descriptor.h. */
 #ifndef VAI_LISTENER_H
 #define VAI_LISTENER_H
 
@@ -16,7 +17,8 @@ struct vai__listen_opts {
 	int mode; /* of a Unix socket's file; -1: as the system makes it */
 };
 
-/* Listens at the first address of d's list where that is possible. VAI_OK: *out has one reference. */
+/* Listens at the first address of d's list where that is possible. VAI_OK: *out has one reference. Else the error of
+ * the first address. */
 int vai__listener_open(struct vai__dial *d, const struct vai__listen_opts *opts, vai_listener **out);
 /* Accepts a connection. VAI_OK: *out has one reference. When the process has no descriptors left it waits for some,
  * and says so once. */
@@ -43,8 +45,9 @@ bool vai__listener_divert(vai_listener *l);
 bool vai__listener_is_asked(vai_listener *l);
 /* Closes the listener, and removes the file of a Unix socket. True for the first call. */
 bool vai__listener_close(vai_listener *l);
+/* Its descriptor; borrowed. */
 struct vai__desc *vai__listener_desc(vai_listener *l);
-/* "tcp 127.0.0.1:80"; at most VAI__CONN_TEXT bytes. */
+/* Writes "tcp 127.0.0.1:80"; at most VAI__CONN_TEXT bytes. */
 void vai__listener_text(vai_listener *l, char *buf);
 
 /* ---- datagrams ---- */
@@ -54,16 +57,24 @@ extern const struct vai_class vai__packet_class;
 
 enum { VAI__DATAGRAM_MAX = 65536 }; /* bytes: none is longer */
 
+/* Binds a socket to the first address of d's list where that is possible. VAI_OK: *out has one reference. Else the
+ * error of the first address. */
 int vai__packet_open(struct vai__dial *d, vai_packet **out);
-/* *out: the datagram, cut off at `max` bytes where *truncated. */
+/* Receives a datagram. VAI_OK: *out is the caller's, cut off at `max` bytes where *truncated; *from is its sender, of
+ * length 0 for one that has no address. */
 int vai__packet_recv(vai_g *self, vai_packet *p, size_t max, int64_t limit, struct vai__bytes *out,
 	struct vai__addr *from, bool *truncated);
+/* Sends n bytes as one datagram, and waits only where the system has no room for it. Where the system says
+ * ECONNREFUSED, which an earlier datagram may have left behind, it is sent once more. */
 int vai__packet_send(vai_g *self, vai_packet *p, const void *data, size_t n, const struct vai__addr *to, int64_t limit);
 /* For the goroutine that has the reading direction: does not wait. VAI_EAGAIN as in vai__listener_accept_now. */
 int vai__packet_recv_now(vai_packet *p, size_t max, struct vai__bytes *out, struct vai__addr *from, bool *truncated);
+/* Closes it, and removes the file of a Unix socket. True for the first call. */
 bool vai__packet_close(vai_packet *p);
+/* Its descriptor and its network; borrowed. */
 struct vai__desc *vai__packet_desc(vai_packet *p);
 const struct vai__network *vai__packet_network(const vai_packet *p);
+/* Writes "udp 127.0.0.1:80"; at most VAI__CONN_TEXT bytes. */
 void vai__packet_text(vai_packet *p, char *buf);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Names and addresses, by getaddrinfo and getnameinfo on a few threads of their own: those calls cannot be
- * interrupted, the goroutine that waits for one can. Any goroutine. */
+/* Names and addresses, by getaddrinfo and getnameinfo on a few threads of their own: those calls cannot be interrupted,
+ * the goroutine that waits for one can. Any goroutine; the first two functions park, until `limit` (absolute) at the
+ * latest. */
 #ifndef VAI_RESOLVE_H
 #define VAI_RESOLVE_H
 

@@ -27,7 +27,9 @@ int vai__serve_idle(vai_g *self, vai_conn *c);
 int vai__serve_next(vai_g *self, vai_conn *c, int64_t limit, vai_conn **next);
 /* Accepts no more connections: closes the listener and the connections that wait. Connections that have goroutines
  * are closed, too, or (shutdown) waited for. */
-void vai__serve_close(vai_server *s);
+void vai__serve_close(vai_server *s); /* any thread; does not park */
+/* Parks until the last of these is closed, or until `limit` (absolute). VAI_OK; VAI_ETIMEOUT: some are open still;
+ * VAI_ECANCELED, VAI_EDEADLOCK. */
 int vai__serve_shutdown(vai_g *self, vai_server *s, int64_t limit);
 vai_listener *vai__serve_listener(const vai_server *s); /* borrowed */
 /* The number of connections that are open. */

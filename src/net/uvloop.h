@@ -23,7 +23,7 @@ void vai__uvloop_leave(void);
 /* ---- for the pollers ---- */
 
 bool vai__uvloop_is_open(void);
-int vai__uvloop_fd(void);
+int vai__uvloop_fd(void);       /* can be read when the loop has something to do; the loop is open */
 int64_t vai__uvloop_next(void); /* when the next of its timers is due; VAI_FOREVER: none */
 void vai__uvloop_turn(void);    /* without waiting */
 /* No M is left. Handles that are still there are closed. */

@@ -13,7 +13,9 @@ struct vai__wait_first {
 	bool asked; /* used inside */
 };
 
-/* VAI_OK: at least one is ready. The caller holds references of all of them, and the list does not move. */
+/* Waits until one of the n is ready or `limit` (absolute; 0: only looks). VAI_OK: at least one is, and `ready` says
+ * which; VAI_ETIMEOUT, VAI_ECANCELED, VAI_EDEADLOCK, VAI_ENOMEM. The caller, a goroutine, holds references of all of
+ * them, and the list does not move. */
 int vai__wait_first(vai_g *self, struct vai__wait_first *list, int n, int64_t limit);
 
 #endif

@@ -3,7 +3,7 @@
  * somebody waits or not; SIGCHLD and the other children of the host are not touched. A status that
  * somebody else has taken meanwhile (a waitpid(-1) of the host's) is an error, VAI__ERRNO(ECHILD).
  *
- * Any goroutine may call; the caller holds a reference. Results are those of net/. */
+ * Any goroutine may call; the caller holds a reference. Only vai__process_wait parks. Results are those of net/. */
 #ifndef VAI_PROCESS_H
 #define VAI_PROCESS_H
 
@@ -23,26 +23,35 @@ struct vai__spawn {
 	bool group;            /* it leads a process group of its own, and signals go to all of that */
 };
 
-/* streams: our ends of pipes, or NULL; taken over in every case. */
+/* Starts a process, and watches for its end. streams: our ends of its pipes, each a connection with a reference, or
+ * NULL; they are taken over in every case. It returns when the program runs: VAI_OK, and *out has one reference;
+ * VAI_ENOMEM; or VAI__ERRNO(e), ENOENT for one that there is no program of that name. */
 int vai__process_spawn(const struct vai__spawn *s, vai_conn *const streams[VAI__STREAMS], vai_process **out);
 
 struct vai__exit {
 	bool signaled;
 	int n; /* the exit code, or the signal */
 };
+/* Waits for its end, until `limit` (absolute; 0: does not wait, VAI_ETIMEOUT). VAI_OK: *out tells how it has ended; any
+ * number of goroutines may ask, at any time after. VAI__ERRNO(ECHILD): somebody else has taken the status. VAI_ECLOSED:
+ * the runtime ended before the process. */
 int vai__process_wait(vai_g *self, vai_process *p, int64_t limit, struct vai__exit *out);
-/* Has w, which the caller has filled in, fired at its end. False: it has ended. It is taken back in any case. */
+/* Has w, which the caller has filled in, fired at the process's end. False: it has ended already, and w is in no list.
+ * The caller takes it back in any case by the second call, before w is gone. */
 bool vai__process_link(vai_process *p, struct vai__waiter *w);
 void vai__process_unlink(vai_process *p, struct vai__waiter *w);
-/* VAI__ERRNO(ESRCH): it has ended. */
+/* Sends it a signal, or to all of its group where it leads one. The pidfd sees to it that no other process of the same
+ * number gets it. VAI__ERRNO(ESRCH): its end is known. */
 int vai__process_kill(vai_process *p, int sig);
+/* Its number, also after its end, when others may have it. */
 int vai__process_pid(const vai_process *p);
 /* Whether its end is known. */
 bool vai__process_is_over(vai_process *p);
-/* Borrowed; NULL: it is no pipe. */
+/* Our end of the pipe for stream n, from 0 to 2. Borrowed; NULL: that stream is no pipe. */
 vai_conn *vai__process_stream(vai_process *p, int n);
 
-/* A pipe: an end of ours, *ours with a reference, and one for a process. write: ours is written to. */
+/* Makes a pipe. write: our end is the one to write to. VAI_OK: *ours is our end, non-blocking, with one reference, and
+ * *theirs the descriptor for a process, blocking and close-on-exec, which is the caller's to close. */
 int vai__process_pipe(bool write, vai_conn **ours, int *theirs);
 
 #endif

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Terminals, and the streams that the process began with. Any goroutine; results are those of net/. */
+/* Terminals, and the streams that the process began with. Any goroutine; nothing parks. Results are VAI_OK or
+ * VAI__ERRNO(e), ENOTTY for a descriptor that is no terminal. */
 #ifndef VAI_TTY_H
 #define VAI_TTY_H
 
 #include "net/conn.h"
 
+/* The terminal's width and height in characters. */
 int vai__tty_size(int fd, int *columns, int *rows);
-/* Raw: keys come one by one, unseen, also Ctrl-C. The mode of before is set again by raw(false) and at the end of the
- * process, whatever ends it but SIGKILL. */
+/* Raw: keys come one by one, unseen, also Ctrl-C. The mode of before is set again with on = false and at the end of the
+ * process, whatever ends it but SIGKILL. VAI__ERRNO(EMFILE): eight terminals are raw already. Waits in the system until
+ * what was written to the terminal is out. */
 int vai__tty_raw(int fd, bool on);
-/* Any thread, also in a signal handler. */
+/* Sets the modes of before for all terminals that are raw. Any thread, also in a signal handler. */
 void vai__tty_restore(void);
 
 /* Descriptor n of 0 to 2 as a connection: always the same while somebody has it; one reference. NULL: *rc says

@@ -8,11 +8,12 @@
 #include "state/state.h"
 #include "state/template.h"
 
-/* Makes the vm of the host's own state. */
+/* Makes the vm of the host's own state. NULL: out of memory. Host thread, as for the next. */
 struct vai_vm *vai__vm_attach(lua_State *L);
+/* Ends it; the state itself is the host's and goes on. */
 void vai__vm_detach(struct vai_vm *vm);
 
-/* A fresh state for a goroutine whose body is `code` (borrowed; NULL: a C function). If an
+/* A fresh state for a goroutine whose body is `code` (borrowed; NULL: a C function). If a
  * template of code exists, its function is already loaded: then *loaded is true and it lies
  * on top of L's stack with _ENV set and every other upvalue nil; all that lies below are helpers
  * (code->loaded), in the same form. NULL: out of memory. */

@@ -32,10 +32,13 @@ void vai__home_note_end(struct vai__home *home);     /* sched.nclosing: one of i
 struct m *vai__home_m(const struct vai__home *home); /* the M on which its host-side goroutines run */
 bool vai__home_all_wait(void); /* all mains wait, and nothing is there that only they may run; sched.lock held */
 /* g.c, park.c: what homes need of goroutines */
-struct g *vai__g_alloc_outside(void);
+struct g *vai__g_alloc_outside(void); /* a record, without a P; NULL: out of memory. Any thread */
+/* Makes a fresh record a goroutine that belongs there. */
 void vai__g_begin_new(struct g *g, void (*entry)(vai_g *g, void *arg), void *arg, struct vai__home *home);
 /* The goroutines of a slab, SLAB of them; NULL: there are not so many slabs. Any thread. */
 struct g *vai__g_slab(int64_t i);
+/* Asks g to end (VAI_END_CLOSED) by ending the wait whose word was `word`. False: that wait has ended, or g was asked
+ * so before, unless `force`. On an M. */
 bool vai__fire_end(struct g *g, uint64_t word, bool force);
 
 #endif

@@ -14,8 +14,8 @@
 #include <stdint.h>
 
 /* Called on the host's thread before and after everything else. VAI_OK, or VAI_ESYS with errno, and the call that the
- * system refused in *call. When the stop is called no M is
- * left; it releases what abandoned goroutines held (descriptors, requests). */
+ * system refused in *call. When the stop is called no M is left; it releases what abandoned goroutines held
+ * (descriptors, requests). */
 int vai__poll_start(const char **call);
 void vai__poll_stop(void);
 /* Waits until something is ready, until vai__poll_wake, or until `until` (0: does not wait), and fires the
@@ -29,6 +29,7 @@ void vai__poll_check(void);
 /* How many goroutines wait for the poller, with other reasons to hope: while there are any, there is no deadlock. A
  * waiter counts until it runs again; otherwise an M about to sleep could see none in between. Any thread. */
 int64_t vai__poll_pending(void);
+/* Counts n goroutines more, or less. Any thread. */
 void vai__poll_count(int n);
 
 #endif

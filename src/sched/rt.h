@@ -250,36 +250,36 @@ static inline void m_set_curg(struct m *m, struct g *g)
 }
 
 /* m.c: threads */
-struct m *vai__m_self(void); /* NULL off the Ms */
-struct m *vai__m_new_main(const char **call);
-void vai__m_forget_self(void);
-void vai__m_retire_main(struct m *m);
-void vai__m_free_main(struct m *m);
-bool vai__m_new(struct p *p, bool spinning); /* a thread that runs p; false: the system refused */
-void vai__m_sleep(struct m *m);              /* until vai__m_wake or what the poller waits for */
+struct m *vai__m_self(void);                  /* NULL off the Ms */
+struct m *vai__m_new_main(const char **call); /* the calling thread; NULL: the system refused *call (errno) */
+void vai__m_forget_self(void);                /* the calling thread, in the child of a fork, is no M */
+void vai__m_retire_main(struct m *m);         /* a host's thread is no M any more; on any thread */
+void vai__m_free_main(struct m *m);           /* after that, when the runtime has stopped */
+bool vai__m_new(struct p *p, bool spinning);  /* a thread that runs p; false: the system refused */
+void vai__m_sleep(struct m *m);               /* until vai__m_wake or what the poller waits for */
 bool vai__m_poll_once(void);   /* looks without waiting; false: nothing is pending, or another thread polls */
 void vai__m_wake(struct m *m); /* m is out of sched.idle_ms and its nextp is set */
 /* p.c: processors */
-struct p *vai__p_new(int index);
-struct p *vai__p_get_idle(void);     /* sched.lock held; NULL: none */
-void vai__p_put_idle(struct p *p);   /* sched.lock held */
-bool vai__p_is_surplus(struct p *p); /* beyond nprocs */
-void vai__p_retire(struct p *p, struct m *m);
+struct p *vai__p_new(int index);              /* NULL: out of memory */
+struct p *vai__p_get_idle(void);              /* sched.lock held; NULL: none */
+void vai__p_put_idle(struct p *p);            /* sched.lock held */
+bool vai__p_is_surplus(struct p *p);          /* beyond nprocs */
+void vai__p_retire(struct p *p, struct m *m); /* takes a surplus P out of use; m owns it, or NULL: nobody */
 void vai__p_shrink(struct gqueue *q); /* sched.lock held: takes idle Ps beyond nprocs out of use; others go later */
 void vai__p_shrunk(struct gqueue *q); /* after it, without the lock */
-void vai__p_follow_cpus(int n);
-void vai__p_each_counter(struct vai__sched_stats *out);
+void vai__p_follow_cpus(int n);       /* sysmon: the process may use so many CPUs from now on */
+void vai__p_each_counter(struct vai__sched_stats *out); /* sums */
 static inline struct p *m_p(struct m *m)
 {
 	return atomic_load_relaxed(&m->p);
 }
 /* runq.c: the lock-free queue of a P */
-void vai__runq_put(struct p *p, struct g *g, bool next);
-struct g *vai__runq_get(struct p *p, bool *inherit);
-bool vai__runq_take_back(struct p *p, struct g *g); /* g, which is p's runnext, leaves the queue; owner */
-struct g *vai__runq_steal(struct p *p, struct p *victim, bool take_next);
-bool vai__runq_empty(struct p *p);
-unsigned vai__runq_len(struct p *p);
+void vai__runq_put(struct p *p, struct g *g, bool next); /* owner; next: to runnext, else to the tail */
+struct g *vai__runq_get(struct p *p, bool *inherit);     /* owner; *inherit: it shares the slice of who readied it */
+bool vai__runq_take_back(struct p *p, struct g *g);      /* g, which is p's runnext, leaves the queue; owner */
+struct g *vai__runq_steal(struct p *p, struct p *victim, bool take_next); /* owner of p: half of the ring, or runnext */
+bool vai__runq_empty(struct p *p);   /* any thread; true only if it was so at one moment */
+unsigned vai__runq_len(struct p *p); /* any thread; a guess for others than the owner */
 /* How long the last goroutine of p's queue will wait for p itself, in ns. Any thread. */
 static inline int64_t runq_wait(struct p *p)
 {
@@ -287,40 +287,40 @@ static inline int64_t runq_wait(struct p *p)
 }
 /* global_queue.c: queues that need a lock */
 void vai__gqueue_push(struct gqueue *q, struct g *g);
-void vai__gqueue_append(struct gqueue *q, const struct gqueue *more);
-struct g *vai__gqueue_pop(struct gqueue *q);
-void vai__global_put(struct g *g);
-void vai__global_put_batch(struct gqueue *q);
-struct g *vai__global_get(struct p *p);
+void vai__gqueue_append(struct gqueue *q, const struct gqueue *more); /* `more` is not empty, and not used again */
+struct g *vai__gqueue_pop(struct gqueue *q);                          /* the oldest; NULL: it is empty */
+void vai__global_put(struct g *g);            /* takes sched.lock, as the next two; wakes nobody */
+void vai__global_put_batch(struct gqueue *q); /* may be empty */
+struct g *vai__global_get(struct p *p);       /* owner: one, and more of p's share into its ring; NULL: none */
 /* idle.c: who sleeps, who looks for work */
 void vai__idle_wake_one(void);                  /* there is work in some queue, for which an idle P may be woken */
 void vai__idle_got_work(struct m *m);           /* a spinning M found some */
 struct g *vai__idle_find_or_sleep(struct m *m); /* NULL: look again from the top */
 void vai__idle_wake_locked_m(struct m *m);      /* m->locked has grown */
-struct m *vai__idle_take_m(bool hosts);
-void vai__idle_enlist(struct m *m, bool listed);
-void vai__idle_delist(struct m *m);
-void vai__idle_take_polled(struct m *m); /* makes what it has made ready in the poller runnable */
-void vai__idle_stop_spinning(struct m *m);
+struct m *vai__idle_take_m(bool hosts); /* sched.lock held: out of the idle ones; hosts: a host's, too, and first */
+void vai__idle_enlist(struct m *m, bool listed); /* sched.lock held: m counts as idle; listed: for any work */
+void vai__idle_delist(struct m *m);              /* m, which has awoken, counts as awake, and has a P if one was had */
+void vai__idle_take_polled(struct m *m);         /* makes what it has made ready in the poller runnable */
+void vai__idle_stop_spinning(struct m *m);       /* m, which spins, counts as one that does not */
 void vai__idle_stop_one(void);      /* the runtime stops: wakes an idle M, which leaves and does the same */
 bool vai__idle_retire(struct m *m); /* it has slept for long; true: its thread has to end, because there are enough */
-bool vai__idle_work_anywhere(bool exact);
-bool vai__idle_feed_from_caches(void); /* sched.lock held */
+bool vai__idle_work_anywhere(bool exact); /* in any queue; else only such as is worth a wake-up */
+bool vai__idle_feed_from_caches(void);    /* sched.lock held */
 /* deadlock.c: how one is found */
-bool vai__deadlock_is(int awake);     /* sched.lock held; so many Ms are awake */
-void vai__deadlock_tell_sysmon(void); /* sched.lock held */
-void vai__deadlock_tell_main(void);
-void vai__deadlock_check(void);
+bool vai__deadlock_is(int awake);      /* sched.lock held; so many Ms are awake */
+void vai__deadlock_tell_sysmon(void);  /* sched.lock held */
+void vai__deadlock_tell_main(void);    /* every main; nothing else runs */
+void vai__deadlock_check(void);        /* an M went idle or ended without having looked */
 void vai__deadlock_check_timers(void); /* sysmon */
 /* loop.c: the loop */
-void vai__loop_schedule(struct m *m);
-void vai__loop_slice_begin(struct p *p);
-void vai__loop_ready(struct g *g, bool next);
-bool vai__loop_ready_quietly(struct g *g); /* true: vai__sched_fired is to be called */
-void vai__loop_ready_locked(struct g *g);
-void vai__loop_attention_update(void);
-void vai__loop_pay_attention(struct m *m);
-struct g *vai__loop_take_locked(struct m *m);
+void vai__loop_schedule(struct m *m);         /* returns when the runtime stops */
+void vai__loop_slice_begin(struct p *p);      /* p's goroutine has a whole slice from now on */
+void vai__loop_ready(struct g *g, bool next); /* on an M: g, which no queue has, goes to runnext or the tail */
+bool vai__loop_ready_quietly(struct g *g);    /* true: vai__sched_fired is to be called */
+void vai__loop_ready_locked(struct g *g);     /* g is tied to an M, not the caller's */
+void vai__loop_attention_update(void);        /* sched.lock held: whether loops have to look at more than queues */
+void vai__loop_pay_attention(struct m *m);    /* they do; m may have no P after it */
+struct g *vai__loop_take_locked(struct m *m); /* the oldest of those that are tied to m; NULL: none */
 /* handoff.c: Ps change hands */
 void vai__m_enter_slowly(struct m *m);
 /* m's thread enters vai: until m_leave, which gets the result, no other thread takes its P. m may have none. Nests. */
@@ -337,48 +337,48 @@ static inline void m_leave(struct m *m, bool was)
 {
 	atomic_store_release(&m->busy, was);
 }
-struct p *vai__m_need_p(struct m **m, bool *was); /* m_enter, until there is one; may park */
-void vai__m_own(struct m *m, struct p *p);        /* sched.lock held */
-void vai__m_hand_off(struct m *m);
-bool vai__m0_leave_to_others(struct m *m, struct g *g);
-void vai__p_release(struct p *p);         /* sched.lock held */
-void vai__p_hand_off(struct p *p);        /* its M has lost it: hands it to an M that goes on with it */
-bool vai__p_owes_turn(const struct p *p); /* its next round is the queues'; the caller may touch p */
+struct p *vai__m_need_p(struct m **m, bool *was);       /* m_enter, until there is one; may park */
+void vai__m_own(struct m *m, struct p *p);              /* sched.lock held */
+void vai__m_hand_off(struct m *m);                      /* gives its P, if it has one, to another M */
+bool vai__m0_leave_to_others(struct m *m, struct g *g); /* gives g and the P to another M; false: there is none */
+void vai__p_release(struct p *p);                       /* sched.lock held */
+void vai__p_hand_off(struct p *p);                      /* its M has lost it: hands it to an M that goes on with it */
+bool vai__p_owes_turn(const struct p *p);               /* its next round is the queues'; the caller may touch p */
 void vai__handoff_want(struct m *m), vai__handoff_unwant(struct m *m); /* sched.lock held, as for the next one */
-struct p *vai__handoff_retake(struct m *m);
+struct p *vai__handoff_retake(struct m *m); /* sysmon: m's P, if its goroutine is in no call of vai; or NULL */
 /* locked_thread.c: threads of one goroutine */
-struct g *vai__locked_next(struct m *m);
+struct g *vai__locked_next(struct m *m); /* sleeps until m's goroutine is ready; NULL: the runtime stops */
 /* sysmon_watch.c: sysmon's look at the Ms */
-bool vai__m_is_asleep(struct m *m); /* sched.lock held */
-bool vai__watch_ms(int64_t now);
-bool vai__watch_needed(void);
-bool vai__watch_hurries(int64_t now);
-void vai__watch_for_main(void); /* sched.lock held: main wants a P and none is idle */
+bool vai__m_is_asleep(struct m *m);   /* sched.lock held */
+bool vai__watch_ms(int64_t now);      /* one look; true: another should follow soon */
+bool vai__watch_needed(void);         /* at the last look some goroutine had a bound, or was to end */
+bool vai__watch_hurries(int64_t now); /* slices are short, so that a goroutine which is to end has its turn sooner */
+void vai__watch_for_main(void);       /* sched.lock held: main wants a P and none is idle */
 /* g.c: goroutines */
-struct g *vai__g_alloc(struct p *p);
-void vai__g_free(struct m *m, struct g *g);
-bool vai__g_give_stack(struct m *m, struct g *g);
-void vai__g_starve(struct g *g);       /* g waits until a stack is free */
-void vai__g_feed(void);                /* a stack is free: a goroutine that waits for one may run */
-void vai__g_flush_stacks(struct p *p); /* the cache of a P that the caller may touch */
-void vai__g_take_stack(struct m *m, struct g *g);
-void vai__g_abandon_all(void);
+struct g *vai__g_alloc(struct p *p);              /* owner; NULL: out of memory */
+void vai__g_free(struct m *m, struct g *g);       /* g is dead; m has a P */
+bool vai__g_give_stack(struct m *m, struct g *g); /* m has a P; false: there is no memory */
+void vai__g_starve(struct g *g);                  /* g waits until a stack is free */
+void vai__g_feed(void);                           /* a stack is free: a goroutine that waits for one may run */
+void vai__g_flush_stacks(struct p *p);            /* the cache of a P that the caller may touch */
+void vai__g_take_stack(struct m *m, struct g *g); /* m has a P; g is not on its stack */
+void vai__g_abandon_all(void);                    /* no M is left: what goroutines hold that never ended is released */
 /* timer.c */
 void vai__timers_init(struct timers *ts);
-void vai__timers_run(struct timers *ts, int64_t now);
-void vai__timers_move(struct timers *from, struct timers *to);
-void vai__timers_clear(struct timers *ts); /* nothing in it runs any more */
-int64_t vai__timers_next_of_all(void);
+void vai__timers_run(struct timers *ts, int64_t now);          /* those that are due; any M */
+void vai__timers_move(struct timers *from, struct timers *to); /* of Ps; without memory they stay */
+void vai__timers_clear(struct timers *ts);                     /* nothing in it runs any more */
+int64_t vai__timers_next_of_all(void);                         /* when the first is due; VAI_FOREVER: there is none */
 bool vai__timers_any(void);
 bool vai__timers_may_wake(void); /* whether some goroutine, when they fire */
 /* park.c */
 bool vai__park_commit(struct g *g);
-int vai__park_forget(struct g *g); /* returns the code that its last wait had come to */
-void vai__park_switch(struct g *g, enum op op);
+int vai__park_forget(struct g *g);              /* returns the code that its last wait had come to */
+void vai__park_switch(struct g *g, enum op op); /* by g itself, to the loop; returns when it runs again */
 /* schedtrace.c: VAI_DEBUG */
-void vai__schedtrace_start(void);   /* host thread, before sysmon */
-int64_t vai__schedtrace_next(void); /* sysmon: when it is to call the next; VAI_FOREVER: never */
-void vai__schedtrace_tick(int64_t now);
+void vai__schedtrace_start(void);       /* host thread, before sysmon */
+int64_t vai__schedtrace_next(void);     /* sysmon: when it is to call the next; VAI_FOREVER: never */
+void vai__schedtrace_tick(int64_t now); /* writes, if it is time */
 static inline void count_add(_Atomic(uint64_t) *c, uint64_t n)
 {
 	atomic_store_relaxed(c, atomic_load_relaxed(c) + n);

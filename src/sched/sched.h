@@ -99,6 +99,7 @@ const char *vai__sched_refusal(void);
 bool vai__sched_stop(int64_t grace);
 /* The first half of vai__sched_stop, for a process that is about to end: nothing is released. */
 void vai__sched_halt(int64_t grace);
+/* Whether it was started and not stopped. Any thread. */
 bool vai__sched_running(void);
 
 /* Called in a child of fork, where only the calling thread exists: it is no M any more, and the runtime does not
@@ -110,6 +111,7 @@ bool vai__sched_alive(void);
 /* The number of Ps in use; n > 0 sets it (clamped to 1..1024) and returns the old number. Called by main or any
  * goroutine. */
 int vai__maxprocs(vai_g *g, int n);
+/* How many CPUs the process may use. Any thread. */
 int vai__numcpu(void);
 
 /* ---- goroutines ---- */
@@ -277,6 +279,7 @@ struct vai__sched_stats {
 	uint64_t preempted, retaken; /* goroutines that were interrupted for their slice, and Ps taken from C calls */
 	int ps, idle_ps, ms, idle_ms, spinning;
 };
+/* Fills *out; each counter for itself is exact, all together are of no one moment. Any thread. */
 void vai__sched_stats(struct vai__sched_stats *out);
 
 /* ---- goroutines that are interrupted, ended, tied to a thread, blocked in C calls, or stopped all together ---- */

@@ -20,7 +20,7 @@ int64_t vai__preempt_lead(struct m *m);           /* how many ns early vai__pree
 /* For how many ns m's thread has computed for its goroutine without a sleep, since it was first looked at; -1: it
  * sleeps. */
 int64_t vai__preempt_computes(struct m *m);
-void vai__preempt_all(void);
+void vai__preempt_all(void);           /* interrupts all goroutines that run but the caller's */
 int64_t vai__preempt_thread_cpu(void); /* the processor time of the calling thread, in ns */
 static inline bool has_cpu_limit(struct g *g)
 {
@@ -31,8 +31,8 @@ void vai__preempt_cpu_begin(struct g *g); /* g, which has a limit, is about to r
 void vai__preempt_cpu_end(struct g *g);   /* and has run */
 /* sigquit.c: SIGQUIT; host thread, but for the last two */
 void vai__sigquit_install(void);
-void vai__sigquit_remove(void);
-void vai__sigquit_check(void); /* sysmon */
+void vai__sigquit_remove(void); /* sets the default action again, if the handler is still ours */
+void vai__sigquit_check(void);  /* sysmon */
 /* sigint.c: Ctrl-C while main waits */
 void vai__sigint_wrap(void);    /* any thread */
 void vai__sigint_remove(void);  /* host thread */

@@ -31,7 +31,7 @@ struct timers *vai__replay_timers(const struct m *m);
 
 /* g.c: what goroutine g does at this moment */
 void vai__g_info(struct g *g, struct vai_g_info *info);
-/* timer.c: adds so many ns to the time of each; whether one of them may wake a goroutine */
+/* timer.c: adds so many ns to the time of each timer; tells whether one of them may wake a goroutine */
 void vai__timers_shift(struct timers *ts, int64_t ns);
 bool vai__timers_would_wake(struct timers *ts);
 

@@ -52,6 +52,7 @@ size_t vai__arena_built(struct vai__arena *a);
 void vai__arena_lend(struct vai__arena *a, void *room, size_t size);
 /* Gives everything back; a first chunk that was not allocated here stays. */
 void vai__arena_release(struct vai__arena *a);
+/* The same for one of vai__arena_new, whose first chunk goes, too. */
 void vai__arena_free(struct vai__arena *a);
 /* A lua_Alloc whose ud is the arena. */
 void *vai__arena_alloc(void *ud, void *p, size_t osize, size_t nsize);

@@ -67,6 +67,7 @@ size_t vai__state_bytes(const struct vai_vm *vm);
 
 /* Its memory is bounded by so many bytes: what would need more fails as if there were no more. */
 void vai__memory_limit(struct vai_vm *vm, size_t bytes);
+/* Whether it has such a bound. */
 bool vai__memory_is_limited(const struct vai_vm *vm);
 /* Whether so many bytes are within it. */
 bool vai__memory_limit_allows(const struct vai_vm *vm, size_t bytes);

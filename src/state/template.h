@@ -28,6 +28,7 @@ struct vai__template {
  * twice. */
 enum { VAI__TEMPLATE_RESERVE = 240 }; /* for call frames and the like; room for handles is added */
 struct vai__template *vai__template_build(lua_CFunction prepare, void *arg, size_t reserve);
+/* Frees one of which no clone is being made; clones do not need it. NULL is nothing. */
 void vai__template_free(struct vai__template *template);
 /* A new state, with room (or NULL) for the arena; NULL when out of memory. */
 struct vai__arena *vai__template_clone(const struct vai__template *template, void *room, size_t room_size);

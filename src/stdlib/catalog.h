@@ -65,8 +65,9 @@ extern struct vai__catalog vai__catalog;
 
 /* VAI_OK, VAI_ENOMEM, or VAI_EINVAL: this Lua's libraries are not what was expected. */
 int vai__catalog_read(void);
+/* Frees all of it: the end of the runtime. */
 void vai__catalog_drop(void);
-/* The place among the names, or -1. */
+/* The place among the names of _G, or of a list, or -1. */
 int vai__catalog_global(const char *name, size_t len);
 int vai__catalog_find(const struct vai__names *names, const char *name, size_t len);
 /* Whether f is what this entry stands for: stock's function, or its replacement. */
@@ -79,8 +80,9 @@ bool vai__catalog_is_require(lua_State *L, int idx);
 void vai__catalog_alias_require(lua_CFunction f);
 /* A library's place, or -1. */
 int vai__catalog_lib(const char *name);
+/* And the name at such a place. */
 const char *vai__catalog_lib_name(int i);
-/* Pushes a light value. */
+/* Pushes the value of an entry that is a C function, a string or a number; nil for the other kinds. */
 void vai__catalog_push(lua_State *L, const struct vai__entry *e);
 
 /* Puts f in place of lib's `name`. If stock is not NULL, f is a replacement in fresh states only: it calls *stock,

@@ -30,6 +30,7 @@ int vai__sandbox_lists(const char *const *allow, const char *const *forbid, cons
 /* Ends the sandbox. */
 void vai__sandbox_drop(void);
 
+/* Whether scripts get that name of the library. */
 bool vai__sandbox_allows(const char *lib, const char *name);
 /* Whether scripts get anything of the library. */
 bool vai__sandbox_allows_any(const char *lib);

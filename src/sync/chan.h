@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Channels and select, after Go's chan.go and select.go, on opaque messages. */
+/* Channels, after Go's chan.go, on opaque messages. Any goroutine may call; the caller holds a reference. Only
+ * vai__chan_send and vai__chan_recv park. */
 #ifndef VAI_CHAN_H
 #define VAI_CHAN_H
 
@@ -19,6 +20,7 @@ vai_chan *vai__chan_new(int64_t cap, vai_drop_fn *drop);
 
 /* Before anybody else knows of it: messages in it may be charged to that account (transfer/charge.h). */
 void vai__chan_set_owner(vai_chan *ch, struct vai__account *owner);
+/* That account, borrowed, or NULL. */
 struct vai__account *vai__chan_owner(const vai_chan *ch);
 
 /* Sends *msg. On VAI_OK the message has moved into the channel or to a receiver; in all other cases the caller still
@@ -30,8 +32,10 @@ int vai__chan_send(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline);
 int vai__chan_recv(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline);
 /* Sends without waiting, for timer callbacks: on any M, under a lock of timers. */
 int vai__chan_post(vai_chan *ch, vai_msg *msg);
-/* VAI_ECLOSED: it was closed already. */
+/* Closes it: receivers get what it holds, then VAI_ECLOSED, and all that wait are woken. VAI_OK; VAI_ECLOSED: it was
+ * closed already. */
 int vai__chan_close(vai_chan *ch);
+/* How many messages it holds at this moment, how many it has room for, and whether it is closed. */
 int64_t vai__chan_len(vai_chan *ch);
 int64_t vai__chan_cap(vai_chan *ch);
 bool vai__chan_is_closed(vai_chan *ch);

@@ -12,12 +12,16 @@ extern const struct vai_class vai__cond_class;
 
 /* With a reference of its own to m. NULL when out of memory. */
 vai_cond *vai__cond_new(vai_mutex *m);
-/* Waits for a signal. self holds the mutex (VAI_EINVAL: it is not locked) and holds it again when this returns,
+/* Lets go of the mutex and waits for a signal, both in one step, until `deadline` (absolute). VAI_OK, VAI_ETIMEOUT,
+ * VAI_ECANCELED and so on. self holds the mutex (VAI_EINVAL: it is not locked) and holds it again when this returns,
  * whatever the result. The exception is VAI_EDEADLOCK: then nobody would let go of the mutex. */
 int vai__cond_wait(vai_g *self, vai_cond *c, int64_t deadline);
-/* Wakes the goroutine that has waited longest. Any goroutine may call. */
+/* Wakes the goroutine that has waited longest, if any waits. Any goroutine may call, with the mutex or without; nothing
+ * parks here and below. */
 void vai__cond_signal(vai_cond *c);
+/* Wakes all that wait now, in the order in which they came. */
 void vai__cond_broadcast(vai_cond *c);
+/* How many wait. */
 int vai__cond_waiting(vai_cond *c);
 
 #endif

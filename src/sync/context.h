@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Contexts, after Go's package context: a tree of things that can be over, which bound waits. */
+/* Contexts, after Go's package context: a tree of things that can be over, which bound waits. Any goroutine may call;
+ * the caller holds a reference. Nothing here parks. Times are absolute, in ns. */
 #ifndef VAI_CONTEXT_H
 #define VAI_CONTEXT_H
 
@@ -31,8 +32,10 @@ int64_t vai__context_deadline(const vai_context *ctx);
 /* Returns the nearest context with a value, ctx or one above it; NULL: there is none. Its key and value are next,
  * and where to go on. */
 vai_context *vai__context_valued(vai_context *ctx);
+/* Of a context with a value, as long as it lives; immutable. */
 const vai_msg *vai__context_key(const vai_context *ctx);
 const vai_msg *vai__context_value(const vai_context *ctx);
+/* The one above it, borrowed; NULL: it is the root. */
 vai_context *vai__context_parent(const vai_context *ctx);
 /* The channel that is closed when ctx is done (vai__chan_is_kept); a reference for the caller. NULL: out of memory. */
 vai_chan *vai__context_done(vai_context *ctx);

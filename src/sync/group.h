@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Goroutines that are waited for and canceled together: the first that fails ends all. */
+/* Goroutines that are waited for and canceled together: the first that fails ends all. Any goroutine may call; the
+ * caller holds a reference. Only vai__group_enter and vai__group_wait park. */
 #ifndef VAI_GROUP_H
 #define VAI_GROUP_H
 
@@ -23,6 +24,7 @@ struct vai__group_hooks {
 /* Makes a group. Its context is a child of parent's; when that is over all tasks of the group are canceled, and so
  * are those that come later. NULL: out of memory. */
 vai_group *vai__group_new(vai_g *self, vai_context *parent, const struct vai__group_hooks *hooks);
+/* The group's own context; borrowed. */
 vai_context *vai__group_context(vai_group *group);
 /* Lets at most n goroutines run at once; INT64_MAX: no limit. */
 void vai__group_limit(vai_group *group, int64_t n);
@@ -44,6 +46,7 @@ void vai__group_cancel(vai_group *group);
 vai_task *vai__group_failed(vai_group *group);
 /* Notes that the failure has been reported. True: this is the first time. */
 bool vai__group_tell(vai_group *group);
+/* How many goroutines of it have not ended. */
 int64_t vai__group_running(vai_group *group);
 
 #endif

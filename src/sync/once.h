@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A once is done by the first goroutine that asks, while others wait, and may leave a value. */
+/* A once is done by the first goroutine that asks, while others wait, and may leave a value. Any goroutine may call;
+ * the caller holds a reference. Only vai__once_begin parks. */
 #ifndef VAI_ONCE_H
 #define VAI_ONCE_H
 
@@ -14,6 +15,7 @@ vai_once *vai__once_new(vai_drop_fn *drop);
 /* Begins the once or waits for its end. 1: self is the first, and has to call vai__once_end in any case. VAI_OK: it
  * is done. VAI_EINVAL: self is doing it already. Other results: why the wait for the first has failed. */
 int vai__once_begin(vai_g *self, vai_once *once);
+/* Whether it is done: true for ever then. */
 bool vai__once_is_done(const vai_once *once);
 /* Sets the value, which is taken over, and whether it is an error. Called before vai__once_end by the same
  * goroutine. */

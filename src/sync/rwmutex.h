@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A lock that one writer or any number of readers hold: after Go's sync.RWMutex. */
+/* A lock that one writer or any number of readers hold: after Go's sync.RWMutex. Any goroutine may call; the caller
+ * holds a reference. Only the two that wait for a lock, lock and rlock, park. */
 #ifndef VAI_RWMUTEX_H
 #define VAI_RWMUTEX_H
 
@@ -9,6 +10,7 @@
 typedef struct vai_rwmutex vai_rwmutex; /* a struct vai_obj */
 extern const struct vai_class vai__rwmutex_class;
 
+/* One that is free, with one reference. NULL when out of memory. */
 vai_rwmutex *vai__rwmutex_new(void);
 /* As those of mutex.h, for the writer. */
 int vai__rwmutex_lock(vai_g *self, vai_rwmutex *m, int64_t deadline);
@@ -17,7 +19,7 @@ int vai__rwmutex_unlock(vai_rwmutex *m);
 void vai__rwmutex_set_guarded(vai_rwmutex *m);
 void vai__rwmutex_release(vai_rwmutex *m, uint64_t id);
 bool vai__rwmutex_left(vai_rwmutex *m, uint64_t id);
-/* For readers. A writer that waits keeps new ones out. */
+/* For readers, with the same results. A writer that waits keeps new ones out, so a reader does not lock twice. */
 int vai__rwmutex_rlock(vai_g *self, vai_rwmutex *m, int64_t deadline);
 bool vai__rwmutex_tryrlock(vai_g *self, vai_rwmutex *m);
 /* VAI_EINVAL: no reader holds it. */
@@ -29,6 +31,7 @@ struct vai__rwmutex_info {
 	uint64_t readers;
 	int writers_waiting, readers_waiting;
 };
+/* What dumps tell of it: one moment's truth. */
 void vai__rwmutex_info(vai_rwmutex *m, struct vai__rwmutex_info *info);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting for one of several channel operations. Called by goroutine self. */
+/* Waiting for one of several channel operations. Called by goroutine self, which holds a reference to each channel; it
+ * parks unless `deadline` (absolute) is 0. */
 #ifndef VAI_SELECT_H
 #define VAI_SELECT_H
 

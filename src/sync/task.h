@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A task stands for a goroutine: its outcome, and those that wait for it. It may outlive the goroutine. */
+/* A task stands for a goroutine: its outcome, and those that wait for it. It may outlive the goroutine. Any goroutine
+ * may call, unless it says otherwise; the caller holds a reference. Only vai__task_join parks. */
 #ifndef VAI_TASK_H
 #define VAI_TASK_H
 
@@ -13,12 +14,13 @@ extern const struct vai_class vai__task_class;
 
 enum vai_task_state { VAI_TASK_ALIVE, VAI_TASK_DONE, VAI_TASK_FAILED };
 
-/* Makes a task for g. orphan, or NULL, is called when the last reference goes and the task has failed without
- * anybody having joined it. */
+/* Makes a task for g, with one reference; NULL: out of memory. drop: for its outcome. orphan, or NULL, is called when
+ * the last reference goes and the task has failed without anybody having joined it. */
 vai_task *vai__task_new(vai_g *g, vai_drop_fn *drop, void (*orphan)(vai_task *t));
 /* Before anybody else knows of it: its outcome may be charged to that account (transfer/charge.h). */
 void vai__task_set_owner(vai_task *t, struct vai__account *owner);
 struct vai__account *vai__task_owner(const vai_task *t);
+/* The number of its goroutine, which no other goroutine gets. */
 uint64_t vai__task_id(vai_task *t);
 /* Its goroutine, which may have ended. */
 vai_g *vai__task_g(vai_task *t);
@@ -38,10 +40,12 @@ void vai__task_finish(vai_task *t, enum vai_task_state state, vai_msg *outcome);
 bool vai__task_cancel(vai_task *t, vai_msg *reason);
 /* How often the task was canceled. Called by the goroutine itself once it has been asked to end. */
 unsigned vai__task_cancels(vai_task *t);
+/* Why the task was canceled, for the goroutine itself once it has been asked to end; its message may be empty. */
 const vai_msg *vai__task_reason(vai_task *t);
 /* In place of vai__task_finish with FAILED: the reason is the outcome, and no orphan's. */
 void vai__task_finish_canceled(vai_task *t);
-/* VAI_OK: it has ended. Else VAI_ETIMEOUT, VAI_ECANCELED, VAI_EDEADLOCK. */
+/* Waits for its end until `deadline` (absolute; 0: not at all). VAI_OK: it has ended. Else VAI_ETIMEOUT, VAI_ECANCELED,
+ * VAI_EDEADLOCK. */
 int vai__task_join(vai_g *self, vai_task *t, int64_t deadline);
 /* What vai__task_finish was given; valid while the caller holds a reference; immutable. */
 const vai_msg *vai__task_outcome(vai_task *t);

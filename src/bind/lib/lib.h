@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The functions of the module's table, file by file, and the types of its objects. */
+/* The functions of the module's table, file by file, and the types of its objects. Each function is a lua_CFunction of
+ * the name that Lua knows it by (vai__lib_go is vai.go): lua/vai/types.lua says what its arguments and results are,
+ * what it raises and whether it waits. It runs on the goroutine that calls it, and raises on threads that run none.
+ * Those that push a table (vai.net, vai.fs, ...) are called once a state. */
 #ifndef VAI_LIB_H
 #define VAI_LIB_H
 

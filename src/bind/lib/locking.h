@@ -23,6 +23,8 @@ struct locking {
 	void (*release)(struct vai_obj *o, uint64_t id);
 };
 
+/* The methods: each takes the lock as argument 1 and returns how many values it has pushed. lock and guard take a limit
+ * and give nil and why where it was not got; both wait, as `with` does. unlock raises where the lock is not locked. */
 static inline int locking_lock(lua_State *L, const struct locking *k, const char *fname)
 {
 	struct vai_obj *o = vai__bind_object(L, k->class, fname);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the bindings of net/ share. */
+/* What the bindings of net/, fs/ and proc/ share: how results of these rooms become values of Lua, and what arguments
+ * mean. All of it is called by the goroutine that makes the call (bind/arg.h), raises where arguments are wrong or
+ * memory is out, and waits only where it says so. Functions that push return the number of values. */
 #ifndef VAI_NETLIB_H
 #define VAI_NETLIB_H
 
@@ -14,14 +16,16 @@
 
 /* ---- results (iolib.c) ---- */
 
-/* nil, why and, for errors of the system, their name: how many. Raises what a wait raises. what: goes before
- * the message, or NULL. */
+/* For rc < 0, a result of net/, fs/ or proc/: pushes nil, why and, for errors of the system, their name
+ * ("ECONNREFUSED"); nil alone at the end of a stream (VAI__EOF). Raises what a wait raises: an end, a deadlock, no
+ * memory. what: goes before the message, with a colon, or NULL. */
 int vai__io_failed(lua_State *L, vai_g *g, int rc, const char *what);
 /* The same for what failed on c, whose kind may have errors of its own. */
 int vai__io_conn_failed(lua_State *L, vai_g *g, vai_conn *c, int rc);
-/* The same with how many bytes were written: 4. */
+/* The same for a write, filled up to four values: nil, why, name or nil, and how many bytes were written. */
 int vai__io_write_failed(lua_State *L, vai_g *g, int rc, size_t done);
-/* The end of a step of a loop over lines, which has read n values: more than one are an error, which is raised. */
+/* The end of a step of a loop over lines, whose read has pushed n values: with more than one the read has failed, and
+ * its message is raised; else they are the step's result. */
 int vai__io_line(lua_State *L, int n);
 /* The end of the method lines(): pushes the step, and the object at index 1 as the loop's state. */
 int vai__io_lines(lua_State *L, lua_CFunction step);
@@ -33,40 +37,46 @@ int vai__lib_push_datagram(lua_State *L, vai_g *g, struct vai__bytes *b, const s
 
 /* ---- arguments ---- */
 
+/* A string, and no number in its place; *len (or NULL): its bytes. It is the Lua stack's. */
 const char *vai__io_string(lua_State *L, int idx, int arg, const char *fname, size_t *len);
-/* The same without NUL. */
+/* A string without a NUL in it. */
 const char *vai__io_path(lua_State *L, int idx, int arg, const char *fname);
-/* What a read at idx asks for: nothing, "l", "L", "a" or a number of bytes (*count). */
+/* What a read at idx asks for: nothing, "l", "L", "a" (each also with a "*" before it), or a number of bytes, 0 or more
+ * (*count, which is 0 otherwise). */
 enum vai__read_what vai__io_read_what(lua_State *L, int idx, const char *fname, size_t *count);
-/* The n strings and buffers from index 2 on; numbers become strings there. If all is well the buffers are pinned until
- * vai__io_release: whatever may raise comes before or after. */
+/* The n strings and buffers from index 2 on, which a write is to write; numbers become strings there. If all is well
+ * the buffers are pinned until vai__io_release with the same n: whatever may raise comes before or after. */
 void vai__io_collect(lua_State *L, struct iovec *iov, int n);
 void vai__io_release(lua_State *L, int n);
 /* The places of the buffer at index 2 that indices 3 and 4 give, by default all: pinned. to->iov_len 0: there are none,
  * and nothing is pinned. */
 vai_bytes *vai__io_room(lua_State *L, struct iovec *to, const char *fname);
-/* A time of vai.now's clock, or nil for none. */
+/* A time of vai.now's clock in seconds, as nanoseconds; VAI_FOREVER for none or nil. */
 int64_t vai__io_deadline(lua_State *L, int idx, int arg, const char *fname);
-/* Which of udp, tcp, unix, ...: of that type, or any where type is 0. */
+/* The network named at idx, the first argument: "tcp", "udp6", "unix", ...; type: SOCK_STREAM or SOCK_DGRAM, the only
+ * one allowed, or 0. */
 const struct vai__network *vai__io_network(lua_State *L, int idx, const char *fname, int type);
 
 /* ---- methods of all that has a descriptor ---- */
 
 /* Raises in the child of a fork, where closing would end what the parent still uses. */
 void vai__io_check_close(lua_State *L);
-/* Pushes the address, or what rc < 0 says. Returns how many values. */
+/* Pushes the address as text, or what rc < 0 says. */
 int vai__io_push_addr(lua_State *L, vai_g *g, int rc, const struct vai__addr *a);
 /* Pushes the descriptor's own address. */
 int vai__io_push_local(lua_State *L, struct vai__desc *d);
+/* The time at index 2 is the deadline of reads, of writes or of both from now on, of those under way, too. Pushes
+ * nothing. */
 int vai__io_set_deadlines(lua_State *L, struct vai__desc *d, const char *fname, bool read, bool write);
 
-/* Waits until d, the descriptor of the object at index 1, which has been closed, is gone. Where no goroutine runs, as
- * in finalizers at the end of a state, and in one that is to end it does not wait. */
 /* The calling goroutine if it may wait for what it closes; NULL: there is none, it is about to end, or is no Lua's. */
 vai_g *vai__io_closer(lua_State *L);
+/* Waits until d, the descriptor of the object o at index 1, which has been closed, is gone (vai__desc_await). Where no
+ * goroutine runs, as in finalizers at the end of a state, and in one that is to end it does not wait. Pushes nothing,
+ * or why the wait has failed. */
 int vai__io_await_close(lua_State *L, struct vai__desc *d, struct vai_obj *o);
 
-/* Defines OBJECT_close. */
+/* Defines OBJECT_close, the method close: closes, then waits as vai__io_await_close does. */
 #define VAI__IO_CLOSE(OBJECT) \
 	static int OBJECT##_close(lua_State *L) \
 	{ \
@@ -85,8 +95,8 @@ int vai__io_await_close(lua_State *L, struct vai__desc *d, struct vai_obj *o);
 
 /* ---- objects ---- */
 
-int vai__lib_net_serve(lua_State *L); /* servelib.c */
-/* Pushes the handle of a fresh one. */
+int vai__lib_net_serve(lua_State *L); /* servelib.c: the function vai.net.serve */
+/* Pushes the handle of a fresh object, which it takes over, and notes where it was made. */
 void vai__io_push(lua_State *L, vai_g *g, struct vai_obj *o);
 
 #endif

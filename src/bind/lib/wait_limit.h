@@ -16,6 +16,7 @@ struct vai__limit vai__arg_limit(lua_State *L, int idx, int arg, const char *fna
  * that is so already, nothing is called. `call` raises nothing. */
 #define VAI_LIMITED(g, limit, call) (vai__limit_enter((g), &(limit)) ?: vai__limit_leave((g), (call)))
 
+/* The two halves of VAI_LIMITED: waits are bound by the context, VAI_OK or why it is over already; and not any more. */
 static inline int vai__limit_enter(vai_g *g, const struct vai__limit *limit)
 {
 	return VAI_LIKELY(!limit->ctx) ? VAI_OK : vai__context_bound(g, limit->ctx);

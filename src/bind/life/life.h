@@ -23,6 +23,7 @@ void vai__hook_set(lua_State *L, lua_Hook f, int mask, int count);
 
 /* Raises the end: g, the calling goroutine, was asked to end, or a wait was ended for that. */
 _Noreturn void vai__end_raise(lua_State *L, vai_g *g);
+/* Whether g, the calling goroutine, was asked to end: it raises that as soon as it can. */
 static inline bool vai__end_due(vai_g *g)
 {
 	return VAI_UNLIKELY(atomic_load_relaxed(&g->end) != VAI_END_NO);
@@ -53,6 +54,7 @@ _Noreturn void vai__interrupt_main(lua_State *L);
 
 /* ---- functions that know of it (protect.c, hooklib.c) ---- */
 
+/* What stands for pcall, xpcall, error, assert, debug.sethook and debug.gethook; as lua_CFunctions. */
 int vai__protect_pcall(lua_State *L);
 int vai__protect_xpcall(lua_State *L);
 int vai__protect_error(lua_State *L);

@@ -13,6 +13,7 @@ void vai__sandbox_bounds_start(void);
 void vai__sandbox_bounds_stop(void);
 /* One goroutine more; false: the sandbox's bound is reached. Each true is followed by one vai__sandbox_bounds_leave. */
 bool vai__sandbox_bounds_enter(void);
+/* And one less. */
 void vai__sandbox_bounds_leave(void);
 /* Raises that the bound is reached. */
 _Noreturn void vai__sandbox_bounds_error(lua_State *L);

@@ -40,6 +40,7 @@ struct vai__callname {
  * if it is no function. The caller gets the one reference. */
 struct vai__call *vai__call_new(
 	lua_State *L, vai_g *self, int idx, const struct vai__callname *name, enum vai__fate fate);
+/* Gives a reference back. */
 void vai__call_unref(struct vai__call *call);
 /* Gives the call these options, which are copied. VAI_OK or VAI_ENOMEM. */
 int vai__call_limit(struct vai__call *call, const struct vai__spawn_opts *opts);

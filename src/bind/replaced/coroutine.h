@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* coroutine.resume, wrap and close that note which coroutine a goroutine runs, and let its end pass. */
+/* coroutine.resume, wrap and close that note which coroutine a goroutine runs, and let its end pass. As
+ * lua_CFunctions; arguments, results and errors are those of the stock functions. */
 #ifndef VAI_COROUTINE_H
 #define VAI_COROUTINE_H
 

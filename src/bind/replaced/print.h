@@ -7,6 +7,7 @@
 
 #include <lua.h>
 
+/* As the stock functions, whose arguments and results they have. */
 int vai__print(lua_State *L);
 /* In the host's state, "@on" and "@off" count for goroutines that begin later, too. */
 int vai__print_warn(lua_State *L);

@@ -24,6 +24,7 @@ void vai__report_start(struct vai__main *main);
 /* Runs the panic handlers that main has not come to; main only, at the end;
  * uncaught errors are nobody's business from then on. */
 void vai__report_flush(lua_State *L, struct vai__main *main);
+/* vai.on_panic, as a lua_CFunction. */
 int vai__lib_on_panic(lua_State *L);
 
 #endif

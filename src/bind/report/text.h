@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include "base/buffer.h"
 
+/* Add a string and a number in decimal digits. */
 void vai__text_put(struct vai__buffer *b, const char *s);
 void vai__text_int(struct vai__buffer *b, int64_t n);
 /* To a file descriptor; false: it cannot be written to. Text that was cut says so at its end. */
