@@ -4,14 +4,16 @@
 -- the queue `out`, many messages a write. Neither waits for the program: a queue of the program's that is full loses
 -- messages by its policy, and counts them; so the server never finds us slow.
 --
--- What is written is followed by a PING now and then; the PONGs, which come in order, confirm it. So when a connection
--- breaks it is known how many messages may be lost. What was not written whole is written on the next connection.
+-- What is written is followed by a PING, at the latest CONFIRM seconds after it: its PONG confirms all before it, for
+-- they come in order. So when a connection breaks it is known how many messages may be lost. A PING behind every
+-- message would cost a request as much as the message does. What was not written whole is written on the next connection.
 local vai = require "vai"
 local core = require "vai.nats.core"
 local json = require "vai.nats.json"
 local server = require "vai.nats.server"
 
 local BATCH, BATCH_BYTES = 256, 65536
+local CONFIRM, CONFIRM_MOST = 0.01, 256 -- seconds and messages without a PING
 local SWEEP = 64 -- subscriptions looked up before the closed ones are forgotten
 local REMEMBERED = 1024 -- publishers whose numbers a channel knows
 
@@ -171,11 +173,7 @@ function on.pong(reader)
 	local what = nc._pongs:try_recv()
 	if not what then return end
 	nc._confirmed:set(what[1])
-	if what[2] then
-		what[2]:try_send(true)
-	else
-		nc._control:try_send("") -- the writer asks again, where it has written more meanwhile
-	end
+	if what[2] then what[2]:try_send(true) end
 end
 
 function on.ok() end
@@ -272,13 +270,20 @@ function Writer:gather()
 	end
 end
 
--- One PING at a time asks for the confirmation of what has been written.
+-- Seconds until a PING may have to be written; nil: there is nothing to confirm. One PING is under way at a time.
+function Writer:until_ask()
+	local more = self.messages - self.asked
+	if more == 0 then return nil end
+	if self.nc._confirmed:get() < self.asked then return CONFIRM end
+	if more >= CONFIRM_MOST then return 0 end
+	if not self.since then self.since = vai.now() end
+	return math.max(0, self.since + CONFIRM - vai.now())
+end
+
 function Writer:ask()
-	local nc = self.nc
-	if self.messages > self.asked and nc._confirmed:get() >= self.asked then
-		self.asked = self.messages
-		self:take(self:ping())
-	end
+	if self:until_ask() ~= 0 then return end
+	self.since, self.asked = nil, self.messages
+	self:take(self:ping())
 end
 
 -- What of the batch the broken connection has not taken whole.
@@ -301,10 +306,12 @@ local function write_loop(nc, conn, stop, first)
 	while true do
 		w:gather()
 		if w.n == 0 then
-			local i, item = vai.select { nc._control, nc._out, stop }
-			if i == 3 or not item then return {}, w.messages end
-			w:take(item)
-			w:gather()
+			local i, item = vai.select { nc._control, nc._out, stop, timeout = w:until_ask() }
+			if i == 3 or i and not item then return {}, w.messages end
+			if i then
+				w:take(item)
+				w:gather()
+			end
 		end
 		w:ask()
 		if w.bytes > 0 then
