@@ -331,7 +331,12 @@ function Manager:closing()
 	return self.nc._closing:is_closed()
 end
 
--- The servers that the program named and those that servers told of.
+local function is_number(host)
+	return host:find(":", 1, true) or host:find("^[%d.]+$")
+end
+
+-- The servers that the program named and those that servers told of. These are numbers most often: their certificates
+-- are for the name that the program gave.
 function Manager:servers()
 	local list, known = {}, {}
 	local function add(at)
@@ -346,6 +351,7 @@ function Manager:servers()
 		if at then
 			local first = self.nc._servers[1]
 			at.tls, at.user, at.password, at.token = first.tls, first.user, first.password, first.token
+			if is_number(at.host) and not is_number(first.host) then at.host = first.host end
 		end
 		add(at)
 	end
