@@ -3300,7 +3300,7 @@ vai.nats = {}
 
 ---Connects to a server: `"nats://user:password@host:port"`, `"tls://..."`, `"host"`; a list of such, or one string with
 ---commas, where there are several. Options: `name`, shown by the server; `user` and `password`, `token`, `nkey` (a seed),
----`credentials` (a file with JWT and seed); `tls`, true or options of `vai.tls`; `echo` (true: subscriptions get what this
+---`credentials` (a file with JWT and seed, read for each connection); `tls`, true or options of `vai.tls`; `echo` (true: subscriptions get what this
 ---connection publishes); `events`; `pending` (1024), how many messages may wait to be written before `send` waits;
 ---`max_reconnects` (no limit) attempts after the connection broke; and in seconds `connect_timeout` (5, for each server),
 ---`reconnect_wait` (0.1) growing to `reconnect_max` (5), `ping_interval` (30).
@@ -3427,8 +3427,10 @@ function nats_connection:subscribe(subject, options) end
 ---`max_bytes`, `max_age` (seconds), `max_msg_size`, `num_replicas`, `duplicate_window` (seconds, within which a message with
 ---the id of another one is stored once), `description`. With `durable`, the name of a consumer, which all who receive
 ---with it share, messages can be received; options of that: `ack_wait` (30 seconds) until a message that was not
----acknowledged is delivered again, `max_deliver`, `max_ack_pending`, `filter_subject`, `deliver_policy`, and `batch`
----(16), how many are fetched at a time. `limit` bounds the call.
+---acknowledged is delivered again, `max_deliver`, `max_ack_pending`, `filter_subject`, `deliver_policy`, `batch` (16),
+---how many are fetched at a time, and `heartbeat` (3 seconds): so often the server says that it is still there while
+---`recv` waits, which asks again, perhaps another server of the cluster, after two and a half without a word. `limit`
+---bounds the call.
 ---```lua
 ---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
 ---local st = assert(nc:stream("JOBS", { subjects = { "jobs" }, durable = "workers", storage = "memory" }))

@@ -91,6 +91,24 @@ describe("a stream", function()
 		for i = 1, 8 do for k = 1, 10 do check.eq(got[100 * i + k], 1) end end
 	]])
 
+	test("gives nothing again that was acknowledged, although the server had sent it again", [[
+		local s <close> = server "jetstream { store_dir: '$DIR/js' }"
+		local nc <close> = assert(nats.connect(s.url))
+		local st = assert(nc:stream("S", { subjects = { "s" }, durable = "d", ack_wait = 0.5, batch = 4 }))
+		assert(st:send("once"))
+		local m = assert(st:recv(10))
+		check.until_true(function() return #st._sub.ch > 0 end)
+		check.eq(m:ack(10), true)
+		check.returns(table.pack(st:recv(1)), nil, "timeout")
+		-- A message of a stream that was made again is another one, whatever its number.
+		assert(st:delete())
+		local again = assert(nc:stream("S", { subjects = { "s" }, durable = "d", batch = 4 }))
+		again._acked = st._acked
+		check.eq(again:send("another"), 1)
+		check.eq(assert(again:recv(10)):nak(), true)
+		check.eq(again:recv(10).value, "another")
+	]])
+
 	test("goes on after the server was restarted", [[
 		local s <close> = server "jetstream { store_dir: '$DIR/js' }"
 		local nc <close> = assert(nats.connect(s.url, { reconnect_wait = 0.01 }))
@@ -292,6 +310,132 @@ describe("a channel", function()
 	]], { any_err = true })
 end)
 
+describe("what is published", function()
+	-- A server that answers by f(line) until it is told to break the connection.
+	local fake = [[
+		local l = vai.net.listen("tcp", "127.0.0.1:0")
+		local pings, sent, hold, conn = vai.atomic(), vai.atomic(), vai.atomic(), chan(1)
+		go(function()
+			local c = l:accept()
+			conn:send(c)
+			c:write('INFO {"max_payload":1000,"headers":true}\r\n')
+			for line in function() return (c:read("l")) end do
+				local inbox = line:match("^PUB %S+ (%S+) %d")
+				if inbox then c:write("MSG ", inbox, " 1 1\r\n\1\r\n") end
+				if line:find("^PUB") then
+					c:read("l")
+					sent:add(1)
+				elseif line:find("^PING") then
+					pings:add(1)
+					if hold:get() == 0 then c:write("PONG\r\n") end
+				end
+			end
+		end)
+		local nc = assert(nats.connect(l:addr(), { max_reconnects = 0 }))
+		local c = conn:recv()
+	]]
+
+	test("is confirmed by PINGs, of which many messages have one", fake .. [[
+		local before = pings:get()
+		for _ = 1, 400 do check.eq(nc:request("a", 1, 60), 1) end
+		check.eq(pings:get() - before < 400, true)
+		check.until_true(function() return nc._confirmed:get() == 400 end)
+		c:close()
+		check.until_true(nc.is_closed, nc)
+		check.eq(nc:stats().unconfirmed, 0)
+	]])
+
+	test("is told of where it was not confirmed", fake .. [[
+		hold:set(1)
+		local before = pings:get()
+		for _ = 1, 300 do nc:publish("a", "x") end
+		check.until_true(function() return sent:get() == 300 and pings:get() > before end)
+		for _ = 1, 300 do nc:publish("a", "x") end
+		check.until_true(function() return sent:get() == 600 end)
+		check.eq(pings:get(), before + 1)
+		c:close()
+		check.until_true(nc.is_closed, nc)
+		check.eq(nc:stats().unconfirmed, 600)
+	]], { any_err = true })
+end)
+
+describe("a cluster", function()
+	test("has another server where one was killed", [[
+		local list <close> = servers.cluster(arg[1], 3, "authorization { user: joe, password: pw }")
+		local options = { user = "joe", password = "pw", reconnect_wait = 0.01 }
+		local a <close> = assert(nats.connect(list[1].url, options))
+		local b <close> = assert(nats.connect(list[2].url, options))
+		check.until_true(function() return #(a._state:get("more") or {}) == 3 end)
+		local ch, held, started = a:chan("words"), chan(), chan(1)
+		assert(ch:listen(10))
+		a:serve("double", function(n)
+			if n == 0 then
+				started:send(true)
+				held:recv()
+			end
+			return n * 2
+		end)
+		check.until_true(function() return b:request("double", 4, 10) == 8 end)
+		local waits = vai.async(a.request, a, "double", 0)
+		started:recv()
+		list[1]:stop("SIGKILL")
+		check.returns(table.pack(waits:join()), true, nil, "connection lost")
+		held:close()
+		check.until_true(function() return a:stats().reconnects == 1 end)
+		check.eq(a:stats().server ~= "n1", true)
+		check.until_true(function() return b:request("double", 5, 10) == 10 end)
+		b:chan("words"):send("still here")
+		check.eq(ch:recv(10), "still here")
+	]], { any_err = true })
+
+	test("has certificates for the name that the program gave", [[
+		local certs = require "certs"
+		local pair = certs.path("named")
+		local list <close> = servers.cluster(arg[1], 2, ("tls { cert_file: '%s.pem', key_file: '%s.key' }"):format(pair, pair))
+		local nc <close> = assert(nats.connect("tls://localhost:" .. list[1].port, { reconnect_wait = 0.01,
+			tls = { ca = certs.path("ca") .. ".pem" } }))
+		check.until_true(function() return #(nc._state:get("more") or {}) == 2 end)
+		list[1]:stop("SIGKILL")
+		check.until_true(function() return nc:stats().reconnects == 1 end)
+		check.eq(nc:stats().server, "n2")
+	]], { any_err = true, sample = 1, needs = "vai.tls" })
+
+	test("may forget that a stream was asked for messages", [[
+		local s <close> = server "jetstream { store_dir: '$DIR/js' }"
+		local l, lost = vai.net.listen("tcp", "127.0.0.1:0"), chan(1)
+		local function between(from, to)
+			for line in function() return (from:read("L")) end do
+				if line:find("^PUB %$JS%.API%.CONSUMER%.MSG%.NEXT") and lost:try_send(line) then
+					from:read("L")
+				else
+					to:write(line)
+				end
+			end
+			to:close()
+		end
+		go(function()
+			local near = l:accept()
+			local far = vai.net.dial("tcp", s.address)
+			go(between, far, near)
+			between(near, far)
+		end)
+		local nc <close> = assert(nats.connect(l:addr()))
+		local options = { subjects = { "s" }, durable = "d", heartbeat = 0.1 }
+		check.raises("option 'heartbeat': 0", nc.stream, nc, "S", { heartbeat = 0 })
+		local st = assert(nc:stream("S", options))
+		local ctx, cancel = vai.context():with_cancel()
+		local receiver = vai.async(function() return st:recv(ctx) end)
+		check.until_true(function() return #lost == 1 end)
+		check.eq(st:send("after", 60), 1)
+		local ok, m = assert(receiver:join(20))
+		check.eq(m.value, "after")
+		check.eq(m:ack(60), true)
+		check.returns(table.pack(st:recv(0.5)), nil, "timeout") -- heartbeats are no messages
+		cancel()
+		check.returns(table.pack(st:recv(ctx)), nil, "canceled")
+	]])
+end)
+
 describe("a server", function()
 	test("is told who asks, and may want TLS", [[
 		local certs = require "certs"
@@ -323,6 +467,66 @@ describe("a server", function()
 			check.eq(refused(s.url, { tls = tls, nkey = "SU" }):match("the seed of the key is not valid") ~= nil, true)
 		end
 		check.eq(nc:drain(10), true)
+	]], { any_err = true, sample = 1 })
+
+	test("takes the token and the signature of a file of credentials", [[
+		if not require("vai.nats.core").sign then return end
+		local operator, o = servers.seed("operator", ("o"):rep(32))
+		local account, a = servers.seed("account", ("a"):rep(32))
+		local seed, u = servers.seed("user", ("u"):rep(32))
+		local limits = { subs = -1, data = -1, payload = -1, imports = -1, exports = -1, wildcards = true, conn = -1, leaf = -1 }
+		local s <close> = server(("operator: %s\nresolver: MEMORY\nresolver_preload { %s: %s }"):format(
+			servers.jwt(operator, o, o, { type = "operator" }), a,
+			servers.jwt(operator, o, a, { type = "account", limits = limits })))
+		local path = arg[1] .. "/user.creds"
+		local function file(token, eol)
+			assert(vai.fs.write_file(path, (([=[
+-----BEGIN NATS USER JWT-----
+%s
+------END NATS USER JWT------
+
+************************* IMPORTANT *************************
+NKEY Seed printed below can be used to sign and prove identity.
+
+-----BEGIN USER NKEY SEED-----
+%s
+------END USER NKEY SEED------
+]=]):format(token, seed):gsub("\n", eol or "\n"))))
+		end
+		local function token(more, valid)
+			local claims = { type = "user", subs = -1, data = -1, payload = -1 }
+			for k, v in pairs(more or {}) do claims[k] = v end
+			return servers.jwt(account, a, u, claims, valid)
+		end
+		local function connect(options)
+			options = options or {}
+			options.credentials, options.reconnect_wait = path, 0.01
+			return nats.connect(s.url, options)
+		end
+		local function refused(...) return nth(2, connect(...)):match("[^:]*$") end
+		check.eq(nth(2, nats.connect(s.url)):match("[^:]*$"), " Authorization Violation")
+		check.eq(refused(), " no such file or directory")
+		assert(vai.fs.write_file(path, "nothing"))
+		check.eq(refused(), " no credentials of a NATS user")
+		file(token({}, -10))
+		check.eq(refused() ~= nil, true)
+		file(token { sub = { deny = { "secret" } } }, "\r\n")
+		local events = chan(100)
+		local nc <close> = assert(connect { events = events })
+		local ch, secret = nc:chan("open"), nc:chan("secret")
+		check.eq(ch:listen(10), true)
+		check.returns(table.pack(secret:recv(10)), nil, "closed")
+		check.eq(secret:err():match("^Permissions Violation"), "Permissions Violation")
+		-- A token that has been renewed is read when the connection is the next one.
+		file(token())
+		s:restart()
+		check.until_true(function() return nc:stats().reconnects == 1 end)
+		local now_open = nc:chan("secret")
+		check.eq(now_open:listen(10), true)
+		now_open:send("shown")
+		check.eq(now_open:recv(10), "shown")
+		ch:send("too")
+		check.eq(ch:recv(10), "too")
 	]], { any_err = true, sample = 1 })
 
 	test("that talks nonsense is told from one of NATS", [[

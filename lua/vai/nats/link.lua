@@ -6,7 +6,8 @@
 --
 -- What is written is followed by a PING, at the latest CONFIRM seconds after it: its PONG confirms all before it, for
 -- they come in order. So when a connection breaks it is known how many messages may be lost. A PING behind every
--- message would cost a request as much as the message does. What was not written whole is written on the next connection.
+-- message would cost a request as much as the message does. What was not written whole is written on the next
+-- connection.
 local vai = require "vai"
 local core = require "vai.nats.core"
 local json = require "vai.nats.json"
@@ -120,7 +121,12 @@ function arrive.values(nc, sub, _, _, headers, payload)
 	deliver(nc, sub, v)
 end
 
+-- Of a subscription that pulls it is noted when the server was heard last; that alone is what its heartbeats are for.
 function arrive.messages(nc, sub, subject, reply, headers, payload)
+	if sub.pull then
+		sub.pull:set(math.floor(vai.now() * 1000))
+		if headers and headers:find("^NATS/1%.0 100") then return end
+	end
 	deliver(nc, sub, { subject = subject, reply = reply, head = headers, data = payload, at = sub.pull and vai.now(),
 		epoch = sub.pull and nc._reconnects:get() })
 end

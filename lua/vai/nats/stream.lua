@@ -4,7 +4,9 @@
 -- by which the server stores it once, and an acknowledgement may come twice.
 --
 -- Messages are pulled, some at a time, into a queue of this process; one that has lain there until its time to be
--- acknowledged is nearly over is dropped, for the server is about to give it to somebody else.
+-- acknowledged is nearly over is dropped, for the server is about to give it to somebody else. The server that has a
+-- consumer need not be the one that we are connected to, so nothing here breaks when it dies: a request for messages
+-- that is not heard of for long is made again.
 local vai = require "vai"
 local core = require "vai.nats.core"
 local json = require "vai.nats.json"
@@ -12,6 +14,8 @@ local client = require "vai.nats.client"
 
 local EXPIRES = 30        -- seconds that a request for messages stays at the server
 local RETRY, LONGEST = 0.02, 0.5 -- between attempts
+local HEARTBEAT, SILENCE = 3, 2.5 -- seconds; so many of them without a word
+local REMEMBERED = 4096 -- acknowledged messages
 local PATIENCE = 30       -- seconds that a server may be without JetStream, as after its start
 
 local Stream = {}
@@ -68,7 +72,7 @@ local stream_options = {
 local consumer_options = {
 	"ack_wait", "max_deliver", "max_ack_pending", "filter_subject", "deliver_policy",
 }
-local known = { durable = true, batch = true, limit = true }
+local known = { durable = true, batch = true, limit = true, heartbeat = true }
 for _, list in ipairs { stream_options, consumer_options } do
 	for _, name in ipairs(list) do known[name] = true end
 end
@@ -109,20 +113,30 @@ local function make_consumer(nc, name, options, limit)
 		{ stream_name = name, config = config }, limit)
 end
 
--- The queue that pulled messages come into.
+-- The queue that pulled messages come into: there is room for a request that was made again although it was not lost.
 local function open_queue(nc, st, batch)
 	local inbox = ("_INBOX.%s%d"):format(client.unique(), nc._ids:add(1))
-	local sub, why = nc:_subscribe("messages", inbox .. ".*", { capacity = 2 * batch + 16, pull = true })
+	local heard = vai.atomic()
+	local sub, why = nc:_subscribe("messages", inbox .. ".*", { capacity = 4 * batch + 16, pull = heard })
 	if not sub then return nil, why end
-	st._sub, st._pull = sub, inbox .. "."
-	st._pulls, st._pending, st._since, st._lock = vai.atomic(), vai.atomic(), vai.atomic(), vai.mutex()
+	st._sub, st._pull, st._heard = sub, inbox .. ".", heard
+	st._pulls, st._pending, st._lock, st._acked = vai.atomic(), vai.atomic(), vai.mutex(), vai.map()
 	return st
+end
+
+local function check_heartbeat(options)
+	local v = options.heartbeat or HEARTBEAT
+	if type(v) ~= "number" or not (v >= 0.1 and v <= EXPIRES / 2) then
+		error(("bad argument #2 to 'stream' (option 'heartbeat': %s)"):format(tostring(v)), 4)
+	end
+	return v
 end
 
 function stream.open(nc, name, options)
 	options = client.check_options("stream", options, known, 2)
 	check_name("stream", name)
 	if options.durable ~= nil then check_name("consumer", options.durable) end
+	local heartbeat = check_heartbeat(options)
 	local left = client.limiter(options.limit)
 	local config, why, code = make_stream(nc, name, options, left())
 	if not config then return nil, ("stream '%s': %s"):format(name, why), code end
@@ -133,7 +147,7 @@ function stream.open(nc, name, options)
 	made, why, code = make_consumer(nc, name, options, left())
 	if not made then return nil, ("consumer '%s' of stream '%s': %s"):format(options.durable, name, why), code end
 	st._ack_wait = (made.config.ack_wait or 30e9) / 1e9
-	st._batch = options.batch or 16
+	st._batch, st._heartbeat = options.batch or 16, heartbeat
 	return open_queue(nc, st, st._batch)
 end
 
@@ -168,38 +182,54 @@ local function metadata(reply)
 	if words[1] ~= "$JS" or words[2] ~= "ACK" or #words < 9 then return nil end
 	local first = #words >= 11 and 7 or 5
 	return math.tointeger(tonumber(words[first])), math.tointeger(tonumber(words[first + 1])),
-		math.tointeger(tonumber(words[first + 4]))
+		math.tointeger(tonumber(words[first + 4])), words[first + 3]
 end
 
 -- One request for a batch is at the server at a time; who finds none there makes it.
 local function pull(st)
 	local _ <close> = st._lock:guard()
-	local now = math.floor(vai.now())
-	if st._pending:get() > 0 and now - st._since:get() < EXPIRES + 5 then return true end
+	local now = math.floor(vai.now() * 1000)
+	local silent = now - st._heard:get() > SILENCE * 1000 * st._heartbeat
+	if st._pending:get() > 0 and not silent then return true end
 	local n = st._pulls:add(1)
 	st._pending:set(st._batch)
-	st._since:set(now)
-	local request = json.encode { batch = st._batch, expires = EXPIRES * 1000000000 }
+	st._heard:set(now)
+	local request = json.encode { batch = st._batch, expires = EXPIRES * 1000000000,
+		idle_heartbeat = math.floor(st._heartbeat * 1e9) }
 	return st._nc:_publish(("$JS.API.CONSUMER.MSG.NEXT.%s.%s"):format(st.name, st.durable), st._pull .. n, nil, request)
 end
 
--- What ends a request: its time is over, or the server says what is wrong. nil: ask again.
+-- Whether m ends a request: its time is over, or the server says what is wrong. Then it is asked again, but not at once
+-- where nobody is there to be asked. true, why: not again.
 local function ended(st, m)
 	local _, status, text = client.parse_headers(m.head)
 	if not status then return false end
 	if m.subject == st._pull .. st._pulls:get() then st._pending:set(0) end
 	if status == 409 and text:find("Consumer Deleted") then return true, "the consumer was deleted" end
+	if status == 503 then vai.sleep(RETRY) end
 	return true
 end
 
+-- Acknowledged messages by their numbers' last digits, with the time at which they were stored: a stream that was made
+-- again counts from 1 again.
+local function remember(acked, sequence, time)
+	acked:set(sequence % REMEMBERED, time)
+end
+
 local function message_of(st, m)
-	local delivered, sequence, pending = metadata(m.reply)
+	local delivered, sequence, pending, time = metadata(m.reply)
 	if not sequence then return nil end
+	if delivered > 1 and st._acked:get(sequence % REMEMBERED) == time then
+		-- The server sent it again before it knew, or has forgotten that it did.
+		st._nc:_publish(m.reply, nil, nil, "+ACK")
+		return nil
+	end
 	local good, v = core.unpack(m.data)
 	return setmetatable({
 		value = good and v or nil, error = not good and v or nil, data = m.data, subject = m.subject, reply = m.reply,
 		headers = client.parse_headers(m.head), sequence = sequence, redelivered = delivered > 1, deliveries = delivered,
 		pending = pending, _nc = st._nc, _epoch = m.epoch, _consumer = st.name .. "." .. st.durable,
+		_acked = st._acked, _time = time,
 	}, message_meta)
 end
 
@@ -220,6 +250,18 @@ local function examine(st, m)
 	return message_of(st, m)
 end
 
+-- What comes next, waiting for a heartbeat at the most: then it is time to look whether there was one.
+local function next_of(st, limit)
+	if type(limit) == "number" or limit == nil then
+		return st._sub.ch:recv(math.min(limit or EXPIRES, st._heartbeat))
+	end
+	local ctx, cancel = limit:with_timeout(st._heartbeat)
+	local m, why = st._sub.ch:recv(ctx)
+	cancel()
+	if not m and why ~= "closed" then return nil, limit:err() or "timeout" end
+	return m, why
+end
+
 function Stream:recv(limit)
 	if not self.durable then error("recv on a stream without the option 'durable'", 2) end
 	local left = client.limiter(limit)
@@ -230,9 +272,7 @@ function Stream:recv(limit)
 			local asked
 			asked, why = pull(self)
 			if not asked then return nil, why end
-			local now = left()
-			if type(now) == "number" or now == nil then now = math.min(now or EXPIRES, EXPIRES) end
-			m, why = self._sub.ch:recv(now)
+			m, why = next_of(self, left())
 			if not m and (why ~= "timeout" or limit and left() == 0) then return nil, why end
 		end
 		if m then
@@ -287,7 +327,12 @@ local function acknowledge(m, what, limit)
 	end
 end
 
-function Message:ack(limit) return acknowledge(self, "+ACK", limit) end
+function Message:ack(limit)
+	local done, why = acknowledge(self, "+ACK", limit)
+	if not done then return nil, why end
+	remember(self._acked, self.sequence, self._time)
+	return true
+end
 
 -- It is delivered again, at once or after so many seconds.
 function Message:nak(delay, limit)

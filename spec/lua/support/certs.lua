@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Certificates for tests, made by openssl(1) once a run: certs.path(name) is what they are in front of ".pem" and
--- ".key". "ca" is the authority; "good" is for localhost and 127.0.0.1, "other" for other.test, "old" has expired, "weak"
--- has an RSA key of 1024 bits, "client" is a client's; "self" has signed itself.
+-- ".key". "ca" is the authority; "good" is for localhost and 127.0.0.1, "named" for localhost alone, "other" for
+-- other.test, "old" has expired, "weak" has an RSA key of 1024 bits, "client" is a client's; "self" has signed itself.
 local certs = {}
 
 local script = [[
@@ -16,6 +16,7 @@ make() { # name, subject, names, days, key
 	openssl x509 -req -in $1.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days $4 -extfile $1.ext -out $1.pem
 }
 make good localhost "DNS:localhost,IP:127.0.0.1" 30 "$ec"
+make named localhost "DNS:localhost" 30 "$ec"
 make other other.test "DNS:other.test" 30 "$ec"
 # x509 -req takes no days in the past from OpenSSL 3.5 on.
 openssl req -newkey $ec -nodes -keyout old.key -out old.csr -subj "/CN=localhost"

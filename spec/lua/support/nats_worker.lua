@@ -10,7 +10,7 @@ vai.go(function() -- ends with the test
 	os.exit(1)
 end)
 if role == "stream" then
-	local st = assert(nc:stream("N", { durable = "w", ack_wait = 2, batch = 8 }))
+	local st = assert(nc:stream("N", { durable = "w", ack_wait = 4, batch = 8 }))
 	local wg = vai.waitgroup()
 	for _ = 1, 8 do
 		wg:go(function()
