@@ -325,7 +325,7 @@ local function compare(entries)
 				assert(value.tcp) -- LuaSocket's manual describes it
 			elseif type(value) == "table" then
 				walk(value, prefix .. name .. ".")
-			elseif type(value) == "function" and name ~= "_extension" and not documented[prefix .. name] then
+			elseif type(value) == "function" and not name:find("^_") and not documented[prefix .. name] then
 				complain(prefix, name, " is not documented")
 			end
 		end

@@ -2647,7 +2647,7 @@ vai.signal = {}
 
 ---From now on the signals' names are sent into the channel as they come, and do not do what they did. Who sends them does
 ---not wait: a full channel misses them. Of a signal that comes several times in a moment one may be told. Goroutines that
----wait for a signal are no deadlock.
+---wait for a signal are no deadlock; as long as none does, the signals keep nobody from being told of one, as they do in Go.
 ---```lua
 ---local signals = vai.chan(4)
 ---vai.signal.notify(signals, "SIGTERM", "SIGINT")

@@ -372,8 +372,9 @@ describe("a watch", function()
 		check.until_true(function() return fds() == before end)
 	]])
 
-	test("is hope for who waits in it, and none once it is closed", [[
+	test("is hope for who waits in it, and none for others nor once it is closed", [[
 		local ch = assert(fs.watch(dir))
+		check.raises("deadlock", function() chan():recv() end)
 		check.returns(table.pack(ch:recv(0.05)), nil, "timeout")
 		vai.timer(0.05, function(path) assert(vai.fs.write_file(path, "")) end, dir .. "/f")
 		check.eq(assert(ch:recv()).name, "f")

@@ -166,6 +166,16 @@ describe("connections", function()
 		check.eq(client:get(base):body(), "x")
 	]])
 
+	test("do not put off the report of a deadlock until they are looked at", [[
+		local base, l = script(function(c)
+			skip_head(c)
+			c:write("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
+		end)
+		check.eq(http.client { idle_timeout = 1e6 }:get(base):body(), "x")
+		l:close()
+		check.raises("deadlock", function() chan():recv() end)
+	]])
+
 	test("are never more than max_per_host, and those of answers that were dropped are closed", [[
 		local at_once, most = vai.atomic(), vai.atomic()
 		local base, server = start(function(_, res)

@@ -287,6 +287,16 @@ describe("signals", function()
 		check.raises("deadlock", function() ch:recv() end)
 	]])
 
+	test("are no hope where nobody waits for them", [[
+		local ch, other = chan(1), chan()
+		vai.signal.notify(ch, "SIGUSR1")
+		check.raises("deadlock", function() other:recv() end)
+		vai.go(function() vai.select { ch } other:send(1) end) -- now somebody does
+		spawn { "sh", "-c", "sleep 0.05; kill -USR1 " .. me }
+		check.eq(other:recv(), 1)
+		check.raises("deadlock", function() other:recv() end)
+	]])
+
 	test("reach a program that computes", [[
 		local ch = chan(1)
 		vai.signal.notify(ch, "SIGUSR1")

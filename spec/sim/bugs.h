@@ -46,6 +46,7 @@
 	BUG(poll_alone, "watched_input", "who looks into the poller leaves it to nobody") \
 	BUG(poll_blind, "submit outside input cancel", "an M sleeps in the poller without a look whether it was woken") \
 	BUG(poll_late, "late_input", "nobody looks into the poller while all Ms have work") \
+	BUG(polled_unseen, "sourced", "who asks a source for those that wait does not see whom it has just woken") \
 	BUG(pop_commit, "steal", "the owner pops with a load and a store") \
 	BUG(retake_barrier, "retake", "no barrier between asking for a P and the look whether its M is busy") \
 	BUG(retake_blind, "retake", "a P is taken without a second look whether its M is busy") \

@@ -384,6 +384,15 @@ static struct {
 	vai_ticket ticket;
 } poller;
 
+/* What stands for a channel of signals, with its one waiter. */
+static struct {
+	struct vai_lock lock;
+	_Atomic(int64_t) count;
+	bool came;
+	vai_g *g; /* lock, as its ticket */
+	vai_ticket ticket;
+} source;
+
 int vai__poll_start(const char **call)
 {
 	(void)call;
@@ -401,7 +410,17 @@ void vai__poll_check(void)
 static bool polled(void *arg)
 {
 	(void)arg;
-	return poller.woken || poller.done;
+	return poller.woken || poller.done || source.came;
+}
+
+static void post_from_source(void)
+{
+	vai__lock(&source.lock);
+	vai_g *g = source.g;
+	source.g = NULL;
+	if (g)
+		vai__fire(g, source.ticket, VAI_WAKE_USER);
+	vai__unlock(&source.lock);
 }
 
 void vai__poll_wait(int64_t until)
@@ -414,6 +433,10 @@ void vai__poll_wait(int64_t until)
 	if (poller.done) {
 		poller.done = false;
 		vai__fire(poller.g, poller.ticket, VAI_WAKE_USER);
+	}
+	if (source.came) {
+		source.came = false;
+		post_from_source();
 	}
 }
 
@@ -451,4 +474,36 @@ void world_io_done(void)
 {
 	sim_step("input arrives");
 	poller.done = true;
+}
+
+int64_t vai__poll_sources(void)
+{
+	return atomic_load(&source.count);
+}
+
+bool vai__poll_sources_awaited(void)
+{
+	vai__lock(&source.lock);
+	bool awaited = source.g != NULL;
+	vai__unlock(&source.lock);
+	return awaited;
+}
+
+void world_source_begin(vai_g *g, vai_ticket ticket)
+{
+	vai__lock_init(&source.lock, VAI_RANK_TIMERS);
+	source.g = g;
+	source.ticket = ticket;
+	atomic_store(&source.count, 1);
+}
+
+void world_source_post(void)
+{
+	sim_step("a signal arrives");
+	source.came = true;
+}
+
+void world_source_end(void)
+{
+	atomic_store(&source.count, 0);
 }

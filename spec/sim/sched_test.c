@@ -237,7 +237,7 @@ static void doze(void *arg)
 	while (!flag[3]) {
 		sim_wait(all_idle, NULL, INT64_MAX, "for all Ps to be idle");
 		world_poked = false;
-		vai__deadlock_check_timers();
+		vai__deadlock_check_sleepers();
 		sim_wait(is_poked, NULL, INT64_MAX, "for a poke");
 	}
 }
@@ -256,6 +256,37 @@ static void idle_timer(vai_g *main)
 void test_idle_timer(void)
 {
 	world(2, idle_timer);
+}
+
+/* A goroutine waits for a signal, and is no deadlock: neither before it comes, nor when it has come and the M in the
+ * poller still counts as asleep. */
+static void come(void *arg)
+{
+	(void)arg;
+	world_source_post();
+}
+
+static void await_signal(vai_g *g, void *arg)
+{
+	(void)arg;
+	world_source_begin(g, world_ticket(g));
+	sim_spawn(come, NULL);
+	code = vai__wait(g, VAI_WAIT_CHAN_RECV, NULL, VAI_FOREVER);
+}
+
+static void sourced(vai_g *main)
+{
+	sim_spawn(doze, NULL);
+	world_go(main, await_signal, NULL);
+	world_join(main);
+	SIM_CHECK(code == VAI_WAKE_USER);
+	world_source_end();
+	flag[3] = true;
+}
+
+void test_sourced(void)
+{
+	world(2, sourced);
 }
 
 /* Two fire the same ticket, one of them from its own goroutine: one wins. */

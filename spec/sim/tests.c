@@ -16,6 +16,7 @@ const struct sim_test sim_tests[] = {
 	{"watched_input", test_watched_input, 2},
 	{"deadlock", test_deadlock, 2},
 	{"idle_timer", test_idle_timer, 2},
+	{"sourced", test_sourced, 2},
 	{"fire", test_fire, 2},
 	{"timeout", test_timeout, 2},
 	{"cancel", test_cancel, 2},

@@ -20,6 +20,7 @@ void test_late_input(void);
 void test_watched_input(void);
 void test_deadlock(void);
 void test_idle_timer(void);
+void test_sourced(void);
 void test_fire(void);
 void test_timeout(void);
 void test_cancel(void);

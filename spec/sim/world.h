@@ -22,6 +22,11 @@ void world_io_begin(vai_g *g, vai_ticket ticket);
 void world_io_done(void);
 void world_io_end(void);
 
+/* A goroutine waits for what a source will put into a channel. */
+void world_source_begin(vai_g *g, vai_ticket ticket);
+void world_source_post(void);
+void world_source_end(void);
+
 /* sysmon has been poked: it is not to sleep on. */
 extern bool world_poked;
 

@@ -223,7 +223,7 @@ vai_timer *vai_timer_new(int64_t ns, void (*f)(void *), void *arg)
 {
 	vai_g *self = vai__g_self();
 	struct work *w = self ? new_work((struct work){.f = f, .arg = arg}) : NULL;
-	vai_timer *t = w ? vai__timer_object_new(self, when(ns), fire, release, w) : NULL;
+	vai_timer *t = w ? vai__timer_object_new(self, when(ns), fire, release, w, false) : NULL;
 	if (w && !t)
 		vai__mem_free(w, sizeof *w);
 	return t;

@@ -7,8 +7,8 @@
  * to the channels without waiting: one that is full misses them.
  *
  * A watch lies in its channel's block and has no reference of it: it goes out of the registry when the channel is
- * closed (told) or dies (fini). The lock is a sleeping one, for adding a folder may read from the disk. As long as
- * there is a watch there is hope for the deadlock detector. */
+ * closed (told) or dies (fini). The lock is a sleeping one, for adding a folder may read from the disk. For the
+ * deadlock detector there is hope as long as a goroutine waits at a channel of a watch. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -67,6 +67,9 @@ static vai_chan *chan_of(struct watch *w)
 	return &VAI_CONTAINER(w, struct watch_chan, w)->ch;
 }
 
+static bool is_awaited(void);
+static struct vai__source source = {.awaited = is_awaited};
+
 /* ---- the registry; lock held ---- */
 
 static struct folder *find_folder(int wd)
@@ -97,7 +100,7 @@ static struct vai__desc *unlink_watch(struct watch *w)
 		at = &(*at)->next;
 	*at = w->next;
 	w->folder = NULL;
-	vai__poll_count(-1);
+	vai__poll_source(&source, -1);
 	if (!f->watches) {
 		if (reg.desc)
 			inotify_rm_watch(vai__desc_fd(reg.desc), f->wd);
@@ -108,6 +111,18 @@ static struct vai__desc *unlink_watch(struct watch *w)
 	struct vai__desc *d = reg.desc;
 	reg.desc = NULL;
 	return d;
+}
+
+/* Whether a goroutine waits at any of the channels. */
+static bool is_awaited(void)
+{
+	bool awaited = false;
+	pthread_mutex_lock(&reg.lock);
+	for (struct folder *f = reg.folders; f && !awaited; f = f->next)
+		for (struct watch *w = f->watches; w && !awaited; w = w->next)
+			awaited = vai__chan_is_awaited(chan_of(w));
+	pthread_mutex_unlock(&reg.lock);
+	return awaited;
 }
 
 static void forget(vai_chan *ch)
@@ -261,8 +276,11 @@ static void end_used(struct watch *list)
 		w->used = false;
 		bool gone = w->folder && w->folder->wd < 0;
 		pthread_mutex_unlock(&reg.lock);
-		if (gone)
+		if (gone) { /* counted, because sysmon may look between the waiters' leaving the queue and their being ready */
+			vai__poll_count(1);
 			vai__chan_close(chan_of(w));
+			vai__poll_count(-1);
+		}
 		vai__obj_unref(&chan_of(w)->obj);
 	}
 }
@@ -335,7 +353,7 @@ static int link_watch(struct watch *w, const char *path)
 	w->folder = f;
 	w->next = f->watches;
 	f->watches = w;
-	vai__poll_count(1);
+	vai__poll_source(&source, 1);
 	return VAI_OK;
 }
 

@@ -10,6 +10,8 @@
 #include "net/uvloop.h"
 
 static _Atomic(int64_t) pending;
+static _Atomic(int64_t) sourced;
+static struct vai__source *_Atomic sources;
 
 static const struct vai__poller *choose(void)
 {
@@ -26,6 +28,7 @@ int vai__poll_start(const char **call)
 {
 	vai__desc_poller = choose();
 	atomic_store(&pending, 0);
+	atomic_store(&sourced, 0);
 	return vai__desc_poller->start(call);
 }
 
@@ -61,4 +64,27 @@ int64_t vai__poll_pending(void)
 void vai__poll_count(int n)
 {
 	atomic_fetch_add_seq_cst(&pending, n);
+}
+
+void vai__poll_source(struct vai__source *s, int n)
+{
+	if (!atomic_exchange(&s->known, true)) {
+		s->next = atomic_load(&sources);
+		while (!atomic_compare_exchange_weak(&sources, &s->next, s))
+			;
+	}
+	atomic_fetch_add_seq_cst(&sourced, n);
+}
+
+int64_t vai__poll_sources(void)
+{
+	return atomic_load_seq_cst(&sourced);
+}
+
+bool vai__poll_sources_awaited(void)
+{
+	bool awaited = false;
+	for (struct vai__source *s = atomic_load(&sources); s && !awaited; s = s->next)
+		awaited = s->awaited();
+	return awaited;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* See signal.h.
  *
- * The handler sets a bit and writes to an eventfd; who is in the poller reads both and posts to the channels. As long
- * as a channel is told of a signal there is hope for the deadlock detector. SIGINT, around whose handler the scheduler
- * puts one of its own, is set aside there first. */
+ * The handler sets a bit and writes to an eventfd; who is in the poller reads both and posts to the channels. For the
+ * deadlock detector there is hope as long as a goroutine waits at a channel that is told of a signal. SIGINT, around
+ * whose handler the scheduler puts one of its own, is set aside there first. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -36,6 +36,9 @@ static struct {
 	uint64_t taken; /* signals whose action is ours; old has theirs */
 	struct sigaction old[SIGNALS];
 } reg = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static bool is_awaited(void);
+static struct vai__source source = {.awaited = is_awaited};
 
 /* The handler's. */
 static atomic_int eventfd_now = -1;
@@ -137,6 +140,17 @@ static bool post(struct listener *l, uint64_t came)
 	return false;
 }
 
+/* Whether a goroutine waits at any of the channels. */
+static bool is_awaited(void)
+{
+	bool awaited = false;
+	pthread_mutex_lock(&reg.lock);
+	for (struct listener *l = reg.listeners; l && !awaited; l = l->next)
+		awaited = vai__chan_is_awaited(l->ch);
+	pthread_mutex_unlock(&reg.lock);
+	return awaited;
+}
+
 /* Lock held. Those without a signal left, or whose channel is closed, in a list of their own. */
 static struct listener *take_out(uint64_t came)
 {
@@ -149,7 +163,7 @@ static struct listener *take_out(uint64_t came)
 		*at = l->next;
 		l->next = out;
 		out = l;
-		vai__poll_count(-1);
+		vai__poll_source(&source, -1);
 	}
 	return out;
 }
@@ -261,7 +275,7 @@ static struct listener *listener_of(vai_chan *ch, bool (*make)(vai_msg *msg, con
 	*l = (struct listener){.next = reg.listeners, .ch = ch, .make = make, .drop = drop};
 	reg.listeners = l;
 	vai__obj_ref((struct vai_obj *)ch);
-	vai__poll_count(1);
+	vai__poll_source(&source, 1);
 	return l;
 }
 

@@ -264,7 +264,8 @@ static bool is_in_the_way(struct m *m)
 static bool may_yield(struct m *m)
 {
 	return !m->home && atomic_load_relaxed(&vai__sched.nidle_ps) == 0 &&
-		atomic_load_relaxed(&m_p(m)->timers.next) == VAI_FOREVER && vai__poll_pending() == 0;
+		atomic_load_relaxed(&m_p(m)->timers.next) == VAI_FOREVER && vai__poll_pending() == 0 &&
+		vai__poll_sources() == 0;
 }
 
 static void pause_between_looks(bool yields)
@@ -353,6 +354,7 @@ void vai__idle_enlist(struct m *m, bool listed)
 	m->idle = true;
 	m->listed = listed;
 	m->nextp = NULL;
+	atomic_store_relaxed(&m->has_polled, false);
 	atomic_store_relaxed(&m->wake, 0);
 	if (listed) {
 		m->link = vai__sched.idle_ms;

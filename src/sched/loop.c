@@ -110,9 +110,10 @@ static inline bool ready(struct g *g, bool next, bool quiet)
 	bool was = m_enter(m);
 	struct p *p = place_of(m, g);
 	quiet = quiet && p;
-	if (m->polling && (!m_p(m) || m->behind))
+	if (m->polling && (!m_p(m) || m->behind)) {
 		vai__gqueue_push(&m->polled, g);
-	else if (quiet)
+		atomic_store_relaxed(&m->has_polled, true);
+	} else if (quiet)
 		vai__runq_put(p, g, next);
 	else
 		put(p, g, next);

@@ -263,7 +263,8 @@ static bool woken(struct m *m)
 bool vai__m_poll_once(void)
 {
 	struct m *nobody = NULL;
-	if (VAI_LIKELY(vai__poll_pending() == 0) || !atomic_cas_strong_acquire(&vai__sched.poller, &nobody, POLLING))
+	bool nothing = vai__poll_pending() == 0 && vai__poll_sources() == 0;
+	if (VAI_LIKELY(nothing) || !atomic_cas_strong_acquire(&vai__sched.poller, &nobody, POLLING))
 		return false;
 	vai__poll_wait(0);
 	atomic_store_relaxed(&vai__sched.polled_at, clock_note());

@@ -32,4 +32,16 @@ int64_t vai__poll_pending(void);
 /* Counts n goroutines more, or less. Any thread. */
 void vai__poll_count(int n);
 
+/* What the system may put into channels at any time, whether or not anybody waits for it: signals, changes of files.
+ * That is hope only where a goroutine waits at such a channel, which sysmon asks when all else is quiet. */
+struct vai__source {
+	bool (*awaited)(void); /* takes the lock under which the source puts messages into channels */
+	struct vai__source *next;
+	_Atomic(bool) known;
+};
+/* So many channels more of s. Any thread. s lasts for ever. */
+void vai__poll_source(struct vai__source *s, int n);
+int64_t vai__poll_sources(void); /* how many channels */
+bool vai__poll_sources_awaited(void);
+
 #endif

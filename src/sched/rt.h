@@ -164,16 +164,17 @@ struct m {
 	_Atomic(uint32_t) asked_tick; /* the round of its P that the timer is for */
 	int64_t unsure_at;            /* since when it should be asked but might be in a system call; 0: not */
 	enum { TIMER_NONE, TIMER_MADE, TIMER_REFUSED } has_timer;
-	timer_t timer;        /* mach/thread.h; the value is &m->timer */
-	bool polling;         /* owner: it is in the poller, and what that makes ready goes to `polled`, */
-	bool behind;          /* owner: even if it has a P */
-	struct gqueue polled; /* owner */
-	atomic_uint wake;     /* futex: 1 when woken */
-	struct p *nextp;      /* given by the waker, with wake */
-	struct m *link;       /* sched.idle_ms, under sched.lock */
-	char *loop_stack;     /* a host's only: its loop has a stack of its own */
-	bool lost;            /* a host's only: its home was ended by another thread */
-	struct gqueue locked; /* goroutines that only this M runs and others made ready; sched.lock */
+	timer_t timer;          /* mach/thread.h; the value is &m->timer */
+	bool polling;           /* owner: it is in the poller, and what that makes ready goes to `polled`, */
+	bool behind;            /* owner: even if it has a P */
+	struct gqueue polled;   /* owner */
+	atomic_bool has_polled; /* owner writes: there was something in it since it went to sleep */
+	atomic_uint wake;       /* futex: 1 when woken */
+	struct p *nextp;        /* given by the waker, with wake */
+	struct m *link;         /* sched.idle_ms, under sched.lock */
+	char *loop_stack;       /* a host's only: its loop has a stack of its own */
+	bool lost;              /* a host's only: its home was ended by another thread */
+	struct gqueue locked;   /* goroutines that only this M runs and others made ready; sched.lock */
 	_Atomic(int64_t) nlocked;
 };
 
@@ -307,11 +308,11 @@ bool vai__idle_retire(struct m *m); /* it has slept for long; true: its thread h
 bool vai__idle_work_anywhere(bool exact); /* in any queue; else only such as is worth a wake-up */
 bool vai__idle_feed_from_caches(void);    /* sched.lock held */
 /* deadlock.c: how one is found */
-bool vai__deadlock_is(int awake);      /* sched.lock held; so many Ms are awake */
-void vai__deadlock_tell_sysmon(void);  /* sched.lock held */
-void vai__deadlock_tell_main(void);    /* every main; nothing else runs */
-void vai__deadlock_check(void);        /* an M went idle or ended without having looked */
-void vai__deadlock_check_timers(void); /* sysmon */
+bool vai__deadlock_is(int awake);        /* sched.lock held; so many Ms are awake */
+void vai__deadlock_tell_sysmon(void);    /* sched.lock held */
+void vai__deadlock_tell_main(void);      /* every main; nothing else runs */
+void vai__deadlock_check(void);          /* an M went idle or ended without having looked */
+void vai__deadlock_check_sleepers(void); /* sysmon */
 /* loop.c: the loop */
 void vai__loop_schedule(struct m *m);         /* returns when the runtime stops */
 void vai__loop_slice_begin(struct p *p);      /* p's goroutine has a whole slice from now on */

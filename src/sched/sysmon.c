@@ -110,7 +110,7 @@ static int64_t look_at_timers(void)
 		return mon.look;
 	int64_t start =
 		vai__preempt_thread_cpu(); /* this thread's own processor time, for other threads may have run meanwhile */
-	vai__deadlock_check_timers();
+	vai__deadlock_check_sleepers();
 	int64_t spent = vai__preempt_thread_cpu() - start;
 	mon.look = vai__clock_real() + LOOK_PAUSE * spent;
 	return VAI_FOREVER;

@@ -482,6 +482,15 @@ bool vai__chan_is_served(const vai_chan *ch)
 	return ch->fini != NULL;
 }
 
+bool vai__chan_is_awaited(vai_chan *ch)
+{
+	bool awaited;
+	vai__lock(&ch->lock);
+	awaited = !vai__waitq_empty(&ch->recvq);
+	vai__unlock(&ch->lock);
+	return awaited;
+}
+
 bool vai__chan_is_closed(vai_chan *ch)
 {
 	bool closed;

@@ -48,6 +48,8 @@ void vai__chan_leave(vai_chan *ch, unsigned (*count)(const vai_msg *msg, const s
 void vai__chan_each_message(vai_chan *ch, vai_drop_fn *drop, void (*f)(void *arg, const vai_msg *msg), void *arg);
 /* Whether only the channel's maker (a context) closes it: users may neither send nor close. */
 bool vai__chan_is_kept(const vai_chan *ch);
+/* Whether a goroutine waits for a message. */
+bool vai__chan_is_awaited(vai_chan *ch);
 /* Whether a timer or a context puts something into it or closes it. */
 bool vai__chan_is_served(const vai_chan *ch);
 

@@ -31,11 +31,7 @@ static int64_t post_stamp(struct vai__timer *timer, int64_t now)
 /* Whether nobody waits for the stamp, which would go to the ring or nowhere. */
 static bool nobody_waits(struct vai__timer *timer)
 {
-	vai_chan *ch = &VAI_CONTAINER(timer, struct vai__timed_chan, timer)->chan;
-	vai__lock(&ch->lock);
-	bool nobody = vai__waitq_empty(&ch->recvq);
-	vai__unlock(&ch->lock);
-	return nobody;
+	return !vai__chan_is_awaited(&VAI_CONTAINER(timer, struct vai__timed_chan, timer)->chan);
 }
 
 static void stop_timed(vai_chan *ch)

@@ -71,6 +71,12 @@ static int64_t timer_fire(struct vai__timer *timer, int64_t now)
 	return VAI_FOREVER;
 }
 
+static bool wakes_nobody(struct vai__timer *timer)
+{
+	(void)timer;
+	return true;
+}
+
 /* The timer is not pending. */
 static int timer_start(vai_g *self, vai_timer_object *t, int64_t when)
 {
@@ -83,7 +89,7 @@ static int timer_start(vai_g *self, vai_timer_object *t, int64_t when)
 }
 
 vai_timer_object *vai__timer_object_new(
-	vai_g *self, int64_t when, bool (*fire)(void *arg), void (*release)(void *arg), void *arg)
+	vai_g *self, int64_t when, bool (*fire)(void *arg), void (*release)(void *arg), void *arg, bool idle)
 {
 	vai_timer_object *t = vai__mem_zalloc(sizeof *t);
 	vai__timer_object_reap();
@@ -92,6 +98,7 @@ vai_timer_object *vai__timer_object_new(
 	vai__obj_init(&t->obj, &vai__timer_object_class);
 	vai__lock_init(&t->lock, VAI_RANK_TICKER);
 	t->timer.fn = timer_fire;
+	t->timer.idle = idle ? wakes_nobody : NULL;
 	t->fire = fire;
 	t->release = release;
 	t->arg = arg;

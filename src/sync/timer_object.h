@@ -13,10 +13,10 @@ extern const struct vai_class vai__timer_object_class;
 /* Runs fire(arg) at `when`, on some M, under the timers' lock: it may start goroutines (vai__g_new, vai__g_start with
  * self NULL) and nothing that waits. Where it answers false, for want of memory, it is called again 10 ms later. It is
  * called also when nobody holds the object any more. A timer that was stopped or has fired can be reset and fires
- * again. release(arg), if not NULL, is called once, at the end, without locks. With one reference, or NULL: out of
- * memory, and arg remains the caller's. */
+ * again. release(arg), if not NULL, is called once, at the end, without locks. idle: what it starts wakes nobody, so it
+ * is no hope for the deadlock detector. With one reference, or NULL: out of memory, and arg remains the caller's. */
 vai_timer_object *vai__timer_object_new(
-	vai_g *self, int64_t when, bool (*fire)(void *arg), void (*release)(void *arg), void *arg);
+	vai_g *self, int64_t when, bool (*fire)(void *arg), void (*release)(void *arg), void *arg, bool idle);
 bool vai__timer_object_stop(vai_timer_object *t); /* true if it was pending */
 /* Starts it again for `when`; *was: it was pending. VAI_OK or VAI_ENOMEM. */
 int vai__timer_object_reset(vai_g *self, vai_timer_object *t, int64_t when, bool *was);

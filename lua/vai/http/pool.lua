@@ -56,7 +56,7 @@ end
 
 function start_timer(shared, cfg)
 	if shared.timed:cas(0, 1) then
-		vai.timer(cfg.idle_timeout, pool.sweep, shared, cfg)
+		vai._timer(cfg.idle_timeout, pool.sweep, shared, cfg) -- nobody waits for what it does
 	end
 end
 

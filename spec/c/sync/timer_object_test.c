@@ -39,7 +39,7 @@ static void release(void *arg)
 
 static vai_timer_object *timer(struct alarm *a, int64_t when)
 {
-	vai_timer_object *t = vai__timer_object_new(vai__g_self(), when, fire, release, a);
+	vai_timer_object *t = vai__timer_object_new(vai__g_self(), when, fire, release, a, false);
 	CHECK(t != NULL);
 	return t;
 }
@@ -165,7 +165,7 @@ static void test_timer_starts_goroutines(void **state)
 	struct starter s = {0};
 	(void)state;
 	for (int i = 0; i < 100; i++)
-		unref(vai__timer_object_new(vai__g_self(), world_in(1 + i % 5), fire_start, release_starter, &s));
+		unref(vai__timer_object_new(vai__g_self(), world_in(1 + i % 5), fire_start, release_starter, &s, false));
 	while (atomic_load(&s.ran) < 100)
 		pause_ms(1);
 	while (atomic_load(&s.released) < 100) {

@@ -52,6 +52,7 @@ const luaL_Reg vai__functions[] = {
 	{".socket", vai__lib_socket},
 	{"compat", vai__lib_compat},
 	{"_extension", vai__lib_extension},
+	{"_timer", vai__lib_idle_timer},
 	{".stdin", vai__lib_stdin},
 	{".stdout", vai__lib_stdout},
 	{".stderr", vai__lib_stderr},

@@ -101,6 +101,7 @@ extern const struct vai__handle_type vai__lib_file_type;
 int vai__lib_test(lua_State *L);
 /* extensionlib.c */
 int vai__lib_extension(lua_State *L);
+int vai__lib_idle_timer(lua_State *L);
 /* timelib.c */
 int vai__lib_sleep(lua_State *L);
 int vai__lib_now(lua_State *L);

@@ -65,19 +65,31 @@ static void timer_release(void *arg)
 	vai__call_unref(arg);
 }
 
-int vai__lib_timer(lua_State *L)
+static int new_timer(lua_State *L, bool idle)
 {
 	static const struct vai__callname name = {"timer", 2, "timer: argument 2"};
 	vai_g *g = vai__bind_self(L);
 	double seconds = vai__arg_seconds(L, 1, 1, "timer");
 	struct vai__call *call = vai__call_new(L, g, 2, &name, VAI_FATE_PANIC);
-	vai_timer_object *t = vai__timer_object_new(g, vai__clock_after(seconds), timer_fire, timer_release, call);
+	vai_timer_object *t = vai__timer_object_new(g, vai__clock_after(seconds), timer_fire, timer_release, call, idle);
 	if (!t) {
 		vai__call_unref(call);
 		vai__arg_no_memory(L);
 	}
 	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)t, true);
 	return 1;
+}
+
+int vai__lib_timer(lua_State *L)
+{
+	return new_timer(L, false);
+}
+
+/* vai._timer, for vai's own modules: what is called wakes nobody, and so the timer does not put off the report of a
+ * deadlock. */
+int vai__lib_idle_timer(lua_State *L)
+{
+	return new_timer(L, true);
 }
 
 static int timer_stop(lua_State *L)
