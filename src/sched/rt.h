@@ -148,7 +148,7 @@ struct m {
 	/* Used by sysmon only: the round that it saw last, and when it first saw it. */
 	struct p *seen_p;
 	uint32_t seen_tick;
-	int64_t seen_at;
+	int64_t seen_at, seen_cpu, seen_cpu_at; /* the last two: what the thread had used when that was last asked */
 	bool seen_asleep;
 	bool evicted; /* main has got its P while its goroutine computed; sched.lock */
 	struct {

@@ -14,6 +14,7 @@ enum {
 	IN_A_HURRY = 5000000, /* ns for which sysmon looks after main without a pause, once main wants a P */
 	LET_RUN = 200000,     /* ns: a goroutine that has had its P for less may come round by itself */
 	EVICTED_MAX = 8,      /* so many goroutines may compute without a P because main has got theirs */
+	GOOD_PART = 4,        /* this part of a thread's time is a good one */
 	LOOKS = 16            /* Ms without a P that are looked at in one round */
 };
 
@@ -72,9 +73,22 @@ static int64_t runs_since(struct m *m, struct p *p, int64_t now)
 	return m->seen_at;
 }
 
-/* Whether m's thread was found asleep in two looks. A thread that waits for a page sleeps as well, but not for long. */
-static bool stays_asleep(struct m *m)
+/* Whether m's thread has computed for a good part of the time since this was last asked. */
+static bool has_computed(struct m *m, int64_t now)
 {
+	int64_t cpu = vai__thread_cpu(m->tid), used = cpu - m->seen_cpu, time = now - m->seen_cpu_at;
+	m->seen_cpu = cpu;
+	m->seen_cpu_at = now;
+	return cpu >= 0 && used >= time / GOOD_PART;
+}
+
+/* Whether m's thread was found asleep in two looks. A thread that waits for a page sleeps as well, but not for long.
+ * Asking the system costs 25 us. An M that has begun a round since the last look and has computed in between is hardly
+ * in a call for long; if it is after all, the next look tells. (A web server's Ms were asked 170 times a second.) */
+static bool stays_asleep(struct m *m, int64_t since, int64_t now)
+{
+	if (has_computed(m, now) && since == now)
+		return false;
 	bool asleep = vai__preempt_computes(m) < 0, before = m->seen_asleep;
 	m->seen_asleep = asleep;
 	watch.soon |= asleep && !before;
@@ -90,7 +104,7 @@ static struct p *watch_owner(struct m *m, int64_t now)
 	if (atomic_load_relaxed(&m->busy) || !is_waited_for(m, p, now))
 		return NULL;
 	bool last = atomic_load_relaxed(&vai__sched.nidle_ps) == 0;
-	if (last && stays_asleep(m)) /* called in any case, because it sets seen_asleep */
+	if (last && stays_asleep(m, since, now)) /* called in any case, because it sets seen_asleep */
 		return vai__handoff_retake(m);
 	if (last && now - since >= SLICE_MAX + ANSWER)
 		return vai__handoff_retake(m);
