@@ -226,7 +226,14 @@ static void test_goroutines(void **state)
 		"  gate:close()\n"
 		"  while vai.count() > 1 do vai.sleep(0.001) end\n"
 		"end\n"
-		"for _ = 1, 100 do vai.async(function() end):join() end"); /* who waits for one may start the next */
+		"for _ = 1, 100 do vai.async(function() end):join() end\n" /* who waits for one may start the next */
+		"local s, n, ok, err = vai.supervisor(), 0\n"
+		"repeat\n"
+		"  ok, err = pcall(s.child, s, { start = vai.sleep, args = { 60 } })\n"
+		"  n = n + (ok and 1 or 0)\n"
+		"until not ok\n"
+		"assert(n == 4 and #s:children() == 4 and err:find('too many goroutines', 1, true), err)\n"
+		"s:stop()");
 	lua_close(L);
 }
 

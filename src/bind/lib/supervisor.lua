@@ -6,6 +6,7 @@
 -- life, "n" how many children there are, an integer what the child of that number was asked to be (each start decodes
 -- fresh copies of its function and arguments), and "supervised" is true in one that is a child, "ended" in one that
 -- never starts again.
+--
 -- This file is part of vai.so and is loaded by the first call of vai.supervisor in a state.
 local vai = ...
 
@@ -55,20 +56,30 @@ local function has_ended(task)
 	return status == "done" or status == "failed"
 end
 
+local function task_for(child)
+	local spec = child.spec
+	if not spec.supervisor then
+		return vai.spawn({ name = spec.name }, spec.start, table.unpack(spec.args or {}))
+	end
+	local s = spec.supervisor
+	local task = s.cell:get("now").task
+	return child.life == 1 and not has_ended(task) and task or launch(s.cell, spec.name, s.options)
+end
+
+-- Returns true, or false and why it has not started: goroutines may be bounded, and memory is.
 local function start_child(ctl, child)
 	child.life = child.life + 1
-	child.status = "running"
-	local spec = child.spec
-	if spec.supervisor then
-		local s = spec.supervisor
-		child.task = s.cell:get("now").task
-		if child.life > 1 or has_ended(child.task) then
-			child.task = launch(s.cell, spec.name, s.options)
-		end
-	else
-		child.task = vai.spawn({ name = spec.name }, spec.start, table.unpack(spec.args or {}))
+	local ok, task = pcall(task_for, child)
+	if not ok then
+		return false, task
 	end
-	vai.go(watch, child.task, ctl, spec.name, child.life)
+	local watched, err = pcall(vai.go, watch, task, ctl, child.spec.name, child.life)
+	if not watched then
+		task:cancel("shutdown")
+		return false, err
+	end
+	child.task, child.status = task, "running"
+	return true
 end
 
 -- Asks it to end, then insists. A supervisor is asked by a message and not canceled, as its closers would have ten
@@ -157,43 +168,39 @@ local function restart_later(state, i)
 	end
 end
 
-local function start_due(state)
-	local now, next_at = vai.now(), nil
-	for _, child in ipairs(state.children) do
-		if child.status == "restarting" then
-			if child.at <= now then
-				child.restarts = child.restarts + 1
-				start_child(state.ctl, child)
-			elseif not next_at or child.at < next_at then
-				next_at = child.at
-			end
-		end
-	end
-	return next_at and math.max(next_at - vai.now(), 0)
-end
-
 local function describe(child, ok, err)
 	return ("child '%s' %s"):format(child.spec.name, ok and "ended" or "failed: " .. tostring(err))
 end
 
--- A child has ended by itself. Returns why the supervisor gives up, or nil.
-local function child_ended(state, name, life, ok, err)
-	local i = index_of(state.children, name)
-	local child = i and state.children[i]
-	if not child or child.life ~= life then
-		return nil
-	end
+-- A child has ended by itself, or could not be started. Returns why the supervisor gives up, or nil.
+local function child_over(state, i, ok, err)
+	local child = state.children[i]
 	child.status = ok and "done" or "failed"
 	local restart = child.spec.restart
 	if restart == "temporary" or (restart == "transient" and ok) then
 		return nil
-	end
-	local reason = describe(child, ok, err)
-	if not may_restart(state, vai.now()) then
-		return reason
+	elseif not may_restart(state, vai.now()) then
+		return describe(child, ok, err)
 	end
 	restart_later(state, i)
 	return nil
+end
+
+-- Starts those whose time has come. Returns when it is the next one's, in seconds from now, and why it gives up.
+local function start_due(state)
+	local now, next_at = vai.now(), nil
+	for i, child in ipairs(state.children) do
+		if child.status == "restarting" and child.at <= now then
+			child.restarts = child.restarts + 1
+			local ok, err = start_child(state.ctl, child)
+			if not ok then
+				return 0, child_over(state, i, false, err)
+			end
+		elseif child.status == "restarting" and (not next_at or child.at < next_at) then
+			next_at = child.at
+		end
+	end
+	return next_at and math.max(next_at - vai.now(), 0)
 end
 
 local function list_of(state)
@@ -212,22 +219,20 @@ local function unused_name(children)
 	return "child " .. n
 end
 
-local function start_first(state, spec)
-	local child = { spec = spec, life = 0, restarts = 0 }
-	state.children[#state.children + 1] = child
-	start_child(state.ctl, child)
-	return child.task
-end
-
 local function add_child(state, spec)
 	spec.name = spec.name or unused_name(state.children)
 	if index_of(state.children, spec.name) then
 		return nil, ("there is a child '%s' already"):format(spec.name)
 	end
-	local n = #state.children + 1
+	local child, n = { spec = spec, life = 0, restarts = 0 }, #state.children + 1
+	local ok, err = start_child(state.ctl, child)
+	if not ok then
+		return nil, err
+	end
+	state.children[n] = child
 	state.cell:set(n, spec)
 	state.cell:set("n", n)
-	return start_first(state, spec)
+	return child.task
 end
 
 -- Drops what is known of the children of one that does not start again, and of theirs: functions that have the
@@ -242,6 +247,23 @@ local function forget(cell)
 	end
 end
 
+-- Deals with a message. Returns why the supervisor gives up, or nil.
+local function answer(state, what, ...)
+	if what == "child" then
+		local reply, spec = ...
+		reply:send({ add_child(state, spec) })
+	elseif what == "children" then
+		(...):send(list_of(state))
+	elseif what == "end" then
+		local name, life, ok, err = ...
+		local i = index_of(state.children, name)
+		if i and state.children[i].life == life then
+			return child_over(state, i, ok, err)
+		end
+	end
+	return nil
+end
+
 function run(cell, ctl, options, begin)
 	local state = { cell = cell, ctl = ctl, options = options, children = {}, restarts = {} }
 	local _ <close> = setmetatable({}, { __close = function()
@@ -253,47 +275,52 @@ function run(cell, ctl, options, begin)
 	end })
 	begin:recv()
 	for i = 1, cell:get("n") or 0 do
-		start_first(state, cell:get(i))
+		state.children[i] = { spec = cell:get(i), life = 0, restarts = -1, status = "restarting", at = 0 }
 	end
 	while true do
-		local _, msg = vai.select({ ctl, timeout = start_due(state) })
-		local what = type(msg) == "table" and msg[1]
-		if what == "child" then
-			local task, why = add_child(state, msg[3])
-			msg[2]:send({ task, why })
-		elseif what == "children" then
-			msg[2]:send(list_of(state))
-		elseif what == "stop" then
-			return true
-		elseif what == "end" then
-			local reason = child_ended(state, msg[2], msg[3], msg[4], msg[5])
-			if reason and cell:get("supervised") then
-				error(reason, 0)
-			elseif reason then
-				return nil, reason
+		local wait, reason = start_due(state)
+		if not reason then
+			local _, msg = vai.select({ ctl, timeout = wait })
+			if type(msg) == "table" then
+				if msg[1] == "stop" then
+					return true
+				end
+				reason = answer(state, table.unpack(msg))
 			end
+		end
+		if reason and cell:get("supervised") then
+			error(reason, 0)
+		elseif reason then
+			return nil, reason
 		end
 	end
 end
 
 -- ---- the handle ----
 
+-- Sends a message; false and why where it cannot be sent, which is nil where the supervisor has ended.
+local function tell(now, msg)
+	local ok, case = pcall(vai.select, { { now.ctl, msg }, now.task:done() })
+	if ok then
+		return case == 1
+	end
+	return false, not now.ctl:is_closed() and case or nil
+end
+
 -- The answer to a request, or nil and why there is none.
 local function ask(s, what, arg)
 	local now, reply = s.cell:get("now"), vai.chan(1)
-	local ok, err = pcall(now.ctl.send, now.ctl, { what, reply, arg })
-	if not ok and not now.ctl:is_closed() then
-		return nil, err
-	elseif ok then
-		local i, answer = vai.select({ reply, now.task:done() })
+	local sent, why = tell(now, { what, reply, arg })
+	if sent then
+		local i, got = vai.select({ reply, now.task:done() })
 		if i == 2 then
-			answer = reply:try_recv() -- both were ready
+			got = reply:try_recv() -- both were ready
 		end
-		if answer ~= nil then
-			return answer
+		if got ~= nil then
+			return got
 		end
 	end
-	return nil, "the supervisor has ended"
+	return nil, why or "the supervisor has ended"
 end
 
 -- Whether one is the other, or among its children, or theirs.
@@ -336,14 +363,14 @@ function Supervisor:child(spec)
 	elseif type(own.start) ~= "function" then
 		complain(2, "bad argument #1 to 'child' (start: function or supervisor expected, got %s)", type(own.start))
 	end
-	local answer, why = ask(self, "child", own)
-	if not answer or not answer[1] then
+	local got, why = ask(self, "child", own)
+	if not got or not got[1] then
 		if own.supervisor then
 			own.supervisor.cell:cas("supervised", true, nil)
 		end
-		complain(2, "%s", why or answer[2])
+		complain(2, "%s", why or got[2])
 	end
-	return answer[1]
+	return got[1]
 end
 
 function Supervisor:children()
@@ -353,7 +380,7 @@ end
 
 function Supervisor:stop()
 	local now = self.cell:get("now")
-	pcall(now.ctl.send, now.ctl, { "stop" })
+	tell(now, { "stop" })
 	now.task:join()
 end
 
