@@ -258,7 +258,8 @@ function task:join(limit) end
 ---@return boolean alive false: it had ended
 function task:cancel(reason) end
 
----A channel that is closed when the goroutine has ended: for `select`. It is the same one every time.
+---A channel that is closed when the goroutine has ended: for `select`. It is the same one every time. Nobody else can
+---close it or send on it.
 ---```lua
 ---local quick, slow = vai.async(vai.sleep, 0), vai.async(vai.sleep, 60)
 ---print(vai.select({ slow = slow:done(), quick = quick:done() })) --> quick nil closed

@@ -151,9 +151,12 @@ describe("a context", function()
 	test("lets nobody else close or use its channel", [[
 		local d = vai.context():with_cancel():done()
 		check.raises("close on the channel of a context", d.close, d)
+		check.raises("close on the channel of a context", function() local over <close> = d end)
+		check.eq(d:is_closed(), false)
 		check.raises("send on the channel of a context", d.send, d, 1)
 		check.raises("send on the channel of a context", d.try_send, d, 1)
 		check.raises("send on the channel of a context", select, { { d, 1 } })
+		check.raises("notify on the channel of a context", vai.signal.notify, d, "SIGUSR2")
 		check.eq(select { d, default = true }, nil)
 	]])
 

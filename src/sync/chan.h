@@ -46,7 +46,7 @@ void vai__chan_note_itself(vai_chan *ch);
 void vai__chan_leave(vai_chan *ch, unsigned (*count)(const vai_msg *msg, const struct vai_obj *o));
 /* For reports, while nothing uses it: calls f for each message in the buffer, if `drop` is what releases them. */
 void vai__chan_each_message(vai_chan *ch, vai_drop_fn *drop, void (*f)(void *arg, const vai_msg *msg), void *arg);
-/* Whether only the channel's maker (a context) closes it: users may neither send nor close. */
+/* Whether only the channel's maker (a context or task) closes it: users may neither send nor close. */
 bool vai__chan_is_kept(const vai_chan *ch);
 /* Whether a goroutine waits for a message. */
 bool vai__chan_is_awaited(vai_chan *ch);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/fatal.h"
+#include "sync/chan_private.h"
 #include "sync/timer_object.h"
 #include "sync/waitq.h"
 
@@ -165,8 +166,10 @@ static vai_chan *enter_done(vai_task *t, vai_chan *fresh)
 vai_chan *vai__task_done(vai_task *t)
 {
 	vai_chan *ch = atomic_load_acquire(&t->done);
-	if (!ch && (ch = vai__chan_new(0, drop_nothing)) != NULL)
+	if (!ch && (ch = vai__chan_new(0, drop_nothing)) != NULL) {
+		ch->kept = true;
 		ch = enter_done(t, ch);
+	}
 	if (ch)
 		vai__obj_ref((struct vai_obj *)ch);
 	return ch;

@@ -21,7 +21,7 @@ static inline vai_chan *self_sender(lua_State *L, const char *fname)
 {
 	vai_chan *ch = self_chan(L, fname);
 	if (VAI_UNLIKELY(vai__chan_is_kept(ch)))
-		luaL_error(L, "%s on the channel of a context", fname);
+		luaL_error(L, "%s on the channel of a context or task", fname);
 	return ch;
 }
 
@@ -172,7 +172,7 @@ static int chan_close(lua_State *L)
 /* local ch <close>: it may have been closed before, and the runtime may have ended. */
 static int chan_end(lua_State *L)
 {
-	vai__chan_close(self_chan(L, "__close"));
+	vai__chan_close(self_sender(L, "close"));
 	return 0;
 }
 

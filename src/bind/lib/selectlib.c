@@ -84,7 +84,7 @@ static void check_send(lua_State *L, const struct options *o, int i, struct vai_
 	c->ch = check_chan(L, o, i, "channel to send to");
 	c->dir = c->ch ? VAI_DIR_SEND : VAI_DIR_NONE;
 	if (c->ch && vai__chan_is_kept(c->ch))
-		vai__arg_error(L, 1, "select", "%s: send on the channel of a context", name_case(L, o, i, &name));
+		vai__arg_error(L, 1, "select", "%s: send on the channel of a context or task", name_case(L, o, i, &name));
 	if (lua_rawgeti(L, t, 2) == LUA_TNIL && c->ch)
 		vai__arg_error(L, 1, "select", "%s: nil cannot be sent", name_case(L, o, i, &name));
 	lua_remove(L, t);

@@ -42,6 +42,8 @@ static int signal_notify(lua_State *L)
 	vai_chan *ch = (vai_chan *)vai__handle_test(L, 1, &vai__chan_class);
 	if (!ch)
 		vai__arg_type_error(L, 1, 1, "notify", "channel");
+	else if (vai__chan_is_kept(ch))
+		luaL_error(L, "notify on the channel of a context or task");
 	int n = check_signals(L, 2, "notify");
 	vai_g *g = vai__bind_self(L);
 	for (int i = 2; i <= n; i++) {
