@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Bodies in chunks. The decoder takes sizes in hex digits and nothing behind them: an extension means something to
- * some programs and nothing to others. Its state is two numbers, which the caller keeps. */
+/* Bodies in chunks. The decoder of requests takes sizes in hex digits and nothing behind them: an extension means
+ * something to some programs and nothing to others, and who reads it otherwise sees other requests. In answers there is
+ * nothing to be smuggled past anybody, and some servers put extensions or blanks there: they are skipped. The state is
+ * two numbers, which the caller keeps. */
 #include "http.h"
 #include <stdio.h>
 
-enum phase { SIZE, SIZE_MORE, SIZE_LF, DATA, DATA_CR, DATA_LF, TRAILER, TRAILER_REST, TRAILER_LF, END_LF, DONE };
-enum { TRAILER_MOST = 16384 };
+enum phase { SIZE, SIZE_MORE, SKIP, SIZE_LF, DATA, DATA_CR, DATA_LF, TRAILER, TRAILER_REST, TRAILER_LF, END_LF, DONE };
+enum { TRAILER_MOST = 16384, EXTENSION_MOST = 4096, SKIPPED_SHIFT = 8 };
 
 struct decoder {
 	enum phase phase;
-	int64_t left; /* of the chunk; of the trailer: bytes seen */
+	int64_t left;        /* of the chunk; of the trailer: bytes seen */
+	lua_Integer skipped; /* of an extension */
+	bool lenient;
 	const char *why;
 };
 
@@ -31,6 +35,8 @@ static void size_digit(struct decoder *d, char c)
 	int v = hex_value(c);
 	if (v < 0 && d->phase == SIZE_MORE && c == '\r')
 		d->phase = SIZE_LF;
+	else if (d->lenient && d->phase == SIZE_MORE && (c == ';' || c == ' ' || c == '\t'))
+		d->phase = SKIP;
 	else if (v < 0)
 		fail(d, c == ';' ? "a chunk extension" : "bad chunk size");
 	else if (d->left >> 55)
@@ -38,6 +44,16 @@ static void size_digit(struct decoder *d, char c)
 	else {
 		d->left = d->left << 4 | v;
 		d->phase = SIZE_MORE;
+	}
+}
+
+static void extension(struct decoder *d, char c)
+{
+	if (++d->skipped > EXTENSION_MOST || c == '\n' || c == 0)
+		fail(d, "bad chunk extension");
+	else if (c == '\r') {
+		d->phase = SIZE_LF;
+		d->skipped = 0;
 	}
 }
 
@@ -59,6 +75,7 @@ static void step(struct decoder *d, char c)
 	switch (d->phase) {
 	case SIZE:
 	case SIZE_MORE: size_digit(d, c); break;
+	case SKIP: extension(d, c); break;
 	case SIZE_LF: expect(d, c, '\n', d->left ? DATA : TRAILER); break;
 	case DATA_CR: expect(d, c, '\r', DATA_LF); break;
 	case DATA_LF: expect(d, c, '\n', SIZE); break;
@@ -81,14 +98,17 @@ static size_t copy_data(struct decoder *d, luaL_Buffer *b, const char *p, size_t
 	return k;
 }
 
-/* unchunk(text, at, phase, left) -> data, next, phase, left, done; nil, why. A new decoder has 0, 0. */
+/* unchunk(text, at, phase, left, lenient) -> data, next, phase, left, done; nil, why. A new decoder has 0, 0. */
 int vai__http_unchunk(lua_State *L)
 {
 	size_t n;
 	luaL_Buffer b;
 	const char *text = luaL_checklstring(L, 1, &n);
 	size_t i = (size_t)luaL_checkinteger(L, 2) - 1;
-	struct decoder d = {.phase = (enum phase)luaL_checkinteger(L, 3), .left = luaL_checkinteger(L, 4)};
+	lua_Integer state = luaL_checkinteger(L, 3);
+	enum phase phase = (enum phase)(state & ((1 << SKIPPED_SHIFT) - 1));
+	struct decoder d = {.phase = phase, .left = luaL_checkinteger(L, 4), .lenient = lua_toboolean(L, 5)};
+	d.skipped = state >> SKIPPED_SHIFT;
 	luaL_buffinit(L, &b);
 	while (i < n && d.phase != DONE && !d.why) {
 		if (d.phase == DATA)
@@ -103,7 +123,7 @@ int vai__http_unchunk(lua_State *L)
 	}
 	luaL_pushresult(&b);
 	lua_pushinteger(L, (lua_Integer)i + 1);
-	lua_pushinteger(L, d.phase);
+	lua_pushinteger(L, d.skipped << SKIPPED_SHIFT | d.phase);
 	lua_pushinteger(L, d.left);
 	lua_pushboolean(L, d.phase == DONE);
 	return 5;

@@ -330,6 +330,22 @@ describe("answers", function()
 		check.eq(body("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nyes\r\n0\r\n\r\nmore"), "yes")
 	]])
 
+	test("may have something behind the sizes of chunks, which is skipped", [[
+		local head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+		local function body(chunks) return http.get(saying(head .. chunks), 10):body() end
+		check.eq(body("3;a=b;c=\"d\"\r\nyes\r\n4 \t\r\n, no\r\n0;end\r\n\r\n"), "yes, no")
+		fails("bad chunk extension", nil, body("3;a\nb\r\nyes\r\n0\r\n\r\n"))
+		fails("bad chunk extension", nil, body("3;" .. ("x"):rep(5000) .. "\r\nyes\r\n0\r\n\r\n"))
+		fails("bad chunk size", nil, body("3=\r\nyes\r\n0\r\n\r\n"))
+		-- In pieces of one byte: what was skipped of an extension is kept between them.
+		local base = script(function(c)
+			skip_head(c)
+			for byte in (head .. "3;" .. ("x"):rep(300) .. "\r\nyes\r\n0;y\r\n\r\n"):gmatch(".") do c:write(byte) end
+			c:close()
+		end)
+		check.eq(http.get(base, 10):body(), "yes")
+	]])
+
 	test("have limits: of time for each step and for all, by contexts, of size", [[
 		local go_on = chan()
 		local base, server = start(function(req, res)

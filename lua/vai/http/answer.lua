@@ -91,6 +91,7 @@ local function new(use, method, head, limit, packed)
 	local headers, status, length, keep = head.headers, head.status, head.length, head.keep
 	local kind, n = kind_of(method, status, length)
 	local b = body.new(use.conn, kind, n, head.rest, nil, use.cfg.read_timeout)
+	b.lenient = true
 	local coding = packed and (headers["content-encoding"] or ""):lower()
 	if coding and (coding == "gzip" or coding == "x-gzip" or coding == "deflate") and not b.done then
 		b.inflater = core.inflater()

@@ -24,7 +24,7 @@ local function cut(self, s)
 	if self.kind == "close" then
 		return s
 	elseif self.kind == "chunked" then
-		local data, next_at, phase, left, done = unchunk(s, 1, self.phase, self.left)
+		local data, next_at, phase, left, done = unchunk(s, 1, self.phase, self.left, self.lenient)
 		if not data then
 			self.failed = next_at
 			return nil, next_at
