@@ -259,6 +259,11 @@ end
 local known = { url = "string", method = "string", headers = "table", limit = true, follow = true, proxy = true,
 	body = true, query = "table" }
 
+local function can_read(body)
+	local ok, read = pcall(function() return body.read end)
+	return ok and read ~= nil
+end
+
 local function check(options)
 	if type(options) ~= "table" then
 		error(("bad argument #1 to 'request' (table expected, got %s)"):format(type(options)), 3)
@@ -274,7 +279,7 @@ local function check(options)
 	if not options.url then error("bad argument #1 to 'request' (option 'url' is missing)", 3) end
 	local body = options.body
 	local readable = type(body) == "string" or type(body) == "function" or body == nil
-	if not readable and not (type(body) == "table" or type(body) == "userdata") then
+	if not readable and not can_read(body) then
 		error(("bad argument #1 to 'request' (option 'body': a %s)"):format(type(body)), 3)
 	end
 end

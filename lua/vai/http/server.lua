@@ -57,6 +57,9 @@ local others = { listen = true, handler = true, tls = true, log = true, on_error
 
 local function config_of(options)
 	local cfg = {}
+	if type(options) ~= "table" then
+		error(("bad argument #1 to 'serve' (table expected, got %s)"):format(type(options)), 3)
+	end
 	for name in pairs(options) do
 		if not defaults[name] and not others[name] then
 			error(("bad argument #1 to 'serve' (unknown option '%s')"):format(tostring(name)), 3)
