@@ -2939,7 +2939,7 @@ function vai.http.serve(options) end
 ---@field remote_addr fun(self): string?
 ---@field params table<string, string> of `vai.http.mux`
 
----A response. `status` (200) and `headers` are set before the first byte of the body; a value that is a list is a header
+---A response. `status` (200; nothing below it) and `headers` are set before the first byte of the body; a value that is a list is a header
 ---for each. `Content-Length`, `Transfer-Encoding` and `Date` see to themselves.
 ---@class vai.http.response
 ---@field status integer

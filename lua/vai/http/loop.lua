@@ -34,9 +34,11 @@ local Response = setmetatable({
 }, { __index = function(_, key) return cold().Response[key] end })
 local response_meta = { __index = Response, __name = "vai.http.response" }
 
--- What the head says of the connection. Once it says close, nothing follows.
+-- What the head says of the connection. Once it says close, nothing follows: also behind a body that was announced and
+-- was not asked for until now, which may come or not.
 function Response:_connection()
-	local headers = self.headers
+	local headers, b = self.headers, self._req._body
+	if b and (b.expect or b.failed) then b.expect, self._keep = nil, false end
 	local asked = headers.Connection or headers.connection
 	if not self._keep or asked and tostring(asked):lower() == "close" then
 		self._keep = false
@@ -59,6 +61,7 @@ function Response:send(text)
 		error(("bad argument #1 to 'send' (string expected, got %s)"):format(type(text)), 2)
 	end
 	local status = self.status
+	if status < 200 then error(("status %s is no response"):format(status), 2) end
 	local bodied = status >= 200 and status ~= 204 and status ~= 304
 	local head = reply(status, self.headers, bodied and #text or nil, self:_connection())
 	self._state = "done"

@@ -70,6 +70,7 @@ end
 -- connection. Returns the head.
 local function begin_stream(self)
 	local length
+	if self.status < 200 then error(("status %s is no response"):format(self.status), 3) end
 	if has_body(self.status) then
 		length = length_header(self.headers)
 		if not length and self._old then
@@ -81,8 +82,9 @@ local function begin_stream(self)
 		self._none = true
 	end
 	self._left, self._chunked = length and length >= 0 and length or nil, length == -1
+	local head = reply(self.status, self.headers, length, self:_connection())
 	self._state = "stream"
-	return reply(self.status, self.headers, length, self:_connection())
+	return head
 end
 
 -- Adds to the body. Without arguments, after nothing else: the head alone.
