@@ -121,9 +121,26 @@ VAI_API int vai_poll(int64_t ns);
 /* A descriptor that is readable while goroutines wait for the host's thread (vai_on_host), for a loop that sleeps in
  * poll or epoll; vai_poll resets it. It belongs to vai. VAI_ESYS: there is none. Host's thread. */
 VAI_API int vai_fd(void);
-/* Ends what the host's thread waits for in vai, vai_poll included, with VAI_EINTERRUPTED: now, or the next time that it
- * waits. Lua code that it runs meanwhile gets the error "interrupted!" in its place. VAI_ESTOPPED. Any. */
+/* Begins a serial phase, for a host whose data goroutines use, too: from VAI_OK on none of this thread's goroutines
+ * runs, until vai_serial_end. It waits for at most ns until those that run have stopped: goroutines of Lua are
+ * interrupted, one in a C call or of C code stops where it next waits or yields. A call between vai_block_begin and
+ * vai_block_end goes on, and stops at its end. VAI_ETIMEOUT, VAI_EAGAIN (ns is 0): one of them still runs, and so do
+ * the others. Threads that vai does not know, and goroutines of other host's threads and those that such threads have
+ * posted, run on. What this thread waits for in the phase has to come from these. VAI_EINVAL: it is in one. Host's
+ * thread. */
+VAI_API int vai_serial_begin(int64_t ns);
+/* VAI_EINVAL: it is in none. Host's thread. */
+VAI_API int vai_serial_end(void);
+/* Ends what the host's thread waits for in vai, vai_poll included, with VAI_EINTERRUPTED: now, or the next time that
+ * it waits. Lua code that it runs meanwhile gets the error "interrupted!" in its place. Where Lua states are open on
+ * several threads it is the thread to which the calling goroutine belongs; for a thread that runs none, the one that
+ * was first. VAI_ESTOPPED. Any. */
 VAI_API int vai_interrupt(void);
+/* The number of the host's thread to which the calling goroutine belongs; no other one of the process ever has it. 0:
+ * the goroutine was posted by a thread that vai does not know, or there is none. Any. */
+VAI_API uint64_t vai_host(void);
+/* As vai_interrupt, for the host's thread of that number. VAI_EINVAL: it has ended. Any. */
+VAI_API int vai_interrupt_host(uint64_t host);
 
 /* ---- goroutines ---- */
 

@@ -18,7 +18,7 @@ local allowed = {
 		"sched/home.c", "sched/idle.c", "sched/locked_thread.c", "sched/m.c", "sched/outside.c", "sched/p.c", "sched/park.c",
 		"sched/preempt.c", "sched/sigint.c",
 		"sched/sigquit.c", "sched/start_stop.c", "sched/runq.c", "sched/scavenge.c", "sched/loop.c", "sched/schedtrace.c",
-		"sched/replay.c", "sched/sysmon.c", "sched/threads.c", "sched/timer.c", "sched/sysmon_watch.c",
+		"sched/replay.c", "sched/serial.c", "sched/sysmon.c", "sched/threads.c", "sched/timer.c", "sched/sysmon_watch.c",
 	},
 	{
 		"the end of a goroutine", "bind/life/end.c", "bind/life/hooklib.c", "bind/life/interrupt.c",

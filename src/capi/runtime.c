@@ -91,6 +91,7 @@ int vai_start(const vai_options *opts)
 static int stop_home(vai_g *self)
 {
 	struct vai__home *home = vai__g_home(self);
+	vai__serial_end(self);
 	if (vai__home_count() > 1)
 		vai__home_end(home, self, GRACE_NS);
 	vai__home_gate(true);
@@ -136,26 +137,60 @@ int vai_procs(int n)
 int vai_poll(int64_t ns)
 {
 	vai_g *g = vai__g_self();
-	if (!g || g != vai__g_main())
+	if (!g || !vai__g_is_main(g))
 		return VAI_ETHREAD;
 	return vai__frame_poll(g, ns < 0 ? 0 : ns);
+}
+
+int vai_serial_begin(int64_t ns)
+{
+	vai_g *g = vai__g_self();
+	if (!g || !vai__g_is_main(g))
+		return VAI_ETHREAD;
+	int64_t now = vai__clock_real();
+	return vai__capi_at_once(vai__serial_begin(g, ns < VAI_FOREVER - now ? now + ns : VAI_FOREVER), ns);
+}
+
+int vai_serial_end(void)
+{
+	vai_g *g = vai__g_self();
+	if (!g || !vai__g_is_main(g))
+		return VAI_ETHREAD;
+	return vai__serial_end(g) ? VAI_OK : VAI_EINVAL;
 }
 
 int vai_fd(void)
 {
 	vai_g *g = vai__g_self();
-	return g && g == vai__g_main() ? vai__frame_fd() : VAI_ETHREAD;
+	return g && vai__g_is_main(g) ? vai__frame_fd(g) : VAI_ETHREAD;
 }
 
-int vai_interrupt(void)
+uint64_t vai_host(void)
+{
+	const struct vai__home *home = vai__home_self();
+	return home->main ? atomic_load_relaxed(&home->id) : 0;
+}
+
+/* host: 0: the first. */
+static int interrupt(uint64_t host)
 {
 	vai_g *g;
 	int rc = vai__capi_enter(&g);
 	if (rc != VAI_OK)
 		return rc;
-	vai__sched_interrupt_main();
+	bool found = vai__sched_interrupt(host);
 	vai__capi_leave(g);
-	return VAI_OK;
+	return found ? VAI_OK : VAI_EINVAL;
+}
+
+int vai_interrupt(void)
+{
+	return interrupt(vai_host());
+}
+
+int vai_interrupt_host(uint64_t host)
+{
+	return host ? interrupt(host) : VAI_EINVAL;
 }
 
 /* ---- odds and ends ---- */

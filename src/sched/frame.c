@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* A host's frames: between them main's thread is the host's own and M0 has no P, so what waits in the P's queue runs
- * on other Ms. In a frame main waits, with a deadline, and M0 is a machine like any other; the frame is over when the
- * deadline fires main's wait or when M0 would look for work elsewhere than in its own queues (vai__frame_idle). A
- * goroutine of Lua that computes on M0 when the time is over gets the signal of a timer by the wall's clock: those on a
- * thread's processor time are up to 10 ms late.
+/* A host's frames: between them main's thread is the host's own and its M has no P, so what waits in the P's queue
+ * runs on other Ms. In a frame main waits, with a deadline, and that M is a machine like any other; the frame is over
+ * when the deadline fires main's wait or when the M would look for work elsewhere than in its own queues
+ * (vai__frame_idle). Each home has frames of its own. A goroutine of Lua that computes on the M when the time is over
+ * gets the signal of a timer by the wall's clock: those on a thread's processor time are up to 10 ms late.
  *
- * A frame depends on no other thread. M0 takes its P from a goroutine that runs, wherever it has come to, and gives it
- * back to it if that has not noticed; M0 without a P ends the frame, and main runs on without one.
+ * A frame depends on no other thread. The M takes its P from a goroutine that runs, wherever it has come to, and gives
+ * it back to it if that has not noticed; an M without a P ends the frame, and main runs on without one.
  *
- * What needs no other comment is called on M0. */
+ * What needs no other comment is called on that M. */
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -19,38 +19,32 @@ enum { FRAME_IDLE = VAI_WAKE_USER, NAP = 200000 /* ns */ };
 #ifdef VAI_SIM
 enum { TRIES = 1, PAUSES = 1 };
 #else
-enum { TRIES = 100, PAUSES = 20 }; /* looks for a P before M0 sleeps, some 50 microseconds in all */
+enum { TRIES = 100, PAUSES = 20 }; /* looks for a P before the M sleeps, some 50 microseconds in all */
 #endif
 
-static struct {
-	enum { NO_TIMER, TIMER_THERE, NO_TIMERS } has_timer;
-	timer_t timer;
-	vai_ticket ticket;             /* of main's wait */
-	_Atomic(int64_t) end;          /* when the frame is over; 0: main is in none */
-	atomic_bool due;               /* the signal says that it is over; M0 has not come to its loop since */
-	uint32_t nput_off, put_off_at; /* so many goroutines in a row were put off; the round of the last one */
-	_Atomic(int) fd;               /* one more than the descriptor; 0: nobody has asked for it */
-	atomic_bool rung;              /* it can be read */
-} frame;
+static const char alarm_mark; /* the value of every frame's timer, whose signal comes to the thread of the frame */
+static atomic_int ndue;       /* frames that are due */
 
-/* ---- the end of a frame, as M0's loop sees it ---- */
+/* ---- the end of a frame, as its M's loop sees it ---- */
 
-bool vai__frame_idle(void)
+bool vai__frame_idle(struct m *m)
 {
-	if (!atomic_load_relaxed(&vai__sched.in_frame))
+	struct home *h = m->home;
+	if (!atomic_load_relaxed(&h->frame.on))
 		return false;
-	atomic_store_relaxed(&vai__sched.in_frame, false);
-	return vai__fire(&vai__sched.main->pub, frame.ticket, FRAME_IDLE);
+	atomic_store_relaxed(&h->frame.on, false);
+	return vai__fire(h->pub.main, h->frame.ticket, FRAME_IDLE);
 }
 
-/* In the signal's handler. */
-bool vai__frame_alarm(const siginfo_t *info, bool *over)
+/* In the signal's handler. m: the thread's, which may be none by now. */
+bool vai__frame_alarm(struct m *m, const siginfo_t *info, bool *over)
 {
-	if (info->si_code != SI_TIMER || info->si_value.sival_ptr != &frame)
+	if (info->si_code != SI_TIMER || info->si_value.sival_ptr != &alarm_mark)
 		return false;
-	*over = atomic_load_relaxed(&vai__sched.in_frame);
+	*over = m && m->home && atomic_load_relaxed(&m->home->frame.on);
 	if (*over) {
-		atomic_store_seq_cst(&frame.due, true);
+		if (!atomic_exchange_seq_cst(&m->home->frame.due, true))
+			atomic_fetch_add_seq_cst(&ndue, 1);
 		atomic_store_seq_cst(&vai__sched.attention, true);
 	}
 	return true;
@@ -59,47 +53,47 @@ bool vai__frame_alarm(const siginfo_t *info, bool *over)
 /* Any thread. */
 bool vai__frame_due(void)
 {
-	return atomic_load_seq_cst(&frame.due);
+	return atomic_load_seq_cst(&ndue) > 0;
 }
 
-static void clear_due(void)
+static bool clear_due(struct frame *f)
 {
-	if (!atomic_load_relaxed(&frame.due))
-		return;
+	if (!atomic_load_relaxed(&f->due))
+		return false;
 	vai__lock(&vai__sched.lock);
-	atomic_store_seq_cst(&frame.due, false);
+	if (atomic_exchange_seq_cst(&f->due, false))
+		atomic_fetch_sub_seq_cst(&ndue, 1);
 	vai__loop_attention_update();
 	vai__unlock(&vai__sched.lock);
+	return true;
 }
 
-/* M0 has a P. */
-void vai__frame_check(void)
+/* m has a P. */
+void vai__frame_check(struct m *m)
 {
-	if (!vai__frame_due())
-		return;
-	clear_due();
-	vai__frame_idle();
+	if (clear_due(&m->home->frame))
+		vai__frame_idle(m);
 }
 
 /* Any thread. */
 bool vai__frame_wants(void)
 {
-	return atomic_load_relaxed(&frame.end) != 0;
+	return atomic_load_relaxed(&vai__sched.nframes) > 0;
 }
 
-int64_t vai__frame_end(void)
+int64_t vai__frame_end(const struct home *h)
 {
-	return atomic_load_relaxed(&frame.end);
+	return atomic_load_relaxed(&h->frame.end);
 }
 
-/* Main, if it is among those that only M0 may run. */
+/* Main, if it is among those that only m may run. */
 static struct g *take_main(struct m *m)
 {
 	struct gqueue others = {0};
 	struct g *g, *found = NULL;
 	vai__lock(&vai__sched.lock);
 	while ((g = vai__gqueue_pop(&m->locked)) != NULL) {
-		if (g == vai__sched.main)
+		if (g == g_of(m->home->pub.main))
 			found = g;
 		else
 			vai__gqueue_push(&others, g);
@@ -110,17 +104,17 @@ static struct g *take_main(struct m *m)
 	return found;
 }
 
-/* M0 has no P. Main, which then runs without one; NULL: there is no frame, or main waits for a P and its time is not
+/* m has no P. Main, which then runs without one; NULL: there is no frame, or main waits for a P and its time is not
  * over. */
-struct g *vai__frame_return(void)
+struct g *vai__frame_return(struct m *m)
 {
-	struct g *g = vai__sched.main;
-	if (!vai__frame_wants())
+	struct home *h = m->home;
+	if (vai__frame_end(h) == 0)
 		return NULL;
-	if (atomic_exchange_explicit(&vai__sched.in_frame, false, memory_order_relaxed) &&
-		vai__fire_here(&g->pub, frame.ticket, FRAME_IDLE))
-		return g;
-	return vai__clock_real() >= vai__frame_end() ? take_main(vai__sched.m0) : NULL;
+	if (atomic_exchange_explicit(&h->frame.on, false, memory_order_relaxed) &&
+		vai__fire_here(h->pub.main, h->frame.ticket, FRAME_IDLE))
+		return g_of(h->pub.main);
+	return vai__clock_real() >= vai__frame_end(h) ? take_main(m) : NULL;
 }
 
 /* g has used up a slice while main was in a frame. What computes for long would use up the frame, too, and with it the
@@ -129,15 +123,28 @@ struct g *vai__frame_return(void)
 bool vai__frame_puts_off(struct m *m, struct g *g)
 {
 	struct p *p = m_p(m);
+	struct frame *f = &m->home->frame;
 	uint32_t tick = atomic_load_relaxed(&p->tick);
-	if (!atomic_load_relaxed(&vai__sched.in_frame))
+	if (!atomic_load_relaxed(&f->on))
 		return false;
-	frame.nput_off = tick == frame.put_off_at + 1 ? frame.nput_off + 1 : 1;
-	frame.put_off_at = tick;
-	if (frame.nput_off > vai__runq_len(p))
+	f->nput_off = tick == f->put_off_at + 1 ? f->nput_off + 1 : 1;
+	f->put_off_at = tick;
+	if (f->nput_off > vai__runq_len(p))
 		return vai__m0_leave_to_others(m, g);
 	vai__runq_put(p, g, false);
 	return true;
+}
+
+/* When the first of all frames is over; VAI_FOREVER: there is none. sched.lock held. */
+static int64_t first_end(void)
+{
+	int64_t first = VAI_FOREVER;
+	for (struct home *h = atomic_load_relaxed(&vai__sched.homes); h; h = atomic_load_relaxed(&h->next)) {
+		int64_t end = vai__frame_end(h);
+		if (end != 0 && end < first)
+			first = end;
+	}
+	return first;
 }
 
 /* m, which goes idle, wakes by itself a moment after the end of the frame. If M0 woke it then, while it gives its P
@@ -145,66 +152,70 @@ bool vai__frame_puts_off(struct m *m, struct g *g)
  * kernel's late. */
 void vai__frame_nap(struct m *m)
 {
-	int64_t end = vai__frame_end();
+	int64_t end = first_end();
 	if (end < VAI_FOREVER - NAP && vai__clock_real() < end)
 		atomic_store_relaxed(&m->nap_until, end + NAP);
 }
 
 /* Whether the frame has used up its time, and an M that sleeps will look for an idle P by itself. */
-bool vai__frame_left_to_a_napper(void)
+bool vai__frame_left_to_a_napper(struct home *h)
 {
-	if (vai__clock_real() < vai__frame_end())
+	if (vai__clock_real() < vai__frame_end(h))
 		return false;
-	for (struct m *m = vai__sched.idle_ms; m; m = m->link)
-		if (atomic_load_relaxed(&m->nap_until) != 0)
+	for (struct m *m = vai__sched.idle_ms; m; m = m->link) {
+		int64_t nap = atomic_load_relaxed(&m->nap_until);
+		if (nap != 0 && nap <= vai__frame_end(h) + NAP)
 			return true;
+	}
 	return false;
 }
 
 /* ---- the descriptor ---- */
 
 /* Any thread, no lock held. */
-void vai__frame_ring(void)
+void vai__frame_ring(struct home *h)
 {
-	int fd = atomic_load_relaxed(&frame.fd) - 1;
+	int fd = atomic_load_relaxed(&h->frame.fd) - 1;
 	uint64_t one = 1;
-	if (fd < 0 || atomic_exchange_seq_cst(&frame.rung, true))
+	if (fd < 0 || atomic_exchange_seq_cst(&h->frame.rung, true))
 		return;
 	while (write(fd, &one, sizeof one) < 0 && errno == EINTR)
 		;
 }
 
-/* At the end of a frame, in which M0 has run what there was. */
-static void unring(void)
+/* At the end of a frame, in which m has run what there was. It reads in any case: who has rung may have written only
+ * after the last frame had put the bell down. */
+static void unring(struct m *m)
 {
-	int fd = atomic_load_relaxed(&frame.fd) - 1;
+	struct frame *f = &m->home->frame;
+	int fd = atomic_load_relaxed(&f->fd) - 1;
 	uint64_t n;
-	if (fd < 0 || !atomic_load_seq_cst(&frame.rung))
+	if (fd < 0)
 		return;
 	while (read(fd, &n, sizeof n) < 0 && errno == EINTR)
 		;
-	atomic_store_seq_cst(&frame.rung, false);
-	if (atomic_load_seq_cst(&vai__sched.m0->nlocked) > 0) /* it may have been rung before it was put down */
-		vai__frame_ring();
+	atomic_store_seq_cst(&f->rung, false);
+	if (atomic_load_seq_cst(&m->nlocked) > 0) /* it may have been rung before it was put down */
+		vai__frame_ring(m->home);
 }
 
-static void set_alarm(int64_t ns)
+static void set_alarm(struct m *m, int64_t ns)
 {
-	if (frame.has_timer == NO_TIMER && vai__preempt_mode() == VAI_PREEMPT_SIGNAL)
-		frame.has_timer =
-			vai__thread_alarm_new(vai__sched.m0->tid, SIGURG, &frame, &frame.timer) ? TIMER_THERE : NO_TIMERS;
-	if (frame.has_timer == TIMER_THERE)
-		vai__thread_alarm(frame.timer, ns);
+	struct frame *f = &m->home->frame;
+	if (f->has_timer == NO_TIMER && vai__preempt_mode() == VAI_PREEMPT_SIGNAL)
+		f->has_timer =
+			vai__thread_alarm_new(m->tid, SIGURG, (void *)(uintptr_t)&alarm_mark, &f->timer) ? TIMER_THERE : NO_TIMERS;
+	if (f->has_timer == TIMER_THERE)
+		vai__thread_alarm(f->timer, ns);
 }
 
 /* ---- frames ---- */
 
-/* Whether there is anything for M0 to do. What other Ms run needs no P of M0's. */
-static bool has_work(int64_t now)
+/* Whether there is anything for m to do. What other Ms run needs no P of m's. */
+static bool has_work(struct m *m, int64_t now)
 {
 	vai__m_poll_once();
-	return atomic_load_acquire(&vai__sched.m0->nlocked) > 0 || vai__idle_work_anywhere(true) ||
-		vai__timers_next_of_all() <= now;
+	return atomic_load_acquire(&m->nlocked) > 0 || vai__idle_work_anywhere(true) || vai__timers_next_of_all() <= now;
 }
 
 static bool take_p_at_once(struct m *m)
@@ -231,62 +242,77 @@ static bool take_p(vai_g *self, struct m *m)
 		for (int k = 0; k < PAUSES; k++)
 			vai__cpu_relax();
 	}
-	while (!m_p(m) && vai__clock_real() < vai__frame_end())
+	while (!m_p(m) && vai__clock_real() < vai__frame_end(m->home))
 		vai__yield(self);
 	return m_p(m) != NULL;
 }
 
-static int run_others(vai_g *self, int64_t end)
+static int run_others(vai_g *self, struct m *m, int64_t end)
 {
+	struct frame *f = &m->home->frame;
 	int64_t now;
-	frame.ticket = vai__wait_begin(self);
-	atomic_store_relaxed(&vai__sched.in_frame, true);
+	f->ticket = vai__wait_begin(self);
+	atomic_store_relaxed(&f->on, true);
 	if (end != VAI_FOREVER)
-		set_alarm(end > (now = vai__clock_real()) ? end - now : 1);
+		set_alarm(m, end > (now = vai__clock_real()) ? end - now : 1);
 	int code = vai__wait(self, VAI_WAIT_FRAME, NULL, end);
-	atomic_store_relaxed(&vai__sched.in_frame, false);
+	atomic_store_relaxed(&f->on, false);
 	if (end != VAI_FOREVER)
-		set_alarm(0);
-	clear_due();
+		set_alarm(m, 0);
+	clear_due(f);
 	return code == VAI_WAKE_TIMEOUT || code == FRAME_IDLE ? VAI_OK : vai__wake_result(code);
 }
 
 int vai__frame_poll(vai_g *self, int64_t ns)
 {
-	struct m *m = vai__sched.m0;
+	struct m *m = g_m(g_of(self));
+	struct frame *f = &m->home->frame;
 	int64_t now = clock_note(), end = ns < VAI_FOREVER - now ? now + ns : VAI_FOREVER;
-	atomic_store_relaxed(&frame.end, end);
-	int rc = has_work(now) && take_p(self, m) ? run_others(self, end) : VAI_OK;
-	unring();
+	atomic_store_relaxed(&f->end, end);
+	atomic_fetch_add_relaxed(&vai__sched.nframes, 1);
+	int rc = has_work(m, now) && take_p(self, m) ? run_others(self, m, end) : VAI_OK;
+	unring(m);
 	bool was = m_enter(m);
 	vai__m_give_back(m);
 	m_leave(m, was);
-	atomic_store_relaxed(&frame.end, 0);
+	atomic_fetch_sub_relaxed(&vai__sched.nframes, 1);
+	atomic_store_relaxed(&f->end, 0);
 	return rc;
 }
 
-int vai__frame_fd(void)
+int vai__frame_fd(vai_g *self)
 {
-	int fd = atomic_load_relaxed(&frame.fd) - 1;
-	if (fd >= 0)
-		return fd;
-	fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (fd < 0)
+	struct m *m = g_m(g_of(self));
+	struct frame *f = &m->home->frame;
+	int fd = atomic_load_relaxed(&f->fd);
+	if (fd > 0)
+		return fd - 1;
+	if (f->kept_fd == 0)
+		f->kept_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) + 1;
+	if (f->kept_fd == 0)
 		return VAI_ESYS;
-	atomic_store_relaxed(&frame.rung, false);
-	atomic_store_seq_cst(&frame.fd, fd + 1);
-	if (atomic_load_acquire(&vai__sched.m0->nlocked) > 0) /* they have rung before there was a bell */
-		vai__frame_ring();
-	return fd;
+	atomic_store_relaxed(&f->rung, false);
+	atomic_store_seq_cst(&f->fd, f->kept_fd);
+	unring(m); /* they may have rung before there was a bell, or for who had this one before */
+	return f->kept_fd - 1;
 }
 
-/* No other M runs. */
+void vai__frame_close(struct home *h)
+{
+	struct frame *f = &h->frame;
+	if (f->has_timer == TIMER_THERE)
+		timer_delete(f->timer);
+	f->has_timer = NO_TIMER;
+	atomic_store_seq_cst(&f->fd, 0);
+	clear_due(f);
+}
+
 void vai__frame_stop(void)
 {
-	int fd = atomic_exchange_seq_cst(&frame.fd, 0) - 1;
-	if (fd >= 0)
-		close(fd);
-	if (frame.has_timer == TIMER_THERE)
-		timer_delete(frame.timer);
-	frame.has_timer = NO_TIMER;
+	for (struct home *h = vai__home_made(); h; h = h->next_made) {
+		vai__frame_close(h);
+		if (h->frame.kept_fd > 0)
+			close(h->frame.kept_fd - 1);
+		h->frame.kept_fd = 0;
+	}
 }

@@ -6,7 +6,21 @@
 #include <signal.h>
 #include "sched/rt.h"
 
-/* As locked_m of a goroutine in a queue: it has computed for long, and M0 does not run it in this frame. */
+/* The frames of one host. Its thread's, but for what says otherwise. */
+struct frame {
+	enum { NO_TIMER, TIMER_THERE, NO_TIMERS } has_timer;
+	timer_t timer;
+	vai_ticket ticket;             /* of main's wait */
+	atomic_bool on;                /* main waits in vai__frame_poll */
+	_Atomic(int64_t) end;          /* when the frame is over; 0: main is in none. All read it */
+	atomic_bool due;               /* the signal says that it is over; the M has not come to its loop since */
+	uint32_t nput_off, put_off_at; /* so many goroutines in a row were put off; the round of the last one */
+	_Atomic(int) fd;               /* one more than the descriptor; 0: nobody has asked for it */
+	int kept_fd;      /* the same, since the record was made: a late ring may still come, so it is not closed before */
+	atomic_bool rung; /* it can be read */
+};
+
+/* As locked_m of a goroutine in a queue: it has computed for long, and no host's thread runs it in its frame. */
 #define OFF_FRAME (&vai__sched.off_frame)
 
 /* handoff.c */
@@ -15,19 +29,20 @@ void vai__m_give_back(struct m *m); /* vai__m_hand_off at a frame's end: an idle
 struct p *vai__watch_evict(void); /* sched.lock held */
 /* park.c */
 bool vai__fire_here(vai_g *g, vai_ticket ticket, int code); /* true: the caller runs g */
-/* frame.c: main's thread between the frames of a host */
-bool vai__frame_idle(void);                               /* M0 has nothing to do: true: the frame is over */
-void vai__frame_ring(void);                               /* a goroutine that only M0 may run is ready */
-bool vai__frame_alarm(const siginfo_t *info, bool *over); /* whether it is a frame's; *over: whether one is over */
-bool vai__frame_due(void);                                /* the signal that ends it has come, M0 has not; any thread */
-void vai__frame_check(void);                              /* ends a frame that is due */
-bool vai__frame_wants(void);                              /* main is in a frame, or wants a P for one */
-void vai__frame_nap(struct m *m);                         /* sched.lock held, as for the next one */
-bool vai__frame_left_to_a_napper(void);             /* the time is over, and an M will look for idle Ps by itself */
-bool vai__frame_puts_off(struct m *m, struct g *g); /* M0 is not to run g, which has used up a slice */
-int64_t vai__frame_end(void);                       /* when its time is over; 0: it is in none */
-struct g *vai__frame_return(void);                  /* M0 has no P: main, if it is to run all the same */
-void vai__frame_stop(void);                         /* the runtime ends; no other M runs */
+/* frame.c: a host's thread between its frames. m is the host's M. */
+bool vai__frame_idle(struct m *m);    /* m has nothing to do: true: the frame is over */
+void vai__frame_ring(struct home *h); /* a goroutine that only its M may run is ready */
+bool vai__frame_alarm(struct m *m, const siginfo_t *info, bool *over); /* whether it is a frame's; *over: m's is over */
+bool vai__frame_due(void);          /* some frame is due: the signal that ends it has come, its M has not; any thread */
+void vai__frame_check(struct m *m); /* ends a frame that is due */
+bool vai__frame_wants(void);        /* some main is in a frame, or wants a P for one */
+void vai__frame_nap(struct m *m);   /* m: any. sched.lock held, as for the next one */
+bool vai__frame_left_to_a_napper(struct home *h);   /* the time is over, and an M will look for idle Ps by itself */
+bool vai__frame_puts_off(struct m *m, struct g *g); /* m is not to run g, which has used up a slice */
+int64_t vai__frame_end(const struct home *h);       /* when its time is over; 0: it is in none */
+struct g *vai__frame_return(struct m *m);           /* m has no P: main, if it is to run all the same */
+void vai__frame_close(struct home *h);              /* its thread ends as an M */
+void vai__frame_stop(void);                         /* the runtime has stopped */
 /* outside.c: threads that are no Ms */
 void vai__outside_shut(void); /* the runtime is to stop: waits until they have left */
 /* threads.c: as the host wishes */

@@ -186,7 +186,7 @@ void vai__m_hand_off(struct m *m)
 		vai__p_hand_off(p);
 }
 
-/* The same for M0 at the end of a frame: if there is nothing to do for the P, it goes to where it came from. */
+/* The same for a host's M at the end of a frame: if there is nothing to do for the P, it goes to where it came from. */
 void vai__m_give_back(struct m *m)
 {
 	vai__lock(&vai__sched.lock);
@@ -194,7 +194,7 @@ void vai__m_give_back(struct m *m)
 	if (p)
 		vai__m_own(m, NULL);
 	bool back = p && !vai__sched.wanting && !has_work(p, vai__clock_real()) && return_p(p);
-	if (p && !back && !vai__p_is_surplus(p) && vai__frame_left_to_a_napper()) {
+	if (p && !back && !vai__p_is_surplus(p) && vai__frame_left_to_a_napper(m->home)) {
 		vai__p_release(p);
 		back = true;
 	}
@@ -257,6 +257,9 @@ void vai__g_block_end(vai_g *self)
 	vai__m_need_p(&m, &was);
 	m_leave(m, was);
 	atomic_store_release(&g_of(self)->blocks, false);
+	vai__barrier_light();
+	if (VAI_UNLIKELY(atomic_load_relaxed(&vai__sched.nwatched) > 0))
+		vai__serial_pass(self);
 }
 
 /* Called by sysmon, under sched.lock: takes m's P, if its goroutine is in no call of vai. The caller hands the P on

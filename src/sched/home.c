@@ -27,6 +27,7 @@ enum { PAUSE = 50000, PAUSE_MAX = 2000000 /* ns between two looks */ };
 static struct home nobody = {.pub.id = UINT64_C(1) << 31}; /* no other has such a number */
 struct vai__home *const vai__home_of_nobody = &nobody.pub;
 static struct home *unused; /* under sched.lock; records are never freed, since goroutines may be left */
+static struct home *made;   /* sched.lock */
 static uint64_t last_id;    /* sched.lock */
 
 static struct home *home_of(struct vai__home *home)
@@ -88,6 +89,10 @@ static struct home *new_record(void)
 	h = g ? calloc(1, sizeof *h) : NULL;
 	if (h) {
 		h->pub.main = &g->pub;
+		vai__lock(&vai__sched.lock);
+		h->next_made = made;
+		made = h;
+		vai__unlock(&vai__sched.lock);
 		return h;
 	}
 	if (g) {
@@ -144,6 +149,9 @@ static struct home *begin(struct m *m)
 	h->pub.preloading = NULL;
 	h->pub.only_modules = false;
 	atomic_store_relaxed(&h->pub.closing, VAI_HOME_STAYS);
+	atomic_store_relaxed(&h->interrupt, 0);
+	atomic_store_relaxed(&h->serial, false);
+	h->held = (struct gqueue){0};
 	atomic_store_relaxed(&h->ended, 0);
 	atomic_store_relaxed(&h->wake_at, INT64_MAX);
 	h->has_left = false;
@@ -331,7 +339,8 @@ static void pass_timers(void)
 bool vai__home_end(struct vai__home *home, vai_g *self, int64_t grace)
 {
 	struct home *h = home_of(home);
-	atomic_fetch_add_seq_cst(&vai__sched.nclosing, 1);
+	vai__serial_end(home->main);
+	atomic_fetch_add_seq_cst(&vai__sched.nwatched, 1);
 	atomic_store_seq_cst(&home->closing, VAI_HOME_ENDS);
 	vai__barrier_heavy(); /* whoever starts a goroutine from now on sees that */
 	pass_timers();
@@ -342,7 +351,7 @@ bool vai__home_end(struct vai__home *home, vai_g *self, int64_t grace)
 	}
 	h->has_left = !all;
 	if (all)
-		atomic_fetch_sub_seq_cst(&vai__sched.nclosing, 1);
+		atomic_fetch_sub_seq_cst(&vai__sched.nwatched, 1);
 	return all;
 }
 
@@ -392,11 +401,17 @@ static void give_p_up(struct m *m)
 		vai__p_hand_off(p);
 }
 
+struct home *vai__home_made(void)
+{
+	return made;
+}
+
 void vai__home_close(struct vai__home *home)
 {
 	struct home *h = home_of(home);
 	struct m *m = h->m;
 	give_p_up(m);
+	vai__frame_close(h);
 	vai__m_retire_main(m);
 	m->lost |= h->has_left; /* some of those may be locked to it */
 	vai__lock(&vai__sched.lock);

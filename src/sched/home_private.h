@@ -12,6 +12,13 @@ struct home {
 	_Atomic(int64_t) ended;      /* goroutines that have ended since it closes */
 	_Atomic(int64_t) wake_at;    /* how many it takes until main has to look again */
 	_Atomic(vai_ticket) ticket;  /* of main's wait for that */
+	struct frame frame;
+	atomic_bool serial;          /* none of its goroutines runs, but main (serial.c); changed under sched.lock */
+	atomic_bool serial_waits;    /* main's */
+	atomic_uint looks;           /* futex: main is to look again whether one runs */
+	struct gqueue held;          /* those that would run; sched.lock */
+	_Atomic(uint64_t) interrupt; /* the id of the opening whose main is to be interrupted (sigint.c); 0: none */
+	struct home *next_made;      /* all records, the latest first; sched.lock */
 	bool has_left;               /* goroutines that did not end; the closer's */
 	bool stuck;                  /* main is to be told of a deadlock, in that wait; lock */
 	vai_ticket stuck_in;
@@ -23,14 +30,18 @@ static inline bool is_hosts(const struct m *m)
 	return m && m->home;
 }
 
+struct home *vai__home_made(void); /* the first of all records; no M runs */
 void vai__home_fire_all(int code); /* ends what every main waits in */
 void vai__home_forget_all(void);   /* the runtime has stopped */
 /* The calling thread, which is no M, becomes the host's of a home. NULL: the system refused *call (errno). */
 struct home *vai__home_begin(const char **call);
-void vai__home_tell(struct g *g); /* sched.nclosing: g, the caller's, is asked to end if its home closes */
-void vai__home_note_end(struct vai__home *home);     /* sched.nclosing: one of its goroutines has ended */
+void vai__home_tell(struct g *g); /* sched.nwatched: g, the caller's, is asked to end if its home closes */
+void vai__home_note_end(struct vai__home *home);     /* sched.nwatched: one of its goroutines has ended */
 struct m *vai__home_m(const struct vai__home *home); /* the M on which its host-side goroutines run */
 bool vai__home_all_wait(void); /* all mains wait, and nothing is there that only they may run; sched.lock held */
+/* serial.c. m is about to run g, which is its curg: false, or g is put aside and m has none */
+bool vai__serial_holds(struct m *m, struct g *g);
+void vai__serial_pass(vai_g *self); /* self comes back from a block */
 /* g.c, park.c: what homes need of goroutines */
 struct g *vai__g_alloc_outside(void); /* a record, without a P; NULL: out of memory. Any thread */
 /* Makes a fresh record a goroutine that belongs there. */

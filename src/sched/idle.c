@@ -460,7 +460,7 @@ struct g *vai__idle_find_or_sleep(struct m *m)
 		run_all_timers(clock_note());
 		if (!vai__runq_empty(m_p(m)) || atomic_load_relaxed(&m->nlocked) > 0)
 			return NULL;
-		if (VAI_UNLIKELY(m == vai__sched.m0) && vai__frame_idle())
+		if (VAI_UNLIKELY(m->home != NULL) && vai__frame_idle(m))
 			return NULL;
 		if (!release_p(m))
 			return NULL;

@@ -286,8 +286,8 @@ static int64_t sleep_until(void)
 static int64_t wakes_at(struct m *m)
 {
 	int64_t nap = atomic_load_relaxed(&m->nap_until);
-	if (VAI_UNLIKELY(m == vai__sched.m0) && vai__frame_wants())
-		nap = vai__frame_end();
+	if (VAI_UNLIKELY(m->home != NULL) && vai__frame_end(m->home) != 0)
+		nap = vai__frame_end(m->home);
 	return nap ? nap : VAI_FOREVER;
 }
 

@@ -175,8 +175,8 @@ static void on_signal(int sig, siginfo_t *info, void *uc)
 	bool over;
 	if (m)
 		atomic_compare_exchange_strong(&chased, &found, NULL);
-	if (vai__frame_alarm(info, &over)) {
-		if (over && m && m_curg(m))
+	if (vai__frame_alarm(m, info, &over)) {
+		if (over && m_curg(m))
 			vai__preempt_interrupt(m_curg(m));
 	} else if (timer && comes_late(m)) {
 		atomic_store_relaxed(&m->preempt, false);
@@ -410,11 +410,17 @@ static bool surely_computes(struct m *m)
 	return !now.asleep;
 }
 
-/* As vai__preempt_ask, for a goroutine that is in the way of a frame. The timer's tick may be 10 ms away, for which
+/* Whether some main may want what goroutines have: it is in a frame, or wants to be alone. */
+static bool main_presses(void)
+{
+	return vai__frame_wants() || atomic_load_relaxed(&vai__sched.nwatched) > 0;
+}
+
+/* As vai__preempt_ask, for a goroutine that is in the way of a main. The timer's tick may be 10 ms away, for which
  * the goroutine competes for a CPU with main. So one that hardly ever enters the kernel gets the signal at once. */
 void vai__preempt_urge(struct m *m, int64_t now)
 {
-	if (mode != VAI_PREEMPT_SIGNAL || !vai__frame_wants() || !surely_computes(m)) {
+	if (mode != VAI_PREEMPT_SIGNAL || !main_presses() || !surely_computes(m)) {
 		vai__preempt_ask(m, now);
 		return;
 	}

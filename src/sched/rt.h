@@ -204,7 +204,8 @@ struct sched {
 	atomic_bool running;          /* host thread */
 	_Atomic(struct home *) homes; /* changed under lock; the latest first */
 	atomic_int nhomes;
-	atomic_int nclosing;          /* homes that close, or have goroutines left: whoever runs or ends looks */
+	atomic_int
+		nwatched; /* homes that close, have goroutines left or are in a serial phase: whoever runs or ends looks */
 	_Atomic(struct m *) m0;       /* that of the first home, and its main; lock */
 	struct m off_main, off_frame; /* OFF_MAIN, OFF_FRAME */
 	_Atomic(struct g *) main;
@@ -222,7 +223,7 @@ struct sched {
 	bool no_signals;              /* no handlers are installed. Constant while it runs */
 	_Atomic(uint64_t) posted;     /* goroutines that vai__g_post has made */
 	_Atomic(int64_t) outside;     /* threads between vai__outside_enter and leave */
-	atomic_bool in_frame;         /* main waits in vai__frame_poll, on M0 */
+	atomic_int nframes;           /* mains that are in a frame, or want a P for one */
 };
 extern struct sched vai__sched;
 /* As locked_m of a goroutine: it runs on any M but M0. */

@@ -156,8 +156,16 @@ void *vai__g_room(vai_g *g);
 /* Main runs other goroutines here for at most ns, or until there is nothing to do on this thread. VAI_OK, or as of
  * vai__wait for codes other than its own. Main only. */
 int vai__frame_poll(vai_g *main, int64_t ns);
-/* A descriptor that can be read while goroutines wait for M0; VAI_ESYS. Main only. */
-int vai__frame_fd(void);
+/* A descriptor that can be read while goroutines wait for its M; VAI_ESYS. Main only. */
+int vai__frame_fd(vai_g *main);
+
+/* ---- serial phases: main runs alone (serial.c) ---- */
+
+/* From VAI_OK on no goroutine of main's home runs but main itself, until vai__serial_end. VAI_ETIMEOUT: some still ran
+ * at `until`, and go on. VAI_EINVAL: there is such a phase. Main only. */
+int vai__serial_begin(vai_g *main, int64_t until);
+/* False: there was none. Main, or who closes its home. */
+bool vai__serial_end(vai_g *main);
 
 /* Lets other goroutines run. */
 void vai__yield(vai_g *g);
@@ -266,10 +274,11 @@ void vai__g_each(void (*f)(vai_g *g, const struct vai_g_info *info, void *arg), 
 /* Whoever installs a handler of its own for SIGINT says so before and after: the scheduler takes its own one, which
  * ends main's wait for a hook of the host's, away meanwhile. Any thread. */
 void vai__sigint_set_aside(bool aside);
-/* Main's wait ends with VAI_WAKE_INTERRUPTED: the one that it is in, or the next. If it runs Lua code meanwhile, it is
- * interrupted (hooks.interrupt), and vai__sched_interrupted tells it once that this is why. Any thread. */
-void vai__sched_interrupt_main(void);
-/* Whether g, the caller, is main and was interrupted so. */
+/* The wait of a home's main ends with VAI_WAKE_INTERRUPTED: the one that it is in, or the next. If it runs Lua code
+ * meanwhile, it is interrupted (hooks.interrupt), and vai__sched_interrupted tells it once that this is why. id: the
+ * home's; 0: that of the first. False: there is none. Any thread. */
+bool vai__sched_interrupt(uint64_t id);
+/* Whether g, the caller, is a main and was interrupted so. */
 bool vai__sched_interrupted(vai_g *g);
 
 /* ---- counters ---- */

@@ -17,7 +17,7 @@ static struct vai_lock lock; /* held while the handler is wrapped or removed; no
 static struct sigaction
 	inner; /* the handler that ours calls; written under lock, read by our handler once it is in place */
 static const void *_Atomic set; /* the hook that a handler has set and main has not come to yet, or NULL */
-static const char asked;        /* in place of the hook: vai_interrupt */
+static atomic_bool asked;       /* some home may have `interrupt` set */
 static atomic_bool aside;       /* SIGINT is somebody else's; changed under lock */
 
 static void call_inner(int sig, siginfo_t *info, void *uc)
@@ -87,33 +87,84 @@ void vai__sigint_set_aside(bool yes)
 	vai__unlock(&lock);
 }
 
-void vai__sched_interrupt_main(void)
+/* ---- vai_interrupt ---- */
+
+bool vai__sched_interrupt(uint64_t id)
 {
-	atomic_store_seq_cst(&set, &asked);
+	vai__lock(&vai__sched.lock);
+	struct home *found = NULL; /* the list ends with the first that was opened */
+	for (struct home *h = atomic_load_relaxed(&vai__sched.homes); h; h = atomic_load_relaxed(&h->next))
+		if (id == 0 || atomic_load_relaxed(&h->pub.id) == id)
+			found = h;
+	if (found)
+		atomic_store_relaxed(&found->interrupt, atomic_load_relaxed(&found->pub.id));
+	vai__unlock(&vai__sched.lock);
+	if (!found)
+		return false;
+	atomic_store_seq_cst(&asked, true);
 	vai__sysmon_hurry();
+	return true;
+}
+
+/* For this opening of the home, and once. */
+static bool take_interrupt(struct home *h, uint64_t id)
+{
+	return id != 0 && atomic_cas_strong_seq_cst(&h->interrupt, &id, 0);
 }
 
 bool vai__sched_interrupted(vai_g *g)
 {
-	const void *mark = &asked;
-	return VAI_UNLIKELY(atomic_load_relaxed(&set) == mark) && g == &vai__sched.main->pub &&
-		atomic_cas_strong_seq_cst(&set, &mark, NULL);
+	struct home *h = (struct home *)(void *)vai__g_home(g);
+	return vai__g_is_main(g) && take_interrupt(h, atomic_load_relaxed(&h->interrupt));
 }
 
 bool vai__sigint_pending(void)
 {
-	return atomic_load_seq_cst(&set) != NULL;
+	return atomic_load_seq_cst(&set) != NULL || atomic_load_seq_cst(&asked);
 }
 
-/* Main runs: has the Lua code that it runs, if it does, look (vai__sched_interrupted). */
-static void ask_main(void)
+/* A home whose main is to be interrupted and waits, with that wait's ticket and the home's id; NULL: there is none.
+ * Those that run are made to look, if it is Lua code that they run (vai__sched_interrupted). *more: there are some. */
+static struct home *next_waiting(vai_ticket *ticket, uint64_t *id, bool *more)
 {
-	struct m *m = vai__sched.m0;
+	struct home *found = NULL;
 	vai__lock(&vai__sched.lock);
-	if (m_curg(m) == vai__sched.main)
-		vai__preempt_ask(m, vai__clock_real());
+	for (struct home *h = atomic_load_relaxed(&vai__sched.homes); h; h = atomic_load_relaxed(&h->next)) {
+		struct g *main = g_of(h->pub.main);
+		if (atomic_load_relaxed(&h->interrupt) == 0)
+			continue;
+		*more = true;
+		if (atomic_load_acquire(&main->state) == VAI_G_WAITING) {
+			found = h;
+			*ticket = (vai_ticket)(atomic_load_acquire(&main->wait) >> 32);
+			*id = atomic_load_relaxed(&h->pub.id);
+		} else if (m_curg(h->m) == main) {
+			vai__preempt_ask(h->m, vai__clock_real());
+		}
+	}
 	vai__unlock(&vai__sched.lock);
+	return found;
 }
+
+/* A wait is ended by its ticket, without the lock: main may have come out of it, and its home may have closed. */
+static void check_asked(void)
+{
+	vai_ticket ticket;
+	uint64_t id;
+	bool more;
+	struct home *h;
+	if (!atomic_exchange_seq_cst(&asked, false))
+		return;
+	while (more = false, (h = next_waiting(&ticket, &id, &more)) != NULL) {
+		if (!vai__fire(h->pub.main, ticket, VAI_WAKE_INTERRUPTED))
+			break;
+		take_interrupt(h, id);
+	}
+	if (more)
+		atomic_store_seq_cst(&asked, true);
+}
+
+/* ---- Ctrl-C ---- */
 
 void vai__sigint_check(void)
 {
@@ -121,13 +172,10 @@ void vai__sigint_check(void)
 	bool waits = atomic_load_acquire(&vai__sched.main->state) == VAI_G_WAITING;
 	if (waits)
 		vai__sigint_wrap();
+	check_asked();
 	if (!hook)
 		return;
-	if (hook == &asked && !waits) {
-		ask_main();
-		return;
-	}
-	bool over = hook != &asked && vai__sched_hooks.main_hook() != hook; /* main has come to the hook */
+	bool over = vai__sched_hooks.main_hook() != hook; /* main has come to the hook */
 	if (over || (waits && vai__fire_any(&vai__sched.main->pub, VAI_WAKE_INTERRUPTED)))
 		atomic_cas_strong_seq_cst(&set, &hook, NULL);
 }

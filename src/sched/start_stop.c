@@ -68,7 +68,7 @@ static void init_fields(void)
 {
 	vai__lock_init(&vai__sched.lock, VAI_RANK_SCHED);
 	vai__sched.nms = 0;
-	atomic_store(&vai__sched.nclosing, 0);
+	atomic_store(&vai__sched.nwatched, 0);
 	vai__sched.nidle_ms = 0;
 	vai__sched.idle_ms = NULL;
 	atomic_store(&vai__sched.nspinning, 0);

@@ -4,61 +4,17 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "resident.h"
-#include "vai_lua.h"
+#include "hosts.h"
 
-enum { STATES = 16, WARM_UP = 3 };
-
-/* For other threads, which cmocka's assertions must not leave by longjmp. */
-#define MUST(cond) ((cond) ? (void)0 : (fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond), abort()))
-
-static pthread_barrier_t all; /* of the threads of a test */
+enum { STATES = HOSTS_MAX, WARM_UP = 3 };
 
 static int rounds(void)
 {
 	const char *wish = getenv("STATES_ROUNDS");
 	return wish ? atoi(wish) : 8;
-}
-
-static void run(lua_State *L, const char *chunk)
-{
-	if (luaL_loadstring(L, chunk) == LUA_OK && lua_pcall(L, 0, 0, 0) == LUA_OK)
-		return;
-	fprintf(stderr, "%s\n", lua_tostring(L, -1));
-	abort();
-}
-
-static lua_State *open_state(void)
-{
-	lua_State *L = luaL_newstate();
-	MUST(L != NULL);
-	luaL_openlibs(L);
-	luaL_requiref(L, "vai", luaopen_vai, 1);
-	lua_settop(L, 0);
-	return L;
-}
-
-static void on_threads(void *(*f)(void *), int n)
-{
-	pthread_t threads[STATES];
-	assert_int_equal(pthread_barrier_init(&all, NULL, (unsigned)n), 0);
-	for (intptr_t i = 0; i < n; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, f, (void *)i), 0);
-	for (int i = 0; i < n; i++)
-		assert_int_equal(pthread_join(threads[i], NULL), 0);
-	pthread_barrier_destroy(&all);
-	assert_false(vai_running());
 }
 
 /* ---- sixteen that talk ---- */
@@ -90,15 +46,15 @@ static void *talk_thread(void *arg)
 {
 	const intptr_t k = (intptr_t)arg;
 	for (int i = 0; i < nrounds; i++) {
-		lua_State *L = open_state();
+		lua_State *L = hosts_open();
 		MUST((inbox[k] = vai_chan_new_values(4)) != NULL);
-		pthread_barrier_wait(&all);
+		pthread_barrier_wait(&hosts_all);
 		MUST(vai_lua_pushchan(L, inbox[k]) == VAI_OK);
 		lua_setglobal(L, "inbox");
 		MUST(vai_lua_pushchan(L, inbox[(k + 1) % STATES]) == VAI_OK);
 		lua_setglobal(L, "next");
-		run(L, talk);
-		pthread_barrier_wait(&all); /* nobody needs the others any more, which close all at once */
+		hosts_run(L, talk);
+		pthread_barrier_wait(&hosts_all); /* nobody needs the others any more, which close all at once */
 		vai_unref(inbox[k]);
 		lua_close(L);
 	}
@@ -109,10 +65,10 @@ static void sixteen_talk(void **state)
 {
 	(void)state;
 	nrounds = WARM_UP;
-	on_threads(talk_thread, STATES);
+	hosts_on_threads(talk_thread, STATES);
 	long before = spec_resident() / 1024;
 	nrounds = rounds();
-	on_threads(talk_thread, STATES);
+	hosts_on_threads(talk_thread, STATES);
 	long after = spec_resident() / 1024;
 	print_message("%d rounds of %d states: %ld kB before, %ld kB after\n", nrounds, STATES, before, after);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -147,8 +103,8 @@ static void *busy_thread(void *arg)
 {
 	(void)arg;
 	for (int i = 0; i < nrounds; i++) {
-		lua_State *L = open_state();
-		run(L, busy);
+		lua_State *L = hosts_open();
+		hosts_run(L, busy);
 		lua_close(L);
 	}
 	return NULL;
@@ -158,7 +114,7 @@ static void closed_in_the_middle(void **state)
 {
 	(void)state;
 	nrounds = rounds() / 4 + 1;
-	on_threads(busy_thread, STATES);
+	hosts_on_threads(busy_thread, STATES);
 }
 
 /* ---- one closes, the other goes on ---- */
@@ -167,32 +123,32 @@ static vai_chan *shared;
 
 static void *closes_first(lua_State *L)
 {
-	run(L, "for i = 1, 10 do vai.go(function() while true do shared:recv() end end) end vai.sleep(0.001)");
+	hosts_run(L, "for i = 1, 10 do vai.go(function() while true do shared:recv() end end) end vai.sleep(0.001)");
 	lua_close(L);
-	pthread_barrier_wait(&all);
+	pthread_barrier_wait(&hosts_all);
 	return NULL;
 }
 
 static void *goes_on(lua_State *L)
 {
-	run(L, "task = vai.async(function() while true do vai.yield() end end)");
-	pthread_barrier_wait(&all);
+	hosts_run(L, "task = vai.async(function() while true do vai.yield() end end)");
+	pthread_barrier_wait(&hosts_all);
 	/* What was sent to nobody is there for the one who is left. */
-	run(L, "assert(vai.count() == 2, vai.count()) assert(shared:try_send(7)) assert(shared:recv() == 7)");
-	run(L, "assert(task:cancel()) vai.sleep(0.001)");
+	hosts_run(L, "assert(vai.count() == 2, vai.count()) assert(shared:try_send(7)) assert(shared:recv() == 7)");
+	hosts_run(L, "assert(task:cancel()) vai.sleep(0.001)");
 	lua_close(L);
 	return NULL;
 }
 
 static void *end_thread(void *arg)
 {
-	lua_State *L = open_state();
+	lua_State *L = hosts_open();
 	if (!arg)
 		MUST((shared = vai_chan_new_values(1)) != NULL);
-	pthread_barrier_wait(&all);
+	pthread_barrier_wait(&hosts_all);
 	MUST(vai_lua_pushchan(L, shared) == VAI_OK);
 	lua_setglobal(L, "shared");
-	pthread_barrier_wait(&all);
+	pthread_barrier_wait(&hosts_all);
 	arg ? closes_first(L) : goes_on(L);
 	if (!arg)
 		vai_unref(shared);
@@ -203,7 +159,7 @@ static void only_its_own_goroutines_end(void **state)
 {
 	(void)state;
 	for (int i = 0; i < rounds(); i++)
-		on_threads(end_thread, 2);
+		hosts_on_threads(end_thread, 2);
 }
 
 /* ---- each has its own ---- */
@@ -211,7 +167,7 @@ static void only_its_own_goroutines_end(void **state)
 static void *own_thread(void *arg)
 {
 	char chunk[512];
-	lua_State *L = open_state();
+	lua_State *L = hosts_open();
 	snprintf(chunk, sizeof chunk,
 		"package.path = '/of/%d/?.lua'\n"
 		"package.preload.mine = function() return { %d } end\n"
@@ -224,9 +180,9 @@ static void *own_thread(void *arg)
 		"assert(told == 'of %d', told)\n",
 		(int)(intptr_t)arg, (int)(intptr_t)arg, (int)(intptr_t)arg, (int)(intptr_t)arg, (int)(intptr_t)arg,
 		(int)(intptr_t)arg);
-	pthread_barrier_wait(&all);
+	pthread_barrier_wait(&hosts_all);
 	for (int i = 0; i < rounds(); i++)
-		run(L, chunk);
+		hosts_run(L, chunk);
 	lua_close(L);
 	return NULL;
 }
@@ -234,7 +190,7 @@ static void *own_thread(void *arg)
 static void each_has_its_own(void **state)
 {
 	(void)state;
-	on_threads(own_thread, 4);
+	hosts_on_threads(own_thread, 4);
 }
 
 /* ---- where one must not go ---- */
@@ -242,7 +198,7 @@ static void each_has_its_own(void **state)
 static void two_on_one_thread(void **state)
 {
 	(void)state;
-	lua_State *A = open_state(), *B = luaL_newstate();
+	lua_State *A = hosts_open(), *B = luaL_newstate();
 	luaL_openlibs(B);
 	lua_pushcfunction(B, luaopen_vai);
 	assert_int_equal(lua_pcall(B, 0, 1, 0), LUA_ERRRUN);
@@ -263,18 +219,18 @@ static void *other_closes(void *L)
 /* Another thread closes a state, with goroutines, while a second one lives. */
 static void *survives(void *arg)
 {
-	lua_State *L = open_state();
-	pthread_barrier_wait(&all);
+	lua_State *L = hosts_open();
+	pthread_barrier_wait(&hosts_all);
 	if (arg) {
 		pthread_t t;
-		run(L, "for i = 1, 10 do vai.go(function() vai.chan():recv() end) end vai.sleep(0.001)");
+		hosts_run(L, "for i = 1, 10 do vai.go(function() vai.chan():recv() end) end vai.sleep(0.001)");
 		MUST(pthread_create(&t, NULL, other_closes, L) == 0);
 		MUST(pthread_join(t, NULL) == 0);
-		pthread_barrier_wait(&all);
+		pthread_barrier_wait(&hosts_all);
 		return NULL;
 	}
-	pthread_barrier_wait(&all);
-	run(L, "assert(select(2, vai.async(function() return 3 end):join()) == 3)");
+	pthread_barrier_wait(&hosts_all);
+	hosts_run(L, "assert(select(2, vai.async(function() return 3 end):join()) == 3)");
 	lua_close(L);
 	return NULL;
 }
@@ -283,7 +239,7 @@ static void another_thread_closes_one(void **state)
 {
 	(void)state;
 	for (int i = 0; i < rounds(); i++)
-		on_threads(survives, 2);
+		hosts_on_threads(survives, 2);
 }
 
 int main(void)

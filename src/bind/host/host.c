@@ -248,6 +248,7 @@ void vai__host_stop(lua_State *L, bool exits)
 	if (!main)
 		return;
 	struct vai__home *home = main->home;
+	vai__serial_end(home->main); /* panic handlers are goroutines, too */
 	if (vai__home_count() == 1)
 		vai__report_flush(L, main);
 	end_goroutines(home, exits);

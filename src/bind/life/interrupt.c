@@ -226,11 +226,12 @@ const void *vai__interrupt_hook(void)
 	return L ? (const void *)(uintptr_t)lua_gethook(L) : NULL;
 }
 
-/* Calls main's hook, which does what it would do at main's next instruction: that of the `lua` program raises
- * "interrupted!". Main may be in a coroutine; then the hook raises there, and not once more in main. */
+/* The caller is main. Calls main's hook, which does what it would do at main's next instruction: that of the `lua`
+ * program raises "interrupted!". Main may be in a coroutine; then the hook raises there, and not once more in main. */
 void vai__interrupt_main(lua_State *L)
 {
-	lua_State *main = vai__main_first_L();
+	const struct vai__main *of = vai__main_of(vai__g_self());
+	lua_State *main = of ? atomic_load_relaxed(&of->L) : NULL;
 	lua_Hook hook = main ? lua_gethook(main) : NULL;
 	lua_Debug ar = {0};
 	if (main)
