@@ -69,6 +69,25 @@ describe("a frozen table", function()
 		check.returns(table.pack(f(s, "k")), nil)
 	]=])
 
+	test("is what vai's functions take for a table", [=[
+		local ch = chan(1)
+		local cases = vai.freeze { ch, quit = chan(), timeout = 60 }
+		ch:send("sent")
+		check.returns(table.pack(select(cases)), 1, "sent")
+		check.returns(table.pack(select(vai.freeze { ch, timeout = 0.001 })), nil, "timeout")
+		check.returns(table.pack(select(vai.freeze { ch, default = true })), nil, "default")
+		check.raises("unknown option 'cup'", vai.spawn, vai.freeze { cup = 1 }, print)
+		check.raises("unknown option 'x'", vai.net.listen, "tcp", "127.0.0.1:0", vai.freeze { x = 1 })
+		check.raises("unknown option 'x'", vai.fs.write_file, arg[1] .. "/x", "", vai.freeze { x = 1 })
+		check.raises("unknown option 'x'", vai.process.spawn, vai.freeze { "true", x = 1 })
+		local got = vai.process.run { "sh", "-c", "echo $X", env = vai.freeze { X = "set" } }
+		check.eq(got.out, "set\n")
+		local limits = vai.freeze { memory = 1 << 20, libs = { "string" } }
+		local task = vai.spawn(limits, function() return table == nil and #("x"):rep(1 << 22) end)
+		local _, why = task:join()
+		check.eq(why, "not enough memory")
+	]=])
+
 	test("cannot be changed", [=[
 		local z = vai.freeze({ 1, 2, t = {} })
 		local function set(t, k, v) t[k] = v end

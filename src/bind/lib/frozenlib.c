@@ -549,5 +549,16 @@ bool vai__lib_frozen_at(lua_State *L, int idx)
 	return view_at(L, idx, &p) != NULL;
 }
 
+bool vai__lib_thaw_at(lua_State *L, int idx)
+{
+	if (VAI_LIKELY(!vai__lib_frozen_at(L, idx)))
+		return false;
+	lua_pushcfunction(L, vai__lib_thaw);
+	lua_pushvalue(L, idx);
+	lua_call(L, 1, 1);
+	lua_replace(L, idx);
+	return true;
+}
+
 const struct vai__handle_type vai__lib_view_type = {.cls = &vai__view_class, .name = "vai.view"};
 const struct vai__handle_type vai__lib_frozen_type = {.cls = &vai__frozen_ref_class, .name = "vai.frozen"};

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "bind/lib/lib.h"
 #include "fs/watch.h"
 #include "transfer/codec.h"
 
@@ -113,6 +114,7 @@ static struct vai__write_opts write_options(lua_State *L, int idx)
 		return o;
 	if (!lua_istable(L, idx))
 		vai__arg_type_error(L, idx, idx, "write_file", "table");
+	vai__lib_thaw_at(L, idx);
 	lua_pushnil(L);
 	while (lua_next(L, idx)) {
 		const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";

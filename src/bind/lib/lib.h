@@ -69,6 +69,9 @@ int vai__lib_thaw(lua_State *L);
 int vai__lib_next(lua_State *L);
 /* The value at idx is a frozen table. */
 bool vai__lib_frozen_at(lua_State *L, int idx);
+/* Puts a copy in the place of a frozen table at idx, for what reads its keys in C, where it has none. False: it was no
+ * such table. */
+bool vai__lib_thaw_at(lua_State *L, int idx);
 /* How messages and handles know them; once per process. */
 void vai__lib_frozen_install(void);
 extern const struct vai__handle_type vai__lib_frozen_type, vai__lib_view_type;

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "bind/lib/lib.h"
 #include "net/socket.h"
 
 /* A struct vai__dial in Lua's memory, and in it the places that the text at index 2 names. VAI_OK; else what
@@ -84,6 +85,7 @@ static struct vai__listen_opts options_at(lua_State *L, int idx)
 		return o;
 	if (!lua_istable(L, idx))
 		vai__arg_type_error(L, idx, 3, "listen", "table");
+	vai__lib_thaw_at(L, idx);
 	check_names(L, idx);
 	o.backlog = (int)option(L, idx, "backlog", 1, 0);
 	o.mode = (int)option(L, idx, "mode", 0, -1);

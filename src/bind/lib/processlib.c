@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/fork.h"
 #include "bind/lib/fslib.h"
+#include "bind/lib/lib.h"
 #include "bind/lib/lua_source.h"
 #include "bind/lib/processlib.h"
 #include "proc/process.h"
@@ -132,6 +133,7 @@ static char **environment(lua_State *L, bool clear)
 	int type = lua_getfield(L, 1, "env"), idx = lua_gettop(L);
 	if (type != LUA_TNIL && type != LUA_TTABLE)
 		bad_option(L, "env", "table");
+	vai__lib_thaw_at(L, idx);
 	size_t old = clear ? 0 : count_environ(), k = 0;
 	char **envp = new_vector(L, old + (type == LUA_TTABLE ? (lua_pushvalue(L, idx), count_variables(L)) : 0));
 	for (size_t i = 0; i < old; i++)
@@ -284,6 +286,7 @@ static int process_spawn(lua_State *L)
 		vai__arg_type_error(L, 1, 1, "spawn", "table");
 	lua_settop(L, 1);
 	luaL_checkstack(L, 30, NULL);
+	vai__lib_thaw_at(L, 1);
 	check_names(L);
 	s.argv = arguments(L);
 	s.envp = environment(L, flag(L, "clear_env"));

@@ -177,16 +177,23 @@ static void check_names(lua_State *L, struct options *o)
 	}
 }
 
-static void check_options(lua_State *L, struct options *o)
+static void read_list(lua_State *L, struct options *o)
 {
-	if (VAI_UNLIKELY(lua_type(L, 1) != LUA_TTABLE))
-		vai__arg_type_error(L, 1, 1, "select", "table");
 	lua_settop(L, 1);
 	lua_Unsigned n = lua_rawlen(L, 1);
 	if (n > (LUAI_MAXSTACK - 100) / 2)
 		vai__arg_error(L, 1, "select", "too many cases");
 	*o = (struct options){.n = (int)n, .listed = (int)n, .limit = {.deadline = VAI_FOREVER}};
 	check_names(L, o);
+}
+
+static void check_options(lua_State *L, struct options *o)
+{
+	if (VAI_UNLIKELY(lua_type(L, 1) != LUA_TTABLE))
+		vai__arg_type_error(L, 1, 1, "select", "table");
+	read_list(L, o);
+	if (VAI_UNLIKELY(o->n == 0) && vai__lib_thaw_at(L, 1))
+		read_list(L, o);
 	if (o->has_default)
 		o->limit.deadline = 0;
 	if (o->limit.ctx) {

@@ -2,6 +2,7 @@
 /* vai.net.serve and its servers. */
 #include <string.h>
 #include "bind/lib/netlib.h"
+#include "bind/lib/lib.h"
 #include "bind/life/spawn.h"
 #include "bind/site.h"
 #include "net/serve.h"
@@ -30,6 +31,7 @@ static int64_t idle_at(lua_State *L, int idx)
 		return VAI_FOREVER;
 	if (!lua_istable(L, idx))
 		vai__arg_type_error(L, idx, 3, "serve", "table");
+	vai__lib_thaw_at(L, idx);
 	lua_pushnil(L);
 	while (lua_next(L, idx)) {
 		lua_pop(L, 1);

@@ -12,6 +12,7 @@ int vai__lib_spawn(lua_State *L)
 	static const struct vai__callname name = {"spawn", 2, "spawn: argument 2"};
 	vai_g *g = vai__bind_self(L);
 	struct vai__spawn_opts b;
+	vai__lib_thaw_at(L, 1);
 	vai__spawn_opts_read(L, &b);
 	struct vai__call *call = vai__call_new(L, g, 2, &name, VAI_FATE_KEEP);
 	if (vai__call_limit(call, &b) != VAI_OK) {

@@ -68,7 +68,7 @@ static void read_libs(lua_State *L, struct vai__spawn_opts *b)
 	if (lua_type(L, -1) != LUA_TTABLE)
 		type_error(L, "libs", "table");
 	b->has_libs = true;
-	for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
+	for (lua_Integer i = 1; lua_geti(L, -1, i) != LUA_TNIL; i++) {
 		if (lua_type(L, -1) != LUA_TSTRING)
 			type_error(L, "libs", "names of libraries");
 		int lib = find_library(lua_tostring(L, -1));
