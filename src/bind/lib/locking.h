@@ -90,6 +90,8 @@ static inline int locking_with(lua_State *L, const struct locking *k, const char
 {
 	struct vai_obj *o = vai__bind_object(L, k->class, fname);
 	vai_g *g = vai__bind_self(L);
+	if (lua_isnoneornil(L, 2))
+		vai__arg_type_error(L, 2, 1, fname, "function");
 	luaL_checkstack(L, 8, NULL);
 	int rc = locking_with_guard(L, g, k, o, (struct vai__limit){.deadline = VAI_FOREVER});
 	return rc == VAI_OK ? vai__guard_call(L) : vai__bind_failed(L, g, rc);
