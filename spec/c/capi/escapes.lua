@@ -121,18 +121,18 @@ attempt("a timer", [[
 	vai.timer(0, function() ch:send((io or os.execute or require("vai").fs) ~= nil) end)
 	return ch:recv()]])
 attempt("a context's end", [[
-	local ch, ctx, cancel = vai.chan(1), vai.context()
-	local c = type(cancel) == "function" and cancel or function() ctx:cancel() end
-	if ctx.after then ctx:after(function() ch:send((io or os.execute) ~= nil) end) else ch:send(false) end
-	c()
+	local ch, ctx, cancel = vai.chan(1), vai.context():with_cancel()
+	ctx:after(function() ch:send((io or os.execute) ~= nil) end)
+	cancel()
 	return ch:recv(5)]])
 attempt("a group", [[
 	local g = vai.group() local t = g:go(function() return io or os.execute end) g:wait() return
 	select(2, t:join())]])
 attempt("a supervisor", [[
 	local ch = vai.chan(1)
-	local ok = pcall(vai.supervisor, { { function() ch:send((io or os.execute) ~= nil) vai.sleep(60) end } })
-	return ok and ch:recv(1)]])
+	local s <close> = vai.supervisor()
+	s:child { start = function() ch:send((io or os.execute) ~= nil) vai.sleep(60) end }
+	return ch:recv(5)]])
 attempt("once", "return vai.once_value(function() return io or os.execute end)()")
 attempt("defer", "local got do local d <close> = vai.defer(function() got = io or os.execute end) end return got")
 attempt("coroutines", "return coroutine.wrap(function() coroutine.yield(io or os.execute or dofile) end)()")
@@ -165,13 +165,13 @@ attempt("a finalizer that comes by a channel", [[
 	local copy = ch:recv()
 	copy = nil
 	for i = 1, 3e4 do local x = { {}, {}, {} } end
-	return hit:load() ~= 0]])
+	return hit:get() ~= 0]])
 attempt("a finalizer that is captured", [[
 	local hit, mt = vai.atomic(0), {}
 	local t = setmetatable({}, mt)
 	mt.__gc = function() hit:add(1) end
 	vai.async(function() return #t end):join()
-	return hit:load() ~= 0]])
+	return hit:get() ~= 0]])
 attempt("a finalizer behind closed io", "return setmetatable(setmetatable({}, {}), { __gc = print })")
 attempt("metatable of a channel", "local mt = getmetatable(vai.chan()) return type(mt) == 'table' and mt")
 attempt("metatable of a function", "return getmetatable(print)")
@@ -199,6 +199,124 @@ attempt("a shared map", [[
 attempt("traceback", "return type(debug.traceback()) ~= 'string'")
 attempt("print with a bad tostring", "tostring = function() return io end print(1) return io")
 attempt("a symbol", "local s = vai.symbol('io') return type(s) == 'table' and use(s)")
+-- ---- finalizers by other ways ----
+-- Each leaves garbage whose metatable got a __gc after it was set, here or on the way; h counts calls.
+local head = [[
+	local h, mt, t = vai.atomic(), {}
+	t = setmetatable({}, mt)
+	mt.__gc = function() h:add(1) end
+	local function called()
+		t = nil
+		for i = 1, 3e4 do local x = { {}, {}, {} } end
+		return h:get() ~= 0
+	end
+]]
+attempt("a finalizer that is a result", head .. "vai.async(function() return t end):join() return called()")
+attempt("a finalizer that is an error", head .. "vai.async(function() error(t) end):join() return called()")
+attempt("a finalizer that is a reason", head .. [[
+	local task = vai.async(vai.sleep, 60) task:cancel(t) task:join() return called()]])
+attempt("a finalizer in a map", head .. "local m = vai.map() m:set(1, t) m:get(1) return called()")
+attempt("a finalizer in a context", head .. [[
+	local ctx, cancel = vai.context():with_value(1, t):with_cancel() ctx:value(1) cancel(t) ctx:cause()
+	return called()]])
+attempt("a finalizer in a table with a class", head .. [[
+	mt.__index = mt local ch = vai.chan(1) ch:send({ t, { [t] = t } }) ch:recv() return called()]])
+attempt("a finalizer at a goroutine's end", head .. [[
+	vai.async(function() G = t end):join() vai.async(function() G = t error("x") end):join() return called()]])
+attempt("a finalizer in a closer's table", head .. [[
+	mt.__close = function() end pcall(function() local c <close> = t error("x") end) return called()]])
+attempt("a finalizer by __vai_send", head .. [[
+	local ch = vai.chan(1)
+	ch:send(setmetatable({}, { __vai_send = function() return nil, setmetatable, {}, { __gc = print } end }))
+	local ok, got = pcall(ch.recv, ch)
+	return ok and getmetatable(got).__gc]])
+for _, value in ipairs({ "true", "false", "0" }) do
+	attempt("a finalizer in the place of " .. value, [[
+		local h, mt = vai.atomic(), { __gc = ]] .. value .. [[ }
+		local ok, t = pcall(setmetatable, {}, mt)
+		mt.__gc = function() h:add(1) end
+		t = nil
+		for i = 1, 3e4 do local x = { {}, {}, {} } end
+		return h:get() ~= 0]])
+end
+attempt("a finalizer that is inherited", [[
+	local h = vai.atomic()
+	setmetatable({}, setmetatable({}, { __index = { __gc = function() h:add(1) end } }))
+	for i = 1, 3e4 do local x = { {}, {}, {} } end
+	return h:get() ~= 0]])
+
+-- ---- names by other ways ----
+attempt("a reason that is a function", [[
+	local task = vai.async(vai.sleep, 60) task:cancel(function() return io or os.execute end)
+	return select(2, task:join())()]])
+attempt("a closer of what is canceled", [[
+	local ch, up = vai.chan(1), vai.chan()
+	local task = vai.async(function()
+		local c <close> = vai.defer(function() ch:send((io or package or os.execute) ~= nil) end)
+		up:send(true)
+		vai.sleep(60)
+	end)
+	up:recv() task:cancel()
+	return ch:recv(5)]])
+attempt("functions of a group's map", "return vai.group():map({ 1 }, function() return io or os.execute end)[1]")
+attempt("load's reader", "local got load(function() got = io or os.execute end) return got")
+attempt("a result of __vai_send", [[
+	local task = vai.async(function()
+		return setmetatable({}, { __vai_send = function() return nil, load, string.dump(print and function() end) end })
+	end)
+	local ok, f = task:join()
+	return ok and type(f) == "function"]])
+attempt("an error of __vai_send", [[
+	local task = vai.async(function()
+		error(setmetatable({}, { __vai_send = function() return nil, require, "io" end }))
+	end)
+	local ok, got = pcall(task.join, task)
+	return ok and type(got) == "table"]])
+attempt("another's strings", [[
+	vai.async(function() getmetatable("").__index = nil string.rep = function() return "bad" end end):join()
+	return ("x").rep == nil or ("x"):rep(2) == "bad"]])
+
+-- ---- bounds by other ways: 64 goroutines, of 16 MiB and 0.1 seconds each ----
+attempt("more goroutines by timers", [[
+	for i = 1, 200 do vai.timer(0, vai.sleep, 0.05) end vai.sleep(0.02) return vai.count() > 65]])
+attempt("more goroutines by a context", [[
+	local ctx, cancel = vai.context():with_cancel()
+	for i = 1, 200 do ctx:after(vai.sleep, 0.05) end
+	cancel() vai.sleep(0.02)
+	return vai.count() > 65]])
+attempt("more goroutines by themselves", [[
+	local function breed(n)
+		for i = 1, 9 do if n > 0 then pcall(vai.async, breed, n - 1) end end
+		vai.sleep(0.02)
+	end
+	breed(3)
+	return vai.count() > 65]])
+for name, code in pairs({
+	["an error handler"] = "xpcall(error, function() while true do end end)",
+	["a coroutine"] = "coroutine.wrap(function() while true do pcall(function() while true do end end) end end)()",
+	["a closer"] = "local c <close> = vai.defer(function() while true do end end) while true do end",
+	["a metamethod"] = "return setmetatable({}, { __index = function() while true do end end }).x",
+	["tostring"] = "tostring(setmetatable({}, { __tostring = function() while true do end end }))",
+	["load's reader"] = "load(function() return ' ' end)",
+	["a comparator"] = [[
+		local t = {} for i = 1, 1e4 do t[i] = i end
+		while true do table.sort(t, function(a, b) return a < b end) end]],
+}) do
+	attempt("more time by " .. name, [[
+		local task = vai.async(function() while true do pcall(function() ]] .. code .. [[ end) end end)
+		return task:join(60) == nil]])
+end
+attempt("more memory in messages", [[
+	local ch = vai.chan(1000)
+	return vai.async(function() for i = 1, 1000 do ch:send(("x"):rep(1e5)) end end):join()]])
+attempt("more memory in objects", [[
+	return vai.async(function() local t = {} for i = 1, 1e6 do t[i] = vai.mutex() end end):join()]])
+attempt("more memory in timers", [[
+	return vai.async(function() for i = 1, 1e6 do vai.timer(1000, print, ("x"):rep(100)) end end):join()]])
+attempt("more memory in contexts", [[
+	return vai.async(function()
+		local ctx = vai.context() for i = 1, 1e6 do ctx = ctx:with_value(i, ("x"):rep(100)) end
+	end):join()]])
 -- stylua: ignore end
 
 return attempts
