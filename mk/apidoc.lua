@@ -305,6 +305,36 @@ local function compare_stats(entries, stats)
 	end
 end
 
+-- The methods of objects that are made in C: f(object, method) for each, from the lists in the sources.
+local function each_c_method(f)
+	local pipe = assert(io.popen("grep -l '^const struct vai__handle_type' src/bind/lib/*.c"))
+	for path in pipe:lines() do
+		local source = assert(io.open(path)):read("a")
+		for list in source:gmatch("\nconst struct vai__handle_type [%w_]+_type = (%b{})") do
+			local object = list:match('"vai%.([%l_]+)"')
+			list = list:gsub("%.meta%s*=%s*VAI__METHODS%b()", "")
+			local methods = list:match("VAI__METHODS(%b())") or source:match("luaL_Reg methods%[%] = (%b{})") or ""
+			for method in methods:gmatch('{"([%l%d_]+)",') do
+				f(object, method)
+			end
+		end
+	end
+	pipe:close()
+end
+
+-- And of those that are tables of Lua's.
+local function each_lua_method(objects, f)
+	for object, o in pairs(objects) do
+		local meta = type(o) == "table" and not object:find("^vai") and getmetatable(o)
+		local index = meta and type(meta.__index) == "table" and meta.__index or type(o) == "table" and o or {}
+		for name, value in pairs(index) do
+			if type(value) == "function" and type(name) == "string" and not name:find("^_") and not object:find("^vai") then
+				f(object, name)
+			end
+		end
+	end
+end
+
 -- What the module has and the annotations lack, or the other way round.
 local function compare(entries)
 	local vai = require "vai"
@@ -319,6 +349,13 @@ local function compare(entries)
 		end
 	end
 	compare_stats(entries, vai.stats())
+	local function check_method(object, method)
+		if not documented[object .. ":" .. method] then
+			complain(object, ":", method, " is not documented")
+		end
+	end
+	each_c_method(check_method)
+	each_lua_method(objects, check_method)
 	local function walk(t, prefix)
 		for name, value in pairs(t) do
 			if value == vai.socket then
