@@ -966,7 +966,8 @@ function vai.buffer(n) end
 ---@nodiscard
 function buffer:sub(i, j) end
 
----Copies the bytes of a string or of another buffer to the places from `i` on.
+---Copies the bytes of a string or of another buffer to the places from `i` on. That may be a slice of the same bytes, also
+---one that overlaps with these places.
 ---```lua
 ---local b = vai.buffer("hello")
 ---b:set(2, "ola")

@@ -27,6 +27,16 @@ describe("a buffer", function()
 		assert(tostring(b):find "^buffer: ")
 	]])
 
+	test("bytes are copied within a buffer, also where the two places overlap", [[
+		local b = vai.buffer("abcdefgh")
+		b:set(3, b:slice(1, 5))
+		check.eq(b:sub(1), "ababcdeh")
+		b:set(1, b:slice(3, 8))
+		check.eq(b:sub(1), "abcdeheh")
+		b:set(1, b)
+		check.eq(b:sub(1), "abcdeheh")
+	]])
+
 	test("sub clips as string.sub does, nothing else does", [[
 		local s = "hello"
 		local b = vai.buffer(s)

@@ -184,8 +184,9 @@ __attribute__((no_sanitize("thread"))) void vai__bytes_copy(char *to, const char
 {
 	volatile char *t = to;
 	const volatile char *f = from;
+	bool back = to > from; /* the last ones first, where they overlap */
 	for (size_t i = 0; i < n; i++)
-		t[i] = f[i];
+		t[back ? n - 1 - i : i] = f[back ? n - 1 - i : i];
 }
 #else
 void vai__bytes_copy(char *to, const char *from, size_t n)

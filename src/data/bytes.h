@@ -33,7 +33,7 @@ enum vai__bytes_pin { VAI_PIN_SHORT, VAI_PIN_LONG };
 int vai__bytes_pin(vai_bytes *b, enum vai__bytes_pin how, uint64_t at, uint64_t n, char **p);
 /* Ends one such pin. */
 void vai__bytes_unpin(vai_bytes *b, enum vai__bytes_pin how);
-/* Copies bytes of which some may be written at the same time. */
+/* Copies bytes of which some may be written at the same time; the two places may overlap. */
 void vai__bytes_copy(char *to, const char *from, size_t n);
 
 #endif
