@@ -147,8 +147,8 @@ static int leave_with_blocked(int n)
 	return spent > 0.5 ? 1 : atomic_load(&inside) == n ? 0 : 2;
 }
 
-/* The same with threads that nobody needs any more, who all leave. To look whether they have costs this thread more than
- * it costs them, and the more the longer they take, so that does not count. */
+/* The same with threads that nobody needs any more, who all leave. To look whether they have costs this thread more
+ * than it costs them, and the more the longer they take, so it does not count. */
 static int leave_with_idle(int n)
 {
 	lua_State *L = open_all();
