@@ -160,14 +160,6 @@ const char *vai__addr_unix(struct vai__addr *a, const char *path, size_t len)
 	return NULL;
 }
 
-void vai__addr_set_port(struct vai__addr *a, int port)
-{
-	if (a->u.sa.sa_family == AF_INET)
-		a->u.in.sin_port = htons((uint16_t)port);
-	else if (a->u.sa.sa_family == AF_INET6)
-		a->u.in6.sin6_port = htons((uint16_t)port);
-}
-
 /* ---- writing ---- */
 
 static void v6_host(const struct sockaddr_in6 *in6, char *buf)

@@ -41,8 +41,6 @@ int vai__addr_port(const char *service);
 bool vai__addr_numeric(struct vai__addr *a, int family, const char *host, int port);
 /* NULL, or what is wrong with it. */
 const char *vai__addr_unix(struct vai__addr *a, const char *path, size_t len);
-/* Sets the port of an internet address; others have none, and stay as they are. */
-void vai__addr_set_port(struct vai__addr *a, int port);
 /* Writes at most VAI__ADDR_TEXT bytes with the terminating zero: all of the address. */
 void vai__addr_text(const struct vai__addr *a, char *buf);
 /* The same without the port and the brackets. */
