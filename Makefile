@@ -332,8 +332,7 @@ stress-build: deps-modules $(B)/vai.so ext-all
 with_tree = env -u LUA_PATH_5_4 -u LUA_CPATH_5_4 LUA_PATH='$(CURDIR)/lua/?.lua;;' LUA_CPATH='$(CURDIR)/$(B)/?.so;;' $(1)
 
 .PHONY: check check-format check-tidy check-cppcheck check-lua check-includes check-size check-twins check-words check-symbols check-circles check-docs check-rock format
-CFILES := $(sort $(wildcard src/*.[ch] src/*/*.[ch] src/*/*/*.[ch] spec/c/*.[ch] spec/c/*/*.[ch] spec/fuzz/*.[ch] spec/sim/*.[ch] bench/*.[ch] bench/c/*.[ch] bench/api/*.[ch] ext/*/*.[ch]))
-HEADERS := $(filter %.h,$(CFILES))
+CFILES = $(sort $(shell find src ext spec bench examples -name '*.[ch]'))
 
 check: deps-check deps-build check-format check-includes check-size check-twins check-words check-symbols \
 	check-circles check-docs check-lua check-rock check-cppcheck check-tidy

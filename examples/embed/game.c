@@ -12,26 +12,25 @@
 
 enum { ACTORS = 1000, FPS = 60, BUDGET_MS = 5, INBOX = 8, VERSION = 100000 };
 
-static const char world[] =
-	"local vai, actors, out = ...\n"
-	"local function live(inbox, id, out)\n"
-	"  local step, x = nil, id\n"
-	"  for m in inbox do\n"
-	"    if type(m) == 'function' then\n"
-	"      step = m\n"
-	"    else\n"
-	"      local version\n"
-	"      x, version = step(x)\n"
-	"      out:send(id + version * 100000)\n"
-	"    end\n"
-	"  end\n"
-	"end\n"
-	"for id = 1, #actors do vai.go(live, actors[id], id, out) end\n"
-	"runaway = vai.spawn({cpu = 0.05, name = 'runaway'}, function() while true do end end)\n"
-	"function load_scripts(source)\n"
-	"  local step = assert(load(source))()\n"
-	"  for _, inbox in ipairs(actors) do inbox:send(step) end\n"
-	"end\n";
+static const char world[] = "local vai, actors, out = ...\n"
+							"local function live(inbox, id, out)\n"
+							"  local step, x = nil, id\n"
+							"  for m in inbox do\n"
+							"    if type(m) == 'function' then\n"
+							"      step = m\n"
+							"    else\n"
+							"      local version\n"
+							"      x, version = step(x)\n"
+							"      out:send(id + version * 100000)\n"
+							"    end\n"
+							"  end\n"
+							"end\n"
+							"for id = 1, #actors do vai.go(live, actors[id], id, out) end\n"
+							"runaway = vai.spawn({cpu = 0.05, name = 'runaway'}, function() while true do end end)\n"
+							"function load_scripts(source)\n"
+							"  local step = assert(load(source))()\n"
+							"  for _, inbox in ipairs(actors) do inbox:send(step) end\n"
+							"end\n";
 static const char *const scripts[] = {
 	"return function(x) for _ = 1, 100 do x = x * 1.0001 end return x, 1 end",
 	"return function(x) for _ = 1, 100 do x = x * 0.9999 end return x, 2 end",
@@ -112,9 +111,10 @@ static void plot(const char *name, const float *ms, long n)
 	FILE *f = fopen(name, "w");
 	if (!f)
 		return;
-	fprintf(f, "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 1000 220'><rect width='1000' height='220' "
-			   "fill='white'/><text x='4' y='14' font-size='12'>vai_poll, ms (line: budget %d)</text>"
-			   "<line x1='0' x2='1000' y1='%d' y2='%d' stroke='red'/><polyline fill='none' stroke='black' points='",
+	fprintf(f,
+		"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 1000 220'><rect width='1000' height='220' "
+		"fill='white'/><text x='4' y='14' font-size='12'>vai_poll, ms (line: budget %d)</text>"
+		"<line x1='0' x2='1000' y1='%d' y2='%d' stroke='red'/><polyline fill='none' stroke='black' points='",
 		BUDGET_MS, 220 - 10 * BUDGET_MS, 220 - 10 * BUDGET_MS);
 	for (long i = 0; i < n; i++)
 		fprintf(f, "%.1f,%.1f ", 1000.0 * (double)i / (double)n, 220 - 10 * (ms[i] < 20 ? ms[i] : 20));
@@ -157,7 +157,8 @@ static void report(lua_State *L, float *ms, long frames)
 	int with_new = 0;
 	for (int id = 1; id <= ACTORS; id++)
 		with_new += version_of[id] == 2;
-	printf("%d actors, %d with new scripts, %s\n", ACTORS, with_new, answered == told ? "all steps done" : "steps lost");
+	printf(
+		"%d actors, %d with new scripts, %s\n", ACTORS, with_new, answered == told ? "all steps done" : "steps lost");
 	lua_getglobal(L, "runaway");
 	if (vai_lua_join(L, vai_lua_totask(L, -1), VAI_FOREVER) >= 2)
 		printf("runaway: %s\n", lua_tostring(L, lua_gettop(L) - 1));

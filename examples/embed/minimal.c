@@ -32,7 +32,8 @@ int main(void)
 	pthread_create(&thread, NULL, host_thread, NULL);
 	vai_lua_pushchan(L, out);
 	lua_setglobal(L, "out");
-	int failed = luaL_dostring(L, "local t = vai.async(function() return out:recv() + 2 end) print(select(2, t:join()))");
+	int failed =
+		luaL_dostring(L, "local t = vai.async(function() return out:recv() + 2 end) print(select(2, t:join()))");
 	pthread_join(thread, NULL);
 	vai_stop();
 	lua_close(L);

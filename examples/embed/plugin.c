@@ -13,16 +13,15 @@ static const char *const plugins[][2] = {
 };
 
 /* Runs on the host's thread, in its state. What plugins return are values: code cannot leave the sandbox. */
-static const char host[] =
-	"local vai, plugins = require 'vai', ...\n"
-	"local function run(name, source)\n"
-	"  local env = setmetatable({log = log}, {__index = _G})\n"
-	"  return assert(load(source, '=' .. name, 't', env))()\n"
-	"end\n"
-	"for _, p in ipairs(plugins) do\n"
-	"  local ok, result = vai.async(run, p.name, p.source):join()\n"
-	"  print(p.name .. (ok and ' gave ' or ' failed: ') .. tostring(result))\n"
-	"end\n";
+static const char host[] = "local vai, plugins = require 'vai', ...\n"
+						   "local function run(name, source)\n"
+						   "  local env = setmetatable({log = log}, {__index = _G})\n"
+						   "  return assert(load(source, '=' .. name, 't', env))()\n"
+						   "end\n"
+						   "for _, p in ipairs(plugins) do\n"
+						   "  local ok, result = vai.async(run, p.name, p.source):join()\n"
+						   "  print(p.name .. (ok and ' gave ' or ' failed: ') .. tostring(result))\n"
+						   "end\n";
 
 /* What the host offers. It is called on any thread, so it touches nothing that is not safe there. */
 static int host_log(lua_State *L)

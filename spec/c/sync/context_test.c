@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Contexts below Lua: trees, causes, deadlines, values, what is called or closed at an end, and waits that they bound. */
+/* Contexts below Lua: trees, causes, deadlines, values, calls and channels of an end, and waits that contexts bound. */
 #include "sync/world.h"
 
 #include <stdatomic.h>
