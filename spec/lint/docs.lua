@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Documents: a link to a file or to a heading leads somewhere; doc/LOCKS.md has the ranks of src/base/lock.h, in
 -- their order; README.md names each package that mk/deps installs for building and testing;
--- a function vai__... that a page in doc/ names is there.
+-- a function vai__... that a page in doc/ names is there; the map in doc/ARCHITECTURE.md has all files and folders.
 package.path = "spec/lint/?.lua;" .. package.path
 local files = require "files"
 
@@ -100,6 +100,31 @@ for _, path in ipairs(pages) do
 				files.complain(path, n, "%s is not in src", name)
 			end
 		end
+	end
+end
+
+-- The map in doc/ARCHITECTURE.md has each file of src/, alone or by its folder, and each folder of the project; and
+-- what it has is there.
+local map = table.concat(files.lines("doc/ARCHITECTURE.md"), "\n"):match("\n## 2%..-\n## 3%.")
+local function is_on_map(name)
+	return map:find("`" .. name .. "`", 1, true) or map:find("`" .. name .. ".h`", 1, true)
+end
+for _, path in ipairs(files.list("src", "%.[chS]$")) do
+	local folder, stem = path:match("^src/(.-)([^/]+)%.%a$")
+	local by_folder = folder ~= "" and map:find("| `" .. folder .. "`", 1, true)
+	if not is_on_map(folder .. stem) and not is_on_map(stem) and not by_folder then
+		files.complain(path, 1, "not in the map of doc/ARCHITECTURE.md")
+	end
+end
+for folder in io.popen("ls -d */ .ci/"):lines() do
+	if folder ~= "src/" and folder ~= "build/" and not map:find("\n| `" .. folder, 1, true) then
+		files.complain(folder, 1, "not in the map of doc/ARCHITECTURE.md")
+	end
+end
+for row in map:gmatch("\n| `([%w_./]+)` |") do
+	local source = "src/" .. row
+	if not exists(row) and not exists(source) and not exists(source .. ".h") and not exists(source .. ".c") then
+		files.complain("doc/ARCHITECTURE.md", 1, "the map has %s, which is not there", row)
 	end
 end
 
