@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- Documents: a link to a file or to a heading leads somewhere; doc/LOCKS.md has the ranks of src/base/lock.h, in
--- their order; README.md names each package that mk/deps installs for building and testing;
--- a function vai__... that a page in doc/ names is there; the map in doc/ARCHITECTURE.md has all files and folders.
+-- their order; README.md names each package that mk/deps installs for building and testing; a function vai__... that
+-- a page in doc/ names is there; the map in doc/ARCHITECTURE.md has all files and folders; doc/API.md has each
+-- variable of the environment.
 package.path = "spec/lint/?.lua;" .. package.path
 local files = require "files"
 
@@ -125,6 +126,14 @@ for row in map:gmatch("\n| `([%w_./]+)` |") do
 	local source = "src/" .. row
 	if not exists(row) and not exists(source) and not exists(source .. ".h") and not exists(source .. ".c") then
 		files.complain("doc/ARCHITECTURE.md", 1, "the map has %s, which is not there", row)
+	end
+end
+
+-- doc/API.md has each variable of the environment that the sources ask for.
+local api = table.concat(files.lines("doc/API.md"), "\n")
+for name in sources:gmatch('getenv%("(VAI_[%u_]+)"%)') do
+	if not api:find("\n| `" .. name .. "[`=]") then
+		files.complain("doc/API.md", 1, "its table of the environment does not have %s", name)
 	end
 end
 
