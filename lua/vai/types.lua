@@ -3663,8 +3663,8 @@ function nats_server:lost() end
 ---@field durable? string
 local nats_stream = {}
 
----Sends, and waits until the server has stored it. When the connection breaks it asks again, with the same id, so that the
----message is stored once. Options: `id`, of your own; `subject`, where the stream has several; `headers`.
+---Sends, and waits until the server has stored it. When the connection breaks, or no answer comes for 2 s, it asks again,
+---with the same id, so that the message is stored once. Options: `id`, of your own; `subject`, where the stream has several; `headers`.
 ---```lua
 ---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
 ---local st = nc:stream("ORDERS", { subjects = { "orders.*" }, storage = "memory" })

@@ -400,13 +400,20 @@ describe("a cluster", function()
 		check.eq(nc:stats().server, "n2")
 	]], { any_err = true, sample = 1, needs = "vai.tls" })
 
-	test("may forget that a stream was asked for messages", [[
+	test("may forget what it was asked", [[
 		local s <close> = server "jetstream { store_dir: '$DIR/js' }"
-		local l, lost = vai.net.listen("tcp", "127.0.0.1:0"), chan(1)
+		local l, lost = vai.net.listen("tcp", "127.0.0.1:0"), chan(3)
+		local dropped = { "^PUB %$JS%.API%.CONSUMER%.MSG%.NEXT", "^HPUB s ", "^PUB %$JS%.ACK%." }
+		-- The first of each kind is lost.
 		local function between(from, to)
+			local left = { table.unpack(dropped) }
 			for line in function() return (from:read("L")) end do
-				if line:find("^PUB %$JS%.API%.CONSUMER%.MSG%.NEXT") and lost:try_send(line) then
-					from:read("L")
+				local kind
+				for i, pattern in pairs(left) do kind = line:find(pattern) and i or kind end
+				if kind then
+					left[kind] = nil
+					from:read(tonumber(line:match("(%d+)\r\n$")) + 2)
+					lost:send(line)
 				else
 					to:write(line)
 				end
@@ -429,7 +436,8 @@ describe("a cluster", function()
 		check.eq(st:send("after", 60), 1)
 		local ok, m = assert(receiver:join(20))
 		check.eq(m.value, "after")
-		check.eq(m:ack(60), true)
+		check.eq(m:ack(vai.context()), true)
+		check.eq(#lost, 3)
 		check.returns(table.pack(st:recv(0.5)), nil, "timeout") -- heartbeats are no messages
 		cancel()
 		check.returns(table.pack(st:recv(ctx)), nil, "canceled")
@@ -527,6 +535,22 @@ NKEY Seed printed below can be used to sign and prove identity.
 		check.eq(now_open:recv(10), "shown")
 		ch:send("too")
 		check.eq(ch:recv(10), "too")
+	]], { any_err = true, sample = 1 })
+
+	test("that refuses when the connection is made again is told of", [[
+		local users = 'authorization { user: joe, password: "%s" }'
+		local s <close> = server(users:format("old"))
+		local events = chan(100)
+		local nc <close> = assert(nats.connect(s.url, { user = "joe", password = "old", events = events,
+			reconnect_wait = 0.01 }))
+		s:change(users:format("old"), users:format("new"))
+		s:restart()
+		local e
+		repeat e = events:recv(30) until e.type == "error" and e.message:find("refuses")
+		check.eq(e.message:match("[^:]*$"), " Authorization Violation")
+		s:change(users:format("new"), users:format("old"))
+		s:restart()
+		check.until_true(function() return nc:stats().reconnects == 1 end)
 	]], { any_err = true, sample = 1 })
 
 	test("that talks nonsense is told from one of NATS", [[

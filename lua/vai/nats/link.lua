@@ -380,6 +380,9 @@ function Manager:open()
 	return nil, why, code
 end
 
+-- What does not pass by itself, as a server does that is started again: somebody has to hear of it.
+local refused = { ENATS = true, ETLS = true, EPROTO = true }
+
 -- Opens until it works, with longer and longer waits between, or the program closes it, or it has tried enough.
 function Manager:reopen()
 	local o, wait, why = self.nc._options, self.nc._options.reconnect_wait, nil
@@ -389,8 +392,9 @@ function Manager:reopen()
 			if closed == "closed" then return nil, "closed" end
 			wait = math.min(2 * wait, o.reconnect_max)
 		end
-		local conn, info = self:open()
+		local conn, info, code = self:open()
 		if conn then return conn, info end
+		if info ~= why and refused[code] then tell(self.nc, { type = "error", message = info }) end
 		why = info
 	end
 	return nil, why

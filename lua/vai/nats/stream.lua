@@ -5,8 +5,8 @@
 --
 -- Messages are pulled, some at a time, into a queue of this process; one that has lain there until its time to be
 -- acknowledged is nearly over is dropped, for the server is about to give it to somebody else. The server that has a
--- consumer need not be the one that we are connected to, so nothing here breaks when it dies: a request for messages
--- that is not heard of for long is made again.
+-- stream or its consumer need not be the one that we are connected to, so nothing here breaks when it dies: whatever
+-- was not heard of for long is asked again.
 local vai = require "vai"
 local core = require "vai.nats.core"
 local json = require "vai.nats.json"
@@ -14,6 +14,7 @@ local client = require "vai.nats.client"
 
 local EXPIRES = 30        -- seconds that a request for messages stays at the server
 local RETRY, LONGEST = 0.02, 0.5 -- between attempts
+local ATTEMPT = 2         -- seconds that an answer may take before it is asked again
 local HEARTBEAT, SILENCE = 3, 2.5 -- seconds; so many of them without a word
 local REMEMBERED = 4096 -- acknowledged messages
 local PATIENCE = 30       -- seconds that a server may be without JetStream, as after its start
@@ -27,6 +28,30 @@ local stream = { meta = stream_meta, message = message_meta }
 
 -- ---- asking ----
 
+-- Waits by f(limit), for so many seconds at the most. nil, "timeout", true where these are over and the limit is not.
+local function for_seconds(seconds, limit, f)
+	if type(limit) == "number" or limit == nil then
+		local a, b = f(math.min(limit or seconds, seconds))
+		return a, b, a == nil and b == "timeout" and (limit or math.huge) > seconds
+	end
+	local ctx, cancel = limit:with_timeout(seconds)
+	local a, b = f(ctx)
+	cancel()
+	if a ~= nil or b ~= "deadline exceeded" then return a, b end
+	local over = limit:err()
+	return nil, over or "timeout", not over
+end
+
+-- _request, again and again while there is no answer at all. What is asked may arrive more than once.
+local function insist(nc, subject, head, data, left)
+	while true do
+		local headers, answer, again = for_seconds(ATTEMPT, left(), function(limit)
+			return nc:_request(subject, head, data, limit)
+		end)
+		if not again then return headers, answer end
+	end
+end
+
 -- What may be cured by asking again.
 local passing = { ["connection lost"] = true, ["no responders"] = true }
 
@@ -34,7 +59,7 @@ local passing = { ["connection lost"] = true, ["no responders"] = true }
 local function ask(nc, subject, head, data, limit)
 	local left, wait, since = client.limiter(limit), RETRY, nil
 	while true do
-		local headers, answer = nc:_request(subject, head, data, left())
+		local headers, answer = insist(nc, subject, head, data, left)
 		if headers or not passing[answer] then return headers, answer end
 		since = answer == "no responders" and (since or vai.now()) or nil
 		if since and vai.now() - since > PATIENCE then return nil, "no responders" end
@@ -252,14 +277,7 @@ end
 
 -- What comes next, waiting for a heartbeat at the most: then it is time to look whether there was one.
 local function next_of(st, limit)
-	if type(limit) == "number" or limit == nil then
-		return st._sub.ch:recv(math.min(limit or EXPIRES, st._heartbeat))
-	end
-	local ctx, cancel = limit:with_timeout(st._heartbeat)
-	local m, why = st._sub.ch:recv(ctx)
-	cancel()
-	if not m and why ~= "closed" then return nil, limit:err() or "timeout" end
-	return m, why
+	return for_seconds(st._heartbeat, limit, function(most) return st._sub.ch:recv(most) end)
 end
 
 function Stream:recv(limit)
@@ -272,8 +290,9 @@ function Stream:recv(limit)
 			local asked
 			asked, why = pull(self)
 			if not asked then return nil, why end
-			m, why = next_of(self, left())
-			if not m and (why ~= "timeout" or limit and left() == 0) then return nil, why end
+			local again
+			m, why, again = next_of(self, left())
+			if not m and not again then return nil, why end
 		end
 		if m then
 			local message
@@ -320,7 +339,7 @@ local function acknowledge(m, what, limit)
 	while true do
 		local ours, why = remembered(m, left())
 		if not ours then return nil, why end
-		ours, why = m._nc:_request(m.reply, nil, what, left())
+		ours, why = insist(m._nc, m.reply, nil, what, left)
 		if ours then return true end
 		if not passing[why] or left() == 0 then return nil, why end
 		vai.sleep(RETRY)

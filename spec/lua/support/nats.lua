@@ -30,6 +30,13 @@ function Server:restart(signal)
 	self:start()
 end
 
+-- Changes a piece of its configuration; it counts from the next start on.
+function Server:change(from, to)
+	local text = assert(vai.fs.read_file(self.config))
+	local at, stop = text:find(from, 1, true)
+	assert(vai.fs.write_file(self.config, text:sub(1, at - 1) .. to .. text:sub(stop + 1)))
+end
+
 Server.__close = function(self) self:stop("SIGKILL") end
 
 function M.start(dir, more)
