@@ -35,7 +35,7 @@ static __attribute__((constructor)) void init_table(void)
 
 static _Atomic(uint64_t) last_id;
 
-void (*vai__code_template_drop)(void *template);
+void (*vai__code_templates_drop)(struct vai_code *code);
 
 /* ---- the table ---- */
 
@@ -80,7 +80,7 @@ static void destroy(struct vai_obj *obj)
 	*link = code->next;
 	vai__unlock(&table.lock);
 	if (code->template)
-		vai__code_template_drop(code->template);
+		vai__code_templates_drop(code);
 	vai__mem_free(code, code->alloc);
 }
 

@@ -66,6 +66,7 @@ struct vai_code {
 	struct vai_code *next;    /* in the process-wide table */
 	_Atomic(unsigned) spawns; /* how often vai__vm_new saw it */
 	_Atomic(void *) template; /* runtime/func_template.c: a template with this function loaded, or NULL */
+	_Atomic(void *) ready;    /* runtime/call_template.c: one with a whole call of it decoded, or NULL */
 	struct vai__uses uses;    /* what its first goroutines touched, for the template */
 	struct vai__helper helpers[VAI__HELPERS]; /* what came along with them */
 	int nloaded;                   /* helpers that are loaded in the template; written before that is there */
@@ -85,7 +86,7 @@ int vai__code_helpers(struct vai_code *code, unsigned spawns, struct vai_code *h
  * is not set. LUA_OK or an error code with a message pushed. */
 int vai__code_load(lua_State *L, const struct vai_code *code);
 
-/* Frees a code object's template, at its end. Set by runtime/start.c, as runtime/ is above. */
-extern void (*vai__code_template_drop)(void *template);
+/* Frees a code object's templates, at its end, if it has any. Set by runtime/start.c, as runtime/ is above. */
+extern void (*vai__code_templates_drop)(struct vai_code *code);
 
 #endif

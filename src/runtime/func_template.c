@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* Templates of functions that are spawned again and again: the base template with the
  * function loaded, and the functions that came along with it each time (its helpers), and with
- * what its first goroutines used already in place.
+ * what its first goroutines used already in place. After some more calls there is another one for calls like the
+ * last of these: the function in it has all that it captures, and what differs from call to call is put in place in
+ * the clone.
  *
- * code->template is NULL (spawned seldom), BUSY (one thread builds, or there cannot be one) or
+ * code->template and code->ready are NULL (spawned seldom), BUSY (one thread builds, or there cannot be one) or
  * the template, which lives as long as the code object. */
 #include "runtime/func_template.h"
 #include <string.h>
+#include "base/mem.h"
 #include "runtime/prepare.h"
 #include "state/handle.h"
 #include "stdlib/lazy.h"
+#include "transfer/codec.h"
+#include "transfer/lost_writes.h"
 
-enum { SPAWNS = 3, HANDLE_BYTES = 80, MAX_TEMPLATES = 256, MAX_BYTES = 32 << 20 };
+enum { SPAWNS = 3, CALLS = 16, HANDLE_BYTES = 80, MAX_TEMPLATES = 256, MAX_BYTES = 32 << 20 };
 
 static char busy_mark;
 static void *const BUSY = &busy_mark;
@@ -19,15 +24,15 @@ static void *const BUSY = &busy_mark;
 static _Atomic(int) templates;
 static _Atomic(size_t) template_bytes;
 
-/* A constant of the code could look like a pointer into the template, and would be changed
+/* A constant of the code, or a captured one, could look like a pointer into the template, and would be changed
  * with the pointers. Six bytes in a row decide: the other two of an address are zero, and
  * so may be what follows a string's end. */
-static bool looks_like_pointer(const struct vai_code *code, const struct vai__arena *a)
+static bool looks_like_pointer(const char *bytes, size_t size, const struct vai__arena *a)
 {
 	const uint64_t base = (uint64_t)(uintptr_t)a;
 	uint64_t window = 0;
-	for (size_t i = 0; i < code->size; i++) {
-		window = window >> 8 | (uint64_t)(unsigned char)code->bytes[i] << 40;
+	for (size_t i = 0; i < size; i++) {
+		window = window >> 8 | (uint64_t)(unsigned char)bytes[i] << 40;
 		if (VAI_UNLIKELY(window - base <= a->first_size))
 			return true;
 	}
@@ -68,11 +73,21 @@ static int noted_handles(const struct vai_code *code)
 	return n;
 }
 
-/* Pushes a closure whose upvalues are set. */
-static void load(lua_State *L, const struct vai_code *code, const struct vai__arena *a)
+static void check_constants(lua_State *L, const char *bytes, size_t size)
 {
-	if (looks_like_pointer(code, a))
+	if (looks_like_pointer(bytes, size, vai__state_of(L)->arena))
 		luaL_error(L, "a constant looks like a pointer");
+}
+
+static void check_code(void *L, const struct vai_code *code)
+{
+	check_constants(L, code->bytes, code->size);
+}
+
+/* Pushes a closure whose upvalues are set. */
+static void load(lua_State *L, const struct vai_code *code)
+{
+	check_code(L, code);
 	if (vai__code_load(L, code) != LUA_OK)
 		lua_error(L);
 	set_upvalues(L);
@@ -84,22 +99,26 @@ struct functions {
 	int nhelpers;
 };
 
-/* Argument: struct functions. Leaves the helpers on the stack, and the function on top of them. */
-static int prepare(lua_State *L)
+/* Makes a stock state with what the first goroutines of code used of it, and nothing on the stack. */
+static void prepare_for(lua_State *L, const struct vai_code *code)
 {
-	const struct functions *from = lua_touserdata(L, 1);
-	const struct vai_code *code = from->code;
-	struct vai_vm *vm = vai__state_of(L);
 	vai__prepare(L);
 	lua_settop(L, 0);
 	vai__handle_cache(L, noted_handles(code));
 	for (int i = 0; i < VAI__USES; i++) {
 		unsigned noted = atomic_load_relaxed(&code->uses.noted[i]);
-		use(L, vm, noted >> 8, noted & 0xff);
+		use(L, vai__state_of(L), noted >> 8, noted & 0xff);
 	}
+}
+
+/* Argument: struct functions. Leaves the helpers on the stack, and the function on top of them. */
+static int prepare(lua_State *L)
+{
+	const struct functions *from = lua_touserdata(L, 1);
+	prepare_for(L, from->code);
 	for (int i = 0; i < from->nhelpers; i++)
-		load(L, from->helpers[i], vm->arena);
-	load(L, code, vm->arena);
+		load(L, from->helpers[i]);
+	load(L, from->code);
 	return 1 + from->nhelpers;
 }
 
@@ -144,16 +163,92 @@ const struct vai__template *vai__func_template_of(struct vai_code *code)
 	return build(code);
 }
 
+/* ---- of whole calls ---- */
+
+struct call {
+	const struct vai_code *code;
+	const vai_msg *msg;
+	const struct vai__call_pattern *pattern;
+};
+
+/* Argument: struct call. Leaves the function on the stack. */
+static int prepare_call(lua_State *L)
+{
+	const struct call *call = lua_touserdata(L, 1);
+	struct vai_vm *vm = vai__state_of(L);
+	prepare_for(L, call->code);
+	vai__call_pattern_each_code(call->pattern, call->msg, check_code, L);
+	check_constants(L, (const char *)vai__msg_block(call->msg)->data, call->pattern->size);
+	vai__handles_premake(vm);
+	vai__decode_captures(L, vm, call->msg);
+	if (vm->needs_close)
+		luaL_error(L, "something has a finalizer");
+	vai__handles_premade(L, vm);
+	return 1;
+}
+
+/* With code->ready BUSY, which it stays where there can be none. */
+static VAI_NOINLINE struct vai__call_template *build_call(struct vai_code *code, const vai_msg *msg)
+{
+	struct call call = {code, msg, vai__lost_watching ? NULL : vai__call_pattern_new(msg)};
+	if (!call.pattern)
+		return NULL;
+	int handles = noted_handles(code) - (int)call.pattern->nobjects;
+	size_t reserve = VAI__TEMPLATE_RESERVE + (handles > 0 ? (size_t)handles * HANDLE_BYTES : 0);
+	struct vai__call_template *ready = vai__mem_alloc(sizeof *ready);
+	struct vai__template *template = ready ? vai__template_build(prepare_call, &call, reserve) : NULL;
+	if (!template) {
+		vai__call_pattern_free((struct vai__call_pattern *)(uintptr_t)call.pattern);
+		vai__mem_free(ready, sizeof *ready);
+		return NULL;
+	}
+	*ready = (struct vai__call_template){template, (struct vai__call_pattern *)(uintptr_t)call.pattern};
+	count_template(1, template->alloc);
+	atomic_store_release(&code->ready, ready);
+	return ready;
+}
+
+/* Goes on counting, without care for spawns that are lost to another thread. */
+static struct vai__call_template *seldom(struct vai_code *code, const vai_msg *msg)
+{
+	void *none = NULL;
+	unsigned spawns = atomic_load_relaxed(&code->spawns) + 1;
+	atomic_store_relaxed(&code->spawns, spawns);
+	if (spawns < CALLS || templates >= MAX_TEMPLATES || template_bytes >= MAX_BYTES)
+		return NULL;
+	return atomic_compare_exchange_strong(&code->ready, &none, BUSY) ? build_call(code, msg) : NULL;
+}
+
+const struct vai__call_template *vai__func_template_of_call(
+	struct vai_code *code, const vai_msg *call, struct vai_obj *objects[VAI__PATTERN_OBJECTS])
+{
+	const struct vai__call_template *ready = atomic_load_acquire(&code->ready);
+	if (VAI_UNLIKELY(!ready))
+		ready = seldom(code, call);
+	if (!ready || ready == BUSY || !vai__call_pattern_fits(ready->pattern, call, objects))
+		return NULL;
+	return ready;
+}
+
 bool vai__func_template_watches(const struct vai_code *code)
 {
 	return atomic_load_relaxed(&code->spawns) < SPAWNS;
 }
 
-void vai__func_template_drop(void *template_of_code)
+static void drop(struct vai__template *template)
 {
-	struct vai__template *template = template_of_code;
-	if (template_of_code == BUSY)
-		return;
 	count_template(-1, template->alloc);
 	vai__template_free(template);
+}
+
+void vai__func_templates_drop(struct vai_code *code)
+{
+	struct vai__call_template *ready = code->ready;
+	if (code->template && code->template != BUSY)
+		drop(code->template);
+	if (!ready || ready == BUSY)
+		return;
+	drop(ready->template);
+	vai__call_pattern_free(ready->pattern);
+	vai__mem_free(ready, sizeof *ready);
 }

@@ -34,7 +34,7 @@ __attribute__((constructor)) void vai__runtime_set_hooks(void)
 {
 	vai__handle_push_hidden = vai__lazy_make_hidden;
 	vai__lazy_package_opened = vai__require_install;
-	vai__code_template_drop = vai__func_template_drop;
+	vai__code_templates_drop = vai__func_templates_drop;
 	vai__codec_note_paths = vai__paths_note;
 	vai__names_share = vai__require_share;
 }

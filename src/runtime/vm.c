@@ -79,6 +79,23 @@ struct vai_vm *vai__vm_new_in(struct vai_code *code, bool *loaded, void *room, s
 	return &a->vm;
 }
 
+struct vai_vm *vai__vm_new_for(
+	struct vai_code *code, const vai_msg *call, struct vai__ready *ready, void *room, size_t size)
+{
+	struct vai_obj *objects[VAI__PATTERN_OBJECTS];
+	const struct vai__call_template *t =
+		base && code && vai__func_template_of(code) ? vai__func_template_of_call(code, call, objects) : NULL;
+	ready->pattern = t ? t->pattern : NULL;
+	ready->loaded = false;
+	if (!t)
+		return vai__vm_new_in(code, &ready->loaded, room, size);
+	struct vai__arena *a = vai__template_clone(t->template, room, size);
+	if (VAI_UNLIKELY(!a))
+		return NULL;
+	vai__handles_give(&a->vm, objects, t->pattern->nobjects);
+	return &a->vm;
+}
+
 struct vai_vm *vai__vm_new(struct vai_code *code, bool *loaded)
 {
 	return vai__vm_new_in(code, loaded, NULL, 0);

@@ -473,7 +473,7 @@ void *vai__arena_alloc(void *ud, void *p, size_t osize, size_t nsize)
 
 bool vai__arena_reserve(struct vai__arena *a, size_t size)
 {
-	if (VAI_UNLIKELY(a->failing == 1 || OOM))
+	if (VAI_UNLIKELY(a->failing == 1 || a->building || OOM))
 		return false;
 	return arena_class_size(arena_class_of(size)) + 8 <= arena_left(a) ||
 		vai__arena_refill(a, arena_class_size(arena_class_of(size)) + 8);

@@ -56,7 +56,7 @@ void vai__arena_release(struct vai__arena *a);
 void vai__arena_free(struct vai__arena *a);
 /* A lua_Alloc whose ud is the arena. */
 void *vai__arena_alloc(void *ud, void *p, size_t osize, size_t nsize);
-/* True if the next block of up to `size` bytes (and no more than 1 kB) cannot fail. */
+/* True if the next block of up to `size` bytes (and no more than 1 kB) cannot fail. A template cannot tell. */
 bool vai__arena_reserve(struct vai__arena *a, size_t size);
 
 #endif

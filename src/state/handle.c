@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Handles. The registry of a state has, under light keys, the metatable of each class (key: the class) and a weak
- * table of the handles that may be met again.
+ * table of the handles that may be met again. Its keys are the objects; those of handles that came with the state, in
+ * a template, are their places.
  *
  * Invariants: a handle with an object has a place in vm->refs, which holds the reference. Its metatable has __gc
  * before it gets the object. What may raise comes before the handle owns the object, or in protected calls, or after
@@ -25,6 +26,11 @@ static const struct vai__handle_type *types[MAX_TYPES];
 static _Atomic(int) ntypes; /* grows, under the lock of who registers */
 static uint64_t magic;      /* no script can know this number, so no other userdata can have it */
 static const char cache_key;
+
+static inline const void *key_of_place(uintptr_t place)
+{
+	return (const void *)place;
+}
 
 void (*vai__handle_push_hidden)(lua_State *L);
 bool vai__handle_gc_tells;
@@ -374,20 +380,31 @@ static void enter(lua_State *L, struct vai_vm *vm, struct vai__handle *h)
 		note_cached(vm);
 	push_cache(L, 1);
 	lua_pushvalue(L, -2);
-	lua_rawsetp(L, -2, h->obj);
+	lua_rawsetp(L, -2, VAI_UNLIKELY(vm->premaking) ? key_of_place(h->place) : h->obj);
 	lua_pop(L, 1);
 	h->cached = true;
 	vm->ncached++;
+	if (VAI_UNLIKELY(vm->premaking))
+		vm->premade = h->place;
 }
 
-/* Pushes the handle of obj that the state has, or nothing. */
-static bool push_known(lua_State *L, const struct vai_obj *obj)
+/* Where the handle of obj would be in the weak table. */
+static inline const void *key_of(struct vai_vm *vm, const struct vai_obj *obj)
+{
+	for (uint32_t i = 0; i < vm->premade; i++)
+		if (places(vm)[i] == (uintptr_t)obj)
+			return key_of_place(i + 1);
+	return obj;
+}
+
+/* Pushes the handle of obj that the state has under that key, or nothing. */
+static bool push_under(lua_State *L, const struct vai_obj *obj, const void *key)
 {
 	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &cache_key) != LUA_TTABLE) {
 		lua_pop(L, 1);
 		return false;
 	}
-	lua_rawgetp(L, -1, obj);
+	lua_rawgetp(L, -1, key);
 	const struct vai__handle *h = test_handle(L, -1);
 	if (h && h->obj == obj) {
 		lua_replace(L, -2);
@@ -395,6 +412,14 @@ static bool push_known(lua_State *L, const struct vai_obj *obj)
 	}
 	lua_pop(L, 2);
 	return false;
+}
+
+/* Pushes the handle of obj that the state has, or nothing. One that came with it may be gone, and its place be that of
+ * another one. */
+static bool push_known(lua_State *L, struct vai_vm *vm, const struct vai_obj *obj)
+{
+	const void *key = key_of(vm, obj);
+	return push_under(L, obj, key) || (VAI_UNLIKELY(key != obj) && push_under(L, obj, obj));
 }
 
 static VAI_NOINLINE _Noreturn void fail(lua_State *L, struct vai_obj *obj, const char *why)
@@ -422,7 +447,7 @@ static inline void push_handle(lua_State *L, struct vai_vm *vm, struct vai_obj *
 {
 	if (VAI_UNLIKELY(!lua_checkstack(L, 6)))
 		fail(L, obj, "stack overflow");
-	if (!fresh && push_known(L, obj)) {
+	if (!fresh && push_known(L, vm, obj)) {
 		vai__obj_unref(obj);
 		return;
 	}
@@ -445,6 +470,45 @@ void vai__handle_proxied(const struct vai_class *cls, void (*show)(lua_State *L,
 {
 	proxied = cls;
 	show_proxied = show;
+}
+
+/* ---- handles in templates ---- */
+
+void vai__handles_premake(struct vai_vm *vm)
+{
+	vm->premaking = true;
+}
+
+/* In the template each place holds its handle's address, which is moved with the clone. */
+void vai__handles_premade(lua_State *L, struct vai_vm *vm)
+{
+	struct vai__handle *made[FEW];
+	vm->premaking = false;
+	if (vm->refs || vm->nrefs != vm->premade)
+		luaL_error(L, "too many handles");
+	for (uint32_t i = 0; i < vm->premade; i++) {
+		lua_rawgetp(L, LUA_REGISTRYINDEX, &cache_key);
+		lua_rawgetp(L, -1, key_of_place(i + 1));
+		made[i] = test_handle(L, -1);
+		if (!made[i])
+			luaL_error(L, "a handle is gone");
+		lua_pop(L, 2);
+	}
+	for (uint32_t i = 0; i < vm->premade; i++) {
+		vai__obj_unref(made[i]->obj);
+		made[i]->obj = NULL;
+		vm->few[i] = (uintptr_t)made[i];
+	}
+}
+
+void vai__handles_give(struct vai_vm *vm, struct vai_obj *const *objects, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct vai__handle *h = (struct vai__handle *)vm->few[i];
+		vai__obj_ref(objects[i]);
+		h->obj = objects[i];
+		vm->few[i] = (uintptr_t)objects[i];
+	}
 }
 
 void vai__handle_push(lua_State *L, struct vai_vm *vm, struct vai_obj *obj, bool fresh)

@@ -61,6 +61,17 @@ void vai__handle_each_method(void (*f)(void *arg, const char *type, const luaL_R
 /* The registered name for a class ("vai.channel"), or NULL. */
 const char *vai__handle_name(const struct vai_class *cls);
 
+/* ---- handles in templates ---- */
+
+/* From now on the template that is being made in vm gets the handles that are pushed, without their objects. */
+void vai__handles_premake(struct vai_vm *vm);
+/* All of them are there and may be met again; they let go of their objects. May raise, and then the objects are still
+ * theirs. */
+void vai__handles_premade(lua_State *L, struct vai_vm *vm);
+/* Gives a clone of that template the objects of its n handles, in the order in which they were pushed, with references
+ * of their own. Before anything else. */
+void vai__handles_give(struct vai_vm *vm, struct vai_obj *const *objects, unsigned n);
+
 /* Makes the table for n handles that may be met again, before any of them is there. */
 void vai__handle_cache(lua_State *L, int n);
 /* Puts a metatable or a method into the template of a function. */

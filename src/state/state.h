@@ -30,6 +30,7 @@ struct vai_vm {
 	uintptr_t *refs;          /* the references, once `few` is too small for them */
 	uint32_t nrefs, cap_refs, free_ref;
 	uint32_t ncached;                  /* handles that may be met again */
+	uint32_t premade;                  /* so many of the first references have handles that came with the state */
 	struct vai__account *account;      /* of what it holds outside (transfer/charge.h), or NULL */
 	size_t uncharged;                  /* bytes of messages that it has not been charged for */
 	int64_t charged;                   /* what the account said when the collector was last told */
@@ -43,6 +44,7 @@ struct vai_vm {
 	unsigned without;                  /* libraries that it does not get */
 	unsigned encoders;                 /* guarded encoders at work, each in a __vai_send of the one before */
 	bool is_host;
+	bool premaking;    /* a template is being made with handles in it */
 	bool noting_paths; /* of the host's: its search paths are being encoded (require/paths.c) */
 	bool has_loaded;   /* package.loaded has been made */
 	bool has_io;       /* the library is open, whatever the script did with its names */

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "base/mem.h"
+#include "state/handle.h"
 #include "sched/sched.h"
 
 enum {
@@ -213,6 +214,8 @@ static struct vai__template *build(lua_CFunction prepare, void *arg, size_t spli
 	vai__arena_build(a, split);
 	if (prepare_state(a, prepare, arg))
 		template = pack(a, split);
+	else
+		vai__handles_release(&a->vm);
 	munmap(region, REGION);
 	return template;
 }

@@ -35,6 +35,12 @@ int vai__decode_take(lua_State *L, struct vai_vm *vm, vai_msg *msg);
  * code: of the function, or NULL. loaded: so many functions are on the stack's top already (vai__vm_new), the last of
  * them this one and the others helpers of its code; they are taken off. */
 int vai__decode_call(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const struct vai_code *code, int loaded);
+/* The same for a template: pushes the function alone. */
+void vai__decode_captures(lua_State *L, struct vai_vm *vm, const vai_msg *msg);
+/* The same in a clone of a template that holds the function of the pattern, on top of L's stack: what differs in its
+ * captured locals, and the arguments. */
+struct vai__call_pattern;
+int vai__decode_rest(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const struct vai__call_pattern *pattern);
 /* An object that owns msg from now on, with one reference, for several to read at a time; NULL where memory is out, and
  * msg is still the caller's. Not for messages that own nothing. */
 struct vai_obj *vai__msg_share(vai_msg *msg);

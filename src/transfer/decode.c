@@ -3,6 +3,7 @@
  * what is pushed gets references of its own. Everything here may raise. Blocks come from the encoder alone, so they
  * are trusted. */
 #include "transfer/codec.h"
+#include "transfer/call_pattern.h"
 #include "transfer/classes.h"
 #include "base/fatal.h"
 #include "base/mem.h"
@@ -551,11 +552,11 @@ static void move_down(lua_State *L, int to, int n)
 	lua_settop(L, to + n - 1);
 }
 
-/* Decodes the block that d points to. What it holds takes the place of all that lies above stack index `below`. */
-static int get_block_with(struct dec *d, const struct vai__block *b, int below)
+/* Decodes the rest of the block that d points to, of which n values are to come. What it holds takes the place of all
+ * that lies above stack index `below`. */
+static int get_values(struct dec *d, const struct vai__block *b, int n, int below)
 {
 	lua_State *L = d->L;
-	const int n = (int)b->nvalues;
 	enum vai__tag tag;
 	d->stack = (b->depth + 1) * LEVEL_STACK + SPARE_STACK;
 	luaL_checkstack(L, d->stack + n + b->nkeys, NULL);
@@ -579,7 +580,7 @@ static int get_block_with(struct dec *d, const struct vai__block *b, int below)
 static int get_block(lua_State *L, struct vai_vm *vm, const struct vai__block *b)
 {
 	struct dec d = {.L = L, .vm = vm, .p = b->data};
-	return get_block_with(&d, b, lua_gettop(L));
+	return get_values(&d, b, (int)b->nvalues, lua_gettop(L));
 }
 
 /* ---- entries ---- */
@@ -635,7 +636,36 @@ int vai__decode_call(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const 
 		d.loaded = top;
 		d.unused = (1u << (loaded - 1)) - 1;
 	}
-	return get_block_with(&d, b, below) - 1;
+	return get_values(&d, b, (int)b->nvalues, below) - 1;
+}
+
+void vai__decode_captures(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
+{
+	const struct vai__block *b = vai__msg_block(msg);
+	struct dec d = {.L = L, .vm = vm, .p = b->data, .call = true, .stack = (b->depth + 1) * LEVEL_STACK + SPARE_STACK};
+	luaL_checkstack(L, d.stack, NULL);
+	if (b->nslots)
+		lua_createtable(L, (int)b->nslots, 0);
+	d.seen = lua_gettop(L);
+	get_value(&d);
+	if (b->nslots)
+		lua_remove(L, d.seen);
+}
+
+static void set_upvalue(void *arg, int upvalue, const unsigned char *value)
+{
+	struct dec *d = arg;
+	d->p = value;
+	get_value(d);
+	lua_setupvalue(d->L, -2, upvalue);
+}
+
+int vai__decode_rest(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const struct vai__call_pattern *pattern)
+{
+	const struct vai__block *b = vai__msg_block(msg);
+	struct dec d = {.L = L, .vm = vm, .call = true};
+	d.p = vai__call_pattern_differences(pattern, b->data, set_upvalue, &d);
+	return b->nvalues == 1 ? 0 : get_values(&d, b, (int)b->nvalues - 1, lua_gettop(L));
 }
 
 /* Arguments: the vm, the block. */

@@ -73,14 +73,24 @@ lua_State *states_stock(void)
 	return L;
 }
 
-struct vai_vm *states_new(struct vai_code *code, bool *loaded)
+static void *next_room(void)
 {
 	enum { ROOMS = 1024 };
 	static _Alignas(16) char rooms[ROOMS][VAI_G_ROOM];
 	static atomic_uint next;
+	return rooms_wanted ? rooms[next++ % ROOMS] : NULL;
+}
+
+struct vai_vm *states_new(struct vai_code *code, bool *loaded)
+{
 	if (!rooms_wanted)
 		return vai__vm_new(code, loaded);
-	return vai__vm_new_in(code, loaded, rooms[next++ % ROOMS], VAI_G_ROOM);
+	return vai__vm_new_in(code, loaded, next_room(), VAI_G_ROOM);
+}
+
+struct vai_vm *states_new_for(struct vai_code *code, const vai_msg *call, struct vai__ready *ready)
+{
+	return vai__vm_new_for(code, call, ready, next_room(), rooms_wanted ? VAI_G_ROOM : 0);
 }
 
 struct vai_vm *states_fresh(void)

@@ -39,6 +39,8 @@ lua_State *states_stock(void);
 struct vai_vm *states_fresh(void);
 /* vai__vm_new_in with a room, if the kind wants one. At most 1000 states at a time. */
 struct vai_vm *states_new(struct vai_code *code, bool *loaded);
+/* The same for a call. */
+struct vai_vm *states_new_for(struct vai_code *code, const vai_msg *call, struct vai__ready *ready);
 /* Runs the script with print collecting into the result, which also gets the error or what
  * it returns; addresses are replaced by "ADDR". The caller frees it. */
 char *states_run(lua_State *L, const char *script);

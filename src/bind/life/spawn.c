@@ -39,6 +39,7 @@ struct run {
 	bool out_of_memory; /* a sandbox's goroutine has ended for want of it */
 	bool speechless;    /* there was no memory for the outcome, before the state was freed */
 	vai_msg outcome;
+	struct vai__ready ready;
 	struct vai__life life;
 };
 
@@ -131,13 +132,21 @@ static void push_extra(lua_State *L, struct vai_vm *vm, struct vai__call *call)
 	vai__handle_push(L, vm, o, false);
 }
 
+static const vai_msg *message_of(const struct vai__call *call)
+{
+	return call->base ? &call->base->msg : &call->msg;
+}
+
 /* Arguments: struct run and, if they came with the state, helpers of the function and the function. */
 static int body(lua_State *L)
 {
 	struct run *r = lua_touserdata(L, 1);
 	struct vai_vm *vm = vai__bind_vm(r->g);
 	struct vai__call *call = r->g->held;
-	vai__decode_call(L, vm, call->base ? &call->base->msg : &call->msg, call->code, lua_gettop(L) - 1);
+	if (r->ready.pattern)
+		vai__decode_rest(L, vm, message_of(call), r->ready.pattern);
+	else
+		vai__decode_call(L, vm, message_of(call), call->code, lua_gettop(L) - 1);
 	if (call->extra)
 		push_extra(L, vm, call);
 	let_go(r, call);
@@ -225,10 +234,10 @@ static VAI_NOINLINE void settle_end(struct run *r, struct vai_vm *vm, int status
 	atomic_store_relaxed(&r->g->running, NULL);
 }
 
-static int run_in_state(struct run *r, struct vai_vm *vm, bool loaded)
+static int run_in_state(struct run *r, struct vai_vm *vm)
 {
 	lua_State *L = vm->L;
-	const int came = loaded ? lua_gettop(L) : 0;
+	const int came = lua_gettop(L);
 	vm->at = L;
 	vai__hook_prepare(L);
 	vai__watch_state(L);
@@ -290,12 +299,12 @@ static void finish(struct run *r, int status)
 }
 
 /* Makes the goroutine's state. One with all libraries is cloned from a template of the code; others are not. */
-static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, bool *loaded)
+static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, struct vai__ready *ready)
 {
 	const struct vai__spawn_opts *b = call->opts;
 	const bool whole = !vai__only_libs_lacking(vai__g_home(g));
 	struct vai_code *code = whole && !(b && b->has_libs) ? call->code : NULL;
-	struct vai_vm *vm = vai__vm_new_in(code, loaded, vai__g_room(g), VAI_G_ROOM);
+	struct vai_vm *vm = vai__vm_new_for(code, message_of(call), ready, vai__g_room(g), VAI_G_ROOM);
 	if (VAI_LIKELY(!vm || (!b && whole && !vai__sandbox.active)))
 		return vm;
 	int rc = whole ? VAI_OK : vai__only_libs_keep(vm, ~0u);
@@ -311,12 +320,11 @@ static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, bool *lo
 static int run(struct run *r, const struct vai__call *call)
 {
 	vai_g *g = r->g;
-	bool loaded = false;
-	struct vai_vm *vm = new_state(g, call, &loaded);
+	struct vai_vm *vm = new_state(g, call, &r->ready);
 	if (VAI_UNLIKELY(!vm))
 		return no_state(r);
 	g->vm = vm;
-	int status = run_in_state(r, vm, loaded);
+	int status = run_in_state(r, vm);
 	vai__vm_free(vm);
 	g->vm = NULL;
 	if (VAI_UNLIKELY(r->speechless))

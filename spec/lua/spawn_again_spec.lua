@@ -1,0 +1,144 @@
+-- SPDX-License-Identifier: MIT
+-- Functions that are spawned many times: their goroutines' states come with what the first calls had in common.
+local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
+local test = program.test
+
+describe("a function that is spawned many times", function()
+	test("gets the objects of its own call", [[
+		local wg, chans = waitgroup(), {}
+		for i = 1, 200 do
+			local ch = chan(1)
+			chans[i] = ch
+			wg:add(1)
+			go(function() ch:send(i) wg:done() end)
+		end
+		wg:wait()
+		for i = 1, 200 do check.eq(chans[i]:recv(), i) end
+	]])
+
+	test("gets scalars of any kind", [[
+		local values = { 1, 1.5, "a", "", true, false, ("long"):rep(100), -1, 1 << 40, 2^70, "a\0b" }
+		local ch = chan(1)
+		for i = 1, 200 do
+			local before, v, after = i % 3, values[i % (#values + 1)], ch
+			go(function() after:send { before, v, kind = math.type(v) or type(v) } end)
+			local got = ch:recv()
+			check.eq(got[1], before)
+			check.eq(got[2], v)
+			check.eq(got.kind, math.type(v) or type(v))
+		end
+	]])
+
+	test("gets one handle for one object, and another for another", [[
+		local a, b = chan(1), chan(1)
+		local function run(x, y, other)
+			local task = vai.async(function(arg)
+				local t = { [x] = "x" }
+				return x == y, x == arg, t[arg], t[y], x == other:recv()
+			end, x)
+			other:send(x)
+			return table.pack(task:join())
+		end
+		local out = chan()
+		for i = 1, 60 do
+			check.returns(run(a, b, out), true, false, true, "x", nil, true)
+			check.returns(run(a, a, out), true, true, true, "x", "x", true)
+			check.returns(run(b, out, out), true, false, true, "x", nil, true)
+		end
+	]])
+
+	test("gets objects of other classes", [[
+		local seen = {}
+		for i = 1, 90 do
+			local o = i < 30 and chan() or i < 60 and waitgroup() or vai.mutex()
+			local _, text, name = vai.async(function() return tostring(o):match "^[%a.]+", getmetatable(o) end):join()
+			seen[text] = (seen[text] or 0) + 1
+		end
+		local n = 0
+		for _, k in pairs(seen) do n = n + 1 assert(k > 28) end
+		check.eq(n, 3)
+	]])
+
+	test("has more objects, functions and nesting than a state comes with", [[
+		local a, b, c, d, e, f = chan(1), chan(1), chan(1), chan(1), chan(1), chan(1)
+		local function one() return a, b, c end
+		local function two() return d, e, f, one() end
+		local function three() return two() end
+		for i = 1, 60 do
+			check.returns(table.pack(vai.async(function() return _G.select("#", three()), three() end):join()),
+				true, 6, d, e, f, a, b, c)
+			check.returns(table.pack(vai.async(function() return one() end):join()), true, a, b, c)
+		end
+	]])
+
+	test("shares locals with functions that come along, and calls itself", [[
+		local n, wg = 0, waitgroup()
+		local function get() return n end
+		local function down(k) if k == 0 then return get() + n end return down(k - 1) end
+		for i = 1, 100 do
+			n = i
+			check.returns(table.pack(vai.async(function(k) return down(k), n end, 5):join()), true, 2 * i, i)
+			check.returns(table.pack(vai.async(down, 3):join()), true, 2 * i)
+		end
+	]])
+
+	test("gets functions that come along as they are now", [[
+		local function twice(x) return 2 * x end
+		local function thrice(x) return 3 * x end
+		local made = load "local base = ... return function(x) return base + x end"
+		for i = 1, 100 do
+			local f = i % 3 == 0 and twice or i % 3 == 1 and thrice or made(i)
+			check.returns(table.pack(vai.async(function() return f(5) end):join()), true, f(5))
+		end
+	]])
+
+	test("gets globals of the script as they are now", [[
+		for i = 1, 100 do
+			number, name, helper = i, "n" .. i, i % 2 == 0 and function() return number end or nil
+			local ok, a, b, c = vai.async(function() return number, name, helper and helper() end):join()
+			check.returns(table.pack(ok, a, b, c), true, i, "n" .. i, i % 2 == 0 and i or nil)
+		end
+	]])
+
+	test("gets arguments of any kind beside what it captures", [[
+		local ch, k = chan(1), 7
+		local function work(...) ch:send { k, ... } end
+		local shared = { 1 }
+		for i = 1, 60 do
+			go(work, i, { i, shared, shared }, ch, "s", nil, work)
+			local got = ch:recv()
+			check.eq(got[1], 7)
+			check.eq(got[2], i)
+			check.eq(got[3][1], i)
+			check.eq(got[3][2], got[3][3])
+			check.eq(got[4], ch)
+			check.eq(got[5], "s")
+			check.eq(got[6], nil)
+			check.eq(type(got[7]), "function")
+			go(work)
+			check.same(ch:recv(), { 7 })
+		end
+	]])
+
+	test("lets go of an object that it drops, and meets it again", [[
+		local back, ch = chan(1), chan(1)
+		for i = 1, 60 do
+			local mine = chan(1)
+			mine:send(i)
+			local task = vai.async(function()
+				local got = mine:recv()
+				debug.setupvalue(debug.getinfo(1, "f").func, 1, nil)
+				assert(mine == nil)
+				collectgarbage() collectgarbage()
+				local one, two, three = back:recv(), back:recv(), chan(1)
+				local t = { [one] = true }
+				return got, t[two], one ~= three, one:recv()
+			end)
+			local other = i % 2 == 0 and mine or ch
+			back:send(other)
+			other:send "again"
+			back:send(other)
+			check.returns(table.pack(task:join()), true, i, true, true, "again")
+		end
+	]])
+end)
