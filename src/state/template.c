@@ -11,8 +11,11 @@
  * length bytes that stand in the headers of Lua's objects, and no number is as large.
  * The self-check at start-up (selfcheck.c) has the last word. */
 #include "state/template.h"
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include "base/atomic.h"
 #include "base/mem.h"
 #include "state/handle.h"
 #include "sched/sched.h"
@@ -52,6 +55,8 @@ static void *map_region(void)
 	}
 	return NULL;
 }
+
+static _Atomic(uint64_t) ids = 1;
 
 /* ---- from a state to a template ---- */
 
@@ -100,6 +105,7 @@ static struct vai__template *pack(struct vai__arena *a, size_t split)
 	if (!template)
 		return NULL;
 	bool parts = split > 0 && used > split + VAI__ARENA_GAP;
+	template->id = atomic_fetch_add_relaxed(&ids, 1);
 	template->used = used;
 	template->first = parts ? split : used;
 	template->second = parts ? split + VAI__ARENA_GAP : used;
@@ -125,11 +131,84 @@ static inline void move_pointers(uintptr_t *words, const uint16_t *r, size_t n, 
 		words[*r] += delta;
 }
 
-/* The first part goes to p, the second to where `second` plus its offset is. */
-static struct vai__arena *place(const struct vai__template *template, char *p, char *second)
+/* ---- copies where the last one lay ----
+ *
+ * A goroutine that ends leaves its memory to the next on its thread, which is often one of the same function. So each
+ * thread keeps, for some templates, what a copy looks like in the place of the last one: the next copy needs no
+ * pointer moved. */
+
+enum { IMAGES = 4, IMAGE_MAX = 16384 };
+
+struct images {
+	struct image {
+		uint64_t id; /* of the template */
+		const char *p, *second;
+		bool made;
+		unsigned char *bytes; /* IMAGE_MAX of them, or NULL */
+	} at[IMAGES];
+};
+
+/* Only the pointer is thread-local: a dlopened object gets little static TLS. */
+static _Thread_local __attribute__((tls_model("initial-exec"))) struct images *tls_images;
+static pthread_key_t images_key; /* frees those of a thread that ends */
+static bool has_images_key;
+
+static VAI_NOINLINE void free_images(void *p)
 {
-	memcpy(p, template->bytes, template->first);
-	memcpy(second + template->second, template->bytes + template->second, template->used - template->second);
+	struct images *images = p;
+	for (int i = 0; i < IMAGES; i++)
+		free(images->at[i].bytes);
+	free(images);
+	tls_images = NULL;
+}
+
+__attribute__((constructor)) static void init_images(void)
+{
+	has_images_key = pthread_key_create(&images_key, free_images) == 0;
+}
+
+static VAI_NOINLINE struct images *new_images(void)
+{
+	struct images *images = has_images_key ? calloc(1, sizeof *images) : NULL;
+	if (images && pthread_setspecific(images_key, images) != 0) {
+		free(images);
+		images = NULL;
+	}
+	return tls_images = images;
+}
+
+/* NULL: out of memory, or the template is too large. */
+static VAI_NOINLINE struct image *image_of(const struct vai__template *template)
+{
+	__asm__ volatile("" ::: "memory");
+	struct images *images = tls_images;
+	if (VAI_UNLIKELY(template->used > IMAGE_MAX) || (VAI_UNLIKELY(!images) && !(images = new_images())))
+		return NULL;
+	return &images->at[template->id % IMAGES];
+}
+
+static void copy(
+	const struct vai__template *template, unsigned char *p, unsigned char *second, const unsigned char *from)
+{
+	memcpy(p, from, template->first);
+	memcpy(second + template->second, from + template->second, template->used - template->second);
+}
+
+static VAI_NOINLINE void keep(struct image *image, const struct vai__template *template)
+{
+	if (!image->bytes)
+		image->bytes = malloc(IMAGE_MAX);
+	if (!image->bytes)
+		return;
+	memcpy(image->bytes, image->p, template->first);
+	memcpy(image->bytes + template->second, image->second + template->second, template->used - template->second);
+	image->made = true;
+}
+
+/* ---- clones ---- */
+
+static void move_all(const struct vai__template *template, char *p, char *second)
+{
 	char *const parts[2] = {p, second};
 	const uint16_t *r = template->relocs;
 	for (unsigned group = 0; group < 4; group++) {
@@ -137,6 +216,29 @@ static struct vai__arena *place(const struct vai__template *template, char *p, c
 		move_pointers((uintptr_t *)(void *)parts[group / 2], r, n, (uintptr_t)parts[group % 2]);
 		r += n;
 	}
+}
+
+static inline bool is_there(
+	const struct image *image, const struct vai__template *template, const char *p, const char *s)
+{
+	return image->id == template->id && image->p == p && image->second == s;
+}
+
+/* The first part goes to p, the second to where `second` plus its offset is. Where two copies in a row lie in one
+ * place others will. */
+static struct vai__arena *place(const struct vai__template *template, char *p, char *second)
+{
+	struct image *image = image_of(template);
+	if (VAI_LIKELY(image && image->made && is_there(image, template, p, second))) {
+		copy(template, (unsigned char *)p, (unsigned char *)second, image->bytes);
+		return (struct vai__arena *)(void *)p;
+	}
+	copy(template, (unsigned char *)p, (unsigned char *)second, template->bytes);
+	move_all(template, p, second);
+	if (image && is_there(image, template, p, second))
+		keep(image, template);
+	else if (image)
+		*image = (struct image){template->id, p, second, false, image->bytes};
 	return (struct vai__arena *)(void *)p;
 }
 

@@ -12,6 +12,7 @@
 /* The bytes are in two parts, so that the second part can go into the room that a goroutine's stack leaves of its
  * first page. */
 struct vai__template {
+	uint64_t id;            /* never the same again */
 	size_t used;            /* bytes of all */
 	size_t first;           /* bytes of the first part; used: there is no second */
 	size_t second;          /* where the second begins */

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "state/arena.h"
+#include "sched/sched.h"
 #include "state/template.h"
 #include "transfer/codec.h"
 
@@ -273,6 +274,28 @@ static void foresight_of_modules(void **state)
 	vai__obj_unref(&code->obj);
 }
 
+/* Copies in the place where the last one lay are like any other, whatever was done with that one. */
+static void one_place(void **state)
+{
+	const struct states *s = *state;
+	static _Alignas(16) char rooms[2][VAI_G_ROOM];
+	struct vai_code *code = code_of(s, "return function() return 'one place' end");
+	for (int i = 0; i < 60; i++) {
+		bool loaded;
+		struct vai_vm *vm = vai__vm_new_in(i % 3 ? code : NULL, &loaded, rooms[i / 30], VAI_G_ROOM);
+		assert_int_equal(lua_gettop(vm->L), loaded);
+		lua_settop(vm->L, 0);
+		states_check(vm->L,
+			"assert(x == nil and string.x == nil and package.preload.y == nil and #table.pack('a', 'b') == 2)\n"
+			"x, string.x, string.rep, package.preload.y = {}, 1, nil, print\n"
+			"for i = 1, 300 do x[i] = ('s' .. i):upper() end\n"
+			"setmetatable(_G, { __index = function() return 5 end }) collectgarbage()\n"
+			"return x[300] == 'S300' and z == 5");
+		vai__vm_free(vm);
+	}
+	vai__obj_unref(&code->obj);
+}
+
 /* Random numbers differ between states. */
 static void random_numbers(void **state)
 {
@@ -420,6 +443,7 @@ int main(void)
 		cmocka_unit_test(foresight),
 		cmocka_unit_test(helpers),
 		cmocka_unit_test(foresight_of_modules),
+		cmocka_unit_test(one_place),
 		cmocka_unit_test(random_numbers),
 		cmocka_unit_test(constants_like_pointers),
 		cmocka_unit_test(bounded),
@@ -431,6 +455,7 @@ int main(void)
 		cmocka_unit_test(closes),
 		cmocka_unit_test(templates),
 		cmocka_unit_test(helpers),
+		cmocka_unit_test(one_place),
 		cmocka_unit_test(random_numbers),
 		cmocka_unit_test(threads),
 	};
