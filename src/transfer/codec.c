@@ -178,6 +178,17 @@ static void check_call(struct vai__enc *e)
 	report_written_tables(e, e->first, e->body->code);
 }
 
+/* Whether it is one, and encoded by now. */
+static bool is_plain_call(struct vai__enc *e)
+{
+	if (!e->body || e->types || e->globals_meta || e->body->code->uses_require)
+		return false;
+	if (vai__enc_plain_call(e) == ENC_OK)
+		return true;
+	give_up(e);
+	return false;
+}
+
 /* What is to be encoded. Its fields are those of the same names in struct vai__enc. */
 struct values {
 	int first, n;
@@ -213,14 +224,17 @@ static void encode_block(lua_State *L, struct vai_vm *vm, const struct values *v
 	begin(&e);
 	if (v->call)
 		check_call(&e);
-	enum vai__enc_result r = attempt(&e);
-	if (r == ENC_RETRY) {
+	if (!is_plain_call(&e)) {
 		lua_settop(L, top);
-		r = attempt_guarded(&e);
+		enum vai__enc_result r = attempt(&e);
+		if (r == ENC_RETRY) {
+			lua_settop(L, top);
+			r = attempt_guarded(&e);
+		}
+		if (VAI_UNLIKELY(r != ENC_OK))
+			raise_result(L, r);
+		lua_settop(L, top);
 	}
-	if (VAI_UNLIKELY(r != ENC_OK))
-		raise_result(L, r);
-	lua_settop(L, top);
 	struct vai__block *b = finish(&e);
 	if (VAI_UNLIKELY(!b))
 		raise_result(L, ENC_NOMEM);

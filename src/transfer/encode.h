@@ -177,6 +177,12 @@ enum vai__enc_result vai__enc_function(struct vai__enc *e, int idx);
  * caller knows; NULL: it is looked up. */
 enum vai__enc_result vai__enc_function_body(struct vai__enc *e, int idx, size_t at, const struct vai__func *known);
 
+/* ---- plain calls (encode_plain.c) ---- */
+
+/* Writes a call whose function (e->body) uses no globals, has captured only scalars and objects, and gets only those.
+ * ENC_NO: it is another one, and what has been written is to be given back. */
+enum vai__enc_result vai__enc_plain_call(struct vai__enc *e);
+
 /* ---- lost assignments (encode_shared_locals.c) ---- */
 
 /* For a function that a goroutine's function has captured: raises if it assigns a local that others
