@@ -445,7 +445,7 @@ int vai__chan_close(vai_chan *ch)
 		vai__chan_unlock(ch);
 		return VAI_ECLOSED;
 	}
-	ch->closed = true;
+	__atomic_store_n(&ch->closed, true, __ATOMIC_RELAXED);
 	if (!VAI_BUG(close_forgets))
 		vai__waitq_splice(&all, &ch->recvq);
 	vai__waitq_splice(&all, &ch->sendq);

@@ -30,7 +30,7 @@ struct vai_chan {
 	size_t bytes;               /* of the whole object */
 
 	struct vai_lock lock; /* the senders' */
-	bool closed;          /* both */
+	bool closed;          /* both; select looks at it without a lock */
 	bool kept : 1;        /* only its maker closes it: users neither send nor close. Constant */
 	bool told : 1;        /* vai__chan_closed_hook is called when it is closed. Constant */
 	struct vai__chase chase;
@@ -104,15 +104,21 @@ static inline uint64_t vai__chan_count(const vai_chan *ch)
 	return tail - (ch->cap ? atomic_load_acquire(&ch->head) : ch->head_seen);
 }
 
-/* Whether put or take would find something to do (which may yet lose its race). */
+/* By builtins of the compiler, as of waitq.h. */
+static inline bool vai__chan_seems_closed(const vai_chan *ch)
+{
+	return __atomic_load_n(&ch->closed, __ATOMIC_RELAXED);
+}
+
+/* Whether put or take would find something to do (which may yet lose its race). Without a lock it is a guess. */
 static inline bool vai__chan_can_put(const vai_chan *ch)
 {
-	return ch->closed || vai__chan_count(ch) < ch->cap || !vai__waitq_empty(&ch->recvq);
+	return !vai__waitq_empty(&ch->recvq) || vai__chan_count(ch) < ch->cap || vai__chan_seems_closed(ch);
 }
 
 static inline bool vai__chan_can_take(const vai_chan *ch)
 {
-	return ch->closed || vai__chan_count(ch) > 0 || !vai__waitq_empty(&ch->sendq);
+	return !vai__waitq_empty(&ch->sendq) || vai__chan_count(ch) > 0 || vai__chan_seems_closed(ch);
 }
 
 #endif

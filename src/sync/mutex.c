@@ -105,7 +105,7 @@ static struct locker *first(vai_mutex *m)
 {
 	if (vai__waitq_empty(&m->waiters))
 		return NULL;
-	return VAI_CONTAINER(VAI_CONTAINER(m->waiters.next, struct vai__waiter, link), struct locker, w);
+	return VAI_CONTAINER(VAI_CONTAINER(vai__waitq_next(&m->waiters), struct vai__waiter, link), struct locker, w);
 }
 
 static void note_due(vai_mutex *m, const struct locker *l)

@@ -2,11 +2,13 @@
 /* Select. Any goroutine may call; the caller holds a reference on every channel and keeps
  * the cases in place during the whole call.
  *
- * - All channels are locked together, each once, in address order. Under the locks either
+ * - First all cases are looked at without locks. That is a guess: the one that is chosen is
+ *   tried as any send or receive is. Only if none seems ready, or the chosen one was not,
+ *   all channels are locked together, each once, in address order. Under the locks either
  *   a ready case is done or a waiter is linked for every case; so nothing can become
  *   ready unseen in between, and `default` means that none was ready at one moment.
- * - Among ready cases a uniformly random one goes, by reservoir sampling: no shuffle, and
- *   no random number where only one is ready.
+ * - Among ready cases a uniformly random one goes, by reservoir sampling of up to 64 at a time:
+ *   no shuffle, and no random number where only one is ready.
  * - A select links only after it found nothing and never looks while linked, so it cannot
  *   meet itself, with the same channel in several cases or directions too.
  * - All its waiters share one ticket: one fire wins, the code names the case. Messages are
@@ -25,8 +27,8 @@ struct sel {
 	struct vai__case *cases;
 	struct vai__waiter *waiters; /* the waiters of the live cases, in lock order */
 	int *order;                  /* live cases in order of channel address */
-	int live, n;
-	struct vai__also *also; /* or NULL */
+	int live, n;                 /* live: once they are in order */
+	struct vai__also *also;      /* or NULL */
 };
 
 /* The wake codes tell the case; each case has two. */
@@ -54,10 +56,10 @@ static VAI_NOINLINE uint64_t next_random(void)
 	return vai__random_mix(z);
 }
 
-/* True once in n calls. */
-static bool one_in(unsigned n)
+/* A random number below n. */
+static unsigned random_below(unsigned n)
 {
-	return ((next_random() >> 32) * n) >> 32 == 0;
+	return (unsigned)(((next_random() >> 32) * n) >> 32);
 }
 
 /* ---- the locks ---- */
@@ -93,10 +95,10 @@ static bool is_live(const struct vai__case *c)
 	return c->ch && c->dir != VAI_DIR_NONE;
 }
 
-static void collect(struct sel *s, int n)
+static void collect(struct sel *s)
 {
 	s->live = 0;
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < s->n; i++)
 		if (is_live(&s->cases[i]))
 			s->order[s->live++] = i;
 	sort(s);
@@ -123,14 +125,44 @@ static bool ready(const struct vai__case *c)
 	return c->dir == VAI_DIR_SEND ? vai__chan_can_put(c->ch) : vai__chan_can_take(c->ch);
 }
 
-/* A random one of the cases that are ready, or -1. */
+enum { AT_ONCE = 64 };
+
+/* Which of the cases from `first` on, at most AT_ONCE of them, are ready: one bit each. *count: so many. */
+static uint64_t ready_from(const struct sel *s, int first, unsigned *count)
+{
+	const int n = s->n - first < AT_ONCE ? s->n - first : AT_ONCE;
+	uint64_t bits = 0;
+	*count = 0;
+	for (int k = 0; k < n; k++) {
+		const struct vai__case *c = &s->cases[first + k];
+		if (is_live(c) && ready(c)) {
+			bits |= UINT64_C(1) << k;
+			++*count;
+		}
+	}
+	return bits;
+}
+
+/* The place of the bit before which there are `skip` others. */
+static int bit_after(uint64_t bits, unsigned skip)
+{
+	for (; skip > 0; skip--)
+		bits &= bits - 1;
+	return __builtin_ctzll(bits);
+}
+
+/* A random one of the cases that are ready, or -1. It goes through them in the order of the list, for what comes out
+ * of a seed is the same then. */
 static int pick(const struct sel *s)
 {
 	int chosen = -1;
-	unsigned seen = 0;
-	for (int i = 0; i < s->n; i++) { /* in the order of the list, for what comes out of a seed is the same then */
-		if (is_live(&s->cases[i]) && ready(&s->cases[i]) && (++seen == 1 || one_in(seen)))
-			chosen = i;
+	unsigned seen = 0, count;
+	for (int first = 0; first < s->n; first += AT_ONCE) {
+		uint64_t bits = ready_from(s, first, &count);
+		seen += count;
+		unsigned at = count == 0 || seen == 1 ? 0 : random_below(seen);
+		if (at < count)
+			chosen = first + bit_after(bits, at);
 	}
 	return chosen;
 }
@@ -240,8 +272,17 @@ static int fired(void)
 	return VAI_OK;
 }
 
-static int run(struct sel *s, int64_t deadline)
+/* One case alone, which seems ready. VAI_EAGAIN: it was not. */
+static int try_alone(struct sel *s, struct vai__case *c)
 {
+	return c->dir == VAI_DIR_SEND ? vai__chan_send(s->self, c->ch, &c->msg, 0)
+								  : vai__chan_recv(s->self, c->ch, &c->msg, 0);
+}
+
+/* With all locks at once. */
+static VAI_NOINLINE int run_locked(struct sel *s, int64_t deadline)
+{
+	collect(s);
 	for (;;) {
 		struct vai__wake wake;
 		int i, r;
@@ -272,8 +313,7 @@ static VAI_NOINLINE int run_small(struct sel *s, int n, int64_t deadline)
 	int order[n > 0 ? n : 1];
 	s->waiters = waiters;
 	s->order = order;
-	collect(s, n);
-	return run(s, deadline);
+	return run_locked(s, deadline);
 }
 
 static VAI_NOINLINE int run_large(struct sel *s, int n, int64_t deadline)
@@ -282,22 +322,26 @@ static VAI_NOINLINE int run_large(struct sel *s, int n, int64_t deadline)
 	if (n > MAX_CASES || !(s->waiters = vai__waiters_new(n)))
 		return VAI_ENOMEM;
 	s->order = vai__waiters_order(s->waiters, n);
-	collect(s, n);
-	r = run(s, deadline);
+	r = run_locked(s, deadline);
 	vai__waiters_free(s->waiters, n);
 	return r;
-}
-
-int vai__select(vai_g *self, struct vai__case *cases, int n, int64_t deadline)
-{
-	struct sel s = {.self = self, .cases = cases, .n = n};
-	return n <= VAI__WAITERS_ON_STACK ? run_small(&s, n, deadline) : run_large(&s, n, deadline);
 }
 
 int vai__select_also(vai_g *self, struct vai__case *cases, int n, int64_t deadline, struct vai__also *also)
 {
 	struct sel s = {.self = self, .cases = cases, .n = n, .also = also};
-	return n <= VAI__WAITERS_ON_STACK ? run_small(&s, n, deadline) : run_large(&s, n, deadline);
+	int i = pick(&s), r = i < 0 ? VAI_EAGAIN : try_alone(&s, &cases[i]);
+	if (r == VAI_EAGAIN)
+		return n <= VAI__WAITERS_ON_STACK ? run_small(&s, n, deadline) : run_large(&s, n, deadline);
+	if (r == VAI_ENOMEM)
+		return r;
+	settle(&cases[i], r);
+	return i;
+}
+
+int vai__select(vai_g *self, struct vai__case *cases, int n, int64_t deadline)
+{
+	return vai__select_also(self, cases, n, deadline, NULL);
 }
 
 uint64_t vai__select_random(uint64_t n)

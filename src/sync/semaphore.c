@@ -72,7 +72,7 @@ static void serve(vai_semaphore *s, uint64_t left)
 {
 	while (!vai__waitq_empty(&s->waiters)) {
 		struct acquirer *a =
-			VAI_CONTAINER(VAI_CONTAINER(s->waiters.next, struct vai__waiter, link), struct acquirer, w);
+			VAI_CONTAINER(VAI_CONTAINER(vai__waitq_next(&s->waiters), struct vai__waiter, link), struct acquirer, w);
 		uint64_t k = a->k;
 		if (k > left && !vai__deadline_over(a->deadline))
 			break;

@@ -18,14 +18,14 @@ static int pop_batch(struct vai__waitq *q, struct vai__wake *batch)
 int vai__waitq_length(const struct vai__waitq *q)
 {
 	int n = 0;
-	for (const struct vai__waitq *at = q->next; at != q; at = at->next)
+	for (const struct vai__waitq *at = vai__waitq_next(q); at != q; at = vai__waitq_next(at))
 		n++;
 	return n;
 }
 
 bool vai__waitq_abandoned(const struct vai__waitq *q)
 {
-	for (const struct vai__waitq *at = q->next; vai__sched_running() && at != q; at = at->next)
+	for (const struct vai__waitq *at = vai__waitq_next(q); vai__sched_running() && at != q; at = vai__waitq_next(at))
 		if (!vai__g_on_main(VAI_CONTAINER((struct vai__waitq *)(uintptr_t)at, struct vai__waiter, link)->g))
 			return false;
 	return true;

@@ -24,7 +24,7 @@
 #include "sched/sched.h"
 
 struct vai__waitq {
-	struct vai__waitq *next, *prev;
+	struct vai__waitq *next, *prev; /* next by the two functions below, for those who look at a head without the lock */
 };
 
 struct vai__waiter {
@@ -44,29 +44,43 @@ struct vai__wake {
 	int code;
 };
 
-static inline void vai__waitq_init(struct vai__waitq *q)
+/* Builtins of the compiler: under the lock, where nearly all of these accesses are, they are no steps of spec/sim. */
+static inline struct vai__waitq *vai__waitq_next(const struct vai__waitq *q)
 {
-	q->next = q->prev = q;
+	return __atomic_load_n(&q->next, __ATOMIC_RELAXED);
 }
 
+static inline void vai__waitq_set_next(struct vai__waitq *q, struct vai__waitq *next)
+{
+	__atomic_store_n(&q->next, next, __ATOMIC_RELAXED);
+}
+
+static inline void vai__waitq_init(struct vai__waitq *q)
+{
+	vai__waitq_set_next(q, q);
+	q->prev = q;
+}
+
+/* Without the lock it is a guess. */
 static inline bool vai__waitq_empty(const struct vai__waitq *q)
 {
-	return q->next == q;
+	return vai__waitq_next(q) == q;
 }
 
 static inline void vai__waitq_push(struct vai__waitq *q, struct vai__waiter *w)
 {
 	struct vai__waitq *last = q->prev;
-	w->link.next = q;
+	vai__waitq_set_next(&w->link, q);
 	w->link.prev = last;
-	last->next = &w->link;
+	vai__waitq_set_next(last, &w->link);
 	q->prev = &w->link;
 }
 
 static inline void vai__waitq_unlink(struct vai__waiter *w)
 {
-	w->link.next->prev = w->link.prev;
-	w->link.prev->next = w->link.next;
+	struct vai__waitq *next = vai__waitq_next(&w->link);
+	next->prev = w->link.prev;
+	vai__waitq_set_next(w->link.prev, next);
 	vai__waitq_init(&w->link);
 }
 
@@ -81,7 +95,7 @@ static inline struct vai__waiter *vai__waitq_pop(struct vai__waitq *q)
 	struct vai__waiter *w;
 	if (vai__waitq_empty(q))
 		return NULL;
-	w = VAI_CONTAINER(q->next, struct vai__waiter, link);
+	w = VAI_CONTAINER(vai__waitq_next(q), struct vai__waiter, link);
 	vai__waitq_unlink(w);
 	return w;
 }
@@ -102,9 +116,10 @@ static inline void vai__waitq_splice(struct vai__waitq *to, struct vai__waitq *f
 {
 	if (vai__waitq_empty(from))
 		return;
-	from->next->prev = to->prev;
-	to->prev->next = from->next;
-	from->prev->next = to;
+	struct vai__waitq *first = vai__waitq_next(from);
+	first->prev = to->prev;
+	vai__waitq_set_next(to->prev, first);
+	vai__waitq_set_next(from->prev, to);
 	to->prev = from->prev;
 	vai__waitq_init(from);
 }
