@@ -50,8 +50,10 @@
 	BUG(pop_commit, "steal", "the owner pops with a load and a store") \
 	BUG(retake_barrier, "retake", "no barrier between asking for a P and the look whether its M is busy") \
 	BUG(retake_blind, "retake", "a P is taken without a second look whether its M is busy") \
+	BUG(select_blind, "select_pair select_close", "a select queues up for a case that is ready") \
+	BUG(select_deaf, "select_pair select_close", "a select that finds something while it queues up does not see that it was served") \
 	BUG(select_left, "select_pair select_close", "a select leaves its records in the queues of the other cases") \
-	BUG(select_unlocked, "select_pair", "a select lets go of the locks between looking and linking") \
+	BUG(select_unlocked, "select_same", "a select lets go of the locks between looking and linking") \
 	BUG(semaphore_behind, "semaphore_timeout", "who gives up does not let those behind it through") \
 	BUG(semaphore_kept, "semaphore_cancel", "a goroutine that was served and is to end keeps its permits") \
 	BUG(semaphore_torn, "semaphore", "permits are taken with a load and a store") \

@@ -4,13 +4,16 @@
  *
  * - First all cases are looked at without locks. That is a guess: the one that is chosen is
  *   tried as any send or receive is. Only if none seems ready, or the chosen one was not,
- *   all channels are locked together, each once, in address order. Under the locks either
- *   a ready case is done or a waiter is linked for every case; so nothing can become
- *   ready unseen in between, and `default` means that none was ready at one moment.
+ *   it waits, or, with `default`, all channels are locked together, each once, in address
+ *   order: it means that none was ready at one moment.
  * - Among ready cases a uniformly random one goes, by reservoir sampling of up to 64 at a time:
  *   no shuffle, and no random number where only one is ready.
- * - A select links only after it found nothing and never looks while linked, so it cannot
- *   meet itself, with the same channel in several cases or directions too.
+ * - To wait, a select whose channels are all different locks them one after the other: what is
+ *   not ready gets a waiter at once. If a case is ready after all, others may have met the
+ *   waiters so far. So the select ends its own wait as anybody does, by firing its ticket: if
+ *   that wins nothing has happened, and it begins again; else a case is done already.
+ * - One with a channel in several cases or directions links only after it found nothing, under
+ *   all locks, and never looks while linked. So no select can meet itself.
  * - All its waiters share one ticket: one fire wins, the code names the case. Messages are
  *   written to the slot of their own case, so a late loser spoils only a slot that was not
  *   chosen. Before returning every other waiter is unlinked under its channel's lock. */
@@ -18,6 +21,7 @@
 
 #include <limits.h>
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/random.h"
 #include "sched/replay.h"
 #include "sync/chan_private.h"
@@ -196,22 +200,25 @@ static void shuffle_equals(struct sel *s)
 	}
 }
 
+/* The waiter of the case at k, which it queues. */
+static void link_one(struct sel *s, int k, vai_ticket ticket)
+{
+	struct vai__case *c = &s->cases[s->order[k]];
+	struct vai__waiter *w = &s->waiters[k];
+	w->g = s->self;
+	w->msg = &c->msg;
+	w->ticket = ticket;
+	w->code = case_code(s->order[k]);
+	w->sends = c->dir == VAI_DIR_SEND;
+	w->drop = c->ch->drop;
+	vai__waitq_push(c->dir == VAI_DIR_SEND ? &c->ch->sendq : &c->ch->recvq, w);
+}
+
 static vai_ticket link_all(struct sel *s)
 {
 	vai_ticket ticket = vai__wait_begin(s->self);
-	for (int k = 0; k < s->live; k++) {
-		struct vai__case *c = &s->cases[s->order[k]];
-		struct vai__waiter *w = &s->waiters[k];
-		w->g = s->self;
-		w->msg = &c->msg;
-		w->ticket = ticket;
-		w->code = case_code(s->order[k]);
-		w->sends = c->dir == VAI_DIR_SEND;
-		w->drop = c->ch->drop;
-		vai__waitq_push(c->dir == VAI_DIR_SEND ? &c->ch->sendq : &c->ch->recvq, w);
-	}
-	for (int k = s->live; k < s->n; k++)
-		s->waiters[k].drop = NULL;
+	for (int k = 0; k < s->live; k++)
+		link_one(s, k, ticket);
 	return ticket;
 }
 
@@ -237,17 +244,15 @@ static void unlink_all(struct sel *s, int chosen)
 			settle(&s->cases[s->order[k]], VAI_EAGAIN);
 }
 
-/* The caller holds the locks; they are released. */
-static int block(struct sel *s, int64_t deadline)
+/* The waiters are linked under that ticket, and no lock is held. */
+static int wait_linked(struct sel *s, vai_ticket ticket, int64_t deadline)
 {
 	bool any = s->live > 0 || s->also;
 	int code, chosen;
-	VAI_BUG_DO(select_unlocked, unlock_all(s), lock_all(s));
-	shuffle_equals(s);
-	vai_ticket ticket = link_all(s);
+	for (int k = s->live; k < s->n; k++)
+		s->waiters[k].drop = NULL;
 	s->self->waits = s->waiters;
 	s->self->nwaits = s->n;
-	unlock_all(s);
 	if (VAI_UNLIKELY(s->also) && !s->also->begin(s->also, s->self, ticket))
 		vai__fire(s->self, ticket, VAI_WAKE_USER);
 	code = vai__wait(s->self, any ? VAI_WAIT_SELECT : VAI_WAIT_SELECT_NONE, any ? s : NULL, deadline);
@@ -263,6 +268,40 @@ static int block(struct sel *s, int64_t deadline)
 		return vai__wake_result(code);
 	settle(&s->cases[chosen], code == case_code(chosen) ? VAI_OK : VAI_ECLOSED);
 	return chosen;
+}
+
+/* The caller holds the locks; they are released. */
+static int block(struct sel *s, int64_t deadline)
+{
+	VAI_BUG_DO(select_unlocked, unlock_all(s), lock_all(s));
+	shuffle_equals(s);
+	vai_ticket ticket = link_all(s);
+	unlock_all(s);
+	return wait_linked(s, ticket, deadline);
+}
+
+/* Queues a waiter for one case after the other, each under the locks of its channel only, in the order of the list.
+ * False: a case was ready, and nobody else has ended the wait; it is over, and no waiter is left. */
+static bool link_singly(struct sel *s, vai_ticket ticket)
+{
+	bool found = false;
+	s->live = 0;
+	for (int i = 0; i < s->n && !found; i++) {
+		struct vai__case *c = &s->cases[i];
+		if (!is_live(c))
+			continue;
+		vai__chan_lock(c->ch);
+		found = ready(c) && !VAI_BUG(select_blind);
+		if (!found) {
+			s->order[s->live] = i;
+			link_one(s, s->live++, ticket);
+		}
+		vai__chan_unlock(c->ch);
+	}
+	if (!found || (!vai__fire(s->self, ticket, VAI_WAKE_USER) && !VAI_BUG(select_deaf)))
+		return true;
+	unlink_all(s, -1);
+	return false;
 }
 
 /* A sender was woken under the locks. */
@@ -306,6 +345,47 @@ static VAI_NOINLINE int run_locked(struct sel *s, int64_t deadline)
 	}
 }
 
+/* Does a random one of the cases that seem ready: its index, or VAI_ENOMEM. VAI_EAGAIN: none seems ready, or that one
+ * was not. */
+static int try_ready(struct sel *s)
+{
+	int i = pick(s), r = i < 0 ? VAI_EAGAIN : try_alone(s, &s->cases[i]);
+	if (r == VAI_EAGAIN || r == VAI_ENOMEM)
+		return r;
+	settle(&s->cases[i], r);
+	return i;
+}
+
+/* Whether no channel occurs twice. False also for more cases than it pays for. */
+static bool all_differ(const struct sel *s)
+{
+	uint64_t seen = 0;
+	for (int i = 0; i < s->n; i++) {
+		const vai_chan *ch = s->cases[i].ch;
+		uint64_t bit = UINT64_C(1) << (((uintptr_t)ch >> 6) * VAI__HASH_FACTOR >> 58);
+		for (int k = 0; seen & bit && ch && k < i; k++)
+			if (s->cases[k].ch == ch)
+				return false;
+		seen |= bit;
+	}
+	return s->n <= AT_ONCE;
+}
+
+/* After try_ready. One that could not link its waiters one by one, since it has met somebody, does not try that again:
+ * two selects might go on to meet each other so. */
+static int run(struct sel *s, int64_t deadline)
+{
+	if (deadline > 0 && all_differ(s)) {
+		vai_ticket ticket = vai__wait_begin(s->self);
+		if (link_singly(s, ticket))
+			return wait_linked(s, ticket, deadline);
+		int r = try_ready(s);
+		if (r != VAI_EAGAIN)
+			return r;
+	}
+	return run_locked(s, deadline);
+}
+
 static VAI_NOINLINE int run_small(struct sel *s, int n, int64_t deadline)
 {
 	/* Not longer than needed, because a parked goroutine is to touch one page of its stack. */
@@ -313,7 +393,7 @@ static VAI_NOINLINE int run_small(struct sel *s, int n, int64_t deadline)
 	int order[n > 0 ? n : 1];
 	s->waiters = waiters;
 	s->order = order;
-	return run_locked(s, deadline);
+	return run(s, deadline);
 }
 
 static VAI_NOINLINE int run_large(struct sel *s, int n, int64_t deadline)
@@ -322,7 +402,7 @@ static VAI_NOINLINE int run_large(struct sel *s, int n, int64_t deadline)
 	if (n > MAX_CASES || !(s->waiters = vai__waiters_new(n)))
 		return VAI_ENOMEM;
 	s->order = vai__waiters_order(s->waiters, n);
-	r = run_locked(s, deadline);
+	r = run(s, deadline);
 	vai__waiters_free(s->waiters, n);
 	return r;
 }
@@ -330,13 +410,10 @@ static VAI_NOINLINE int run_large(struct sel *s, int n, int64_t deadline)
 int vai__select_also(vai_g *self, struct vai__case *cases, int n, int64_t deadline, struct vai__also *also)
 {
 	struct sel s = {.self = self, .cases = cases, .n = n, .also = also};
-	int i = pick(&s), r = i < 0 ? VAI_EAGAIN : try_alone(&s, &cases[i]);
-	if (r == VAI_EAGAIN)
-		return n <= VAI__WAITERS_ON_STACK ? run_small(&s, n, deadline) : run_large(&s, n, deadline);
-	if (r == VAI_ENOMEM)
+	int r = try_ready(&s);
+	if (r != VAI_EAGAIN)
 		return r;
-	settle(&cases[i], r);
-	return i;
+	return n <= VAI__WAITERS_ON_STACK ? run_small(&s, n, deadline) : run_large(&s, n, deadline);
 }
 
 int vai__select(vai_g *self, struct vai__case *cases, int n, int64_t deadline)
