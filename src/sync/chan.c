@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Channels. Any goroutine may call; the caller holds a reference during the whole call.
  *
- * A send that finds room, or a receive that finds a message, while nobody waits, concerns its own side only and
- * takes that side's lock (put_alone, take_alone). Everything else takes both. Two cache lines that go to and fro
- * between the CPUs for every message cost more than the sending itself: a pipeline of records on two CPUs took 385
- * ns a message with one lock, 300 with two.
+ * There are two kinds, with one lock and with two (chan_private.h). Where there are two, a send that finds room, or a
+ * receive that finds a message, while nobody waits, concerns its own side only and takes that side's lock (put_alone,
+ * take_alone). Everything else takes both. Two cache lines that go to and fro between the CPUs for every message cost
+ * more than the sending itself: a pipeline of records on two CPUs took 385 ns a message with one lock, 300 with two.
  *
  * Invariants, whenever the locks are free (a waiter "lives" if firing it can still win):
  *
@@ -52,10 +52,10 @@ static void publish(vai_chan *ch, uint64_t tail)
 /* The receivers' side: gives the slots before head back. */
 static void set_head(vai_chan *ch, uint64_t head)
 {
-	if (ch->cap)
-		atomic_store_release(&ch->head, head);
+	if (ch->simple)
+		__atomic_store_n(&ch->head_seen, head, __ATOMIC_RELAXED); /* select looks at it without the lock */
 	else
-		ch->head_seen = head;
+		atomic_store_release(&ch->head, head);
 }
 
 static uint64_t tail_of(const vai_chan *ch)
@@ -65,7 +65,7 @@ static uint64_t tail_of(const vai_chan *ch)
 
 static uint64_t head_of(const vai_chan *ch)
 {
-	return ch->cap ? atomic_load_relaxed(&ch->head) : ch->head_seen;
+	return ch->simple ? ch->head_seen : atomic_load_relaxed(&ch->head);
 }
 
 /* ---- life ---- */
@@ -99,6 +99,11 @@ struct vai__account *vai__chan_owner(const vai_chan *ch)
 
 const struct vai_class vai__chan_class = {"channel", destroy};
 
+static bool is_simple(int64_t cap)
+{
+	return cap <= VAI__CHAN_SIMPLE;
+}
+
 vai_chan *vai__chan_alloc(size_t bytes, int64_t cap, vai_drop_fn *drop)
 {
 	vai_chan *ch;
@@ -111,16 +116,17 @@ vai_chan *vai__chan_alloc(size_t bytes, int64_t cap, vai_drop_fn *drop)
 	vai__waitq_init(&ch->recvq);
 	vai__waitq_init(&ch->sendq);
 	ch->cap = (uint64_t)cap;
-	if (cap)
+	ch->simple = is_simple(cap);
+	if (!ch->simple)
 		vai__lock_init(&ch->recv_lock, VAI_RANK_CHAN);
 	ch->drop = drop;
-	ch->bytes = bytes;
+	ch->bytes = (uint32_t)bytes;
 	return ch;
 }
 
 vai_chan *vai__chan_new(int64_t cap, vai_drop_fn *drop)
 {
-	return vai__chan_alloc(cap ? sizeof(vai_chan) : offsetof(vai_chan, recv_lock), cap, drop);
+	return vai__chan_alloc(is_simple(cap) ? offsetof(vai_chan, recv_lock) : sizeof(vai_chan), cap, drop);
 }
 
 /* ---- the ring ---- */
@@ -205,7 +211,7 @@ int vai__chan_take(vai_chan *ch, vai_msg *msg, struct vai__wake *wake)
 	if (ch->ring && vai__chan_count(ch) > 0) {
 		*msg = *slot(ch, head_of(ch));
 		set_head(ch, head_of(ch) + 1);
-		if (ch->cap)
+		if (!ch->simple)
 			ch->tail_seen = tail_of(ch);
 		return refill(ch) ? VAI__CHAN_FIRED : VAI_OK;
 	}
@@ -345,9 +351,9 @@ static int wait_in(
 static inline bool put_or_lock(vai_g *self, vai_chan *ch, const vai_msg *msg)
 {
 	bool behind = false;
-	VAI_BUG_DO(alone_unlocked, if (ch->cap && put_alone(self, ch, msg, &behind)) return true);
+	VAI_BUG_DO(alone_unlocked, if (!ch->simple && put_alone(self, ch, msg, &behind)) return true);
 	vai__lock(&ch->lock);
-	if (!ch->cap)
+	if (ch->simple)
 		return false;
 	if (put_alone(self, ch, msg, &behind)) {
 		vai__unlock(&ch->lock);
@@ -392,7 +398,7 @@ static int nothing(vai_msg *msg, int r)
 /* True: a message was taken. False: both locks are held. */
 static inline bool take_or_lock(vai_g *self, vai_chan *ch, vai_msg *msg)
 {
-	if (ch->cap) {
+	if (!ch->simple) {
 		vai__lock(&ch->recv_lock);
 		bool behind = false, taken = take_alone(self, ch, msg, &behind);
 		if (!taken && vai__trylock(&ch->lock))

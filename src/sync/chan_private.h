@@ -14,12 +14,20 @@ struct vai__chase {
 
 /* There are two locks, so that a sender and a receiver on two CPUs do not wait for each other while the ring is
  * neither full nor empty. Each lock lies on a cache line of its own, with what its side writes. "Both" means:
- * changed with both locks held, read with either. Where cap is 0 there is nothing to share: the senders' lock counts
- * as both, head_seen is the head, and the object ends before the receivers' part.
+ * changed with both locks held, read with either. Where cap is 0 there is nothing to share, and a small ring is full
+ * or empty so often that most calls would take both locks. Such a channel is `simple`: the senders' lock counts as
+ * both, head_seen is the head, and the object ends before the receivers' part.
  *
  * Places in the ring are counted up for ever: head <= tail, and the messages lie between them. Each side remembers
  * what it last saw of the other side's place, and looks again only when that is not enough: head_seen <= head <=
  * tail_seen <= tail. */
+/* The capacity up to which a channel is simple. */
+#if defined(VAI_SIM) || defined(VAI_HARD) /* so that small tests meet both kinds */
+enum { VAI__CHAN_SIMPLE = 1 };
+#else
+enum { VAI__CHAN_SIMPLE = 8 };
+#endif
+
 struct vai_chan {
 	struct vai_obj obj;
 	uint64_t cap;
@@ -27,10 +35,12 @@ struct vai_chan {
 	vai_msg *ring; /* both */
 	vai_drop_fn *drop;
 	void (*fini)(vai_chan *ch); /* called first when the channel dies, or NULL */
-	size_t bytes;               /* of the whole object */
+	uint32_t bytes;             /* of the whole object */
+	atomic_bool in_itself;      /* a message in it may have a reference to it */
 
 	struct vai_lock lock; /* the senders' */
 	bool closed;          /* both; select looks at it without a lock */
+	bool simple : 1;      /* constant */
 	bool kept : 1;        /* only its maker closes it: users neither send nor close. Constant */
 	bool told : 1;        /* vai__chan_closed_hook is called when it is closed. Constant */
 	struct vai__chase chase;
@@ -42,7 +52,6 @@ struct vai_chan {
 	struct vai_lock recv_lock; /* the receivers'; taken after the senders' */
 	bool senders_wait;         /* both; whether sendq is not empty */
 	struct vai__chase recv_chase;
-	atomic_bool in_itself; /* a message in it may have a reference to it */
 	_Atomic(uint64_t) head;
 	uint64_t tail_seen;
 	char pad2[40];
@@ -77,14 +86,14 @@ int vai__chan_grow(vai_chan *ch);
 static inline void vai__chan_lock(vai_chan *ch)
 {
 	vai__lock(&ch->lock);
-	if (ch->cap)
+	if (!ch->simple)
 		vai__lock(&ch->recv_lock);
 }
 
 /* Leaves the senders' lock. */
 static inline void vai__chan_unlock_recv(vai_chan *ch)
 {
-	if (ch->cap) {
+	if (!ch->simple) {
 		ch->senders_wait = !vai__waitq_empty(&ch->sendq);
 		vai__unlock(&ch->recv_lock);
 	}
@@ -101,7 +110,7 @@ static inline void vai__chan_unlock(vai_chan *ch)
 static inline uint64_t vai__chan_count(const vai_chan *ch)
 {
 	uint64_t tail = atomic_load_acquire(&ch->tail);
-	return tail - (ch->cap ? atomic_load_acquire(&ch->head) : ch->head_seen);
+	return tail - (ch->simple ? __atomic_load_n(&ch->head_seen, __ATOMIC_RELAXED) : atomic_load_acquire(&ch->head));
 }
 
 /* By builtins of the compiler, as of waitq.h. */

@@ -75,7 +75,7 @@ static void watch(vai_g *g, void *arg)
 
 static void test_order(void **state)
 {
-	static const int64_t caps[] = {0, 1, 2, 3, 8, 100};
+	static const int64_t caps[] = {0, 1, 2, 3, 8, 9, 16, 100}; /* some with one lock, and some with two */
 	(void)state;
 	for (size_t i = 0; i < sizeof caps / sizeof caps[0]; i++) {
 		vai_chan *ch = chan(caps[i]);
