@@ -35,9 +35,9 @@ static bool is_ours(const vai_chan *ch)
 	return ch->drop == drop_small || ch->drop == drop_big;
 }
 
-static size_t size_of(const vai_chan *ch)
+static inline size_t size_of(const vai_chan *ch)
 {
-	if (is_ours(ch))
+	if (VAI_LIKELY(is_ours(ch)))
 		return ((const struct byte_chan *)(const void *)ch)->size;
 	return ch->drop == vai__capi_drop_stamp ? sizeof(int64_t) : 0;
 }
@@ -62,15 +62,17 @@ vai_chan *vai_chan_new(size_t size, size_t capacity)
 
 /* ---- elements ---- */
 
-static int pack(const vai_chan *ch, const void *element, vai_msg *out)
+/* A word, as most elements are, without a call. */
+static inline void copy(void *to, const void *from, size_t size)
 {
-	size_t size = size_of(ch);
-	*out = (vai_msg){{0}};
-	if (size <= sizeof *out) {
-		if (size)
-			memcpy(out, element, size);
-		return VAI_OK;
-	}
+	if (VAI_LIKELY(size == sizeof(uint64_t)))
+		memcpy(to, from, sizeof(uint64_t));
+	else if (size)
+		memcpy(to, from, size);
+}
+
+static VAI_NOINLINE int pack_big(size_t size, const void *element, vai_msg *out)
+{
 	void *block = vai__mem_alloc(size);
 	if (!block)
 		return VAI_ENOMEM;
@@ -79,14 +81,24 @@ static int pack(const vai_chan *ch, const void *element, vai_msg *out)
 	return VAI_OK;
 }
 
-static void unpack(const vai_chan *ch, void *element, vai_msg *msg)
+static inline int pack(const vai_chan *ch, const void *element, vai_msg *out)
 {
 	size_t size = size_of(ch);
-	if (size > sizeof *msg) {
+	*out = (vai_msg){{0}};
+	if (VAI_UNLIKELY(size > sizeof *out))
+		return pack_big(size, element, out);
+	copy(out, element, size);
+	return VAI_OK;
+}
+
+static inline void unpack(const vai_chan *ch, void *element, vai_msg *msg)
+{
+	size_t size = size_of(ch);
+	if (VAI_LIKELY(size <= sizeof *msg)) {
+		copy(element, msg, size);
+	} else {
 		memcpy(element, (void *)(uintptr_t)msg->w[0], size);
 		drop_big(msg);
-	} else if (size) {
-		memcpy(element, msg, size);
 	}
 }
 
@@ -100,7 +112,7 @@ static void drop(const vai_chan *ch, vai_msg *msg)
 
 /* A message in the ring can be received, and the channel given back, before the send is over. The hand-over of one to a
  * receiver that waits is the last thing that a send does. */
-static int send(vai_g *g, vai_chan *ch, vai_msg *msg, int64_t ns)
+static inline int send(vai_g *g, vai_chan *ch, vai_msg *msg, int64_t ns)
 {
 	const bool buffered = ch->cap > 0;
 	if (buffered)
@@ -134,7 +146,7 @@ int vai_recv(vai_chan *ch, void *element, int64_t ns)
 {
 	vai_g *g;
 	vai_msg msg;
-	if (vai__capi_kind(ch) == VAI__CAPI_VALUES)
+	if (VAI_UNLIKELY(ch->drop == vai__msg_drop)) /* of values */
 		return VAI_EINVAL;
 	int rc = vai__capi_enter_wait(&g, ns);
 	if (rc != VAI_OK)
