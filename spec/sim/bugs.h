@@ -51,7 +51,7 @@
 	BUG(retake_barrier, "retake", "no barrier between asking for a P and the look whether its M is busy") \
 	BUG(retake_blind, "retake", "a P is taken without a second look whether its M is busy") \
 	BUG(select_blind, "select_pair select_close", "a select queues up for a case that is ready") \
-	BUG(select_deaf, "select_pair select_close", "a select that finds something while it queues up does not see that it was served") \
+	BUG(select_deaf, "select_pair select_close", "a select does not see that it was served while it queued up") \
 	BUG(select_left, "select_pair select_close", "a select leaves its records in the queues of the other cases") \
 	BUG(select_unlocked, "select_same", "a select lets go of the locks between looking and linking") \
 	BUG(semaphore_behind, "semaphore_timeout", "who gives up does not let those behind it through") \
