@@ -36,10 +36,11 @@ describe("a captured helper", function()
 	]])
 
 	test("is refused where it assigns a local of a coroutine, or shares one with another function", [[
-		local add = coroutine.wrap(function()
+		local living = coroutine.create(function()
 			local n = 0
 			coroutine.yield(function() n = n + 1 end)
-		end)()
+		end)
+		local _, add = coroutine.resume(living)
 		check.raises({ "'n'" }, go, function() add() end)
 		local function make() local m = 0 return function() m = m + 1 return m end, function() return m end end
 		local function refused(inc) check.raises({ "'m'" }, go, function() inc() end) end
@@ -55,6 +56,7 @@ describe("a captured helper", function()
 		local co = inc
 		_, inc = coroutine.resume(co)
 		refused(inc)
+		assert(coroutine.status(living) == "suspended")
 	]])
 
 	test("may assign what is its own", [[
@@ -453,6 +455,118 @@ describe("classes", function()
 			local r = back:recv()
 			assert(r[2] and getmetatable(r[1]) == Derived and r[1]:hello() == "hello x")
 		end
+	]])
+
+	local fresh = [[
+		local function fresh()
+			local ch, out = chan(), chan()
+			go(function() for o in ch do out:send(o:who()) end end)
+			return function(o) ch:send(o) return out:recv() end
+		end
+	]]
+	local test_fresh = program.tester(fresh)
+
+	test_fresh("whose base has changed are sent with the base as it is, also where that is a class of its own", [[
+		local Base = { names = {} } Base.__index = Base
+		for i = 1, 1000 do Base.names["name " .. i] = i end
+		local classes = { Base }
+		for i = 2, 6 do
+			classes[i] = setmetatable({}, { __index = classes[i - 1] })
+			classes[i].__index = classes[i]
+		end
+		local Other = {} Other.__index = Other
+		function Other:who() return Base.who(self) end
+		classes[7] = Other
+		for n = 1, 4 do
+			function Base:who() return n end
+			for round = 1, 3 do
+				for _, class in ipairs(classes) do check.eq(fresh()(setmetatable({}, class)), n) end
+			end
+		end
+	]])
+
+	test_fresh("with another method at the address of a collected one have the other", [[
+		local C, hits = {}, 0
+		C.__index = C
+		for i = 1, check.scaled(50) do
+			C.who = function() return i end
+			check.eq(fresh()(setmetatable({}, C)), i)
+			local was, kept = string.format("%p", C.who), {}
+			C.who = nil
+			collectgarbage()
+			collectgarbage()
+			for k = 1, 50 do
+				kept[k] = function() return -i end
+				if string.format("%p", kept[k]) == was then C.who = kept[k] end
+			end
+			if C.who then
+				hits = hits + 1
+				check.eq(fresh()(setmetatable({}, C)), -i)
+			end
+		end
+	]])
+
+	test_fresh("that count or list their objects keep their identity, and a receiver gets the count of its first object", [[
+		local C = { made = 0, alive = setmetatable({}, { __mode = "k" }), names = setmetatable({}, { __mode = "v" }) }
+		C.__index = C
+		function C.new()
+			C.made = C.made + 1
+			local o = setmetatable({ id = C.made }, C)
+			C.alive[o], C.names["n" .. o.id] = true, o
+			return o
+		end
+		function C.who() return C.made end
+		for i = 1, 20 do
+			local ask = fresh()
+			check.eq(ask(C.new()), 2 * i - 1)
+			check.eq(ask(C.new()), 2 * i - 1)
+			check.each_copy(C.names["n" .. i] or C.alive, function() end)
+		end
+		collectgarbage()
+		check.eq(next(C.alive), nil)
+		check.eq(next(C.names), nil)
+	]])
+
+	test_fresh("of a module that was unloaded or loaded again go on as classes of the script", [[
+		package.preload.reloaded = function()
+			local C = {} C.__index = C
+			function C.who() return "who" end
+			return { C = C, new = function() return setmetatable({}, C) end }
+		end
+		local function each(M)
+			check.each_copy(M.new(), function(c) assert(getmetatable(c) == M.C and c:who() == "who") end)
+			check.each_copy(M.new, function(f) assert(getmetatable(f()).who() == "who") end)
+			check.eq(fresh()(M.new()), "who")
+		end
+		local M = require "reloaded"
+		each(M)
+		package.loaded.reloaded = nil
+		each(M)
+		local N = require "reloaded"
+		assert(N ~= M)
+		each(M)
+		each(N)
+		check.returns(table.pack(vai.async(function(m, n)
+			local C = require "reloaded".C
+			return getmetatable(m) == C, getmetatable(n) == C
+		end, M.new(), N.new()):join()), true, false, true)
+		package.loaded.reloaded = M
+		each(M)
+		each(N)
+		check.returns(table.pack(vai.async(function(m) return getmetatable(m) == require "reloaded".C end, M.new()):join()),
+			true, true)
+		check.returns(table.pack(vai.async(function()
+			local A = require "reloaded"
+			package.loaded.reloaded = nil
+			local B, ch = require "reloaded", chan(1)
+			for _ = 1, 3 do
+				for _, X in ipairs { A, B } do
+					ch:send(X.new())
+					assert(getmetatable(ch:recv()) == X.C)
+				end
+			end
+			return A == B
+		end):join()), true, false)
 	]])
 
 	test("of each object share with it what they shared", [[

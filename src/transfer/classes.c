@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* The registry has, under light keys, `classes` (weak keys, from a table to the handle of its struct vai__class) and
- * `copies` (weak values, from an origin to the table). So both go with the table, and what they hold goes with them.
+/* The registry has, under light keys, `classes` (weak keys, from a table to the handle of its struct vai__class),
+ * `copies` (weak values, from an origin to the table) and `contents` (weak keys, from a table to a list). So all go
+ * with the table, and what they hold goes with them.
  *
- * Whether a class has changed at home is told by a number over what it holds and what its functions hold, as far as
- * LOOKS go. Each address in it is that of something alive, since the class has it. */
+ * Whether a class has changed at home is told by a number, the print, over what it holds and what its functions hold,
+ * as far as LOOKS go. Addresses are in it, so it means something as long as what had them is alive: the list has all
+ * of that, weakly, behind a table that nobody holds. While that one is there no collection has ended, and nothing in
+ * the list is gone; once it is gone the list is gone through. What is in weak tables is not looked at: caches and
+ * registers of objects live there, and each new object would be a change of its class. */
 #include "transfer/classes.h"
 #include <lauxlib.h>
 #include <string.h>
+#include "base/hash.h"
 #include "base/mem.h"
 #include "state/handle.h"
 #include "transfer/message.h"
 
-enum { LOOKS = 160, NESTING = 3 };
+enum { LOOKS = 400, FIELDS = 100, NESTING = 16, SEEN = 128, FIRST_LIST = 24, NO_PRINT = 1, STACK = 12 + 4 * NESTING };
 
-static const char classes_key, copies_key;
+static const char classes_key, copies_key, contents_key, mode_key;
 
 /* ---- objects ---- */
 
@@ -57,8 +62,11 @@ static void push_weak(lua_State *L, const void *key, const char *mode)
 		return;
 	lua_pop(L, 1);
 	lua_createtable(L, 0, 2);
+	lua_pushliteral(L, "__mode");
+	lua_pushvalue(L, -1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &mode_key);
 	lua_pushstring(L, mode);
-	lua_setfield(L, -2, "__mode");
+	lua_rawset(L, -3);
 	lua_pushvalue(L, -1);
 	lua_setmetatable(L, -2);
 	lua_pushvalue(L, -1);
@@ -131,8 +139,10 @@ struct look {
 	lua_State *L;
 	uint64_t print;
 	int left;
+	int list; /* stack index of the list of what is met, or 0 */
+	int met, room;
 	int nseen;
-	const void *seen[24];
+	const void *seen[SEEN];
 };
 
 static void mix(struct look *k, uint64_t x)
@@ -141,94 +151,221 @@ static void mix(struct look *k, uint64_t x)
 	k->print ^= k->print >> 29;
 }
 
-static void mix_value(struct look *k, int idx)
+static void mix_scalar(struct look *k, int idx)
 {
 	lua_State *L = k->L;
-	lua_Number n;
-	uint64_t word = 0;
-	mix(k, (uint64_t)lua_type(L, idx));
-	switch (lua_type(L, idx)) {
-	case LUA_TNUMBER:
-		n = lua_tonumber(L, idx);
-		memcpy(&word, &n, sizeof n);
-		mix(k, lua_isinteger(L, idx) ? (uint64_t)lua_tointeger(L, idx) : word + 1);
-		break;
-	case LUA_TBOOLEAN: mix(k, (uint64_t)lua_toboolean(L, idx)); break;
-	case LUA_TSTRING: mix(k, (uint64_t)(uintptr_t)lua_tostring(L, idx) ^ (uint64_t)lua_rawlen(L, idx) << 48); break;
-	default: mix(k, (uint64_t)(uintptr_t)lua_topointer(L, idx)); break;
+	if (lua_isinteger(L, idx)) {
+		mix(k, (uint64_t)lua_tointeger(L, idx));
+		return;
 	}
+	const int type = lua_type(L, idx);
+	lua_Number n = type == LUA_TNUMBER ? lua_tonumber(L, idx) : lua_toboolean(L, idx);
+	uint64_t word;
+	memcpy(&word, &n, sizeof word);
+	mix(k, word + (unsigned)type);
 }
 
-/* Whether the value was not seen before and is of a kind that holds values. */
-static bool follow(struct look *k)
+/* Gives the address of what is at idx, and notes it; NULL: a scalar. */
+static const void *mix_value(struct look *k, int idx)
 {
-	lua_State *L = k->L;
-	const void *p = lua_topointer(L, -1);
-	if (k->left <= 0 || (!lua_istable(L, -1) && (!lua_isfunction(L, -1) || lua_iscfunction(L, -1))))
-		return false;
-	for (int i = 0; i < k->nseen; i++)
+	const void *p = lua_topointer(k->L, idx);
+	if (!p) {
+		mix_scalar(k, idx);
+		return NULL;
+	}
+	mix(k, (uint64_t)(uintptr_t)p);
+	if (VAI_UNLIKELY(k->list) && k->met < k->room) {
+		lua_pushvalue(k->L, idx);
+		lua_rawseti(k->L, k->list, k->met + 2);
+	}
+	k->met++;
+	return p;
+}
+
+/* Whether the address was not met before, as long as there is room to remember it. */
+static bool is_new(struct look *k, const void *p)
+{
+	unsigned i = (unsigned)vai__hash_word((uintptr_t)p) % SEEN;
+	for (; k->seen[i]; i = (i + 1) % SEEN)
 		if (k->seen[i] == p)
 			return false;
-	if (k->nseen == sizeof k->seen / sizeof *k->seen || (k->nseen && lua_istable(L, -1) && vai__class_of(L, -1)))
+	if (k->nseen == SEEN * 3 / 4)
 		return false;
-	k->seen[k->nseen++] = p;
+	k->nseen++;
+	k->seen[i] = p;
 	return true;
 }
 
-static void look_into(struct look *k, int depth);
+static void look_into_table(struct look *k, int depth);
+static void look_into_function(struct look *k, int depth);
 
+/* The value on top stays there. */
 static void look_at(struct look *k, int depth)
 {
+	const void *p = mix_value(k, -1);
 	k->left--;
-	mix_value(k, -1);
-	if (depth < NESTING && follow(k))
-		look_into(k, depth + 1);
+	if (!p || depth == NESTING || k->left <= 0)
+		return;
+	switch (lua_type(k->L, -1)) {
+	case LUA_TTABLE:
+		if (is_new(k, p))
+			look_into_table(k, depth + 1);
+		break;
+	case LUA_TFUNCTION:
+		if (is_new(k, p))
+			look_into_function(k, depth + 1);
+		break;
+	}
 }
 
-/* The table or function on top. */
-static void look_into(struct look *k, int depth)
+static void look_into_function(struct look *k, int depth)
 {
 	lua_State *L = k->L;
+	for (int i = 1; k->left > 0 && lua_getupvalue(L, -1, i); i++) {
+		look_at(k, depth);
+		lua_pop(L, 1);
+	}
+}
+
+/* Looks at the metatable of the table on top; true: what is in the table is held weakly. */
+static bool look_at_metatable(struct look *k, int depth)
+{
+	lua_State *L = k->L;
+	if (!lua_getmetatable(L, -1))
+		return false;
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &mode_key);
+	bool weak = lua_rawget(L, -2) == LUA_TSTRING;
+	lua_pop(L, 1);
+	look_at(k, depth);
+	lua_pop(L, 1);
+	return weak;
+}
+
+/* Of a table in the class some FIELDS are looked at, so that a big one does not hide the methods behind it. */
+static void look_into_table(struct look *k, int depth)
+{
+	lua_State *L = k->L;
+	const int table = lua_gettop(L);
+	if (look_at_metatable(k, depth))
+		return;
+	int fields = depth > 0 ? FIELDS : LOOKS;
+	lua_pushnil(L);
+	while (k->left > 0 && fields-- > 0 && lua_next(L, table)) {
+		mix_value(k, -2);
+		look_at(k, depth);
+		lua_pop(L, 1);
+	}
+	lua_settop(L, table);
+}
+
+/* The stack has room. list: stack index of the list to fill with at most `room`, or 0. */
+static void look(struct look *k, lua_State *L, int idx, int list, int room)
+{
+	*k = (struct look){.L = L, .left = LOOKS, .list = list, .room = room};
+	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+	is_new(k, lua_topointer(L, -1));
+	lua_pop(L, 1);
+	lua_pushvalue(L, idx);
+	is_new(k, lua_topointer(L, -1));
+	look_into_table(k, 0);
+	lua_pop(L, 1);
+	k->print += k->print <= NO_PRINT ? NO_PRINT + 1 : 0;
+}
+
+/* Pushes the list of the class at idx, if there is one. */
+static bool push_contents(lua_State *L, int idx)
+{
 	const int top = lua_gettop(L);
-	if (!lua_checkstack(L, 8))
-		return;
-	if (lua_isfunction(L, top)) {
-		for (int i = 1; k->left > 0 && lua_getupvalue(L, top, i); i++) {
-			look_at(k, depth);
-			lua_settop(L, top);
+	lua_pushvalue(L, idx);
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &contents_key) == LUA_TTABLE) {
+		lua_insert(L, -2);
+		if (lua_rawget(L, -2) == LUA_TTABLE) {
+			lua_remove(L, -2);
+			return true;
 		}
-		return;
 	}
-	if (lua_getmetatable(L, top))
-		look_at(k, depth);
 	lua_settop(L, top);
-	for (lua_pushnil(L); k->left > 0 && lua_next(L, top); lua_settop(L, top + 1)) {
-		mix_value(k, top + 1);
-		look_at(k, depth);
+	return false;
+}
+
+/* Puts a table that nobody holds first in the list on top. */
+static void put_canary(lua_State *L)
+{
+	lua_createtable(L, 0, 0);
+	lua_rawseti(L, -2, 1);
+}
+
+/* Takes the print of the class, and the list of what it is made from, which may be some `room` long. What a finalizer
+ * changes meanwhile leaves NO_PRINT, which no look gives. */
+static void take_print(lua_State *L, int idx, struct vai__class *c, int room)
+{
+	struct look k = {.met = room};
+	const int top = lua_gettop(L);
+	push_weak(L, &contents_key, "k");
+	lua_pushvalue(L, idx);
+	for (int i = 0; i < 3 && k.met >= room; i++) {
+		room = k.met + 1;
+		lua_settop(L, top + 2);
+		lua_createtable(L, room + 1, 0);
+		push_weak(L, &copies_key, "v");
+		lua_setmetatable(L, -2);
+		put_canary(L);
+		look(&k, L, idx, top + 3, room);
 	}
+	c->ncontents = k.met;
+	c->print = k.met < room ? k.print : NO_PRINT;
+	lua_rawset(L, top + 1);
 	lua_settop(L, top);
 }
 
-static uint64_t print_of(lua_State *L, int idx)
+/* Whether nothing in the list of the class has been collected since the last call. May raise. */
+static bool contents_alive(lua_State *L, int idx, const struct vai__class *c)
 {
-	struct look k = {.L = L, .print = 1, .left = LOOKS};
 	const int top = lua_gettop(L);
-	lua_pushvalue(L, idx);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-	k.seen[k.nseen++] = lua_topointer(L, -1);
-	lua_pop(L, 1);
-	k.seen[k.nseen++] = lua_topointer(L, -1);
-	look_into(&k, 0);
+	bool alive = push_contents(L, idx);
+	if (alive)
+		put_canary(L);
+	for (int i = 1; alive && i <= c->ncontents; i++) {
+		alive = lua_rawgeti(L, top + 1, i + 1) != LUA_TNIL;
+		lua_pop(L, 1);
+	}
 	lua_settop(L, top);
-	return k.print ? k.print : 1;
+	return alive;
+}
+
+static bool looks_alike(lua_State *L, int idx, const struct vai__class *c)
+{
+	struct look k;
+	look(&k, L, idx, 0, 0);
+	return k.print == c->print;
 }
 
 bool vai__class_changed(lua_State *L, const struct vai_vm *vm, const struct vai__class *c, int idx)
 {
-	return c->print && c->home == vm && print_of(L, idx) != c->print;
+	if (!c->print || c->home != vm)
+		return false;
+	if (!lua_checkstack(L, STACK) || !push_contents(L, idx))
+		return true;
+	bool collected = lua_rawgeti(L, -1, 1) == LUA_TNIL;
+	lua_pop(L, 2);
+	return collected || !looks_alike(L, idx, c);
 }
 
 /* ---- asking ---- */
+
+/* Enters a class with the contents that the table at idx has now. */
+static struct vai__class *enter_new(lua_State *L, struct vai_vm *vm, int idx, uint64_t origin, int room)
+{
+	luaL_checkstack(L, STACK, NULL);
+	bool gc = has_gc(L, idx);
+	struct vai__class *c = new_class(L, origin);
+	c->home = vm;
+	c->gc = gc;
+	c->print = NO_PRINT;
+	enter(L, vm, idx, c);
+	take_print(L, lua_absindex(L, idx), c, room);
+	return c;
+}
 
 struct vai__class *vai__class_need(lua_State *L, struct vai_vm *vm, int idx)
 {
@@ -236,27 +373,17 @@ struct vai__class *vai__class_need(lua_State *L, struct vai_vm *vm, int idx)
 	struct vai__class *c = vai__class_of(L, idx);
 	if (c)
 		return c;
-	luaL_checkstack(L, 12, NULL);
-	bool gc = has_gc(L, idx);
-	c = new_class(L, atomic_fetch_add_explicit(&origins, 1, memory_order_relaxed) + 1);
-	c->home = vm;
-	c->gc = gc;
-	c->print = print_of(L, idx);
-	enter(L, vm, idx, c);
-	return c;
+	return enter_new(L, vm, idx, atomic_fetch_add_explicit(&origins, 1, memory_order_relaxed) + 1, FIRST_LIST);
 }
 
 struct vai__class *vai__class_renew(lua_State *L, struct vai_vm *vm, int idx)
 {
-	struct vai__class *old = vai__class_need(L, vm, idx), *c;
-	if (!vai__class_changed(L, vm, old, idx))
-		return old;
-	luaL_checkstack(L, 12, NULL);
-	bool gc = has_gc(L, idx);
-	c = new_class(L, old->origin);
-	c->home = vm;
-	c->gc = gc;
-	c->print = print_of(L, idx);
-	enter(L, vm, idx, c);
-	return c;
+	struct vai__class *c = vai__class_need(L, vm, idx);
+	if (!c->print || c->home != vm)
+		return c;
+	luaL_checkstack(L, STACK, NULL);
+	idx = lua_absindex(L, idx);
+	if (looks_alike(L, idx, c) && contents_alive(L, idx, c))
+		return c;
+	return enter_new(L, vm, idx, c->origin, c->ncontents + 1);
 }

@@ -20,6 +20,7 @@ struct vai__class {
 	uint64_t origin;
 	const struct vai_vm *home;          /* for comparing only */
 	uint64_t print;                     /* of the contents at home when this was made; 0: elsewhere */
+	int ncontents;                      /* how much the print is made from */
 	uint64_t first;                     /* number of the encoding that met it first; 0: elsewhere */
 	bool gc;                            /* it has __gc */
 	_Atomic(struct vai__block *) image; /* NULL until it is first wanted, then it stays */

@@ -111,12 +111,12 @@ enum vai__enc_result vai__enc_class(struct vai__enc *e, int t, int how)
 	}
 	if (e->call || e->image || (c->first && c->first == e->number_of_all))
 		return put_origin(e, t, c->origin);
-	if (!atomic_load_explicit(&c->image, memory_order_acquire) || vai__class_changed(L, e->vm, c, t)) {
-		if (!e->guarded)
-			return ENC_RETRY;
+	if (e->guarded) {
 		c = vai__class_renew(L, e->vm, t);
 		if ((r = need_image(e, c, t)) != ENC_OK)
 			return r;
+	} else if (!atomic_load_explicit(&c->image, memory_order_acquire) || vai__class_changed(L, e->vm, c, t)) {
+		return ENC_RETRY;
 	}
 	return put_class(e, c);
 }

@@ -128,7 +128,7 @@ static const void *others_key(const void *table)
 	return (const char *)table + 1;
 }
 
-/* Pushes the module's name, which stays on the stack. */
+/* Pushes the module's name, which stays on the stack. ENC_NO: the table is in package.loaded no more. */
 static enum vai__enc_result push_name(struct vai__enc *e, const void *table)
 {
 	lua_State *L = e->L;
@@ -137,8 +137,8 @@ static enum vai__enc_result push_name(struct vai__enc *e, const void *table)
 		return ENC_OK;
 	if (!e->guarded)
 		return ENC_RETRY;
-	if (!vai__names_of_module(L, e->vm, table)) /* it has just left package.loaded */
-		return luaL_error(L, "package.loaded was changed while values were sent");
+	if (!vai__names_of_module(L, e->vm, table))
+		return ENC_NO;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->modules);
 	lua_rotate(L, -2, 1);
 	lua_rawsetp(L, -2, others_key(table));
@@ -173,16 +173,22 @@ static enum vai__enc_result put_names(struct vai__enc *e, const void *table)
 	return r;
 }
 
+/* Writes the module whose name is on top, and pops that. */
+static enum vai__enc_result put_module(struct vai__enc *e, const void *table)
+{
+	enum vai__enc_result r = put_names(e, table);
+	e->flags |= BLOCK_CALLS_OUT;
+	lua_pop(e->L, 1);
+	return r;
+}
+
 enum vai__enc_result vai__enc_module(struct vai__enc *e, int idx)
 {
 	const void *table = lua_topointer(e->L, idx);
 	enum vai__enc_result r = push_name(e, table);
-	if (r != ENC_OK)
-		return r;
-	r = put_names(e, table);
-	e->flags |= BLOCK_CALLS_OUT;
-	lua_pop(e->L, 1);
-	return r;
+	if (r == ENC_NO) /* it had a name a moment ago */
+		return luaL_error(e->L, "package.loaded was changed while values were sent");
+	return r == ENC_OK ? put_module(e, table) : r;
 }
 
 /* ---- what modules have ---- */
@@ -201,6 +207,18 @@ static bool is_preloading(struct vai__enc *e)
 	return same;
 }
 
+/* Pushes the name of the module on top, of which something is to be sent. ENC_NO: nobody can require it, be it that the
+ * script has unloaded or reloaded it. */
+static enum vai__enc_result push_module_name(struct vai__enc *e)
+{
+	enum vai__enc_result r = vai__enc_need_loaded(e);
+	if (r != ENC_YES)
+		return r;
+	if (VAI_UNLIKELY(e->vm->is_host && vai__home_self()->preloading) && is_preloading(e))
+		return ENC_NO;
+	return push_name(e, lua_topointer(e->L, -1));
+}
+
 enum vai__enc_result vai__enc_member(struct vai__enc *e, int idx)
 {
 	lua_State *L = e->L;
@@ -213,18 +231,16 @@ enum vai__enc_result vai__enc_member(struct vai__enc *e, int idx)
 	int n = vai__names_path(L, e->vm, idx);
 	if (VAI_LIKELY(n == 0))
 		return ENC_NO;
-	enum vai__enc_result r = vai__enc_need_loaded(e);
-	if (r == ENC_YES && VAI_UNLIKELY(e->vm->is_host && vai__home_self()->preloading) && is_preloading(e))
-		r = ENC_NO;
-	if (r == ENC_YES)
-		r = vai__enc_room(e, MEMBER_HEAD) ? ENC_OK : ENC_NOMEM;
+	enum vai__enc_result r = push_module_name(e);
+	if (r == ENC_OK && !vai__enc_room(e, MEMBER_HEAD))
+		r = ENC_NOMEM;
 	if (r == ENC_OK) {
 		e->p[0] = T_MEMBER;
 		vai__store32(e->p + AT_SLOT, 0);
 		e->p[MEMBER_HEAD - 2] = (unsigned char)type;
 		e->p[MEMBER_HEAD - 1] = (unsigned char)n;
 		e->p += MEMBER_HEAD;
-		r = vai__enc_module(e, top + n + 1);
+		r = put_module(e, lua_topointer(L, top + n + 1));
 	}
 	for (int i = n; i > 0 && r == ENC_OK; i--)
 		r = vai__enc_string(e, top + i);
