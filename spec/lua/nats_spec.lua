@@ -2,11 +2,16 @@
 -- vai.nats: a client of NATS, against nats-server.
 local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
 
-local test = program.tester [[
+local test_of_nats = program.tester [[
 	local nats, servers, nth = require "vai.nats", require "nats", _G.select
 	local function server(more) return servers.start(arg[1], more) end
 	local worker_file = package.searchpath("nats_worker", package.path)
 ]]
+local function test(name, source, opts)
+	opts = opts or {}
+	opts.needs = "command:nats-server"
+	test_of_nats(name, source, opts)
+end
 
 describe("vai.nats", function()
 	test("publishes, subscribes, asks and answers", [[

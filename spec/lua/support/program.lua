@@ -213,15 +213,17 @@ function M.verdict(result, opts)
 end
 
 local available = {}
--- Whether the Lua under test has a module.
-function M.has(module)
-	if available[module] == nil then
-		available[module] = os.execute(("%s -e 'require %q' >/dev/null 2>&1"):format(quote(lua), module)) == true
+-- Whether the Lua under test has a module, or the system "command:name".
+function M.has(what)
+	if available[what] == nil then
+		local command = what:match("^command:(.*)")
+		available[what] = os.execute((command and "command -v %s >/dev/null 2>&1" or "%s -e 'require %q' >/dev/null 2>&1")
+			:format(quote(command or lua), what)) == true
 	end
-	return available[module]
+	return available[what]
 end
 
--- The modules of a list (or the one) that the Lua under test does not have, as text; nil if it has all.
+-- What is not there of a list (or the one), as text; nil if all is.
 local function missing(needs)
 	local list = {}
 	for _, module in ipairs(type(needs) == "table" and needs or { needs }) do
@@ -301,7 +303,7 @@ end
 local function define(name, opts, runner)
 	local lacks = opts.needs and missing(opts.needs)
 	if lacks or opts.skip then
-		M.skip(name, lacks and "no module " .. lacks or opts.skip)
+		M.skip(name, lacks and "no " .. lacks:gsub("command:", "") or opts.skip)
 		return
 	end
 	for _, n in ipairs(opts.procs and { opts.procs } or M.procs_of(name, opts.sample)) do
@@ -321,7 +323,7 @@ end
 
 -- Defines tests: the program, once for each of a sample of VAI_MAXPROCS: of opts.sample values (default 2), or
 -- opts.procs alone. One value is enough for what takes long and does not hang on it. opts also as for run and
--- verdict; needs (a module, or a list: where one is missing the test is skipped), skip (why it is not run), word
+-- verdict; needs (a module or "command:name", or a list: where one is missing the test is skipped), skip (why it is not run), word
 -- (as for M.it).
 function M.test(name, source, opts)
 	opts = opts or {}
