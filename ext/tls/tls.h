@@ -16,6 +16,13 @@
 #include <pthread.h>
 #include "bind/extension.h"
 
+#if OPENSSL_VERSION_NUMBER < 0x30000000L /* Debian 11's, under the names of the next */
+#define SSL_get1_peer_certificate SSL_get_peer_certificate
+#define SSL_CTX_load_verify_file(ctx, file) SSL_CTX_load_verify_locations(ctx, file, NULL)
+#define SSL_CTX_load_verify_dir(ctx, dir) SSL_CTX_load_verify_locations(ctx, NULL, dir)
+#define ERR_SYSTEM_ERROR(e) (ERR_GET_LIB(e) == ERR_LIB_SYS)
+#endif
+
 enum { WHY_BYTES = 400, NAME_BYTES = 256, SESSIONS = 64 };
 
 /* vai.so's functions, and the number of SSL's data that is its struct session: set when the module is first opened. */

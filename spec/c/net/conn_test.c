@@ -108,7 +108,8 @@ static void test_once(void **state)
 	}
 	world_join();
 	/* One for each, and some where an edge was told late. */
-	assert_in_range(atomic_load(&recvs), p.rounds, p.rounds + p.rounds / 2);
+	const int seen = atomic_load(&recvs);
+	assert_true(seen >= p.rounds && seen <= p.rounds + p.rounds / 2);
 	close_pair(&p);
 }
 
@@ -187,7 +188,7 @@ static void test_urgent(void **state)
 static void read_into(vai_g *g, void *arg)
 {
 	struct pair *p = arg;
-	char buf[8] = "........";
+	char buf[8] = {0};
 	size_t n;
 	struct vai__bytes b;
 	CHECK(vai__conn_read(g, p->c, VAI__READ_COUNT, 2, VAI_FOREVER, &b) == VAI_OK);

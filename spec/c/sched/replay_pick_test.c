@@ -68,7 +68,7 @@ static void priorities_hold_until_they_change(void **state)
 		assert_int_equal(next(2, 4, 4, false), after);
 	}
 	for (int i = 0; i < 4; i++)
-		assert_in_range(seen[i], MANY / 8, MANY / 2);
+		assert_true(seen[i] >= MANY / 8 && seen[i] <= MANY / 2);
 	vai__replay_pick_begin(&pick, &plan); /* the change is at the first decision */
 	assert_int_not_equal(next(2, 1, 4, true), 0);
 }
