@@ -413,7 +413,7 @@ bench-peers: $(B)/vai.so
 bench-frames: $(B)/libvai.a
 	@mkdir -p $(B)/bench
 	$(Q)$(CC) -std=gnu11 $(CFLAGS) -Isrc $(LUA_CFLAGS) -pthread -o $(B)/bench/frames bench/host/frames.c $(B)/libvai.a $(LUA_LIBS) $(ALL_LIBS)
-	@$(B)/bench/frames $(or $(SECONDS),60) $(or $(BUDGET),5)
+	@$(B)/bench/frames $(or $(SECONDS),60) $(or $(BUDGET),5) 1000 $(or $(NICE),0)
 
 bench-wait: $(B)/vai.so
 	@mkdir -p $(B)/bench

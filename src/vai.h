@@ -92,6 +92,12 @@ typedef struct vai_options {
 	void (*log)(const char *line, void *data);   /* a warning, without its end of line; NULL: stderr */
 	void (*fatal)(const char *text, void *data); /* an invariant of vai is broken: the process aborts when it returns */
 	void *data;
+	/* Where the memory comes from that grows with goroutines, values and objects, as realloc: block NULL asks for a
+	 * new one, size 0 gives one back. Blocks are aligned to 16. Called by any thread, by several at once, and within
+	 * calls of vai by goroutines, too. NULL as its result: out of memory. It stays for the process: the first vai_start
+	 * may choose it, before anything else of vai was used. NULL: libc's. C stacks, and what there is once or for each
+	 * thread, come from the system in any case. */
+	void *(*memory)(void *block, size_t size, void *data);
 } vai_options;
 
 /* Starts the runtime; the calling thread becomes the host's. opts may be NULL. VAI_EINVAL: it runs already, or an

@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* Workloads of bench/README.md in C as a host writes them, against vai.h alone. Usage: bench-api WORKLOAD [N]. Prints
  * "<workload> <value> <unit>". Each runs on the main goroutine. */
+#define _GNU_SOURCE
 #include "vai.h"
 #include "../status.h"
 
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 enum { ROUNDS = 5, RING = 503 };
 
@@ -240,12 +248,115 @@ static void yield(int64_t n)
 	report("yield", ns_each(start, n), "ns");
 }
 
+/* ---- posts from outside ---- */
+
+/* Two ends that wake each other by turns, each asleep until then. */
+struct bell {
+	atomic_uint rung;
+};
+
+static void ring_bell(struct bell *b)
+{
+	atomic_fetch_add(&b->rung, 1);
+	syscall(SYS_futex, &b->rung, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+static void await(struct bell *b, unsigned n)
+{
+	for (unsigned seen; (seen = atomic_load(&b->rung)) < n;)
+		syscall(SYS_futex, &b->rung, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+}
+
+struct line {
+	vai_chan *ch;
+	struct bell there, back;
+	unsigned n;
+	double ns;
+};
+
+static void answer_posts(void *arg)
+{
+	struct line *l = arg;
+	for (unsigned i = 0; i < l->n; i++) {
+		recv_int(l->ch);
+		ring_bell(&l->back);
+	}
+}
+
+static void *post_all(void *arg)
+{
+	struct line *l = arg;
+	int64_t start = vai_now(), value = 1;
+	for (unsigned i = 1; i <= l->n; i++) {
+		while (vai_try_send(l->ch, &value) != VAI_OK)
+			sched_yield(); /* the other end has rung and not come to wait yet; it may need this CPU for that */
+		await(&l->back, i);
+	}
+	l->ns = ns_each(start, l->n);
+	return NULL;
+}
+
+static void *answer_bells(void *arg)
+{
+	struct line *l = arg;
+	for (unsigned i = 1; i <= l->n; i++) {
+		await(&l->there, i);
+		ring_bell(&l->back);
+	}
+	return NULL;
+}
+
+static void *ring_all(void *arg)
+{
+	struct line *l = arg;
+	int64_t start = vai_now();
+	for (unsigned i = 1; i <= l->n; i++) {
+		ring_bell(&l->there);
+		await(&l->back, i);
+	}
+	l->ns = ns_each(start, l->n);
+	return NULL;
+}
+
+/* A goroutine and a thread, or two threads. The main goroutine waits meanwhile. */
+static double one_round(bool posts, unsigned n)
+{
+	struct line l = {.ch = new_chan(), .n = n};
+	pthread_t a, b;
+	if (posts)
+		go(answer_posts, &l);
+	else
+		must(pthread_create(&b, NULL, answer_bells, &l) == 0, "a thread does not start");
+	must(pthread_create(&a, NULL, posts ? post_all : ring_all, &l) == 0, "a thread does not start");
+	vai_block_begin();
+	pthread_join(a, NULL);
+	if (!posts)
+		pthread_join(b, NULL);
+	vai_block_end();
+	vai_unref(l.ch);
+	return l.ns;
+}
+
+/* A round is a wake there and a futex wake back. */
+static void post(int64_t n)
+{
+	double posts[ROUNDS], bells[ROUNDS];
+	for (int i = 0; i < ROUNDS; i++) {
+		bells[i] = one_round(false, (unsigned)(n / ROUNDS)) / 2;
+		posts[i] = one_round(true, (unsigned)(n / ROUNDS)) - bells[i];
+	}
+	qsort(posts, ROUNDS, sizeof posts[0], by_value);
+	qsort(bells, ROUNDS, sizeof bells[0], by_value);
+	report("post", posts[ROUNDS / 2], "ns");
+	report("futex_wake", bells[ROUNDS / 2], "ns");
+}
+
 static const struct workload {
 	const char *name;
 	void (*run)(int64_t n);
 	int64_t n; /* operations unless the argument says otherwise */
 } workloads[] = {{"spawn", spawn, 100000}, {"spawn_seq", spawn_seq, 500000}, {"parked", parked, 100000},
-	{"pingpong", pingpong, 500000}, {"ring", ring, 1000000}, {"yield", yield, 4000000}};
+	{"pingpong", pingpong, 500000}, {"ring", ring, 1000000}, {"yield", yield, 4000000}, {"post", post, 100000}};
 
 int main(int argc, char **argv)
 {
@@ -255,7 +366,7 @@ int main(int argc, char **argv)
 			w = &workloads[i];
 	int64_t n = argc > 2 ? strtoll(argv[2], NULL, 10) : w ? w->n : 0;
 	if (!w || n < 1) {
-		fprintf(stderr, "usage: bench-api spawn|spawn_seq|parked|pingpong|ring|yield [N]\n");
+		fprintf(stderr, "usage: bench-api spawn|spawn_seq|parked|pingpong|ring|yield|post [N]\n");
 		return 2;
 	}
 	must(vai_start(NULL) == VAI_OK, "the runtime does not start");

@@ -3,7 +3,8 @@
  * goroutines of each and gives vai its thread for a budget, beside two that never end. Beside it the same loop without
  * vai and two threads that compute; there the host computes for the budget itself. Both in one process, in turns, so that
  * what else the machine does meets both. Prints, in ms, how much later than its time a frame begins, by how much more than
- * the budget it takes, and how many goroutines had not answered a frame before the next one. frames SECONDS BUDGET_MS [STEPS of each goroutine in a frame] */
+ * the budget it takes, and how many goroutines had not answered a frame before the next one. frames SECONDS BUDGET_MS
+ * [STEPS of each goroutine in a frame [NICE of the threads that compute]] */
 #define _GNU_SOURCE
 #include <lauxlib.h>
 #include <lua.h>
@@ -12,7 +13,10 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 #include <vai_lua.h>
 
 enum { FPS = 60, ACTORS = 100, BURNERS = 2, ROUND = 5 * FPS, MOST = 200 * ROUND };
@@ -26,6 +30,7 @@ struct figures {
 };
 static struct figures plain = {.name = "plain"}, vai = {.name = "vai"};
 static int64_t budget, work;
+static int niceness;
 
 static void must(bool ok, const char *what)
 {
@@ -65,6 +70,8 @@ static atomic_bool stop;
 
 static void *burn(void *arg)
 {
+	must(niceness == 0 || setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), niceness) == 0,
+		"a thread stays as it is");
 	while (!atomic_load_explicit(&stop, memory_order_relaxed))
 		;
 	return arg;
@@ -135,7 +142,8 @@ static void play_vai(void)
 {
 	lua_State *L = luaL_newstate();
 	luaL_openlibs(L);
-	must(vai_start(NULL) == VAI_OK, "the runtime does not start");
+	vai_options o = {.size = sizeof o, .nice = niceness};
+	must(vai_start(&o) == VAI_OK, "the runtime does not start");
 	luaL_requiref(L, "vai", luaopen_vai, 1);
 	must(luaL_loadstring(L, world) == LUA_OK, "the world does not load");
 	lua_insert(L, 1);
@@ -186,6 +194,7 @@ int main(int argc, char **argv)
 	double seconds = argc > 1 ? atof(argv[1]) : 60;
 	budget = VAI_MS(argc > 2 ? atof(argv[2]) : 5);
 	work = argc > 3 ? atoll(argv[3]) : 1000;
+	niceness = argc > 4 ? atoi(argv[4]) : 0;
 	while (vai.n < seconds * FPS && vai.n < MOST) {
 		play_plain();
 		play_vai();

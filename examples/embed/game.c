@@ -173,7 +173,9 @@ int main(int argc, char **argv)
 	float *ms = frames > 1 ? calloc((size_t)frames, sizeof *ms) : NULL;
 	lua_State *L = luaL_newstate();
 	luaL_openlibs(L);
-	if (!ms || vai_start(NULL) != VAI_OK)
+	/* The kernel would share the CPUs among this thread and goroutines that compute; frames come first. */
+	vai_options options = {.size = sizeof options, .nice = 10};
+	if (!ms || vai_start(&options) != VAI_OK)
 		return 1;
 	luaL_requiref(L, "vai", luaopen_vai, 1);
 	begin(L);

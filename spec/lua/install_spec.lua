@@ -185,7 +185,7 @@ END
 int main(void) { printf("%zu %zu %zu\n", sizeof(vai_options), sizeof(vai_case), sizeof(vai_value)); return 0; }]]
 		local f = assert(io.open(base .. "/s.c", "w"))
 		f:write(sizes):close()
-		assert.equal("104 24 32\n", built("cc BASE/s.c $(pkg-config --cflags vai-core) -o BASE/s && BASE/s"))
+		assert.equal("112 24 32\n", built("cc BASE/s.c $(pkg-config --cflags vai-core) -o BASE/s && BASE/s"))
 	end)
 
 	it("is taken away again", function()

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/fork.h"
+#include "base/heap.h"
 #include "base/clock.h"
 #include "base/futex.h"
 #include "base/lock.h"
@@ -148,6 +149,12 @@ void *vai__fatal_data;
 void vai__log(const char *fmt, ...)
 {
 	sim_fail("log: %s", fmt);
+}
+
+bool vai__heap_choose(vai__heap_function f, void *data)
+{
+	(void)data;
+	return !f;
 }
 
 void *vai__mem_alloc(size_t size)

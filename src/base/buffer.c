@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* See buffer.h. The size doubles, so that n bytes are copied at most twice. */
 #include "base/buffer.h"
-#include <stdlib.h>
 #include <string.h>
+#include "base/heap.h"
 
 enum { FIRST_SIZE = 1024 };
 
@@ -15,7 +15,7 @@ bool vai__buffer_reserve(struct vai__buffer *b, size_t n)
 	size_t size = b->size ? b->size : FIRST_SIZE;
 	while (size - b->n < n)
 		size *= 2;
-	char *p = realloc(b->p, size);
+	char *p = vai__heap_resize(b->p, size);
 	b->cut = !p;
 	if (!p)
 		return false;
@@ -35,6 +35,6 @@ bool vai__buffer_add(struct vai__buffer *b, const void *bytes, size_t n)
 
 void vai__buffer_free(struct vai__buffer *b)
 {
-	free(b->p);
+	vai__heap_free(b->p);
 	*b = (struct vai__buffer){0};
 }

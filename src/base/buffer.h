@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes in memory of malloc's, which grows as they are added. One thread at a time. After memory has run out once
- * nothing more is added and `cut` is set: what is there is a beginning without gaps. */
+/* Bytes in memory of the heap (base/heap.h), which grows as they are added. One thread at a time. After memory has run
+ * out once nothing more is added and `cut` is set: what is there is a beginning without gaps. */
 #ifndef VAI_BUFFER_H
 #define VAI_BUFFER_H
 

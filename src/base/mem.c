@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "base/base.h"
+#include "base/heap.h"
 #include "base/memory_budget.h"
 #include "base/fork.h"
 #include "base/lock.h"
@@ -76,17 +77,31 @@ size_t vai__mem_round(size_t size)
 	return size > MAX_SIZE ? size : class_size(class_of(size));
 }
 
+static atomic_bool in_use; /* somebody has taken memory */
+
 #ifdef VAI_NO_CACHES
 
 static void *get(size_t size)
 {
-	return malloc(vai__mem_round(size));
+	atomic_store_explicit(&in_use, true, memory_order_relaxed);
+	return vai__heap_resize(NULL, vai__mem_round(size));
 }
 
 static void put(void *p, size_t size)
 {
 	(void)size;
-	free(p);
+	vai__heap_free(p);
+}
+
+/* For vai__heap_choose. */
+static bool bypass(void)
+{
+	return !atomic_load_explicit(&in_use, memory_order_relaxed);
+}
+
+__attribute__((constructor)) static void set_bypass(void)
+{
+	vai__heap_bypass = bypass;
 }
 
 void vai__mem_thread_exit(void)
@@ -140,8 +155,10 @@ static _Thread_local __attribute__((tls_model("initial-exec"))) struct cache *tl
 static VAI_NOINLINE struct cache *self(void)
 {
 	__asm__ volatile("" ::: "memory");
-	if (VAI_UNLIKELY(!tls_cache))
+	if (VAI_UNLIKELY(!tls_cache)) {
+		atomic_store_explicit(&in_use, true, memory_order_relaxed);
 		tls_cache = calloc(1, sizeof(struct cache));
+	}
 	return tls_cache;
 }
 
@@ -224,11 +241,24 @@ static unsigned carving(const struct shared *s, size_t size)
 	return n == 0 ? 1 : n < s->magazine ? n : s->magazine;
 }
 
+/* A host's allocator is asked for each block, and gets each back at once: magazines hold none. */
+static bool refill_from_host(struct magazine *mag, size_t size)
+{
+	mag->head = vai__heap_resize(NULL, size);
+	if (!mag->head)
+		return false;
+	mag->head->next = NULL;
+	mag->count = 1;
+	return true;
+}
+
 /* Fills an empty magazine, or at least puts a block into it. False: out of memory. */
 static bool refill(struct magazine *mag, unsigned c)
 {
 	struct shared *s = &shared[c];
 	size_t size = class_size(c);
+	if (VAI_UNLIKELY(vai__heap_host != NULL))
+		return refill_from_host(mag, size);
 	vai__lock(&s->lock);
 	if (s->chains) {
 		mag->head = pop_chain(s);
@@ -272,7 +302,7 @@ static VAI_NOINLINE void *alloc_slow(struct cache *cache, unsigned c)
 static inline void *get(size_t size)
 {
 	if (VAI_UNLIKELY(size > MAX_SIZE))
-		return malloc(size);
+		return vai__heap_resize(NULL, size);
 	struct cache *cache = self();
 	if (VAI_UNLIKELY(!cache))
 		return NULL;
@@ -289,6 +319,11 @@ static inline void *get(size_t size)
 static VAI_NOINLINE void magazine_full(struct cache *cache, unsigned c)
 {
 	struct magazine *mag = &cache->active[c];
+	if (VAI_UNLIKELY(vai__heap_host != NULL)) {
+		vai__heap_free(mag->head);
+		*mag = (struct magazine){NULL, 0};
+		return;
+	}
 	if (cache->spare[c])
 		give_chain(cache->spare[c], c);
 	cache->spare[c] = mag->head;
@@ -300,7 +335,7 @@ static VAI_NOINLINE void magazine_full(struct cache *cache, unsigned c)
 static inline void put(void *p, size_t size)
 {
 	if (VAI_UNLIKELY(size > MAX_SIZE)) {
-		free(p);
+		vai__heap_free(p);
 		return;
 	}
 	struct cache *cache = self();
@@ -506,8 +541,19 @@ size_t vai__mem_scavenge(const atomic_bool *stop)
 	return bytes;
 }
 
+/* For vai__heap_choose. A magazine is full with its first block then, so that none stays in it. */
+static bool bypass(void)
+{
+	if (atomic_load_explicit(&in_use, memory_order_relaxed))
+		return false;
+	for (unsigned c = 0; c < CLASSES; c++)
+		shared[c].magazine = 1;
+	return true;
+}
+
 __attribute__((constructor)) static void init_shared(void)
 {
+	vai__heap_bypass = bypass;
 	for (unsigned c = 0; c < CLASSES; c++) {
 		size_t n = MAGAZINE_BYTES / class_size(c);
 		shared[c].magazine = n < 4 ? 4 : n > 64 ? 64 : (unsigned)n;

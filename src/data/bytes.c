@@ -5,8 +5,8 @@
  * One word of the store counts the pins of either kind and says whether a resize is at work, which it is only while
  * nothing is pinned; where the bytes are and how many is changed by that resize alone. */
 #include "data/bytes.h"
-#include <stdlib.h>
 #include <string.h>
+#include "base/heap.h"
 #include "base/memory_budget.h"
 #include "base/futex.h"
 #include "base/mem.h"
@@ -42,7 +42,7 @@ static void destroy(struct vai_obj *o)
 	if (atomic_fetch_sub_acq_rel(&s->refs, 1) != 1)
 		return;
 	vai__memory_budget_give((size_t)atomic_load_relaxed(&s->size));
-	free(s->p);
+	vai__heap_free(s->p);
 	vai__mem_free(s, sizeof *s);
 }
 
@@ -63,7 +63,7 @@ vai_bytes *vai__bytes_new(uint64_t n)
 	struct store *s = vai__mem_zalloc(sizeof *s);
 	vai_bytes *b = s ? new_bytes(s) : NULL;
 	const bool within = b && vai__memory_budget_take((size_t)n);
-	char *p = within ? calloc(n ? (size_t)n : 1, 1) : NULL;
+	char *p = within ? vai__heap_zero(n ? (size_t)n : 1, 1) : NULL;
 	if (!p) {
 		if (within)
 			vai__memory_budget_give((size_t)n);
@@ -163,7 +163,7 @@ int vai__bytes_resize(vai_bytes *b, uint64_t n)
 	const uint64_t size = atomic_load_relaxed(&s->size);
 	const size_t more = n > size ? (size_t)(n - size) : 0;
 	const bool within = vai__memory_budget_take(more);
-	char *p = within ? realloc(s->p, n ? (size_t)n : 1) : NULL;
+	char *p = within ? vai__heap_resize(s->p, (size_t)n) : NULL;
 	if (within)
 		vai__memory_budget_give(!p ? more : n < size ? (size_t)(size - n) : 0);
 	if (p) {

@@ -5,7 +5,7 @@
  * has run out: the first words of each buffer are taken by what nobody asks for. One thread at a time uses a
  * freezer. */
 #include "data/freeze.h"
-#include <stdlib.h>
+#include "base/heap.h"
 #include "base/memory_budget.h"
 #include "base/mem.h"
 #include "data/frozen_private.h"
@@ -38,7 +38,7 @@ static struct vai__freeze_pair *place_after(const struct vai__freeze_map *m, str
 static bool grow_map(struct vai__freeze_map *m)
 {
 	struct vai__freeze_map wide = {.cap = m->cap ? 2 * m->cap : CAP_FIRST, .n = m->n};
-	wide.pairs = calloc(wide.cap, sizeof *wide.pairs);
+	wide.pairs = vai__heap_zero(wide.cap, sizeof *wide.pairs);
 	if (!wide.pairs)
 		return false;
 	for (size_t i = 0; i < m->cap; i++) {
@@ -49,7 +49,7 @@ static bool grow_map(struct vai__freeze_map *m)
 			p = place_after(&wide, p);
 		*p = m->pairs[i];
 	}
-	free(m->pairs);
+	vai__heap_free(m->pairs);
 	*m = wide;
 	return true;
 }
@@ -88,9 +88,9 @@ void vai__freeze_free(struct vai__freezer *z, void (*unref)(struct vai_obj *))
 	vai__buffer_free(&z->strings);
 	vai__buffer_free(&z->objects);
 	vai__buffer_free(&z->keys);
-	free(z->by_string.pairs);
-	free(z->by_shape.pairs);
-	free(z->by_address.pairs);
+	vai__heap_free(z->by_string.pairs);
+	vai__heap_free(z->by_shape.pairs);
+	vai__heap_free(z->by_address.pairs);
 }
 
 /* ---- strings ---- */
@@ -265,7 +265,7 @@ bool vai__freeze_close(struct vai__freezer *z, uint64_t table, size_t n)
 /* The buffer's memory, cut to what is used. */
 static void *take(struct vai__buffer *b, size_t *bytes)
 {
-	void *p = b->n ? realloc(b->p, b->n) : NULL;
+	void *p = b->n ? vai__heap_resize(b->p, b->n) : NULL;
 	if (!p)
 		p = b->p;
 	*bytes += b->n;

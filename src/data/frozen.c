@@ -7,7 +7,7 @@
  * all tables with the same keys in the same order. Keys of a shape are found by open hashing: a slot has the upper
  * half of a hash and the key's number plus 1, and 0 ends the search, so there is always a free slot. */
 #include "data/frozen.h"
-#include <stdlib.h>
+#include "base/heap.h"
 #include "base/memory_budget.h"
 #include "base/mem.h"
 #include "data/frozen_private.h"
@@ -18,10 +18,10 @@ static void destroy(struct vai_obj *o)
 	for (size_t i = 0; i < f->nobjects; i++)
 		f->unref(f->objects[i]);
 	vai__memory_budget_give(f->bytes - sizeof *f);
-	free(f->tables);
-	free(f->shapes);
-	free(f->strings);
-	free(f->objects);
+	vai__heap_free(f->tables);
+	vai__heap_free(f->shapes);
+	vai__heap_free(f->strings);
+	vai__heap_free(f->objects);
 	vai__mem_free(f, sizeof *f);
 }
 

@@ -398,14 +398,19 @@ void vai__paths_note(lua_State *L, struct vai_vm *vm)
 	lua_settop(L, package - 1);
 }
 
+static int take_first(lua_State *L)
+{
+	lua_settop(L, 0);
+	return push_package(L) && take_snapshot(L, NULL) != LUA_OK ? lua_error(L) : 0;
+}
+
 int vai__paths_start(lua_State *L)
 {
 	find_stock();
 	if (!lua_checkstack(L, 16))
 		return VAI_ENOMEM;
-	if (!push_package(L))
-		return VAI_OK;
-	if (take_snapshot(L, NULL) == LUA_OK)
+	lua_pushcfunction(L, take_first);
+	if (lua_pcall(L, 0, 0, 0) == LUA_OK)
 		return VAI_OK;
 	lua_pop(L, 1);
 	return VAI_ENOMEM;

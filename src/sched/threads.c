@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include "base/fatal.h"
+#include "base/heap.h"
 #include "mach/thread.h"
 #include "sched/rt.h"
 
@@ -46,6 +47,8 @@ int vai__threads_wish(const struct vai_options *host)
 	const struct vai_options *o = host ? host : &none;
 	const char *prefix = o->threads ? o->threads : "vai";
 	if (strlen(prefix) > PREFIX_MAX || (o->ncpus > 0 && !o->cpus) || !read_cpus(o->cpus, o->ncpus))
+		return VAI_EINVAL;
+	if (!vai__heap_choose(o->memory, o->data))
 		return VAI_EINVAL;
 	memcpy(wish.prefix, prefix, strlen(prefix) + 1);
 	wish.nice = o->nice;

@@ -13,8 +13,8 @@
  * Blocks above 16 kB are in the list of big ones, except inside the first chunk and the room, where a copied
  * template may have put them. */
 #include "state/arena.h"
-#include <stdlib.h>
 #include <string.h>
+#include "base/heap.h"
 #include "base/memory_budget.h"
 #include "base/mem.h"
 #include "state/arena_private.h"
@@ -131,7 +131,7 @@ static void unlink_big(struct vai__arena *a, struct vai__big *b)
 static void free_big(struct vai__big *b)
 {
 	vai__memory_budget_give(b->size);
-	free(b);
+	vai__heap_free(b);
 }
 
 static VAI_NOINLINE void *take_big(struct vai__arena *a, size_t size)
@@ -142,7 +142,7 @@ static VAI_NOINLINE void *take_big(struct vai__arena *a, size_t size)
 	if (VAI_UNLIKELY(!arena_fits(a, total)) && !(vai__arena_reclaim(a) && arena_fits(a, total)) &&
 		!vai__arena_may_exceed(a, total))
 		return NULL;
-	struct vai__big *b = vai__memory_budget_take(total) ? malloc(total) : NULL;
+	struct vai__big *b = vai__memory_budget_take(total) ? vai__heap_resize(NULL, total) : NULL;
 	if (!b)
 		return NULL;
 	link_big(a, b, total);
@@ -160,7 +160,7 @@ static VAI_NOINLINE void give_big(struct vai__arena *a, void *p, size_t size)
 	spread(a, p, (size + 7) & ~(size_t)7);
 }
 
-/* Resizes a big block in place or by libc's realloc; NULL: it has to be copied. */
+/* Resizes a big block in place or by the heap's resize; NULL: it has to be copied. */
 static void *resize_big(struct vai__arena *a, void *p, size_t nsize)
 {
 	struct vai__big *b = (struct vai__big *)p - 1;
@@ -175,7 +175,7 @@ static void *resize_big(struct vai__arena *a, void *p, size_t nsize)
 	if (total > before && !vai__memory_budget_take(total - before))
 		return NULL;
 	unlink_big(a, b);
-	struct vai__big *n = realloc(b, total);
+	struct vai__big *n = vai__heap_resize(b, total);
 	if (!n) {
 		link_big(a, b, before);
 		if (total > before)

@@ -57,6 +57,8 @@ static void *talk_thread(void *arg)
 		pthread_barrier_wait(&hosts_all); /* nobody needs the others any more, which close all at once */
 		vai_unref(inbox[k]);
 		lua_close(L);
+		if (k == 0 && nrounds >= 100 && (i + 1) % (nrounds / 10) == 0)
+			fprintf(stderr, "%d rounds: %ld kB\n", i + 1, spec_resident() / 1024);
 	}
 	return NULL;
 }
@@ -91,8 +93,8 @@ static const char busy[] =
 	"end\n"
 	"vai.go(function() local n = 0 while true do n = n + 1 end end)\n"
 	"vai.go(function() while true do vai.go(function() vai.sleep(0.001) end) vai.sleep(0.0001) end end)\n"
-	"vai.timer(0.001, function() error('a timer of a state that is closed') end)\n"
 	"vai.on_panic(function() end)\n"
+	"vai.timer(0.001, function() error('a timer of a state that is closed') end)\n"
 	"tasks = { vai.async(function() ch:recv() end), vai.async(function() vai.sleep(100) end) }\n"
 	"listener = vai.net.listen('tcp', '127.0.0.1:0')\n"
 	"vai.net.serve(listener, function(c) for line in c:lines() do c:write(line) end end)\n"

@@ -88,10 +88,10 @@ static bool finish_stop(int64_t grace)
 	return true;
 }
 
-/* Whether warnings are on already: by what the state says or, where that cannot be made out, by `lua5.4 -W script`. */
-static bool starts_with_warnings(lua_State *L)
+/* Whether it is `lua5.4 -W script`: where the state cannot tell whether warnings are on, this does. May raise. */
+static bool was_called_with_warnings(lua_State *L)
 {
-	bool on = vai__probe_warns(vai__host_main_thread(L));
+	bool on = false;
 	int top = lua_gettop(L);
 	if (lua_getglobal(L, "arg") == LUA_TTABLE)
 		for (int i = -1; !on && i > -32 && lua_rawgeti(L, top + 1, i) == LUA_TSTRING; i--)
@@ -154,7 +154,7 @@ static int begin_sandbox(lua_State *L)
 	return VAI_ENOMEM;
 }
 
-static int attach(lua_State *L, struct vai__home *home)
+static int attach(lua_State *L, struct vai__home *home, bool warns)
 {
 	struct vai__main *main = vai__main_open(home);
 	lua_State *thread = vai__host_main_thread(L);
@@ -168,7 +168,7 @@ static int attach(lua_State *L, struct vai__home *home)
 	}
 	vai__report_start(main);
 	vai__main_set_vm(main, vm);
-	vai__prepare_warn(starts_with_warnings(L));
+	vai__prepare_warn(warns || vai__probe_warns(thread));
 	g->vm = vm;
 	main->life = (struct vai__life){0};
 	g->life = &main->life;
@@ -198,8 +198,8 @@ static void detach(struct vai__main *main)
 		vai__sandbox_bounds_stop();
 }
 
-/* VAI_OK with the runtime running and the state attached, or nothing changed. */
-static int start(lua_State *L, struct sentinel *s, const char **call)
+/* VAI_OK with the runtime running and the state attached, or nothing changed. Raises nothing: the gate is held. */
+static int start(lua_State *L, struct sentinel *s, bool warns, const char **call)
 {
 	int rc = VAI_OK;
 	const vai_g *g = vai__g_self();
@@ -211,7 +211,7 @@ static int start(lua_State *L, struct sentinel *s, const char **call)
 	struct vai__home *home = open_home(&rc, call);
 	if (!home)
 		rc = rc == VAI_OK ? VAI_ESYS : rc;
-	else if ((rc = attach(L, home)) == VAI_OK && (rc = begin_sandbox(L)) != VAI_OK)
+	else if ((rc = attach(L, home, warns)) == VAI_OK && (rc = begin_sandbox(L)) != VAI_OK)
 		detach(home->bind);
 	if (home && rc == VAI_OK) {
 		home->bind->sentinel = s;
@@ -331,10 +331,11 @@ int vai__host_open(lua_State *L, const char **why)
 	if (*why)
 		return VAI_EINVAL;
 	struct sentinel *s = plant_sentinel(L);
+	bool warns = was_called_with_warnings(L);
 	vai__home_gate(true);
 	if (!vai__capi_detach)
 		vai__capi_detach = stop_state;
-	int rc = start(L, s, &call);
+	int rc = start(L, s, warns, &call);
 	vai__home_gate(false);
 	if (rc != VAI_OK)
 		*why = why_not(rc);
