@@ -3106,6 +3106,10 @@ function vai.http.post(url, body, kind, limit) end
 ---is no string); `limit`; `follow`, how many redirects (10; false: none); `proxy`, an address (`"http://user:password@host:port"`)
 ---or false.
 ---
+---The answer is read once the body has been sent. A server that answers while it still reads, as one that gives back what
+---it gets, is held up when more is under way than the system keeps, and so is the body: `nil, "timeout"` in the end. For
+---talk in both directions take WebSocket. A server that wants no more of a body and closes is heard.
+---
 ---Redirects after 301, 302 and 303 become GET; where they lead to another origin, `Authorization`, `Cookie` and
 ---`Proxy-Authorization` stay behind. Proxies are those of `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` in the
 ---environment, but none for this machine. A kept connection that turns out to have been closed is replaced where the
