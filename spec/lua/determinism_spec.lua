@@ -353,6 +353,30 @@ describe("a seeded run", function()
 		check.eq(debug.gethook(), nil)
 	]])
 
+	-- They are canceled, although nobody has their tasks, which is no failure of theirs.
+	test("ends what still waits in it, whatever has started that", [[
+		local never = chan()
+		local ways = {
+			function(f) go(f) end,
+			function(f) local wg = waitgroup() wg:go(f) end,
+			function(f) vai.async(f) end,
+			function(f) vai.timer(1, f) end,
+			function(f) local ctx, cancel = vai.context():with_cancel() ctx:after(f) cancel() end,
+		}
+		for i, start in ipairs(ways) do
+			local trace, result = vai.test.run(i, function()
+				start(function() never:recv() end)
+				start(function() while true do pcall(vai.sleep, 1) end end)
+				start(function() local over <close> = vai.defer(vai.sleep, 1) never:recv() end)
+				vai.sleep(5)
+				return "result"
+			end)
+			check.eq(result, "result")
+			check.eq(trace.goroutines, 4)
+		end
+		check.eq(vai.count(), 1)
+	]])
+
 	test("goes on where time is all that a loop waits for", [[
 		local _, rounds = vai.test.run("1/", function()
 			local n, late = 0, vai.atomic()

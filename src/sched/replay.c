@@ -524,21 +524,22 @@ static bool is_timing(const struct m *m)
 	return m && atomic_load_relaxed(&run.timing) == m;
 }
 
-void vai__replay_adopt(struct g *self, struct g *g)
-{
-	bool ours = self ? turn_of(self) != 0 : is_timing(vai__m_self());
-	if (!ours || g->locked_m)
-		return;
-	run.alive++;
-	note_made(g);
-	atomic_store_relaxed(&g->turn, run.record.goroutines);
-}
-
 /* Whether the calling thread acts for the run. */
 static bool is_inside(const struct m *m)
 {
 	const struct g *g = m ? atomic_load_relaxed(&m->curg) : NULL;
 	return (g && turn_of(g) != 0) || is_timing(m);
+}
+
+/* What has no starter is started by a timer, or by who ends a context. */
+void vai__replay_adopt(struct g *self, struct g *g)
+{
+	bool ours = self ? turn_of(self) != 0 : is_inside(vai__m_self());
+	if (!ours || g->locked_m)
+		return;
+	run.alive++;
+	note_made(g);
+	atomic_store_relaxed(&g->turn, run.record.goroutines);
 }
 
 struct timers *vai__replay_timers(const struct m *m)

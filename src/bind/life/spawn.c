@@ -20,6 +20,7 @@
 #include "bind/report/exit.h"
 #include "bind/report/panic.h"
 #include "bind/site.h"
+#include "sched/replay.h"
 #include "sync/task.h"
 #include "sync/waitgroup.h"
 #include "transfer/charge.h"
@@ -400,10 +401,16 @@ static vai_g *new_g(struct vai__call *call)
 	return g;
 }
 
+/* Others than who has its task may end a goroutine that starts now: it is in a sandbox, or maybe in a seeded run. */
+static inline bool may_be_ended(void)
+{
+	return vai__sandbox.active || vai__replay_is_on();
+}
+
 /* What ends a goroutine, or tells of its end, needs a task, though nobody may have it. */
 static bool needs_task(const struct vai__call *call)
 {
-	return call->fate != VAI_FATE_PANIC || call->opts || call->member || vai__sandbox.active;
+	return call->fate != VAI_FATE_PANIC || call->opts || call->member || may_be_ended();
 }
 
 static VAI_NOINLINE int cannot_go(lua_State *L, vai_g *self, struct vai__call *call, bool counted)
@@ -454,10 +461,10 @@ int vai__call_go_for_lua(lua_State *L, vai_g *self, struct vai__call *call)
 	return 0;
 }
 
-/* What ends a goroutine at its bound needs a task, which nobody else has here. False: out of memory, and g is gone. */
+/* What ends a goroutine from outside needs a task, which nobody else has here. False: out of memory, and g is gone. */
 static bool give_task(vai_g *g, const struct vai__call *call)
 {
-	if (VAI_LIKELY(!vai__sandbox.active))
+	if (VAI_LIKELY(!may_be_ended()))
 		return true;
 	vai_task *task = new_task(g, call->fate);
 	if (!task)
