@@ -171,7 +171,7 @@ struct call {
 	const struct vai__call_pattern *pattern;
 };
 
-/* Argument: struct call. Leaves the function on the stack. */
+/* Argument: struct call. Leaves the function on the stack, and the arguments if the pattern has them. */
 static int prepare_call(lua_State *L)
 {
 	const struct call *call = lua_touserdata(L, 1);
@@ -180,11 +180,11 @@ static int prepare_call(lua_State *L)
 	vai__call_pattern_each_code(call->pattern, call->msg, check_code, L);
 	check_constants(L, (const char *)vai__msg_block(call->msg)->data, call->pattern->size);
 	vai__handles_premake(vm);
-	vai__decode_captures(L, vm, call->msg);
+	vai__decode_pattern(L, vm, call->msg, call->pattern);
 	if (vm->needs_close)
 		luaL_error(L, "something has a finalizer");
 	vai__handles_premade(L, vm);
-	return 1;
+	return 1 + (int)call->pattern->nargs;
 }
 
 /* With code->ready BUSY, which it stays where there can be none. */

@@ -10,9 +10,9 @@
 /* The template of code with its function loaded, or NULL; counts the spawns and makes one when
  * there are enough. */
 const struct vai__template *vai__func_template_of(struct vai_code *code);
-/* A state in which a call is decoded but for its arguments and what differs from call to call. */
+/* A state in which a call is decoded but for what differs from call to call. */
 struct vai__call_template {
-	struct vai__template *template; /* the function lies alone on the stack */
+	struct vai__template *template; /* what the pattern has lies alone on the stack */
 	struct vai__call_pattern *pattern;
 };
 /* The one of code, which has a template, if the call is like that; its objects are to be given to the clone

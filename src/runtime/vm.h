@@ -23,8 +23,9 @@ struct vai_vm *vai__vm_new(struct vai_code *code, bool *loaded);
 struct vai_vm *vai__vm_new_in(struct vai_code *code, bool *loaded, void *room, size_t size);
 /* What of a goroutine's call its fresh state has already. */
 struct vai__ready {
-	bool loaded;                             /* as above; false: nothing, if there is no pattern either */
-	const struct vai__call_pattern *pattern; /* of the function, which lies on the stack with all that it captures */
+	bool loaded; /* as above; false: nothing, if there is no pattern either */
+	const struct vai__call_pattern
+		*pattern; /* of what lies on the stack: the function and all that it captures; arguments */
 };
 /* The same for the goroutine of a call, whose message that is. */
 struct vai_vm *vai__vm_new_for(

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* A pattern is a list of items, which take the stream of a call from its start to the end of the function: bytes that
- * are the same in all, a code object, an object, a scalar (a hole). Places of references in the stream's chain are
- * bytes like others, until a hole may move what follows. */
+/* A pattern is a list of items, which take the stream of a call from its start to the end of the function, or of the
+ * arguments: bytes that are the same in all, a code object, an object, a scalar. Places of references in the stream's
+ * chain are bytes like others, until a scalar may move what follows. */
 #include "transfer/call_pattern.h"
 #include "base/mem.h"
 
-enum { MAX_ITEMS = 48, MAX_BYTES = 512, MAX_NESTED = 6 };
+enum { MAX_ITEMS = 48, MAX_BYTES = 512, MAX_NESTED = 6, MAX_ARGS = 16 };
 
-enum kind { SAME, ANY, CODE, OBJECT, HOLE };
+enum kind { SAME, ANY, CODE, OBJECT, CAPTURED, ARGUMENT };
 
 struct walk {
 	const unsigned char *p;
@@ -17,7 +17,7 @@ struct walk {
 	struct vai__call_pattern *pattern;
 	struct vai_obj *objects[VAI__PATTERN_OBJECTS];
 	int nested;
-	bool moves; /* there was a hole */
+	bool moves; /* there was a scalar that may be of another length */
 	bool fits;
 };
 
@@ -108,12 +108,12 @@ static void take_object(struct walk *w)
 	take_place(w);
 }
 
-static void take_hole(struct walk *w, int upvalue)
+static void take_hole(struct walk *w, enum kind kind, int number)
 {
 	const unsigned char *at = w->p;
 	flush(w);
 	keep(w, at, scalar_size(at));
-	take(w, HOLE, (unsigned)upvalue, scalar_size(at));
+	take(w, kind, (unsigned)number, scalar_size(at));
 	w->pattern->nholes++;
 	w->moves = true;
 }
@@ -147,7 +147,7 @@ static void walk_function(struct walk *w)
 	w->nested++;
 	for (int i = 1; i <= nups && w->fits; i++) {
 		if (w->nested == 1 && scalar_size(w->p) > 0)
-			take_hole(w, i);
+			take_hole(w, CAPTURED, i);
 		else
 			walk_value(w);
 	}
@@ -177,10 +177,34 @@ static void walk_value(struct walk *w)
 	}
 }
 
+/* Goes on with n arguments if all of them are scalars and objects, and stays where it is otherwise. */
+static void walk_arguments(struct walk *w, unsigned n)
+{
+	struct vai__call_pattern *p = w->pattern;
+	const struct vai__call_pattern function = *p;
+	const struct walk before = *w;
+	w->fits = n <= MAX_ARGS;
+	for (unsigned i = 1; i <= n && w->fits; i++) {
+		if (scalar_size(w->p) > 0)
+			take_hole(w, ARGUMENT, (int)i);
+		else if (*w->p++ == T_OBJECT)
+			take_object(w);
+		else
+			w->fits = false;
+	}
+	flush(w);
+	p->nargs = n;
+	if (w->fits)
+		return;
+	*p = function;
+	*w = before;
+	w->fits = p->nslots == 0;
+}
+
 struct vai__call_pattern *vai__call_pattern_new(const vai_msg *msg)
 {
 	const struct vai__block *b = vai__msg_tag(msg) == M_BLOCK ? vai__msg_block(msg) : NULL;
-	if (!b || b->data[0] != T_FUNC || (b->nslots > 0 && b->nvalues > 1))
+	if (!b || b->data[0] != T_FUNC)
 		return NULL;
 	size_t alloc = sizeof(struct vai__call_pattern) + MAX_ITEMS * sizeof(struct vai__pattern_item) + MAX_BYTES;
 	struct vai__call_pattern *p = vai__mem_zalloc(alloc);
@@ -193,6 +217,8 @@ struct vai__call_pattern *vai__call_pattern_new(const vai_msg *msg)
 	struct walk w = {.p = b->data, .from = b->data, .bytes = bytes, .pattern = p, .fits = true};
 	walk_value(&w);
 	flush(&w);
+	if (w.fits)
+		walk_arguments(&w, b->nvalues - 1);
 	p->size = (size_t)(w.p - b->data);
 	if (w.fits)
 		return p;
@@ -230,7 +256,9 @@ bool vai__call_pattern_fits(
 	const unsigned char *p = b->data, *end = p + b->len, *bytes = pattern->bytes;
 	const struct vai__pattern_item *item = pattern->items;
 	unsigned met = 0;
-	if (VAI_UNLIKELY(pattern->nslots > 0) && (b->nvalues > 1 || b->nslots != pattern->nslots))
+	if ((pattern->nargs > 0 || pattern->nslots > 0) && b->nvalues != 1 + pattern->nargs)
+		return false;
+	if (VAI_UNLIKELY(pattern->nslots > 0) && b->nslots != pattern->nslots)
 		return false;
 	for (unsigned n = pattern->nitems; n > 0; n--, item++) {
 		size_t len = item->len;
@@ -251,7 +279,8 @@ bool vai__call_pattern_fits(
 			if (!is_object(pattern, p, item->arg, objects, &met))
 				return false;
 			break;
-		case HOLE:
+		case CAPTURED:
+		case ARGUMENT:
 			bytes += len;
 			if ((len = scalar_size(p)) == 0)
 				return false;
@@ -262,7 +291,7 @@ bool vai__call_pattern_fits(
 }
 
 const unsigned char *vai__call_pattern_differences(const struct vai__call_pattern *pattern, const unsigned char *stream,
-	void (*f)(void *arg, int upvalue, const unsigned char *value), void *arg)
+	void (*f)(void *arg, int upvalue, int argument, const unsigned char *value), void *arg)
 {
 	const unsigned char *p = stream, *bytes = pattern->bytes;
 	const struct vai__pattern_item *item = pattern->items;
@@ -270,12 +299,13 @@ const unsigned char *vai__call_pattern_differences(const struct vai__call_patter
 		return p + pattern->size;
 	for (unsigned n = pattern->nitems; n > 0; n--, item++) {
 		size_t len = item->len;
-		if (item->kind == HOLE) {
+		const bool captured = item->kind == CAPTURED, hole = captured || item->kind == ARGUMENT;
+		if (hole) {
 			len = scalar_size(p);
 			if (len != item->len || memcmp(p, bytes, len) != 0)
-				f(arg, item->arg, p);
+				f(arg, captured ? item->arg : 0, item->arg, p);
 		}
-		if (item->kind == SAME || item->kind == HOLE)
+		if (hole || item->kind == SAME)
 			bytes += item->len;
 		p += len;
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What calls of one function have in common, as their messages show: the code, the functions that it has captured, the
  * classes of the objects. What may differ are the objects themselves, scalars that the function has captured, and all
- * arguments. A template (runtime/call_template.c) holds the function of such a call decoded. Constant once made. */
+ * arguments; where those are scalars and objects only, they are part of the pattern. A template
+ * (runtime/func_template.c) holds such a call decoded. Constant once made. */
 #ifndef VAI_CALL_PATTERN_H
 #define VAI_CALL_PATTERN_H
 
@@ -14,8 +15,9 @@ enum { VAI__PATTERN_OBJECTS = 4, VAI__PATTERN_CODES = 8 };
 
 struct vai__call_pattern {
 	unsigned nobjects, ncodes, nitems, nholes;
-	uint32_t nslots; /* of the block, if not 0 that of a call without arguments */
-	size_t size;     /* bytes of the function in the stream from which this was made */
+	unsigned nargs;  /* arguments in the pattern; 0: any, or if nslots is not 0 none */
+	uint32_t nslots; /* of the block */
+	size_t size;     /* bytes of function and arguments in the stream from which this was made */
 	const struct vai_class *classes[VAI__PATTERN_OBJECTS];
 	uint64_t codes[VAI__PATTERN_CODES]; /* by number: those of helpers may go */
 	const unsigned char *bytes;         /* what must be the same, and what the holes had */
@@ -33,10 +35,10 @@ void vai__call_pattern_free(struct vai__call_pattern *pattern);
 /* Whether a call of the same function has this pattern. Its objects go to `objects`, borrowed. */
 bool vai__call_pattern_fits(
 	const struct vai__call_pattern *pattern, const vai_msg *msg, struct vai_obj *objects[VAI__PATTERN_OBJECTS]);
-/* Calls f for each scalar in a captured local of the stream that is another one than the pattern's; returns the end of
- * the function in it. */
+/* Calls f for each scalar in the stream that is another one than the pattern's: captured as that upvalue, or, if that
+ * is 0, the argument of that number. Returns the end of the pattern in the stream. */
 const unsigned char *vai__call_pattern_differences(const struct vai__call_pattern *pattern, const unsigned char *stream,
-	void (*f)(void *arg, int upvalue, const unsigned char *value), void *arg);
+	void (*f)(void *arg, int upvalue, int argument, const unsigned char *value), void *arg);
 /* Calls f for each code object of a message that the pattern was made from. */
 void vai__call_pattern_each_code(const struct vai__call_pattern *pattern, const vai_msg *msg,
 	void (*f)(void *arg, const struct vai_code *code), void *arg);

@@ -35,11 +35,11 @@ int vai__decode_take(lua_State *L, struct vai_vm *vm, vai_msg *msg);
  * code: of the function, or NULL. loaded: so many functions are on the stack's top already (vai__vm_new), the last of
  * them this one and the others helpers of its code; they are taken off. */
 int vai__decode_call(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const struct vai_code *code, int loaded);
-/* The same for a template: pushes the function alone. */
-void vai__decode_captures(lua_State *L, struct vai_vm *vm, const vai_msg *msg);
-/* The same in a clone of a template that holds the function of the pattern, on top of L's stack: what differs in its
- * captured locals, and the arguments. */
 struct vai__call_pattern;
+/* The same for a template: pushes what the pattern has, the function and maybe arguments. */
+void vai__decode_pattern(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const struct vai__call_pattern *pattern);
+/* The same in a clone of that template, which has these on top of L's stack: what differs in them, and other
+ * arguments. */
 int vai__decode_rest(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const struct vai__call_pattern *pattern);
 /* An object that owns msg from now on, with one reference, for several to read at a time; NULL where memory is out, and
  * msg is still the caller's. Not for messages that own nothing. */

@@ -639,33 +639,40 @@ int vai__decode_call(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const 
 	return get_values(&d, b, (int)b->nvalues, below) - 1;
 }
 
-void vai__decode_captures(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
+void vai__decode_pattern(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const struct vai__call_pattern *pattern)
 {
 	const struct vai__block *b = vai__msg_block(msg);
 	struct dec d = {.L = L, .vm = vm, .p = b->data, .call = true, .stack = (b->depth + 1) * LEVEL_STACK + SPARE_STACK};
-	luaL_checkstack(L, d.stack, NULL);
+	luaL_checkstack(L, d.stack + (int)pattern->nargs, NULL);
 	if (b->nslots)
 		lua_createtable(L, (int)b->nslots, 0);
 	d.seen = lua_gettop(L);
-	get_value(&d);
+	for (unsigned i = 0; i <= pattern->nargs; i++)
+		get_value(&d);
 	if (b->nslots)
 		lua_remove(L, d.seen);
 }
 
-static void set_upvalue(void *arg, int upvalue, const unsigned char *value)
+/* Of the function at d->loaded. */
+static void replace(void *arg, int upvalue, int argument, const unsigned char *value)
 {
 	struct dec *d = arg;
 	d->p = value;
 	get_value(d);
-	lua_setupvalue(d->L, -2, upvalue);
+	if (upvalue)
+		lua_setupvalue(d->L, d->loaded, upvalue);
+	else
+		lua_replace(d->L, d->loaded + argument);
 }
 
 int vai__decode_rest(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const struct vai__call_pattern *pattern)
 {
 	const struct vai__block *b = vai__msg_block(msg);
-	struct dec d = {.L = L, .vm = vm, .call = true};
-	d.p = vai__call_pattern_differences(pattern, b->data, set_upvalue, &d);
-	return b->nvalues == 1 ? 0 : get_values(&d, b, (int)b->nvalues - 1, lua_gettop(L));
+	const int n = (int)(b->nvalues - 1 - pattern->nargs), top = lua_gettop(L);
+	struct dec d = {.L = L, .vm = vm, .call = true, .loaded = top - (int)pattern->nargs};
+	d.p = vai__call_pattern_differences(pattern, b->data, replace, &d);
+	d.loaded = 0;
+	return (int)pattern->nargs + (n > 0 ? get_values(&d, b, n, top) : 0);
 }
 
 /* Arguments: the vm, the block. */

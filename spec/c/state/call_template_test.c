@@ -52,7 +52,7 @@ static bool run_call(const struct states *s, int nargs, lua_Integer *result)
 	lua_State *L = vm->L;
 	int came = lua_gettop(L);
 	if (ready.pattern) {
-		assert_int_equal(came, 1);
+		assert_int_equal(came, 1 + ready.pattern->nargs);
 		assert_int_equal(vai__decode_rest(L, vm, &msg, ready.pattern), nargs);
 	} else {
 		assert_int_equal(vai__decode_call(L, vm, &msg, code, came), nargs);
@@ -109,6 +109,11 @@ static void served(void **state)
 	static const char *const texts[] = {
 		"local k = i return function() return k end",
 		"local k = i return function(x) return k + x - 1 end, 1",
+		"return function(x, y, z, s) return z == nil and #s == x and x + (y == (x % 2 == 0) and 0 or 1) end,\n"
+		"i, i % 2 == 0, nil, ('x'):rep(i)",
+		"return function(x, y, z, n) return x == z and x ~= y and n end, a, b, a, i",
+		"local a, k = a, i return function(x, y) return x == a and x == y and k end, a, a",
+		"local k = i local function f(n) return n == 0 and 0 or f(n - 1) end return function(n) return f(n) + k end, 4",
 		"local k, f = i, function(x) return x + 1 end return function() return f(k) - 1 end",
 		"local k = i return function(x, y, t) return t[1] + #tostring(x) * 0 end, a, b, { i }",
 		"local a, b, k = a, b, i return function(x) return x == a and a ~= b and b ~= nil and k end, a",
@@ -132,12 +137,14 @@ static void refused(void **state)
 		"local m, k = require 'string', i return function() return #m.rep('x', k) end",
 		"local o, k = { a, a, a }, i return function() return k + #o - 3 end",
 		"local k, f = i, load('return ' .. i) return function() return f() end",
-		"local k = i local function f(n) return n == 0 and k or f(n - 1) end return f, 4",
+		"return function(...) return select('#', ...) end, table.unpack({}, 1, i)",
 		"local k = i local function f(n) return n == 0 and k or f(n - 1) end return function() return f(4) end",
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
 		assert_int_equal(count(s, texts[i]), 0);
 	int n = count(s, "local m, k = mixed, i return function() return m and k end");
+	assert_int_equal(n, clones() ? LATE / 2 : 0);
+	n = count(s, "return function(m, k) return m and k end, mixed, i");
 	assert_int_equal(n, clones() ? LATE / 2 : 0);
 }
 
