@@ -285,7 +285,8 @@ describe("a task that nobody takes", function()
 			return (collectgarbage "count" - before) * 1024 / 200
 		end
 		local function started() wg:add(1) go(done) end
-		local function taken() wg:add(1) local task = go(done) end
+		local tasks = {}
+		local function taken() wg:add(1) tasks[#tasks + 1] = go(done) end
 		local function counted() wg:add(1) wg:go(done) end
 		started()
 		collectgarbage "stop"
