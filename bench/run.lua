@@ -63,6 +63,7 @@ local workloads = {
   { name = "state", metrics = { "collect", "sort" }, but = "c go", plain = "state_plain" },
   { name = "fib", metrics = { "fib", "fib_speedup" }, but = "c" },
   { name = "echo", metrics = { "echo", "echo_p99" }, but = "c" },
+  { name = "echo10k", metrics = { "echo10k", "echo10k_p99" }, but = "c" },
   { name = "http", metrics = { "http64", "http512" }, but = "c" },
 }
 -- Two plain lua5.4 processes side by side: what this machine lets a speed-up reach.
@@ -134,6 +135,9 @@ local targets = {
   { "echo on two Ps, to Go", "echo/lua_p2", "echo/go_p2", most = 1.0 },
   { "echo on one P, to Go", "echo/lua_p1", "echo/go_p1", most = 1.1 },
   { "echo, p99 on two Ps, to Go", "echo_p99/lua_p2", "echo_p99/go_p2", most = 1.3 },
+  { "echo, 10,000 connections on two Ps, to Go", "echo10k/lua_p2", "echo10k/go_p2", most = 1.0 },
+  { "echo, 10,000 connections on one P, to Go", "echo10k/lua_p1", "echo10k/go_p1", most = 1.1 },
+  { "echo, 10,000, p99 on two Ps, to Go", "echo10k_p99/lua_p2", "echo10k_p99/go_p2", most = 1.3 },
   { "http, 64 connections on two Ps, to Go", "http64/lua_p2", "http64/go_p2", most = 1.0 },
   { "http, 512 connections on two Ps, to Go", "http512/lua_p2", "http512/go_p2", most = 1.0 },
   { "parked goroutine, all bytes", "parked_bytes/lua_p2+parked_pagetable/lua_p2", 1, most = 8000 },

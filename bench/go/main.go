@@ -42,7 +42,8 @@ var workloads = map[string]workload{
 	"growth_million": {1_000_000, growthOf},
 	"http":           {4, web}, // seconds
 	"echo":           {400_000, echo},
-	"echo_load":      {400_000, echoLoad}, // the client of all echo servers; its third argument is where to
+	"echo10k":        {400_000, echo10k},
+	"echo_load":      {400_000, echoLoad}, // the client of all echo servers; then where to and how many connections
 }
 
 func main() {

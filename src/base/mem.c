@@ -123,7 +123,7 @@ size_t vai__mem_scavenge(const atomic_bool *stop)
 
 /* The head of a span, at its low end. The first span has none. A span lies at a multiple of its size. */
 struct span {
-	unsigned carved; /* blocks cut from it; under lock */
+	unsigned carved; /* blocks cut from it, once it is no longer the newest; under lock */
 	unsigned
 		in_hand; /* blocks of it that the scavenger has; 0 outside of a pass. Only the scavenger uses this and `next` */
 	struct span *next; /* in the scavenger's lists */
@@ -137,6 +137,7 @@ static struct shared {
 	unsigned nloose;
 	char *cursor, *end;  /* what is left of the newest span */
 	struct span *newest; /* the newest span; NULL: it is the first one, or was unmapped */
+	unsigned carved;     /* blocks cut from it */
 	char *first;         /* written once */
 	unsigned magazine;   /* blocks in a full magazine; set once at load */
 	unsigned low;        /* the least that nchains has been since the last call of vai__mem_unneeded */
@@ -180,7 +181,10 @@ static bool new_span(struct shared *s)
 		munmap(p, (size_t)(aligned - p));
 	munmap(aligned + HUGE_SPAN, (size_t)(p + map - (aligned + HUGE_SPAN)));
 	madvise(aligned, HUGE_SPAN, MADV_HUGEPAGE);
+	if (s->newest)
+		s->newest->carved = s->carved;
 	s->newest = (struct span *)(void *)aligned;
+	s->carved = 0;
 	s->cursor = aligned + SPAN_HEAD;
 	s->end = aligned + HUGE_SPAN;
 	if (s->unmapped > 0) {
@@ -190,23 +194,31 @@ static bool new_span(struct shared *s)
 	return true;
 }
 
-static struct block *carve(struct shared *s, size_t size, unsigned n, unsigned *got)
+/* Cuts up to n blocks that lie at *p. Under the lock; nothing of them is touched, nor of a new span, for the first
+ * touch of a huge page takes long: with 10,000 states that grew at the same time, each thread that waited for the lock
+ * lost its P, and the threads that got those queued up as well. */
+static unsigned cut(struct shared *s, size_t size, unsigned n, char **p)
+{
+	if ((size_t)(s->end - s->cursor) < size && !new_span(s))
+		return 0;
+	size_t fit = (size_t)(s->end - s->cursor) / size;
+	if (fit < n)
+		n = (unsigned)fit;
+	*p = s->cursor;
+	s->cursor += n * size;
+	s->carved += n;
+	return n;
+}
+
+/* Links the n blocks at p. */
+static struct block *chain(char *p, size_t size, unsigned n)
 {
 	struct block *head = NULL;
-	*got = 0;
-	while (*got < n) {
-		if ((size_t)(s->end - s->cursor) < size) {
-			if (*got > 0 || !new_span(s))
-				break;
-		}
-		struct block *b = (struct block *)(void *)s->cursor;
-		s->cursor += size;
+	for (; n > 0; n--, p += size) {
+		struct block *b = (struct block *)(void *)p;
 		b->next = head;
 		head = b;
-		(*got)++;
 	}
-	if (s->newest) /* all of its blocks come from that span */
-		s->newest->carved += *got;
 	return head;
 }
 
@@ -257,6 +269,7 @@ static bool refill(struct magazine *mag, unsigned c)
 {
 	struct shared *s = &shared[c];
 	size_t size = class_size(c);
+	char *fresh = NULL;
 	if (VAI_UNLIKELY(vai__heap_host != NULL))
 		return refill_from_host(mag, size);
 	vai__lock(&s->lock);
@@ -269,9 +282,11 @@ static bool refill(struct magazine *mag, unsigned c)
 		s->loose = NULL;
 		s->nloose = 0;
 	} else {
-		mag->head = carve(s, size, carving(s, size), &mag->count);
+		mag->count = cut(s, size, carving(s, size), &fresh);
 	}
 	vai__unlock(&s->lock);
+	if (fresh)
+		mag->head = chain(fresh, size, mag->count);
 	return mag->head != NULL;
 }
 
@@ -468,8 +483,8 @@ static struct span *doom(struct shared *s, struct span *seen)
 	for (struct span *span = seen, *next; span; span = next) {
 		next = span->next;
 		vai__lock(&s->lock);
-		bool whole = span->in_hand == span->carved;
-		if (whole && span == s->newest) {
+		bool newest = span == s->newest, whole = span->in_hand == (newest ? s->carved : span->carved);
+		if (whole && newest) {
 			s->newest = NULL;
 			s->cursor = s->end = NULL;
 		}
