@@ -69,10 +69,10 @@ void vai__uvloop_check(const struct uv_loop_s *loop)
 
 /* ---- the nested loop ---- */
 
-/* Lock held. */
+/* Lock held. Of a loop in which there is nothing libuv says that it is due at once; the poller would never sleep. */
 static void note_next(void)
 {
-	int ms = uv_backend_timeout(&uv.loop);
+	int ms = uv_loop_alive(&uv.loop) ? uv_backend_timeout(&uv.loop) : -1;
 	atomic_store_seq_cst(&uv.next, ms < 0 ? VAI_FOREVER : vai__clock_real() + (int64_t)ms * MILLISECOND);
 }
 
