@@ -72,7 +72,7 @@ describe("a file", function()
 		assert(fs.open(dir .. "/new", "wx", 384)):close()
 		check.eq(fs.stat(dir .. "/new").mode, 384)
 		check.eq(failed("ENOENT", fs.open(dir .. "/none/f", "w")), dir .. "/none/f: no such file or directory")
-		check.returns(table.pack(r:write("x")), nil, "bad file descriptor", "EBADF", 0)
+		check.returns(table.pack(r:write("x")), nil, dir .. "/f: bad file descriptor", "EBADF", 0)
 	]])
 
 	test("is the same file in other goroutines, and every call is whole", [[
@@ -106,6 +106,15 @@ describe("a file", function()
 		local sum = 0
 		for _ in lines do sum = sum + 1 end
 		check.eq(sum, 8 * n)
+	]])
+
+	test("is named by what fails in it", [[
+		local f = assert(fs.open("/dev/full", "w"))
+		check.returns(table.pack(f:write("x")), nil, "/dev/full: no space left on device", "ENOSPC", 0)
+		assert(fs.write_file(dir .. "/f", "x"))
+		f = assert(fs.open(dir .. "/f"))
+		check.returns(table.pack(f:write("x")), nil, dir .. "/f: bad file descriptor", "EBADF", 0)
+		check.returns(table.pack(fs.open(dir .. "/f", "w"):read()), nil, dir .. "/f: bad file descriptor", "EBADF")
 	]])
 
 	test("is closed once and for all", [[
@@ -152,7 +161,7 @@ describe("a file", function()
 
 	test("may be a device", [[
 		local full <close> = assert(fs.open("/dev/full", "w"))
-		check.returns(table.pack(full:write("x")), nil, "no space left on device", "ENOSPC", 0)
+		check.returns(table.pack(full:write("x")), nil, "/dev/full: no space left on device", "ENOSPC", 0)
 		local zero <close> = assert(fs.open("/dev/zero"))
 		check.eq(zero:read(3), "\0\0\0")
 		local null <close> = assert(fs.open("/dev/null", "r+"))

@@ -35,7 +35,7 @@ static struct vai__limit limit_at(lua_State *L, vai_conn *c, int idx, const char
 static int write_failed(lua_State *L, vai_g *g, vai_conn *c, int rc, size_t done)
 {
 	if (rc != VAI__KIND_FAILED)
-		return vai__io_write_failed(L, g, rc, done);
+		return vai__io_write_failed(L, g, rc, done, NULL);
 	vai__io_conn_failed(L, g, c, rc);
 	lua_pushinteger(L, (lua_Integer)done);
 	return 4;
@@ -184,7 +184,7 @@ static int conn_send_file(lua_State *L)
 	struct vai__desc *file = file_at(L, 2, &size);
 	size_t done = 0;
 	if (!file)
-		return vai__io_write_failed(L, g, VAI_ECLOSED, 0);
+		return vai__io_write_failed(L, g, VAI_ECLOSED, 0, NULL);
 	if (n < 0)
 		n = size > at ? size - at : 0;
 	vai__note_stack(g, L);

@@ -83,7 +83,7 @@ static int file_write(lua_State *L)
 	int rc = vai__file_write(g, f, iov, n, &done);
 	vai__io_release(L, n);
 	if (rc != VAI_OK)
-		return vai__io_write_failed(L, g, rc, done);
+		return vai__io_write_failed(L, g, rc, done, vai__file_path(f));
 	lua_pushvalue(L, 1);
 	return 1;
 }

@@ -78,9 +78,9 @@ void vai__io_push_bytes(lua_State *L, struct vai_vm *vm, vai_conn *c, struct vai
 	vai__conn_bytes_free(b);
 }
 
-int vai__io_write_failed(lua_State *L, vai_g *g, int rc, size_t done)
+int vai__io_write_failed(lua_State *L, vai_g *g, int rc, size_t done, const char *what)
 {
-	int n = vai__io_failed(L, g, rc, NULL);
+	int n = vai__io_failed(L, g, rc, what);
 	if (n == 2)
 		lua_pushnil(L);
 	lua_pushinteger(L, (lua_Integer)done);

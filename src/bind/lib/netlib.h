@@ -23,7 +23,7 @@ int vai__io_failed(lua_State *L, vai_g *g, int rc, const char *what);
 /* The same for what failed on c, whose kind may have errors of its own. */
 int vai__io_conn_failed(lua_State *L, vai_g *g, vai_conn *c, int rc);
 /* The same for a write, filled up to four values: nil, why, name or nil, and how many bytes were written. */
-int vai__io_write_failed(lua_State *L, vai_g *g, int rc, size_t done);
+int vai__io_write_failed(lua_State *L, vai_g *g, int rc, size_t done, const char *what);
 /* The end of a step of a loop over lines, whose read has pushed n values: with more than one the read has failed, and
  * its message is raised; else they are the step's result. */
 int vai__io_line(lua_State *L, int n);
