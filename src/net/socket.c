@@ -40,14 +40,47 @@ static int uv_number(int rc)
 	return rc == VAI_ENOMEM ? UV_ENOMEM : UV_UNKNOWN;
 }
 
+/* What files and processes meet and libuv has no name for. */
+static const struct unnamed {
+	int number;
+	const char *name, *text;
+} unnamed[] = {
+	{ENOEXEC, "ENOEXEC", "exec format error"},
+	{ECHILD, "ECHILD", "no child processes"},
+	{EDEADLK, "EDEADLK", "resource deadlock avoided"},
+	{ENOLCK, "ENOLCK", "no locks available"},
+	{ESTALE, "ESTALE", "stale file handle"},
+	{EDQUOT, "EDQUOT", "disk quota exceeded"},
+	{EUCLEAN, "EUCLEAN", "structure needs cleaning"},
+	{ENOMEDIUM, "ENOMEDIUM", "no medium found"},
+	{EBADMSG, "EBADMSG", "bad message"},
+};
+
+/* NULL: libuv knows it. */
+static const struct unnamed *find_unnamed(int rc)
+{
+	for (size_t i = 0; i < sizeof unnamed / sizeof *unnamed; i++)
+		if (vai__errno_of(rc) == unnamed[i].number)
+			return &unnamed[i];
+	return NULL;
+}
+
 void vai__net_error_name(int rc, char *buf, size_t size)
 {
-	uv_err_name_r(uv_number(rc), buf, size);
+	const struct unnamed *u = find_unnamed(rc);
+	if (u)
+		snprintf(buf, size, "%s", u->name);
+	else
+		uv_err_name_r(uv_number(rc), buf, size);
 }
 
 void vai__net_error_text(int rc, char *buf, size_t size)
 {
-	uv_strerror_r(uv_number(rc), buf, size);
+	const struct unnamed *u = find_unnamed(rc);
+	if (u)
+		snprintf(buf, size, "%s", u->text);
+	else
+		uv_strerror_r(uv_number(rc), buf, size);
 }
 
 static int result(int n)

@@ -18,7 +18,7 @@
 #include "net/descriptor.h"
 #include "sched/poll.h"
 
-enum { SIGNALS = 65 };
+enum { SIGNALS = 65, REALTIME_FIRST = 34 /* the C library has those before it */ };
 
 struct listener {
 	struct listener *next;
@@ -84,6 +84,43 @@ static const struct {
 	{"SIGWINCH", SIGWINCH},
 	{"SIGIO", SIGIO},
 	{"SIGSYS", SIGSYS},
+	{"SIGPWR", SIGPWR},
+	{"SIGSTKFLT", SIGSTKFLT},
+#define REALTIME(n) \
+	{ \
+		"SIGRTMIN+" #n, REALTIME_FIRST + (n) \
+	}
+	{"SIGRTMIN", REALTIME_FIRST},
+	REALTIME(1),
+	REALTIME(2),
+	REALTIME(3),
+	REALTIME(4),
+	REALTIME(5),
+	REALTIME(6),
+	REALTIME(7),
+	REALTIME(8),
+	REALTIME(9),
+	REALTIME(10),
+	REALTIME(11),
+	REALTIME(12),
+	REALTIME(13),
+	REALTIME(14),
+	REALTIME(15),
+	REALTIME(16),
+	REALTIME(17),
+	REALTIME(18),
+	REALTIME(19),
+	REALTIME(20),
+	REALTIME(21),
+	REALTIME(22),
+	REALTIME(23),
+	REALTIME(24),
+	REALTIME(25),
+	REALTIME(26),
+	REALTIME(27),
+	REALTIME(28),
+	REALTIME(29),
+	REALTIME(30),
 };
 enum { NAMES = sizeof names / sizeof *names };
 

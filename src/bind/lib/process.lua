@@ -41,25 +41,28 @@ local function split(opts)
 	return spec, rest_of(opts.limit)
 end
 
+-- Level 4 is who has called run, which is a function in C around the one below.
 local function check(opts)
 	if type(opts) ~= "table" then
-		error(("bad argument #1 to 'run' (table expected, got %s)"):format(type(opts)), 3)
+		error(("bad argument #1 to 'run' (table expected, got %s)"):format(type(opts)), 4)
 	elseif opts.input ~= nil and type(opts.input) ~= "string" then
-		error(("bad argument #1 to 'run' (option 'input': string expected, got %s)"):format(type(opts.input)), 3)
+		error(("bad argument #1 to 'run' (option 'input': string expected, got %s)"):format(type(opts.input)), 4)
 	elseif opts.input ~= nil and opts.stdin ~= nil then
-		error("bad argument #1 to 'run' (options 'input' and 'stdin' exclude each other)", 3)
+		error("bad argument #1 to 'run' (options 'input' and 'stdin' exclude each other)", 4)
 	elseif type(opts.limit) == "number" and opts.limit ~= opts.limit or type(opts.limit) ~= "number"
 		and type(opts.limit) ~= "userdata" and opts.limit ~= nil then
 		error(("bad argument #1 to 'run' (option 'limit': number or context expected, got %s)"):format(
-			tostring(opts.limit)), 3)
+			tostring(opts.limit)), 4)
 	end
 end
 
 return function(opts)
 	check(opts)
 	local spec, left = split(opts)
-	local started, message, number = vai.process.spawn(spec)
-	if not started then
+	local ok, started, message, number = pcall(vai.process.spawn, spec)
+	if not ok then
+		error((tostring(started):gsub("'spawn'", "'run'", 1)), 3)
+	elseif not started then
 		return nil, message, number
 	end
 	local p <close> = started
@@ -74,8 +77,8 @@ return function(opts)
 	end
 	local result = { code = code, signal = not code and signal or nil }
 	for name, task in pairs({ out = out, err = err }) do
-		local ok, text = task:join(left())
-		if not ok then
+		local read, text = task:join(left())
+		if not read then
 			return nil, text
 		end
 		result[name] = text

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "base/fork.h"
 #include "bind/lib/fslib.h"
@@ -44,6 +45,8 @@ static void check_names(lua_State *L)
 		bool named = lua_type(L, -2) == LUA_TSTRING;
 		if (!(named ? is_option(lua_tostring(L, -2)) : lua_isinteger(L, -2)))
 			vai__arg_error(L, 1, "spawn", "unknown option '%.40s'", luaL_tolstring(L, -2, NULL));
+		if (!named && (lua_Unsigned)lua_tointeger(L, -2) - 1 >= lua_rawlen(L, 1) && lua_rawlen(L, 1) > 0)
+			vai__arg_error(L, 1, "spawn", "a nil before argument %lld", (long long)lua_tointeger(L, -2) - 1);
 		lua_pop(L, 1);
 	}
 }
@@ -276,6 +279,16 @@ static bool flag(lua_State *L, const char *name)
 	return on;
 }
 
+/* Whose fault it is that the process could not be started: the directory's or the command's. */
+static const char *blamed(const struct vai__spawn *s, int rc)
+{
+	struct stat st;
+	if (!s->cwd)
+		return s->argv[0];
+	int err = stat(s->cwd, &st) < 0 ? errno : !S_ISDIR(st.st_mode) ? ENOTDIR : access(s->cwd, X_OK) < 0 ? errno : 0;
+	return err && rc == VAI__ERRNO(err) ? s->cwd : s->argv[0];
+}
+
 static int process_spawn(lua_State *L)
 {
 	struct vai__spawn s = {0};
@@ -301,7 +314,7 @@ static int process_spawn(lua_State *L)
 	vai_g *g = vai__fs_self(L);
 	int rc = spawn_with(&s, kinds, conns, &p);
 	if (rc != VAI_OK)
-		return vai__io_failed(L, g, rc, s.argv[0]);
+		return vai__io_failed(L, g, rc, blamed(&s, rc));
 	vai__io_push(L, g, (struct vai_obj *)p);
 	return 1;
 }
