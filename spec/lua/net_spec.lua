@@ -632,6 +632,12 @@ describe("dial", function()
 		l:close()
 		check.returns(table.pack(net.dial("tcp", dead)), nil, dead .. ": connection refused", "ECONNREFUSED")
 		check.returns(table.pack(net.dial("tcp", "127.0.0.1")), nil, "address '127.0.0.1': no port", "EINVAL")
+		for _, port in ipairs { "65536", "99999", "-1", "+80", "4294967296" } do
+			local where = "127.0.0.1:" .. port
+			check.returns(table.pack(net.dial("tcp", where)), nil, ("address '%s': bad port"):format(where), "EINVAL")
+			check.returns(table.pack(net.listen("tcp", where)), nil, ("address '%s': bad port"):format(where), "EINVAL")
+		end
+		check.returns(table.pack(net.dial("tcp4", "[::1]:80")), nil, "[::1]:80: address family not supported", "EAI_ADDRFAMILY")
 		check.returns(table.pack(net.dial("tcp", "::1:80")), nil,
 			"address '::1:80': too many colons: write [host]:port", "EINVAL")
 		check.returns(table.pack(net.dial("tcp", "[::1")), nil, "address '[::1': no ']'", "EINVAL")

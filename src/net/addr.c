@@ -70,6 +70,13 @@ static const char *find_colon(const char *text, size_t len, const char **why)
 	return *why ? NULL : colon - 1;
 }
 
+/* A number that is no port's. The C library takes its lower bits. */
+static bool is_bad_number(const char *service)
+{
+	const char *digits = service + (*service == '-' || *service == '+');
+	return *digits && !digits[strspn(digits, "0123456789")] && (digits != service || vai__addr_port(service) < 0);
+}
+
 const char *vai__addr_split(const char *text, size_t len, char *host, char *service)
 {
 	const char *why = NULL, *colon = find_colon(text, len, &why);
@@ -79,7 +86,7 @@ const char *vai__addr_split(const char *text, size_t len, char *host, char *serv
 	size_t host_len = (size_t)(colon - text) - (bracket ? 2 : 0);
 	if (!copy_part(host, VAI__HOST_MAX, text + bracket, host_len))
 		return "bad host name";
-	if (!copy_part(service, VAI__SERVICE_MAX, colon + 1, (size_t)(text + len - colon - 1)))
+	if (!copy_part(service, VAI__SERVICE_MAX, colon + 1, (size_t)(text + len - colon - 1)) || is_bad_number(service))
 		return "bad port";
 	return NULL;
 }

@@ -23,6 +23,9 @@ static int gai_uv(int err)
 	case EAI_BADFLAGS: return UV_EAI_BADFLAGS;
 	case EAI_FAIL: return UV_EAI_FAIL;
 	case EAI_FAMILY: return UV_EAI_FAMILY;
+#ifdef EAI_ADDRFAMILY
+	case EAI_ADDRFAMILY: return UV_EAI_ADDRFAMILY; /* the other family's number */
+#endif
 	case EAI_NODATA: return UV_EAI_NODATA;
 	case EAI_NONAME: return UV_EAI_NONAME;
 	case EAI_SERVICE: return UV_EAI_SERVICE;
