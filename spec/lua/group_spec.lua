@@ -136,6 +136,28 @@ describe("a group", function()
 		check.raises("limit", g.limit, g, 0)
 	]])
 
+	test("is left by nobody before its children have ended, also by one that is canceled twice", [[
+		vai.test.run(1, function()
+			local left, up = chan(1), chan()
+			local task = vai.async(function()
+				local child
+				pcall(function()
+					local g <close> = vai.group()
+					child = g:go(function()
+						local slow <close> = vai.defer(vai.sleep, 5)
+						up:send(true)
+						vai.sleep(60)
+					end)
+				end)
+				left:send(child:status())
+			end)
+			up:recv()
+			for _ = 1, 2 do vai.sleep(1) task:cancel() end
+			check.eq(left:recv(), "failed")
+			check.eq(vai.now(), 3.0) -- the child was canceled twice, too
+		end)
+	]])
+
 	test("a place that was given to one that is canceled before it runs goes on", [[
 		for round = 1, check.scaled(1000) do
 			local g, free = vai.group(), chan()

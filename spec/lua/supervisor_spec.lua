@@ -201,6 +201,42 @@ describe("a supervisor", function()
 		check.eq(#s:children(), 20)
 	]])
 
+	-- Trees of supervisors whose children fail, end and are slow to end, stopped at any moment.
+	test("stops all that is below it, whatever happens there", [[
+		local kinds, strategies = { "permanent", "transient", "temporary" }, { "one_for_one", "one_for_all", "rest_for_one" }
+		local function tree(live, depth)
+			local s = vai.supervisor { strategy = strategies[math.random(3)], max = math.random(0, 4), within = math.random(3) }
+			for i = 1, math.random(4) do
+				local child = { restart = kinds[math.random(3)] }
+				if depth < 3 and math.random(3) == 1 then
+					child.start = tree(live, depth + 1)
+				else
+					child.shutdown, child.args = math.random() / 20, { math.random(3), math.random() / 20 }
+					function child.start(what, s)
+						live:add(1)
+						local over <close> = vai.defer(function() live:add(-1) vai.sleep(s / 2) end)
+						vai.sleep(s)
+						if what == 1 then error("fails", 0) elseif what == 2 then vai.sleep(3600) end
+					end
+				end
+				if not pcall(s.child, s, child) and type(child.start) == "table" then child.start:stop() end
+			end
+			return s
+		end
+		for seed = 1, 20 do
+			local _, left, stopped = vai.test.run(seed, function()
+				local live = vai.atomic()
+				local s = tree(live, 1)
+				vai.sleep(math.random())
+				local stopped = vai.async(s.stop, s):join(60)
+				vai.sleep(30)
+				return live:get(), stopped
+			end)
+			check.eq(stopped, true)
+			check.eq(left, 0)
+		end
+	]])
+
 	test("can be used from other goroutines, and has its names in dumps", head .. [[
 		local s = vai.supervisor {}
 		local task = vai.async(function() add(s, "worker a") return #s:children() end)

@@ -50,14 +50,18 @@ static void cancel_task(vai_group *group, vai_task *task)
 	vai__task_cancel(task, &reason);
 }
 
-/* Called when the context is over, perhaps under a timer's lock. */
-static bool on_end(void *arg)
+void vai__group_insist(vai_group *group)
 {
-	vai_group *group = arg;
 	vai__lock(&group->lock);
 	for (vai_member *m = group->members; m; m = m->next)
 		cancel_task(group, m->task);
 	vai__unlock(&group->lock);
+}
+
+/* Called when the context is over, perhaps under a timer's lock. */
+static bool on_end(void *arg)
+{
+	vai__group_insist(arg);
 	return true;
 }
 

@@ -42,6 +42,8 @@ void vai__member_end(vai_member *member, bool failed);
 int vai__group_wait(vai_g *self, vai_group *group, int64_t deadline);
 /* Ends the group's context, which cancels its tasks. */
 void vai__group_cancel(vai_group *group);
+/* Cancels its tasks, those that have been canceled already once more. */
+void vai__group_insist(vai_group *group);
 /* The first task that failed, or NULL. Borrowed. */
 vai_task *vai__group_failed(vai_group *group);
 /* Notes that the failure has been reported. True: this is the first time. */

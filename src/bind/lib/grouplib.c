@@ -174,15 +174,20 @@ static int group_wait(lua_State *L)
 	return rc == VAI_OK ? result(L, g, group) : vai__bind_failed(L, g, rc);
 }
 
-/* Who is canceled while it waits for its children cancels them, and still waits. */
+/* Who is canceled while it waits for its children cancels them, and still waits; who is canceled once more does it once
+ * more, so that none of them outlives the block. */
 static int wait_all(vai_g *g, vai_group *group)
 {
 	int rc = vai__group_wait(g, group, VAI_FOREVER);
 	if (rc != VAI_ECANCELED)
 		return rc;
 	vai__group_cancel(group);
+	const int64_t until = vai__clock_now() + LEAVE_TIME;
 	int end = vai__g_hold_end(g);
-	vai__group_wait(g, group, vai__clock_now() + LEAVE_TIME);
+	while (vai__group_wait(g, group, until) == VAI_ECANCELED) {
+		vai__group_insist(group);
+		vai__g_hold_end(g);
+	}
 	vai__g_restore_end(g, end);
 	return VAI_ECANCELED;
 }
