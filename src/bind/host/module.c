@@ -88,44 +88,17 @@ static void forked(void)
 
 static pthread_once_t registered = PTHREAD_ONCE_INIT;
 
-static void register_once(void)
+/* All that users get handles of. */
+static const struct vai__handle_type *const types[] = {&vai__lib_chan_type, &vai__lib_task_type,
+	&vai__lib_waitgroup_type, &vai__lib_timer_type, &vai__lib_ticker_type, &vai__lib_guard_type, &vai__lib_mutex_type,
+	&vai__lib_context_type, &vai__lib_after_type, &vai__lib_rwmutex_type, &vai__lib_cond_type, &vai__lib_once_type,
+	&vai__lib_semaphore_type, &vai__lib_atomic_type, &vai__lib_map_type, &vai__lib_snapshot_type, &vai__lib_buffer_type,
+	&vai__lib_view_type, &vai__lib_frozen_type, &vai__lib_group_type, &vai__lib_conn_type, &vai__lib_listener_type,
+	&vai__lib_packet_type, &vai__lib_server_type, &vai__lib_file_type, &vai__lib_process_type, &vai__lib_tty_type,
+	&vai__host_reference_type, NULL};
+
+static void set_hooks(void)
 {
-	pin_library();
-	vai__exit_prepare();
-	vai__catalog_preload("vai", open_lazy);
-	vai__handle_register(&vai__lib_chan_type);
-	vai__handle_register(&vai__lib_task_type);
-	vai__handle_register(&vai__lib_waitgroup_type);
-	vai__handle_register(&vai__lib_timer_type);
-	vai__handle_register(&vai__lib_ticker_type);
-	vai__handle_register(&vai__lib_guard_type);
-	vai__handle_register(&vai__lib_mutex_type);
-	vai__handle_register(&vai__lib_context_type);
-	vai__handle_register(&vai__lib_after_type);
-	vai__handle_register(&vai__lib_rwmutex_type);
-	vai__handle_register(&vai__lib_cond_type);
-	vai__handle_register(&vai__lib_once_type);
-	vai__handle_register(&vai__lib_semaphore_type);
-	vai__handle_register(&vai__lib_atomic_type);
-	vai__handle_register(&vai__lib_map_type);
-	vai__handle_register(&vai__lib_snapshot_type);
-	vai__handle_register(&vai__lib_buffer_type);
-	vai__handle_register(&vai__lib_view_type);
-	vai__handle_register(&vai__lib_frozen_type);
-	vai__lib_frozen_install();
-	vai__hook_select = vai__lib_select;
-	vai__handle_register(&vai__lib_group_type);
-	vai__handle_register(&vai__lib_conn_type);
-	vai__handle_register(&vai__lib_listener_type);
-	vai__handle_register(&vai__lib_packet_type);
-	vai__handle_register(&vai__lib_server_type);
-	vai__handle_register(&vai__lib_file_type);
-	vai__handle_register(&vai__lib_process_type);
-	vai__handle_register(&vai__lib_tty_type);
-	vai__handle_register(&vai__host_reference_type);
-	vai__held_install();
-	vai__replaced_register(vai__os_exit);
-	vai__fork_watch(vai__sched_alive, forked);
 	vai__sched_hooks.unwait = vai__waitq_unwait;
 	vai__sched_hooks.abandon = abandon;
 	vai__sched_hooks.interrupt = vai__interrupt_g;
@@ -134,6 +107,21 @@ static void register_once(void)
 	vai__sched_hooks.quit = vai__dump_quit;
 	vai__fatal_hook = vai__dump_fatal;
 	vai__fatal_exit = vai__exit_now;
+	vai__hook_select = vai__lib_select;
+}
+
+static void register_once(void)
+{
+	pin_library();
+	vai__exit_prepare();
+	vai__catalog_preload("vai", open_lazy);
+	for (const struct vai__handle_type *const *t = types; *t; t++)
+		vai__handle_register(*t);
+	vai__lib_frozen_install();
+	vai__held_install();
+	vai__replaced_register(vai__os_exit);
+	vai__fork_watch(vai__sched_alive, forked);
+	set_hooks();
 }
 
 /* What the host says of C functions that belong to no module, in its registry: API.md, "C functions". */
