@@ -18,6 +18,29 @@ local test = program.tester [[
 ]]
 
 describe("a process", function()
+	local release = (os.getenv("VAI_VARIANT") or "release") == "release"
+	local no_null = [[
+		#define _GNU_SOURCE
+		#include <dlfcn.h>
+		#include <errno.h>
+		#include <string.h>
+		int open(const char *path, int flags, int mode)
+		{
+			int (*real)(const char *, int, int) = dlsym(RTLD_NEXT, "open");
+			errno = EACCES;
+			return strcmp(path, "/dev/null") == 0 ? -1 : real(path, flags, mode);
+		}
+	]]
+	local _ = release and program.test("does not get this one's stream in place of /dev/null", [[
+		local dir, lua = arg[1], os.getenv "LUA" or "lua5.4"
+		assert(os.execute(("cc -w -shared -fPIC -o %s/no_null.so %s/no_null.c -ldl"):format(dir, dir)))
+		assert(os.execute(("LD_PRELOAD=%s/no_null.so exec %s %s/inner.lua"):format(dir, lua, dir)))
+	]], { files = { ["no_null.c"] = no_null, ["inner.lua"] = [[
+		local vai, check = require "vai", require "check"
+		local what = { "echo", "this is for nobody", stdout = "null" }
+		check.returns(table.pack(vai.process.spawn(what)), nil, "echo: permission denied", "EACCES")
+	]] } })
+
 	test("talks through pipes and ends with a code", [[
 		local p <close> = assert(spawn { "sh", "-c", "read x; echo got $x; echo no >&2; exit 3", stdin = "pipe",
 			stdout = "pipe", stderr = "pipe" })

@@ -224,10 +224,11 @@ static int stream_kind(lua_State *L, int i)
 	return LENT;
 }
 
-static int open_null(int i)
+/* The descriptor, or why there is none: without it the process would get this one's own stream. */
+static VAI_NOINLINE int open_null(int i)
 {
 	int fd = open("/dev/null", (i == 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
-	return fd;
+	return fd < 0 ? VAI__ERRNO(errno) : fd;
 }
 
 /* c: for LENT. */
@@ -236,13 +237,13 @@ static int open_stream(struct streams *s, int i, int kind, vai_conn *c)
 	int rc = VAI_OK;
 	switch (kind) {
 	case PIPE: rc = vai__process_pipe(i == 0, &s->ours[i], &s->fds[i]); break;
-	case NULL_DEVICE: s->fds[i] = open_null(i); break;
+	case NULL_DEVICE: rc = s->fds[i] = open_null(i); break;
 	case SAME: s->fds[i] = s->fds[1] >= 0 ? s->fds[1] : 1; break;
 	case LENT: rc = lend(s, i, c); break;
 	default: break;
 	}
-	s->close[i] = rc == VAI_OK && (kind == PIPE || kind == NULL_DEVICE) && s->fds[i] >= 0;
-	return rc;
+	s->close[i] = rc >= 0 && (kind == PIPE || kind == NULL_DEVICE);
+	return rc < 0 ? rc : VAI_OK;
 }
 
 /* Raises nothing: kinds and connections have been looked at. */
