@@ -61,6 +61,10 @@ static void test_rounds(void **state)
 	for (; done < n && (done < WARM || host_seconds() < end); done++)
 		one_round();
 	host_wait_threads(1); /* those that have left may take a moment to end */
+	lua_State *L = host_open();
+	host_run(L, "require 'vai'"); /* and what the last round's end did not come to is done here */
+	lua_close(L);
+	host_wait_threads(1);
 	struct host_usage after = host_usage();
 	print_message("%d rounds: threads %ld %ld, files %ld %ld, mappings %ld %ld, resident %ld %ld kB\n", done,
 		before.threads, after.threads, before.files, after.files, before.mappings, after.mappings, before.resident,
