@@ -338,9 +338,9 @@ check: deps-check deps-build check-format check-includes check-size check-twins 
 	check-circles check-docs check-lua check-rock check-cppcheck check-tidy
 	@echo 'check: clean'
 check-format: deps-check
-	clang-format --dry-run -Werror $(CFILES)
+	@clang-format --dry-run -Werror $(CFILES)
 format: deps-check
-	clang-format -i $(CFILES)
+	@clang-format -i $(CFILES)
 check-tidy: deps-check
 	@sh mk/tidy $(filter %.c,$(SRC)) -- -std=gnu11 -Isrc -pthread $(LUA_CFLAGS) $(UV_CFLAGS)
 	@for m in $$(CC='$(CC)' sh mk/ext found); do \
