@@ -200,7 +200,7 @@ EXT_CFLAGS_tls = $(call once,EXT_CFLAGS_tls,$(shell CC='$(CC)' sh mk/ext cflags 
 .PHONY: ext ext-all ext-found
 ext: | deps-build
 ext-all: | deps-ext
-one_at_a_time = mkdir -p build && flock build/ext.lock
+one_at_a_time = mkdir -p build && $(if $(shell command -v flock 2>/dev/null),flock build/ext.lock)
 ext ext-all:
 	@$(if $(filter arm64 fuzz,$(VARIANT)),true,$(one_at_a_time) $(MAKE) --no-print-directory ext-found)
 ext-found: $(if $(filter ext-found,$(MAKECMDGOALS)),$(patsubst %,$(B)/vai/%/core.so,$(shell CC='$(CC)' sh mk/ext found)))
