@@ -173,6 +173,7 @@ $(B)/test/%.o: spec/c/%.c $(B)/flags | deps-test
 
 # What stands beside the tests without being one is there for all of them.
 $(B)/test/libhelp.a: $(CHELP_OBJ) $(B)/flags
+	@mkdir -p $(@D)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(CHELP_OBJ)
 
