@@ -112,7 +112,7 @@ describe("a stream", function()
 		check.eq(again:send("another"), 1)
 		check.eq(assert(again:recv(10)):nak(), true)
 		check.eq(again:recv(10).value, "another")
-	]])
+	]], { sample = 1 })
 
 	test("goes on after the server was restarted", [[
 		local s <close> = server "jetstream { store_dir: '$DIR/js' }"
@@ -391,7 +391,7 @@ describe("a cluster", function()
 		check.until_true(function() return b:request("double", 5, 10) == 10 end)
 		b:chan("words"):send("still here")
 		check.eq(ch:recv(10), "still here")
-	]], { any_err = true })
+	]], { any_err = true, sample = 1 })
 
 	test("has certificates for the name that the program gave", [[
 		local certs = require "certs"
@@ -446,7 +446,7 @@ describe("a cluster", function()
 		check.returns(table.pack(st:recv(0.5)), nil, "timeout") -- heartbeats are no messages
 		cancel()
 		check.returns(table.pack(st:recv(ctx)), nil, "canceled")
-	]])
+	]], { sample = 1 })
 end)
 
 describe("a server", function()
