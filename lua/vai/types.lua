@@ -3106,9 +3106,9 @@ function vai.http.post(url, body, kind, limit) end
 ---is no string); `limit`; `follow`, how many redirects (10; false: none); `proxy`, an address (`"http://user:password@host:port"`)
 ---or false.
 ---
----The answer is read once the body has been sent. A server that answers while it still reads, as one that gives back what
----it gets, is held up when more is under way than the system keeps, and so is the body: `nil, "timeout"` in the end. For
----talk in both directions take WebSocket. A server that wants no more of a body and closes is heard.
+---A body in pieces is sent while the answer may come already: `request` returns once that has begun, and `read` sends on
+---while it waits, with a limit in seconds that begins anew with each piece. So a server may answer while it reads. An
+---answer that is closed or has ended before all was sent costs the connection.
 ---
 ---Redirects after 301, 302 and 303 become GET; where they lead to another origin, `Authorization`, `Cookie` and
 ---`Proxy-Authorization` stay behind. Proxies are those of `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` in the

@@ -112,6 +112,57 @@ describe("a request", function()
 		fails("127.0.0.1:1: connection refused", "ECONNREFUSED", http.get("http://127.0.0.1:1/"))
 	]])
 
+	test("sends its body in pieces while the answer comes, over TLS, too", [[
+		local certs = require "certs"
+		local function echo(req, res)
+			for s in function() return (req:read()) end do res:write(s) end
+		end
+		local server = assert(http.serve { listen = "127.0.0.1:0", handler = echo, tls = certs.pair("good") })
+		local client = http.client { tls = { ca = certs.path("ca") .. ".pem", server_name = "localhost" } }
+		local piece = ("x"):rep(65536)
+		for _, base in ipairs { (start(echo)), "https://" .. server:addr() } do
+			local n = 0
+			local function pieces()
+				n = n + 1
+				return n <= 320 and piece or nil
+			end
+			local r = assert(client:request { url = base, method = "POST", body = pieces })
+			check.eq(n < 320, true) -- it is not all sent by then
+			local got = 0
+			for s in function() return (r:read()) end do got = got + #s end
+			check.eq(got, 320 * 65536)
+		end
+		check.eq(client:idle(), 2)
+		-- One that is left in the middle, one that fails there, one that is told of something first.
+		local before, n, fail = vai.count(), 0, false
+		local function endless()
+			if fail then error("no more") end
+			return piece
+		end
+		local base = start(echo)
+		local r <close> = assert(client:request { url = base, method = "POST", body = endless })
+		check.eq(#r:read(65536), 65536)
+		r:close()
+		local failing <close> = assert(client:request { url = base, method = "POST", body = endless })
+		fail = true
+		check.raises("no more", failing.body, failing)
+		check.returns(table.pack(failing:body()), nil, "the body has failed", nil)
+		failing:close()
+		base = script(function(c)
+			skip_head(c)
+			c:write("HTTP/1.1 103 Early Hints\r\n\r\n")
+			repeat local line = c:read("L") until line == "0\r\n"
+			c:write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
+			c:close()
+		end)
+		local function lines()
+			n = n + 1
+			return n <= 1000 and ("y"):rep(1000) .. "\n" or nil
+		end
+		check.eq(client:request { url = base, method = "POST", body = lines, limit = 30 }:body(), "done")
+		client:close()
+	]], { needs = "vai.tls" })
+
 	test("that asks first sends its body when the server wants it", [[
 		local base = start(function(req, res)
 			if req.path == "/no" then

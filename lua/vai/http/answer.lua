@@ -22,6 +22,7 @@ local function release(self)
 	local use = self._use
 	if not use then return end
 	self._use = nil
+	if use.sender and not use.sender:stop(self._keep) then self._keep = false end
 	if self._keep and self._body.done and not self._body.failed and self._body.raw == "" then
 		pool.put(use.shared, use.cfg, use.place, use.conn)
 	else
@@ -54,6 +55,8 @@ end
 
 -- Ends it: what is left of a short body is read, so that the connection can be used again.
 function Answer:close()
+	local sender = self._use and self._use.sender
+	if sender and not sender.closed then self._keep = false end
 	if self._use and self._keep and not self._body.failed then
 		local b = self._body
 		if b.kind == "length" and b.left > DRAIN_MOST or b.kind == "close" or not b:drain(DRAIN_MOST, DRAIN_TIME) then
@@ -69,6 +72,7 @@ function Answer:hijack()
 	local use = self._use
 	if not use then error("the connection is no longer the response's", 2) end
 	self._use, self._closed = nil, true
+	if use.sender then use.sender:stop(true) end
 	if self._body.raw ~= "" then use.conn:unread(self._body.raw) end
 	pool.leave(use.place)
 	return use.conn
@@ -91,7 +95,7 @@ local function new(use, method, head, limit, packed)
 	local headers, status, length, keep = head.headers, head.status, head.length, head.keep
 	local kind, n = kind_of(method, status, length)
 	local b = body.new(use.conn, kind, n, head.rest, nil, use.cfg.read_timeout)
-	b.lenient = true
+	b.lenient, b.sender = true, use.sender
 	local coding = packed and (headers["content-encoding"] or ""):lower()
 	if coding and (coding == "gzip" or coding == "x-gzip" or coding == "deflate") and not b.done then
 		b.inflater = core.inflater()

@@ -55,7 +55,7 @@ local function raw_piece(self, limit)
 		self.raw = ""
 		if s == "" then
 			local why, code
-			s, why, code = self.conn:read(nil, limit or self.timeout)
+			s, why, code = (self.sender or self.conn):read(nil, limit or self.timeout)
 			if not s and not why and self.kind == "close" then
 				self.done = true
 				return nil

@@ -7,6 +7,7 @@ local answer = require "vai.http.answer"
 local dialing = require "vai.http.dial"
 local pool = require "vai.http.pool"
 local proxies = require "vai.http.proxy"
+local senders = require "vai.http.sender"
 local uri = require "vai.http.uri"
 
 local INFORMATION_MOST, LAST_WORD_TIME = 16, 1
@@ -73,31 +74,6 @@ end
 
 -- ---- one exchange ----
 
--- The body in pieces. True; or nil, why, code.
-local function send_pieces(conn, message, limit, cfg)
-	local left = message.length
-	while true do
-		local piece, why, code = message.pieces()
-		if why then return nil, why, code end
-		if piece == nil then break end
-		if type(piece) ~= "string" then
-			error(("a piece of the body is a %s, not a string"):format(type(piece)), 0)
-		end
-		local writer, ok = conn:with(limit:left(cfg.write_timeout)), true
-		if message.length < 0 then
-			if piece ~= "" then ok, why, code = writer:write(core.chunk(#piece), piece, "\r\n") end
-		else
-			left = left - #piece
-			if left < 0 then error("the body is longer than Content-Length says", 0) end
-			ok, why, code = writer:write(piece)
-		end
-		if not ok then return nil, why, code end
-	end
-	if message.length < 0 then return conn:with(limit:left(cfg.write_timeout)):write("0\r\n\r\n") end
-	if left > 0 then error("the body is shorter than Content-Length says", 0) end
-	return true
-end
-
 -- A head that is no information, as dialing.read_head gives it; or nil, why, code, true where bytes had come.
 local function read_answer(conn, limit, cfg, rest)
 	for _ = 1, INFORMATION_MOST do
@@ -121,8 +97,19 @@ local function ask_first(conn, limit, cfg)
 	return head
 end
 
+-- Sends the body in pieces until the answer begins. True and what was read of it; or nil, why, code.
+local function send_pieces(held, message, limit, cfg, rest)
+	local sender = senders.new(held.conn, message.pieces, message.length, limit, cfg.write_timeout)
+	held.sender = sender
+	if rest ~= "" then return true, rest end
+	local what, v, code = sender:run(function() return limit:left(cfg.write_timeout) end)
+	if not what then return nil, v, code end
+	return true, what == "data" and v or ""
+end
+
 -- Sends the request and reads the answer's head. An answer; or nil, why, code, true where bytes had come.
-local function exchange(conn, message, limit, cfg)
+local function exchange(held, message, limit, cfg)
+	local conn = held.conn
 	local writer = conn:with(limit:left(cfg.write_timeout))
 	local ok, why, code = writer:write(message.head, not message.expects and message.text or "")
 	local rest = ""
@@ -135,8 +122,11 @@ local function exchange(conn, message, limit, cfg)
 		end
 		if message.text then ok, why, code = writer:write(message.text) end
 	end
-	if ok and message.pieces then ok, why, code = send_pieces(conn, message, limit, cfg) end
-	if ok then return read_answer(conn, limit, cfg, rest) end
+	if ok and message.pieces then
+		ok, why, code = send_pieces(held, message, limit, cfg, rest)
+		if ok then rest = why end
+	end
+	if ok then return read_answer(held.sender or conn, limit, cfg, rest) end
 	-- A server that wants no more may have said why.
 	local head = code and read_answer(conn, dialing.new_limit(LAST_WORD_TIME), cfg, rest)
 	if head then
@@ -156,6 +146,7 @@ end
 -- Until `held.place` is nil, leaving the block gives the connection and the permit back.
 local function drop(held)
 	if held.conn then held.conn:close() end
+	if held.sender then held.sender:stop() end
 	if held.place then pool.leave(held.place) end
 end
 
@@ -170,7 +161,7 @@ local function over_place(self, held, message, u, proxy, limit)
 			held.conn, why, code = dialing.dial(u, proxy, limit, cfg)
 			if not held.conn then return nil, why, code end
 		end
-		head, why, code, began = exchange(held.conn, message, limit, cfg)
+		head, why, code, began = exchange(held, message, limit, cfg)
 		if head then
 			if message.closes then head.keep = false end
 			return head
@@ -192,8 +183,8 @@ local function once(self, req, u, limit)
 	local _ <close> = vai.defer(drop, held)
 	local head, told, code = over_place(self, held, message, u, proxy, limit)
 	if not head then return nil, told, code end
-	local use = { conn = held.conn, place = held.place, shared = self._shared, cfg = self._cfg }
-	held.conn, held.place = nil, nil
+	local use = { conn = held.conn, place = held.place, shared = self._shared, cfg = self._cfg, sender = held.sender }
+	held.conn, held.place, held.sender = nil, nil, nil
 	return answer.new(use, req.method, head, limit, message.packed)
 end
 
