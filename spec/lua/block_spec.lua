@@ -39,6 +39,29 @@ describe("a to-be-closed channel", function()
 end)
 
 describe("a to-be-closed task", function()
+	test("has ended when the block has, also where who leaves that is canceled meanwhile", [[
+		vai.test.run(1, function()
+			local left, up = chan(1), chan()
+			local owner = vai.async(function()
+				local child
+				pcall(function()
+					local task <close> = vai.go(function()
+						local slow <close> = vai.defer(vai.sleep, 5)
+						up:send(true)
+						vai.sleep(60)
+					end)
+					child = task
+					up:recv()
+				end)
+				left:send(child:status())
+			end)
+			vai.sleep(1)
+			owner:cancel()
+			check.eq(left:recv(), "failed")
+			check.eq(vai.now(), 6.0)
+		end)
+	]])
+
 	test("has ended, with its closers, when the block has", [[
 		local begun, notes = chan(), chan(1)
 		local kept

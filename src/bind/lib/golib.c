@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* go, async, what a goroutine can ask of the scheduler, and tasks. */
 #include <string.h>
+#include "base/clock.h"
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
 #include "bind/lib/wait_limit.h"
@@ -10,6 +11,9 @@
 #include "sync/task.h"
 #include "transfer/codec.h"
 #include "runtime/start.h"
+
+/* Longer than closers may take. */
+#define LEAVE_TIME INT64_C(11000000000)
 
 int vai__lib_go(lua_State *L)
 {
@@ -156,20 +160,41 @@ static int task_cancel(lua_State *L)
 	return 1;
 }
 
+static void cancel(vai_task *task)
+{
+	vai_msg reason;
+	vai__msg_string(&reason, "canceled", strlen("canceled"));
+	vai__task_cancel(task, &reason);
+	vai__msg_drop(&reason);
+}
+
+/* Who is canceled while it waits for the task still waits; who is canceled once more cancels it once more. */
+static int cancel_and_join(vai_g *g, vai_task *task)
+{
+	cancel(task);
+	int rc = vai__task_join(g, task, VAI_FOREVER);
+	if (rc != VAI_ECANCELED)
+		return rc;
+	const int64_t until = vai__clock_now() + LEAVE_TIME;
+	int end = vai__g_hold_end(g);
+	while (vai__task_join(g, task, until) == VAI_ECANCELED) {
+		cancel(task);
+		vai__g_hold_end(g);
+	}
+	vai__g_restore_end(g, end);
+	return VAI_ECANCELED;
+}
+
 /* local t <close>: what it leaves is nobody's any more, but an error of its own is reported as of any
  * task that nobody joins. */
 static int task_end(lua_State *L)
 {
 	vai_task *task = self_task(L, "__close");
 	vai_g *g = vai__g_self();
-	vai_msg reason;
 	if (!g || !g->vm || vai__task_id(task) == g->id)
 		return 0;
-	vai__msg_string(&reason, "canceled", strlen("canceled"));
-	vai__task_cancel(task, &reason);
-	vai__msg_drop(&reason);
 	vai__note_stack(g, L);
-	int rc = vai__task_join(g, task, VAI_FOREVER);
+	int rc = cancel_and_join(g, task);
 	return rc == VAI_OK ? 0 : vai__bind_failed(L, g, rc);
 }
 
