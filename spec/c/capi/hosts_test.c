@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
+#include "whole.h"
 
 enum { HOSTS = 4, CALLS = 50 };
 
@@ -149,8 +150,6 @@ static void goroutines_interrupt_their_own(void **state)
 
 /* ---- serial phases ---- */
 
-enum { PHASES = 200 };
-
 /* What goroutines of a host change, and nobody else must see changing while it is serial. */
 struct world {
 	atomic_int serial, within;
@@ -192,7 +191,7 @@ static void *phases_thread(void *arg)
 	lua_setglobal(L, "world");
 	hosts_run(L, crowd);
 	pthread_barrier_wait(&hosts_all);
-	for (int i = 0; i < PHASES; i++) {
+	for (int i = 0, n = spec_count(60, 1000); i < n; i++) {
 		int64_t seen = atomic_load(&w->steps);
 		MUST(vai_serial_begin(VAI_FOREVER) == VAI_OK);
 		atomic_store(&w->serial, 1);
