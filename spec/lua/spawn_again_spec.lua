@@ -141,4 +141,15 @@ describe("a function that is spawned many times", function()
 			check.returns(table.pack(task:join()), true, i, true, true, "again")
 		end
 	]])
+
+	test("gets frozen tables", [[
+		local f = vai.freeze { { x = 1 }, y = { z = 5 }, n = 3 }
+		for _ = 1, 60 do
+			check.returns(table.pack(vai.async(function(g)
+				local n = 0
+				for _, v in pairs(f) do n = n + (v == f.y and 100 or type(v) == "table" and v.x or v) end
+				return f == g, rawequal(f.y, g.y), f.y.z, n, #f
+			end, f):join()), true, true, true, 5, 104, 1)
+		end
+	]])
 end)

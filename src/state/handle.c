@@ -472,6 +472,11 @@ void vai__handle_proxied(const struct vai_class *cls, void (*show)(lua_State *L,
 	show_proxied = show;
 }
 
+bool vai__handle_is_proxied(const struct vai_class *cls)
+{
+	return cls == proxied;
+}
+
 /* ---- handles in templates ---- */
 
 void vai__handles_premake(struct vai_vm *vm)

@@ -38,6 +38,7 @@ void vai__handle_push(lua_State *L, struct vai_vm *vm, struct vai_obj *obj, bool
 /* Objects of that class are shown otherwise: `show` is called with the handle on top and puts something in its place.
  * It may raise. */
 void vai__handle_proxied(const struct vai_class *cls, void (*show)(lua_State *L, struct vai_vm *vm));
+bool vai__handle_is_proxied(const struct vai_class *cls);
 /* The object at idx if it is a handle of any class, else NULL. Raises never. Borrowed. */
 struct vai_obj *vai__handle_any(lua_State *L, int idx);
 /* The object at idx if it is a handle of that class, else NULL. */

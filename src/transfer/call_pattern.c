@@ -4,6 +4,7 @@
  * chain are bytes like others, until a scalar may move what follows. */
 #include "transfer/call_pattern.h"
 #include "base/mem.h"
+#include "state/handle.h"
 
 enum { MAX_ITEMS = 48, MAX_BYTES = 512, MAX_NESTED = 6, MAX_ARGS = 16 };
 
@@ -93,6 +94,10 @@ static void take_object(struct walk *w)
 	struct vai__call_pattern *p = w->pattern;
 	struct vai_obj *o = (struct vai_obj *)(uintptr_t)vai__load64(w->p);
 	unsigned i = 0;
+	if (vai__handle_is_proxied(o->cls)) { /* proxies are found by their addresses, which differ between clones */
+		w->fits = false;
+		return;
+	}
 	while (i < p->nobjects && w->objects[i] != o)
 		i++;
 	if (i == VAI__PATTERN_OBJECTS) {
