@@ -140,6 +140,25 @@ describe("a supervisor", function()
 		check.eq(outer:children()[1].restarts, 1)
 	]])
 
+	test("starts no temporary child of a supervisor again that is", head .. [[
+		local outer <close> = vai.supervisor { max = 10, within = 60 }
+		local inner = vai.supervisor()
+		add(inner, "t", "temporary") expect("+t")
+		add(inner, "a") expect("+a")
+		outer:child { name = "inner", start = inner }
+		inner:stop()
+		expect("-a", "-t", "+a")
+		add(inner, "b") expect("+b")
+		inner:stop()
+		expect("-b", "-a")
+		local got = { log:recv(20), log:recv(20) }
+		table.sort(got)
+		check.eq(table.concat(got), "+a+b")
+		local list = inner:children()
+		check.eq(#list, 2)
+		check.eq(list[1].name .. list[2].name, "ab")
+	]])
+
 	test("starts a supervisor again that was stopped, which its handle then means", head .. [[
 		local outer = vai.supervisor { max = 10, within = 60 }
 		local inner = vai.supervisor()

@@ -264,6 +264,23 @@ local function answer(state, what, ...)
 	return nil
 end
 
+-- Has those start that an earlier life of the supervisor was asked for, but for temporary ones, which start once.
+local function recall(state)
+	local cell, n = state.cell, 0
+	for i = 1, cell:get("n") or 0 do
+		local spec = cell:delete(i)
+		if spec.restart ~= "temporary" then
+			n = n + 1
+			cell:set(n, spec)
+			state.children[n] = { spec = spec, life = 0, restarts = -1, status = "restarting", at = 0 }
+		elseif spec.supervisor then
+			spec.supervisor.cell:set("supervised", "ended")
+			forget(spec.supervisor.cell)
+		end
+	end
+	cell:set("n", n)
+end
+
 function run(cell, ctl, options, begin)
 	local state = { cell = cell, ctl = ctl, options = options, children = {}, restarts = {} }
 	local _ <close> = setmetatable({}, { __close = function()
@@ -274,9 +291,7 @@ function run(cell, ctl, options, begin)
 		ctl:close()
 	end })
 	begin:recv()
-	for i = 1, cell:get("n") or 0 do
-		state.children[i] = { spec = cell:get(i), life = 0, restarts = -1, status = "restarting", at = 0 }
-	end
+	recall(state)
 	while true do
 		local wait, reason = start_due(state)
 		if not reason then
