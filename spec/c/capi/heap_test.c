@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #endif
 #include "hosts.h"
+#include <malloc.h>
 #include <string.h>
 #include "whole.h"
 
@@ -221,6 +222,36 @@ static void in_the_hosts_state(void **state)
 	for_every_call(&for_lua, use_lua);
 }
 
+/* Some of what vai takes once comes from libc. */
+static size_t taken_from_libc(void)
+{
+#if __GLIBC_PREREQ(2, 33)
+	return mallinfo2().uordblks;
+#else
+	return 0;
+#endif
+}
+
+static size_t taken_by_failures(void)
+{
+	size_t before = taken_from_libc();
+	for_vai.on = true;
+	for (long n = 1; n < 30; n++) {
+		atomic_store(&for_vai.calls, 0);
+		atomic_store(&for_vai.nth, n);
+		once_through(use_lua);
+	}
+	atomic_store(&for_vai.nth, 0);
+	return taken_from_libc() - before;
+}
+
+static void failures_keep_nothing(void **state)
+{
+	(void)state;
+	taken_by_failures();
+	assert_in_range(taken_by_failures() + 20000, 0, 40000); /* it may be below zero */
+}
+
 static void another_comes_too_late(void **state)
 {
 	(void)state;
@@ -241,6 +272,7 @@ int main(void)
 		cmocka_unit_test(with_c_alone),
 		cmocka_unit_test(with_lua),
 		cmocka_unit_test(in_the_hosts_state),
+		cmocka_unit_test(failures_keep_nothing),
 		cmocka_unit_test(another_comes_too_late),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -206,8 +206,10 @@ static int start(lua_State *L, struct sentinel *s, bool warns, const char **call
 	if (!finish_stop(RESTART_GRACE_NS))
 		return VAI_EAGAIN;
 	rc = begin_shared(L);
-	if (rc != VAI_OK)
+	if (rc != VAI_OK) {
+		vai__paths_drop(vai__home_self());
 		return rc;
+	}
 	struct vai__home *home = open_home(&rc, call);
 	if (!home)
 		rc = rc == VAI_OK ? VAI_ESYS : rc;
@@ -219,8 +221,10 @@ static int start(lua_State *L, struct sentinel *s, bool warns, const char **call
 		s->id = atomic_load(&home->id);
 		return VAI_OK;
 	}
-	if (home)
+	if (home) {
+		vai__paths_drop(home);
 		undo_home(home, !g);
+	}
 	if (atomic_load(&vai__main_count) == 0)
 		end_shared();
 	return rc;
