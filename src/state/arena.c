@@ -491,7 +491,6 @@ struct vai__arena *vai__arena_init(void *p, size_t size)
 	a->first_size = (uint32_t)size;
 	a->held = size;
 	a->limit = SIZE_MAX;
-	a->next_chunk = VAI__ARENA_CHUNK_MIN;
 	a->free = (void **)(uintptr_t)vai__arena_no_blocks;
 	a->vm.arena = a;
 	return a;

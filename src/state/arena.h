@@ -27,7 +27,6 @@ struct vai__arena {
 	size_t limit;        /* bound of `held`; if much of that is free, the bound of what the state needs */
 	uint32_t first_size; /* bytes of the first chunk */
 	uint32_t room_size;
-	uint32_t next_chunk;
 	uint32_t nudge_kb;         /* kB needed above which Lua is made to collect first; used near the limit */
 	char *room;                /* memory that was lent to this state, or NULL */
 	struct vai__chunk *chunks; /* all but the first */

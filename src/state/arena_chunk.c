@@ -83,12 +83,22 @@ static size_t least_chunk(size_t need)
 	return vai__mem_round(need + sizeof(struct vai__chunk));
 }
 
+/* How much a state is to grow at least: by a quarter. With chunks that double from 1 kB on, 10,000 states of
+ * connections under load held 70 kB each, of which they used half. */
+static size_t wished_chunk(const struct vai__arena *a)
+{
+	size_t wish = a->held / 4;
+	if (wish < VAI__ARENA_CHUNK_MIN)
+		return VAI__ARENA_CHUNK_MIN;
+	return wish < VAI__ARENA_CHUNK_MAX ? wish : VAI__ARENA_CHUNK_MAX;
+}
+
 /* Adds a chunk with at least `need` bytes. */
 static bool add_chunk(struct vai__arena *a, size_t need)
 {
-	size_t size = least_chunk(need);
-	if (size < a->next_chunk && arena_fits(a, a->next_chunk))
-		size = vai__mem_round(a->next_chunk);
+	size_t size = least_chunk(need), wish = vai__mem_round(wished_chunk(a));
+	if (size < wish && arena_fits(a, wish))
+		size = wish;
 	if (VAI_UNLIKELY(!arena_fits(a, size)) && !vai__arena_may_exceed(a, size))
 		return false;
 	struct vai__chunk *chunk = vai__mem_alloc(size);
@@ -99,8 +109,6 @@ static bool add_chunk(struct vai__arena *a, size_t need)
 	a->chunks = chunk;
 	enter(a, (char *)chunk + sizeof *chunk, (char *)chunk + size);
 	arena_hold(a, size);
-	if (a->next_chunk < VAI__ARENA_CHUNK_MAX)
-		a->next_chunk *= 2;
 	return true;
 }
 
