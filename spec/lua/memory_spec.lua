@@ -4,9 +4,9 @@
 local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
 
 -- The work is a text, so that both run the same. Its fixed seed makes both ask for the same sizes. SLACK is what
--- runtime, code cache and caches of blocks take once (a class of blocks begins with 2 MB).
+-- runtime, code cache and caches of blocks take once. It is less than a huge page.
 local head = [[
-local SLACK = 4096
+local SLACK = 1536
 local function status(key)
 	for line in io.lines "/proc/self/status" do
 		local kb = line:match("^" .. key .. ":%s+(%d+)")

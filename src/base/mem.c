@@ -34,6 +34,7 @@ enum {
 	FIRST_SPAN = 262144,
 	HUGE_SPAN = 2097152,
 	SPAN_HEAD = 64,
+	BIG = 32768,
 	STEP = 64,      /* chains that the scavenger takes under one hold of the lock */
 	WORTH = 1048576 /* the least bytes of a class that the scavenger looks through */
 };
@@ -163,8 +164,9 @@ static VAI_NOINLINE struct cache *self(void)
 	return tls_cache;
 }
 
-/* A class that outgrows its first span gets huge pages: one fault in place of 512. */
-static bool new_span(struct shared *s)
+/* A class that outgrows its first span gets huge pages: one fault in place of 512. Of big blocks few may follow, as of
+ * the chunks of a Lua state that lives long, so these get them with the span after that. */
+static bool new_span(struct shared *s, size_t size)
 {
 	bool grown = s->first != NULL;
 	size_t map = grown ? 2 * (size_t)HUGE_SPAN : FIRST_SPAN;
@@ -180,7 +182,8 @@ static bool new_span(struct shared *s)
 	if (aligned > p)
 		munmap(p, (size_t)(aligned - p));
 	munmap(aligned + HUGE_SPAN, (size_t)(p + map - (aligned + HUGE_SPAN)));
-	madvise(aligned, HUGE_SPAN, MADV_HUGEPAGE);
+	if (size < BIG || s->newest)
+		madvise(aligned, HUGE_SPAN, MADV_HUGEPAGE);
 	if (s->newest)
 		s->newest->carved = s->carved;
 	s->newest = (struct span *)(void *)aligned;
@@ -199,7 +202,7 @@ static bool new_span(struct shared *s)
  * lost its P, and the threads that got those queued up as well. */
 static unsigned cut(struct shared *s, size_t size, unsigned n, char **p)
 {
-	if ((size_t)(s->end - s->cursor) < size && !new_span(s))
+	if ((size_t)(s->end - s->cursor) < size && !new_span(s, size))
 		return 0;
 	size_t fit = (size_t)(s->end - s->cursor) / size;
 	if (fit < n)
