@@ -40,7 +40,7 @@ VAI_NOINLINE void vai__m_enter_slowly(struct m *m)
 	if (blocks && g && !g->locked_m)
 		g->locked_m = OFF_MAIN; /* it has shown that it blocks, so it keeps off M0 from now on */
 	if (!p && g)
-		vai__preempt_interrupt(g);
+		vai__preempt_call_in(m, g);
 }
 
 /* Gets a P for m, whose goroutine has entered vai and needs one. May park, after which *m is the goroutine's M. */

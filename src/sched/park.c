@@ -267,9 +267,15 @@ int vai__sleep(vai_g *self, int64_t deadline)
 	return code == VAI_WAKE_TIMEOUT ? VAI_OK : vai__wake_result(code);
 }
 
+/* A goroutine that was interrupted because it had no P and has got one since, as main does when it comes back from a C
+ * call, has been in the queue for that already. (It was once more, for 40 ms behind eight that compute.) */
 void vai__yield_late(vai_g *self)
 {
-	vai__park_switch(g_of(self), OP_PREEMPTED);
+	struct g *g = g_of(self);
+	bool done = g->asked_outside && m_p(g_m(g));
+	g->asked_outside = false;
+	if (!done)
+		vai__park_switch(g, OP_PREEMPTED);
 }
 
 void vai__yield(vai_g *self)

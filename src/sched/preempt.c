@@ -129,8 +129,15 @@ static void check_cpu(struct g *g)
 void vai__preempt_interrupt(struct g *g)
 {
 	check_cpu(g);
+	g->asked_outside = false;
 	if (vai__sched_hooks.interrupt)
 		vai__sched_hooks.interrupt(&g->pub);
+}
+
+void vai__preempt_call_in(struct m *m, struct g *g)
+{
+	vai__preempt_interrupt(g);
+	g->asked_outside = !m_p(m);
 }
 
 static struct {
@@ -186,7 +193,7 @@ static void on_signal(int sig, siginfo_t *info, void *uc)
 			freeze(g);
 		atomic_fetch_add_relaxed(&vai__sched.npreempted, 1);
 		if (g)
-			vai__preempt_interrupt(g);
+			vai__preempt_call_in(m, g);
 	} else if (!timer && !pass_along(info)) {
 		pass_on(sig, info, uc);
 	}

@@ -64,13 +64,13 @@ struct g {
 	_Atomic(uint8_t) reason;
 	_Atomic(const void *) obj;
 	_Atomic(int64_t) since;
-	_Atomic(struct m *) m; /* while RUNNING; its M writes */
-	struct m *locked_m;    /* the only M that it runs on, or OFF_MAIN; set before its start, or by itself */
-	struct g *link;        /* in the queue or free list that holds it */
-	atomic_bool told;      /* it was asked to end because its home closes; its M's, or the waker's */
-	int64_t cpu_used;      /* ns of processor time used before cpu_from, if it has a limit */
-	int64_t cpu_from;      /* the thread's processor time when it began to run */
-	char *stack;           /* top; NULL before the first run and for main */
+	_Atomic(struct m *) m;      /* while RUNNING; its M writes */
+	struct m *locked_m;         /* the only M that it runs on, or OFF_MAIN; set before its start, or by itself */
+	struct g *link;             /* in the queue or free list that holds it */
+	atomic_bool told;           /* it was asked to end because its home closes; its M's, or the waker's */
+	bool asked_outside;         /* it was last interrupted because it had no P; its M's */
+	int64_t cpu_used, cpu_from; /* with a limit: ns used before it began to run, and its thread's time then */
+	char *stack;                /* top; NULL before the first run and for main */
 	void (*entry)(vai_g *g, void *arg);
 	void *arg;
 };

@@ -27,6 +27,8 @@ static inline bool has_cpu_limit(struct g *g)
 	return atomic_load_relaxed(&g->pub.cpu_limit) != 0;
 }
 void vai__preempt_interrupt(struct g *g); /* g runs on this thread, or is about to */
+/* The same for the goroutine of m, the caller's: where it has no P, getting one is the answer. */
+void vai__preempt_call_in(struct m *m, struct g *g);
 void vai__preempt_cpu_begin(struct g *g); /* g, which has a limit, is about to run on this thread */
 void vai__preempt_cpu_end(struct g *g);   /* and has run */
 /* sigquit.c: SIGQUIT; host thread, but for the last two */

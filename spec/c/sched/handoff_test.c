@@ -136,6 +136,42 @@ static void a_long_computation(void **state)
 	vai__maxprocs(self, procs);
 }
 
+/* Whether others, of which one is always ready, run while it answers an interruption that found it without a P, when it
+ * has got one. */
+static bool others_run(vai_g *g)
+{
+	vai__g_block_begin(g);
+	vai__preempt_call_in(g_m(g_of(g)), g_of(g));
+	vai__g_block_end(g);
+	int before = atomic_load(&counted);
+	vai__yield_late(g);
+	return atomic_load(&counted) != before;
+}
+
+/* Its P may be taken away once more, but hardly each time. */
+static void interrupted(vai_g *g, void *arg)
+{
+	int n = 0;
+	(void)arg;
+	for (int i = 0; i < ROUNDS; i++)
+		n += others_run(g);
+	CHECK(n < ROUNDS / 2);
+	atomic_store(&stop, 1);
+}
+
+/* Who was interrupted because it had no P has waited for one, and does not yield it at once. */
+static void an_interruption_without_p(void **state)
+{
+	(void)state;
+	vai_g *self = vai__g_self();
+	int procs = vai__maxprocs(self, 1);
+	reset();
+	world_go(counter, NULL);
+	world_go(interrupted, NULL);
+	world_join();
+	vai__maxprocs(self, procs);
+}
+
 /* A thread that sleeps in a C call is sent no signal, whoever waits for its P: not every library copes
  * with EINTR. */
 static void sleep_at_once(vai_g *g, void *arg)
@@ -476,6 +512,7 @@ int main(void)
 		cmocka_unit_test(ps_are_taken_back),
 		cmocka_unit_test(ps_are_given_away),
 		cmocka_unit_test(a_long_computation),
+		cmocka_unit_test(an_interruption_without_p),
 		cmocka_unit_test(sleepers_are_let_sleep),
 		cmocka_unit_test(main_in_c),
 		cmocka_unit_test(returns_meet_retakes),
