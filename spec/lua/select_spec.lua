@@ -4,6 +4,25 @@ local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .
 local test = program.test
 
 describe("select", function()
+	test("finds the number of a case whatever the order in the table", [[
+		local a, b, c = chan(1), chan(1), chan(1)
+		local cases = {}
+		for k, ch in pairs {[3] = c, [2] = b, [1] = a} do cases[k] = ch end
+		for k, ch in ipairs {a, b, c} do
+			ch:send(k)
+			check.returns(table.pack(select(cases)), k, k)
+			check.returns(table.pack(select {[3] = c, default = true, [1] = a, timeout = 1, [2] = b}), nil, "default")
+		end
+		cases["1"] = c
+		c:send "named or third"
+		local key = select(cases)
+		assert(key == 3 or key == "1")
+		check.returns(table.pack(select {a, setmetatable({b, "x"}, {}), {false, 1}, timeout = 1}), 2, true)
+		check.returns(table.pack(select {a, {b, "y"}, timeout = 0}), nil, "timeout")
+		check.returns(table.pack(select {b, a, timeout = 1}), 1, "x")
+		check.returns(table.pack(select {a, {b, "y"}, timeout = 0, default = false}), 2, true)
+	]])
+
 	test("receives", [[
 		local a, b = chan(1), chan(1)
 		b:send "x"

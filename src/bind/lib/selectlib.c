@@ -2,7 +2,11 @@
 /* select(cases). Four passes: look at all keys of the table, leaving the names of named cases on the
  * Lua stack from index 2 on; check every case, leaving its channel and the value to send there, too,
  * which keeps all alive whatever happens to the table; encode the values; wait. Encoding is guarded
- * where raising would lose an earlier message. */
+ * where raising would lose an earlier message.
+ *
+ * The usual table, a list of channels and options, needs only one pass in place of the first two
+ * (check_list), which leaves all else to them: it does nothing that shows, and raises nothing that
+ * they would not. */
 #include <stdio.h>
 #include <string.h>
 #include "bind/arg.h"
@@ -18,7 +22,7 @@
 #include "transfer/codec.h"
 #include "transfer/message.h"
 
-enum { SMALL = 8 };
+enum { SMALL = 8, MANY = 256 /* more cases are not looked at by check_list */ };
 
 struct options {
 	int n;      /* cases */
@@ -161,6 +165,47 @@ static bool check_name(lua_State *L, struct options *o)
 	return true;
 }
 
+/* The value on top as a case: a channel, or {channel, value} without anything about it. What it needs stays on the
+ * stack. */
+static bool check_usual(lua_State *L, struct vai__case *c)
+{
+	c->result = VAI_OK;
+	c->dir = VAI_DIR_RECV;
+	c->ch = (vai_chan *)vai__handle_test(L, -1, &vai__chan_class);
+	if (VAI_LIKELY(c->ch))
+		return true;
+	if (lua_type(L, -1) != LUA_TTABLE || lua_getmetatable(L, -1))
+		return false;
+	lua_rawgeti(L, -1, 1);
+	c->dir = VAI_DIR_SEND;
+	c->ch = (vai_chan *)vai__handle_test(L, -1, &vai__chan_class);
+	bool sends = c->ch && !vai__chan_is_kept(c->ch) && lua_rawgeti(L, -2, 2) != LUA_TNIL;
+	c->msg.w[0] = (uint64_t)lua_gettop(L); /* as check_send */
+	return sends;
+}
+
+/* The next key is pushed again for each step, so all keys and values stay on the stack. */
+static bool check_list(lua_State *L, struct options *o, struct vai__case *cases)
+{
+	int i = 0;
+	luaL_checkstack(L, 4 * o->n + 16, "too many cases");
+	lua_pushnil(L);
+	while (lua_next(L, 1)) {
+		if (i < o->n && lua_isinteger(L, -2) && lua_tointeger(L, -2) == i + 1) {
+			if (!check_usual(L, &cases[i]))
+				return false;
+			lua_pushinteger(L, ++i);
+		} else if (lua_type(L, -2) == LUA_TSTRING && !check_name(L, o)) {
+			lua_pushvalue(L, -2);
+		} else {
+			return false;
+		}
+	}
+	if (o->has_default)
+		o->limit.deadline = 0;
+	return i == o->n;
+}
+
 /* Reads options; names of cases stay on the stack from index 2 on, below the key. */
 static void check_names(lua_State *L, struct options *o)
 {
@@ -177,23 +222,23 @@ static void check_names(lua_State *L, struct options *o)
 	}
 }
 
-static void read_list(lua_State *L, struct options *o)
+static void begin(lua_State *L, struct options *o)
 {
 	lua_settop(L, 1);
 	lua_Unsigned n = lua_rawlen(L, 1);
 	if (n > (LUAI_MAXSTACK - 100) / 2)
 		vai__arg_error(L, 1, "select", "too many cases");
 	*o = (struct options){.n = (int)n, .listed = (int)n, .limit = {.deadline = VAI_FOREVER}};
-	check_names(L, o);
 }
 
 static void check_options(lua_State *L, struct options *o)
 {
-	if (VAI_UNLIKELY(lua_type(L, 1) != LUA_TTABLE))
-		vai__arg_type_error(L, 1, 1, "select", "table");
-	read_list(L, o);
-	if (VAI_UNLIKELY(o->n == 0) && vai__lib_thaw_at(L, 1))
-		read_list(L, o);
+	begin(L, o);
+	check_names(L, o);
+	if (VAI_UNLIKELY(o->n == 0) && vai__lib_thaw_at(L, 1)) {
+		begin(L, o);
+		check_names(L, o);
+	}
 	if (o->has_default)
 		o->limit.deadline = 0;
 	if (o->limit.ctx) {
@@ -296,9 +341,14 @@ struct outcome {
 	struct vai__case chosen;
 };
 
-static int run_cases(lua_State *L, vai_g *g, struct vai__case *cases, struct options *o, struct outcome *out)
+/* list: only if the table is a usual one; NOT_USUAL: it is not. */
+enum { NOT_USUAL = -1 };
+
+static int run_cases(lua_State *L, vai_g *g, struct vai__case *cases, struct options *o, struct outcome *out, bool list)
 {
-	for (int i = 0; i < o->n; i++)
+	if (list && !check_list(L, o, cases))
+		return NOT_USUAL;
+	for (int i = 0; i < o->n && !list; i++)
 		check_case(L, o, i, &cases[i]);
 	out->io = VAI_UNLIKELY(o->others > 0) ? vai__selectio_new(L, g, cases, o->n) : NULL;
 	int status = encode_values(L, vai__bind_vm(g), cases, o);
@@ -315,15 +365,20 @@ static int run_cases(lua_State *L, vai_g *g, struct vai__case *cases, struct opt
 	return LUA_OK;
 }
 
-static VAI_NOINLINE int run_small(lua_State *L, vai_g *g, struct options *o, struct outcome *out)
+static VAI_NOINLINE int run_small(lua_State *L, vai_g *g, struct options *o, struct outcome *out, bool list)
 {
 	struct vai__case cases[o->n > 0 ? o->n : 1]; /* no longer: see run_small of sync/select.c */
-	return run_cases(L, g, cases, o, out);
+	return run_cases(L, g, cases, o, out, list);
 }
 
-static VAI_NOINLINE int run_large(lua_State *L, vai_g *g, struct options *o, struct outcome *out)
+static VAI_NOINLINE int run_large(lua_State *L, vai_g *g, struct options *o, struct outcome *out, bool list)
 {
-	return run_cases(L, g, lua_newuserdatauv(L, (size_t)o->n * sizeof(struct vai__case), 0), o, out);
+	return run_cases(L, g, lua_newuserdatauv(L, (size_t)o->n * sizeof(struct vai__case), 0), o, out, list);
+}
+
+static int run(lua_State *L, vai_g *g, struct options *o, struct outcome *out, bool list)
+{
+	return o->n <= SMALL ? run_small(L, g, o, out, list) : run_large(L, g, o, out, list);
 }
 
 static int select_failed(lua_State *L, vai_g *g, const struct options *o, int rc)
@@ -358,8 +413,14 @@ int vai__lib_select(lua_State *L)
 	vai_g *g = vai__bind_self(L);
 	struct options o;
 	struct outcome out;
-	check_options(L, &o);
-	int status = o.n <= SMALL ? run_small(L, g, &o, &out) : run_large(L, g, &o, &out);
+	if (VAI_UNLIKELY(lua_type(L, 1) != LUA_TTABLE))
+		vai__arg_type_error(L, 1, 1, "select", "table");
+	begin(L, &o);
+	int status = o.n > 0 && o.n <= MANY ? run(L, g, &o, &out, true) : NOT_USUAL; /* 0: it may be a frozen one */
+	if (VAI_UNLIKELY(status == NOT_USUAL)) {
+		check_options(L, &o);
+		status = run(L, g, &o, &out, false);
+	}
 	if (VAI_UNLIKELY(status != LUA_OK))
 		return lua_error(L);
 	if (out.rc < 0)
