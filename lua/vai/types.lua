@@ -1404,7 +1404,7 @@ function vai.supervisor(options) end
 ---@field name? string for `children`, reports and dumps; default `child 1` and so on
 ---@field start function|vai.supervisor its function, or a supervisor that it is to be
 ---@field args? any[] arguments of the function
----@field restart? "permanent"|"transient"|"temporary" it is started again always (the default), when it has failed, or never
+---@field restart? "permanent"|"transient"|"temporary" it is started again always (the default), when it has failed, or never; a temporary one that has ended is no child any more
 ---@field shutdown? number seconds that it may take to end when it is canceled, until that is forced. Default 5; for a supervisor as long as its children may take
 
 ---Starts a child, behind those there are. Raises once the supervisor has ended. A supervisor that is a child is one of one

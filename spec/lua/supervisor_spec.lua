@@ -78,9 +78,39 @@ describe("a supervisor", function()
 		expect("-b")
 		check.until_true(function()
 			local list = s:children()
-			return list[1].status == "done" and list[2].status == "failed"
+			return #list == 1 and list[1].status == "done"
 		end)
 		check.eq(#log, 0)
+	]])
+
+	test("temporary children that have ended are none any more", head .. [[
+		local s <close> = vai.supervisor { strategy = "one_for_all", max = 10, within = 60 }
+		for _ = 1, 100 do
+			s:child { name = "again", start = function() end, restart = "temporary" }:join()
+			check.until_true(function() return #s:children() == 0 end)
+		end
+		add(s, "a") expect("+a")
+		local gone = s:child { name = "t", start = vai.sleep, args = { 60 }, restart = "temporary" }
+		add(s, "b") expect("+b")
+		orders.a:send("fail")
+		expect("-a", "-b")
+		local got = { log:recv(20), log:recv(20) }
+		table.sort(got)
+		check.eq(table.concat(got), "+a+b")
+		check.eq(gone:status(), "failed")
+		check.eq(#s:children(), 2)
+		-- the end of the earlier one of that name is not that of this one
+		local t = s:child { name = "t", start = vai.sleep, args = { 60 }, restart = "temporary" }
+		check.eq(s:children()[3].task:id(), t:id())
+		vai.sleep(0.01)
+		check.eq(s:children()[3].status, "running")
+		local inner = vai.supervisor()
+		s:child { start = inner, restart = "temporary" }
+		inner:stop()
+		check.until_true(function() return #s:children() == 3 end)
+		check.raises("the supervisor has ended", s.child, s, { start = inner })
+		add(s, "c") expect("+c")
+		check.eq(s:children()[4].name, "c")
 	]])
 
 	test("gives up when there are too many restarts, and stops the others", head .. [[

@@ -3,7 +3,7 @@
 -- one channel. Each child has a goroutine that joins it and tells. A supervisor that is a child itself may be started
 -- several times, each time with a channel of its own, so that nothing which was meant for an earlier life reaches
 -- a later one. What outlives these is its cell, a map that the handle has: "now" is the channel and the task of this
--- life, "n" how many children there are, an integer what the child of that number was asked to be (each start decodes
+-- life, an integer up to "n" what a child was asked to be that may start again or is a supervisor (each start decodes
 -- fresh copies of its function and arguments), and "supervised" is true in one that is a child, "ended" in one that
 -- never starts again.
 --
@@ -63,12 +63,14 @@ local function task_for(child)
 	end
 	local s = spec.supervisor
 	local task = s.cell:get("now").task
-	return child.life == 1 and not has_ended(task) and task or launch(s.cell, spec.name, s.options)
+	return child.starts == 1 and not has_ended(task) and task or launch(s.cell, spec.name, s.options)
 end
 
 -- Returns true, or false and why it has not started: goroutines may be bounded, and memory is.
-local function start_child(ctl, child)
-	child.life = child.life + 1
+local function start_child(state, child)
+	local ctl = state.ctl
+	state.lives = state.lives + 1
+	child.life, child.starts = state.lives, child.starts + 1
 	local ok, task = pcall(task_for, child)
 	if not ok then
 		return false, task
@@ -92,7 +94,7 @@ local function stop_child(child)
 		return
 	end
 	child.status = "stopped"
-	child.life = child.life + 1 -- its end is no news
+	child.life = 0 -- its end is no news
 	local limit = child.spec.shutdown
 	if child.spec.supervisor then
 		local ctl = child.spec.supervisor.cell:get("now").ctl
@@ -151,6 +153,29 @@ local function delay_of(state)
 	return n <= 1 and 0 or math.min(BACKOFF_FIRST * 2 ^ (n - 2), BACKOFF_MOST)
 end
 
+-- What is known of a supervisor that does not start again goes, and of those below it: functions that have the
+-- supervisor would keep it for ever.
+local function forget(cell)
+	for i = 1, cell:get("n") or 0 do
+		local spec = cell:delete(i)
+		if spec and spec.supervisor then
+			spec.supervisor.cell:set("supervised", "ended")
+			forget(spec.supervisor.cell)
+		end
+	end
+end
+
+-- A temporary child that has ended is none any more, as in Erlang: a supervisor may have any number of them, one
+-- after the other, and their names can be used again.
+local function remove_child(state, i)
+	local child = table.remove(state.children, i)
+	if child.key then
+		state.cell:delete(child.key)
+		child.spec.supervisor.cell:set("supervised", "ended")
+		forget(child.spec.supervisor.cell)
+	end
+end
+
 local function restart_later(state, i)
 	local from, to = affected(state, i)
 	for k = to, from, -1 do
@@ -159,9 +184,11 @@ local function restart_later(state, i)
 		end
 	end
 	local at = vai.now() + delay_of(state)
-	for k = from, to do
+	for k = to, from, -1 do
 		local child = state.children[k]
-		if k == i or child.spec.restart ~= "temporary" then
+		if child.spec.restart == "temporary" then
+			remove_child(state, k)
+		else
 			child.status = "restarting"
 			child.at = at
 		end
@@ -177,7 +204,10 @@ local function child_over(state, i, ok, err)
 	local child = state.children[i]
 	child.status = ok and "done" or "failed"
 	local restart = child.spec.restart
-	if restart == "temporary" or (restart == "transient" and ok) then
+	if restart == "temporary" then
+		remove_child(state, i)
+		return nil
+	elseif restart == "transient" and ok then
 		return nil
 	elseif not may_restart(state, vai.now()) then
 		return describe(child, ok, err)
@@ -192,7 +222,7 @@ local function start_due(state)
 	for i, child in ipairs(state.children) do
 		if child.status == "restarting" and child.at <= now then
 			child.restarts = child.restarts + 1
-			local ok, err = start_child(state.ctl, child)
+			local ok, err = start_child(state, child)
 			if not ok then
 				return 0, child_over(state, i, false, err)
 			end
@@ -224,27 +254,18 @@ local function add_child(state, spec)
 	if index_of(state.children, spec.name) then
 		return nil, ("there is a child '%s' already"):format(spec.name)
 	end
-	local child, n = { spec = spec, life = 0, restarts = 0 }, #state.children + 1
-	local ok, err = start_child(state.ctl, child)
+	local child = { spec = spec, life = 0, starts = 0, restarts = 0 }
+	local ok, err = start_child(state, child)
 	if not ok then
 		return nil, err
 	end
-	state.children[n] = child
-	state.cell:set(n, spec)
-	state.cell:set("n", n)
-	return child.task
-end
-
--- Drops what is known of the children of one that does not start again, and of theirs: functions that have the
--- supervisor would keep it for ever.
-local function forget(cell)
-	for i = 1, cell:get("n") or 0 do
-		local spec = cell:delete(i)
-		if spec and spec.supervisor then
-			spec.supervisor.cell:set("supervised", "ended")
-			forget(spec.supervisor.cell)
-		end
+	state.children[#state.children + 1] = child
+	if spec.restart ~= "temporary" or spec.supervisor then
+		child.key = (state.cell:get("n") or 0) + 1
+		state.cell:set(child.key, spec)
+		state.cell:set("n", child.key)
 	end
+	return child.task
 end
 
 -- Deals with a message. Returns why the supervisor gives up, or nil.
@@ -269,11 +290,11 @@ local function recall(state)
 	local cell, n = state.cell, 0
 	for i = 1, cell:get("n") or 0 do
 		local spec = cell:delete(i)
-		if spec.restart ~= "temporary" then
+		if spec and spec.restart ~= "temporary" then
 			n = n + 1
 			cell:set(n, spec)
-			state.children[n] = { spec = spec, life = 0, restarts = -1, status = "restarting", at = 0 }
-		elseif spec.supervisor then
+			state.children[n] = { spec = spec, key = n, life = 0, starts = 0, restarts = -1, status = "restarting", at = 0 }
+		elseif spec then
 			spec.supervisor.cell:set("supervised", "ended")
 			forget(spec.supervisor.cell)
 		end
@@ -282,7 +303,7 @@ local function recall(state)
 end
 
 function run(cell, ctl, options, begin)
-	local state = { cell = cell, ctl = ctl, options = options, children = {}, restarts = {} }
+	local state = { cell = cell, ctl = ctl, options = options, children = {}, restarts = {}, lives = 0 }
 	local _ <close> = setmetatable({}, { __close = function()
 		stop_from(state.children, 1)
 		if cell:cas("supervised", nil, "ended") then
