@@ -49,8 +49,9 @@ static void do_wait(vai_g *g, void *arg)
 	struct vai__mutex_info info;
 	vai__mutex_info(m, &info);
 	CHECK(info.holder == g->id);
-	w->place = atomic_fetch_add(&woken, 1);
+	w->place = atomic_load(&woken); /* one at a time: they hold the mutex */
 	atomic_store(&w->rc, rc);
+	atomic_fetch_add(&woken, 1);
 	CHECK(vai__mutex_unlock(m) == VAI_OK);
 }
 
