@@ -93,7 +93,11 @@ static int make_raw(int fd)
 	mode.c_lflag &= (tcflag_t) ~(ECHO | ICANON | IEXTEN | ISIG);
 	mode.c_cc[VMIN] = 1;
 	mode.c_cc[VTIME] = 0;
-	return tcsetattr(fd, TCSADRAIN, &mode) < 0 ? VAI__ERRNO(errno) : VAI_OK;
+	if (tcsetattr(fd, TCSADRAIN, &mode) == 0)
+		return VAI_OK;
+	int rc = VAI__ERRNO(errno);
+	atomic_store(&raws[i].fd, 0);
+	return rc;
 }
 
 static int make_cooked(int fd)
