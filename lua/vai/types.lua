@@ -1918,16 +1918,16 @@ function connection:idle() end
 ---local l = vai.net.listen("tcp", "127.0.0.1:0")
 ---vai.net.serve(l, function(c)
 ---	repeat
----		c:write(vai.id(), " got ", (c:read("l")), "\n")
+---		c:write(c:read("l"):upper(), "\n")
 ---		c:idle()
 ---		c = c:next(1)
----	until not c
+---	until not c -- it ends where there has been nothing to do for a second
 ---end)
----local a, b = vai.net.dial("tcp", l:addr()), vai.net.dial("tcp", l:addr())
----a:write("one\n")
----local id, word = a:read("l"):match("(%d+) got (%w+)")
----b:write("two\n")
----print(word, b:read("l") == id .. " got two") --> one true
+---local function ask(word)
+---	local c <close> = vai.net.dial("tcp", l:addr())
+---	return c:write(word, "\n"):read("l")
+---end
+---print(ask "one", ask "two") --> ONE TWO
 ---```
 ---@param limit? vai.limit
 ---@return vai.connection?
