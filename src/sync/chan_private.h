@@ -39,10 +39,10 @@ struct vai_chan {
 	void (*fini)(vai_chan *ch); /* called first when the channel dies, or NULL */
 	uint32_t bytes;             /* of the whole object */
 	atomic_bool in_itself;      /* a message in it may have a reference to it */
+	bool simple;                /* constant; both sides look at it, so it lies on neither's line */
 
 	struct vai_lock lock; /* the senders' */
 	bool closed;          /* both; select looks at it without a lock */
-	bool simple : 1;      /* constant */
 	bool kept : 1;        /* only its maker closes it: users neither send nor close. Constant */
 	bool told : 1;        /* vai__chan_closed_hook is called when it is closed. Constant */
 	struct vai__chase chase;
