@@ -84,11 +84,12 @@ static size_t least_chunk(size_t need)
 }
 
 /* How much a state is to grow at least: by a quarter. With chunks that double from 1 kB on, 10,000 states of
- * connections under load held 70 kB each, of which they used half. */
+ * connections under load held 70 kB each, of which they used half. The first time it is as little as can be, since many
+ * goroutines never need more. */
 static size_t wished_chunk(const struct vai__arena *a)
 {
 	size_t wish = a->held / 4;
-	if (wish < VAI__ARENA_CHUNK_MIN)
+	if (!a->chunks || wish < VAI__ARENA_CHUNK_MIN)
 		return VAI__ARENA_CHUNK_MIN;
 	return wish < VAI__ARENA_CHUNK_MAX ? wish : VAI__ARENA_CHUNK_MAX;
 }
