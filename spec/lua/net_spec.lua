@@ -854,16 +854,18 @@ describe("the poller", function()
 
 	test("gives its turn to goroutines beside one whose socket is always ready", [[
 		local c, s = pair()
-		local stop = vai.chan(1)
+		local stop, begun = vai.chan(1), vai.chan()
 		local busy = vai.async(function()
 			local n = 0
 			while not stop:is_closed() do
 				c:write("x")
 				n = n + #s:read(1)
+				if n == 1 then begun:close() end
 			end
 			return n
 		end)
 		local a, b = pair()
+		begun:recv()
 		for _ = 1, 20 do
 			go(function() b:write((b:read("l")), "\n") end)
 			a:write("me too\n")
