@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* go, async, what a goroutine can ask of the scheduler, and tasks. */
 #include <string.h>
-#include "base/clock.h"
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
 #include "bind/lib/wait_limit.h"
@@ -160,7 +159,7 @@ static int task_cancel(lua_State *L)
 	return 1;
 }
 
-static void cancel(vai_task *task)
+static void cancel(void *task)
 {
 	vai_msg reason;
 	vai__msg_string(&reason, "canceled", strlen("canceled"));
@@ -168,21 +167,19 @@ static void cancel(vai_task *task)
 	vai__msg_drop(&reason);
 }
 
+static int join(vai_g *g, void *task, int64_t until)
+{
+	return vai__task_join(g, task, until);
+}
+
 /* Who is canceled while it waits for the task still waits; who is canceled once more cancels it once more. */
 static int cancel_and_join(vai_g *g, vai_task *task)
 {
 	cancel(task);
 	int rc = vai__task_join(g, task, VAI_FOREVER);
-	if (rc != VAI_ECANCELED)
-		return rc;
-	const int64_t until = vai__clock_now() + LEAVE_TIME;
-	int end = vai__g_hold_end(g);
-	while (vai__task_join(g, task, until) == VAI_ECANCELED) {
-		cancel(task);
-		vai__g_hold_end(g);
-	}
-	vai__g_restore_end(g, end);
-	return VAI_ECANCELED;
+	if (rc == VAI_ECANCELED)
+		vai__end_wait_on(g, join, cancel, task, LEAVE_TIME);
+	return rc;
 }
 
 /* local t <close>: what it leaves is nobody's any more, but an error of its own is reported as of any

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* group and its methods. */
 #include <string.h>
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/obj.h"
 #include "bind/arg.h"
@@ -174,22 +173,26 @@ static int group_wait(lua_State *L)
 	return rc == VAI_OK ? result(L, g, group) : vai__bind_failed(L, g, rc);
 }
 
+static int wait_for(vai_g *g, void *group, int64_t until)
+{
+	return vai__group_wait(g, group, until);
+}
+
+static void insist(void *group)
+{
+	vai__group_insist(group);
+}
+
 /* Who is canceled while it waits for its children cancels them, and still waits; who is canceled once more does it once
  * more, so that none of them outlives the block. */
 static int wait_all(vai_g *g, vai_group *group)
 {
 	int rc = vai__group_wait(g, group, VAI_FOREVER);
-	if (rc != VAI_ECANCELED)
-		return rc;
-	vai__group_cancel(group);
-	const int64_t until = vai__clock_now() + LEAVE_TIME;
-	int end = vai__g_hold_end(g);
-	while (vai__group_wait(g, group, until) == VAI_ECANCELED) {
-		vai__group_insist(group);
-		vai__g_hold_end(g);
+	if (rc == VAI_ECANCELED) {
+		vai__group_cancel(group);
+		vai__end_wait_on(g, wait_for, insist, group, LEAVE_TIME);
 	}
-	vai__g_restore_end(g, end);
-	return VAI_ECANCELED;
+	return rc;
 }
 
 /* The block is left: by an error, which is argument 2, or not. Where the runtime ends there is no goroutine

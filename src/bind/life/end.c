@@ -358,3 +358,15 @@ void vai__end_rethrow(lua_State *L, int idx)
 	leave_grace(g, life);
 	find_catcher(L, life);
 }
+
+void vai__end_wait_on(
+	vai_g *g, int (*wait)(vai_g *g, void *what, int64_t until), void (*again)(void *what), void *what, int64_t most)
+{
+	const int64_t until = vai__clock_now() + most;
+	int end = vai__g_hold_end(g);
+	while (wait(g, what, until) == VAI_ECANCELED) {
+		again(what);
+		vai__g_hold_end(g);
+	}
+	vai__g_restore_end(g, end);
+}

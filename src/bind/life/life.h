@@ -44,6 +44,10 @@ const char *vai__end_cpu_text(void);
 extern const char vai__end_closed_text[];
 /* Pushes what was raised. */
 void vai__end_push_reason(lua_State *L, vai_g *g);
+/* g, the calling goroutine, was canceled in its wait for what its block leaves, and still waits for it, with its end
+ * put off, for at most so many ns. Each time that it is canceled meanwhile it calls again(what). Parks. */
+void vai__end_wait_on(
+	vai_g *g, int (*wait)(vai_g *g, void *what, int64_t until), void (*again)(void *what), void *what, int64_t most);
 
 /* vai__sched_hooks.interrupt: the Lua code that g runs yields, or ends, at its next instruction. */
 void vai__interrupt_g(vai_g *g);
