@@ -30,11 +30,6 @@ static struct home *unused; /* under sched.lock; records are never freed, since 
 static struct home *made;   /* sched.lock */
 static uint64_t last_id;    /* sched.lock */
 
-static struct home *home_of(struct vai__home *home)
-{
-	return (struct home *)(void *)home;
-}
-
 struct vai__home *vai__home_self(void)
 {
 	vai_g *g = vai__g_self();

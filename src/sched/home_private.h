@@ -24,6 +24,12 @@ struct home {
 	vai_ticket stuck_in;
 };
 
+/* The record of a home, whose first part is all that other rooms see of it. */
+static inline struct home *home_of(struct vai__home *home)
+{
+	return (struct home *)(void *)home;
+}
+
 /* OFF_MAIN belongs to no host. */
 static inline bool is_hosts(const struct m *m)
 {

@@ -19,11 +19,6 @@
 
 enum { FIRST_LOOK = 20000, LAST_LOOK = 200000 /* ns between two looks */, URGE_AGAIN = 1000000 /* ns */ };
 
-static struct home *home_of_g(const struct g *g)
-{
-	return (struct home *)(void *)vai__g_home(&g->pub);
-}
-
 /* g is nobody's curg. False: the phase is over. */
 static bool put_aside(struct home *h, struct g *g)
 {
@@ -44,7 +39,7 @@ static bool put_aside(struct home *h, struct g *g)
 
 bool vai__serial_holds(struct m *m, struct g *g)
 {
-	struct home *h = home_of_g(g);
+	struct home *h = home_of(vai__g_home(&g->pub));
 	while (atomic_load_seq_cst(&h->serial) && h->pub.main != &g->pub) {
 		m_set_curg(m, NULL); /* once it lies aside it may be another M's at any moment */
 		if (put_aside(h, g))
@@ -57,7 +52,7 @@ bool vai__serial_holds(struct m *m, struct g *g)
 
 void vai__serial_pass(vai_g *self)
 {
-	struct home *h = home_of_g(g_of(self));
+	struct home *h = home_of(vai__g_home(self));
 	if (atomic_load_seq_cst(&h->serial) && h->pub.main != self)
 		vai__park_switch(g_of(self), OP_YIELD);
 }
@@ -69,7 +64,7 @@ static int count_running(struct home *h, int64_t now, bool urge)
 	vai__lock(&vai__sched.lock);
 	for (struct m *m = vai__sched.all_ms; m; m = m->next_m) {
 		struct g *g = atomic_load_acquire(&m->curg);
-		if (!g || &g->pub == h->pub.main || home_of_g(g) != h || atomic_load_acquire(&g->blocks))
+		if (!g || &g->pub == h->pub.main || home_of(vai__g_home(&g->pub)) != h || atomic_load_acquire(&g->blocks))
 			continue;
 		if (urge)
 			vai__preempt_urge(m, now);
@@ -99,7 +94,7 @@ static bool wait_until_none(struct home *h, int64_t until)
 
 int vai__serial_begin(vai_g *main, int64_t until)
 {
-	struct home *h = home_of_g(g_of(main));
+	struct home *h = home_of(vai__g_home(main));
 	if (atomic_load_relaxed(&h->serial))
 		return VAI_EINVAL;
 	atomic_fetch_add_seq_cst(&vai__sched.nwatched, 1);
@@ -134,7 +129,7 @@ static void let_go(struct gqueue *held)
 
 bool vai__serial_end(vai_g *main)
 {
-	struct home *h = home_of_g(g_of(main));
+	struct home *h = home_of(vai__g_home(main));
 	if (!atomic_load_relaxed(&h->serial))
 		return false;
 	vai__lock(&vai__sched.lock);

@@ -114,7 +114,7 @@ static bool take_interrupt(struct home *h, uint64_t id)
 
 bool vai__sched_interrupted(vai_g *g)
 {
-	struct home *h = (struct home *)(void *)vai__g_home(g);
+	struct home *h = home_of(vai__g_home(g));
 	return vai__g_is_main(g) && take_interrupt(h, atomic_load_relaxed(&h->interrupt));
 }
 
