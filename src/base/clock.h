@@ -15,6 +15,12 @@ int64_t vai__clock_now(void);
 extern int64_t (*_Atomic vai__clock_of_run)(void);
 /* now + seconds, rounded up and clamped: NaN and negative count as 0, too large is VAI_FOREVER. */
 int64_t vai__clock_after(double seconds);
+/* now + ns, too large is VAI_FOREVER. */
+static inline int64_t vai__clock_add(int64_t now, int64_t ns)
+{
+	return ns < VAI_FOREVER - now ? now + ns : VAI_FOREVER;
+}
+
 /* Whether a deadline is over; one of 0 is in any case. */
 static inline bool vai__clock_is_past(int64_t when)
 {

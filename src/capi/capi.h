@@ -13,8 +13,7 @@ static inline int64_t vai__capi_deadline(int64_t ns)
 {
 	if (ns <= 0)
 		return 0;
-	int64_t now = ns == VAI_FOREVER ? 0 : vai__clock_now();
-	return ns < VAI_FOREVER - now ? now + ns : VAI_FOREVER;
+	return vai__clock_add(ns == VAI_FOREVER ? 0 : vai__clock_now(), ns);
 }
 
 /* The result of a wait of ns: what takes a deadline and knows no "does not wait" says timeout there. */

@@ -147,8 +147,7 @@ int vai_serial_begin(int64_t ns)
 	vai_g *g = vai__g_self();
 	if (!g || !vai__g_is_main(g))
 		return VAI_ETHREAD;
-	int64_t now = vai__clock_real();
-	return vai__capi_at_once(vai__serial_begin(g, ns < VAI_FOREVER - now ? now + ns : VAI_FOREVER), ns);
+	return vai__capi_at_once(vai__serial_begin(g, vai__clock_add(vai__clock_real(), ns)), ns);
 }
 
 int vai_serial_end(void)

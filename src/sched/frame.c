@@ -267,7 +267,7 @@ int vai__frame_poll(vai_g *self, int64_t ns)
 {
 	struct m *m = g_m(g_of(self));
 	struct frame *f = &m->home->frame;
-	int64_t now = clock_note(), end = ns < VAI_FOREVER - now ? now + ns : VAI_FOREVER;
+	int64_t now = clock_note(), end = vai__clock_add(now, ns);
 	atomic_store_relaxed(&f->end, end);
 	atomic_fetch_add_relaxed(&vai__sched.nframes, 1);
 	int rc = has_work(m, now) && take_p(self, m) ? run_others(self, m, end) : VAI_OK;
