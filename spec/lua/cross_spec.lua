@@ -880,3 +880,84 @@ describe("what the script changed", function()
 		check.returns(table.pack(vai.async(function() return deep[name], deep.n40() end):join()), true, 7, 7)
 	]])
 end)
+
+describe("a module that a goroutine requires itself", function()
+	test("has what the script has set, changed and taken away", [[
+		package.preload.settings = function()
+			local M = { level = 1, gone = 2, kept = 3 }
+			function M.read() return M.level end
+			return M
+		end
+		local function seen() return vai.async(function()
+			local M = require "settings"
+			return M.read(), M.gone, M.kept, M.more, M.on, M.twice and M.twice()
+		end):join() end
+		check.returns(table.pack(seen()), true, 1, 2, 3, nil, nil, nil)
+		local M = require "settings"
+		check.returns(table.pack(seen()), true, 1, 2, 3, nil, nil, nil)
+		M.level, M.gone, M.more, M.on = 10, nil, "more", false
+		function M.twice() return 2 * M.read() end
+		check.returns(table.pack(seen()), true, 10, nil, 3, "more", false, 20)
+		M.level, M.gone = 20, 5
+		check.returns(table.pack(seen()), true, 20, 5, 3, "more", false, 40)
+		M.level, M.gone, M.more, M.on, M.twice = 1, 2, nil, nil, nil
+		check.returns(table.pack(seen()), true, 1, 2, 3, nil, nil, nil)
+	]])
+
+	test("has it where another module needs it, and in a goroutine's goroutine", [[
+		package.preload.inner = function() return { n = 1 } end
+		package.preload.outer = function()
+			local inner = require "inner"
+			return { n = function() return inner.n end }
+		end
+		require "inner".n = 2
+		local outer = require "outer"
+		check.returns(table.pack(vai.async(function() return outer.n() end):join()), true, 2)
+		check.returns(table.pack(vai.async(function() return require "outer".n() end):join()), true, 2)
+		check.returns(table.pack(vai.async(function()
+			local _, n = vai.async(function() return require "inner".n end):join()
+			return n
+		end):join()), true, 2)
+		require "inner".n = 3
+		check.returns(table.pack(vai.async(function() return outer.n() end):join()), true, 3)
+	]])
+
+	test("keeps the state that its own functions set to itself", [[
+		package.preload.lazy = function()
+			local M, secret = {}
+			local function begin() secret, M.ready = 7, true end
+			function M.get() if not M.ready then begin() end return secret end
+			function M:visit() self.visited = true end
+			return M
+		end
+		local lazy = require "lazy"
+		lazy.get()
+		lazy:visit()
+		lazy.set = 1
+		for _ = 1, 2 do
+			check.returns(table.pack(vai.async(function()
+				local lazy = require "lazy"
+				return lazy.ready, lazy.visited, lazy.set, lazy.get()
+			end):join()), true, nil, nil, 1, 7)
+		end
+	]])
+
+	test("lacks only what cannot be sent", [[
+		package.preload.some = function() return {} end
+		local some = require "some"
+		local co = coroutine.create(print)
+		some.a, some.f = 1, function() return co end
+		check.returns(table.pack(vai.async(function()
+			local some = require "some"
+			return some.a, some.f
+		end):join()), true, 1, nil)
+	]])
+
+	test("has it under either of two names", [[
+		local socket = require "socket"
+		socket.answer = 42
+		check.returns(table.pack(vai.async(function()
+			return require "socket.core".answer, require "socket".answer, type(require "socket".bind)
+		end):join()), true, 42, 42, "function")
+	]], { needs = "socket" })
+end)

@@ -257,15 +257,30 @@ static bool read_header(struct reader *r)
 	return true;
 }
 
-int vai__bytecode_read(const char *bytes, size_t size, struct vai__bytecode *out)
+static int read_bytes(const char *bytes, size_t size, struct vai__bytecode *out)
 {
-	memset(out, 0, sizeof *out);
 	struct reader r = {(const unsigned char *)bytes, (const unsigned char *)bytes + size, out, VAI_OK, 0};
 	if (read_header(&r) && read_function(&r, NULL) && r.p != r.end)
 		fail(&r, VAI_EINVAL);
 	if (r.result != VAI_OK)
 		vai__bytecode_free(out);
 	return r.result;
+}
+
+int vai__bytecode_read(const char *bytes, size_t size, struct vai__bytecode *out)
+{
+	memset(out, 0, sizeof *out);
+	return read_bytes(bytes, size, out);
+}
+
+bool vai__bytecode_sets(const char *bytes, size_t size, const char *name)
+{
+	struct vai__bytecode bc = {.sought = name};
+	if (read_bytes(bytes, size, &bc) != VAI_OK)
+		return false;
+	const bool found = bc.found;
+	vai__bytecode_free(&bc);
+	return found;
 }
 
 void vai__bytecode_free(struct vai__bytecode *bc)

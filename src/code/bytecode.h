@@ -37,12 +37,17 @@ struct vai__bytecode {
 	struct vai__bc_upval *upvals;
 	size_t nnames, cap_names;
 	struct vai__bc_name *names;
-	uint32_t *index; /* hash of names, cap_names * 2 slots: place + 1 */
+	uint32_t *index;    /* hash of names, cap_names * 2 slots: place + 1 */
+	const char *sought; /* vai__bytecode_sets */
+	bool found;
 };
 
 /* VAI_OK; VAI_EINVAL: a format this build does not know, or broken bytes; VAI_ENOMEM. *out
  * is to be freed only after VAI_OK. Never reads outside the bytes. */
 int vai__bytecode_read(const char *bytes, size_t size, struct vai__bytecode *out);
 void vai__bytecode_free(struct vai__bytecode *bc);
+/* Whether the code, with all functions nested in it, sets a field of that constant name in some table. False, too,
+ * where the bytes cannot be read. */
+bool vai__bytecode_sets(const char *bytes, size_t size, const char *name);
 
 #endif

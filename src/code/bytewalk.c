@@ -283,9 +283,16 @@ static int get_inside(struct walk *w, unsigned a, struct value from, const struc
 	return VAI_OK;
 }
 
+static void note_set(struct walk *w, unsigned k)
+{
+	if (VAI_UNLIKELY(w->bc->sought != NULL) && k < w->f->nk && key_is(w, k, w->bc->sought))
+		w->bc->found = true;
+}
+
 static int set_field(struct walk *w, unsigned a, unsigned k)
 {
 	const struct value v = w->reg[a];
+	note_set(w, k);
 	write_into(w, &v);
 	if (v.origin == UPVALUE || v.origin == GLOBALS)
 		return assign_name(w, v.up, k);
@@ -303,6 +310,7 @@ static int set_inside(struct walk *w, unsigned a, const struct value *key)
 static int set_through_upvalue(struct walk *w, unsigned a, unsigned k)
 {
 	int up = own_upvalue(w, a);
+	note_set(w, k);
 	if (up < 0)
 		return VAI_OK;
 	write_into(w, &(struct value){0, (int16_t)up, UPVALUE});

@@ -1,19 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/* The script's package.path, cpath, preload and searchers, as a snapshot for all goroutines. Taken on
+/* The script's package.path, cpath, preload and searchers, and what it has changed in loaded modules, as a snapshot for
+ * all goroutines. Taken on
  * the host's state only; read anywhere. Snapshots do not change: a new one replaces the
  * old, which lives on until its last reader lets go. */
 #include <lauxlib.h>
 #include <lualib.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/fork.h"
 #include "transfer/codec.h"
 #include "require/paths.h"
 #include "stdlib/catalog.h"
+#include "transfer/module_changes.h"
 
-struct preload {
+/* A function of package.preload, or what has changed in a loaded module (transfer/module_changes.h). */
+struct told {
 	char *name;
 	vai_msg msg;
+};
+
+struct list {
+	int n;
+	struct told *of;
 };
 
 /* One of package.searchers: stock's of that number, or, where that is 0, the function in the message. */
@@ -27,8 +36,7 @@ enum { STOCK_SEARCHERS = 4, MOST_SEARCHERS = 64 };
 struct snapshot {
 	unsigned refs;      /* under lock */
 	char *path, *cpath; /* NULL: the script's is no string */
-	int n;
-	struct preload *preloads;
+	struct list preloads, changes;
 	int nsearchers; /* 0: they are stock's */
 	struct searcher searchers[MOST_SEARCHERS];
 };
@@ -46,15 +54,21 @@ __attribute__((constructor)) static void init_lock(void)
 
 /* ---- snapshots ---- */
 
+static void free_list(struct list *list)
+{
+	for (int i = 0; i < list->n; i++) {
+		free(list->of[i].name);
+		vai__msg_drop(&list->of[i].msg);
+	}
+	free(list->of);
+}
+
 static void free_snapshot(struct snapshot *s)
 {
-	for (int i = 0; i < s->n; i++) {
-		free(s->preloads[i].name);
-		vai__msg_drop(&s->preloads[i].msg);
-	}
+	free_list(&s->preloads);
+	free_list(&s->changes);
 	for (int i = 0; i < s->nsearchers; i++)
 		vai__msg_drop(&s->searchers[i].msg);
-	free(s->preloads);
 	free(s->path);
 	free(s->cpath);
 	free(s);
@@ -179,17 +193,17 @@ static bool same_preloads(lua_State *L, int idx)
 	return n == noted;
 }
 
-/* Arguments: function, struct vai_vm, vai_msg, what it is. */
-static int encode_function(lua_State *L)
+/* Arguments: value, struct vai_vm, vai_msg, what it is. */
+static int encode_value(lua_State *L)
 {
 	vai__encode(L, lua_touserdata(L, 2), 1, lua_touserdata(L, 3), lua_touserdata(L, 4));
 	return 0;
 }
 
-/* Encodes the function on top, which stays. `sent`: false, if it cannot be sent. False: memory is out. */
+/* Encodes the value on top, which stays. `sent`: false, if it cannot be sent. False: memory is out. */
 static bool encode_top(lua_State *L, struct vai_vm *vm, vai_msg *out, const char *what, bool *sent)
 {
-	lua_pushcfunction(L, encode_function);
+	lua_pushcfunction(L, encode_value);
 	lua_pushvalue(L, -2);
 	lua_pushlightuserdata(L, vm);
 	lua_pushlightuserdata(L, out);
@@ -203,27 +217,77 @@ static bool encode_top(lua_State *L, struct vai_vm *vm, vai_msg *out, const char
 	return !memory;
 }
 
-/* Key and value of a preload on top. What cannot be sent is left out. */
-static bool add_preload(lua_State *L, struct vai_vm *vm, struct snapshot *s)
+/* Adds the value on top under the name below it. What cannot be sent is left out. */
+static bool add_told(lua_State *L, struct vai_vm *vm, struct list *list, const char *what, bool *sent)
 {
-	struct preload *grown = realloc(s->preloads, (size_t)(s->n + 1) * sizeof *grown);
+	struct told *grown = realloc(list->of, (size_t)(list->n + 1) * sizeof *grown);
 	if (!grown)
 		return false;
-	s->preloads = grown;
-	struct preload *p = &grown[s->n];
+	list->of = grown;
+	struct told *p = &grown[list->n];
 	memset(p, 0, sizeof *p);
-	bool sent;
-	vai__home_self()->preloading = lua_tostring(L, -2);
-	bool ok = encode_top(L, vm, &p->msg, "package.preload", &sent);
-	vai__home_self()->preloading = NULL;
-	if (!sent)
+	bool ok = encode_top(L, vm, &p->msg, what, sent);
+	if (!*sent)
 		return ok;
 	p->name = strdup(lua_tostring(L, -2));
 	if (p->name)
-		s->n++;
+		list->n++;
 	else
 		vai__msg_drop(&p->msg);
 	return p->name != NULL;
+}
+
+/* Key and value of a preload on top. */
+static bool add_preload(lua_State *L, struct vai_vm *vm, struct snapshot *s)
+{
+	bool sent;
+	vai__home_self()->preloading = lua_tostring(L, -2);
+	bool ok = add_told(L, vm, &s->preloads, "package.preload", &sent);
+	vai__home_self()->preloading = NULL;
+	return ok;
+}
+
+/* ---- changed modules ---- */
+
+static const char changed_module[] = "a changed module";
+
+/* Takes out of the table on top what cannot be sent. False: memory is out. */
+static bool keep_sendable(lua_State *L, struct vai_vm *vm)
+{
+	const int set = lua_gettop(L), key = set + 1;
+	for (lua_pushnil(L); lua_next(L, set); lua_settop(L, key)) {
+		vai_msg msg;
+		bool sent;
+		if (!encode_top(L, vm, &msg, changed_module, &sent))
+			return false;
+		if (sent) {
+			vai__msg_drop(&msg);
+			continue;
+		}
+		lua_pushvalue(L, key);
+		lua_pushnil(L);
+		lua_rawset(L, set);
+	}
+	return true;
+}
+
+/* Takes what has changed in loaded modules into s. */
+static bool add_changes(lua_State *L, struct vai_vm *vm, struct snapshot *s)
+{
+	const int top = lua_gettop(L);
+	bool ok = true, sent;
+	vai__module_changes_push(L, vm);
+	for (lua_pushnil(L); ok && lua_next(L, top + 1); lua_settop(L, top + 2)) {
+		ok = add_told(L, vm, &s->changes, changed_module, &sent);
+		if (!ok || sent)
+			continue;
+		lua_rawgeti(L, top + 3, 1);
+		ok = keep_sendable(L, vm);
+		lua_settop(L, top + 3);
+		ok = ok && add_told(L, vm, &s->changes, changed_module, &sent);
+	}
+	lua_settop(L, top);
+	return ok;
 }
 
 /* ---- searchers ---- */
@@ -338,7 +402,7 @@ static int fill_snapshot(lua_State *L)
 		lua_rawset(L, 5);
 	}
 	lua_settop(L, 5);
-	ok = ok && (!vm || add_searchers(L, vm, s));
+	ok = ok && (!vm || (add_searchers(L, vm, s) && add_changes(L, vm, s)));
 	if (!ok)
 		return luaL_error(L, "not enough memory");
 	lua_rawsetp(L, LUA_REGISTRYINDEX, &noted_key);
@@ -387,7 +451,8 @@ void vai__paths_note(lua_State *L, struct vai_vm *vm)
 	if (!vm->is_host || vm->noting_paths || !lua_checkstack(L, 16) || !push_package(L))
 		return;
 	int package = lua_gettop(L) - 1;
-	if (!same_paths(L, package) || !same_preloads(L, package + 1) || !same_searchers(L, package)) {
+	if (!same_paths(L, package) || !same_preloads(L, package + 1) || !same_searchers(L, package) ||
+		!vai__module_changes_none(L, vm)) {
 		lua_settop(L, package + 1);
 		vm->noting_paths = true; /* encoding a preload may come here again */
 		int status = take_snapshot(L, vm);
@@ -449,6 +514,88 @@ static int decode_wanted(lua_State *L)
 	return vai__decode(L, w->vm, w->msg);
 }
 
+/* The place of the name in the list, or -1. */
+static int find_told(const struct list *list, const char *name)
+{
+	int i = list->n - 1;
+	while (i >= 0 && strcmp(list->of[i].name, name) != 0)
+		i--;
+	return i;
+}
+
+/* Pushes what the snapshot's list, at that offset, has under the name, or nothing and false. */
+static bool push_told(lua_State *L, struct vai_vm *vm, size_t offset, const char *name)
+{
+	struct snapshot *s = acquire();
+	if (!s)
+		return false;
+	const struct list *list = (const struct list *)(const void *)((const char *)s + offset);
+	int i = find_told(list, name);
+	if (i < 0) {
+		release(s);
+		return false;
+	}
+	struct wanted w = {vm, &list->of[i].msg};
+	lua_pushlightuserdata(L, &w);
+	with_snapshot(L, decode_wanted, s, 1);
+	return true;
+}
+
+/* Whether the script has changed a module of that name. */
+static bool has_changes(const char *name)
+{
+	struct snapshot *s = acquire();
+	bool has = s && find_told(&s->changes, name) >= 0;
+	if (s)
+		release(s);
+	return has;
+}
+
+/* Changes the table at idx, which has been loaded as that module, in the same way. */
+static void change(lua_State *L, struct vai_vm *vm, const char *name, int idx)
+{
+	const int top = lua_gettop(L);
+	if (push_told(L, vm, offsetof(struct snapshot, changes), name))
+		vai__module_changes_apply(L, idx, top + 1);
+	lua_settop(L, top);
+}
+
+/* A loader around another, of a module that the script has changed. Upvalue: that one. The module is in package.loaded
+ * before it is changed, as functions that are set in it may have captured it. */
+static int load_and_change(lua_State *L)
+{
+	struct vai_vm *vm = vai__state_of(L);
+	lua_settop(L, 2);
+	lua_pushvalue(L, lua_upvalueindex(1));
+	lua_pushvalue(L, 1);
+	lua_pushvalue(L, 2);
+	lua_call(L, 2, 1);
+	lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+	if (lua_isnil(L, 3)) {
+		lua_pushvalue(L, 1);
+		lua_rawget(L, 4);
+		lua_replace(L, 3);
+	} else {
+		lua_pushvalue(L, 1);
+		lua_pushvalue(L, 3);
+		lua_rawset(L, 4);
+	}
+	if (vm && lua_istable(L, 3))
+		change(L, vm, lua_tostring(L, 1), 3);
+	lua_settop(L, 3);
+	return 1;
+}
+
+int vai__paths_found(lua_State *L, const char *name)
+{
+	if (!lua_isfunction(L, -2) || !has_changes(name))
+		return 2;
+	lua_insert(L, -2);
+	lua_pushcclosure(L, load_and_change, 1);
+	lua_insert(L, -2);
+	return 2;
+}
+
 /* Calls the script's searcher. Upvalues: its place in the snapshot; the function, once it has been called. */
 static int call_searcher(lua_State *L)
 {
@@ -471,9 +618,9 @@ static int call_searcher(lua_State *L)
 	lua_pushvalue(L, lua_upvalueindex(2));
 	if (lua_isnil(L, -1))
 		return 1;
-	lua_insert(L, 1);
+	lua_pushvalue(L, 1);
 	lua_call(L, 1, 2);
-	return 2;
+	return lua_type(L, 1) == LUA_TSTRING ? vai__paths_found(L, lua_tostring(L, 1)) : 2;
 }
 
 /* Arguments: package.searchers of a goroutine, with stock's or ours in it; snapshot. */
@@ -521,17 +668,5 @@ void vai__paths_apply(lua_State *L, int idx)
 
 bool vai__paths_preload(lua_State *L, struct vai_vm *vm, const char *name)
 {
-	struct snapshot *s = acquire();
-	int i = s ? s->n - 1 : -1;
-	while (i >= 0 && strcmp(s->preloads[i].name, name) != 0)
-		i--;
-	if (i < 0) {
-		if (s)
-			release(s);
-		return false;
-	}
-	struct wanted w = {vm, &s->preloads[i].msg};
-	lua_pushlightuserdata(L, &w);
-	with_snapshot(L, decode_wanted, s, 1);
-	return true;
+	return push_told(L, vm, offsetof(struct snapshot, preloads), name);
 }

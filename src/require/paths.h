@@ -8,7 +8,7 @@
 #include "state/state.h"
 
 /* Called before a call is encoded whose code uses `require`: takes package.path, cpath, preload and searchers of the
- * host's state for goroutines, if they have changed. Does nothing in other states. */
+ * host's state, and what differs in its modules, for goroutines, if that has changed. Does nothing in other states. */
 void vai__paths_note(lua_State *L, struct vai_vm *vm);
 /* Sets package.path and cpath of the package table at idx. */
 void vai__paths_apply(lua_State *L, int idx);
@@ -16,6 +16,9 @@ void vai__paths_apply(lua_State *L, int idx);
 void vai__paths_apply_searchers(lua_State *L, int idx);
 /* Pushes the script's package.preload[name], or nothing and false. */
 bool vai__paths_preload(lua_State *L, struct vai_vm *vm, const char *name);
+/* A searcher has found the module: its loader and what that is told are on top. If the script has changed that module
+ * the loader is put into one that changes it likewise. Returns 2. */
+int vai__paths_found(lua_State *L, const char *name);
 /* Takes the first snapshot, of the calling main's state. VAI_OK or VAI_ENOMEM. */
 int vai__paths_start(lua_State *L);
 /* Its state closes, and its goroutines have ended. */

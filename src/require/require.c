@@ -119,7 +119,7 @@ static int search_lua(lua_State *L)
 		vm->new_modules = true;
 	if (vm && vai__paths_preload(L, vm, name)) {
 		lua_pushliteral(L, ":preload:");
-		return 2;
+		return vai__paths_found(L, name);
 	}
 	const char *filename = push_filename(L, 1);
 	memset(&mark, 0, sizeof mark);
@@ -134,7 +134,7 @@ static int search_lua(lua_State *L)
 	if (known && vai__modcache_push(L, filename, &mark)) {
 		wrap_loader(L, filename, &mark);
 		lua_pushvalue(L, 2);
-		return 2;
+		return vai__paths_found(L, name);
 	}
 	lua_pushvalue(L, lua_upvalueindex(2));
 	lua_pushvalue(L, 1);
@@ -146,22 +146,23 @@ static int search_lua(lua_State *L)
 		wrap_loader(L, filename, &mark);
 		lua_insert(L, 3);
 	}
-	return 2;
+	return vai__paths_found(L, name);
 }
 
 /* Takes the place of stock's searchers for C libraries. Upvalue: stock's own. */
 static int search_c(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
+	const char *name = luaL_checkstring(L, 1);
 	lua_settop(L, 1);
 	lua_pushvalue(L, lua_upvalueindex(1));
-	lua_insert(L, 1);
+	lua_pushvalue(L, 1);
 	lua_call(L, 1, 2);
 	if (vm && lua_isfunction(L, -2)) {
 		vai__state_foreign(L, vm);
 		vai__lazy_fill(L, vm);
 	}
-	return 2;
+	return vai__paths_found(L, name);
 }
 
 static void install_searchers(lua_State *L, int package)

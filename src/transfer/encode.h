@@ -76,6 +76,7 @@ struct vai__enc {
 	bool guarded;
 	bool call;         /* for a goroutine: lost writes are reported */
 	bool all_modules;  /* every table is checked, and `seen` knows all modules */
+	bool looked;       /* of a call: modules have been looked at whether the script has changed them */
 	bool types;        /* of a call: some type has a metatable that a fresh state has not so */
 	bool globals_meta; /* of a call: _G has a metatable */
 	bool classes;      /* every table is looked at whether it is one */

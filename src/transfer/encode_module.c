@@ -5,6 +5,7 @@
 #include "stdlib/catalog.h"
 #include "transfer/encode.h"
 #include "transfer/known_funcs.h"
+#include "transfer/module_changes.h"
 #include "transfer/names.h"
 #include "stdlib/lazy.h"
 #include "transfer/codec.h"
@@ -173,10 +174,28 @@ static enum vai__enc_result put_names(struct vai__enc *e, const void *table)
 	return r;
 }
 
+/* A goroutine is to get a module: what the script has changed in it goes along as what `require` is told. */
+static enum vai__enc_result tell_changes(struct vai__enc *e)
+{
+	if (!e->call || e->looked || !e->vm->is_host)
+		return ENC_OK;
+	if (!lua_checkstack(e->L, LEVEL_STACK))
+		return ENC_NOMEM;
+	if (!vai__module_changes_none(e->L, e->vm)) {
+		if (!e->guarded)
+			return ENC_RETRY;
+		vai__codec_note_paths(e->L, e->vm);
+	}
+	e->looked = true;
+	return ENC_OK;
+}
+
 /* Writes the module whose name is on top, and pops that. */
 static enum vai__enc_result put_module(struct vai__enc *e, const void *table)
 {
-	enum vai__enc_result r = put_names(e, table);
+	enum vai__enc_result r = tell_changes(e);
+	if (r == ENC_OK)
+		r = put_names(e, table);
 	e->flags |= BLOCK_CALLS_OUT;
 	lua_pop(e->L, 1);
 	return r;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Once something is noted the registry has three tables with weak keys. `parents` and `keys` tell for a value which
- * table has it and under which name; `noted` has the modules. A path is checked against the tables each time it is
- * used, so that what was replaced since is not taken for what a fresh module has.
+ * table has it and under which name; `noted` has the modules, those of the host's with what module_changes.c keeps of
+ * them. A path is checked against the tables each time it is used, so that what was replaced since is not taken for
+ * what a fresh module has.
  *
  * Of modules that goroutines cannot require only what cannot be copied is noted. */
 #include "transfer/names.h"
@@ -13,6 +14,7 @@
 #include "stdlib/catalog.h"
 #include "stdlib/lazy.h"
 #include "transfer/known_funcs.h"
+#include "transfer/module_changes.h"
 
 enum { BUDGET = 20000, SOURCES = 16 };
 
@@ -152,6 +154,29 @@ static void note_members(struct notes *n)
 	}
 }
 
+/* Keeps what the module on top has, without what a script has added before vai was loaded. A module with very many
+ * fields is data, and not kept. */
+static void keep_first(struct notes *n)
+{
+	lua_State *L = n->L;
+	const int module = lua_gettop(L), kept = module + 1, key = module + 2;
+	if (!vai__module_changes_begin(L))
+		return;
+	if (n->sources)
+		lua_pushnil(L);
+	while (n->sources && lua_next(L, module)) {
+		if (lua_isfunction(L, -1) && is_addition(n)) {
+			lua_pushvalue(L, key);
+			vai__module_changes_added(L, kept);
+		}
+		lua_settop(L, key);
+	}
+	lua_pushvalue(L, module);
+	lua_pushvalue(L, kept);
+	lua_rawset(L, n->noted);
+	lua_settop(L, module);
+}
+
 /* Whether package.preload has the name on top; notes the lines of its function. */
 static bool in_preload(struct notes *n)
 {
@@ -214,6 +239,12 @@ static bool is_everywhere(const char *name)
 	return vai__catalog_lib(name) >= 0 || strcmp(name, LUA_GNAME) == 0;
 }
 
+/* Whether it is vai itself, which goroutines have without searching. */
+static bool is_preloaded(const char *name)
+{
+	return vai__catalog_preload_name && strcmp(name, vai__catalog_preload_name) == 0;
+}
+
 /* Whether the key and table of package.loaded on top are a module that has to be noted. */
 static bool is_new_module(struct notes *n)
 {
@@ -244,6 +275,8 @@ static bool note_all(struct notes *n)
 			lua_pushvalue(L, -1);
 			lua_rawget(L, n->loaded);
 			note_members(n);
+			if (n->vm->is_host && n->rank > 0 && !is_preloaded(lua_tostring(L, list + 1)))
+				keep_first(n);
 		}
 		lua_settop(L, list);
 	}

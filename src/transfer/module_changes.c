@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/* Kept for each module, in the table `noted` of names.c: a list of two tables, the light fields that it had at FIRST
+ * and those that it had LATELY, when goroutines were last told; as long as it has not changed they are one table. A
+ * field that the module's own functions set has a light userdata there, and does not count.
+ *
+ * Each spawn of a function that requires modules looks at all of them, so that is one pass over the fields, which makes
+ * a hash of where keys and values are. LATELY keeps all of these alive, so nothing else has come to lie there. */
+#include "transfer/module_changes.h"
+#include <lauxlib.h>
+#include <limits.h>
+#include <string.h>
+#include "base/hash.h"
+#include "code/bytecode.h"
+#include "transfer/known_funcs.h"
+#include "transfer/names.h"
+
+enum {
+	FIRST = 1,
+	LATELY = 2,
+	HASH = 1,   /* in these: of the fields that count, */
+	MARKED = 2, /* and whether some do not */
+	MOST_FIELDS = 2000,
+	HELPERS = 8
+};
+
+/* Whether the key and value on top are a field that can be set in another state. A NaN would never be the same. */
+static bool is_light(lua_State *L)
+{
+	if (lua_type(L, -2) != LUA_TSTRING)
+		return false;
+	switch (lua_type(L, -1)) {
+	case LUA_TNUMBER: return lua_rawequal(L, -1, -1);
+	case LUA_TFUNCTION:
+	case LUA_TSTRING:
+	case LUA_TBOOLEAN: return true;
+	default: return false;
+	}
+}
+
+/* Whether the name below the top has a mark in the table at `marks`. */
+static bool has_mark(lua_State *L, int marks)
+{
+	lua_pushvalue(L, -2);
+	const bool marked = lua_rawget(L, marks) == LUA_TLIGHTUSERDATA;
+	lua_pop(L, 1);
+	return marked;
+}
+
+static uint64_t hash_number(lua_State *L)
+{
+	uint64_t word;
+	if (lua_isinteger(L, -1))
+		return ~(uint64_t)lua_tointeger(L, -1);
+	lua_Number n = lua_tonumber(L, -1);
+	memcpy(&word, &n, sizeof word);
+	return word;
+}
+
+/* The hash of the fields of the module at `module` that count: those without a mark in the table at `marks`, or all
+ * (0). */
+static uint64_t hash_module(lua_State *L, int module, int marks)
+{
+	uint64_t hash = 0, value;
+	for (lua_pushnil(L); lua_next(L, module); lua_pop(L, 1)) {
+		switch (lua_type(L, -1)) {
+		case LUA_TSTRING:
+		case LUA_TFUNCTION: value = (uint64_t)(uintptr_t)lua_topointer(L, -1); break;
+		case LUA_TBOOLEAN: value = (uint64_t)lua_toboolean(L, -1); break;
+		case LUA_TNUMBER: value = hash_number(L); break;
+		default: continue;
+		}
+		if (VAI_UNLIKELY(marks) && has_mark(L, marks))
+			continue;
+		hash += vai__hash_word(vai__hash_step((uint64_t)(uintptr_t)lua_topointer(L, -2), value));
+	}
+	return hash;
+}
+
+static bool is_marked(lua_State *L, int fields)
+{
+	lua_rawgeti(L, fields, MARKED);
+	const bool marked = lua_toboolean(L, -1);
+	lua_pop(L, 1);
+	return marked;
+}
+
+/* Pushes the light fields of the module at `module` that count, with their hash, and all marks of the table at `marks`
+ * (0: there are none). At most `left` fields; false: there are more, and nothing is pushed. */
+static bool push_fields(lua_State *L, int module, int marks, int left)
+{
+	const int fields = lua_gettop(L) + 1, key = fields + 1;
+	lua_newtable(L);
+	lua_pushinteger(L, (lua_Integer)hash_module(L, module, marks));
+	lua_rawseti(L, fields, HASH);
+	for (lua_pushnil(L); lua_next(L, module); lua_settop(L, key)) {
+		if (!is_light(L))
+			continue;
+		if (left-- == 0) {
+			lua_settop(L, fields - 1);
+			return false;
+		}
+		lua_pushvalue(L, key);
+		lua_rotate(L, -2, 1);
+		lua_rawset(L, fields);
+	}
+	if (marks)
+		lua_pushnil(L);
+	while (marks && lua_next(L, marks)) {
+		lua_pushvalue(L, key);
+		lua_rotate(L, -2, 1);
+		if (lua_islightuserdata(L, -1) || lua_isboolean(L, -1)) /* MARKED, too */
+			lua_rawset(L, fields);
+		lua_settop(L, key);
+	}
+	return true;
+}
+
+bool vai__module_changes_begin(lua_State *L)
+{
+	const int module = lua_gettop(L);
+	lua_createtable(L, 2, 0);
+	if (!push_fields(L, module, 0, MOST_FIELDS)) {
+		lua_settop(L, module);
+		return false;
+	}
+	lua_pushvalue(L, -1);
+	lua_rawseti(L, module + 1, FIRST);
+	lua_rawseti(L, module + 1, LATELY);
+	return true;
+}
+
+void vai__module_changes_added(lua_State *L, int idx)
+{
+	lua_rawgeti(L, idx, FIRST);
+	lua_rotate(L, -2, 1);
+	lua_pushnil(L);
+	lua_rawset(L, -3);
+	lua_pushinteger(L, 0); /* it is looked at the first time */
+	lua_rawseti(L, -2, HASH);
+	lua_pop(L, 1);
+}
+
+/* ---- comparing ---- */
+
+/* Pushes package.loaded and what is noted of the modules in it; false: nothing is. */
+static bool push_tables(lua_State *L, const struct vai_vm *vm)
+{
+	if (!vm->funcs || vm->funcs->noted == LUA_NOREF)
+		return false;
+	lua_pushliteral(L, LUA_LOADED_TABLE);
+	if (lua_rawget(L, LUA_REGISTRYINDEX) != LUA_TTABLE) {
+		lua_pop(L, 1);
+		return false;
+	}
+	lua_rawgeti(L, LUA_REGISTRYINDEX, vm->funcs->noted);
+	return true;
+}
+
+bool vai__module_changes_none(lua_State *L, const struct vai_vm *vm)
+{
+	const int top = lua_gettop(L), module = top + 4;
+	bool same = true;
+	if (!push_tables(L, vm))
+		return true;
+	for (lua_pushnil(L); same && lua_next(L, top + 1); lua_settop(L, top + 3)) {
+		if (!lua_istable(L, module))
+			continue;
+		lua_pushvalue(L, module);
+		if (lua_rawget(L, top + 2) != LUA_TTABLE)
+			continue;
+		lua_rawgeti(L, module + 1, LATELY);
+		lua_rawgeti(L, module + 2, HASH);
+		same =
+			hash_module(L, module, is_marked(L, module + 2) ? module + 2 : 0) == (uint64_t)lua_tointeger(L, module + 3);
+	}
+	lua_settop(L, top);
+	return same;
+}
+
+/* ---- whose a field is ---- */
+
+/* Whether the function at idx sets fields of that name in some table. */
+static bool sets(lua_State *L, struct vai_vm *vm, int idx, const char *name)
+{
+	struct vai_code *code = vai__known_funcs_code(L, vm, idx);
+	bool found = code && vai__bytecode_sets(code->bytes, code->size, name);
+	if (code)
+		vai__obj_unref(&code->obj);
+	return found;
+}
+
+/* The same for a function on top and those that it has captured. */
+static bool sets_with_helpers(lua_State *L, struct vai_vm *vm, const char *name)
+{
+	const int f = lua_gettop(L);
+	bool found = !lua_iscfunction(L, f) && sets(L, vm, f, name);
+	for (int i = 1; i <= HELPERS && !found && !lua_iscfunction(L, f) && lua_getupvalue(L, f, i); i++) {
+		found = lua_isfunction(L, -1) && !lua_iscfunction(L, -1) && sets(L, vm, f + 1, name);
+		lua_settop(L, f);
+	}
+	lua_settop(L, f);
+	return found;
+}
+
+/* Whether a function that the module had at first (their table is at `first`) sets the field whose name is at key. */
+static bool is_own_state(lua_State *L, struct vai_vm *vm, int first, int key)
+{
+	const int top = lua_gettop(L);
+	bool own = false;
+	for (lua_pushnil(L); !own && lua_next(L, first); lua_settop(L, top + 1))
+		own = lua_isfunction(L, -1) && sets_with_helpers(L, vm, lua_tostring(L, key));
+	lua_settop(L, top);
+	return own;
+}
+
+/* ---- what has changed ---- */
+
+/* Stack indices while one module is compared. */
+struct diff {
+	lua_State *L;
+	struct vai_vm *vm;
+	int module, first, set, gone;
+};
+
+/* The field whose name is at `key` is not what it was at first: true, unless it is the module's own state, which is
+ * noted. */
+static bool is_of_script(const struct diff *d, int key)
+{
+	lua_State *L = d->L;
+	if (!is_own_state(L, d->vm, d->first, key))
+		return true;
+	lua_pushvalue(L, key);
+	lua_pushlightuserdata(L, NULL);
+	lua_rawset(L, d->first);
+	lua_pushboolean(L, 1);
+	lua_rawseti(L, d->first, MARKED);
+	return false;
+}
+
+static void find_set(const struct diff *d)
+{
+	lua_State *L = d->L;
+	const int key = lua_gettop(L) + 1;
+	for (lua_pushnil(L); lua_next(L, d->module); lua_settop(L, key)) {
+		if (!is_light(L))
+			continue;
+		lua_pushvalue(L, key);
+		if (lua_rawget(L, d->first) == LUA_TLIGHTUSERDATA || lua_rawequal(L, -1, -2) || !is_of_script(d, key))
+			continue;
+		lua_pushvalue(L, key);
+		lua_pushvalue(L, key + 1);
+		lua_rawset(L, d->set);
+	}
+}
+
+static void find_gone(const struct diff *d)
+{
+	lua_State *L = d->L;
+	const int key = lua_gettop(L) + 1;
+	for (lua_pushnil(L); lua_next(L, d->first); lua_settop(L, key)) {
+		if (lua_type(L, key) != LUA_TSTRING || lua_islightuserdata(L, key + 1))
+			continue;
+		lua_pushvalue(L, key);
+		if (lua_rawget(L, d->module) != LUA_TNIL || !is_of_script(d, key))
+			continue;
+		lua_pushvalue(L, key);
+		lua_pushboolean(L, 1);
+		lua_rawset(L, d->gone);
+	}
+}
+
+/* The module is at stack index m, what is kept of it at m + 1: both on top. Pushes the list of what has changed, and
+ * keeps how the module is now. */
+static void push_diff(lua_State *L, struct vai_vm *vm, int m)
+{
+	const struct diff d = {L, vm, m, m + 3, m + 4, m + 5};
+	lua_createtable(L, 2, 0);
+	lua_rawgeti(L, m + 1, FIRST);
+	lua_newtable(L);
+	lua_newtable(L);
+	find_set(&d);
+	find_gone(&d);
+	if (push_fields(L, m, is_marked(L, d.first) ? d.first : 0, INT_MAX))
+		lua_rawseti(L, m + 1, LATELY);
+	lua_rawseti(L, m + 2, 2);
+	lua_rawseti(L, m + 2, 1);
+	lua_settop(L, m + 2);
+}
+
+static bool is_empty(lua_State *L, int list, int i)
+{
+	lua_rawgeti(L, list, i);
+	lua_pushnil(L);
+	const bool empty = !lua_next(L, -2);
+	lua_settop(L, list);
+	return empty;
+}
+
+void vai__module_changes_push(lua_State *L, struct vai_vm *vm)
+{
+	const int changes = lua_gettop(L) + 1, loaded = changes + 1, noted = changes + 2, key = changes + 3, m = key + 1;
+	luaL_checkstack(L, 24, "changes of modules");
+	lua_newtable(L);
+	if (!push_tables(L, vm))
+		return;
+	for (lua_pushnil(L); lua_next(L, loaded); lua_settop(L, key)) {
+		lua_pushvalue(L, m);
+		if (!lua_istable(L, m) || lua_rawget(L, noted) != LUA_TTABLE)
+			continue;
+		push_diff(L, vm, m);
+		if ((is_empty(L, m + 2, 1) && is_empty(L, m + 2, 2)) || lua_type(L, key) != LUA_TSTRING)
+			continue;
+		lua_pushvalue(L, key);
+		lua_insert(L, m + 2);
+		lua_rawset(L, changes);
+	}
+	lua_settop(L, changes);
+}
+
+void vai__module_changes_apply(lua_State *L, int idx, int changes)
+{
+	const int top = lua_gettop(L);
+	luaL_checkstack(L, 8, "changes of modules");
+	for (int i = 1; i <= 2; i++) {
+		lua_rawgeti(L, changes, i);
+		for (lua_pushnil(L); lua_next(L, top + 1); lua_settop(L, top + 2)) {
+			lua_pushvalue(L, -2);
+			lua_rotate(L, -2, 1);
+			if (i == 2) {
+				lua_pop(L, 1);
+				lua_pushnil(L);
+			}
+			lua_rawset(L, idx);
+		}
+		lua_settop(L, top);
+	}
+}
