@@ -78,6 +78,10 @@ static int take_all(lua_State *L, vai_msg *msg, long enough, bool *ran_out)
 
 static bool same_bytes(const vai_msg *a, const vai_msg *b)
 {
+	size_t n, m;
+	const char *s = vai__msg_string_of(a, &n), *t = vai__msg_string_of(b, &m);
+	if (s && t)
+		return n == m && memcmp(s, t, n) == 0;
 	if (vai__msg_tag(a) != M_BLOCK || vai__msg_tag(b) != M_BLOCK)
 		return memcmp(a, b, sizeof *a) == 0;
 	const struct vai__block *x = vai__msg_block(a), *y = vai__msg_block(b);

@@ -122,6 +122,10 @@ describe("a context", function()
 		check.eq(ctx:value(chan()), nil)
 		check.eq(ctx:value(s), "long")
 		check.eq(ctx:value(s .. "k"), nil)
+		for i = 1, 300 do -- the same key in each form that a message may give it
+			local key = ("m"):rep(i)
+			check.eq(ctx:with_value(key, i):value(key), i)
+		end
 		check.eq(ctx:value("1"), nil)
 		check.eq(ctx:with_cancel():value("name")[1], "inner")
 		check.raises("with_value", ctx.with_value, ctx, {}, 1)

@@ -116,6 +116,11 @@ describe("a map", function()
 		check.eq(m:cas("k", "shore", 1), false)
 		check.eq(m:cas("k", "short", long), true)
 		check.eq(m:cas("k", long .. "x", 1), false)
+		for i = 1, 300 do -- in each form that a message may have
+			check.eq(m:cas("k", long .. i, true), false)
+			check.eq(m:cas("k", long, long), true)
+			check.eq(m:get("k"), long)
+		end
 		check.eq(m:cas("k", long, true), true)
 		check.eq(m:cas("k", false, 1), false)
 		check.eq(m:cas("k", true, ch), true)

@@ -48,12 +48,6 @@ int vai_value_chan(vai_value *out, vai_chan *ch)
 	return VAI_OK;
 }
 
-static bool is_long_string(const vai_value *v)
-{
-	const struct vai__block *b = vai__msg_tag(v) == M_BLOCK ? vai__msg_block(v) : NULL;
-	return b && b->nvalues == 1 && !(b->flags & BLOCK_FLAT) && (b->data[0] == T_LONG || b->data[0] == T_SHORT);
-}
-
 static struct vai_obj *object_of(const vai_value *v)
 {
 	return vai__msg_tag(v) == M_OBJECT ? (struct vai_obj *)(uintptr_t)v->w[1] : NULL;
@@ -61,6 +55,7 @@ static struct vai_obj *object_of(const vai_value *v)
 
 enum vai_type vai_value_type(const vai_value *v)
 {
+	size_t len;
 	switch (vai__msg_tag(v)) {
 	case M_NIL: return VAI_T_NIL;
 	case M_FALSE:
@@ -68,9 +63,8 @@ enum vai_type vai_value_type(const vai_value *v)
 	case M_INT: return VAI_T_INTEGER;
 	case M_FLOAT: return VAI_T_NUMBER;
 	case M_LIGHT: return VAI_T_POINTER;
-	case M_STRING: return VAI_T_STRING;
 	case M_OBJECT: return object_of(v)->cls == &vai__chan_class ? VAI_T_CHAN : VAI_T_OTHER;
-	default: return is_long_string(v) ? VAI_T_STRING : VAI_T_OTHER;
+	default: return vai__msg_string_of(v, &len) ? VAI_T_STRING : VAI_T_OTHER;
 	}
 }
 
@@ -101,20 +95,11 @@ void *vai_value_to_pointer(const vai_value *v)
 
 const char *vai_value_to_string(const vai_value *v, size_t *length)
 {
-	const unsigned char *p = (const unsigned char *)v + 1;
-	size_t ignored = 0, *n = length ? length : &ignored;
-	*n = 0;
-	if (is_long_string(v)) {
-		p = vai__msg_block(v)->data + 1;
-		if (p[-1] == T_LONG) {
-			*n = vai__load64(p);
-			return (const char *)p + 8;
-		}
-	} else if (vai__msg_tag(v) != M_STRING) {
-		return NULL;
-	}
-	*n = *p;
-	return (const char *)p + 1;
+	size_t n = 0;
+	const char *s = vai__msg_string_of(v, &n);
+	if (length)
+		*length = n;
+	return s;
 }
 
 vai_chan *vai_value_to_chan(const vai_value *v)

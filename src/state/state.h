@@ -34,7 +34,7 @@ struct vai_vm {
 	struct vai__account *account;      /* of what it holds outside (transfer/charge.h), or NULL */
 	size_t uncharged;                  /* bytes of messages that it has not been charged for */
 	int64_t charged;                   /* what the account said when the collector was last told */
-	struct vai__block *decoding;       /* block in work: freed by the next user if an error left it */
+	uintptr_t decoding;                /* what is in work: freed by the next user if an error left it (decode.c) */
 	struct vai__known_funcs *funcs;    /* code objects of this state's functions (transfer/known_funcs.c) */
 	lua_State *at;                     /* the coroutine that parked last, for tracebacks */
 	struct vai__uses *profiled;        /* in its code, a reference to which it has: what it uses is noted */

@@ -29,6 +29,16 @@ static inline void vai__charge_message(struct vai_vm *vm, const vai_msg *msg)
 		vai__charge_block(vm, vai__msg_block(msg));
 }
 
+/* The same for a string of so many bytes that is to have no block. False: the charge is due, and only a block carries
+ * it. */
+static inline bool vai__charge_text(struct vai_vm *vm, size_t len)
+{
+	if (VAI_UNLIKELY(vm->uncharged + len >= VAI__CHARGE_GRAIN))
+		return false;
+	vm->uncharged += sizeof(struct vai__msg_text) + len;
+	return true;
+}
+
 /* Whether vai__charge_move has something to move: few messages carry a charge. */
 static inline bool vai__charge_is_carried(const vai_msg *msg)
 {

@@ -267,9 +267,12 @@ static bool encode_string(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out
 {
 	size_t len;
 	const char *s = lua_tolstring(L, idx, &len);
-	if (len > MSG_STRING_MAX)
+	bool block = false;
+	if (len > MSG_STRING_MAX) {
 		vai__charge_look(L, vm, true);
-	if (vai__msg_string(out, s, len) != VAI_OK)
+		block = len > MSG_TEXT_MAX || !vai__charge_text(vm, len);
+	}
+	if ((block ? vai__msg_string_block : vai__msg_string)(out, s, len) != VAI_OK)
 		vai__state_out_of_memory(L);
 	vai__charge_message(vm, out);
 	return true;
@@ -396,7 +399,9 @@ void vai__encode_call(
 
 void vai__codec_release(struct vai_vm *vm)
 {
-	struct vai__block *b = vm->decoding;
-	vm->decoding = NULL;
-	vai__block_free(b);
+	vai_msg msg;
+	bool text = vm->decoding & 1;
+	vai__msg_set(&msg, text ? M_TEXT : vm->decoding ? M_BLOCK : M_NIL, vm->decoding - text);
+	vm->decoding = 0;
+	vai__msg_drop(&msg);
 }

@@ -621,6 +621,7 @@ int vai__decode(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
 	case M_NONE: return 0;
 	case M_OBJECT: vai__obj_ref((struct vai_obj *)(uintptr_t)msg->w[1]); return push_object(L, vm, msg);
 	case M_BLOCK: return block_values(L, vm, vai__msg_block(msg));
+	case M_TEXT: lua_pushlstring(L, vai__msg_text(msg)->s, vai__msg_text(msg)->len); return 1;
 	default: push_inline(L, vm, msg); return 1;
 	}
 }
@@ -675,46 +676,47 @@ int vai__decode_rest(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const 
 	return (int)pattern->nargs + (n > 0 ? get_values(&d, b, n, top) : 0);
 }
 
-/* Arguments: the vm, the block. */
+/* Arguments: the vm, the message. */
 static int decode_protected(lua_State *L)
 {
 	struct vai_vm *vm = lua_touserdata(L, 1);
-	const struct vai__block *b = lua_touserdata(L, 2);
-	return block_values(L, vm, b);
+	const vai_msg *msg = lua_touserdata(L, 2);
+	return vai__decode(L, vm, msg);
 }
 
-static int pcall_decode(lua_State *L, struct vai_vm *vm, struct vai__block *b)
+static int pcall_decode(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
 {
 	lua_pushcfunction(L, decode_protected);
 	lua_pushlightuserdata(L, vm);
-	lua_pushlightuserdata(L, b);
+	lua_pushlightuserdata(L, (void *)(uintptr_t)msg);
 	return lua_pcall(L, 2, LUA_MULTRET, 0);
 }
 
-static VAI_NOINLINE int take_protected(lua_State *L, struct vai_vm *vm, struct vai__block *b)
+static VAI_NOINLINE int take_protected(lua_State *L, struct vai_vm *vm, vai_msg *msg)
 {
 	int top = lua_gettop(L);
-	int status = pcall_decode(L, vm, b);
-	vai__block_free(b);
+	int status = pcall_decode(L, vm, msg);
+	vai__msg_drop(msg);
 	if (status != LUA_OK)
 		lua_error(L);
 	return lua_gettop(L) - top;
 }
 
-/* Makes vm->decoding hold the block while it is decoded without protection. What raises leaves it there. A block
- * that is found there is such a leftover, except inside a finalizer that an allocation of a decoder has set off:
- * collector and finalizers do not nest, so the collector says that it is stopped then. If it is stopped for another
- * reason the leftover waits. */
-static bool claim(lua_State *L, struct vai_vm *vm, struct vai__block *b)
+/* Makes vm->decoding hold what the message owns while that is decoded without protection: a block, or a text, whose
+ * address is one more there. What raises leaves it there. What is found there is such a leftover, except inside a
+ * finalizer that an allocation of a decoder has set off: collector and finalizers do not nest, so the collector says
+ * that it is stopped then. If it is stopped for another reason the leftover waits. */
+static bool claim(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
 {
-	if (VAI_UNLIKELY(b->flags & BLOCK_CALLS_OUT))
+	const bool text = vai__msg_tag(msg) == M_TEXT;
+	if (VAI_UNLIKELY(!text && vai__msg_block(msg)->flags & BLOCK_CALLS_OUT))
 		return false;
-	if (VAI_UNLIKELY(vm->decoding != NULL)) {
+	if (VAI_UNLIKELY(vm->decoding != 0)) {
 		if (lua_gc(L, LUA_GCISRUNNING) != 1)
 			return false;
 		vai__codec_release(vm);
 	}
-	vm->decoding = b;
+	vm->decoding = (uintptr_t)msg->w[1] + text;
 	return true;
 }
 
@@ -724,14 +726,13 @@ int vai__decode_take(lua_State *L, struct vai_vm *vm, vai_msg *msg)
 	*msg = (vai_msg){{0, 0, 0, 0}};
 	if (vai__msg_tag(&taken) == M_OBJECT)
 		return push_object(L, vm, &taken);
-	if (vai__msg_tag(&taken) != M_BLOCK)
+	if (!vai__msg_owns(&taken))
 		return vai__decode(L, vm, &taken);
-	struct vai__block *b = vai__msg_block(&taken);
-	if (!claim(L, vm, b))
-		return take_protected(L, vm, b);
-	int n = block_values(L, vm, b);
-	vm->decoding = NULL;
-	vai__block_free(b);
+	if (!claim(L, vm, &taken))
+		return take_protected(L, vm, &taken);
+	int n = vai__decode(L, vm, &taken);
+	vm->decoding = 0;
+	vai__msg_drop(&taken);
 	return n;
 }
 
@@ -769,7 +770,7 @@ int vai__decode_shared(lua_State *L, struct vai_vm *vm, const vai_msg *msg, stru
 		vai__obj_unref(owner);
 		return push_object(L, vm, msg);
 	}
-	int status = pcall_decode(L, vm, vai__msg_block(msg));
+	int status = pcall_decode(L, vm, msg);
 	vai__obj_unref(owner);
 	if (status != LUA_OK)
 		lua_error(L);

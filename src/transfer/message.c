@@ -94,12 +94,19 @@ static void unref_object(struct vai_obj *o)
 	free_with_references(b);
 }
 
+static void free_text(struct vai__msg_text *b)
+{
+	vai__mem_free(b, sizeof *b + b->len);
+}
+
 void vai__msg_drop(vai_msg *msg)
 {
 	unsigned tag = vai__msg_tag(msg);
 	uint64_t word = msg->w[1];
 	*msg = (vai_msg){{0, 0, 0, 0}};
-	if (tag == M_BLOCK)
+	if (tag == M_TEXT)
+		free_text((struct vai__msg_text *)(uintptr_t)word);
+	else if (tag == M_BLOCK)
 		vai__block_free((struct vai__block *)(uintptr_t)word);
 	else if (tag == M_OBJECT)
 		unref_object((struct vai_obj *)(uintptr_t)word);
@@ -148,6 +155,8 @@ void vai__msg_bool(vai_msg *out, bool b)
 
 int vai__msg_string(vai_msg *out, const char *s, size_t len)
 {
+	if (len > MSG_TEXT_MAX)
+		return vai__msg_string_block(out, s, len);
 	vai__msg_set(out, M_NIL, 0);
 	if (len <= MSG_STRING_MAX) {
 		unsigned char *p = vai__msg_bytes(out);
@@ -156,6 +165,18 @@ int vai__msg_string(vai_msg *out, const char *s, size_t len)
 		memcpy(p + 2, s, len);
 		return VAI_OK;
 	}
+	struct vai__msg_text *b = vai__mem_alloc(sizeof *b + len);
+	if (!b)
+		return VAI_ENOMEM;
+	b->len = len;
+	memcpy(b->s, s, len);
+	vai__msg_set(out, M_TEXT, (uintptr_t)b);
+	return VAI_OK;
+}
+
+int vai__msg_string_block(vai_msg *out, const char *s, size_t len)
+{
+	vai__msg_set(out, M_NIL, 0);
 	struct vai__block *b = len < SIZE_MAX / 2 ? vai__block_new(len + 10) : NULL;
 	if (!b)
 		return VAI_ENOMEM;
@@ -166,6 +187,24 @@ int vai__msg_string(vai_msg *out, const char *s, size_t len)
 	b->data[9 + len] = S_STOP;
 	vai__msg_set(out, M_BLOCK, (uintptr_t)b);
 	return VAI_OK;
+}
+
+static const char *string_of_block(const struct vai__block *b, size_t *len)
+{
+	if (b->nvalues != 1 || b->flags & BLOCK_FLAT || (b->data[0] != T_LONG && b->data[0] != T_SHORT))
+		return NULL;
+	*len = b->data[0] == T_LONG ? (size_t)vai__load64(b->data + 1) : b->data[1];
+	return (const char *)b->data + (b->data[0] == T_LONG ? 9 : 2);
+}
+
+const char *vai__msg_string_of(const vai_msg *msg, size_t *len)
+{
+	switch (vai__msg_tag(msg)) {
+	case M_STRING: *len = ((const unsigned char *)msg)[1]; return (const char *)msg + 2;
+	case M_TEXT: *len = vai__msg_text(msg)->len; return vai__msg_text(msg)->s;
+	case M_BLOCK: return string_of_block(vai__msg_block(msg), len);
+	default: return NULL;
+	}
 }
 
 static unsigned char *put_key(unsigned char *p, const char *s)

@@ -35,11 +35,20 @@ enum vai__msg_tag {
 	M_NONE,   /* no value at all */
 	M_STRING, /* length in the second byte, then the bytes */
 	M_RECORD, /* a small table (small_table.c) */
-	M_OBJECT, /* w[1], one reference; messages of this tag and the next own something */
+	M_TEXT,   /* w[1], a struct vai__msg_text; messages of this tag and the next ones own something */
+	M_OBJECT, /* w[1], one reference */
 	M_BLOCK   /* w[1] */
 };
 
-enum { MSG_STRING_MAX = sizeof(vai_msg) - 2 };
+/* The longest strings of M_STRING and of M_TEXT; a longer one is a block. */
+enum { MSG_STRING_MAX = sizeof(vai_msg) - 2, MSG_TEXT_MAX = 1024 };
+
+/* A string alone, without the head of a block: that would be half as long as most such strings, and crosses from one
+ * processor's cache to another's as they do. */
+struct vai__msg_text {
+	size_t len;
+	char s[];
+};
 
 enum vai__tag {
 	T_NIL,
@@ -140,6 +149,11 @@ static inline struct vai__block *vai__msg_block(const vai_msg *msg)
 	return (struct vai__block *)(uintptr_t)msg->w[1];
 }
 
+static inline struct vai__msg_text *vai__msg_text(const vai_msg *msg)
+{
+	return (struct vai__msg_text *)(uintptr_t)msg->w[1];
+}
+
 static inline uint32_t vai__load32(const unsigned char *p)
 {
 	uint32_t x;
@@ -164,6 +178,12 @@ static inline void vai__store64(unsigned char *p, uint64_t x)
 	memcpy(p, &x, sizeof x);
 }
 
+/* Whether it has to be dropped. */
+static inline bool vai__msg_owns(const vai_msg *msg)
+{
+	return vai__msg_tag(msg) >= M_TEXT;
+}
+
 /* Whether it has references to objects. */
 static inline bool vai__msg_owns_objects(const vai_msg *msg)
 {
@@ -182,6 +202,10 @@ void vai__msg_number(vai_msg *out, double n);
 void vai__msg_bool(vai_msg *out, bool b);
 /* VAI_OK or VAI_ENOMEM. */
 int vai__msg_string(vai_msg *out, const char *s, size_t len);
+/* The same, a block whatever its length. */
+int vai__msg_string_block(vai_msg *out, const char *s, size_t len);
+/* The bytes of a message that is a string, in whatever form; NULL: it is none. Borrowed. */
+const char *vai__msg_string_of(const vai_msg *msg, size_t *len);
 /* A table of n strings under strings: key, value, key, value. Keys of at most 255 bytes. */
 int vai__msg_table(vai_msg *out, const char *const *pairs, unsigned n);
 

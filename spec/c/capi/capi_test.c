@@ -331,7 +331,7 @@ static void timers_run_and_tick(void **state)
 static void values_keep_what_they_hold(void **state)
 {
 	(void)state;
-	char text[400];
+	char text[1100];
 	memset(text, 'x', sizeof text);
 	vai_chan *ch = vai_chan_new_values(8), *inner;
 	vai_value v;

@@ -139,6 +139,7 @@ static int take(lua_State *L)
 }
 
 static const char *const workloads[] = {
+	"return ('text'):rep(50)",
 	"return { id = 1, name = 'somebody', value = 2.5 }, { 1, 2, { 3 } }, ('x'):rep(1000)",
 	"local t = {} for i = 1, 60 do t = { t, a } end return t",
 	"local n = 0 return function() n = n + 1 return helper(n) end, function() return n end, string",

@@ -132,16 +132,14 @@ static int context_with_value(lua_State *L)
 	return push(L, g, ctx);
 }
 
-/* Whether two keys are equal. Of all kinds of keys only long strings have a block, which is the same for the same
- * bytes. */
+/* Whether two keys are equal. Strings may have different forms. */
 static bool same_key(const vai_msg *key, const vai_msg *other)
 {
-	if (vai__msg_tag(key) != vai__msg_tag(other))
-		return false;
-	if (vai__msg_tag(key) != M_BLOCK)
+	size_t n, m;
+	const char *a = vai__msg_string_of(key, &n), *b = vai__msg_string_of(other, &m);
+	if (!a || !b)
 		return memcmp(key, other, sizeof *key) == 0;
-	const struct vai__block *a = vai__msg_block(key), *b = vai__msg_block(other);
-	return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
+	return n == m && memcmp(a, b, n) == 0;
 }
 
 static int context_value(lua_State *L)

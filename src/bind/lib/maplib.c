@@ -79,7 +79,7 @@ static bool value_of(lua_State *L, vai_g *g, int idx, struct vai__map_value *val
 {
 	value->owner = NULL;
 	vai__encode(L, vai__bind_vm(g), idx, &value->msg, what);
-	if (VAI_LIKELY(vai__msg_tag(&value->msg) < M_OBJECT))
+	if (VAI_LIKELY(!vai__msg_owns(&value->msg)))
 		return vai__msg_tag(&value->msg) != M_NIL;
 	value->owner = vai__msg_share(&value->msg);
 	if (VAI_LIKELY(value->owner != NULL))
@@ -234,14 +234,9 @@ struct expected {
 
 static bool same_string(const vai_msg *msg, const struct expected *x)
 {
-	const unsigned char *bytes = (const unsigned char *)msg;
-	if (vai__msg_tag(msg) == M_STRING)
-		return bytes[1] == x->len && memcmp(bytes + 2, x->p, x->len) == 0;
-	if (vai__msg_tag(msg) != M_BLOCK)
-		return false;
-	const struct vai__block *b = vai__msg_block(msg);
-	return !(b->flags & BLOCK_FLAT) && b->data[0] == T_LONG && vai__load64(b->data + 1) == x->len &&
-		memcmp(b->data + 9, x->p, x->len) == 0;
+	size_t len;
+	const char *s = vai__msg_string_of(msg, &len);
+	return s && len == x->len && memcmp(s, x->p, len) == 0;
 }
 
 static bool same_number(const vai_msg *msg, const struct expected *x)

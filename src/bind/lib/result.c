@@ -15,7 +15,7 @@ int vai__bind_deliver(lua_State *L, struct vai_vm *vm, vai_msg *msg)
 		lua_pushinteger(L, (lua_Integer)msg->w[1]);
 		return 1;
 	}
-	return vai__msg_tag(msg) < M_OBJECT ? vai__decode(L, vm, msg) : vai__decode_take(L, vm, msg);
+	return vai__msg_owns(msg) ? vai__decode_take(L, vm, msg) : vai__decode(L, vm, msg);
 }
 
 int vai__bind_nil(lua_State *L, const char *why)

@@ -327,7 +327,7 @@ static int encode_values(lua_State *L, struct vai_vm *vm, struct vai__case *case
 		if (VAI_UNLIKELY(vai__msg_owns_objects(&cases[i].msg)) &&
 			vai__msg_count_object(&cases[i].msg, (struct vai_obj *)cases[i].ch) > 0)
 			vai__chan_note_itself(cases[i].ch);
-		guard |= vai__msg_tag(&cases[i].msg) >= M_OBJECT;
+		guard |= vai__msg_owns(&cases[i].msg);
 	}
 	return LUA_OK;
 }
