@@ -2,6 +2,7 @@
 /* Heads of requests and responses: strict.c looks first, then the parser library has to take them, too. What they say
  * is read from the lines themselves, which strict.c has found to be lines. */
 #include "http.h"
+#include "bind/extension.h"
 #include "parser.h"
 #include <strings.h>
 
@@ -131,7 +132,7 @@ static size_t find_head(lua_State *L, const char **text, int too_large, int *res
 	if (at > n || from > n - at)
 		luaL_argerror(L, 2, "out of range");
 	*text = all + at;
-	ptrdiff_t end = vai__http_head_end(*text, n - at, &from);
+	ptrdiff_t end = vai__head_end(*text, n - at, &from);
 	if (end < 0)
 		*results = refused(L, 400, "a line that ends in a bare LF");
 	else if ((end == 0 && n - at > most) || (size_t)end > most)

@@ -26,9 +26,6 @@ struct head {
 	int status;      /* the response to that */
 };
 
-/* Where the head ends in text[0..n): behind its empty line. 0: not there yet; from: where to begin to look, moved on
- * for the next time. Negative: a line ends in a bare LF, or a CR stands alone. */
-ptrdiff_t vai__http_head_end(const char *text, size_t n, size_t *from);
 /* Reads a whole head. False: h->why and h->status. */
 bool vai__http_strict(struct head *h, const char *text, size_t n);
 

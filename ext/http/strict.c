@@ -6,22 +6,6 @@
 #include "http.h"
 #include <strings.h>
 
-ptrdiff_t vai__http_head_end(const char *text, size_t n, size_t *from)
-{
-	size_t line = *from; /* where a line begins */
-	const char *end;
-	while (line < n && (end = memchr(text + line, '\n', n - line)) != NULL) {
-		size_t at = (size_t)(end - text);
-		if (at == 0 || text[at - 1] != '\r')
-			return -1;
-		if (at == line + 1)
-			return (ptrdiff_t)at + 1;
-		line = at + 1;
-	}
-	*from = line;
-	return 0;
-}
-
 static bool refuse(struct head *h, int status, const char *why)
 {
 	h->status = status;

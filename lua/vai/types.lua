@@ -1664,7 +1664,10 @@ function vai.net.pipe() end
 ---Runs `f(conn)` as a goroutine once a connection of the listener has sent its first bytes. Until then, and after
 ---`conn:idle()`, a connection is a record of some hundred bytes: no goroutine, no Lua state, no buffer. One that ends
 ---without a word is closed. `f` is sent as `vai.go` sends it; an error that it does not catch is one of `vai.go`'s.
----Options: `idle`, how many seconds a connection may wait so before it is closed (for ever).
+---Options: `idle`, how many seconds a connection may wait so before it is closed (for ever). With `head = bytes` a goroutine
+---starts once a whole head has come, lines up to an empty one, all of them with CR LF; until then its bytes are kept
+---without one. So it does also where there are more bytes than that or a line ends otherwise, and `head_limit` seconds
+---after the head has begun (for ever); `c:idle()` is `nil, "timeout"` then.
 ---```lua
 ---local l = vai.net.listen("tcp", "127.0.0.1:0")
 ---local server = vai.net.serve(l, function(c)
@@ -1894,7 +1897,8 @@ function connection:close_read() end
 
 ---Gives a connection of `vai.net.serve` back to its server: when more comes, or lies in its buffer already, a new
 ---goroutine runs the server's function with it. Who called it does not use it any more. `nil` where it has ended, and
----`nil, "closed"` where the server is being closed: it is closed then.
+---`nil, "closed"` where the server is being closed: it is closed then. `nil, "timeout"` where it has begun a head which
+---has not come whole within the server's `head_limit`: it is the caller's still.
 ---```lua
 ---local l = vai.net.listen("tcp", "127.0.0.1:0")
 ---local ids = vai.chan(2)

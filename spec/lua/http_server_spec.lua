@@ -352,6 +352,32 @@ describe("limits", function()
 		s:close()
 	]])
 
+	test("begin with whole heads: who sends one byte by byte holds no goroutine", [[
+		local s, address = start { header_timeout = 20, handler = function(req, res) res:send(req.path) end }
+		local conns = {}
+		for i = 1, 50 do
+			conns[i] = assert(net.dial("tcp", address))
+			conns[i]:write("GET /", i, " HTTP/1.1\r\n")
+		end
+		check.until_true(function() return s:count() == 50 end)
+		check.eq(head_of(talk(address, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")), 200)
+		check.until_true(function() return vai.count() == 2 end)
+		for _, byte in ipairs { "H", "ost: h\r\nA", ": b\r\n\r" } do
+			for _, c in ipairs(conns) do c:write(byte) end
+			check.eq(vai.count(), 2)
+		end
+		for i, c in ipairs(conns) do
+			c:write("\nGET /again HTTP/1.1\r\n")
+			check.eq(pick(2, response(c)), "/" .. i)
+		end
+		check.until_true(function() return vai.count() == 2 end)
+		for _, c in ipairs(conns) do
+			c:write("Host: h\r\n\r\n")
+			check.eq(pick(2, response(c)), "/again")
+		end
+		check.eq(s:shutdown(20), true)
+	]])
+
 	-- Memory comes in spans of up to 2 MiB, as many as threads and goroutines use at the same time: so it may grow at first.
 	-- What each request left behind, were it one small table, would be 3 MB in any four rounds.
 	test("are answered in the same memory, however many there are", [[

@@ -115,6 +115,104 @@ describe("a server", function()
 		check.until_true(function() return vai.count() == 1 end)
 	]])
 
+	test("starts no goroutine for a part of a head, where it is to wait for whole ones", [[
+		local l = assert(net.listen("tcp", "127.0.0.1:0"))
+		local heads = vai.chan(100)
+		local s = net.serve(l, function(c)
+			while c do
+				heads:send(c:read(nil, 0))
+				c:write("seen\n")
+				c:idle()
+				c = c:next()
+			end
+		end, { head = 100 })
+		local head, conns = "A\r\nB: c\r\n\r\n", {}
+		for i = 1, 20 do conns[i] = assert(net.dial("tcp", l:addr())) end
+		for k = 1, #head - 1 do
+			for _, c in ipairs(conns) do c:write(head:sub(k, k)) end
+			vai.sleep(0.001)
+		end
+		check.until_true(function() return s:count() == #conns end)
+		check.eq(vai.count(), 2)
+		check.eq(#heads, 0)
+		for _, c in ipairs(conns) do
+			c:write("\n")
+			check.eq(heads:recv(), head)
+			check.eq(c:read("l"), "seen")
+		end
+		conns[1]:write(head, "A")
+		check.eq(heads:recv(), head .. "A")
+		local function hands_over(text)
+			local c = assert(net.dial("tcp", l:addr()))
+			c:write(text)
+			check.eq(heads:recv(), text)
+			c:close()
+		end
+		hands_over "A\n"
+		hands_over "\r\n"
+		hands_over(("x"):rep(101))
+		conns[2]:write("A")
+		conns[3]:write(head:sub(1, -2))
+		conns[2]:close()
+		conns[3]:close_write()
+		check.eq(conns[3]:read("a"), "")
+		for _, c in ipairs(conns) do c:close() end
+		check.until_true(function() return s:count() == 0 end)
+		check.eq(#heads, 0)
+		s:close()
+		check.until_true(function() return vai.count() == 1 end)
+	]])
+
+	test("hands over a head that takes too long, and takes a part of one back", [[
+		local l = assert(net.listen("tcp", "127.0.0.1:0"))
+		local news = vai.chan(10)
+		local s = net.serve(l, function(c)
+			while c do
+				local text = c:read(nil, 0)
+				local rest = text:match("\r\n\r\n(.*)$") or text
+				c:unread(rest)
+				news:send(table.pack(text, c:idle()))
+				c = c:next()
+			end
+		end, { head = 100, head_limit = 0.05 })
+		local c = assert(net.dial("tcp", l:addr()))
+		vai.sleep(0.06) -- it has not begun
+		c:write("A")
+		check.returns(news:recv(), "A", nil, "timeout")
+		c = assert(net.dial("tcp", l:addr()))
+		c:write("A\r\n\r\nB")
+		check.returns(news:recv(), "A\r\n\r\nB", true)
+		check.returns(news:recv(), "B", nil, "timeout")
+		s:close()
+		for _, bad in ipairs { { head = 0 }, { head = "1" }, { head_limit = 0, head = 1 }, { head_limit = 1 }, { x = 1 } } do
+			check.raises("bad argument #3 to 'serve'", net.serve, l, print, bad)
+		end
+	]])
+
+	test("that is shut down lets a head that has begun come to its end", [[
+		local l = assert(net.listen("tcp", "127.0.0.1:0"))
+		local s = net.serve(l, function(c)
+			c:write("seen ", (c:read("l")), "\n")
+			c:read("l")
+			if not c:idle() then c:close() end
+		end, { head = 100, head_limit = 20 })
+		local idle, slow = assert(net.dial("tcp", l:addr())), assert(net.dial("tcp", l:addr()))
+		for _, c in ipairs { slow, idle } do
+			c:write("B\r\n\r\n")
+			check.eq(c:read("l"), "seen B\r")
+		end
+		slow:write("A")
+		idle:write("B\r\n\r\n") -- the server has seen the other one's by the time that it answers
+		check.eq(idle:read("l"), "seen B\r")
+		local task = vai.async(function() return s:shutdown(20) end)
+		check.eq(idle:read(), nil)
+		vai.sleep(1.1) -- longer than those have that have not begun
+		slow:write("\r\n\r\n")
+		check.eq(slow:read("l"), "seen A\r")
+		check.returns(table.pack(task:join()), true, true)
+		check.eq(slow:read(), nil)
+	]])
+
 	test("next says why there is none", [[
 		local why = vai.chan(4)
 		local s, address = server(function(c)

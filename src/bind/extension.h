@@ -10,6 +10,7 @@
 #include <lua.h>
 #include <lauxlib.h>
 #include "net/conn.h"
+#include "net/head_end.h"
 #include "net/listener.h"
 #include "state/handle.h"
 

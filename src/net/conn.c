@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/mem.h"
+#include "net/head_end.h"
 #include "net/sigpipe.h"
 #include "net/socket.h"
 
@@ -309,8 +310,8 @@ static int nothing_came(vai_conn *c, ssize_t got)
 static int try_fill(vai_conn *c)
 {
 	size_t grain = (size_t)1 << (c->ops->datagrams ? GRAIN_MAX : c->grain);
-	if (!make_room(&c->in, grain))
-		return VAI_ENOMEM;
+	if (!make_room(&c->in, c->in.n > 0 && !c->ops->datagrams ? grain / 4 : grain))
+		return VAI_ENOMEM; /* who sends byte by byte does not make it move each time */
 	size_t room = c->in.cap - c->in.at - c->in.n;
 	ssize_t got = receive(c, c->in.p + c->in.at + c->in.n, room);
 	if (got > 0) {
@@ -585,6 +586,36 @@ int vai__conn_peek(vai_g *self, vai_conn *view, bool event)
 	}
 	vai__desc_give(c->desc, VAI__READ);
 	return rc == VAI__ERRNO(EAGAIN) ? VAI_EAGAIN : rc;
+}
+
+/* True: VAI_OK of vai__conn_peek_head. */
+static bool has_head(const vai_conn *c, size_t most, size_t *from)
+{
+	return c->in.n > 0 && (vai__head_end(c->in.p + c->in.at, c->in.n, from) != 0 || c->in.n > most);
+}
+
+int vai__conn_peek_head(vai_g *self, vai_conn *view, size_t most, size_t *from)
+{
+	vai_conn *c = view->base;
+	struct vai__iowait w = {VAI_WAIT_READ, c, 0};
+	if (c->ops->begin && !atomic_load_acquire(&c->begun))
+		return VAI_OK; /* as in vai__conn_peek */
+	int rc = vai__desc_take(self, c->desc, VAI__READ, &w);
+	if (rc != VAI_OK)
+		return rc;
+	for (bool asked = false; rc == VAI_OK && !has_head(c, most, from); asked = true) {
+		if (asked && is_drained(c)) {
+			rc = VAI_EAGAIN;
+			break;
+		}
+		vai__desc_forget_edge(c->desc, VAI__READ);
+		rc = c->ended ? VAI__EOF : try_fill(c);
+	}
+	bool part = c->in.n > 0;
+	vai__desc_give(c->desc, VAI__READ);
+	if (rc == VAI__ERRNO(EAGAIN) || rc == VAI_EAGAIN)
+		return part ? VAI__PART : VAI_EAGAIN;
+	return rc;
 }
 
 /* See conn.h. If another goroutine reads by now, the bytes come before what that has not read yet. */

@@ -11,6 +11,10 @@
  * So there are as many as are busy at the same time, each with its state in the cache, and not as many as there are
  * connections.
  *
+ * A server may want whole heads: who sends one byte by byte costs a look at each, and neither a goroutine nor Lua.
+ * Where the time for a head is bounded such a connection is in s->heads, from its first byte until its goroutine has
+ * it, also while it is READY or looked at (RUNNING). Others that wait are in s->idlers, where that is bounded.
+ *
  * The references: a connection's record holds its server, a server holds the connections that wait, and its
  * goroutine holds the server. If the goroutine never runs again, what it holds (g->held) closes the server, which
  * cuts the circle. */
@@ -29,6 +33,12 @@ enum { GRACE = 100000000, LOOK = 1000000, FRESH = 1000000000 };
 
 enum state { WAITING, READY, RUNNING };
 
+/* Connections in the order in which they came, which is that in which their time is over. */
+struct row {
+	struct served *oldest, *newest;
+	int64_t limit; /* how long they may be in it, ns; VAI_FOREVER. Constant */
+};
+
 /* What a server keeps of a connection. */
 struct served {
 	struct vai__conn_hook hook; /* in the connection */
@@ -37,11 +47,15 @@ struct served {
 	vai_server *server;         /* a reference */
 	struct served *next, *prev; /* of all that are open */
 	struct served *next_ready;
-	struct served *older, *newer; /* among the WAITING ones of a server with a bound for that */
-	int64_t since;                /* when it began to wait */
+	struct row *row;              /* of its server, where it is in one */
+	struct served *older, *newer; /* in that */
+	int64_t since;                /* and since when */
 	uint64_t turn;                /* the how-manieth it was to become ready */
+	size_t scanned;               /* of the head that it has begun. Who looks at it, RUNNING, has this */
 	enum state state;
 	bool fresh; /* nothing has come from it yet */
+	bool slow;  /* a part of its head is there. Who looks at it has this */
+	bool late;  /* and has taken too long */
 	bool closed;
 };
 
@@ -51,11 +65,11 @@ struct vai_server {
 	vai_listener *listener; /* a reference */
 	struct served *all;     /* lock, as for what follows */
 	struct served *ready, **ready_end;
-	struct served *oldest, *newest; /* of those that wait */
-	int64_t idle;                   /* how long they may, ns; VAI_FOREVER. Constant */
-	int64_t count;                  /* open ones */
-	int64_t held;                   /* WAITING or READY */
-	uint64_t turns;                 /* so many times a connection has become ready */
+	struct row idlers, heads;
+	size_t head_most; /* a goroutine starts for a head, or so many bytes; 0: for any. Constant */
+	int64_t count;    /* open ones */
+	int64_t held;     /* WAITING or READY */
+	uint64_t turns;   /* so many times a connection has become ready */
 	bool closing;
 	vai_g *g; /* the goroutine, while it waits for news */
 	vai_ticket ticket;
@@ -105,39 +119,55 @@ static void unlock_and_wake(vai_server *s)
 	unlock_and_tell(s);
 }
 
+/* Under the lock. */
+static void enter(struct row *row, struct served *c)
+{
+	if (row->limit == VAI_FOREVER)
+		return;
+	c->row = row;
+	c->since = vai__clock_now();
+	c->older = row->newest;
+	c->newer = NULL;
+	*(row->newest ? &row->newest->newer : &row->oldest) = c;
+	row->newest = c;
+}
+
+/* Under the lock. */
+static void leave(struct served *c)
+{
+	struct row *row = c->row;
+	if (!row)
+		return;
+	*(c->older ? &c->older->newer : &row->oldest) = c->newer;
+	*(c->newer ? &c->newer->older : &row->newest) = c->older;
+	c->row = NULL;
+}
+
 /* A connection begins to wait. Under the lock. */
 static void begin_wait(vai_server *s, struct served *c)
 {
 	c->state = WAITING;
 	s->held++;
-	if (s->idle == VAI_FOREVER)
-		return;
-	c->since = vai__clock_now();
-	c->older = s->newest;
-	c->newer = NULL;
-	if (s->newest)
-		s->newest->newer = c;
-	else
-		s->oldest = c;
-	s->newest = c;
+	if (!c->row)
+		enter(&s->idlers, c);
 }
 
-/* It waits no more, and is now what `state` says. Under the lock. */
-static void end_wait(vai_server *s, struct served *c, enum state state)
+/* It waits no more; it is the caller's, with the server's reference. Under the lock. */
+static void end_wait(vai_server *s, struct served *c)
 {
-	c->state = state;
-	if (state == RUNNING)
-		s->held--;
-	if (s->idle == VAI_FOREVER)
-		return;
-	if (c->older)
-		c->older->newer = c->newer;
-	else
-		s->oldest = c->newer;
-	if (c->newer)
-		c->newer->older = c->older;
-	else
-		s->newest = c->older;
+	leave(c);
+	c->state = RUNNING;
+	s->held--;
+}
+
+/* Under the lock. */
+static void push_ready(vai_server *s, struct served *c)
+{
+	c->state = READY;
+	c->next_ready = NULL;
+	c->turn = ++s->turns;
+	*s->ready_end = c;
+	s->ready_end = &c->next_ready;
 }
 
 /* Makes a connection ready that waits and has news; also if it was closed. */
@@ -146,11 +176,9 @@ static void make_ready(struct served *c)
 	vai_server *s = c->server;
 	vai__lock(&s->lock);
 	if (c->state == WAITING) {
-		end_wait(s, c, READY);
-		c->next_ready = NULL;
-		c->turn = ++s->turns;
-		*s->ready_end = c;
-		s->ready_end = &c->next_ready;
+		if (c->row == &s->idlers)
+			leave(c);
+		push_ready(s, c);
 	}
 	unlock_and_wake(s);
 }
@@ -195,6 +223,7 @@ static void forget(vai_server *s, struct served *c)
 		s->all = c->next;
 	if (c->next)
 		c->next->prev = c->prev;
+	leave(c);
 	c->closed = true;
 	if (--s->count == 0)
 		vai__waitq_splice(&all, &s->waiters);
@@ -252,19 +281,27 @@ static void drop(struct served *c)
 	vai__obj_unref((struct vai_obj *)conn);
 }
 
-/* Whether the connection, RUNNING so far, may wait again; the server has a reference then. Under the lock. */
+/* Whether the connection, RUNNING so far, may wait again; the server has a reference then. Who has begun a head may end
+ * it. Under the lock. */
 static bool may_wait(vai_server *s, struct served *c)
 {
-	if (s->closing || c->state != RUNNING || c->closed)
+	if ((s->closing && c->row != &s->heads) || c->state != RUNNING || c->closed)
 		return false;
 	begin_wait(s, c);
 	return true;
 }
 
-/* When the oldest of those that wait has waited for too long. Under the lock. */
+/* When the time of the first in the row is over. Under the lock. */
+static int64_t end_of(const struct row *row)
+{
+	return row->oldest ? row->oldest->since + row->limit : VAI_FOREVER;
+}
+
+/* When there is something to do because time has passed. Under the lock. */
 static int64_t next_end(const vai_server *s)
 {
-	return s->oldest ? s->oldest->since + s->idle : VAI_FOREVER;
+	int64_t idle = end_of(&s->idlers), head = end_of(&s->heads);
+	return idle < head ? idle : head;
 }
 
 /* Lock held; releases it. Tells the goroutine if it sleeps for longer than until the first end of a wait. */
@@ -289,11 +326,42 @@ static void wait_for_bytes(struct served *c)
 		make_ready(c);
 }
 
+/* A part of a head is there, or (!part) none, or all there will be. True: it has taken too long. */
+static bool note_head(struct served *c, bool part)
+{
+	vai_server *s = c->server;
+	vai__lock(&s->lock);
+	bool late = c->late;
+	if (!part || late)
+		leave(c);
+	else if (!c->row && !c->closed)
+		enter(&s->heads, c);
+	vai__unlock(&s->lock);
+	c->slow = part && !late;
+	return late;
+}
+
+/* As vai__conn_peek, but VAI_OK only for a whole head where the server wants that. */
+static int peek(vai_g *self, struct served *c)
+{
+	size_t most = c->server->head_most;
+	if (most == 0)
+		return vai__conn_peek(self, c->conn, true);
+	int rc = vai__conn_peek_head(self, c->conn, most, &c->scanned);
+	bool part = rc == VAI__PART;
+	bool late = (part || c->slow) && note_head(c, part);
+	c->fresh &= !part;
+	if (part && !late)
+		return VAI_EAGAIN;
+	c->scanned = 0;
+	return part ? VAI_OK : rc;
+}
+
 /* Looks at a ready connection: it has bytes. False: it has ended, or has nothing after all, and is no longer the
  * caller's. */
 static bool is_ready(vai_g *self, struct served *c)
 {
-	int rc = vai__conn_peek(self, c->conn, true);
+	int rc = peek(self, c);
 	c->fresh &= rc == VAI_EAGAIN;
 	if (rc == VAI_EAGAIN)
 		wait_for_bytes(c);
@@ -324,15 +392,16 @@ int vai__serve_idle(vai_g *self, vai_conn *view)
 		return VAI_EINVAL;
 	int rc = vai__conn_peek(self, conn, false);
 	if (rc != VAI_OK && rc != VAI_EAGAIN)
-		return rc;
+		return rc == VAI_ETIMEOUT ? VAI_EAGAIN : rc;
 	vai_server *s = c->server;
 	vai__lock(&s->lock);
-	bool ok = may_wait(s, c);
+	bool late = c->late && rc == VAI_OK, ok = !late && may_wait(s, c);
+	c->late = late;
 	if (ok)
 		vai__obj_ref((struct vai_obj *)conn);
 	unlock_and_tell_end(s);
 	if (!ok)
-		return VAI_ECLOSED;
+		return late ? VAI_ETIMEOUT : VAI_ECLOSED;
 	if (rc == VAI_OK || !vai__desc_watch(vai__conn_desc(conn), VAI__READ, &c->watch))
 		make_ready(c);
 	return VAI_OK;
@@ -378,14 +447,14 @@ int vai__serve_next(vai_g *self, vai_conn *view, int64_t limit, vai_conn **next)
 
 /* ---- closing ---- */
 
-/* Those that wait for another request; that wait; that are open. */
+/* Those that wait for another request; that wait, and have not begun one; that are open. */
 enum which { BETWEEN, IDLE, OPEN };
 
 /* Under the lock. */
 static struct served *pick(vai_server *s, enum which which)
 {
 	struct served *c = s->all;
-	while (c && which != OPEN && (c->state != WAITING || (which == BETWEEN && c->fresh)))
+	while (c && which != OPEN && (c->state != WAITING || c->row == &s->heads || (which == BETWEEN && c->fresh)))
 		c = c->next;
 	return c;
 }
@@ -399,7 +468,7 @@ static void close_conns(vai_server *s, enum which which)
 		struct vai__desc *d = c ? vai__conn_desc(c->conn) : NULL;
 		bool ours = c && c->state == WAITING;
 		if (ours)
-			end_wait(s, c, RUNNING); /* the reference of the server is this call's now */
+			end_wait(s, c); /* the reference of the server is this call's now */
 		bool alive = c && (ours || vai__obj_try_ref((struct vai_obj *)c->conn));
 		if (c && !alive) { /* it dies at this moment */
 			forget(s, c);
@@ -420,14 +489,40 @@ static void close_idle(vai_server *s)
 {
 	for (;;) {
 		vai__lock(&s->lock);
-		struct served *c = s->oldest && next_end(s) <= vai__clock_now() ? s->oldest : NULL;
+		struct served *c = end_of(&s->idlers) <= vai__clock_now() ? s->idlers.oldest : NULL;
 		if (c)
-			end_wait(s, c, RUNNING);
+			end_wait(s, c);
 		vai__unlock(&s->lock);
 		if (!c)
 			return;
 		vai__desc_unwatch(vai__conn_desc(c->conn), VAI__READ);
 		drop(c);
+	}
+}
+
+/* Those whose head takes too long are for a goroutine, which has an answer to that: who looks at one at the moment is
+ * told when it notes what it has seen, the others become ready. */
+static void end_heads(vai_server *s)
+{
+	for (;;) {
+		vai__lock(&s->lock);
+		struct served *c = end_of(&s->heads) <= vai__clock_now() ? s->heads.oldest : NULL;
+		if (!c) {
+			vai__unlock(&s->lock);
+			return;
+		}
+		c->late = true;
+		leave(c);
+		bool waits = c->state == WAITING;
+		if (waits)
+			c->state = RUNNING;
+		vai__unlock(&s->lock);
+		if (!waits)
+			continue;
+		vai__desc_unwatch(vai__conn_desc(c->conn), VAI__READ);
+		vai__lock(&s->lock);
+		push_ready(s, c);
+		unlock_and_wake(s);
 	}
 }
 
@@ -625,8 +720,10 @@ static void serve(vai_g *self, vai_server *s)
 			break;
 		}
 		hand_out(self, s);
-		if (s->idle != VAI_FOREVER)
+		if (s->idlers.limit != VAI_FOREVER)
 			close_idle(s);
+		if (s->heads.limit != VAI_FOREVER)
+			end_heads(s);
 		int rc = listening ? accept_some(s) : VAI_EAGAIN;
 		if (listening && vai__desc_is_closed(d)) {
 			vai__desc_give(d, VAI__READ);
@@ -651,7 +748,7 @@ static void entry(vai_g *g, void *arg)
 }
 
 static vai_server *server_new(
-	vai_listener *l, int64_t idle, vai__serve_fn *start, void (*release)(void *arg), void *arg)
+	vai_listener *l, const struct vai__serve_how *how, vai__serve_fn *start, void (*release)(void *arg), void *arg)
 {
 	vai_server *s = vai__obj_new(sizeof *s, &vai__serve_class);
 	if (!s)
@@ -660,7 +757,9 @@ static vai_server *server_new(
 	vai__waitq_init(&s->waiters);
 	vai__waitq_init(&s->workers);
 	s->ready_end = &s->ready;
-	s->idle = idle;
+	s->idlers.limit = how->idle;
+	s->heads.limit = how->head_time;
+	s->head_most = how->head_most;
 	s->start = start;
 	s->release = release;
 	s->arg = arg;
@@ -669,12 +768,12 @@ static vai_server *server_new(
 	return s;
 }
 
-vai_server *vai__serve(vai_g *self, vai_listener *l, int64_t idle, vai__serve_fn *start, void (*release)(void *arg),
-	void *arg, const char *site)
+vai_server *vai__serve(vai_g *self, vai_listener *l, const struct vai__serve_how *how, vai__serve_fn *start,
+	void (*release)(void *arg), void *arg, const char *site)
 {
 	struct hold *h = vai__mem_zalloc(sizeof *h);
 	vai_g *g = h ? vai__g_new(entry, h) : NULL;
-	vai_server *s = g ? server_new(l, idle, start, release, arg) : NULL;
+	vai_server *s = g ? server_new(l, how, start, release, arg) : NULL;
 	if (!s) {
 		if (g)
 			vai__g_discard(g);

@@ -14,12 +14,19 @@ extern const struct vai_class vai__serve_class;
 /* Starts a goroutine for c and takes over the reference. False: out of memory, and c is still the caller's. */
 typedef bool vai__serve_fn(vai_g *self, void *arg, vai_conn *c);
 
-/* One reference; NULL: out of memory. idle: how long a connection may wait, ns, or VAI_FOREVER; it is closed then.
+/* What a server asks of its connections. */
+struct vai__serve_how {
+	int64_t idle;      /* how long one may wait, ns, or VAI_FOREVER; it is closed then */
+	size_t head_most;  /* not 0: goroutines start for whole heads (net/head_end.h), or what has so many bytes */
+	int64_t head_time; /* or has begun so long ago, ns; VAI_FOREVER */
+};
+
+/* One reference; NULL: out of memory.
  * release: of arg, once nobody needs it; not if there is no server. site: where it was made, for dumps. */
-vai_server *vai__serve(vai_g *self, vai_listener *l, int64_t idle, vai__serve_fn *start, void (*release)(void *arg),
-	void *arg, const char *site);
+vai_server *vai__serve(vai_g *self, vai_listener *l, const struct vai__serve_how *how, vai__serve_fn *start,
+	void (*release)(void *arg), void *arg, const char *site);
 /* Makes the connection wait in its server for more, as it did before its first bytes. VAI_OK; VAI_EINVAL: it belongs
- * to no server; VAI_ETIMEOUT: a goroutine reads it; VAI_ECLOSED. */
+ * to no server; VAI_EAGAIN: a goroutine reads it; VAI_ETIMEOUT: it has begun a head that took too long; VAI_ECLOSED. */
 int vai__serve_idle(vai_g *self, vai_conn *c);
 /* For a goroutine that the server has started, once it is done with c: takes the next connection that has bytes, in
  * place of a new goroutine. VAI_OK: *next, with a reference; VAI_ETIMEOUT: there was none until then; VAI_ECLOSED: the

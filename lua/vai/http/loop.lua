@@ -7,13 +7,16 @@ local core = require "vai.http.core"
 
 local parse, fields, reply, now = core.request, core.fields, core.reply, vai.now
 local setmetatable, pcall, require, error, type, tostring = setmetatable, pcall, require, error, type, tostring
-local max = math.max
 
 -- A goroutine waits so long for the next connection, seconds.
 local LINGER = 0.05
 
 local function cold()
 	return require "vai.http.response"
+end
+
+local function refuse(...)
+	return require "vai.http.refusal".refuse(...)
 end
 
 -- The headers are read again when they are asked for.
@@ -114,31 +117,21 @@ local function answer(cfg, handler, req, res)
 	return true
 end
 
--- Waits for the next head in buf from `at` on. The results of parse, and then buf, at; or nil, why.
+-- The head in buf from `at` on. The results of parse, and then buf, at; or nil, why. The rest of one that has begun is
+-- waited for as another one is: by the server, which has a bound for that, without a goroutine.
 local function next_head(cfg, conn, buf, at, fresh)
-	local from, deadline = 0, nil
-	local most = cfg.max_header
-	while true do
-		local limit
-		if at <= #buf then
-			local n, method, path, query, minor, length, keep, expect = parse(buf, at, most, from)
-			if n then
-				return n, method, path, query, minor, length, keep, expect, buf, at
-			elseif n == false then
-				return nil, "refused", method, path
-			end
-			from = method
-			deadline = deadline or now() + cfg.header_timeout
-			limit = max(0, deadline - now())
-		elseif fresh then
-			limit = cfg.header_timeout
-		else
-			return nil, "idle"
-		end
-		local more, why = conn:read(nil, limit)
-		if not more then return nil, why or "ended", 408, at <= #buf end
-		buf, at = at <= #buf and buf:sub(at) .. more or more, 1
+	if at > #buf then
+		if not fresh then return nil, "idle" end
+		local why
+		buf, why = conn:read(nil, cfg.header_timeout)
+		if not buf then return nil, why or "ended" end
+		at = 1
 	end
+	local n, method, path, query, minor, length, keep, expect = parse(buf, at, cfg.max_header)
+	if n then return n, method, path, query, minor, length, keep, expect, buf, at end
+	if n == false then return nil, "refused", method, path end
+	conn:unread(buf:sub(at))
+	return nil, "idle"
 end
 
 -- After a response: whether the next request follows.
@@ -151,13 +144,10 @@ local function goes_on(cfg, conn, req, res)
 end
 
 local function end_of(cfg, conn, why, status, told)
-	if why == "refused" then
-		cold().refuse(conn, cfg.write_timeout, status, told)
-	elseif why == "timeout" and told then
-		cold().refuse(conn, cfg.write_timeout, 408, "the head took too long")
-	elseif why ~= "idle" or not conn:idle() then
-		conn:close()
-	end
+	if why == "refused" then return refuse(conn, cfg.write_timeout, status, told) end
+	if why ~= "idle" then return conn:close() end
+	local _, late = conn:idle()
+	if late == "timeout" then refuse(conn, cfg.write_timeout, 408, "the head took too long") end
 end
 
 -- Answers the requests that come one behind the other, until the connection has no more for now.
@@ -175,7 +165,7 @@ local function serve_conn(conn, cfg, handler)
 		}, request_meta)
 		if length and length ~= 0 then
 			if length > cfg.max_body then
-				return cold().refuse(conn, cfg.write_timeout, 413, "the body is too large")
+				return refuse(conn, cfg.write_timeout, 413, "the body is too large")
 			end
 			req._body = cold().body_of(cfg, conn, length, buf, at, expect)
 		end

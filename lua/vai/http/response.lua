@@ -2,12 +2,13 @@
 -- Requests and responses of vai.http's server: the methods that not every request needs. Goroutines load this file when
 -- they first use one of them; what every request needs is in loop.lua, which each of them holds.
 local core = require "vai.http.core"
-local vai = require "vai"
 local body = require "vai.http.body"
 local files = require "vai.http.files"
+local refusal = require "vai.http.refusal"
 local uri = require "vai.http.uri"
 
-local reply, chunk, now = core.reply, core.chunk, vai.now
+local reply, chunk = core.reply, core.chunk
+local close_gently = refusal.close_gently
 local DRAIN_MOST, DRAIN_TIME = 262144, 5
 
 local Request = {}
@@ -157,24 +158,6 @@ end
 
 -- ---- a connection ----
 
--- Closes it so that the peer, who may be sending, can read what was written last.
-local function close_gently(conn)
-	conn:close_write(1)
-	local t, seen = now() + 1, 0
-	while seen < DRAIN_MOST do
-		local s = conn:read(nil, math.max(0, t - now()))
-		if not s then break end
-		seen = seen + #s
-	end
-	conn:close()
-end
-
-local function refuse(conn, wait, status, why)
-	local text = why and why .. "\n" or ""
-	conn:write_within(wait, reply(status, { ["Content-Type"] = "text/plain" }, #text, "close"), text)
-	close_gently(conn)
-end
-
 -- A body's reader for a request that has one; nil for one without.
 local function body_of(cfg, conn, length, buf, at, expect)
 	if not length or length == 0 then return nil end
@@ -192,5 +175,5 @@ local function drain(conn, res, b)
 end
 
 return {
-	Response = Response, field = field, finish = finish, refuse = refuse, drain = drain, body_of = body_of,
+	Response = Response, field = field, finish = finish, drain = drain, body_of = body_of,
 }

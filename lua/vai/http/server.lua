@@ -107,7 +107,7 @@ local function serve(options)
 	if not listener then return nil, why, code end
 	cfg.closing = vai.atomic(0)
 	local server = vai.net.serve(listener, function(conn) return serve_conns(conn, cfg, handler) end,
-		{ idle = cfg.idle_timeout })
+		{ idle = cfg.idle_timeout, head = math.ceil(cfg.max_header), head_limit = cfg.header_timeout })
 	return setmetatable({ _listener = listener, _server = server, _closing = cfg.closing, _done = vai.chan() },
 		server_meta)
 end

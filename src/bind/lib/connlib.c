@@ -267,8 +267,10 @@ static int conn_idle(lua_State *L)
 	int rc = vai__serve_idle(g, c);
 	if (rc == VAI_EINVAL)
 		return luaL_error(L, "calling 'idle' on a connection that is no server's");
-	if (rc == VAI_ETIMEOUT)
+	if (rc == VAI_EAGAIN)
 		return luaL_error(L, "calling 'idle' on a connection that somebody reads");
+	if (rc == VAI_ETIMEOUT)
+		return vai__io_conn_failed(L, g, c, rc);
 	if (rc != VAI_OK) {
 		int n = vai__io_conn_failed(L, g, c, rc);
 		vai__conn_close(c); /* it has ended, and its goroutine may go on without it */

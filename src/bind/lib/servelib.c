@@ -24,26 +24,51 @@ static void release(void *arg)
 	vai__call_unref(arg);
 }
 
-/* The option `idle` of the table at idx, in ns. */
-static int64_t idle_at(lua_State *L, int idx)
+/* A number of seconds on top of the stack, as ns. */
+static int64_t seconds(lua_State *L, const char *option)
 {
+	double ns = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) * 1e9 : -1;
+	if (!(ns > 0))
+		vai__arg_error(L, 3, "serve", "option '%s': %s", option, luaL_tolstring(L, -1, NULL));
+	return ns < 9e18 ? (int64_t)ns : VAI_FOREVER;
+}
+
+/* The option of this name, whose value is on top of the stack. False: there is none. */
+static bool set_option(lua_State *L, struct vai__serve_how *how, const char *name)
+{
+	if (strcmp(name, "idle") == 0) {
+		how->idle = seconds(L, name);
+	} else if (strcmp(name, "head_limit") == 0) {
+		how->head_time = seconds(L, name);
+	} else if (strcmp(name, "head") == 0) {
+		lua_Integer n = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : 0;
+		if (n <= 0)
+			vai__arg_error(L, 3, "serve", "option 'head': %s", luaL_tolstring(L, -1, NULL));
+		how->head_most = (size_t)n;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* The options: of the table at idx, if there is one. */
+static struct vai__serve_how how_at(lua_State *L, int idx)
+{
+	struct vai__serve_how how = {.idle = VAI_FOREVER, .head_time = VAI_FOREVER};
 	if (lua_isnoneornil(L, idx))
-		return VAI_FOREVER;
+		return how;
 	if (!lua_istable(L, idx))
 		vai__arg_type_error(L, idx, 3, "serve", "table");
 	vai__lib_thaw_at(L, idx);
 	lua_pushnil(L);
 	while (lua_next(L, idx)) {
+		if (lua_type(L, -2) != LUA_TSTRING || !set_option(L, &how, lua_tostring(L, -2)))
+			vai__arg_error(L, 3, "serve", "unknown option '%.40s'", luaL_tolstring(L, -2, NULL));
 		lua_pop(L, 1);
-		if (lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), "idle") != 0)
-			vai__arg_error(L, 3, "serve", "unknown option '%.40s'", luaL_tolstring(L, -1, NULL));
 	}
-	if (lua_getfield(L, idx, "idle") == LUA_TNIL)
-		return VAI_FOREVER;
-	double ns = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) * 1e9 : -1;
-	if (!(ns > 0))
-		vai__arg_error(L, 3, "serve", "option 'idle': %s", luaL_tolstring(L, -1, NULL));
-	return ns < 9e18 ? (int64_t)ns : VAI_FOREVER;
+	if (how.head_time != VAI_FOREVER && how.head_most == 0)
+		vai__arg_error(L, 3, "serve", "option 'head_limit' without 'head'");
+	return how;
 }
 
 /* serve(listener, f [, options]) */
@@ -54,11 +79,11 @@ int vai__lib_net_serve(lua_State *L)
 	vai_g *g = vai__bind_self(L);
 	if (!l)
 		vai__arg_type_error(L, 1, 1, "serve", "listener");
-	int64_t idle = idle_at(L, 3);
+	struct vai__serve_how how = how_at(L, 3);
 	lua_settop(L, 2);
 	struct vai__call *call = vai__call_new(L, g, 2, &name, VAI_FATE_PANIC);
 	vai__note_stack(g, L);
-	vai_server *s = vai__serve(g, l, idle, start, release, call, call->site);
+	vai_server *s = vai__serve(g, l, &how, start, release, call, call->site);
 	if (!s) {
 		vai__call_unref(call);
 		vai__arg_no_memory(L);
