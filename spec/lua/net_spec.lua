@@ -370,6 +370,41 @@ describe("a connection", function()
 		check.eq(b:read("a"), "")
 	]])
 
+	test("leaves the state of a goroutine that reads on and on small", [[
+		local c, s = pair()
+		local reader = go(function()
+			local most = 0
+			for i = 1, 400 do
+				s:write(assert(s:read(512)))
+				most = math.max(most, collectgarbage("count"))
+			end
+			return most
+		end)
+		local message = ("x"):rep(512)
+		for i = 1, 400 do
+			c:write(message)
+			c:read(512)
+		end
+		local _, most = reader:join()
+		assert(most < 45, most .. " kB")
+		c:close() s:close()
+	]])
+
+	test("lets a collector that was stopped rest, however much is read", [[
+		local c, s = pair()
+		c:write(("x"):rep(20000))
+		c:close_write()
+		local reader = go(function()
+			collectgarbage("stop")
+			local gone
+			do local _ = setmetatable({}, {__gc = function() gone = true end}) end
+			while s:read(500) do end
+			return gone, collectgarbage("isrunning")
+		end)
+		check.returns(table.pack(reader:join()), true, nil, false)
+		c:close() s:close()
+	]])
+
 	test("opens and closes over and over with nothing left behind", [[
 		local function fds()
 			local n = 0

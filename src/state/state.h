@@ -43,6 +43,7 @@ struct vai_vm {
 	uint64_t settled[4];               /* which of their names are settled */
 	unsigned without;                  /* libraries that it does not get */
 	unsigned encoders;                 /* guarded encoders at work, each in a __vai_send of the one before */
+	uint16_t input;                    /* bytes that it has read, up to a bound (vai__io_push_bytes) */
 	bool is_host;
 	bool premaking;    /* a template is being made with handles in it */
 	bool noting_paths; /* of the host's: its search paths are being encoded (require/paths.c) */

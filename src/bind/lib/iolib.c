@@ -9,8 +9,9 @@
 #include "net/socket.h"
 #include "state/arena.h"
 
-/* RESERVED: the largest block that vai__arena_reserve knows of. */
-enum { NAME_SIZE = 32, TEXT_SIZE = 128, WHY_SIZE = 512, STRING_HEADER = 64, RESERVED = 1024 };
+/* RESERVED: the largest block that vai__arena_reserve knows of. INPUT_MANY: bytes read by a goroutine, from which on
+ * its collector keeps pace. */
+enum { NAME_SIZE = 32, TEXT_SIZE = 128, WHY_SIZE = 512, STRING_HEADER = 64, RESERVED = 1024, INPUT_MANY = 8192 };
 
 /* ---- results ---- */
 
@@ -59,6 +60,18 @@ static int push_string(lua_State *L)
 	return 1;
 }
 
+/* The collector of a fresh state rests until the heap has become many times as big as at first (state/template.c): most
+ * goroutines end before. One that reads and reads lives as long as its connection, and what it reads soon is garbage;
+ * so after some input its collector is set to work, lest the state of each connection become that big once. */
+static inline void note_input(lua_State *L, struct vai_vm *vm, size_t n)
+{
+	if (VAI_LIKELY(vm->input >= INPUT_MANY))
+		return;
+	vm->input = (uint16_t)(vm->input + (n < INPUT_MANY ? n : INPUT_MANY));
+	if (vm->input >= INPUT_MANY && !vm->is_host && lua_gc(L, LUA_GCISRUNNING))
+		lua_gc(L, LUA_GCSTEP, 0);
+}
+
 /* Memory may be out, and what was read must not be lost. */
 void vai__io_push_bytes(lua_State *L, struct vai_vm *vm, vai_conn *c, struct vai__bytes *b)
 {
@@ -75,7 +88,9 @@ void vai__io_push_bytes(lua_State *L, struct vai_vm *vm, vai_conn *c, struct vai
 			lua_error(L);
 		}
 	}
+	size_t n = b->n;
 	vai__conn_bytes_free(b);
+	note_input(L, vm, n);
 }
 
 int vai__io_write_failed(lua_State *L, vai_g *g, int rc, size_t done, const char *what)
