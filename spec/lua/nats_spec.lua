@@ -14,6 +14,20 @@ local function test(name, source, opts)
 end
 
 describe("vai.nats", function()
+	-- What opens it, and the methods that the program has, are not loaded by the goroutines behind it.
+	test("holds some 200 kB for a connection, which took 450", [[
+		local s <close> = server()
+		local held = {}
+		local function connect(n)
+			for _ = 1, n do held[#held + 1] = assert(nats.connect(s.url)) end
+			collectgarbage()
+			return check.rss()
+		end
+		local before = connect(40)
+		local each = (connect(80) - before) / 80
+		assert(check.slowness > 1 or each < 340, each .. " kB")
+	]])
+
 	test("publishes, subscribes, asks and answers", [[
 		local s <close> = server()
 		local a <close> = assert(nats.connect(s.url))

@@ -490,20 +490,20 @@ function client.connect(url, options)
 	local servers, given, id = servers_of(url or "127.0.0.1:4222"), options_of(options), unique()
 	local events = given.events
 	given.events = nil
-	local nc = setmetatable({
+	local nc = {
 		_servers = servers, _options = given, _events = events, _id = id, _inbox = "_INBOX." .. id .. ".",
 		_out = vai.chan(given.pending), _control = vai.chan(1024), _pongs = vai.chan(1 << 20),
 		_subs = vai.map(), _requests = vai.map(), _state = vai.map(), _ids = vai.atomic(),
 		_confirmed = vai.atomic(), _unconfirmed = vai.atomic(), _unsent = vai.atomic(), _reconnects = vai.atomic(),
 		_closing = vai.chan(), _done = vai.chan(),
-	}, connection_meta)
+	}
 	local inbox = { sid = nc._ids:add(1), kind = "replies", subject = nc._inbox .. "*", ch = vai.chan(1),
 		lost = { breaks = vai.atomic() } }
 	nc._subs:set(inbox.sid, inbox)
 	local ready = vai.chan(1)
 	vai.go(link.run, nc, ready)
 	local result = ready:recv()
-	if result[1] then return nc end
+	if result[1] then return setmetatable(nc, connection_meta) end
 	return nil, result[2], result[3]
 end
 

@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- The goroutines behind a connection to NATS. One, the manager, holds the connection: it opens it, reads what comes,
--- gives it to the subscriptions' queues, and opens the next one when it breaks. Another, the writer, sends what lies in
--- the queue `out`, many messages a write. Neither waits for the program: a queue of the program's that is full loses
--- messages by its policy, and counts them; so the server never finds us slow.
+-- gives it to the subscriptions' queues, and opens the next one when it breaks. Another, the writer (writer.lua), sends
+-- what lies in the queue `out`, many messages a write. Neither waits for the program: a queue of the program's that is
+-- full loses messages by its policy, and counts them; so the server never finds us slow. Both last as long as the
+-- program's connection, so they load little.
 --
 -- What is written is followed by a PING, at the latest CONFIRM seconds after it: its PONG confirms all before it, for
 -- they come in order. So when a connection breaks it is known how many messages may be lost. A PING behind every
@@ -10,11 +11,9 @@
 -- connection.
 local vai = require "vai"
 local core = require "vai.nats.core"
-local json = require "vai.nats.json"
-local server = require "vai.nats.server"
+local writer = require "vai.nats.writer"
 
-local BATCH, BATCH_BYTES = 256, 65536
-local CONFIRM, CONFIRM_MOST = 0.01, 256 -- seconds and messages without a PING
+local is_message = writer.is_message
 local SWEEP = 64 -- subscriptions looked up before the closed ones are forgotten
 local REMEMBERED = 1024 -- publishers whose numbers a channel knows
 
@@ -185,7 +184,7 @@ end
 function on.ok() end
 
 function on.info(reader, text)
-	link.learn(reader.nc, json.decode(text))
+	link.learn(reader.nc, require "vai.nats.json".decode(text))
 end
 
 -- Of a permission the connection goes on; of all else the server closes it.
@@ -233,101 +232,6 @@ function Reader:run(conn)
 	end
 end
 
--- ---- writing ----
-
-local function is_message(text)
-	local a, b = text:byte(1, 2)
-	return a == 72 or a == 80 and b == 85 -- HPUB, PUB
-end
-
-local Writer = {}
-Writer.__index = Writer
-
--- A PING, whose PONG confirms all messages before it, and is told to a channel.
-function Writer:ping(teller)
-	self.nc._pongs:send({ self.messages, teller })
-	return "PING\r\n"
-end
-
--- A string to write, or a channel that wants to be told of the PONG of a PING.
-function Writer:take(item)
-	if type(item) ~= "string" then
-		item = self:ping(item)
-	elseif is_message(item) then
-		self.messages = self.messages + 1
-	end
-	self.n = self.n + 1
-	self.batch[self.n] = item
-	self.bytes = self.bytes + #item
-end
-
-function Writer:gather()
-	local control, out = self.nc._control, self.nc._out
-	local item = control:try_recv()
-	while item and self.n < BATCH do
-		self:take(item)
-		item = control:try_recv()
-	end
-	if item then self:take(item) end
-	while self.n < BATCH and self.bytes < BATCH_BYTES do
-		item = out:try_recv()
-		if not item then return end
-		self:take(item)
-	end
-end
-
--- Seconds until a PING may have to be written; nil: there is nothing to confirm. One PING is under way at a time.
-function Writer:until_ask()
-	local more = self.messages - self.asked
-	if more == 0 then return nil end
-	if self.nc._confirmed:get() < self.asked then return CONFIRM end
-	if more >= CONFIRM_MOST then return 0 end
-	if not self.since then self.since = vai.now() end
-	return math.max(0, self.since + CONFIRM - vai.now())
-end
-
-function Writer:ask()
-	if self:until_ask() ~= 0 then return end
-	self.since, self.asked = nil, self.messages
-	self:take(self:ping())
-end
-
--- What of the batch the broken connection has not taken whole.
-function Writer:left_over(written)
-	local left = {}
-	for _, item in ipairs(self.batch) do
-		written = written - #item
-		if written < 0 then
-			if item ~= "PING\r\n" then left[#left + 1] = item end
-			if is_message(item) then self.messages = self.messages - 1 end
-		end
-	end
-	return left
-end
-
--- Until the connection breaks or `stop` is closed: a list of what is left, and how many messages were written.
-local function write_loop(nc, conn, stop, first)
-	local w = setmetatable({ nc = nc, batch = {}, n = 0, bytes = 0, messages = 0, asked = 0 }, Writer)
-	for _, item in ipairs(first) do w:take(item) end
-	while true do
-		w:gather()
-		if w.n == 0 then
-			local i, item = vai.select { nc._control, nc._out, stop, timeout = w:until_ask() }
-			if i == 3 or i and not item then return {}, w.messages end
-			if i then
-				w:take(item)
-				w:gather()
-			end
-		end
-		w:ask()
-		if w.bytes > 0 then
-			local ok, _, _, written = conn:write(table.concat(w.batch))
-			if not ok then return w:left_over(written or 0), w.messages end
-		end
-		w.batch, w.n, w.bytes = {}, 0, 0
-	end
-end
-
 -- ---- the connection's life ----
 
 local Manager = {}
@@ -337,47 +241,17 @@ function Manager:closing()
 	return self.nc._closing:is_closed()
 end
 
-local function is_number(host)
-	return host:find(":", 1, true) or host:find("^[%d.]+$")
+-- Tries each server once, the one after the last used first. In a goroutine of its own: this one would keep for ever
+-- what is loaded to open a connection.
+local function open_first(nc, turn)
+	return require "vai.nats.server".open_first(nc, turn)
 end
 
--- The servers that the program named and those that servers told of. These are numbers most often: their certificates
--- are for the name that the program gave.
-function Manager:servers()
-	local list, known = {}, {}
-	local function add(at)
-		if at and not known[at.address] then
-			known[at.address] = true
-			list[#list + 1] = at
-		end
-	end
-	for _, at in ipairs(self.nc._servers) do add(at) end
-	for _, address in ipairs(self.nc._state:get("more") or {}) do
-		local at = server.parse(address)
-		if at then
-			local first = self.nc._servers[1]
-			at.tls, at.user, at.password, at.token = first.tls, first.user, first.password, first.token
-			if is_number(at.host) and not is_number(first.host) then at.host = first.host end
-		end
-		add(at)
-	end
-	return list
-end
-
--- Tries each server once, the one after the last used first.
 function Manager:open()
-	local list, why, code = self:servers(), nil, nil
-	for i = 1, #list do
-		local at = list[(self.turn + i - 1) % #list + 1]
-		local conn, info, c = server.open(at, self.nc._options, self.nc._options.connect_timeout)
-		if conn then
-			self.turn = self.turn + i
-			return conn, info
-		end
-		why, code = info, c
-		if self:closing() then break end
-	end
-	return nil, why, code
+	local ok, conn, info, code, turn = vai.async(open_first, self.nc, self.turn):join()
+	if not ok then return nil, tostring(conn) end
+	self.turn = turn or self.turn
+	return conn, info, code
 end
 
 -- What does not pass by itself, as a server does that is started again: somebody has to hear of it.
@@ -432,12 +306,12 @@ function Manager:use(conn, info, again)
 	table.move(self.left, 1, #self.left, #first + 1, first)
 	nc._state:set("connection", conn)
 	local stop = vai.chan()
-	local writer = vai.async(write_loop, nc, conn, stop, first)
+	local writing = vai.async(writer.run, nc, conn, stop, first)
 	tell(nc, { type = "connected", server = nc._state:get("server") })
 	local why = self:closing() and "closed" or self.reader:run(conn)
 	conn:close()
 	stop:close()
-	local ok, left, messages = writer:join()
+	local ok, left, messages = writing:join()
 	self.left = ok and left or {}
 	if not ok then tell(nc, { type = "error", message = tostring(left) }) end
 	return why, (ok and messages or 0) - nc._confirmed:get()
@@ -502,7 +376,8 @@ function Manager:run(ready)
 	self:over(why)
 end
 
--- The manager's goroutine. ready: gets { true } once connected, { nil, message, code } when that failed.
+-- The manager's goroutine. nc: what the program's connection has, without its methods, which are not loaded here.
+-- ready: gets { true } once connected, { nil, message, code } when that failed.
 function link.run(nc, ready)
 	local reader = setmetatable({ nc = nc, subs = {}, looked = 0, pings = 0 }, Reader)
 	local manager = setmetatable({ nc = nc, reader = reader, left = {}, turn = -1 }, Manager)

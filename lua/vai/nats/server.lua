@@ -146,4 +146,45 @@ function server.open(at, options, limit)
 	return nil, at.address .. ": " .. tostring(info), code
 end
 
+local function is_number(host)
+	return host:find(":", 1, true) or host:find("^[%d.]+$")
+end
+
+-- The servers that the program named and those that servers told of. These are numbers most often: their certificates
+-- are for the name that the program gave.
+local function servers_of(nc)
+	local list, known = {}, {}
+	local function add(at)
+		if at and not known[at.address] then
+			known[at.address] = true
+			list[#list + 1] = at
+		end
+	end
+	for _, at in ipairs(nc._servers) do add(at) end
+	for _, address in ipairs(nc._state:get("more") or {}) do
+		local at = server.parse(address)
+		if at then
+			local first = nc._servers[1]
+			at.tls, at.user, at.password, at.token = first.tls, first.user, first.password, first.token
+			if is_number(at.host) and not is_number(first.host) then at.host = first.host end
+		end
+		add(at)
+	end
+	return list
+end
+
+-- Tries each server once, the one after `turn` first, unless the program closes its connection meanwhile. A connection,
+-- INFO, nil and the next turn; or nil, message, code.
+function server.open_first(nc, turn)
+	local list, why, code = servers_of(nc), nil, nil
+	for i = 1, #list do
+		local at = list[(turn + i - 1) % #list + 1]
+		local conn, info, c = server.open(at, nc._options, nc._options.connect_timeout)
+		if conn then return conn, info, nil, turn + i end
+		why, code = info, c
+		if nc._closing:is_closed() then break end
+	end
+	return nil, why, code
+end
+
 return server
