@@ -130,7 +130,8 @@ static int reader_gc(lua_State *L)
 	return 0;
 }
 
-/* feed(bytes) -> the bytes that answer it; nil: they are no frames. */
+/* feed(bytes) -> the bytes that answer it, and whether they are the last: a close has come, or what breaks the rules;
+ * nil: they are no frames. */
 static int reader_feed(lua_State *L)
 {
 	struct reader *r = self(L);
@@ -143,9 +144,18 @@ static int reader_feed(lua_State *L)
 		lua_pushlstring(L, r->out ? r->out : "", r->nout);
 	else
 		lua_pushnil(L);
+	lua_pushboolean(L, wslay_event_get_close_received(r->ctx) || !wslay_event_get_read_enabled(r->ctx));
 	r->in = NULL;
 	r->nin = 0;
-	return 1;
+	return 2;
+}
+
+/* The code that a message stands for. */
+static int code_of(const struct message *m)
+{
+	if (m->opcode != WSLAY_CONNECTION_CLOSE || m->n >= 2)
+		return m->code;
+	return m->n == 0 ? NO_STATUS : WSLAY_CODE_PROTOCOL_ERROR; /* half of a code */
 }
 
 /* next() -> data, opcode, code of the next message that is no ping or pong; nil: none. A code is there with a close. */
@@ -155,10 +165,10 @@ static int reader_next(lua_State *L)
 	struct message *m = r->first;
 	if (!m)
 		return lua_pushnil(L), 1;
-	size_t code = m->opcode == WSLAY_CONNECTION_CLOSE && m->n >= 2 ? 2 : 0; /* it stands before the reason */
+	size_t code = m->opcode != WSLAY_CONNECTION_CLOSE ? 0 : m->n < 2 ? m->n : 2; /* it stands before the reason */
 	lua_pushlstring(L, m->data + code, m->n - code);
 	lua_pushinteger(L, m->opcode);
-	lua_pushinteger(L, m->opcode == WSLAY_CONNECTION_CLOSE && m->code == 0 ? NO_STATUS : m->code);
+	lua_pushinteger(L, code_of(m));
 	r->first = m->next;
 	if (!r->first)
 		r->last = &r->first;

@@ -115,6 +115,7 @@ describe("messages", function()
 		refused(1002, frame(9, "x", 0))
 		refused(1002, frame(9, ("x"):rep(126)))
 		refused(1002, frame(8, string.pack(">I2", 1005)))
+		refused(1002, frame(8, "\3"))
 		refused(1007, frame(1, "\xff\xfe"))
 		refused(1007, frame(1, "\xc3", 0), frame(0, "("))
 		refused(1009, frame(1, ("x"):rep(1001)))
@@ -124,6 +125,20 @@ describe("messages", function()
 end)
 
 describe("the end", function()
+	test("is answered behind the answers to the messages before it", [[
+		local address = start(echo)
+		local function last_of(...)
+			local c = raw(address)
+			c:write(table.concat { ... })
+			check.returns(table.pack(reply(c)), 1, "one", 1)
+			check.returns(table.pack(reply(c)), 1, "two", 1)
+			return closed_with(c)
+		end
+		check.eq(last_of(frame(1, "one"), frame(1, "two"), frame(8, string.pack(">I2", 1001))), 1001)
+		check.eq(last_of(frame(1, "one"), frame(1, "two"), frame(1, "\xff")), 1007)
+		check.eq(last_of(frame(1, "one"), frame(1, "t", 0), frame(9, "p"), frame(0, "wo"), frame(8, "")), 1005)
+	]])
+
 	test("has a code and a reason, whoever begins it; one without is 1006", [[
 		local told = chan(1)
 		local address, server = start(function(ws)

@@ -14,8 +14,8 @@ local MESSAGE_MOST, CLOSE_TIME, WRITE_TIME = 16777216, 2, 60
 local Socket = {}
 local meta = { __index = Socket, __name = "vai.http.websocket" }
 
--- By socket, weak: the readers of this state.
-local readers = setmetatable({}, { __mode = "k" })
+-- By socket, weak: the readers of this state, and what is to be written once nothing else follows.
+local readers, last_words = setmetatable({}, { __mode = "k" }), setmetatable({}, { __mode = "k" })
 
 local function new(conn, client, options, protocol)
 	return setmetatable({
@@ -71,18 +71,33 @@ local function ended(self, code)
 	return nil, "closed", self._code
 end
 
--- Takes what has come. Pongs and the answer to a close go out, unless this end has said its last. nil: the end, with
--- this code.
+-- Takes what has come. Pongs go out at once; the answer to a close, or to what breaks the rules, only when the program
+-- has had all messages before that, for nothing follows it. nil: the end, with this code.
 local function take(self, reader, bytes)
-	local out = reader:feed(bytes)
+	local out, last = reader:feed(bytes)
 	if not out then
 		if self._closing:swap(1) == 0 then write(self, CLOSE, string.pack(">I2", BROKEN)) end
 		return nil, BROKEN
 	end
-	if out ~= "" and self._closing:get() == 0 and not self._conn:with(WRITE_TIME):write(out) then
+	if last then
+		last_words[self] = out
+	elseif out ~= "" and self._closing:get() == 0 and not self._conn:with(WRITE_TIME):write(out) then
 		return nil, reader:failed() or ABNORMAL
 	end
 	return true
+end
+
+-- The end of which the reader knows, with this code: it is answered, unless this end has said its last.
+local function answer_end(self, code)
+	local word = last_words[self]
+	if self._closing:swap(1) == 0 then
+		if code == BROKEN or not word then
+			write(self, CLOSE, string.pack(">I2", BROKEN))
+		else
+			self._conn:with(WRITE_TIME):write(word)
+		end
+	end
+	return ended(self, code)
 end
 
 -- The next message and "text" or "binary"; nil, "closed", code; or nil, why, code of a wait.
@@ -95,9 +110,9 @@ function Socket:recv(limit)
 			return data, opcode == TEXT and "text" or "binary"
 		elseif opcode == CLOSE then
 			self.reason = data
-			return ended(self, code)
+			return answer_end(self, code)
 		elseif not data then
-			if reader:failed() then return ended(self, reader:failed()) end
+			if reader:failed() then return answer_end(self, reader:failed()) end
 			local bytes, why, name = self._conn:read(nil, wait:left(nil))
 			if bytes then
 				local ok, with = take(self, reader, bytes)
