@@ -34,6 +34,21 @@ local heads = {
 		end
 	]],
 	sync = "",
+	-- LuaSocket's calls take no limit: settimeout is tried in socket_spec.lua.
+	socket = [[
+		local socket = vai.socket
+		local function ends()
+			local l = assert(socket.bind("127.0.0.1", 0))
+			local c = assert(socket.connect(l:getsockname()))
+			local s = assert(l:accept())
+			l:close()
+			return c, s
+		end
+		local function receives(c, s, what, bytes, got)
+			return { call = function() return c:receive(what) end, limitless = true, feed = function() s:send(bytes) end,
+				got = { got }, close = function() c:close() end }
+		end
+	]],
 	-- aliases is a named pipe that the system's resolver reads for names without dots: it waits until feed.
 	names = [[
 		local aliases, number = os.getenv "HOSTALIASES", 0
@@ -101,6 +116,12 @@ local calls = {
 			local o = reads(a, b, "a", "", "rest")
 			o.feed = function() b:write("rest") b:close() end
 			return o]],
+		["read into a buffer"] = [[
+			local a, b = ends_of "tcp"
+			local room = vai.buffer(8)
+			local o = reads(a, b, nil, "x", 1)
+			o.call = function(l) return a:read_into(room, 1, 8, l) end
+			return o]],
 		["read in a view"] = [[
 			local a, b = ends_of "tcp"
 			local o = reads(a, b, nil, "x", "x")
@@ -131,6 +152,17 @@ local calls = {
 		["write"] = [[
 			local a, b = ends_of "tcp"
 			return writes(a, b, function(l) return a:with(l):write(('x'):rep(l == 20 and 1 or 20000000)) end)]],
+		["write within a limit"] = [[
+			local a, b = ends_of "tcp"
+			local room = vai.buffer(20000000)
+			return writes(a, b, function(l) return a:write_within(l, l == 20 and "x" or room) end)]],
+		["half close behind a writer"] = [[
+			local a, b = ends_of "tcp"
+			local writer = vai.async(a.write, a, vai.buffer(20000000))
+			check.waiting(writer)
+			return { call = function(l) return a:close_write(l) end, got = { true },
+				feed = function() go(function() while b:read() do end end) end, close = function() a:close() end,
+				done = function() a:close() end }]],
 		["write into a pipe"] = [[
 			local a, b = ends_of "pipe"
 			return writes(a, b, function(l) return a:with(l):write(('x'):rep(l == 20 and 1 or 20000000)) end)]],
@@ -174,6 +206,38 @@ local calls = {
 			began:recv()
 			return { call = function(l) return server:shutdown(l) end, got = { true }, feed = function() c:close() end,
 				close = function() server:close() end, over = { true }, done = function() server:close() end }]],
+	},
+	socket = {
+		["receive a line"] = [[
+			local c, s = ends()
+			return receives(s, c, "*l", "line\n", "line")]],
+		["receive a number of bytes"] = [[
+			local c, s = ends()
+			return receives(c, s, 3, "abc", "abc")]],
+		["receive all"] = [[
+			local c, s = ends()
+			local o = receives(c, s, "*a", "", "rest")
+			o.feed = function() s:send("rest") s:close() end
+			return o]],
+		["send"] = [[
+			local c, s = ends()
+			local data = ("x"):rep(1000):rep(5000)
+			return { call = function() return c:send(data) end, limitless = true, one_waits = true, got = { #data },
+				feed = function() go(function() while s:receive "*l" do end end) end,
+				close = function() c:close() end, done = function() c:close() end }]],
+		["accept"] = [[
+			local l = socket.bind("127.0.0.1", 0)
+			return { call = function() return l:accept() end, limitless = true, got = tostring, close = function() l:close() end,
+				feed = function() assert(socket.connect(l:getsockname())) end }]],
+		["receive a datagram"] = [[
+			local p, q = socket.udp(), socket.udp()
+			p:setsockname("127.0.0.1", 0)
+			return { call = function() return p:receive() end, limitless = true, got = { "x" }, close = function() p:close() end,
+				feed = function() q:sendto("x", p:getsockname()) end }]],
+		["select"] = [[
+			local c, s = ends()
+			return { call = function() return #socket.select({ c }, {}) end, limitless = true, got = { 1 },
+				feed = function() s:send("x") end }]],
 	},
 	names = {
 		["look up"] = [[return name_that_waits(function(l) return vai.net.lookup("vai-test-name", l) end)]],
@@ -422,7 +486,7 @@ local more = {
 	tls = { needs = "vai.tls.core" },
 }
 
-for _, kind in ipairs { "net", "names", "tls", "process", "fs", "sync" } do
+for _, kind in ipairs { "net", "socket", "names", "tls", "process", "fs", "sync" } do
 	describe("a wait of " .. kind, function()
 		local names = {}
 		for name in pairs(calls[kind]) do
