@@ -151,7 +151,7 @@ static bool status_line(struct head *h, const char *p, size_t n)
 	if (n < 12 || p[8] != ' ' || (n > 12 && p[12] != ' '))
 		return refuse(h, 502, "bad status line");
 	for (int i = 9; i < 12; i++)
-		if (p[i] < '0' || p[i] > '9')
+		if (p[i] < (i == 9 ? '1' : '0') || p[i] > '9')
 			return refuse(h, 502, "bad status line");
 	for (size_t i = 12; i < n; i++)
 		if ((unsigned char)p[i] < ' ' && p[i] != '\t')

@@ -3114,8 +3114,8 @@ function vai.http.post(url, body, kind, limit) end
 ---while it waits, with a limit in seconds that begins anew with each piece. So a server may answer while it reads. An
 ---answer that is closed or has ended before all was sent costs the connection.
 ---
----Redirects after 301, 302 and 303 become GET; where they lead to another origin, `Authorization`, `Cookie` and
----`Proxy-Authorization` stay behind. Proxies are those of `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` in the
+---Redirects after 301, 302 and 303 become GET; where they lead to another origin, `Authorization`, `Cookie`,
+---`Proxy-Authorization` and the user of the address stay behind. Proxies are those of `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` in the
 ---environment, but none for this machine. A kept connection that turns out to have been closed is replaced where the
 ---request may be sent twice: `GET`, `HEAD`, `OPTIONS`, `TRACE`, `PUT`, `DELETE`, or one with an `Idempotency-Key`, whose body is a string.
 ---What comes packed by gzip is unpacked where the module was built with zlib, unless `headers` has an `Accept-Encoding`.

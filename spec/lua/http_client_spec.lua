@@ -303,7 +303,7 @@ describe("redirects", function()
 		end
 		local base, server = start(handler)
 		local function ask(method, path, more)
-			local options = { url = base .. path, method = method, headers = { Authorization = "secret", ["X-A"] = "a" },
+			local options = { url = path and base .. path, method = method, headers = { Authorization = "secret", ["X-A"] = "a" },
 				body = method == "POST" and "body" or nil }
 			for k, v in pairs(more or {}) do options[k] = v end
 			return http.request(options)
@@ -318,6 +318,10 @@ describe("redirects", function()
 		check.eq(ask("POST", "/307//end", { body = function() end }).status, 307)
 		check.eq(ask("GET", "/302//end", { follow = false }).status, 302)
 		check.eq(ask("GET", "/302/there?port=" .. base:match("%d+$")):body(), "GET /end nil a ")
+		local login = { url = base:gsub("//", "//me:pass@") .. "/302//302//end", headers = {} }
+		check.eq(ask("GET", nil, login):body(), "GET /end Basic bWU6cGFzcw== nil ")
+		login.url = base:gsub("//", "//me:pass@") .. "/302/there?port=" .. base:match("%d+$")
+		check.eq(ask("GET", nil, login):body(), "GET /end nil nil ")
 		fails(base:match("//(.*)") .. ": bad redirect: unknown scheme 'gopher'", "EINVAL", ask("GET", "/302/gopher://x/"))
 		check.eq(server:count() <= 4, true) -- two of them with answers that nobody has read
 		local round, n = nil, vai.atomic()
@@ -353,6 +357,7 @@ describe("answers", function()
 		refused("200 OK\r\n\r\n", "bad status line")
 		refused("HTTP/2.0 200 OK\r\n\r\n", "version")
 		refused("HTTP/1.1 20 OK\r\n\r\n", "bad status line")
+		refused("HTTP/1.1 099 OK\r\n\r\n", "bad status line")
 		refused("HTTP/1.1 200 OK\n\n", "bare LF")
 		refused(ok .. "A : b\r\n\r\n", "bad header name")
 		refused(ok .. "A: b\r\n c\r\n\r\n", "continued")

@@ -201,6 +201,7 @@ local function redirected(req, res, from, to)
 		return nil
 	end
 	local same = from.scheme == to.scheme and from.address == to.address
+	if same then to.user = to.user or from.user end
 	local headers = {}
 	for name, value in pairs(req.headers or {}) do
 		local lower = type(name) == "string" and name:lower() or ""
@@ -222,9 +223,9 @@ local function parse_url(url)
 end
 
 local function run(self, req, url, limit, most)
+	local u, why, code = parse_url(url)
+	if not u then return nil, why, code end
 	for _ = 0, most do
-		local u, why, code = parse_url(url)
-		if not u then return nil, why, code end
 		local res
 		res, why, code = once(self, req, u, limit)
 		if not res then return nil, why, code end
@@ -240,7 +241,7 @@ local function run(self, req, url, limit, most)
 		end
 		res:close()
 		if not to then return nil, ("%s: bad redirect: %s"):format(u.authority, why), code end
-		req = next_req
+		req, u = next_req, to
 	end
 	return nil, ("%s: more than %d redirects"):format(url, most), "EHTTP"
 end
