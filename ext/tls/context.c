@@ -163,7 +163,8 @@ static bool use_own(struct wanted *w, const char *cert, const char *key)
 
 /* ---- protocols ---- */
 
-/* A server takes the first of its own protocols that the client has, too. */
+/* A server takes the first of its own protocols that the client has, too. One who names others only is refused, by RFC
+ * 7301, 3.2: it would speak a protocol that was not agreed on. */
 static int on_alpn(
 	SSL *ssl, const unsigned char **out, unsigned char *n, const unsigned char *in, unsigned nin, void *arg)
 {
@@ -171,7 +172,7 @@ static int on_alpn(
 	(void)ssl;
 	unsigned char *picked;
 	if (SSL_select_next_proto(&picked, n, own + 1, own[0], in, nin) != OPENSSL_NPN_NEGOTIATED)
-		return SSL_TLSEXT_ERR_NOACK;
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	*out = picked;
 	return SSL_TLSEXT_ERR_OK;
 }
@@ -207,6 +208,8 @@ static bool set_alpn(lua_State *L, struct wanted *w)
 	}
 	lua_pop(L, 2);
 	wire[0] = (unsigned char)(at - 1);
+	if (at == 1)
+		return true;
 	if (!w->server)
 		return SSL_CTX_set_alpn_protos(w->ctx, wire + 1, wire[0]) == 0;
 	unsigned char *kept = malloc(at);

@@ -2782,7 +2782,8 @@ function vai.compat() end
 --
 -- Options, in a table: `ca`, whom to trust (a file, a folder or PEM text; the system's store); `cert` and `key`, files or
 -- PEM text, the certificate with its chain; `server_name`, whose certificate it must be; `verify` (true; false goes on
--- and leaves the error in `c:info().error`); `alpn`, a list of protocols; `min_version`, `"1.2"` or `"1.3"`;
+-- and leaves the error in `c:info().error`); `alpn`, a list of protocols, of which a server takes its first that the client
+-- has, and refuses a client that names none of them; `min_version`, `"1.2"` or `"1.3"`;
 -- `client_ca`, for servers: a client must have a certificate of these; `context`, one of the two below in place of all
 -- these.
 

@@ -84,6 +84,13 @@ describe("a TLS connection", function()
 		check.returns(table.pack(c:read()), nil, "closed")
 		check.returns(table.pack((c:write("x"))), nil)
 		check.eq(vai.net.pipe():info(), nil)
+		local other, why, code = tls.dial("tcp", address, { ca = ca, server_name = "localhost", alpn = { "z" } })
+		check.eq(other, nil)
+		check.eq(code, "ETLS")
+		check.eq(why:find("the peer says: .*no application protocol") ~= nil, true, why)
+		check.eq(tls.dial("tcp", address, { ca = ca, server_name = "localhost" }):info().alpn, nil)
+		check.eq(tls.dial("tcp", echo("good", { alpn = {} }), { ca = ca, server_name = "localhost", alpn = { "z" } })
+			:info().alpn, nil)
 	]])
 
 	test("carries much in both directions at once, and small pieces whole", [[
