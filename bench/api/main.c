@@ -269,10 +269,34 @@ static void await(struct bell *b, unsigned n)
 
 struct line {
 	vai_chan *ch;
+	vai_waitgroup *wg;
 	struct bell there, back;
 	unsigned n;
+	int cpu; /* of the end that begins */
 	double ns;
 };
+
+/* The CPU of vai's threads and of the end that answers, and another one, or -1. */
+static int near_cpu = -1, far_cpu = -1;
+
+static void find_cpus(void)
+{
+	cpu_set_t all;
+	must(sched_getaffinity(0, sizeof all, &all) == 0, "the process has no CPUs");
+	for (int i = 0; i < CPU_SETSIZE && far_cpu < 0; i++) {
+		if (!CPU_ISSET(i, &all))
+			continue;
+		*(near_cpu < 0 ? &near_cpu : &far_cpu) = i;
+	}
+}
+
+static void stay_on(int cpu)
+{
+	cpu_set_t one;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	must(pthread_setaffinity_np(pthread_self(), sizeof one, &one) == 0, "a thread does not get its CPU");
+}
 
 static void answer_posts(void *arg)
 {
@@ -281,11 +305,13 @@ static void answer_posts(void *arg)
 		recv_int(l->ch);
 		ring_bell(&l->back);
 	}
+	vai_waitgroup_done(l->wg);
 }
 
 static void *post_all(void *arg)
 {
 	struct line *l = arg;
+	stay_on(l->cpu);
 	int64_t start = vai_now(), value = 1;
 	for (unsigned i = 1; i <= l->n; i++) {
 		while (vai_try_send(l->ch, &value) != VAI_OK)
@@ -299,16 +325,19 @@ static void *post_all(void *arg)
 static void *answer_bells(void *arg)
 {
 	struct line *l = arg;
+	stay_on(near_cpu);
 	for (unsigned i = 1; i <= l->n; i++) {
 		await(&l->there, i);
 		ring_bell(&l->back);
 	}
+	vai_waitgroup_done(l->wg);
 	return NULL;
 }
 
 static void *ring_all(void *arg)
 {
 	struct line *l = arg;
+	stay_on(l->cpu);
 	int64_t start = vai_now();
 	for (unsigned i = 1; i <= l->n; i++) {
 		ring_bell(&l->there);
@@ -318,37 +347,58 @@ static void *ring_all(void *arg)
 	return NULL;
 }
 
-/* A goroutine and a thread, or two threads. The main goroutine waits meanwhile. */
-static double one_round(bool posts, unsigned n)
+/* A goroutine and a thread, or two threads. The main goroutine waits meanwhile: parked, so that its thread runs others,
+ * or in C. */
+static double one_round(bool posts, int cpu, unsigned n, bool main_parks)
 {
-	struct line l = {.ch = new_chan(), .n = n};
+	struct line l = {.ch = new_chan(), .wg = new_group(1), .n = n, .cpu = cpu};
 	pthread_t a, b;
 	if (posts)
 		go(answer_posts, &l);
 	else
 		must(pthread_create(&b, NULL, answer_bells, &l) == 0, "a thread does not start");
+	vai_sleep(VAI_MS(1)); /* the goroutine waits by now */
 	must(pthread_create(&a, NULL, posts ? post_all : ring_all, &l) == 0, "a thread does not start");
-	vai_block_begin();
+	if (main_parks)
+		wait_for(l.wg);
+	else
+		vai_block_begin();
 	pthread_join(a, NULL);
 	if (!posts)
 		pthread_join(b, NULL);
-	vai_block_end();
+	if (!main_parks)
+		vai_block_end();
+	wait_for(l.wg);
 	vai_unref(l.ch);
+	vai_unref(l.wg);
 	return l.ns;
 }
 
 /* A round is a wake there and a futex wake back. */
+static void post_from(int cpu, const char *where, unsigned n)
+{
+	double posts[ROUNDS], parked_main[ROUNDS], bells[ROUNDS];
+	char name[32];
+	for (int i = 0; i < ROUNDS; i++) {
+		bells[i] = one_round(false, cpu, n, false) / 2;
+		posts[i] = one_round(true, cpu, n, false) - bells[i];
+		parked_main[i] = one_round(true, cpu, n, true) - bells[i];
+	}
+	double *const kinds[] = {posts, parked_main, bells};
+	static const char *const names[] = {"post", "post_main", "futex_wake"};
+	for (int k = 0; k < 3; k++) {
+		qsort(kinds[k], ROUNDS, sizeof kinds[k][0], by_value);
+		snprintf(name, sizeof name, "%s%s", names[k], where);
+		report(name, kinds[k][ROUNDS / 2], "ns");
+	}
+}
+
+/* What a wake costs hangs on where both threads run, so that is settled: on one CPU, on two. */
 static void post(int64_t n)
 {
-	double posts[ROUNDS], bells[ROUNDS];
-	for (int i = 0; i < ROUNDS; i++) {
-		bells[i] = one_round(false, (unsigned)(n / ROUNDS)) / 2;
-		posts[i] = one_round(true, (unsigned)(n / ROUNDS)) - bells[i];
-	}
-	qsort(posts, ROUNDS, sizeof posts[0], by_value);
-	qsort(bells, ROUNDS, sizeof bells[0], by_value);
-	report("post", posts[ROUNDS / 2], "ns");
-	report("futex_wake", bells[ROUNDS / 2], "ns");
+	post_from(near_cpu, "", (unsigned)(n / ROUNDS));
+	if (far_cpu >= 0)
+		post_from(far_cpu, "_far", (unsigned)(n / ROUNDS / 10 + 1));
 }
 
 static const struct workload {
@@ -369,7 +419,15 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: bench-api spawn|spawn_seq|parked|pingpong|ring|yield|post [N]\n");
 		return 2;
 	}
-	must(vai_start(NULL) == VAI_OK, "the runtime does not start");
+	vai_options options = {.size = sizeof options};
+	if (w->run == post) {
+		find_cpus();
+		stay_on(near_cpu);
+		options.cpus = &near_cpu;
+		options.ncpus = 1;
+		options.procs = getenv("VAI_MAXPROCS") ? 0 : 2;
+	}
+	must(vai_start(&options) == VAI_OK, "the runtime does not start");
 	w->run(n);
 	return vai_stop() == VAI_OK ? 0 : 1;
 }
