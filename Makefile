@@ -34,7 +34,7 @@ V_hard    := -DVAI_HARD -DVAI_DEBUG_LOCKS
 V_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -DVAI_DEBUG_LOCKS
 V_ubsan   := -O1 -fsanitize=undefined -fno-sanitize-recover=undefined -DVAI_DEBUG_LOCKS
 # __NO_INLINE__: stdio's inline functions stay in libc, whose own lock TSan does not see.
-V_tsan    := -O1 -fsanitize=thread -fno-omit-frame-pointer -DVAI_DEBUG_LOCKS -Wno-tsan -D__NO_INLINE__
+V_tsan    := -O1 -fsanitize=thread -fno-omit-frame-pointer -DVAI_DEBUG_LOCKS $(if $(findstring clang,$(CC)),,-Wno-tsan) -D__NO_INLINE__
 # Each allocation is one of libc's, and what Lua asks for in goroutines can be made to fail.
 V_oom     := -DVAI_OOM -DVAI_DEBUG_LOCKS
 V_ucontext := -DVAI_UCONTEXT -DVAI_DEBUG_LOCKS

@@ -116,18 +116,21 @@ typedef struct vai_lua_policy {
 	const char *const *modules; /* what `require` may load beyond libraries; or NULL */
 	const luaL_Reg *functions;  /* C functions of the host's that may go into goroutines, ended by {NULL, NULL}, by the
 								   names that errors use; or NULL: none may, but those of allowed modules */
-	/* Bounds; 0: none. */
+	/* Bounds; 0: none. Those of memory_in_all are the process's, the others each state's. */
 	size_t memory;      /* bytes of each goroutine, at least VAI_LUA_LEAST_MEMORY, with what it has sent */
 	int64_t cpu;        /* nanoseconds of processor time of each goroutine */
 	int64_t goroutines; /* goroutines of Lua at once */
 	size_t
 		memory_in_all;  /* bytes of all Lua states but the host's, of messages, channels, buffers and what else vai has
 							 got for anybody; not of C stacks */
-	int64_t cpu_in_all; /* nanoseconds of processor time of all goroutines of Lua, until the runtime ends */
+	int64_t cpu_in_all; /* nanoseconds of processor time of all goroutines of Lua, until the state closes */
 } vai_lua_policy;
 
 /* Sets the sandbox for the runtime that luaopen_vai starts next; it holds until that ends. All is copied. NULL: none.
- * VAI_OK; VAI_EINVAL, VAI_ENOMEM, VAI_ERANGE with a message on L's stack. Host's thread, before luaopen_vai. */
+ * Where several states are open what scripts may use is the same in all, and memory_in_all, too; the other bounds are
+ * those of L's state, and those of the first one where it is not called for a further one. VAI_OK; VAI_EINVAL,
+ * VAI_ENOMEM, VAI_ERANGE with a message on L's stack. Thread of L's state, before luaopen_vai, which raises where the
+ * sandbox has ended in between. */
 VAI_API int vai_lua_sandbox(lua_State *L, const vai_lua_policy *policy);
 
 #ifdef __cplusplus

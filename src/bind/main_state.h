@@ -10,6 +10,7 @@
 #include "bind/goroutine.h"
 #include "sched/sched.h"
 #include "state/state.h"
+#include "stdlib/sandbox.h"
 
 struct vai__panic;
 
@@ -26,6 +27,10 @@ struct vai__main {
 	struct vai__life life;     /* main's */
 	lua_State *maker;          /* makes Lua threads for visits (bind/host/visit.c) */
 	atomic_int guests;         /* goroutines that run in the state for calls of vai_lua_on_host */
+	/* bind/life/sandbox_bounds.c: what the state's goroutines may use, how many there are, who is short of memory */
+	struct vai__sandbox_bounds bounds;
+	_Atomic(int64_t) alive;
+	char shortage[160];
 	/* bind/report/panic.c */
 	_Atomic(lua_State *) panic_thread; /* the Lua thread on which panic handlers run, kept by the registry; or NULL */
 	_Atomic(vai_g *) runner;           /* the goroutine on main's thread that runs panic handlers at present, or NULL */

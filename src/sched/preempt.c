@@ -54,30 +54,27 @@ int64_t vai__preempt_thread_cpu(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-/* What all goroutines with a limit may use together, and have used; 0: no bound. */
-static _Atomic(int64_t) cpu_in_all, cpu_used_in_all;
-static atomic_bool cpu_exceeded; /* that was found to be more */
-
-void vai__sched_bound_cpu(int64_t ns)
+void vai__home_bound_cpu(struct vai__home *home, int64_t ns)
 {
-	atomic_store_relaxed(&cpu_used_in_all, 0);
-	atomic_store_relaxed(&cpu_exceeded, false);
-	atomic_store_relaxed(&cpu_in_all, ns);
+	atomic_store_relaxed(&home->cpu_used, 0);
+	atomic_store_relaxed(&home->cpu_exceeded, false);
+	atomic_store_relaxed(&home->cpu_most, ns);
 }
 
-/* more: used besides, by a goroutine that runs. */
-static bool exceeds_all(int64_t more)
+/* Whether g's home has used more than it may. more: used besides, by g. */
+static bool exceeds_all(const struct g *g, int64_t more)
 {
-	int64_t most = atomic_load_relaxed(&cpu_in_all);
-	if (VAI_LIKELY(most == 0) || atomic_load_relaxed(&cpu_used_in_all) + more <= most)
+	struct vai__home *home = vai__g_home(&g->pub);
+	int64_t most = atomic_load_relaxed(&home->cpu_most);
+	if (VAI_LIKELY(most == 0) || atomic_load_relaxed(&home->cpu_used) + more <= most)
 		return false;
-	atomic_store_relaxed(&cpu_exceeded, true);
+	atomic_store_relaxed(&home->cpu_exceeded, true);
 	return true;
 }
 
-bool vai__sched_cpu_exceeded(void)
+bool vai__home_cpu_exceeded(const struct vai__home *home)
 {
-	return atomic_load_relaxed(&cpu_exceeded);
+	return atomic_load_relaxed(&home->cpu_exceeded);
 }
 
 /* Asks a goroutine with a limit, as it begins to run, to measure itself: one that never runs for long is seldom
@@ -87,7 +84,7 @@ void vai__preempt_cpu_begin(struct g *g)
 	int no = VAI_END_NO;
 	int64_t limit = atomic_load_relaxed(&g->pub.cpu_limit);
 	g->cpu_from = vai__preempt_thread_cpu();
-	if (limit && (g->cpu_used > limit || exceeds_all(0)))
+	if (limit && (g->cpu_used > limit || exceeds_all(g, 0)))
 		atomic_cas_strong_relaxed(&g->pub.end, &no, VAI_END_CPU);
 }
 
@@ -95,8 +92,9 @@ void vai__preempt_cpu_end(struct g *g)
 {
 	int64_t now = vai__preempt_thread_cpu();
 	g->cpu_used += now - g->cpu_from;
-	if (VAI_UNLIKELY(atomic_load_relaxed(&cpu_in_all) != 0))
-		atomic_fetch_add_relaxed(&cpu_used_in_all, now - g->cpu_from);
+	struct vai__home *home = vai__g_home(&g->pub);
+	if (VAI_UNLIKELY(atomic_load_relaxed(&home->cpu_most) != 0))
+		atomic_fetch_add_relaxed(&home->cpu_used, now - g->cpu_from);
 	g->cpu_from = now;
 }
 
@@ -122,7 +120,7 @@ static void check_cpu(struct g *g)
 	if (!limit)
 		return;
 	int64_t used = vai__g_cpu(&g->pub);
-	if (used > limit || exceeds_all(used - g->cpu_used))
+	if (used > limit || exceeds_all(g, used - g->cpu_used))
 		atomic_cas_strong_relaxed(&g->pub.end, &no, VAI_END_CPU);
 }
 

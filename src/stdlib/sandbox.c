@@ -148,23 +148,19 @@ int vai__sandbox_lists(const char *const *allowed, const char *const *forbidden,
 	return VAI_OK;
 }
 
-static char short_of_memory[160] = "not enough memory";
-
-static void word_shortage(void)
+static bool same_list(const char *const *a, const char *const *b)
 {
-	const struct vai__sandbox *s = &vai__sandbox;
-	char each[48] = "", all[48] = "";
-	if (s->memory)
-		snprintf(each, sizeof each, " %zu bytes to a goroutine", s->memory);
-	if (s->memory_in_all)
-		snprintf(all, sizeof all, "%s %zu bytes in all", *each ? " and" : "", s->memory_in_all);
-	snprintf(short_of_memory, sizeof short_of_memory, "not enough memory%s%s%s",
-		*each || *all ? ": the sandbox allows" : "", each, all);
+	size_t i = 0;
+	for (; a && b && a[i] && b[i]; i++)
+		if (strcmp(a[i], b[i]) != 0)
+			return false;
+	return !(a && a[i]) && !(b && b[i]);
 }
 
-const char *vai__sandbox_short(void)
+bool vai__sandbox_has_lists(const char *const *allowed, const char *const *forbidden, const char *const *loadable)
 {
-	return short_of_memory;
+	return same_list((const char *const *)allow, allowed) && same_list((const char *const *)forbid, forbidden) &&
+		same_list((const char *const *)modules, loadable);
 }
 
 /* ---- fresh states ---- */
@@ -184,7 +180,6 @@ static void settle_names(const char *lib, const struct vai__names *names)
 void vai__sandbox_prepare(void)
 {
 	memset(&removed, 0, sizeof removed);
-	word_shortage();
 	if (!vai__sandbox.active)
 		return;
 	settle_names("_G", &vai__catalog.globals);

@@ -10,23 +10,30 @@
 #include "base/base.h"
 #include "state/state.h"
 
+/* What the goroutines of one state may use; 0: no bound. */
+struct vai__sandbox_bounds {
+	size_t memory;      /* bytes for each goroutine */
+	int64_t cpu;        /* ns of processor time for each goroutine */
+	int64_t cpu_in_all; /* and for all of them */
+	int64_t goroutines; /* how many may exist at once */
+};
+
 struct vai__sandbox {
 	bool active;
 	bool bytecode;        /* load takes it */
 	bool c_modules;       /* require loads C libraries */
 	bool finalizers;      /* __gc is honoured */
 	bool trusts_main;     /* the host's own state keeps what it has, and takes no code from goroutines */
-	size_t memory;        /* bytes for each goroutine; 0 here and below: no bound */
-	int64_t cpu;          /* ns of processor time for each goroutine */
-	size_t memory_in_all; /* bytes of all of them, with messages and objects */
-	int64_t cpu_in_all;
-	int64_t goroutines; /* how many may exist at once */
+	size_t memory_in_all; /* bytes of all states' goroutines, with messages and objects; 0: no bound */
+	struct vai__sandbox_bounds bounds; /* of a state for which the host has no others */
 };
 extern struct vai__sandbox vai__sandbox;
 
 /* Copies the lists of names, which end with NULL. VAI_OK or VAI_ENOMEM, and nothing has changed. allow: what scripts
  * get; forbid, modules: may be NULL. */
 int vai__sandbox_lists(const char *const *allow, const char *const *forbid, const char *const *modules);
+/* Whether the lists are those. */
+bool vai__sandbox_has_lists(const char *const *allow, const char *const *forbid, const char *const *modules);
 /* Ends the sandbox. */
 void vai__sandbox_drop(void);
 
@@ -39,9 +46,6 @@ bool vai__sandbox_allows_module(const char *name);
 /* Whether a name of the module "vai" is left out when "vai" alone is allowed: files, sockets, processes and settings of
  * the process. */
 bool vai__sandbox_is_harmful(const char *name);
-
-/* The error of who has run out of memory: names the bounds, if there are any. */
-const char *vai__sandbox_short(void);
 
 /* Once the catalog is read and before the first state: works out what fresh states lack. */
 void vai__sandbox_prepare(void);

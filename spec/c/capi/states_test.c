@@ -6,6 +6,7 @@
 #endif
 #include <string.h>
 #include <unistd.h>
+#include "base/san.h"
 #include "resident.h"
 #include "hosts.h"
 
@@ -73,7 +74,7 @@ static void sixteen_talk(void **state)
 	hosts_on_threads(talk_thread, STATES);
 	long after = spec_resident() / 1024;
 	print_message("%d rounds of %d states: %ld kB before, %ld kB after\n", nrounds, STATES, before, after);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !defined(VAI_ASAN) && !defined(VAI_TSAN)
 	assert_true(after < before + before / 2 + 16384);
 #endif
 }

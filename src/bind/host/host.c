@@ -6,8 +6,8 @@
 #include <string.h>
 #include "base/atomic.h"
 #include "base/fork.h"
+#include "base/memory_budget.h"
 #include "bind/arg.h"
-#include "bind/life/sandbox_bounds.h"
 #include "bind/host/sandbox_policy.h"
 #include "bind/life/life.h"
 #include "bind/life/watch_lost_writes.h"
@@ -142,16 +142,14 @@ static void undo_home(struct vai__home *home, bool begun)
 		vai__sched_stop(VAI_FOREVER);
 }
 
-/* What the sandbox lets pass is noted once, in the first state. */
+/* VAI_ECLOSED: the host wishes for another sandbox than there is. */
 static int begin_sandbox(lua_State *L)
 {
-	if (!vai__sandbox.active || atomic_load(&vai__main_count) > 1)
-		return VAI_OK;
 	lua_pushcfunction(L, vai__sandbox_policy_begin);
-	if (lua_pcall(L, 0, 0, 0) == LUA_OK)
-		return VAI_OK;
+	int status = lua_pcall(L, 0, 1, 0);
+	bool agrees = status == LUA_OK && lua_toboolean(L, -1);
 	lua_pop(L, 1);
-	return VAI_ENOMEM;
+	return status != LUA_OK ? VAI_ENOMEM : agrees ? VAI_OK : VAI_ECLOSED;
 }
 
 static int attach(lua_State *L, struct vai__home *home, bool warns)
@@ -195,7 +193,7 @@ static void detach(struct vai__main *main)
 	vai__paths_drop(main->home);
 	atomic_fetch_sub(&vai__main_count, 1);
 	if (atomic_load(&vai__main_count) == 0)
-		vai__sandbox_bounds_stop();
+		vai__memory_budget_set(0);
 }
 
 /* VAI_OK with the runtime running and the state attached, or nothing changed. Raises nothing: the gate is held. */
@@ -311,6 +309,7 @@ static const char *why_not(int rc)
 	switch (rc) {
 	case VAI_ENOMEM: return "not enough memory";
 	case VAI_ERANGE: return "the sandbox does not know the libraries of this Lua";
+	case VAI_ECLOSED: return "the sandbox that its state was to share has ended, or is another one";
 	case VAI_EAGAIN: return "a goroutine of the runtime before still runs";
 	case VAI_EINVAL: return vai__runtime_init_error();
 	default: return vai__sched_refusal();

@@ -4,6 +4,7 @@
 #include "bind/host/sandbox_policy.h"
 #include <lualib.h>
 #include <string.h>
+#include "base/memory_budget.h"
 #include "bind/arg.h"
 #include "bind/host/functions.h"
 #include "bind/host/host.h"
@@ -103,12 +104,52 @@ static const char *check_numbers(const vai_lua_policy *p)
 
 /* ---- taking it ---- */
 
+static const char *const safe[] = {"safe", NULL};
+
+/* What vai_lua_sandbox leaves in a state's registry for its luaopen_vai. */
+struct wish {
+	uint64_t names; /* which sandbox it goes with */
+	struct vai__sandbox_bounds bounds;
+};
+static const char wish_key;
+static uint64_t names; /* how many sandboxes there have been; under the gate of sched/home.h */
+
+static int count_functions(const luaL_Reg *r)
+{
+	int n = 0;
+	while (r && r[n].name && n < MOST_OF_HOST)
+		n++;
+	return n;
+}
+
+static unsigned flags_kept(void)
+{
+	const struct vai__sandbox *s = &vai__sandbox;
+	return (s->bytecode ? VAI_LUA_BYTECODE : 0u) | (s->c_modules ? VAI_LUA_C_MODULES : 0u) |
+		(s->finalizers ? VAI_LUA_FINALIZERS : 0u) | (s->trusts_main ? VAI_LUA_TRUST_MAIN : 0u);
+}
+
+/* Whether the sandbox that there is differs from the policy in bounds of a state alone. */
+static bool is_kept(const vai_lua_policy *p)
+{
+	if (!vai__sandbox.active || p->flags != flags_kept() || count_functions(p->functions) != nof_host ||
+		p->memory_in_all != vai__sandbox.memory_in_all)
+		return false;
+	for (int i = 0; i < nof_host; i++)
+		if (p->functions[i].func != of_host[i].func)
+			return false;
+	return vai__sandbox_has_lists(p->allow ? p->allow : safe, p->forbid, p->modules);
+}
+
+static struct vai__sandbox_bounds bounds_of(const vai_lua_policy *p)
+{
+	return (struct vai__sandbox_bounds){
+		.memory = p->memory, .cpu = p->cpu, .goroutines = p->goroutines, .cpu_in_all = p->cpu_in_all};
+}
+
 static int keep(const vai_lua_policy *p)
 {
-	static const char *const safe[] = {"safe", NULL};
-	int n = 0;
-	while (p->functions && p->functions[n].name && n < MOST_OF_HOST)
-		n++;
+	int n = count_functions(p->functions);
 	if (n == MOST_OF_HOST)
 		return VAI_ERANGE;
 	int rc = vai__sandbox_lists(p->allow ? p->allow : safe, p->forbid, p->modules);
@@ -117,19 +158,41 @@ static int keep(const vai_lua_policy *p)
 	for (int i = 0; i < n; i++)
 		of_host[i] = p->functions[i];
 	nof_host = n;
+	names++;
 	vai__sandbox = (struct vai__sandbox){
 		.active = true,
 		.bytecode = p->flags & VAI_LUA_BYTECODE,
 		.c_modules = p->flags & VAI_LUA_C_MODULES,
 		.finalizers = p->flags & VAI_LUA_FINALIZERS,
 		.trusts_main = p->flags & VAI_LUA_TRUST_MAIN,
-		.memory = p->memory,
-		.cpu = p->cpu,
-		.goroutines = p->goroutines,
 		.memory_in_all = p->memory_in_all,
-		.cpu_in_all = p->cpu_in_all,
+		.bounds = bounds_of(p),
 	};
 	return VAI_OK;
+}
+
+/* Under the gate. *late: a state is open, and its sandbox is another one. */
+static int take(const vai_lua_policy *p, bool *late)
+{
+	*late = false;
+	if (p && is_kept(p))
+		return VAI_OK;
+	*late = atomic_load(&vai__main_count) > 0;
+	if (*late)
+		return VAI_EINVAL;
+	if (p)
+		return keep(p);
+	vai__sandbox_drop();
+	return VAI_OK;
+}
+
+/* Arguments: struct wish. */
+static int leave_wish(lua_State *L)
+{
+	struct wish *w = lua_newuserdatauv(L, sizeof *w, 0);
+	*w = *(struct wish *)lua_touserdata(L, 1);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &wish_key);
+	return 0;
 }
 
 static int refuse(lua_State *L, const char *what, const char *which)
@@ -138,31 +201,48 @@ static int refuse(lua_State *L, const char *what, const char *which)
 	return VAI_EINVAL;
 }
 
+/* VAI_OK; or a negative result, and a message on the stack. */
+static int check(lua_State *L, const vai_lua_policy *p)
+{
+	const char *wrong = check_numbers(p);
+	if (wrong)
+		return refuse(L, wrong, NULL);
+	int rc = check_lists(p, &wrong);
+	if (rc == VAI_EINVAL)
+		return refuse(L, "no such library or function that can be allowed:", wrong);
+	if (rc != VAI_OK)
+		lua_pushstring(L, "not enough memory");
+	return rc;
+}
+
 int vai_lua_sandbox(lua_State *L, const vai_lua_policy *policy)
 {
 	vai_lua_policy p = {0};
-	const char *wrong = NULL;
+	struct wish wish = {0};
+	bool late;
 	luaL_checkstack(L, 4, NULL);
-	if (atomic_load(&vai__main_count) > 0)
-		return refuse(L, "vai has started: the sandbox comes before luaopen_vai", NULL);
-	if (!policy) {
-		vai__sandbox_drop();
-		return VAI_OK;
-	}
-	if (policy->size < offsetof(vai_lua_policy, allow) || policy->size > sizeof p)
+	if (policy && (policy->size < offsetof(vai_lua_policy, allow) || policy->size > sizeof p))
 		return refuse(L, "size: of another vai", NULL);
-	memcpy(&p, policy, policy->size);
-	wrong = check_numbers(&p);
-	if (wrong)
-		return refuse(L, wrong, NULL);
-	int rc = check_lists(&p, &wrong);
-	if (rc == VAI_EINVAL)
-		return refuse(L, "no such library or function that can be allowed:", wrong);
-	if (rc == VAI_OK)
-		rc = keep(&p);
+	if (policy)
+		memcpy(&p, policy, policy->size);
+	int rc = policy ? check(L, &p) : VAI_OK;
 	if (rc != VAI_OK)
-		lua_pushstring(L, rc == VAI_ERANGE ? "functions: too many" : "not enough memory");
-	return rc;
+		return rc;
+	vai__home_gate(true);
+	rc = take(policy ? &p : NULL, &late);
+	wish = (struct wish){policy ? names : 0, bounds_of(&p)};
+	vai__home_gate(false);
+	if (late)
+		return refuse(L,
+			"vai has started: a sandbox comes before luaopen_vai, and those of further states differ from the first in "
+			"memory, cpu, goroutines and cpu_in_all only",
+			NULL);
+	lua_pushcfunction(L, leave_wish);
+	lua_pushlightuserdata(L, &wish);
+	if (rc == VAI_OK && lua_pcall(L, 1, 0, 0) == LUA_OK)
+		return VAI_OK;
+	lua_pushstring(L, rc == VAI_ERANGE ? "functions: too many" : "not enough memory");
+	return rc == VAI_OK ? VAI_ENOMEM : rc;
 }
 
 /* ---- when the runtime starts ---- */
@@ -220,10 +300,10 @@ static void note_method(void *L, const char *type, const luaL_Reg *r)
 	note(L, r->func, type, r->name, true);
 }
 
-int vai__sandbox_policy_begin(lua_State *L)
+/* What the first of several states does. */
+static void begin_names(lua_State *L)
 {
-	luaL_checkstack(L, 8, NULL);
-	vai__sandbox_bounds_start();
+	vai__memory_budget_set(vai__sandbox.memory_in_all);
 	choose_functions();
 	if (!vai__sandbox_note_stock())
 		vai__arg_no_memory(L);
@@ -232,7 +312,28 @@ int vai__sandbox_policy_begin(lua_State *L)
 	for (int i = 0; i < nof_host; i++)
 		note(L, of_host[i].func, "_G", of_host[i].name, true);
 	vai__sandbox_noted();
-	return 0;
+}
+
+/* The bounds that the host wished for this state. NULL: none. False: they went with a sandbox that is gone. */
+static bool take_wish(lua_State *L, const struct vai__sandbox_bounds **bounds)
+{
+	const struct wish *w = lua_rawgetp(L, LUA_REGISTRYINDEX, &wish_key) == LUA_TUSERDATA ? lua_touserdata(L, -1) : NULL;
+	*bounds = w && w->names ? &w->bounds : vai__sandbox.active ? &vai__sandbox.bounds : NULL;
+	return !w || w->names == (vai__sandbox.active ? names : 0);
+}
+
+int vai__sandbox_policy_begin(lua_State *L)
+{
+	const struct vai__sandbox_bounds *bounds;
+	luaL_checkstack(L, 8, NULL);
+	bool agrees = take_wish(L, &bounds);
+	if (agrees && vai__sandbox.active && atomic_load(&vai__main_count) == 1)
+		begin_names(L);
+	vai__sandbox_bounds_set(vai__home_self()->bind, bounds);
+	lua_pushnil(L);
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &wish_key);
+	lua_pushboolean(L, agrees);
+	return 1;
 }
 
 void vai__sandbox_policy_open(lua_State *L)

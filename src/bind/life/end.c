@@ -174,9 +174,9 @@ void vai__end_over(vai_g *g)
 
 const char vai__end_closed_text[] = "the Lua state closes to which this goroutine belongs";
 
-const char *vai__end_cpu_text(void)
+const char *vai__end_cpu_text(const vai_g *g)
 {
-	return vai__sched_cpu_exceeded() ? "cpu time of the sandbox exceeded" : "cpu time exceeded";
+	return vai__home_cpu_exceeded(vai__g_home(g)) ? "cpu time of the sandbox exceeded" : "cpu time exceeded";
 }
 
 void vai__end_push_reason(lua_State *L, vai_g *g)
@@ -185,7 +185,7 @@ void vai__end_push_reason(lua_State *L, vai_g *g)
 		return;
 	lua_pop(L, 1);
 	switch (vai__life(g)->why) {
-	case VAI_END_CPU: lua_pushstring(L, vai__end_cpu_text()); break;
+	case VAI_END_CPU: lua_pushstring(L, vai__end_cpu_text(g)); break;
 	case VAI_END_MEMORY: lua_pushlstring(L, no_memory, sizeof no_memory - 1); break;
 	case VAI_END_CLOSED: lua_pushstring(L, vai__end_closed_text); break;
 	default: vai__decode(L, vai__bind_vm(g), vai__task_reason(g->task)); break;
@@ -255,7 +255,7 @@ static _Noreturn void raise_late(lua_State *L, vai_g *g, struct vai__life *life)
 			lua_error(L);
 		}
 	}
-	luaL_error(L, atomic_load_relaxed(&g->end) == VAI_END_CPU ? vai__end_cpu_text() : "canceled");
+	luaL_error(L, atomic_load_relaxed(&g->end) == VAI_END_CPU ? vai__end_cpu_text(g) : "canceled");
 	__builtin_unreachable();
 }
 

@@ -39,7 +39,7 @@ void vai__end_rethrow(lua_State *L, int idx);
 /* Called when the goroutine's function is through: the end is not raised in it any more. */
 void vai__end_over(vai_g *g);
 /* What a goroutine is told whose processor time is used up: its own, or all that the sandbox allows. */
-const char *vai__end_cpu_text(void);
+const char *vai__end_cpu_text(const vai_g *g);
 /* And one whose home closes. */
 extern const char vai__end_closed_text[];
 /* Pushes what was raised. */

@@ -1,58 +1,80 @@
 /* SPDX-License-Identifier: MIT */
-/* See sandbox_bounds.h. */
+/* See sandbox_bounds.h. A state's bounds are constant while it has goroutines, so what was counted is counted down
+ * again. Without a sandbox none of them is looked at. */
 #include "bind/life/sandbox_bounds.h"
+#include <stdio.h>
 #include "base/atomic.h"
-#include "base/memory_budget.h"
-#include "sched/sched.h"
 
-static _Atomic(int64_t) alive; /* counted while the number is bounded */
+static const char plain_shortage[] = "not enough memory";
 
-void vai__sandbox_bounds_start(void)
+/* What has the home's bounds; NULL: there are none. */
+static struct vai__main *bounded(const struct vai__home *home)
 {
-	atomic_store_relaxed(&alive, 0);
-	vai__memory_budget_set(vai__sandbox.memory_in_all);
-	vai__sched_bound_cpu(vai__sandbox.cpu_in_all);
+	return VAI_UNLIKELY(vai__sandbox.active) ? home->bind : NULL;
 }
 
-void vai__sandbox_bounds_stop(void)
+static void word_shortage(struct vai__main *main)
 {
-	vai__memory_budget_set(0);
-	vai__sched_bound_cpu(0);
+	char each[48] = "", all[48] = "";
+	if (main->bounds.memory)
+		snprintf(each, sizeof each, " %zu bytes to a goroutine", main->bounds.memory);
+	if (vai__sandbox.memory_in_all)
+		snprintf(all, sizeof all, "%s %zu bytes in all", *each ? " and" : "", vai__sandbox.memory_in_all);
+	snprintf(main->shortage, sizeof main->shortage, "%s%s%s%s", plain_shortage,
+		*each || *all ? ": the sandbox allows" : "", each, all);
 }
 
-bool vai__sandbox_bounds_enter(void)
+void vai__sandbox_bounds_set(struct vai__main *main, const struct vai__sandbox_bounds *bounds)
 {
-	if (VAI_LIKELY(vai__sandbox.goroutines == 0))
+	main->bounds = bounds ? *bounds : (struct vai__sandbox_bounds){0};
+	atomic_store_relaxed(&main->alive, 0);
+	vai__home_bound_cpu(main->home, main->bounds.cpu_in_all);
+	word_shortage(main);
+}
+
+bool vai__sandbox_bounds_enter(const struct vai__home *home)
+{
+	struct vai__main *main = bounded(home);
+	if (VAI_LIKELY(!main || main->bounds.goroutines == 0))
 		return true;
-	if (atomic_fetch_add_relaxed(&alive, 1) < vai__sandbox.goroutines)
+	if (atomic_fetch_add_relaxed(&main->alive, 1) < main->bounds.goroutines)
 		return true;
-	vai__sandbox_bounds_leave();
+	vai__sandbox_bounds_leave(home);
 	return false;
 }
 
-void vai__sandbox_bounds_leave(void)
+void vai__sandbox_bounds_leave(const struct vai__home *home)
 {
-	if (VAI_UNLIKELY(vai__sandbox.goroutines != 0))
-		atomic_fetch_sub_relaxed(&alive, 1);
+	struct vai__main *main = bounded(home);
+	if (VAI_UNLIKELY(main && main->bounds.goroutines != 0))
+		atomic_fetch_sub_relaxed(&main->alive, 1);
 }
 
-void vai__sandbox_bounds_error(lua_State *L)
+void vai__sandbox_bounds_error(lua_State *L, const struct vai__home *home)
 {
-	luaL_error(L, "too many goroutines: the sandbox allows %I at once", (LUAI_UACINT)vai__sandbox.goroutines);
+	luaL_error(L, "too many goroutines: the sandbox allows %I at once", (LUAI_UACINT)home->bind->bounds.goroutines);
 	__builtin_unreachable();
 }
 
-void vai__sandbox_bounds_apply(struct vai_vm *vm)
+void vai__sandbox_bounds_apply(const struct vai__home *home, struct vai_vm *vm)
 {
-	size_t bytes = vai__sandbox.memory;
+	const struct vai__main *main = bounded(home);
+	size_t bytes = main ? main->bounds.memory : 0;
 	if (VAI_UNLIKELY(bytes != 0) && (!vai__memory_is_limited(vm) || vai__memory_limit_allows(vm, bytes)))
 		vai__memory_limit(vm, bytes);
 }
 
-int64_t vai__sandbox_bounds_cpu(int64_t ns)
+int64_t vai__sandbox_bounds_cpu(const struct vai__home *home, int64_t ns)
 {
-	int64_t most = vai__sandbox.cpu;
-	if (!most && vai__sandbox.cpu_in_all)
+	const struct vai__main *main = bounded(home);
+	int64_t most = main ? main->bounds.cpu : 0;
+	if (main && !most && main->bounds.cpu_in_all)
 		most = INT64_MAX / 2; /* so that it is measured */
 	return most && (!ns || ns > most) ? most : ns;
+}
+
+const char *vai__sandbox_bounds_short(void)
+{
+	const struct vai__main *main = vai__home_self()->bind;
+	return main && *main->shortage ? main->shortage : plain_shortage;
 }

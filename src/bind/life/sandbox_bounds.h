@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* The sandbox's bounds at work: how many goroutines there are, and what each of them may use. Any thread. */
+/* The sandbox's bounds at work: how many goroutines a state has, and what each of them may use. Any thread. */
 #ifndef VAI_SANDBOX_BOUNDS_H
 #define VAI_SANDBOX_BOUNDS_H
 
 #include <lua.h>
-#include "base/base.h"
+#include "bind/main_state.h"
 #include "stdlib/sandbox.h"
 
-/* Host's thread, when the runtime has started. */
-void vai__sandbox_bounds_start(void);
-/* And when it has ended. */
-void vai__sandbox_bounds_stop(void);
-/* One goroutine more; false: the sandbox's bound is reached. Each true is followed by one vai__sandbox_bounds_leave. */
-bool vai__sandbox_bounds_enter(void);
+/* Sets those of a state which has no goroutine but main. NULL: none. */
+void vai__sandbox_bounds_set(struct vai__main *main, const struct vai__sandbox_bounds *bounds);
+/* One goroutine of the home more; false: its bound is reached. Each true is followed by one vai__sandbox_bounds_leave. */
+bool vai__sandbox_bounds_enter(const struct vai__home *home);
 /* And one less. */
-void vai__sandbox_bounds_leave(void);
+void vai__sandbox_bounds_leave(const struct vai__home *home);
 /* Raises that the bound is reached. */
-_Noreturn void vai__sandbox_bounds_error(lua_State *L);
-/* Bounds a fresh state. */
-void vai__sandbox_bounds_apply(struct vai_vm *vm);
-/* The processor time for a goroutine that wishes for `ns` (0: no bound) in ns; 0: no bound. */
-int64_t vai__sandbox_bounds_cpu(int64_t ns);
+_Noreturn void vai__sandbox_bounds_error(lua_State *L, const struct vai__home *home);
+/* Bounds a fresh state of one of its goroutines. */
+void vai__sandbox_bounds_apply(const struct vai__home *home, struct vai_vm *vm);
+/* The processor time for one that wishes for `ns` (0: no bound) in ns; 0: no bound. */
+int64_t vai__sandbox_bounds_cpu(const struct vai__home *home, int64_t ns);
+/* The error of who has run out of memory: names the bounds, if there are any. */
+const char *vai__sandbox_bounds_short(void);
 
 #endif

@@ -186,7 +186,7 @@ static int failed(lua_State *L)
 {
 	struct run *r = lua_touserdata(L, 1);
 	if (VAI_UNLIKELY(r->out_of_memory)) {
-		lua_pushstring(L, vai__sandbox_short());
+		lua_pushstring(L, vai__sandbox_bounds_short());
 		lua_replace(L, 2);
 	}
 	vai__report_describe(L);
@@ -211,7 +211,7 @@ static VAI_NOINLINE void settle_failure(struct run *r, lua_State *L)
 	if (lua_pcall(L, 2, 0, 0) == LUA_OK)
 		return;
 	if (r->fate == VAI_FATE_PANIC && !r->returned && r->life.why != VAI_END_CLOSED)
-		vai__report_panic_plain(r->g, vai__sandbox_short());
+		vai__report_panic_plain(r->g, vai__sandbox_bounds_short());
 	r->speechless = true;
 }
 
@@ -268,8 +268,8 @@ static void give_text(struct run *r, const char *text)
 static VAI_NOINLINE int no_state(struct run *r)
 {
 	if (r->fate == VAI_FATE_PANIC)
-		vai__report_panic_plain(r->g, vai__sandbox_short());
-	give_text(r, vai__sandbox_short());
+		vai__report_panic_plain(r->g, vai__sandbox_bounds_short());
+	give_text(r, vai__sandbox_bounds_short());
 	return LUA_ERRMEM;
 }
 
@@ -311,7 +311,7 @@ static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, struct v
 	int rc = whole ? VAI_OK : vai__only_libs_keep(vm, ~0u);
 	if (rc == VAI_OK && b)
 		rc = vai__spawn_opts_apply(b, vm);
-	vai__sandbox_bounds_apply(vm);
+	vai__sandbox_bounds_apply(vai__g_home(g), vm);
 	if (rc == VAI_OK)
 		return vm;
 	vai__vm_free(vm);
@@ -329,7 +329,7 @@ static int run(struct run *r, const struct vai__call *call)
 	vai__vm_free(vm);
 	g->vm = NULL;
 	if (VAI_UNLIKELY(r->speechless))
-		give_text(r, vai__sandbox_short());
+		give_text(r, vai__sandbox_bounds_short());
 	return status;
 }
 
@@ -339,7 +339,7 @@ static VAI_NOINLINE void end_early(struct run *r)
 	r->life.why = (uint8_t)atomic_load(&r->g->end);
 	if (r->life.why == VAI_END_CANCELED)
 		return;
-	const char *text = r->life.why == VAI_END_CLOSED ? vai__end_closed_text : vai__end_cpu_text();
+	const char *text = r->life.why == VAI_END_CLOSED ? vai__end_closed_text : vai__end_cpu_text(r->g);
 	if (r->fate == VAI_FATE_PANIC && r->life.why != VAI_END_CLOSED)
 		vai__report_panic_plain(r->g, text);
 	give_text(r, text);
@@ -357,7 +357,7 @@ static void entry(vai_g *g, void *arg)
 		status = run(&r, call);
 	if (VAI_UNLIKELY(g->held == call))
 		let_go(&r, call);
-	vai__sandbox_bounds_leave(); /* before anybody who waits for it may start another one */
+	vai__sandbox_bounds_leave(vai__g_home(g)); /* before anybody who waits for it may start another one */
 	finish(&r, status);
 }
 
@@ -367,8 +367,8 @@ static vai_task *new_task(vai_g *g, enum vai__fate fate)
 {
 	vai_task *task = vai__task_new(g, vai__msg_drop, fate == VAI_FATE_KEEP ? vai__report_orphan : NULL);
 	if (VAI_UNLIKELY(!task)) {
+		vai__sandbox_bounds_leave(vai__g_home(g));
 		vai__g_discard(g);
-		vai__sandbox_bounds_leave();
 		return NULL;
 	}
 	vai__obj_ref((struct vai_obj *)task);
@@ -392,12 +392,12 @@ static vai_g *new_g(struct vai__call *call)
 {
 	vai_g *g = vai__g_new_in(call->home, entry, call);
 	if (VAI_UNLIKELY(!g)) {
-		vai__sandbox_bounds_leave();
+		vai__sandbox_bounds_leave(call->home);
 		return NULL;
 	}
 	g->held = call;
 	memcpy(g->site, call->site, sizeof g->site);
-	atomic_store_relaxed(&g->cpu_limit, vai__sandbox_bounds_cpu(call->opts ? call->opts->cpu : 0));
+	atomic_store_relaxed(&g->cpu_limit, vai__sandbox_bounds_cpu(call->home, call->opts ? call->opts->cpu : 0));
 	return g;
 }
 
@@ -415,9 +415,10 @@ static bool needs_task(const struct vai__call *call)
 
 static VAI_NOINLINE int cannot_go(lua_State *L, vai_g *self, struct vai__call *call, bool counted)
 {
+	struct vai__home *home = call->home;
 	give_up(call);
 	if (!counted)
-		vai__sandbox_bounds_error(L);
+		vai__sandbox_bounds_error(L, home);
 	if (atomic_load_relaxed(&vai__g_home(self)->closing) != VAI_HOME_STAYS)
 		return luaL_error(L, "%s", vai__end_closed_text);
 	vai__arg_no_memory(L);
@@ -426,7 +427,7 @@ static VAI_NOINLINE int cannot_go(lua_State *L, vai_g *self, struct vai__call *c
 /* Starts the goroutine. Gives its task, with a reference; NULL: it has none, which may be if not `wanted`. */
 static inline vai_task *go(lua_State *L, vai_g *self, struct vai__call *call, bool wanted)
 {
-	const bool counted = vai__sandbox_bounds_enter();
+	const bool counted = vai__sandbox_bounds_enter(call->home);
 	const bool tasked = wanted || needs_task(call);
 	vai_g *g = VAI_LIKELY(counted) ? new_g(call) : NULL;
 	vai_task *task = g && tasked ? new_task(g, call->fate) : NULL;
@@ -477,7 +478,7 @@ bool vai__call_fire(struct vai__call *call)
 {
 	if (VAI_UNLIKELY(!vai__home_is(call->home, call->home_id)))
 		return true; /* its state has closed: nobody is left that could miss it */
-	vai_g *g = vai__sandbox_bounds_enter() ? new_g(call) : NULL;
+	vai_g *g = vai__sandbox_bounds_enter(call->home) ? new_g(call) : NULL;
 	if (!g || !give_task(g, call))
 		return false;
 	vai__obj_ref(&call->obj);
@@ -490,7 +491,7 @@ bool vai__call_fire_with(vai_g *self, struct vai__call *call, struct vai_obj *o)
 	struct vai__call *own = vai__mem_zalloc(sizeof *own);
 	if (own)
 		own->home = vai__g_home(self);
-	vai_g *g = own && vai__sandbox_bounds_enter() ? new_g(own) : NULL;
+	vai_g *g = own && vai__sandbox_bounds_enter(own->home) ? new_g(own) : NULL;
 	if (!g || !give_task(g, call)) {
 		vai__mem_free(own, sizeof *own);
 		return false;
