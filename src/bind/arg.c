@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include "base/clock.h"
 #include "base/fork.h"
-#include "bind/life/sandbox_bounds.h"
+#include "bind/main_state.h"
 
 void vai__arg_error(lua_State *L, int arg, const char *fname, const char *fmt, ...)
 {
@@ -81,6 +81,6 @@ void vai__arg_no_goroutine(lua_State *L)
 
 void vai__arg_no_memory(lua_State *L)
 {
-	luaL_error(L, "%s", vai__sandbox_bounds_short());
+	luaL_error(L, "%s", vai__main_shortage());
 	__builtin_unreachable();
 }

@@ -21,6 +21,12 @@ struct vai__main *vai__main_open(struct vai__home *home)
 
 atomic_int vai__main_count;
 
+const char *vai__main_shortage(void)
+{
+	const struct vai__main *main = vai__home_self()->bind;
+	return main && *main->shortage ? main->shortage : "not enough memory";
+}
+
 void vai__main_set_vm(struct vai__main *main, struct vai_vm *vm)
 {
 	main->vm = vm;

@@ -27,7 +27,7 @@ struct vai__main {
 	struct vai__life life;     /* main's */
 	lua_State *maker;          /* makes Lua threads for visits (bind/host/visit.c) */
 	atomic_int guests;         /* goroutines that run in the state for calls of vai_lua_on_host */
-	/* bind/life/sandbox_bounds.c: what the state's goroutines may use, how many there are, who is short of memory */
+	/* bind/life/sandbox_bounds.c: what the state's goroutines may use, how many there are, and vai__main_shortage */
 	struct vai__sandbox_bounds bounds;
 	_Atomic(int64_t) alive;
 	char shortage[160];
@@ -54,6 +54,8 @@ struct vai__main *vai__main_open(struct vai__home *home);
 void vai__main_set_vm(struct vai__main *main, struct vai_vm *vm);
 /* The Lua thread in which main stopped. The vm's `at` is another one while panic handlers run. */
 lua_State *vai__main_at(const struct vai__main *main);
+/* The error of who has run out of memory: names the bounds of the calling goroutine's state, if there are any. */
+const char *vai__main_shortage(void);
 /* How many states are open; changed under the gate of sched/home.c. */
 extern atomic_int vai__main_count;
 /* The first of the states that are open, or NULL. May be called in signal handlers. */

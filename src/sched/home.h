@@ -18,12 +18,12 @@ struct vai__home {
 	atomic_bool types_seen; /* a metatable of a whole type of the host's may not be stock's (transfer/encode_types.c) */
 	const char *preloading; /* transfer/codec.h; main only */
 	bool only_modules;      /* transfer/codec.h; constant while goroutines run */
-	/* sched.h: vai__home_bound_cpu */
+	/* sched.h: vai__preempt_bound_cpu */
 	_Atomic(int64_t) cpu_most, cpu_used;
 	atomic_bool cpu_exceeded;
-	vai_g *main;            /* always the same; NULL: it has none (vai__home_of_nobody) */
-	_Atomic(uint64_t) id;   /* of this opening; 0: it is closed */
-	atomic_int closing;     /* enum vai__closing */
+	vai_g *main;          /* always the same; NULL: it has none (vai__home_of_nobody) */
+	_Atomic(uint64_t) id; /* of this opening; 0: it is closed */
+	atomic_int closing;   /* enum vai__closing */
 };
 enum vai__closing { VAI_HOME_STAYS, VAI_HOME_ENDS, VAI_HOME_FORCES };
 /* Where g belongs: where its starter does. Never NULL; others than g may see that of another goroutine. */

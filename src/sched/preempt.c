@@ -54,7 +54,7 @@ int64_t vai__preempt_thread_cpu(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-void vai__home_bound_cpu(struct vai__home *home, int64_t ns)
+void vai__preempt_bound_cpu(struct vai__home *home, int64_t ns)
 {
 	atomic_store_relaxed(&home->cpu_used, 0);
 	atomic_store_relaxed(&home->cpu_exceeded, false);
@@ -72,7 +72,7 @@ static bool exceeds_all(const struct g *g, int64_t more)
 	return true;
 }
 
-bool vai__home_cpu_exceeded(const struct vai__home *home)
+bool vai__preempt_cpu_exceeded(const struct vai__home *home)
 {
 	return atomic_load_relaxed(&home->cpu_exceeded);
 }

@@ -326,9 +326,9 @@ void vai__g_restore_end(vai_g *self, int end);
 int64_t vai__g_cpu(vai_g *self);
 /* Bounds the processor time of all goroutines of the home that have a cpu_limit together, from now on; 0: no bound.
  * While the home has no goroutine but main. */
-void vai__home_bound_cpu(struct vai__home *home, int64_t ns);
+void vai__preempt_bound_cpu(struct vai__home *home, int64_t ns);
 /* Whether that bound is exceeded. Any thread. */
-bool vai__home_cpu_exceeded(const struct vai__home *home);
+bool vai__preempt_cpu_exceeded(const struct vai__home *home);
 /* The calling goroutine may use so many ns of processor time from now on. */
 void vai__g_limit_cpu(vai_g *self, int64_t ns);
 

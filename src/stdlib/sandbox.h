@@ -20,11 +20,11 @@ struct vai__sandbox_bounds {
 
 struct vai__sandbox {
 	bool active;
-	bool bytecode;        /* load takes it */
-	bool c_modules;       /* require loads C libraries */
-	bool finalizers;      /* __gc is honoured */
-	bool trusts_main;     /* the host's own state keeps what it has, and takes no code from goroutines */
-	size_t memory_in_all; /* bytes of all states' goroutines, with messages and objects; 0: no bound */
+	bool bytecode;                     /* load takes it */
+	bool c_modules;                    /* require loads C libraries */
+	bool finalizers;                   /* __gc is honoured */
+	bool trusts_main;                  /* the host's own state keeps what it has, and takes no code from goroutines */
+	size_t memory_in_all;              /* bytes of all states' goroutines, with messages and objects; 0: no bound */
 	struct vai__sandbox_bounds bounds; /* of a state for which the host has no others */
 };
 extern struct vai__sandbox vai__sandbox;

@@ -176,7 +176,7 @@ const char vai__end_closed_text[] = "the Lua state closes to which this goroutin
 
 const char *vai__end_cpu_text(const vai_g *g)
 {
-	return vai__home_cpu_exceeded(vai__g_home(g)) ? "cpu time of the sandbox exceeded" : "cpu time exceeded";
+	return vai__preempt_cpu_exceeded(vai__g_home(g)) ? "cpu time of the sandbox exceeded" : "cpu time exceeded";
 }
 
 void vai__end_push_reason(lua_State *L, vai_g *g)

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include "base/atomic.h"
 
-static const char plain_shortage[] = "not enough memory";
-
 /* What has the home's bounds; NULL: there are none. */
 static struct vai__main *bounded(const struct vai__home *home)
 {
@@ -20,7 +18,7 @@ static void word_shortage(struct vai__main *main)
 		snprintf(each, sizeof each, " %zu bytes to a goroutine", main->bounds.memory);
 	if (vai__sandbox.memory_in_all)
 		snprintf(all, sizeof all, "%s %zu bytes in all", *each ? " and" : "", vai__sandbox.memory_in_all);
-	snprintf(main->shortage, sizeof main->shortage, "%s%s%s%s", plain_shortage,
+	snprintf(main->shortage, sizeof main->shortage, "not enough memory%s%s%s",
 		*each || *all ? ": the sandbox allows" : "", each, all);
 }
 
@@ -28,7 +26,7 @@ void vai__sandbox_bounds_set(struct vai__main *main, const struct vai__sandbox_b
 {
 	main->bounds = bounds ? *bounds : (struct vai__sandbox_bounds){0};
 	atomic_store_relaxed(&main->alive, 0);
-	vai__home_bound_cpu(main->home, main->bounds.cpu_in_all);
+	vai__preempt_bound_cpu(main->home, main->bounds.cpu_in_all);
 	word_shortage(main);
 }
 
@@ -71,10 +69,4 @@ int64_t vai__sandbox_bounds_cpu(const struct vai__home *home, int64_t ns)
 	if (main && !most && main->bounds.cpu_in_all)
 		most = INT64_MAX / 2; /* so that it is measured */
 	return most && (!ns || ns > most) ? most : ns;
-}
-
-const char *vai__sandbox_bounds_short(void)
-{
-	const struct vai__main *main = vai__home_self()->bind;
-	return main && *main->shortage ? main->shortage : plain_shortage;
 }

@@ -9,7 +9,7 @@
 
 /* Sets those of a state which has no goroutine but main. NULL: none. */
 void vai__sandbox_bounds_set(struct vai__main *main, const struct vai__sandbox_bounds *bounds);
-/* One goroutine of the home more; false: its bound is reached. Each true is followed by one vai__sandbox_bounds_leave. */
+/* One goroutine of the home more; false: its bound is reached. Each true is followed by a vai__sandbox_bounds_leave. */
 bool vai__sandbox_bounds_enter(const struct vai__home *home);
 /* And one less. */
 void vai__sandbox_bounds_leave(const struct vai__home *home);
@@ -19,7 +19,5 @@ _Noreturn void vai__sandbox_bounds_error(lua_State *L, const struct vai__home *h
 void vai__sandbox_bounds_apply(const struct vai__home *home, struct vai_vm *vm);
 /* The processor time for one that wishes for `ns` (0: no bound) in ns; 0: no bound. */
 int64_t vai__sandbox_bounds_cpu(const struct vai__home *home, int64_t ns);
-/* The error of who has run out of memory: names the bounds, if there are any. */
-const char *vai__sandbox_bounds_short(void);
 
 #endif

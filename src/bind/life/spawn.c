@@ -186,7 +186,7 @@ static int failed(lua_State *L)
 {
 	struct run *r = lua_touserdata(L, 1);
 	if (VAI_UNLIKELY(r->out_of_memory)) {
-		lua_pushstring(L, vai__sandbox_bounds_short());
+		lua_pushstring(L, vai__main_shortage());
 		lua_replace(L, 2);
 	}
 	vai__report_describe(L);
@@ -211,7 +211,7 @@ static VAI_NOINLINE void settle_failure(struct run *r, lua_State *L)
 	if (lua_pcall(L, 2, 0, 0) == LUA_OK)
 		return;
 	if (r->fate == VAI_FATE_PANIC && !r->returned && r->life.why != VAI_END_CLOSED)
-		vai__report_panic_plain(r->g, vai__sandbox_bounds_short());
+		vai__report_panic_plain(r->g, vai__main_shortage());
 	r->speechless = true;
 }
 
@@ -268,8 +268,8 @@ static void give_text(struct run *r, const char *text)
 static VAI_NOINLINE int no_state(struct run *r)
 {
 	if (r->fate == VAI_FATE_PANIC)
-		vai__report_panic_plain(r->g, vai__sandbox_bounds_short());
-	give_text(r, vai__sandbox_bounds_short());
+		vai__report_panic_plain(r->g, vai__main_shortage());
+	give_text(r, vai__main_shortage());
 	return LUA_ERRMEM;
 }
 
@@ -329,7 +329,7 @@ static int run(struct run *r, const struct vai__call *call)
 	vai__vm_free(vm);
 	g->vm = NULL;
 	if (VAI_UNLIKELY(r->speechless))
-		give_text(r, vai__sandbox_bounds_short());
+		give_text(r, vai__main_shortage());
 	return status;
 }
 
