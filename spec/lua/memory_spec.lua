@@ -65,6 +65,20 @@ describe("the memory of a goroutine that lives long", function()
 	test("loads one short chunk again and again", [[
 		for i = 1, 150000 do load "return 1.5" end]])
 
+	test("loads large chunks of random size, and keeps some", [[
+		local keep = {}
+		for i = 1, 2000 do
+			local t = {}
+			for k = 1, math.random(100, 1600) do
+				local r = math.random(4)
+				t[k] = r == 1 and "do local a = " .. i .. " end" or r == 2 and "x = {" .. k .. ", '" .. math.random(100000) .. "'}"
+					or r == 3 and "do local function f() return " .. math.random(99999) .. " end end"
+					or "y = 'k" .. math.random(100000) .. "'"
+			end
+			keep[math.random(20)] = assert(load(table.concat(t, "\n")))
+		end
+		keep = nil]])
+
 	test("has sizes that change from phase to phase", [[
 		for _, size in ipairs { 20, 100, 1000, 5000, 3000, 12000, 700, 40, 20000, 7000, 14000, 60, 2500, 300 } do
 			local live = {}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A lua_Alloc for one goroutine's state. Blocks up to 16 kB have no header: Lua tells the size when it frees one.
+/* A lua_Alloc for one goroutine's state. Blocks up to 8 kB have no header: Lua tells the size when it frees one.
  * Small blocks (up to 1 kB) come from the free list of their class or from the end of the newest chunk, larger ones
  * from bins or from there. Blocks are aligned to 8 bytes, which is all that Lua's own objects need, and full
  * userdata to 16, as malloc would do it.
@@ -10,7 +10,7 @@
  * so that chunks go back.
  *
  * Invariants: a free block lies in the list of the class that it fills exactly, or is above 1 kB and lies in a bin.
- * Blocks above 16 kB are in the list of big ones, except inside the first chunk and the room, where a copied
+ * Blocks above 8 kB are in the list of big ones, except inside the first chunk and the room, where a copied
  * template may have put them. */
 #include "state/arena.h"
 #include <string.h>

@@ -11,8 +11,8 @@
 
 enum {
 	KEEP = 65536, /* bytes held up to which no chunks go back */
-	CHURNED = 4,  /* quotas used up after which joining is worth its time */
-	FUTILE = 16   /* quotas until the next try after one by which no chunk went back */
+	CHURNED = 4,  /* quotas used up after which joining is worth its time, before another chunk is taken, */
+	FUTILE = 16   /* the same after a time that no chunk went back */
 };
 
 static void enter(struct vai__arena *a, char *from, char *to)
@@ -185,10 +185,11 @@ void vai__arena_churned(struct vai__arena *a)
 {
 	size_t used, held = a->held;
 	rearm(a);
-	if (a->churn < CHURNED)
+	if (a->churn < UINT8_MAX)
 		a->churn++;
-	if (held <= KEEP || !vai__arena_counted(a, &used) || used >= held / 5 * 2)
+	if (held <= KEEP || (a->futile && a->churn < FUTILE))
 		return;
-	if (vai__arena_reclaim(a) && a->held == held)
-		a->quota *= FUTILE;
+	if (!vai__arena_counted(a, &used) || used >= held / 5 * 2)
+		return;
+	a->futile = vai__arena_reclaim(a) && a->held == held;
 }

@@ -12,7 +12,7 @@ enum {
 #ifdef VAI_VALGRIND
 	VAI__ARENA_INNER = 0, /* every block is a big one, and so one of libc's */
 #else
-	VAI__ARENA_INNER = 16384, /* blocks up to here lie in chunks */
+	VAI__ARENA_INNER = 8192, /* blocks up to here lie in chunks */
 #endif
 	VAI__ARENA_BINS = 28,
 	VAI__ARENA_QUOTA = 8192, /* the least bytes freed before anybody looks */

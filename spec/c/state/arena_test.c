@@ -152,7 +152,7 @@ static void sizes_change(void **state)
 	struct vai__arena *a = vai__arena_new(4096);
 	size_t most = 0;
 	for (int round = 0; round < 60; round++) {
-		size_t size = round % 3 ? 16 + draw(200) : 16 + draw(15000);
+		size_t size = round % 3 ? 16 + draw(200) : 16 + draw(8000);
 		int n = (int)(BYTES / size);
 		for (int i = 0; i < n; i++)
 			assert_non_null(p[i] = vai__arena_alloc(a, NULL, 0, size));
@@ -173,7 +173,7 @@ static void pieces_join(void **state)
 	assert_true(vai__arena_reserve(a, 1000));
 	size_t held = 0;
 	for (int i = 0; i < 60000; i++) {
-		size_t size = 200 + draw(i % 2 ? 800 : 14000);
+		size_t size = 200 + draw(i % 2 ? 800 : 7900);
 		void *p = vai__arena_alloc(a, NULL, i % 3 ? 0 : LUA_TUSERDATA, size);
 		while (size > 40) {
 			size_t less = size - 1 - draw((unsigned)size / 2);
