@@ -359,6 +359,27 @@ static void yield(struct m *m, struct g *g, bool late)
 	}
 }
 
+/* The goroutine that comes after g, which has yielded and is put back only now: of two that yield to each other both
+ * stand in runnext by turns, from where the owner takes them without an atomic operation. NULL: the loop is to look,
+ * because it is due to look at more than p's queue, or there is nothing else in that. */
+static struct g *yield_to_next(struct m *m, struct g *g)
+{
+	struct p *p = m_p(m);
+	uint32_t tick = p ? atomic_load_relaxed(&p->tick) + 1 : 0;
+	if (tick % TIMER_TICK == 0 || tick % GLOBAL_TICK == 0 || m->lockedg || atomic_load_relaxed(&m->nlocked) > 0 ||
+		atomic_load_relaxed(&vai__sched.attention)) {
+		yield(m, g, false);
+		return NULL;
+	}
+	struct g *next = from_own_queue(p);
+	atomic_store_relaxed(&g->state, VAI_G_RUNNABLE);
+	put(p, g, vai__runq_empty(p));
+	if (!next)
+		return NULL;
+	atomic_store_relaxed(&p->tick, tick);
+	return VAI_LIKELY(!next->locked_m || next->locked_m == m) || accept(m, next) ? next : NULL;
+}
+
 /* Switches to g, which may lose its P from here on. m->curg is g only while g is this M's own: the signal handler,
  * which may come at any moment, and others that enter vai on this thread take it for what runs here.
  *
@@ -385,46 +406,52 @@ static inline __attribute__((always_inline)) bool is_held(struct m *m, struct g 
 	return VAI_UNLIKELY(atomic_load_relaxed(&vai__sched.nwatched) > 0) && vai__serial_holds(m, g);
 }
 
-/* Deals with g, which has just switched to the loop. m may have lost its P. */
-static inline __attribute__((always_inline)) void settle(struct m *m, struct g *g)
+/* Deals with g, which has just switched to the loop. m may have lost its P. Returns the goroutine that m is to run now;
+ * NULL: it is to look for one. */
+static inline __attribute__((always_inline)) struct g *settle(struct m *m, struct g *g)
 {
 	const uint32_t turn = turn_of(g);
+	struct g *next = NULL;
 	while (m->op == OP_PARK && !vai__park_commit(g)) {
 		if (is_held(m, g))
-			return;
+			return NULL;
 		resume(m, g);
 	}
 	/* After the commit another M may already run g: only its address may be used. */
 	if (m->op == OP_PREEMPTED && m_p(m))
 		run_timers(m_p(m)); /* goroutines that timers make ready run before g does */
-	if (m->op == OP_YIELD || m->op == OP_PREEMPTED)
-		yield(m, g, m->op == OP_PREEMPTED);
+	if (m->op == OP_YIELD)
+		next = yield_to_next(m, g);
+	else if (m->op == OP_PREEMPTED)
+		yield(m, g, true);
 	else if (m->op == OP_EXIT)
 		end(m, g);
 	else if (VAI_LIKELY(m_p(m) != NULL))
 		count_add(&m_p(m)->count.parks, 1);
 	if (VAI_UNLIKELY(turn != 0))
 		vai__replay_settled(g, m->op);
+	return next;
 }
 
-static inline __attribute__((always_inline)) void run(struct m *m, struct g *g)
+/* Returns as settle does. */
+static inline __attribute__((always_inline)) struct g *run(struct m *m, struct g *g)
 {
 	if (VAI_UNLIKELY(!g->stack && !vai__g_is_main(&g->pub)) && !vai__g_give_stack(m, g)) {
 		vai__g_starve(g);
-		return;
+		return NULL;
 	}
 	atomic_store_relaxed(&g->m, m);
 	atomic_store_relaxed(&g->state, VAI_G_RUNNING);
 	if (VAI_UNLIKELY(has_cpu_limit(g)))
 		vai__preempt_cpu_begin(g);
 	if (is_held(m, g))
-		return;
+		return NULL;
 	if (VAI_UNLIKELY(atomic_load_relaxed(&vai__sched.nwatched) > 0))
 		vai__home_tell(g);
 	if (VAI_UNLIKELY(atomic_load_relaxed(&g->pub.end) != VAI_END_NO))
 		vai__preempt_interrupt(g);
 	resume(m, g);
-	settle(m, g);
+	return settle(m, g);
 }
 
 void vai__loop_schedule(struct m *m)
@@ -433,8 +460,8 @@ void vai__loop_schedule(struct m *m)
 	m->words = vai__ctx_words();
 	if (g) { /* M0's loop begins with main's first switch to it */
 		m_set_curg(m, NULL);
-		settle(m, g);
+		g = settle(m, g);
 	}
-	while ((g = next(m)) != NULL)
-		run(m, g);
+	while (g || (g = next(m)) != NULL)
+		g = run(m, g);
 }

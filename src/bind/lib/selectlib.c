@@ -22,12 +22,17 @@
 #include "transfer/codec.h"
 #include "transfer/message.h"
 
-enum { SMALL = 8, MANY = 256 /* more cases are not looked at by check_list */ };
+enum {
+	SMALL = 8,
+	KEPT = 64,  /* the memory for up to so many cases is kept for the next select */
+	MANY = 256, /* more cases are not looked at by check_list */
+};
 
 struct options {
 	int n;      /* cases */
 	int listed; /* of them; the others have names */
 	int others; /* of them: those that are no channels */
+	int sends;  /* of them: those that are to send */
 	bool has_default, has_timeout;
 	struct vai__limit limit;
 };
@@ -80,7 +85,7 @@ static vai_chan *check_chan(lua_State *L, const struct options *o, int i, const 
 }
 
 /* {ch, v} at the top becomes ch, v. Until it is encoded, the message is v's stack index. */
-static void check_send(lua_State *L, const struct options *o, int i, struct vai__case *c)
+static void check_send(lua_State *L, struct options *o, int i, struct vai__case *c)
 {
 	struct case_name name;
 	int t = lua_gettop(L);
@@ -92,6 +97,7 @@ static void check_send(lua_State *L, const struct options *o, int i, struct vai_
 	if (lua_rawgeti(L, t, 2) == LUA_TNIL && c->ch)
 		vai__arg_error(L, 1, "select", "%s: nil cannot be sent", name_case(L, o, i, &name));
 	lua_remove(L, t);
+	o->sends++;
 	c->msg.w[0] = (uint64_t)t + 1;
 }
 
@@ -167,7 +173,7 @@ static bool check_name(lua_State *L, struct options *o)
 
 /* The value on top as a case: a channel, or {channel, value} without anything about it. What it needs stays on the
  * stack. */
-static bool check_usual(lua_State *L, struct vai__case *c)
+static bool check_usual(lua_State *L, struct options *o, struct vai__case *c)
 {
 	c->result = VAI_OK;
 	c->dir = VAI_DIR_RECV;
@@ -179,6 +185,7 @@ static bool check_usual(lua_State *L, struct vai__case *c)
 	lua_rawgeti(L, -1, 1);
 	c->dir = VAI_DIR_SEND;
 	c->ch = (vai_chan *)vai__handle_test(L, -1, &vai__chan_class);
+	o->sends++;
 	bool sends = c->ch && !vai__chan_is_kept(c->ch) && lua_rawgeti(L, -2, 2) != LUA_TNIL;
 	c->msg.w[0] = (uint64_t)lua_gettop(L); /* as check_send */
 	return sends;
@@ -192,7 +199,7 @@ static bool check_list(lua_State *L, struct options *o, struct vai__case *cases)
 	lua_pushnil(L);
 	while (lua_next(L, 1)) {
 		if (i < o->n && lua_isinteger(L, -2) && lua_tointeger(L, -2) == i + 1) {
-			if (!check_usual(L, &cases[i]))
+			if (!check_usual(L, o, &cases[i]))
 				return false;
 			lua_pushinteger(L, ++i);
 		} else if (lua_type(L, -2) == LUA_TSTRING && !check_name(L, o)) {
@@ -303,7 +310,7 @@ static int encode_value(lua_State *L, struct vai_vm *vm, const struct options *o
 	return LUA_OK;
 }
 
-static void drop_unsent(struct vai__case *cases, int n, int chosen)
+static VAI_NOINLINE void drop_unsent(struct vai__case *cases, int n, int chosen)
 {
 	for (int i = 0; i < n; i++)
 		if (i != chosen && cases[i].dir == VAI_DIR_SEND)
@@ -351,7 +358,7 @@ static int run_cases(lua_State *L, vai_g *g, struct vai__case *cases, struct opt
 	for (int i = 0; i < o->n && !list; i++)
 		check_case(L, o, i, &cases[i]);
 	out->io = VAI_UNLIKELY(o->others > 0) ? vai__selectio_new(L, g, cases, o->n) : NULL;
-	int status = encode_values(L, vai__bind_vm(g), cases, o);
+	int status = o->sends > 0 ? encode_values(L, vai__bind_vm(g), cases, o) : LUA_OK;
 	if (VAI_UNLIKELY(status != LUA_OK))
 		return status;
 	vai__note_stack(g, L);
@@ -359,7 +366,8 @@ static int run_cases(lua_State *L, vai_g *g, struct vai__case *cases, struct opt
 	out->rc =
 		VAI_LIMITED(g, o->limit, out->io ? vai__selectio_run(out->io, until) : vai__select(g, cases, o->n, until));
 	bool sent = out->rc >= 0 && cases[out->rc].result == VAI_OK;
-	drop_unsent(cases, o->n, sent ? out->rc : -1);
+	if (o->sends > 0)
+		drop_unsent(cases, o->n, sent ? out->rc : -1);
 	if (out->rc >= 0)
 		out->chosen = cases[out->rc];
 	return LUA_OK;
@@ -371,9 +379,40 @@ static VAI_NOINLINE int run_small(lua_State *L, vai_g *g, struct options *o, str
 	return run_cases(L, g, cases, o, out, list);
 }
 
+/* Memory for many cases, a userdata. The state's registry keeps one for the next select: allocated and collected each
+ * time, it was a tenth of a select of 32. */
+struct room {
+	int size;
+	bool used; /* stays set when a select raises; then the next one makes another */
+	struct vai__case cases[];
+};
+
+static const char room_key;
+
+/* Pushes it. */
+static struct room *take_room(lua_State *L, int n)
+{
+	lua_rawgetp(L, LUA_REGISTRYINDEX, &room_key);
+	struct room *room = lua_touserdata(L, -1);
+	if (VAI_UNLIKELY(!room || room->used || room->size < n)) {
+		lua_pop(L, 1);
+		room = lua_newuserdatauv(L, sizeof *room + (size_t)n * sizeof *room->cases, 0);
+		room->size = n;
+		if (n <= KEPT) {
+			lua_pushvalue(L, -1);
+			lua_rawsetp(L, LUA_REGISTRYINDEX, &room_key);
+		}
+	}
+	room->used = true;
+	return room;
+}
+
 static VAI_NOINLINE int run_large(lua_State *L, vai_g *g, struct options *o, struct outcome *out, bool list)
 {
-	return run_cases(L, g, lua_newuserdatauv(L, (size_t)o->n * sizeof(struct vai__case), 0), o, out, list);
+	struct room *room = take_room(L, o->n);
+	int status = run_cases(L, g, room->cases, o, out, list);
+	room->used = false;
+	return status;
 }
 
 static int run(lua_State *L, vai_g *g, struct options *o, struct outcome *out, bool list)
