@@ -371,6 +371,25 @@ describe("select with names", function()
 		check.returns(table.pack(co()), "second", "x")
 	]])
 
+	test("keeps the cases of one among many apart from those of another that it calls", [[
+		local function many(last) local t = {} for i = 1, 12 do t[i] = chan(1) end t[13] = last return t end
+		local inner, box, calls = many(), chan(1), 0
+		for i = 1, 12 do inner[i] = chan(2) inner[i]:send "inner" inner[i]:send "inner" end
+		box:send "outer"
+		local object = setmetatable({}, { __vai_channel = function()
+			calls = calls + 1
+			check.eq(table.pack(select(inner))[2], "inner")
+			return box
+		end })
+		check.returns(table.pack(select(many(object))), 13, "outer")
+		check.eq(calls, 1)
+		for _ = 1, 3 do
+			check.raises("case 13: channel expected, got number", select, many(5))
+			box:send "again"
+			check.returns(table.pack(select(many(box))), 13, "again")
+		end
+	]])
+
 	test("refuses odd cases, and says what helps", [[
 		local a = chan(1)
 		local function refuses(pattern, t) check.raises(pattern, select, t) end
