@@ -33,6 +33,7 @@ var workloads = map[string]workload{
 	"actors":         {1_000_000, actors},
 	"fan":            {1_000_000, fan},
 	"mutex":          {2_000_000, mutexes},
+	"map":            {1_000_000, maps},
 	"pipeline_caps":  {1_000_000, pipelineCaps},
 	"select32":       {200_000, select32},
 	"strings":        {500_000, stringPipeline},

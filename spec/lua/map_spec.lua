@@ -105,6 +105,42 @@ describe("a map", function()
 		check.eq(m:add("max", 1), math.mininteger)
 	]])
 
+	test("tells keys apart that differ in one byte, whatever their length", [[
+		local m, keys = vai.map(), {}
+		for len = 0, 40 do
+			keys[#keys + 1] = ("k"):rep(len)
+			for at = 1, len do
+				keys[#keys + 1] = ("k"):rep(at - 1) .. "\0" .. ("k"):rep(len - at)
+			end
+		end
+		for i, key in ipairs(keys) do
+			check.eq(m:add(key, i), i)
+		end
+		check.eq(#m, #keys)
+		for i, key in ipairs(keys) do
+			check.eq(m:get(key), i)
+		end
+		local frozen = {}
+		for i, key in ipairs(keys) do
+			frozen[key] = i
+		end
+		frozen = vai.freeze(frozen)
+		for i, key in ipairs(keys) do
+			check.eq(frozen[key], i)
+		end
+	]])
+
+	test("an update sees a sum that has come between", [[
+		local m, calls = vai.map(), 0
+		m:set("n", 1)
+		check.eq(m:update("n", function(v)
+			calls = calls + 1
+			if calls == 1 then m:add("n", 10) end
+			return v * 2
+		end), 22)
+		check.eq(calls, 2)
+	]])
+
 	test("compares and swaps by Lua's equality", [[
 		local m, ch, long = vai.map(), chan(), ("s"):rep(500)
 		check.eq(m:cas("k", 1, 2), false)

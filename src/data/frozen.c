@@ -64,7 +64,7 @@ static bool same_key(const vai_frozen *f, uint64_t word, unsigned tag, const str
 	if (tag != FROZEN_STRING)
 		return word == key->word;
 	const char *s = vai__frozen_string(f, word, &len);
-	return len == key->word && memcmp(s, key->bytes, len) == 0;
+	return len == key->word && vai__same_bytes(s, key->bytes, len);
 }
 
 /* The key's number in the shape, from 0 on; nkeys: it has none. */

@@ -91,7 +91,7 @@ static inline bool same_key(const struct entry *e, uint64_t hash, const struct v
 		return false;
 	if (key->kind != VAI_KEY_STRING)
 		return key->kind < VAI_KEY_INTEGER || e->key.word == key->word;
-	return e->len == key->word && memcmp(bytes_of(e), key->bytes, (size_t)key->word) == 0;
+	return e->len == key->word && vai__same_bytes(bytes_of(e), key->bytes, (size_t)key->word);
 }
 
 /* The key's entry, or the free one at the end of its way; NULL: there is no table yet. */
@@ -328,6 +328,19 @@ static void apply(struct shard *s, struct entry *e, const struct vai__map_key *k
 		out->removed = *e;
 		close_gap(s, e);
 	}
+}
+
+bool vai__map_edit(vai_map *m, const struct vai__map_key *key, vai__map_edit_fn *fn, void *arg)
+{
+	uint64_t hash = hash_of(m, key);
+	struct shard *s = shard_of(m, hash);
+	vai__lock(&s->lock);
+	struct entry *e = find(s, hash, key);
+	bool done = e && e->kind != VAI_KEY_NONE && !e->value.owner && fn(arg, &e->value.msg);
+	if (done)
+		e->version = ++s->versions;
+	vai__unlock(&s->lock);
+	return done;
 }
 
 int vai__map_change(

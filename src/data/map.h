@@ -48,6 +48,10 @@ typedef enum vai__map_change vai__map_fn(
  * called. */
 int vai__map_change(
 	vai_map *m, const struct vai__map_key *key, vai__map_fn *fn, void *arg, struct vai__map_value *before, bool *had);
+/* The same for what needs no room: where the key has a value that owns nothing, fn may change that in place, and says
+ * whether it has. False: it has not, or was not called. */
+typedef bool vai__map_edit_fn(void *arg, vai_msg *msg);
+bool vai__map_edit(vai_map *m, const struct vai__map_key *key, vai__map_edit_fn *fn, void *arg);
 /* Exact while nobody changes it. */
 size_t vai__map_length(vai_map *m);
 

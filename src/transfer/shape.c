@@ -30,45 +30,20 @@ __attribute__((constructor)) static void init_lock(void)
 	vai__fork_holds(&lock, VAI_RANK_CODE);
 }
 
-/* Two words of a key: all of it up to 16 bytes, both ends of a longer one. */
-static inline void key_words(const struct vai__key *k, uint64_t *first, uint64_t *last)
-{
-	uint32_t a, b;
-	*first = *last = 0;
-	if (k->len >= 8) {
-		memcpy(first, k->s, 8);
-		memcpy(last, k->s + k->len - 8, 8);
-	} else if (k->len >= 4) {
-		memcpy(&a, k->s, 4);
-		memcpy(&b, k->s + k->len - 4, 4);
-		*first = (uint64_t)a << 32 | b;
-	} else if (k->len > 0) {
-		const unsigned char *s = (const unsigned char *)k->s;
-		*first = (uint64_t)s[0] << 16 | (uint64_t)s[k->len / 2] << 8 | s[k->len - 1];
-	}
-}
-
 static uint64_t hash_keys(const struct vai__key *keys, unsigned n)
 {
 	uint64_t h = n, first, last;
 	for (unsigned i = 0; i < n; i++) {
-		key_words(&keys[i], &first, &last);
+		vai__hash_ends(keys[i].s, keys[i].len, &first, &last);
 		h = vai__hash_step(h, first);
 		h = vai__hash_step(h, last ^ keys[i].len);
 	}
 	return h;
 }
 
-static bool same_key(const struct vai__key *a, const struct vai__key *b)
+static inline bool same_key(const struct vai__key *a, const struct vai__key *b)
 {
-	uint64_t first[2], last[2];
-	if (a->len != b->len)
-		return false;
-	if (VAI_UNLIKELY(a->len > 16))
-		return memcmp(a->s, b->s, a->len) == 0;
-	key_words(a, &first[0], &last[0]);
-	key_words(b, &first[1], &last[1]);
-	return first[0] == first[1] && last[0] == last[1];
+	return a->len == b->len && vai__same_bytes(a->s, b->s, a->len);
 }
 
 static bool is_shape(const struct vai__shape *s, uint64_t hash, const struct vai__key *keys, unsigned n)

@@ -455,9 +455,8 @@ static int step(lua_State *L)
 static int frozen_pairs(lua_State *L)
 {
 	proxy_at(L, own_view(L), 1);
-	lua_settop(L, 1);
 	lua_pushvalue(L, lua_upvalueindex(UP_STEP));
-	lua_insert(L, 1);
+	lua_pushvalue(L, 1);
 	lua_pushnil(L);
 	return 3;
 }

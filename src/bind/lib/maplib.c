@@ -200,6 +200,17 @@ static enum vai__map_change add(
 	return VAI_MAP_STORE;
 }
 
+/* Of integers, which is what counters are. */
+static bool add_integer(void *arg, vai_msg *msg)
+{
+	vai_msg *n = arg;
+	if (vai__msg_tag(msg) != M_INT)
+		return false;
+	n->w[1] += msg->w[1];
+	msg->w[1] = n->w[1];
+	return true;
+}
+
 static int map_add(lua_State *L)
 {
 	vai_map *m = self_map(L, "add");
@@ -210,6 +221,10 @@ static int map_add(lua_State *L)
 	if (VAI_UNLIKELY(lua_type(L, 3) != LUA_TNUMBER))
 		vai__arg_type_error(L, 3, 2, "add", "number");
 	vai__encode(L, vai__bind_vm(g), 3, &sum.n, "add: argument 2");
+	if (VAI_LIKELY(vai__msg_tag(&sum.n) == M_INT) && VAI_LIKELY(vai__map_edit(m, &key, add_integer, &sum.n))) {
+		lua_pushinteger(L, (lua_Integer)sum.n.w[1]);
+		return 1;
+	}
 	if (vai__map_change(m, &key, add, &sum, NULL, NULL) < 0)
 		vai__arg_no_memory(L);
 	if (sum.no_number)
