@@ -3564,7 +3564,7 @@ function nats_channel:chan() end
 
 ---How many values are known to be lost, and of which kind: `full`, the queue overflowed; `gap`, they did not arrive; `bad`,
 ---they were no MessagePack. `breaks` is how often the connection was another one: what was sent meanwhile by others than
----vai's channels nobody can count.
+---vai's channels nobody can count. Of a sender the gaps are known from its first value that came here on.
 ---```lua
 ---local nc <close> = require "vai.nats".connect(os.getenv "NATS_URL")
 ---local ch = nc:chan("numbers", { capacity = 2, policy = "oldest" })

@@ -20,7 +20,8 @@ local function obstacle()
 	if not output("gdb --batch -ex 'python print(6 * 7)'"):find("42", 1, true) then return "there is no gdb with Python here" end
 end
 
--- Waits in a function called from a sort's comparator, in a receive, and computes. `last` is what main does then.
+-- Waits in a receive, waits in a function called from a sort's comparator, and computes. `last` is what main does once all
+-- three do so.
 local function program(last)
 	return [[
 local vai = require "vai"
@@ -36,7 +37,12 @@ vai.go(function()
 	table.sort({ 2, 1 }, function() vai.sleep(1000) end)
 end)
 vai.go(function() while true do end end)
-vai.sleep(0.05)
+local name = os.tmpname()
+repeat
+	vai.dump(name)
+	local text = io.open(name):read("a")
+until text:find("[chan receive]", 1, true) and text:find("[sleep]", 1, true) and text:find("p.lua:13", 1, true)
+os.remove(name)
 local pid = io.open("/proc/self/stat"):read("n")
 ]] .. last
 end

@@ -223,6 +223,8 @@ describe("three processes, one of which is killed, and a server that is restarte
 		local a, b = worker(), worker()
 		for i = 1, n do
 			assert(ch:send(i, 60))
+			-- A channel knows of nothing that was sent before the first that it heard.
+			if i == 1 then check.eq(b.stdout:read("l", 60), "heard") end
 			if i == n // 3 then a:kill("SIGKILL") end
 			if i == n // 2 then s:restart() end
 			if i == n // 2 + 20 then check.until_true(function() return nc:request("here", 1, 10) == 1 end) end
