@@ -7,7 +7,6 @@
 #include "base/base.h"
 #include "net/poller.h"
 #include "net/resolve.h"
-#include "net/uvloop.h"
 
 static _Atomic(int64_t) pending;
 static _Atomic(int64_t) sourced;
@@ -38,7 +37,6 @@ void vai__poll_stop(void)
 	vai__resolve_stop();
 	vai__desc_stop();
 	vai__desc_poller->stop();
-	vai__uvloop_stop();
 }
 
 void vai__poll_wait(int64_t until)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The poller on epoll. Descriptors are registered once, edge-triggered, when they are made. Two members are not such
- * descriptors: the eventfd of vai__poll_wake, edge-triggered and never read, and, once it is used, the descriptor of
- * libuv's loop (uvloop.h), level-triggered.
+/* The poller on epoll. Descriptors are registered once, edge-triggered, when they are made. One member is no such
+ * descriptor: the eventfd of vai__poll_wake, edge-triggered and never read.
  *
  * Any thread may add, retire and wake; one at a time waits. After a fork the child touches none of it: the
  * descriptors go along, but the runtime's functions raise before they come here. */
@@ -21,13 +20,11 @@
 #include "base/base.h"
 #include "base/clock.h"
 #include "net/poller.h"
-#include "net/uvloop.h"
 
 enum { BATCH = 128, SECOND = 1000000000, MILLISECOND = 1000000 };
 
-/* Keys of descriptors have another upper half. */
+/* The eventfd's. Keys of descriptors have another upper half. */
 #define KEY_WAKE UINT64_C(1)
-#define KEY_UV UINT64_C(2)
 
 static struct {
 	int ep, wake;
@@ -35,7 +32,6 @@ static struct {
 	ino_t ino;
 	atomic_bool woken;  /* the eventfd has been written to, and the poller has not seen it */
 	atomic_bool coarse; /* the kernel has no epoll_pwait2 */
-	atomic_bool has_uv; /* libuv's loop is a member */
 } poll = {.ep = -1, .wake = -1};
 
 static int enlist(int fd, uint32_t events, uint64_t key)
@@ -66,7 +62,6 @@ static const char *open_both(void)
 static int start(const char **call)
 {
 	atomic_store(&poll.woken, false);
-	atomic_store(&poll.has_uv, false);
 	struct stat st = {0};
 	*call = open_both();
 	if (!*call && fstat(poll.ep, &st) != 0) /* then nothing is checked */
@@ -150,32 +145,18 @@ static void handle(const struct epoll_event *ev)
 {
 	if (ev->data.u64 == KEY_WAKE)
 		atomic_store_seq_cst(&poll.woken, false);
-	else if (ev->data.u64 == KEY_UV)
-		vai__uvloop_turn();
 	else
 		vai__desc_event(ev->data.u64, (ev->events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0,
 			(ev->events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0,
 			(ev->events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
 }
 
-/* Lets libuv's loop join, once it has been opened, which wakes the poller. Its timers are not in its descriptor, so
- * they bound the sleep. */
-static int64_t mind_uv(int64_t until)
-{
-	if (VAI_LIKELY(!vai__uvloop_is_open()))
-		return until;
-	if (!atomic_load_relaxed(&poll.has_uv) && enlist(vai__uvloop_fd(), EPOLLIN, KEY_UV) == 0)
-		atomic_store_relaxed(&poll.has_uv, true);
-	int64_t next = vai__uvloop_next();
-	return next < until ? next : until;
-}
-
 static void wait(int64_t until)
 {
 	struct epoll_event evs[BATCH];
-	int64_t left = 0, limit = mind_uv(until);
+	int64_t left = 0;
 	if (until != 0) {
-		left = limit == VAI_FOREVER ? VAI_FOREVER : limit - vai__clock_real();
+		left = until == VAI_FOREVER ? VAI_FOREVER : until - vai__clock_real();
 		if (left < 0)
 			left = 0;
 	}
@@ -184,8 +165,6 @@ static void wait(int64_t until)
 		vai__poller_lost("epoll_wait");
 	for (int i = 0; i < n; i++)
 		handle(&evs[i]);
-	if (VAI_UNLIKELY(limit != VAI_FOREVER && vai__uvloop_is_open() && vai__uvloop_next() <= vai__clock_real()))
-		vai__uvloop_turn();
 }
 
 const struct vai__poller vai__poller_epoll = {

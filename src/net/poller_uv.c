@@ -10,7 +10,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <uv.h>
 #include "base/atomic.h"
 #include "base/base.h"
@@ -18,10 +20,15 @@
 #include "base/fatal.h"
 #include "base/lock.h"
 #include "net/poller.h"
-#include "net/uvloop.h"
 #include "sched/poll.h"
 
-enum { MILLISECOND = 1000000, LONGEST = 86400000 /* ms */ };
+enum {
+	MILLISECOND = 1000000,
+	LONGEST = 86400000 /* ms */,
+	LOOP_FDS = 8, /* what libuv takes at most for its first loop */
+	LOOP_BYTES = 65536,
+	STANDARD_FDS = 3,
+};
 
 /* The slot of a descriptor. Made by add, freed when libuv has closed its handle. */
 struct watcher {
@@ -58,9 +65,11 @@ static void on_timer(uv_timer_t *t)
 	uv_stop(t->loop);
 }
 
+/* Ends the program if other code has closed the loop's descriptor, of which libuv aborts. */
 static void check(void)
 {
-	vai__uvloop_check(&poll.loop);
+	if (fcntl(uv_backend_fd(&poll.loop), F_GETFD) < 0)
+		vai__poller_lost("libuv's loop");
 }
 
 static void wake(void)
@@ -207,24 +216,12 @@ static void serve_list(void)
 	}
 }
 
-static void mind_nested(void)
-{
-	if (VAI_UNLIKELY(vai__uvloop_is_open()))
-		vai__uvloop_turn();
-}
-
-/* libuv counts whole milliseconds: round up, the scheduler's timers decide what is due. The
- * last part of a millisecond is slept off by the caller looking again. The other loop (uvloop.h) is not
- * nested here: it is looked at every millisecond while it is open. */
+/* libuv counts whole milliseconds: round up, the scheduler's timers decide what is due. The last part of a
+ * millisecond is slept off by the caller looking again. */
 static void wait(int64_t until)
 {
 	check();
 	serve_list();
-	mind_nested();
-	if (vai__uvloop_is_open() && until != 0) {
-		int64_t soon = vai__clock_real() + MILLISECOND;
-		until = until < soon ? until : soon;
-	}
 	int64_t left = until == 0 || until == VAI_FOREVER ? until : until - vai__clock_real();
 	if (left > 0 && left != VAI_FOREVER) {
 		int64_t ms = left / MILLISECOND + (left % MILLISECOND != 0);
@@ -234,13 +231,50 @@ static void wait(int64_t until)
 	uv_run(&poll.loop, left > 0 ? UV_RUN_ONCE : UV_RUN_NOWAIT);
 	uv_timer_stop(&poll.timer);
 	serve_list();
-	mind_nested();
+}
+
+/* ---- start and end ---- */
+
+/* Whether libuv can make its first loop: it aborts if it gets no descriptor or memory for that. */
+static bool has_room(void)
+{
+	int fds[LOOP_FDS], n = 0;
+	void *volatile p = malloc(LOOP_BYTES);
+	while (n < LOOP_FDS && (fds[n] = eventfd(0, EFD_CLOEXEC)) >= 0)
+		n++;
+	bool enough = n == LOOP_FDS && p;
+	while (n > 0)
+		close(fds[--n]);
+	free(p);
+	return enough;
+}
+
+/* Takes the numbers of standard streams that the process was started without, until libuv has its own descriptors;
+ * returns how many. libuv aborts when it closes a descriptor with such a number. */
+static int take_standard(int taken[STANDARD_FDS])
+{
+	int n = 0, fd = -1;
+	while (n < STANDARD_FDS && (fd = eventfd(0, EFD_CLOEXEC)) >= 0 && fd < STANDARD_FDS)
+		taken[n++] = fd;
+	if (fd >= STANDARD_FDS)
+		close(fd);
+	return n;
+}
+
+static bool open_loop(void)
+{
+	int taken[STANDARD_FDS];
+	int n = take_standard(taken);
+	bool opened = has_room() && uv_loop_init(&poll.loop) == 0;
+	while (n > 0)
+		close(taken[--n]);
+	return opened;
 }
 
 static int start(const char **call)
 {
 	*call = "libuv's loop";
-	if (vai__uvloop_init(&poll.loop) != 0)
+	if (!open_loop())
 		return VAI_ESYS;
 	if (uv_async_init(&poll.loop, &poll.async, on_async) != 0) {
 		uv_loop_close(&poll.loop);

@@ -4,7 +4,7 @@
  * a while.
  *
  * Code that waits for a file descriptor uses net/descriptor.h, the other side of the poller. What is finished by other
- * means (a thread, a libuv callback: net/uvloop.h) follows one rule: the goroutine that waits is counted by
+ * means (a thread that looks up a name: net/resolve.h) follows one rule: the goroutine that waits is counted by
  * vai__poll_count(1) before it parks, and takes that back itself after it has woken. As long as anything is counted
  * the runtime sees no deadlock and looks into the poller. The wait is ended by vai__fire, on any thread. */
 #ifndef VAI_POLL_H
