@@ -67,6 +67,64 @@ describe("a cond", function()
 		check.eq(m:try_lock(), true)
 	]])
 
+	test("canceled, waits for no holder of the mutex that has ended, before or after", [[
+		local m = vai.mutex()
+		local c = vai.cond(m)
+		local function waiting()
+			local task = vai.async(function()
+				m:lock()
+				local ok, err = pcall(c.wait, c)
+				error(("%s %s"):format(ok, err), 0)
+			end)
+			check.waiting(task)
+			return task
+		end
+		local function ends_with_it(go_on)
+			return vai.async(function()
+				m:lock()
+				go_on:recv()
+			end)
+		end
+		local go_on = chan()
+		go_on:close()
+		local task = waiting()
+		ends_with_it(go_on):join()
+		check.eq(m:try_lock(), false)
+		task:cancel("enough")
+		check.failed(table.pack(task:join()), "enough")
+		m:unlock()
+		-- It waits for the mutex already, and others do, too: they get it once somebody unlocks it.
+		go_on = chan()
+		local waits = { waiting(), waiting() }
+		local last = ends_with_it(go_on)
+		check.waiting(last)
+		local other = vai.async(function() m:lock() return "mine" end)
+		check.waiting(other)
+		for _, w in ipairs(waits) do
+			w:cancel("enough")
+			check.returns(table.pack(w:join(0.01)), nil, "timeout")
+		end
+		go_on:close()
+		for _, w in ipairs(waits) do check.failed(table.pack(w:join()), "enough") end
+		last:join()
+		check.eq(m:try_lock(), false)
+		m:unlock()
+		check.returns(table.pack(other:join()), true, "mine")
+		-- The signal came first, then the holder's end, then the cancel.
+		m:unlock()
+		go_on = chan()
+		local late = waiting()
+		last = ends_with_it(go_on)
+		check.waiting(last)
+		c:signal()
+		check.returns(table.pack(late:join(0.01)), nil, "timeout")
+		go_on:close()
+		last:join()
+		check.returns(table.pack(late:join(0.01)), nil, "timeout")
+		late:cancel("late")
+		check.failed(table.pack(late:join()), "late")
+	]], { err = { "ended with mutex made at [^\n]* locked" } })
+
 	test("gives a signal on from one that is canceled before it runs", [[
 		local m = vai.mutex()
 		local c = vai.cond(m)

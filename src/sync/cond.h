@@ -14,7 +14,8 @@ extern const struct vai_class vai__cond_class;
 vai_cond *vai__cond_new(vai_mutex *m);
 /* Lets go of the mutex and waits for a signal, both in one step, until `deadline` (absolute). VAI_OK, VAI_ETIMEOUT,
  * VAI_ECANCELED and so on. self holds the mutex (VAI_EINVAL: it is not locked) and holds it again when this returns,
- * whatever the result. The exception is VAI_EDEADLOCK: then nobody would let go of the mutex. */
+ * whatever the result. The exceptions are VAI_EDEADLOCK, and VAI_ECANCELED where the mutex' holder has ended without an
+ * unlock: then nobody would let go of the mutex. */
 int vai__cond_wait(vai_g *self, vai_cond *c, int64_t deadline);
 /* Wakes the goroutine that has waited longest, if any waits. Any goroutine may call, with the mutex or without; nothing
  * parks here and below. */

@@ -22,7 +22,10 @@
  * Waiters whose limit is over or whose goroutine is to end are passed over. `due` tells unlocks without the lock when
  * that is: those that see an older value take the lock for nothing, and what they miss the next one sees.
  *
- * A goroutine that is granted the mutex and is to end when it runs unlocks it again. */
+ * A goroutine that is granted the mutex and is to end when it runs unlocks it again.
+ *
+ * Who is canceled and relocks the mutex (`canceled`) waits for its holder, but not for one that has ended: either it
+ * sees LEFT before it parks, under `lock`, or who sets LEFT, and then takes `lock`, finds it in the queue. */
 #include "sync/mutex.h"
 
 #include "base/clock.h"
@@ -50,6 +53,7 @@ struct locker {
 	struct vai__waiter w;
 	int64_t since, deadline;
 	bool woken, granted;
+	bool canceled; /* its goroutine is canceled, and waits only to hold the mutex again */
 };
 
 static void destroy(struct vai_obj *o)
@@ -277,16 +281,17 @@ static int wait_once(vai_g *self, vai_mutex *m, struct locker *l)
 	return rc;
 }
 
-static VAI_NOINLINE int lock_slowly(vai_g *self, vai_mutex *m, int64_t deadline)
+static VAI_NOINLINE int lock_slowly(vai_g *self, vai_mutex *m, int64_t deadline, bool canceled)
 {
-	struct locker l = {.w = {.g = self, .code = CODE_WOKEN}, .since = vai__clock_now(), .deadline = deadline};
+	struct locker l = {.w = {.g = self, .code = CODE_WOKEN}, .since = vai__clock_now(), .deadline = deadline,
+		.canceled = canceled};
 	vai__lock(&m->lock);
 	if (!take_or_mark(self, m, false)) {
 		int rc;
 		vai__waitq_push(&m->waiters, &l.w);
 		note_due(m, first(m));
 		do {
-			rc = wait_once(self, m, &l);
+			rc = canceled && word_of(m) & LEFT ? VAI_ECANCELED : wait_once(self, m, &l);
 			if (rc == VAI_OK)
 				return VAI_OK;
 		} while (rc == VAI_EAGAIN && !take_or_mark(self, m, true));
@@ -308,16 +313,17 @@ int vai__mutex_lock(vai_g *self, vai_mutex *m, int64_t deadline)
 		return VAI_OK;
 	if (vai__mutex_trylock(self, m))
 		return VAI_OK;
-	return deadline <= 0 ? VAI_ETIMEOUT : lock_slowly(self, m, deadline);
+	return deadline <= 0 ? VAI_ETIMEOUT : lock_slowly(self, m, deadline, false);
 }
 
 int vai__mutex_relock(vai_g *self, vai_mutex *m)
 {
 	int end = vai__g_hold_end(self), rc;
-	while ((rc = vai__mutex_lock(self, m, VAI_FOREVER)) == VAI_ECANCELED || rc == VAI_EINTERRUPTED) {
-		int again = vai__g_hold_end(self);
+	do {
+		rc = vai__mutex_trylock(self, m) ? VAI_OK : lock_slowly(self, m, VAI_FOREVER, end != 0);
+		int again = rc == VAI_OK ? 0 : vai__g_hold_end(self);
 		end = end ? end : again;
-	}
+	} while (rc == VAI_EINTERRUPTED || (rc == VAI_ECANCELED && !(word_of(m) & LEFT)));
 	vai__g_restore_end(self, end);
 	return rc;
 }
@@ -334,6 +340,18 @@ bool vai__mutex_is_guarded(vai_mutex *m)
 	return word_of(m) & GUARDED;
 }
 
+/* Sends away who is canceled and waits only to hold the mutex again: nobody else unlocks it. */
+static void dismiss_canceled(vai_mutex *m)
+{
+	vai__lock(&m->lock);
+	for (struct vai__waitq *q = vai__waitq_next(&m->waiters); q != &m->waiters; q = vai__waitq_next(q)) {
+		struct locker *l = VAI_CONTAINER(VAI_CONTAINER(q, struct vai__waiter, link), struct locker, w);
+		if (l->canceled)
+			vai__fire(l->w.g, l->w.ticket, VAI_WAKE_CANCELED);
+	}
+	vai__unlock(&m->lock);
+}
+
 bool vai__mutex_left(vai_mutex *m, uint64_t id)
 {
 	uint64_t w = word_of(m);
@@ -341,6 +359,8 @@ bool vai__mutex_left(vai_mutex *m, uint64_t id)
 		if (!(w & LOCKED) || w >> SHIFT != id || w & (GUARDED | LEFT))
 			return false;
 	} while (!swap(m, &w, w | LEFT));
+	if (w & WAITERS)
+		dismiss_canceled(m);
 	return true;
 }
 

@@ -15,8 +15,9 @@ vai_mutex *vai__mutex_new(void);
 /* Waits until `deadline` (absolute; 0: not at all). VAI_OK: self holds it. VAI_ETIMEOUT, VAI_ECANCELED, VAI_EDEADLOCK,
  * ...: it does not. */
 int vai__mutex_lock(vai_g *self, vai_mutex *m, int64_t deadline);
-/* The same for who has to hold it again whatever happens: a goroutine that is canceled meanwhile
- * still waits, and is told when it next waits for something else. VAI_OK or VAI_EDEADLOCK. */
+/* The same for who has to hold it again whatever happens: a goroutine that is canceled meanwhile still waits, and is
+ * told when it next waits for something else. VAI_OK or VAI_EDEADLOCK, or VAI_ECANCELED: it is canceled, and the holder
+ * has ended without an unlock, so it does not hold it. */
 int vai__mutex_relock(vai_g *self, vai_mutex *m);
 /* True: it was free, and self holds it. */
 bool vai__mutex_trylock(vai_g *self, vai_mutex *m);
@@ -28,7 +29,8 @@ void vai__mutex_set_guarded(vai_mutex *m);
 bool vai__mutex_is_guarded(vai_mutex *m);
 /* A guard's unlock: does nothing unless goroutine `id` holds it. Any thread. */
 void vai__mutex_release(vai_mutex *m, uint64_t id);
-/* Goroutine `id` has ended: true if it holds m without a guard. Dumps tell of it then. */
+/* Goroutine `id` has ended: true if it holds m without a guard. Dumps tell of it then, and who relocks m although it
+ * is canceled waits no longer. */
 bool vai__mutex_left(vai_mutex *m, uint64_t id);
 
 struct vai__mutex_info {

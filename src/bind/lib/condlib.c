@@ -23,7 +23,7 @@ int vai__lib_cond(lua_State *L)
 }
 
 /* The mutex is the goroutine's again whenever this returns or raises, as in Go, so that callers unlock in any case;
- * but not where it raises a deadlock. */
+ * but not where it raises a deadlock, or is canceled while one has the mutex that has ended. */
 static int cond_wait(lua_State *L)
 {
 	vai_cond *c = self_cond(L, "wait");
