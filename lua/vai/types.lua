@@ -896,7 +896,8 @@ function map:add(k, n) end
 function map:cas(k, old, new) end
 
 ---Sets the key to what `f` returns for its value. No lock is held while `f` runs: where another goroutine has written the
----key meanwhile, `f` is called again with the new value. An error in `f` changes nothing.
+---key meanwhile, `f` is called again with the new value. An error in `f` changes nothing. An `f` that sets the key itself, each
+---time, gets an error after a hundred calls.
 ---```lua
 ---local m = vai.map()
 ---local function push(list)
@@ -1347,6 +1348,7 @@ function group:limit(n) end
 function group:context() end
 
 ---Waits for all of them, and ends the group and its context. `task:join` of the task that failed gives the error with its traceback.
+---Where the context that the group was made with has ended first, the error is what that is over for.
 ---```lua
 ---local g = vai.group()
 ---g:go(vai.sleep, 60)
@@ -2216,7 +2218,8 @@ function vai.fs.read_file(path) end
 
 ---Makes a file with these contents, or replaces those that are there. Options: `mode`, the permissions of a file that is
 ---made; `atomic`, whoever reads sees the old contents or the new ones, never a part, also after a crash: a new file is
----written, brought to the disk and renamed. It keeps the old one's permissions unless `mode` says others.
+---written, brought to the disk and renamed. It keeps the old one's permissions unless `mode` says others. umask takes from
+---`mode` in both cases.
 ---```lua
 ---local name = os.tmpname()
 ---print(vai.fs.write_file(name, "new", { atomic = true })) --> true

@@ -188,6 +188,7 @@ describe("whole files", function()
 	]])
 
 	test("are replaced at once or not at all", [[
+		local umask = tonumber(fs.read_file("/proc/self/status"):match("Umask:%s*(%d+)"), 8)
 		local f = dir .. "/f"
 		assert(fs.write_file(f, "old", { mode = 384 }))
 		local reader <close> = fs.open(f)
@@ -197,6 +198,14 @@ describe("whole files", function()
 		check.eq(fs.stat(f).mode, 384)
 		assert(fs.write_file(f, "newer", { atomic = true, mode = 416 }))
 		check.eq(fs.stat(f).mode, 416)
+		-- umask takes from a mode, as it does where a file is made.
+		for _, name in ipairs { "/m", "/m", "/n" } do
+			assert(fs.write_file(dir .. name, "m", { atomic = name == "/m", mode = 511 }))
+			check.eq(fs.stat(dir .. name).mode, 511 & ~umask)
+			assert(fs.write_file(dir .. name, "m", { atomic = name == "/m" }))
+			check.eq(fs.stat(dir .. name).mode, 511 & ~umask)
+		end
+		fs.remove(dir .. "/m") fs.remove(dir .. "/n")
 		-- A link stays one.
 		assert(fs.symlink("f", dir .. "/l"))
 		assert(fs.write_file(dir .. "/l", "through", { atomic = true }))

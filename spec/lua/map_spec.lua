@@ -198,6 +198,36 @@ describe("a map", function()
 		check.eq(m:get("x"), 2)
 	]])
 
+	test("update tells a function that it changes the key itself, whenever it is called", [[
+		local m = vai.map()
+		local runs, other = 0, vai.map()
+		local function changes(f)
+			return function(v)
+				runs = runs + 1
+				other:set("n", runs)
+				m:set("beside", runs)
+				f()
+				return v
+			end
+		end
+		for _, f in ipairs { function() m:set("n", 1) end, function() m:add("n", 1) end,
+			function() m:update("n", function() return 5 end) end,
+			function() coroutine.wrap(function() m:update("beside", function() m:set("n", 3) end) end)() end } do
+			m:set("n", 0)
+			check.raises("^update: the function itself changes the key 'n' each time", m.update, m, "n", changes(f))
+		end
+		check.raises("mine", m.update, m, "n", changes(function() m:set("n", 1) if runs % 150 == 0 then error("mine") end end))
+		-- Of keys that others change it says nothing.
+		local left = 200
+		m:set("n", 0)
+		check.eq(m:update("n", function()
+			left = left - 1
+			m:set("beside", left)
+			if left > 0 then vai.async(function() m:add("n", 1) end):join() end
+			return left
+		end), 0)
+	]])
+
 	test("pairs is all that was there at one moment", [[
 		local m = vai.map()
 		for i = 1, 100 do m:set(i, { i }) m:set(("long key number "):rep(2) .. i, i) end

@@ -15,7 +15,14 @@
 #include "bugs.h"
 #include "machine.h"
 
-enum { DECISIONS = 1 << 16, PLAN = 256, CHANGES = 3, AGAIN = 4, FIRST = 100 };
+enum {
+	DECISIONS = 1 << 16,
+	PLAN = 256,
+	CHANGES = 3,
+	AGAIN = 4,
+	FIRST = 100,
+	BUSY = 16 /* processes that may have this one's processor besides before it searches less */
+};
 
 enum mode { USUAL, SEARCH, RANDOM, PLANNED };
 
@@ -213,7 +220,7 @@ static double seconds(void)
 	double wall = clock_of(CLOCK_MONOTONIC), used = clock_of(CLOCK_PROCESS_CPUTIME_ID);
 	if (ex->begin == 0)
 		ex->begin = wall;
-	return used > (wall - ex->begin) / 4 ? used : (wall - ex->begin) / 4;
+	return used > (wall - ex->begin) / BUSY ? used : (wall - ex->begin) / BUSY;
 }
 
 /* All runs with at most `bound` preemptions. False: not in time. */

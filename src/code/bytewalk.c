@@ -55,7 +55,8 @@ enum origin {
 	INSIDE,  /* some table inside the upvalue's table, reached by a computed key */
 	NAMED,   /* its field `name`, or a table inside that */
 	LIBRARY, /* its field "table" */
-	WRITER   /* table.insert and the like */
+	WRITER,  /* table.insert and the like */
+	MOVER    /* table.move, which writes into its fifth argument where there is one */
 };
 
 struct value {
@@ -251,13 +252,14 @@ static int get_field(struct walk *w, unsigned a, struct value from, unsigned k)
 	}
 	if (from.origin == UPVALUE || from.origin == GLOBALS)
 		return read_name(w, a, from.up, k);
-	bool writer = from.origin == LIBRARY && k < w->f->nk &&
-		(key_is(w, k, "insert") || key_is(w, k, "remove") || key_is(w, k, "sort") || key_is(w, k, "move"));
-	if (writer)
+	const bool library = from.origin == LIBRARY && k < w->f->nk;
+	if (library && (key_is(w, k, "insert") || key_is(w, k, "remove") || key_is(w, k, "sort")))
 		from.origin = WRITER;
+	else if (library && key_is(w, k, "move"))
+		from.origin = MOVER;
 	else if (from.origin == LIBRARY)
 		from.origin = NAMED;
-	else if (from.origin == WRITER || from.origin == STRING)
+	else if (from.origin == WRITER || from.origin == MOVER || from.origin == STRING)
 		from.origin = UNKNOWN;
 	w->reg[a] = from;
 	return VAI_OK;
@@ -323,10 +325,14 @@ static void forget_from(struct walk *w, unsigned a)
 		w->reg[a].origin = UNKNOWN;
 }
 
-static int call(struct walk *w, unsigned a)
+/* The call of R[a] with b - 1 arguments; b is 0 where only the run decides how many, and of table.move then nothing is
+ * known. */
+static int call(struct walk *w, unsigned a, unsigned b)
 {
 	if (w->reg[a].origin == WRITER)
 		write_into(w, &w->reg[a + 1]);
+	else if (w->reg[a].origin == MOVER && b > 1)
+		write_into(w, &w->reg[b > 5 ? a + 5 : a + 1]);
 	forget_from(w, a);
 	return VAI_OK;
 }
@@ -406,7 +412,7 @@ static int step(struct walk *w, uint32_t previous)
 	case LOADK: return load_constant(w, a, w->op >> 15);
 	case SELF: return self(w, a, b);
 	case CALL:
-	case TAILCALL: return call(w, a);
+	case TAILCALL: return call(w, a, b);
 	case JMP: return jump(w, previous & 0x7f);
 	default: return op <= EXTRAARG ? other(w, op, a, previous) : VAI_EINVAL;
 	}

@@ -348,27 +348,14 @@ int vai__tree_mkstemp(char *path)
 	return create_unique(path, O_RDWR, 0600);
 }
 
-/* The permissions that the file has or gets; false: as umask says. */
-static bool wanted_mode(const char *path, int mode, mode_t *out)
+/* Writes the new file and, if `keep`, gives it the permissions of the one at the path before it gets the name, so that
+ * nobody finds it with others. fsync comes before the rename: else a crash could leave the name on an empty file. */
+static int fill(int fd, const char *path, const char *p, size_t n, bool keep)
 {
 	struct stat st;
-	*out = mode >= 0 ? (mode_t)mode : 0666;
-	if (mode >= 0)
-		return true;
-	if (stat(path, &st) < 0)
-		return false;
-	*out = st.st_mode & 07777;
-	return true;
-}
-
-/* Writes the new file and gives it its permissions before it gets the name, so that nobody finds it with others.
- * fsync comes before the rename: else a crash could leave the name on an empty file. */
-static int fill(int fd, const char *path, const char *p, size_t n, int mode)
-{
-	mode_t perm;
 	int rc = write_all(fd, p, n);
-	if (rc == VAI_OK && wanted_mode(path, mode, &perm))
-		rc = result(fchmod(fd, perm));
+	if (rc == VAI_OK && keep && stat(path, &st) == 0)
+		rc = result(fchmod(fd, st.st_mode & 07777));
 	return rc == VAI_OK ? result(fsync(fd)) : rc;
 }
 
@@ -382,10 +369,10 @@ static VAI_NOINLINE int write_atomic(const char *path, const char *p, size_t n, 
 	int rc = VAI_ENOMEM;
 	if (temp) {
 		snprintf(temp, size, "%s.XXXXXX", target);
-		int fd = create_unique(temp, O_WRONLY, 0666);
+		int fd = create_unique(temp, O_WRONLY, mode >= 0 ? (mode_t)mode : 0666);
 		rc = fd;
 		if (fd >= 0) {
-			rc = close_file(fd, fill(fd, target, p, n, mode));
+			rc = close_file(fd, fill(fd, target, p, n, mode < 0));
 			if (rc == VAI_OK)
 				rc = result(rename(temp, target));
 			if (rc != VAI_OK)

@@ -38,6 +38,7 @@ struct vai_vm {
 	struct vai__known_funcs *funcs;    /* code objects of this state's functions (transfer/known_funcs.c) */
 	lua_State *at;                     /* the coroutine that parked last, for tracebacks */
 	struct vai__uses *profiled;        /* in its code, a reference to which it has: what it uses is noted */
+	struct vai__update *updating;      /* the innermost of map:update that has failed often (bind/lib/maplib.c) */
 	const void *hidden;                /* the metatable of the tables that fill themselves (stdlib/lazy.c) */
 	const void *lazy[VAI__LAZY_KNOWN]; /* the first two of those tables; NULL: complete */
 	uint64_t settled[4];               /* which of their names are settled */

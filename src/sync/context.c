@@ -476,6 +476,10 @@ vai_after *vai__context_after(vai_context *ctx, bool (*fire)(void *arg), void (*
 		after->pending = true;
 	}
 	vai__unlock(lock_of(ctx));
+	if (ctx->never && release) { /* it is never fired */
+		after->release = NULL;
+		release(arg);
+	}
 	if (!over || fire(arg))
 		return after;
 	after->release = NULL;

@@ -41,8 +41,8 @@ vai_context *vai__context_parent(const vai_context *ctx);
 vai_chan *vai__context_done(vai_context *ctx);
 
 /* Has fire(arg) called once ctx is over, or at once if it is. That may happen under a timer's lock, so fire may
- * start goroutines and must do nothing else. release(arg) is called at the end, without locks. The caller gets a
- * reference. NULL: out of memory, and arg is still the caller's. */
+ * start goroutines and must do nothing else. release(arg) is called at the end, without locks: at once, where ctx is
+ * never over. The caller gets a reference. NULL: out of memory, and arg is still the caller's. */
 vai_after *vai__context_after(vai_context *ctx, bool (*fire)(void *arg), void (*release)(void *arg), void *arg);
 /* True: it was pending and is not called. */
 bool vai__context_after_stop(vai_after *after);

@@ -228,7 +228,7 @@ static size_t taken_from_libc(void)
 #if __GLIBC_PREREQ(2, 33)
 	return mallinfo2().uordblks;
 #else
-	return 0;
+	return (unsigned)mallinfo().uordblks; /* exact below 4 GB */
 #endif
 }
 

@@ -231,7 +231,7 @@ static void test_facts(void **state)
 {
 	(void)state;
 	run(A,
-		"local n, t, u, q, w, z, y = 0, {}, {}, {}, {}, 0, {}\n"
+		"local n, t, u, q, w, z, y, from, into = 0, {}, {}, {}, {}, 0, {}, {}, {}\n"
 		"return function(k, v)\n"
 		"t.x = 1\n"
 		"t.sub.deep.er = 2\n"
@@ -250,6 +250,7 @@ static void test_facts(void **state)
 		"if k then own = t else own[1] = 2 end\n"
 		"for i = 1, 10 do own = i end\n"
 		"do local t = own t.x = 1 end\n"
+		"table.move(from, 1, 2, 1, {}) table.move(from, 1, 2, 1, into) table.move(z, 1, k())\n"
 		"local _ENV = { hidden = 1 } print(hidden)\n"
 		"end");
 	struct vai_code *code = vai__known_funcs_code(A, &va, 1);
@@ -262,6 +263,8 @@ static void test_facts(void **state)
 	assert_int_equal(find_upval(code, "y")->written_line, 9);
 	assert_int_equal(find_upval(code, "w")->written_line, 15);
 	assert_int_equal(find_upval(code, "z")->written_line, 0);
+	assert_int_equal(find_upval(code, "from")->written_line, 0);
+	assert_int_equal(find_upval(code, "into")->written_line, 20);
 	assert_int_equal(find_name(code, "_ENV", "g")->assigned_line, 10);
 	assert_false(find_name(code, "_ENV", "g")->read);
 	assert_true(find_name(code, "_ENV", "h")->read);

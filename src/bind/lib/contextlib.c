@@ -192,18 +192,22 @@ static int context_err(lua_State *L)
 	return 1;
 }
 
-static int context_cause(lua_State *L)
+void vai__lib_push_cause(lua_State *L, vai_g *g, vai_context *ctx)
 {
-	vai_context *ctx = self_context(L, "cause");
-	vai_g *g = vai__bind_self(L);
 	int why = vai__context_err(ctx);
 	const vai_msg *cause = vai__context_cause(ctx);
 	if (cause && vai__lib_push_failure(L, g, cause))
-		return 1;
+		return;
 	if (cause)
 		vai__decode(L, vai__bind_vm(g), cause);
 	else
 		push_err(L, why);
+}
+
+static int context_cause(lua_State *L)
+{
+	vai_context *ctx = self_context(L, "cause");
+	vai__lib_push_cause(L, vai__bind_self(L), ctx);
 	return 1;
 }
 

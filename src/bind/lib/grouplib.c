@@ -130,12 +130,22 @@ static int group_context(lua_State *L)
 
 /* ---- the end ---- */
 
-/* Pushes the error of the child that failed first. */
-static void push_error(lua_State *L, vai_g *g, vai_task *task)
+static void push_outcome(lua_State *L, vai_g *g, vai_task *task)
 {
 	int top = lua_gettop(L);
 	vai__decode(L, vai__bind_vm(g), vai__task_outcome(task));
 	lua_settop(L, top + 1);
+}
+
+/* Pushes the error of the child that failed first. One that was canceled failed of what the group's context is over
+ * for. */
+static void push_error(lua_State *L, vai_g *g, vai_group *group, vai_task *task)
+{
+	vai_context *ctx = vai__group_context(group);
+	if (vai__task_cancels(task) > 0 && vai__context_err(ctx) != VAI_OK)
+		vai__lib_push_cause(L, g, ctx);
+	else
+		push_outcome(L, g, task);
 }
 
 bool vai__lib_push_failure(lua_State *L, vai_g *g, const vai_msg *cause)
@@ -143,7 +153,7 @@ bool vai__lib_push_failure(lua_State *L, vai_g *g, const vai_msg *cause)
 	const struct vai_obj *o = (struct vai_obj *)(uintptr_t)cause->w[1];
 	if (vai__msg_tag(cause) != M_OBJECT || o->cls != &failure_class)
 		return false;
-	push_error(L, g, VAI_CONTAINER(o, const struct failure, obj)->task);
+	push_outcome(L, g, VAI_CONTAINER(o, const struct failure, obj)->task);
 	return true;
 }
 
@@ -157,7 +167,7 @@ static int result(lua_State *L, vai_g *g, vai_group *group)
 	}
 	vai__group_tell(group);
 	lua_pushnil(L);
-	push_error(L, g, task);
+	push_error(L, g, group, task);
 	vai__obj_ref((struct vai_obj *)task);
 	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)task, false);
 	return 3;
@@ -213,7 +223,7 @@ static int group_close(lua_State *L)
 	vai_task *task = vai__group_failed(group);
 	if (!task || !vai__group_tell(group) || failing)
 		return 0;
-	push_error(L, g, task);
+	push_error(L, g, group, task);
 	return lua_error(L);
 }
 
@@ -274,7 +284,7 @@ static int group_map(lua_State *L)
 		return 1;
 	vai__group_tell(group);
 	lua_pushnil(L);
-	push_error(L, g, task);
+	push_error(L, g, group, task);
 	return 2;
 }
 

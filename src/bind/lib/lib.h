@@ -9,6 +9,7 @@
 #include "sched/sched.h"
 #include "data/bytes.h"
 #include "state/handle.h"
+#include "sync/context.h"
 
 /* golib.c: goroutines and their tasks */
 int vai__lib_go(lua_State *L);
@@ -39,6 +40,8 @@ extern const struct vai__handle_type vai__lib_waitgroup_type;
 /* contextlib.c */
 int vai__lib_context(lua_State *L);
 extern const struct vai__handle_type vai__lib_context_type, vai__lib_after_type;
+/* Pushes why ctx is over, as ctx:cause() gives it; nil: it is not. May raise. */
+void vai__lib_push_cause(lua_State *L, vai_g *g, vai_context *ctx);
 /* deferlib.c, symbollib.c */
 int vai__lib_defer(lua_State *L);
 int vai__lib_symbol(lua_State *L);

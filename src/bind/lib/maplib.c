@@ -138,6 +138,39 @@ static enum vai__map_change erase(
 	return VAI_MAP_REMOVE;
 }
 
+/* ---- changes ---- */
+
+/* A call of update's function that comes after several in vain: on the stack of map_update, known to its state
+ * (vm->updating) while that function runs in a protected call. */
+struct vai__update {
+	const vai_map *map;
+	const struct vai__map_key *key;
+	struct vai__update *outer;
+	bool self_made; /* the goroutine itself has changed the key since */
+};
+
+static bool is_same(const struct vai__map_key *a, const struct vai__map_key *b)
+{
+	return a->kind == b->kind && a->word == b->word &&
+		(a->kind != VAI_KEY_STRING || memcmp(a->bytes, b->bytes, (size_t)a->word) == 0);
+}
+
+static void note_change(struct vai__update *u, const vai_map *m, const struct vai__map_key *key)
+{
+	for (; u; u = u->outer)
+		u->self_made |= u->map == m && is_same(u->key, key);
+}
+
+/* vai__map_change, for the goroutine g. */
+static inline int change(vai_g *g, vai_map *m, const struct vai__map_key *key, vai__map_fn *fn, void *arg,
+	struct vai__map_value *before, bool *had)
+{
+	int rc = vai__map_change(m, key, fn, arg, before, had);
+	if (VAI_UNLIKELY(vai__bind_vm(g)->updating != NULL) && rc == 1)
+		note_change(vai__bind_vm(g)->updating, m, key);
+	return rc;
+}
+
 static int map_set(lua_State *L)
 {
 	vai_map *m = self_map(L, "set");
@@ -148,8 +181,8 @@ static int map_set(lua_State *L)
 	if (VAI_UNLIKELY(lua_gettop(L) < 3))
 		vai__arg_error(L, 2, "set", "value expected");
 	if (!value_of(L, g, 3, &value, "set: argument 2")) {
-		vai__map_change(m, &key, erase, NULL, NULL, NULL);
-	} else if (VAI_UNLIKELY(vai__map_change(m, &key, store, &value, NULL, NULL) < 0)) {
+		change(g, m, &key, erase, NULL, NULL, NULL);
+	} else if (VAI_UNLIKELY(change(g, m, &key, store, &value, NULL, NULL) < 0)) {
 		vai__map_value_drop(&value);
 		vai__arg_no_memory(L);
 	}
@@ -164,7 +197,7 @@ static int map_delete(lua_State *L)
 	bool had;
 	key_of(L, &key, "delete");
 	vai_g *g = vai__bind_self(L);
-	if (vai__map_change(m, &key, erase, NULL, &old, &had) < 0)
+	if (change(g, m, &key, erase, NULL, &old, &had) < 0)
 		vai__arg_no_memory(L);
 	return push_or_nil(L, g, had, &old);
 }
@@ -221,11 +254,12 @@ static int map_add(lua_State *L)
 	if (VAI_UNLIKELY(lua_type(L, 3) != LUA_TNUMBER))
 		vai__arg_type_error(L, 3, 2, "add", "number");
 	vai__encode(L, vai__bind_vm(g), 3, &sum.n, "add: argument 2");
-	if (VAI_LIKELY(vai__msg_tag(&sum.n) == M_INT) && VAI_LIKELY(vai__map_edit(m, &key, add_integer, &sum.n))) {
+	if (VAI_LIKELY(vai__msg_tag(&sum.n) == M_INT) && VAI_LIKELY(!vai__bind_vm(g)->updating) &&
+		VAI_LIKELY(vai__map_edit(m, &key, add_integer, &sum.n))) {
 		lua_pushinteger(L, (lua_Integer)sum.n.w[1]);
 		return 1;
 	}
-	if (vai__map_change(m, &key, add, &sum, NULL, NULL) < 0)
+	if (change(g, m, &key, add, &sum, NULL, NULL) < 0)
 		vai__arg_no_memory(L);
 	if (sum.no_number)
 		return luaL_error(L, "bad argument #1 to 'add' (the value of '%s' is no number)", luaL_tolstring(L, 2, NULL));
@@ -319,7 +353,7 @@ static int map_cas(lua_State *L)
 	x.remove = !value_of(L, g, 4, &x.now, "cas: argument 3");
 	const bool absent_to_absent = x.type == LUA_TNIL && x.remove;
 	bool had;
-	int rc = vai__map_change(m, &key, compare, &x, NULL, &had);
+	int rc = change(g, m, &key, compare, &x, NULL, &had);
 	if (rc != 1)
 		vai__map_value_drop(&x.now);
 	if (rc < 0)
@@ -329,6 +363,9 @@ static int map_cas(lua_State *L)
 }
 
 /* ---- update ---- */
+
+/* After so many calls in vain it is looked whether the function itself is in the way. */
+enum { PATIENCE = 100 };
 
 struct update {
 	uint64_t version; /* 0: it was not there */
@@ -351,12 +388,26 @@ static bool try_update(lua_State *L, vai_g *g, vai_map *m, const struct vai__map
 {
 	struct update u = {.version = version};
 	u.remove = !value_of(L, g, lua_gettop(L), &u.now, "update: the function's result");
-	int rc = vai__map_change(m, key, commit, &u, NULL, NULL);
+	int rc = change(g, m, key, commit, &u, NULL, NULL);
 	if (rc < 0 || !u.done)
 		vai__map_value_drop(&u.now);
 	if (rc < 0)
 		vai__arg_no_memory(L);
 	return u.done;
+}
+
+/* Calls the function below its argument on top, and raises if that itself has changed the key: it would do so each
+ * time. */
+static void call_watched(lua_State *L, struct vai_vm *vm, const vai_map *m, const struct vai__map_key *key)
+{
+	struct vai__update u = {.map = m, .key = key, .outer = vm->updating};
+	vm->updating = &u;
+	int status = lua_pcall(L, 1, 1, 0);
+	vm->updating = u.outer;
+	if (status != LUA_OK)
+		lua_error(L);
+	if (u.self_made)
+		luaL_error(L, "update: the function itself changes the key '%s' each time", luaL_tolstring(L, 2, NULL));
 }
 
 static int map_update(lua_State *L)
@@ -368,13 +419,16 @@ static int map_update(lua_State *L)
 	vai_g *g = vai__bind_self(L);
 	if (lua_type(L, 3) != LUA_TFUNCTION)
 		vai__arg_type_error(L, 3, 2, "update", "function");
-	for (;;) {
+	for (int tries = 0;; tries++) {
 		uint64_t version = 0;
 		lua_settop(L, 3);
 		lua_pushvalue(L, 3);
 		bool had = vai__map_get(m, &key, &old, &version);
 		push_or_nil(L, g, had, &old);
-		lua_call(L, 1, 1);
+		if (VAI_LIKELY(tries < PATIENCE))
+			lua_call(L, 1, 1);
+		else
+			call_watched(L, vai__bind_vm(g), m, &key);
 		if (try_update(L, g, m, &key, version))
 			return 1;
 	}
