@@ -283,8 +283,8 @@ static int wait_once(vai_g *self, vai_mutex *m, struct locker *l)
 
 static VAI_NOINLINE int lock_slowly(vai_g *self, vai_mutex *m, int64_t deadline, bool canceled)
 {
-	struct locker l = {.w = {.g = self, .code = CODE_WOKEN}, .since = vai__clock_now(), .deadline = deadline,
-		.canceled = canceled};
+	struct locker l = {
+		.w = {.g = self, .code = CODE_WOKEN}, .since = vai__clock_now(), .deadline = deadline, .canceled = canceled};
 	vai__lock(&m->lock);
 	if (!take_or_mark(self, m, false)) {
 		int rc;
