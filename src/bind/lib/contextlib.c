@@ -174,34 +174,12 @@ static int context_done(lua_State *L)
 	return 1;
 }
 
-static void push_err(lua_State *L, int why)
-{
-	if (why == VAI_OK)
-		lua_pushnil(L);
-	else if (why == VAI_ECONTEXT)
-		lua_pushliteral(L, "canceled");
-	else
-		lua_pushliteral(L, "deadline exceeded");
-}
-
 static int context_err(lua_State *L)
 {
 	vai_context *ctx = self_context(L, "err");
 	vai__bind_self(L);
-	push_err(L, vai__context_err(ctx));
+	lua_pushstring(L, vai__bind_context_text(vai__context_err(ctx)));
 	return 1;
-}
-
-void vai__lib_push_cause(lua_State *L, vai_g *g, vai_context *ctx)
-{
-	int why = vai__context_err(ctx);
-	const vai_msg *cause = vai__context_cause(ctx);
-	if (cause && vai__lib_push_failure(L, g, cause))
-		return;
-	if (cause)
-		vai__decode(L, vai__bind_vm(g), cause);
-	else
-		push_err(L, why);
 }
 
 static int context_cause(lua_State *L)

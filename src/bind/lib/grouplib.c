@@ -137,6 +137,19 @@ static void push_outcome(lua_State *L, vai_g *g, vai_task *task)
 	lua_settop(L, top + 1);
 }
 
+void vai__lib_push_cause(lua_State *L, vai_g *g, vai_context *ctx)
+{
+	int why = vai__context_err(ctx);
+	const vai_msg *cause = vai__context_cause(ctx);
+	const struct vai_obj *o = cause ? (struct vai_obj *)(uintptr_t)cause->w[1] : NULL;
+	if (!cause)
+		lua_pushstring(L, vai__bind_context_text(why));
+	else if (vai__msg_tag(cause) == M_OBJECT && o->cls == &failure_class)
+		push_outcome(L, g, VAI_CONTAINER(o, const struct failure, obj)->task);
+	else
+		vai__decode(L, vai__bind_vm(g), cause);
+}
+
 /* Pushes the error of the child that failed first. One that was canceled failed of what the group's context is over
  * for. */
 static void push_error(lua_State *L, vai_g *g, vai_group *group, vai_task *task)
@@ -146,15 +159,6 @@ static void push_error(lua_State *L, vai_g *g, vai_group *group, vai_task *task)
 		vai__lib_push_cause(L, g, ctx);
 	else
 		push_outcome(L, g, task);
-}
-
-bool vai__lib_push_failure(lua_State *L, vai_g *g, const vai_msg *cause)
-{
-	const struct vai_obj *o = (struct vai_obj *)(uintptr_t)cause->w[1];
-	if (vai__msg_tag(cause) != M_OBJECT || o->cls != &failure_class)
-		return false;
-	push_outcome(L, g, VAI_CONTAINER(o, const struct failure, obj)->task);
-	return true;
 }
 
 /* Once all have ended: true, or nil, error, task. */

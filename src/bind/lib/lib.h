@@ -40,8 +40,6 @@ extern const struct vai__handle_type vai__lib_waitgroup_type;
 /* contextlib.c */
 int vai__lib_context(lua_State *L);
 extern const struct vai__handle_type vai__lib_context_type, vai__lib_after_type;
-/* Pushes why ctx is over, as ctx:cause() gives it; nil: it is not. May raise. */
-void vai__lib_push_cause(lua_State *L, vai_g *g, vai_context *ctx);
 /* deferlib.c, symbollib.c */
 int vai__lib_defer(lua_State *L);
 int vai__lib_symbol(lua_State *L);
@@ -81,8 +79,9 @@ extern const struct vai__handle_type vai__lib_frozen_type, vai__lib_view_type;
 /* grouplib.c */
 int vai__lib_group(lua_State *L);
 extern const struct vai__handle_type vai__lib_group_type;
-/* Pushes the error that a group's context is over for, or nothing: the cause is another one. */
-bool vai__lib_push_failure(lua_State *L, vai_g *g, const vai_msg *cause);
+/* Pushes what ctx is over for, as ctx:cause() gives it, which may be the error of a group's child; nil: it is not over.
+ * May raise. */
+void vai__lib_push_cause(lua_State *L, vai_g *g, vai_context *ctx);
 /* supervisorlib.c */
 int vai__lib_supervisor(lua_State *L);
 /* netlib.c: pushes the table vai.net; connlib.c, listenlib.c, servelib.c */

@@ -25,14 +25,19 @@ int vai__bind_nil(lua_State *L, const char *why)
 	return 2;
 }
 
+const char *vai__bind_context_text(int why)
+{
+	return why == VAI_ECONTEXT ? "canceled" : why == VAI_ECONTEXT_DEADLINE ? "deadline exceeded" : NULL;
+}
+
 int vai__bind_failed(lua_State *L, vai_g *g, int rc)
 {
 	(void)g;
 	switch (rc) {
 	case VAI_ETIMEOUT:
 	case VAI_EAGAIN: return vai__bind_nil(L, "timeout");
-	case VAI_ECONTEXT: return vai__bind_nil(L, "canceled");
-	case VAI_ECONTEXT_DEADLINE: return vai__bind_nil(L, "deadline exceeded");
+	case VAI_ECONTEXT:
+	case VAI_ECONTEXT_DEADLINE: return vai__bind_nil(L, vai__bind_context_text(rc));
 	case VAI_ECANCELED: vai__end_raise(L, g);
 	case VAI_EDEADLOCK: vai__report_deadlock(L);
 	case VAI_EINTERRUPTED: vai__interrupt_main(L);

@@ -10,7 +10,10 @@
 int vai__bind_deliver(lua_State *L, struct vai_vm *vm, vai_msg *msg);
 /* nil, why: 2 */
 int vai__bind_nil(lua_State *L, const char *why);
-/* For a wait that ended with rc < 0: nil, "timeout", or raises. */
+/* What ctx:err() gives for a result of vai__context_err; NULL: nil, the context is not over. */
+const char *vai__bind_context_text(int why);
+/* For a wait that ended with rc < 0: pushes nil and "timeout", "canceled" or "deadline exceeded", and returns 2; raises
+ * where the goroutine is to end, in a deadlock, and where memory is out.. */
 int vai__bind_failed(lua_State *L, vai_g *g, int rc);
 /* Pushes the handle of a fresh object, which it takes over, and notes where it was made. NULL: raises that memory is
  * out. Returns 1. */
