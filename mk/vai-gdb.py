@@ -48,9 +48,10 @@ LUA_CLOSURE, LIGHT_C, C_CLOSURE = 0x46, 0x16, 0x66
 
 
 def line_of(proto, pc):
-    """luaG_getfuncline, from the first instruction on: how far apart absolute lines are differs by release."""
+    """luaG_getfuncline, from the first instruction on: how far apart absolute lines are differs by release. Of a function
+    that has not been interrupted yet Lua has noted no instruction: pc is -1, and the line that of its beginning."""
     info, absolute = word(proto + 88), word(proto + 96)
-    if info == 0 or pc < 0:
+    if info == 0:
         return -1
     marks = {}
     for i in range(word(proto + 40, 4)):

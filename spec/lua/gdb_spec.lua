@@ -41,7 +41,7 @@ local name = os.tmpname()
 repeat
 	vai.dump(name)
 	local text = io.open(name):read("a")
-until text:find("[chan receive]", 1, true) and text:find("[sleep]", 1, true) and text:find("p.lua:13", 1, true)
+until text:find("[chan receive]", 1, true) and text:find("[sleep]", 1, true) and text:find("p.lua:13: in function", 1, true)
 os.remove(name)
 local pid = io.open("/proc/self/stat"):read("n")
 ]] .. last

@@ -170,11 +170,13 @@ static void release(void *arg)
 static void test_after(void **state)
 {
 	static int one = 1, ten = 10, hundred = 100;
+	atomic_store(&released, 0);
 	vai_context *top = vai__context_new(ledger_drop), *ctx = child(top, VAI_FOREVER);
 	vai_after *never = vai__context_after(top, fire, release, &hundred),
 			  *stopped = vai__context_after(ctx, fire, release, &ten),
 			  *made = vai__context_after(ctx, fire, release, &one), *late;
 	(void)state;
+	assert_int_equal(atomic_load(&released), 100); /* it is never called: what it had is let go at once */
 	atomic_store(&fired, 0);
 	atomic_store(&released, 0);
 	assert_true(vai__context_after_stop(stopped));
@@ -192,9 +194,10 @@ static void test_after(void **state)
 	vai__obj_unref((struct vai_obj *)late);
 	assert_int_equal(atomic_load(&released), 12);
 	assert_true(vai__context_after_stop(never));
+	assert_false(vai__context_after_stop(never));
 	vai__obj_unref((struct vai_obj *)never);
 	assert_int_equal(atomic_load(&fired), 2);
-	assert_int_equal(atomic_load(&released), 112);
+	assert_int_equal(atomic_load(&released), 12);
 	unref(ctx);
 	unref(top);
 }

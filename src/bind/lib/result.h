@@ -13,7 +13,7 @@ int vai__bind_nil(lua_State *L, const char *why);
 /* What ctx:err() gives for a result of vai__context_err; NULL: nil, the context is not over. */
 const char *vai__bind_context_text(int why);
 /* For a wait that ended with rc < 0: pushes nil and "timeout", "canceled" or "deadline exceeded", and returns 2; raises
- * where the goroutine is to end, in a deadlock, and where memory is out.. */
+ * where the goroutine is to end, in a deadlock, and where memory is out. */
 int vai__bind_failed(lua_State *L, vai_g *g, int rc);
 /* Pushes the handle of a fresh object, which it takes over, and notes where it was made. NULL: raises that memory is
  * out. Returns 1. */
