@@ -34,6 +34,7 @@ local function follow(path, lines, stop, ready)
 		read()
 		local now = vai.fs.stat(path)
 		if now and now.ino ~= inode then
+			read() -- what came into the old one before it was replaced
 			open() -- replaced, or made
 			read()
 		end
@@ -71,7 +72,7 @@ for i = 1, 20 do
 	paths[i] = ("%s/log%02d"):format(dir, i)
 	assert(vai.fs.write_file(paths[i], "old\n"))
 end
-vai.fs.remove(paths[20])
+vai.fs.remove(paths[19]) -- one that is made later; it is not replaced before it is met
 follow_all(paths)
 
 local writers = vai.waitgroup()
