@@ -73,6 +73,7 @@ bool vai__replay_end(vai_g *self);
 /* What has happened in the run that there is, or else in the last one: until the next begins. */
 const struct vai__replay_record *vai__replay_record(void);
 
+/* Whether there is a run. Any thread; outside of the run the answer may be an old one. */
 bool vai__replay_is_on(void);
 /* A run's function has come to its end, and what is left of it is canceled. */
 bool vai__replay_is_closing(void);

@@ -23,6 +23,7 @@ struct vai__replay_pick {
 	uint32_t nlowered;
 };
 
+/* Makes p ready for the choices of one run by a copy of *plan. */
 void vai__replay_pick_begin(struct vai__replay_pick *p, const struct vai__replay_plan *plan);
 /* At that point: a place in `candidates`, of which there are n > 1. goes_on: the first of them runs and could go on. */
 uint32_t vai__replay_pick_next(

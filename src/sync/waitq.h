@@ -140,6 +140,7 @@ static inline bool vai__deadline_over(int64_t deadline)
 	return deadline != VAI_FOREVER && deadline <= vai__clock_now();
 }
 
+/* How many wait in q; under its lock. Takes as long as it is long: for dumps and tests. */
 int vai__waitq_length(const struct vai__waitq *q);
 /* Whether no waiter in q, whose object dies, will ever wake: waiters of a runtime that has ended, and those tied to
  * main's thread, which closes the state that held the object. */

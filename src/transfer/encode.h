@@ -116,6 +116,7 @@ static inline size_t vai__seen_at(uint64_t value)
 
 /* ---- the stream (encode.c) ---- */
 
+/* Makes room for n more bytes in a bigger block; what e points to moves. False: memory is out, or n is too much. */
 bool vai__enc_grow(struct vai__enc *e, size_t n);
 
 static inline bool vai__enc_room(struct vai__enc *e, size_t n)

@@ -25,7 +25,9 @@ static inline void vai__seen_init(struct vai__object_map *s)
 	s->cap = 0;
 }
 
+/* Frees the table, if there is one; s itself is its owner's. */
 void vai__object_map_free(struct vai__object_map *s);
+/* vai__seen_put, where there is no table yet or it may have to grow. */
 uint64_t *vai__object_map_put_slow(struct vai__object_map *s, const void *key, uint64_t value, bool *found);
 
 /* The key's value, put there if the key is new; NULL: out of memory. Valid until the next. */
