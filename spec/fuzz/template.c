@@ -24,7 +24,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	setenv("CMOCKA_TEST_ABORT", "1", 1);
 	setenv("VAI_WARN", "0", 1);
 	const char *kind = getenv("VAI_FUZZ_STATES");
-	states_start(&world, kind && strcmp(kind, "built") == 0 ? STATES_BUILT : STATES_PARTS);
+	states_start(&world, kind && strcmp(kind, "built") == 0 ? STATES_BUILT : STATES_CLONED);
 	return 0;
 }
 
@@ -144,7 +144,7 @@ static int decode(lua_State *L)
 static char *run_spawned(struct call *c)
 {
 	bool loaded;
-	struct vai_vm *vm = states_new(c->code, &loaded);
+	struct vai_vm *vm = vai__vm_new(c->code, &loaded);
 	FUZZ_CHECK(vm, "no state");
 	lua_State *L = vm->L;
 	lua_pushcfunction(L, decode);

@@ -18,6 +18,7 @@ enum vai__phase {
 };
 
 struct vai__cleanup;
+struct vai__rest;
 
 /* A coroutine that runs in place of `outer`, which resumed it. Lies on the C stack of that call. */
 struct vai__turn {
@@ -41,6 +42,7 @@ struct vai__life {
 	uint8_t why;                  /* enum vai_end: what was raised */
 	bool forced;                  /* the end is raised in to-be-closed variables, too */
 	bool bare;                    /* the end was raised without its value, which whoever catches it puts in place */
+	bool yielded;                 /* it has yielded out of its body: an error is due */
 	bool short_once;              /* the goroutine has caught the error of its memory's bound once */
 	unsigned cancels;             /* how often its task had been canceled when the end was raised */
 	int depth;                    /* the depth of the protected call that will catch the end; 0: none in that state */
@@ -48,6 +50,7 @@ struct vai__life {
 	unsigned locks;               /* vai.lock_thread */
 	struct vai__turn *turn;       /* the innermost coroutine, for dumps */
 	struct vai__read read;        /* bind/report/held.c */
+	struct vai__rest *rest;       /* for waits without a stack; NULL: it has none of these (shed.h) */
 	struct vai__cleanup *cleanup; /* NULL until the end is raised, and where there is no memory for it */
 	struct {
 		lua_State *L; /* the state whose hook was not ours and is away until ours has run; or NULL */

@@ -24,6 +24,7 @@ static size_t
 static bool opcodes_known;
 static bool gc_tells; /* in finalizers, whether the collector runs */
 static int c_levels;  /* of C calls in each other that this Lua allows */
+static bool resumes;  /* and as many in the main thread of a state that was resumed */
 /* Where a state keeps the function of its warnings, in words from its main thread on (0: not found), and what stands
  * there while they are on. */
 static size_t warn_offset;
@@ -263,6 +264,17 @@ static void probe_release(lua_State *L)
 	lua_settop(L, 0);
 }
 
+/* L is dead then. */
+static void probe_resume(lua_State *L)
+{
+	enum { FEW = 8 };
+	int levels = 0, results;
+	lua_pushcfunction(L, nest);
+	lua_pushlightuserdata(L, &levels);
+	out_of_memory |= lua_resume(L, NULL, 1, &results) == LUA_ERRMEM;
+	resumes = levels + FEW >= c_levels;
+}
+
 /* ---- how many results a call is to have ---- */
 
 enum { CALLS = 6, LARGEST = 41 };
@@ -390,6 +402,7 @@ int vai__probe_lua(void)
 	probe_results(L);
 	if (run(L, sample))
 		calibrate_opcodes(L);
+	probe_resume(L);
 	lua_close(L);
 	probe_warnings();
 	done = !out_of_memory;
@@ -425,6 +438,12 @@ bool vai__probe_gc_tells(void)
 {
 	be_done();
 	return gc_tells;
+}
+
+bool vai__probe_resumes(void)
+{
+	be_done();
+	return resumes;
 }
 
 int vai__probe_c_levels(void)

@@ -67,7 +67,6 @@ static struct {
 	char *cursor;    /* low end of the next stack that was never handed out, or not since the last reset */
 	unsigned left;   /* stacks left in its region */
 	unsigned next;   /* the region after it */
-	size_t taken;    /* stacks that somebody has */
 	unsigned mprotected;
 	bool guard_madvise, no_guard_madvise; /* MADV_GUARD_INSTALL is proven to work; is proven not to work */
 	_Atomic(size_t) made;
@@ -75,6 +74,8 @@ static struct {
 	atomic_uint nregions;
 	char *_Atomic *regions; /* MAX_REGIONS, mapped once, committed by touch */
 } st;
+
+_Atomic(int64_t) vai__stack_taken;
 
 /* The number of pages is odd: the address translation caches of a processor are indexed by low bits of the page's
  * number, and the tops of stacks that lie 160 pages apart would share a few of their sets. */
@@ -220,11 +221,18 @@ static char *take(void)
 	return top;
 }
 
+/* Lock held. */
+static void count_taken(int n)
+{
+	atomic_store_relaxed(&vai__stack_taken, atomic_load_relaxed(&vai__stack_taken) + n);
+}
+
 char *vai__stack_alloc(void)
 {
 	vai__lock(&st.lock);
 	char *top = take();
-	st.taken += top != NULL;
+	if (top)
+		count_taken(1);
 	if (VAI_UNLIKELY(!top))
 		atomic_store_relaxed(&st.spent, true);
 	vai__unlock(&st.lock);
@@ -255,7 +263,7 @@ void vai__stack_free(char *top)
 	*link_of(top) = st.free;
 	st.free = top;
 	st.nfree++;
-	st.taken--;
+	count_taken(-1);
 	atomic_store_relaxed(&st.spent, false);
 	vai__unlock(&st.lock);
 }
@@ -265,7 +273,7 @@ void vai__stack_reset(void)
 {
 	size_t size = st.size * REGION_STACKS;
 	vai__lock(&st.lock);
-	if (st.taken == 0) {
+	if (atomic_load_relaxed(&vai__stack_taken) == 0) {
 		for (unsigned i = 0; i < st.next; i++) {
 			char *p = atomic_load_relaxed(&st.regions[i]);
 			unpoison(p, size);

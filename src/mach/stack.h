@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "base/atomic.h"
 
 /* Called before the first stack is made, by one thread. size is in bytes, rounded up to whole pages and at least 64
@@ -18,6 +19,8 @@ size_t vai__stack_size(void);
 char *vai__stack_alloc(void);
 /* Whether the last vai__stack_alloc failed and no stack was freed since. Any thread. */
 bool vai__stack_short(void);
+/* How many stacks somebody has, those in the caches of Ps with them. */
+extern _Atomic(int64_t) vai__stack_taken;
 /* Frees a stack, which must not be in use. Any thread. */
 void vai__stack_free(char *top);
 /* Gives back the memory that deep use has committed beyond the first pages, if it looks as if there was such use;

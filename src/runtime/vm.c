@@ -46,12 +46,11 @@ void vai__vm_detach(struct vai_vm *vm)
 	vai__mem_free(vm, sizeof *vm);
 }
 
-static struct vai__arena *build_state(void *room, size_t size)
+static struct vai__arena *build_state(void)
 {
 	struct vai__arena *a = vai__arena_new(FIRST_CHUNK);
 	if (!a)
 		return NULL;
-	vai__arena_lend(a, room, size);
 	lua_State *L = lua_newstate(vai__arena_alloc, a);
 	if (L) {
 		a->vm.L = L;
@@ -64,12 +63,11 @@ static struct vai__arena *build_state(void *room, size_t size)
 	return NULL;
 }
 
-struct vai_vm *vai__vm_new_in(struct vai_code *code, bool *loaded, void *room, size_t size)
+struct vai_vm *vai__vm_new(struct vai_code *code, bool *loaded)
 {
 	const struct vai__template *template = base && code ? vai__func_template_of(code) : NULL;
 	*loaded = template != NULL;
-	struct vai__arena *a = VAI_LIKELY(base != NULL) ? vai__template_clone(template ? template : base, room, size)
-													: build_state(room, size);
+	struct vai__arena *a = VAI_LIKELY(base != NULL) ? vai__template_clone(template ? template : base) : build_state();
 	if (VAI_UNLIKELY(!a))
 		return NULL;
 	if (base && code && !template && vai__func_template_watches(code)) {
@@ -79,8 +77,7 @@ struct vai_vm *vai__vm_new_in(struct vai_code *code, bool *loaded, void *room, s
 	return &a->vm;
 }
 
-struct vai_vm *vai__vm_new_for(
-	struct vai_code *code, const vai_msg *call, struct vai__ready *ready, void *room, size_t size)
+struct vai_vm *vai__vm_new_for(struct vai_code *code, const vai_msg *call, struct vai__ready *ready)
 {
 	struct vai_obj *objects[VAI__PATTERN_OBJECTS];
 	const struct vai__call_template *t =
@@ -88,17 +85,12 @@ struct vai_vm *vai__vm_new_for(
 	ready->pattern = t ? t->pattern : NULL;
 	ready->loaded = false;
 	if (!t)
-		return vai__vm_new_in(code, &ready->loaded, room, size);
-	struct vai__arena *a = vai__template_clone(t->template, room, size);
+		return vai__vm_new(code, &ready->loaded);
+	struct vai__arena *a = vai__template_clone(t->template);
 	if (VAI_UNLIKELY(!a))
 		return NULL;
 	vai__handles_give(&a->vm, objects, t->pattern->nobjects);
 	return &a->vm;
-}
-
-struct vai_vm *vai__vm_new(struct vai_code *code, bool *loaded)
-{
-	return vai__vm_new_in(code, loaded, NULL, 0);
 }
 
 void vai__vm_free(struct vai_vm *vm)

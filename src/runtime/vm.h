@@ -18,9 +18,6 @@ void vai__vm_detach(struct vai_vm *vm);
  * on top of L's stack with _ENV set and every other upvalue nil; all that lies below are helpers
  * (code->loaded), in the same form. NULL: out of memory. */
 struct vai_vm *vai__vm_new(struct vai_code *code, bool *loaded);
-/* The same with memory (aligned to 16, or NULL) in which the state may lie, too, and which lives longer than the
- * state: the rest of a page that its goroutine's stack has touched anyway. */
-struct vai_vm *vai__vm_new_in(struct vai_code *code, bool *loaded, void *room, size_t size);
 /* What of a goroutine's call its fresh state has already. */
 struct vai__ready {
 	bool loaded; /* as above; false: nothing, if there is no pattern either */
@@ -28,8 +25,7 @@ struct vai__ready {
 		*pattern; /* of what lies on the stack: the function and all that it captures; arguments */
 };
 /* The same for the goroutine of a call, whose message that is. */
-struct vai_vm *vai__vm_new_for(
-	struct vai_code *code, const vai_msg *call, struct vai__ready *ready, void *room, size_t size);
+struct vai_vm *vai__vm_new_for(struct vai_code *code, const vai_msg *call, struct vai__ready *ready);
 /* Ends the state: finalizers run if there are any, every handle gives its reference back, and the memory returns.
  * Nothing of the state may be running. */
 void vai__vm_free(struct vai_vm *vm);

@@ -2,8 +2,8 @@
 /* Goroutines: their records, stacks and lists.
  *
  * Records come in slabs that are never freed, so a stale pointer to one is harmless (its
- * ticket has moved on). A dead G keeps no stack. Free Gs and stacks are cached per P,
- * whose owner alone touches the caches. */
+ * ticket has moved on). A dead G keeps no stack, nor does one that has shed it (park.c).
+ * Free Gs and stacks are cached per P, whose owner alone touches the caches. */
 #include <stdlib.h>
 #include <string.h>
 #include "base/fatal.h"
@@ -160,6 +160,12 @@ static void enter(void *arg)
 	vai__fatal("a dead goroutine was run");
 }
 
+static void begin_on(struct g *g, char *top)
+{
+	g->stack = top;
+	vai__ctx_make(&g->ctx, vai__stack_low(top), usable_top(top), enter, g);
+}
+
 /* Gives g a stack. False: there is no memory or address space for one. */
 bool vai__g_give_stack(struct m *m, struct g *g)
 {
@@ -167,29 +173,41 @@ bool vai__g_give_stack(struct m *m, struct g *g)
 	char *top = p->nstacks ? p->stacks[--p->nstacks] : vai__stack_alloc();
 	if (!top)
 		return false;
-	g->stack = top;
-	vai__ctx_make(&g->ctx, vai__stack_low(top), usable_top(top) - VAI_G_ROOM, enter, g);
+	begin_on(g, top);
 	return true;
 }
 
-void *vai__g_room(vai_g *g)
-{
-	char *top = g_of(g)->stack;
-	return top ? usable_top(top) - VAI_G_ROOM : NULL;
-}
-
-void vai__g_take_stack(struct m *m, struct g *g)
+/* The stack goes to the M's P, if it has one. */
+static void recycle(struct m *m, char *top)
 {
 	struct p *p = m_p(m);
-	char *top = g->stack;
-	g->stack = NULL;
 	vai__stack_trim(top);
-	if (p->nstacks < STACKS_MAX && !vai__stack_short())
+	if (p && p->nstacks < STACKS_MAX && !vai__stack_short())
 		p->stacks[p->nstacks++] = top;
 	else
 		vai__stack_free(top);
 	if (VAI_UNLIKELY(atomic_load_relaxed(&vai__sched.nstarved) > 0))
 		vai__g_feed();
+}
+
+void vai__g_take_stack(struct m *m, struct g *g)
+{
+	char *top = g->stack;
+	g->stack = NULL;
+	recycle(m, top);
+}
+
+/* From the commit on another M may run g, on another stack: hence it has none before that. */
+bool vai__g_shed_stack(struct m *m, struct g *g)
+{
+	char *top = g->stack;
+	g->stack = NULL;
+	if (!vai__park_commit(g)) {
+		begin_on(g, top);
+		return false;
+	}
+	recycle(m, top);
+	return true;
 }
 
 /* Goroutines that got no stack queue here until one is freed. As long as any are queued vai__g_new fails, so that
@@ -224,6 +242,7 @@ void vai__g_begin_new(struct g *g, void (*entry)(vai_g *g, void *arg), void *arg
 {
 	atomic_store_relaxed(&g->pub.home, home);
 	atomic_store_relaxed(&g->told, false);
+	atomic_store_relaxed(&g->since, 0);
 	atomic_store_relaxed(&g->pub.running, NULL);
 	atomic_store_relaxed(&g->pub.end, VAI_END_NO);
 	g->pub.vm = g->pub.task = g->pub.held = g->pub.life = g->pub.waits = NULL;

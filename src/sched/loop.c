@@ -412,7 +412,7 @@ static inline __attribute__((always_inline)) struct g *settle(struct m *m, struc
 {
 	const uint32_t turn = turn_of(g);
 	struct g *next = NULL;
-	while (m->op == OP_PARK && !vai__park_commit(g)) {
+	while ((m->op == OP_PARK && !vai__park_commit(g)) || VAI_UNLIKELY(m->op == OP_SHED && !vai__g_shed_stack(m, g))) {
 		if (is_held(m, g))
 			return NULL;
 		resume(m, g);

@@ -15,6 +15,7 @@
  * - The commit runs on the M's own stack, after g's registers are saved: once PARKED is visible, any M may run g.
  *
  * The swaps are acquire-release: g reads what the waker wrote before firing. */
+#include "base/fatal.h"
 #include "sched/turns.h"
 
 static const char *const reason_names[VAI_WAIT_REASONS] = {
@@ -170,18 +171,26 @@ bool vai__park_commit(struct g *g)
 	return false;
 }
 
-/* Switches from g's stack to the loop. Returns when some M runs g again (never after OP_EXIT). */
+/* Switches from g's stack to the loop. Returns when some M runs g again (never after OP_EXIT and OP_SHED). */
 void vai__park_switch(struct g *g, enum op op)
 {
 	struct m *m = g_m(g);
 	m_enter(m); /* the M is busy until the loop runs the next goroutine */
 	m->op = op;
-	vai__ctx_switch(&g->ctx, &m->ctx, op == OP_EXIT);
+	vai__ctx_switch(&g->ctx, &m->ctx, op == OP_EXIT || op == OP_SHED);
 }
 
 static int code_of(struct g *g)
 {
 	return (int)(uint32_t)atomic_load_acquire(&g->wait);
+}
+
+/* For dumps, and for vai__park_shed_pays. */
+static inline void note(struct g *g, enum vai_wait_reason reason, const void *obj)
+{
+	atomic_store_relaxed(&g->reason, (uint8_t)reason);
+	atomic_store_relaxed(&g->obj, obj);
+	atomic_store_relaxed(&g->since, atomic_load_relaxed(&vai__sched.coarse_now));
 }
 
 static int park(struct g *g)
@@ -192,6 +201,46 @@ static int park(struct g *g)
 	vai__park_switch(g, OP_PARK);
 	return code_of(g);
 }
+
+/* ---- waiting without a stack ---- */
+
+void vai__park_shed_begin(vai_g *self, enum vai_wait_reason reason, const void *obj)
+{
+	note(g_of(self), reason, obj);
+}
+
+void vai__park_shed(vai_g *self, void (*entry)(vai_g *g, void *arg), void *arg)
+{
+	struct g *g = g_of(self);
+	if (code_of(g) != VAI_WAKE_PREPARING)
+		return;
+	g->entry = entry;
+	g->arg = arg;
+	vai__park_switch(g, OP_SHED);
+	vai__fatal("a goroutine came back to a stack that it had shed");
+}
+
+int vai__park_shed_code(vai_g *self)
+{
+	return code_of(g_of(self));
+}
+
+#ifdef VAI_HARD
+enum { SHED_AFTER = -1 };
+#else
+enum { SHED_AFTER = 10000000 }; /* ns from the begin of a wait on until its goroutine may shed its stack in another */
+#endif
+
+/* It takes some 600 instructions, and saves a page of stack and its part of a page table. So it is for those that wait
+ * seldom: `since` tells when the last wait began, 0 before the first. */
+bool vai__park_shed_pays(const vai_g *self)
+{
+	const struct g *g = (const struct g *)(const void *)self;
+	return !vai__shed_idle() && !self->bound && turn_of(g) == 0 && !g->locked_m &&
+		atomic_load_relaxed(&vai__sched.coarse_now) - atomic_load_relaxed(&g->since) > SHED_AFTER;
+}
+
+/* ---- waiting on the stack ---- */
 
 struct timeout {
 	struct vai__timer timer;
@@ -231,9 +280,7 @@ int vai__wait_parked(vai_g *self, int64_t deadline)
 int vai__wait(vai_g *self, enum vai_wait_reason reason, const void *obj, int64_t deadline)
 {
 	struct g *g = g_of(self);
-	atomic_store_relaxed(&g->reason, (uint8_t)reason);
-	atomic_store_relaxed(&g->obj, obj);
-	atomic_store_relaxed(&g->since, atomic_load_relaxed(&vai__sched.coarse_now));
+	note(g, reason, obj);
 	if (VAI_UNLIKELY(turn_of(g) != 0))
 		return vai__replay_wait(g, reason, deadline);
 	if (VAI_UNLIKELY(self->bound != NULL))

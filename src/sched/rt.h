@@ -75,7 +75,7 @@ struct g {
 	void *arg;
 };
 
-enum op { OP_PARK, OP_YIELD, OP_PREEMPTED, OP_EXIT, OP_TURN /* it can go on, but its turn in a seeded run is over */ };
+enum op { OP_PARK, OP_YIELD, OP_PREEMPTED, OP_EXIT, OP_SHED, OP_TURN /* its turn in a seeded run is over */ };
 
 struct gqueue {
 	struct g *head, *tail;
@@ -204,8 +204,7 @@ struct sched {
 	atomic_bool running;          /* host thread */
 	_Atomic(struct home *) homes; /* changed under lock; the latest first */
 	atomic_int nhomes;
-	atomic_int
-		nwatched; /* homes that close, have goroutines left or are in a serial phase: whoever runs or ends looks */
+	atomic_int nwatched; /* homes that close, have goroutines left or are in a serial phase: who runs or ends looks */
 	_Atomic(struct m *) m0;       /* that of the first home, and its main; lock */
 	struct m off_main, off_frame; /* OFF_MAIN, OFF_FRAME */
 	_Atomic(struct g *) main;
@@ -364,6 +363,7 @@ void vai__g_starve(struct g *g);                  /* g waits until a stack is fr
 void vai__g_feed(void);                           /* a stack is free: a goroutine that waits for one may run */
 void vai__g_flush_stacks(struct p *p);            /* the cache of a P that the caller may touch */
 void vai__g_take_stack(struct m *m, struct g *g); /* m has a P; g is not on its stack */
+bool vai__g_shed_stack(struct m *m, struct g *g); /* the same for OP_SHED; false: its wait is over, it begins anew */
 void vai__g_abandon_all(void);                    /* no M is left: what goroutines hold that never ended is released */
 /* timer.c */
 void vai__timers_init(struct timers *ts);

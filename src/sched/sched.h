@@ -12,6 +12,7 @@
 
 #include "base/atomic.h"
 #include "base/base.h"
+#include "mach/stack.h"
 
 /* A goroutine. These first fields belong to the layers above; the scheduler zeroes
  * them when the goroutine is made and does not look at them again. */
@@ -145,12 +146,6 @@ void vai__g_discard(vai_g *g);
 vai_g *vai__g_new_on_main(void (*entry)(vai_g *g, void *arg), void *arg);
 bool vai__g_on_main(const vai_g *g); /* whether g was made so */
 
-/* Memory of VAI_G_ROOM bytes, aligned to 16, for the layers above, valid from g's first instruction to its last. It
- * is a part of the first page of g's stack: a goroutine that parks after a few frames leaves more than half of that
- * page unused, and memory is counted in pages. NULL for main, and before g has run. */
-enum { VAI_G_ROOM = 1536 };
-void *vai__g_room(vai_g *g);
-
 /* ---- frames: the host's thread is the host's own, but for calls of the first (frame.c) ---- */
 
 /* Main runs other goroutines here for at most ns, or until there is nothing to do on this thread. VAI_OK, or as of
@@ -188,6 +183,29 @@ struct vai__bound {
 	int (*wait)(struct vai__bound *bound, vai_g *self, vai_ticket ticket, int64_t deadline);
 };
 int vai__wait_parked(vai_g *self, int64_t deadline);
+
+/* A goroutine may wait without its stack, which others use meanwhile: it sheds it. It opens a wait, says by the first
+ * of these what for, and returns from all its functions to its first one, with what it and others need of the wait in
+ * memory elsewhere. Then it calls vai__park_shed, which returns only if the wait is over already. Otherwise `entry`
+ * takes the place of its first function: it is called with `arg`, on another stack, once the wait has been fired. */
+#ifdef VAI_HARD
+enum { VAI__SHED_FROM = 0 };
+#else
+enum { VAI__SHED_FROM = 256 }; /* so many stacks are in use before anybody sheds his */
+#endif
+enum { VAI_SHEDS = 1 }; /* what a function answers that has opened such a wait */
+void vai__park_shed_begin(vai_g *self, enum vai_wait_reason reason, const void *obj);
+void vai__park_shed(vai_g *self, void (*entry)(vai_g *g, void *arg), void *arg);
+/* The code that has ended the wait. */
+int vai__park_shed_code(vai_g *self);
+/* Whether that is worth its time for a wait without a deadline that self may be about to begin, and possible. */
+bool vai__park_shed_pays(const vai_g *self);
+/* A cheap first look for it: few stacks are in use, so that it is not. */
+static inline bool vai__shed_idle(void)
+{
+	return VAI_LIKELY(atomic_load_relaxed(&vai__stack_taken) < VAI__SHED_FROM);
+}
+
 /* True if this call ended the wait; the goroutine is then on its way to a run queue.
  * Caller: any M, also under locks of lower rank than VAI_RANK_SCHED. */
 bool vai__fire(vai_g *g, vai_ticket ticket, int code);

@@ -10,8 +10,8 @@
  * so that chunks go back.
  *
  * Invariants: a free block lies in the list of the class that it fills exactly, or is above 1 kB and lies in a bin.
- * Blocks above 8 kB are in the list of big ones, except inside the first chunk and the room, where a copied
- * template may have put them. */
+ * Blocks above 8 kB are in the list of big ones, except inside the first chunk, where a copied template may
+ * have put them. */
 #include "state/arena.h"
 #include <string.h>
 #include "base/heap.h"
@@ -42,8 +42,7 @@ static inline size_t inner_size(size_t size)
 /* Whether p lies where a copied template may have put big blocks. */
 static inline bool in_template(const struct vai__arena *a, const void *p)
 {
-	return (size_t)((const char *)p - (const char *)a) < a->first_size ||
-		(size_t)((const char *)p - a->room) < a->room_size;
+	return (size_t)((const char *)p - (const char *)a) < a->first_size;
 }
 
 /* ---- free blocks ---- */
@@ -194,7 +193,7 @@ static void *resize_big(struct vai__arena *a, void *p, size_t nsize)
  * block that no list has is taken here. */
 struct building {
 	void *lists[VAI__ARENA_CLASSES];
-	char *cursor[2], *end[2]; /* of the two parts */
+	char *cursor, *end;
 };
 
 static struct building *building_of(struct vai__arena *a)
@@ -202,41 +201,34 @@ static struct building *building_of(struct vai__arena *a)
 	return (struct building *)(void *)((char *)a + a->first_size) - 1;
 }
 
-/* Takes a block from the first part as long as that has room. */
 static VAI_NOINLINE void *take_building(struct vai__arena *a, size_t size, size_t align)
 {
 	struct building *b = building_of(a);
+	char *p = b->cursor + (-(uintptr_t)b->cursor & (align - 1));
 	size = (size + 7) & ~(size_t)7;
-	for (int i = 0; i < 2; i++) {
-		char *p = b->cursor[i] + (-(uintptr_t)b->cursor[i] & (align - 1));
-		if (p > b->end[i] || (size_t)(b->end[i] - p) < size)
-			continue;
-		b->cursor[i] = p + size;
-		return p;
+	if (p > b->end || (size_t)(b->end - p) < size) {
+		a->overflow = true;
+		return NULL;
 	}
-	a->overflow = true;
-	return NULL;
+	b->cursor = p + size;
+	return p;
 }
 
-void vai__arena_build(struct vai__arena *a, size_t split)
+void vai__arena_build(struct vai__arena *a)
 {
 	struct building *b = memset(building_of(a), 0, sizeof *b);
 	a->building = true;
 	a->free = b->lists;
-	b->cursor[0] = a->cursor;
-	b->end[0] = split ? (char *)a + split : (char *)b;
-	b->cursor[1] = split ? b->end[0] + VAI__ARENA_GAP : b->end[0];
-	b->end[1] = (char *)b;
+	b->cursor = a->cursor;
+	b->end = (char *)b;
 	a->end = a->cursor;
 }
 
 size_t vai__arena_built(struct vai__arena *a)
 {
-	struct building *b = building_of(a);
-	bool parts = b->end[0] < b->end[1] && b->cursor[1] > b->end[0] + VAI__ARENA_GAP;
 	a->building = false;
 	a->free = (void **)(uintptr_t)vai__arena_no_blocks;
-	a->cursor = b->cursor[parts];
+	a->cursor = building_of(a)->cursor;
 	a->quota = -1;
 	return a->overflow ? 0 : (size_t)(a->cursor - (char *)a);
 }
@@ -501,12 +493,6 @@ struct vai__arena *vai__arena_new(size_t size)
 	size = vai__mem_round(size);
 	void *p = vai__mem_alloc(size);
 	return p ? vai__arena_init(p, size) : NULL;
-}
-
-void vai__arena_lend(struct vai__arena *a, void *room, size_t size)
-{
-	a->room = room;
-	a->room_size = room ? (uint32_t)size : 0;
 }
 
 void vai__arena_release(struct vai__arena *a)

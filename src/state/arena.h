@@ -15,21 +15,18 @@ enum {
 };
 
 struct vai__arena {
-	char *cursor, *end; /* what is left of the newest chunk */
-	void **free;        /* one list for each class; before anything was freed, a shared array of empty ones */
-	ptrdiff_t quota;    /* bytes that may be freed before the arena looks how much is free */
-	unsigned failing;   /* tests: 0 never fail, 1 fail always, n let n - 1 allocations pass */
-	bool building;      /* a template is being built: everything goes into the first chunk, freed bytes are zeroed */
-	bool overflow;      /* a template that did not fit */
-	bool room_used;
+	char *cursor, *end;  /* what is left of the newest chunk */
+	void **free;         /* one list for each class; before anything was freed, a shared array of empty ones */
+	ptrdiff_t quota;     /* bytes that may be freed before the arena looks how much is free */
+	unsigned failing;    /* tests: 0 never fail, 1 fail always, n let n - 1 allocations pass */
+	bool building;       /* a template is being built: everything goes into the first chunk, freed bytes are zeroed */
+	bool overflow;       /* a template that did not fit */
 	uint8_t churn;       /* how often the quota was used up since free blocks were joined, at most UINT8_MAX */
-	size_t held;         /* bytes of all chunks and big blocks, and of the room that is used */
+	size_t held;         /* bytes of all chunks and big blocks */
 	size_t limit;        /* bound of `held`; if much of that is free, the bound of what the state needs */
+	bool futile;         /* when they were joined last, no chunk went back */
 	uint32_t first_size; /* bytes of the first chunk */
-	uint32_t room_size;
-	bool futile;               /* when they were joined last, no chunk went back */
-	uint32_t nudge_kb;         /* kB needed above which Lua is made to collect first; used near the limit */
-	char *room;                /* memory that was lent to this state, or NULL */
+	uint32_t nudge_kb;   /* kB needed above which Lua is made to collect first; used near the limit */
 	struct vai__chunk *chunks; /* all but the first */
 	struct vai__big *bigs;
 	struct vai__run **bins; /* free blocks above 1 kB by size; NULL before there was one */
@@ -42,14 +39,9 @@ struct vai__arena *vai__arena_init(void *p, size_t size);
 /* Makes an arena in memory of its own; NULL: out of memory. */
 struct vai__arena *vai__arena_new(size_t size);
 /* From now on a template is built in the arena, until vai__arena_built, which returns the number of bytes that it
- * takes, or 0 if it did not fit. Its free blocks are forgotten. No block lies across the end of the first `split`
- * bytes, and VAI__ARENA_GAP bytes after them stay unused, so that a pointer to the end of a block there does not
- * point to what follows. */
-enum { VAI__ARENA_GAP = 16 };
-void vai__arena_build(struct vai__arena *a, size_t split);
+ * takes, or 0 if it did not fit. Its free blocks are forgotten. */
+void vai__arena_build(struct vai__arena *a);
 size_t vai__arena_built(struct vai__arena *a);
-/* Lends the arena memory that outlives it, to be used before it asks for chunks of its own. */
-void vai__arena_lend(struct vai__arena *a, void *room, size_t size);
 /* Gives everything back; a first chunk that was not allocated here stays. */
 void vai__arena_release(struct vai__arena *a);
 /* The same for one of vai__arena_new, whose first chunk goes, too. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where an arena's memory comes from: chunks of its own, the room that was lent, free blocks that are cut again.
+/* Where an arena's memory comes from: chunks of its own, free blocks that are cut again.
  * Called by the thread that uses the arena's state.
  *
  * Free memory in pieces too small for a request still belongs to the state. So a request is served, in this order:
@@ -65,16 +65,6 @@ bool vai__arena_over(struct vai__arena *a, size_t more, bool tagged)
 	if (!tagged || collected || used / 1024 <= a->nudge_kb)
 		return false;
 	a->nudge_kb = UINT32_MAX;
-	return true;
-}
-
-static bool use_room(struct vai__arena *a, size_t need)
-{
-	if (a->room_used || need > a->room_size)
-		return false;
-	enter(a, a->room, a->room + a->room_size);
-	arena_hold(a, a->room_size);
-	a->room_used = true;
 	return true;
 }
 
@@ -169,8 +159,6 @@ bool vai__arena_refill(struct vai__arena *a, size_t need)
 	a->overflow = a->building; /* a template has no further chunks */
 	if (a->overflow)
 		return false;
-	if (use_room(a, need))
-		return true;
 	if (arena_has_lists(a)) {
 		bool due = a->churn >= CHURNED || VAI_UNLIKELY(!arena_fits(a, least_chunk(need)));
 		if (use_free(a, need) || (due && vai__arena_reclaim(a) && use_free(a, need)) || use_last(a, need))

@@ -15,7 +15,7 @@ enum { GRAIN = 8, WORD = 64, SEARCH = 8 };
 /* A stretch of memory that blocks are cut from. */
 struct region {
 	char *from, *to;
-	struct vai__chunk *chunk; /* NULL: the first chunk, or the room */
+	struct vai__chunk *chunk; /* NULL: the first chunk */
 	uint64_t *bits;
 };
 
@@ -124,8 +124,8 @@ static size_t words_of(size_t bytes)
 
 static size_t count_regions(const struct vai__arena *a, size_t *words)
 {
-	size_t n = 2;
-	*words = words_of(a->first_size) + words_of(a->room_size);
+	size_t n = 1;
+	*words = words_of(a->first_size);
 	for (const struct vai__chunk *chunk = a->chunks; chunk; chunk = chunk->next, n++)
 		*words += words_of(chunk->size);
 	return n;
@@ -142,8 +142,6 @@ static bool make_map(struct map *map, struct vai__arena *a)
 	uint64_t *bits = (uint64_t *)(void *)(map->regions + n);
 	map->n = 0;
 	add_region(map, (char *)(a + 1), (char *)a + a->first_size, NULL);
-	if (a->room_used)
-		add_region(map, a->room, a->room + a->room_size, NULL);
 	for (struct vai__chunk *chunk = a->chunks; chunk; chunk = chunk->next)
 		add_region(map, (char *)(chunk + 1), (char *)chunk + chunk->size, chunk);
 	qsort(map->regions, map->n, sizeof *map->regions, by_address);

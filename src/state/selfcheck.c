@@ -40,9 +40,8 @@ static void close_copy(struct vai__arena *a)
 
 const char *vai__selfcheck(const struct vai__template *template)
 {
-	_Alignas(16) static char room[VAI_G_ROOM];
-	struct vai__arena *a = vai__template_clone(template, NULL, 0);
-	struct vai__arena *b = a ? vai__template_clone(template, room, sizeof room) : NULL;
+	struct vai__arena *a = vai__template_clone(template);
+	struct vai__arena *b = a ? vai__template_clone(template) : NULL;
 	if (!b) {
 		if (a)
 			vai__arena_free(a);

@@ -18,16 +18,11 @@
 #include "base/atomic.h"
 #include "base/mem.h"
 #include "state/handle.h"
-#include "sched/sched.h"
 
 enum {
 	REGION = 1 << 19, /* word indices fit into 16 bits */
 	TRIES = 16,
-	GOOD = 0x40000000, /* the lower half of a good address */
-	ROOM = VAI_G_ROOM,
-	RESERVE = 320, /* of the room, for what a goroutine allocates until it parks */
-	RESERVE_MIN = 128,
-	SLACK = 256 /* the same in a chunk that takes both parts */
+	GOOD = 0x40000000 /* the lower half of a good address */
 };
 
 static bool good_address(uintptr_t p)
@@ -60,29 +55,17 @@ static _Atomic(uint64_t) ids = 1;
 
 /* ---- from a state to a template ---- */
 
-/* Which part an offset points into. The end of a block of the first counts as the first. */
-static unsigned part_of(const struct vai__template *template, size_t offset)
-{
-	return offset > template->first;
-}
-
-/* Words that are pointers: their offsets into bytes, their places into relocs by group. */
+/* Words that are pointers: their offsets into bytes, their places into relocs. */
 static void find_pointers(struct vai__template *template, const struct vai__arena *a, uint16_t *relocs)
 {
 	uintptr_t *out = (uintptr_t *)(void *)template->bytes;
 	memcpy(out, a, template->used);
-	for (unsigned group = 0; group < 4; group++) {
-		template->nrelocs[group] = 0;
-		for (size_t i = 0; i < template->used / sizeof *out; i++) {
-			uintptr_t offset = ((const uintptr_t *)(const void *)a)[i] - (uintptr_t)a;
-			if (offset > template->used)
-				continue;
-			out[i] = offset;
-			if (part_of(template, i * sizeof *out + 1) * 2 + part_of(template, offset) == group) {
-				*relocs++ = (uint16_t)i;
-				template->nrelocs[group]++;
-			}
-		}
+	for (size_t i = 0; i < template->used / sizeof *out; i++) {
+		uintptr_t offset = out[i] - (uintptr_t)a;
+		if (offset > template->used)
+			continue;
+		out[i] = offset;
+		relocs[template->nrelocs++] = (uint16_t)i;
 	}
 }
 
@@ -94,8 +77,7 @@ static size_t count_pointers(const struct vai__arena *a, size_t used)
 	return n;
 }
 
-/* split: as for vai__arena_build. */
-static struct vai__template *pack(struct vai__arena *a, size_t split)
+static struct vai__template *pack(struct vai__arena *a, size_t reserve)
 {
 	size_t used = vai__arena_built(a);
 	if (used == 0)
@@ -104,13 +86,11 @@ static struct vai__template *pack(struct vai__arena *a, size_t split)
 	struct vai__template *template = vai__mem_alloc(alloc);
 	if (!template)
 		return NULL;
-	bool parts = split > 0 && used > split + VAI__ARENA_GAP;
 	template->id = atomic_fetch_add_relaxed(&ids, 1);
 	template->used = used;
-	template->first = parts ? split : used;
-	template->second = parts ? split + VAI__ARENA_GAP : used;
-	template->size = vai__mem_round(used + SLACK);
+	template->size = vai__mem_round(used + reserve);
 	template->alloc = alloc;
+	template->nrelocs = 0;
 	uint16_t *relocs = (uint16_t *)(void *)(template->bytes + used);
 	template->relocs = relocs;
 	find_pointers(template, a, relocs);
@@ -142,7 +122,7 @@ enum { IMAGES = 4, IMAGE_MAX = 16384 };
 struct images {
 	struct image {
 		uint64_t id; /* of the template */
-		const char *p, *second;
+		const char *p;
 		bool made;
 		unsigned char *bytes; /* IMAGE_MAX of them, or NULL */
 	} at[IMAGES];
@@ -187,88 +167,45 @@ static VAI_NOINLINE struct image *image_of(const struct vai__template *template)
 	return &images->at[template->id % IMAGES];
 }
 
-static void copy(
-	const struct vai__template *template, unsigned char *p, unsigned char *second, const unsigned char *from)
-{
-	memcpy(p, from, template->first);
-	memcpy(second + template->second, from + template->second, template->used - template->second);
-}
-
 static VAI_NOINLINE void keep(struct image *image, const struct vai__template *template)
 {
 	if (!image->bytes)
 		image->bytes = malloc(IMAGE_MAX);
 	if (!image->bytes)
 		return;
-	memcpy(image->bytes, image->p, template->first);
-	memcpy(image->bytes + template->second, image->second + template->second, template->used - template->second);
+	memcpy(image->bytes, image->p, template->used);
 	image->made = true;
 }
 
 /* ---- clones ---- */
 
-static void move_all(const struct vai__template *template, char *p, char *second)
-{
-	char *const parts[2] = {p, second};
-	const uint16_t *r = template->relocs;
-	for (unsigned group = 0; group < 4; group++) {
-		size_t n = template->nrelocs[group];
-		move_pointers((uintptr_t *)(void *)parts[group / 2], r, n, (uintptr_t)parts[group % 2]);
-		r += n;
-	}
-}
-
-static inline bool is_there(
-	const struct image *image, const struct vai__template *template, const char *p, const char *s)
-{
-	return image->id == template->id && image->p == p && image->second == s;
-}
-
-/* The first part goes to p, the second to where `second` plus its offset is. Where two copies in a row lie in one
- * place others will. */
-static struct vai__arena *place(const struct vai__template *template, char *p, char *second)
+/* Where two copies in a row lie in one place others will. */
+static void place(const struct vai__template *template, char *p)
 {
 	struct image *image = image_of(template);
-	if (VAI_LIKELY(image && image->made && is_there(image, template, p, second))) {
-		copy(template, (unsigned char *)p, (unsigned char *)second, image->bytes);
-		return (struct vai__arena *)(void *)p;
+	const bool there = image && image->id == template->id && image->p == p;
+	if (VAI_LIKELY(there && image->made)) {
+		memcpy(p, image->bytes, template->used);
+		return;
 	}
-	copy(template, (unsigned char *)p, (unsigned char *)second, template->bytes);
-	move_all(template, p, second);
-	if (image && is_there(image, template, p, second))
+	memcpy(p, template->bytes, template->used);
+	move_pointers((uintptr_t *)(void *)p, template->relocs, template->nrelocs, (uintptr_t)p);
+	if (there)
 		keep(image, template);
 	else if (image)
-		*image = (struct image){template->id, p, second, false, image->bytes};
-	return (struct vai__arena *)(void *)p;
+		*image = (struct image){template->id, p, false, image->bytes};
 }
 
-static struct vai__arena *clone_whole(const struct vai__template *template, void *room, size_t room_size)
+struct vai__arena *vai__template_clone(const struct vai__template *template)
 {
 	char *p = vai__mem_alloc(template->size);
 	if (VAI_UNLIKELY(!p))
 		return NULL;
-	struct vai__arena *a = place(template, p, p);
+	place(template, p);
+	struct vai__arena *a = (struct vai__arena *)(void *)p;
 	a->end = p + template->size;
 	a->first_size = (uint32_t) template->size;
 	a->held = template->size;
-	vai__arena_lend(a, room, room_size);
-	return a;
-}
-
-struct vai__arena *vai__template_clone(const struct vai__template *template, void *room, size_t room_size)
-{
-	size_t rest = template->used - template->second;
-	if (VAI_UNLIKELY(!room || rest == 0 || rest + RESERVE_MIN > room_size))
-		return clone_whole(template, room, room_size);
-	char *p = vai__mem_alloc(template->first);
-	if (VAI_UNLIKELY(!p))
-		return NULL;
-	struct vai__arena *a = place(template, p, (char *)room - template->second);
-	a->end = (char *)room + room_size;
-	a->first_size = (uint32_t) template->first;
-	a->held = template->first + room_size;
-	a->room_used = true;
-	vai__arena_lend(a, room, room_size);
 	return a;
 }
 
@@ -306,32 +243,18 @@ static bool prepare_state(struct vai__arena *a, lua_CFunction prepare, void *arg
 	return true;
 }
 
-static struct vai__template *build(lua_CFunction prepare, void *arg, size_t split)
+struct vai__template *vai__template_build(lua_CFunction prepare, void *arg, size_t reserve)
 {
 	struct vai__template *template = NULL;
 	void *region = map_region();
 	if (!region)
 		return NULL;
 	struct vai__arena *a = vai__arena_init(region, REGION);
-	vai__arena_build(a, split);
+	vai__arena_build(a);
 	if (prepare_state(a, prepare, arg))
-		template = pack(a, split);
+		template = pack(a, reserve);
 	else
 		vai__handles_release(&a->vm);
 	munmap(region, REGION);
 	return template;
-}
-
-/* The first build tells how large it gets. */
-struct vai__template *vai__template_build(lua_CFunction prepare, void *arg, size_t reserve)
-{
-	struct vai__template *template = build(prepare, arg, 0);
-	if (!template || template->used < 2 * ROOM || reserve + RESERVE_MIN > ROOM)
-		return template;
-	size_t split = vai__mem_round(template->used - (ROOM - reserve));
-	struct vai__template *parted = split < template->used ? build(prepare, arg, split) : NULL;
-	if (!parted)
-		return template;
-	vai__template_free(template);
-	return parted;
 }

@@ -9,29 +9,24 @@
 #include "state/arena.h"
 #include "state/state.h"
 
-/* The bytes are in two parts, so that the second part can go into the room that a goroutine's stack leaves of its
- * first page. */
 struct vai__template {
-	uint64_t id;            /* never the same again */
-	size_t used;            /* bytes of all */
-	size_t first;           /* bytes of the first part; used: there is no second */
-	size_t second;          /* where the second begins */
-	size_t size;            /* bytes of a chunk that takes both */
-	size_t alloc;           /* bytes of this block */
-	unsigned nrelocs[4];    /* words that hold offsets, in `relocs`: in the first part into the first and into */
-	const uint16_t *relocs; /* the second, in the second part into the first and into the second */
+	uint64_t id;    /* never the same again */
+	size_t used;    /* bytes of the state */
+	size_t size;    /* bytes of a copy's first chunk */
+	size_t alloc;   /* bytes of this block */
+	size_t nrelocs; /* words that hold offsets in place of pointers; which, is in `relocs` */
+	const uint16_t *relocs;
 	_Alignas(16) unsigned char bytes[];
 };
 
-/* A template of what `prepare` makes of a state that lua_newstate has just made (in a
- * protected call, its argument a light userdata). reserve: bytes that a goroutine will
- * allocate until it parks. NULL: out of memory, too big, or prepare raised. It is called
- * twice. */
+/* A template of what `prepare` makes of a state that lua_newstate has just made (in a protected call, its argument a
+ * light userdata). reserve: bytes that a goroutine will allocate until it parks. NULL: out of memory, too big, or
+ * prepare raised. */
 enum { VAI__TEMPLATE_RESERVE = 240 }; /* for call frames and the like; room for handles is added */
 struct vai__template *vai__template_build(lua_CFunction prepare, void *arg, size_t reserve);
 /* Frees one of which no clone is being made; clones do not need it. NULL is nothing. */
 void vai__template_free(struct vai__template *template);
-/* A new state, with room (or NULL) for the arena; NULL when out of memory. */
-struct vai__arena *vai__template_clone(const struct vai__template *template, void *room, size_t room_size);
+/* A new state; NULL when out of memory. */
+struct vai__arena *vai__template_clone(const struct vai__template *template);
 
 #endif

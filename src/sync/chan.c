@@ -318,33 +318,44 @@ static inline bool take_alone(vai_g *self, vai_chan *ch, vai_msg *msg, bool *beh
 
 /* ---- send and receive ---- */
 
-/* Waits in q for a counterpart. The caller holds the locks; they are released. */
-static int wait_in(
-	vai_g *self, vai_chan *ch, struct vai__waitq *q, vai_msg *msg, enum vai_wait_reason reason, int64_t deadline)
+/* Begins a wait in q for a counterpart. The caller holds the locks; they are released. */
+static inline __attribute__((always_inline)) void link_in(
+	vai_g *self, vai_chan *ch, struct vai__waitq *q, vai_msg *msg, struct vai__waiter *w)
 {
-	struct vai__waiter w = {.g = self,
-		.msg = msg,
-		.ticket = vai__wait_begin(self),
-		.code = CODE_OK,
-		.sends = q == &ch->sendq,
-		.drop = ch->drop};
-	int code;
+	w->g = self;
+	w->msg = msg;
+	w->ticket = vai__wait_begin(self);
+	w->code = CODE_OK;
+	w->sends = q == &ch->sendq;
+	w->drop = ch->drop;
 	VAI_BUG_DO(link_unlocked, vai__chan_unlock(ch), vai__chan_lock(ch));
-	vai__waitq_push(q, &w);
-	self->waits = &w;
+	vai__waitq_push(q, w);
+	self->waits = w;
 	self->nwaits = 1;
 	vai__chan_unlock(ch);
-	code = vai__wait(self, reason, ch, deadline);
+}
+
+/* What has become of it. */
+static inline __attribute__((always_inline)) int settle(vai_g *self, vai_chan *ch, struct vai__waiter *w, int code)
+{
 	self->waits = NULL;
 	if (VAI_LIKELY(code == CODE_OK))
 		return VAI_OK;
 	if (code == CODE_CLOSED)
 		return VAI_ECLOSED;
 	vai__chan_lock(ch);
-	if (vai__waitq_linked(&w) && !VAI_BUG(waiter_left))
-		vai__waitq_unlink(&w);
+	if (vai__waitq_linked(w) && !VAI_BUG(waiter_left))
+		vai__waitq_unlink(w);
 	vai__chan_unlock(ch);
 	return vai__wake_result(code);
+}
+
+static int wait_in(
+	vai_g *self, vai_chan *ch, struct vai__waitq *q, vai_msg *msg, enum vai_wait_reason reason, int64_t deadline)
+{
+	struct vai__waiter w;
+	link_in(self, ch, q, msg, &w);
+	return settle(self, ch, &w, vai__wait(self, reason, ch, deadline));
 }
 
 /* True: the message is in the ring. False: both locks are held. */
@@ -413,7 +424,9 @@ static inline bool take_or_lock(vai_g *self, vai_chan *ch, vai_msg *msg)
 	return false;
 }
 
-int vai__chan_recv(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline)
+/* w: NULL, or the waiter with which a wait is begun only. */
+static inline __attribute__((always_inline)) int receive(
+	vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline, struct vai__waiter *w)
 {
 	for (;;) {
 		struct vai__wake wake;
@@ -421,6 +434,10 @@ int vai__chan_recv(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline)
 		if (take_or_lock(self, ch, msg))
 			return VAI_OK;
 		r = vai__chan_take(ch, msg, &wake);
+		if (r == VAI_EAGAIN && w) {
+			link_in(self, ch, &ch->recvq, msg, w);
+			return VAI_SHEDS;
+		}
 		if (r == VAI_EAGAIN && deadline > 0) {
 			r = wait_in(self, ch, &ch->recvq, msg, VAI_WAIT_CHAN_RECV, deadline);
 			return r ? nothing(msg, r) : VAI_OK;
@@ -433,6 +450,25 @@ int vai__chan_recv(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline)
 		if (r < 0)
 			return nothing(msg, r);
 	}
+}
+
+int vai__chan_recv(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline)
+{
+	return receive(self, ch, msg, deadline, NULL);
+}
+
+int vai__chan_recv_begin(vai_g *self, vai_chan *ch, vai_msg *msg, struct vai__waiter *w)
+{
+	int r = receive(self, ch, msg, VAI_FOREVER, w);
+	if (r == VAI_SHEDS)
+		vai__park_shed_begin(self, VAI_WAIT_CHAN_RECV, ch);
+	return r;
+}
+
+int vai__chan_recv_end(vai_g *self, vai_chan *ch, vai_msg *msg, struct vai__waiter *w)
+{
+	int r = settle(self, ch, w, vai__park_shed_code(self));
+	return r ? nothing(msg, r) : VAI_OK;
 }
 
 int vai__chan_post(vai_chan *ch, vai_msg *msg)

@@ -48,7 +48,7 @@ static bool run_call(const struct states *s, int nargs, lua_Integer *result)
 	struct vai_code *code;
 	struct vai__ready ready;
 	vai__encode_call(s->L, s->vm, lua_gettop(s->L) - nargs, nargs, &msg, &code, "argument");
-	struct vai_vm *vm = states_new_for(code, &msg, &ready);
+	struct vai_vm *vm = vai__vm_new_for(code, &msg, &ready);
 	lua_State *L = vm->L;
 	int came = lua_gettop(L);
 	if (ready.pattern) {
@@ -185,7 +185,7 @@ static void met_again(void **state)
 		luaL_loadstring(s->L, "local a, b = a return function() return a, b end");
 		lua_call(s->L, 0, 1);
 		vai__encode_call(s->L, s->vm, 1, 0, &msg, &code, "argument");
-		struct vai_vm *vm = states_new_for(code, &msg, &ready);
+		struct vai_vm *vm = vai__vm_new_for(code, &msg, &ready);
 		lua_State *L = vm->L;
 		if (ready.pattern)
 			vai__decode_rest(L, vm, &msg, ready.pattern);
@@ -240,7 +240,6 @@ int main(void)
 	};
 	vai__handle_register(&thing_type);
 	vai__handle_register(&other_type);
-	int failed = cmocka_run_group_tests_name("call template, whole", tests, states_setup_whole, states_teardown);
-	failed += cmocka_run_group_tests_name("call template, in parts", tests, states_setup_parts, states_teardown);
+	int failed = cmocka_run_group_tests_name("call template", tests, states_setup_cloned, states_teardown);
 	return failed + cmocka_run_group_tests_name("call template, built", tests, states_setup_built, states_teardown);
 }

@@ -284,7 +284,7 @@ static void foresight(void **state)
 	lua_settop(s->L, 0);
 	for (int i = 0; i < 5; i++) {
 		bool loaded = false;
-		vm = states_new(code, &loaded);
+		vm = vai__vm_new(code, &loaded);
 		assert_int_equal(loaded, clones && i >= 2);
 		assert_int_equal(lua_rawgetp(vm->L, LUA_REGISTRYINDEX, &thing_class), loaded ? LUA_TTABLE : LUA_TNIL);
 		struct vai_obj *first = new_object(&thing_class);
@@ -330,9 +330,8 @@ int main(void)
 	vai__handle_register(&thing_type);
 	vai__handle_register(&other_type);
 	vai__handle_register(&thing_type);
-	int failed = cmocka_run_group_tests_name("handle, cloned", tests, states_setup_whole, states_teardown);
-	failed += cmocka_run_group_tests_name("handle, cloned in parts", tests, states_setup_parts, states_teardown);
+	int failed = cmocka_run_group_tests_name("handle, cloned", tests, states_setup_cloned, states_teardown);
 	failed += cmocka_run_group_tests_name("handle, built", tests, states_setup_built, states_teardown);
 	host = true;
-	return failed + cmocka_run_group_tests_name("handle, host", tests, states_setup_whole, states_teardown);
+	return failed + cmocka_run_group_tests_name("handle, host", tests, states_setup_cloned, states_teardown);
 }

@@ -8,15 +8,12 @@
 #include "base/atomic.h"
 #include "sched/sched.h"
 
-static bool rooms_wanted;
-
 void states_start(struct states *s, enum states_kind kind)
 {
 	bool clone = kind != STATES_BUILT;
 #ifdef VAI_VALGRIND /* it maps memory where a template may not lie */
 	clone = false;
 #endif
-	rooms_wanted = kind == STATES_PARTS;
 	if (clone)
 		unsetenv("VAI_CLONE");
 	else
@@ -49,14 +46,9 @@ int states_setup_built(void **state)
 	return setup(state, STATES_BUILT);
 }
 
-int states_setup_whole(void **state)
+int states_setup_cloned(void **state)
 {
-	return setup(state, STATES_WHOLE);
-}
-
-int states_setup_parts(void **state)
-{
-	return setup(state, STATES_PARTS);
+	return setup(state, STATES_CLONED);
 }
 
 int states_teardown(void **state)
@@ -73,30 +65,10 @@ lua_State *states_stock(void)
 	return L;
 }
 
-static void *next_room(void)
-{
-	enum { ROOMS = 1024 };
-	static _Alignas(16) char rooms[ROOMS][VAI_G_ROOM];
-	static atomic_uint next;
-	return rooms_wanted ? rooms[next++ % ROOMS] : NULL;
-}
-
-struct vai_vm *states_new(struct vai_code *code, bool *loaded)
-{
-	if (!rooms_wanted)
-		return vai__vm_new(code, loaded);
-	return vai__vm_new_in(code, loaded, next_room(), VAI_G_ROOM);
-}
-
-struct vai_vm *states_new_for(struct vai_code *code, const vai_msg *call, struct vai__ready *ready)
-{
-	return vai__vm_new_for(code, call, ready, next_room(), rooms_wanted ? VAI_G_ROOM : 0);
-}
-
 struct vai_vm *states_fresh(void)
 {
 	bool loaded = true;
-	struct vai_vm *vm = states_new(NULL, &loaded);
+	struct vai_vm *vm = vai__vm_new(NULL, &loaded);
 	assert_non_null(vm);
 	assert_false(loaded);
 	assert_int_equal(lua_gettop(vm->L), 0);

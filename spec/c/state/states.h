@@ -19,8 +19,8 @@
 #include "stdlib/catalog.h"
 #include "stdlib/lazy.h"
 
-/* How states_fresh makes states: built; copied into one chunk; into a chunk and a room. */
-enum states_kind { STATES_BUILT, STATES_WHOLE, STATES_PARTS };
+/* How states_fresh makes states: built, or copied. */
+enum states_kind { STATES_BUILT, STATES_CLONED };
 /* The host's state and its vm. */
 struct states {
 	lua_State *L;
@@ -30,17 +30,12 @@ void states_start(struct states *s, enum states_kind kind);
 void states_stop(struct states *s);
 /* The same around a group of tests, whose state is the struct states. */
 int states_setup_built(void **state);
-int states_setup_whole(void **state);
-int states_setup_parts(void **state);
+int states_setup_cloned(void **state);
 int states_teardown(void **state);
 
 /* A state as luaL_newstate and luaL_openlibs make it. */
 lua_State *states_stock(void);
 struct vai_vm *states_fresh(void);
-/* vai__vm_new_in with a room, if the kind wants one. At most 1000 states at a time. */
-struct vai_vm *states_new(struct vai_code *code, bool *loaded);
-/* The same for a call. */
-struct vai_vm *states_new_for(struct vai_code *code, const vai_msg *call, struct vai__ready *ready);
 /* Runs the script with print collecting into the result, which also gets the error or what
  * it returns; addresses are replaced by "ADDR". The caller frees it. */
 char *states_run(lua_State *L, const char *script);

@@ -145,7 +145,7 @@ static void templates(void **state)
 	unsigned refs = atomic_load(&code->obj.refs);
 	for (int i = 1; i <= 20; i++) {
 		bool loaded = false;
-		struct vai_vm *vm = states_new(code, &loaded);
+		struct vai_vm *vm = vai__vm_new(code, &loaded);
 		assert_int_equal(loaded, clones && i >= 3);
 		run_in(vm, code, loaded);
 		states_check(vm->L, "collectgarbage() return seen == 1 and ('x'):rep(2) == 'xx' and getmetatable(_G) == nil");
@@ -163,7 +163,7 @@ static void foresight(void **state)
 	size_t bare = 0;
 	for (int i = 0; i < 4; i++) {
 		bool loaded = false;
-		struct vai_vm *vm = states_new(code, &loaded);
+		struct vai_vm *vm = vai__vm_new(code, &loaded);
 		lua_pushglobaltable(vm->L);
 		lua_pushliteral(vm->L, "tostring");
 		lua_rawget(vm->L, -2);
@@ -193,7 +193,7 @@ static int call_through(const struct states *s, const char *text, lua_Integer *r
 	lua_pushinteger(s->L, 5);
 	vai__encode_call(s->L, s->vm, 1, 1, &msg, &code, "argument");
 	lua_settop(s->L, 0);
-	struct vai_vm *vm = states_new(code, &loaded);
+	struct vai_vm *vm = vai__vm_new(code, &loaded);
 	int came = loaded ? lua_gettop(vm->L) : 0;
 	assert_int_equal(vai__decode_call(vm->L, vm, &msg, code, came), 1);
 	assert_int_equal(lua_gettop(vm->L), 2);
@@ -258,7 +258,7 @@ static void foresight_of_modules(void **state)
 	struct vai_code *code = code_of(s, "return function() return 'foresight of modules' end");
 	for (int i = 0; i < 4; i++) {
 		bool loaded = false;
-		struct vai_vm *vm = states_new(code, &loaded);
+		struct vai_vm *vm = vai__vm_new(code, &loaded);
 		lua_getfield(vm->L, LUA_REGISTRYINDEX, LUA_FILEHANDLE);
 		assert_int_equal(lua_type(vm->L, -1), loaded ? LUA_TTABLE : LUA_TNIL);
 		vai__lazy_require(vm->L, vm, "testmod");
@@ -278,11 +278,10 @@ static void foresight_of_modules(void **state)
 static void one_place(void **state)
 {
 	const struct states *s = *state;
-	static _Alignas(16) char rooms[2][VAI_G_ROOM];
 	struct vai_code *code = code_of(s, "return function() return 'one place' end");
 	for (int i = 0; i < 60; i++) {
 		bool loaded;
-		struct vai_vm *vm = vai__vm_new_in(i % 3 ? code : NULL, &loaded, rooms[i / 30], VAI_G_ROOM);
+		struct vai_vm *vm = vai__vm_new(i % 3 ? code : NULL, &loaded);
 		assert_int_equal(lua_gettop(vm->L), loaded);
 		lua_settop(vm->L, 0);
 		states_check(vm->L,
@@ -335,7 +334,7 @@ static void constants_like_pointers(void **state)
 	lua_Integer sum = 0;
 	for (int i = 0; i < 6; i++) {
 		bool loaded = true;
-		struct vai_vm *vm = states_new(code, &loaded);
+		struct vai_vm *vm = vai__vm_new(code, &loaded);
 		assert_false(loaded);
 		assert_int_equal(vai__code_load(vm->L, code), LUA_OK);
 		lua_pushglobaltable(vm->L);
@@ -362,7 +361,7 @@ static void bounded(void **state)
 			codes[i] = code_of(s, text);
 			for (int k = 0; k < 4; k++) {
 				bool loaded = false;
-				vai__vm_free(states_new(codes[i], &loaded));
+				vai__vm_free(vai__vm_new(codes[i], &loaded));
 				with += loaded && k == 3;
 			}
 		}
@@ -385,7 +384,7 @@ static void too_big(void **state)
 	free(text);
 	for (int i = 0; i < 5; i++) {
 		bool loaded = true;
-		struct vai_vm *vm = states_new(code, &loaded);
+		struct vai_vm *vm = vai__vm_new(code, &loaded);
 		assert_false(loaded);
 		vai__vm_free(vm);
 	}
@@ -402,7 +401,7 @@ static void *spawn_many(void *arg)
 	(void)arg;
 	for (int i = 0; i < ROUNDS; i++) {
 		bool loaded = false;
-		struct vai_vm *vm = states_new(shared_code, &loaded);
+		struct vai_vm *vm = vai__vm_new(shared_code, &loaded);
 		if (!loaded && vai__code_load(vm->L, shared_code) != LUA_OK)
 			failures++;
 		if (!loaded) {
@@ -460,7 +459,6 @@ int main(void)
 		cmocka_unit_test(threads),
 	};
 	vai__catalog_preload("testmod", open_module);
-	int failed = cmocka_run_group_tests_name("template, cloned", cloned, states_setup_whole, states_teardown);
-	failed += cmocka_run_group_tests_name("template, cloned in parts", cloned, states_setup_parts, states_teardown);
+	int failed = cmocka_run_group_tests_name("template, cloned", cloned, states_setup_cloned, states_teardown);
 	return failed + cmocka_run_group_tests_name("template, built", built, states_setup_built, states_teardown);
 }

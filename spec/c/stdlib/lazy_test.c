@@ -571,11 +571,10 @@ int main(void)
 		cmocka_unit_test(requires),
 		cmocka_unit_test(c_functions),
 	};
-	int failed = cmocka_run_group_tests_name("lazylib, cloned", plain, states_setup_whole, states_teardown);
-	failed += cmocka_run_group_tests_name("lazylib, cloned in parts", plain, states_setup_parts, states_teardown);
+	int failed = cmocka_run_group_tests_name("lazylib, cloned", plain, states_setup_cloned, states_teardown);
 	failed += cmocka_run_group_tests_name("lazylib, built", plain, states_setup_built, states_teardown);
 	register_overrides();
-	failed += cmocka_run_group_tests_name("lazylib, overrides, cloned", extended, states_setup_whole, states_teardown);
+	failed += cmocka_run_group_tests_name("lazylib, overrides, cloned", extended, states_setup_cloned, states_teardown);
 	failed += cmocka_run_group_tests_name("lazylib, overrides, built", extended, states_setup_built, states_teardown);
 	return failed;
 }

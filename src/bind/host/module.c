@@ -13,6 +13,7 @@
 #include "base/fatal.h"
 #include "base/fork.h"
 #include "bind/arg.h"
+#include "bind/life/spawn.h"
 #include "bind/host/host.h"
 #include "bind/host/os_exit.h"
 #include "bind/host/sandbox_policy.h"
@@ -74,6 +75,7 @@ static void abandon(vai_g *g)
 	const struct vai__main *main = vai__main_of(g);
 	if (vm && !(main && vm == main->last)) /* what runs in the host's state abandons nothing */
 		vai__vm_abandon(vm);
+	vai__spawn_abandon(g);
 	if (held)
 		vai__obj_unref(held);
 	if (task)

@@ -4,6 +4,7 @@
 #include "base/obj.h"
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
+#include "bind/life/shed.h"
 #include "bind/lib/wait_limit.h"
 #include "bind/lib/result.h"
 #include "sync/chan.h"
@@ -117,6 +118,28 @@ static int recv_failed(lua_State *L, vai_g *g, int rc)
 	return vai__bind_failed(L, g, rc);
 }
 
+static int received(lua_State *L, vai_g *g, int rc, vai_msg *msg)
+{
+	if (VAI_UNLIKELY(rc != VAI_OK))
+		return recv_failed(L, g, rc);
+	return vai__bind_deliver(L, vai__bind_vm(g), msg);
+}
+
+/* The continuation of a wait without a stack: ch is at index 1 still. */
+static int recv_end(lua_State *L, int status, lua_KContext ctx)
+{
+	struct vai__rest *rest = (struct vai__rest *)ctx;
+	vai_g *g = rest->waiter.g;
+	(void)status;
+	return received(L, g, vai__chan_recv_end(g, self_chan(L, "recv"), &rest->msg, &rest->waiter), &rest->msg);
+}
+
+static VAI_NOINLINE int recv_shedding(lua_State *L, vai_g *g, vai_chan *ch, struct vai__rest *rest)
+{
+	int rc = vai__chan_recv_begin(g, ch, &rest->msg, &rest->waiter);
+	return rc == VAI_SHEDS ? vai__shed_in(L, rest, recv_end) : received(L, g, rc, &rest->msg);
+}
+
 static int chan_recv(lua_State *L)
 {
 	vai_chan *ch = self_chan(L, "recv");
@@ -124,10 +147,11 @@ static int chan_recv(lua_State *L)
 	struct vai__limit limit = limit_at(L, lua_gettop(L), 2, "recv");
 	vai_msg msg;
 	vai__note_stack(g, L);
+	struct vai__rest *rest = limit.deadline == VAI_FOREVER && !limit.ctx ? vai__shed_may(L, g) : NULL;
+	if (VAI_UNLIKELY(rest != NULL))
+		return recv_shedding(L, g, ch, rest);
 	int rc = VAI_LIMITED(g, limit, vai__chan_recv(g, ch, &msg, limit.deadline));
-	if (VAI_UNLIKELY(rc != VAI_OK))
-		return recv_failed(L, g, rc);
-	return vai__bind_deliver(L, vai__bind_vm(g), &msg);
+	return received(L, g, rc, &msg);
 }
 
 static int chan_try_recv(lua_State *L)
@@ -143,6 +167,29 @@ static int chan_try_recv(lua_State *L)
 	return vai__bind_deliver(L, vai__bind_vm(g), &msg);
 }
 
+/* The next of a loop's values: nil, and no reason with it, ends the loop. */
+static inline int looped(lua_State *L, vai_g *g, int rc, vai_msg *msg)
+{
+	if (VAI_LIKELY(rc != VAI_ECLOSED))
+		return received(L, g, rc, msg);
+	lua_pushnil(L);
+	return 1;
+}
+
+static int call_end(lua_State *L, int status, lua_KContext ctx)
+{
+	struct vai__rest *rest = (struct vai__rest *)ctx;
+	vai_g *g = rest->waiter.g;
+	(void)status;
+	return looped(L, g, vai__chan_recv_end(g, self_chan(L, "for iterator"), &rest->msg, &rest->waiter), &rest->msg);
+}
+
+static VAI_NOINLINE int call_shedding(lua_State *L, vai_g *g, vai_chan *ch, struct vai__rest *rest)
+{
+	int rc = vai__chan_recv_begin(g, ch, &rest->msg, &rest->waiter);
+	return rc == VAI_SHEDS ? vai__shed_in(L, rest, call_end) : looped(L, g, rc, &rest->msg);
+}
+
 /* for v in ch do: called with the channel, then the loop's state and control value. */
 static int chan_call(lua_State *L)
 {
@@ -150,14 +197,11 @@ static int chan_call(lua_State *L)
 	vai_g *g = vai__bind_self(L);
 	vai_msg msg;
 	vai__note_stack(g, L);
+	struct vai__rest *rest = vai__shed_may(L, g);
+	if (VAI_UNLIKELY(rest != NULL))
+		return call_shedding(L, g, ch, rest);
 	int rc = vai__chan_recv(g, ch, &msg, VAI_FOREVER);
-	if (VAI_UNLIKELY(rc == VAI_ECLOSED)) {
-		lua_pushnil(L);
-		return 1;
-	}
-	if (VAI_UNLIKELY(rc != VAI_OK))
-		return recv_failed(L, g, rc);
-	return vai__bind_deliver(L, vai__bind_vm(g), &msg);
+	return looped(L, g, rc, &msg);
 }
 
 static int chan_close(lua_State *L)

@@ -50,9 +50,20 @@ void vai__hook_prepare(lua_State *L)
 		vai__hook_set(L, vai__hook_tick, LUA_MASKCOUNT | vai__hook_points(), VAI__HOOK_TICK);
 }
 
+void vai__interrupt_yield(vai_g *g)
+{
+	vai__life(g)->yielded = true;
+	vai__interrupt_g(g);
+}
+
 /* Yields, or raises the end: called in the goroutine's own hook. */
 static void act(lua_State *L, vai_g *g)
 {
+	struct vai__life *life = vai__life(g);
+	if (VAI_UNLIKELY(life->yielded)) {
+		life->yielded = false;
+		luaL_error(L, "attempt to yield from outside a coroutine");
+	}
 	if (vai__sched_interrupted(g))
 		vai__interrupt_main(L);
 	if (!vai__end_due(g)) {
@@ -117,7 +128,7 @@ static void arm(lua_State *L, vai_g *g, struct vai__life *life)
 	if (hook == vai__hook_tick) {
 		/* The hook looks at every instruction: with a larger count it could look at the same place for ever. For an end
 		 * that is due it looks at the next one, before the goroutine has run on. */
-		if (must_look_always(life) || vai__end_due(g))
+		if (must_look_always(life) || vai__end_due(g) || life->yielded)
 			lua_sethook(L, hook, lua_gethookmask(L) | LUA_MASKCOUNT, 1);
 		return;
 	}

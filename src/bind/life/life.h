@@ -51,6 +51,8 @@ void vai__end_wait_on(
 
 /* vai__sched_hooks.interrupt: the Lua code that g runs yields, or ends, at its next instruction. */
 void vai__interrupt_g(vai_g *g);
+/* g's Lua code has yielded where it must not: that becomes an error at its next instruction. */
+void vai__interrupt_yield(vai_g *g);
 /* vai__sched_hooks.main_hook: that of main's Lua state. In signal handlers and on any thread. */
 const void *vai__interrupt_hook(void);
 /* Called when Ctrl-C has ended main's wait in L. */

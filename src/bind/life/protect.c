@@ -2,6 +2,7 @@
 /* pcall, xpcall, error and assert of goroutines. They do what Lua 5.4's lbaselib.c does, and also notice when the
  * end of the goroutine was caught, or is to be raised again. */
 #include "bind/life/life.h"
+#include "bind/life/shed.h"
 #include <lauxlib.h>
 
 lua_CFunction vai__protect_stock_pcall, vai__protect_stock_xpcall, vai__protect_stock_error, vai__protect_stock_assert;
@@ -26,12 +27,18 @@ static int finish(lua_State *L, int status, lua_KContext extra)
 	return lua_gettop(L) - (int)extra;
 }
 
+/* In coroutines (shed.h). */
+static inline lua_KFunction continuation(const lua_State *L)
+{
+	return vai__shed_is_body(L) ? NULL : finish;
+}
+
 int vai__protect_pcall(lua_State *L)
 {
 	luaL_checkany(L, 1);
 	lua_pushboolean(L, 1);
 	lua_insert(L, 1);
-	int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, finish);
+	int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, continuation(L));
 	return finish(L, status, 0);
 }
 
@@ -42,7 +49,7 @@ int vai__protect_xpcall(lua_State *L)
 	lua_pushboolean(L, 1);
 	lua_pushvalue(L, 1);
 	lua_rotate(L, 3, 2);
-	int status = lua_pcallk(L, n - 2, LUA_MULTRET, 2, 2, finish);
+	int status = lua_pcallk(L, n - 2, LUA_MULTRET, 2, 2, continuation(L));
 	return finish(L, status, 2);
 }
 

@@ -14,6 +14,7 @@
 #include "bind/arg.h"
 #include "bind/life/sandbox_bounds.h"
 #include "bind/life/life.h"
+#include "bind/life/shed.h"
 #include "bind/life/spawn_opts.h"
 #include "bind/life/watch_lost_writes.h"
 #include "bind/report/leaks.h"
@@ -29,10 +30,11 @@
 #include "runtime/vm.h"
 #include "stdlib/only_libs.h"
 
-/* Lives on the goroutine's stack. */
+/* The goroutine's record. It lies beside its stack, which it may have to do without (shed.h). */
 struct run {
-	vai_g *g;       /* g->held: first the call, once that is decoded the wait group */
-	vai_task *task; /* NULL: started by a timer, or nobody wanted it */
+	vai_g *g;               /* g->held: first the call, once that is decoded the wait group */
+	struct vai__call *call; /* NULL from when that is decoded */
+	vai_task *task;         /* NULL: started by a timer, or nobody wanted it */
 	vai_waitgroup *wg;
 	vai_member *member;
 	enum vai__fate fate;
@@ -40,7 +42,9 @@ struct run {
 	bool out_of_memory; /* a sandbox's goroutine has ended for want of it */
 	bool speechless;    /* there was no memory for the outcome, before the state was freed */
 	vai_msg outcome;
+	int status; /* of the function, when it is through */
 	struct vai__ready ready;
+	struct vai__rest rest;
 	struct vai__life life;
 };
 
@@ -115,9 +119,16 @@ void vai__call_unref(struct vai__call *call)
 
 /* ---- the goroutine's life ---- */
 
-/* Lets go of the call. A call that timers share has no wait group and no group, and is not written to. */
-static void let_go(struct run *r, struct vai__call *call)
+static struct run *run_of(const vai_g *g)
 {
+	return VAI_CONTAINER(vai__life(g), struct run, life);
+}
+
+/* Lets go of the call. A call that timers share has no wait group and no group, and is not written to. */
+static void let_go(struct run *r)
+{
+	struct vai__call *call = r->call;
+	r->call = NULL;
 	r->g->held = r->wg ? (void *)r->wg : r->member;
 	if (r->wg)
 		call->wg = NULL;
@@ -138,26 +149,39 @@ static const vai_msg *message_of(const struct vai__call *call)
 	return call->base ? &call->base->msg : &call->msg;
 }
 
-/* Arguments: struct run and, if they came with the state, helpers of the function and the function. */
+/* What the goroutine's function has returned lies above the message handler; or the error on top, which is the result
+ * then. */
+static int returned(lua_State *L, int status, lua_KContext ctx)
+{
+	struct run *r = (struct run *)ctx;
+	if (VAI_UNLIKELY(status != LUA_OK && status != LUA_YIELD)) {
+		r->status = status;
+		return 1;
+	}
+	r->returned = true;
+	if (VAI_UNLIKELY(vai__forked))
+		vai__exit_now(0); /* the child of a fork ends with its only thread */
+	if (r->task && atomic_load_acquire(&((struct vai_obj *)r->task)->refs) > 1)
+		vai__encode_values(L, vai__bind_vm(r->g), 2, lua_gettop(L) - 1, &r->outcome, "result");
+	return 0;
+}
+
+/* The goroutine's first function in Lua. Arguments: the message handler and, if they came with the state, helpers of
+ * the function and the function. */
 static int body(lua_State *L)
 {
-	struct run *r = lua_touserdata(L, 1);
+	struct run *r = run_of(vai__g_self());
 	struct vai_vm *vm = vai__bind_vm(r->g);
-	struct vai__call *call = r->g->held;
+	struct vai__call *call = r->call;
 	if (r->ready.pattern)
 		vai__decode_rest(L, vm, message_of(call), r->ready.pattern);
 	else
 		vai__decode_call(L, vm, message_of(call), call->code, lua_gettop(L) - 1);
 	if (call->extra)
 		push_extra(L, vm, call);
-	let_go(r, call);
-	lua_call(L, lua_gettop(L) - 2, LUA_MULTRET);
-	r->returned = true;
-	if (VAI_UNLIKELY(vai__forked))
-		vai__exit_now(0); /* the child of a fork ends with its only thread */
-	if (r->task && atomic_load_acquire(&((struct vai_obj *)r->task)->refs) > 1)
-		vai__encode_values(L, vm, 2, lua_gettop(L) - 1, &r->outcome, "result");
-	return 0;
+	let_go(r);
+	int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, (lua_KContext)r, returned);
+	return returned(L, status, (lua_KContext)r);
 }
 
 /* The outcome of a failed task is the error, its traceback and, for the report of one that nobody
@@ -235,20 +259,61 @@ static VAI_NOINLINE void settle_end(struct run *r, struct vai_vm *vm, int status
 	atomic_store_relaxed(&r->g->running, NULL);
 }
 
-static int run_in_state(struct run *r, struct vai_vm *vm)
+/* An error of what comes before and after the function, which no handler has seen yet. */
+static VAI_NOINLINE int failed_outside(lua_State *L, int status)
+{
+	lua_checkstack(L, LUA_MINSTACK);
+	if (status == LUA_ERRMEM)
+		return status;
+	lua_pushcfunction(L, vai__report_handler);
+	lua_insert(L, -2);
+	int failed = lua_pcall(L, 1, 1, 0);
+	return failed ? failed : status;
+}
+
+/* For a Lua in which the main thread of a state should not be resumed: all waits keep the stack. */
+static VAI_NOINLINE int run_at_once(struct run *r, lua_State *L, int n)
+{
+	int status = lua_pcall(L, n, LUA_MULTRET, 0);
+	return status == LUA_OK ? r->status : failed_outside(L, status);
+}
+
+static void again(vai_g *g, void *arg);
+
+/* Runs the Lua code, with n arguments for its first function, until it is through. A wait in which the goroutine sheds
+ * its stack goes on in `again`. */
+static int run_lua(struct run *r, lua_State *L, int n)
+{
+	int status, results;
+	if (VAI_UNLIKELY(!vai__probe_resumes()))
+		return run_at_once(r, L, n);
+	for (; (status = lua_resume(L, NULL, n, &results)) == LUA_YIELD; n = 0) {
+		if (VAI_LIKELY(r->rest.sheds)) {
+			r->rest.sheds = false;
+			vai__park_shed(r->g, again, r);
+		} else {
+			lua_pop(L, results);
+			vai__interrupt_yield(r->g);
+		}
+	}
+	return VAI_LIKELY(status == LUA_OK) ? r->status : failed_outside(L, status);
+}
+
+/* Runs in the state, from its beginning on or (came < 0) from where it was left. */
+static int run_in_state(struct run *r, struct vai_vm *vm, int came)
 {
 	lua_State *L = vm->L;
-	const int came = lua_gettop(L);
-	vm->at = L;
-	vai__hook_prepare(L);
-	vai__watch_state(L);
-	lua_pushcfunction(L, vai__report_handler);
-	lua_pushcfunction(L, body);
-	lua_pushlightuserdata(L, r);
-	if (came)
-		lua_rotate(L, -3 - came, 3); /* the functions on top of them */
-	atomic_store_relaxed(&r->g->running, L);
-	int status = lua_pcall(L, 1 + came, 0, -3 - came);
+	if (came >= 0) {
+		vm->at = L;
+		vai__hook_prepare(L);
+		vai__watch_state(L);
+		lua_pushcfunction(L, body);
+		lua_pushcfunction(L, vai__report_handler);
+		if (came)
+			lua_rotate(L, -2 - came, 2); /* the functions on top of them */
+		atomic_store_relaxed(&r->g->running, L);
+	}
+	int status = run_lua(r, L, came >= 0 ? 1 + came : 0);
 	atomic_store_relaxed(&r->g->running, NULL);
 	vai__end_over(r->g);
 	if (VAI_UNLIKELY(status != LUA_OK))
@@ -305,7 +370,7 @@ static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, struct v
 	const struct vai__spawn_opts *b = call->opts;
 	const bool whole = !vai__only_libs_lacking(vai__g_home(g));
 	struct vai_code *code = whole && !(b && b->has_libs) ? call->code : NULL;
-	struct vai_vm *vm = vai__vm_new_for(code, message_of(call), ready, vai__g_room(g), VAI_G_ROOM);
+	struct vai_vm *vm = vai__vm_new_for(code, message_of(call), ready);
 	if (VAI_LIKELY(!vm || (!b && whole && !vai__sandbox.active)))
 		return vm;
 	int rc = whole ? VAI_OK : vai__only_libs_keep(vm, ~0u);
@@ -316,21 +381,6 @@ static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, struct v
 		return vm;
 	vai__vm_free(vm);
 	return NULL;
-}
-
-static int run(struct run *r, const struct vai__call *call)
-{
-	vai_g *g = r->g;
-	struct vai_vm *vm = new_state(g, call, &r->ready);
-	if (VAI_UNLIKELY(!vm))
-		return no_state(r);
-	g->vm = vm;
-	int status = run_in_state(r, vm);
-	vai__vm_free(vm);
-	g->vm = NULL;
-	if (VAI_UNLIKELY(r->speechless))
-		give_text(r, vai__main_shortage());
-	return status;
 }
 
 /* It is to end before it began: it was canceled, or the sandbox's processor time is used up. */
@@ -345,20 +395,64 @@ static VAI_NOINLINE void end_early(struct run *r)
 	give_text(r, text);
 }
 
+/* The end of a goroutine whose function is through, or did not begin. */
+static void leave(struct run *r, int status)
+{
+	vai_g *g = r->g;
+	if (VAI_UNLIKELY(r->call != NULL))
+		let_go(r);
+	vai__sandbox_bounds_leave(vai__g_home(g)); /* before anybody who waits for it may start another one */
+	finish(r, status);
+	g->life = NULL;
+	if (VAI_LIKELY(r->life.rest != NULL))
+		vai__mem_free(r, sizeof *r);
+}
+
+static void run(struct run *r, struct vai_vm *vm, int came)
+{
+	int status = run_in_state(r, vm, came);
+	vai__vm_free(vm);
+	r->g->vm = NULL;
+	if (VAI_UNLIKELY(r->speechless))
+		give_text(r, vai__main_shortage());
+	leave(r, status);
+}
+
+/* After a wait in which the goroutine had no stack. */
+static void again(vai_g *g, void *arg)
+{
+	run(arg, vai__bind_vm(g), -1);
+}
+
 static void entry(vai_g *g, void *arg)
 {
 	struct vai__call *call = arg;
-	struct run r = {.g = g, .task = g->task, .wg = call->wg, .member = call->member, .fate = call->fate};
-	int status = LUA_ERRRUN;
-	g->life = &r.life;
-	if (VAI_UNLIKELY(vai__end_due(g)))
-		end_early(&r);
+	struct run own, *r = vai__mem_alloc(sizeof *r);
+	bool kept = r != NULL;
+	if (VAI_UNLIKELY(!kept))
+		r = &own; /* it lies on the stack then, and so that stays */
+	*r =
+		(struct run){.g = g, .call = call, .task = g->task, .wg = call->wg, .member = call->member, .fate = call->fate};
+	r->life.rest = kept ? &r->rest : NULL;
+	g->life = &r->life;
+	if (VAI_UNLIKELY(vai__end_due(g))) {
+		end_early(r);
+		leave(r, LUA_ERRRUN);
+		return;
+	}
+	g->vm = new_state(g, call, &r->ready);
+	if (VAI_UNLIKELY(!g->vm))
+		leave(r, no_state(r));
 	else
-		status = run(&r, call);
-	if (VAI_UNLIKELY(g->held == call))
-		let_go(&r, call);
-	vai__sandbox_bounds_leave(vai__g_home(g)); /* before anybody who waits for it may start another one */
-	finish(&r, status);
+		run(r, vai__bind_vm(g), lua_gettop(vai__bind_vm(g)->L));
+}
+
+void vai__spawn_abandon(vai_g *g)
+{
+	struct vai__life *life = vai__life(g);
+	g->life = NULL;
+	if (life && life->rest)
+		vai__mem_free(VAI_CONTAINER(life, struct run, life), sizeof(struct run));
 }
 
 /* ---- starting one ---- */

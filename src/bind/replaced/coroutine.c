@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* coroutine.resume, wrap and close as in Lua 5.4's lcorolib.c, but that vai_g.running is the
- * coroutine that runs, so that interruptions reach it, and that the end of a goroutine is
- * known to have been caught. Used in the host's state, too, on whatever thread runs it. */
+/* coroutine.resume, wrap, close, yield and isyieldable as in Lua 5.4's lcorolib.c, but that vai_g.running is the
+ * coroutine that runs, so that interruptions reach it, that the end of a goroutine is known to have been caught, and
+ * that the body of a goroutine is no coroutine. Used in the host's state, too, on whatever thread runs it. */
 #include "bind/replaced/coroutine.h"
 #include <lauxlib.h>
 #include "bind/life/life.h"
+#include "bind/life/shed.h"
 
 /* Lua 5.4.6 and later have it, and need it: lua_resetthread forgets there how deep C calls are nested. */
 int lua_closethread(lua_State *L, lua_State *from) __attribute__((weak));
@@ -152,6 +153,22 @@ static int wrapped(lua_State *L)
 	lua_State *co = lua_tothread(L, lua_upvalueindex(1));
 	int n = resume(L, co, lua_gettop(L), &status);
 	return VAI_LIKELY(n >= 0) ? n : wrap_failed(L, co);
+}
+
+int vai__coroutine_yield(lua_State *L)
+{
+	if (VAI_UNLIKELY(vai__shed_is_body(L))) {
+		lua_pushliteral(L, "attempt to yield from outside a coroutine");
+		return lua_error(L);
+	}
+	return lua_yield(L, lua_gettop(L));
+}
+
+int vai__coroutine_isyieldable(lua_State *L)
+{
+	lua_State *co = lua_isnone(L, 1) ? L : thread_argument(L);
+	lua_pushboolean(L, lua_isyieldable(co) && !vai__shed_is_body(co));
+	return 1;
 }
 
 int vai__coroutine_wrap(lua_State *L)

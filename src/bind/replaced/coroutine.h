@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* coroutine.resume, wrap and close that note which coroutine a goroutine runs, and let its end pass. As
- * lua_CFunctions; arguments, results and errors are those of the stock functions. */
+/* coroutine.resume, wrap and close that note which coroutine a goroutine runs, and let its end pass; yield and
+ * isyieldable that know its body. As lua_CFunctions; arguments, results and errors are those of the stock functions. */
 #ifndef VAI_COROUTINE_H
 #define VAI_COROUTINE_H
 
@@ -9,5 +9,7 @@
 int vai__coroutine_resume(lua_State *L);
 int vai__coroutine_wrap(lua_State *L);
 int vai__coroutine_close(lua_State *L);
+int vai__coroutine_yield(lua_State *L);
+int vai__coroutine_isyieldable(lua_State *L);
 
 #endif

@@ -29,6 +29,8 @@ static struct {
 	{"coroutine", "resume", vai__coroutine_resume},
 	{"coroutine", "wrap", vai__coroutine_wrap},
 	{"coroutine", "close", vai__coroutine_close},
+	{"coroutine", "yield", vai__coroutine_yield},
+	{"coroutine", "isyieldable", vai__coroutine_isyieldable},
 	{"debug", "sethook", vai__hook_sethook},
 	{"debug", "gethook", vai__hook_gethook},
 };
