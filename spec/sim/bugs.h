@@ -59,12 +59,13 @@
 	BUG(semaphore_torn, "semaphore", "permits are taken with a load and a store") \
 	BUG(semaphore_unmarked, "semaphore_cancel semaphore_timeout", "who queues up for permits does not say so") \
 	BUG(share_fence, "submit spread", "no barrier between the queue and the look who sleeps") \
+	BUG(shed_late, "shed", "a goroutine that has shed its stack has it until after the commit") \
 	BUG(steal_commit, "steal steal_two", "a thief commits with a load and a store") \
 	BUG(tail_first, "steal", "tail is published before the slot is written") \
 	BUG(timer_left, "timeout", "the timer of a wait that something else ended is not stopped") \
 	BUG(waiter_left, "send_timeout", "a send that timed out leaves its record in the queue") \
 	BUG(waitgroup_blind, "waitgroup", "a wait group is not looked at again under its lock") \
-	BUG(wake_order, "submit outside input cancel rendezvous", "who wakes looks first whether the M polls")
+	BUG(wake_order, "outside input cancel", "who wakes looks first whether the M polls")
 // clang-format on
 
 #define SIM_BUG_NUMBER(name, tests, what) SIM_BUG_##name,

@@ -275,6 +275,9 @@ void vai__ctx_native(struct vai__ctx *c)
 	c->sp = NULL;
 }
 
+/* A test itself says who sheds his stack. */
+_Atomic(int64_t) vai__stack_taken;
+
 static struct {
 	char *free[64];
 	int n;

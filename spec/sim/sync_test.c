@@ -3,6 +3,7 @@
  * for what has come, nothing is written to after its owner went on. */
 #include "sync/chan.h"
 #include "sync/select.h"
+#include "sync/waitq.h"
 #include "sync/waitgroup.h"
 #include "tests.h"
 #include "world.h"
@@ -73,6 +74,85 @@ static void rendezvous(vai_g *main)
 void test_rendezvous(void)
 {
 	world(2, rendezvous);
+}
+
+/* ---- receivers that wait without their stacks ---- */
+
+struct shed {
+	vai_chan *ch;
+	struct vai__waiter waiter;
+	vai_msg msg;
+};
+
+static void shed_over(vai_g *g, struct shed *s, int r)
+{
+	SIM_CHECK(g->waits == NULL);
+	if (r == VAI_OK) {
+		world_spend(&s->msg);
+		received++;
+	} else {
+		SIM_CHECK(r == VAI_ECLOSED && s->msg.w[0] == 0 && s->msg.w[1] == 0);
+		closed++;
+	}
+}
+
+static void shed_end(vai_g *g, void *arg)
+{
+	struct shed *s = arg;
+	shed_over(g, s, vai__chan_recv_end(g, s->ch, &s->msg, &s->waiter));
+	world_end();
+}
+
+static void recv_without_stack(vai_g *g, void *arg)
+{
+	struct shed *s = arg;
+	int r = vai__chan_recv_begin(g, s->ch, &s->msg, &s->waiter);
+	if (r == VAI_SHEDS) {
+		vai__park_shed(g, shed_end, s);
+		r = vai__chan_recv_end(g, s->ch, &s->msg, &s->waiter);
+	}
+	shed_over(g, s, r);
+}
+
+static void go_shedding(vai_g *main, struct shed *s, vai_chan *ch)
+{
+	s->ch = ch;
+	world_go(main, recv_without_stack, s);
+}
+
+static void shed(vai_g *main)
+{
+	static struct shed first, second;
+	a = vai__chan_new(0, world_drop);
+	go_shedding(main, &first, a);
+	go_shedding(main, &second, a);
+	world_go(main, send_one, a);
+	send(main, a, VAI_FOREVER);
+	world_join(main);
+	SIM_CHECK(received == 2);
+	release();
+}
+
+void test_shed(void)
+{
+	world(2, shed);
+}
+
+static void shed_close(vai_g *main)
+{
+	static struct shed receiver;
+	a = vai__chan_new(1, world_drop);
+	go_shedding(main, &receiver, a);
+	world_go(main, send_one, a);
+	vai__chan_close(a);
+	world_join(main);
+	SIM_CHECK(received + closed >= 1);
+	release();
+}
+
+void test_shed_close(void)
+{
+	world(2, shed_close);
 }
 
 static void send_two(vai_g *g, void *arg)

@@ -24,6 +24,8 @@ const struct sim_test sim_tests[] = {
 	{"frames", test_frames, 2},
 	{"frames_two", test_frames_two, 2},
 	{"rendezvous", test_rendezvous, 2},
+	{"shed", test_shed, 2},
+	{"shed_close", test_shed_close, 2},
 	{"buffered", test_buffered, 2},
 	{"pipe", test_pipe, 2},
 	{"sides", test_sides, 3},

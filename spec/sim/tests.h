@@ -29,6 +29,8 @@ void test_frames(void);
 void test_frames_two(void);
 /* sync_test.c: channels, select, wait groups */
 void test_rendezvous(void);
+void test_shed(void);
+void test_shed_close(void);
 void test_buffered(void);
 void test_pipe(void);
 void test_sides(void);

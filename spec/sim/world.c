@@ -45,6 +45,11 @@ static void body(vai_g *g, void *arg)
 {
 	struct start *s = arg;
 	s->f(g, s->arg);
+	world_end();
+}
+
+void world_end(void)
+{
 	if (++w.ended == w.started && w.joining)
 		vai__fire(w.main, w.ticket, VAI_WAKE_USER);
 }

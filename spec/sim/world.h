@@ -12,6 +12,8 @@
 void world(int n, void (*f)(vai_g *main));
 /* Starts a goroutine of the test. */
 vai_g *world_go(vai_g *self, void (*f)(vai_g *g, void *arg), void *arg);
+/* What a goroutine calls last whose first function has been replaced (vai__park_shed). */
+void world_end(void);
 /* Main waits until all of them have ended. A deadlock is a failure. */
 void world_join(vai_g *main);
 /* vai__wait_begin, for a ticket that is left where no lock is. */

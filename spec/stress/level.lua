@@ -35,14 +35,14 @@ function level.alone()
 	error "goroutines are left"
 end
 
--- For the end of each round: memory may grow in the first ones (three), and stays level from then on.
-function level.watch(first)
+-- For the end of each round: memory may grow in the first three, and stays level from then on.
+function level.watch()
 	local rounds, before = 0, nil
 	return function()
 		collectgarbage()
 		rounds = rounds + 1
 		local now = level.memory()
-		before = before or rounds == (first or 3) and now
+		before = before or rounds == 3 and now
 		assert(not before or now < before * 1.5 + 50, ("memory grew from %.0f to %.0f MB"):format(before or 0, now))
 		return rounds
 	end

@@ -201,11 +201,13 @@ void vai__g_take_stack(struct m *m, struct g *g)
 bool vai__g_shed_stack(struct m *m, struct g *g)
 {
 	char *top = g->stack;
-	g->stack = NULL;
+	if (!VAI_BUG(shed_late))
+		g->stack = NULL;
 	if (!vai__park_commit(g)) {
 		begin_on(g, top);
 		return false;
 	}
+	VAI_BUG_DO(shed_late, g->stack = NULL);
 	recycle(m, top);
 	return true;
 }

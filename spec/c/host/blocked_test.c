@@ -148,7 +148,8 @@ static int leave_with_blocked(int n)
 }
 
 /* The same with threads that nobody needs any more, who all leave. To look whether they have costs this thread more
- * than it costs them, and the more the longer they take, so it does not count. */
+ * than it costs them, and the more the longer they take, so it does not count. They need some 0.3 s, and twice as much
+ * beside other work. */
 static int leave_with_idle(int n)
 {
 	lua_State *L = open_all();
@@ -159,7 +160,7 @@ static int leave_with_idle(int n)
 	double looked = cpu_of(CLOCK_THREAD_CPUTIME_ID);
 	host_wait_threads(1);
 	looked = cpu_of(CLOCK_THREAD_CPUTIME_ID) - looked;
-	return cpu_of(CLOCK_PROCESS_CPUTIME_ID) - before - looked > 0.5 ? 3 : 0;
+	return cpu_of(CLOCK_PROCESS_CPUTIME_ID) - before - looked > 2 ? 3 : 0;
 }
 
 static void in_child(int (*f)(int n), int n)
