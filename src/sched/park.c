@@ -231,8 +231,8 @@ enum { SHED_AFTER = -1 };
 enum { SHED_AFTER = 10000000 }; /* ns from the begin of a wait on until its goroutine may shed its stack in another */
 #endif
 
-/* It takes some 600 instructions, and saves a page of stack and its part of a page table. So it is for those that wait
- * seldom: `since` tells when the last wait began, 0 before the first. */
+/* It takes 30 to 80 ns (a ring of 503, of 8), and saves a page of stack and its part of a page table. So it is for
+ * those that wait seldom: `since` tells when the last wait began, 0 before the first. */
 bool vai__park_shed_pays(const vai_g *self)
 {
 	const struct g *g = (const struct g *)(const void *)self;
