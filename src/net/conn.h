@@ -112,8 +112,7 @@ int vai__conn_read_now(vai_conn *c, struct vai__bytes *out);
 int vai__conn_peek(vai_g *self, vai_conn *c, bool event);
 /* Whether it holds a whole head (net/head_end.h): VAI_OK, also for one of more than `most` bytes and where a line ends
  * in a bare LF, for nothing better comes; VAI__PART: some of it, and VAI_EAGAIN: nothing yet, and the next edge tells;
- * and as above. *from: where to go on looking
- * in the buffer, 0 at first. */
+ * and as above. *from: where to go on looking in the buffer, 0 at first. */
 enum { VAI__PART = 1 };
 int vai__conn_peek_head(vai_g *self, vai_conn *c, size_t most, size_t *from);
 /* Puts the bytes back in front of the buffer, from where they came. Takes the block over. False: somebody reads at the

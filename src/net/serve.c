@@ -297,6 +297,12 @@ static int64_t end_of(const struct row *row)
 	return row->oldest ? row->oldest->since + row->limit : VAI_FOREVER;
 }
 
+/* The first in the row, if its time is over, or NULL. Under the lock. */
+static struct served *overdue(const struct row *row)
+{
+	return end_of(row) <= vai__clock_now() ? row->oldest : NULL;
+}
+
 /* When there is something to do because time has passed. Under the lock. */
 static int64_t next_end(const vai_server *s)
 {
@@ -489,7 +495,7 @@ static void close_idle(vai_server *s)
 {
 	for (;;) {
 		vai__lock(&s->lock);
-		struct served *c = end_of(&s->idlers) <= vai__clock_now() ? s->idlers.oldest : NULL;
+		struct served *c = overdue(&s->idlers);
 		if (c)
 			end_wait(s, c);
 		vai__unlock(&s->lock);
@@ -506,7 +512,7 @@ static void end_heads(vai_server *s)
 {
 	for (;;) {
 		vai__lock(&s->lock);
-		struct served *c = end_of(&s->heads) <= vai__clock_now() ? s->heads.oldest : NULL;
+		struct served *c = overdue(&s->heads);
 		if (!c) {
 			vai__unlock(&s->lock);
 			return;

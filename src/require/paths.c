@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The script's package.path, cpath, preload and searchers, and what it has changed in loaded modules, as a snapshot for
- * all goroutines. Taken on
- * the host's state only; read anywhere. Snapshots do not change: a new one replaces the
- * old, which lives on until its last reader lets go. */
+ * all goroutines. Taken on the host's state only; read anywhere. Snapshots do not change: a new one replaces the old,
+ * which lives on until its last reader lets go. */
 #include <lauxlib.h>
 #include <lualib.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/fork.h"
@@ -24,6 +22,7 @@ struct list {
 	int n;
 	struct told *of;
 };
+enum kind { PRELOADS, CHANGES, KINDS };
 
 /* One of package.searchers: stock's of that number, or, where that is 0, the function in the message. */
 struct searcher {
@@ -36,7 +35,7 @@ enum { STOCK_SEARCHERS = 4, MOST_SEARCHERS = 64 };
 struct snapshot {
 	unsigned refs;      /* under lock */
 	char *path, *cpath; /* NULL: the script's is no string */
-	struct list preloads, changes;
+	struct list told[KINDS];
 	int nsearchers; /* 0: they are stock's */
 	struct searcher searchers[MOST_SEARCHERS];
 };
@@ -65,8 +64,8 @@ static void free_list(struct list *list)
 
 static void free_snapshot(struct snapshot *s)
 {
-	free_list(&s->preloads);
-	free_list(&s->changes);
+	for (int kind = 0; kind < KINDS; kind++)
+		free_list(&s->told[kind]);
 	for (int i = 0; i < s->nsearchers; i++)
 		vai__msg_drop(&s->searchers[i].msg);
 	free(s->path);
@@ -242,7 +241,7 @@ static bool add_preload(lua_State *L, struct vai_vm *vm, struct snapshot *s)
 {
 	bool sent;
 	vai__home_self()->preloading = lua_tostring(L, -2);
-	bool ok = add_told(L, vm, &s->preloads, "package.preload", &sent);
+	bool ok = add_told(L, vm, &s->told[PRELOADS], "package.preload", &sent);
 	vai__home_self()->preloading = NULL;
 	return ok;
 }
@@ -278,13 +277,13 @@ static bool add_changes(lua_State *L, struct vai_vm *vm, struct snapshot *s)
 	bool ok = true, sent;
 	vai__module_changes_push(L, vm);
 	for (lua_pushnil(L); ok && lua_next(L, top + 1); lua_settop(L, top + 2)) {
-		ok = add_told(L, vm, &s->changes, changed_module, &sent);
+		ok = add_told(L, vm, &s->told[CHANGES], changed_module, &sent);
 		if (!ok || sent)
 			continue;
 		lua_rawgeti(L, top + 3, 1);
 		ok = keep_sendable(L, vm);
 		lua_settop(L, top + 3);
-		ok = ok && add_told(L, vm, &s->changes, changed_module, &sent);
+		ok = ok && add_told(L, vm, &s->told[CHANGES], changed_module, &sent);
 	}
 	lua_settop(L, top);
 	return ok;
@@ -523,13 +522,13 @@ static int find_told(const struct list *list, const char *name)
 	return i;
 }
 
-/* Pushes what the snapshot's list, at that offset, has under the name, or nothing and false. */
-static bool push_told(lua_State *L, struct vai_vm *vm, size_t offset, const char *name)
+/* Pushes what the snapshot has of that kind under the name, or nothing and false. */
+static bool push_told(lua_State *L, struct vai_vm *vm, enum kind kind, const char *name)
 {
 	struct snapshot *s = acquire();
 	if (!s)
 		return false;
-	const struct list *list = (const struct list *)(const void *)((const char *)s + offset);
+	const struct list *list = &s->told[kind];
 	int i = find_told(list, name);
 	if (i < 0) {
 		release(s);
@@ -545,7 +544,7 @@ static bool push_told(lua_State *L, struct vai_vm *vm, size_t offset, const char
 static bool has_changes(const char *name)
 {
 	struct snapshot *s = acquire();
-	bool has = s && find_told(&s->changes, name) >= 0;
+	bool has = s && find_told(&s->told[CHANGES], name) >= 0;
 	if (s)
 		release(s);
 	return has;
@@ -555,7 +554,7 @@ static bool has_changes(const char *name)
 static void change(lua_State *L, struct vai_vm *vm, const char *name, int idx)
 {
 	const int top = lua_gettop(L);
-	if (push_told(L, vm, offsetof(struct snapshot, changes), name))
+	if (push_told(L, vm, CHANGES, name))
 		vai__module_changes_apply(L, idx, top + 1);
 	lua_settop(L, top);
 }
@@ -668,5 +667,5 @@ void vai__paths_apply(lua_State *L, int idx)
 
 bool vai__paths_preload(lua_State *L, struct vai_vm *vm, const char *name)
 {
-	return push_told(L, vm, offsetof(struct snapshot, preloads), name);
+	return push_told(L, vm, PRELOADS, name);
 }

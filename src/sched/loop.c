@@ -364,6 +364,7 @@ static void yield(struct m *m, struct g *g, bool late)
  * because it is due to look at more than p's queue, or there is nothing else in that. */
 static struct g *yield_to_next(struct m *m, struct g *g)
 {
+	_Static_assert(SLICE_TICK % TIMER_TICK == 0, "who looks when timers are due sees the end of a slice, too");
 	struct p *p = m_p(m);
 	uint32_t tick = p ? atomic_load_relaxed(&p->tick) + 1 : 0;
 	if (tick % TIMER_TICK == 0 || tick % GLOBAL_TICK == 0 || m->lockedg || atomic_load_relaxed(&m->nlocked) > 0 ||

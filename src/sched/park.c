@@ -236,7 +236,7 @@ enum { SHED_AFTER = 10000000 }; /* ns from the begin of a wait on until its goro
 bool vai__park_shed_pays(const vai_g *self)
 {
 	const struct g *g = (const struct g *)(const void *)self;
-	return !vai__shed_idle() && !self->bound && turn_of(g) == 0 && !g->locked_m &&
+	return !self->bound && turn_of(g) == 0 && !g->locked_m &&
 		atomic_load_relaxed(&vai__sched.coarse_now) - atomic_load_relaxed(&g->since) > SHED_AFTER;
 }
 

@@ -198,10 +198,11 @@ void vai__park_shed_begin(vai_g *self, enum vai_wait_reason reason, const void *
 void vai__park_shed(vai_g *self, void (*entry)(vai_g *g, void *arg), void *arg);
 /* The code that has ended the wait. */
 int vai__park_shed_code(vai_g *self);
-/* Whether that is worth its time for a wait without a deadline that self may be about to begin, and possible. */
+/* Whether that is possible, and worth its time for self, in a wait without a deadline: asked where many stacks are in
+ * use. */
 bool vai__park_shed_pays(const vai_g *self);
-/* A cheap first look for it: few stacks are in use, so that it is not. */
-static inline bool vai__shed_idle(void)
+/* A cheap first look: few stacks are in use, so that it is not worth its time for anybody. */
+static inline bool vai__park_shed_idle(void)
 {
 	return VAI_LIKELY(atomic_load_relaxed(&vai__stack_taken) < VAI__SHED_FROM);
 }

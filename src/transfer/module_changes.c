@@ -57,11 +57,13 @@ static uint64_t hash_number(lua_State *L)
 }
 
 /* The hash of the fields of the module at `module` that count: those without a mark in the table at `marks`, or all
- * (0). */
+ * (0). It counts what is_light does, and a NaN, which is the same each time. */
 static uint64_t hash_module(lua_State *L, int module, int marks)
 {
 	uint64_t hash = 0, value;
 	for (lua_pushnil(L); lua_next(L, module); lua_pop(L, 1)) {
+		if (VAI_UNLIKELY(lua_type(L, -2) != LUA_TSTRING))
+			continue;
 		switch (lua_type(L, -1)) {
 		case LUA_TSTRING:
 		case LUA_TFUNCTION: value = (uint64_t)(uintptr_t)lua_topointer(L, -1); break;

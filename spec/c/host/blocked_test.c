@@ -134,6 +134,8 @@ static void block(lua_State *L, int n, double seconds)
 	host_run(L, block_many);
 }
 
+enum { SLOW = 1, GONE };
+
 /* In a process of its own, whose threads are left behind: 0, or what went wrong. */
 static int leave_with_blocked(int n)
 {
@@ -144,12 +146,11 @@ static int leave_with_blocked(int n)
 	double before = cpu_of(CLOCK_PROCESS_CPUTIME_ID);
 	lua_close(L);
 	double spent = cpu_of(CLOCK_PROCESS_CPUTIME_ID) - before;
-	return spent > 0.5 ? 1 : atomic_load(&inside) == n ? 0 : 2;
+	return atomic_load(&inside) != n ? GONE : spent > 0.5 ? SLOW : 0;
 }
 
 /* The same with threads that nobody needs any more, who all leave. To look whether they have costs this thread more
- * than it costs them, and the more the longer they take, so it does not count. They need some 0.3 s, and twice as much
- * beside other work. */
+ * than it costs them, and the more the longer they take, so it does not count. */
 static int leave_with_idle(int n)
 {
 	lua_State *L = open_all();
@@ -160,10 +161,10 @@ static int leave_with_idle(int n)
 	double looked = cpu_of(CLOCK_THREAD_CPUTIME_ID);
 	host_wait_threads(1);
 	looked = cpu_of(CLOCK_THREAD_CPUTIME_ID) - looked;
-	return cpu_of(CLOCK_PROCESS_CPUTIME_ID) - before - looked > 2 ? 3 : 0;
+	return cpu_of(CLOCK_PROCESS_CPUTIME_ID) - before - looked > 0.5 ? SLOW : 0;
 }
 
-static void in_child(int (*f)(int n), int n)
+static int in_child(int (*f)(int n), int n)
 {
 	int status = -1;
 	pid_t pid = fork();
@@ -171,7 +172,17 @@ static void in_child(int (*f)(int n), int n)
 	if (pid == 0)
 		_exit(f(n));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* Other work makes what they do take more processor time, never less: one of three tries has to be within the bound. */
+static void check_in_child(int (*f)(int n), int n)
+{
+	int wrong = in_child(f, n);
+	for (int i = 1; i < 3 && wrong == SLOW; i++)
+		wrong = in_child(f, n);
+	assert_int_equal(wrong, 0);
 }
 
 static void test_leave(void **state)
@@ -179,8 +190,8 @@ static void test_leave(void **state)
 	(void)state;
 	if (host_variant("tsan")) /* no threads in a child of fork */
 		skip();
-	in_child(leave_with_blocked, host_scaled(2500));
-	in_child(leave_with_idle, host_scaled(1500));
+	check_in_child(leave_with_blocked, host_scaled(2500));
+	check_in_child(leave_with_idle, host_scaled(1500));
 }
 
 static void test_idle_threads_end(void **state)

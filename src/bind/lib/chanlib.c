@@ -125,19 +125,28 @@ static int received(lua_State *L, vai_g *g, int rc, vai_msg *msg)
 	return vai__bind_deliver(L, vai__bind_vm(g), msg);
 }
 
-/* The continuation of a wait without a stack: ch is at index 1 still. */
-static int recv_end(lua_State *L, int status, lua_KContext ctx)
+typedef int received_fn(lua_State *L, vai_g *g, int rc, vai_msg *msg);
+
+/* Receives with a wait without a stack, after which `end` is called, if there is one. finish: what gives the result. */
+static VAI_NOINLINE int recv_shedding(
+	lua_State *L, vai_g *g, struct vai__rest *rest, lua_KFunction end, received_fn *finish)
+{
+	int rc = vai__chan_recv_begin(g, self_chan(L, "recv"), &rest->msg, &rest->waiter);
+	return rc == VAI_SHEDS ? vai__shed_in(L, rest, end) : finish(L, g, rc, &rest->msg);
+}
+
+/* After that wait: the channel is at index 1 still. */
+static int shed_end(lua_State *L, lua_KContext ctx, received_fn *finish)
 {
 	struct vai__rest *rest = (struct vai__rest *)ctx;
 	vai_g *g = rest->waiter.g;
-	(void)status;
-	return received(L, g, vai__chan_recv_end(g, self_chan(L, "recv"), &rest->msg, &rest->waiter), &rest->msg);
+	return finish(L, g, vai__chan_recv_end(g, self_chan(L, "recv"), &rest->msg, &rest->waiter), &rest->msg);
 }
 
-static VAI_NOINLINE int recv_shedding(lua_State *L, vai_g *g, vai_chan *ch, struct vai__rest *rest)
+static int recv_end(lua_State *L, int status, lua_KContext ctx)
 {
-	int rc = vai__chan_recv_begin(g, ch, &rest->msg, &rest->waiter);
-	return rc == VAI_SHEDS ? vai__shed_in(L, rest, recv_end) : received(L, g, rc, &rest->msg);
+	(void)status;
+	return shed_end(L, ctx, received);
 }
 
 static int chan_recv(lua_State *L)
@@ -149,7 +158,7 @@ static int chan_recv(lua_State *L)
 	vai__note_stack(g, L);
 	struct vai__rest *rest = limit.deadline == VAI_FOREVER && !limit.ctx ? vai__shed_may(L, g) : NULL;
 	if (VAI_UNLIKELY(rest != NULL))
-		return recv_shedding(L, g, ch, rest);
+		return recv_shedding(L, g, rest, recv_end, received);
 	int rc = VAI_LIMITED(g, limit, vai__chan_recv(g, ch, &msg, limit.deadline));
 	return received(L, g, rc, &msg);
 }
@@ -168,7 +177,7 @@ static int chan_try_recv(lua_State *L)
 }
 
 /* The next of a loop's values: nil, and no reason with it, ends the loop. */
-static inline int looped(lua_State *L, vai_g *g, int rc, vai_msg *msg)
+static int looped(lua_State *L, vai_g *g, int rc, vai_msg *msg)
 {
 	if (VAI_LIKELY(rc != VAI_ECLOSED))
 		return received(L, g, rc, msg);
@@ -178,16 +187,8 @@ static inline int looped(lua_State *L, vai_g *g, int rc, vai_msg *msg)
 
 static int call_end(lua_State *L, int status, lua_KContext ctx)
 {
-	struct vai__rest *rest = (struct vai__rest *)ctx;
-	vai_g *g = rest->waiter.g;
 	(void)status;
-	return looped(L, g, vai__chan_recv_end(g, self_chan(L, "for iterator"), &rest->msg, &rest->waiter), &rest->msg);
-}
-
-static VAI_NOINLINE int call_shedding(lua_State *L, vai_g *g, vai_chan *ch, struct vai__rest *rest)
-{
-	int rc = vai__chan_recv_begin(g, ch, &rest->msg, &rest->waiter);
-	return rc == VAI_SHEDS ? vai__shed_in(L, rest, call_end) : looped(L, g, rc, &rest->msg);
+	return shed_end(L, ctx, looped);
 }
 
 /* for v in ch do: called with the channel, then the loop's state and control value. */
@@ -199,7 +200,7 @@ static int chan_call(lua_State *L)
 	vai__note_stack(g, L);
 	struct vai__rest *rest = vai__shed_may(L, g);
 	if (VAI_UNLIKELY(rest != NULL))
-		return call_shedding(L, g, ch, rest);
+		return recv_shedding(L, g, rest, call_end, looped);
 	int rc = vai__chan_recv(g, ch, &msg, VAI_FOREVER);
 	return looped(L, g, rc, &msg);
 }

@@ -3,6 +3,7 @@
  * runs under its locks (the functions of type vai__map_fn) only looks at messages. */
 #include <math.h>
 #include <string.h>
+#include "base/hash.h"
 #include "base/obj.h"
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
@@ -152,7 +153,7 @@ struct vai__update {
 static bool is_same(const struct vai__map_key *a, const struct vai__map_key *b)
 {
 	return a->kind == b->kind && a->word == b->word &&
-		(a->kind != VAI_KEY_STRING || memcmp(a->bytes, b->bytes, (size_t)a->word) == 0);
+		(a->kind != VAI_KEY_STRING || vai__same_bytes(a->bytes, b->bytes, (size_t)a->word));
 }
 
 static void note_change(struct vai__update *u, const vai_map *m, const struct vai__map_key *key)

@@ -35,7 +35,7 @@ struct vai__rest {
 struct vai__rest *vai__shed_look(lua_State *L, const vai_g *g);
 static inline struct vai__rest *vai__shed_may(lua_State *L, const vai_g *g)
 {
-	return VAI_LIKELY(vai__shed_idle()) ? NULL : vai__shed_look(L, g);
+	return VAI_LIKELY(vai__park_shed_idle()) ? NULL : vai__shed_look(L, g);
 }
 /* Sheds the stack, after vai__park_shed_begin. `end` is what the calling function goes on with; it gets rest, too. */
 int vai__shed_in(lua_State *L, struct vai__rest *rest, lua_KFunction end);

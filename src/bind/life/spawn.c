@@ -299,21 +299,27 @@ static int run_lua(struct run *r, lua_State *L, int n)
 	return VAI_LIKELY(status == LUA_OK) ? r->status : failed_outside(L, status);
 }
 
-/* Runs in the state, from its beginning on or (came < 0) from where it was left. */
-static int run_in_state(struct run *r, struct vai_vm *vm, int came)
+/* Makes the fresh state ready to run. The number of arguments for its first function. */
+static int prepare(const struct run *r, struct vai_vm *vm)
 {
 	lua_State *L = vm->L;
-	if (came >= 0) {
-		vm->at = L;
-		vai__hook_prepare(L);
-		vai__watch_state(L);
-		lua_pushcfunction(L, body);
-		lua_pushcfunction(L, vai__report_handler);
-		if (came)
-			lua_rotate(L, -2 - came, 2); /* the functions on top of them */
-		atomic_store_relaxed(&r->g->running, L);
-	}
-	int status = run_lua(r, L, came >= 0 ? 1 + came : 0);
+	const int came = lua_gettop(L);
+	vm->at = L;
+	vai__hook_prepare(L);
+	vai__watch_state(L);
+	lua_pushcfunction(L, body);
+	lua_pushcfunction(L, vai__report_handler);
+	if (came)
+		lua_rotate(L, -2 - came, 2); /* the functions on top of them */
+	atomic_store_relaxed(&r->g->running, L);
+	return 1 + came;
+}
+
+/* Runs in the state, from its first function with n arguments on or from where it was left. */
+static int run_in_state(struct run *r, struct vai_vm *vm, int n)
+{
+	lua_State *L = vm->L;
+	int status = run_lua(r, L, n);
 	atomic_store_relaxed(&r->g->running, NULL);
 	vai__end_over(r->g);
 	if (VAI_UNLIKELY(status != LUA_OK))
@@ -408,9 +414,9 @@ static void leave(struct run *r, int status)
 		vai__mem_free(r, sizeof *r);
 }
 
-static void run(struct run *r, struct vai_vm *vm, int came)
+static void run(struct run *r, struct vai_vm *vm, int n)
 {
-	int status = run_in_state(r, vm, came);
+	int status = run_in_state(r, vm, n);
 	vai__vm_free(vm);
 	r->g->vm = NULL;
 	if (VAI_UNLIKELY(r->speechless))
@@ -421,7 +427,7 @@ static void run(struct run *r, struct vai_vm *vm, int came)
 /* After a wait in which the goroutine had no stack. */
 static void again(vai_g *g, void *arg)
 {
-	run(arg, vai__bind_vm(g), -1);
+	run(arg, vai__bind_vm(g), 0);
 }
 
 static void entry(vai_g *g, void *arg)
@@ -444,7 +450,7 @@ static void entry(vai_g *g, void *arg)
 	if (VAI_UNLIKELY(!g->vm))
 		leave(r, no_state(r));
 	else
-		run(r, vai__bind_vm(g), lua_gettop(vai__bind_vm(g)->L));
+		run(r, vai__bind_vm(g), prepare(r, vai__bind_vm(g)));
 }
 
 void vai__spawn_abandon(vai_g *g)
