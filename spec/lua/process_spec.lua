@@ -122,6 +122,33 @@ describe("a process", function()
 		check.returns(table.pack(run { "sh", "-c", "sleep 60 & echo now", limit = 0.1, group = true }), nil, "timeout")
 	]])
 
+	test("that asked to end with its parent does not end with the thread that started it", [[
+		-- Blocking calls make threads, which the kernel takes for the parents, and which end within three seconds.
+		local wg, processes = vai.waitgroup(), vai.chan(40)
+		for i = 1, 40 do
+			wg:go(function()
+				os.execute("sleep 0.3")
+				processes:send((assert(vai.process.spawn { "setpriv", "--pdeathsig", "TERM", "sleep", "100" })))
+			end)
+		end
+		wg:wait()
+		vai.sleep(3.5)
+		local alive = 0
+		for i = 1, 40 do
+			local p = processes:recv()
+			local _, why = p:wait(0)
+			if why == "timeout" then alive = alive + 1 end
+			p:kill()
+			p:wait()
+		end
+		check.eq(alive, 40)
+		check.until_true(function()
+			local threads = 0
+			for _ in assert(fs.scandir("/proc/self/task")) do threads = threads + 1 end
+			return threads < 30
+		end)
+	]])
+
 	test("ends by a signal that has a number only", [[
 		check.eq(run { "sh", "-c", "kill -40 $$" }.signal, "SIGRTMIN+6")
 		local p <close> = spawn { "sleep", "60" }

@@ -46,6 +46,11 @@ int vai__thread_where(void)
 	return 0; /* all threads on one CPU */
 }
 
+bool vai__thread_has_children(void)
+{
+	return false;
+}
+
 void vai__thread_yield(void)
 {
 	sim_relax();

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 int vai__thread_where(void)
@@ -26,6 +27,12 @@ void vai__thread_yield(void)
 int vai__thread_id(void)
 {
 	return (int)syscall(SYS_gettid);
+}
+
+bool vai__thread_has_children(void)
+{
+	siginfo_t info;
+	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WNOTHREAD) == 0;
 }
 
 static bool read_status(int id, char *text, size_t size)

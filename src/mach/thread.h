@@ -15,6 +15,8 @@ struct vai__thread_look {
 int vai__thread_id(void);
 /* The number of the CPU that it runs on at this moment; -1: not known. */
 int vai__thread_where(void);
+/* Whether a process that the calling thread has started still runs, or nobody has asked yet how it has ended. */
+bool vai__thread_has_children(void);
 /* Lets another thread run that waits for the same CPU. */
 void vai__thread_yield(void);
 /* Takes some 10 microseconds. All zero: it cannot be known. */

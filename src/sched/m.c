@@ -17,6 +17,7 @@
 #include "base/fatal.h"
 #include "mach/stack_overflow.h"
 #include "mach/stack.h"
+#include "mach/thread.h"
 #include "sched/poll.h"
 #include "sched/rt.h"
 
@@ -311,7 +312,9 @@ static void sleep_in_poller(struct m *m)
 }
 
 /* An M asleep for longer than KEEP_CACHE gives its cached blocks back: each could pin a whole span (base/mem). An M
- * asleep for longer still ends, if there are enough others; not all of a burst end at the same moment. */
+ * asleep for longer still ends, if there are enough others; not all of a burst end at the same moment. To the kernel a
+ * process is the child of the thread that started it, and one that has asked for a signal at its parent's end
+ * (prctl(2), PR_SET_PDEATHSIG) gets it when that thread ends: so the thread stays as long as it has one. */
 static void sleep_on_futex(struct m *m)
 {
 	int64_t at = wakes_at(m);
@@ -323,8 +326,10 @@ static void sleep_on_futex(struct m *m)
 		vai__futex_wait(&m->wake, 0, vai__clock_real() + KEEP_CACHE);
 	if (!woken(m))
 		vai__mem_thread_exit();
-	if (!woken(m))
-		vai__futex_wait(&m->wake, 0, vai__clock_real() + vai__random_next(&m->rand) % KEEP_MORE);
+	do {
+		if (!woken(m))
+			vai__futex_wait(&m->wake, 0, vai__clock_real() + vai__random_next(&m->rand) % KEEP_MORE);
+	} while (!woken(m) && vai__thread_has_children());
 	if (!woken(m) && vai__idle_retire(m))
 		return;
 	while (!woken(m))
