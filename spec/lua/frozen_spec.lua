@@ -332,6 +332,43 @@ describe("a frozen table", function()
 		for name, v in pairs(f.deep) do check.eq(v, t.deep[name]) end
 	]=])
 
+	test("shows the right record in whatever order records are met, kept and forgotten", [=[
+		local t, size = {}, 400
+		for i = 1, size do t[i] = { id = i, part = { id = i, { id = -i } } } end
+		local z, seed, kept = vai.freeze(t), 7, {}
+		local function random()
+			seed = (seed * 1103515245 + 12345) & 0x7fffffff
+			return (seed >> 8) % size + 1
+		end
+		local function right(i, r)
+			check.eq(r.id, i)
+			for k, v in pairs(r) do
+				if k == "part" then
+					local n = 0
+					for l, w in pairs(v) do
+						n = n + (l == "id" and w or w.id)
+						if l == 1 then check.eq(next(w), nil) for _, x in pairs(w) do check.eq(x, -i) end end
+					end
+					check.eq(n, 0)
+				end
+			end
+		end
+		for round = 1, 12 do
+			for _ = 1, 100 do
+				local i = random()
+				kept[i] = not kept[i] and z[i] or nil
+				if kept[i] then right(i, kept[i]) end
+			end
+			if round % 3 == 0 then collectgarbage() end
+			for i, r in pairs(z) do
+				right(i, r)
+				assert(not kept[i] or kept[i] == r)
+				if i % 50 == 0 then right(random(), z[seed // 256 % size + 1]) end
+			end
+			for i, r in pairs(kept) do right(i, r) end
+		end
+	]=])
+
 	test("many goroutines read one block", [=[
 		local t = {}
 		for i = 1, 500 do t[i] = { id = i, tags = { "a" .. i % 7, "b" } } end

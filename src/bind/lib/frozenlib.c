@@ -45,7 +45,7 @@ static inline struct vai__view *own_view(lua_State *L)
 	return v;
 }
 
-static inline struct vai__view_proxy *proxy_at(lua_State *L, const struct vai__view *v, int idx)
+static inline struct vai__view_proxy *proxy_at(lua_State *L, struct vai__view *v, int idx)
 {
 	struct vai__view_proxy *p = vai__view_by_address(v, lua_topointer(L, idx));
 	if (VAI_UNLIKELY(!p))
@@ -154,12 +154,12 @@ static void push_block(lua_State *L, struct vai_vm *vm, vai_frozen *block)
 
 /* ---- proxies ---- */
 
-/* Pushes the table's proxy, or nothing: the state has none. */
-static inline bool push_known(lua_State *L, const struct vai__view *v, uint64_t table, int list)
+/* Pushes the proxy with number n, or nothing: it is gone, or n is 0. */
+static inline bool push_known(lua_State *L, struct vai__view *v, uint32_t n, int list)
 {
-	uint32_t n = vai__view_by_table(v, table);
 	if (!n)
 		return false;
+	vai__view_note(v, n);
 	if (VAI_LIKELY(lua_rawgeti(L, list, n) == LUA_TTABLE))
 		return true;
 	lua_pop(L, 1);
@@ -172,9 +172,9 @@ static VAI_NOINLINE void push_new(lua_State *L, struct vai__view *v, uint64_t ta
 	const uint32_t changes = v->changes;
 	lua_createtable(L, 0, 0);
 	if (VAI_UNLIKELY(v->changes != changes)) { /* finalizers have run */
-		if (push_known(L, v, table, list))
-			return;
 		n = vai__view_by_table(v, table);
+		if (push_known(L, v, n, list))
+			return;
 	}
 	lua_pushvalue(L, meta);
 	lua_setmetatable(L, -2);
@@ -183,19 +183,19 @@ static VAI_NOINLINE void push_new(lua_State *L, struct vai__view *v, uint64_t ta
 	lua_pushvalue(L, -1);
 	lua_rawseti(L, list, n);
 	vai__view_set(v, n, table, lua_topointer(L, -1));
+	vai__view_note(v, n);
 }
 
 /* Pushes the table's proxy. list, meta: indices, of upvalues, too. */
 static void push_table(lua_State *L, struct vai__view *v, uint64_t table, int list, int meta)
 {
-	if (VAI_UNLIKELY(!lua_istable(L, list) || !lua_istable(L, meta)))
+	if (VAI_UNLIKELY(!lua_istable(L, list)))
 		not_frozen(L);
 	uint32_t n = vai__view_by_table(v, table);
-	if (n) {
-		if (VAI_LIKELY(lua_rawgeti(L, list, n) == LUA_TTABLE))
-			return;
-		lua_pop(L, 1);
-	}
+	if (VAI_LIKELY(push_known(L, v, n, list)))
+		return;
+	if (VAI_UNLIKELY(!lua_istable(L, meta)))
+		not_frozen(L);
 	push_new(L, v, table, n, list, meta);
 }
 
@@ -209,9 +209,10 @@ static void to_proxy(lua_State *L, struct vai_vm *vm)
 	lua_rawgetp(L, meta, &list_key);
 	lua_rawgetp(L, meta, &view_key);
 	struct vai__view *v = (struct vai__view *)vai__handle_test(L, -1, &vai__view_class);
-	if (!v)
+	if (v)
+		push_table(L, v, r->table, meta + 1, meta);
+	else
 		not_frozen(L);
-	push_table(L, v, r->table, meta + 1, meta);
 	lua_replace(L, meta - 1);
 	lua_settop(L, meta - 1);
 }
@@ -390,7 +391,7 @@ static int frozen_newindex(lua_State *L)
 
 static int frozen_len(lua_State *L)
 {
-	const struct vai__view *v = own_view(L);
+	struct vai__view *v = own_view(L);
 	lua_pushinteger(L, (lua_Integer)vai__frozen_length(v->block, proxy_at(L, v, 1)->table));
 	return 1;
 }

@@ -36,7 +36,7 @@ static inline size_t mask_of(const struct vai__view *v)
 	return 4 * (size_t)v->cap - 1;
 }
 
-uint32_t vai__view_by_table(const struct vai__view *v, uint64_t table)
+uint32_t vai__view_find_table(const struct vai__view *v, uint64_t table)
 {
 	for (size_t i = vai__hash_word(table) & mask_of(v); v->by_table.slots[i]; i = (i + 1) & mask_of(v))
 		if (v->proxies[v->by_table.slots[i] - 1].table == table)
@@ -44,13 +44,15 @@ uint32_t vai__view_by_table(const struct vai__view *v, uint64_t table)
 	return 0;
 }
 
-struct vai__view_proxy *vai__view_by_address(const struct vai__view *v, const void *address)
+struct vai__view_proxy *vai__view_find(struct vai__view *v, const void *address)
 {
 	const size_t h = vai__hash_word((uintptr_t)address);
 	for (size_t i = h & mask_of(v); v->by_address.slots[i]; i = (i + 1) & mask_of(v)) {
 		struct vai__view_proxy *p = &v->proxies[v->by_address.slots[i] - 1];
-		if (p->address == address)
-			return p;
+		if (p->address == address) {
+			v->found = v->by_address.slots[i] - 1;
+			return address ? p : NULL;
+		}
 	}
 	return NULL;
 }
@@ -151,7 +153,7 @@ uint32_t vai__view_number(lua_State *L, struct vai__view *v, int proxies)
 
 void vai__view_set(struct vai__view *v, uint32_t number, uint64_t table, const void *address)
 {
-	struct vai__view_proxy *before = vai__view_by_address(v, address);
+	struct vai__view_proxy *before = vai__view_find(v, address);
 	if (before)
 		before->address = NULL;
 	v->changes++;

@@ -26,18 +26,45 @@ struct vai__view {
 	struct vai__view_index by_table, by_address;
 	uint32_t changes, names;   /* how often a proxy was set; how many names of fields the state keeps */
 	uint32_t cap, fresh, free; /* proxies have numbers from 1 to cap; from fresh on no one has been used yet */
+	uint32_t found, shown;     /* places in `proxies`: of the one that was searched for last, of the one shown last */
 };
 extern const struct vai_class vai__view_class;
 
 /* Takes over no reference. NULL when out of memory. */
 struct vai__view *vai__view_new(vai_frozen *block);
 /* The number of the table's proxy, which may be gone, or 0. */
-uint32_t vai__view_by_table(const struct vai__view *v, uint64_t table);
+uint32_t vai__view_find_table(const struct vai__view *v, uint64_t table);
 /* The proxy at this address, or NULL. */
-struct vai__view_proxy *vai__view_by_address(const struct vai__view *v, const void *address);
+struct vai__view_proxy *vai__view_find(struct vai__view *v, const void *address);
 /* A number for a new proxy. proxies: stack index of the weak list of them. 0: out of memory. */
 uint32_t vai__view_number(lua_State *L, struct vai__view *v, int proxies);
 /* The proxy with that number is the table's now. */
 void vai__view_set(struct vai__view *v, uint32_t number, uint64_t table, const void *address);
+
+/* The two searches for what a walk through records asks for: the record behind the one that was shown last, which got
+ * the next number when the records were first walked through, and then that record itself, or what it is in. The
+ * searches' own memory is cold by the time that a walk comes round. */
+static inline uint32_t vai__view_by_table(const struct vai__view *v, uint64_t table)
+{
+	const uint32_t next = v->shown + 1;
+	if (VAI_LIKELY(next < v->fresh - 1) && v->proxies[next].table == table && v->proxies[next].address)
+		return next + 1;
+	return vai__view_find_table(v, table);
+}
+
+static inline struct vai__view_proxy *vai__view_by_address(struct vai__view *v, const void *address)
+{
+	struct vai__view_proxy *p = &v->proxies[v->shown];
+	if (VAI_LIKELY(p->address == address && address))
+		return p;
+	p = &v->proxies[v->found];
+	return p->address == address && address ? p : vai__view_find(v, address);
+}
+
+/* The proxy with that number has just been shown to the script. */
+static inline void vai__view_note(struct vai__view *v, uint32_t number)
+{
+	v->shown = number - 1;
+}
 
 #endif
