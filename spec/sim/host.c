@@ -217,6 +217,11 @@ int vai__thread_id(void)
 	return sim_self();
 }
 
+void vai__thread_at_end(void (*f)(void))
+{
+	f();
+}
+
 void vai__thread_look(int id, struct vai__thread_look *out)
 {
 	out->asleep = sim_in_c_call(id);

@@ -5,6 +5,7 @@
 #endif
 #include "mach/thread.h"
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -34,6 +35,37 @@ bool vai__thread_has_children(void)
 	siginfo_t info;
 	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WNOTHREAD) == 0;
 }
+
+/* ---- a thread's end ---- */
+
+/* Destructors are called in rounds, each for the keys that have a value again. */
+enum { FIRST_ROUND = 1, LAST_ROUND };
+
+static pthread_key_t round_key;
+static bool has_round_key;
+static _Thread_local __attribute__((tls_model("initial-exec"))) void (*at_end)(void);
+
+/* In the first round others may still be to come. */
+static void end_round(void *round)
+{
+	if ((uintptr_t)round == FIRST_ROUND && pthread_setspecific(round_key, (void *)(uintptr_t)LAST_ROUND) == 0)
+		return;
+	at_end();
+}
+
+__attribute__((constructor)) static void make_round_key(void)
+{
+	has_round_key = pthread_key_create(&round_key, end_round) == 0;
+}
+
+void vai__thread_at_end(void (*f)(void))
+{
+	at_end = f;
+	if (!has_round_key || pthread_setspecific(round_key, (void *)(uintptr_t)FIRST_ROUND) != 0)
+		f();
+}
+
+/* ---- what the system tells ---- */
 
 static bool read_status(int id, char *text, size_t size)
 {

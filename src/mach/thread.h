@@ -17,6 +17,9 @@ int vai__thread_id(void);
 int vai__thread_where(void);
 /* Whether a process that the calling thread has started still runs, or nobody has asked yet how it has ended. */
 bool vai__thread_has_children(void);
+/* Calls f on the calling thread, which is about to return, once libraries have cleaned up after it: when the
+ * destructors of its thread-specific data have run. At once where there is no key for that. */
+void vai__thread_at_end(void (*f)(void));
 /* Lets another thread run that waits for the same CPU. */
 void vai__thread_yield(void);
 /* Takes some 10 microseconds. All zero: it cannot be known. */

@@ -50,5 +50,6 @@ int vai__threads_wish(const struct vai_options *host);
 int vai__threads_create(void *(*run)(void *), void *arg, size_t stack); /* that nobody joins. 0 or an errno */
 void vai__threads_begin(const char *name);                              /* by the thread itself */
 void vai__threads_end(void);                                            /* likewise, as its last call */
+void vai__threads_gone(void); /* one of live_ms is less when nothing of the calling thread runs any more */
 
 #endif

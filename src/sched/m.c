@@ -170,8 +170,7 @@ static void leave(struct m *m)
 	vai__stack_overflow_thread_exit();
 	vai__mem_thread_exit();
 	vai__threads_end();
-	if (atomic_fetch_sub_seq_cst(&vai__sched.live_ms, 1) == 1)
-		vai__futex_wake(&vai__sched.live_ms, 1);
+	vai__threads_gone();
 }
 
 static void *thread_main(void *arg)

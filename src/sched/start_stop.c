@@ -248,8 +248,7 @@ static void *release_all(void *threaded)
 	if (!threaded)
 		return NULL;
 	vai__mem_thread_exit();
-	if (atomic_fetch_sub_seq_cst(&vai__sched.live_ms, 1) == 1)
-		vai__futex_wake(&vai__sched.live_ms, 1);
+	vai__threads_gone();
 	return NULL;
 }
 

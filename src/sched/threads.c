@@ -111,3 +111,19 @@ void vai__threads_end(void)
 	if (wish.end)
 		wish.end(wish.data);
 }
+
+static void one_less(void)
+{
+	if (atomic_fetch_sub_seq_cst(&vai__sched.live_ms, 1) == 1)
+		vai__futex_wake(&vai__sched.live_ms, 1);
+}
+
+/* What libraries do at a thread's end must be over when the host goes on, which may leave the process next: their exit
+ * handlers free what is used there (OpenSSL's do). A thread of the host's own may live on. */
+void vai__threads_gone(void)
+{
+	if (wish.create)
+		one_less();
+	else
+		vai__thread_at_end(one_less);
+}

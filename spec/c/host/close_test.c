@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -279,9 +280,54 @@ static void test_closed_by_another_thread(void **state)
 	host_wait_threads(1);
 }
 
+/* ---- what libraries do at a thread's end ---- */
+
+static pthread_key_t thread_key;
+static pthread_t main_thread;
+static atomic_int noted, cleaned;
+
+static void clean_slowly(void *unused)
+{
+	(void)unused;
+	usleep(30000);
+	atomic_fetch_add(&cleaned, 1);
+}
+
+static int note_thread(lua_State *L)
+{
+	(void)L;
+	if (!pthread_equal(pthread_self(), main_thread) && !pthread_getspecific(thread_key)) {
+		assert_int_equal(pthread_setspecific(thread_key, &thread_key), 0);
+		atomic_fetch_add(&noted, 1);
+	}
+	usleep(1000);
+	return 0;
+}
+
+/* The host may leave the process after lua_close, and exit handlers free what is used at the end of threads. */
+static void test_threads_have_ended(void **state)
+{
+	(void)state;
+	main_thread = pthread_self();
+	assert_int_equal(pthread_key_create(&thread_key, clean_slowly), 0);
+	for (int i = 0; i < host_scaled(10); i++) {
+		lua_State *L = host_open();
+		lua_register(L, "note_thread", note_thread);
+		host_run(L,
+			"local vai, note_thread, tasks = require 'vai', note_thread, {}\n"
+			"for i = 1, 16 do tasks[i] = vai.async(function() note_thread() end) end\n"
+			"for i = 1, 16 do assert(tasks[i]:join()) end\n");
+		close_promptly(L);
+		assert_true(atomic_load(&noted) > 0);
+		assert_int_equal(atomic_load(&cleaned), atomic_load(&noted));
+	}
+	pthread_key_delete(thread_key);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		host_test(test_threads_have_ended),
 		host_test(test_finalizers_run),
 		host_test(test_finalizers_that_misbehave),
 		host_test(test_finalizer_that_hangs),
