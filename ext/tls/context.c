@@ -262,11 +262,22 @@ static bool set_trust(lua_State *L, struct wanted *w)
 		w->verify = client_ca != NULL;
 		if (w->verify)
 			SSL_CTX_set_verify(w->ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, vai__tls_verify);
+		else /* no others are known that a handshake could look through */
+			SSL_CTX_set_mode(w->ctx, SSL_MODE_NO_AUTO_CHAIN);
 		return !w->verify || add_authorities(w, client_ca);
 	}
 	w->verify = lua_getfield(L, 1, "verify") == LUA_TNIL || lua_toboolean(L, -1);
 	SSL_CTX_set_verify(w->ctx, SSL_VERIFY_PEER, vai__tls_verify);
 	return ca ? add_authorities(w, ca) : trust_system(w);
+}
+
+/* A server's sessions lie with the clients, in tickets: it keeps none itself, which would be 20,000 of them. One ticket
+ * for a connection, as Go's: a client uses each once, and its next connection brings another. */
+static void resume_by_tickets(SSL_CTX *ctx)
+{
+	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"vai", 3);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_num_tickets(ctx, 1);
 }
 
 static bool set_all(lua_State *L, struct wanted *w)
@@ -278,7 +289,7 @@ static bool set_all(lua_State *L, struct wanted *w)
 		SSL_CTX_set_session_cache_mode(w->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 		SSL_CTX_sess_set_new_cb(w->ctx, on_session);
 	} else {
-		SSL_CTX_set_session_id_context(w->ctx, (const unsigned char *)"vai", 3);
+		resume_by_tickets(w->ctx);
 	}
 	if (w->server && !cert) {
 		snprintf(w->why, sizeof w->why, "a server needs 'cert'");

@@ -261,6 +261,13 @@ describe("a peer", function()
 		local r = vai.process.run { "openssl", "s_client", "-connect", address, "-CAfile", ca, "-servername", "localhost",
 			"-verify_return_error", "-ign_eof", input = "hello\nbye\n", limit = 20 }
 		check.eq(r.out:match("you said %a+"), "you said hello")
+		local function openssl(...)
+			return vai.process.run({ "openssl", "s_client", "-connect", address, "-ign_eof", input = "bye\n", limit = 20, ... }).out
+		end
+		local function count(text, what) return (({ text:gsub(what, "") })[2]) end
+		check.eq(count(openssl("-msg", "-tls1_3"), "NewSessionTicket"), 1)
+		check.eq(count(openssl("-reconnect", "-tls1_2"), "Reused"), 5)
+		check.eq(openssl("-no_ticket", "-tls1_2"):match("Session%-ID: (%x*)\n"), "") -- the server keeps no sessions
 		l:close()
 		l = assert(tls.listen("tcp", "127.0.0.1:0", certs.pair("good")))
 		local function server_sees(f)
