@@ -48,7 +48,7 @@ struct shard {
 
 struct vai_map {
 	struct vai_obj obj;
-	uint64_t seed;
+	uint64_t seed, seed_last;
 	struct shard shards[SHARDS];
 };
 
@@ -77,9 +77,23 @@ static const char *bytes_of(const struct entry *e)
 	return e->len > NEAR ? e->key.far->bytes : e->key.near;
 }
 
-static inline uint64_t hash_of(const vai_map *m, const struct vai__map_key *key)
+/* Both halves of a product: a short key's two words take one multiplication to mix. Who does not know the seeds cannot
+ * tell which words make it 0. */
+static inline uint64_t fold(uint64_t a, uint64_t b)
 {
-	uint64_t h = vai__hash_step(m->seed, key->word ^ (uint64_t)key->kind << 56);
+	const unsigned __int128 product = (unsigned __int128)a * b;
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static inline __attribute__((always_inline)) uint64_t hash_of(const vai_map *m, const struct vai__map_key *key)
+{
+	const uint64_t form = key->word ^ (uint64_t)key->kind << 56;
+	if (VAI_LIKELY(key->kind == VAI_KEY_STRING && key->word <= NEAR)) {
+		uint64_t first, last;
+		vai__hash_ends(key->bytes, (size_t)key->word, &first, &last);
+		return vai__hash_step(fold(first ^ m->seed, last ^ m->seed_last), form);
+	}
+	uint64_t h = vai__hash_step(m->seed, form);
 	if (key->kind == VAI_KEY_STRING)
 		h = vai__hash_more(h, key->bytes, (size_t)key->word);
 	return vai__hash_step(h, m->seed);
@@ -142,6 +156,7 @@ vai_map *vai__map_new(void)
 	if (!m)
 		return NULL;
 	m->seed = vai__hash_word((uintptr_t)m ^ secret());
+	m->seed_last = vai__hash_step(m->seed, secret());
 	for (int i = 0; i < SHARDS; i++)
 		vai__lock_init(&m->shards[i].lock, VAI_RANK_MAP);
 	return m;

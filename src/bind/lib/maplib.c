@@ -245,6 +245,17 @@ static bool add_integer(void *arg, vai_msg *msg)
 	return true;
 }
 
+/* The second argument. */
+static inline void number_of(lua_State *L, vai_msg *n)
+{
+	if (VAI_LIKELY(lua_isinteger(L, 3)))
+		vai__msg_set(n, M_INT, (uint64_t)lua_tointeger(L, 3));
+	else if (VAI_LIKELY(lua_type(L, 3) == LUA_TNUMBER))
+		vai__msg_number(n, lua_tonumber(L, 3));
+	else
+		vai__arg_type_error(L, 3, 2, "add", "number");
+}
+
 static int map_add(lua_State *L)
 {
 	vai_map *m = self_map(L, "add");
@@ -252,9 +263,7 @@ static int map_add(lua_State *L)
 	struct sum sum;
 	key_of(L, &key, "add");
 	vai_g *g = vai__bind_self(L);
-	if (VAI_UNLIKELY(lua_type(L, 3) != LUA_TNUMBER))
-		vai__arg_type_error(L, 3, 2, "add", "number");
-	vai__encode(L, vai__bind_vm(g), 3, &sum.n, "add: argument 2");
+	number_of(L, &sum.n);
 	if (VAI_LIKELY(vai__msg_tag(&sum.n) == M_INT) && VAI_LIKELY(!vai__bind_vm(g)->updating) &&
 		VAI_LIKELY(vai__map_edit(m, &key, add_integer, &sum.n))) {
 		lua_pushinteger(L, (lua_Integer)sum.n.w[1]);
