@@ -120,6 +120,29 @@ describe("a function that is spawned many times", function()
 		end
 	]])
 
+	-- A method that the state lacks is looked for, and takes memory.
+	test("comes with the methods that its code calls, though none of its goroutines has called them yet", [[
+		local start, out, begun = chan(), chan(60), waitgroup()
+		local cloned = vai.stats().states == "clone"
+		local function deep() return out:cap() end
+		local function ask() return start:is_closed() end
+		local function work()
+			begun:done()
+			start:recv()
+			deep()
+			local before = collectgarbage("count")
+			ask()
+			out:send(collectgarbage("count") - before)
+		end
+		begun:add(60)
+		for i = 1, 60 do go(work) end
+		begun:wait()
+		start:close()
+		local none = 0
+		for i = 1, 60 do none = none + (out:recv() == 0 and 1 or 0) end
+		assert(none >= 40 or not cloned, none)
+	]])
+
 	test("lets go of an object that it drops, and meets it again", [[
 		local back, ch = chan(1), chan(1)
 		for i = 1, 60 do

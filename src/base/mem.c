@@ -27,8 +27,15 @@ enum {
 	STEPS =
 		1 << STEP_BITS, /* classes for each doubling of the size above SMALL_MAX: at most 6.25 % of a block is wasted */
 	SMALL_MSB = 8,
+	FINE_MSB = 12, /* from 4 kB to 16 kB, where Lua's states are, sizes are 128 bytes apart, and odd numbers of cache */
+	FINE_STEP = 2 * VAI_CACHELINE, /* lines: states that lay 8 kB apart would compete for the same sets of the caches */
+	FINE_MIN = (1 << FINE_MSB) + VAI_CACHELINE,
+	COARSE_MSB = 14,
 	MAX_SIZE = 65536,
-	CLASSES = SMALL_CLASSES + 8 * STEPS,
+	FINE_FIRST = SMALL_CLASSES + (FINE_MSB - SMALL_MSB) * STEPS,
+	FINE_CLASSES = ((1 << COARSE_MSB) - FINE_MIN + FINE_STEP - 1) / FINE_STEP + 1,
+	COARSE_FIRST = FINE_FIRST + FINE_CLASSES,
+	CLASSES = COARSE_FIRST + (16 - COARSE_MSB) * STEPS,
 	MAGAZINE_BYTES = 32768,
 	PAGE = 4096,
 	FIRST_SPAN = 262144,
@@ -58,15 +65,22 @@ static unsigned class_of(size_t size)
 {
 	if (size <= SMALL_MAX)
 		return (unsigned)((size + (size == 0) + SMALL_STEP - 1) / SMALL_STEP - 1);
-	unsigned msb = 63u - (unsigned)__builtin_clzl(size - 1);
-	return SMALL_CLASSES + (msb - SMALL_MSB) * STEPS + (unsigned)((size - 1) >> (msb - STEP_BITS)) - STEPS;
+	unsigned msb = 63u - (unsigned)__builtin_clzl(size - 1), step = (unsigned)((size - 1) >> (msb - STEP_BITS)) - STEPS;
+	if (msb < FINE_MSB)
+		return SMALL_CLASSES + (msb - SMALL_MSB) * STEPS + step;
+	if (msb >= COARSE_MSB)
+		return COARSE_FIRST + (msb - COARSE_MSB) * STEPS + step;
+	return FINE_FIRST + (unsigned)(size - FINE_MIN + FINE_STEP - 1) / FINE_STEP;
 }
 
 static size_t class_size(unsigned c)
 {
 	if (c < SMALL_CLASSES)
 		return (c + 1) * (size_t)SMALL_STEP;
-	unsigned q = c - SMALL_CLASSES, msb = SMALL_MSB + q / STEPS;
+	if (c >= FINE_FIRST && c < COARSE_FIRST)
+		return FINE_MIN + (size_t)(c - FINE_FIRST) * FINE_STEP;
+	unsigned q = c < FINE_FIRST ? c - SMALL_CLASSES : c - COARSE_FIRST + (COARSE_MSB - SMALL_MSB) * STEPS;
+	unsigned msb = SMALL_MSB + q / STEPS;
 	return ((size_t)1 << msb) + ((size_t)(q % STEPS + 1) << (msb - STEP_BITS));
 }
 

@@ -99,6 +99,14 @@ struct functions {
 	int nhelpers;
 };
 
+/* The code will call these methods, though the first goroutines may not have come to it: of thousands that are started
+ * before the first message comes, each would have to find them then, and its Lua stack would grow for that. */
+static void expect_methods(void *L, const struct vai_code *code)
+{
+	for (int i = 0; i < code->nfields; i++)
+		vai__handle_expect(L, code->fields[i].name);
+}
+
 /* Makes a stock state with what the first goroutines of code used of it, and nothing on the stack. */
 static void prepare_for(lua_State *L, const struct vai_code *code)
 {
@@ -109,6 +117,7 @@ static void prepare_for(lua_State *L, const struct vai_code *code)
 		unsigned noted = atomic_load_relaxed(&code->uses.noted[i]);
 		use(L, vai__state_of(L), noted >> 8, noted & 0xff);
 	}
+	expect_methods(L, code);
 }
 
 /* Argument: struct functions. Leaves the helpers on the stack, and the function on top of them. */
@@ -116,6 +125,8 @@ static int prepare(lua_State *L)
 {
 	const struct functions *from = lua_touserdata(L, 1);
 	prepare_for(L, from->code);
+	for (int i = 0; i < from->nhelpers; i++)
+		expect_methods(L, from->helpers[i]);
 	for (int i = 0; i < from->nhelpers; i++)
 		load(L, from->helpers[i]);
 	load(L, from->code);
@@ -178,6 +189,7 @@ static int prepare_call(lua_State *L)
 	struct vai_vm *vm = vai__state_of(L);
 	prepare_for(L, call->code);
 	vai__call_pattern_each_code(call->pattern, call->msg, check_code, L);
+	vai__call_pattern_each_code(call->pattern, call->msg, expect_methods, L);
 	check_constants(L, (const char *)vai__msg_block(call->msg)->data, call->pattern->size);
 	vai__handles_premake(vm);
 	vai__decode_pattern(L, vm, call->msg, call->pattern);

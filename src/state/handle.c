@@ -262,7 +262,8 @@ static int collect(lua_State *L)
 static void make_metatable(lua_State *L, int type)
 {
 	const struct vai__handle_type *t = types[type];
-	int n = 4;
+	const bool hides = !vai__state_of(L);
+	int n = 3 + hides;
 	for (const luaL_Reg *r = t->meta; r && r->name; r++)
 		n++;
 	lua_createtable(L, 0, n);
@@ -270,7 +271,7 @@ static void make_metatable(lua_State *L, int type)
 	lua_setfield(L, -2, "__gc");
 	lua_pushstring(L, t->name);
 	lua_setfield(L, -2, "__name");
-	if (!vai__state_of(L)) {
+	if (hides) {
 		lua_pushstring(L, t->name);
 		lua_setfield(L, -2, "__metatable");
 	}
@@ -307,7 +308,7 @@ static void push_cache(lua_State *L, int n)
 		return;
 	lua_pop(L, 1);
 	lua_createtable(L, 0, n + 1);
-	lua_pushliteral(L, "v");
+	lua_pushliteral(L, "__div"); /* says "v", too, and each state has this string */
 	lua_setfield(L, -2, "__mode");
 	lua_pushvalue(L, -1);
 	lua_setmetatable(L, -2);
@@ -323,6 +324,19 @@ void vai__handle_cache(lua_State *L, int n)
 	}
 }
 
+/* Pushes the table of a type's methods. False, and nothing pushed: the state has not got one. */
+static bool push_methods(lua_State *L, int type)
+{
+	int top = lua_gettop(L);
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, types[type]->cls) == LUA_TTABLE &&
+		lua_getfield(L, -1, "__index") == LUA_TTABLE) {
+		lua_remove(L, -2);
+		return true;
+	}
+	lua_settop(L, top);
+	return false;
+}
+
 void vai__handle_use(lua_State *L, struct vai_vm *vm, unsigned type, unsigned index)
 {
 	(void)vm;
@@ -331,11 +345,21 @@ void vai__handle_use(lua_State *L, struct vai_vm *vm, unsigned type, unsigned in
 	if (index == VAI__USE_METATABLE) {
 		make_metatable(L, (int)type);
 		lua_pop(L, 1);
-	} else if (lua_rawgetp(L, LUA_REGISTRYINDEX, types[type]->cls) == LUA_TTABLE) {
-		lua_getfield(L, -1, "__index");
+	} else if (push_methods(L, (int)type)) {
 		set_method(L, &types[type]->methods[index]);
-		lua_pop(L, 2);
-	} else {
+		lua_pop(L, 1);
+	}
+}
+
+void vai__handle_expect(lua_State *L, const char *name)
+{
+	for (int i = 0; i < ntypes; i++) {
+		const luaL_Reg *r = types[i]->methods;
+		while (r && r->name && strcmp(r->name, name) != 0)
+			r++;
+		if (!r || !r->name || !push_methods(L, i))
+			continue;
+		set_method(L, r);
 		lua_pop(L, 1);
 	}
 }

@@ -77,6 +77,8 @@ void vai__handles_give(struct vai_vm *vm, struct vai_obj *const *objects, unsign
 void vai__handle_cache(lua_State *L, int n);
 /* Puts a metatable or a method into the template of a function. */
 void vai__handle_use(lua_State *L, struct vai_vm *vm, unsigned type, unsigned index);
+/* Puts into it the methods of that name of all classes whose metatables are there. */
+void vai__handle_expect(lua_State *L, const char *name);
 
 /* Pushes the metatable under which the tables of methods fill themselves: the one of all tables that do, for each
  * state to have one only. Set by runtime/start.c, as stdlib/ is above. */

@@ -22,6 +22,7 @@
 enum {
 	REGION = 1 << 19, /* word indices fit into 16 bits */
 	TRIES = 16,
+	FRAMES = 3,
 	GOOD = 0x40000000 /* the lower half of a good address */
 };
 
@@ -228,6 +229,19 @@ static void rest_collector(lua_State *L)
 	lua_gc(L, LUA_GCSETPAUSE, pause);
 }
 
+/* Lua keeps the records of calls that have ended, but its collector frees half of them. These are for the goroutine's
+ * first function, the script's, and one that waits. */
+static int make_frames(lua_State *L)
+{
+	lua_Integer n = lua_tointeger(L, 1);
+	if (n > 1) {
+		lua_pushcfunction(L, make_frames);
+		lua_pushinteger(L, n - 1);
+		lua_call(L, 1, 0);
+	}
+	return 0;
+}
+
 static bool prepare_state(struct vai__arena *a, lua_CFunction prepare, void *arg)
 {
 	lua_State *L = lua_newstate(vai__arena_alloc, a);
@@ -240,7 +254,9 @@ static bool prepare_state(struct vai__arena *a, lua_CFunction prepare, void *arg
 	if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK)
 		return false;
 	rest_collector(L);
-	return true;
+	lua_pushcfunction(L, make_frames);
+	lua_pushinteger(L, FRAMES);
+	return lua_pcall(L, 1, 0, 0) == LUA_OK;
 }
 
 struct vai__template *vai__template_build(lua_CFunction prepare, void *arg, size_t reserve)

@@ -33,6 +33,19 @@ static void sizes(void **state)
 	vai__mem_free(NULL, 10);
 }
 
+/* States of about the same size, one behind the other, begin in all sets of a cache. */
+static void spreads_states(void **state)
+{
+	(void)state;
+	for (size_t size = 4097; size <= 16384; size += 13)
+		assert_int_equal(vai__mem_round(size) / VAI_CACHELINE % 2, 1);
+	char *a = vai__mem_alloc(8000), *b = vai__mem_alloc(8000);
+	assert_int_equal((uintptr_t)a % VAI_CACHELINE, 0);
+	assert_int_equal((uintptr_t)b % VAI_CACHELINE, 0);
+	vai__mem_free(a, 8000);
+	vai__mem_free(b, 8000);
+}
+
 static void zeroed(void **state)
 {
 	(void)state;
@@ -123,6 +136,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sizes),
+		cmocka_unit_test(spreads_states),
 		cmocka_unit_test(zeroed),
 		cmocka_unit_test(threads_share_blocks),
 		cmocka_unit_test(lock_excludes),

@@ -81,6 +81,37 @@ static void collects_late(void **state)
 	vai__vm_free(vm);
 }
 
+static int deeper(lua_State *L)
+{
+	lua_Integer n = lua_tointeger(L, 1);
+	if (n > 1) {
+		lua_pushcfunction(L, deeper);
+		lua_pushinteger(L, n - 1);
+		lua_call(L, 1, 0);
+	}
+	return 0;
+}
+
+static const char *call_deep(struct vai_vm *vm, int n)
+{
+	lua_pushcfunction(vm->L, deeper);
+	lua_pushinteger(vm->L, n);
+	assert_int_equal(lua_pcall(vm->L, 1, 0, 0), LUA_OK);
+	return vm->arena->cursor;
+}
+
+/* A copy comes with what three calls in one another need, and a little room. */
+static void has_frames(void **state)
+{
+	(void)state;
+	struct vai_vm *vm = states_fresh();
+	const char *cursor = vm->arena->cursor;
+	assert_ptr_equal(call_deep(vm, 3), cursor);
+	assert_ptr_not_equal(call_deep(vm, 4), cursor);
+	assert_null(vm->arena->chunks);
+	vai__vm_free(vm);
+}
+
 static void closes(void **state)
 {
 	(void)state;
@@ -437,6 +468,7 @@ int main(void)
 		cmocka_unit_test(small),
 		cmocka_unit_test(independent),
 		cmocka_unit_test(collects_late),
+		cmocka_unit_test(has_frames),
 		cmocka_unit_test(closes),
 		cmocka_unit_test(templates),
 		cmocka_unit_test(foresight),
