@@ -1981,6 +1981,7 @@ function connection:set_write_deadline(time) end
 ---@return string? message
 function connection:local_addr() end
 
+---The peer's address, also after a reset. `nil, "closed"` once the connection is closed.
 ---```lua
 ---local l = vai.net.listen("tcp", "127.0.0.1:0")
 ---local c = vai.net.dial("tcp", l:addr())

@@ -20,6 +20,13 @@ struct vai__addr {
 	} u;
 };
 
+/* The room that one of the internet's needs. */
+union vai__addr_inet {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
 enum { VAI__ADDR_TEXT = 160, VAI__HOST_MAX = 255, VAI__SERVICE_MAX = 63 };
 
 /* What "tcp4", "unix", ... stand for. */

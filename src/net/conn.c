@@ -37,11 +37,12 @@ struct vai_conn {
 	struct vai__bytes in;        /* belongs to the reading direction, as does the rest */
 	size_t line_max, all_max;
 	uint8_t grain;
-	bool drained;        /* the last recv has left nothing, when there had been so many edges: */
-	uint32_t edges;      /* only after another edge it is worth while to ask again */
-	bool ended;          /* the end has been seen */
-	atomic_bool no_read; /* close_read */
-	atomic_bool begun;   /* ops->begin has been successful */
+	bool drained;                /* the last recv has left nothing, when there had been so many edges: */
+	uint32_t edges;              /* only after another edge it is worth while to ask again */
+	bool ended;                  /* the end has been seen */
+	atomic_bool no_read;         /* close_read */
+	atomic_bool begun;           /* ops->begin has been successful */
+	union vai__addr_inet remote; /* the peer, as it was at first; or no family */
 };
 
 enum { VIEW_SIZE = offsetof(struct vai_conn, ops) };
@@ -804,7 +805,21 @@ int vai__conn_local(vai_conn *c, struct vai__addr *a)
 
 int vai__conn_remote(vai_conn *c, struct vai__addr *a)
 {
-	return name_of(c, a, vai__socket_remote);
+	int rc = name_of(c, a, vai__socket_remote);
+	c = c->base;
+	while (c->inner)
+		c = c->inner;
+	if (rc != VAI__ERRNO(ENOTCONN) || c->remote.sa.sa_family == AF_UNSPEC)
+		return rc;
+	*a = (struct vai__addr){.len = sizeof c->remote};
+	memcpy(&a->u, &c->remote, sizeof c->remote);
+	return VAI_OK;
+}
+
+void vai__conn_set_remote(vai_conn *c, const struct vai__addr *a)
+{
+	if (a->u.sa.sa_family != AF_UNIX)
+		memcpy(&c->remote, &a->u, sizeof c->remote);
 }
 
 static void put_name(vai_conn *c, int (*get)(vai_conn *c, struct vai__addr *a), char *buf)

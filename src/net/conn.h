@@ -161,6 +161,9 @@ int vai__conn_close_read(vai_conn *c);
 /* Its own address and the peer's. VAI_OK, VAI_ECLOSED or VAI__ERRNO(e): ENOTSOCK for what is no socket. */
 int vai__conn_local(vai_conn *c, struct vai__addr *a);
 int vai__conn_remote(vai_conn *c, struct vai__addr *a);
+/* What vai__conn_remote tells once the system no longer knows, after a reset. Only addresses of the internet's are
+ * kept. Called before c is given to anything else. */
+void vai__conn_set_remote(vai_conn *c, const struct vai__addr *a);
 /* Writes "tcp 127.0.0.1:80 -> 127.0.0.1:4711". At most VAI__CONN_TEXT bytes. */
 enum { VAI__CONN_TEXT = 2 * VAI__ADDR_TEXT + 32 };
 void vai__conn_text(vai_conn *c, char *buf);

@@ -134,7 +134,7 @@ static int finish(struct vai__dial *d, int k, struct vai__desc **out)
 {
 	*out = d->tries[k];
 	d->tries[k] = NULL;
-	d->family = d->list[k].u.sa.sa_family;
+	d->reached = &d->list[k];
 	for (int i = 0; i < d->begun; i++)
 		drop(d, i);
 	return VAI_OK;

@@ -15,7 +15,7 @@ struct vai__dial {
 	struct vai__addr list[VAI__ADDRS_MAX];
 	struct vai__desc *tries[VAI__ADDRS_MAX]; /* those under way; NULL: failed */
 	int n, begun;
-	int family; /* of the socket that was connected */
+	const struct vai__addr *reached; /* of the list, once it is connected */
 };
 
 /* Fills d->list from the address's text; waits for names. VAI_OK, or *why says what is wrong with the

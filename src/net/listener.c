@@ -134,11 +134,11 @@ static int back_off(vai_g *self, vai_listener *l, const struct vai__iowait *w, i
 }
 
 /* The descriptor of the next one, or why there is none. */
-static int accept_one(vai_g *self, vai_listener *l, const struct vai__iowait *w)
+static int accept_one(vai_g *self, vai_listener *l, const struct vai__iowait *w, struct vai__addr *from)
 {
 	int64_t pause = 0;
 	for (;;) {
-		int fd = vai__socket_accept(vai__desc_fd(l->desc));
+		int fd = vai__socket_accept(vai__desc_fd(l->desc), from);
 		if (fd >= 0)
 			return fd;
 		int rc = fd;
@@ -151,7 +151,7 @@ static int accept_one(vai_g *self, vai_listener *l, const struct vai__iowait *w)
 	}
 }
 
-static int conn_of(const vai_listener *l, int fd, vai_conn **out)
+static int conn_of(const vai_listener *l, int fd, const struct vai__addr *from, vai_conn **out)
 {
 	int rc, family = l->family;
 	struct vai__desc *d = vai__desc_new(fd, &rc);
@@ -161,6 +161,8 @@ static int conn_of(const vai_listener *l, int fd, vai_conn **out)
 	}
 	vai__socket_defaults(fd, family, SOCK_STREAM);
 	*out = vai__conn_new(d, vai__conn_ops_of(family, SOCK_STREAM), NULL);
+	if (*out)
+		vai__conn_set_remote(*out, from);
 	if (*out && l->wrap.over) {
 		vai_conn *plain = *out;
 		*out = l->wrap.over(l->wrap.arg, plain);
@@ -176,16 +178,18 @@ int vai__listener_accept(vai_g *self, vai_listener *l, int64_t limit, vai_conn *
 	int rc = vai__desc_take(self, l->desc, VAI__READ, &w);
 	if (rc != VAI_OK)
 		return rc;
-	int fd = accept_one(self, l, &w);
+	struct vai__addr from;
+	int fd = accept_one(self, l, &w, &from);
 	vai__desc_give(l->desc, VAI__READ);
-	return fd < 0 ? fd : conn_of(l, fd, out);
+	return fd < 0 ? fd : conn_of(l, fd, &from, out);
 }
 
 int vai__listener_accept_now(vai_listener *l, vai_conn **out)
 {
-	int fd = vai__socket_accept(vai__desc_fd(l->desc));
+	struct vai__addr from;
+	int fd = vai__socket_accept(vai__desc_fd(l->desc), &from);
 	if (fd >= 0)
-		return conn_of(l, fd, out);
+		return conn_of(l, fd, &from, out);
 	if (vai__listener_is_short(fd))
 		tell_once();
 	return fd == VAI__ERRNO(EAGAIN) ? VAI_EAGAIN : fd;

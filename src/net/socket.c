@@ -115,12 +115,13 @@ int vai__socket_new(int family, int type)
 	return fd;
 }
 
-int vai__socket_accept(int fd)
+int vai__socket_accept(int fd, struct vai__addr *from)
 {
 	int got;
-	do
-		got = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	while (got < 0 && (errno == EINTR || errno == ECONNABORTED || errno == EPROTO));
+	do {
+		from->len = sizeof from->u;
+		got = accept4(fd, &from->u.sa, &from->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	} while (got < 0 && (errno == EINTR || errno == ECONNABORTED || errno == EPROTO));
 	return result(got);
 }
 

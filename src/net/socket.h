@@ -16,8 +16,8 @@ void vai__net_error_text(int rc, char *buf, size_t size);
 int vai__socket_new(int family, int type);
 /* Sets that for one that came otherwise: TCP without delay, datagrams that may go to a broadcast address. */
 void vai__socket_defaults(int fd, int family, int type);
-/* The descriptor of the next connection that waits. EINTR is dealt with. */
-int vai__socket_accept(int fd);
+/* The descriptor of the next connection that waits, and who it is from. EINTR is dealt with. */
+int vai__socket_accept(int fd, struct vai__addr *from);
 /* Begins to connect; 0: it is connected. VAI__ERRNO(EINPROGRESS): vai__socket_connected will tell how it has ended. */
 int vai__socket_connect(int fd, const struct vai__addr *a);
 /* After a connect: VAI_OK, VAI_EAGAIN (it goes on in the background), or why it failed. A socket that has found none

@@ -45,9 +45,10 @@ static int net_dial(lua_State *L)
 	int rc = VAI_LIMITED(g, limit, vai__dial_run(g, d, limit.deadline, &desc));
 	if (rc != VAI_OK)
 		return vai__io_failed(L, g, rc, lua_tostring(L, 2));
-	vai_conn *c = vai__conn_new(desc, vai__conn_ops_of(d->family, net->type), NULL);
+	vai_conn *c = vai__conn_new(desc, vai__conn_ops_of(d->reached->u.sa.sa_family, net->type), NULL);
 	if (!c)
 		vai__arg_no_memory(L);
+	vai__conn_set_remote(c, d->reached);
 	vai__io_push(L, g, (struct vai_obj *)c);
 	return 1;
 }
