@@ -68,12 +68,21 @@ local function new_note()
 	return { text = {}, params = {}, returns = {} }
 end
 
+-- A type at the beginning of a text, which may have blanks in quotes, brackets and between a function's results, and
+-- what stands behind it.
+local function split_type(text)
+	local at = text:match("^fun%b():%s*()") or text:match("^fun%b()()") or 1
+	local results = at > 1 and text:sub(at - 1, at - 1) ~= ")"
+	while at <= #text and not (text:find("^%s", at) and not (results and text:sub(at - 1, at - 1) == ",")) do
+		at = text:match('^"[^"]*"()', at) or text:match("^%b<>()", at) or text:match("^%b{}()", at) or at + 1
+	end
+	return text:sub(1, at - 1), text:match("^%s*(.*)$", at)
+end
+
 local on = {}
 function on.param(state, rest)
-	local name, ptype, what = rest:match("^(%S+)%s+(fun%b():?%s?%S*)%s*(.*)$")
-	if not name then
-		name, ptype, what = rest:match("^(%S+)%s+(%S+)%s*(.*)$")
-	end
+	local name, typed = rest:match("^(%S+)%s+(.*)$")
+	local ptype, what = split_type(typed)
 	table.insert(state.note.params, { name = name, type = ptype, what = what })
 end
 on["return"] = function(state, rest)
@@ -153,18 +162,16 @@ end
 
 -- A type, and what stands behind it; named: first of all a name.
 local function describe(rest, named)
-	local rtype, what = rest:match('^(fun%b():?%s?%S*)%s*(.*)$')
-	if not rtype then
-		rtype, what = rest:match("^(%S+)%s*(.*)$")
-	end
+	local rtype, what = split_type(rest)
 	local name, more = what:match("^(%.%.%.)%s*(.*)$")
 	if not name then
 		name, more = what:match("^([%a_][%w_]*)%s*(.*)$")
 	end
+	what = what:gsub("^#%s*", "")
 	if named and name then
 		return ("`%s` (%s)%s"):format(name, code(rtype), more ~= "" and ": " .. more or "")
 	end
-	return code(rtype) .. (what ~= "" and " " .. what or "")
+	return code(rtype) .. (what ~= "" and ": " .. what or "")
 end
 
 local function add_block(out, lines)
@@ -200,7 +207,7 @@ function write.class(out, e)
 	local fields = {}
 	for i, field in ipairs(e.fields) do
 		local name, rest = field:match("^(%S+)%s+(.*)$")
-		local ftype, what = rest:match("^(%S+)%s*(.*)$")
+		local ftype, what = split_type(rest)
 		fields[i] = ("- `%s` (%s)%s"):format(name, code(ftype), what ~= "" and ": " .. what or "")
 	end
 	add_block(out, fields)

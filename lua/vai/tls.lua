@@ -9,7 +9,7 @@ local vai = require "vai"
 
 local known = {
 	ca = true, cert = true, key = true, server_name = true, verify = true, alpn = true, min_version = true,
-	client_ca = true, backlog = true, reuseport = true, mode = true, context = true,
+	client_ca = true, backlog = true, reuseport = true, mode = true, keepalive = true, context = true,
 }
 
 local function check(fname, options)
@@ -100,6 +100,7 @@ function tls.listen(network, address, options)
 	local listener
 	listener, why, code = vai.net.listen(network, address, {
 		backlog = options.backlog, reuseport = options.reuseport, mode = options.mode,
+		keepalive = options.keepalive,
 	})
 	if not listener then return nil, why, code end
 	core.wrap(listener, context)

@@ -1594,7 +1594,7 @@ vai.net = {}
 ---```
 ---@param network string
 ---@param address string
----@param limit? number
+---@param limit? vai.limit
 ---@return vai.connection?
 ---@return string? message
 ---@return string? code
@@ -1602,7 +1602,8 @@ function vai.net.dial(network, address, limit) end
 
 ---Listens for connections: `"tcp"`, `"tcp4"`, `"tcp6"`, `"unix"`. Port 0 is one that is free, without a host it is all
 ---addresses of this machine. Options: `backlog`, connections that wait to be accepted; `reuseport`, several listeners
----on one address take turns; `mode`, the permissions of a Unix socket's file, which goes when the listener is closed.
+---on one address take turns; `mode`, the permissions of a Unix socket's file, which goes when the listener is closed;
+---`keepalive`, of the connections that are accepted, as `connection:set` takes it.
 ---```lua
 ---local l = assert(vai.net.listen("tcp", "127.0.0.1:0"))
 ---print(l:addr():match("^127%.0%.0%.1:%d+$") ~= nil) --> true
@@ -1635,7 +1636,7 @@ function vai.net.packet(network, address) end
 ---print(vai.net.lookup("127.0.0.1")[1]) --> 127.0.0.1
 ---```
 ---@param host string
----@param limit? number
+---@param limit? vai.limit
 ---@return string[]?
 ---@return string? message
 ---@return string? code
@@ -1647,7 +1648,7 @@ function vai.net.lookup(host, limit) end
 ---print(#names > 0) --> true
 ---```
 ---@param address string
----@param limit? number
+---@param limit? vai.limit
 ---@return string[]?
 ---@return string? message
 ---@return string? code
@@ -1710,7 +1711,7 @@ local connection = {}
 ---print(b:read()) --> nil
 ---```
 ---@param what? string|integer
----@param limit? number
+---@param limit? vai.limit
 ---@return string?
 ---@return string? message
 ---@return string? code
@@ -1856,7 +1857,7 @@ function connection:max(bytes) end
 ---local a, b = vai.net.pipe()
 ---print(b:with(0.01):read("l")) --> nil timeout
 ---```
----@param limit? number
+---@param limit? vai.limit
 ---@return vai.connection
 function connection:with(limit) end
 
@@ -1881,7 +1882,7 @@ function connection:close() end
 ---b:write("answer to ", b:read("a"))
 ---print(a:read()) --> answer to question
 ---```
----@param limit? number
+---@param limit? vai.limit
 ---@return boolean?
 ---@return string? message
 function connection:close_write(limit) end
@@ -1991,13 +1992,16 @@ function connection:local_addr() end
 ---@return string? message
 function connection:remote_addr() end
 
----Sets an option of the socket: `"nodelay"` (on for TCP), `"keepalive"`, `"broadcast"` (on for UDP): true or false; `"rcvbuf"`,
----`"sndbuf"`: bytes; `"linger"`: seconds that the system goes on to send after `close`, or false.
+---Sets an option of the socket: `"nodelay"` (on for TCP), `"broadcast"` (on for UDP): true or false; `"keepalive"` (on for
+---TCP, 15): seconds of silence after which the system asks the peer whether it is still there, and between two such
+---questions (after nine without an answer reads and writes give `ETIMEDOUT`), or false, or true for the seconds that it has;
+---`"rcvbuf"`, `"sndbuf"`: bytes; `"linger"`: seconds that the system goes on to send after `close`, or false.
 ---```lua
 ---local l = vai.net.listen("tcp", "127.0.0.1:0")
 ---local c = vai.net.dial("tcp", l:addr())
----c:set("keepalive", true)
----print(c:get("keepalive"), c:get("nodelay"), c:get("linger")) --> true true false
+---c:set("keepalive", 60)
+---print(c:get("keepalive")) --> true 60
+---print(c:get("nodelay"), c:get("linger")) --> true false
 ---```
 ---@param option string
 ---@param value boolean|number
@@ -2029,7 +2033,7 @@ local listener = {}
 ---local c = vai.net.dial("tcp", l:addr())
 ---print(l:accept():remote_addr() == c:local_addr()) --> true
 ---```
----@param limit? number
+---@param limit? vai.limit
 ---@return vai.connection?
 ---@return string? message
 ---@return string? code
@@ -2084,7 +2088,7 @@ local server = {}
 ---done:close()
 ---print(server:shutdown(5)) --> true
 ---```
----@param limit? number
+---@param limit? vai.limit
 ---@return boolean?
 ---@return string? message
 function server:shutdown(limit) end
@@ -2118,7 +2122,7 @@ local packet = {}
 ---local data, from, truncated = p:recv_from()
 ---print(data, from == p:local_addr(), truncated) --> to myself true false
 ---```
----@param limit? number
+---@param limit? vai.limit
 ---@return string?
 ---@return string? address_or_message
 ---@return boolean|string? truncated_or_code
@@ -2131,7 +2135,7 @@ function packet:recv_from(limit) end
 ---```
 ---@param data string
 ---@param address string
----@param limit? number
+---@param limit? vai.limit
 ---@return boolean?
 ---@return string? message
 ---@return string? code
@@ -2619,7 +2623,7 @@ local process = {}
 ---q:kill()
 ---print(q:wait()) --> nil signal SIGTERM
 ---```
----@param limit? number
+---@param limit? vai.limit
 ---@return integer?
 ---@return string? message_or_signal
 ---@return string? code_or_name
@@ -2912,7 +2916,7 @@ vai.http = {}
 ---for `vai.tls.listen`; `max_header` (65536 bytes), `max_body` (64 MiB); in seconds `header_timeout` for a whole head
 ---(10), `read_timeout` for each wait for a body (60), `idle_timeout` between requests (75), `write_timeout` for each
 ---write (60); `log(req, res, seconds)`, called after each response; `on_error(err, req)` in place of a line on stderr;
----`reuseport`, `backlog`.
+---`reuseport`, `backlog`, `keepalive`.
 ---```lua
 ---local http = require "vai.http"
 ---local server = assert(http.serve {

@@ -344,8 +344,6 @@ describe("a connection", function()
 		check.eq(s:get("nodelay"), true)
 		assert(c:set("nodelay", false))
 		check.eq(c:get("nodelay"), false)
-		assert(c:set("keepalive", true))
-		check.eq(c:get("keepalive"), true)
 		assert(c:set("rcvbuf", 20000))
 		assert(c:get("rcvbuf") >= 20000)
 		assert(c:set("linger", 3))
@@ -355,8 +353,40 @@ describe("a connection", function()
 		check.raises("unknown option 'colour'", c.set, c, "colour", 1)
 		check.raises("unknown option 'colour'", c.get, c, "colour")
 		check.raises("boolean expected", c.set, c, "nodelay", 1)
+		check.raises("integer expected", c.set, c, "rcvbuf", true)
+		check.raises("seconds or false expected", c.set, c, "linger", true) -- 0 would throw away what is to be sent
+		c:set("linger", 0.5)
+		check.eq(c:get("linger"), 1)
 		c:close()
 		check.returns(table.pack(c:set("nodelay", true)), nil, "closed")
+	]])
+
+	test("asks a silent peer whether it is there, unless it is told not to", [[
+		local function keepalive(c) return table.pack(c:get("keepalive")) end
+		local c, s = pair()
+		check.returns(keepalive(c), true, 15)
+		check.returns(keepalive(s), true, 15)
+		assert(c:set("keepalive", 2.5))
+		check.returns(keepalive(c), true, 3)
+		assert(c:set("keepalive", false))
+		check.returns(keepalive(c), false)
+		assert(c:set("keepalive", true))
+		check.returns(keepalive(c), true, 3)
+		for _, bad in ipairs { 0, 32768 } do
+			check.raises("argument #2 to 'set' %(" .. bad .. " seconds are out of range", c.set, c, "keepalive", bad)
+		end
+		check.raises("seconds or boolean expected, got string", c.set, c, "keepalive", "30")
+		for option, want in pairs { [false] = { false }, [true] = { true, 15 }, [40] = { true, 40 } } do
+			local l = assert(vai.net.listen("tcp", "127.0.0.1:0", { keepalive = option }))
+			local c = vai.net.dial("tcp", l:addr())
+			check.returns(keepalive(l:accept()), table.unpack(want))
+			check.returns(keepalive(c), true, 15)
+		end
+		check.raises("option 'keepalive': 0", vai.net.listen, "tcp", "127.0.0.1:0", { keepalive = 0 })
+		local a = vai.net.pipe()
+		check.returns(keepalive(a), false)
+		local _, _, code = a:set("keepalive", 30)
+		check.eq(code, "ENOTSUP")
 	]])
 
 	test("says what it is, and what is wrong with arguments", [[

@@ -18,7 +18,7 @@ enum { BACKLOG = 4096, SHORT_FIRST = 5000000, SHORT_MOST = 1000000000 /* ns */ }
 struct vai_listener {
 	struct vai_obj obj;
 	struct vai__desc *desc;
-	int family;
+	int family, keepalive;
 	struct vai__listener_wrap wrap;
 	char path[sizeof((struct sockaddr_un *)0)->sun_path + 1]; /* of the file that goes when it is closed; "" */
 };
@@ -41,6 +41,12 @@ void vai__listener_wrap(vai_listener *l, const struct vai__listener_wrap *wrap)
 const struct vai_class vai__listener_class = {"listener", destroy};
 
 /* ---- listening ---- */
+
+static void set_keepalive(int fd, int family, int keepalive)
+{
+	if (keepalive != 0 && family != AF_UNIX)
+		vai__socket_set(fd, "keepalive", keepalive);
+}
 
 /* Both families at once where the address is everybody's. */
 static void prepare(int fd, const struct vai__dial *d, int k, const struct vai__listen_opts *opts)
@@ -70,6 +76,7 @@ static int open_at(const struct vai__dial *d, int k, const struct vai__listen_op
 	if (fd < 0)
 		return fd;
 	prepare(fd, d, k, opts);
+	set_keepalive(fd, d->list[k].u.sa.sa_family, opts->keepalive);
 	int rc = bind_at(fd, &d->list[k], opts->mode);
 	if (rc == VAI_OK && listen(fd, opts->backlog > 0 ? opts->backlog : BACKLOG) < 0)
 		rc = VAI__ERRNO(errno);
@@ -79,7 +86,7 @@ static int open_at(const struct vai__dial *d, int k, const struct vai__listen_op
 	return rc;
 }
 
-static int make(int fd, const struct vai__addr *a, vai_listener **out)
+static int make(int fd, const struct vai__addr *a, int keepalive, vai_listener **out)
 {
 	int rc = VAI_ENOMEM;
 	vai_listener *l = vai__mem_zalloc(sizeof *l);
@@ -90,6 +97,7 @@ static int make(int fd, const struct vai__addr *a, vai_listener **out)
 		vai__mem_free(l, sizeof *l);
 		return rc;
 	}
+	l->keepalive = keepalive;
 	vai__obj_init(&l->obj, &vai__listener_class);
 	l->family = a->u.sa.sa_family;
 	if (l->family == AF_UNIX && *a->u.un.sun_path)
@@ -104,7 +112,7 @@ int vai__listener_open(struct vai__dial *d, const struct vai__listen_opts *opts,
 	for (int k = 0; k < d->n; k++) {
 		int fd = open_at(d, k, opts);
 		if (fd >= 0)
-			return make(fd, &d->list[k], out);
+			return make(fd, &d->list[k], opts->keepalive, out);
 		first = first ? first : fd;
 	}
 	return first;
@@ -151,6 +159,27 @@ static int accept_one(vai_g *self, vai_listener *l, const struct vai__iowait *w,
 	}
 }
 
+/* Linux gives a connection the options of its listener, which others that speak its language may not: the first one
+ * that is accepted shows it. */
+static void tune_accepted(const vai_listener *l, int fd)
+{
+	enum { UNKNOWN, INHERITS, BARE };
+	static atomic_int system;
+	if (l->family == AF_UNIX)
+		return;
+	int is = atomic_load_explicit(&system, memory_order_relaxed);
+	if (is == UNKNOWN) {
+		int64_t nodelay = 0;
+		vai__socket_get(fd, "nodelay", &nodelay);
+		is = nodelay ? INHERITS : BARE;
+		atomic_store_explicit(&system, is, memory_order_relaxed);
+	}
+	if (is == INHERITS)
+		return;
+	vai__socket_defaults(fd, l->family, SOCK_STREAM);
+	set_keepalive(fd, l->family, l->keepalive);
+}
+
 static int conn_of(const vai_listener *l, int fd, const struct vai__addr *from, vai_conn **out)
 {
 	int rc, family = l->family;
@@ -159,7 +188,7 @@ static int conn_of(const vai_listener *l, int fd, const struct vai__addr *from, 
 		close(fd);
 		return rc;
 	}
-	vai__socket_defaults(fd, family, SOCK_STREAM);
+	tune_accepted(l, fd);
 	*out = vai__conn_new(d, vai__conn_ops_of(family, SOCK_STREAM), NULL);
 	if (*out)
 		vai__conn_set_remote(*out, from);

@@ -14,7 +14,8 @@ extern const struct vai_class vai__listener_class;
 struct vai__listen_opts {
 	int backlog; /* 0: as many as the system allows */
 	bool reuseport;
-	int mode; /* of a Unix socket's file; -1: as the system makes it */
+	int mode;      /* of a Unix socket's file; -1: as the system makes it */
+	int keepalive; /* of the connections, as vai__socket_set takes it; 0: what vai sets by default */
 };
 
 /* Listens at the first address of d's list where that is possible. VAI_OK: *out has one reference. Else the error of

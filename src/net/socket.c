@@ -98,10 +98,20 @@ static void set_int(int fd, int level, int name, int v)
 	setsockopt(fd, level, name, &v, sizeof v);
 }
 
+/* Seconds of silence after which a peer is asked whether it is still there, and between two such questions. */
+static void set_keepalive(int fd, int seconds)
+{
+	set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);
+	set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds);
+}
+
 void vai__socket_defaults(int fd, int family, int type)
 {
-	if (family != AF_UNIX && type == SOCK_STREAM)
+	if (family != AF_UNIX && type == SOCK_STREAM) {
 		set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+		set_keepalive(fd, VAI__KEEPALIVE);
+	}
 	if (family != AF_UNIX && type == SOCK_DGRAM)
 		set_int(fd, SOL_SOCKET, SO_BROADCAST, 1);
 }
@@ -188,14 +198,14 @@ ssize_t vai__socket_send(int fd, const struct iovec *iov, int n, const struct va
 static const struct option {
 	const char *name;
 	int level, number;
-	bool flag;
+	enum vai__option_kind kind;
 } options[] = {
-	{"nodelay", IPPROTO_TCP, TCP_NODELAY, true},
-	{"keepalive", SOL_SOCKET, SO_KEEPALIVE, true},
-	{"broadcast", SOL_SOCKET, SO_BROADCAST, true},
-	{"rcvbuf", SOL_SOCKET, SO_RCVBUF, false},
-	{"sndbuf", SOL_SOCKET, SO_SNDBUF, false},
-	{"linger", SOL_SOCKET, SO_LINGER, false},
+	{"nodelay", IPPROTO_TCP, TCP_NODELAY, VAI__OPTION_FLAG},
+	{"keepalive", SOL_SOCKET, SO_KEEPALIVE, VAI__OPTION_KEEPALIVE},
+	{"broadcast", SOL_SOCKET, SO_BROADCAST, VAI__OPTION_FLAG},
+	{"rcvbuf", SOL_SOCKET, SO_RCVBUF, VAI__OPTION_BYTES},
+	{"sndbuf", SOL_SOCKET, SO_SNDBUF, VAI__OPTION_BYTES},
+	{"linger", SOL_SOCKET, SO_LINGER, VAI__OPTION_LINGER},
 };
 
 static const struct option *find_option(const char *name)
@@ -206,10 +216,15 @@ static const struct option *find_option(const char *name)
 	return NULL;
 }
 
-bool vai__socket_option_is_flag(const char *name)
+enum vai__option_kind vai__socket_option_kind(const char *name)
 {
 	const struct option *o = find_option(name);
-	return o && o->flag;
+	return o ? o->kind : VAI__OPTION_NONE;
+}
+
+static int set_option(int fd, int level, int number, const void *v, size_t size)
+{
+	return result(setsockopt(fd, level, number, v, (socklen_t)size));
 }
 
 int vai__socket_set(int fd, const char *name, int64_t v)
@@ -217,12 +232,23 @@ int vai__socket_set(int fd, const char *name, int64_t v)
 	const struct option *o = find_option(name);
 	if (!o)
 		return VAI_EINVAL;
-	if (o->number == SO_LINGER && o->level == SOL_SOCKET) {
-		struct linger l = {.l_onoff = v >= 0, .l_linger = v < 0 ? 0 : v > INT32_MAX ? INT32_MAX : (int)v};
-		return result(setsockopt(fd, o->level, o->number, &l, sizeof l));
+	int n = v > INT32_MAX ? INT32_MAX : v < 0 ? 0 : (int)v, on = v >= 0;
+	if (o->kind == VAI__OPTION_LINGER) {
+		struct linger l = {.l_onoff = on, .l_linger = n};
+		return set_option(fd, o->level, o->number, &l, sizeof l);
 	}
-	int n = v > INT32_MAX ? INT32_MAX : v < 0 ? 0 : (int)v;
-	return result(setsockopt(fd, o->level, o->number, &n, sizeof n));
+	if (o->kind != VAI__OPTION_KEEPALIVE)
+		return set_option(fd, o->level, o->number, &n, sizeof n);
+	int rc = set_option(fd, o->level, o->number, &on, sizeof on);
+	if (rc >= 0 && n > 0)
+		rc = set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, &n, sizeof n);
+	return rc >= 0 && n > 0 ? set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, &n, sizeof n) : rc;
+}
+
+static int get_option(int fd, int level, int number, void *v, size_t size)
+{
+	socklen_t len = (socklen_t)size;
+	return result(getsockopt(fd, level, number, v, &len));
 }
 
 int vai__socket_get(int fd, const char *name, int64_t *v)
@@ -230,10 +256,20 @@ int vai__socket_get(int fd, const char *name, int64_t *v)
 	const struct option *o = find_option(name);
 	if (!o)
 		return VAI_EINVAL;
-	struct linger l = {0};
-	socklen_t len = o->number == SO_LINGER && o->level == SOL_SOCKET ? sizeof l : sizeof l.l_onoff;
-	int rc = result(getsockopt(fd, o->level, o->number, &l, &len));
-	*v = len == sizeof l ? (l.l_onoff ? l.l_linger : -1) : o->flag ? l.l_onoff != 0 : l.l_onoff;
+	if (o->kind == VAI__OPTION_LINGER) {
+		struct linger l = {0};
+		int rc = get_option(fd, o->level, o->number, &l, sizeof l);
+		*v = l.l_onoff ? l.l_linger : -1;
+		return rc;
+	}
+	int n = 0, rc = get_option(fd, o->level, o->number, &n, sizeof n);
+	*v = o->kind == VAI__OPTION_FLAG ? n != 0 : n;
+	if (o->kind != VAI__OPTION_KEEPALIVE || rc < 0)
+		return rc;
+	int seconds = 0;
+	if (n != 0)
+		get_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds); /* a Unix socket has none */
+	*v = n != 0 ? seconds : -1;
 	return rc;
 }
 

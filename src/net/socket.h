@@ -14,7 +14,9 @@ void vai__net_error_text(int rc, char *buf, size_t size);
 
 /* A new one, with what vai sets by default for its kind: its descriptor. */
 int vai__socket_new(int family, int type);
-/* Sets that for one that came otherwise: TCP without delay, datagrams that may go to a broadcast address. */
+/* Sets that for one that came otherwise: TCP without delay and with VAI__KEEPALIVE, datagrams that may go to a
+ * broadcast address. */
+enum { VAI__KEEPALIVE = 15, VAI__KEEPALIVE_MOST = 32767 /* seconds; the system takes no more */ };
 void vai__socket_defaults(int fd, int family, int type);
 /* The descriptor of the next connection that waits, and who it is from. EINTR is dealt with. */
 int vai__socket_accept(int fd, struct vai__addr *from);
@@ -26,12 +28,20 @@ int vai__socket_connected(int fd);
 /* How many bytes, 0 at the end. to: for datagrams; NULL: the peer. VAI__ERRNO(EAGAIN): nothing there, or no room. */
 ssize_t vai__socket_recv(int fd, void *p, size_t n);
 ssize_t vai__socket_send(int fd, const struct iovec *iov, int n, const struct vai__addr *to);
-/* Options by name: "nodelay", "keepalive", "rcvbuf", "sndbuf", "linger", "broadcast". Booleans are 0 and 1, linger
- * is -1 for off. VAI_EINVAL: there is no such option. */
+/* Options by name: "nodelay", "keepalive", "rcvbuf", "sndbuf", "linger", "broadcast". Booleans are 0 and 1. linger and
+ * keepalive are seconds, -1 for off; setting keepalive to 0 turns it on with the seconds that it has. VAI_EINVAL: there
+ * is no such option. */
 int vai__socket_set(int fd, const char *option, int64_t v);
 int vai__socket_get(int fd, const char *option, int64_t *v);
-/* Whether its values are booleans. */
-bool vai__socket_option_is_flag(const char *option);
+/* What its values are. */
+enum vai__option_kind {
+	VAI__OPTION_NONE,
+	VAI__OPTION_FLAG,
+	VAI__OPTION_BYTES,
+	VAI__OPTION_LINGER,
+	VAI__OPTION_KEEPALIVE
+};
+enum vai__option_kind vai__socket_option_kind(const char *option);
 
 /* Its own address and the peer's. */
 int vai__socket_local(int fd, struct vai__addr *a);

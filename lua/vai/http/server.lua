@@ -53,7 +53,7 @@ local defaults = {
 	max_header = 65536, max_body = 67108864, header_timeout = 10, read_timeout = 60, idle_timeout = 75, write_timeout = 60,
 }
 local others = { listen = true, handler = true, tls = true, log = true, on_error = true, reuseport = true,
-	backlog = true }
+	backlog = true, keepalive = true }
 
 local function config_of(options)
 	local cfg = {}
@@ -83,9 +83,10 @@ local function listener_of(options)
 	local listen = options.listen or "127.0.0.1:8080"
 	if type(listen) ~= "string" then return listen end -- an open one
 	local network = listen:find("^[/@.]") and "unix" or "tcp"
-	local opts = { reuseport = options.reuseport, backlog = options.backlog }
+	local opts = { reuseport = options.reuseport, backlog = options.backlog, keepalive = options.keepalive }
 	if options.tls then
-		local tls = { reuseport = options.reuseport, backlog = options.backlog, alpn = { "http/1.1" } }
+		local tls = { alpn = { "http/1.1" } }
+		for k, v in pairs(opts) do tls[k] = v end
 		for k, v in pairs(options.tls) do tls[k] = v end
 		return require "vai.tls".listen(network, listen, tls)
 	end

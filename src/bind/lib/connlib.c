@@ -366,22 +366,53 @@ static int conn_remote_addr(lua_State *L)
 	return vai__io_push_addr(L, g, vai__conn_remote(c, &a), &a);
 }
 
-/* Booleans where the option is one; linger: seconds or false. */
-static int64_t value_at(lua_State *L, int idx, const char *option)
-{
-	if (lua_type(L, idx) == LUA_TBOOLEAN)
-		return vai__socket_option_is_flag(option) ? lua_toboolean(L, idx) : lua_toboolean(L, idx) - 1;
-	if (vai__socket_option_is_flag(option))
-		vai__arg_type_error(L, idx, idx - 1, "set", "boolean");
-	double n = vai__arg_seconds(L, idx, idx - 1, "set");
-	if (n < 0)
-		vai__arg_error(L, idx - 1, "set", "a negative number");
-	return n > (double)INT32_MAX ? INT32_MAX : (int64_t)n;
-}
-
 _Noreturn static void no_option(lua_State *L, const char *option, const char *fname)
 {
 	vai__arg_error(L, 1, fname, "unknown option '%.40s'", option);
+}
+
+/* Seconds, those that are begun are whole ones. */
+static int64_t whole_seconds(lua_State *L, int idx)
+{
+	double seconds = vai__arg_seconds(L, idx, idx - 1, "set");
+	if (seconds < 0)
+		vai__arg_error(L, idx - 1, "set", "a negative number");
+	if (seconds > (double)INT32_MAX)
+		return INT32_MAX;
+	int64_t n = (int64_t)seconds;
+	return (double)n < seconds ? n + 1 : n;
+}
+
+static int64_t bytes_at(lua_State *L, int idx)
+{
+	lua_Integer n = vai__arg_integer(L, idx, idx - 1, "set");
+	if (n < 0)
+		vai__arg_error(L, idx - 1, "set", "a negative number");
+	return n;
+}
+
+/* The value of an option as vai__socket_set takes it. */
+static int64_t value_at(lua_State *L, int idx, const char *option)
+{
+	enum vai__option_kind kind = vai__socket_option_kind(option);
+	bool boolean = lua_type(L, idx) == LUA_TBOOLEAN, on = lua_toboolean(L, idx);
+	if (kind == VAI__OPTION_NONE)
+		no_option(L, option, "set");
+	if (kind == VAI__OPTION_FLAG && !boolean)
+		vai__arg_type_error(L, idx, idx - 1, "set", "boolean");
+	if (kind == VAI__OPTION_FLAG)
+		return on;
+	if (kind == VAI__OPTION_BYTES)
+		return bytes_at(L, idx);
+	if (boolean && !(on && kind == VAI__OPTION_LINGER))
+		return on - 1;
+	if (lua_type(L, idx) != LUA_TNUMBER)
+		vai__arg_type_error(
+			L, idx, idx - 1, "set", kind == VAI__OPTION_LINGER ? "seconds or false" : "seconds or boolean");
+	int64_t n = whole_seconds(L, idx);
+	if (kind == VAI__OPTION_KEEPALIVE && (n < 1 || n > VAI__KEEPALIVE_MOST))
+		vai__arg_error(L, idx - 1, "set", "%d seconds are out of range", (int)n);
+	return n;
 }
 
 static int conn_set(lua_State *L)
@@ -390,17 +421,30 @@ static int conn_set(lua_State *L)
 	vai_g *g = vai__bind_self(L);
 	const char *option = vai__io_string(L, 2, 1, "set", NULL);
 	struct vai__desc *d = vai__conn_desc(c);
-	int64_t old = 0, v = value_at(L, 3, option);
+	int64_t v = value_at(L, 3, option);
 	int rc = VAI_ECLOSED;
 	if (vai__desc_hold(d)) {
-		rc = vai__socket_get(vai__desc_fd(d), option, &old);
-		if (rc != VAI_EINVAL)
-			rc = vai__socket_set(vai__desc_fd(d), option, v);
+		rc = vai__socket_set(vai__desc_fd(d), option, v);
 		vai__desc_unhold(d);
 	}
-	if (rc == VAI_EINVAL)
-		no_option(L, option, "set");
 	return closed_side(L, g, c, rc);
+}
+
+/* What vai__socket_get has given: how many results. */
+static int push_option(lua_State *L, enum vai__option_kind kind, int64_t v)
+{
+	if (kind == VAI__OPTION_FLAG)
+		lua_pushboolean(L, v != 0);
+	else if (v < 0)
+		lua_pushboolean(L, false);
+	else if (kind == VAI__OPTION_KEEPALIVE)
+		lua_pushboolean(L, true);
+	else
+		lua_pushinteger(L, v);
+	if (kind != VAI__OPTION_KEEPALIVE || v <= 0)
+		return 1;
+	lua_pushinteger(L, v);
+	return 2;
 }
 
 static int conn_get(lua_State *L)
@@ -419,11 +463,7 @@ static int conn_get(lua_State *L)
 		no_option(L, option, "get");
 	if (rc < 0)
 		return vai__io_failed(L, g, rc, NULL);
-	if (vai__socket_option_is_flag(option) || v < 0)
-		lua_pushboolean(L, v > 0);
-	else
-		lua_pushinteger(L, v);
-	return 1;
+	return push_option(L, vai__socket_option_kind(option), v);
 }
 
 static int conn_tostring(lua_State *L)

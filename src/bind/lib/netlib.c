@@ -55,13 +55,13 @@ static int net_dial(lua_State *L)
 
 /* ---- listening ---- */
 
-static int64_t option(lua_State *L, int idx, const char *name, int64_t least, int64_t none)
+static int64_t option(lua_State *L, int idx, const char *name, int64_t least, int64_t most, int64_t none)
 {
 	int64_t n = none;
 	int ok;
 	if (lua_getfield(L, idx, name) != LUA_TNIL) {
 		n = lua_tointegerx(L, -1, &ok);
-		if (!ok || n < least || n > INT32_MAX)
+		if (!ok || n < least || n > most)
 			vai__arg_error(L, 3, "listen", "option '%s': %s", name, luaL_tolstring(L, -1, NULL));
 	}
 	lua_pop(L, 1);
@@ -74,9 +74,18 @@ static void check_names(lua_State *L, int idx)
 	while (lua_next(L, idx)) {
 		lua_pop(L, 1);
 		const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
-		if (strcmp(name, "backlog") != 0 && strcmp(name, "reuseport") != 0 && strcmp(name, "mode") != 0)
+		if (strcmp(name, "backlog") != 0 && strcmp(name, "reuseport") != 0 && strcmp(name, "mode") != 0 &&
+			strcmp(name, "keepalive") != 0)
 			vai__arg_error(L, 3, "listen", "unknown option '%.40s'", luaL_tolstring(L, -1, NULL));
 	}
+}
+
+/* false, true, or seconds; as vai__socket_set takes it. */
+static int keepalive_option(lua_State *L, int idx)
+{
+	int type = lua_getfield(L, idx, "keepalive"), on = lua_toboolean(L, -1);
+	lua_pop(L, 1);
+	return type == LUA_TBOOLEAN ? on - 1 : (int)option(L, idx, "keepalive", 1, VAI__KEEPALIVE_MOST, 0);
 }
 
 static struct vai__listen_opts options_at(lua_State *L, int idx)
@@ -88,8 +97,9 @@ static struct vai__listen_opts options_at(lua_State *L, int idx)
 		vai__arg_type_error(L, idx, 3, "listen", "table");
 	vai__lib_thaw_at(L, idx);
 	check_names(L, idx);
-	o.backlog = (int)option(L, idx, "backlog", 1, 0);
-	o.mode = (int)option(L, idx, "mode", 0, -1);
+	o.backlog = (int)option(L, idx, "backlog", 1, INT32_MAX, 0);
+	o.mode = (int)option(L, idx, "mode", 0, INT32_MAX, -1);
+	o.keepalive = keepalive_option(L, idx);
 	lua_getfield(L, idx, "reuseport");
 	o.reuseport = lua_toboolean(L, -1);
 	lua_pop(L, 1);
