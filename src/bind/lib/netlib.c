@@ -9,6 +9,15 @@
 #include "bind/lib/lib.h"
 #include "net/socket.h"
 
+/* nil, what is wrong with a text, "EINVAL": three results. */
+static int no_address(lua_State *L, const char *what, const char *text, const char *why)
+{
+	lua_pushnil(L);
+	lua_pushfstring(L, "%s '%s': %s", what, text, why);
+	lua_pushliteral(L, "EINVAL");
+	return 3;
+}
+
 /* A struct vai__dial in Lua's memory, and in it the places that the text at index 2 names. VAI_OK; else what
  * is returned is on the stack: *results. */
 static struct vai__dial *find(lua_State *L, vai_g *g, const struct vai__network *net, const char *fname, bool listening,
@@ -22,10 +31,7 @@ static struct vai__dial *find(lua_State *L, vai_g *g, const struct vai__network 
 	if (rc == VAI_OK)
 		return d;
 	if (why) {
-		lua_pushnil(L);
-		lua_pushfstring(L, "address '%s': %s", text, why);
-		lua_pushliteral(L, "EINVAL");
-		*results = 3;
+		*results = no_address(L, "address", text, why);
 	} else {
 		*results = vai__io_failed(L, g, rc, text);
 	}
@@ -141,13 +147,12 @@ static int net_packet(lua_State *L)
 
 /* ---- names ---- */
 
+/* The host at index 1, or NULL: no host has such a name. */
 static const char *host_at(lua_State *L, const char *fname)
 {
 	size_t len;
 	const char *host = vai__io_string(L, 1, 1, fname, &len);
-	if (len == 0 || len > VAI__HOST_MAX || strlen(host) != len)
-		vai__arg_error(L, 1, fname, "bad host name '%.80s'", host);
-	return host;
+	return len == 0 || len > VAI__HOST_MAX || strlen(host) != len ? NULL : host;
 }
 
 static int net_lookup(lua_State *L)
@@ -155,6 +160,8 @@ static int net_lookup(lua_State *L)
 	vai_g *g = vai__bind_self(L);
 	const char *host = host_at(L, "lookup");
 	struct vai__limit limit = vai__arg_limit(L, 2, 2, "lookup");
+	if (!host)
+		return no_address(L, "host", lua_tostring(L, 1), "bad host name");
 	char text[VAI__ADDR_TEXT];
 	struct vai__addr *list = lua_newuserdatauv(L, VAI__ADDRS_MAX * sizeof *list, 0);
 	vai__note_stack(g, L);
@@ -177,8 +184,8 @@ static int net_lookup_addr(lua_State *L)
 	struct vai__limit limit = vai__arg_limit(L, 2, 2, "lookup_addr");
 	char *name = lua_newuserdatauv(L, VAI__HOST_MAX + 1, 0);
 	struct vai__addr a;
-	if (!vai__addr_numeric(&a, AF_UNSPEC, host, 0))
-		vai__arg_error(L, 1, "lookup_addr", "'%.80s' is not an address in numbers", host);
+	if (!host || !vai__addr_numeric(&a, AF_UNSPEC, host, 0))
+		return no_address(L, "address", lua_tostring(L, 1), "not in numbers");
 	vai__note_stack(g, L);
 	int rc = VAI_LIMITED(g, limit, vai__resolve_name(g, &a, limit.deadline, name));
 	if (rc != VAI_OK)
