@@ -2799,6 +2799,8 @@ function vai.compat() end
 vai.tls = {}
 
 ---Connects as `vai.net.dial` and shakes hands. The certificate must be for the host of the address, or for `server_name`.
+---A server of TLS 1.3 that wants a certificate of the client's and gets none says so after the handshake: the first read
+---fails.
 ---```lua
 ---local tls = require "vai.tls"
 ---local c, why = tls.dial("tcp", "127.0.0.1:1")
