@@ -59,6 +59,7 @@
 	BUG(semaphore_torn, "semaphore", "permits are taken with a load and a store") \
 	BUG(semaphore_unmarked, "semaphore_cancel semaphore_timeout", "who queues up for permits does not say so") \
 	BUG(share_fence, "submit spread", "no barrier between the queue and the look who sleeps") \
+	BUG(shed_blind, "net_shed_ready", "a goroutine that has shed its stack is parked although its wait is over") \
 	BUG(shed_late, "shed", "a goroutine that has shed its stack has it until after the commit") \
 	BUG(steal_commit, "steal steal_two", "a thief commits with a load and a store") \
 	BUG(tail_first, "steal", "tail is published before the slot is written") \

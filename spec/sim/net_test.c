@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Descriptor records: readiness against park, close against wait, deadline against readiness. A descriptor is a number
+/* Descriptor records: readiness against park, close against wait, deadline against readiness, and all of them against
+ * waits without a stack. A descriptor is a number
  * of bytes that come; each comes with an edge, on a thread of nobody's, which stands for the poller. */
 #include <fcntl.h>
 #include "base/clock.h"
@@ -91,7 +92,7 @@ static void arrive(void *arg)
 
 static int read_some(vai_g *g, int n, int64_t limit)
 {
-	struct vai__iowait w = {VAI_WAIT_READ, NULL, limit};
+	struct vai__iowait w = {VAI_WAIT_READ, NULL, limit, NULL};
 	int rc = vai__desc_take(g, d, VAI__READ, &w);
 	if (rc != VAI_OK)
 		return rc;
@@ -166,7 +167,7 @@ void test_net_close(void)
 
 static void close_and_await(vai_g *g, void *arg)
 {
-	struct vai__iowait w = {VAI_WAIT_CLOSE, NULL, VAI_FOREVER};
+	struct vai__iowait w = {VAI_WAIT_CLOSE, NULL, VAI_FOREVER, NULL};
 	(void)arg;
 	vai__desc_close(d);
 	SIM_CHECK(vai__desc_await(g, d, &w) == VAI_OK);
@@ -268,4 +269,131 @@ static void queue(vai_g *main)
 void test_net_queue(void)
 {
 	world(2, queue);
+}
+
+/* ---- waits without a stack ---- */
+
+struct reader {
+	struct vai__rest rest;
+	int64_t limit;
+	int left; /* bytes that it wants */
+	int rc;
+};
+
+/* Reads on, after the wait in which it had no stack or at first. It does not park but by shedding. */
+static int read_on(vai_g *g, struct reader *r, int rc)
+{
+	struct vai__iowait w = {VAI_WAIT_READ, NULL, r->limit, &r->rest};
+	started = true;
+	while (rc == VAI_OK && r->left > 0) {
+		if (read_byte() == NOTHING)
+			rc = vai__desc_wait(g, d, VAI__READ, &w);
+		else
+			got++, r->left--;
+	}
+	return rc;
+}
+
+static void shed_end(vai_g *g, void *arg);
+
+static void shed_read(vai_g *g, struct reader *r, int rc)
+{
+	while ((rc = read_on(g, r, rc)) == VAI_SHEDS) {
+		vai__park_shed(g, shed_end, r);
+		rc = vai__desc_wait_end(g, d, VAI__READ, &r->rest);
+	}
+	SIM_CHECK(r->rest.timeout == NULL);
+	vai__desc_give(d, VAI__READ);
+	r->rc = rc;
+}
+
+static void shed_end(vai_g *g, void *arg)
+{
+	struct reader *r = arg;
+	shed_read(g, r, vai__desc_wait_end(g, d, VAI__READ, &r->rest));
+	world_end();
+}
+
+static void shed_begin(vai_g *g, void *arg)
+{
+	struct vai__iowait w = {VAI_WAIT_READ, NULL, VAI_FOREVER, NULL};
+	struct reader *r = arg;
+	r->rc = vai__desc_take(g, d, VAI__READ, &w);
+	if (r->rc == VAI_OK)
+		shed_read(g, r, VAI_OK);
+}
+
+/* Readiness against shedding. */
+static void shed_ready(vai_g *main)
+{
+	static struct reader r = {.limit = VAI_FOREVER, .left = 2};
+	static int two = 2;
+	open_it(false);
+	world_go(main, shed_begin, &r);
+	sim_spawn(arrive, &two);
+	world_join(main);
+	SIM_CHECK(r.rc == VAI_OK && got == 2 && data == 0);
+	release();
+}
+
+void test_net_shed_ready(void)
+{
+	world(2, shed_ready);
+}
+
+/* Close against shedding; what comes at the same time is read or not. */
+static void shed_close(vai_g *main)
+{
+	static struct reader r = {.limit = VAI_FOREVER, .left = 2};
+	static int one = 1;
+	open_it(false);
+	world_go(main, shed_begin, &r);
+	world_go(main, close_it, NULL);
+	sim_spawn(arrive, &one);
+	world_join(main);
+	SIM_CHECK(r.rc == VAI_ECLOSED && gone);
+	release();
+}
+
+void test_net_shed_close(void)
+{
+	world(2, shed_close);
+}
+
+/* A limit, which is a timer of the record, against readiness and the next wait. */
+static void shed_limit(vai_g *main)
+{
+	static struct reader r = {.left = 2};
+	static int one = 1;
+	open_it(false);
+	r.limit = vai__clock_now() + 100000;
+	world_go(main, shed_begin, &r);
+	sim_spawn(arrive, &one);
+	world_join(main);
+	SIM_CHECK(r.rc == VAI_ETIMEOUT && got + data <= 1);
+	release();
+}
+
+void test_net_shed_limit(void)
+{
+	world(2, shed_limit);
+}
+
+/* Cancel against shedding and against readiness. */
+static void shed_cancel(vai_g *main)
+{
+	static struct reader r = {.limit = VAI_FOREVER, .left = 2};
+	static int one = 1;
+	open_it(false);
+	vai_g *g = world_go(main, shed_begin, &r);
+	sim_spawn(arrive, &one);
+	vai__g_end(g, VAI_END_CANCELED);
+	world_join(main);
+	SIM_CHECK(r.rc == VAI_ECANCELED && got + data <= 1);
+	release();
+}
+
+void test_net_shed_cancel(void)
+{
+	world(2, shed_cancel);
 }

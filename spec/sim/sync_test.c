@@ -80,18 +80,17 @@ void test_rendezvous(void)
 
 struct shed {
 	vai_chan *ch;
-	struct vai__waiter waiter;
-	vai_msg msg;
+	struct vai__rest rest;
 };
 
 static void shed_over(vai_g *g, struct shed *s, int r)
 {
 	SIM_CHECK(g->waits == NULL);
 	if (r == VAI_OK) {
-		world_spend(&s->msg);
+		world_spend(&s->rest.msg);
 		received++;
 	} else {
-		SIM_CHECK(r == VAI_ECLOSED && s->msg.w[0] == 0 && s->msg.w[1] == 0);
+		SIM_CHECK(r == VAI_ECLOSED && s->rest.msg.w[0] == 0 && s->rest.msg.w[1] == 0);
 		closed++;
 	}
 }
@@ -99,17 +98,17 @@ static void shed_over(vai_g *g, struct shed *s, int r)
 static void shed_end(vai_g *g, void *arg)
 {
 	struct shed *s = arg;
-	shed_over(g, s, vai__chan_recv_end(g, s->ch, &s->msg, &s->waiter));
+	shed_over(g, s, vai__chan_recv_end(g, s->ch, &s->rest));
 	world_end();
 }
 
 static void recv_without_stack(vai_g *g, void *arg)
 {
 	struct shed *s = arg;
-	int r = vai__chan_recv_begin(g, s->ch, &s->msg, &s->waiter);
+	int r = vai__chan_recv_begin(g, s->ch, VAI_FOREVER, &s->rest);
 	if (r == VAI_SHEDS) {
 		vai__park_shed(g, shed_end, s);
-		r = vai__chan_recv_end(g, s->ch, &s->msg, &s->waiter);
+		r = vai__chan_recv_end(g, s->ch, &s->rest);
 	}
 	shed_over(g, s, r);
 }

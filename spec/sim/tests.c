@@ -51,5 +51,9 @@ const struct sim_test sim_tests[] = {
 	{"net_deadline", test_net_deadline, 2},
 	{"net_moved", test_net_moved, 2},
 	{"net_queue", test_net_queue, 2},
+	{"net_shed_ready", test_net_shed_ready, 2},
+	{"net_shed_close", test_net_shed_close, 2},
+	{"net_shed_limit", test_net_shed_limit, 2},
+	{"net_shed_cancel", test_net_shed_cancel, 2},
 	{NULL, NULL, 0},
 };

@@ -58,5 +58,9 @@ void test_net_await(void);
 void test_net_deadline(void);
 void test_net_moved(void);
 void test_net_queue(void);
+void test_net_shed_ready(void);
+void test_net_shed_close(void);
+void test_net_shed_limit(void);
+void test_net_shed_cancel(void);
 
 #endif

@@ -347,9 +347,13 @@ static int last_look(vai_conn *c, struct iovec *to)
 	return rc == VAI__ERRNO(EAGAIN) || rc == VAI__ERRNO(EWOULDBLOCK) ? VAI_ETIMEOUT : rc;
 }
 
-/* Gets more bytes: to the buffer, or past it to *to. */
+/* Gets more bytes: to the buffer, or past it to *to. VAI_SHEDS, if w->rest is set and the buffer is empty: the wait for
+ * them is begun. Such a read has done nothing so far, and once the wait is over it begins anew. */
 static int fill_to(vai_g *self, vai_conn *c, const struct vai__iowait *w, struct iovec *to)
 {
+	struct vai__iowait wait = *w;
+	if (c->in.n > 0)
+		wait.rest = NULL;
 	for (;;) {
 		if (atomic_load_relaxed(&c->no_read) || (c->in.n > 0 && vai__desc_is_closed(c->desc)))
 			return VAI_ECLOSED; /* also where more comes without end, so that nothing has to be waited for */
@@ -359,7 +363,7 @@ static int fill_to(vai_g *self, vai_conn *c, const struct vai__iowait *w, struct
 		int rc = asked ? try_to(c, to) : VAI__ERRNO(EAGAIN);
 		if (rc != VAI__ERRNO(EAGAIN) && rc != VAI__ERRNO(EWOULDBLOCK))
 			return rc;
-		rc = vai__desc_wait(self, c->desc, VAI__READ, w);
+		rc = vai__desc_wait(self, c->desc, VAI__READ, &wait);
 		if (rc != VAI_OK)
 			return rc == VAI_ETIMEOUT && !asked ? last_look(c, to) : rc;
 	}
@@ -411,11 +415,13 @@ static int begin_reading(vai_g *self, vai_conn *c, const struct vai__iowait *w)
  * us to read, reads on. */
 static VAI_NOINLINE int begin(vai_g *self, vai_conn *c, const struct vai__iowait *w)
 {
-	int rc = vai__desc_take(self, c->desc, VAI__READ, w);
+	struct vai__iowait wait = *w;
+	wait.rest = NULL;
+	int rc = vai__desc_take(self, c->desc, VAI__READ, &wait);
 	if (rc != VAI_OK)
 		return rc;
 	if (!atomic_load_acquire(&c->begun))
-		rc = begin_reading(self, c, w);
+		rc = begin_reading(self, c, &wait);
 	vai__desc_give(c->desc, VAI__READ);
 	return rc;
 }
@@ -435,7 +441,7 @@ int vai__conn_take(vai_g *self, vai_conn *view, enum vai__dir dir, const struct 
 
 int vai__conn_begin(vai_g *self, vai_conn *view, int64_t limit)
 {
-	struct vai__iowait w = {VAI_WAIT_READ, view->base, limit};
+	struct vai__iowait w = {VAI_WAIT_READ, view->base, limit, NULL};
 	return begin_once(self, view->base, &w);
 }
 
@@ -503,24 +509,47 @@ static int read_all(vai_g *self, vai_conn *c, const struct vai__iowait *w, struc
 	return rc == VAI_OK ? VAI__TOO_LONG : rc;
 }
 
-int vai__conn_read(
-	vai_g *self, vai_conn *view, enum vai__read_what what, size_t count, int64_t limit, struct vai__bytes *out)
+/* The goroutine has the reading direction, and gives it back unless it sheds its stack. */
+static int read_taken(
+	vai_g *self, vai_conn *c, const struct vai__asked *what, const struct vai__iowait *w, struct vai__bytes *out)
 {
-	vai_conn *c = view->base;
-	struct vai__iowait w = {VAI_WAIT_READ, c, limit};
-	*out = (struct vai__bytes){0};
-	int rc = vai__conn_take(self, c, VAI__READ, &w);
-	if (rc != VAI_OK)
-		return rc;
-	switch (what) {
-	case VAI__READ_SOME: rc = read_some(self, c, &w, out); break;
-	case VAI__READ_COUNT: rc = read_count(self, c, count, &w, out); break;
-	case VAI__READ_LINE: rc = read_line(self, c, false, &w, out); break;
-	case VAI__READ_LINE_KEPT: rc = read_line(self, c, true, &w, out); break;
-	case VAI__READ_ALL: rc = read_all(self, c, &w, out); break;
+	int rc = VAI_EINVAL;
+	switch (what->what) {
+	case VAI__READ_SOME: rc = read_some(self, c, w, out); break;
+	case VAI__READ_COUNT: rc = read_count(self, c, what->count, w, out); break;
+	case VAI__READ_LINE: rc = read_line(self, c, false, w, out); break;
+	case VAI__READ_LINE_KEPT: rc = read_line(self, c, true, w, out); break;
+	case VAI__READ_ALL: rc = read_all(self, c, w, out); break;
 	}
+	if (rc == VAI_SHEDS)
+		return rc;
 	if (c->in.n == 0)
 		vai__conn_bytes_free(&c->in);
+	vai__desc_give(c->desc, VAI__READ);
+	return rc;
+}
+
+int vai__conn_read(
+	vai_g *self, vai_conn *view, struct vai__asked what, int64_t limit, struct vai__rest *rest, struct vai__bytes *out)
+{
+	vai_conn *c = view->base;
+	struct vai__iowait w = {VAI_WAIT_READ, c, limit, rest};
+	*out = (struct vai__bytes){0};
+	int rc = vai__conn_take(self, c, VAI__READ, &w);
+	return rc == VAI_OK ? read_taken(self, c, &what, &w, out) : rc;
+}
+
+int vai__conn_read_on(
+	vai_g *self, vai_conn *view, struct vai__asked what, int64_t limit, struct vai__rest *rest, struct vai__bytes *out)
+{
+	vai_conn *c = view->base;
+	struct vai__iowait w = {VAI_WAIT_READ, c, limit, rest};
+	*out = (struct vai__bytes){0};
+	int rc = vai__desc_wait_end(self, c->desc, VAI__READ, rest);
+	if (rc == VAI_ETIMEOUT)
+		rc = last_look(c, NULL);
+	if (rc == VAI_OK)
+		return read_taken(self, c, &what, &w, out);
 	vai__desc_give(c->desc, VAI__READ);
 	return rc;
 }
@@ -542,7 +571,7 @@ static void move_out(vai_conn *c, void *p, size_t *n)
 int vai__conn_read_into(vai_g *self, vai_conn *view, void *p, size_t n, int64_t limit, size_t *got)
 {
 	vai_conn *c = view->base;
-	struct vai__iowait w = {VAI_WAIT_READ, c, limit};
+	struct vai__iowait w = {VAI_WAIT_READ, c, limit, NULL};
 	struct iovec to = {p, n};
 	int rc = vai__conn_take(self, c, VAI__READ, &w);
 	if (rc != VAI_OK)
@@ -573,7 +602,7 @@ int vai__conn_read_now(vai_conn *view, struct vai__bytes *out)
 int vai__conn_peek(vai_g *self, vai_conn *view, bool event)
 {
 	vai_conn *c = view->base;
-	struct vai__iowait w = {VAI_WAIT_READ, c, 0};
+	struct vai__iowait w = {VAI_WAIT_READ, c, 0, NULL};
 	if (c->ops->begin && !atomic_load_acquire(&c->begun))
 		return VAI_OK; /* what there is to do waits for the other direction, too */
 	int rc = vai__desc_take(self, c->desc, VAI__READ, &w);
@@ -598,7 +627,7 @@ static bool has_head(const vai_conn *c, size_t most, size_t *from)
 int vai__conn_peek_head(vai_g *self, vai_conn *view, size_t most, size_t *from)
 {
 	vai_conn *c = view->base;
-	struct vai__iowait w = {VAI_WAIT_READ, c, 0};
+	struct vai__iowait w = {VAI_WAIT_READ, c, 0, NULL};
 	if (c->ops->begin && !atomic_load_acquire(&c->begun))
 		return VAI_OK; /* as in vai__conn_peek */
 	int rc = vai__desc_take(self, c->desc, VAI__READ, &w);
@@ -623,7 +652,7 @@ int vai__conn_peek_head(vai_g *self, vai_conn *view, size_t most, size_t *from)
 bool vai__conn_unread(vai_conn *view, struct vai__bytes *b)
 {
 	vai_conn *c = view->base;
-	struct vai__iowait w = {VAI_WAIT_READ, c, 0};
+	struct vai__iowait w = {VAI_WAIT_READ, c, 0, NULL};
 	bool done = b->n == 0;
 	if (b->n > 0 && vai__desc_take(vai__g_self(), c->desc, VAI__READ, &w) == VAI_OK) {
 		if (c->in.n == 0 || make_room(b, c->in.n)) {
@@ -718,7 +747,7 @@ int vai__conn_write_taken(
 int vai__conn_write(vai_g *self, vai_conn *view, struct iovec *iov, int n, int64_t limit, size_t *done)
 {
 	vai_conn *c = view->base;
-	struct vai__iowait w = {VAI_WAIT_WRITE, c, limit};
+	struct vai__iowait w = {VAI_WAIT_WRITE, c, limit, NULL};
 	*done = 0;
 	int rc = vai__conn_take(self, c, VAI__WRITE, &w);
 	if (rc != VAI_OK)
@@ -733,10 +762,10 @@ int vai__conn_write(vai_g *self, vai_conn *view, struct iovec *iov, int n, int64
 void vai__conn_settle(vai_g *self, vai_conn *view)
 {
 	vai_conn *c = view->base;
-	struct vai__iowait at_once = {VAI_WAIT_CLOSE, c, 0};
+	struct vai__iowait at_once = {VAI_WAIT_CLOSE, c, 0, NULL};
 	if (!c->ops->settle || vai__desc_take(self, c->desc, VAI__READ, &at_once) != VAI_OK)
 		return;
-	struct vai__iowait w = {VAI_WAIT_CLOSE, c, vai__clock_now() + SETTLE};
+	struct vai__iowait w = {VAI_WAIT_CLOSE, c, vai__clock_now() + SETTLE, NULL};
 	while (c->ops->settle(c) == VAI__ERRNO(EAGAIN) && vai__desc_wait(self, c->desc, VAI__READ, &w) == VAI_OK)
 		;
 	vai__desc_give(c->desc, VAI__READ);
@@ -760,7 +789,7 @@ bool vai__conn_close(vai_conn *c)
 int vai__conn_close_write(vai_g *self, vai_conn *view, int64_t limit)
 {
 	vai_conn *c = view->base;
-	struct vai__iowait w = {VAI_WAIT_WRITE, c, limit};
+	struct vai__iowait w = {VAI_WAIT_WRITE, c, limit, NULL};
 	if (!c->ops->shut)
 		return VAI__ERRNO(ENOTSOCK);
 	int rc = vai__conn_take(self, c, VAI__WRITE, &w);

@@ -97,9 +97,17 @@ enum {
 };
 
 /* Reads what is asked for: some bytes, at least one; `count` bytes; a line, without its end or with it; or all up to
- * the end. VAI_OK: *out is the caller's. With other results, what was read so far stays in the buffer. */
+ * the end. VAI_OK: *out is the caller's. With other results, what was read so far stays in the buffer. rest: NULL, or
+ * VAI_SHEDS says that the goroutine, which keeps the reading direction, is to wait without its stack. Once that wait is
+ * over it calls the second function with the same arguments, for a result as of the first. */
+struct vai__asked {
+	enum vai__read_what what;
+	size_t count;
+};
 int vai__conn_read(
-	vai_g *self, vai_conn *c, enum vai__read_what what, size_t count, int64_t limit, struct vai__bytes *out);
+	vai_g *self, vai_conn *c, struct vai__asked what, int64_t limit, struct vai__rest *rest, struct vai__bytes *out);
+int vai__conn_read_on(
+	vai_g *self, vai_conn *c, struct vai__asked what, int64_t limit, struct vai__rest *rest, struct vai__bytes *out);
 /* Reads at least one byte, and at most n, to p, which stays where it is meanwhile; *got: how many. What the buffer
  * holds comes first; else the bytes go from the system to p. n is not 0. */
 int vai__conn_read_into(vai_g *self, vai_conn *c, void *p, size_t n, int64_t limit, size_t *got);

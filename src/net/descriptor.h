@@ -42,6 +42,7 @@ struct vai__iowait {
 	enum vai_wait_reason reason; /* for dumps: VAI_WAIT_READ, ... */
 	const void *obj;             /* for dumps: the struct vai_obj that it waits for */
 	int64_t limit;               /* absolute; 0: do not wait; VAI_FOREVER */
+	struct vai__rest *rest;      /* NULL; or the goroutine sheds its stack if it has to wait (vai__desc_wait) */
 };
 
 /* Takes over fd, which is non-blocking and close-on-exec. NULL: *rc says why, and fd is the caller's still. */
@@ -73,9 +74,11 @@ void vai__desc_give(struct vai__desc *d, enum vai__dir dir);
 /* How many edges the direction has had, in some way: another value than before says that there was one since. Odd:
  * there may be no other one, however much there is to read: the peer has ended, or an error or urgent data wait. */
 uint32_t vai__desc_edges(const struct vai__desc *d, enum vai__dir dir);
-/* Parks the goroutine that has the direction. VAI_OK: try again. */
+/* Parks the goroutine that has the direction. VAI_OK: try again. VAI_SHEDS, if w->rest is set: the wait is begun only,
+ * and once it is over the second function, to be called by the goroutine as soon as it runs, gives the result. */
 int vai__desc_wait(vai_g *self, struct vai__desc *d, enum vai__dir dir, const struct vai__iowait *w);
-/* The same for what no event tells of: VAI_OK also once `pause` nanoseconds are over. */
+int vai__desc_wait_end(vai_g *self, struct vai__desc *d, enum vai__dir dir, struct vai__rest *rest);
+/* The same, on the stack, for what no event tells of: VAI_OK also once `pause` nanoseconds are over. */
 int vai__desc_nap(vai_g *self, struct vai__desc *d, enum vai__dir dir, const struct vai__iowait *w, int64_t pause);
 /* Between these two calls the descriptor is not closed, for calls that do not wait. False: it is closed already. */
 bool vai__desc_hold(struct vai__desc *d);

@@ -141,15 +141,15 @@ static int back_off(vai_g *self, vai_listener *l, const struct vai__iowait *w, i
 	return vai__desc_nap(self, l->desc, VAI__READ, w, *pause);
 }
 
-/* The descriptor of the next one, or why there is none. */
-static int accept_one(vai_g *self, vai_listener *l, const struct vai__iowait *w, struct vai__addr *from)
+/* VAI_OK: *fd is the descriptor of the next one. */
+static int accept_one(vai_g *self, vai_listener *l, const struct vai__iowait *w, int *fd, struct vai__addr *from)
 {
 	int64_t pause = 0;
 	for (;;) {
-		int fd = vai__socket_accept(vai__desc_fd(l->desc), from);
-		if (fd >= 0)
-			return fd;
-		int rc = fd;
+		*fd = vai__socket_accept(vai__desc_fd(l->desc), from);
+		if (*fd >= 0)
+			return VAI_OK;
+		int rc = *fd;
 		if (rc == VAI__ERRNO(EAGAIN))
 			rc = vai__desc_wait(self, l->desc, VAI__READ, w);
 		else if (vai__listener_is_short(rc))
@@ -201,16 +201,32 @@ static int conn_of(const vai_listener *l, int fd, const struct vai__addr *from, 
 	return *out ? VAI_OK : VAI_ENOMEM;
 }
 
-int vai__listener_accept(vai_g *self, vai_listener *l, int64_t limit, vai_conn **out)
+/* The goroutine has the direction, and gives it back unless it sheds its stack. */
+static int accept_taken(vai_g *self, vai_listener *l, const struct vai__iowait *w, vai_conn **out)
 {
-	struct vai__iowait w = {VAI_WAIT_ACCEPT, l, limit};
-	int rc = vai__desc_take(self, l->desc, VAI__READ, &w);
-	if (rc != VAI_OK)
-		return rc;
 	struct vai__addr from;
-	int fd = accept_one(self, l, &w, &from);
+	int fd, rc = accept_one(self, l, w, &fd, &from);
+	if (rc == VAI_SHEDS)
+		return rc;
 	vai__desc_give(l->desc, VAI__READ);
-	return fd < 0 ? fd : conn_of(l, fd, &from, out);
+	return rc == VAI_OK ? conn_of(l, fd, &from, out) : rc;
+}
+
+int vai__listener_accept(vai_g *self, vai_listener *l, int64_t limit, struct vai__rest *rest, vai_conn **out)
+{
+	struct vai__iowait w = {VAI_WAIT_ACCEPT, l, limit, rest};
+	int rc = vai__desc_take(self, l->desc, VAI__READ, &w);
+	return rc == VAI_OK ? accept_taken(self, l, &w, out) : rc;
+}
+
+int vai__listener_accept_on(vai_g *self, vai_listener *l, int64_t limit, struct vai__rest *rest, vai_conn **out)
+{
+	struct vai__iowait w = {VAI_WAIT_ACCEPT, l, limit, rest};
+	int rc = vai__desc_wait_end(self, l->desc, VAI__READ, rest);
+	if (rc == VAI_OK)
+		return accept_taken(self, l, &w, out);
+	vai__desc_give(l->desc, VAI__READ);
+	return rc;
 }
 
 int vai__listener_accept_now(vai_listener *l, vai_conn **out)

@@ -22,8 +22,9 @@ struct vai__listen_opts {
  * the first address. */
 int vai__listener_open(struct vai__dial *d, const struct vai__listen_opts *opts, vai_listener **out);
 /* Accepts a connection. VAI_OK: *out has one reference. When the process has no descriptors left it waits for some,
- * and says so once. */
-int vai__listener_accept(vai_g *self, vai_listener *l, int64_t limit, vai_conn **out);
+ * and says so once. rest, VAI_SHEDS and the second function: as of vai__conn_read. */
+int vai__listener_accept(vai_g *self, vai_listener *l, int64_t limit, struct vai__rest *rest, vai_conn **out);
+int vai__listener_accept_on(vai_g *self, vai_listener *l, int64_t limit, struct vai__rest *rest, vai_conn **out);
 /* For the goroutine that has the listener's reading direction. VAI_EAGAIN: the next edge tells when to try again.
  * The rest as above, but it does not wait for descriptors. */
 int vai__listener_accept_now(vai_listener *l, vai_conn **out);

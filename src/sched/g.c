@@ -203,7 +203,7 @@ bool vai__g_shed_stack(struct m *m, struct g *g)
 	char *top = g->stack;
 	if (!VAI_BUG(shed_late))
 		g->stack = NULL;
-	if (!vai__park_commit(g)) {
+	if (!vai__park_commit(g) && !VAI_BUG(shed_blind)) {
 		begin_on(g, top);
 		return false;
 	}

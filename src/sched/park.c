@@ -16,6 +16,7 @@
  *
  * The swaps are acquire-release: g reads what the waker wrote before firing. */
 #include "base/fatal.h"
+#include "base/mem.h"
 #include "sched/turns.h"
 
 static const char *const reason_names[VAI_WAIT_REASONS] = {
@@ -202,11 +203,54 @@ static int park(struct g *g)
 	return code_of(g);
 }
 
+/* ---- deadlines ---- */
+
+struct vai__timeout {
+	struct vai__timer timer;
+	struct g *g;
+	vai_ticket ticket;
+};
+
+static int64_t time_out(struct vai__timer *t, int64_t now)
+{
+	(void)now;
+	struct vai__timeout *to = VAI_CONTAINER(t, struct vai__timeout, timer);
+	vai__fire(&to->g->pub, to->ticket, VAI_WAKE_TIMEOUT);
+	return VAI_FOREVER;
+}
+
+static void timeout_begin(struct g *g, struct vai__timeout *to, int64_t deadline)
+{
+	*to = (struct vai__timeout){.timer = {.fn = time_out}, .g = g};
+	to->ticket = (vai_ticket)(atomic_load_relaxed(&g->wait) >> 32);
+	if (vai__timer_start(&g->pub, &to->timer, deadline) != VAI_OK)
+		vai__fire(&g->pub, to->ticket, VAI_WAKE_NOMEM); /* without a timer g must not wait at all */
+	atomic_store_relaxed(&g->timed, true);
+}
+
+/* After it no timer refers to *to. */
+static void timeout_end(struct g *g, struct vai__timeout *to, int code)
+{
+	atomic_store_relaxed(&g->timed, false);
+	if ((code != VAI_WAKE_TIMEOUT || atomic_load_acquire(&to->timer.heap)) && !VAI_BUG(timer_left))
+		vai__timer_stop(&to->timer);
+}
+
 /* ---- waiting without a stack ---- */
 
-void vai__park_shed_begin(vai_g *self, enum vai_wait_reason reason, const void *obj)
+void vai__park_shed_begin(
+	vai_g *self, enum vai_wait_reason reason, const void *obj, int64_t deadline, struct vai__timeout **timeout)
 {
-	note(g_of(self), reason, obj);
+	struct g *g = g_of(self);
+	note(g, reason, obj);
+	*timeout = NULL;
+	if (VAI_LIKELY(deadline == VAI_FOREVER))
+		return;
+	*timeout = vai__mem_alloc(sizeof **timeout);
+	if (*timeout)
+		timeout_begin(g, *timeout, deadline);
+	else
+		vai__fire(self, (vai_ticket)(atomic_load_relaxed(&g->wait) >> 32), VAI_WAKE_NOMEM);
 }
 
 void vai__park_shed(vai_g *self, void (*entry)(vai_g *g, void *arg), void *arg)
@@ -220,9 +264,21 @@ void vai__park_shed(vai_g *self, void (*entry)(vai_g *g, void *arg), void *arg)
 	vai__fatal("a goroutine came back to a stack that it had shed");
 }
 
-int vai__park_shed_code(vai_g *self)
+int vai__park_shed_end(vai_g *self, struct vai__timeout **timeout)
 {
-	return code_of(g_of(self));
+	int code = code_of(g_of(self));
+	if (VAI_UNLIKELY(*timeout != NULL)) {
+		timeout_end(g_of(self), *timeout, code);
+		vai__park_shed_drop(*timeout);
+		*timeout = NULL;
+	}
+	return code;
+}
+
+void vai__park_shed_drop(struct vai__timeout *timeout)
+{
+	if (timeout)
+		vai__mem_free(timeout, sizeof *timeout);
 }
 
 #ifdef VAI_HARD
@@ -242,32 +298,13 @@ bool vai__park_shed_pays(const vai_g *self)
 
 /* ---- waiting on the stack ---- */
 
-struct timeout {
-	struct vai__timer timer;
-	struct g *g;
-	vai_ticket ticket;
-};
-
-static int64_t time_out(struct vai__timer *t, int64_t now)
-{
-	(void)now;
-	struct timeout *to = VAI_CONTAINER(t, struct timeout, timer);
-	vai__fire(&to->g->pub, to->ticket, VAI_WAKE_TIMEOUT);
-	return VAI_FOREVER;
-}
-
 /* Parks with a deadline. Its timer lies on g's stack, so it is stopped before this returns. */
 static VAI_NOINLINE int park_until(struct g *g, int64_t deadline)
 {
-	struct timeout to = {.timer = {.fn = time_out}, .g = g};
-	to.ticket = (vai_ticket)(atomic_load_relaxed(&g->wait) >> 32);
-	if (vai__timer_start(&g->pub, &to.timer, deadline) != VAI_OK)
-		vai__fire(&g->pub, to.ticket, VAI_WAKE_NOMEM); /* without a timer g must not wait at all */
-	atomic_store_relaxed(&g->timed, true);
+	struct vai__timeout to;
+	timeout_begin(g, &to, deadline);
 	int code = park(g);
-	atomic_store_relaxed(&g->timed, false);
-	if ((code != VAI_WAKE_TIMEOUT || atomic_load_acquire(&to.timer.heap)) && !VAI_BUG(timer_left))
-		vai__timer_stop(&to.timer);
+	timeout_end(g, &to, code);
 	return code;
 }
 
@@ -307,11 +344,26 @@ int64_t vai__sched_coarse_now(void)
 															  : atomic_load_relaxed(&vai__sched.coarse_now);
 }
 
+static int slept(int code)
+{
+	return code == VAI_WAKE_TIMEOUT ? VAI_OK : vai__wake_result(code);
+}
+
 int vai__sleep(vai_g *self, int64_t deadline)
 {
 	vai__wait_begin(self);
-	int code = vai__wait(self, VAI_WAIT_SLEEP, NULL, deadline);
-	return code == VAI_WAKE_TIMEOUT ? VAI_OK : vai__wake_result(code);
+	return slept(vai__wait(self, VAI_WAIT_SLEEP, NULL, deadline));
+}
+
+void vai__sleep_begin(vai_g *self, int64_t deadline, struct vai__timeout **timeout)
+{
+	vai__wait_begin(self);
+	vai__park_shed_begin(self, VAI_WAIT_SLEEP, NULL, deadline, timeout);
+}
+
+int vai__sleep_end(vai_g *self, struct vai__timeout **timeout)
+{
+	return slept(vai__park_shed_end(self, timeout));
 }
 
 /* A goroutine that was interrupted because it had no P and has got one since, as main does when it comes back from a C

@@ -194,12 +194,17 @@ enum { VAI__SHED_FROM = 0 };
 enum { VAI__SHED_FROM = 256 }; /* so many stacks are in use before anybody sheds his */
 #endif
 enum { VAI_SHEDS = 1 }; /* what a function answers that has opened such a wait */
-void vai__park_shed_begin(vai_g *self, enum vai_wait_reason reason, const void *obj);
+struct vai__timeout;    /* what ends it at its deadline */
+/* *timeout becomes NULL for VAI_FOREVER, else it is the wait's until the end. */
+void vai__park_shed_begin(
+	vai_g *self, enum vai_wait_reason reason, const void *obj, int64_t deadline, struct vai__timeout **timeout);
 void vai__park_shed(vai_g *self, void (*entry)(vai_g *g, void *arg), void *arg);
 /* The code that has ended the wait. */
-int vai__park_shed_code(vai_g *self);
-/* Whether that is possible, and worth its time for self, in a wait without a deadline: asked where many stacks are in
- * use. */
+int vai__park_shed_end(vai_g *self, struct vai__timeout **timeout);
+/* Of a wait that never ends, when no M is left. NULL is fine. */
+void vai__park_shed_drop(struct vai__timeout *timeout);
+/* Whether that is possible, and worth its time for self, in the wait that it may be about to begin: asked where many
+ * stacks are in use. */
 bool vai__park_shed_pays(const vai_g *self);
 /* A cheap first look: few stacks are in use, so that it is not worth its time for anybody. */
 static inline bool vai__park_shed_idle(void)
@@ -221,6 +226,9 @@ uint8_t vai__sched_round(vai_g *self);
 bool vai__fire_any(vai_g *g, int code);
 /* VAI_OK or VAI_ECANCELED, VAI_EDEADLOCK. */
 int vai__sleep(vai_g *self, int64_t deadline);
+/* The same without a stack: begins it, and gives the result. */
+void vai__sleep_begin(vai_g *self, int64_t deadline, struct vai__timeout **timeout);
+int vai__sleep_end(vai_g *self, struct vai__timeout **timeout);
 /* VAI_ETIMEOUT, VAI_ECANCELED, VAI_EDEADLOCK and so on for the codes below VAI_WAKE_USER. */
 int vai__wake_result(int code);
 

@@ -350,12 +350,21 @@ static inline __attribute__((always_inline)) int settle(vai_g *self, vai_chan *c
 	return vai__wake_result(code);
 }
 
-static int wait_in(
-	vai_g *self, vai_chan *ch, struct vai__waitq *q, vai_msg *msg, enum vai_wait_reason reason, int64_t deadline)
+/* rest: NULL, or the wait is begun only: VAI_SHEDS. */
+static inline __attribute__((always_inline)) int wait_in(vai_g *self, vai_chan *ch, struct vai__waitq *q, vai_msg *msg,
+	enum vai_wait_reason reason, int64_t deadline, struct vai__rest *rest)
 {
 	struct vai__waiter w;
-	link_in(self, ch, q, msg, &w);
-	return settle(self, ch, &w, vai__wait(self, reason, ch, deadline));
+	link_in(self, ch, q, msg, rest ? &rest->waiter : &w);
+	if (!rest)
+		return settle(self, ch, &w, vai__wait(self, reason, ch, deadline));
+	vai__park_shed_begin(self, reason, ch, deadline, &rest->timeout);
+	return VAI_SHEDS;
+}
+
+static int end_wait(vai_g *self, vai_chan *ch, struct vai__rest *rest)
+{
+	return settle(self, ch, &rest->waiter, vai__park_shed_end(self, &rest->timeout));
 }
 
 /* True: the message is in the ring. False: both locks are held. */
@@ -376,7 +385,9 @@ static inline bool put_or_lock(vai_g *self, vai_chan *ch, const vai_msg *msg)
 	return false;
 }
 
-int vai__chan_send(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline)
+/* rest: as in wait_in. */
+static inline __attribute__((always_inline)) int send(
+	vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline, struct vai__rest *rest)
 {
 	for (;;) {
 		struct vai__wake wake;
@@ -385,7 +396,7 @@ int vai__chan_send(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline)
 			return VAI_OK;
 		r = vai__chan_put(ch, msg, &wake);
 		if (r == VAI_EAGAIN && deadline > 0)
-			return wait_in(self, ch, &ch->sendq, msg, VAI_WAIT_CHAN_SEND, deadline);
+			return wait_in(self, ch, &ch->sendq, msg, VAI_WAIT_CHAN_SEND, deadline, rest);
 		vai__chan_unlock(ch);
 		if (r == VAI__CHAN_WAKE) {
 			if (VAI_LIKELY(vai__wake_fire(&wake)) || VAI_BUG(hand_over_lost))
@@ -397,6 +408,21 @@ int vai__chan_send(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline)
 			return r;
 		}
 	}
+}
+
+int vai__chan_send(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline)
+{
+	return send(self, ch, msg, deadline, NULL);
+}
+
+int vai__chan_send_begin(vai_g *self, vai_chan *ch, int64_t deadline, struct vai__rest *rest)
+{
+	return send(self, ch, &rest->msg, deadline, rest);
+}
+
+int vai__chan_send_end(vai_g *self, vai_chan *ch, struct vai__rest *rest)
+{
+	return end_wait(self, ch, rest);
 }
 
 /* Called when nothing was received: a sender that lost its race may have left its message in *msg. */
@@ -424,9 +450,9 @@ static inline bool take_or_lock(vai_g *self, vai_chan *ch, vai_msg *msg)
 	return false;
 }
 
-/* w: NULL, or the waiter with which a wait is begun only. */
+/* rest: as in wait_in. */
 static inline __attribute__((always_inline)) int receive(
-	vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline, struct vai__waiter *w)
+	vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline, struct vai__rest *rest)
 {
 	for (;;) {
 		struct vai__wake wake;
@@ -434,13 +460,9 @@ static inline __attribute__((always_inline)) int receive(
 		if (take_or_lock(self, ch, msg))
 			return VAI_OK;
 		r = vai__chan_take(ch, msg, &wake);
-		if (r == VAI_EAGAIN && w) {
-			link_in(self, ch, &ch->recvq, msg, w);
-			return VAI_SHEDS;
-		}
 		if (r == VAI_EAGAIN && deadline > 0) {
-			r = wait_in(self, ch, &ch->recvq, msg, VAI_WAIT_CHAN_RECV, deadline);
-			return r ? nothing(msg, r) : VAI_OK;
+			r = wait_in(self, ch, &ch->recvq, msg, VAI_WAIT_CHAN_RECV, deadline, rest);
+			return r < 0 ? nothing(msg, r) : r;
 		}
 		vai__chan_unlock(ch);
 		if (r == VAI__CHAN_FIRED)
@@ -457,18 +479,15 @@ int vai__chan_recv(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline)
 	return receive(self, ch, msg, deadline, NULL);
 }
 
-int vai__chan_recv_begin(vai_g *self, vai_chan *ch, vai_msg *msg, struct vai__waiter *w)
+int vai__chan_recv_begin(vai_g *self, vai_chan *ch, int64_t deadline, struct vai__rest *rest)
 {
-	int r = receive(self, ch, msg, VAI_FOREVER, w);
-	if (r == VAI_SHEDS)
-		vai__park_shed_begin(self, VAI_WAIT_CHAN_RECV, ch);
-	return r;
+	return receive(self, ch, &rest->msg, deadline, rest);
 }
 
-int vai__chan_recv_end(vai_g *self, vai_chan *ch, vai_msg *msg, struct vai__waiter *w)
+int vai__chan_recv_end(vai_g *self, vai_chan *ch, struct vai__rest *rest)
 {
-	int r = settle(self, ch, w, vai__park_shed_code(self));
-	return r ? nothing(msg, r) : VAI_OK;
+	int r = end_wait(self, ch, rest);
+	return r ? nothing(&rest->msg, r) : VAI_OK;
 }
 
 int vai__chan_post(vai_chan *ch, vai_msg *msg)

@@ -8,7 +8,7 @@
 #include "base/obj.h"
 #include "sched/sched.h"
 
-struct vai__waiter;
+struct vai__rest;
 typedef struct vai_chan vai_chan; /* a struct vai_obj */
 extern const struct vai_class vai__chan_class;
 
@@ -31,10 +31,12 @@ int vai__chan_send(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline);
 /* Receives into *msg. On VAI_OK the message is the caller's; in all other cases *msg is all zero. VAI_ECLOSED: the
  * channel is closed and drained. */
 int vai__chan_recv(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline);
-/* The same in two calls, for a goroutine that sheds its stack if it has to wait: VAI_SHEDS, and then the second, which
- * follows that wait, has the result. *msg and *w lie in memory that stays. */
-int vai__chan_recv_begin(vai_g *self, vai_chan *ch, vai_msg *msg, struct vai__waiter *w);
-int vai__chan_recv_end(vai_g *self, vai_chan *ch, vai_msg *msg, struct vai__waiter *w);
+/* The same in two calls each, for a goroutine that sheds its stack if it has to wait: VAI_SHEDS, and then the second,
+ * which follows that wait, has the result. The message is rest->msg. */
+int vai__chan_send_begin(vai_g *self, vai_chan *ch, int64_t deadline, struct vai__rest *rest);
+int vai__chan_send_end(vai_g *self, vai_chan *ch, struct vai__rest *rest);
+int vai__chan_recv_begin(vai_g *self, vai_chan *ch, int64_t deadline, struct vai__rest *rest);
+int vai__chan_recv_end(vai_g *self, vai_chan *ch, struct vai__rest *rest);
 /* Sends without waiting, for timer callbacks: on any M, under a lock of timers. */
 int vai__chan_post(vai_chan *ch, vai_msg *msg);
 /* Closes it: receivers get what it holds, then VAI_ECLOSED, and all that wait are woken. VAI_OK; VAI_ECLOSED: it was

@@ -74,7 +74,8 @@ int64_t vai__waitgroup_count(vai_waitgroup *wg)
 	return atomic_load_acquire(&wg->count);
 }
 
-int vai__waitgroup_wait(vai_g *self, vai_waitgroup *wg, int64_t deadline)
+/* VAI_EAGAIN: the caller is to wait, and holds the lock. */
+static int look(vai_waitgroup *wg, int64_t deadline)
 {
 	if (vai__waitgroup_count(wg) == 0)
 		return VAI_OK;
@@ -85,5 +86,24 @@ int vai__waitgroup_wait(vai_g *self, vai_waitgroup *wg, int64_t deadline)
 		vai__unlock(&wg->lock);
 		return VAI_OK;
 	}
-	return vai__waitq_wait(self, &wg->waiters, &wg->lock, VAI_WAIT_WAITGROUP, wg, deadline);
+	return VAI_EAGAIN;
+}
+
+int vai__waitgroup_wait(vai_g *self, vai_waitgroup *wg, int64_t deadline)
+{
+	int r = look(wg, deadline);
+	return r == VAI_EAGAIN ? vai__waitq_wait(self, &wg->waiters, &wg->lock, VAI_WAIT_WAITGROUP, wg, deadline) : r;
+}
+
+int vai__waitgroup_wait_begin(vai_g *self, vai_waitgroup *wg, int64_t deadline, struct vai__rest *rest)
+{
+	int r = look(wg, deadline);
+	return r == VAI_EAGAIN
+		? vai__waitq_wait_begin(self, &wg->waiters, &wg->lock, VAI_WAIT_WAITGROUP, wg, deadline, rest)
+		: r;
+}
+
+int vai__waitgroup_wait_end(vai_g *self, vai_waitgroup *wg, struct vai__rest *rest)
+{
+	return vai__waitq_wait_end(self, &wg->lock, rest);
 }

@@ -7,6 +7,7 @@
 #include "base/obj.h"
 #include "sched/sched.h"
 
+struct vai__rest;
 typedef struct vai_waitgroup vai_waitgroup; /* a struct vai_obj */
 extern const struct vai_class vai__waitgroup_class;
 
@@ -20,5 +21,8 @@ int64_t vai__waitgroup_count(vai_waitgroup *wg);
 /* Waits until it stands at 0, or until `deadline` (absolute; 0: not at all). VAI_OK, VAI_ETIMEOUT, VAI_ECANCELED,
  * VAI_EDEADLOCK. */
 int vai__waitgroup_wait(vai_g *self, vai_waitgroup *wg, int64_t deadline);
+/* The same for a goroutine that sheds its stack if it has to wait: VAI_SHEDS, and then the second has the result. */
+int vai__waitgroup_wait_begin(vai_g *self, vai_waitgroup *wg, int64_t deadline, struct vai__rest *rest);
+int vai__waitgroup_wait_end(vai_g *self, vai_waitgroup *wg, struct vai__rest *rest);
 
 #endif

@@ -44,21 +44,44 @@ void vai__waitq_fire_all(struct vai__waitq *q, int add, struct vai_lock *lock)
 	vai__unlock(lock);
 }
 
-int vai__waitq_wait(vai_g *self, struct vai__waitq *q, struct vai_lock *lock, enum vai_wait_reason reason,
-	const void *obj, int64_t deadline)
+/* The lock is held; it is released. */
+static inline void link_in(vai_g *self, struct vai__waitq *q, struct vai_lock *lock, struct vai__waiter *w)
 {
-	struct vai__waiter w = {.g = self, .ticket = vai__wait_begin(self), .code = VAI_WAKE_USER};
-	int code;
-	vai__waitq_push(q, &w);
+	*w = (struct vai__waiter){.g = self, .ticket = vai__wait_begin(self), .code = VAI_WAKE_USER};
+	vai__waitq_push(q, w);
 	vai__unlock(lock);
-	code = vai__wait(self, reason, obj, deadline);
+}
+
+static inline int settle(struct vai_lock *lock, struct vai__waiter *w, int code)
+{
 	if (code == VAI_WAKE_USER)
 		return VAI_OK;
 	vai__lock(lock);
-	if (vai__waitq_linked(&w))
-		vai__waitq_unlink(&w);
+	if (vai__waitq_linked(w))
+		vai__waitq_unlink(w);
 	vai__unlock(lock);
 	return vai__wake_result(code);
+}
+
+int vai__waitq_wait(vai_g *self, struct vai__waitq *q, struct vai_lock *lock, enum vai_wait_reason reason,
+	const void *obj, int64_t deadline)
+{
+	struct vai__waiter w;
+	link_in(self, q, lock, &w);
+	return settle(lock, &w, vai__wait(self, reason, obj, deadline));
+}
+
+int vai__waitq_wait_begin(vai_g *self, struct vai__waitq *q, struct vai_lock *lock, enum vai_wait_reason reason,
+	const void *obj, int64_t deadline, struct vai__rest *rest)
+{
+	link_in(self, q, lock, &rest->waiter);
+	vai__park_shed_begin(self, reason, obj, deadline, &rest->timeout);
+	return VAI_SHEDS;
+}
+
+int vai__waitq_wait_end(vai_g *self, struct vai_lock *lock, struct vai__rest *rest)
+{
+	return settle(lock, &rest->waiter, vai__park_shed_end(self, &rest->timeout));
 }
 
 static size_t bytes_of(int n)

@@ -37,6 +37,15 @@ struct vai__waiter {
 	vai_drop_fn *drop; /* for msg, if the owner is abandoned */
 };
 
+/* What a goroutine needs of a wait without its stack. It lies in the goroutine's record, and outlasts the wait. */
+struct vai__rest {
+	struct vai__waiter waiter;
+	vai_msg msg;                  /* that it sends or receives */
+	struct vai__timeout *timeout; /* NULL but during a wait with a deadline */
+	int64_t limit;                /* of the whole call, where that may wait several times (bind/) */
+	bool sheds;                   /* the goroutine is on its way to its first function (bind/) */
+};
+
 /* Whom to fire: what a waker keeps of a popped waiter. */
 struct vai__wake {
 	vai_g *g;
@@ -155,6 +164,11 @@ void vai__waitq_fire_all(struct vai__waitq *q, int add, struct vai_lock *lock);
  * VAI_OK for a code of success, otherwise the vai__wake_result. */
 int vai__waitq_wait(vai_g *self, struct vai__waitq *q, struct vai_lock *lock, enum vai_wait_reason reason,
 	const void *obj, int64_t deadline);
+
+/* The same for a goroutine that sheds its stack: VAI_SHEDS, and then the second, which gives what the above does. */
+int vai__waitq_wait_begin(vai_g *self, struct vai__waitq *q, struct vai_lock *lock, enum vai_wait_reason reason,
+	const void *obj, int64_t deadline, struct vai__rest *rest);
+int vai__waitq_wait_end(vai_g *self, struct vai_lock *lock, struct vai__rest *rest);
 
 /* Up to so many waiters of one goroutine lie on its stack; more are allocated, because a parked goroutine is to
  * touch one page. */

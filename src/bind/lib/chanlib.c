@@ -78,6 +78,31 @@ static int send_failed(lua_State *L, vai_g *g, vai_msg *msg, int rc)
 	return vai__bind_failed(L, g, rc);
 }
 
+static int sent(lua_State *L, vai_g *g, int rc, vai_msg *msg)
+{
+	if (VAI_UNLIKELY(rc != VAI_OK))
+		return send_failed(L, g, msg, rc);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* The continuation of a wait without a stack: ch is at index 1 still. */
+static int send_end(lua_State *L, int status, lua_KContext ctx)
+{
+	struct vai__rest *rest = (struct vai__rest *)ctx;
+	vai_g *g = rest->waiter.g;
+	(void)status;
+	return sent(L, g, vai__chan_send_end(g, self_chan(L, "send"), rest), &rest->msg);
+}
+
+static VAI_NOINLINE int send_shedding(
+	lua_State *L, vai_g *g, vai_chan *ch, const vai_msg *msg, int64_t deadline, struct vai__rest *rest)
+{
+	rest->msg = *msg;
+	int rc = vai__chan_send_begin(g, ch, deadline, rest);
+	return rc == VAI_SHEDS ? vai__shed_in(L, rest, send_end) : sent(L, g, rc, &rest->msg);
+}
+
 static int chan_send(lua_State *L)
 {
 	vai_chan *ch = self_sender(L, "send");
@@ -87,11 +112,10 @@ static int chan_send(lua_State *L)
 	struct vai__limit limit = limit_at(L, top, 3, "send");
 	encode_value(L, g, ch, top, &msg, "send", "send: argument 1");
 	vai__note_stack(g, L);
-	int rc = VAI_LIMITED(g, limit, vai__chan_send(g, ch, &msg, limit.deadline));
-	if (VAI_UNLIKELY(rc != VAI_OK))
-		return send_failed(L, g, &msg, rc);
-	lua_pushboolean(L, 1);
-	return 1;
+	struct vai__rest *rest = limit.ctx ? NULL : vai__shed_may(L, g);
+	if (VAI_UNLIKELY(rest != NULL))
+		return send_shedding(L, g, ch, &msg, limit.deadline, rest);
+	return sent(L, g, VAI_LIMITED(g, limit, vai__chan_send(g, ch, &msg, limit.deadline)), &msg);
 }
 
 static int chan_try_send(lua_State *L)
@@ -105,10 +129,7 @@ static int chan_try_send(lua_State *L)
 		vai__msg_drop(&msg);
 		return vai__bind_nil(L, "full");
 	}
-	if (rc != VAI_OK)
-		return send_failed(L, g, &msg, rc);
-	lua_pushboolean(L, 1);
-	return 1;
+	return sent(L, g, rc, &msg);
 }
 
 static int recv_failed(lua_State *L, vai_g *g, int rc)
@@ -129,9 +150,9 @@ typedef int received_fn(lua_State *L, vai_g *g, int rc, vai_msg *msg);
 
 /* Receives with a wait without a stack, after which `end` is called, if there is one. finish: what gives the result. */
 static VAI_NOINLINE int recv_shedding(
-	lua_State *L, vai_g *g, struct vai__rest *rest, lua_KFunction end, received_fn *finish)
+	lua_State *L, vai_g *g, int64_t deadline, struct vai__rest *rest, lua_KFunction end, received_fn *finish)
 {
-	int rc = vai__chan_recv_begin(g, self_chan(L, "recv"), &rest->msg, &rest->waiter);
+	int rc = vai__chan_recv_begin(g, self_chan(L, "recv"), deadline, rest);
 	return rc == VAI_SHEDS ? vai__shed_in(L, rest, end) : finish(L, g, rc, &rest->msg);
 }
 
@@ -140,7 +161,7 @@ static int shed_end(lua_State *L, lua_KContext ctx, received_fn *finish)
 {
 	struct vai__rest *rest = (struct vai__rest *)ctx;
 	vai_g *g = rest->waiter.g;
-	return finish(L, g, vai__chan_recv_end(g, self_chan(L, "recv"), &rest->msg, &rest->waiter), &rest->msg);
+	return finish(L, g, vai__chan_recv_end(g, self_chan(L, "recv"), rest), &rest->msg);
 }
 
 static int recv_end(lua_State *L, int status, lua_KContext ctx)
@@ -156,9 +177,9 @@ static int chan_recv(lua_State *L)
 	struct vai__limit limit = limit_at(L, lua_gettop(L), 2, "recv");
 	vai_msg msg;
 	vai__note_stack(g, L);
-	struct vai__rest *rest = limit.deadline == VAI_FOREVER && !limit.ctx ? vai__shed_may(L, g) : NULL;
+	struct vai__rest *rest = limit.ctx ? NULL : vai__shed_may(L, g);
 	if (VAI_UNLIKELY(rest != NULL))
-		return recv_shedding(L, g, rest, recv_end, received);
+		return recv_shedding(L, g, limit.deadline, rest, recv_end, received);
 	int rc = VAI_LIMITED(g, limit, vai__chan_recv(g, ch, &msg, limit.deadline));
 	return received(L, g, rc, &msg);
 }
@@ -200,7 +221,7 @@ static int chan_call(lua_State *L)
 	vai__note_stack(g, L);
 	struct vai__rest *rest = vai__shed_may(L, g);
 	if (VAI_UNLIKELY(rest != NULL))
-		return recv_shedding(L, g, rest, call_end, looped);
+		return recv_shedding(L, g, VAI_FOREVER, rest, call_end, looped);
 	int rc = vai__chan_recv(g, ch, &msg, VAI_FOREVER);
 	return looped(L, g, rc, &msg);
 }

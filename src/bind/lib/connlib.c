@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "bind/lib/fslib.h"
 #include "bind/lib/netlib.h"
+#include "bind/life/shed.h"
 #include "net/serve.h"
 #include "net/socket.h"
 
@@ -43,26 +44,57 @@ static int write_failed(lua_State *L, vai_g *g, vai_conn *c, int rc, size_t done
 
 /* ---- reading ---- */
 
-static int read_into(
-	lua_State *L, vai_g *g, vai_conn *c, enum vai__read_what what, size_t count, struct vai__limit limit)
+static struct vai__asked asked(lua_State *L)
+{
+	struct vai__asked what;
+	what.what = vai__io_read_what(L, 2, "read", &what.count);
+	return what;
+}
+
+/* What follows a read, or its next part. end: goes on after a wait without a stack. */
+static int have_read(lua_State *L, vai_g *g, vai_conn *c, int rc, struct vai__bytes *bytes, lua_KFunction end)
+{
+	if (rc == VAI_SHEDS)
+		return vai__shed_in(L, vai__life(g)->rest, end);
+	if (VAI_UNLIKELY(rc != VAI_OK))
+		return vai__io_conn_failed(L, g, c, rc);
+	vai__io_push_bytes(L, vai__bind_vm(g), c, bytes);
+	return 1;
+}
+
+static int read_first(
+	lua_State *L, vai_g *g, vai_conn *c, struct vai__asked what, struct vai__limit limit, lua_KFunction end)
 {
 	struct vai__bytes bytes;
 	luaL_checkstack(L, 4, NULL);
 	vai__note_stack(g, L);
-	int rc = VAI_LIMITED(g, limit, vai__conn_read(g, c, what, count, limit.deadline, &bytes));
-	if (VAI_UNLIKELY(rc != VAI_OK))
-		return vai__io_conn_failed(L, g, c, rc);
-	vai__io_push_bytes(L, vai__bind_vm(g), c, &bytes);
-	return 1;
+	struct vai__rest *rest = limit.ctx ? NULL : vai__shed_may(L, g);
+	if (VAI_UNLIKELY(rest != NULL))
+		rest->limit = limit.deadline;
+	int rc = VAI_LIMITED(g, limit, vai__conn_read(g, c, what, limit.deadline, rest, &bytes));
+	return have_read(L, g, c, rc, &bytes, end);
+}
+
+static int read_on(lua_State *L, vai_conn *c, struct vai__asked what, struct vai__rest *rest, lua_KFunction end)
+{
+	struct vai__bytes bytes;
+	vai_g *g = vai__bind_self(L);
+	int rc = vai__conn_read_on(g, c, what, rest->limit, rest, &bytes);
+	return have_read(L, g, c, rc, &bytes, end);
+}
+
+static int read_end(lua_State *L, int status, lua_KContext rest)
+{
+	(void)status;
+	return read_on(L, self_conn(L, "read"), asked(L), (struct vai__rest *)rest, read_end);
 }
 
 static int conn_read(lua_State *L)
 {
 	vai_conn *c = self_conn(L, "read");
 	vai_g *g = vai__bind_self(L);
-	size_t count;
-	enum vai__read_what what = vai__io_read_what(L, 2, "read", &count);
-	return read_into(L, g, c, what, count, limit_at(L, c, 3, "read"));
+	struct vai__asked what = asked(L);
+	return read_first(L, g, c, what, limit_at(L, c, 3, "read"), read_end);
 }
 
 /* read_into(buffer [, i [, j [, limit]]]): what is there, at least a byte, to places of a buffer. */
@@ -87,13 +119,20 @@ static int conn_read_into(lua_State *L)
 	return 1;
 }
 
+static const struct vai__asked a_line = {.what = VAI__READ_LINE};
+
+static int line_end(lua_State *L, int status, lua_KContext rest)
+{
+	(void)status;
+	return vai__io_line(L, read_on(L, self_conn(L, "lines"), a_line, (struct vai__rest *)rest, line_end));
+}
+
 /* for line in c:lines(): called with the connection, which lines gives as the loop's state. */
 static int next_line(lua_State *L)
 {
 	vai_conn *c = self_conn(L, "lines");
 	vai_g *g = vai__bind_self(L);
-	int n = read_into(L, g, c, VAI__READ_LINE, 0, limit_at(L, c, 4, "lines"));
-	return vai__io_line(L, n);
+	return vai__io_line(L, read_first(L, g, c, a_line, limit_at(L, c, 4, "lines"), line_end));
 }
 
 static int conn_lines(lua_State *L)

@@ -2,6 +2,7 @@
 /* Listeners and sockets for datagrams, and their methods. */
 #include <stdio.h>
 #include "bind/lib/netlib.h"
+#include "bind/life/shed.h"
 #include "net/socket.h"
 
 /* ---- listeners ---- */
@@ -11,6 +12,27 @@ static inline vai_listener *self_listener(lua_State *L, const char *fname)
 	return vai__bind_object(L, &vai__listener_class, fname);
 }
 
+/* end: goes on after a wait without a stack. */
+static int have_accepted(lua_State *L, vai_g *g, int rc, vai_conn *c, lua_KFunction end)
+{
+	if (rc == VAI_SHEDS)
+		return vai__shed_in(L, vai__life(g)->rest, end);
+	if (rc != VAI_OK)
+		return vai__io_failed(L, g, rc, NULL);
+	vai__io_push(L, g, (struct vai_obj *)c);
+	return 1;
+}
+
+static int accept_end(lua_State *L, int status, lua_KContext ctx)
+{
+	struct vai__rest *rest = (struct vai__rest *)ctx;
+	vai_g *g = vai__bind_self(L);
+	vai_conn *c = NULL;
+	(void)status;
+	int rc = vai__listener_accept_on(g, self_listener(L, "accept"), rest->limit, rest, &c);
+	return have_accepted(L, g, rc, c, accept_end);
+}
+
 static int accept_one(lua_State *L, const char *fname, bool limited)
 {
 	vai_listener *l = self_listener(L, fname);
@@ -18,13 +40,13 @@ static int accept_one(lua_State *L, const char *fname, bool limited)
 	struct vai__limit limit = {.deadline = VAI_FOREVER};
 	if (limited)
 		limit = vai__arg_limit(L, 2, 1, "accept");
-	vai_conn *c;
+	vai_conn *c = NULL;
 	vai__note_stack(g, L);
-	int rc = VAI_LIMITED(g, limit, vai__listener_accept(g, l, limit.deadline, &c));
-	if (rc != VAI_OK)
-		return vai__io_failed(L, g, rc, NULL);
-	vai__io_push(L, g, (struct vai_obj *)c);
-	return 1;
+	struct vai__rest *rest = limit.ctx ? NULL : vai__shed_may(L, g);
+	if (VAI_UNLIKELY(rest != NULL))
+		rest->limit = limit.deadline;
+	int rc = VAI_LIMITED(g, limit, vai__listener_accept(g, l, limit.deadline, rest, &c));
+	return have_accepted(L, g, rc, c, accept_end);
 }
 
 static int listener_accept(lua_State *L)

@@ -8,6 +8,7 @@
 #include "bind/lib/lib.h"
 #include "bind/lib/result.h"
 #include "bind/life/life.h"
+#include "bind/life/shed.h"
 #include "bind/life/spawn.h"
 #include "bind/site.h"
 #include "sync/chan.h"
@@ -22,6 +23,19 @@ int vai__lib_now(lua_State *L)
 	return 1;
 }
 
+static int have_slept(lua_State *L, vai_g *g, int rc)
+{
+	return rc == VAI_OK ? 0 : vai__bind_failed(L, g, rc);
+}
+
+/* The continuation of a sleep without a stack. */
+static int sleep_end(lua_State *L, int status, lua_KContext rest)
+{
+	vai_g *g = vai__bind_self(L);
+	(void)status;
+	return have_slept(L, g, vai__sleep_end(g, &((struct vai__rest *)rest)->timeout));
+}
+
 int vai__lib_sleep(lua_State *L)
 {
 	vai_g *g = vai__bind_self(L);
@@ -33,8 +47,11 @@ int vai__lib_sleep(lua_State *L)
 			vai__end_raise(L, g);
 		return 0;
 	}
-	int rc = vai__sleep(g, deadline);
-	return rc == VAI_OK ? 0 : vai__bind_failed(L, g, rc);
+	struct vai__rest *rest = vai__shed_may(L, g);
+	if (VAI_LIKELY(!rest))
+		return have_slept(L, g, vai__sleep(g, deadline));
+	vai__sleep_begin(g, deadline, &rest->timeout);
+	return vai__shed_in(L, rest, sleep_end);
 }
 
 /* What after and tickers send: the time at which they fired, by the clock of vai.now. A number needs no memory,

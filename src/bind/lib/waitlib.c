@@ -7,6 +7,7 @@
 #include "bind/lib/lib.h"
 #include "bind/lib/wait_limit.h"
 #include "bind/lib/result.h"
+#include "bind/life/shed.h"
 #include "bind/life/spawn.h"
 #include "sync/waitgroup.h"
 
@@ -46,17 +47,38 @@ static int wg_done(lua_State *L)
 	return 0;
 }
 
+static int have_waited(lua_State *L, vai_g *g, int rc)
+{
+	if (rc != VAI_OK)
+		return vai__bind_failed(L, g, rc);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* The continuation of a wait without a stack. */
+static int wait_end(lua_State *L, int status, lua_KContext rest)
+{
+	vai_g *g = vai__bind_self(L);
+	(void)status;
+	return have_waited(L, g, vai__waitgroup_wait_end(g, self_wg(L, "wait"), (struct vai__rest *)rest));
+}
+
+static int wait_shedding(lua_State *L, vai_g *g, vai_waitgroup *wg, int64_t deadline, struct vai__rest *rest)
+{
+	int rc = vai__waitgroup_wait_begin(g, wg, deadline, rest);
+	return rc == VAI_SHEDS ? vai__shed_in(L, rest, wait_end) : have_waited(L, g, rc);
+}
+
 static int wg_wait(lua_State *L)
 {
 	vai_waitgroup *wg = self_wg(L, "wait");
 	vai_g *g = vai__bind_self(L);
 	struct vai__limit limit = vai__arg_limit(L, 2, 1, "wait");
 	vai__note_stack(g, L);
-	int rc = VAI_LIMITED(g, limit, vai__waitgroup_wait(g, wg, limit.deadline));
-	if (rc != VAI_OK)
-		return vai__bind_failed(L, g, rc);
-	lua_pushboolean(L, 1);
-	return 1;
+	struct vai__rest *rest = limit.ctx ? NULL : vai__shed_may(L, g);
+	if (VAI_UNLIKELY(rest != NULL))
+		return wait_shedding(L, g, wg, limit.deadline, rest);
+	return have_waited(L, g, VAI_LIMITED(g, limit, vai__waitgroup_wait(g, wg, limit.deadline)));
 }
 
 static const struct vai__callname go_name = {"go", 1, "go: argument"};

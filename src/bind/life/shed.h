@@ -24,20 +24,15 @@ static inline bool vai__shed_is_body(const lua_State *L)
 	return g && g->vm && vai__bind_vm(g)->L == L && !vai__bind_vm(g)->is_host;
 }
 
-/* What such a wait needs meanwhile. Part of the goroutine's record. */
-struct vai__rest {
-	struct vai__waiter waiter;
-	vai_msg msg;
-	bool sheds; /* it is on its way to its first function */
-};
-
-/* Whether a wait for ever that g, the caller, may begin in L is to be such a one: what it may use then, else NULL. */
+/* Whether a wait that g, the caller, may begin in L is to be such a one, if no context ends it: what it may use then,
+ * else NULL. */
 struct vai__rest *vai__shed_look(lua_State *L, const vai_g *g);
 static inline struct vai__rest *vai__shed_may(lua_State *L, const vai_g *g)
 {
 	return VAI_LIKELY(vai__park_shed_idle()) ? NULL : vai__shed_look(L, g);
 }
-/* Sheds the stack, after vai__park_shed_begin. `end` is what the calling function goes on with; it gets rest, too. */
+/* Sheds the stack, after VAI_SHEDS. `end` is what the calling function goes on with; it gets rest, too. Does not
+ * return. */
 int vai__shed_in(lua_State *L, struct vai__rest *rest, lua_KFunction end);
 
 #endif

@@ -457,8 +457,10 @@ void vai__spawn_abandon(vai_g *g)
 {
 	struct vai__life *life = vai__life(g);
 	g->life = NULL;
-	if (life && life->rest)
-		vai__mem_free(VAI_CONTAINER(life, struct run, life), sizeof(struct run));
+	if (!life || !life->rest)
+		return;
+	vai__park_shed_drop(life->rest->timeout);
+	vai__mem_free(VAI_CONTAINER(life, struct run, life), sizeof(struct run));
 }
 
 /* ---- starting one ---- */
