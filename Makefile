@@ -83,7 +83,7 @@ UV_LIBS = $(call once,UV_LIBS,$(if $(UV_LIBDIR),-L$(UV_LIBDIR) -luv,$(shell pkg-
 LUA_LIBS ?= $(call once,LUA_LIBS,$(shell pkg-config --libs lua5.4 2>/dev/null || echo -llua5.4))
 
 ALL_CFLAGS = -std=gnu11 $(CFLAGS) -fPIC -fno-plt -fvisibility=hidden -pthread -Isrc $(WARN) $(V_$(VARIANT))
-ALL_LIBS = $(UV_LIBS) -pthread -ldl -lm
+ALL_LIBS = $(UV_LIBS) -pthread -ldl -lrt -lm
 
 # ---- files ----
 

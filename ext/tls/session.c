@@ -50,6 +50,8 @@ static int fail_ssl(struct session *s, int error)
 		reason = "the connection is broken";
 	char text[WHY_BYTES];
 	bool alert = e && ERR_GET_REASON(e) >= SSL_AD_REASON_OFFSET;
+	if (alert && !reason) /* OpenSSL before 3 knows all alerts, but not all of them as errors */
+		reason = SSL_alert_desc_string_long(ERR_GET_REASON(e) - SSL_AD_REASON_OFFSET);
 	snprintf(text, sizeof text, "%s%s", alert ? "the peer says: " : "", reason ? reason : "TLS failed");
 	return fail(s, "ETLS", text);
 }

@@ -9,7 +9,7 @@ describe("vai.so", function()
 		for name in r.out:gmatch("%(NEEDED%)[^%[]*%[([^%]]+)") do
 			seen = seen + 1
 			local plain = name:match("^lib(%a+)%.so") or name:match("^(ld%-linux)")
-			check.eq(({ uv = true, c = true, m = true, dl = true, pthread = true, gcc_s = true, ["ld-linux"] = true,
+			check.eq(({ uv = true, c = true, m = true, dl = true, pthread = true, rt = true, gcc_s = true, ["ld-linux"] = true,
 				asan = true, ubsan = true, tsan = true })[plain or name], true, name)
 		end
 		check.eq(seen >= 2, true)

@@ -289,9 +289,12 @@ local others = {
 		assert(t:join()) d:recv()]] },
 	{ "a load chunk", "local c = chan() load('local c = ... c:recv()')(c)" },
 	{ "a to-be-closed variable after an error", [[
-		local c = chan()
-		local _ <close> = setmetatable({}, { __close = function() c:recv() end })
-		error "x"]] },
+		local c, caught = chan(), nil
+		pcall(function()
+			local _ <close> = setmetatable({}, { __close = function() caught = table.pack(pcall(c.recv, c)) end })
+			error "x"
+		end)
+		error(caught[2], 0)]] },
 }
 
 -- ---- what only looks like one ----

@@ -78,7 +78,7 @@ describe("libvai", function()
 		return out
 	end
 
-	local libs = "-l:liblua5.4.a -luv -pthread -ldl -lm -o BASE/m"
+	local libs = "-l:liblua5.4.a -luv -pthread -ldl -lrt -lm -o BASE/m"
 	local how = {
 		["C, shared"] = "cc -Wall -Werror $f $(pkg-config --cflags --libs vai) -L/usr/lib -pthread -o BASE/m",
 		["C++, shared"] = "c++ -Wall -Werror -x c++ $f -x none $(pkg-config --cflags --libs vai) -pthread -o BASE/m",

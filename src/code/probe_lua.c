@@ -22,9 +22,10 @@ static size_t proto_offset; /* 0: not found */
 static size_t
 	upvalue_offset; /* where an upvalue has its value's address; 0: not found. Behind it the closed value lies */
 static bool opcodes_known;
-static bool gc_tells; /* in finalizers, whether the collector runs */
-static int c_levels;  /* of C calls in each other that this Lua allows */
-static bool resumes;  /* and as many in the main thread of a state that was resumed */
+static bool gc_tells;    /* in finalizers, whether the collector runs */
+static int c_levels;     /* of C calls in each other that this Lua allows */
+static bool resumes;     /* and as many in the main thread of a state that was resumed */
+static bool close_fails; /* of a coroutine that has failed: with its error */
 /* Where a state keeps the function of its warnings, in words from its main thread on (0: not found), and what stands
  * there while they are on. */
 static size_t warn_offset;
@@ -273,6 +274,7 @@ static void probe_resume(lua_State *L)
 	lua_pushlightuserdata(L, &levels);
 	out_of_memory |= lua_resume(L, NULL, 1, &results) == LUA_ERRMEM;
 	resumes = levels + FEW >= c_levels;
+	close_fails = lua_resetthread(L) != LUA_OK;
 }
 
 /* ---- how many results a call is to have ---- */
@@ -444,6 +446,12 @@ bool vai__probe_resumes(void)
 {
 	be_done();
 	return resumes;
+}
+
+bool vai__probe_close_fails(void)
+{
+	be_done();
+	return close_fails;
 }
 
 int vai__probe_c_levels(void)

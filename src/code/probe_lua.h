@@ -19,9 +19,11 @@ bool vai__probe_opcodes_known(void);
 bool vai__probe_gc_tells(void);
 /* C calls in each other that this Lua allows: 200, in some releases 2,000. */
 int vai__probe_c_levels(void);
-/* The main thread of a state may be resumed, and as many C calls in each other are allowed there then (from 5.4.3
+/* The main thread of a state may be resumed, and as many C calls in each other are allowed there then (from 5.4.2
  * on). */
 bool vai__probe_resumes(void);
+/* Closing a coroutine that has failed gives its closers the error and fails with it, or with theirs (from 5.4.3 on). */
+bool vai__probe_close_fails(void);
 /* Whether the warnings of the state with that main thread are on, by the library's own function for them (lua.c's,
  * luaL_newstate's). False for a host's own, and where this cannot be made out. */
 bool vai__probe_warns(lua_State *L);

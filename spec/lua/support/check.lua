@@ -18,6 +18,14 @@ end
 -- Whether this is a run with the whole of what is cut down otherwise.
 check.whole = os.getenv("VAI_SPEC_WHOLE") == "1"
 
+-- Whether an error in __close takes the place of the one before it. Up to Lua 5.4.2 it is a warning, and closers of
+-- coroutines that have failed get no error.
+local _, raised = pcall(function()
+	local _ <close> = setmetatable({}, { __close = function() error("closer", 0) end })
+	error("body", 0)
+end)
+check.closers_replace = raised == "closer"
+
 -- Resident memory of the process, kB.
 function check.rss()
 	for line in io.lines "/proc/self/status" do

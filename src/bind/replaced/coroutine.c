@@ -6,6 +6,7 @@
 #include <lauxlib.h>
 #include "bind/life/life.h"
 #include "bind/life/shed.h"
+#include "code/probe_lua.h"
 
 /* Lua 5.4.6 and later have it, and need it: lua_resetthread forgets there how deep C calls are nested. */
 int lua_closethread(lua_State *L, lua_State *from) __attribute__((weak));
@@ -134,9 +135,11 @@ static int wrap_failed(lua_State *L, lua_State *co)
 {
 	int status = lua_status(co);
 	if (status != LUA_OK && status != LUA_YIELD) {
-		status = reset(L, co);
-		if (lua_gettop(co) > 0)
+		int closed = reset(L, co);
+		if (vai__probe_close_fails() && lua_gettop(co) > 0) {
+			status = closed;
 			lua_xmove(co, L, 1); /* closers may have put another in its place */
+		}
 	}
 	vai__end_pass(L, co);
 	if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
