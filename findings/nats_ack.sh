@@ -6,7 +6,6 @@
 . "$(dirname "$0")/packages.sh"
 unpack bookworm nats-server=2.9.10-1+b3
 port=$((20000 + $$ % 20000)) server=
-trap 'kill -9 $server 2>/dev/null; rm -rf "$folder"' EXIT
 
 start() {
 	rm -f "$folder/log"
@@ -27,6 +26,7 @@ ask() { # SUBJECT DATA: the payload that is answered into $answer, and where to 
 }
 forgotten() { # RETENTION
 	local n=0 round
+	trap '[ -z "$server" ] || kill -9 $server' EXIT
 	for round in 1 2 3 4 5 6 7 8 9 10; do
 		rm -rf "$folder/js"
 		start
@@ -36,7 +36,8 @@ forgotten() { # RETENTION
 		ask '$JS.API.CONSUMER.MSG.NEXT.S.d' '{"batch":1}'
 		ask "$reply" +ACK
 		kill -9 $server
-		wait $server 2>/dev/null
+		wait $server 2>/dev/null || :
+		server=
 		exec 3>&-
 		start
 		ask '$JS.API.CONSUMER.INFO.S.d' ''
@@ -45,7 +46,8 @@ forgotten() { # RETENTION
 		if [[ $1 == limits && $floor == *'"ack_floor":{"consumer_seq":0'* ]]; then n=$((n + 1)); fi
 		if [[ $1 == workqueue && $answer == *'"messages":1'* ]]; then n=$((n + 1)); fi
 		kill -9 $server
-		wait $server 2>/dev/null
+		wait $server 2>/dev/null || :
+		server=
 		exec 3>&-
 	done
 	echo $n
