@@ -153,6 +153,26 @@ goroutine N [chan receive]:
 		assert(plain(err):find(stack, 1, true), err)
 	]])
 
+	test("tells places apart that have the same line, or one of the same remainder, whatever their sources are called", [[
+		local c = chan()
+		local names = { "a", "b", "c:7", ("n"):rep(40), ("n"):rep(59), ("n"):rep(58) .. "m" }
+		for round = 1, 3 do
+			for _, name in ipairs(names) do
+				for _, line in ipairs { 1, 65, 12345 } do
+					load(("\n"):rep(line - 1) .. "local go, c = ... go(function() c:recv() end)", "=" .. name)(go, c)
+				end
+			end
+		end
+		local ok, err = pcall(c.recv, c)
+		assert(not ok)
+		for _, name in ipairs(names) do
+			for _, line in ipairs { 1, 65, 12345 } do
+				local place = ("created at %s:%d\n"):format(name:sub(1, 62 - #tostring(line)), line)
+				assert(err:find("\n\t" .. place .. "\tthey are %d+, %d+, %d+\n"), place .. err)
+			end
+		end
+	]])
+
 	test("tells what is alike once, with the longest wait, the odd ones first", [[
 		local c, d = chan(), chan(1)
 		local wg = waitgroup()

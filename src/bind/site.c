@@ -11,10 +11,17 @@
 
 enum { MAX_SITES = 16384, SLOTS = 2 * MAX_SITES };
 
+enum { RECENT = 64 };
+
 struct site {
-	uint32_t hash;
+	uint32_t hash, number;
+	int line;
+	uint32_t len; /* of the source's name in the text, if that and the line were not cut; else 0 */
 	char text[];
 };
+
+/* By line, the site that was asked for last. Read and written without order: each is complete before it is here. */
+static _Atomic(const struct site *) recent[RECENT];
 
 static struct {
 	struct vai_lock lock;
@@ -38,20 +45,33 @@ static uint32_t find(const char *text, uint32_t hash, uint32_t *slot)
 	}
 }
 
+static struct site *new_site(const char *text, uint32_t hash)
+{
+	size_t size = strlen(text) + 1;
+	const char *colon = strrchr(text, ':');
+	struct site *s = malloc(sizeof *s + size);
+	if (!s)
+		return NULL;
+	*s = (struct site){.hash = hash};
+	if (colon && size < VAI__SITE_SIZE) {
+		s->len = (uint32_t)(colon - text);
+		s->line = (int)strtol(colon + 1, NULL, 10);
+	}
+	memcpy(s->text, text, size);
+	return s;
+}
+
 static VAI_NOINLINE uint32_t add(const char *text, uint32_t hash)
 {
 	uint32_t slot, n;
-	size_t size = strlen(text) + 1;
-	struct site *s = malloc(sizeof *s + size);
+	struct site *s = new_site(text, hash);
 	if (!s)
 		return 0;
-	s->hash = hash;
-	memcpy(s->text, text, size);
 	vai__lock(&all.lock);
 	n = find(text, hash, &slot);
 	if (n == 0 && all.n < MAX_SITES) {
 		all.sites[all.n] = s;
-		n = ++all.n;
+		s->number = n = ++all.n;
 		atomic_store_release(&all.slots[slot], n);
 		s = NULL;
 	}
@@ -76,24 +96,44 @@ void vai__site_format(char *buf, size_t size, const char *src, int line)
 	buf[len] = '\0';
 }
 
-void vai__site_write(lua_State *L, char buf[VAI__SITE_SIZE])
+static VAI_NOINLINE const struct site *look_up(const char *src, int line)
+{
+	char text[VAI__SITE_SIZE];
+	vai__site_format(text, sizeof text, src, line);
+	uint32_t n = vai__site_number(text);
+	if (!n)
+		return NULL;
+	if (all.sites[n - 1]->len)
+		atomic_store_release(&recent[line % RECENT], all.sites[n - 1]);
+	return all.sites[n - 1];
+}
+
+/* NULL: unknown. */
+static const struct site *here(lua_State *L)
 {
 	lua_Debug ar;
-	buf[0] = '\0';
 	for (int level = 1; lua_getstack(L, level, &ar); level++) {
 		lua_getinfo(L, "Sl", &ar);
-		if (ar.currentline > 0) {
-			vai__site_format(buf, VAI__SITE_SIZE, ar.short_src, ar.currentline);
-			return;
-		}
+		if (ar.currentline <= 0)
+			continue;
+		const struct site *s = atomic_load_acquire(&recent[ar.currentline % RECENT]);
+		if (s && s->line == ar.currentline && strncmp(s->text, ar.short_src, s->len) == 0 && !ar.short_src[s->len])
+			return s;
+		return look_up(ar.short_src, ar.currentline);
 	}
+	return NULL;
 }
 
 uint32_t vai__site_here(lua_State *L)
 {
-	char text[VAI__SITE_SIZE];
-	vai__site_write(L, text);
-	return vai__site_number(text);
+	const struct site *s = here(L);
+	return s ? s->number : 0;
+}
+
+const char *vai__site_text_here(lua_State *L)
+{
+	const struct site *s = here(L);
+	return s ? s->text : NULL;
 }
 
 uint32_t vai__site_number(const char *text)

@@ -11,10 +11,10 @@ enum { VAI__SITE_SIZE = 64 };
 
 /* Writes "src:line", src cut to fit. */
 void vai__site_format(char *buf, size_t size, const char *src, int line);
-/* Writes "file.lua:12" for the innermost Lua function that calls us, or "". Never raises. */
-void vai__site_write(lua_State *L, char buf[VAI__SITE_SIZE]);
-/* The number of that place; 0: unknown. */
+/* The number of the place in the innermost Lua function that calls us; 0: unknown. Never raises. */
 uint32_t vai__site_here(lua_State *L);
+/* The same as "file.lua:12"; NULL: unknown. */
+const char *vai__site_text_here(lua_State *L);
 /* The number of a place that is written so. */
 uint32_t vai__site_number(const char *text);
 /* "file.lua:12"; "" for 0. */

@@ -790,7 +790,7 @@ vai_server *vai__serve(vai_g *self, vai_listener *l, const struct vai__serve_how
 	h->server = s;
 	vai__obj_ref(&s->obj);
 	g->held = h;
-	memcpy(g->site, site, strnlen(site, sizeof g->site - 1) + 1);
+	g->site = site;
 	vai__g_start(self, g);
 	return s;
 }

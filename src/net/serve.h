@@ -22,7 +22,8 @@ struct vai__serve_how {
 };
 
 /* One reference; NULL: out of memory.
- * release: of arg, once nobody needs it; not if there is no server. site: where it was made, for dumps. */
+ * release: of arg, once nobody needs it; not if there is no server. site: where it was made, for dumps, a text
+ * that stays. */
 vai_server *vai__serve(vai_g *self, vai_listener *l, const struct vai__serve_how *how, vai__serve_fn *start,
 	void (*release)(void *arg), void *arg, const char *site);
 /* Makes the connection wait in its server for more, as it did before its first bytes. VAI_OK; VAI_EINVAL: it belongs

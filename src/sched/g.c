@@ -250,7 +250,7 @@ void vai__g_begin_new(struct g *g, void (*entry)(vai_g *g, void *arg), void *arg
 	g->pub.vm = g->pub.task = g->pub.held = g->pub.life = g->pub.waits = NULL;
 	g->cpu_used = 0;
 	atomic_store_relaxed(&g->pub.cpu_limit, 0);
-	g->pub.site[0] = '\0';
+	g->pub.site = NULL;
 	g->entry = entry;
 	g->arg = arg;
 	atomic_store_relaxed(&g->turn, 0);

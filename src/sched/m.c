@@ -64,8 +64,7 @@ static void report_overflow(void)
 		n = snprintf(buf, sizeof(buf),
 			"vai: goroutine stack overflow: goroutine %llu, created at %s, used all %zu bytes of its C stack "
 			"(VAI_STACK=bytes in the environment sets the size)\n",
-			(unsigned long long)m_curg(m)->pub.id, m_curg(m)->pub.site[0] ? m_curg(m)->pub.site : "?",
-			vai__stack_size());
+			(unsigned long long)m_curg(m)->pub.id, m_curg(m)->pub.site ? m_curg(m)->pub.site : "?", vai__stack_size());
 	if (n > 0 && write(2, buf, (size_t)n) < 0)
 		_exit(2);
 	_exit(2);

@@ -83,25 +83,26 @@ void vai__preempt_cpu_begin(struct g *g)
 {
 	int no = VAI_END_NO;
 	int64_t limit = atomic_load_relaxed(&g->pub.cpu_limit);
-	g->cpu_from = vai__preempt_thread_cpu();
+	g_m(g)->cpu_from = vai__preempt_thread_cpu();
 	if (limit && (g->cpu_used > limit || exceeds_all(g, 0)))
 		atomic_cas_strong_relaxed(&g->pub.end, &no, VAI_END_CPU);
 }
 
 void vai__preempt_cpu_end(struct g *g)
 {
-	int64_t now = vai__preempt_thread_cpu();
-	g->cpu_used += now - g->cpu_from;
+	struct m *m = g_m(g);
+	int64_t now = vai__preempt_thread_cpu(), used = now - m->cpu_from;
+	g->cpu_used += used;
 	struct vai__home *home = vai__g_home(&g->pub);
 	if (VAI_UNLIKELY(atomic_load_relaxed(&home->cpu_most) != 0))
-		atomic_fetch_add_relaxed(&home->cpu_used, now - g->cpu_from);
-	g->cpu_from = now;
+		atomic_fetch_add_relaxed(&home->cpu_used, used);
+	m->cpu_from = now;
 }
 
 int64_t vai__g_cpu(vai_g *self)
 {
 	struct g *g = g_of(self);
-	return g->cpu_used + vai__preempt_thread_cpu() - g->cpu_from;
+	return g->cpu_used + vai__preempt_thread_cpu() - g_m(g)->cpu_from;
 }
 
 /* A signal that comes in between sees the old limit or the new one. */

@@ -14,6 +14,7 @@
 #include "sched/poll.h"
 #include "sched/replay_pick.h"
 #include "sched/turns.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,7 +103,7 @@ static void note_made(struct g *g)
 	r->goroutines++;
 	if (make_room(&list, r->nmade, &run.made_size, sizeof *r->made)) {
 		r->made = list;
-		memcpy(r->made[r->nmade++], g->pub.site, sizeof *r->made);
+		snprintf(r->made[r->nmade++], sizeof *r->made, "%s", vai__g_site(&g->pub));
 	}
 	list = run.members;
 	if (make_room(&list, r->goroutines, &run.members_size, sizeof *run.members)) {

@@ -55,7 +55,7 @@ struct vai__replay_decision {
 struct vai__replay_record {
 	struct vai__replay_turn *turns;
 	struct vai__replay_decision *decisions;
-	char (*made)[64]; /* vai_g.site of each goroutine */
+	char (*made)[64]; /* vai__g_site of each goroutine */
 	size_t nturns, ndecisions, nmade;
 	uint64_t most; /* of the plan */
 	uint32_t goroutines;

@@ -54,25 +54,24 @@ struct p;
 struct home;
 
 struct g {
-	vai_g pub; /* first: a vai_g * is a struct g * */
-	struct vai__ctx ctx;
-	_Atomic(uint64_t) wait; /* ticket << 32 | code */
-	_Atomic(uint8_t) state; /* enum vai_g_state; only for looking at, it decides nothing */
-	_Atomic(uint32_t) turn; /* its number in a seeded run (replay.c); 0: it is in none */
-	/* Valid while WAITING, `since` also while it blocks. Atomic, because a dump may look at any moment. */
-	atomic_bool blocks, timed; /* it is between vai__g_block_begin and vai__g_block_end; a timer ends its wait */
-	_Atomic(uint8_t) reason;
-	_Atomic(const void *) obj;
-	_Atomic(int64_t) since;
-	_Atomic(struct m *) m;      /* while RUNNING; its M writes */
-	struct m *locked_m;         /* the only M that it runs on, or OFF_MAIN; set before its start, or by itself */
-	struct g *link;             /* in the queue or free list that holds it */
-	atomic_bool told;           /* it was asked to end because its home closes; its M's, or the waker's */
-	bool asked_outside;         /* it was last interrupted because it had no P; its M's */
-	int64_t cpu_used, cpu_from; /* with a limit: ns used before it began to run, and its thread's time then */
-	char *stack;                /* top; NULL before the first run and for main */
+	vai_g pub;      /* first: a vai_g * is a struct g * */
+	struct g *link; /* in the queue or free list that holds it */
 	void (*entry)(vai_g *g, void *arg);
 	void *arg;
+	_Atomic(uint8_t) state;    /* enum vai_g_state; only for looking at, it decides nothing */
+	atomic_bool told;          /* it was asked to end because its home closes; its M's, or the waker's */
+	bool asked_outside;        /* it was last interrupted because it had no P; its M's */
+	_Atomic(uint8_t) reason;   /* while WAITING, as `timed` and `obj`; `since` also while it blocks */
+	atomic_bool blocks, timed; /* it is between vai__g_block_begin and vai__g_block_end; a timer ends its wait */
+	_Atomic(uint32_t) turn;    /* its number in a seeded run (replay.c); 0: it is in none */
+	int64_t cpu_used;          /* with a limit: ns used before it began to run */
+	_Atomic(int64_t) since;    /* down to here who makes a goroutine writes: lines that go to its M and back */
+	_Atomic(const void *) obj;
+	struct vai__ctx ctx;
+	_Atomic(uint64_t) wait; /* ticket << 32 | code */
+	_Atomic(struct m *) m;  /* while RUNNING; its M writes */
+	struct m *locked_m;     /* the only M that it runs on, or OFF_MAIN; set before its start, or by itself */
+	char *stack;            /* top; NULL before the first run and for main */
 };
 
 enum op { OP_PARK, OP_YIELD, OP_PREEMPTED, OP_EXIT, OP_SHED, OP_TURN /* its turn in a seeded run is over */ };
@@ -136,6 +135,7 @@ struct m {
 	bool idle, listed, wants;   /* asleep without a P; in sched.idle_ms; in sched.wanting: under sched.lock */
 	_Atomic(int64_t) nap_until; /* when it wakes by itself for a P that main gives back; 0: never. Under sched.lock */
 	bool leaving;               /* owner: the thread is to end */
+	int64_t cpu_from;           /* owner: the thread's time when curg, which has a limit, began to run */
 	struct g *lockedg;          /* owner: the goroutine that has this thread for itself */
 	struct m *next_wanting;
 	int64_t wants_at;    /* a host's only: since when; under sched.lock */

@@ -23,13 +23,13 @@ typedef struct vai_g {
 	uint64_t id;                      /* 1 is the first main; never reused. Set by the scheduler. */
 	_Atomic(struct vai__home *) home; /* where it belongs; see vai__g_home. Set by the scheduler */
 	void *_Atomic running;            /* the lua_State in which it runs Lua code, for preemption; else NULL (bind/) */
-	atomic_int end;                   /* not 0: it is to end, and why (enum vai_end); see vai__g_end */
 	_Atomic(int64_t) cpu_limit;       /* ns of processor time that it may use; 0: no limit. Set before its start */
-	void *life;     /* what else bind/ keeps of goroutines that can be ended or are bounded; or NULL */
-	char site[64];  /* where it was created: "file.lua:12"; "" if unknown */
-	void *dropping; /* messages that wait to be dropped (transfer/message.c); NULL outside of that */
-	void *waits;    /* while it waits in channels: its waiters (sync/); else NULL */
+	void *life;       /* what else bind/ keeps of goroutines that can be ended or are bounded; or NULL */
+	void *waits;      /* while it waits in channels: its waiters (sync/); else NULL */
+	const char *site; /* where it was created: "file.lua:12", which stays; NULL: unknown */
+	atomic_int end;   /* not 0: it is to end, and why (enum vai_end); see vai__g_end */
 	int nwaits;
+	void *dropping;           /* messages that wait to be dropped (transfer/message.c); NULL outside of that */
 	struct vai__bound *bound; /* what ends its waits besides their deadlines (a context of sync/), or NULL */
 } vai_g;
 
@@ -129,6 +129,11 @@ vai_g *vai__g_main(void);
 vai_g *vai__g_new(void (*entry)(vai_g *g, void *arg), void *arg);
 /* The same, belonging to another home than the caller's. */
 vai_g *vai__g_new_in(struct vai__home *home, void (*entry)(vai_g *g, void *arg), void *arg);
+/* Where g was created, or "". Any thread. */
+static inline const char *vai__g_site(const vai_g *g)
+{
+	return g->site ? g->site : "";
+}
 /* Makes it runnable and, when a P is idle, wakes an M for it. `self` is the caller, who
  * yields once the run queue is full; NULL: a timer's callback, which cannot. */
 void vai__g_start(vai_g *self, vai_g *g);

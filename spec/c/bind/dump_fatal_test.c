@@ -59,7 +59,7 @@ static void start(void)
 	if (vai__sched_start(&opts) != VAI_OK)
 		_exit(1);
 	vai_g *g = vai__g_new(waits, NULL);
-	snprintf(g->site, sizeof g->site, "here:12");
+	g->site = "here:12";
 	vai__g_start(vai__g_self(), g);
 	while (vai__g_state(g) != VAI_G_WAITING)
 		vai__yield(vai__g_self());

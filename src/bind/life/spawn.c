@@ -99,7 +99,7 @@ struct vai__call *vai__call_new(
 	call->fate = fate;
 	call->home = vai__g_home(self);
 	call->home_id = atomic_load_relaxed(&call->home->id);
-	vai__site_write(L, call->site);
+	call->site = vai__site_text_here(L);
 	return call;
 }
 
@@ -498,7 +498,7 @@ static vai_g *new_g(struct vai__call *call)
 		return NULL;
 	}
 	g->held = call;
-	memcpy(g->site, call->site, sizeof g->site);
+	g->site = call->site;
 	atomic_store_relaxed(&g->cpu_limit, vai__sandbox_bounds_cpu(call->home, call->opts ? call->opts->cpu : 0));
 	return g;
 }
@@ -606,7 +606,7 @@ bool vai__call_fire_with(vai_g *self, struct vai__call *call, struct vai_obj *o)
 	own->base = call;
 	vai__obj_ref(&call->obj);
 	own->extra = o;
-	memcpy(g->site, call->site, sizeof g->site);
+	own->site = g->site = call->site;
 	vai__g_start(self, g);
 	return true;
 }

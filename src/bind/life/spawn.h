@@ -27,7 +27,7 @@ struct vai__call {
 	struct vai__home *home;       /* where its goroutines belong */
 	uint64_t home_id;
 	enum vai__fate fate;
-	char site[sizeof((vai_g *)0)->site];
+	const char *site; /* as vai_g.site */
 };
 
 /* How error messages of a spawning function name it and its arguments. */

@@ -318,10 +318,11 @@ static void add_head(struct dump *d, vai_g *g, const struct vai_g_info *info)
 static void add_goroutine(struct dump *d, vai_g *g, const struct vai_g_info *info)
 {
 	struct vai__buffer *t = d->text;
+	const char *site = vai__g_site(g);
 	add_head(d, g, info);
 	if (d->how == VAI__DUMP_SHORT) {
-		vai__text_put(t, *g->site ? " created at " : "");
-		vai__buffer_add(t, g->site, strnlen(g->site, sizeof g->site)); /* it may be in the making */
+		vai__text_put(t, *site ? " created at " : "");
+		vai__text_put(t, site);
 		vai__text_put(t, "\n");
 		return;
 	}
@@ -331,9 +332,9 @@ static void add_goroutine(struct dump *d, vai_g *g, const struct vai_g_info *inf
 		if (g->vm)
 			add_stack(t, g, stopped_in(g));
 	}
-	if (*g->site) {
+	if (*site) {
 		vai__text_put(t, "\tcreated at ");
-		vai__buffer_add(t, g->site, strnlen(g->site, sizeof g->site)); /* it may be in the making */
+		vai__text_put(t, site);
 		vai__text_put(t, "\n");
 	}
 }

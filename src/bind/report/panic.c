@@ -89,7 +89,7 @@ static char *compose(const vai_g *g, const char *site, const char *text, const c
 	char *report;
 	int n = asprintf(&report, "vai: goroutine %llu%s%s%s: %s%s%s%s%s\n", (unsigned long long)vai__replay_name(g),
 		*site ? " [" : "", site, *site ? "]" : "", text, *traceback ? "\n" : "", traceback,
-		*g->site ? "\ncreated at " : "", g->site);
+		g->site ? "\ncreated at " : "", vai__g_site(g));
 	return n < 0 ? NULL : report;
 }
 
