@@ -138,6 +138,7 @@ static VAI_NOINLINE void *take_big(struct vai__arena *a, size_t size)
 	size_t total = size + sizeof(struct vai__big);
 	if (total >> 46)
 		return NULL;
+	vai__arena_before_big(a);
 	if (VAI_UNLIKELY(!arena_fits(a, total)) && !(vai__arena_reclaim(a) && arena_fits(a, total)) &&
 		!vai__arena_may_exceed(a, total))
 		return NULL;

@@ -167,8 +167,15 @@ bool vai__arena_refill(struct vai__arena *a, size_t need)
 	return add_chunk(a, need);
 }
 
-/* Somebody has freed as much as was granted. Where most of a big state's memory is free, chunks go back. If none did,
- * because each still holds something, there is no sense in trying again before much more has been freed. */
+/* Joins, so that chunks go back. If none does, because each still holds something, there is no sense in trying again
+ * before much more has been freed. */
+static void give_back(struct vai__arena *a)
+{
+	size_t held = a->held;
+	a->futile = vai__arena_reclaim(a) && a->held == held;
+}
+
+/* Somebody has freed as much as was granted. Where most of a big state's memory is free, chunks go back. */
 void vai__arena_churned(struct vai__arena *a)
 {
 	size_t used, held = a->held;
@@ -177,7 +184,12 @@ void vai__arena_churned(struct vai__arena *a)
 		a->churn++;
 	if (held <= KEEP || (a->futile && a->churn < FUTILE))
 		return;
-	if (!vai__arena_counted(a, &used) || used >= held / 5 * 2)
-		return;
-	a->futile = vai__arena_reclaim(a) && a->held == held;
+	if (vai__arena_counted(a, &used) && used < held / 5 * 2)
+		give_back(a);
+}
+
+void vai__arena_before_big(struct vai__arena *a)
+{
+	if (VAI_UNLIKELY(a->churn >= (a->futile ? FUTILE : CHURNED)) && a->held > KEEP)
+		give_back(a);
 }

@@ -85,6 +85,9 @@ bool vai__arena_join(struct vai__arena *a);
 bool vai__arena_refill(struct vai__arena *a, size_t need);
 /* Joins, and begins to count anew what is freed. */
 bool vai__arena_reclaim(struct vai__arena *a);
+/* Called before a big block is taken, which no free memory of chunks serves: chunks go back first, if enough was freed
+ * since the last time to make that worth it. */
+void vai__arena_before_big(struct vai__arena *a);
 /* Called when as much has been freed as was granted. */
 void vai__arena_churned(struct vai__arena *a);
 /* Sets *bytes to what the state needs by Lua's own count. False: Lua does not tell, or not now. */

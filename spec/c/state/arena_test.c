@@ -166,6 +166,31 @@ static void sizes_change(void **state)
 }
 
 /* A block is cut and cut again, and the pieces freed: no byte is lost. */
+/* Small blocks that have been freed do not stay beside the big ones that come after them. */
+static void goes_back_for_big(void **state)
+{
+	(void)state;
+	enum { N = 3000, SMALL = 900, BIG = 100000, BIGS = 30 };
+	static void *small[N], *big[BIGS];
+	struct vai__arena *a = vai__arena_new(4096);
+	vai__arena_alloc(a, vai__arena_alloc(a, NULL, 0, SMALL), SMALL, 0); /* from now on it knows what is free */
+	for (int i = 0; i < N; i++)
+		assert_non_null(small[i] = vai__arena_alloc(a, NULL, 0, SMALL));
+	for (int i = 0; i < BIGS; i++)
+		assert_non_null(big[i] = vai__arena_alloc(a, NULL, 0, BIG));
+	size_t held = a->held;
+	assert_true(held >= (size_t)N * SMALL + (size_t)BIGS * BIG);
+	for (int i = 0; i < N; i++)
+		vai__arena_alloc(a, small[i], SMALL, 0);
+	void *more = vai__arena_alloc(a, NULL, 0, BIG);
+	assert_non_null(more);
+	assert_true(a->held <= (size_t)(BIGS + 1) * (BIG + 64) + 70000);
+	vai__arena_alloc(a, more, BIG, 0);
+	for (int i = 0; i < BIGS; i++)
+		vai__arena_alloc(a, big[i], BIG, 0);
+	vai__arena_free(a);
+}
+
 static void pieces_join(void **state)
 {
 	(void)state;
@@ -309,6 +334,7 @@ int main(void)
 		cmocka_unit_test(grows_in_place),
 		cmocka_unit_test(big_blocks),
 		cmocka_unit_test(sizes_change),
+		cmocka_unit_test(goes_back_for_big),
 		cmocka_unit_test(pieces_join),
 		cmocka_unit_test(bound_is_of_what_lives),
 		cmocka_unit_test(failing),
