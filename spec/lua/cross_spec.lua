@@ -757,6 +757,80 @@ describe("what the script changed", function()
 		check.returns(table.pack(vai.async(function() return string.nth end):join()), true, nil)
 	]])
 
+	test("in standard libraries is there under names of run time, and wherever the library goes", [[
+		function string.trim(s) return (s:gsub("^%s+", ""):gsub("%s+$", "")) end
+		local n, lib, S = "trim", "string", string
+		alias, kept = string, { s = string }
+		for i, f in ipairs {
+			function(s) return string[n](s) end,
+			function(s) local own = string return own[n](s) end,
+			function(s) return S[n](s) end,
+			function(s) return s[n](s) end,
+			function(s) return _G.string[n](s) end,
+			function(s) return _G[lib][n](s) end,
+			function(s) local e = _ENV return e[lib].trim(s) end,
+			function(s) return alias.trim(s) end,
+			function(s) return alias[n](s) end,
+			function(s) return kept.s.trim(s) end,
+			function(s, given) return given.trim(s) end,
+			function(s, _, held) return held[1].trim(s) end,
+			function(s) for k, f in pairs(string) do if k == n then return f(s) end end end,
+			function(s) for k, f in next, string do if k == n then return f(s) end end end,
+			function(s) return rawget(string, n)(s) end,
+			function(s) local own = string return (function() return own[n](s) end)() end,
+			function(s) return (function() return string end)().trim(s) end,
+			function(s) return (s and string or table).trim(s) end,
+			function(s) local own = string while true do if own then break end end return own[n](s) end,
+			function(s) local t = setmetatable({}, { __index = string }) return t.trim(s) end,
+			function(s) local _ENV = { string = string } return string.trim(s) end,
+			function(s) local _ENV = setmetatable({}, { __index = _G }) return string.trim(s) end,
+			function(s) return load("return (...):trim()")(s) end,
+			function(s) return require("string").trim(s) end,
+			function(s) return package.loaded[lib][n](s) end,
+			function(s) return getmetatable("").__index[n](s) end,
+			function(s) local ok, r = vai.async(function() return string[n](s) end):join() return ok and r end,
+			function(s) string.trim = function() return "own" end return string[n](s) == "own" and "x" end,
+		} do
+			local ok, r = vai.async(f, " x ", string, { string }):join()
+			assert(ok and r == "x", i .. ": " .. tostring(r))
+		end
+		check.eq(S.trim " y ", "y")
+	]])
+
+	test("in standard libraries is gone under names of run time where the script took it away", [=[
+		string.rep, os.exit, math.pi, string.upper = nil, nil, 3, function() return "mine" end
+		local function count(t) local n = 0 for _ in pairs(t) do n = n + 1 end return n end
+		local n = { "rep", "exit", "pi", "upper" }
+		check.returns(table.pack(vai.async(function()
+			return string[n[1]], os[n[2]], math[n[3]], string[n[4]]("x"), count(string), ("x")[n[1]], ("x").rep
+		end):join()), true, nil, nil, 3, "mine", count(string), nil, nil)
+		string.rep = function() return "back" end
+		check.returns(table.pack(vai.async(function() return string[n[1]]() end):join()), true, "back")
+		io.lines = function() return "lines" end
+		check.returns(table.pack(vai.async(function() return io["li" .. "nes"](), (io["op" .. "en"] ~= nil) end):join()),
+			true, "lines", true)
+	]=])
+
+	test("in standard libraries is there for modules that a goroutine gets or requires", [[
+		function string.trim(s) return "trimmed " .. s end
+		package.preload.app = function()
+			return { text = function(s) return s:trim() end, get = function(n) return string[n] ~= nil end }
+		end
+		local app, name = require "app", "app"
+		check.returns(table.pack(vai.async(function() return app.text "x", app.get "trim" end):join()), true, "trimmed x", true)
+		check.returns(table.pack(vai.async(function() return require(name).text "y" end):join()), true, "trimmed y")
+		check.returns(table.pack(vai.async(function(t) return t.app.text "z" end, { app = app }):join()), true, "trimmed z")
+		string.trim = nil
+		check.returns(table.pack(vai.async(function() return app.get "trim" end):join()), true, false)
+	]])
+
+	test("in standard libraries may be a table, where the code names it", [[
+		string.kinds, math.vec = { a = 1 }, { add = function(x, y) return x + y end }
+		check.returns(table.pack(vai.async(function() return string.kinds.a, math.vec.add(1, 2) end):join()), true, 1, 3)
+		string.kinds.a = 2
+		check.returns(table.pack(vai.async(function() return string.kinds.a end):join()), true, 2)
+	]])
+
 	test("a stock global that is gone is gone", [[
 		dofile, utf8 = nil, nil
 		check.returns(table.pack(vai.async(function() return dofile, utf8, type(print) end):join()), true, nil, nil, "function")

@@ -19,12 +19,14 @@ struct vai__bc_name {
 	size_t len;
 	int up; /* or of what table it is a field: VAI__BC_METHOD, VAI__BC_METHOD_OF and up, VAI__BC_FIELD and down */
 	bool read;
+	bool whole; /* the table that it holds is used by a key of run time, or goes where its use is not seen */
 	int assigned_line, written_line; /* 0: never, -1: somewhere */
 };
 
 struct vai__bc_upval {
 	const char *name; /* into the bytes, not terminated; NULL: stripped */
 	size_t len;
+	bool whole; /* as of a name */
 	int assigned_line, written_line;
 };
 
@@ -33,6 +35,7 @@ struct vai__bytecode {
 	size_t source_len;
 	int line;
 	bool uses_require;
+	bool any_library; /* which fields of libraries it uses is not to be seen: load, s[name](s), ... */
 	int nups;
 	struct vai__bc_upval *upvals;
 	size_t nnames, cap_names;

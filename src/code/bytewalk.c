@@ -4,7 +4,8 @@
  * A single pass in the order of the code keeps, for each register, where its value came from: an upvalue, a field of
  * one, a library function that writes into its argument. Branches are not followed: what counts is what a register
  * held on the path just read, and after an unconditional jump nothing is known. So a write may be missed, and a
- * write is only claimed if some path does it. Opcodes are those of Lua 5.4. */
+ * write is only claimed if some path does it. The other way round, a table of which the pass loses sight is said to be
+ * used as a whole. Opcodes are those of Lua 5.4. */
 #include "code/bytewalk.h"
 #include <string.h>
 #include "base/hash.h"
@@ -39,8 +40,10 @@ enum opcode {
 	RETURN = 70,
 	RETURN1 = 72,
 	FORLOOP = 73,
+	TFORPREP = 75,
 	TFORLOOP = 77,
 	SETLIST = 78,
+	CLOSURE = 79,
 	VARARG = 80,
 	VARARGPREP = 81,
 	EXTRAARG = 82
@@ -53,16 +56,19 @@ enum origin {
 	UPVALUE, /* the upvalue itself */
 	GLOBALS, /* its field _G */
 	INSIDE,  /* some table inside the upvalue's table, reached by a computed key */
-	NAMED,   /* its field `name`, or a table inside that */
+	NAMED,   /* its field `name`, or a table inside that (deep) */
 	LIBRARY, /* its field "table" */
+	BY_KEY,  /* a field of what register `name` - 1 held, by a key of run time */
 	WRITER,  /* table.insert and the like */
 	MOVER    /* table.move, which writes into its fifth argument where there is one */
 };
 
 struct value {
-	uint32_t name; /* place in bc->names; STRING: of the constant */
+	uint32_t
+		name; /* place in bc->names; STRING: of the constant; UNKNOWN: the register that it was copied from + 1, or 0 */
 	int16_t up;
 	uint8_t origin;
+	bool deep;
 };
 
 struct walk {
@@ -188,7 +194,7 @@ static int read_name(struct walk *w, unsigned a, int up, unsigned k)
 	if (name < 0)
 		return (int)name;
 	w->bc->names[name].read = true;
-	*v = (struct value){(uint32_t)name, (int16_t)up, NAMED};
+	*v = (struct value){(uint32_t)name, (int16_t)up, NAMED, false};
 	if (key_is(w, k, "_G"))
 		v->origin = GLOBALS;
 	else if (key_is(w, k, "table"))
@@ -197,7 +203,24 @@ static int read_name(struct walk *w, unsigned a, int up, unsigned k)
 		v->origin = WRITER;
 	else if (key_is(w, k, "require") || key_is(w, k, "package"))
 		w->bc->uses_require = true;
+	else if (key_is(w, k, "load") || key_is(w, k, "dofile") || key_is(w, k, "loadfile"))
+		w->bc->any_library = true;
 	return VAI_OK;
+}
+
+/* Nobody sees from here on which fields of the table that v is are used. */
+static void use_whole(struct walk *w, const struct value *v)
+{
+	if (v->origin == UPVALUE)
+		w->bc->upvals[v->up].whole = true;
+	else if (v->origin == GLOBALS || ((v->origin == NAMED || v->origin == LIBRARY) && !v->deep))
+		w->bc->names[v->name].whole = true;
+}
+
+static void use_range(struct walk *w, unsigned from, unsigned n)
+{
+	for (; n > 0 && from < 256; from++, n--)
+		use_whole(w, &w->reg[from]);
 }
 
 static int assign_name(struct walk *w, int up, unsigned k)
@@ -224,13 +247,14 @@ static void write_into(struct walk *w, const struct value *v)
 static int get_upvalue(struct walk *w, unsigned a, unsigned b)
 {
 	int up = own_upvalue(w, b);
-	w->reg[a] = (struct value){0, (int16_t)up, up >= 0 ? UPVALUE : UNKNOWN};
+	w->reg[a] = (struct value){0, (int16_t)up, up >= 0 ? UPVALUE : UNKNOWN, false};
 	return VAI_OK;
 }
 
-static int set_upvalue(struct walk *w, unsigned b)
+static int set_upvalue(struct walk *w, unsigned a, unsigned b)
 {
 	int up = own_upvalue(w, b);
+	use_whole(w, &w->reg[a]);
 	if (up >= 0)
 		note_line(w, &w->bc->upvals[up].assigned_line);
 	return VAI_OK;
@@ -243,6 +267,15 @@ static int note_field(struct walk *w, int up, unsigned k)
 	return name < 0 ? (int)name : VAI_OK;
 }
 
+/* A field of what may be a string, or the metatable of strings. */
+static int get_field_of_string(struct walk *w, unsigned a, bool string, unsigned k)
+{
+	w->reg[a] = (struct value){0, -1, UNKNOWN, true};
+	if (k < w->f->nk && key_is(w, k, "__index"))
+		w->bc->any_library = true;
+	return string ? note_field(w, VAI__BC_METHOD, k) : VAI_OK;
+}
+
 static int get_field(struct walk *w, unsigned a, struct value from, unsigned k)
 {
 	if (from.origin == NAMED || from.origin == LIBRARY) {
@@ -252,6 +285,8 @@ static int get_field(struct walk *w, unsigned a, struct value from, unsigned k)
 	}
 	if (from.origin == UPVALUE || from.origin == GLOBALS)
 		return read_name(w, a, from.up, k);
+	if (from.origin == STRING || from.origin == UNKNOWN)
+		return get_field_of_string(w, a, from.origin == STRING, k);
 	const bool library = from.origin == LIBRARY && k < w->f->nk;
 	if (library && (key_is(w, k, "insert") || key_is(w, k, "remove") || key_is(w, k, "sort")))
 		from.origin = WRITER;
@@ -259,8 +294,9 @@ static int get_field(struct walk *w, unsigned a, struct value from, unsigned k)
 		from.origin = MOVER;
 	else if (from.origin == LIBRARY)
 		from.origin = NAMED;
-	else if (from.origin == WRITER || from.origin == MOVER || from.origin == STRING)
+	else if (from.origin == WRITER || from.origin == MOVER || from.origin == BY_KEY)
 		from.origin = UNKNOWN;
+	from.deep = true;
 	w->reg[a] = from;
 	return VAI_OK;
 }
@@ -268,19 +304,26 @@ static int get_field(struct walk *w, unsigned a, struct value from, unsigned k)
 static int load_constant(struct walk *w, unsigned a, uint32_t k)
 {
 	bool string = k < w->f->nk && w->f->k[k].s;
-	w->reg[a] = (struct value){k, -1, string ? STRING : UNKNOWN};
+	w->reg[a] = (struct value){k, -1, string ? STRING : UNKNOWN, false};
 	return VAI_OK;
 }
 
 /* By a key in a register, or a number. */
-static int get_inside(struct walk *w, unsigned a, struct value from, const struct value *key)
+static int get_inside(struct walk *w, unsigned a, unsigned b, const struct value *key)
 {
+	struct value from = w->reg[b];
 	if (key && key->origin == STRING)
 		return get_field(w, a, from, key->name);
+	if (key)
+		use_whole(w, &from);
+	w->bc->any_library |= from.origin == STRING;
 	if (from.origin == UPVALUE)
 		from.origin = INSIDE;
+	else if (key && from.origin == UNKNOWN)
+		from = (struct value){b + 1, -1, BY_KEY, true};
 	else if (from.origin != INSIDE && from.origin != NAMED)
-		from.origin = UNKNOWN;
+		from = (struct value){0, -1, UNKNOWN, true};
+	from.deep = true;
 	w->reg[a] = from;
 	return VAI_OK;
 }
@@ -315,14 +358,14 @@ static int set_through_upvalue(struct walk *w, unsigned a, unsigned k)
 	note_set(w, k);
 	if (up < 0)
 		return VAI_OK;
-	write_into(w, &(struct value){0, (int16_t)up, UPVALUE});
+	write_into(w, &(struct value){0, (int16_t)up, UPVALUE, false});
 	return assign_name(w, up, k);
 }
 
 static void forget_from(struct walk *w, unsigned a)
 {
 	for (; a < 256; a++)
-		w->reg[a].origin = UNKNOWN;
+		w->reg[a] = (struct value){0, -1, UNKNOWN, true};
 }
 
 /* The call of R[a] with b - 1 arguments; b is 0 where only the run decides how many, and of table.move then nothing is
@@ -333,6 +376,9 @@ static int call(struct walk *w, unsigned a, unsigned b)
 		write_into(w, &w->reg[a + 1]);
 	else if (w->reg[a].origin == MOVER && b > 1)
 		write_into(w, &w->reg[b > 5 ? a + 5 : a + 1]);
+	if (w->reg[a].origin == BY_KEY && w->reg[a + 1].origin == UNKNOWN && w->reg[a + 1].name == w->reg[a].name)
+		w->bc->any_library = true; /* s[name](s), and s may be a string */
+	use_range(w, a + 1, b > 0 ? b - 1 : 256);
 	forget_from(w, a);
 	return VAI_OK;
 }
@@ -372,9 +418,29 @@ static bool only_reads(unsigned op)
 /* A jump right after a test is conditional. */
 static int jump(struct walk *w, unsigned previous)
 {
-	if (previous < EQ || previous > TESTSET)
-		forget_from(w, 0);
+	if (previous >= EQ && previous <= TESTSET)
+		return VAI_OK;
+	use_range(w, 0, 256);
+	forget_from(w, 0);
 	return VAI_OK;
+}
+
+/* The values that an instruction hands on to where its use is not seen. */
+static void hand_on(struct walk *w, unsigned op, unsigned a)
+{
+	const unsigned b = w->op >> 16 & 0xff, c = w->op >> 24;
+	if (op >= RETURN && op <= RETURN1)
+		use_range(w, a, op == RETURN1 ? 1 : op > RETURN ? 0 : b > 0 ? b - 1 : 256);
+	else if (op == SETLIST)
+		use_range(w, a + 1, b > 0 ? b : 256);
+	else if (op == CLOSURE)
+		use_range(w, 0, 256);
+	else if (op == TEST || op == TESTSET)
+		use_whole(w, &w->reg[op == TEST ? a : b]);
+	else if (op >= TFORPREP && op < TFORLOOP)
+		use_range(w, a, 3);
+	else if (op >= SETTABUP && op <= SETFIELD && !(w->op >> 15 & 1))
+		use_whole(w, &w->reg[c]);
 }
 
 static int other(struct walk *w, unsigned op, unsigned a, uint32_t previous)
@@ -390,21 +456,30 @@ static int other(struct walk *w, unsigned op, unsigned a, uint32_t previous)
 	return VAI_OK;
 }
 
+static int copy(struct walk *w, unsigned a, unsigned b)
+{
+	w->reg[a] = w->reg[b];
+	if (w->reg[a].origin == UNKNOWN)
+		w->reg[a].name = b + 1;
+	return VAI_OK;
+}
+
 static int step(struct walk *w, uint32_t previous)
 {
 	unsigned op = w->op & 0x7f, a = w->op >> 7 & 0xff, b = w->op >> 16 & 0xff, c = w->op >> 24;
 	int up;
+	hand_on(w, op, a);
 	switch ((enum opcode)op) {
-	case MOVE: w->reg[a] = w->reg[b]; return VAI_OK;
+	case MOVE: return copy(w, a, b);
 	case GETUPVAL: return get_upvalue(w, a, b);
-	case SETUPVAL: return set_upvalue(w, b);
+	case SETUPVAL: return set_upvalue(w, a, b);
 	case GETTABUP:
 		up = own_upvalue(w, b);
 		w->reg[a].origin = UNKNOWN;
 		return up >= 0 ? read_name(w, a, up, c) : VAI_OK;
 	case GETFIELD: return get_field(w, a, w->reg[b], c);
-	case GETTABLE: return get_inside(w, a, w->reg[b], &w->reg[c]);
-	case GETI: return get_inside(w, a, w->reg[b], NULL);
+	case GETTABLE: return get_inside(w, a, b, &w->reg[c]);
+	case GETI: return get_inside(w, a, b, NULL);
 	case SETTABUP: return set_through_upvalue(w, a, b);
 	case SETFIELD: return set_field(w, a, b);
 	case SETTABLE: return set_inside(w, a, &w->reg[b]);

@@ -156,6 +156,7 @@ static void put_name(struct vai__name *out, const struct vai__bc_name *n, char *
 {
 	out->name = put_string(strings, n->s, n->len);
 	out->read = n->read;
+	out->whole = n->whole;
 	out->stock = vai__catalog_global(n->s, n->len) >= 0;
 	out->assigned_line = n->assigned_line;
 	out->written_line = n->written_line;
@@ -175,6 +176,7 @@ static void put_facts(struct vai_code *code, const struct vai__bytecode *bc, str
 		up->name = from->name ? put_string(strings, from->name, from->len) : NULL;
 		up->assigned_line = from->assigned_line;
 		up->written_line = from->written_line;
+		up->whole = from->whole;
 		code->assigns |= up->assigned_line && !(up->name && strcmp(up->name, "_ENV") == 0);
 		up->names = names;
 		for (size_t k = 0; k < bc->nnames; k++)
@@ -245,6 +247,7 @@ static struct vai_code *assemble(const char *bytes, size_t size, uint64_t hash, 
 	code->source = bc->source ? put_string(&strings, bc->source, bc->source_len) : "=?";
 	code->line = bc->line;
 	code->uses_require = bc->uses_require;
+	code->any_library = bc->any_library;
 	code->nups = bc->nups;
 	code->upvals = (struct vai__upval *)(void *)(block + l.upvals);
 	put_facts(code, bc, (struct vai__name *)(void *)(block + l.names), &strings);

@@ -15,6 +15,7 @@ struct vai__name {
 	const char *name; /* NUL-terminated */
 	bool read;
 	bool stock;        /* a name that every fresh state defines: print, string, ... */
+	bool whole;        /* the code may use any field of the table that it holds */
 	int assigned_line; /* t.name = ... */
 	int written_line;  /* t.name.x = ..., table.insert(t.name, ...) */
 	_Atomic(bool) warned;
@@ -26,6 +27,7 @@ struct vai__upval {
 	int assigned_line; /* a line that assigns it; 0: none, -1: somewhere */
 	int written_line;  /* a line that writes into the table it holds */
 	_Atomic(bool) warned;
+	bool whole; /* as of a name */
 	int nnames;
 	struct vai__name *names;
 };
@@ -57,6 +59,7 @@ struct vai_code {
 	bool analyzed;      /* false: a bytecode format this build cannot read; upvals has no facts */
 	bool assigns;       /* some upvalue but _ENV */
 	bool uses_require;  /* names require or package, also in nested functions */
+	bool any_library;   /* what it uses of libraries the code does not tell: load and its like */
 	int nups;
 	int nnames; /* of all upvalues together */
 	struct vai__upval *upvals;

@@ -10,6 +10,7 @@
 #include "transfer/codec.h"
 #include "require/paths.h"
 #include "stdlib/catalog.h"
+#include "stdlib/lazy.h"
 #include "transfer/module_changes.h"
 
 /* A function of package.preload, or what has changed in a loaded module (transfer/module_changes.h). */
@@ -36,7 +37,9 @@ struct snapshot {
 	unsigned refs;      /* under lock */
 	char *path, *cpath; /* NULL: the script's is no string */
 	struct list told[KINDS];
-	int nsearchers; /* 0: they are stock's */
+	unsigned libs;        /* a bit for each library that has changed; */
+	unsigned stock_names; /* of these, those where names are changed or gone that all states have */
+	int nsearchers;       /* 0: they are stock's */
 	struct searcher searchers[MOST_SEARCHERS];
 };
 
@@ -98,6 +101,7 @@ static void publish(struct vai__home *home, struct snapshot *s)
 	vai__lock(&lock);
 	struct snapshot *old = home->paths;
 	home->paths = s;
+	atomic_store_relaxed(&home->changed_libs, s ? s->libs : 0);
 	vai__unlock(&lock);
 	if (old)
 		release(old);
@@ -270,6 +274,37 @@ static bool keep_sendable(lua_State *L, struct vai_vm *vm)
 	return true;
 }
 
+/* Whether the table on top has a name that every fresh state has in the library. */
+static bool has_stock_name(lua_State *L, int lib)
+{
+	const int top = lua_gettop(L);
+	bool found = false;
+	for (lua_pushnil(L); !found && lua_next(L, top); lua_settop(L, top + 1)) {
+		size_t len;
+		const char *name = lua_tolstring(L, top + 1, &len);
+		found = vai__catalog.libs[lib].opens || vai__catalog_find(&vai__catalog.libs[lib].names, name, len) >= 0;
+	}
+	lua_settop(L, top);
+	return found;
+}
+
+/* Key and value of a changed module on top: notes it if it is a library. */
+static void note_library(lua_State *L, struct snapshot *s)
+{
+	const int lib = vai__catalog_lib(lua_tostring(L, -2));
+	if (lib < 0)
+		return;
+	lua_rawgeti(L, -1, 1);
+	lua_rawgeti(L, -2, 2);
+	lua_pushnil(L);
+	bool stock = lua_next(L, -2);
+	lua_pop(L, stock ? 3 : 1);
+	s->libs |= 1u << lib;
+	if (stock || has_stock_name(L, lib))
+		s->stock_names |= 1u << lib;
+	lua_pop(L, 1);
+}
+
 /* Takes what has changed in loaded modules into s. */
 static bool add_changes(lua_State *L, struct vai_vm *vm, struct snapshot *s)
 {
@@ -277,6 +312,7 @@ static bool add_changes(lua_State *L, struct vai_vm *vm, struct snapshot *s)
 	bool ok = true, sent;
 	vai__module_changes_push(L, vm);
 	for (lua_pushnil(L); ok && lua_next(L, top + 1); lua_settop(L, top + 2)) {
+		note_library(L, s);
 		ok = add_told(L, vm, &s->told[CHANGES], changed_module, &sent);
 		if (!ok || sent)
 			continue;
@@ -551,12 +587,32 @@ static bool has_changes(const char *name)
 }
 
 /* Changes the table at idx, which has been loaded as that module, in the same way. */
-static void change(lua_State *L, struct vai_vm *vm, const char *name, int idx)
+static void change(lua_State *L, struct vai_vm *vm, const char *name, int idx, bool add)
 {
 	const int top = lua_gettop(L);
 	if (push_told(L, vm, CHANGES, name))
-		vai__module_changes_apply(L, idx, top + 1);
+		vai__module_changes_apply(L, idx, top + 1, add);
 	lua_settop(L, top);
+}
+
+void vai__paths_change_library(lua_State *L, struct vai_vm *vm, int lib, int idx)
+{
+	struct snapshot *s = acquire();
+	bool changed = s && s->libs >> lib & 1, add = s && !(s->stock_names >> lib & 1);
+	if (s)
+		release(s);
+	if (changed)
+		change(L, vm, vai__catalog_lib_name(lib), idx, add);
+}
+
+void vai__paths_change_libraries(lua_State *L, struct vai_vm *vm)
+{
+	struct snapshot *s = acquire();
+	unsigned libs = s ? s->libs : 0, stock_names = s ? s->stock_names : 0;
+	if (s)
+		release(s);
+	if (libs)
+		vai__lazy_change_libraries(L, vm, libs, stock_names);
 }
 
 /* A loader around another, of a module that the script has changed. Upvalue: that one. The module is in package.loaded
@@ -580,7 +636,7 @@ static int load_and_change(lua_State *L)
 		lua_rawset(L, 4);
 	}
 	if (vm && lua_istable(L, 3))
-		change(L, vm, lua_tostring(L, 1), 3);
+		change(L, vm, lua_tostring(L, 1), 3, false);
 	lua_settop(L, 3);
 	return 1;
 }

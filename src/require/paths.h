@@ -19,6 +19,10 @@ bool vai__paths_preload(lua_State *L, struct vai_vm *vm, const char *name);
 /* A searcher has found the module: its loader and what that is told are on top. If the script has changed that module
  * the loader is put into one that changes it likewise. Returns 2. */
 int vai__paths_found(lua_State *L, const char *name);
+/* For a new goroutine's state: what the script has changed in standard libraries is there once they are used. */
+void vai__paths_change_libraries(lua_State *L, struct vai_vm *vm);
+/* Changes the table at idx, the library of that number in a goroutine, as the script has changed its own. */
+void vai__paths_change_library(lua_State *L, struct vai_vm *vm, int lib, int idx);
 /* Takes the first snapshot, of the calling main's state. VAI_OK or VAI_ENOMEM. */
 int vai__paths_start(lua_State *L);
 /* Its state closes, and its goroutines have ended. */

@@ -235,6 +235,8 @@ const struct vai__call_template *vai__func_template_of_call(
 	struct vai_code *code, const vai_msg *call, struct vai_obj *objects[VAI__PATTERN_OBJECTS])
 {
 	const struct vai__call_template *ready = atomic_load_acquire(&code->ready);
+	if (VAI_UNLIKELY(vai__msg_tag(call) == M_BLOCK && vai__msg_block(call)->flags & BLOCK_LIBS))
+		return NULL;
 	if (VAI_UNLIKELY(!ready))
 		ready = seldom(code, call);
 	if (!ready || ready == BUSY || !vai__call_pattern_fits(ready->pattern, call, objects))

@@ -36,6 +36,8 @@ __attribute__((constructor)) void vai__runtime_set_hooks(void)
 	vai__lazy_package_opened = vai__require_install;
 	vai__code_templates_drop = vai__func_templates_drop;
 	vai__codec_note_paths = vai__paths_note;
+	vai__codec_change_libraries = vai__paths_change_libraries;
+	vai__lazy_change_library = vai__paths_change_library;
 	vai__names_share = vai__require_share;
 }
 

@@ -15,6 +15,8 @@ struct vai__home {
 	void *names;             /* transfer/names.c; main only */
 	_Atomic(unsigned) lacks; /* stdlib/only_libs.h */
 	atomic_bool warns;       /* warnings are on (runtime/prepare.h) */
+	_Atomic(unsigned)
+		changed_libs;       /* a bit for each library in which the script has changed something (require/paths.c) */
 	atomic_bool types_seen; /* a metatable of a whole type of the host's may not be stock's (transfer/encode_types.c) */
 	const char *preloading; /* transfer/codec.h; main only */
 	bool only_modules;      /* transfer/codec.h; constant while goroutines run */

@@ -43,6 +43,7 @@ struct vai_vm {
 	const void *lazy[VAI__LAZY_KNOWN]; /* the first two of those tables; NULL: complete */
 	uint64_t settled[4];               /* which of their names are settled */
 	unsigned without;                  /* libraries that it does not get */
+	unsigned changed_libs;             /* those that are to be changed as the script's are, when they are used */
 	unsigned encoders;                 /* guarded encoders at work, each in a __vai_send of the one before */
 	uint16_t input;                    /* bytes that it has read, up to a bound (vai__io_push_bytes) */
 	bool is_host;

@@ -199,6 +199,17 @@ void vai__catalog_alias_require(lua_CFunction f)
 	atomic_store_relaxed(&require_aliases[first && first != f], f);
 }
 
+bool vai__catalog_holds(lua_State *L, const struct vai__entry *e)
+{
+	lua_CFunction f;
+	switch (e->kind) {
+	case VAI__KIND_INTEGER: return lua_isinteger(L, -1) && lua_tointeger(L, -1) == e->u.i;
+	case VAI__KIND_FLOAT: return lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) == e->u.n;
+	case VAI__KIND_STRING: return lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), e->u.s.p) == 0;
+	default: f = lua_tocfunction(L, -1); return f && vai__catalog_is(e, f);
+	}
+}
+
 bool vai__catalog_knows(lua_CFunction f)
 {
 	return ((uintptr_t)f >= own_code.lo && (uintptr_t)f < own_code.hi) || find_stock(f) || find_closure(f) >= 0;

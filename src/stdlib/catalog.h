@@ -72,6 +72,8 @@ int vai__catalog_global(const char *name, size_t len);
 int vai__catalog_find(const struct vai__names *names, const char *name, size_t len);
 /* Whether f is what this entry stands for: stock's function, or its replacement. */
 bool vai__catalog_is(const struct vai__entry *e, lua_CFunction f);
+/* Whether the value on top is that of the entry, or its replacement. */
+bool vai__catalog_holds(lua_State *L, const struct vai__entry *e);
 /* Whether f is a function of stock's or of vai's. */
 bool vai__catalog_knows(lua_CFunction f);
 /* The function at idx is stock's require. */

@@ -140,8 +140,11 @@ static void note(struct vai_vm *vm, int which, int k)
 void vai__lazy_touch(lua_State *L, struct vai_vm *vm, int which)
 {
 	int k = find_name(L, which);
-	if (k < 0)
+	if (k < 0) {
+		if (VAI_UNLIKELY(vm->changed_libs) && which >= VAI__LAZY_LIBS)
+			vai__lazy_change(L, vm, which - VAI__LAZY_LIBS, 1);
 		return;
+	}
 	if (which == VAI__LAZY_MODULE) {
 		settle_module(L, vm, (unsigned)k, 1);
 		note(vm, which, k);
@@ -213,6 +216,8 @@ void vai__lazy_complete(lua_State *L, struct vai_vm *vm, int which, int idx)
 	} else {
 		for (int k = 0; k < names_of(which)->n; k++)
 			settle_name(L, vm, which, k, idx);
+		if (which >= VAI__LAZY_LIBS)
+			vai__lazy_change(L, vm, which - VAI__LAZY_LIBS, idx);
 	}
 	vai__lazy_unhide(L, vm, which, idx);
 }
@@ -294,6 +299,36 @@ void vai__lazy_use(lua_State *L, struct vai_vm *vm, int which, int k)
 	if (vai__lazy_which(L, vm, -1) == which)
 		settle_name(L, vm, which, k, lua_gettop(L));
 	lua_pop(L, 1);
+}
+
+/* Whether library i is open and does not fill itself. */
+static bool is_complete(lua_State *L, struct vai_vm *vm, int i)
+{
+	if (!vm->hidden)
+		return true;
+	if (!vai__lazy_settled(vm, vai__lazy_loaded_bit(i)))
+		return false;
+	vai__lazy_require(L, vm, vai__catalog.libs[i].name);
+	bool complete = vai__lazy_which(L, vm, -1) < 0;
+	lua_pop(L, 1);
+	return complete;
+}
+
+void vai__lazy_change_libraries(lua_State *L, struct vai_vm *vm, unsigned libs, unsigned stock_names)
+{
+	luaL_checkstack(L, 12, "changing libraries");
+	vm->changed_libs = libs & ~vm->without;
+	for (int i = 0; i < VAI__LIBS; i++) {
+		if (!(vm->changed_libs >> i & 1) || !(stock_names >> i & 1 || is_complete(L, vm, i)))
+			continue;
+		vai__lazy_require(L, vm, vai__catalog.libs[i].name);
+		const int which = vai__lazy_which(L, vm, -1);
+		if (which >= 0)
+			vai__lazy_complete(L, vm, which, -1);
+		else if (lua_istable(L, -1))
+			vai__lazy_change(L, vm, i, -1);
+		lua_pop(L, 1);
+	}
 }
 
 /* ---- the state ---- */

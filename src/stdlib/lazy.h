@@ -60,6 +60,12 @@ void vai__lazy_closure_in(lua_State *L, struct vai_vm *vm, int number);
  * is above. */
 extern void (*vai__lazy_package_opened)(lua_State *L);
 
+/* Libraries in which the script has changed something, as bits: they are changed likewise, once they are used. In
+ * stock_names are those that have to be changed now, as what they have already is not the same. */
+void vai__lazy_change_libraries(lua_State *L, struct vai_vm *vm, unsigned libs, unsigned stock_names);
+/* Changes the library of that number, whose table is at idx. Set by runtime/start.c, as require/ is above. */
+extern void (*vai__lazy_change_library)(lua_State *L, struct vai_vm *vm, int lib, int idx);
+
 /* The functions of lazy_functions.c, into the catalog. */
 void vai__lazy_functions_register(void);
 

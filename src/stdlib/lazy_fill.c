@@ -87,6 +87,17 @@ static void apply_to_files(lua_State *L)
 	lua_pop(L, 1);
 }
 
+void (*vai__lazy_change_library)(lua_State *L, struct vai_vm *vm, int lib, int idx);
+
+void vai__lazy_change(lua_State *L, struct vai_vm *vm, int i, int idx)
+{
+	if (!(vm->changed_libs >> i & 1))
+		return;
+	vm->changed_libs &= ~(1u << i);
+	luaL_checkstack(L, 12, "changing a library");
+	vai__lazy_change_library(L, vm, i, lua_absindex(L, idx));
+}
+
 /* Pushes the table of a library that is not open yet. */
 static void open_lib(lua_State *L, struct vai_vm *vm, int i)
 {
@@ -104,6 +115,8 @@ static void open_lib(lua_State *L, struct vai_vm *vm, int i)
 		vai__catalog_apply(L, lib->name);
 	if (lib->opens && lib->open != luaopen_package) /* which no script of a sandbox sees */
 		vai__sandbox_strip(L, lib->name);
+	if (lib->opens)
+		vai__lazy_change(L, vm, i, -1);
 	if (lib->open == luaopen_io) {
 		apply_to_files(L);
 		vm->has_io = true;

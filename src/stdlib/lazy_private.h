@@ -50,6 +50,9 @@ void vai__lazy_store(lua_State *L, struct vai_vm *vm, int which, const char *nam
 
 /* ---- libraries (lazy_fill.c) ---- */
 
+/* Changes library i, whose table is at idx, as the script has, if that is still to be done. */
+void vai__lazy_change(lua_State *L, struct vai_vm *vm, int i, int idx);
+
 /* Pushes the library for _G or package.loaded, which one does not have it yet. */
 void vai__lazy_fill_lib(lua_State *L, struct vai_vm *vm, int i);
 /* The closures of the library whose table is at idx, all at once: they share a state. */

@@ -38,6 +38,7 @@ static void begin(struct vai__enc *e)
 	e->nslots = 0;
 	e->depth = e->deepest = e->apart = 0;
 	e->module_scans = e->flags = e->nkeys = 0;
+	e->library = false;
 	e->key_slots = 0;
 	e->calls = 0;
 	e->nlater = e->nmetas = 0;
@@ -124,6 +125,8 @@ static struct vai__block *finish(struct vai__enc *e)
 {
 	size_t len = vai__enc_at(e);
 	struct vai__block *b = e->heap;
+	if (VAI_UNLIKELY(e->looked) && !vai__sandbox.active && atomic_load_relaxed(&vai__home_self()->changed_libs))
+		e->flags |= BLOCK_LIBS | BLOCK_CALLS_OUT;
 	if (!b || len < b->len - b->len / 4) {
 		b = vai__block_new(len);
 		if (VAI_UNLIKELY(!b)) {
@@ -170,7 +173,7 @@ static void check_call(struct vai__enc *e)
 	e->body = vai__known_funcs_hit(L, e->vm, e->first);
 	e->types = (!e->body || vai__encode_types_seen(e->vm)) && vai__encode_types_differ(L);
 	e->body = e->body && !e->types ? e->body : vai__known_funcs_get(L, e->vm, e->first);
-	if (VAI_UNLIKELY(e->body->code->uses_require)) {
+	if (VAI_UNLIKELY(e->body->code->uses_require || e->body->code->any_library)) {
 		vai__codec_note_paths(L, e->vm);
 		e->looked = true;
 		e->body = vai__known_funcs_get(L, e->vm, e->first);
@@ -182,7 +185,7 @@ static void check_call(struct vai__enc *e)
 /* Whether it is one, and encoded by now. */
 static bool is_plain_call(struct vai__enc *e)
 {
-	if (!e->body || e->types || e->globals_meta || e->body->code->uses_require)
+	if (!e->body || e->types || e->globals_meta || e->looked)
 		return false;
 	if (vai__enc_plain_call(e) == ENC_OK)
 		return true;

@@ -58,6 +58,8 @@ extern bool (*vai__codec_stand_in)(lua_State *L, int idx, struct vai_obj **out);
 /* Called before a call is encoded whose code uses `require`, and where a module is met: a chance to look at the
  * script's search paths. Set by runtime/start.c, as require/ is above. */
 extern void (*vai__codec_note_paths)(lua_State *L, struct vai_vm *vm);
+/* Called for a new goroutine's state, where the script has changed standard libraries. Set by runtime/start.c. */
+extern void (*vai__codec_change_libraries)(lua_State *L, struct vai_vm *vm);
 /* vai__home.preloading is the module whose function in package.preload is being encoded; NULL: none. What it has is
  * sent as it is: "the one that the module has" would need the module to make it. Used by the host's thread alone.
  *

@@ -33,6 +33,8 @@ struct dec {
 	int stack;                   /* slots that the deepest nesting may need */
 };
 
+void (*vai__codec_change_libraries)(lua_State *L, struct vai_vm *vm);
+
 static void get_value(struct dec *d);
 
 static inline uint32_t get32(struct dec *d)
@@ -562,6 +564,8 @@ static int get_values(struct dec *d, const struct vai__block *b, int n, int belo
 	luaL_checkstack(L, d->stack + n + b->nkeys, NULL);
 	if (b->flags & BLOCK_FINALIZERS)
 		d->vm->needs_close = true;
+	if (VAI_UNLIKELY(b->flags & BLOCK_LIBS) && d->call)
+		vai__codec_change_libraries(L, d->vm);
 	if (b->nslots) {
 		lua_createtable(L, (int)b->nslots, 0);
 		d->seen = lua_gettop(L);

@@ -2,6 +2,7 @@
 /* The encoder: what the script has added to, changed in or taken from standard libraries, and functions and scalars
  * that it has set in loaded modules. The bytecode tells which names a function uses, so that nothing is paid for
  * others. Tables inside of modules are each state's own. */
+#include <lualib.h>
 #include <string.h>
 #include "stdlib/catalog.h"
 #include "transfer/encode.h"
@@ -12,18 +13,6 @@
 struct field {
 	int table, name, value;
 };
-
-/* Whether the value on top is that of the catalog's entry. */
-static bool is_entry(lua_State *L, const struct vai__entry *c)
-{
-	lua_CFunction f;
-	switch (c->kind) {
-	case VAI__KIND_INTEGER: return lua_isinteger(L, -1) && lua_tointeger(L, -1) == c->u.i;
-	case VAI__KIND_FLOAT: return lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) == c->u.n;
-	case VAI__KIND_STRING: return lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), c->u.s.p) == 0;
-	default: f = lua_tocfunction(L, -1); return f && vai__catalog_is(c, f);
-	}
-}
 
 /* Whether the value on top can be set in another state: it is no file, and no state of the library's own. */
 static bool is_light(lua_State *L)
@@ -45,8 +34,8 @@ static bool is_stock_field(const struct vai__enc *e, int lib, int entry)
 	if (lua_isnil(L, -1))
 		return entry < 0 || !e->vm->is_host;
 	if (entry < 0)
-		return !is_light(L);
-	return is_entry(L, &vai__catalog.libs[lib].names.entries[entry]);
+		return !is_light(L) && !(lua_istable(L, -1) && lib != vai__catalog_lib(LUA_LOADLIBNAME));
+	return vai__catalog_holds(L, &vai__catalog.libs[lib].names.entries[entry]);
 }
 
 /* Whether the value on top is the very function that the module had when it was loaded. */
@@ -74,6 +63,7 @@ static enum vai__enc_result put_field(struct vai__enc *e, const struct field *f,
 	enum vai__enc_result r = vai__enc_tag(e, T_FIELD);
 	if (r == ENC_OK)
 		r = vai__enc_module(e, f->table);
+	e->library = false;
 	if (r == ENC_OK)
 		r = vai__enc_string(e, f->name);
 	if (r == ENC_OK)

@@ -101,6 +101,13 @@ static enum vai__enc_result report_name(struct vai__enc *e, const struct capture
 	return ENC_OK;
 }
 
+/* A library has been written as the value of a variable. whole: the code does not tell what it uses of it. */
+static enum vai__enc_result whole_library(struct vai__enc *e, bool whole)
+{
+	e->library = false;
+	return whole ? vai__enc_tell_changes(e) : ENC_OK;
+}
+
 /* Begins a captured global, whose name is at key; its value has to follow. ENC_NO: the message has it already. */
 static enum vai__enc_result begin_global(struct vai__enc *e, int key)
 {
@@ -119,8 +126,10 @@ static enum vai__enc_result begin_global(struct vai__enc *e, int key)
 static enum vai__enc_result capture_value(struct vai__enc *e, const struct capture *c, struct vai__name *name, int key)
 {
 	enum vai__enc_result r = is_stock(e, c, name, key);
+	if (r == ENC_YES)
+		return name->whole && lua_istable(e->L, -1) ? vai__enc_tell_changes(e) : ENC_OK;
 	if (r != ENC_NO)
-		return r == ENC_YES ? ENC_OK : r;
+		return r;
 	if (e->call && !name->warned && (r = report_name(e, c, name)) != ENC_OK)
 		return r;
 	if (!name->read)
@@ -129,6 +138,8 @@ static enum vai__enc_result capture_value(struct vai__enc *e, const struct captu
 	if (r != ENC_OK)
 		return r == ENC_NO ? ENC_OK : r;
 	r = vai__enc_value(e, key + 1, ENC_DIRECT);
+	if (r == ENC_OK && VAI_UNLIKELY(e->library))
+		r = whole_library(e, name->whole);
 	return vai__enc_in_named(e, r, "global", name->name, 0);
 }
 
@@ -221,6 +232,15 @@ static enum vai__enc_result join_upvalue(struct vai__enc *e, int f, int i, size_
 	return ENC_OK;
 }
 
+/* Whether the code of the function whose head is at `at` does not tell what it uses of the table in upvalue i. */
+static bool uses_whole(const struct vai__enc *e, int i, size_t at)
+{
+	if (e->base[at] == T_CCLOSURE || e->base[at] == T_CCLOSURE_LATER)
+		return true;
+	const struct vai_code *code = (const struct vai_code *)(uintptr_t)vai__load64(e->base + at + FUNC_CODE);
+	return !code->analyzed || code->upvals[i - 1].whole;
+}
+
 /* Writes upvalue i of the function at f, whose head is at `at`. */
 static enum vai__enc_result put_upvalue(struct vai__enc *e, int f, int i, size_t at)
 {
@@ -228,12 +248,16 @@ static enum vai__enc_result put_upvalue(struct vai__enc *e, int f, int i, size_t
 	const char *name = lua_getupvalue(L, f, i);
 	enum vai__enc_result r = ENC_NO;
 	int top = lua_gettop(L);
-	if (holds_globals(e, top))
+	if (holds_globals(e, top)) {
 		r = vai__enc_tag(e, T_GLOBALS);
-	else if (!lua_iscfunction(L, f))
+		e->library = uses_whole(e, i, at);
+	} else if (!lua_iscfunction(L, f)) {
 		r = join_upvalue(e, f, i, at);
+	}
 	if (r == ENC_NO)
 		r = vai__enc_value(e, top, ENC_DIRECT);
+	if (VAI_UNLIKELY(e->library) && r == ENC_OK)
+		r = whole_library(e, uses_whole(e, i, at));
 	if (VAI_UNLIKELY(r != ENC_OK))
 		return vai__enc_in_named(e, r, "upvalue", name && *name && *name != '(' ? name : NULL, i);
 	lua_settop(L, top - 1);
@@ -331,6 +355,9 @@ static enum vai__enc_result put_lua_function(struct vai__enc *e, int f)
 	*e->p++ = (unsigned char)(code->analyzed ? code->nups : count_upvalues(e->L, f));
 	if (code->uses_require && e->guarded)
 		vai__codec_note_paths(e->L, e->vm);
+	enum vai__enc_result told = VAI_UNLIKELY(code->any_library) ? vai__enc_tell_changes(e) : ENC_OK;
+	if (told != ENC_OK)
+		return told;
 	/* Guarded, functions that upvalues hold may be remembered, too, which may move the entry. */
 	return put_body(e, f, at, e->guarded ? NULL : func);
 }

@@ -174,14 +174,14 @@ static enum vai__enc_result put_names(struct vai__enc *e, const void *table)
 	return r;
 }
 
-/* A goroutine is to get a module: what the script has changed in it goes along as what `require` is told. */
-static enum vai__enc_result tell_changes(struct vai__enc *e)
+/* What has changed goes along as what `require` is told, and libraries when they are opened. */
+enum vai__enc_result vai__enc_tell_changes(struct vai__enc *e)
 {
-	if (!e->call || e->looked || !e->vm->is_host)
+	if (!e->call || e->looked)
 		return ENC_OK;
 	if (!lua_checkstack(e->L, LEVEL_STACK))
 		return ENC_NOMEM;
-	if (!vai__module_changes_none(e->L, e->vm)) {
+	if (e->vm->is_host && !vai__module_changes_none(e->L, e->vm)) {
 		if (!e->guarded)
 			return ENC_RETRY;
 		vai__codec_note_paths(e->L, e->vm);
@@ -193,7 +193,8 @@ static enum vai__enc_result tell_changes(struct vai__enc *e)
 /* Writes the module whose name is on top, and pops that. */
 static enum vai__enc_result put_module(struct vai__enc *e, const void *table)
 {
-	enum vai__enc_result r = tell_changes(e);
+	e->library = vai__catalog_lib(lua_tostring(e->L, -1)) >= 0;
+	enum vai__enc_result r = e->library ? ENC_OK : vai__enc_tell_changes(e);
 	if (r == ENC_OK)
 		r = put_names(e, table);
 	e->flags |= BLOCK_CALLS_OUT;

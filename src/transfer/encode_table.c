@@ -243,5 +243,8 @@ enum vai__enc_result vai__enc_table(struct vai__enc *e, int t, int how)
 		r = put_new_table(e, t, mt, how & ENC_DIRECT || e->all_modules);
 	if (top && r == ENC_OK)
 		lua_settop(L, top);
+	/* The code tells what is used of a library that it has captured as such, and of no other. */
+	if (VAI_UNLIKELY(e->library) && r == ENC_OK && (!(how & ENC_DIRECT) || e->depth == 0))
+		r = vai__enc_tell_changes(e);
 	return r;
 }

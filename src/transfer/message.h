@@ -107,7 +107,8 @@ enum {
 	KEYS_MAX = 24,        /* numbers for T_AGAIN */
 	BLOCK_CALLS_OUT = 1,  /* decoding may run user code: require */
 	BLOCK_FINALIZERS = 2, /* some metatable has __gc */
-	BLOCK_FLAT = 4        /* a small table as small_table.c has it, not this stream */
+	BLOCK_FLAT = 4,       /* a small table as small_table.c has it, not this stream */
+	BLOCK_LIBS = 8        /* a call: the new state's libraries are to be as the script has changed its own */
 };
 
 struct vai__block {

@@ -11,6 +11,8 @@
 #include <string.h>
 #include "base/hash.h"
 #include "code/bytecode.h"
+#include "code/probe_table.h"
+#include "stdlib/catalog.h"
 #include "transfer/known_funcs.h"
 #include "transfer/names.h"
 
@@ -18,7 +20,8 @@ enum {
 	FIRST = 1,
 	LATELY = 2,
 	HASH = 1,   /* in these: of the fields that count, */
-	MARKED = 2, /* and whether some do not */
+	MARKED = 2, /* and whether some do not, */
+	PRINT = 3,  /* and what a quick look says while it is so, or 0 */
 	MOST_FIELDS = 2000,
 	HELPERS = 8
 };
@@ -86,6 +89,13 @@ static bool is_marked(lua_State *L, int fields)
 	return marked;
 }
 
+/* Notes in the table at `fields` that the module at `module` is now as that says. No other field of it is made. */
+static void set_print(lua_State *L, int fields, int module)
+{
+	lua_pushinteger(L, (lua_Integer)vai__probe_table_print(lua_topointer(L, module)));
+	lua_rawseti(L, fields, PRINT);
+}
+
 /* Pushes the light fields of the module at `module` that count, with their hash, and all marks of the table at `marks`
  * (0: there are none). At most `left` fields; false: there are more, and nothing is pushed. */
 static bool push_fields(lua_State *L, int module, int marks, int left)
@@ -94,6 +104,7 @@ static bool push_fields(lua_State *L, int module, int marks, int left)
 	lua_newtable(L);
 	lua_pushinteger(L, (lua_Integer)hash_module(L, module, marks));
 	lua_rawseti(L, fields, HASH);
+	set_print(L, fields, module);
 	for (lua_pushnil(L); lua_next(L, module); lua_settop(L, key)) {
 		if (!is_light(L))
 			continue;
@@ -117,6 +128,15 @@ static bool push_fields(lua_State *L, int module, int marks, int left)
 	return true;
 }
 
+/* Has the module looked at the first time that somebody asks. */
+static void look_again(lua_State *L, int fields)
+{
+	lua_pushinteger(L, 0);
+	lua_rawseti(L, fields, HASH);
+	lua_pushinteger(L, 0);
+	lua_rawseti(L, fields, PRINT);
+}
+
 bool vai__module_changes_begin(lua_State *L)
 {
 	const int module = lua_gettop(L);
@@ -131,14 +151,72 @@ bool vai__module_changes_begin(lua_State *L)
 	return true;
 }
 
+/* Whether the key and value on top are a field that every fresh state has in the library. */
+static bool is_stock(lua_State *L, const struct vai__lib *lib)
+{
+	size_t len;
+	lua_CFunction f = lua_tocfunction(L, -1);
+	const char *name = lua_tolstring(L, -2, &len);
+	if (lib->opens) /* its names are not known, and all are functions */
+		return f && vai__catalog_knows(f);
+	int k = vai__catalog_find(&lib->names, name, len);
+	return k >= 0 && vai__catalog_holds(L, &lib->names.entries[k]);
+}
+
+/* Sets what fresh states have, and the table at `library` has not, in the table on top. True: there is such a name. */
+static bool add_missing(lua_State *L, const struct vai__lib *lib, int library)
+{
+	bool any = false;
+	for (int k = 0; k < lib->names.n; k++) {
+		lua_pushstring(L, lib->names.entries[k].name);
+		lua_pushvalue(L, -1);
+		bool missing = lua_rawget(L, library) == LUA_TNIL;
+		lua_pop(L, 1);
+		lua_pushboolean(L, 1);
+		if (missing)
+			lua_rawset(L, -3);
+		else
+			lua_pop(L, 2);
+		any |= missing;
+	}
+	return any;
+}
+
+void vai__module_changes_begin_library(lua_State *L, int lib)
+{
+	const int library = lua_gettop(L), first = library + 2, key = library + 3;
+	bool changed = false;
+	lua_createtable(L, 2, 0);
+	lua_newtable(L);
+	for (lua_pushnil(L); lua_next(L, library); lua_settop(L, key)) {
+		if (!is_light(L))
+			continue;
+		if (!is_stock(L, &vai__catalog.libs[lib])) {
+			changed = true;
+			continue;
+		}
+		lua_pushvalue(L, key);
+		lua_rotate(L, -2, 1);
+		lua_rawset(L, first);
+	}
+	changed |= add_missing(L, &vai__catalog.libs[lib], library);
+	lua_pushinteger(L, (lua_Integer)hash_module(L, library, 0));
+	lua_rawseti(L, first, HASH);
+	set_print(L, first, library);
+	if (changed)
+		look_again(L, first);
+	lua_pushvalue(L, first);
+	lua_rawseti(L, library + 1, FIRST);
+	lua_rawseti(L, library + 1, LATELY);
+}
+
 void vai__module_changes_added(lua_State *L, int idx)
 {
 	lua_rawgeti(L, idx, FIRST);
 	lua_rotate(L, -2, 1);
 	lua_pushnil(L);
 	lua_rawset(L, -3);
-	lua_pushinteger(L, 0); /* it is looked at the first time */
-	lua_rawseti(L, -2, HASH);
+	look_again(L, lua_gettop(L));
 	lua_pop(L, 1);
 }
 
@@ -158,6 +236,22 @@ static bool push_tables(lua_State *L, const struct vai_vm *vm)
 	return true;
 }
 
+/* Whether the module at `module` is as the table at `fields` says. */
+static bool is_same(lua_State *L, int module, int fields)
+{
+	const uint64_t print = vai__probe_table_print(lua_topointer(L, module));
+	lua_rawgeti(L, fields, HASH);
+	lua_rawgeti(L, fields, PRINT);
+	const uint64_t hash = (uint64_t)lua_tointeger(L, -2), last = (uint64_t)lua_tointeger(L, -1);
+	lua_pop(L, 2);
+	if (print && print == last)
+		return true;
+	if (hash_module(L, module, is_marked(L, fields) ? fields : 0) != hash)
+		return false;
+	set_print(L, fields, module);
+	return true;
+}
+
 bool vai__module_changes_none(lua_State *L, const struct vai_vm *vm)
 {
 	const int top = lua_gettop(L), module = top + 4;
@@ -171,9 +265,7 @@ bool vai__module_changes_none(lua_State *L, const struct vai_vm *vm)
 		if (lua_rawget(L, top + 2) != LUA_TTABLE)
 			continue;
 		lua_rawgeti(L, module + 1, LATELY);
-		lua_rawgeti(L, module + 2, HASH);
-		same =
-			hash_module(L, module, is_marked(L, module + 2) ? module + 2 : 0) == (uint64_t)lua_tointeger(L, module + 3);
+		same = is_same(L, module, module + 2);
 	}
 	lua_settop(L, top);
 	return same;
@@ -319,13 +411,23 @@ void vai__module_changes_push(lua_State *L, struct vai_vm *vm)
 	lua_settop(L, changes);
 }
 
-void vai__module_changes_apply(lua_State *L, int idx, int changes)
+static bool has_field(lua_State *L, int idx)
+{
+	lua_pushvalue(L, -2);
+	const bool has = lua_rawget(L, idx) != LUA_TNIL;
+	lua_pop(L, 1);
+	return has;
+}
+
+void vai__module_changes_apply(lua_State *L, int idx, int changes, bool add)
 {
 	const int top = lua_gettop(L);
 	luaL_checkstack(L, 8, "changes of modules");
 	for (int i = 1; i <= 2; i++) {
 		lua_rawgeti(L, changes, i);
 		for (lua_pushnil(L); lua_next(L, top + 1); lua_settop(L, top + 2)) {
+			if (add && (i == 2 || has_field(L, idx)))
+				continue;
 			lua_pushvalue(L, -2);
 			lua_rotate(L, -2, 1);
 			if (i == 2) {

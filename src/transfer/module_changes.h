@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the script has done to loaded modules since they were loaded: the functions, strings, numbers and booleans that
- * it has set at the top of a module's table, changed there or taken away. A goroutine that requires such a module gets
- * them, too (require/paths.c). What functions of the module itself set there is the module's own state, and each
- * state's own. Called on the host's state. */
+/* What the script has done to loaded modules since they were loaded, and to standard libraries: the functions, strings,
+ * numbers and booleans that it has set at the top of a module's table, changed there or taken away. A goroutine that
+ * requires such a module gets them, too (require/paths.c). What functions of the module itself set there is the
+ * module's own state, and each state's own. Called on the host's state. */
 #ifndef VAI_MODULE_CHANGES_H
 #define VAI_MODULE_CHANGES_H
 
@@ -13,6 +13,8 @@
 /* Pushes what is kept of the module on top, as it is now; false: it has too many fields, and nothing is pushed. May
  * raise. */
 bool vai__module_changes_begin(lua_State *L);
+/* The same of a standard library, whose table is on top: what fresh states have. */
+void vai__module_changes_begin_library(lua_State *L, int lib);
 /* The field whose name is on top, and popped, is none of the module at first (what is kept is at idx). May raise. */
 void vai__module_changes_added(lua_State *L, int idx);
 /* Whether all modules are as they were when vai__module_changes_push was called last, or else when they were loaded.
@@ -21,7 +23,7 @@ bool vai__module_changes_none(lua_State *L, const struct vai_vm *vm);
 /* Pushes a table: name of each changed module to a list of two tables, what is set there and the names that are gone
  * (each with true). May raise. */
 void vai__module_changes_push(lua_State *L, struct vai_vm *vm);
-/* Does to the module at idx what such a list at `changes` says. May raise. */
-void vai__module_changes_apply(lua_State *L, int idx, int changes);
+/* Does to the module at idx what such a list at `changes` says. add: what is there already stays. May raise. */
+void vai__module_changes_apply(lua_State *L, int idx, int changes, bool add);
 
 #endif

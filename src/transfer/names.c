@@ -7,6 +7,7 @@
  * Of modules that goroutines cannot require only what cannot be copied is noted. */
 #include "transfer/names.h"
 #include <lauxlib.h>
+#include <lualib.h>
 #include <string.h>
 #include "sched/sched.h"
 #include "state/handle.h"
@@ -239,6 +240,18 @@ static bool is_everywhere(const char *name)
 	return vai__catalog_lib(name) >= 0 || strcmp(name, LUA_GNAME) == 0;
 }
 
+/* Keeps what the standard library on top, of that name, has in every fresh state. The search paths are no changes. */
+static void keep_library(struct notes *n, const char *name)
+{
+	lua_State *L = n->L;
+	const int lib = vai__catalog_lib(name), library = lua_gettop(L);
+	if (lib < 0 || !vai__catalog.libs[lib].open || strcmp(name, LUA_LOADLIBNAME) == 0)
+		return;
+	lua_pushvalue(L, library);
+	vai__module_changes_begin_library(L, lib);
+	lua_rawset(L, n->noted);
+}
+
 /* Whether it is vai itself, which goroutines have without searching. */
 static bool is_preloaded(const char *name)
 {
@@ -277,6 +290,10 @@ static bool note_all(struct notes *n)
 			note_members(n);
 			if (n->vm->is_host && n->rank > 0 && !is_preloaded(lua_tostring(L, list + 1)))
 				keep_first(n);
+		} else if (n->vm->is_host) {
+			lua_pushvalue(L, -1);
+			if (lua_rawget(L, n->loaded) == LUA_TTABLE)
+				keep_library(n, lua_tostring(L, list + 1));
 		}
 		lua_settop(L, list);
 	}

@@ -13,6 +13,7 @@
 #include <string.h>
 #include "code/bytecode.h"
 #include "code/probe_lua.h"
+#include "code/probe_table.h"
 #include "runtime/start.h"
 #include "stdlib/catalog.h"
 #include "transfer/codec.h"
@@ -619,6 +620,29 @@ static void test_redefined_globals(void **state)
 	vai__catalog_drop();
 }
 
+/* What a quick look says of a table changes with each field, and with nothing else that is tried. */
+static void test_print_of_table(void **state)
+{
+	static const char *const changes[] = {"t.a = 2", "t.b = 'y'", "t.c = nil", "t.d = false", "t.e = 1", "t.f = print",
+		"t.a = 2.5", "for i = 1, 100 do t['n' .. i] = i end", "t.n50 = nil", "t.n51 = 1", "t[2.5] = 1", "t[t] = t"};
+	(void)state;
+	run(A, "t = { a = 1, b = 'x', c = 3, d = true } return t");
+	const void *t = lua_topointer(A, -1);
+	uint64_t print = vai__probe_table_print(t);
+	assert_true(print != 0);
+	run(A,
+		"for i = 1, 100 do local x = t.a, t.b, t['n' .. i], #t, next(t) end t.a = t.a t.zz = nil for _ in pairs(t) do "
+		"end");
+	assert_true(vai__probe_table_print(t) == print);
+	for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+		run(A, changes[i]);
+		uint64_t now = vai__probe_table_print(t);
+		if (now == print)
+			fail_msg("not seen: %s", changes[i]);
+		print = now;
+	}
+}
+
 int main(int argc, char **argv)
 {
 	vai__runtime_set_hooks();
@@ -643,6 +667,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_call_and_decode, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_call_with_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_redefined_globals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_print_of_table, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

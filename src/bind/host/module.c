@@ -147,8 +147,8 @@ static int open_host(lua_State *L)
 	vai__visit_prepare(L, home->bind);
 	vai__replaced_install(L);
 	vai__only_libs_host(L, home);
-	vai__names_install(L, vm);
 	vai__encode_types_install(L);
+	vai__names_install(L, vm);
 	vai__sandbox_policy_open(L);
 	vai__lazy_module(L, vm, vai__sandbox_policy_functions(vm));
 	lua_pushliteral(L, VERSION);

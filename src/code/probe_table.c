@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* Where a table of this Lua keeps what it has under other keys than those of a list: found out by trying, once per
+ * process, in a state of its own. A table has the address of one block, of a power of two of nodes, and in a byte the
+ * exponent. If that is not clear beyond doubt nothing is known, and all tables are gone through by the API. */
+#include "code/probe_table.h"
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/hash.h"
+#ifdef VAI_VALGRIND
+#include <valgrind/memcheck.h>
+#endif
+
+enum { SIZES = 4, BLOCKS = 8, WORDS = 16 };
+
+static const int exponents[SIZES] = {2, 3, 5, 8};
+static bool done;
+static size_t nodes_offset, exponent_offset, node_size; /* the first is 0: not found */
+
+static const void *word_at(const void *object, size_t offset)
+{
+	const void *word;
+	memcpy(&word, (const char *)object + offset, sizeof word);
+	return word;
+}
+
+/* The blocks that the state got last. */
+struct blocks {
+	struct {
+		const void *p;
+		size_t size;
+	} last[BLOCKS];
+	unsigned n;
+};
+
+static void *noting_alloc(void *ud, void *p, size_t osize, size_t nsize)
+{
+	struct blocks *b = ud;
+	(void)osize;
+	if (nsize == 0) {
+		free(p);
+		return NULL;
+	}
+	void *fresh = realloc(p, nsize);
+	b->last[b->n % BLOCKS].p = fresh;
+	b->last[b->n++ % BLOCKS].size = nsize;
+	return fresh;
+}
+
+/* Bytes of the block at that address, if it is one of the last; else 0. */
+static size_t size_at(const struct blocks *b, const void *p)
+{
+	for (int i = 0; i < BLOCKS; i++)
+		if (p && b->last[i].p == p)
+			return b->last[i].size;
+	return 0;
+}
+
+/* The tables on the stack have 1 << exponents[i] nodes each; sizes[i][k] is the size of the block at whose address
+ * word k of table i is. */
+static void find(lua_State *L, size_t words, size_t sizes[SIZES][WORDS])
+{
+	size_t found = 0, exponent = 0;
+	int nfound = 0, nexponents = 0;
+	for (size_t k = 1; k < words; k++) {
+		const size_t node = sizes[0][k] >> exponents[0];
+		bool fits = node >= 2 * sizeof(void *);
+		for (int i = 0; i < SIZES; i++)
+			fits = fits && sizes[i][k] == node << exponents[i];
+		nfound += fits;
+		if (fits) {
+			found = k * sizeof(void *);
+			node_size = node;
+		}
+	}
+	for (size_t at = sizeof(void *); at < words * sizeof(void *); at++) {
+		bool fits = true;
+		for (int i = 0; i < SIZES; i++)
+			fits = fits && ((const unsigned char *)lua_topointer(L, i + 1))[at] == exponents[i];
+		nexponents += fits;
+		if (fits)
+			exponent = at;
+	}
+	if (nfound == 1 && nexponents == 1) {
+		exponent_offset = exponent;
+		nodes_offset = found;
+	}
+}
+
+/* Argument: struct blocks. */
+static int look(lua_State *L)
+{
+	const struct blocks *b = lua_touserdata(L, 1);
+	size_t words = WORDS, sizes[SIZES][WORDS];
+	lua_settop(L, 0);
+	luaL_checkstack(L, SIZES, NULL);
+	lua_gc(L, LUA_GCSTOP);
+	for (int i = 0; i < SIZES; i++) {
+		lua_createtable(L, 0, 1 << exponents[i]);
+		const void *table = lua_topointer(L, -1);
+		const size_t n = size_at(b, table) / sizeof(void *);
+		words = n < words ? n : words;
+		for (size_t k = 0; k < words; k++)
+			sizes[i][k] = size_at(b, word_at(table, k * sizeof(void *)));
+	}
+	find(L, words, sizes);
+	return 0;
+}
+
+static void probe(void)
+{
+	struct blocks b = {.n = 0};
+	lua_State *L = lua_newstate(noting_alloc, &b);
+	if (!L)
+		return;
+	lua_pushcfunction(L, look);
+	lua_pushlightuserdata(L, &b);
+	done = lua_pcall(L, 1, 0, 0) != LUA_ERRMEM;
+	lua_close(L);
+}
+
+uint64_t vai__probe_table_print(const void *table)
+{
+	if (VAI_UNLIKELY(!done))
+		probe();
+	if (!nodes_offset)
+		return 0;
+	const size_t size = node_size << ((const unsigned char *)table)[exponent_offset];
+	const void *nodes = word_at(table, nodes_offset);
+#ifdef VAI_VALGRIND
+	VALGRIND_MAKE_MEM_DEFINED(nodes, size); /* they have gaps */
+#endif
+	return vai__hash_bytes(nodes, size) | 1;
+}
