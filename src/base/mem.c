@@ -61,16 +61,20 @@ struct cache {
 	struct block *spare[CLASSES]; /* NULL or one full magazine */
 };
 
-static unsigned class_of(size_t size)
+static VAI_NOINLINE unsigned class_of_large(size_t size)
 {
-	if (size <= SMALL_MAX)
-		return (unsigned)((size + (size == 0) + SMALL_STEP - 1) / SMALL_STEP - 1);
 	unsigned msb = 63u - (unsigned)__builtin_clzl(size - 1), step = (unsigned)((size - 1) >> (msb - STEP_BITS)) - STEPS;
 	if (msb < FINE_MSB)
 		return SMALL_CLASSES + (msb - SMALL_MSB) * STEPS + step;
 	if (msb >= COARSE_MSB)
 		return COARSE_FIRST + (msb - COARSE_MSB) * STEPS + step;
 	return FINE_FIRST + (unsigned)(size - FINE_MIN + FINE_STEP - 1) / FINE_STEP;
+}
+
+static inline unsigned class_of(size_t size)
+{
+	return VAI_LIKELY(size <= SMALL_MAX) ? (unsigned)((size + (size == 0) + SMALL_STEP - 1) / SMALL_STEP - 1)
+										 : class_of_large(size);
 }
 
 static size_t class_size(unsigned c)
@@ -616,7 +620,8 @@ void vai__mem_free(void *p, size_t size)
 {
 	if (!p)
 		return;
-	vai__memory_budget_give(vai__mem_round(size));
+	if (VAI_UNLIKELY(atomic_load_relaxed(&vai__memory_budget_most) != 0))
+		vai__memory_budget_give_counted(vai__mem_round(size));
 	put(p, size);
 }
 

@@ -315,10 +315,10 @@ static void encode_number(lua_State *L, int idx, vai_msg *out)
 	}
 }
 
-/* Encodes a value that the message holds in itself. False: it needs a block. */
-static bool encode_inline(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out)
+/* Encodes a value of that type that the message holds in itself. False: it needs a block. */
+static bool encode_inline(lua_State *L, struct vai_vm *vm, int idx, int type, vai_msg *out)
 {
-	switch (lua_type(L, idx)) {
+	switch (type) {
 	case LUA_TNIL: vai__msg_set(out, M_NIL, 0); return true;
 	case LUA_TBOOLEAN: vai__msg_bool(out, lua_toboolean(L, idx)); return true;
 	case LUA_TNUMBER: encode_number(L, idx, out); return true;
@@ -338,11 +338,13 @@ void vai__encode(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out, const c
 		vai__msg_set(out, M_INT, (uint64_t)lua_tointeger(L, idx));
 		return;
 	}
-	if (encode_inline(L, vm, idx, out))
+	const int type = lua_type(L, idx);
+	if (encode_inline(L, vm, idx, type, out))
 		return;
 	COLLECT(L);
 	vai__charge_look(L, vm, true);
-	if (lua_type(L, idx) == LUA_TTABLE && vai__small_table_encode(L, lua_absindex(L, idx), !vai__names_any(vm), out)) {
+	if (type == LUA_TTABLE &&
+		vai__small_table_encode(L, idx > 0 ? idx : lua_absindex(L, idx), !vai__names_any(vm), out)) {
 		vai__charge_message(vm, out);
 		return;
 	}
@@ -357,7 +359,7 @@ void vai__encode_values(lua_State *L, struct vai_vm *vm, int first, int n, vai_m
 {
 	if (n == 0)
 		vai__msg_set(out, M_NONE, 0);
-	else if (n != 1 || !encode_inline(L, vm, first, out))
+	else if (n != 1 || !encode_inline(L, vm, first, lua_type(L, first), out))
 		encode_block(L, vm, &(struct values){first, n, what, 1, false}, out);
 }
 

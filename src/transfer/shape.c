@@ -41,16 +41,20 @@ static uint64_t hash_keys(const struct vai__key *keys, unsigned n)
 	return h;
 }
 
-static inline bool same_key(const struct vai__key *a, const struct vai__key *b)
+static inline bool is_key(const struct vai__shape_key *k, const struct vai__key *key)
 {
-	return a->len == b->len && vai__same_bytes(a->s, b->s, a->len);
+	uint64_t first, last;
+	if (k->key.len != key->len)
+		return false;
+	vai__hash_ends(key->s, key->len, &first, &last);
+	return first == k->first && last == k->last && (key->len <= 16 || memcmp(key->s, k->key.s, key->len) == 0);
 }
 
-static bool is_shape(const struct vai__shape *s, uint64_t hash, const struct vai__key *keys, unsigned n)
+static inline bool has_keys(const struct vai__shape *s, const struct vai__key *keys, unsigned n)
 {
-	if (s->hash != hash || s->nkeys != n)
+	if (s->nkeys != n)
 		return false;
-	while (n > 0 && same_key(&s->keys[n - 1], &keys[n - 1]))
+	while (n > 0 && is_key(&s->keys[n - 1], &keys[n - 1]))
 		n--;
 	return n == 0;
 }
@@ -64,7 +68,7 @@ static const struct vai__shape *probe(uint64_t hash, const struct vai__key *keys
 		if (id == 0)
 			return NULL;
 		const struct vai__shape *s = vai__shape_get(id);
-		if (is_shape(s, hash, keys, n))
+		if (s->hash == hash && has_keys(s, keys, n))
 			return s;
 	}
 	*at = -1;
@@ -87,7 +91,7 @@ static bool is_due(uint64_t hash)
 
 static struct vai__shape *make(uint64_t hash, const struct vai__key *keys, unsigned n)
 {
-	size_t size = sizeof(struct vai__shape) + n * sizeof *keys;
+	size_t size = sizeof(struct vai__shape) + n * sizeof(struct vai__shape_key);
 	for (unsigned i = 0; i < n; i++) {
 		if (memchr(keys[i].s, 0, keys[i].len))
 			return NULL;
@@ -101,7 +105,8 @@ static struct vai__shape *make(uint64_t hash, const struct vai__key *keys, unsig
 	for (unsigned i = 0; i < n; i++) {
 		memcpy(to, keys[i].s, keys[i].len);
 		to[keys[i].len] = 0;
-		s->keys[i] = (struct vai__key){to, keys[i].len};
+		s->keys[i].key = (struct vai__key){to, keys[i].len};
+		vai__hash_ends(to, keys[i].len, &s->keys[i].first, &s->keys[i].last);
 		to += keys[i].len + 1;
 	}
 	return s;
@@ -128,14 +133,23 @@ static VAI_NOINLINE const struct vai__shape *add(uint64_t hash, const struct vai
 	return found;
 }
 
-const struct vai__shape *vai__shape_find(const struct vai__key *keys, unsigned n)
+/* The one that this thread found last, which is often the next one, too. */
+static _Thread_local __attribute__((tls_model("initial-exec"))) const struct vai__shape *recent = &empty;
+
+VAI_NOINLINE const struct vai__shape *vai__shape_find(const struct vai__key *keys, unsigned n)
 {
 	int at;
+	if (VAI_LIKELY(has_keys(recent, keys, n)))
+		return recent;
 	if (n == 0)
 		return &empty;
 	uint64_t hash = hash_keys(keys, n);
 	const struct vai__shape *found = probe(hash, keys, n, &at);
-	return !VAI_LIKELY(found) && at >= 0 && is_due(hash) ? add(hash, keys, n) : found;
+	if (!VAI_LIKELY(found) && at >= 0 && is_due(hash))
+		found = add(hash, keys, n);
+	if (found)
+		recent = found;
+	return found;
 }
 
 const struct vai__shape *vai__shape_get(unsigned id)

@@ -15,11 +15,16 @@ struct vai__key {
 	size_t len;
 };
 
+struct vai__shape_key {
+	struct vai__key key;  /* s ends with a zero and holds no other */
+	uint64_t first, last; /* vai__hash_ends of it */
+};
+
 struct vai__shape {
 	uint64_t hash;
 	uint16_t id; /* 1 and up; 0: no keys at all */
 	uint8_t nkeys;
-	struct vai__key keys[]; /* s ends with a zero and holds no other */
+	struct vai__shape_key keys[];
 };
 
 /* The shape with these n keys; NULL: it has no number, or not yet. */

@@ -259,7 +259,7 @@ static void push_shaped(lua_State *L, const struct vai__shape *shape, const unsi
 	p = push_list(L, p, nlist, shape->nkeys);
 	for (unsigned i = 0; i < shape->nkeys; i++) {
 		p = push_value(L, p);
-		lua_setfield(L, -2, shape->keys[i].s);
+		lua_setfield(L, -2, shape->keys[i].key.s);
 	}
 }
 
@@ -282,7 +282,8 @@ static void push_unshaped(lua_State *L, const unsigned char *keys, int nlist)
 static int push_record(lua_State *L, const unsigned char *at)
 {
 	uint16_t id;
-	luaL_checkstack(L, LEVEL, NULL);
+	if (VAI_UNLIKELY(!lua_checkstack(L, LEVEL)))
+		luaL_error(L, "stack overflow");
 	memcpy(&id, at + AT_SHAPE, sizeof id);
 	if (id == NO_SHAPE)
 		push_unshaped(L, at + AT_VALUES, at[AT_LIST]);
