@@ -46,8 +46,8 @@ struct vai__life {
 	bool short_once;              /* the goroutine has caught the error of its memory's bound once */
 	unsigned cancels;             /* how often its task had been canceled when the end was raised */
 	int depth;                    /* the depth of the protected call that will catch the end; 0: none in that state */
-	lua_State *catcher;           /* the state of that call; it may be gone */
 	unsigned locks;               /* vai.lock_thread */
+	lua_State *catcher;           /* the state of that call; it may be gone */
 	struct vai__turn *turn;       /* the innermost coroutine, for dumps */
 	struct vai__read read;        /* bind/report/held.c */
 	struct vai__rest *rest;       /* for waits without a stack; NULL: it has none of these (shed.h) */

@@ -22,9 +22,9 @@ struct vai__arena {
 	bool building;       /* a template is being built: everything goes into the first chunk, freed bytes are zeroed */
 	bool overflow;       /* a template that did not fit */
 	uint8_t churn;       /* how often the quota was used up since free blocks were joined, at most UINT8_MAX */
+	bool futile;         /* when they were joined last, no chunk went back */
 	size_t held;         /* bytes of all chunks and big blocks */
 	size_t limit;        /* bound of `held`; if much of that is free, the bound of what the state needs */
-	bool futile;         /* when they were joined last, no chunk went back */
 	uint32_t first_size; /* bytes of the first chunk */
 	uint32_t nudge_kb;   /* kB needed above which Lua is made to collect first; used near the limit */
 	struct vai__chunk *chunks; /* all but the first */

@@ -31,6 +31,7 @@ struct vai_vm {
 	uint32_t nrefs, cap_refs, free_ref;
 	uint32_t ncached;                  /* handles that may be met again */
 	uint32_t premade;                  /* so many of the first references have handles that came with the state */
+	unsigned without;                  /* libraries that it does not get */
 	struct vai__account *account;      /* of what it holds outside (transfer/charge.h), or NULL */
 	size_t uncharged;                  /* bytes of messages that it has not been charged for */
 	int64_t charged;                   /* what the account said when the collector was last told */
@@ -42,7 +43,6 @@ struct vai_vm {
 	const void *hidden;                /* the metatable of the tables that fill themselves (stdlib/lazy.c) */
 	const void *lazy[VAI__LAZY_KNOWN]; /* the first two of those tables; NULL: complete */
 	uint64_t settled[4];               /* which of their names are settled */
-	unsigned without;                  /* libraries that it does not get */
 	unsigned changed_libs;             /* those that are to be changed as the script's are, when they are used */
 	unsigned encoders;                 /* guarded encoders at work, each in a __vai_send of the one before */
 	uint16_t input;                    /* bytes that it has read, up to a bound (vai__io_push_bytes) */

@@ -230,7 +230,7 @@ void vai__lazy_open_closures(lua_State *L, struct vai_vm *vm, const struct vai__
 void vai__lazy_prepare_strings(lua_State *L)
 {
 	const struct vai__names *names = &vai__catalog.arithmetic;
-	lua_pushliteral(L, "");
+	lua_pushliteral(L, "__index"); /* any string; this one is there already */
 	lua_createtable(L, 0, names->n + 1);
 	lua_pushcfunction(L, string_index);
 	lua_setfield(L, -2, "__index");

@@ -37,13 +37,13 @@ struct run {
 	vai_task *task;         /* NULL: started by a timer, or nobody wanted it */
 	vai_waitgroup *wg;
 	vai_member *member;
-	enum vai__fate fate;
+	int status;         /* of the function, when it is through */
+	uint8_t fate;       /* enum vai__fate */
 	bool returned;      /* the function itself has ended well */
 	bool out_of_memory; /* a sandbox's goroutine has ended for want of it */
 	bool speechless;    /* there was no memory for the outcome, before the state was freed */
 	vai_msg outcome;
-	int status; /* of the function, when it is through */
-	struct vai__ready ready;
+	const struct vai__call_pattern *pattern; /* of what came with its state, or NULL */
 	struct vai__rest rest;
 	struct vai__life life;
 };
@@ -173,8 +173,8 @@ static int body(lua_State *L)
 	struct run *r = run_of(vai__g_self());
 	struct vai_vm *vm = vai__bind_vm(r->g);
 	struct vai__call *call = r->call;
-	if (r->ready.pattern)
-		vai__decode_rest(L, vm, message_of(call), r->ready.pattern);
+	if (r->pattern)
+		vai__decode_rest(L, vm, message_of(call), r->pattern);
 	else
 		vai__decode_call(L, vm, message_of(call), call->code, lua_gettop(L) - 1);
 	if (call->extra)
@@ -446,7 +446,9 @@ static void entry(vai_g *g, void *arg)
 		leave(r, LUA_ERRRUN);
 		return;
 	}
-	g->vm = new_state(g, call, &r->ready);
+	struct vai__ready ready = {0};
+	g->vm = new_state(g, call, &ready);
+	r->pattern = ready.pattern;
 	if (VAI_UNLIKELY(!g->vm))
 		leave(r, no_state(r));
 	else
