@@ -22,7 +22,7 @@ struct vai__template {
 /* A template of what `prepare` makes of a state that lua_newstate has just made (in a protected call, its argument a
  * light userdata). reserve: bytes that a goroutine will allocate until it parks. NULL: out of memory, too big, or
  * prepare raised. */
-enum { VAI__TEMPLATE_RESERVE = 176 }; /* for one more call, a small table and the like; room for handles is added */
+enum { VAI__TEMPLATE_RESERVE = 136 }; /* for one more call, a small table and the like; room for handles is added */
 struct vai__template *vai__template_build(lua_CFunction prepare, void *arg, size_t reserve);
 /* Frees one of which no clone is being made; clones do not need it. NULL is nothing. */
 void vai__template_free(struct vai__template *template);

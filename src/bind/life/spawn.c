@@ -32,9 +32,10 @@
 
 /* The goroutine's record. It lies beside its stack, which it may have to do without (shed.h). */
 struct run {
-	vai_g *g;               /* g->held: first the call, once that is decoded the wait group */
+	/* g->task is NULL: started by a timer, or nobody wanted it. g->held: first the call, once that is decoded the wait
+	 * group. */
+	vai_g *g;
 	struct vai__call *call; /* NULL from when that is decoded */
-	vai_task *task;         /* NULL: started by a timer, or nobody wanted it */
 	vai_waitgroup *wg;
 	vai_member *member;
 	int status;         /* of the function, when it is through */
@@ -161,7 +162,8 @@ static int returned(lua_State *L, int status, lua_KContext ctx)
 	r->returned = true;
 	if (VAI_UNLIKELY(vai__forked))
 		vai__exit_now(0); /* the child of a fork ends with its only thread */
-	if (r->task && atomic_load_acquire(&((struct vai_obj *)r->task)->refs) > 1)
+	const struct vai_obj *task = r->g->task;
+	if (task && atomic_load_acquire(&task->refs) > 1)
 		vai__encode_values(L, vai__bind_vm(r->g), 2, lua_gettop(L) - 1, &r->outcome, "result");
 	return 0;
 }
@@ -346,16 +348,17 @@ static VAI_NOINLINE int no_state(struct run *r)
 
 static void finish(struct run *r, int status)
 {
-	if (r->task) {
-		vai__charge_move(&r->outcome, NULL, vai__task_owner(r->task));
+	vai_task *task = r->g->task;
+	if (task) {
+		vai__charge_move(&r->outcome, NULL, vai__task_owner(task));
 		if (VAI_UNLIKELY(atomic_load_relaxed(&vai__g_home(r->g)->closing) != VAI_HOME_STAYS))
-			vai__task_joined(r->task); /* nobody who could join it is left, unless in another state */
+			vai__task_joined(task); /* nobody who could join it is left, unless in another state */
 		if (VAI_UNLIKELY(status != LUA_OK && r->life.why == VAI_END_CANCELED))
-			vai__task_finish_canceled(r->task);
+			vai__task_finish_canceled(task);
 		else
-			vai__task_finish(r->task, status == LUA_OK ? VAI_TASK_DONE : VAI_TASK_FAILED, &r->outcome);
+			vai__task_finish(task, status == LUA_OK ? VAI_TASK_DONE : VAI_TASK_FAILED, &r->outcome);
 		r->g->task = NULL;
-		vai__obj_unref((struct vai_obj *)r->task);
+		vai__obj_unref((struct vai_obj *)task);
 	} else {
 		vai__msg_drop(&r->outcome); /* of one that has failed */
 	}
@@ -437,8 +440,7 @@ static void entry(vai_g *g, void *arg)
 	bool kept = r != NULL;
 	if (VAI_UNLIKELY(!kept))
 		r = &own; /* it lies on the stack then, and so that stays */
-	*r =
-		(struct run){.g = g, .call = call, .task = g->task, .wg = call->wg, .member = call->member, .fate = call->fate};
+	*r = (struct run){.g = g, .call = call, .wg = call->wg, .member = call->member, .fate = call->fate};
 	r->life.rest = kept ? &r->rest : NULL;
 	g->life = &r->life;
 	if (VAI_UNLIKELY(vai__end_due(g))) {
