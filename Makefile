@@ -16,7 +16,7 @@ CC = gcc
 endif
 AR ?= ar
 OBJCOPY ?= objcopy
-CFLAGS ?= -O2 -g
+CFLAGS ?= -O3 -g
 LUA ?= lua5.4
 PREFIX ?= /usr/local
 WERROR ?= 1
