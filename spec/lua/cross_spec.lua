@@ -955,6 +955,125 @@ describe("what the script changed", function()
 	]])
 end)
 
+describe("what a module has", function()
+	local classes = [=[
+		package.preload.deep = function()
+			local function class(name)
+				local C = { name = name }
+				C.__index = C
+				function C.who(o) return C.name .. o.n end
+				return C
+			end
+			local M = { list = { class "listed" }, x = {} }
+			local t = M
+			for i = 1, 30 do
+				t.x = { C = class("deep" .. i), none = {}, f = function() return i end }
+				t = t.x
+			end
+			local Hidden, Helper = class "hidden", class "helper"
+			local function make(n) return setmetatable({ n = n }, Helper) end
+			function M.hide(n) return setmetatable({ n = n }, Hidden) end
+			function M.is_hidden(o) return getmetatable(o) == Hidden end
+			function M.make(n) return make(n) end
+			function M.is_made(o) return getmetatable(o) == Helper end
+			local Late
+			function M.late(n) Late = Late or class "late" return setmetatable({ n = n }, Late) end
+			function M.is_late(o) return getmetatable(o) == Late end
+			return M
+		end
+		local deep = require "deep"
+		local function at(n) local t = require "deep" for _ = 1, n do t = t.x end return t end
+	]=]
+
+	test("is the same there, however deep", classes .. [=[
+		for _, n in ipairs { 1, 4, 5, 6, 30 } do
+			local function same(o, list)
+				return getmetatable(o) == at(n).C, o:who(), list[1] == at(n).none, list[2] == at(n).f, list[2]()
+			end
+			local o, list = setmetatable({ n = n }, at(n).C), { at(n).none, at(n).f }
+			check.returns(table.pack(vai.async(same, o, list):join()), true, true, "deep" .. n .. n, true, true, n)
+			check.returns(table.pack(vai.async(function() return same(o, list) end):join()),
+				true, true, "deep" .. n .. n, true, true, n)
+			check.each_copy({ o, list }, function(c) assert(same(c[1], c[2])) end)
+		end
+	]=])
+
+	test("is the same there in lists and where functions have captured it, to and fro", classes .. [=[
+		local kinds = {
+			hidden = { deep.hide, deep.is_hidden },
+			made = { deep.make, deep.is_made },
+			listed = { function(n) return setmetatable({ n = n }, require "deep".list[1]) end,
+				function(o) return getmetatable(o) == require "deep".list[1] end },
+		}
+		for name, kind in pairs(kinds) do
+			local make, is = kind[1], kind[2]
+			local there, back = chan(), chan()
+			local task = vai.async(function()
+				for o in there do back:send { is(o), o, make(o.n + 1), o:who() } end
+			end)
+			for i = 1, 20 do
+				there:send(make(i))
+				local r = back:recv()
+				assert(r[1] and is(r[2]) and is(r[3]) and r[2].n == i and r[3].n == i + 1, name)
+				check.eq(r[3]:who(), (r[4]:gsub("%d+$", i + 1)))
+			end
+			there:close()
+			task:join()
+			assert(is(_G.select(2, vai.async(function() return make(7) end):join())), name)
+			assert(_G.select(2, vai.async(function()
+				local o = make(8)
+				return (_G.select(2, vai.async(function() return is(o) end):join()))
+			end):join()), name)
+		end
+	]=])
+
+	test("may have been made since: then what is sent is a copy", classes .. [=[
+		for _ = 1, 3 do
+			local _, o = vai.async(function() return require "deep".late(3) end):join()
+			check.eq(o:who(), "late3")
+			local ok, same, name = vai.async(function()
+				local o = require "deep".late(4)
+				return _G.select(2, vai.async(function() return getmetatable(o) ~= nil, o:who() end):join())
+			end):join()
+			check.returns(table.pack(ok, same, name), true, true, "late4")
+		end
+		local mine = deep.late(5)
+		local _, o = vai.async(function() return mine end):join()
+		assert(deep.is_late(o))
+	]=])
+
+	test("is the module's function, where that is one", [=[
+		package.preload.counter = function()
+			local n = 0
+			return function() n = n + 1 return n end
+		end
+		local counter = require "counter"
+		check.eq(counter(), 1)
+		check.returns(table.pack(vai.async(function()
+			return counter == require "counter", counter(), require "counter"()
+		end):join()), true, true, 1, 2)
+		check.each_copy({ counter }, function(c) assert(c[1] == require "counter") end)
+		check.eq(counter(), 2)
+		local function twice(x) return 2 * x end
+		package.preload.twice = function() return twice end
+		local same = require "twice"
+		check.returns(table.pack(vai.async(function() return same(2), same == require "twice" end):join()), true, 4, true)
+		check.returns(table.pack(vai.async(function() return twice(3) end):join()), true, 6)
+	]=])
+
+	test("is data, where the script put it into package.loaded and nobody can require it", [=[
+		package.loaded["my.config"] = { level = 3, f = function() return 5 end }
+		local config = require "my.config"
+		check.returns(table.pack(vai.async(function() return config.level, config.f() end):join()), true, 3, 5)
+		check.returns(table.pack(vai.async(function(t) return t.c.level, t.c.f() end, { c = config }):join()), true, 3, 5)
+		check.each_copy(config, function(c) check.eq(c.level, 3) end)
+		local ok, err = vai.async(function() return require "my.config" end):join()
+		assert(not ok and err:find "module 'my.config' not found", err)
+		config.level = 4
+		check.returns(table.pack(vai.async(function() return config.level end):join()), true, 4)
+	]=])
+end)
+
 describe("a module that a goroutine requires itself", function()
 	test("has what the script has set, changed and taken away", [[
 		package.preload.settings = function()

@@ -111,8 +111,11 @@ enum vai__enc_result vai__enc_met(struct vai__enc *e, int idx, const void *objec
 		e->p += 5;
 		return ENC_OK;
 	}
-	if (vai__seen_kind(*value) == SEEN_MODULE)
-		return vai__enc_module(e, idx);
+	if (vai__seen_kind(*value) == SEEN_MODULE) {
+		enum vai__enc_result r = vai__enc_module(e, idx);
+		if (r != ENC_NO)
+			return r;
+	}
 	*value = fresh;
 	return ENC_NO;
 }

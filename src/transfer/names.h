@@ -12,7 +12,7 @@
 
 struct vai__home;
 
-enum { VAI__NAMES_DEPTH = 4 }; /* names from a module to what is in it */
+enum { VAI__NAMES_DEPTH = 100 }; /* names from a module to what is in it */
 
 /* The module in that file has returned the value at idx: true, and what every state gets for it is in its place. Set by
  * runtime/start.c, as require/ is above. */
@@ -30,15 +30,16 @@ bool vai__names_stale(const struct vai_vm *vm);
 void vai__names_refresh(lua_State *L, struct vai_vm *vm);
 /* The same for what has been loaded behind `require`; true: there was something. May raise. */
 bool vai__names_search(lua_State *L, struct vai_vm *vm);
-/* Pushes the keys that lead to the value at idx, the last one first, then the module's table; returns how many
- * keys, 0: nothing has it, and nothing is pushed. Neither raises nor collects; needs 12 slots of stack. */
+/* Pushes the keys that lead to the value at idx, the last one first, then the module; returns how many keys. A number
+ * is that of an upvalue where it leads out of a function. -1: nothing has it, and nothing is pushed. Neither raises nor
+ * collects; needs 12 slots of stack. */
 int vai__names_path(lua_State *L, struct vai_vm *vm, int idx);
 /* The value at idx is known to be in no module. Never raises. */
 bool vai__names_missed(lua_State *L, const struct vai_vm *vm, int idx);
 /* Notes that the value at idx is in no module, after vai__names_search. May raise. */
 void vai__names_miss(lua_State *L, struct vai_vm *vm, int idx);
 /* Pushes the best of the names under which package.loaded has the table, and the others as one string with NULs
- * between, or nil; false: it has none, and nothing is pushed. May raise. */
-bool vai__names_of_module(lua_State *L, struct vai_vm *vm, const void *table);
+ * between, or nil; false: it has none, and nothing is pushed. requirable: other states can require it. May raise. */
+bool vai__names_of_module(lua_State *L, struct vai_vm *vm, const void *table, bool *requirable);
 
 #endif
