@@ -12,14 +12,26 @@ setmetatable({}, { __gc = function() seen = type(collectgarbage "count") end })
 collectgarbage()
 io.write(seen)
 L
+cat >"$folder/close.lua" <<'L'
+local given
+local co = coroutine.wrap(function()
+	local c <close> = setmetatable({}, { __close = function(_, e) given = e error("closer's", 0) end })
+	error("body's", 0)
+end)
+local _, raised = pcall(co)
+io.write("given ", tostring(given), ", raised ", raised)
+L
 for suite in bullseye bookworm; do
 	lua=$folder/$suite/usr/bin/lua5.4
 	export LD_LIBRARY_PATH=$folder/$suite/usr/lib/$triplet
 	"$lua" -v
 	count=$("$lua" "$folder/p.lua")
+	closed="of a failed coroutine, a closer is $("$lua" "$folder/close.lua")"
 	case $suite in
-	bullseye) saw "in a finalizer the count is a $count" "in a finalizer the count is a number" ;;
-	bookworm) saw "in a finalizer the count is a $count" "in a finalizer the count is a nil" ;;
+	bullseye) saw "in a finalizer the count is a $count" "in a finalizer the count is a number"
+		saw "$closed" "of a failed coroutine, a closer is given nil, raised body's" ;;
+	bookworm) saw "in a finalizer the count is a $count" "in a finalizer the count is a nil"
+		saw "$closed" "of a failed coroutine, a closer is given body's, raised closer's" ;;
 	esac
 done
 unset LD_LIBRARY_PATH
