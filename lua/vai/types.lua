@@ -895,6 +895,16 @@ function map:add(k, n) end
 ---@return boolean done
 function map:cas(k, old, new) end
 
+---Removes all keys, at one moment.
+---```lua
+---local m = vai.map()
+---m:set("a", 1)
+---m:set("b", 2)
+---m:clear()
+---print(#m, m:get("a")) --> 0 nil
+---```
+function map:clear() end
+
 ---Sets the key to what `f` returns for its value. No lock is held while `f` runs: where another goroutine has written the
 ---key meanwhile, `f` is called again with the new value. An error in `f` changes nothing. An `f` that sets the key itself, each
 ---time, gets an error after a hundred calls.
@@ -1421,7 +1431,7 @@ function vai.supervisor(options) end
 function supervisor:child(child) end
 
 ---What its children are doing, in order: a list of tables with `name`, `task`, `restarts` and `status`, which is
----`"running"`, `"restarting"`, `"stopped"`, `"done"` or `"failed"`.
+---`"running"`, `"restarting"`, `"stopped"`, `"done"` or `"failed"`. None once the supervisor has ended.
 ---```lua
 ---local s <close> = vai.supervisor()
 ---s:child { name = "sleeper", start = vai.sleep, args = { 60 } }
@@ -2230,7 +2240,7 @@ function vai.fs.read_file(path) end
 ---print(vai.fs.write_file(name, "new", { atomic = true })) --> true
 ---```
 ---@param path string
----@param data string
+---@param data string|vai.buffer
 ---@param options? table
 ---@return boolean?
 ---@return string? message

@@ -185,6 +185,14 @@ describe("whole files", function()
 		check.eq(failed("ENOENT", fs.read_file(dir .. "/none")), dir .. "/none: no such file or directory")
 		failed("EISDIR", fs.read_file(dir))
 		failed("EISDIR", fs.write_file(dir, "x"))
+		local bytes = vai.buffer("from a buffer")
+		check.eq(fs.write_file(dir .. "/f", bytes), true)
+		check.eq(fs.read_file(dir .. "/f"), "from a buffer")
+		check.eq(fs.write_file(dir .. "/f", bytes:slice(1, 4), { atomic = true }), true)
+		check.eq(fs.read_file(dir .. "/f"), "from")
+		failed("EISDIR", fs.write_file(dir, bytes))
+		bytes:resize(3) -- nobody uses it any more
+		check.raises("argument #2 to 'write_file' %(string or buffer expected, got table", fs.write_file, dir .. "/f", {})
 	]])
 
 	test("are replaced at once or not at all", [[

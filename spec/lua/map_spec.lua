@@ -340,6 +340,47 @@ describe("a map", function()
 		wg:wait()
 	]], { timeout = 60 })
 
+	test("is cleared at one moment, also for who walks it or changes it meanwhile", [[
+		local m, keys = vai.map(), 200
+		m:clear()
+		m:set("own", { chan(1), m })
+		m:set(("long"):rep(10), ("z"):rep(5000))
+		m:clear()
+		check.eq(#m, 0)
+		check.eq(m:get("own"), nil)
+		local other, whole, walks, quit = vai.map(), vai.atomic(), vai.atomic(), vai.atomic()
+		local walker = vai.async(function()
+			repeat
+				local before, n = whole:get(), 0
+				walks:add(1)
+				for _ in pairs(m) do n = n + 1 end
+				assert(n == 0 or n == keys or before % 2 == 0 or whole:get() ~= before, n)
+			until quit:get() == 1
+		end)
+		local adder = vai.async(function()
+			for i = 1, check.scaled(20000) do other:add(i % 100, 1) end
+		end)
+		local function next_walk()
+			local n = walks:get()
+			while walks:get() == n and walker:status() ~= "failed" do vai.yield() end
+		end
+		for _ = 1, check.scaled(150) do
+			for k = 1, keys do m:set(k, k) end
+			whole:add(1)
+			next_walk()
+			m:clear()
+			next_walk()
+			whole:add(1)
+			check.eq(#m, 0)
+			other:clear()
+		end
+		quit:set(1)
+		check.returns(table.pack(walker:join()), true)
+		check.eq(adder:join(), true)
+		for i = 1, 1000 do other:set(i, i) end
+		check.eq(#other, 1000)
+	]])
+
 	test("lives as long as somebody has it", [[
 		local ch = chan(1)
 		go(function()

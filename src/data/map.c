@@ -384,6 +384,29 @@ int vai__map_change(
 	return e ? out.changed : VAI_ENOMEM;
 }
 
+void vai__map_clear(vai_map *m)
+{
+	struct {
+		struct entry *entries;
+		size_t cap;
+	} was[SHARDS];
+	for (int i = 0; i < SHARDS; i++)
+		vai__lock(&m->shards[i].lock);
+	for (int i = 0; i < SHARDS; i++) {
+		struct shard *s = &m->shards[i];
+		was[i].entries = s->entries;
+		was[i].cap = s->cap;
+		s->entries = NULL;
+		s->cap = 0;
+		count(s, 0);
+		vai__unlock(&s->lock);
+	}
+	for (int i = 0; i < SHARDS; i++) {
+		release_all(was[i].entries, was[i].cap);
+		vai__mem_free(was[i].entries, was[i].cap * sizeof(struct entry));
+	}
+}
+
 /* ---- snapshots ---- */
 
 struct vai_snapshot {

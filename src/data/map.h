@@ -52,6 +52,8 @@ int vai__map_change(
  * whether it has. False: it has not, or was not called. */
 typedef bool vai__map_edit_fn(void *arg, vai_msg *msg);
 bool vai__map_edit(vai_map *m, const struct vai__map_key *key, vai__map_edit_fn *fn, void *arg);
+/* Removes all keys at one moment. What was in it is dropped on the calling thread, under no lock. */
+void vai__map_clear(vai_map *m);
 /* Exact while nobody changes it. */
 size_t vai__map_length(vai_map *m);
 

@@ -163,7 +163,7 @@ static int write_all(lua_State *L, vai_g *g, vai_conn *c, struct vai__limit limi
 	if (n > FEW)
 		iov = lua_newuserdatauv(L, (size_t)n * sizeof *iov, 0);
 	vai__note_stack(g, L);
-	vai__io_collect(L, iov, n);
+	vai__io_collect(L, iov, n, 1, "write");
 	int rc = VAI_LIMITED(g, limit, vai__conn_write(g, c, iov, n, limit.deadline, &done));
 	vai__io_release(L, n);
 	if (VAI_UNLIKELY(rc != VAI_OK))

@@ -79,7 +79,7 @@ static int file_write(lua_State *L)
 	if (n > FEW)
 		iov = lua_newuserdatauv(L, (size_t)n * sizeof *iov, 0);
 	vai_g *g = vai__fs_self(L);
-	vai__io_collect(L, iov, n);
+	vai__io_collect(L, iov, n, 1, "write");
 	int rc = vai__file_write(g, f, iov, n, &done);
 	vai__io_release(L, n);
 	if (rc != VAI_OK)

@@ -134,12 +134,14 @@ static struct vai__write_opts write_options(lua_State *L, int idx)
 
 static int fs_write_file(lua_State *L)
 {
-	size_t len;
+	struct iovec data;
 	const char *path = vai__io_path(L, 1, 1, "write_file");
-	const char *data = vai__io_string(L, 2, 2, "write_file", &len);
 	struct vai__write_opts o = write_options(L, 3);
 	vai_g *g = vai__fs_self(L);
-	return vai__fs_done(L, g, vai__tree_write(g, path, data, len, &o), path);
+	vai__io_collect(L, &data, 1, 2, "write_file");
+	int rc = vai__tree_write(g, path, data.iov_base, data.iov_len, &o);
+	vai__io_release(L, 1);
+	return vai__fs_done(L, g, rc, path);
 }
 
 static int fs_mkstemp(lua_State *L)

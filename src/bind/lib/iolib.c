@@ -183,18 +183,18 @@ static _Noreturn void slice_is_gone(lua_State *L, int arg, const char *fname)
 	vai__arg_error(L, arg, fname, "a resize has taken bytes of the slice away");
 }
 
-static VAI_NOINLINE void pin_buffers(lua_State *L, struct iovec *iov, int n)
+static VAI_NOINLINE void pin_buffers(lua_State *L, struct iovec *iov, int n, int arg, const char *fname)
 {
 	for (int i = 0; i < n; i++) {
 		vai_bytes *b = buffer_at(L, i + 2);
 		if (b && pin_all(b, &iov[i]) != VAI_OK) {
 			vai__io_release(L, i);
-			slice_is_gone(L, i + 1, "write");
+			slice_is_gone(L, i + arg, fname);
 		}
 	}
 }
 
-void vai__io_collect(lua_State *L, struct iovec *iov, int n)
+void vai__io_collect(lua_State *L, struct iovec *iov, int n, int arg, const char *fname)
 {
 	bool buffers = false;
 	for (int i = 0; i < n; i++) {
@@ -204,10 +204,10 @@ void vai__io_collect(lua_State *L, struct iovec *iov, int n)
 		else if (buffer_at(L, i + 2))
 			buffers = true;
 		else
-			vai__arg_type_error(L, i + 2, i + 1, "write", "string or buffer");
+			vai__arg_type_error(L, i + 2, i + arg, fname, "string or buffer");
 	}
 	if (VAI_UNLIKELY(buffers))
-		pin_buffers(L, iov, n);
+		pin_buffers(L, iov, n, arg, fname);
 }
 
 void vai__io_release(lua_State *L, int n)

@@ -477,6 +477,12 @@ static int map_pairs(lua_State *L)
 	return 3;
 }
 
+static int map_clear(lua_State *L)
+{
+	vai__map_clear(self_map(L, "clear"));
+	return 0;
+}
+
 static int map_len(lua_State *L)
 {
 	lua_pushinteger(L, (lua_Integer)vai__map_length(self_map(L, "len")));
@@ -485,6 +491,6 @@ static int map_len(lua_State *L)
 
 const struct vai__handle_type vai__lib_map_type = {&vai__map_class, "vai.map",
 	.methods = VAI__METHODS({"get", map_get}, {"set", map_set}, {"delete", map_delete}, {"add", map_add},
-		{"cas", map_cas}, {"update", map_update}),
+		{"cas", map_cas}, {"update", map_update}, {"clear", map_clear}),
 	.meta = VAI__METHODS({"__len", map_len}, {"__pairs", map_pairs}, {"__tostring", vai__bind_tostring})};
 const struct vai__handle_type vai__lib_snapshot_type = {.cls = &vai__snapshot_class, .name = "vai.snapshot"};

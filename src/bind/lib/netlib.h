@@ -44,9 +44,10 @@ const char *vai__io_path(lua_State *L, int idx, int arg, const char *fname);
 /* What a read at idx asks for: nothing, "l", "L", "a" (each also with a "*" before it), or a number of bytes, 0 or more
  * (*count, which is 0 otherwise). */
 enum vai__read_what vai__io_read_what(lua_State *L, int idx, const char *fname, size_t *count);
-/* The n strings and buffers from index 2 on, which a write is to write; numbers become strings there. If all is well
- * the buffers are pinned until vai__io_release with the same n: whatever may raise comes before or after. */
-void vai__io_collect(lua_State *L, struct iovec *iov, int n);
+/* The n strings and buffers from index 2 on, the arg'th argument, which a write is to write; numbers become strings
+ * there. If all is well the buffers are pinned until vai__io_release with the same n: whatever may raise comes before
+ * or after. */
+void vai__io_collect(lua_State *L, struct iovec *iov, int n, int arg, const char *fname);
 void vai__io_release(lua_State *L, int n);
 /* The places of the buffer at index 2 that indices 3 and 4 give, by default all: pinned. to->iov_len 0: there are none,
  * and nothing is pinned. */

@@ -343,7 +343,7 @@ local function tell(now, msg)
 	return false, not now.ctl:is_closed() and case or nil
 end
 
--- The answer to a request, or nil and why there is none.
+-- The answer to a request, or nil and why there is none, and whether that is because the supervisor has ended.
 local function ask(s, what, arg)
 	local now, reply = s.cell:get("now"), vai.chan(1)
 	local sent, why = tell(now, { what, reply, arg })
@@ -356,7 +356,7 @@ local function ask(s, what, arg)
 			return got
 		end
 	end
-	return nil, why or "the supervisor has ended"
+	return nil, why or "the supervisor has ended", why == nil
 end
 
 -- Whether one is the other, or among its children, or theirs.
@@ -392,6 +392,8 @@ function Supervisor:child(spec)
 		shutdown = spec.shutdown }
 	if not restarts[own.restart] then
 		complain(2, "bad argument #1 to 'child' (restart: '%s' is none)", own.restart)
+	elseif own.shutdown and not (own.shutdown >= 0) then -- nan is none, either
+		complain(2, "bad argument #1 to 'child' (shutdown: %s is no time)", own.shutdown)
 	end
 	if getmetatable(own.start) == Supervisor then
 		own.supervisor, own.start = own.start, nil
@@ -410,8 +412,8 @@ function Supervisor:child(spec)
 end
 
 function Supervisor:children()
-	local list, why = ask(self, "children")
-	return list or complain(2, "%s", why)
+	local list, why, ended = ask(self, "children")
+	return list or ended and {} or complain(2, "%s", why)
 end
 
 function Supervisor:stop()
