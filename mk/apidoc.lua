@@ -80,6 +80,9 @@ local function split_type(text)
 end
 
 local on = {}
+function on.type(state, rest)
+	state.note.type = rest
+end
 function on.param(state, rest)
 	local name, typed = rest:match("^(%S+)%s+(.*)$")
 	local ptype, what = split_type(typed)
@@ -112,7 +115,15 @@ local function add_function(state, object, sep, name, args)
 	state.note = new_note()
 end
 
--- Entries: a section's heading, a class, or a function, with what its annotations say.
+-- A field of the module that is no function: `name = nil` behind its annotations.
+local function add_value(state, name)
+	local note = state.note
+	note.kind, note.name = "value", name
+	table.insert(state.entries, note)
+	state.note = new_note()
+end
+
+-- Entries: a section's heading, a class, a function or a value, with what its annotations say.
 local function parse()
 	local state = { entries = {}, note = new_note() }
 	local section
@@ -131,6 +142,8 @@ local function parse()
 			add_text(state.note, line)
 		elseif object then
 			add_function(state, object, sep, name, args)
+		elseif line:find("^vai%.[%w_]+ = nil$") and #state.note.text > 0 then
+			add_value(state, line:match("^%S+"))
 		elseif section and line:find("^%-%- ") then
 			table.insert(section.text, line:sub(4))
 		else
@@ -226,6 +239,14 @@ write["function"] = function(out, e)
 		list[#list + 1] = "- returns " .. table.concat(results, "; ")
 	end
 	add_block(out, list)
+	add_block(out, examples)
+end
+
+function write.value(out, e)
+	local prose, examples = split(e.text)
+	out[#out + 1] = "### " .. code(e.name) .. "\n"
+	add_block(out, prose)
+	add_block(out, { ("- is a `%s`"):format(e.type) })
 	add_block(out, examples)
 end
 
@@ -353,6 +374,8 @@ local function compare(entries)
 		if e.kind == "function" then
 			documented[e.name] = true
 			check_entry(e, objects)
+		elseif e.kind == "value" then
+			documented[e.name] = true
 		end
 	end
 	compare_stats(entries, vai.stats())
@@ -369,7 +392,7 @@ local function compare(entries)
 				assert(value.tcp) -- LuaSocket's manual describes it
 			elseif type(value) == "table" then
 				walk(value, prefix .. name .. ".")
-			elseif type(value) == "function" and not name:find("^_") and not documented[prefix .. name] then
+			elseif not name:find("^_%l") and not documented[prefix .. name] then
 				complain(prefix, name, " is not documented")
 			end
 		end

@@ -10,7 +10,6 @@
 -- What makes an object with methods is listed in mk/apidoc.lua.
 
 ---@class vai
----@field _VERSION string
 local vai = {}
 
 -- ---- goroutines ----
@@ -2753,14 +2752,30 @@ function tty:size() end
 function tty:raw(on) end
 
 ---What the program reads, a connection: who waits in it parks. What `io.read` has read ahead does not come here again.
+---```lua
+---for line in vai.stdin:lines() do
+---	vai.stdout:write(line:upper(), "\n")
+---end
+---print("all is read") --> all is read
+---```
 ---@type vai.connection
 vai.stdin = nil
 
----What the program prints, a connection. What `print` and `io.write` hold back in their buffer comes later.
+---What the program prints, a connection. What `print` and `io.write` hold back in their buffer comes later. Where nobody
+---reads it any more `write` gives `nil`, a message and `"EPIPE"`.
+---```lua
+---vai.stdout:write("no buffer, ", 1, "\n") --> no buffer, 1
+---```
 ---@type vai.connection
 vai.stdout = nil
 
 ---Where it reports errors, a connection.
+---```lua
+---vai.stderr:write("something is wrong\n")
+---```
+---```text stderr
+---something is wrong
+---```
 ---@type vai.connection
 vai.stderr = nil
 
@@ -3904,6 +3919,13 @@ function vai.lock_thread() end
 function vai.unlock_thread() end
 
 -- ---- the scheduler ----
+
+---The version of the module: `vai` and its number.
+---```lua
+---print(vai._VERSION:match("^vai %d+%.%d+%.%d+") ~= nil) --> true
+---```
+---@type string
+vai._VERSION = nil
 
 ---How many goroutines there are, main included.
 ---```lua

@@ -392,7 +392,7 @@ function Supervisor:child(spec)
 		shutdown = spec.shutdown }
 	if not restarts[own.restart] then
 		complain(2, "bad argument #1 to 'child' (restart: '%s' is none)", own.restart)
-	elseif own.shutdown and not (own.shutdown >= 0) then -- nan is none, either
+	elseif own.shutdown and (own.shutdown < 0 or own.shutdown ~= own.shutdown) then
 		complain(2, "bad argument #1 to 'child' (shutdown: %s is no time)", own.shutdown)
 	end
 	if getmetatable(own.start) == Supervisor then
