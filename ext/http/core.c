@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* vai.http.core: what vai.http needs of C. */
 #include "http.h"
+#include "bind/extension.h"
 #include "parser.h"
 
 static const luaL_Reg functions[] = {
@@ -39,6 +40,8 @@ void vai__http_set_type(lua_State *L, const char *type, const luaL_Reg *methods,
 	}
 	lua_setmetatable(L, -2);
 }
+
+VAI__QUICK_MODULE;
 
 __attribute__((visibility("default"))) int luaopen_vai_http_core(lua_State *L);
 

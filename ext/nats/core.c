@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* vai.nats.core: what vai.nats needs of C. */
 #include "nats.h"
+#include "bind/extension.h"
 
 static const luaL_Reg functions[] = {
 	{"next", vai__nats_next},
@@ -11,6 +12,8 @@ static const luaL_Reg functions[] = {
 #endif
 	{NULL, NULL},
 };
+
+VAI__QUICK_MODULE;
 
 __attribute__((visibility("default"))) int luaopen_vai_nats_core(lua_State *L);
 

@@ -84,6 +84,8 @@ static void open_once(const struct vai__extension *base)
 	pthread_mutex_unlock(&mutex);
 }
 
+VAI__QUICK_MODULE;
+
 __attribute__((visibility("default"))) int luaopen_vai_tls_core(lua_State *L);
 
 int luaopen_vai_tls_core(lua_State *L)

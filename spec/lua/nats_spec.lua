@@ -28,6 +28,23 @@ describe("vai.nats", function()
 		assert(check.slowness > 1 or each < 340, each .. " kB")
 	]])
 
+	-- With a module of others, which may wait in C, a goroutine leaves main's thread for another.
+	test("keeps nobody off main's thread", [[
+		local function use(name)
+			check.eq(vai.async(function()
+				local module = require(name)
+				vai.sleep(0.001)
+				return next(module) ~= nil
+			end):join(), true)
+			local threads = 0
+			for _ in vai.fs.scandir("/proc/self/task") do threads = threads + 1 end
+			return threads
+		end
+		check.eq(use("vai.nats.core"), 2)
+		check.eq(use("vai.nats"), 2)
+		check.eq(use("cjson"), 3)
+	]], { procs = 1, env = { VAI_MAXPROCS = "1" } })
+
 	test("publishes, subscribes, asks and answers", [[
 		local s <close> = server()
 		local a <close> = assert(nats.connect(s.url))

@@ -50,6 +50,8 @@
 	BUG(pop_commit, "steal", "the owner pops with a load and a store") \
 	BUG(retake_barrier, "retake", "no barrier between asking for a P and the look whether its M is busy") \
 	BUG(retake_blind, "retake", "a P is taken without a second look whether its M is busy") \
+	BUG(seat_forever, "seat_call", "the place in the poller is kept for an M that has lost its P") \
+	BUG(seat_unwatched, "seat_compute", "nobody takes the place in the poller from an M that computes") \
 	BUG(select_blind, "select_pair select_close", "a select queues up for a case that is ready") \
 	BUG(select_deaf, "select_pair select_close", "a select does not see that it was served while it queued up") \
 	BUG(select_left, "select_pair select_close", "a select leaves its records in the queues of the other cases") \

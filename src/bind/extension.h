@@ -13,6 +13,7 @@
 #include "net/head_end.h"
 #include "net/listener.h"
 #include "state/handle.h"
+#include "state/quick.h"
 
 enum { VAI__EXTENSION_VERSION = 2 };
 

@@ -159,7 +159,7 @@ static int search_c(lua_State *L)
 	lua_pushvalue(L, 1);
 	lua_call(L, 1, 2);
 	if (vm && lua_isfunction(L, -2)) {
-		vai__state_foreign(L, vm);
+		vai__state_got_function(L, vm, lua_tocfunction(L, -2));
 		vai__lazy_fill(L, vm);
 	}
 	return vai__paths_found(L, name);

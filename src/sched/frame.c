@@ -214,7 +214,7 @@ static void set_alarm(struct m *m, int64_t ns)
 /* Whether there is anything for m to do. What other Ms run needs no P of m's. */
 static bool has_work(struct m *m, int64_t now)
 {
-	vai__m_poll_once();
+	vai__seat_look();
 	return atomic_load_acquire(&m->nlocked) > 0 || vai__idle_work_anywhere(true) || vai__timers_next_of_all() <= now;
 }
 

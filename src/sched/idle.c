@@ -136,8 +136,7 @@ void vai__idle_got_work(struct m *m)
 	vai__idle_stop_spinning(m);
 	vai__loop_slice_begin(m_p(m));
 	atomic_thread_fence(memory_order_seq_cst); /* as in vai__idle_find_or_sleep */
-	bool watched = atomic_load_relaxed(&vai__sched.poller) != NULL;
-	if (!VAI_BUG(last_spinner) && (!watched || vai__idle_work_anywhere(false)))
+	if (!VAI_BUG(last_spinner) && (!vai__seat_is_watched() || vai__idle_work_anywhere(false)))
 		vai__idle_wake_one();
 }
 
@@ -319,6 +318,8 @@ static bool release_p(struct m *m)
 		vai__p_release(p);
 	}
 	vai__unlock(&vai__sched.lock);
+	if (!stay)
+		vai__seat_return(m);
 	return !stay;
 }
 
@@ -410,7 +411,7 @@ void vai__idle_delist(struct m *m)
 	m->nextp = NULL;
 	vai__m_own(m, p);
 	vai__unlock(&vai__sched.lock);
-	if (p)
+	if (p && !vai__seat_rise(m)) /* who was back at once the last times ran nothing that is worth sharing */
 		atomic_store_relaxed(&p->slice, SLICE_UNKNOWN);
 	if (m->polled.head)
 		vai__idle_take_polled(m);

@@ -213,7 +213,7 @@ static void run_timers(struct p *p)
 static void poll_behind(struct m *m)
 {
 	m->polling = m->behind = true;
-	vai__m_poll_once();
+	vai__seat_look();
 	m->polling = m->behind = false;
 	if (m->polled.head) {
 		vai__global_put_batch(&m->polled);
@@ -234,13 +234,13 @@ static void poll_now_and_then(struct m *m, struct p *p)
 	if (atomic_load_relaxed(&vai__sched.nglobal) > 0 || vai__runq_len(p) > RUNQ_SIZE / 2)
 		poll_behind(m);
 	else
-		vai__m_poll_once();
+		vai__seat_look();
 }
 
 static struct g *poll_others(struct p *p)
 {
 	bool inherit;
-	return vai__m_poll_once() ? vai__runq_get(p, &inherit) : NULL;
+	return vai__seat_look() ? vai__runq_get(p, &inherit) : NULL;
 }
 
 static struct g *from_own_queue(struct p *p)

@@ -256,23 +256,6 @@ static bool woken(struct m *m)
 	return atomic_load_seq_cst(&m->wake) != 0;
 }
 
-/* Marks the poller as taken by a thread that polls without sleeping, so it never needs a wake-up. */
-#define POLLING ((struct m *)(void *)&vai__sched)
-
-bool vai__m_poll_once(void)
-{
-	struct m *nobody = NULL;
-	bool nothing = vai__poll_pending() == 0 && vai__poll_sources() == 0;
-	if (VAI_LIKELY(nothing) || !atomic_cas_strong_acquire(&vai__sched.poller, &nobody, POLLING))
-		return false;
-	vai__poll_wait(0);
-	atomic_store_relaxed(&vai__sched.polled_at, clock_note());
-	atomic_store_seq_cst(&vai__sched.poller, NULL);
-	if (!VAI_BUG(poll_alone))
-		vai__idle_wake_one(); /* an M that went to sleep meanwhile found the poller taken and could not sleep in it */
-	return true;
-}
-
 /* Until when the M may sleep in the poller. It has to watch timers only while a P is idle to run them on. Otherwise
  * the owners of the Ps watch them, and an M that gives up its P wakes this one to look again (see below). */
 static int64_t sleep_until(void)
@@ -334,24 +317,13 @@ static void sleep_on_futex(struct m *m)
 		vai__futex_wait(&m->wake, 0, VAI_FOREVER);
 }
 
-/* Whether m, which goes to sleep, is to do so in the poller. While all Ps are busy their Ms look into it between
- * goroutines, and sysmon if they do not come to that (as in Go): an M that slept there would be woken for every event,
- * find no P, and take a CPU from those that have one (measured: a web server's request cost twice the time with 512
- * connections). A P that becomes idle later does so with an M that goes to sleep and comes by here, or
- * vai__idle_wake_one follows. */
-static bool takes_poller(struct m *m)
-{
-	struct m *nobody = NULL;
-	return atomic_load_seq_cst(&vai__sched.nidle_ps) > 0 && atomic_cas_strong_seq_cst(&vai__sched.poller, &nobody, m);
-}
-
 void vai__m_sleep(struct m *m)
 {
 	if (m->home)
 		vai__sigint_wrap();
-	if (takes_poller(m)) {
+	if (vai__seat_take(m)) {
 		sleep_in_poller(m);
-		atomic_store_seq_cst(&vai__sched.poller, NULL);
+		vai__seat_leave();
 		return;
 	}
 	if (sleep_until() < atomic_load_seq_cst(&vai__sched.poll_until))

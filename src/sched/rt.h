@@ -24,6 +24,7 @@
 #include "mach/barrier.h"
 #include "mach/ctx.h"
 #include "sched/sched.h"
+#include "sched/seat.h"
 
 #if defined(VAI_SIM) /* for spec/sim: so small that all orders of steps can be tried */
 enum { RUNQ_SIZE = 4, GFREE_MAX = 4, STACKS_MAX = 4, MAX_PROCS = 4 };
@@ -129,12 +130,12 @@ struct m {
 	_Atomic(struct p *) p;      /* owner */
 	enum op op;                 /* why curg switched to the loop */
 	uint64_t words;             /* the floating point control words of its loop */
-	bool spinning;              /* owner */
+	bool spinning, leaving;     /* owner; the thread is to end */
+	struct vai__seat seat;      /* owner */
 	_Atomic(bool) busy;         /* owner writes: it may touch its P (handoff.c) */
 	atomic_bool retake;         /* written under sched.lock: another thread wants its P, or has taken it */
 	bool idle, listed, wants;   /* asleep without a P; in sched.idle_ms; in sched.wanting: under sched.lock */
 	_Atomic(int64_t) nap_until; /* when it wakes by itself for a P that main gives back; 0: never. Under sched.lock */
-	bool leaving;               /* owner: the thread is to end */
 	int64_t cpu_from;           /* owner: the thread's time when curg, which has a limit, began to run */
 	struct g *lockedg;          /* owner: the goroutine that has this thread for itself */
 	struct m *next_wanting;
@@ -258,8 +259,7 @@ void vai__m_retire_main(struct m *m);         /* a host's thread is no M any mor
 void vai__m_free_main(struct m *m);           /* after that, when the runtime has stopped */
 bool vai__m_new(struct p *p, bool spinning);  /* a thread that runs p; false: the system refused */
 void vai__m_sleep(struct m *m);               /* until vai__m_wake or what the poller waits for */
-bool vai__m_poll_once(void);   /* looks without waiting; false: nothing is pending, or another thread polls */
-void vai__m_wake(struct m *m); /* m is out of sched.idle_ms and its nextp is set */
+void vai__m_wake(struct m *m);                /* m is out of sched.idle_ms and its nextp is set */
 /* p.c: processors */
 struct p *vai__p_new(int index);              /* NULL: out of memory */
 struct p *vai__p_get_idle(void);              /* sched.lock held; NULL: none */

@@ -61,7 +61,7 @@ static bool overdue_timer(int64_t now)
 static void poll_late(int64_t now)
 {
 	if (now - atomic_load_relaxed(&vai__sched.polled_at) >= POLL_LATE && !VAI_BUG(poll_late))
-		vai__m_poll_once();
+		vai__seat_look();
 }
 
 /* Looks whether the poller is still there, and how many CPUs the process may use, as Go 1.25 does: affinity and quotas
@@ -80,6 +80,7 @@ static void look_at_system(int64_t now)
 bool vai__sysmon_tick(void)
 {
 	int64_t now = clock_note();
+	vai__seat_watch(now);
 	poll_late(now);
 	vai__schedtrace_tick(now);
 	look_at_system(now);

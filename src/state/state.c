@@ -6,6 +6,7 @@
 #include <string.h>
 #include "sched/sched.h"
 #include "state/arena.h"
+#include "state/quick.h"
 
 void vai__state_foreign(lua_State *L, struct vai_vm *vm)
 {
@@ -15,6 +16,14 @@ void vai__state_foreign(lua_State *L, struct vai_vm *vm)
 		return;
 	vm->at = L;
 	vai__g_leave_main(g);
+}
+
+void vai__state_got_function(lua_State *L, struct vai_vm *vm, lua_CFunction f)
+{
+	if (f && vai__quick_has(f))
+		vm->needs_close = true;
+	else
+		vai__state_foreign(L, vm);
 }
 
 struct vai_vm *vai__state_of(lua_State *L)

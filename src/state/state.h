@@ -61,6 +61,9 @@ struct vai_vm {
 /* The state has got a C function that vai does not know, or opens a file: its end may have to
  * close what they made, and its goroutine, the caller, may wait in C calls. May park. */
 void vai__state_foreign(lua_State *L, struct vai_vm *vm);
+/* The same for a C function that vai does not know, which is to come into it: of modules whose functions never wait it
+ * is only noted that the end has to close. f: NULL, if it is not known which. May park. */
+void vai__state_got_function(lua_State *L, struct vai_vm *vm, lua_CFunction f);
 
 /* The vm that a state (or a coroutine of it) belongs to; NULL: the host's, or a stranger's. Raises
  * never, asks no goroutine. */

@@ -262,7 +262,7 @@ lua_CFunction vai__lazy_cfunction_in(lua_State *L, struct vai_vm *vm, lua_CFunct
 		return fresh;
 	if (vm->is_host)
 		return f;
-	vai__state_foreign(L, vm);
+	vai__state_got_function(L, vm, f);
 	vai__lazy_fill(L, vm);
 	return f;
 }
