@@ -120,6 +120,20 @@ describe("a function that is spawned many times", function()
 		end
 	]])
 
+	test("gets as many arguments as Lua's first stack holds, one more, and hundreds", [[
+		for _, n in ipairs { 10, 18, 19, 20, 35, 36, 37, 38, 39, 40, 41, 200 } do
+			local args = {}
+			for i = 1, n do args[i] = i end
+			for _ = 1, 25 do
+				check.returns(table.pack(vai.async(function(...)
+					local sum = 0
+					for i = 1, _G.select("#", ...) do sum = sum + _G.select(i, ...) end
+					return sum
+				end, table.unpack(args)):join()), true, n * (n + 1) // 2)
+			end
+		end
+	]])
+
 	-- A method that the state lacks is looked for, and takes memory.
 	test("comes with the methods that its code calls, though none of its goroutines has called them yet", [[
 		local start, out, begun = chan(), chan(60), waitgroup()

@@ -254,6 +254,8 @@ static bool prepare_state(struct vai__arena *a, lua_CFunction prepare, void *arg
 	if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK)
 		return false;
 	rest_collector(L);
+	if (!lua_checkstack(L, 2))
+		return false;
 	lua_pushcfunction(L, make_frames);
 	lua_pushinteger(L, FRAMES);
 	return lua_pcall(L, 1, 0, 0) == LUA_OK;
