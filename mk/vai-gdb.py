@@ -105,7 +105,8 @@ class Goroutine:
         self.m = int(record["m"])
 
     def site(self):
-        return self.g["pub"]["site"].string("utf-8", "replace")
+        site = self.g["pub"]["site"]
+        return site.string("utf-8", "replace") if int(site) else ""
 
     def reason(self):
         if self.state != WAITING:
