@@ -16,7 +16,7 @@ local allowed = {
 	{
 		"the scheduler's core", "sched/deadlock.c", "sched/frame.c", "sched/g.c", "sched/global_queue.c", "sched/handoff.c",
 		"sched/home.c", "sched/idle.c", "sched/locked_thread.c", "sched/m.c", "sched/outside.c", "sched/p.c", "sched/park.c",
-		"sched/preempt.c", "sched/seat.c", "sched/sigint.c",
+		"sched/preempt.c", "sched/renew.c", "sched/seat.c", "sched/sigint.c",
 		"sched/sigquit.c", "sched/start_stop.c", "sched/runq.c", "sched/scavenge.c", "sched/loop.c", "sched/schedtrace.c",
 		"sched/replay.c", "sched/serial.c", "sched/sysmon.c", "sched/threads.c", "sched/timer.c", "sched/sysmon_watch.c",
 	},

@@ -293,4 +293,67 @@ describe("waits without a stack", function()
 		wg:wait()
 		l:close()
 	]])
+
+	-- Where nothing comes for some seconds the goroutine's garbage goes, of which the finalizer tells.
+	test("a wait that becomes long tidies up, and goes on", [[
+		local told, got = chan(16), chan(16)
+		local ctx = vai.context():with_timeout(3600)
+		local reads = {
+			plain = function(a) return a:read() end, line = function(a) return a:read("l") end,
+			count = function(a) return a:read(4) end, loop = function(a) for line in a:lines() do return line end end,
+			limited = function(a) return a:read("l", 3600) end, bounded = function(a) return a:read("l", ctx) end,
+			caught = function(a) local _, line = pcall(a.read, a, "l") return line end,
+			wrapped = function(a) return coroutine.wrap(function() return a:read("l") end)() end,
+		}
+		local ends = {}
+		for name, read in pairs(reads) do
+			local a, b = pipe()
+			ends[#ends + 1] = b
+			go(function()
+				setmetatable({}, { __gc = function() told:send(name) end })
+				got:send(read(a))
+				a:close()
+			end)
+		end
+		local a, b = pipe()
+		local task = vai.async(function()
+			local collected = false
+			collectgarbage("stop")
+			setmetatable({}, { __gc = function() collected = true end })
+			return list(a:read("l"), collected)
+		end)
+		local n = 0
+		for _ in pairs(reads) do check.eq(type(told:recv(60)), "string") n = n + 1 end
+		for i = 1, n do ends[i]:write("line\n") end
+		for _ = 1, n do check.eq(got:recv():gsub("\n", ""), "line") end
+		b:write("line\n")
+		check.eq(joined(task), "line false")
+	]])
+
+	test("what has become long ends as other waits do", [[
+		local told = chan(16)
+		local function long(read)
+			local a, b = pipe()
+			local task = vai.async(function()
+				setmetatable({}, { __gc = function() told:send(1) end })
+				return read(a)
+			end)
+			return { a = a, b = b, task = task }
+		end
+		local closed = long(function(a) return a:read() end)
+		local ended = long(function(a) return a:read("l") end)
+		local canceled = long(function(a) return a:read("l") end)
+		local late = long(function(a) return a:read("l", 3600) end)
+		local first = vai.async(function() told:send(2) return closed.a:read() end)
+		for _ = 1, 4 do check.eq(type(told:recv(60)), "number") end -- of closed nothing, for another one queues behind it
+		closed.a:close()
+		ended.b:close()
+		canceled.task:cancel()
+		late.a:set_read_deadline(vai.now())
+		check.eq(joined(closed.task), "nil closed")
+		check.eq(joined(first), "nil closed")
+		check.eq(joined(ended.task), "nil")
+		check.eq(canceled.task:join(), false)
+		check.eq(joined(late.task), "nil timeout")
+	]])
 end)

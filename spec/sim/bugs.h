@@ -48,6 +48,7 @@
 	BUG(poll_late, "late_input", "nobody looks into the poller while all Ms have work") \
 	BUG(polled_unseen, "sourced", "who asks a source for those that wait does not see whom it has just woken") \
 	BUG(pop_commit, "steal", "the owner pops with a load and a store") \
+	BUG(renew_any, "net_renew", "any wait that lasts long is begun anew, not only those that want it") \
 	BUG(retake_barrier, "retake", "no barrier between asking for a P and the look whether its M is busy") \
 	BUG(retake_blind, "retake", "a P is taken without a second look whether its M is busy") \
 	BUG(seat_forever, "seat_call", "the place in the poller is kept for an M that has lost its P") \

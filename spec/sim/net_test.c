@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include "base/clock.h"
 #include "net/poller.h"
+#include "sched/rt.h"
 #include "tests.h"
 #include "world.h"
 
@@ -92,7 +93,7 @@ static void arrive(void *arg)
 
 static int read_some(vai_g *g, int n, int64_t limit)
 {
-	struct vai__iowait w = {VAI_WAIT_READ, NULL, limit, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_READ, .limit = limit};
 	int rc = vai__desc_take(g, d, VAI__READ, &w);
 	if (rc != VAI_OK)
 		return rc;
@@ -167,7 +168,7 @@ void test_net_close(void)
 
 static void close_and_await(vai_g *g, void *arg)
 {
-	struct vai__iowait w = {VAI_WAIT_CLOSE, NULL, VAI_FOREVER, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_CLOSE, .limit = VAI_FOREVER};
 	(void)arg;
 	vai__desc_close(d);
 	SIM_CHECK(vai__desc_await(g, d, &w) == VAI_OK);
@@ -283,7 +284,7 @@ struct reader {
 /* Reads on, after the wait in which it had no stack or at first. It does not park but by shedding. */
 static int read_on(vai_g *g, struct reader *r, int rc)
 {
-	struct vai__iowait w = {VAI_WAIT_READ, NULL, r->limit, &r->rest};
+	struct vai__iowait w = {.reason = VAI_WAIT_READ, .limit = r->limit, .rest = &r->rest};
 	started = true;
 	while (rc == VAI_OK && r->left > 0) {
 		if (read_byte() == NOTHING)
@@ -316,7 +317,7 @@ static void shed_end(vai_g *g, void *arg)
 
 static void shed_begin(vai_g *g, void *arg)
 {
-	struct vai__iowait w = {VAI_WAIT_READ, NULL, VAI_FOREVER, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_READ, .limit = VAI_FOREVER};
 	struct reader *r = arg;
 	r->rc = vai__desc_take(g, d, VAI__READ, &w);
 	if (r->rc == VAI_OK)
@@ -396,4 +397,50 @@ static void shed_cancel(vai_g *main)
 void test_net_shed_cancel(void)
 {
 	world(2, shed_cancel);
+}
+
+/* ---- waits that become long ---- */
+
+static void read_renewing(vai_g *g, void *arg)
+{
+	struct vai__iowait w = {.reason = VAI_WAIT_READ, .limit = VAI_FOREVER, .renews = true};
+	(void)arg;
+	SIM_CHECK(vai__desc_take(g, d, VAI__READ, &w) == VAI_OK);
+	started = true;
+	for (int n = 0; n < 2;) {
+		if (read_byte() != NOTHING) {
+			got++, n++;
+			continue;
+		}
+		int rc = vai__desc_wait(g, d, VAI__READ, &w);
+		SIM_CHECK(rc == VAI_OK || rc == VAI__RENEW);
+	}
+	vai__desc_give(d, VAI__READ);
+}
+
+/* The scavenger, for which every wait is long. */
+static void find_long_waits(void *arg)
+{
+	(void)arg;
+	sim_wait(has_started, NULL, INT64_MAX, "for a reader");
+	for (int64_t next = 0; vai__renew_some(&next, INT64_MAX);)
+		;
+}
+
+/* Against readiness; and main's wait for the reader, which is no such one, goes on. */
+static void renew(vai_g *main)
+{
+	static int two = 2;
+	open_it(false);
+	world_go(main, read_renewing, NULL);
+	sim_spawn(find_long_waits, NULL);
+	sim_spawn(arrive, &two);
+	world_join(main);
+	SIM_CHECK(got == 2 && data == 0);
+	release();
+}
+
+void test_net_renew(void)
+{
+	world(2, renew);
 }

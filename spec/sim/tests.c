@@ -58,5 +58,6 @@ const struct sim_test sim_tests[] = {
 	{"net_shed_close", test_net_shed_close, 2},
 	{"net_shed_limit", test_net_shed_limit, 2},
 	{"net_shed_cancel", test_net_shed_cancel, 2},
+	{"net_renew", test_net_renew, 2},
 	{NULL, NULL, 0},
 };

@@ -65,5 +65,6 @@ void test_net_shed_ready(void);
 void test_net_shed_close(void);
 void test_net_shed_limit(void);
 void test_net_shed_cancel(void);
+void test_net_renew(void);
 
 #endif

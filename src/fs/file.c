@@ -151,7 +151,7 @@ int vai__file_open(const char *path, int flags, mode_t mode, vai_file **out)
 /* VAI_OK: the caller has the file alone until it gives it back, its descriptor at the position that a user sees. */
 static int enter(vai_g *self, vai_file *f, int *fd)
 {
-	struct vai__iowait w = {VAI_WAIT_READ, f->conn, VAI_FOREVER, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_READ, .obj = f->conn, .limit = VAI_FOREVER};
 	struct vai__desc *d = vai__conn_desc(f->conn);
 	int rc = vai__desc_take(self, d, VAI__READ, &w);
 	if (rc != VAI_OK)
@@ -171,7 +171,7 @@ static int leave(vai_file *f, int rc)
 
 int vai__file_read(vai_g *self, vai_file *f, enum vai__read_what what, size_t count, struct vai__bytes *out)
 {
-	return vai__conn_read(self, f->conn, (struct vai__asked){what, count}, VAI_FOREVER, NULL, out);
+	return vai__conn_read(self, f->conn, (struct vai__asked){.what = what, .count = count}, VAI_FOREVER, NULL, out);
 }
 
 /* In a function of its own: a thread's errno is read where nothing parks. */

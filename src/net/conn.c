@@ -352,8 +352,10 @@ static int last_look(vai_conn *c, struct iovec *to)
 static int fill_to(vai_g *self, vai_conn *c, const struct vai__iowait *w, struct iovec *to)
 {
 	struct vai__iowait wait = *w;
-	if (c->in.n > 0)
+	if (c->in.n > 0) {
 		wait.rest = NULL;
+		wait.renews = false;
+	}
 	for (;;) {
 		if (atomic_load_relaxed(&c->no_read) || (c->in.n > 0 && vai__desc_is_closed(c->desc)))
 			return VAI_ECLOSED; /* also where more comes without end, so that nothing has to be waited for */
@@ -417,6 +419,7 @@ static VAI_NOINLINE int begin(vai_g *self, vai_conn *c, const struct vai__iowait
 {
 	struct vai__iowait wait = *w;
 	wait.rest = NULL;
+	wait.renews = false;
 	int rc = vai__desc_take(self, c->desc, VAI__READ, &wait);
 	if (rc != VAI_OK)
 		return rc;
@@ -441,7 +444,7 @@ int vai__conn_take(vai_g *self, vai_conn *view, enum vai__dir dir, const struct 
 
 int vai__conn_begin(vai_g *self, vai_conn *view, int64_t limit)
 {
-	struct vai__iowait w = {VAI_WAIT_READ, view->base, limit, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_READ, .obj = view->base, .limit = limit};
 	return begin_once(self, view->base, &w);
 }
 
@@ -533,7 +536,7 @@ int vai__conn_read(
 	vai_g *self, vai_conn *view, struct vai__asked what, int64_t limit, struct vai__rest *rest, struct vai__bytes *out)
 {
 	vai_conn *c = view->base;
-	struct vai__iowait w = {VAI_WAIT_READ, c, limit, rest};
+	struct vai__iowait w = {.reason = VAI_WAIT_READ, .obj = c, .limit = limit, .rest = rest, .renews = what.renews};
 	*out = (struct vai__bytes){0};
 	int rc = vai__conn_take(self, c, VAI__READ, &w);
 	return rc == VAI_OK ? read_taken(self, c, &what, &w, out) : rc;
@@ -543,7 +546,7 @@ int vai__conn_read_on(
 	vai_g *self, vai_conn *view, struct vai__asked what, int64_t limit, struct vai__rest *rest, struct vai__bytes *out)
 {
 	vai_conn *c = view->base;
-	struct vai__iowait w = {VAI_WAIT_READ, c, limit, rest};
+	struct vai__iowait w = {.reason = VAI_WAIT_READ, .obj = c, .limit = limit, .rest = rest, .renews = what.renews};
 	*out = (struct vai__bytes){0};
 	int rc = vai__desc_wait_end(self, c->desc, VAI__READ, rest);
 	if (rc == VAI_ETIMEOUT)
@@ -571,7 +574,7 @@ static void move_out(vai_conn *c, void *p, size_t *n)
 int vai__conn_read_into(vai_g *self, vai_conn *view, void *p, size_t n, int64_t limit, size_t *got)
 {
 	vai_conn *c = view->base;
-	struct vai__iowait w = {VAI_WAIT_READ, c, limit, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_READ, .obj = c, .limit = limit};
 	struct iovec to = {p, n};
 	int rc = vai__conn_take(self, c, VAI__READ, &w);
 	if (rc != VAI_OK)
@@ -602,7 +605,7 @@ int vai__conn_read_now(vai_conn *view, struct vai__bytes *out)
 int vai__conn_peek(vai_g *self, vai_conn *view, bool event)
 {
 	vai_conn *c = view->base;
-	struct vai__iowait w = {VAI_WAIT_READ, c, 0, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_READ, .obj = c, .limit = 0};
 	if (c->ops->begin && !atomic_load_acquire(&c->begun))
 		return VAI_OK; /* what there is to do waits for the other direction, too */
 	int rc = vai__desc_take(self, c->desc, VAI__READ, &w);
@@ -627,7 +630,7 @@ static bool has_head(const vai_conn *c, size_t most, size_t *from)
 int vai__conn_peek_head(vai_g *self, vai_conn *view, size_t most, size_t *from)
 {
 	vai_conn *c = view->base;
-	struct vai__iowait w = {VAI_WAIT_READ, c, 0, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_READ, .obj = c, .limit = 0};
 	if (c->ops->begin && !atomic_load_acquire(&c->begun))
 		return VAI_OK; /* as in vai__conn_peek */
 	int rc = vai__desc_take(self, c->desc, VAI__READ, &w);
@@ -652,7 +655,7 @@ int vai__conn_peek_head(vai_g *self, vai_conn *view, size_t most, size_t *from)
 bool vai__conn_unread(vai_conn *view, struct vai__bytes *b)
 {
 	vai_conn *c = view->base;
-	struct vai__iowait w = {VAI_WAIT_READ, c, 0, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_READ, .obj = c, .limit = 0};
 	bool done = b->n == 0;
 	if (b->n > 0 && vai__desc_take(vai__g_self(), c->desc, VAI__READ, &w) == VAI_OK) {
 		if (c->in.n == 0 || make_room(b, c->in.n)) {
@@ -747,7 +750,7 @@ int vai__conn_write_taken(
 int vai__conn_write(vai_g *self, vai_conn *view, struct iovec *iov, int n, int64_t limit, size_t *done)
 {
 	vai_conn *c = view->base;
-	struct vai__iowait w = {VAI_WAIT_WRITE, c, limit, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_WRITE, .obj = c, .limit = limit};
 	*done = 0;
 	int rc = vai__conn_take(self, c, VAI__WRITE, &w);
 	if (rc != VAI_OK)
@@ -762,10 +765,10 @@ int vai__conn_write(vai_g *self, vai_conn *view, struct iovec *iov, int n, int64
 void vai__conn_settle(vai_g *self, vai_conn *view)
 {
 	vai_conn *c = view->base;
-	struct vai__iowait at_once = {VAI_WAIT_CLOSE, c, 0, NULL};
+	struct vai__iowait at_once = {.reason = VAI_WAIT_CLOSE, .obj = c, .limit = 0};
 	if (!c->ops->settle || vai__desc_take(self, c->desc, VAI__READ, &at_once) != VAI_OK)
 		return;
-	struct vai__iowait w = {VAI_WAIT_CLOSE, c, vai__clock_now() + SETTLE, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_CLOSE, .obj = c, .limit = vai__clock_now() + SETTLE};
 	while (c->ops->settle(c) == VAI__ERRNO(EAGAIN) && vai__desc_wait(self, c->desc, VAI__READ, &w) == VAI_OK)
 		;
 	vai__desc_give(c->desc, VAI__READ);
@@ -789,7 +792,7 @@ bool vai__conn_close(vai_conn *c)
 int vai__conn_close_write(vai_g *self, vai_conn *view, int64_t limit)
 {
 	vai_conn *c = view->base;
-	struct vai__iowait w = {VAI_WAIT_WRITE, c, limit, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_WRITE, .obj = c, .limit = limit};
 	if (!c->ops->shut)
 		return VAI__ERRNO(ENOTSOCK);
 	int rc = vai__conn_take(self, c, VAI__WRITE, &w);

@@ -103,6 +103,7 @@ enum {
 struct vai__asked {
 	enum vai__read_what what;
 	size_t count;
+	bool renews; /* nothing was read or is held after VAI__RENEW (descriptor.h), and the goroutine may read again */
 };
 int vai__conn_read(
 	vai_g *self, vai_conn *c, struct vai__asked what, int64_t limit, struct vai__rest *rest, struct vai__bytes *out);

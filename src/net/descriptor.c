@@ -501,18 +501,19 @@ static void arm(struct vai__desc *d, enum vai__dir dir)
 }
 
 /* After the wait, which has ended with the code: leaves nothing of the caller's in d. The wait's result. */
-static int end_wait(struct vai__desc *d, struct side *s, int code)
+static int end_wait(vai_g *self, struct vai__desc *d, struct side *s, int code)
 {
 	vai__poll_count(-1);
+	vai__wait_renews(self, false);
 	vai__lock(&d->lock);
 	s->g = NULL;
 	if (code == VAI_WAKE_USER)
 		s->ready = false;
-	bool closed = d->closed;
+	bool closed = d->closed, alone = vai__waitq_empty(&s->queue);
 	vai__unlock(&d->lock);
-	if (code == VAI_WAKE_USER)
-		return closed ? VAI_ECLOSED : VAI_OK;
-	return vai__wake_result(code);
+	if (code != VAI_WAKE_USER && code != VAI_WAKE_LONG)
+		return vai__wake_result(code);
+	return closed ? VAI_ECLOSED : code == VAI_WAKE_LONG && alone ? VAI__RENEW : VAI_OK;
 }
 
 /* Joins the poller, for the first goroutine that has to wait. One that waits in the other direction meanwhile hears
@@ -554,21 +555,24 @@ int vai__desc_wait(vai_g *self, struct vai__desc *d, enum vai__dir dir, const st
 		return rc;
 	vai__poll_count(1);
 	arm(d, dir);
+	if (w->renews)
+		vai__wait_renews(self, true);
 	if (VAI_LIKELY(!w->rest))
-		return end_wait(d, s, vai__wait(self, w->reason, w->obj, until));
+		return end_wait(self, d, s, vai__wait(self, w->reason, w->obj, until));
 	vai__park_shed_begin(self, w->reason, w->obj, until, &w->rest->timeout);
 	return VAI_SHEDS;
 }
 
 int vai__desc_wait_end(vai_g *self, struct vai__desc *d, enum vai__dir dir, struct vai__rest *rest)
 {
-	return end_wait(d, &d->side[dir], vai__park_shed_end(self, &rest->timeout));
+	return end_wait(self, d, &d->side[dir], vai__park_shed_end(self, &rest->timeout));
 }
 
 int vai__desc_nap(vai_g *self, struct vai__desc *d, enum vai__dir dir, const struct vai__iowait *w, int64_t pause)
 {
 	struct vai__iowait nap = *w;
 	nap.rest = NULL;
+	nap.renews = false;
 	int64_t now = vai__clock_now();
 	if (w->limit == VAI_FOREVER || w->limit - now > pause)
 		nap.limit = now + pause;

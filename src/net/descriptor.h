@@ -43,6 +43,7 @@ struct vai__iowait {
 	const void *obj;             /* for dumps: the struct vai_obj that it waits for */
 	int64_t limit;               /* absolute; 0: do not wait; VAI_FOREVER */
 	struct vai__rest *rest;      /* NULL; or the goroutine sheds its stack if it has to wait (vai__desc_wait) */
+	bool renews;                 /* the wait may end with VAI__RENEW */
 };
 
 /* Takes over fd, which is non-blocking and close-on-exec. NULL: *rc says why, and fd is the caller's still. */
@@ -75,7 +76,9 @@ void vai__desc_give(struct vai__desc *d, enum vai__dir dir);
  * there may be no other one, however much there is to read: the peer has ended, or an error or urgent data wait. */
 uint32_t vai__desc_edges(const struct vai__desc *d, enum vai__dir dir);
 /* Parks the goroutine that has the direction. VAI_OK: try again. VAI_SHEDS, if w->rest is set: the wait is begun only,
- * and once it is over the second function, to be called by the goroutine as soon as it runs, gives the result. */
+ * and once it is over the second function, to be called by the goroutine as soon as it runs, gives the result.
+ * VAI__RENEW, if w->renews: nothing has come for some seconds, and nobody else wants the direction. */
+enum { VAI__RENEW = -24 };
 int vai__desc_wait(vai_g *self, struct vai__desc *d, enum vai__dir dir, const struct vai__iowait *w);
 int vai__desc_wait_end(vai_g *self, struct vai__desc *d, enum vai__dir dir, struct vai__rest *rest);
 /* The same, on the stack, for what no event tells of: VAI_OK also once `pause` nanoseconds are over. */

@@ -214,14 +214,14 @@ static int accept_taken(vai_g *self, vai_listener *l, const struct vai__iowait *
 
 int vai__listener_accept(vai_g *self, vai_listener *l, int64_t limit, struct vai__rest *rest, vai_conn **out)
 {
-	struct vai__iowait w = {VAI_WAIT_ACCEPT, l, limit, rest};
+	struct vai__iowait w = {.reason = VAI_WAIT_ACCEPT, .obj = l, .limit = limit, .rest = rest};
 	int rc = vai__desc_take(self, l->desc, VAI__READ, &w);
 	return rc == VAI_OK ? accept_taken(self, l, &w, out) : rc;
 }
 
 int vai__listener_accept_on(vai_g *self, vai_listener *l, int64_t limit, struct vai__rest *rest, vai_conn **out)
 {
-	struct vai__iowait w = {VAI_WAIT_ACCEPT, l, limit, rest};
+	struct vai__iowait w = {.reason = VAI_WAIT_ACCEPT, .obj = l, .limit = limit, .rest = rest};
 	int rc = vai__desc_wait_end(self, l->desc, VAI__READ, rest);
 	if (rc == VAI_OK)
 		return accept_taken(self, l, &w, out);

@@ -117,7 +117,7 @@ static int try_receive(vai_packet *p, size_t max, struct vai__bytes *out, struct
 int vai__packet_recv(vai_g *self, vai_packet *p, size_t max, int64_t limit, struct vai__bytes *out,
 	struct vai__addr *from, bool *truncated)
 {
-	struct vai__iowait w = {VAI_WAIT_READ, p, limit, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_READ, .obj = p, .limit = limit};
 	*out = (struct vai__bytes){0};
 	int rc = vai__desc_take(self, p->desc, VAI__READ, &w);
 	if (rc != VAI_OK)
@@ -148,7 +148,7 @@ static int wait_to_send(vai_g *self, vai_packet *p, const struct vai__iowait *w)
 
 int vai__packet_send(vai_g *self, vai_packet *p, const void *data, size_t n, const struct vai__addr *to, int64_t limit)
 {
-	struct vai__iowait w = {VAI_WAIT_WRITE, p, limit, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_WRITE, .obj = p, .limit = limit};
 	struct iovec iov = {(void *)(uintptr_t)data, n};
 	bool refused = false;
 	int rc = vai__desc_take(self, p->desc, VAI__WRITE, &w);

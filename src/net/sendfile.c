@@ -86,7 +86,7 @@ int vai__sendfile(vai_g *self, vai_conn *view, struct iovec *iov, void *block, i
 	int64_t limit, size_t *done)
 {
 	vai_conn *c = vai__conn_base(view);
-	struct vai__iowait w = {VAI_WAIT_WRITE, c, limit, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_WRITE, .obj = c, .limit = limit};
 	*done = 0;
 	int rc = vai__conn_take(self, c, VAI__WRITE, &w);
 	if (rc != VAI_OK)

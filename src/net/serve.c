@@ -581,7 +581,7 @@ static int wait_for_all(vai_g *self, vai_server *s, int64_t limit)
 /* A connection that has said nothing yet gets a while to do so: its request may be on the way. */
 int vai__serve_shutdown(vai_g *self, vai_server *s, int64_t limit)
 {
-	struct vai__iowait w = {VAI_WAIT_CLOSE, s->listener, limit, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_CLOSE, .obj = s->listener, .limit = limit};
 	int rc = let_in(self, s, limit);
 	begin_close(s);
 	close_conns(s, BETWEEN);
@@ -717,7 +717,7 @@ static bool hand_out(vai_g *self, vai_server *s)
 
 static void serve(vai_g *self, vai_server *s)
 {
-	struct vai__iowait w = {VAI_WAIT_SERVE, s->listener, VAI_FOREVER, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_SERVE, .obj = s->listener, .limit = VAI_FOREVER};
 	struct vai__desc *d = vai__listener_desc(s->listener);
 	bool listening = vai__desc_take(self, d, VAI__READ, &w) == VAI_OK;
 	for (;;) {

@@ -59,14 +59,14 @@ struct g {
 	struct g *link; /* in the queue or free list that holds it */
 	void (*entry)(vai_g *g, void *arg);
 	void *arg;
-	_Atomic(uint8_t) state;    /* enum vai_g_state; only for looking at, it decides nothing */
-	atomic_bool told;          /* it was asked to end because its home closes; its M's, or the waker's */
-	bool asked_outside;        /* it was last interrupted because it had no P; its M's */
-	_Atomic(uint8_t) reason;   /* while WAITING, as `timed` and `obj`; `since` also while it blocks */
-	atomic_bool blocks, timed; /* it is between vai__g_block_begin and vai__g_block_end; a timer ends its wait */
-	_Atomic(uint32_t) turn;    /* its number in a seeded run (replay.c); 0: it is in none */
-	int64_t cpu_used;          /* with a limit: ns used before it began to run */
-	_Atomic(int64_t) since;    /* down to here who makes a goroutine writes: lines that go to its M and back */
+	_Atomic(uint8_t) state;            /* enum vai_g_state; only for looking at, it decides nothing */
+	atomic_bool told;                  /* it was asked to end because its home closes; its M's, or the waker's */
+	bool asked_outside;                /* it was last interrupted because it had no P; its M's */
+	_Atomic(uint8_t) reason;           /* while WAITING, as `timed` and `obj`; `since` also while it blocks */
+	atomic_bool blocks, timed, renews; /* it is in vai__g_block_begin to _end; a timer ends its wait; renew.c may */
+	_Atomic(uint32_t) turn;            /* its number in a seeded run (replay.c); 0: it is in none */
+	int64_t cpu_used;                  /* with a limit: ns used before it began to run */
+	_Atomic(int64_t) since;            /* down to here who makes a goroutine writes: lines that go to its M and back */
 	_Atomic(const void *) obj;
 	struct vai__ctx ctx;
 	_Atomic(uint64_t) wait; /* ticket << 32 | code */

@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #endif
 #include <pthread.h>
+#include <time.h>
 #include "base/mem.h"
 #include "mach/stack.h"
 #include "sched/rt.h"
@@ -28,15 +29,25 @@ static struct {
 	bool working; /* worker has not been joined */
 	atomic_bool done, stop;
 	int64_t period, end; /* of this period */
+	int64_t before;      /* for the worker: the begin of the last one */
 	bool gave;           /* memory was given back since the period last became longer */
 	int calm,
 		quiet; /* periods in a row without regret; periods in a row that ended idle and with nothing to give back */
 	uint32_t ticks[MAX_PROCS];
 } scav;
 
+/* Has goroutines that wait for long give back what they can do without: few at a time, so that others have turns. */
+static void renew_waits(void)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	for (int64_t next = 0; vai__renew_some(&next, scav.before) && !atomic_load_relaxed(&scav.stop);)
+		nanosleep(&pause, NULL);
+}
+
 static void *work(void *arg)
 {
 	(void)arg;
+	renew_waits();
 	vai__stack_scavenge(&scav.stop);
 	vai__mem_scavenge(&scav.stop);
 	atomic_store_release(&scav.done, true);
@@ -81,13 +92,16 @@ static void adapt(size_t regained)
 
 static void end_period(bool idle)
 {
+	const int64_t period = scav.period;
 	size_t stacks, blocks;
 	flush_idle_ps();
 	bool found = vai__stack_unneeded(&stacks) > 0;
 	found |= vai__mem_unneeded(&blocks) > 0;
 	adapt(stacks + blocks);
+	found |= vai__renew_wanted();
 	scav.quiet = found || !idle ? 0 : scav.quiet + 1;
 	scav.gave |= found;
+	scav.before = scav.end - period;
 	atomic_store_relaxed(&scav.done, false);
 	if (found)
 		scav.working = pthread_create(&scav.worker, NULL, work, NULL) == 0;

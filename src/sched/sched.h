@@ -75,6 +75,7 @@ enum vai_wake {
 	VAI_WAKE_CONTEXT = 6, /* by vai_g.bound: VAI_ECONTEXT, and the next VAI_ECONTEXT_DEADLINE */
 	VAI_WAKE_CONTEXT_DEADLINE = 7,
 	VAI_WAKE_INTERRUPTED = 8, /* main only */
+	VAI_WAKE_LONG = 9,        /* the wait has lasted long, and the goroutine wishes to know (vai__wait_renews) */
 	VAI_WAKE_USER = 16
 };
 typedef uint32_t vai_ticket;
@@ -216,6 +217,9 @@ static inline bool vai__park_shed_idle(void)
 {
 	return VAI_LIKELY(atomic_load_relaxed(&vai__stack_taken) < VAI__SHED_FROM);
 }
+
+/* Whether VAI_WAKE_LONG may end the wait that self begins now, after some seconds. Taken back by self after it. */
+void vai__wait_renews(vai_g *self, bool yes);
 
 /* True if this call ended the wait; the goroutine is then on its way to a run queue.
  * Caller: any M, also under locks of lower rank than VAI_RANK_SCHED. */

@@ -17,5 +17,9 @@ void vai__scavenge_tick(int64_t now, bool idle); /* ends a period if it is over;
 void vai__scavenge_awake(int64_t now);           /* sysmon was woken: it may get busy again */
 int64_t vai__scavenge_next(void);                /* when sysmon has to call the next tick, also if all is idle */
 void vai__scavenge_stop(void);                   /* waits for the thread that gives back */
+/* renew.c: waits that last long; called by the scavenger */
+bool vai__renew_wanted(void); /* there may be some */
+/* Ends some waits that have begun before that time. True: to be called again. *next: 0 at first. */
+bool vai__renew_some(int64_t *next, int64_t before);
 
 #endif

@@ -42,6 +42,8 @@ struct vai__arena *vai__arena_new(size_t size);
  * takes, or 0 if it did not fit. Its free blocks are forgotten. */
 void vai__arena_build(struct vai__arena *a);
 size_t vai__arena_built(struct vai__arena *a);
+/* Joins free memory and gives chunks back that are free, also where that takes more time than it is worth but once. */
+void vai__arena_trim(struct vai__arena *a);
 /* Gives everything back; a first chunk that was not allocated here stays. */
 void vai__arena_release(struct vai__arena *a);
 /* The same for one of vai__arena_new, whose first chunk goes, too. */

@@ -15,10 +15,14 @@ enum {
 	FUTILE = 16   /* the same after a time that no chunk went back */
 };
 
+/* What is left before the new place becomes free blocks; without lists for these the newest chunk, whose it is, notes
+ * it (the first chunk does not: there it is little). */
 static void enter(struct vai__arena *a, char *from, char *to)
 {
 	if (arena_has_lists(a) && arena_left(a) > 0)
 		vai__arena_spread(a, a->cursor, arena_left(a));
+	else if (a->chunks && arena_left(a) > 0)
+		a->chunks->tail = (uint32_t)arena_left(a);
 	a->cursor = from;
 	a->end = to;
 }
@@ -95,10 +99,9 @@ static bool add_chunk(struct vai__arena *a, size_t need)
 	struct vai__chunk *chunk = vai__mem_alloc(size);
 	if (!chunk)
 		return false;
-	chunk->next = a->chunks;
-	chunk->size = size;
-	a->chunks = chunk;
 	enter(a, (char *)chunk + sizeof *chunk, (char *)chunk + size);
+	*chunk = (struct vai__chunk){.next = a->chunks, .size = (uint32_t)size};
+	a->chunks = chunk;
 	arena_hold(a, size);
 	return true;
 }

@@ -218,8 +218,18 @@ static void mark_bin(struct map *map, struct vai__arena *a, unsigned bin)
 	}
 }
 
+static void mark_tails(struct map *map, struct vai__arena *a)
+{
+	for (struct vai__chunk *chunk = a->chunks; chunk; chunk = chunk->next) {
+		if (chunk->tail)
+			mark(map, (char *)chunk + chunk->size - chunk->tail, chunk->tail);
+		chunk->tail = 0;
+	}
+}
+
 static void mark_all(struct map *map, struct vai__arena *a)
 {
+	mark_tails(map, a);
 	for (unsigned c = 0; c < VAI__ARENA_CLASSES; c++)
 		mark_list(map, a, c);
 	for (unsigned bin = 0; a->bins && bin < VAI__ARENA_BINS; bin++)
@@ -287,4 +297,93 @@ bool vai__arena_join(struct vai__arena *a)
 	cut_all(&map, a);
 	vai__mem_free(map.regions, map.bytes);
 	return true;
+}
+
+/* ---- the lists' own memory ---- */
+
+enum { LISTS = VAI__ARENA_CLASSES * sizeof(void *), BINS = VAI__ARENA_BINS * sizeof(void *) };
+
+/* Whether there is nothing in the lists, after mark_all: no block lay outside of the chunks. */
+static bool are_empty(const struct vai__arena *a)
+{
+	bool empty = true;
+	for (unsigned c = 0; c < VAI__ARENA_CLASSES; c++)
+		empty &= !a->free[c];
+	for (unsigned bin = 0; a->bins && bin < VAI__ARENA_BINS; bin++)
+		empty &= !a->bins[bin];
+	return empty;
+}
+
+/* The first free place of that many bytes, or NULL. *any: whether there is a free byte at all. */
+static char *find_place(const struct region *r, size_t bytes, bool *any)
+{
+	size_t n = (size_t)(r->to - r->from) / GRAIN;
+	for (size_t at = find_bit(r->bits, 0, n, true), end; at < n; at = find_bit(r->bits, end, n, true)) {
+		end = find_bit(r->bits, at, n, false);
+		*any = true;
+		if ((end - at) * GRAIN >= bytes)
+			return r->from + at * GRAIN;
+	}
+	return NULL;
+}
+
+/* Where the lists are to lie: not in a chunk that is free but for them, unless free memory elsewhere needs them and has
+ * no place. NULL: *any says whether there is such memory, in a state without a free chunk. */
+static char *find_home(const struct map *map, bool *any)
+{
+	char *home = NULL, *in_free = NULL;
+	bool whole;
+	*any = false;
+	for (size_t i = 0; i < map->n && !home; i++) {
+		const struct region *r = &map->regions[i];
+		if (!r->chunk || !is_free(r))
+			home = find_place(r, LISTS, any);
+		else if (!in_free)
+			in_free = find_place(r, LISTS, &whole);
+	}
+	return home || !*any ? home : in_free;
+}
+
+static void unmark(struct map *map, const char *p, size_t n)
+{
+	const struct region *r = find_region(map, p);
+	size_t from = (size_t)(p - r->from) / GRAIN;
+	for (size_t i = from; i < from + n / GRAIN; i++)
+		r->bits[i / WORD] &= ~((uint64_t)1 << i % WORD);
+}
+
+/* Moves the lists, which hold nothing, to where they keep no chunk from going; or there are none, if nothing will be
+ * free. The bins are made anew where they are needed. */
+static void move_lists(struct map *map, struct vai__arena *a)
+{
+	bool any;
+	if (!find_region(map, (char *)a->free) || (a->bins && !find_region(map, (char *)a->bins)))
+		return;
+	mark(map, (char *)a->free, LISTS);
+	if (a->bins)
+		mark(map, (char *)a->bins, BINS);
+	a->bins = NULL;
+	char *home = find_home(map, &any);
+	if (!home && any)
+		home = (char *)a->free;
+	if (home) {
+		unmark(map, home, LISTS);
+		a->free = memset(home, 0, LISTS);
+	} else {
+		a->free = (void **)(uintptr_t)vai__arena_no_blocks;
+		a->quota = -1;
+	}
+}
+
+void vai__arena_trim(struct vai__arena *a)
+{
+	struct map map;
+	if (!arena_has_lists(a) || a->building || !make_map(&map, a))
+		return;
+	mark_all(&map, a);
+	if (are_empty(a))
+		move_lists(&map, a);
+	cut_all(&map, a);
+	a->churn = 0;
+	vai__mem_free(map.regions, map.bytes);
 }

@@ -22,7 +22,8 @@ enum {
 
 struct vai__chunk {
 	struct vai__chunk *next;
-	size_t size;
+	uint32_t size;
+	uint32_t tail; /* bytes at its end that were left over when there were no lists of free blocks to take them */
 };
 
 /* At the start of a free block above 1 kB. */

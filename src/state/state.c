@@ -39,6 +39,14 @@ size_t vai__state_bytes(const struct vai_vm *vm)
 	return (size_t)lua_gc(vm->L, LUA_GCCOUNT) * 1024 + (size_t)lua_gc(vm->L, LUA_GCCOUNTB);
 }
 
+void vai__state_tidy(lua_State *L, struct vai_vm *vm)
+{
+	if (lua_gc(L, LUA_GCISRUNNING) == 1)
+		lua_gc(L, LUA_GCCOLLECT);
+	if (vm->arena)
+		vai__arena_trim(vm->arena);
+}
+
 _Noreturn void vai__state_out_of_memory(lua_State *L)
 {
 	lua_pushliteral(L, "not enough memory"); /* Lua keeps this very string ready */

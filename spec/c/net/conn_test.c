@@ -63,7 +63,7 @@ static int read_some(vai_g *g, struct pair *p, char *buf, size_t n, size_t *got)
 {
 	struct vai__bytes b;
 	*got = 0;
-	int rc = vai__conn_read(g, p->c, (struct vai__asked){VAI__READ_SOME, 0}, VAI_FOREVER, NULL, &b);
+	int rc = vai__conn_read(g, p->c, (struct vai__asked){.what = VAI__READ_SOME, .count = 0}, VAI_FOREVER, NULL, &b);
 	if (rc != VAI_OK)
 		return rc;
 	CHECK(b.n <= n);
@@ -129,7 +129,7 @@ static void read_to_end(vai_g *g, void *arg)
 static void until_edge(struct pair *p)
 {
 	while (vai__desc_edges(vai__conn_desc(p->c), VAI__READ) == 0) {
-		struct vai__iowait w = {VAI_WAIT_READ, NULL, world_in(1), NULL};
+		struct vai__iowait w = {.reason = VAI_WAIT_READ, .limit = world_in(1)};
 		vai__desc_wait(vai__g_self(), vai__conn_desc(p->c), VAI__WRITE, &w);
 	}
 }
@@ -191,7 +191,8 @@ static void read_into(vai_g *g, void *arg)
 	char buf[8] = {0};
 	size_t n;
 	struct vai__bytes b;
-	CHECK(vai__conn_read(g, p->c, (struct vai__asked){VAI__READ_COUNT, 2}, VAI_FOREVER, NULL, &b) == VAI_OK);
+	CHECK(vai__conn_read(g, p->c, (struct vai__asked){.what = VAI__READ_COUNT, .count = 2}, VAI_FOREVER, NULL, &b) ==
+		VAI_OK);
 	vai__conn_bytes_free(&b);
 	CHECK(vai__conn_read_into(g, p->c, buf, 2, VAI_FOREVER, &n) == VAI_OK && n == 2 && memcmp(buf, "ll", 2) == 0);
 	CHECK(vai__conn_read_into(g, p->c, buf, 8, VAI_FOREVER, &n) == VAI_OK && n == 1 && *buf == 'o');

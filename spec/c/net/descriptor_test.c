@@ -9,7 +9,7 @@
 #include "net/poller.h"
 #include "sched/poll.h"
 
-static const struct vai__iowait forever = {VAI_WAIT_READ, NULL, VAI_FOREVER, NULL};
+static const struct vai__iowait forever = {.reason = VAI_WAIT_READ, .limit = VAI_FOREVER};
 
 /* One end of a pair is d's, the other one `other`. */
 struct pair {
@@ -37,7 +37,7 @@ static bool is_open(int fd)
 
 static void close_pair(struct pair *p)
 {
-	struct vai__iowait w = {VAI_WAIT_CLOSE, NULL, VAI_FOREVER, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_CLOSE, .limit = VAI_FOREVER};
 	vai__desc_close(p->d);
 	assert_int_equal(vai__desc_await(vai__g_self(), p->d, &w), VAI_OK);
 	assert_false(is_open(p->fd));
@@ -73,7 +73,7 @@ static void use(vai_g *g, void *arg)
 
 static void await(struct pair *p, vai_g *g, int i, int64_t limit)
 {
-	struct vai__iowait w = {VAI_WAIT_CLOSE, NULL, limit, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_CLOSE, .limit = limit};
 	atomic_store(&p->results[i], vai__desc_await(g, p->d, &w));
 	CHECK(atomic_load(&p->results[i]) != VAI_OK || !is_open(p->fd));
 	atomic_fetch_add(&p->ended, 1);
@@ -95,7 +95,7 @@ static void test_close_waits(void **state)
 	vai_g *self = vai__g_self();
 	(void)state;
 	open_pair(&p);
-	struct vai__iowait w = {VAI_WAIT_CLOSE, NULL, 0, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_CLOSE, .limit = 0};
 	assert_int_equal(vai__desc_await(self, p.d, &w), VAI_OK); /* not closed: nothing to wait for */
 	world_parked(world_go(use, &p));
 	world_until(&p.taken, 1);
@@ -129,7 +129,7 @@ static void test_close_blocking(void **state)
 	assert_true(vai__desc_hold(p.d));
 	fcntl(p.fd, F_SETFL, 0);
 	vai__desc_close(p.d);
-	struct vai__iowait w = {VAI_WAIT_CLOSE, NULL, VAI_FOREVER, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_CLOSE, .limit = VAI_FOREVER};
 	assert_int_equal(vai__desc_await(self, p.d, &w), VAI_OK);
 	assert_true(is_open(p.fd));
 	vai__desc_unhold(p.d);
@@ -146,7 +146,7 @@ struct reader {
 static void read_one(vai_g *g, void *arg)
 {
 	struct reader *r = arg;
-	struct vai__iowait w = {VAI_WAIT_READ, NULL, r->limit, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_READ, .limit = r->limit};
 	atomic_store(&r->p->results[r->i], read_byte(g, r->p->d, &w));
 	atomic_fetch_add(&r->p->ended, 1);
 }

@@ -260,6 +260,35 @@ static void failing(void **state)
 	vai__arena_free(a);
 }
 
+/* Chunks that hold nothing but what was left over, or the lists of free blocks, go; one with a block stays, and the
+ * block as it was. */
+static void trims(void **state)
+{
+	enum { N = 12, SIZE = 600 };
+	void *p[N];
+	(void)state;
+	struct vai__arena *a = vai__arena_new(1024);
+	for (int round = 0; round < 3; round++) {
+		const int kept = round == 1 ? N / 2 : -1;
+		for (int i = 0; i < N; i++)
+			p[i] = memset(vai__arena_alloc(a, NULL, 0, SIZE), i, SIZE);
+		assert_true(a->held > 1024 + N * SIZE);
+		for (int i = 0; i < N; i++)
+			if (i != kept)
+				vai__arena_alloc(a, p[i], SIZE, 0);
+		vai__arena_trim(a);
+		if (kept < 0) {
+			assert_true(a->held <= 1024 + 1024); /* the first chunk's rest may be too small for the lists */
+			continue;
+		}
+		assert_true(a->chunks && (!a->chunks->next || !a->chunks->next->next));
+		for (int i = 0; i < SIZE; i++)
+			assert_int_equal(((char *)p[kept])[i], kept);
+		vai__arena_alloc(a, p[kept], SIZE, 0);
+	}
+	vai__arena_free(a);
+}
+
 /* The first block that is freed holds the lists of free blocks if it is large enough: no chunk is needed for them. */
 static void lists_in_a_block(void **state)
 {
@@ -338,6 +367,7 @@ int main(void)
 		cmocka_unit_test(pieces_join),
 		cmocka_unit_test(bound_is_of_what_lives),
 		cmocka_unit_test(failing),
+		cmocka_unit_test(trims),
 		cmocka_unit_test(lists_in_a_block),
 		cmocka_unit_test(refused_before_lists),
 		cmocka_unit_test(reserved),

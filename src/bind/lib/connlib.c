@@ -44,12 +44,16 @@ static int write_failed(lua_State *L, vai_g *g, vai_conn *c, int rc, size_t done
 
 /* ---- reading ---- */
 
-static struct vai__asked asked(lua_State *L)
+/* What read asks for at index 2. A goroutine whose wait becomes long tidies up its state (read_anew). */
+static struct vai__asked asked(lua_State *L, const vai_g *g)
 {
-	struct vai__asked what;
+	struct vai__asked what = {.renews = !vai__bind_vm(g)->is_host};
 	what.what = vai__io_read_what(L, 2, "read", &what.count);
 	return what;
 }
+
+static int read_anew(
+	lua_State *L, vai_g *g, vai_conn *c, struct vai__asked what, struct vai__limit limit, lua_KFunction end);
 
 /* What follows a read, or its next part. end: goes on after a wait without a stack. */
 static int have_read(lua_State *L, vai_g *g, vai_conn *c, int rc, struct vai__bytes *bytes, lua_KFunction end)
@@ -72,7 +76,18 @@ static int read_first(
 	if (VAI_UNLIKELY(rest != NULL))
 		rest->limit = limit.deadline;
 	int rc = VAI_LIMITED(g, limit, vai__conn_read(g, c, what, limit.deadline, rest, &bytes));
+	if (VAI_UNLIKELY(rc == VAI__RENEW))
+		return read_anew(L, g, c, what, limit, end);
 	return have_read(L, g, c, rc, &bytes, end);
+}
+
+/* It has waited for long, and may do so for much longer: without garbage and, if it can, without its stack. */
+static VAI_NOINLINE int read_anew(
+	lua_State *L, vai_g *g, vai_conn *c, struct vai__asked what, struct vai__limit limit, lua_KFunction end)
+{
+	vai__state_tidy(L, vai__bind_vm(g));
+	what.renews = false;
+	return read_first(L, g, c, what, limit, end);
 }
 
 static int read_on(lua_State *L, vai_conn *c, struct vai__asked what, struct vai__rest *rest, lua_KFunction end)
@@ -80,20 +95,22 @@ static int read_on(lua_State *L, vai_conn *c, struct vai__asked what, struct vai
 	struct vai__bytes bytes;
 	vai_g *g = vai__bind_self(L);
 	int rc = vai__conn_read_on(g, c, what, rest->limit, rest, &bytes);
+	if (rc == VAI__RENEW)
+		return read_anew(L, g, c, what, (struct vai__limit){.deadline = rest->limit}, end);
 	return have_read(L, g, c, rc, &bytes, end);
 }
 
 static int read_end(lua_State *L, int status, lua_KContext rest)
 {
 	(void)status;
-	return read_on(L, self_conn(L, "read"), asked(L), (struct vai__rest *)rest, read_end);
+	return read_on(L, self_conn(L, "read"), asked(L, vai__g_self()), (struct vai__rest *)rest, read_end);
 }
 
 static int conn_read(lua_State *L)
 {
 	vai_conn *c = self_conn(L, "read");
 	vai_g *g = vai__bind_self(L);
-	struct vai__asked what = asked(L);
+	struct vai__asked what = asked(L, g);
 	return read_first(L, g, c, what, limit_at(L, c, 3, "read"), read_end);
 }
 
@@ -119,7 +136,7 @@ static int conn_read_into(lua_State *L)
 	return 1;
 }
 
-static const struct vai__asked a_line = {.what = VAI__READ_LINE};
+static const struct vai__asked a_line = {.what = VAI__READ_LINE, .renews = true};
 
 static int line_end(lua_State *L, int status, lua_KContext rest)
 {

@@ -283,7 +283,7 @@ int vai__io_await_close(lua_State *L, struct vai__desc *d, struct vai_obj *o)
 	vai_g *g = vai__io_closer(L);
 	if (!g)
 		return 0;
-	struct vai__iowait w = {VAI_WAIT_CLOSE, o, VAI_FOREVER, NULL};
+	struct vai__iowait w = {.reason = VAI_WAIT_CLOSE, .obj = o, .limit = VAI_FOREVER};
 	int rc = vai__desc_await(g, d, &w);
 	return VAI_LIKELY(rc == VAI_OK) ? 0 : vai__io_failed(L, g, rc, NULL);
 }

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* Waits that last long are begun anew where their goroutines wish so. A goroutine that will wait for long had better
+ * shed its stack and collect its garbage, which does not pay for a short wait, and beforehand nobody knows which it
+ * is going to be. So it says of a wait that it may be ended for nothing (vai__wait_renews). One that has lasted for a
+ * whole period of the scavenger is: by VAI_WAKE_LONG, which races for the ticket like any other code.
+ *
+ * The word of the wait is read before the goroutine's wish. Where the wish is another wait's, that ticket is lost. */
+#include "sched/turns.h"
+
+enum { AT_ONCE = 64 };
+
+/* Some goroutine may have begun such a wait since the last walk through all. It is set and read without a barrier, so
+ * that a walk under way may miss a wait that begins at that moment: that lasts until another walk has a reason. */
+static atomic_bool wanted;
+
+void vai__wait_renews(vai_g *self, bool yes)
+{
+	atomic_store_relaxed(&g_of(self)->renews, yes);
+	if (yes && !atomic_load_relaxed(&wanted))
+		atomic_store_relaxed(&wanted, true);
+}
+
+bool vai__renew_wanted(void)
+{
+	return atomic_load_relaxed(&wanted);
+}
+
+/* True: g's wait has been ended. */
+static bool renew(struct g *g, int64_t before)
+{
+	uint64_t w = atomic_load_acquire(&g->wait);
+	if ((!atomic_load_relaxed(&g->renews) && !VAI_BUG(renew_any)) || turn_of(g) != 0)
+		return false;
+	if ((uint32_t)w == VAI_WAKE_PARKED && atomic_load_relaxed(&g->since) < before)
+		return vai__fire(&g->pub, (vai_ticket)(w >> 32), VAI_WAKE_LONG);
+	atomic_store_relaxed(&wanted, true); /* the next time */
+	return false;
+}
+
+bool vai__renew_some(int64_t *next, int64_t before)
+{
+	struct g *gs;
+	if (*next == 0)
+		atomic_store_relaxed(&wanted, false);
+	for (int n = 0; n < AT_ONCE && (gs = vai__g_slab(*next)) != NULL; ++*next)
+		for (int i = 0; i < SLAB; i++)
+			n += renew(&gs[i], before);
+	return gs != NULL;
+}
