@@ -122,6 +122,22 @@ describe("the memory of a goroutine that lives long", function()
 		collectgarbage()
 		for i = 1, 20 do local t = {} for k = 1, 20000 do t[k] = ("z"):rep(math.random(100)) end end]])
 
+	test("makes objects with finalizers and drops them", [[
+		local meta = { __gc = function() end }
+		for i = 1, 2000000 do setmetatable({}, meta) end]])
+
+	program.test("stays small where handles are made and dropped", [[
+		local _, most = vai.async(function()
+			local most = 0
+			for i = 1, 900 do
+				for k = 1, 1000 do vai.chan() end
+				most = math.max(most, collectgarbage "count")
+			end
+			return most
+		end):join()
+		assert(most < 300, most)
+	]], { sample = 1 })
+
 	test("makes closures and coroutines", [[
 		local live = {}
 		for i = 1, 100000 do

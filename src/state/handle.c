@@ -19,6 +19,7 @@
 #include "base/fatal.h"
 #include "sched/sched.h"
 #include "state/arena.h"
+#include "state/template.h"
 
 enum { MAX_TYPES = 64, USERDATA_HEADER = 64, FEW = sizeof((struct vai_vm *)0)->few / sizeof(uintptr_t) };
 
@@ -137,8 +138,17 @@ static inline uintptr_t *places(struct vai_vm *vm)
 	return vm->refs ? vm->refs : vm->few;
 }
 
+/* Unless the program has set a pause of its own. */
+static void hurry(struct vai_vm *vm)
+{
+	int pause = lua_gc(vm->L, LUA_GCSETPAUSE, VAI__PAUSE_HANDLES);
+	if (pause >= 0 && pause != VAI__PAUSE)
+		lua_gc(vm->L, LUA_GCSETPAUSE, pause);
+}
+
 static VAI_NOINLINE bool add_places(struct vai_vm *vm)
 {
+	enum { MANY = 128 };
 	uint32_t cap = 2 * (vm->refs ? vm->cap_refs : FEW);
 	uintptr_t *p = cap > vm->nrefs ? vai__mem_alloc(cap * sizeof *p) : NULL;
 	if (!p)
@@ -148,6 +158,8 @@ static VAI_NOINLINE bool add_places(struct vai_vm *vm)
 		vai__mem_free(vm->refs, vm->cap_refs * sizeof *p);
 	vm->refs = p;
 	vm->cap_refs = cap;
+	if (cap >= MANY && !vm->is_host)
+		hurry(vm);
 	return true;
 }
 

@@ -224,9 +224,9 @@ static void rest_collector(lua_State *L)
 	lua_gc(L, LUA_GCCOLLECT);
 	int kb = lua_gc(L, LUA_GCCOUNT) + 1;
 	int pause = WORTH / 1024 * 100 / kb;
-	pause = lua_gc(L, LUA_GCSETPAUSE, pause < 200 ? 200 : pause > MAX_PAUSE ? MAX_PAUSE : pause);
+	lua_gc(L, LUA_GCSETPAUSE, pause < 200 ? 200 : pause > MAX_PAUSE ? MAX_PAUSE : pause);
 	lua_gc(L, LUA_GCCOLLECT);
-	lua_gc(L, LUA_GCSETPAUSE, pause);
+	lua_gc(L, LUA_GCSETPAUSE, VAI__PAUSE);
 }
 
 /* Lua keeps the records of calls that have ended, but its collector frees half of them. These are for the goroutine's
