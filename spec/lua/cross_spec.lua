@@ -1061,17 +1061,6 @@ describe("what a module has", function()
 		check.returns(table.pack(vai.async(function() return twice(3) end):join()), true, 6)
 	]=])
 
-	test("is data, where the script put it into package.loaded and nobody can require it", [=[
-		package.loaded["my.config"] = { level = 3, f = function() return 5 end }
-		local config = require "my.config"
-		check.returns(table.pack(vai.async(function() return config.level, config.f() end):join()), true, 3, 5)
-		check.returns(table.pack(vai.async(function(t) return t.c.level, t.c.f() end, { c = config }):join()), true, 3, 5)
-		check.each_copy(config, function(c) check.eq(c.level, 3) end)
-		local ok, err = vai.async(function() return require "my.config" end):join()
-		assert(not ok and err:find "module 'my.config' not found", err)
-		config.level = 4
-		check.returns(table.pack(vai.async(function() return config.level end):join()), true, 4)
-	]=])
 end)
 
 describe("a module that a goroutine requires itself", function()
@@ -1133,6 +1122,23 @@ describe("a module that a goroutine requires itself", function()
 				return lazy.ready, lazy.visited, lazy.set, lazy.get()
 			end):join()), true, nil, nil, 1, 7)
 		end
+	]])
+
+	test("is as it was loaded last", [[
+		package.preload.again = function() return { level = 1 } end
+		local again = require "again"
+		again.level = 2
+		local function seen() return _G.select(2, vai.async(function() return require "again".level end):join()) end
+		check.eq(seen(), 2)
+		package.loaded.again = nil
+		check.eq(seen(), 1)
+		again = require "again"
+		check.eq(seen(), 1)
+		again.level = 3
+		check.eq(seen(), 3)
+		package.loaded.again = nil
+		again = require "again"
+		check.returns(table.pack(vai.async(function() return again.level end):join()), true, 1)
 	]])
 
 	test("lacks only what cannot be sent", [[

@@ -53,7 +53,6 @@ struct vai_vm {
 	bool has_io;       /* the library is open, whatever the script did with its names */
 	bool filled;       /* no table of it fills itself any more, so C code may look at them */
 	bool new_modules;  /* modules may have been loaded since they were last noted (transfer/names.c) */
-	bool has_data;     /* of the host's: something in package.loaded is no module (transfer/encode_module.c) */
 	bool types_seen;   /* a metatable of a whole type may not be stock's (transfer/encode_types.c) */
 	bool needs_close;  /* something in it has a finalizer, so it ends by lua_close */
 };

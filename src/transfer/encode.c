@@ -111,11 +111,8 @@ enum vai__enc_result vai__enc_met(struct vai__enc *e, int idx, const void *objec
 		e->p += 5;
 		return ENC_OK;
 	}
-	if (vai__seen_kind(*value) == SEEN_MODULE) {
-		enum vai__enc_result r = vai__enc_module(e, idx);
-		if (r != ENC_NO)
-			return r;
-	}
+	if (vai__seen_kind(*value) == SEEN_MODULE)
+		return vai__enc_module(e, idx);
 	*value = fresh;
 	return ENC_NO;
 }
@@ -243,6 +240,13 @@ static enum vai__enc_result put_section(struct vai__enc *e, size_t at)
 	return r;
 }
 
+/* Something in one of the values has failed; in which one is not known any more. */
+static enum vai__enc_result in_values(struct vai__enc *e, enum vai__enc_result r, const char *where)
+{
+	r = vai__enc_in(e, r, where);
+	return e->what ? vai__enc_in(e, r, e->what) : r;
+}
+
 static enum vai__enc_result put_sections(struct vai__enc *e, lua_Integer done)
 {
 	lua_State *L = e->L;
@@ -256,7 +260,7 @@ static enum vai__enc_result put_sections(struct vai__enc *e, lua_Integer done)
 		e->depth = 0;
 		r = put_section(e, at);
 		if (r != ENC_OK)
-			return vai__enc_in(e, vai__enc_in(e, r, "..."), e->n == 1 ? e->what : "values");
+			return in_values(e, r, "...");
 		lua_settop(L, top);
 	}
 	return r;
@@ -280,7 +284,7 @@ static enum vai__enc_result put_metas(struct vai__enc *e)
 		if (r == ENC_OK)
 			r = put_sections(e, done);
 		else
-			r = vai__enc_in(e, r, "metatable");
+			r = in_values(e, r, "...: metatable");
 		lua_pop(L, 2);
 	}
 	return r;

@@ -213,7 +213,6 @@ enum vai__enc_result vai__enc_is_module(struct vai__enc *e, int idx);
 /* Its name, as long as nothing else happens; NULL: not known yet, or unguarded. */
 const char *vai__enc_name_of(struct vai__enc *e, int idx);
 bool vai__enc_has_name(struct vai__enc *e, int idx);
-/* Writes it as one. ENC_NO: nobody can require it, and nothing is written. */
 enum vai__enc_result vai__enc_module(struct vai__enc *e, int idx);
 /* Writes the value at idx as what the names of a module lead to. ENC_NO: none has it. Nothing but
  * the stream has changed then. */

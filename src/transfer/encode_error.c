@@ -1,10 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* The encoder: messages for values that cannot be sent. They grow from the inside out, as the recursion returns, in
  * ERROR_SLOT of the guarded call's stack, so nothing is kept on the way in. All of this runs guarded. */
+#include <string.h>
 #include "stdlib/sandbox.h"
 #include "transfer/encode.h"
 
 enum { SHOWN_KEY = 60 };
+
+/* What to do about a value of that type and name. */
+static const char *advice(int type, const char *name)
+{
+	if (type == LUA_TTHREAD)
+		return "make the coroutine where it is to run";
+	if (strcmp(name, LUA_FILEHANDLE) == 0)
+		return "open the file there, or by vai.fs.open";
+	return "a __vai_send in its metatable may tell how";
+}
 
 enum vai__enc_result vai__enc_unsendable(struct vai__enc *e, int idx)
 {
@@ -16,7 +27,7 @@ enum vai__enc_result vai__enc_unsendable(struct vai__enc *e, int idx)
 	const char *type = luaL_typename(L, idx);
 	if (lua_type(L, idx) == LUA_TUSERDATA && luaL_getmetafield(L, idx, "__name") == LUA_TSTRING)
 		name = lua_tostring(L, -1);
-	lua_pushfstring(L, "%s%s%s cannot be sent", type, *name ? " " : "", name);
+	lua_pushfstring(L, "%s%s%s cannot be sent: %s", type, *name ? " " : "", name, advice(lua_type(L, idx), name));
 	lua_replace(L, ERROR_SLOT);
 	return ENC_FAIL;
 }

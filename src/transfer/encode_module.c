@@ -46,12 +46,12 @@ enum vai__enc_result vai__enc_need_loaded(struct vai__enc *e)
 	return ENC_YES;
 }
 
-/* Pushes the name that is remembered under the key, if package.loaded holds the table under it. */
-static bool push_name_at(lua_State *L, const struct vai__known_funcs *fs, const void *key, const void *table)
+/* Pushes the name under which package.loaded holds the table, if it is remembered. */
+static bool push_known_name(lua_State *L, const struct vai__known_funcs *fs, const void *table)
 {
 	int top = lua_gettop(L);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->modules);
-	if (lua_rawgetp(L, -1, key) == LUA_TSTRING) {
+	if (lua_rawgetp(L, -1, table) == LUA_TSTRING) {
 		lua_rawgeti(L, LUA_REGISTRYINDEX, fs->loaded);
 		lua_pushvalue(L, -2);
 		lua_rawget(L, -2);
@@ -64,11 +64,6 @@ static bool push_name_at(lua_State *L, const struct vai__known_funcs *fs, const 
 	}
 	lua_settop(L, top);
 	return false;
-}
-
-static bool push_known_name(lua_State *L, const struct vai__known_funcs *fs, const void *table)
-{
-	return push_name_at(L, fs, table, table);
 }
 
 /* Pushes the name that package.loaded has for the table. */
@@ -89,21 +84,6 @@ static bool push_found_name(lua_State *L, const struct vai__known_funcs *fs, con
 	return false;
 }
 
-/* The name of a module that nobody can require is kept by another address in it. */
-static const void *data_key(const void *table)
-{
-	return (const char *)table + 2;
-}
-
-/* Whether the table is in package.loaded, put there by the script, and nobody can require it: it crosses as data. */
-static bool is_data(lua_State *L, const struct vai__known_funcs *fs, const void *table)
-{
-	bool data = push_name_at(L, fs, data_key(table), table);
-	if (data)
-		lua_pop(L, 1);
-	return data;
-}
-
 enum vai__enc_result vai__enc_is_module(struct vai__enc *e, int idx)
 {
 	lua_State *L = e->L;
@@ -112,8 +92,6 @@ enum vai__enc_result vai__enc_is_module(struct vai__enc *e, int idx)
 	if (r != ENC_YES)
 		return r;
 	const struct vai__known_funcs *fs = e->vm->funcs;
-	if (VAI_UNLIKELY(e->vm->has_data) && is_data(L, fs, table))
-		return ENC_NO;
 	bool known = push_known_name(L, fs, table);
 	if (!known && !e->all_modules && e->module_scans == SCANS) {
 		e->all_modules = true;
@@ -151,34 +129,17 @@ static const void *others_key(const void *table)
 	return (const char *)table + 1;
 }
 
-/* Remembers that nobody can require the module; its names are on top, and popped. What has been written so far may take
- * it for one. */
-static enum vai__enc_result note_data(struct vai__enc *e, const void *table)
-{
-	lua_State *L = e->L;
-	lua_pop(L, 1);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, e->vm->funcs->modules);
-	lua_rotate(L, -2, 1);
-	lua_rawsetp(L, -2, data_key(table));
-	lua_pop(L, 1);
-	e->vm->has_data = true;
-	return ENC_RETRY;
-}
-
 /* Pushes the module's name, which stays on the stack. ENC_NO: the table is in package.loaded no more. */
 static enum vai__enc_result push_name(struct vai__enc *e, const void *table)
 {
 	lua_State *L = e->L;
 	const struct vai__known_funcs *fs = e->vm->funcs;
-	bool requirable;
 	if (push_known_name(L, fs, table))
 		return ENC_OK;
 	if (!e->guarded)
 		return ENC_RETRY;
-	if (!vai__names_of_module(L, e->vm, table, &requirable))
+	if (!vai__names_of_module(L, e->vm, table))
 		return ENC_NO;
-	if (!requirable)
-		return note_data(e, table);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->modules);
 	lua_rotate(L, -2, 1);
 	lua_rawsetp(L, -2, others_key(table));
@@ -244,8 +205,6 @@ static enum vai__enc_result put_module(struct vai__enc *e, const void *table)
 enum vai__enc_result vai__enc_module(struct vai__enc *e, int idx)
 {
 	const void *table = lua_topointer(e->L, idx);
-	if (VAI_UNLIKELY(e->vm->has_data) && is_data(e->L, e->vm->funcs, table))
-		return ENC_NO;
 	enum vai__enc_result r = push_name(e, table);
 	if (r == ENC_NO) /* it had a name a moment ago */
 		return luaL_error(e->L, "package.loaded was changed while values were sent");
@@ -276,8 +235,6 @@ static enum vai__enc_result push_module_name(struct vai__enc *e)
 	if (r != ENC_YES)
 		return r;
 	if (VAI_UNLIKELY(e->vm->is_host && vai__home_self()->preloading) && is_preloading(e))
-		return ENC_NO;
-	if (VAI_UNLIKELY(e->vm->has_data) && is_data(e->L, e->vm->funcs, lua_topointer(e->L, -1)))
 		return ENC_NO;
 	return push_name(e, lua_topointer(e->L, -1));
 }

@@ -24,6 +24,7 @@ struct vai__known_funcs {
 	int send;                 /* in the registry: "__vai_send" */
 	int index;                /* in the registry: "__index" */
 	int parents, keys, noted; /* in the registry, or LUA_NOREF (names.c) */
+	int looked_at;            /* modules that module_changes.c found when goroutines were last told; -1: some are new */
 	int private;              /* in the registry: weak table of functions, or LUA_NOREF (encode_shared_locals.c) */
 	unsigned searches;        /* that encode_shared_locals.c has made */
 	unsigned n, cap;          /* cap is a power of two, or 0 */

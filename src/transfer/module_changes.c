@@ -256,6 +256,7 @@ bool vai__module_changes_none(lua_State *L, const struct vai_vm *vm)
 {
 	const int top = lua_gettop(L), module = top + 4;
 	bool same = true;
+	int found = 0;
 	if (!push_tables(L, vm))
 		return true;
 	for (lua_pushnil(L); same && lua_next(L, top + 1); lua_settop(L, top + 3)) {
@@ -266,9 +267,10 @@ bool vai__module_changes_none(lua_State *L, const struct vai_vm *vm)
 			continue;
 		lua_rawgeti(L, module + 1, LATELY);
 		same = is_same(L, module, module + 2);
+		found++;
 	}
 	lua_settop(L, top);
-	return same;
+	return same && found == vm->funcs->looked_at;
 }
 
 /* ---- whose a field is ---- */
@@ -394,6 +396,7 @@ void vai__module_changes_push(lua_State *L, struct vai_vm *vm)
 {
 	const int changes = lua_gettop(L) + 1, loaded = changes + 1, noted = changes + 2, key = changes + 3, m = key + 1;
 	luaL_checkstack(L, 24, "changes of modules");
+	int found = 0;
 	lua_newtable(L);
 	if (!push_tables(L, vm))
 		return;
@@ -402,6 +405,7 @@ void vai__module_changes_push(lua_State *L, struct vai_vm *vm)
 		if (!lua_istable(L, m) || lua_rawget(L, noted) != LUA_TTABLE)
 			continue;
 		push_diff(L, vm, m);
+		found++;
 		if ((is_empty(L, m + 2, 1) && is_empty(L, m + 2, 2)) || lua_type(L, key) != LUA_TSTRING)
 			continue;
 		lua_pushvalue(L, key);
@@ -409,6 +413,7 @@ void vai__module_changes_push(lua_State *L, struct vai_vm *vm)
 		lua_rawset(L, changes);
 	}
 	lua_settop(L, changes);
+	vm->funcs->looked_at = found;
 }
 
 static bool has_field(lua_State *L, int idx)

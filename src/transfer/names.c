@@ -22,7 +22,7 @@
 #include "transfer/known_funcs.h"
 #include "transfer/module_changes.h"
 
-enum { BUDGET = 20000, SOURCES = 16, HELPERS = 4, NOTES_STACK = 48, STOCK_SEARCHERS = 4 };
+enum { BUDGET = 20000, SOURCES = 16, HELPERS = 4, NOTES_STACK = 48 };
 
 /* Stack indices while modules are noted. */
 struct notes {
@@ -251,6 +251,7 @@ static void keep_first(struct notes *n)
 	lua_pushvalue(L, module);
 	lua_pushvalue(L, kept);
 	lua_rawset(L, n->noted);
+	n->fs->looked_at = -1; /* what was told of another module of that name does not hold for this one */
 	lua_settop(L, module);
 }
 
@@ -434,26 +435,7 @@ static void join_others(lua_State *L, int list, int best)
 	}
 }
 
-/* Whether the script may find modules in ways of its own. */
-static bool has_searchers(struct notes *n)
-{
-	lua_State *L = n->L;
-	const int top = lua_gettop(L);
-	lua_pushliteral(L, LUA_LOADLIBNAME);
-	bool has = lua_rawget(L, n->loaded) != LUA_TTABLE || lua_getfield(L, -1, "searchers") != LUA_TTABLE ||
-		lua_rawlen(L, -1) != STOCK_SEARCHERS;
-	lua_settop(L, top);
-	return has;
-}
-
-/* Whether a goroutine can require the module whose best name is at `best`. found: names that require can find. */
-static bool can_require(struct notes *n, int best, lua_Integer found)
-{
-	const char *name = lua_tostring(n->L, best);
-	return found > 0 || !n->vm->is_host || is_everywhere(name) || is_preloaded(name) || has_searchers(n);
-}
-
-bool vai__names_of_module(lua_State *L, struct vai_vm *vm, const void *table, bool *requirable)
+bool vai__names_of_module(lua_State *L, struct vai_vm *vm, const void *table)
 {
 	struct notes n = {.L = L, .vm = vm};
 	const int top = lua_gettop(L);
@@ -479,7 +461,6 @@ bool vai__names_of_module(lua_State *L, struct vai_vm *vm, const void *table, bo
 		lua_settop(L, top);
 		return false;
 	}
-	*requirable = can_require(&n, best, found);
 	join_others(L, list, best);
 	lua_replace(L, top + 2);
 	lua_replace(L, top + 1);

@@ -39,7 +39,7 @@ bool vai__names_missed(lua_State *L, const struct vai_vm *vm, int idx);
 /* Notes that the value at idx is in no module, after vai__names_search. May raise. */
 void vai__names_miss(lua_State *L, struct vai_vm *vm, int idx);
 /* Pushes the best of the names under which package.loaded has the table, and the others as one string with NULs
- * between, or nil; false: it has none, and nothing is pushed. requirable: other states can require it. May raise. */
-bool vai__names_of_module(lua_State *L, struct vai_vm *vm, const void *table, bool *requirable);
+ * between, or nil; false: it has none, and nothing is pushed. May raise. */
+bool vai__names_of_module(lua_State *L, struct vai_vm *vm, const void *table);
 
 #endif

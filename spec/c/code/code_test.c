@@ -542,9 +542,11 @@ static void test_errors_name_the_argument(void **state)
 {
 	(void)state;
 	assert_false(call("return print, 1, { log = io.stdout }"));
-	assert_string_equal(error, "go: argument 3: field 'log': userdata FILE* cannot be sent");
+	assert_string_equal(
+		error, "go: argument 3: field 'log': userdata FILE* cannot be sent: open the file there, or by vai.fs.open");
 	assert_false(call("local f = io.stdout return function() return f end"));
-	assert_string_equal(error, "go: argument 1: upvalue 'f': userdata FILE* cannot be sent");
+	assert_string_equal(
+		error, "go: argument 1: upvalue 'f': userdata FILE* cannot be sent: open the file there, or by vai.fs.open");
 }
 
 static int encode_numbered(lua_State *L)
@@ -559,7 +561,8 @@ static void test_numbered_arguments(void **state)
 	lua_pushcfunction(A, encode_numbered);
 	run(A, "return 1.5, print, 'x', io.stdout");
 	assert_int_equal(lua_pcall(A, 4, 0, 0), LUA_ERRRUN);
-	assert_string_equal(lua_tostring(A, -1), "timer: argument 4: userdata FILE* cannot be sent");
+	assert_string_equal(lua_tostring(A, -1),
+		"timer: argument 4: userdata FILE* cannot be sent: open the file there, or by vai.fs.open");
 }
 
 static void test_call_and_decode(void **state)

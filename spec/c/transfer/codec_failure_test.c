@@ -44,7 +44,8 @@ static void refused(const char *chunk, const char *why)
 	lua_pushcfunction(A, encode_1);
 	pair_run(A, chunk);
 	assert_int_equal(lua_pcall(A, lua_gettop(A) - 1, 0, 0), LUA_ERRRUN);
-	assert_string_equal(lua_tostring(A, -1), why);
+	if (strncmp(lua_tostring(A, -1), why, strlen(why)) != 0)
+		fail_msg("%s, expected %s", lua_tostring(A, -1), why);
 	lua_settop(A, 0);
 }
 
@@ -104,7 +105,8 @@ static void test_place_of_the_error(void **state)
 	lua_register(A, "encode_3", encode_3);
 	pair_run(A,
 		"local ok, err = pcall(function()\n encode_3(1, 2, io.stdout) end)\n"
-		"assert(err == 'test.lua:2: result 3: userdata FILE* cannot be sent', err)");
+		"assert(err == 'test.lua:2: result 3: userdata FILE* cannot be sent: open the file there, or by vai.fs.open', "
+		"err)");
 }
 
 static void test_metamethods_refuse(void **state)
