@@ -27,8 +27,9 @@ struct vai__ctx {
 	size_t size;
 #endif
 #ifdef VAI_TSAN
-	void *fiber;   /* costly to make: kept from one use of the record to the next */
-	unsigned uses; /* each leaves a few frames on the fiber's shadow stack */
+	void *fiber; /* costly to make: kept from one use of the record to the next */
+	unsigned
+		uses; /* each leaves a few frames on the fiber's shadow stack, so all stacks that TSan notes are new ones */
 #endif
 };
 
@@ -65,7 +66,7 @@ static inline void vai__ctx_make(struct vai__ctx *c, char *lo, char *top, void (
 	c->size = (size_t)(top - lo);
 #endif
 #ifdef VAI_TSAN
-	if (c->fiber && ++c->uses == 1000) {
+	if (c->fiber && ++c->uses == 32) {
 		__tsan_destroy_fiber(c->fiber);
 		c->fiber = NULL;
 	}
