@@ -77,8 +77,11 @@ enum { VAI_LUA_NO_FINALIZERS = 1 }; /* nothing that `init` puts there makes user
  * package.searchers. It runs a few times and what it leaves is copied, so it makes no userdata with finalizers and no
  * coroutines, and calls nothing of vai's; goroutines begin with equal copies, random numbers included. The host's
  * own state it does not touch. If it fails, luaopen_vai raises that. NULL: none. VAI_EINVAL: a state uses vai. Without
- * VAI_LUA_NO_FINALIZERS each state ends by lua_close, which takes longer. The host's thread. */
+ * VAI_LUA_NO_FINALIZERS each state ends by lua_close, which takes longer. Any thread of the host's. */
 VAI_API int vai_lua_init(lua_CFunction init, unsigned flags);
+/* The same for the goroutines of one state, in place of that; NULL: nothing is put there. VAI_OK; VAI_EINVAL: L uses
+ * vai; VAI_ENOMEM. Thread of L's state, before luaopen_vai. */
+VAI_API int vai_lua_init_state(lua_State *L, lua_CFunction init, unsigned flags);
 
 /* How full userdata of a type (luaL_newmetatable's name) crosses: out gets the userdata and returns values that are
  * sent; in gets these in the other state and returns the userdata that it makes of them. A metatable with __vai_send
@@ -93,7 +96,7 @@ VAI_API void *vai_lua_toref(lua_State *L, int idx);
 
 /* ---- the sandbox ---- */
 
-/* What scripts may use, and their bounds, for everything that runs in goroutines, whoever starts it. doc/EMBEDDING.md
+/* What scripts of a state may use, and their bounds, for everything that they run in goroutines. doc/EMBEDDING.md
  * tells what it promises.
  *
  * A name in `allow` and `forbid` is a global ("print"), a library ("string", "vai"), a name in one ("os.time",
@@ -116,21 +119,19 @@ typedef struct vai_lua_policy {
 	const char *const *modules; /* what `require` may load beyond libraries; or NULL */
 	const luaL_Reg *functions;  /* C functions of the host's that may go into goroutines, ended by {NULL, NULL}, by the
 								   names that errors use; or NULL: none may, but those of allowed modules */
-	/* Bounds; 0: none. Those of memory_in_all are the process's, the others each state's. */
-	size_t memory;      /* bytes of each goroutine, at least VAI_LUA_LEAST_MEMORY, with what it has sent */
-	int64_t cpu;        /* nanoseconds of processor time of each goroutine */
-	int64_t goroutines; /* goroutines of Lua at once */
-	size_t
-		memory_in_all;  /* bytes of all Lua states but the host's, of messages, channels, buffers and what else vai has
-							 got for anybody; not of C stacks */
-	int64_t cpu_in_all; /* nanoseconds of processor time of all goroutines of Lua, until the state closes */
+	/* Bounds, each state's own; 0: none. */
+	size_t memory;        /* bytes of each goroutine's Lua state, at least VAI_LUA_LEAST_MEMORY, and of what
+							 it has sent */
+	int64_t cpu;          /* nanoseconds of processor time of each goroutine */
+	int64_t goroutines;   /* goroutines of Lua at once */
+	size_t memory_in_all; /* bytes of all goroutines' Lua states, of messages, channels, buffers and what else vai has
+							 got for them; not of C stacks */
+	int64_t cpu_in_all;   /* nanoseconds of processor time of all goroutines of Lua, until the state closes */
 } vai_lua_policy;
 
-/* Sets the sandbox for the runtime that luaopen_vai starts next; it holds until that ends. All is copied. NULL: none.
- * Where several states are open what scripts may use is the same in all, and memory_in_all, too; the other bounds are
- * those of L's state, and those of the first one where it is not called for a further one. VAI_OK; VAI_EINVAL,
- * VAI_ENOMEM, VAI_ERANGE with a message on L's stack. Thread of L's state, before luaopen_vai, which raises where the
- * sandbox has ended in between. */
+/* Sets the sandbox of L and of all goroutines that its scripts start. All is copied. NULL: none, as without the call.
+ * Each state has its own; code crosses only between those with the same. VAI_OK; VAI_EINVAL, VAI_ENOMEM, VAI_ERANGE
+ * with a message on L's stack. Thread of L's state, before luaopen_vai. */
 VAI_API int vai_lua_sandbox(lua_State *L, const vai_lua_policy *policy);
 
 #ifdef __cplusplus

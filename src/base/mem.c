@@ -602,26 +602,30 @@ __attribute__((constructor)) static void init_shared(void)
 
 static VAI_NOINLINE void *alloc_counted(size_t size)
 {
+	struct vai__budget *b;
 	size_t bytes = vai__mem_round(size);
-	if (!vai__memory_budget_take_counted(bytes))
+	if (!vai__memory_budget_take(bytes, &b))
 		return NULL;
 	void *p = get(size);
-	if (!p)
-		vai__memory_budget_give_counted(bytes);
-	return p;
+	if (p && (!b || vai__memory_budget_note(p, b)))
+		return p;
+	vai__memory_budget_give(b, bytes);
+	if (p)
+		put(p, size);
+	return NULL;
 }
 
 void *vai__mem_alloc(size_t size)
 {
-	return VAI_LIKELY(atomic_load_relaxed(&vai__memory_budget_most) == 0) ? get(size) : alloc_counted(size);
+	return VAI_LIKELY(!atomic_load_relaxed(&vai__memory_budget_any)) ? get(size) : alloc_counted(size);
 }
 
 void vai__mem_free(void *p, size_t size)
 {
 	if (!p)
 		return;
-	if (VAI_UNLIKELY(atomic_load_relaxed(&vai__memory_budget_most) != 0))
-		vai__memory_budget_give_counted(vai__mem_round(size));
+	if (VAI_UNLIKELY(atomic_load_relaxed(&vai__memory_budget_any)))
+		vai__memory_budget_give(vai__memory_budget_forget(p), vai__mem_round(size));
 	put(p, size);
 }
 

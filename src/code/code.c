@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "code/bytecode.h"
 #include "code/probe_lua.h"
+#include "sched/sched.h"
 #include "stdlib/catalog.h"
 
 enum {
@@ -56,8 +57,10 @@ static bool ref_if_alive(struct vai_code *code)
 /* With a reference; under the lock. */
 static struct vai_code *find(uint64_t hash, const char *bytes, size_t size)
 {
+	const uint64_t setup = vai__home_self()->setup_id;
 	for (struct vai_code *c = *bucket_of(hash); c; c = c->next)
-		if (c->hash == hash && c->size == size && memcmp(c->bytes, bytes, size) == 0 && ref_if_alive(c))
+		if (c->hash == hash && c->size == size && c->setup == setup && memcmp(c->bytes, bytes, size) == 0 &&
+			ref_if_alive(c))
 			return c;
 	return NULL;
 }
@@ -240,6 +243,7 @@ static struct vai_code *assemble(const char *bytes, size_t size, uint64_t hash, 
 	struct vai_code *code = (struct vai_code *)(void *)block;
 	vai__obj_init(&code->obj, &code_class);
 	code->id = atomic_fetch_add_relaxed(&last_id, 1) + 1;
+	code->setup = vai__home_self()->setup_id;
 	code->hash = hash;
 	code->size = size;
 	code->alloc = l.total;

@@ -50,7 +50,8 @@ struct vai__helper {
 
 struct vai_code {
 	struct vai_obj obj;
-	uint64_t id; /* never the same again */
+	uint64_t id;    /* never the same again */
+	uint64_t setup; /* of the homes for which it is (`home->setup_id`): its templates hold what those wish */
 	uint64_t hash;
 	size_t size;
 	const char *bytes;  /* as lua_dump gave them, debug information kept */
@@ -76,7 +77,8 @@ struct vai_code {
 	uint64_t loaded[VAI__HELPERS]; /* their numbers */
 };
 
-/* The code object for bytes as lua_dump gives them, with a reference. NULL: out of memory. */
+/* The code object for bytes as lua_dump gives them, in the calling goroutine's home, with a reference. NULL: out of
+ * memory. */
 struct vai_code *vai__code_from(const char *bytes, size_t size);
 /* Lets go of the code objects that are kept only in case they are asked for again. */
 void vai__code_forget(void);

@@ -22,7 +22,8 @@
 struct store {
 	atomic_uint refs;
 	_Atomic(uint64_t) word, size;
-	char *p; /* see above */
+	char *p;                    /* see above */
+	struct vai__budget *budget; /* whom it is charged to, or NULL */
 };
 
 struct vai_bytes {
@@ -41,7 +42,7 @@ static void destroy(struct vai_obj *o)
 	vai__mem_free(b, sizeof *b);
 	if (atomic_fetch_sub_acq_rel(&s->refs, 1) != 1)
 		return;
-	vai__memory_budget_give((size_t)atomic_load_relaxed(&s->size));
+	vai__memory_budget_give(s->budget, (size_t)atomic_load_relaxed(&s->size));
 	vai__heap_free(s->p);
 	vai__mem_free(s, sizeof *s);
 }
@@ -62,11 +63,11 @@ vai_bytes *vai__bytes_new(uint64_t n)
 {
 	struct store *s = vai__mem_zalloc(sizeof *s);
 	vai_bytes *b = s ? new_bytes(s) : NULL;
-	const bool within = b && vai__memory_budget_take((size_t)n);
+	const bool within = b && vai__memory_budget_take((size_t)n, &s->budget);
 	char *p = within ? vai__heap_zero(n ? (size_t)n : 1, 1) : NULL;
 	if (!p) {
 		if (within)
-			vai__memory_budget_give((size_t)n);
+			vai__memory_budget_give(s->budget, (size_t)n);
 		if (b)
 			vai__mem_free(b, sizeof *b);
 		vai__mem_free(s, sizeof *s);
@@ -162,10 +163,10 @@ int vai__bytes_resize(vai_bytes *b, uint64_t n)
 		return VAI_EAGAIN;
 	const uint64_t size = atomic_load_relaxed(&s->size);
 	const size_t more = n > size ? (size_t)(n - size) : 0;
-	const bool within = vai__memory_budget_take(more);
+	const bool within = vai__memory_budget_charge(s->budget, more);
 	char *p = within ? vai__heap_resize(s->p, (size_t)n) : NULL;
 	if (within)
-		vai__memory_budget_give(!p ? more : n < size ? (size_t)(size - n) : 0);
+		vai__memory_budget_give(s->budget, !p ? more : n < size ? (size_t)(size - n) : 0);
 	if (p) {
 		if (n > size)
 			memset(p + size, 0, (size_t)(n - size));

@@ -278,14 +278,16 @@ static void *take(struct vai__buffer *b, size_t *bytes)
 vai_frozen *vai__freeze_end(struct vai__freezer *z, uint64_t root, void (*unref)(struct vai_obj *))
 {
 	const size_t bytes = z->tables.n + z->shapes.n + z->strings.n + z->objects.n;
-	if (!vai__memory_budget_take(bytes))
+	struct vai__budget *budget;
+	if (!vai__memory_budget_take(bytes, &budget))
 		return NULL;
 	vai_frozen *f = vai__mem_zalloc(sizeof *f);
 	if (!f) {
-		vai__memory_budget_give(bytes);
+		vai__memory_budget_give(budget, bytes);
 		return NULL;
 	}
 	vai__obj_init(&f->obj, &vai__frozen_class);
+	f->budget = budget;
 	f->bytes = sizeof *f;
 	f->nobjects = z->objects.n / sizeof(void *);
 	f->tables = take(&z->tables, &f->bytes);

@@ -17,7 +17,7 @@ static void destroy(struct vai_obj *o)
 	vai_frozen *f = VAI_CONTAINER(o, vai_frozen, obj);
 	for (size_t i = 0; i < f->nobjects; i++)
 		f->unref(f->objects[i]);
-	vai__memory_budget_give(f->bytes - sizeof *f);
+	vai__memory_budget_give(f->budget, f->bytes - sizeof *f);
 	vai__heap_free(f->tables);
 	vai__heap_free(f->shapes);
 	vai__heap_free(f->strings);

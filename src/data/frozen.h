@@ -43,6 +43,7 @@ typedef struct vai_frozen {
 	size_t nobjects;
 	uint64_t root;
 	size_t bytes;                    /* of memory */
+	struct vai__budget *budget;      /* whom it is charged to, or NULL */
 	void (*unref)(struct vai_obj *); /* gives back one of the objects */
 } vai_frozen;
 extern const struct vai_class vai__frozen_class;

@@ -13,6 +13,7 @@
 #include "base/fork.h"
 #include "base/lock.h"
 #include "code/dump_function.h"
+#include "sched/sched.h"
 
 enum { BUCKETS = 256, MAX_BYTES = 64 << 20 };
 #define FINE_CLOCK INT64_C(100000000) /* ns within which two changes of a file may leave it the same times */
@@ -26,9 +27,10 @@ struct module {
 	struct vai__buffer code;
 };
 
-/* What a module that returned a frozen table has returned: every state gets that one. */
+/* What a module that returned a frozen table has returned: every state with the same setup gets that one. */
 struct shared {
 	struct shared *next;
+	uint64_t setup; /* of the homes in which the module was run and gave this */
 	struct vai__mark mark;
 	struct vai_obj *result; /* one reference */
 	char filename[];
@@ -180,13 +182,20 @@ void vai__modcache_remember(lua_State *L, int idx, const char *filename, const s
 
 /* ---- frozen results ---- */
 
+/* What the file's module has returned in states of the calling goroutine's kind, or NULL. Under the lock. */
+static struct vai_obj *find_shared(const char *filename, const struct vai__mark *mark)
+{
+	const uint64_t setup = vai__home_self()->setup_id;
+	const struct shared *s = shares;
+	while (s && (s->setup != setup || strcmp(s->filename, filename) != 0 || !same(&s->mark, mark)))
+		s = s->next;
+	return s ? s->result : NULL;
+}
+
 struct vai_obj *vai__modcache_result(const char *filename, const struct vai__mark *mark)
 {
-	struct vai_obj *o = NULL;
 	vai__lock(&lock);
-	for (struct shared *s = shares; s && !o; s = s->next)
-		if (strcmp(s->filename, filename) == 0 && same(&s->mark, mark))
-			o = s->result;
+	struct vai_obj *o = find_shared(filename, mark);
 	if (o)
 		vai__obj_ref(o);
 	vai__unlock(&lock);
@@ -202,11 +211,9 @@ struct vai_obj *vai__modcache_share(const char *filename, const struct vai__mark
 	s->mark = *mark;
 	s->result = result;
 	memcpy(s->filename, filename, size);
-	struct vai_obj *first = NULL;
+	s->setup = vai__home_self()->setup_id;
 	vai__lock(&lock);
-	for (struct shared *t = shares; t && !first; t = t->next)
-		if (strcmp(t->filename, filename) == 0 && same(&t->mark, mark))
-			first = t->result;
+	struct vai_obj *first = find_shared(filename, mark);
 	if (!first) {
 		s->next = shares;
 		shares = s;

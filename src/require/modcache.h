@@ -26,7 +26,8 @@ bool vai__modcache_push(lua_State *L, const char *filename, const struct vai__ma
  * read again. */
 void vai__modcache_remember(lua_State *L, int idx, const char *filename, const struct vai__mark *mark);
 
-/* The frozen table that the module in the file is known to return, with a reference, or NULL. */
+/* The frozen table that the module in the file is known to return in states of the calling goroutine's kind (with the
+ * same setup), with a reference, or NULL. */
 struct vai_obj *vai__modcache_result(const char *filename, const struct vai__mark *mark);
 /* The module in the file has returned `result`, whose reference is taken over. Returns what is the file's result from
  * now on, with a reference: the first that came. */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "runtime/prepare.h"
+#include "sched/sched.h"
 #include "state/handle.h"
 #include "stdlib/lazy.h"
 #include "transfer/codec.h"
@@ -163,6 +164,8 @@ static VAI_NOINLINE struct vai__template *build(struct vai_code *code)
 
 const struct vai__template *vai__func_template_of(struct vai_code *code)
 {
+	if (VAI_UNLIKELY(code->setup != vai__home_self()->setup_id))
+		return NULL;
 	void *template = atomic_load_acquire(&code->template);
 	if (VAI_LIKELY(template != NULL))
 		return template == BUSY ? NULL : template;
@@ -246,7 +249,7 @@ const struct vai__call_template *vai__func_template_of_call(
 
 bool vai__func_template_watches(const struct vai_code *code)
 {
-	return atomic_load_relaxed(&code->spawns) < SPAWNS;
+	return code->setup == vai__home_self()->setup_id && atomic_load_relaxed(&code->spawns) < SPAWNS;
 }
 
 static void drop(struct vai__template *template)

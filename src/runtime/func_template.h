@@ -8,7 +8,7 @@
 #include "transfer/call_pattern.h"
 
 /* The template of code with its function loaded, or NULL; counts the spawns and makes one when
- * there are enough. */
+ * there are enough. Those of code that was met first with another setup are never there. */
 const struct vai__template *vai__func_template_of(struct vai_code *code);
 /* A state in which a call is decoded but for what differs from call to call. */
 struct vai__call_template {

@@ -5,15 +5,12 @@
 #include <string.h>
 #include "base/atomic.h"
 #include "base/fatal.h"
+#include "runtime/setup.h"
 #include "sched/sched.h"
 #include "stdlib/lazy.h"
 #include "stdlib/sandbox.h"
 
 static bool full; /* all libraries open: no lazy ones */
-static struct {
-	lua_CFunction f; /* or NULL */
-	bool finalizers;
-} init;
 
 static int panicked(lua_State *L)
 {
@@ -79,22 +76,17 @@ void vai__prepare_full(bool on)
 	full = on;
 }
 
-void vai__prepare_init(lua_CFunction f, bool finalizers)
+static void run_init(lua_State *L, struct vai_vm *vm, const struct vai__setup *setup)
 {
-	init.f = f;
-	init.finalizers = finalizers;
-}
-
-static void run_init(lua_State *L, struct vai_vm *vm)
-{
-	vm->needs_close |= init.finalizers;
-	lua_pushcfunction(L, init.f);
+	vm->needs_close |= setup->finalizers;
+	lua_pushcfunction(L, setup->init);
 	lua_call(L, 0, 0);
 }
 
 int vai__prepare(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
+	const struct vai__setup *setup = vai__home_self()->setup;
 	lua_atpanic(L, panicked);
 	lua_setwarnf(L, warn_first, L);
 	if (full)
@@ -102,7 +94,7 @@ int vai__prepare(lua_State *L)
 	else
 		vai__lazy_prepare(L, vm);
 	vai__sandbox_settle(vm);
-	if (init.f)
-		run_init(L, vm);
+	if (setup && setup->init)
+		run_init(L, vm, setup);
 	return 0;
 }

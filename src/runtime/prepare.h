@@ -5,13 +5,11 @@
 
 #include "state/state.h"
 
-/* A lua_CFunction; its arguments do not matter. The state is a fresh one, in an arena. May raise. */
+/* A lua_CFunction; its arguments do not matter. The state is a fresh one, in an arena, and becomes what the calling
+ * goroutine's home wishes (runtime/setup.h). May raise. */
 int vai__prepare(lua_State *L);
 /* Whether libraries are opened at once, as stock does. Before the first of the states; host thread. */
 void vai__prepare_full(bool on);
-/* What the host's function adds to stock states (NULL: nothing), whose own functions may make userdata with finalizers
- * or not. Host thread, before the first of the states. */
-void vai__prepare_init(lua_CFunction init, bool finalizers);
 /* The host has turned its warnings on or off: so they are in goroutines that have not done so themselves. */
 void vai__prepare_warn(bool on);
 

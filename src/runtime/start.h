@@ -7,15 +7,10 @@
 #include <stdbool.h>
 
 /* Called once per process and host state: reads what a stock state holds, builds the template and proves it. L is
- * the host's state, from which the package paths are taken. VAI_OK, VAI_ENOMEM; VAI_ERANGE: there is a
- * sandbox, and this Lua's libraries are not what was expected; VAI_EINVAL: the host's function has failed. */
+ * the host's state, from which the package paths are taken. VAI_OK, VAI_ENOMEM. */
 int vai__runtime_start(lua_State *L);
 void vai__runtime_stop(void); /* drops templates and the module cache */
-/* What vai__runtime_start puts into all states (vai_lua.h: vai_lua_init). Host thread, while there is no runtime. */
-void vai__runtime_init(lua_CFunction init, bool finalizers);
-/* After VAI_EINVAL of vai__runtime_start: the error of that function. */
-const char *vai__runtime_init_error(void);
-/* "clone" or "build", and why. */
+/* "clone" or "build", and why: of the calling goroutine's home. */
 const char *vai__runtime_mode(void);
 
 /* Sets the hooks by which lower rooms call higher ones. That is done when the program loads; tests that use no more

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "runtime/func_template.h"
 #include "runtime/prepare.h"
+#include "runtime/setup.h"
 #include "state/arena.h"
 #include "state/handle.h"
 #include "transfer/charge.h"
@@ -12,11 +13,18 @@
 
 enum { FIRST_CHUNK = 8192 };
 
-static const struct vai__template *base; /* NULL: states are built */
+static const struct vai__template *stock; /* NULL: states are built */
 
 void vai__vm_clones(const struct vai__template *template)
 {
-	base = template;
+	stock = template;
+}
+
+/* What states of the calling goroutine's home are copies of, or NULL. */
+static inline const struct vai__template *template_now(void)
+{
+	const struct vai__setup *s = vai__home_self()->setup;
+	return VAI_UNLIKELY(s != NULL) ? s->template : stock;
 }
 
 struct vai_vm *vai__vm_attach(lua_State *L)
@@ -65,9 +73,10 @@ static struct vai__arena *build_state(void)
 
 struct vai_vm *vai__vm_new(struct vai_code *code, bool *loaded)
 {
+	const struct vai__template *base = template_now();
 	const struct vai__template *template = base && code ? vai__func_template_of(code) : NULL;
 	*loaded = template != NULL;
-	struct vai__arena *a = VAI_LIKELY(base != NULL) ? vai__template_clone(template ? template : base) : build_state();
+	struct vai__arena *a = base ? vai__template_clone(template ? template : base) : build_state();
 	if (VAI_UNLIKELY(!a))
 		return NULL;
 	if (base && code && !template && vai__func_template_watches(code)) {
@@ -81,7 +90,7 @@ struct vai_vm *vai__vm_new_for(struct vai_code *code, const vai_msg *call, struc
 {
 	struct vai_obj *objects[VAI__PATTERN_OBJECTS];
 	const struct vai__call_template *t =
-		base && code && vai__func_template_of(code) ? vai__func_template_of_call(code, call, objects) : NULL;
+		template_now() && code && vai__func_template_of(code) ? vai__func_template_of_call(code, call, objects) : NULL;
 	ready->pattern = t ? t->pattern : NULL;
 	ready->loaded = false;
 	if (!t)

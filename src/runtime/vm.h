@@ -33,7 +33,8 @@ void vai__vm_free(struct vai_vm *vm);
  * of the caller's. */
 void vai__vm_abandon(struct vai_vm *vm);
 
-/* What fresh states are clones of; NULL: they are built. Host thread, while there is no goroutine. */
+/* What fresh states are clones of where the host has no wishes (runtime/setup.h); NULL: they are built. Host thread,
+ * while there is no goroutine. */
 void vai__vm_clones(const struct vai__template *template);
 
 #endif

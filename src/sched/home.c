@@ -143,6 +143,10 @@ static struct home *begin(struct m *m)
 	atomic_store_relaxed(&h->pub.types_seen, false);
 	h->pub.preloading = NULL;
 	h->pub.only_modules = false;
+	h->pub.sandbox = NULL;
+	h->pub.setup = NULL;
+	h->pub.setup_id = 0;
+	h->pub.budget = NULL;
 	atomic_store_relaxed(&h->pub.closing, VAI_HOME_STAYS);
 	atomic_store_relaxed(&h->interrupt, 0);
 	atomic_store_relaxed(&h->serial, false);

@@ -8,7 +8,10 @@
 /* Where goroutines belong: to one Lua state of the host's, or to C code that has called vai_start. Its main goroutine
  * is the host's thread. A goroutine belongs where its starter does, so all of them can be ended when the state closes.
  * Records are never unmapped. The first fields belong to the layers above, which set them on main's thread. */
+struct vai__budget;
 struct vai__main;
+struct vai__sandbox;
+struct vai__setup;
 struct vai__home {
 	struct vai__main *bind;  /* bind/main_state.h; always the same */
 	void *paths;             /* require/paths.c; under its lock */
@@ -19,7 +22,11 @@ struct vai__home {
 		changed_libs;       /* a bit for each library in which the script has changed something (require/paths.c) */
 	atomic_bool types_seen; /* a metatable of a whole type of the host's may not be stock's (transfer/encode_types.c) */
 	const char *preloading; /* transfer/codec.h; main only */
-	bool only_modules;      /* transfer/codec.h; constant while goroutines run */
+	bool only_modules;      /* transfer/codec.h; constant while goroutines run, as the next four */
+	const struct vai__sandbox *sandbox; /* stdlib/sandbox.h; NULL: none */
+	const struct vai__setup *setup;     /* runtime/setup.h; NULL: what states are without the host's doing */
+	uint64_t setup_id;                  /* of that; 0: NULL */
+	struct vai__budget *budget;         /* base/memory_budget.h; NULL: no bound */
 	/* sched.h: vai__preempt_bound_cpu */
 	_Atomic(int64_t) cpu_most, cpu_used;
 	atomic_bool cpu_exceeded;

@@ -30,7 +30,8 @@ enum {
 struct vai__big {
 	_Alignas(16) struct vai__big *next;
 	struct vai__big *prev;
-	size_t size; /* with this header */
+	size_t size;                /* with this header */
+	struct vai__budget *budget; /* whom it is charged to, or NULL */
 };
 
 /* The bytes that a block of this size, up to INNER_MAX, really takes. */
@@ -129,7 +130,7 @@ static void unlink_big(struct vai__arena *a, struct vai__big *b)
 
 static void free_big(struct vai__big *b)
 {
-	vai__memory_budget_give(b->size);
+	vai__memory_budget_give(b->budget, b->size);
 	vai__heap_free(b);
 }
 
@@ -142,9 +143,15 @@ static VAI_NOINLINE void *take_big(struct vai__arena *a, size_t size)
 	if (VAI_UNLIKELY(!arena_fits(a, total)) && !(vai__arena_reclaim(a) && arena_fits(a, total)) &&
 		!vai__arena_may_exceed(a, total))
 		return NULL;
-	struct vai__big *b = vai__memory_budget_take(total) ? vai__heap_resize(NULL, total) : NULL;
-	if (!b)
+	struct vai__budget *budget;
+	if (!vai__memory_budget_take(total, &budget))
 		return NULL;
+	struct vai__big *b = vai__heap_resize(NULL, total);
+	if (!b) {
+		vai__memory_budget_give(budget, total);
+		return NULL;
+	}
+	b->budget = budget;
 	link_big(a, b, total);
 	return b + 1;
 }
@@ -172,19 +179,19 @@ static void *resize_big(struct vai__arena *a, void *p, size_t nsize)
 	if (total > b->size && !arena_fits(a, total - b->size))
 		return NULL;
 	const size_t before = b->size;
-	if (total > before && !vai__memory_budget_take(total - before))
+	if (total > before && !vai__memory_budget_charge(b->budget, total - before))
 		return NULL;
 	unlink_big(a, b);
 	struct vai__big *n = vai__heap_resize(b, total);
 	if (!n) {
 		link_big(a, b, before);
 		if (total > before)
-			vai__memory_budget_give(total - before);
+			vai__memory_budget_give(b->budget, total - before);
 		return NULL;
 	}
 	link_big(a, n, total);
 	if (total < before)
-		vai__memory_budget_give(before - total);
+		vai__memory_budget_give(n->budget, before - total);
 	return n + 1;
 }
 

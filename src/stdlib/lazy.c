@@ -19,13 +19,14 @@
 #include "stdlib/lazy_private.h"
 #include "stdlib/sandbox.h"
 
-/* The module's functions: every state gives the same list, and it is written by the first. gcc 12 reads an
- * atomic pointer that is indexed as a plain one, so all reads go through module_list. */
+/* The module's functions: every state that is in no sandbox gives the same list, and it is written by the first. gcc 12
+ * reads an atomic pointer that is indexed as a plain one, so all reads go through module_list. */
 static _Atomic(const luaL_Reg *) module_funcs;
 
 static const luaL_Reg *module_list(void)
 {
-	return atomic_load_relaxed(&module_funcs);
+	const struct vai__sandbox *s = vai__sandbox_self();
+	return VAI_UNLIKELY(s != NULL) ? s->functions : atomic_load_relaxed(&module_funcs);
 }
 
 enum { MODULE_BIT = VAI__CATALOG_BITS, MODULE_MAX = 64 };
@@ -256,7 +257,8 @@ void vai__lazy_fill(lua_State *L, struct vai_vm *vm)
 
 lua_CFunction vai__lazy_cfunction_in(lua_State *L, struct vai_vm *vm, lua_CFunction f)
 {
-	bool stock = vm->is_host && (!vai__sandbox.active || vai__sandbox.trusts_main);
+	const struct vai__sandbox *sandbox = vai__sandbox_self();
+	bool stock = vm->is_host && (!sandbox || sandbox->trusts_main);
 	lua_CFunction fresh = stock ? f : vai__catalog_fresh(f);
 	if (VAI_LIKELY(fresh != NULL))
 		return fresh;
@@ -345,7 +347,7 @@ void vai__lazy_module(lua_State *L, struct vai_vm *vm, const luaL_Reg *funcs)
 		lua_pop(L, 2);
 	}
 	if (lazy) {
-		if (module_list() != funcs)
+		if (module_list() != funcs) /* never of a sandbox */
 			atomic_store_relaxed(&module_funcs, funcs);
 		vai__lazy_new(L, VAI__LAZY_MODULE);
 		note(vm, VAI__LAZY_MODULE, VAI__USE_TABLE);
@@ -372,6 +374,6 @@ void vai__lazy_prepare(lua_State *L, struct vai_vm *vm)
 	lua_rotate(L, -2, 1);
 	lua_setmetatable(L, -2);
 	lua_pop(L, 1);
-	if (vai__sandbox_allows_any("string"))
+	if (vai__sandbox_allows_any(vai__sandbox_self(), "string"))
 		vai__lazy_prepare_strings(L);
 }

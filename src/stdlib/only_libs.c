@@ -25,7 +25,8 @@ void vai__only_libs_host(lua_State *L, struct vai__home *home)
 	for (int i = 0; i < VAI__LIBS; i++) {
 		const char *name = vai__catalog_lib_name(i);
 		lua_pushstring(L, name);
-		if (lua_rawget(L, -2) == LUA_TNIL && strcmp(name, "package") != 0 && vai__sandbox_allows_any(name))
+		if (lua_rawget(L, -2) == LUA_TNIL && strcmp(name, "package") != 0 &&
+			vai__sandbox_allows_any(home->sandbox, name))
 			lacks |= 1u << i;
 		lua_pop(L, 1);
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the sandbox allows, and how fresh states come to lack the rest.
+/* What a sandbox allows, and how fresh states come to lack the rest.
  *
  * A name that is not allowed is settled as nil in every fresh state, so no table that fills itself ever gets it; tables
  * that stock code fills (io, and all tables of the host's state) are stripped. C functions cross by address: those that
@@ -8,18 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/memory_budget.h"
 #include "stdlib/catalog.h"
 #include "stdlib/lazy_private.h"
 
-struct vai__sandbox vai__sandbox;
-
-/* Lists of names, each ended by NULL; NULL: empty. */
-static char **allow, **forbid, **modules;
-
-static struct {
-	uint64_t settled[4];
-	unsigned without;
-} removed; /* what fresh states lack: as in struct vai_vm */
+atomic_int vai__sandbox_count;
+static _Atomic(uint32_t) last_id;
 
 /* What "safe" stands for. */
 static const char *const safe[] = {"_VERSION", "assert", "error", "getmetatable", "ipairs", "load", "next", "pairs",
@@ -65,12 +59,12 @@ static bool list_gives(const char *const *list, const char *lib, const char *nam
 	return false;
 }
 
-bool vai__sandbox_allows(const char *lib, const char *name)
+bool vai__sandbox_allows(const struct vai__sandbox *s, const char *lib, const char *name)
 {
-	if (!vai__sandbox.active || (strcmp(lib, "_G") == 0 && strcmp(name, "_G") == 0))
+	if (!s || (strcmp(lib, "_G") == 0 && strcmp(name, "_G") == 0))
 		return true;
-	return strcmp(lib, "package") != 0 && list_gives((const char *const *)allow, lib, name) &&
-		!list_gives((const char *const *)forbid, lib, name);
+	return strcmp(lib, "package") != 0 && list_gives((const char *const *)s->allow, lib, name) &&
+		!list_gives((const char *const *)s->forbid, lib, name);
 }
 
 static bool list_mentions(const char *const *list, const char *lib)
@@ -83,21 +77,33 @@ static bool list_mentions(const char *const *list, const char *lib)
 	return false;
 }
 
-bool vai__sandbox_allows_any(const char *lib)
+bool vai__sandbox_allows_any(const struct vai__sandbox *s, const char *lib)
 {
-	if (!vai__sandbox.active)
+	if (!s)
 		return true;
-	return strcmp(lib, "package") != 0 && list_mentions((const char *const *)allow, lib) &&
-		!(forbid && is_among((const char *const *)forbid, lib));
+	return strcmp(lib, "package") != 0 && list_mentions((const char *const *)s->allow, lib) &&
+		!(s->forbid && is_among((const char *const *)s->forbid, lib));
 }
 
-bool vai__sandbox_allows_module(const char *name)
+bool vai__sandbox_allows_module(const struct vai__sandbox *s, const char *name)
 {
-	if (!vai__sandbox.active)
+	if (!s)
 		return true;
 	if (vai__catalog_preload_name && strcmp(name, vai__catalog_preload_name) == 0)
-		return vai__sandbox_allows_any("vai");
-	return modules && is_among((const char *const *)modules, name);
+		return vai__sandbox_allows_any(s, "vai");
+	return s->modules && is_among((const char *const *)s->modules, name);
+}
+
+/* ---- sandboxes ---- */
+
+static struct vai__budget *budget_of_self(void)
+{
+	return vai__home_self()->budget;
+}
+
+__attribute__((constructor)) static void set_hook(void)
+{
+	vai__memory_budget_self = budget_of_self;
 }
 
 static void free_list(char **list)
@@ -125,30 +131,44 @@ static bool copy_list(const char *const *from, char ***to)
 	return *to != NULL;
 }
 
-static void free_lists(void)
+/* False: out of memory. */
+static bool copy_functions(struct vai__sandbox *s, const luaL_Reg *of_host, int n)
 {
-	free_list(allow);
-	free_list(forbid);
-	free_list(modules);
-	allow = forbid = modules = NULL;
+	s->of_host = n > 0 ? calloc((size_t)n, sizeof *s->of_host) : NULL;
+	if (s->of_host)
+		memcpy(s->of_host, of_host, (size_t)n * sizeof *s->of_host);
+	s->nof_host = n;
+	return n == 0 || s->of_host;
 }
 
-int vai__sandbox_lists(const char *const *allowed, const char *const *forbidden, const char *const *loadable)
+struct vai__sandbox *vai__sandbox_new(
+	const char *const *allow, const char *const *forbid, const char *const *modules, const luaL_Reg *of_host, int n)
 {
-	char **fresh[3] = {NULL, NULL, NULL};
-	if (!copy_list(allowed, &fresh[0]) || !copy_list(forbidden, &fresh[1]) || !copy_list(loadable, &fresh[2])) {
-		for (int i = 0; i < 3; i++)
-			free_list(fresh[i]);
-		return VAI_ENOMEM;
-	}
-	free_lists();
-	allow = fresh[0];
-	forbid = fresh[1];
-	modules = fresh[2];
-	return VAI_OK;
+	struct vai__sandbox *s = calloc(1, sizeof *s);
+	if (!s)
+		return NULL;
+	atomic_init(&s->refs, 1);
+	s->id = atomic_fetch_add_relaxed(&last_id, 1) + 1;
+	if (copy_list(allow, &s->allow) && copy_list(forbid, &s->forbid) && copy_list(modules, &s->modules) &&
+		copy_functions(s, of_host, n))
+		return s;
+	vai__sandbox_unref(s);
+	return NULL;
 }
 
-static bool same_list(const char *const *a, const char *const *b)
+void vai__sandbox_unref(struct vai__sandbox *s)
+{
+	if (!s || atomic_fetch_sub_acq_rel(&s->refs, 1) > 1)
+		return;
+	free_list(s->allow);
+	free_list(s->forbid);
+	free_list(s->modules);
+	free(s->of_host);
+	free(s->known);
+	free(s);
+}
+
+static bool same_list(char *const *a, char *const *b)
 {
 	size_t i = 0;
 	for (; a && b && a[i] && b[i]; i++)
@@ -157,61 +177,73 @@ static bool same_list(const char *const *a, const char *const *b)
 	return !(a && a[i]) && !(b && b[i]);
 }
 
-bool vai__sandbox_has_lists(const char *const *allowed, const char *const *forbidden, const char *const *loadable)
+static bool same_functions(const struct vai__sandbox *a, const struct vai__sandbox *b)
 {
-	return same_list((const char *const *)allow, allowed) && same_list((const char *const *)forbid, forbidden) &&
-		same_list((const char *const *)modules, loadable);
+	for (int i = 0; a->nof_host == b->nof_host && i < a->nof_host; i++)
+		if (a->of_host[i].func != b->of_host[i].func)
+			return false;
+	return a->nof_host == b->nof_host;
+}
+
+bool vai__sandbox_equals(const struct vai__sandbox *a, const struct vai__sandbox *b)
+{
+	if (!a || !b)
+		return a == b;
+	return a->bytecode == b->bytecode && a->c_modules == b->c_modules && a->finalizers == b->finalizers &&
+		a->trusts_main == b->trusts_main && same_list(a->allow, b->allow) && same_list(a->forbid, b->forbid) &&
+		same_list(a->modules, b->modules) && same_functions(a, b);
 }
 
 /* ---- fresh states ---- */
 
-static void settle(unsigned bit)
+static void settle(struct vai__sandbox *s, unsigned bit)
 {
-	removed.settled[bit / 64] |= (uint64_t)1 << (bit % 64);
+	s->removed.settled[bit / 64] |= (uint64_t)1 << (bit % 64);
 }
 
-static void settle_names(const char *lib, const struct vai__names *names)
+static void settle_names(struct vai__sandbox *s, const char *lib, const struct vai__names *names)
 {
 	for (int k = 0; k < names->n; k++)
-		if (names->entries[k].kind != VAI__KIND_LIB && !vai__sandbox_allows(lib, names->entries[k].name))
-			settle(names->bit + (unsigned)k);
+		if (names->entries[k].kind != VAI__KIND_LIB && !vai__sandbox_allows(s, lib, names->entries[k].name))
+			settle(s, names->bit + (unsigned)k);
 }
 
-void vai__sandbox_prepare(void)
+void vai__sandbox_prepare(struct vai__sandbox *s)
 {
-	memset(&removed, 0, sizeof removed);
-	if (!vai__sandbox.active)
-		return;
-	settle_names("_G", &vai__catalog.globals);
+	memset(&s->removed, 0, sizeof s->removed);
+	s->nknown = 0;
+	settle_names(s, "_G", &vai__catalog.globals);
 	for (int i = 0; i < VAI__LIBS; i++) {
 		const struct vai__lib *lib = &vai__catalog.libs[i];
 		if (!lib->opens)
-			settle_names(lib->name, &lib->names);
-		if (vai__sandbox_allows_any(lib->name))
+			settle_names(s, lib->name, &lib->names);
+		if (vai__sandbox_allows_any(s, lib->name))
 			continue;
-		settle((unsigned)lib->global);
-		settle(vai__lazy_loaded_bit(i));
-		removed.without |= 1u << i;
+		settle(s, (unsigned)lib->global);
+		settle(s, vai__lazy_loaded_bit(i));
+		s->removed.without |= 1u << i;
 	}
 }
 
 void vai__sandbox_settle(struct vai_vm *vm)
 {
-	for (int i = 0; i < 4; i++)
-		vm->settled[i] |= removed.settled[i];
-	vm->without |= removed.without;
+	const struct vai__sandbox *s = vai__sandbox_self();
+	for (int i = 0; s && i < 4; i++)
+		vm->settled[i] |= s->removed.settled[i];
+	vm->without |= s ? s->removed.without : 0;
 }
 
 /* ---- ordinary tables ---- */
 
 void vai__sandbox_strip(lua_State *L, const char *lib)
 {
-	if (!vai__sandbox.active)
+	const struct vai__sandbox *s = vai__sandbox_self();
+	if (!s)
 		return;
 	luaL_checkstack(L, 4, NULL);
 	for (lua_pushnil(L); lua_next(L, -2);) {
 		lua_pop(L, 1);
-		if (lua_type(L, -1) != LUA_TSTRING || vai__sandbox_allows(lib, lua_tostring(L, -1)))
+		if (lua_type(L, -1) != LUA_TSTRING || vai__sandbox_allows(s, lib, lua_tostring(L, -1)))
 			continue;
 		lua_pushvalue(L, -1);
 		lua_pushnil(L);
@@ -230,7 +262,7 @@ static void clear(lua_State *L, int t, const char *name)
 /* Stack: _G, package.loaded. */
 static void strip_lib(lua_State *L, const char *name)
 {
-	if (!vai__sandbox_allows_any(name)) {
+	if (!vai__sandbox_allows_any(vai__sandbox_self(), name)) {
 		clear(L, 1, name);
 		clear(L, 2, name);
 		return;
@@ -245,12 +277,17 @@ static void strip_lib(lua_State *L, const char *name)
 
 static lua_CFunction stock_load, stock_loadfile;
 
+/* Whether scripts must not load bytecode. */
+static bool is_text_only(void)
+{
+	const struct vai__sandbox *s = vai__sandbox_self();
+	return VAI_UNLIKELY(s != NULL) && !s->bytecode;
+}
+
 /* Forces the mode at stack index `arg` to be text. False: the script wants bytecode only. */
 static bool only_text(lua_State *L, int arg)
 {
 	const char *mode = luaL_optstring(L, arg, "t");
-	if (vai__sandbox.bytecode)
-		return true;
 	if (!strchr(mode, 't')) {
 		lua_pushnil(L);
 		lua_pushliteral(L, "the sandbox does not allow bytecode");
@@ -265,12 +302,12 @@ static bool only_text(lua_State *L, int arg)
 
 static int sandbox_load(lua_State *L)
 {
-	return vai__sandbox.active && !only_text(L, 3) ? 2 : stock_load(L);
+	return is_text_only() && !only_text(L, 3) ? 2 : stock_load(L);
 }
 
 static int sandbox_loadfile(lua_State *L)
 {
-	return vai__sandbox.active && !only_text(L, 2) ? 2 : stock_loadfile(L);
+	return is_text_only() && !only_text(L, 2) ? 2 : stock_loadfile(L);
 }
 
 void vai__sandbox_register(void)
@@ -283,7 +320,7 @@ void vai__sandbox_register(void)
 static int search_allowed(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
-	if (!vai__sandbox_allows_module(name)) {
+	if (!vai__sandbox_allows_module(vai__sandbox_self(), name)) {
 		lua_pushfstring(L, "the sandbox does not allow the module '%s'", name);
 		return lua_toboolean(L, lua_upvalueindex(2));
 	}
@@ -296,7 +333,8 @@ static int search_allowed(lua_State *L)
 
 void vai__sandbox_searchers(lua_State *L, int idx, lua_CFunction search_c)
 {
-	if (!vai__sandbox.active)
+	const struct vai__sandbox *s = vai__sandbox_self();
+	if (!s)
 		return;
 	int package = lua_absindex(L, idx), kept = 0;
 	luaL_checkstack(L, 4, NULL);
@@ -308,7 +346,7 @@ void vai__sandbox_searchers(lua_State *L, int idx, lua_CFunction search_c)
 			lua_pushcclosure(L, search_allowed, 2);
 			lua_pushnil(L);
 			lua_rawseti(L, -3, i);
-			if (c && !vai__sandbox.c_modules)
+			if (c && !s->c_modules)
 				lua_pop(L, 1);
 			else
 				lua_rawseti(L, -2, ++kept);
@@ -322,7 +360,8 @@ void vai__sandbox_searchers(lua_State *L, int idx, lua_CFunction search_c)
 static int require_allowed(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
-	if (!vai__sandbox_allows_module(name) && !(vai__catalog_lib(name) >= 0 && vai__sandbox_allows_any(name)))
+	const struct vai__sandbox *s = vai__sandbox_self();
+	if (!vai__sandbox_allows_module(s, name) && !(vai__catalog_lib(name) >= 0 && vai__sandbox_allows_any(s, name)))
 		return luaL_error(L, "module '%s' not found:\n\tthe sandbox does not allow the module '%s'", name, name);
 	lua_settop(L, 1);
 	lua_pushvalue(L, lua_upvalueindex(1));
@@ -334,7 +373,7 @@ static int require_allowed(lua_State *L)
 /* Stack: _G. */
 static void put_allowed(lua_State *L, const char *name, lua_CFunction f)
 {
-	if (!vai__sandbox_allows("_G", name))
+	if (!vai__sandbox_allows(vai__sandbox_self(), "_G", name))
 		return;
 	lua_pushstring(L, name);
 	lua_pushcfunction(L, f);
@@ -365,7 +404,7 @@ static int strip_state(lua_State *L)
 		const struct vai__entry *e = &vai__catalog.globals.entries[k];
 		if (e->kind == VAI__KIND_LIB)
 			strip_lib(L, e->name);
-		else if (!vai__sandbox_allows("_G", e->name))
+		else if (!vai__sandbox_allows(vai__sandbox_self(), "_G", e->name))
 			clear(L, 1, e->name);
 	}
 	put_own(L);
@@ -382,24 +421,23 @@ void vai__sandbox_strip_state(lua_State *L)
 
 enum { NAME_MAX_LEN = 48 };
 
-static struct known {
+struct vai__sandbox_function {
 	lua_CFunction f;
 	bool allowed;
 	char name[NAME_MAX_LEN];
-} * known;
-static size_t nknown, known_cap;
+};
 
-bool vai__sandbox_note(lua_CFunction f, const char *lib, const char *name, bool allowed)
+bool vai__sandbox_note(struct vai__sandbox *s, lua_CFunction f, const char *lib, const char *name, bool allowed)
 {
-	if (nknown == known_cap) {
-		size_t cap = known_cap ? 2 * known_cap : 256;
-		struct known *grown = realloc(known, cap * sizeof *grown);
+	if (s->nknown == s->known_cap) {
+		size_t cap = s->known_cap ? 2 * s->known_cap : 256;
+		struct vai__sandbox_function *grown = realloc(s->known, cap * sizeof *grown);
 		if (!grown)
 			return false;
-		known = grown;
-		known_cap = cap;
+		s->known = grown;
+		s->known_cap = cap;
 	}
-	struct known *k = &known[nknown++];
+	struct vai__sandbox_function *k = &s->known[s->nknown++];
 	k->f = f;
 	k->allowed = allowed;
 	snprintf(
@@ -407,65 +445,63 @@ bool vai__sandbox_note(lua_CFunction f, const char *lib, const char *name, bool 
 	return true;
 }
 
-static bool note_names(const char *lib, const struct vai__names *names)
+static bool note_names(struct vai__sandbox *s, const char *lib, const struct vai__names *names)
 {
 	for (int k = 0; k < names->n; k++) {
 		const struct vai__entry *e = &names->entries[k];
 		if (e->kind == VAI__KIND_FUNCTION &&
-			!vai__sandbox_note(e->u.f, lib, e->name, vai__sandbox_allows(lib, e->name)))
+			!vai__sandbox_note(s, e->u.f, lib, e->name, vai__sandbox_allows(s, lib, e->name)))
 			return false;
 	}
 	return true;
 }
 
-bool vai__sandbox_note_stock(void)
+bool vai__sandbox_note_stock(struct vai__sandbox *s)
 {
-	bool ok = note_names("_G", &vai__catalog.globals);
+	bool ok = note_names(s, "_G", &vai__catalog.globals);
 	for (int k = 0; k < vai__catalog.arithmetic.n && ok; k++)
-		ok = vai__sandbox_note(
-			vai__catalog.arithmetic.entries[k].u.f, "string metatable", vai__catalog.arithmetic.entries[k].name, true);
+		ok = vai__sandbox_note(s, vai__catalog.arithmetic.entries[k].u.f, "string metatable",
+			vai__catalog.arithmetic.entries[k].name, true);
 	for (int i = 0; i < VAI__LIBS && ok; i++)
-		ok = note_names(vai__catalog.libs[i].name, &vai__catalog.libs[i].names);
+		ok = note_names(s, vai__catalog.libs[i].name, &vai__catalog.libs[i].names);
 	return ok;
 }
 
 /* Of two entries of one function the allowed one comes first. */
 static int compare(const void *a, const void *b)
 {
-	const struct known *x = a, *y = b;
+	const struct vai__sandbox_function *x = a, *y = b;
 	if (x->f != y->f)
 		return (uintptr_t)x->f < (uintptr_t)y->f ? -1 : 1;
 	return (int)y->allowed - (int)x->allowed;
 }
 
-void vai__sandbox_noted(void)
+void vai__sandbox_noted(struct vai__sandbox *s)
 {
-	if (nknown > 0)
-		qsort(known, nknown, sizeof *known, compare);
+	if (s->nknown > 0)
+		qsort(s->known, s->nknown, sizeof *s->known, compare);
 }
 
 /* The first entry of f, or NULL. */
-static const struct known *find(lua_CFunction f)
+static const struct vai__sandbox_function *find(const struct vai__sandbox *s, lua_CFunction f)
 {
-	size_t lo = 0, hi = nknown;
+	size_t lo = 0, hi = s->nknown;
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
-		if ((uintptr_t)known[mid].f < (uintptr_t)f)
+		if ((uintptr_t)s->known[mid].f < (uintptr_t)f)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return lo < nknown && known[lo].f == f ? &known[lo] : NULL;
+	return lo < s->nknown && s->known[lo].f == f ? &s->known[lo] : NULL;
 }
 
-enum vai__sandbox_verdict vai__sandbox_judge(lua_CFunction f, const char **name)
+enum vai__sandbox_verdict vai__sandbox_judge(const struct vai__sandbox *s, lua_CFunction f, const char **name)
 {
-	if (!vai__sandbox.active)
-		return VAI__SANDBOX_FREE;
 	lua_CFunction fresh = vai__catalog_fresh(f);
-	const struct known *k = find(f);
+	const struct vai__sandbox_function *k = find(s, f);
 	if (!k && fresh)
-		k = find(fresh);
+		k = find(s, fresh);
 	*name = k ? k->name : NULL;
 	if (k)
 		return k->allowed ? VAI__SANDBOX_FREE : VAI__SANDBOX_BARRED;
@@ -473,17 +509,7 @@ enum vai__sandbox_verdict vai__sandbox_judge(lua_CFunction f, const char **name)
 	if (number >= 0) {
 		const char *lib;
 		vai__catalog_closure(number, &lib, name);
-		return vai__sandbox_allows(lib ? lib : "_G", *name) ? VAI__SANDBOX_FREE : VAI__SANDBOX_BARRED;
+		return vai__sandbox_allows(s, lib ? lib : "_G", *name) ? VAI__SANDBOX_FREE : VAI__SANDBOX_BARRED;
 	}
 	return fresh && fresh != f ? VAI__SANDBOX_BARRED : VAI__SANDBOX_STRANGER; /* own code may be the whole program */
-}
-
-void vai__sandbox_drop(void)
-{
-	free_lists();
-	free(known);
-	known = NULL;
-	nknown = known_cap = 0;
-	memset(&removed, 0, sizeof removed);
-	memset(&vai__sandbox, 0, sizeof vai__sandbox);
 }

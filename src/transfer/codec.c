@@ -125,7 +125,7 @@ static struct vai__block *finish(struct vai__enc *e)
 {
 	size_t len = vai__enc_at(e);
 	struct vai__block *b = e->heap;
-	if (VAI_UNLIKELY(e->looked) && !vai__sandbox.active && atomic_load_relaxed(&vai__home_self()->changed_libs))
+	if (VAI_UNLIKELY(e->looked) && !vai__sandbox_self() && atomic_load_relaxed(&vai__home_self()->changed_libs))
 		e->flags |= BLOCK_LIBS | BLOCK_CALLS_OUT;
 	if (!b || len < b->len - b->len / 4) {
 		b = vai__block_new(len);
@@ -141,6 +141,7 @@ static struct vai__block *finish(struct vai__enc *e)
 	b->last_ref = e->last_ref;
 	b->nslots = e->nslots;
 	b->nvalues = (uint32_t)e->n;
+	b->sandbox = vai__sandbox_id();
 	b->nkeys = e->nkeys;
 	b->depth = (uint8_t)e->deepest;
 	b->flags = e->flags;
@@ -295,7 +296,7 @@ static bool encode_handle(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out
 static bool encode_cfunction(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out)
 {
 	lua_CFunction f = lua_tocfunction(L, idx);
-	if (!f || VAI_UNLIKELY(vai__sandbox.active) ||
+	if (!f || VAI_UNLIKELY(vai__sandbox_self() != NULL) ||
 		(!vai__catalog_knows(f) && (vai__names_any(vm) || vai__home_self()->only_modules)))
 		return false;
 	if (lua_getupvalue(L, idx, 1)) {

@@ -31,6 +31,7 @@ struct dec {
 	unsigned unused;             /* a bit for each of them that was not asked for yet */
 	bool call;                   /* this state is a new goroutine's, which gets the sender's globals */
 	int stack;                   /* slots that the deepest nesting may need */
+	uint32_t sandbox;            /* of the block */
 };
 
 void (*vai__codec_change_libraries)(lua_State *L, struct vai_vm *vm);
@@ -107,11 +108,28 @@ static VAI_NOINLINE void set_without_gc(lua_State *L, int t)
 	lua_pop(L, 1);
 }
 
-/* What a trusted host's state must not take out of the sandbox: code, which would run with all that the host has. */
-static void forbid_code(struct dec *d, const char *what)
+static VAI_NOINLINE void forbid_between(struct dec *d, const char *what, bool code)
 {
-	if (VAI_UNLIKELY(vai__sandbox.trusts_main) && d->vm->is_host)
+	const struct vai__sandbox *s = vai__home_self()->sandbox;
+	if (d->sandbox != (s ? s->id : 0))
+		luaL_error(d->L, "%s cannot cross between states with different sandboxes", what);
+	if (code && s && s->trusts_main && d->vm->is_host)
 		luaL_error(d->L, "%s cannot leave the sandbox", what);
+}
+
+/* What a trusted host's state must not take out of the sandbox, nor any state of another one's: code, which would run
+ * with all that the receiver has, or give it what its own sandbox does not. */
+static inline void forbid_code(struct dec *d, const char *what)
+{
+	if (VAI_UNLIKELY(d->sandbox != 0 || atomic_load_relaxed(&vai__sandbox_count) != 0))
+		forbid_between(d, what, true);
+}
+
+/* The same of modules, which a trusted host's state may take: it has them already, or loads its own. */
+static inline void forbid_modules(struct dec *d)
+{
+	if (VAI_UNLIKELY(d->sandbox != 0 || atomic_load_relaxed(&vai__sandbox_count) != 0))
+		forbid_between(d, "a module", false);
 }
 
 static VAI_NOINLINE void get_metatable(struct dec *d, int t)
@@ -120,7 +138,8 @@ static VAI_NOINLINE void get_metatable(struct dec *d, int t)
 	get_value(d);
 	if (VAI_UNLIKELY(module))
 		check_module(d);
-	if (VAI_UNLIKELY(vai__sandbox.active) && !vai__sandbox.finalizers)
+	const struct vai__sandbox *s = vai__sandbox_self();
+	if (VAI_UNLIKELY(s != NULL) && !s->finalizers)
 		set_without_gc(d->L, t);
 	else
 		lua_setmetatable(d->L, t);
@@ -379,6 +398,7 @@ static void get_function(struct dec *d, bool later)
 static void get_cclosure(struct dec *d, bool later)
 {
 	uint32_t slot = get32(d);
+	forbid_code(d, "a function");
 	lua_CFunction f = vai__lazy_cfunction_in(d->L, d->vm, (lua_CFunction)(uintptr_t)get64(d));
 	int nups = *d->p++;
 	luaL_checkstack(d->L, nups + d->stack, NULL);
@@ -394,7 +414,14 @@ static void get_cclosure(struct dec *d, bool later)
 
 static void get_cfunction(struct dec *d)
 {
+	forbid_code(d, "a function");
 	lua_pushcfunction(d->L, vai__lazy_cfunction_in(d->L, d->vm, (lua_CFunction)(uintptr_t)get64(d)));
+}
+
+static void get_closure(struct dec *d)
+{
+	forbid_code(d, "a function");
+	vai__lazy_closure_in(d->L, d->vm, (int)get32(d));
 }
 
 static void get_object(struct dec *d)
@@ -407,6 +434,7 @@ static void get_object(struct dec *d)
 static void get_module(struct dec *d)
 {
 	lua_State *L = d->L;
+	forbid_modules(d);
 	get_value(d);
 	vai__lazy_require(L, d->vm, lua_tostring(L, -1));
 	lua_remove(L, -2);
@@ -474,6 +502,8 @@ static void get_member(struct dec *d)
 	const int type = *d->p & ~MEMBER_MAYBE;
 	const bool maybe = *d->p++ & MEMBER_MAYBE;
 	int n = *d->p++;
+	if (type == LUA_TFUNCTION)
+		forbid_code(d, "a function");
 	luaL_checkstack(L, d->stack, NULL);
 	get_value(d);
 	for (; n > 0; n--)
@@ -520,7 +550,7 @@ static void get_value(struct dec *d)
 	case T_AGAIN: get_key(d, tag); break;
 	case T_LIGHT: vai__symbol_push_light(L, get64(d)); break;
 	case T_CFUNC: get_cfunction(d); break;
-	case T_CLOSURE: vai__lazy_closure_in(L, d->vm, (int)get32(d)); break;
+	case T_CLOSURE: get_closure(d); break;
 	case T_OBJECT: get_object(d); break;
 	case T_GLOBALS: lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS); break;
 	case T_MODULE: get_module(d); break;
@@ -602,7 +632,7 @@ static int get_values(struct dec *d, const struct vai__block *b, int n, int belo
 
 static int get_block(lua_State *L, struct vai_vm *vm, const struct vai__block *b)
 {
-	struct dec d = {.L = L, .vm = vm, .p = b->data};
+	struct dec d = {.L = L, .vm = vm, .p = b->data, .sandbox = b->sandbox};
 	return get_values(&d, b, (int)b->nvalues, lua_gettop(L));
 }
 
@@ -624,7 +654,11 @@ static void push_inline(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
 	case M_INT: lua_pushinteger(L, (lua_Integer)word); break;
 	case M_FLOAT: push_float(L, word); break;
 	case M_LIGHT: vai__symbol_push_light(L, word); break;
-	case M_CFUNC: lua_pushcfunction(L, vai__lazy_cfunction_in(L, vm, (lua_CFunction)(uintptr_t)word)); break;
+	case M_CFUNC:
+		if (VAI_UNLIKELY(vai__sandbox_self() != NULL)) /* in whose states none is encoded so */
+			luaL_error(L, "a function cannot cross between states with different sandboxes");
+		lua_pushcfunction(L, vai__lazy_cfunction_in(L, vm, (lua_CFunction)(uintptr_t)word));
+		break;
 	case M_STRING: lua_pushlstring(L, (const char *)bytes + 2, bytes[1]); break;
 	case M_RECORD: vai__small_table_decode(L, msg); break;
 	default: vai__fatal("a message is broken: tag %d", bytes[0]);
@@ -655,7 +689,8 @@ int vai__decode_call(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const 
 		return vai__decode(L, vm, msg) - 1;
 	const struct vai__block *b = vai__msg_block(msg);
 	const int top = lua_gettop(L), below = top - loaded;
-	struct dec d = {.L = L, .vm = vm, .p = b->data, .call = true, .code = code, .helpers = below};
+	struct dec d = {
+		.L = L, .vm = vm, .p = b->data, .call = true, .code = code, .helpers = below, .sandbox = b->sandbox};
 	if (VAI_LIKELY(loaded > 0)) {
 		d.loaded = top;
 		d.unused = (1u << (loaded - 1)) - 1;
@@ -666,7 +701,12 @@ int vai__decode_call(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const 
 void vai__decode_pattern(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const struct vai__call_pattern *pattern)
 {
 	const struct vai__block *b = vai__msg_block(msg);
-	struct dec d = {.L = L, .vm = vm, .p = b->data, .call = true, .stack = (b->depth + 1) * LEVEL_STACK + SPARE_STACK};
+	struct dec d = {.L = L,
+		.vm = vm,
+		.p = b->data,
+		.call = true,
+		.stack = (b->depth + 1) * LEVEL_STACK + SPARE_STACK,
+		.sandbox = b->sandbox};
 	luaL_checkstack(L, d.stack + (int)pattern->nargs, NULL);
 	if (b->nslots)
 		lua_createtable(L, (int)b->nslots, 0);
@@ -693,7 +733,7 @@ int vai__decode_rest(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const 
 {
 	const struct vai__block *b = vai__msg_block(msg);
 	const int n = (int)(b->nvalues - 1 - pattern->nargs), top = lua_gettop(L);
-	struct dec d = {.L = L, .vm = vm, .call = true, .loaded = top - (int)pattern->nargs};
+	struct dec d = {.L = L, .vm = vm, .call = true, .loaded = top - (int)pattern->nargs, .sandbox = b->sandbox};
 	d.p = vai__call_pattern_differences(pattern, b->data, replace, &d);
 	d.loaded = 0;
 	return (int)pattern->nargs + (n > 0 ? get_values(&d, b, n, top) : 0);

@@ -48,7 +48,7 @@ enum vai__enc_result vai__enc_homeless(struct vai__enc *e)
 {
 	if (!e->guarded)
 		return ENC_RETRY;
-	if (vai__sandbox.active)
+	if (vai__sandbox_self())
 		return vai__enc_barred(e, NULL);
 	lua_pushliteral(e->L, "a C function that belongs to no loaded module cannot be sent: the host forbids it");
 	lua_replace(e->L, ERROR_SLOT);

@@ -366,8 +366,9 @@ static enum vai__enc_result put_lua_function(struct vai__enc *e, int f)
 static bool is_foreign(lua_CFunction c)
 {
 	const char *name;
+	const struct vai__sandbox *s = vai__sandbox_self();
 	return !vai__catalog_knows(c) ||
-		(VAI_UNLIKELY(vai__sandbox.active) && vai__sandbox_judge(c, &name) == VAI__SANDBOX_STRANGER);
+		(VAI_UNLIKELY(s != NULL) && vai__sandbox_judge(s, c, &name) == VAI__SANDBOX_STRANGER);
 }
 
 /* Whether a C function that no module has under a name must not be sent. What a preload has captured may be its
@@ -378,9 +379,10 @@ static bool is_forbidden(lua_CFunction c)
 	if (VAI_LIKELY(!vai__home_self()->only_modules) || vai__userdata_is_in(c))
 		return false;
 	const char *preloading = vai__home_self()->preloading;
+	const struct vai__sandbox *s = vai__sandbox_self();
 	if (preloading)
-		return !vai__sandbox_allows_module(preloading);
-	return !vai__sandbox.active || vai__sandbox_judge(c, &name) != VAI__SANDBOX_FREE;
+		return !vai__sandbox_allows_module(s, preloading);
+	return !s || vai__sandbox_judge(s, c, &name) != VAI__SANDBOX_FREE;
 }
 
 static enum vai__enc_result put_cclosure(struct vai__enc *e, int f)
@@ -431,7 +433,8 @@ enum vai__enc_result vai__enc_function(struct vai__enc *e, int f)
 		return ENC_NOMEM;
 	if (!lua_iscfunction(L, f))
 		return put_lua_function(e, f);
-	if (VAI_UNLIKELY(vai__sandbox.active) && vai__sandbox_judge(lua_tocfunction(L, f), &name) == VAI__SANDBOX_BARRED)
+	const struct vai__sandbox *s = vai__sandbox_self();
+	if (VAI_UNLIKELY(s != NULL) && vai__sandbox_judge(s, lua_tocfunction(L, f), &name) == VAI__SANDBOX_BARRED)
 		return vai__enc_barred(e, name);
 	if (!lua_getupvalue(L, f, 1))
 		return put_cfunction(e, f);

@@ -124,8 +124,9 @@ struct vai__block {
 	size_t last_ref; /* place of the last reference, 0: none */
 	uint32_t nslots;
 	uint32_t nvalues;
-	uint8_t nkeys; /* keys with a number */
-	uint8_t depth; /* deepest nesting */
+	uint32_t sandbox; /* the id of the sandbox that it comes out of; 0: of none */
+	uint8_t nkeys;    /* keys with a number */
+	uint8_t depth;    /* deepest nesting */
 	uint8_t flags;
 	unsigned char data[];
 };

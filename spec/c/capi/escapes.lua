@@ -318,6 +318,335 @@ attempt("more memory in contexts", [[
 	return vai.async(function()
 		local ctx = vai.context() for i = 1, 1e6 do ctx = ctx:with_value(i, ("x"):rep(100)) end
 	end):join()]])
+-- ---- names, once more ----
+attempt("vai's modules", [[
+	for _, name in ipairs{ "http", "tls", "nats", "test", "compat", "socket", "http.core", "tls.core", "nats.core" } do
+		local ok, m = pcall(require, "vai." .. name)
+		if ok and m then return name end
+	end]])
+attempt("names with zeros and pieces", [[
+	local n = "i" .. "o"
+	return rawget(_G, n) or _G[n] or _G["io\0"] or _G[("io\0"):sub(1, 2)] or vai["f" .. "s"] ]])
+attempt("_G by vai.next", [[
+	for k, v in vai.next, _G do if k == 'io' or k == 'dofile' or k == 'package' then return v end end]])
+attempt("vai by vai.next", [[
+	for k, v in vai.next, vai do if k == 'fs' or k == 'net' or k == 'on_panic' then return v end end]])
+attempt("_ENV of another shape", [[
+	local env = setmetatable({}, { __index = function(t, k) return _G[k] end })
+	local f = load("return io or package or dofile or loadfile", "x", "t", env)
+	return f() or select(2, vai.async(f):join()) and true]])
+attempt("a global of a removed name", [[
+	io = { open = true }
+	local _, got = vai.async(function() return type(io) == "table" and io.open ~= true end):join()
+	io = nil
+	return got]])
+attempt("_G frozen and thawed", [[
+	local ok, f = pcall(vai.freeze, _G)
+	return ok and use(vai.thaw(f).io)]])
+attempt("libraries frozen", [[
+	for _, t in ipairs{ string, os, vai, getmetatable("") } do
+		local ok, f = pcall(vai.freeze, t)
+		if ok and (f.execute or f.fs) then return true end
+	end]])
+attempt("upvalues of vai's functions", "return use(rawget(_G, 'debug') and debug.getupvalue)")
+attempt("a traceback's metamethods", [[
+	local got
+	local t = setmetatable({}, { __tostring = function() got = io or os.execute end, __name = io })
+	debug.traceback(t) debug.traceback("x", 1e9) debug.traceback(coroutine.create(print), "x")
+	return got]])
+
+-- ---- objects of the wrong kind ----
+local objects = [[
+	local ch = vai.chan(2)
+	local objects = { ch, vai.async(type, 1), vai.waitgroup(), vai.timer(60, type, 1), vai.ticker(60), vai.mutex(),
+		vai.rwmutex(),
+		vai.cond(vai.mutex()), vai.once(), vai.semaphore(1), vai.atomic(0), vai.map(), vai.buffer(64), vai.context(),
+		vai.group(), vai.freeze({ 1, a = 2 }), vai.symbol("x") }
+	local methods = { "recv", "try_send", "try_recv", "close", "cap", "is_closed", "join", "cancel", "done", "status",
+		"id", "add", "wait", "go", "try_lock", "unlock", "call", "signal", "broadcast", "try_acquire", "release",
+			"get", "set",
+		"swap", "cas", "delete", "update", "sub", "byte", "pack", "unpack", "slice", "fill", "resize", "load64", "add64",
+		"cas64", "with_cancel", "value", "err", "cause", "after", "try_go", "limit", "context", "stop", "reset", "chan",
+		"read", "write", "accept", "kill", "pid" }
+]]
+attempt("methods on the wrong object", objects .. [[
+	for _, o in ipairs(objects) do
+		for _, m in ipairs(methods) do
+			local ok, f = pcall(function() return o[m] end)
+			for _, other in ipairs(ok and type(f) == "function" and objects or {}) do
+				if m ~= "join" and m ~= "wait" and m ~= "recv" then pcall(f, other) pcall(f, other, other) end
+			end
+			if ok and type(f) == "function" then pcall(f) pcall(f, {}) pcall(f, 1) pcall(f, "x", "x", "x") end
+		end
+	end]])
+attempt("methods that are captured", objects .. [[
+	local f = ch.try_send
+	return select(2, vai.async(function()
+		for _, x in ipairs{ vai.mutex(), {}, "x", 1, print } do if pcall(f, x, 1) then return true end end
+	end):join())]])
+attempt("metatables of objects", objects .. [[
+	for _, o in ipairs(objects) do
+		local mt = getmetatable(o)
+		if type(mt) == "table" and o ~= objects[#objects] then return true end
+		if pcall(setmetatable, o, {}) and type(o) == "userdata" then return true end
+		pcall(rawset, o, "send", type) pcall(rawget, o, "send") pcall(next, o) pcall(rawlen, o)
+	end]])
+attempt("metamethods of objects", objects .. [[
+	for _, o in ipairs(objects) do
+		for _, f in ipairs{ "return o.x.y", "return o + o", "return o .. o", "return #o", "return o < o", "return -o",
+				"o.x = 1", "for _ in o do break end", "return o == ch", "local c <close> = o" } do
+			if f:find("for ", 1, true) == nil then pcall(load("local o, ch = ... " .. f), o, ch) end
+		end
+	end]])
+attempt("numbers at their ends", objects .. [[
+	local ends = { 0, -1, 1 << 62, math.mininteger, math.maxinteger, 0 / 0, 1 / 0, -1 / 0, 1e308, 2.5, "7", "x" }
+	local b = vai.buffer(64)
+	for _, m in ipairs{ "sub", "byte", "set", "fill", "resize", "slice", "load64", "add64", "cas64", "pack", "unpack" } do
+		for _, x in ipairs(ends) do
+			for _, y in ipairs(ends) do pcall(b[m], b, x, y, x) pcall(b[m], b, "<i8", x) end
+			if #b > 1 << 30 then return true end
+			pcall(b.resize, b, 64)
+		end
+	end
+	for _, x in ipairs(ends) do
+		pcall(vai.chan, x) pcall(vai.semaphore, x) pcall(vai.atomic, x) pcall(vai.ticker, x)
+		local wg = vai.waitgroup() pcall(wg.add, wg, x)
+		local s = vai.semaphore(1) pcall(s.release, s, x) pcall(s.try_acquire, s, x)
+		local t = vai.timer(60, type, 1) pcall(t.reset, t, x) t:stop()
+		pcall(vai.group().limit, vai.group(), x)
+	end]])
+
+-- ---- functions in odd places ----
+attempt("starters that are started", [[
+	vai.async(vai.async, vai.async, vai.async, type, 1):join()
+	local _, t = vai.async(vai.async, function() return (io or os.execute) ~= nil end):join()
+	return type(t) == "userdata" and select(2, t:join())]])
+attempt("a yield that is started", "return (vai.async(coroutine.yield, 1):join(1)) and io")
+attempt("a wrapped coroutine that is started", [[
+	local ok, task = pcall(vai.async, coroutine.wrap(function() return io end))
+	return ok and select(2, task:join())]])
+attempt("a coroutine that is sent", [[
+	local ch = vai.chan(1)
+	return pcall(ch.send, ch, coroutine.create(function() return io end)) and type(ch:recv()) == "thread" and io]])
+attempt("select's cases", [[
+	local got
+	local case = setmetatable({}, { __index = function(_, k) got = io or os.execute return nil end, __len =
+		function() return 1 << 40 end })
+	pcall(vai.select, { case, default = true }) pcall(vai.select, { { vai.chan(1), send = case }, default = true })
+	pcall(vai.select, { default = true, [1 << 40] = vai.chan() })
+	return got]])
+attempt("select's default", [[
+	local got pcall(vai.select, { { vai.chan() }, default = function() got = io or os.execute end }) return got]])
+attempt("a context's functions", [[
+	local ch = vai.chan(4)
+	local ctx, cancel = vai.context():with_value("f", load):with_cancel()
+	ctx:after(function() ch:send(ctx:value("f")(string.dump(type and function() end)) ~= nil) end)
+	cancel(function() return io end)
+	return ch:recv(5) or ctx:cause()()]])
+attempt("map:update's function", [[
+	local m, got = vai.map()
+	m:set(1, load)
+	m:update(1, function(f) got = f(string.dump(function() end)) or io return f end)
+	pcall(m.update, m, 1, function() m:update(1, function() return io end) return load end)
+	return got]])
+attempt("a group's and a supervisor's ends", [[
+	local got
+	pcall(function()
+		local g <close> = vai.group()
+		g:go(function() error(setmetatable({}, { __tostring = function() return io end, __close = function() got = io
+			end })) end)
+	end)
+	pcall(function() local s <close> = vai.supervisor() s:child{ start = error, args = { { load } } }
+		vai.sleep(0.001) end)
+	return got]])
+attempt("once's function", [[
+	local o, got = vai.once() pcall(o.call, o, function() got = io or package error(o) end) return got]])
+attempt("guards and with", [[
+	local m, got = vai.mutex()
+	pcall(m.with, m, function() local g <close> = m:guard(0) got = io end)
+	m:with(function() got = got or os.execute end)
+	return got]])
+attempt("iterators with metamethods", [[
+	local got
+	local t = setmetatable({}, { __pairs = function() got = io or dofile return next, {}, nil end, __call =
+		function() got = got or io end })
+	for _ in pairs(t) do end for _ in t do end table.concat(setmetatable({}, { __len = function() return 0 end }))
+	return got]])
+attempt("__vai_send of an object's method", [[
+	local ch = vai.chan(2)
+	for _, f in ipairs{ ch.recv, vai.go, vai.async, setmetatable, load, coroutine.wrap, pcall } do
+		ch:try_send(setmetatable({}, { __vai_send = function() return nil, f, function() return io or os.execute end end }))
+		local ok, got = pcall(ch.try_recv, ch)
+		if ok and type(got) == "userdata" and got.join and select(2, got:join()) then return true end
+	end]])
+attempt("keys that are functions", [[
+	local ch = vai.chan(1)
+	ch:send({ [load] = 1, [print] = setmetatable({}, { __index = load }) })
+	for k in pairs(ch:recv()) do if k(string.dump(type and function() end)) then return true end end]])
+attempt("a table that holds itself in all ways", [[
+	local t, mt, ch = {}, {}, vai.chan(1)
+	mt.__index = mt mt.__metatable = t mt.t = t t.mt = mt t[t] = mt mt[mt] = t t.f = function() return t, mt, io end
+	setmetatable(t, mt)
+	ch:send(t)
+	return select(3, ch:recv().f())]])
+attempt("classes that change on the way", [[
+	local class, ch = { x = 1 }, vai.chan(1)
+	class.__index = class
+	for i = 1, 30 do
+		class["m" .. i % 3] = function() return io or os.execute end
+		ch:send(setmetatable({}, class))
+		if ch:recv()["m" .. i % 3]() then return true end
+	end]])
+
+-- ---- depth ----
+attempt("deep messages", [[
+	local t, ch = {}, vai.chan(1)
+	for i = 1, 1e5 do t = { t, setmetatable({}, { __index = i % 1000 == 0 and t or nil }) } end
+	pcall(ch.send, ch, t) pcall(ch.try_recv, ch) pcall(vai.freeze, t)]])
+attempt("deep upvalues", [[
+	local f = function() end
+	for i = 1, 2e4 do local g = f f = function() return g end end
+	pcall(function() vai.async(f):join() end)]])
+attempt("channels in channels", "local ch = vai.chan(1) for i = 1, 2e4 do local c = vai.chan(1) c:send(ch) ch = c end")
+attempt("deep source", [[
+	for _, s in ipairs{ "(", "{", "a.b[", "function() ", "-", "not ", "a=" } do pcall(load, s:rep(1e5)) pcall(load,
+		"return " .. s:rep(1e5)) end]])
+attempt("deep calls in all ways", [[
+	local function a() return a() + 1 end pcall(a)
+	local function b() return pcall(b) end
+	local function c() return (("x"):gsub("x", c)) end pcall(c)
+	local function d() return coroutine.wrap(d)() end pcall(d)
+	local t = setmetatable({}, {}) getmetatable(t).__index = function(t, k) return t[k + 1] end pcall(function()
+		return t[1] end)
+	local e = setmetatable({}, {}) getmetatable(e).__concat = function(x, y) return x .. y end pcall(function()
+		return e .. e end)
+	pcall(xpcall, error, function(x) error(x) end)
+	local s = setmetatable({}, { __tostring = function(s) return tostring(s) end }) pcall(tostring, s)
+	pcall(table.sort, { 3, 2, 1 }, function() local f = function() return c() end return f() end)]])
+attempt("errors in error handlers", [[
+	local function h(e) error(e) end
+	local got = { xpcall(h, h, h) }
+	xpcall(error, coroutine.yield) xpcall(error, vai.async) xpcall(error, vai.sleep, 0) xpcall(error, load)
+	return type(got[2]) == "function"]])
+attempt("orders that are none", [[
+	local t = {} for i = 1, 2000 do t[i] = i * 7919 % 2003 end
+	pcall(table.sort, t, function() return true end)
+	pcall(table.sort, t, function(a, b) if a == 7 then error(b) end t[a] = nil return #t % 2 == 0 end)
+	pcall(table.unpack, {}, 1, 1e8) pcall(table.concat, {}, "x", 1, 1e8) pcall(table.insert, t, 1 << 60, 1)
+	pcall(string.rep, "x", 1 << 60) pcall(string.rep, "x", 1 << 31, "y") pcall(string.format, "%99999d", 1)
+	pcall(string.pack, "!16i16", 1) pcall(string.unpack, "z", ("x"):rep(100), 200) pcall(os.date, "%E", 0)
+		pcall(os.date, "*t", 1e300)]])
+
+-- ---- bounds by other ways, once more ----
+attempt("more memory in buffers", [[
+	return vai.async(function() local t = {} for i = 1, 64 do t[i] = vai.buffer(1 << 22) end return true end):join()]])
+attempt("more memory in one buffer", [[
+	local task = vai.async(function() return #vai.buffer(1 << 30) end)
+	local ok, n = task:join()
+	return ok and n]])
+attempt("more memory in a buffer that grows", [[
+	return vai.async(function() local b = vai.buffer(1) for i = 1, 28 do b:resize(1 << i) end return true end):join()]])
+attempt("more memory in a map", [[
+	return vai.async(function() local m = vai.map() for i = 1, 1e6 do m:set(i, ("x"):rep(100)) end end):join()]])
+attempt("more memory in frozen tables", [[
+	return vai.async(function()
+		local t = {} for i = 1, 1e5 do local s = {} for k = 1, 1000 do s[k] = k end t[i] = vai.freeze(s) end
+	end):join()]])
+attempt("more memory in a channel's room", [[
+	return vai.async(function() local ch = vai.chan(1 << 28) for i = 1, 1e8 do ch:send(i) end end):join()]])
+attempt("more memory in results and reasons", [[
+	return vai.async(function()
+		local t = {}
+		for i = 1, 1e4 do t[i] = vai.async(string.rep, "x", 1e5) if i % 8 == 0 then t[i]:join() end end
+	end):join()]])
+attempt("more memory in coroutines", [[
+	return vai.async(function()
+		local t = {} for i = 1, 1e6 do t[i] = coroutine.create(function() coroutine.yield(("x"):rep(100)) end)
+			coroutine.resume(t[i]) end
+	end):join()]])
+attempt("more memory in source", [[
+	return vai.async(function() local t = { "return {" } for i = 1, 3e5 do t[i + 1] = "{{" .. i .. "}}," end
+		t[#t + 1] = "}" local s = table.concat(t) for i = 1, 8 do t[i] = load(s)() end end):join()]])
+for name, opts in pairs({
+	["memory 0"] = "memory = 0", ["memory below 0"] = "memory = -1", ["much memory"] = "memory = math.maxinteger",
+	["memory that is no number"] = "memory = 0 / 0", ["memory by a metatable"] = "name = 'x'" }) do
+	attempt("spawn with " .. name, [[
+		local ok, task = pcall(vai.spawn, setmetatable({ ]] .. opts .. [[ }, { __index = { memory = 1 << 40 } }), function()
+			return #("x"):rep(1 << 25) end)
+		return ok and task:join()]])
+end
+for name, opts in pairs({ ["cpu 0"] = "0", ["cpu below 0"] = "-1", ["cpu without end"] = "1 / 0",
+	["cpu that is no number"] = "0 / 0" }) do
+	attempt("spawn with " .. name, [[
+		local ok, task = pcall(vai.spawn, { cpu = ]] .. opts .. [[ }, function() while true do end end)
+		return ok and task:join(60) == nil]])
+end
+attempt("spawn with hostile libs", [[
+	local got
+	local libs = setmetatable({}, { __index = function() got = io return "io" end, __len = function() return 1e9 end })
+	pcall(vai.spawn, { libs = libs }, type, 1) pcall(vai.spawn, { libs = { "io", "io\0", {}, 1 } }, type, 1)
+	pcall(vai.spawn, { name = ("x"):rep(1e6) }, type, 1) pcall(vai.spawn, { libs = "io" }, type, 1)
+	return got]])
+attempt("more goroutines by groups", [[
+	local g, n = vai.group(), 0
+	for i = 1, 200 do n = n + (pcall(g.go, g, vai.sleep, 0.02) and 1 or 0) end
+	local many = vai.count() > 90
+	g:wait(5)
+	return many]])
+attempt("more goroutines by a group's map", [[
+	local list, up = {}, vai.atomic(0)
+	for i = 1, 300 do list[i] = i end
+	pcall(function() vai.group():map(list, function() up:add(1) vai.sleep(0.01) end) end)
+	return vai.count() > 90]])
+attempt("more goroutines by once and waitgroups", [[
+	local wg = vai.waitgroup()
+	for i = 1, 200 do pcall(wg.go, wg, vai.sleep, 0.02) end
+	return vai.count() > 90]])
+attempt("more goroutines by a supervisor that restarts", [[
+	local s = vai.supervisor()
+	for i = 1, 100 do pcall(s.child, s, { start = function() vai.sleep(0.001) error("x") end }) end
+	vai.sleep(0.02)
+	local many = vai.count() > 90
+	s:stop()
+	return many]])
+attempt("more goroutines by tickers and timers that are set again", [[
+	local t, n = {}, vai.atomic(0)
+	for i = 1, 300 do t[i] = vai.timer(0, function() n:add(1) vai.sleep(0.01) end) end
+	for _ = 1, 3 do for i = 1, 300 do pcall(t[i].reset, t[i], 0) end end
+	vai.sleep(0.02)
+	return vai.count() > 90]])
+attempt("more time by closers in a row", [[
+	local task = vai.async(function()
+		local function again() local c <close> = vai.defer(function() while true do end end) error("x") end
+		while true do pcall(again) pcall(coroutine.wrap(again)) end
+	end)
+	return task:join(60) == nil]])
+attempt("more time by coroutines that are closed", [[
+	local task = vai.async(function()
+		while true do
+			local co = coroutine.create(function()
+				local c <close> = setmetatable({}, { __close = function() while true do pcall(error) end end })
+					coroutine.yield() end)
+			coroutine.resume(co) pcall(coroutine.close, co)
+		end
+	end)
+	return task:join(60) == nil]])
+attempt("more time while an error is told", [[
+	vai.go(error, setmetatable({}, { __tostring = function() while true do pcall(error) end end }))
+	for i = 1, 30000 do if vai.count() <= 9 then return end vai.sleep(0.001) end
+	return true]])
+attempt("another's end", [[
+	local task = vai.async(function() local ok = pcall(vai.sleep, 60) return not ok and pcall(vai.sleep, 60) end)
+	vai.sleep(0.001)
+	task:cancel() task:cancel() pcall(task.cancel, task, task)
+	return task:join(60) == nil]])
+attempt("another's locks", [[
+	local m, ok = vai.mutex(), nil
+	vai.async(function() m:lock() error("x") end):join()
+	local task = vai.async(function() return pcall(m.unlock, m) end)
+	task:join() m:try_lock() pcall(m.unlock, m) pcall(m.unlock, m)
+	local rw = vai.rwmutex() pcall(rw.runlock, rw) pcall(rw.unlock, rw)
+	local c = vai.cond(m) pcall(c.wait, c, 0) local wg = vai.waitgroup() pcall(wg.done, wg)]])
 -- stylua: ignore end
 
 return attempts

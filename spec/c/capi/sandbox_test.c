@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The sandbox of vai_lua.h: policies that make no sense, what scripts get, attempts to get more (escapes.lua), and
- * bounds. */
+/* The sandbox of vai_lua.h: policies that make no sense, what scripts get, attempts to get more (escapes.lua), bounds,
+ * and states that have different ones. */
 #include "host/host.h"
 #include <pthread.h>
 #include <stdio.h>
@@ -62,7 +62,7 @@ static void test_too_late(void **state)
 	vai_lua_policy p = {.size = sizeof p};
 	lua_State *L = open_in(NULL);
 	assert_int_equal(vai_lua_sandbox(L, &p), VAI_EINVAL);
-	assert_non_null(strstr(lua_tostring(L, -1), "vai has started: a sandbox comes before luaopen_vai"));
+	assert_non_null(strstr(lua_tostring(L, -1), "vai has started in this state: a sandbox comes before luaopen_vai"));
 	lua_close(L);
 }
 
@@ -140,6 +140,13 @@ static void test_functions(void **state)
 		"end):join()\n"
 		"ch:recv()",
 		"a call of __vai_send's cannot leave the sandbox");
+	static const char *const of_c[] = {
+		"print", "{print}", "math.random", "setmetatable({}, {__index = load})", "{[type] = 1}"};
+	for (size_t i = 0; i < sizeof of_c / sizeof *of_c; i++) {
+		char chunk[160];
+		snprintf(chunk, sizeof chunk, "vai.async(function() return %s end):join()", of_c[i]);
+		host_fails(L, chunk, "a function cannot leave the sandbox");
+	}
 	lua_close(L);
 }
 
@@ -169,7 +176,8 @@ static const char harness[] =
 	"    setmetatable(_G, nil) setmetatable(os, nil)\n"
 	"    for k in pairs(_G) do _G[k] = globals[k] end\n"
 	"  else\n"
-	"    ok, got = vai.async(run, head .. a.code, canary):join()\n"
+	"    ok, got = vai.async(run, head .. a.code, canary):join(60)\n"
+	"    if ok == nil then error(a.name .. ': never ends') end\n"
 	"  end\n"
 	"  if ok and got then error(a.name .. ': escaped') end\n"
 	"  for _, mistake in ipairs{ 'syntax error', '(method', '<eof>' } do\n"
@@ -180,7 +188,12 @@ static const char harness[] =
 
 static void try_all(unsigned flags, bool on_main)
 {
-	vai_lua_policy p = {.size = sizeof p, .flags = flags, .memory = 16 << 20, .cpu = VAI_MS(100), .goroutines = 64};
+	vai_lua_policy p = {.size = sizeof p,
+		.flags = flags,
+		.memory = 16 << 20,
+		.cpu = VAI_MS(100),
+		.goroutines = 64,
+		.memory_in_all = 128 << 20};
 	lua_State *L = host_open();
 	assert_int_equal(luaL_dofile(L, "spec/c/capi/escapes.lua"), LUA_OK);
 	lua_setglobal(L, "attempts");
@@ -197,7 +210,7 @@ static void try_all(unsigned flags, bool on_main)
 	lua_pushboolean(L, on_main);
 	if (lua_pcall(L, 3, 1, 0) != LUA_OK)
 		fail_msg("%s", lua_tostring(L, -1));
-	assert_true(lua_tointeger(L, -1) >= 100);
+	assert_true(lua_tointeger(L, -1) >= 180);
 	assert_int_not_equal(access(CANARY, F_OK), 0);
 	lua_close(L);
 }
@@ -329,8 +342,9 @@ static vai_chan *between; /* from the strict state to the wide one */
 static bool preempts;
 
 struct state_of {
-	vai_lua_policy policy;
+	vai_lua_policy policy; /* size 0: none */
 	const char *chunk;
+	lua_CFunction init; /* or NULL */
 };
 
 /* Goroutines of both states run at once. */
@@ -341,7 +355,10 @@ static void *in_a_state(void *arg)
 	luaL_openlibs(L);
 	lua_pushboolean(L, preempts);
 	lua_setglobal(L, "preempts");
-	start_in(L, &s->policy);
+	lua_register(L, "of_host", of_host);
+	if (s->init && vai_lua_init_state(L, s->init, VAI_LUA_NO_FINALIZERS) != VAI_OK)
+		abort();
+	start_in(L, s->policy.size ? &s->policy : NULL);
 	pthread_barrier_wait(&both);
 	vai_lua_pushchan(L, between);
 	lua_setglobal(L, "between");
@@ -390,7 +407,8 @@ static void test_each_state(void **state)
 		"  ok, err = task:join()\n"
 		"  assert(not ok and err:find('cpu time of the sandbox exceeded', 1, true), err)\n"
 		"end\n"
-		"between:send('spent')\n"};
+		"between:send('spent')\n",
+		NULL};
 	struct state_of wide = {{.size = sizeof(vai_lua_policy), .memory = 64 << 20},
 		"local tasks = {}\n"
 		"for i = 1, 100 do tasks[i] = vai.async(function(between) return i end, between) end\n"
@@ -401,7 +419,8 @@ static void test_each_state(void **state)
 		"for i = 1, 100 do assert(select(2, tasks[i]:join()) == i) end\n"
 		"local n = 0\n"
 		"for i = 1, 100 do n = n + select(2, vai.async(function() return #('x'):rep(4 << 20) >> 22 end):join()) end\n"
-		"assert(n == 100)\n"};
+		"assert(n == 100)\n",
+		NULL};
 	lua_State *L = host_open();
 	lua_getglobal(L, "preempts");
 	preempts = lua_toboolean(L, -1);
@@ -410,51 +429,209 @@ static void test_each_state(void **state)
 		on_threads(i % 2 ? &strict : &wide, i % 2 ? &wide : &strict);
 }
 
-static void refuses_further(lua_State *L, vai_lua_policy p)
+/* What is to be found in goroutines of both states, which run the same code: `expected` tells the two apart. */
+#define LOOK \
+	"local function look()\n" \
+	"  local vai = require 'vai'\n" \
+	"  local has = { io and 'io', vai.fs and 'fs', vai.timer and 'timer', load(string.dump(function() end)) and " \
+	"'bytecode',\n" \
+	"    pcall(setmetatable, {}, { __gc = type }) and 'gc', os.execute and 'execute', whose and whose() }\n" \
+	"  local list = {}\n" \
+	"  for i = 1, 7 do list[#list + 1] = has[i] or nil end\n" \
+	"  return table.concat(list, ' ')\n" \
+	"end\n" \
+	"for i = 1, 60 do\n" \
+	"  local ok, got = vai.async(look):join()\n" \
+	"  assert(ok and got == expected, tostring(got))\n" \
+	"  ok, got = vai.async(function(look) return select(2, require 'vai'.async(look):join()) end, look):join()\n" \
+	"  assert(ok and got == expected, tostring(got))\n" \
+	"end\n"
+
+static const char *const wide_names[] = {"safe", "io", "vai.fs", NULL}, *const no_timer[] = {"vai.timer", NULL};
+static const luaL_Reg of_wide[] = {{"of_host", of_host}, {NULL, NULL}};
+
+static int whose_strict(lua_State *L)
 {
-	p.size = sizeof p;
-	assert_int_equal(vai_lua_sandbox(L, &p), VAI_EINVAL);
-	assert_non_null(
-		strstr(lua_tostring(L, -1), "differ from the first in memory, cpu, goroutines and cpu_in_all only"));
-	lua_settop(L, 0);
+	lua_pushliteral(L, "strict's");
+	return 1;
 }
 
-static void *opens_alone(void *L)
+static int init_strict(lua_State *L)
 {
-	lua_pushcfunction(L, luaopen_vai);
-	if (lua_pcall(L, 0, 0, 0) == LUA_OK)
-		fail_msg("a state that wished for a sandbox got none");
-	assert_non_null(strstr(lua_tostring(L, -1), "the sandbox that its state was to share has ended"));
-	lua_settop(L, 0);
-	return NULL;
+	lua_register(L, "whose", whose_strict);
+	return 0;
 }
 
-/* What scripts may use is the same in all of them: a host that wishes for other names hears of it, also where the
- * sandbox ends before its state opens. */
-static void test_further_states(void **state)
+static int whose_free(lua_State *L)
+{
+	lua_pushliteral(L, "free's");
+	return 1;
+}
+
+static int init_free(lua_State *L)
+{
+	lua_register(L, "whose", whose_free);
+	return 0;
+}
+
+/* Policies, functions and inits are each state's own, while both are open and whoever is the first. */
+static void test_each_policy(void **state)
 {
 	(void)state;
-	static const char *const allow[] = {"safe", "io", NULL}, *const modules[] = {"m", NULL};
-	static const luaL_Reg functions[] = {{"of_host", of_host}, {NULL, NULL}};
+	static const luaL_Reg of_strict[] = {{"whose", whose_strict}, {NULL, NULL}};
+	struct state_of strict = {
+		{.size = sizeof(vai_lua_policy), .forbid = no_timer, .functions = of_strict, .flags = VAI_LUA_TRUST_MAIN},
+		"expected = \"strict's\"\n" LOOK "local ok, err = pcall(vai.async, function() return of_host() end)\n"
+		"assert(not ok and err:find('the sandbox does not allow a C function', 1, true), err)\n",
+		init_strict};
+	struct state_of wide = {{.size = sizeof(vai_lua_policy),
+								.allow = wide_names,
+								.functions = of_wide,
+								.flags = VAI_LUA_BYTECODE | VAI_LUA_FINALIZERS | VAI_LUA_TRUST_MAIN},
+		"expected = 'io fs timer bytecode gc'\n" LOOK
+		"assert(select(2, vai.async(function() return of_host() end):join()) == 42)\n",
+		NULL};
+	struct state_of none = {{0}, "expected = \"io fs timer bytecode gc execute free's\"\n" LOOK, init_free};
+	on_threads(&strict, &wide);
+	on_threads(&wide, &strict);
+	on_threads(&none, &strict);
+	on_threads(&strict, &none);
+	on_threads(&wide, &none);
+}
+
+/* Data and objects cross between states with different sandboxes, code does not, whichever way and whatever it hides
+ * in. */
+#define GIVES \
+	"local inner = vai.chan(1)\n" \
+	"inner:send(7)\n" \
+	"between:send({ 1, 'two', inner = inner, setmetatable({}, { __metatable = 'data' }) })\n" \
+	"local function f() return 1 end\n" \
+	"local class = { __index = {} }\n" \
+	"class.__index.method = f\n" \
+	"for _, code in ipairs{ f, { f }, print, { { print } }, { string.format }, math.random, { math.random },\n" \
+	"    setmetatable({}, { __index = f }), setmetatable({}, class), { [f] = 1 }, string,\n" \
+	"    setmetatable({}, { __vai_send = function() return nil, tostring, 1 end }) } do\n" \
+	"  between:send(code)\n" \
+	"end\n" \
+	"local function fails() return f end\n" \
+	"between:send(vai.async(fails))\n" \
+	"local map = vai.map() map:set('f', f) between:send(map)\n" \
+	"between:send((vai.context():with_value('f', f)))\n" \
+	"between:send('all')\n"
+#define TAKES \
+	"local function refused(f, ...)\n" \
+	"  local ok, err = pcall(f, ...)\n" \
+	"  assert(not ok and err:find('cannot cross between states with different sandboxes', 1, true),\n" \
+	"    type(err) == 'string' and err or type(err))\n" \
+	"end\n" \
+	"local t = between:recv()\n" \
+	"assert(t[1] == 1 and t[2] == 'two' and t.inner:recv() == 7 and getmetatable(t[3]) == 'data')\n" \
+	"for i = 1, 12 do refused(between.recv, between) end\n" \
+	"local task, map, ctx = between:recv(), between:recv(), between:recv()\n" \
+	"refused(task.join, task)\n" \
+	"refused(map.get, map, 'f')\n" \
+	"refused(ctx.value, ctx, 'f')\n" \
+	"assert(between:recv() == 'all')\n"
+
+static void test_code_stays(void **state)
+{
+	(void)state;
+	struct state_of strict = {{.size = sizeof(vai_lua_policy), .forbid = no_timer}, GIVES, NULL};
+	struct state_of wide = {{.size = sizeof(vai_lua_policy), .allow = wide_names}, TAKES, NULL};
+	struct state_of none = {{0}, TAKES, NULL};
+	on_threads(&strict, &wide);
+	on_threads(&strict, &none);
+	strict.chunk = TAKES;
+	wide.chunk = none.chunk = GIVES;
+	on_threads(&strict, &wide);
+	on_threads(&strict, &none);
+}
+
+/* States with the same policy are as one, and no sandbox is the same as no sandbox. */
+static void test_same_policies(void **state)
+{
+	(void)state;
+	static const char gives[] = "between:send(function(x) return x + 1 end) between:send({ print })";
+	static const char takes[] = "assert(between:recv()(1) == 2 and type(between:recv()[1]) == 'function')";
+	struct state_of a = {{.size = sizeof(vai_lua_policy), .memory = 1 << 20, .forbid = no_timer}, gives, NULL};
+	struct state_of b = {{.size = sizeof(vai_lua_policy), .goroutines = 7, .forbid = no_timer}, takes, NULL};
+	on_threads(&a, &b);
+	a.policy.size = b.policy.size = 0;
+	on_threads(&a, &b);
+}
+
+/* What a state has made is charged to it until it is freed, by whomever. */
+static void test_memory_of_each(void **state)
+{
+	(void)state;
+	static const char *const allow[] = {"safe", "collectgarbage", NULL};
+	struct state_of small = {{.size = sizeof(vai_lua_policy), .allow = allow, .memory_in_all = 4 << 20},
+		"local text = 'not enough memory: the sandbox allows 4194304 bytes in all'\n"
+		"for round = 1, 3 do\n"
+		"  local ok, err = vai.async(function() local s = 'x' while true do s = s .. s end end):join()\n"
+		"  assert(not ok and tostring(err):find(text, 1, true), tostring(err))\n"
+		"end\n"
+		/* the other one frees it */
+		"for i = 1, 200 do assert(vai.async(function() between:send(('x'):rep(100000)) end):join()) end\n"
+		"for i = 1, 20 do\n"
+		"  local ok, b = vai.async(function() return vai.buffer(1000000) end):join()\n"
+		"  assert(ok, tostring(b)) between:send(b) b = nil collectgarbage()\n"
+		"end\n"
+		"between:send(false)\n"
+		"assert(vai.async(function() return #('x'):rep(1 << 20) end):join())\n",
+		NULL};
+	struct state_of large = {{.size = sizeof(vai_lua_policy), .allow = allow, .memory_in_all = 64 << 20},
+		"local ok, err = vai.async(function() return #('x'):rep(20 << 20) end):join() assert(ok, err)\n"
+		"local ok, n = vai.async(function()\n"
+		"  local n = 0\n"
+		"  for x in function() return between:recv() or nil end do n = n + #x x = nil collectgarbage() end\n"
+		"  return n\n"
+		"end):join()\n"
+		"assert(ok and n == 40000000, n)\n"
+		"ok, err = vai.async(function() return #('x'):rep(20 << 20) end):join() assert(ok, err)\n"
+		"ok, err = vai.async(function() return #('x'):rep(40 << 20) end):join()\n"
+		"assert(not ok and tostring(err):find('allows 67108864 bytes in all', 1, true), tostring(err))\n",
+		NULL};
+	on_threads(&small, &large);
+	on_threads(&large, &small);
+	large.policy.size = 0;
+	large.chunk =
+		"local n = 0 for x in function() return between:recv() or nil end do n = n + #x x = nil collectgarbage() end "
+		"assert(n == 40000000, n)";
+	on_threads(&large, &small);
+}
+
+/* A wish stays with its state: it is not the next one's, and that of who opens later is as good as the first one's. */
+static void test_wishes(void **state)
+{
+	(void)state;
 	vai_lua_policy p = {.size = sizeof p, .goroutines = 5};
-	lua_State *L = open_in(&p), *second = host_open();
-	refuses_further(second, (vai_lua_policy){.allow = allow});
-	refuses_further(second, (vai_lua_policy){.forbid = allow});
-	refuses_further(second, (vai_lua_policy){.modules = modules});
-	refuses_further(second, (vai_lua_policy){.functions = functions});
-	refuses_further(second, (vai_lua_policy){.flags = VAI_LUA_BYTECODE});
-	refuses_further(second, (vai_lua_policy){.memory_in_all = 1 << 24});
-	refuses((vai_lua_policy){.cpu = -1}, "cpu: below zero");
+	lua_State *first = host_open(), *second = host_open(), *third = host_open();
+	assert_int_equal(vai_lua_sandbox(first, &p), VAI_OK);
+	assert_int_equal(vai_lua_init_state(first, init_strict, VAI_LUA_NO_FINALIZERS), VAI_OK);
+	assert_int_equal(vai_lua_init_state(first, init_strict, 8), VAI_EINVAL);
 	p.goroutines = 7;
 	assert_int_equal(vai_lua_sandbox(second, &p), VAI_OK);
-	lua_close(L);
-	opens_alone(second);
-	assert_int_equal(vai_lua_sandbox(second, &p), VAI_OK);
-	luaL_requiref(second, "vai", luaopen_vai, 1);
-	host_run(second,
-		"local gate = vai.chan() for i = 1, 7 do vai.go(function() gate:recv() end) end\n"
-		"assert(not pcall(vai.go, print) and not io)");
-	lua_close(second);
+	assert_int_equal(vai_lua_sandbox(third, &p), VAI_OK);
+	assert_int_equal(vai_lua_sandbox(third, NULL), VAI_OK);
+	luaL_requiref(third, "vai", luaopen_vai, 1);
+	host_run(third, "assert(io and vai.fs and select(2, vai.async(function() return io ~= nil end):join()))");
+	lua_close(third);
+	for (int i = 0; i < 2; i++) {
+		lua_State *L = i ? second : first;
+		luaL_requiref(L, "vai", luaopen_vai, 1);
+		assert_int_equal(vai_lua_init_state(L, init_strict, 0), VAI_EINVAL);
+		lua_pushinteger(L, i ? 7 : 5);
+		lua_setglobal(L, "most");
+		lua_pushstring(L, i ? "none" : "strict's");
+		lua_setglobal(L, "expected");
+		host_run(L,
+			"local gate = vai.chan()\n"
+			"assert(select(2, vai.async(function() return whose and whose() or 'none' end):join()) == expected)\n"
+			"for i = 1, most do vai.go(function() gate:recv() end) end\n"
+			"assert(not pcall(vai.go, print) and not io and not vai.fs)");
+		lua_close(L);
+	}
 }
 
 int main(void)
@@ -473,7 +650,11 @@ int main(void)
 		host_test(test_cpu_in_all),
 		host_test(test_panic),
 		host_test(test_each_state),
-		host_test(test_further_states),
+		host_test(test_each_policy),
+		host_test(test_code_stays),
+		host_test(test_same_policies),
+		host_test(test_memory_of_each),
+		host_test(test_wishes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

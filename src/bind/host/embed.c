@@ -4,12 +4,12 @@
 #include "base/mem.h"
 #include "bind/arg.h"
 #include "bind/host/host.h"
+#include "bind/host/wishes.h"
 #include "bind/lib/lib.h"
 #include "bind/lib/result.h"
 #include "bind/life/life.h"
 #include "bind/life/spawn.h"
 #include "capi/capi.h"
-#include "runtime/start.h"
 #include "state/handle.h"
 #include "sync/task.h"
 #include "transfer/charge.h"
@@ -197,8 +197,21 @@ int vai_lua_codec(const char *type, lua_CFunction out, lua_CFunction in)
 
 int vai_lua_init(lua_CFunction init, unsigned flags)
 {
-	if (atomic_load(&vai__main_count) > 0 || flags & ~(unsigned)VAI_LUA_NO_FINALIZERS)
+	if (flags & ~(unsigned)VAI_LUA_NO_FINALIZERS)
 		return VAI_EINVAL;
-	vai__runtime_init(init, !(flags & VAI_LUA_NO_FINALIZERS));
-	return VAI_OK;
+	vai__home_gate(true);
+	const bool early = atomic_load(&vai__main_count) == 0;
+	if (early)
+		vai__wishes_init_of_all(init, !(flags & VAI_LUA_NO_FINALIZERS));
+	vai__home_gate(false);
+	return early ? VAI_OK : VAI_EINVAL;
+}
+
+int vai_lua_init_state(lua_State *L, lua_CFunction init, unsigned flags)
+{
+	if (!lua_checkstack(L, 4))
+		return VAI_ENOMEM;
+	if (flags & ~(unsigned)VAI_LUA_NO_FINALIZERS || vai__host_of(L))
+		return VAI_EINVAL;
+	return vai__wishes_init(L, init, !(flags & VAI_LUA_NO_FINALIZERS)) ? VAI_OK : VAI_ENOMEM;
 }

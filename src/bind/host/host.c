@@ -8,7 +8,7 @@
 #include "base/fork.h"
 #include "base/memory_budget.h"
 #include "bind/arg.h"
-#include "bind/host/sandbox_policy.h"
+#include "bind/host/wishes.h"
 #include "bind/life/life.h"
 #include "bind/life/watch_lost_writes.h"
 #include "bind/main_state.h"
@@ -20,9 +20,9 @@
 #include "proc/tty.h"
 #include "require/paths.h"
 #include "runtime/prepare.h"
+#include "runtime/setup.h"
 #include "runtime/start.h"
 #include "runtime/vm.h"
-#include "stdlib/sandbox.h"
 #include "transfer/names.h"
 
 /* Nanoseconds that a machine gets to leave its goroutine when the runtime ends. */
@@ -142,16 +142,6 @@ static void undo_home(struct vai__home *home, bool begun)
 		vai__sched_stop(VAI_FOREVER);
 }
 
-/* VAI_ECLOSED: the host wishes for another sandbox than there is. */
-static int begin_sandbox(lua_State *L)
-{
-	lua_pushcfunction(L, vai__sandbox_policy_begin);
-	int status = lua_pcall(L, 0, 1, 0);
-	bool agrees = status == LUA_OK && lua_toboolean(L, -1);
-	lua_pop(L, 1);
-	return status != LUA_OK ? VAI_ENOMEM : agrees ? VAI_OK : VAI_ECLOSED;
-}
-
 static int attach(lua_State *L, struct vai__home *home, bool warns)
 {
 	struct vai__main *main = vai__main_open(home);
@@ -193,7 +183,7 @@ static void detach(struct vai__main *main)
 	vai__paths_drop(main->home);
 	atomic_fetch_sub(&vai__main_count, 1);
 	if (atomic_load(&vai__main_count) == 0)
-		vai__memory_budget_set(0);
+		vai__memory_budget_end();
 }
 
 /* VAI_OK with the runtime running and the state attached, or nothing changed. Raises nothing: the gate is held. */
@@ -211,7 +201,7 @@ static int start(lua_State *L, struct sentinel *s, bool warns, const char **call
 	struct vai__home *home = open_home(&rc, call);
 	if (!home)
 		rc = rc == VAI_OK ? VAI_ESYS : rc;
-	else if ((rc = attach(L, home, warns)) == VAI_OK && (rc = begin_sandbox(L)) != VAI_OK)
+	else if ((rc = attach(L, home, warns)) == VAI_OK && (rc = vai__wishes_grant(L, home)) != VAI_OK)
 		detach(home->bind);
 	if (home && rc == VAI_OK) {
 		home->bind->sentinel = s;
@@ -228,18 +218,28 @@ static int start(lua_State *L, struct sentinel *s, bool warns, const char **call
 	return rc;
 }
 
-/* Ends the goroutines of a state that is not the last one, and comes through the gate. */
-static void end_goroutines(struct vai__home *home, bool exits)
+/* Lets go of what the host has wished for the state. */
+static void drop_wishes(struct vai__home *home)
+{
+	vai__memory_budget_close(home->budget);
+	home->budget = NULL;
+	vai__setup_close(home);
+}
+
+/* Ends the goroutines of a state that is not the last one, and comes through the gate. True: all have ended; else the
+ * state is the last one, or some stay in C calls. */
+static bool end_goroutines(struct vai__home *home, bool exits)
 {
 	vai_g *g = vai__g_self();
+	bool all = false;
 	for (bool ended = exits;;) {
 		if (!ended && vai__home_count() > 1) {
-			vai__home_end(home, g == home->main ? g : NULL, GRACE_NS);
+			all = vai__home_end(home, g == home->main ? g : NULL, GRACE_NS);
 			ended = true;
 		}
 		vai__home_gate(true);
 		if (ended || vai__home_count() == 1)
-			return;
+			return all;
 		vai__home_gate(false);
 	}
 }
@@ -253,7 +253,7 @@ void vai__host_stop(lua_State *L, bool exits)
 	vai__serial_end(home->main); /* panic handlers are goroutines, too */
 	if (vai__home_count() == 1)
 		vai__report_flush(L, main);
-	end_goroutines(home, exits);
+	bool ended = end_goroutines(home, exits);
 	vai__report_flush(L, main);
 	if (atomic_load(&vai__main_count) == 1) {
 		vai__signal_reset(0);
@@ -264,6 +264,8 @@ void vai__host_stop(lua_State *L, bool exits)
 		host.unfinished = true;
 		vai__sched_halt(GRACE_NS);
 	} else if (vai__home_count() > 1) {
+		if (ended)
+			drop_wishes(home); /* else somebody may still look at them: they stay until the runtime ends */
 		vai__home_close(home);
 	} else {
 		host.unfinished = true;
@@ -309,9 +311,8 @@ static const char *why_not(int rc)
 	switch (rc) {
 	case VAI_ENOMEM: return "not enough memory";
 	case VAI_ERANGE: return "the sandbox does not know the libraries of this Lua";
-	case VAI_ECLOSED: return "the sandbox that its state was to share has ended, or is another one";
 	case VAI_EAGAIN: return "a goroutine of the runtime before still runs";
-	case VAI_EINVAL: return vai__runtime_init_error();
+	case VAI_EINVAL: return vai__setup_error();
 	default: return vai__sched_refusal();
 	}
 }

@@ -1,24 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* The sandbox from the host's side: vai_lua_sandbox checks the policy and keeps it until the runtime that starts next
- * ends; the C functions that may cross are noted when it starts. */
+/* The sandbox from the host's side: vai_lua_sandbox checks the policy and leaves it in the state as a wish
+ * (bind/host/wishes.h); the C functions that may cross are noted when the first state with it opens vai. */
 #include "bind/host/sandbox_policy.h"
 #include <lualib.h>
 #include <string.h>
-#include "base/memory_budget.h"
 #include "bind/arg.h"
 #include "bind/host/functions.h"
 #include "bind/host/host.h"
-#include "bind/life/sandbox_bounds.h"
+#include "bind/host/wishes.h"
 #include "sched/sched.h"
 #include "stdlib/sandbox.h"
 #include "transfer/codec.h"
 #include "vai_lua.h"
 
-enum { MOST_FUNCTIONS = 64, MOST_OF_HOST = 256 };
-
-static luaL_Reg allowed_functions[MOST_FUNCTIONS]; /* those of vai__functions that scripts get */
-static luaL_Reg of_host[MOST_OF_HOST];             /* C functions of the host's that may cross; names are not kept */
-static int nof_host;
+enum { MOST_OF_HOST = 256 };
 
 /* ---- checking ---- */
 
@@ -106,14 +101,6 @@ static const char *check_numbers(const vai_lua_policy *p)
 
 static const char *const safe[] = {"safe", NULL};
 
-/* What vai_lua_sandbox leaves in a state's registry for its luaopen_vai. */
-struct wish {
-	uint64_t names; /* which sandbox it goes with */
-	struct vai__sandbox_bounds bounds;
-};
-static const char wish_key;
-static uint64_t names; /* how many sandboxes there have been; under the gate of sched/home.h */
-
 static int count_functions(const luaL_Reg *r)
 {
 	int n = 0;
@@ -122,77 +109,18 @@ static int count_functions(const luaL_Reg *r)
 	return n;
 }
 
-static unsigned flags_kept(void)
+/* One reference. NULL: out of memory. */
+static struct vai__sandbox *make(const vai_lua_policy *p)
 {
-	const struct vai__sandbox *s = &vai__sandbox;
-	return (s->bytecode ? VAI_LUA_BYTECODE : 0u) | (s->c_modules ? VAI_LUA_C_MODULES : 0u) |
-		(s->finalizers ? VAI_LUA_FINALIZERS : 0u) | (s->trusts_main ? VAI_LUA_TRUST_MAIN : 0u);
-}
-
-/* Whether the sandbox that there is differs from the policy in bounds of a state alone. */
-static bool is_kept(const vai_lua_policy *p)
-{
-	if (!vai__sandbox.active || p->flags != flags_kept() || count_functions(p->functions) != nof_host ||
-		p->memory_in_all != vai__sandbox.memory_in_all)
-		return false;
-	for (int i = 0; i < nof_host; i++)
-		if (p->functions[i].func != of_host[i].func)
-			return false;
-	return vai__sandbox_has_lists(p->allow ? p->allow : safe, p->forbid, p->modules);
-}
-
-static struct vai__sandbox_bounds bounds_of(const vai_lua_policy *p)
-{
-	return (struct vai__sandbox_bounds){
-		.memory = p->memory, .cpu = p->cpu, .goroutines = p->goroutines, .cpu_in_all = p->cpu_in_all};
-}
-
-static int keep(const vai_lua_policy *p)
-{
-	int n = count_functions(p->functions);
-	if (n == MOST_OF_HOST)
-		return VAI_ERANGE;
-	int rc = vai__sandbox_lists(p->allow ? p->allow : safe, p->forbid, p->modules);
-	if (rc != VAI_OK)
-		return rc;
-	for (int i = 0; i < n; i++)
-		of_host[i] = p->functions[i];
-	nof_host = n;
-	names++;
-	vai__sandbox = (struct vai__sandbox){
-		.active = true,
-		.bytecode = p->flags & VAI_LUA_BYTECODE,
-		.c_modules = p->flags & VAI_LUA_C_MODULES,
-		.finalizers = p->flags & VAI_LUA_FINALIZERS,
-		.trusts_main = p->flags & VAI_LUA_TRUST_MAIN,
-		.memory_in_all = p->memory_in_all,
-		.bounds = bounds_of(p),
-	};
-	return VAI_OK;
-}
-
-/* Under the gate. *late: a state is open, and its sandbox is another one. */
-static int take(const vai_lua_policy *p, bool *late)
-{
-	*late = false;
-	if (p && is_kept(p))
-		return VAI_OK;
-	*late = atomic_load(&vai__main_count) > 0;
-	if (*late)
-		return VAI_EINVAL;
-	if (p)
-		return keep(p);
-	vai__sandbox_drop();
-	return VAI_OK;
-}
-
-/* Arguments: struct wish. */
-static int leave_wish(lua_State *L)
-{
-	struct wish *w = lua_newuserdatauv(L, sizeof *w, 0);
-	*w = *(struct wish *)lua_touserdata(L, 1);
-	lua_rawsetp(L, LUA_REGISTRYINDEX, &wish_key);
-	return 0;
+	struct vai__sandbox *s = vai__sandbox_new(
+		p->allow ? p->allow : safe, p->forbid, p->modules, p->functions, count_functions(p->functions));
+	if (!s)
+		return NULL;
+	s->bytecode = p->flags & VAI_LUA_BYTECODE;
+	s->c_modules = p->flags & VAI_LUA_C_MODULES;
+	s->finalizers = p->flags & VAI_LUA_FINALIZERS;
+	s->trusts_main = p->flags & VAI_LUA_TRUST_MAIN;
+	return s;
 }
 
 static int refuse(lua_State *L, const char *what, const char *which)
@@ -208,6 +136,10 @@ static int check(lua_State *L, const vai_lua_policy *p)
 	if (wrong)
 		return refuse(L, wrong, NULL);
 	int rc = check_lists(p, &wrong);
+	if (rc == VAI_OK && count_functions(p->functions) == MOST_OF_HOST) {
+		refuse(L, "functions: too many", NULL);
+		return VAI_ERANGE;
+	}
 	if (rc == VAI_EINVAL)
 		return refuse(L, "no such library or function that can be allowed:", wrong);
 	if (rc != VAI_OK)
@@ -215,133 +147,137 @@ static int check(lua_State *L, const vai_lua_policy *p)
 	return rc;
 }
 
+static bool notes_for(struct vai__sandbox *s, void *L);
+
+/* VAI_OK; or a negative result, and a message on the stack. */
+static int take(lua_State *L, const vai_lua_policy *p)
+{
+	struct vai__sandbox *s = make(p);
+	const struct vai__sandbox_bounds bounds = {.memory = p->memory,
+		.cpu = p->cpu,
+		.goroutines = p->goroutines,
+		.cpu_in_all = p->cpu_in_all,
+		.memory_in_all = p->memory_in_all};
+	if (s && vai__wishes_sandbox(L, s, &bounds, notes_for))
+		return VAI_OK;
+	lua_pushstring(L, "not enough memory");
+	return VAI_ENOMEM;
+}
+
 int vai_lua_sandbox(lua_State *L, const vai_lua_policy *policy)
 {
 	vai_lua_policy p = {0};
-	struct wish wish = {0};
-	bool late;
 	luaL_checkstack(L, 4, NULL);
 	if (policy && (policy->size < offsetof(vai_lua_policy, allow) || policy->size > sizeof p))
 		return refuse(L, "size: of another vai", NULL);
-	if (policy)
-		memcpy(&p, policy, policy->size);
-	int rc = policy ? check(L, &p) : VAI_OK;
-	if (rc != VAI_OK)
-		return rc;
-	vai__home_gate(true);
-	rc = take(policy ? &p : NULL, &late);
-	wish = (struct wish){policy ? names : 0, bounds_of(&p)};
-	vai__home_gate(false);
-	if (late)
-		return refuse(L,
-			"vai has started: a sandbox comes before luaopen_vai, and those of further states differ from the first in "
-			"memory, cpu, goroutines and cpu_in_all only",
-			NULL);
-	lua_pushcfunction(L, leave_wish);
-	lua_pushlightuserdata(L, &wish);
-	if (rc == VAI_OK && lua_pcall(L, 1, 0, 0) == LUA_OK)
+	if (vai__host_of(L))
+		return refuse(L, "vai has started in this state: a sandbox comes before luaopen_vai", NULL);
+	if (!policy) {
+		vai__wishes_no_sandbox(L);
 		return VAI_OK;
-	lua_pushstring(L, rc == VAI_ERANGE ? "functions: too many" : "not enough memory");
-	return rc == VAI_OK ? VAI_ENOMEM : rc;
+	}
+	memcpy(&p, policy, policy->size);
+	int rc = check(L, &p);
+	return rc == VAI_OK ? take(L, &p) : rc;
 }
 
-/* ---- when the runtime starts ---- */
+/* ---- when the first state with it opens vai ---- */
 
 const luaL_Reg *vai__sandbox_policy_functions(const struct vai_vm *vm)
 {
-	bool all = !vai__sandbox.active || (vm->is_host && vai__sandbox.trusts_main);
-	return all ? vai__functions : allowed_functions;
+	const struct vai__sandbox *s = vai__sandbox_self();
+	return !s || (vm->is_host && s->trusts_main) ? vai__functions : s->functions;
 }
 
-static void choose_functions(void)
+static void choose_functions(struct vai__sandbox *s)
 {
 	int n = 0;
-	for (const luaL_Reg *r = vai__functions; r->name && n < MOST_FUNCTIONS - 1; r++)
-		if (vai__sandbox_allows("vai", r->name + (*r->name == '.')))
-			allowed_functions[n++] = *r;
-	allowed_functions[n] = (luaL_Reg){NULL, NULL};
+	for (const luaL_Reg *r = vai__functions; r->name && n < VAI__SANDBOX_FUNCTIONS - 1; r++)
+		if (vai__sandbox_allows(s, "vai", r->name + (*r->name == '.')))
+			s->functions[n++] = *r;
+	s->functions[n] = (luaL_Reg){NULL, NULL};
 }
 
-static void note(lua_State *L, lua_CFunction f, const char *lib, const char *name, bool allowed)
+/* What noting needs. */
+struct notes {
+	lua_State *L;
+	struct vai__sandbox *s;
+};
+
+static void note(const struct notes *to, lua_CFunction f, const char *lib, const char *name, bool allowed)
 {
-	if (f && !vai__sandbox_note(f, lib, name, allowed))
-		vai__arg_no_memory(L);
+	if (f && !vai__sandbox_note(to->s, f, lib, name, allowed))
+		vai__arg_no_memory(to->L);
 }
 
 /* Notes the C functions of the table on top, vai.NAME. */
-static void note_table(lua_State *L, const char *name, bool allowed)
+static void note_table(const struct notes *to, const char *name, bool allowed)
 {
+	lua_State *L = to->L;
 	char lib[32] = "vai.";
 	strncat(lib, name, sizeof lib - 5);
 	for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
 		if (lua_type(L, -2) == LUA_TSTRING)
-			note(L, lua_tocfunction(L, -1), lib, lua_tostring(L, -2), allowed);
+			note(to, lua_tocfunction(L, -1), lib, lua_tostring(L, -2), allowed);
 }
 
-static void note_vai(lua_State *L)
+static void note_vai(const struct notes *to)
 {
+	lua_State *L = to->L;
 	for (const luaL_Reg *r = vai__functions; r->name; r++) {
 		const char *name = r->name + (*r->name == '.');
-		bool allowed = vai__sandbox_allows("vai", name), table = *r->name == '.' && strcmp(name, "socket") != 0;
-		note(L, r->func, "vai", name, allowed);
+		bool allowed = vai__sandbox_allows(to->s, "vai", name), table = *r->name == '.' && strcmp(name, "socket") != 0;
+		note(to, r->func, "vai", name, allowed);
 		if (!table)
 			continue;
 		lua_pushcfunction(L, r->func);
 		lua_call(L, 0, 1);
 		if (lua_istable(L, -1))
-			note_table(L, name, allowed);
+			note_table(to, name, allowed);
 		lua_pop(L, 1);
 	}
 }
 
 /* Methods do nothing without an object, which is got by what is allowed, or given by somebody. */
-static void note_method(void *L, const char *type, const luaL_Reg *r)
+static void note_method(void *to, const char *type, const luaL_Reg *r)
 {
-	note(L, r->func, type, r->name, true);
+	note(to, r->func, type, r->name, true);
 }
 
-/* What the first of several states does. */
-static void begin_names(lua_State *L)
+/* Argument: struct notes. */
+static int note_all(lua_State *L)
 {
-	vai__memory_budget_set(vai__sandbox.memory_in_all);
-	choose_functions();
-	if (!vai__sandbox_note_stock())
-		vai__arg_no_memory(L);
-	note_vai(L);
-	vai__handle_each_method(note_method, L);
-	for (int i = 0; i < nof_host; i++)
-		note(L, of_host[i].func, "_G", of_host[i].name, true);
-	vai__sandbox_noted();
-}
-
-/* The bounds that the host wished for this state. NULL: none. False: they went with a sandbox that is gone. */
-static bool take_wish(lua_State *L, const struct vai__sandbox_bounds **bounds)
-{
-	const struct wish *w = lua_rawgetp(L, LUA_REGISTRYINDEX, &wish_key) == LUA_TUSERDATA ? lua_touserdata(L, -1) : NULL;
-	*bounds = w && w->names ? &w->bounds : vai__sandbox.active ? &vai__sandbox.bounds : NULL;
-	return !w || w->names == (vai__sandbox.active ? names : 0);
-}
-
-int vai__sandbox_policy_begin(lua_State *L)
-{
-	const struct vai__sandbox_bounds *bounds;
+	struct notes *to = lua_touserdata(L, 1);
 	luaL_checkstack(L, 8, NULL);
-	bool agrees = take_wish(L, &bounds);
-	if (agrees && vai__sandbox.active && atomic_load(&vai__main_count) == 1)
-		begin_names(L);
-	vai__sandbox_bounds_set(vai__home_self()->bind, bounds);
-	lua_pushnil(L);
-	lua_rawsetp(L, LUA_REGISTRYINDEX, &wish_key);
-	lua_pushboolean(L, agrees);
-	return 1;
+	choose_functions(to->s);
+	if (!vai__sandbox_note_stock(to->s))
+		vai__arg_no_memory(L);
+	note_vai(to);
+	vai__handle_each_method(note_method, to);
+	for (int i = 0; i < to->s->nof_host; i++)
+		note(to, to->s->of_host[i].func, "_G", to->s->of_host[i].name, true);
+	vai__sandbox_noted(to->s);
+	return 0;
+}
+
+static bool notes_for(struct vai__sandbox *s, void *L)
+{
+	struct notes to = {L, s};
+	lua_pushcfunction(L, note_all);
+	lua_pushlightuserdata(L, &to);
+	bool done = lua_pcall(L, 1, 0, 0) == LUA_OK;
+	if (!done)
+		lua_pop((lua_State *)L, 1);
+	return done;
 }
 
 void vai__sandbox_policy_open(lua_State *L)
 {
-	if (!vai__sandbox.active)
+	const struct vai__sandbox *s = vai__sandbox_self();
+	if (!s)
 		return;
 	luaL_checkstack(L, 8, NULL);
 	vai__home_self()->only_modules = true;
-	if (!vai__sandbox.trusts_main)
+	if (!s->trusts_main)
 		vai__sandbox_strip_state(L);
 }

@@ -9,9 +9,6 @@
 
 /* Which functions of vai a state gets. */
 const luaL_Reg *vai__sandbox_policy_functions(const struct vai_vm *vm);
-/* For lua_pcall, when a state has been attached: notes what may cross, if it is the first one, and sets its bounds.
- * Returns false where the host's wish for it does not go with the sandbox that there is. */
-int vai__sandbox_policy_begin(lua_State *L);
 /* Takes from a state of the host's what it is not to have. Does nothing without a sandbox. May raise. */
 void vai__sandbox_policy_open(lua_State *L);
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* See sandbox_bounds.h. A state's bounds are constant while it has goroutines, so what was counted is counted down
- * again. Without a sandbox none of them is looked at. */
+ * again. Where no state has a sandbox none of them is looked at. */
 #include "bind/life/sandbox_bounds.h"
 #include <stdio.h>
 #include "base/atomic.h"
+#include "base/memory_budget.h"
 
 /* What has the home's bounds; NULL: there are none. */
 static struct vai__main *bounded(const struct vai__home *home)
 {
-	return VAI_UNLIKELY(vai__sandbox.active) ? home->bind : NULL;
+	return VAI_UNLIKELY(atomic_load_relaxed(&vai__sandbox_count) != 0) && home->sandbox ? home->bind : NULL;
 }
 
 static void word_shortage(struct vai__main *main)
@@ -16,18 +17,21 @@ static void word_shortage(struct vai__main *main)
 	char each[48] = "", all[48] = "";
 	if (main->bounds.memory)
 		snprintf(each, sizeof each, " %zu bytes to a goroutine", main->bounds.memory);
-	if (vai__sandbox.memory_in_all)
-		snprintf(all, sizeof all, "%s %zu bytes in all", *each ? " and" : "", vai__sandbox.memory_in_all);
+	if (main->bounds.memory_in_all)
+		snprintf(all, sizeof all, "%s %zu bytes in all", *each ? " and" : "", main->bounds.memory_in_all);
 	snprintf(main->shortage, sizeof main->shortage, "not enough memory%s%s%s",
 		*each || *all ? ": the sandbox allows" : "", each, all);
 }
 
-void vai__sandbox_bounds_set(struct vai__main *main, const struct vai__sandbox_bounds *bounds)
+bool vai__sandbox_bounds_set(struct vai__main *main, const struct vai__sandbox_bounds *bounds)
 {
 	main->bounds = bounds ? *bounds : (struct vai__sandbox_bounds){0};
+	if (main->bounds.memory_in_all && !(main->home->budget = vai__memory_budget_open(main->bounds.memory_in_all)))
+		return false;
 	atomic_store_relaxed(&main->alive, 0);
 	vai__preempt_bound_cpu(main->home, main->bounds.cpu_in_all);
 	word_shortage(main);
+	return true;
 }
 
 bool vai__sandbox_bounds_enter(const struct vai__home *home)

@@ -7,8 +7,8 @@
 #include "bind/main_state.h"
 #include "stdlib/sandbox.h"
 
-/* Sets those of a state which has no goroutine but main. NULL: none. */
-void vai__sandbox_bounds_set(struct vai__main *main, const struct vai__sandbox_bounds *bounds);
+/* Sets those of a state which has no goroutine but main. NULL: none. False: out of memory. */
+bool vai__sandbox_bounds_set(struct vai__main *main, const struct vai__sandbox_bounds *bounds);
 /* One goroutine of the home more; false: its bound is reached. Each true is followed by a vai__sandbox_bounds_leave. */
 bool vai__sandbox_bounds_enter(const struct vai__home *home);
 /* And one less. */

@@ -246,7 +246,7 @@ static VAI_NOINLINE void settle_failure(struct run *r, lua_State *L)
  * are interrupted as the function was, and its bounds hold. */
 static VAI_NOINLINE void settle_end(struct run *r, struct vai_vm *vm, int status)
 {
-	r->out_of_memory = vai__sandbox.active && r->life.why != VAI_END_CPU &&
+	r->out_of_memory = vai__sandbox_self() && r->life.why != VAI_END_CPU &&
 		(r->life.why == VAI_END_MEMORY || vai__state_is_out_of_memory(vm->L, status));
 	if (vai__memory_is_limited(vm))
 		vai__memory_limit_widen(vm);
@@ -380,7 +380,7 @@ static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, struct v
 	const bool whole = !vai__only_libs_lacking(vai__g_home(g));
 	struct vai_code *code = whole && !(b && b->has_libs) ? call->code : NULL;
 	struct vai_vm *vm = vai__vm_new_for(code, message_of(call), ready);
-	if (VAI_LIKELY(!vm || (!b && whole && !vai__sandbox.active)))
+	if (VAI_LIKELY(!vm || (!b && whole && !vai__sandbox_self())))
 		return vm;
 	int rc = whole ? VAI_OK : vai__only_libs_keep(vm, ~0u);
 	if (rc == VAI_OK && b)
@@ -510,7 +510,7 @@ static vai_g *new_g(struct vai__call *call)
 /* Others than who has its task may end a goroutine that starts now: it is in a sandbox, or maybe in a seeded run. */
 static inline bool may_be_ended(void)
 {
-	return vai__sandbox.active || vai__replay_is_on();
+	return atomic_load_relaxed(&vai__sandbox_count) != 0 || vai__replay_is_on();
 }
 
 /* What ends a goroutine, or tells of its end, needs a task, though nobody may have it. */

@@ -294,7 +294,7 @@ static void handle_panic(vai_g *g, lua_State *L, int err)
 {
 	char *report = compose(g, "", lua_tostring(L, err + 1), lua_tostring(L, err + 2));
 	struct vai__panic *p = new_panic(report);
-	bool text = vai__sandbox.active; /* no value of a script's gets at the handler */
+	bool text = vai__sandbox_self() != NULL; /* no value of a script's gets at the handler */
 	if (p &&
 		((!text && try_encode(L, g, p, err, err + 2) == LUA_OK) || try_encode(L, g, p, err + 1, err + 2) == LUA_OK))
 		queue_panic(vai__main_of(g), p);
@@ -328,7 +328,7 @@ void vai__report_panic(vai_g *g, lua_State *L)
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &site_key);
 	const char *site = lua_tostring(L, -1);
 	char *report = compose(g, site ? site : "", lua_tostring(L, err + 1), lua_tostring(L, err + 2));
-	if (!vai__sandbox.active)
+	if (!vai__sandbox_self())
 		die(report);
 	tell(report);
 	lua_settop(L, err + 2);
@@ -343,7 +343,7 @@ void vai__report_panic_plain(vai_g *g, const char *text)
 		return;
 	char *report = compose(g, "", text, "");
 	struct vai__panic *p = mode == VAI_PANIC_HANDLE ? new_panic(report) : NULL;
-	if (!p && vai__sandbox.active) {
+	if (!p && vai__g_home(g)->sandbox) {
 		tell(report);
 		return;
 	}
