@@ -195,7 +195,7 @@ describe("files", function()
 		"'/none/a', 'w++++'" })
 	bad("vai.fs.open", "#3|argument 3", { "'/none/a', 'w', -1", "'/none/a', 'w', 'x'", "'/none/a', 'w', 1 << 20", "'/none/a', 'w', 1.5" })
 	bad("vai.fs.mkdir", "#2|argument 2", { "'/none/a', 'x'", "'/none/a', -1", "'/none/a', {}" })
-	bad("vai.fs.write_file", "#2|argument 2", { "'/none/a'", "'/none/a', 1", "'/none/a', {}" })
+	bad("vai.fs.write_file", "#2|argument 2", { "'/none/a'", "'/none/a', true", "'/none/a', {}" })
 	bad("vai.fs.write_file", "#3|argument 3", { "'/none/a', '', 1", "'/none/a', '', { atomc = true }", "'/none/a', '', { mode = 'x' }",
 		"'/none/a', '', { mode = -2 }", "'/none/a', '', { 1 }" })
 	bad("vai.fs.mkstemp", "#1|argument 1", { "1", "'/none/a'", "'XXXXX'", "{}" })
