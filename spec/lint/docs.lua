@@ -104,8 +104,8 @@ for _, path in ipairs(pages) do
 	end
 end
 
--- The map in doc/ARCHITECTURE.md has each file of src/, alone or by its folder, and each folder of the project; and
--- what it has is there.
+-- The map in doc/ARCHITECTURE.md has each file of src/, alone or by its folder, each .c file of ext/ and each folder of
+-- the project; and what it has is there.
 local map = table.concat(files.lines("doc/ARCHITECTURE.md"), "\n"):match("\n## 2%..-\n## 3%.")
 local function is_on_map(name)
 	return map:find("`" .. name .. "`", 1, true) or map:find("`" .. name .. ".h`", 1, true)
@@ -117,13 +117,18 @@ for _, path in ipairs(files.list("src", "%.[chS]$")) do
 		files.complain(path, 1, "not in the map of doc/ARCHITECTURE.md")
 	end
 end
+for _, path in ipairs(files.list("ext", "%.c$")) do
+	if not is_on_map(path:match("^(.*)%.c$")) then
+		files.complain(path, 1, "not in the map of doc/ARCHITECTURE.md")
+	end
+end
 for folder in io.popen("ls -d */ .ci/"):lines() do
 	if folder ~= "src/" and folder ~= "build/" and not map:find("\n| `" .. folder, 1, true) then
 		files.complain(folder, 1, "not in the map of doc/ARCHITECTURE.md")
 	end
 end
 for row in map:gmatch("\n| `([%w_./]+)` |") do
-	local source = "src/" .. row
+	local source = row:find("^ext/") and row or "src/" .. row
 	if not exists(row) and not exists(source) and not exists(source .. ".h") and not exists(source .. ".c") then
 		files.complain("doc/ARCHITECTURE.md", 1, "the map has %s, which is not there", row)
 	end

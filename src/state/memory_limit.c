@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The bound of a goroutine's memory. */
+/* The bound of a goroutine's memory: set, asked for and widened here. It is enforced where an arena asks for more, in
+ * arena_chunk.c. */
 #include <stdint.h>
 #include "state/arena.h"
 
