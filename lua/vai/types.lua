@@ -1776,7 +1776,8 @@ function connection:write(...) end
 ---@return integer? written
 function connection:write_within(limit, ...) end
 
----For `for line in c:lines() do`: raises where `read` would give a message.
+---For `for line in c:lines() do`. It raises where `read` would give a message, so also when the client resets the connection:
+---servers use `read`.
 ---```lua
 ---local a, b = vai.net.pipe()
 ---a:write("one\ntwo\n")
@@ -2939,7 +2940,7 @@ vai.http = {}
 ---waits for its next request holds no goroutine and no Lua state. An error of the handler is reported and answered with
 ---500.
 ---
----Options: `listen`, an address or a listener (`"127.0.0.1:8080"`; a path is a Unix socket); `handler`; `tls`, a table as
+---Options: `listen`, an address or a listener (default `"127.0.0.1:8080"`; a path is a Unix socket); `handler`; `tls`, a table as
 ---for `vai.tls.listen`; `max_header` (65536 bytes), `max_body` (64 MiB); in seconds `header_timeout` for a whole head
 ---(10), `read_timeout` for each wait for a body (60), `idle_timeout` between requests (75), `write_timeout` for each
 ---write (60); `log(req, res, seconds)`, called after each response; `on_error(err, req)` in place of a line on stderr;
