@@ -1675,11 +1675,16 @@ function vai.net.pipe() end
 
 ---Runs `f(conn)` as a goroutine once a connection of the listener has sent its first bytes. Until then, and after
 ---`conn:idle()`, a connection is a record of some hundred bytes: no goroutine, no Lua state, no buffer. One that ends
----without a word is closed. `f` is sent as `vai.go` sends it; an error that it does not catch is one of `vai.go`'s.
+---without a word is closed. `f` is sent as `vai.go` sends it. An error that it does not catch, as that of `c:lines()` when
+---the peer has reset the connection, ends that goroutine, and its connection with it where nobody else has it; the server goes
+---on. The error is reported on stderr with its traceback, unless `vai.on_panic`'s function gets it or there is the option
+---`on_error(err, conn)`, which is called in its place, in the same goroutine, with the connection that `f` was called with;
+---its own errors are reported.
 ---Options: `idle`, how many seconds a connection may wait so before it is closed (for ever). With `head = bytes` a goroutine
 ---starts once a whole head has come, lines up to an empty one, all of them with CR LF; until then its bytes are kept
 ---without one. So it does also where there are more bytes than that or a line ends otherwise, and `head_limit` seconds
----after the head has begun (for ever); `c:idle()` is `nil, "timeout"` then.
+---after the head has begun (for ever); `c:idle()` is `nil, "timeout"` then. `called` is for who wraps a function of somebody
+---else's in `f`: a list of such functions, whose writes into captured tables are warned of as those of `f` are.
 ---```lua
 ---local l = vai.net.listen("tcp", "127.0.0.1:0")
 ---local server = vai.net.serve(l, function(c)
@@ -3997,7 +4002,7 @@ function vai.stats() end
 -- ---- errors and reports ----
 
 ---Calls `f(err, traceback, id)` in the main goroutine for each error that would have ended the
----program; nil: as before. To be called in the main goroutine.
+---program, or is one of a function of `vai.net.serve`; nil: as before. To be called in the main goroutine.
 ---```lua
 ---local told = vai.chan(1)
 ---vai.on_panic(function(err, traceback, id)

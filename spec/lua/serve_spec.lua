@@ -366,6 +366,73 @@ describe("a server", function()
 		s:close()
 	]])
 
+	test("goes on when its function fails or the peer does, and tells that", [[
+		local s, address = server(function(c)
+			for line in c:max(8):lines() do
+				if line == "fail" then error("broken: " .. line) end
+				c:write("+", line, "\n")
+			end
+			c:close()
+		end)
+		local function ask(text)
+			local c <close> = assert(net.dial("tcp", address))
+			c:write(text, "\n")
+			return c:read("l")
+		end
+		check.eq(ask "fail", nil)
+		check.eq(ask "much too long a line", nil)
+		local reset <close> = assert(net.dial("tcp", address))
+		reset:write("one\n")
+		check.eq(reset:read(1), "+")
+		reset:write("two\n")
+		reset:close()
+		check.eq(ask "three", "+three")
+		check.eq(s:shutdown(5), true)
+		print "over"
+	]], { out = "over\n", err = { "vai: goroutine %d+ %[.-program.lua:%d+%]: [^\n]*program.lua:%d+: broken: fail\nstack traceback:",
+		"program.lua:%d+: too long", "created at .*program.lua" } })
+
+	test("hands errors to on_error, with the connection, and tells those of it", [[
+		local told, seen = chan(10), {}
+		local l = assert(net.listen("tcp", "127.0.0.1:0"))
+		local s = net.serve(l, function(c) error({ text = c:read("l") }) end, { on_error = function(err, c)
+			if err.text == "twice" then error("in on_error") end
+			c:write("sorry for ", err.text, "\n")
+			told:send(err.text)
+		end })
+		for _, text in ipairs { "one", "twice", "three" } do
+			local c <close> = assert(net.dial("tcp", l:addr()))
+			c:write(text, "\n")
+			check.eq(c:read("l"), text ~= "twice" and "sorry for " .. text or nil)
+			check.eq(c:read("l"), nil)
+		end
+		check.eq(told:recv(), "one")
+		check.eq(told:recv(), "three")
+		check.eq(s:shutdown(5), true)
+		check.raises("program.lua:%d+: .*option 'on_error': function expected, got boolean", function()
+			net.serve(l, print, { on_error = true })
+		end)
+		check.raises("bad argument #2 to 'serve' %(function expected, got nil", net.serve, l, nil, { on_error = print })
+		local co = coroutine.create(print)
+		check.raises("argument 2: upvalue 'co'", net.serve, l, function() return co end, { on_error = print })
+	]], { err = { "goroutine %d+.*program.lua:%d+: in on_error" }, err_not = "sorry" })
+
+	test("hands errors to vai.on_panic's function where there is one", [[
+		local s, address = server(function(c) error("broken", 0) end)
+		local told = vai.chan(1)
+		vai.on_panic(function(err) told:send(err) end)
+		local c = assert(net.dial("tcp", address))
+		c:write("x")
+		check.eq(told:recv(), "broken")
+		s:close()
+	]])
+
+	test("warns of writes into captured tables, also those of on_error", [[
+		local l = assert(net.listen("tcp", "127.0.0.1:0"))
+		local hits, errors = {}, {}
+		net.serve(l, function(c) hits[1] = c end, { on_error = function(err) errors[1] = err end }):close()
+	]], { err = { "captured table 'hits'", "captured table 'errors'" } })
+
 	program.test("ends with the program, whatever its connections do", [[
 		local l = vai.net.listen("tcp", "127.0.0.1:0")
 		vai.net.serve(l, function(c) c:read("l") c:idle() vai.sleep(100) end)

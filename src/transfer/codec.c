@@ -403,6 +403,19 @@ void vai__encode_call(
 	*code = code_of_block(vai__msg_block(out));
 }
 
+void vai__encode_look(lua_State *L, struct vai_vm *vm, int idx)
+{
+	struct vai__enc e = {.L = L, .vm = vm};
+	if (lua_iscfunction(L, idx))
+		return;
+	const struct vai__func *f = vai__known_funcs_get(L, vm, idx);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+	e.globals = lua_topointer(L, -1);
+	lua_pop(L, 1);
+	begin(&e);
+	report_written_tables(&e, idx, f->code);
+}
+
 void vai__codec_release(struct vai_vm *vm)
 {
 	vai_msg msg;

@@ -25,6 +25,9 @@ void vai__encode_values(lua_State *L, struct vai_vm *vm, int first, int n, vai_m
  * "argument 2", ...; with a number at its end ("timer: argument 2") counting begins there. */
 void vai__encode_call(
 	lua_State *L, struct vai_vm *vm, int idx, int n, vai_msg *out, struct vai_code **code, const char *what);
+/* Reports writes of the function at idx, an index from the bottom, into captured tables as vai__encode_call does: for
+ * one that is only called by the function of a call. */
+void vai__encode_look(lua_State *L, struct vai_vm *vm, int idx);
 
 /* Pushes what the message holds and returns how many values that is (1 for vai__encode).
  * The message is not consumed. May raise (memory, a module that cannot be required). */

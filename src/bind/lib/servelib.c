@@ -3,9 +3,14 @@
 #include <string.h>
 #include "bind/lib/netlib.h"
 #include "bind/lib/lib.h"
+#include "bind/lib/lua_source.h"
 #include "bind/life/spawn.h"
 #include "bind/site.h"
 #include "net/serve.h"
+#include "transfer/codec.h"
+
+/* Where the function of the option of that name lies, or nil. */
+enum { ON_ERROR = 4 };
 
 static inline vai_server *self_server(lua_State *L, const char *fname)
 {
@@ -33,6 +38,20 @@ static int64_t seconds(lua_State *L, const char *option)
 	return ns < 9e18 ? (int64_t)ns : VAI_FOREVER;
 }
 
+/* For modules that wrap functions of their users: the list on top has those that f calls, and which are to be looked at
+ * as f is. */
+static void look_at_called(lua_State *L)
+{
+	struct vai_vm *vm = vai__bind_vm(vai__bind_self(L));
+	if (!lua_istable(L, -1))
+		vai__arg_error(L, 3, "serve", "option 'called': %s", luaL_tolstring(L, -1, NULL));
+	for (lua_Integer i = 1; lua_rawgeti(L, -1, i) == LUA_TFUNCTION; i++) {
+		vai__encode_look(L, vm, lua_gettop(L));
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+}
+
 /* The option of this name, whose value is on top of the stack. False: there is none. */
 static bool set_option(lua_State *L, struct vai__serve_how *how, const char *name)
 {
@@ -45,6 +64,13 @@ static bool set_option(lua_State *L, struct vai__serve_how *how, const char *nam
 		if (n <= 0)
 			vai__arg_error(L, 3, "serve", "option 'head': %s", luaL_tolstring(L, -1, NULL));
 		how->head_most = (size_t)n;
+	} else if (strcmp(name, "on_error") == 0) {
+		if (!lua_isfunction(L, -1))
+			vai__arg_error(L, 3, "serve", "option 'on_error': function expected, got %s", luaL_typename(L, -1));
+		lua_pushvalue(L, -1);
+		lua_replace(L, ON_ERROR);
+	} else if (strcmp(name, "called") == 0) {
+		look_at_called(L);
 	} else {
 		return false;
 	}
@@ -71,17 +97,44 @@ static struct vai__serve_how how_at(lua_State *L, int idx)
 	return how;
 }
 
+/* What begins the goroutines of a server that is told of errors. */
+static const char guard[] = "local pcall = pcall\n"
+							"return function(f, on_error, conn)\n"
+							"	local ok, err = pcall(f, conn)\n"
+							"	if not ok then on_error(err, conn) end\n"
+							"end\n";
+
+/* The function at index 2, its errors told to the one at ON_ERROR, if that is one. */
+static struct vai__call *call_of(lua_State *L, vai_g *g)
+{
+	static const struct vai__callname plain = {"serve", 2, "serve: argument 2"};
+	static const struct vai__callname guarded = {"serve", 1, "serve: argument 1"};
+	static const char key;
+	if (!lua_isfunction(L, ON_ERROR)) {
+		lua_settop(L, 2);
+		return vai__call_new(L, g, 2, &plain, VAI_FATE_TELL);
+	}
+	if (!lua_isfunction(L, 2))
+		vai__arg_type_error(L, 2, 2, "serve", "function");
+	vai__encode_look(L, vai__bind_vm(g), 2);
+	vai__encode_look(L, vai__bind_vm(g), ON_ERROR);
+	lua_remove(L, 3);
+	vai__lib_push_source(L, &key, guard, guard + sizeof guard - 1, "=vai.net.serve", NULL);
+	lua_insert(L, 2);
+	return vai__call_new(L, g, 2, &guarded, VAI_FATE_TELL);
+}
+
 /* serve(listener, f [, options]) */
 int vai__lib_net_serve(lua_State *L)
 {
-	static const struct vai__callname name = {"serve", 2, "serve: argument 2"};
 	vai_listener *l = (vai_listener *)vai__handle_test(L, 1, &vai__listener_class);
 	vai_g *g = vai__bind_self(L);
 	if (!l)
 		vai__arg_type_error(L, 1, 1, "serve", "listener");
+	lua_settop(L, ON_ERROR - 1);
+	lua_pushnil(L);
 	struct vai__serve_how how = how_at(L, 3);
-	lua_settop(L, 2);
-	struct vai__call *call = vai__call_new(L, g, 2, &name, VAI_FATE_PANIC);
+	struct vai__call *call = call_of(L, g);
 	vai__note_stack(g, L);
 	vai_server *s = vai__serve(g, l, &how, start, release, call, call->site);
 	if (!s) {

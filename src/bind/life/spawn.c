@@ -207,6 +207,12 @@ static int send_error(lua_State *L)
 	return lua_pcall(L, 4, 0, 0);
 }
 
+/* Whether the function's error is to be reported here, where it ends: no task keeps it. */
+static bool is_uncaught(const struct run *r)
+{
+	return r->fate != VAI_FATE_KEEP && !r->returned && r->life.why != VAI_END_CLOSED;
+}
+
 /* Arguments: struct run, the error. */
 static int failed(lua_State *L)
 {
@@ -218,8 +224,8 @@ static int failed(lua_State *L)
 	vai__report_describe(L);
 	if (VAI_UNLIKELY(vai__forked))
 		r->fate = VAI_FATE_PANIC; /* nobody can join */
-	if (r->fate == VAI_FATE_PANIC && !r->returned && r->life.why != VAI_END_CLOSED)
-		vai__report_panic(r->g, L);
+	if (is_uncaught(r))
+		vai__report_panic(r->g, L, r->fate == VAI_FATE_TELL);
 	lua_pushvalue(L, 2);
 	if (send_error(L) == LUA_OK)
 		return 0;
@@ -236,8 +242,8 @@ static VAI_NOINLINE void settle_failure(struct run *r, lua_State *L)
 	lua_insert(L, -2);
 	if (lua_pcall(L, 2, 0, 0) == LUA_OK)
 		return;
-	if (r->fate == VAI_FATE_PANIC && !r->returned && r->life.why != VAI_END_CLOSED)
-		vai__report_panic_plain(r->g, vai__main_shortage());
+	if (is_uncaught(r))
+		vai__report_panic_plain(r->g, vai__main_shortage(), r->fate == VAI_FATE_TELL);
 	r->speechless = true;
 }
 
@@ -340,8 +346,8 @@ static void give_text(struct run *r, const char *text)
 
 static VAI_NOINLINE int no_state(struct run *r)
 {
-	if (r->fate == VAI_FATE_PANIC)
-		vai__report_panic_plain(r->g, vai__main_shortage());
+	if (r->fate != VAI_FATE_KEEP)
+		vai__report_panic_plain(r->g, vai__main_shortage(), r->fate == VAI_FATE_TELL);
 	give_text(r, vai__main_shortage());
 	return LUA_ERRMEM;
 }
@@ -399,8 +405,8 @@ static VAI_NOINLINE void end_early(struct run *r)
 	if (r->life.why == VAI_END_CANCELED)
 		return;
 	const char *text = r->life.why == VAI_END_CLOSED ? vai__end_closed_text : vai__end_cpu_text(r->g);
-	if (r->fate == VAI_FATE_PANIC && r->life.why != VAI_END_CLOSED)
-		vai__report_panic_plain(r->g, text);
+	if (r->fate != VAI_FATE_KEEP && r->life.why != VAI_END_CLOSED)
+		vai__report_panic_plain(r->g, text, r->fate == VAI_FATE_TELL);
 	give_text(r, text);
 }
 

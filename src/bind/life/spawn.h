@@ -11,8 +11,9 @@
 #include "sync/task.h"
 #include "sync/waitgroup.h"
 
-/* What happens to an error that the goroutine does not catch. */
-enum vai__fate { VAI_FATE_PANIC, VAI_FATE_KEEP };
+/* What happens to an error that the goroutine does not catch: vai.on_panic's function gets it, or else the process ends
+ * (PANIC) or goes on after the report (TELL); or its task keeps it. */
+enum vai__fate { VAI_FATE_PANIC, VAI_FATE_TELL, VAI_FATE_KEEP };
 
 /* A call on its way to a goroutine. It is reference counted, because a timer may start it more than once. */
 struct vai__call {

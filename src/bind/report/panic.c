@@ -93,7 +93,7 @@ static char *compose(const vai_g *g, const char *site, const char *text, const c
 	return n < 0 ? NULL : report;
 }
 
-/* In a sandbox only the goroutine ends, and the report is told. It is freed. */
+/* Where only the goroutine ends, as in a sandbox, the report is told. It is freed. */
 static void tell(char *report)
 {
 	static const char prefix[] = "vai: "; /* which a log has itself */
@@ -314,7 +314,7 @@ static bool fail_run(const vai_g *g, const char *text, const char *traceback)
 	return true;
 }
 
-void vai__report_panic(vai_g *g, lua_State *L)
+void vai__report_panic(vai_g *g, lua_State *L, bool goes_on)
 {
 	int err = lua_gettop(L) - 2;
 	if (fail_run(g, lua_tostring(L, err + 1), lua_tostring(L, err + 2)))
@@ -328,13 +328,13 @@ void vai__report_panic(vai_g *g, lua_State *L)
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &site_key);
 	const char *site = lua_tostring(L, -1);
 	char *report = compose(g, site ? site : "", lua_tostring(L, err + 1), lua_tostring(L, err + 2));
-	if (!vai__sandbox_self())
+	if (!goes_on && !vai__sandbox_self())
 		die(report);
 	tell(report);
 	lua_settop(L, err + 2);
 }
 
-void vai__report_panic_plain(vai_g *g, const char *text)
+void vai__report_panic_plain(vai_g *g, const char *text, bool goes_on)
 {
 	enum vai__panic_mode mode = mode_now(g);
 	if (fail_run(g, text, ""))
@@ -343,7 +343,7 @@ void vai__report_panic_plain(vai_g *g, const char *text)
 		return;
 	char *report = compose(g, "", text, "");
 	struct vai__panic *p = mode == VAI_PANIC_HANDLE ? new_panic(report) : NULL;
-	if (!p && vai__g_home(g)->sandbox) {
+	if (!p && ((goes_on && mode == VAI_PANIC_DIE) || vai__g_home(g)->sandbox)) {
 		tell(report);
 		return;
 	}

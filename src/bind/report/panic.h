@@ -12,11 +12,11 @@ int vai__report_handler(lua_State *L);
 /* After such a pcall: pushes text and traceback ("" if there is none) of the error at the
  * top, in place of it: error, text, traceback. Protected calls only. */
 void vai__report_describe(lua_State *L);
-/* The error at the top of L ended a goroutine started by `go`: hands it to vai.on_panic's
- * function, or ends the process. */
-void vai__report_panic(vai_g *g, lua_State *L);
+/* The error at the top of L ended a goroutine whose error no task keeps: hands it to vai.on_panic's
+ * function, or reports it and, unless it `goes_on`, ends the process. */
+void vai__report_panic(vai_g *g, lua_State *L, bool goes_on);
 /* The same, where not even a Lua state could be had. */
-void vai__report_panic_plain(vai_g *g, const char *text);
+void vai__report_panic_plain(vai_g *g, const char *text, bool goes_on);
 /* For vai__task_new: the task has failed, and nobody has joined it. */
 void vai__report_orphan(vai_task *task);
 /* Before the goroutines of a state: uncaught errors end the process. */
