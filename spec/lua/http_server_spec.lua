@@ -464,6 +464,44 @@ describe("limits", function()
 		check.eq(s:wait(), true)
 	]])
 
+	test("warn of writes into tables that their functions have captured", [[
+		local hits, errors, lines, seen = {}, {}, {}, { 1 }
+		local s, address = start {
+			handler = function(req, res)
+				hits[req.path] = (hits[req.path] or 0) + seen[1]
+				res:send(tostring(hits[req.path]))
+			end,
+			on_error = function(err) errors[1] = err end,
+			log = function(req) table.insert(lines, req) lines.last = req.path end,
+		}
+		check.eq(head_of(talk(address, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")), 200)
+		s:close()
+	]], { err = { "program.lua:%d+: goroutine writes into captured table 'hits'", "captured table 'errors'",
+		"captured table 'lines'" }, err_not = "seen" })
+
+	test("raise errors of arguments at the place that has called them", [[
+		local co = coroutine.create(print)
+		local function refused(what, options)
+			local line = debug.getinfo(1, "l").currentline + 1
+			local ok, err = pcall(function() http.serve(options) end)
+			check.eq(ok, false)
+			check.eq(tostring(err):match("program.lua:(%d+): "), tostring(line))
+			check.eq(tostring(err):find(what) and true, true)
+			check.eq(tostring(err):find("server.lua"), nil)
+		end
+		refused("option 'handler'", { handler = 1 })
+		refused("option 'listen': address or listener expected, got number", { handler = print, listen = 8080 })
+		refused("option 'tls': table expected, got boolean", { handler = print, tls = true })
+		refused("option 'backlog'", { handler = print, listen = "127.0.0.1:0", backlog = "x" })
+		refused("serve: option 'handler': upvalue 'co': thread cannot be sent",
+			{ listen = "127.0.0.1:0", handler = function() return co end })
+		local l = assert(net.listen("tcp", "127.0.0.1:0"))
+		refused("upvalue 'co'", { listen = l, handler = function() return co end })
+		check.eq(l:addr() ~= nil, true)
+		local s = http.serve { listen = l, handler = print }
+		s:close()
+	]])
+
 	test("refuse options that there are not", [[
 		check.raises("unknown option 'handle'", http.serve, { handle = print })
 		check.raises("option 'handler': function expected, got nil", http.serve, {})

@@ -66,6 +66,14 @@ describe("a supervisor", function()
 		check.eq(s:children()[1].restarts, 0)
 	]])
 
+	test("raises errors of arguments at the place that has called it", [[
+		for _, options in ipairs { { foo = 1 }, { max = -1 }, { strategy = "none" }, { max = "x" }, { within = 0 } } do
+			local line = debug.getinfo(1, "l").currentline + 1
+			local ok, err = pcall(function() local s = vai.supervisor(options) end)
+			check.eq(tostring(err):match("program.lua:(%d+): bad argument #1 to 'supervisor' "), tostring(line))
+		end
+	]])
+
 	test("transient children that end well, and temporary ones, stay away", head .. [[
 		local s <close> = vai.supervisor { max = 10, within = 60 }
 		add(s, "a", "transient") add(s, "b", "temporary")

@@ -75,22 +75,30 @@ local function config_of(options)
 	if type(options.handler) ~= "function" then
 		error(("bad argument #1 to 'serve' (option 'handler': function expected, got %s)"):format(type(options.handler)), 3)
 	end
+	local listen, tls = options.listen, options.tls
+	if listen ~= nil and type(listen) ~= "string" and type(listen) ~= "userdata" then
+		error(("bad argument #1 to 'serve' (option 'listen': address or listener expected, got %s)"):format(type(listen)), 3)
+	end
+	if tls and type(tls) ~= "table" then
+		error(("bad argument #1 to 'serve' (option 'tls': table expected, got %s)"):format(type(tls)), 3)
+	end
 	cfg.log, cfg.on_error = options.log, options.on_error
 	return cfg
 end
 
+-- Results as of pcall.
 local function listener_of(options)
 	local listen = options.listen or "127.0.0.1:8080"
-	if type(listen) ~= "string" then return listen end -- an open one
+	if type(listen) ~= "string" then return true, listen end -- an open one
 	local network = listen:find("^[/@.]") and "unix" or "tcp"
 	local opts = { reuseport = options.reuseport, backlog = options.backlog, keepalive = options.keepalive }
 	if options.tls then
 		local tls = { alpn = { "http/1.1" } }
 		for k, v in pairs(opts) do tls[k] = v end
 		for k, v in pairs(options.tls) do tls[k] = v end
-		return require "vai.tls".listen(network, listen, tls)
+		return pcall(require "vai.tls".listen, network, listen, tls)
 	end
-	return vai.net.listen(network, listen, opts)
+	return pcall(vai.net.listen, network, listen, opts)
 end
 
 -- Goroutines find the module in C without a look at the disk: also when the process has no descriptor left.
@@ -100,15 +108,28 @@ local function preload(name)
 	package.preload[name] = path and package.loadlib(path, "luaopen_" .. name:gsub("%.", "_")) or nil
 end
 
+-- What pcall has given: results, or an error, raised at the place that has called serve.
+-- opened: a listener to close then.
+local function or_raise(opened, ok, ...)
+	if ok then return ... end
+	if opened then opened:close() end
+	local err = ...
+	if type(err) == "string" then err = err:gsub("^serve: argument 2: upvalue 'handler'", "serve: option 'handler'") end
+	error(err, 3)
+end
+
 local function serve(options)
 	preload "vai.http.core"
 	local cfg = config_of(options)
 	local handler = options.handler
-	local listener, why, code = listener_of(options)
+	local listener, why, code = or_raise(nil, listener_of(options))
 	if not listener then return nil, why, code end
 	cfg.closing = vai.atomic(0)
-	local server = vai.net.serve(listener, function(conn) return serve_conns(conn, cfg, handler) end,
-		{ idle = cfg.idle_timeout, head = math.ceil(cfg.max_header), head_limit = cfg.header_timeout })
+	local called = { handler }
+	for _, name in ipairs { "log", "on_error" } do called[#called + 1] = cfg[name] end
+	local server = or_raise(listener ~= options.listen and listener, pcall(vai.net.serve, listener,
+		function(conn) return serve_conns(conn, cfg, handler) end,
+		{ idle = cfg.idle_timeout, head = math.ceil(cfg.max_header), head_limit = cfg.header_timeout, called = called }))
 	return setmetatable({ _listener = listener, _server = server, _closing = cfg.closing, _done = vai.chan() },
 		server_meta)
 end

@@ -19,17 +19,17 @@ local function complain(level, fmt, ...)
 	error(fmt:format(...), level + 1)
 end
 
--- The names in t are those of the list; each of its type.
-local function check_options(what, t, types)
+-- The names in t are those of the list; each of its type. level: where errors are, from here.
+local function check_options(level, what, t, types)
 	if type(t) ~= "table" then
-		complain(3, "bad argument #1 to '%s' (table expected, got %s)", what, type(t))
+		complain(level, "bad argument #1 to '%s' (table expected, got %s)", what, type(t))
 	end
 	for k, v in pairs(t) do
 		local want = types[k]
 		if not want then
-			complain(3, "bad argument #1 to '%s' (unknown option '%s')", what, tostring(k))
+			complain(level, "bad argument #1 to '%s' (unknown option '%s')", what, tostring(k))
 		elseif type(v) ~= want and want ~= "any" then
-			complain(3, "bad argument #1 to '%s' (%s: %s expected, got %s)", what, k, want, type(v))
+			complain(level, "bad argument #1 to '%s' (%s: %s expected, got %s)", what, k, want, type(v))
 		end
 	end
 end
@@ -386,7 +386,7 @@ end
 local restarts = { permanent = true, transient = true, temporary = true }
 
 function Supervisor:child(spec)
-	check_options("child", spec, { name = "string", start = "any", args = "table", restart = "string",
+	check_options(3, "child", spec, { name = "string", start = "any", args = "table", restart = "string",
 		shutdown = "number" })
 	local own = { name = spec.name, start = spec.start, args = spec.args, restart = spec.restart or "permanent",
 		shutdown = spec.shutdown }
@@ -440,17 +440,18 @@ Supervisor.__close = Supervisor.stop
 
 local strategies = { one_for_one = true, one_for_all = true, rest_for_one = true }
 
+-- Called by a C function that the script has called.
 return function(options)
 	options = options or {}
-	check_options("supervisor", options, { strategy = "string", max = "number", within = "number" })
+	check_options(4, "supervisor", options, { strategy = "string", max = "number", within = "number" })
 	local own = { strategy = options.strategy or "one_for_one", max = options.max or 3, within = options.within or 5 }
 	if not strategies[own.strategy] then
-		complain(2, "bad argument #1 to 'supervisor' (strategy: '%s' is none)", own.strategy)
+		complain(3, "bad argument #1 to 'supervisor' (strategy: '%s' is none)", own.strategy)
 	end
 	if not math.tointeger(own.max) or own.max < 0 then
-		complain(2, "bad argument #1 to 'supervisor' (max: %s is no integer from 0 on)", own.max)
+		complain(3, "bad argument #1 to 'supervisor' (max: %s is no integer from 0 on)", own.max)
 	elseif own.within <= 0 or own.within ~= own.within then
-		complain(2, "bad argument #1 to 'supervisor' (within: %s is not positive)", own.within)
+		complain(3, "bad argument #1 to 'supervisor' (within: %s is not positive)", own.within)
 	end
 	local s = setmetatable({ cell = vai.map(), options = own }, Supervisor)
 	launch(s.cell, "supervisor", own)
