@@ -1388,10 +1388,14 @@ function group:map(list, f) end
 ---@field strategy? "one_for_one"|"one_for_all"|"rest_for_one" which children start again when one has ended: it, all, or it and those after it. Default `"one_for_one"`
 ---@field max? integer so many restarts within `within` seconds are accepted; with one more the supervisor gives up. Default 3
 ---@field within? number default 5
+---@field on_failure? fun(name: string, err: any, traceback: string?) called in the supervisor's goroutine when a child has failed or could not be started, in place of a line on stderr
 
 ---A goroutine that starts others, in order, and starts them again when they end: as Erlang's supervisors. Each start has
 ---fresh copies of the child's function and arguments. From the second restart in a row on it waits between them, from
 ---0.01 seconds to one. As a to-be-closed variable it is stopped at the end of the block.
+---
+---Each failure of a child is a line on stderr, or a call of `on_failure`, which the other children wait for: it should not take
+---long. A supervisor that gives up always writes why, with the traceback of the child's error.
 ---@class vai.supervisor
 local supervisor = {}
 

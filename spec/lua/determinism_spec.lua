@@ -389,7 +389,7 @@ describe("a seeded run", function()
 
 	test("does without waiting what supervisors and processes do in it", [[
 		local _, restarts, out = vai.test.run(1, function()
-			local s <close> = vai.supervisor { max = 100 }
+			local s <close> = vai.supervisor { max = 100, on_failure = function() end }
 			s:child { name = "a", start = function() vai.sleep(1) error("x") end }
 			vai.sleep(10)
 			return s:children()[1].restarts, vai.process.run { "echo", "hi" }.out

@@ -42,7 +42,7 @@ describe("a supervisor", function()
 		expect("-c", "-b", "-a")
 		check.returns(table.pack(s:wait()), true)
 		check.eq(#log, 0)
-	]])
+	]], { err = "^vai: supervisor: child 'b' failed: b fails\n$" })
 
 	test("restarts all, in order, stopped in reverse: one for all", head .. [[
 		local s = vai.supervisor { strategy = "one_for_all", max = 10, within = 60 }
@@ -53,7 +53,7 @@ describe("a supervisor", function()
 		table.sort(got)
 		check.eq(table.concat(got), "+a+b+c")
 		s:stop()
-	]])
+	]], { err = "^vai: supervisor: child 'b' failed: b fails\n$" })
 
 	test("restarts those after it: rest for one", head .. [[
 		local s <close> = vai.supervisor { strategy = "rest_for_one", max = 10, within = 60 }
@@ -64,7 +64,7 @@ describe("a supervisor", function()
 		table.sort(got)
 		check.eq(table.concat(got), "+b+c")
 		check.eq(s:children()[1].restarts, 0)
-	]])
+	]], { err = "^vai: supervisor: child 'b' failed: b fails\n$" })
 
 	test("raises errors of arguments at the place that has called it", [[
 		for _, options in ipairs { { foo = 1 }, { max = -1 }, { strategy = "none" }, { max = "x" }, { within = 0 } } do
@@ -89,7 +89,7 @@ describe("a supervisor", function()
 			return #list == 1 and list[1].status == "done"
 		end)
 		check.eq(#log, 0)
-	]])
+	]], { err = "supervisor: child 'a' failed: a fails\n" })
 
 	test("temporary children that have ended are none any more", head .. [[
 		local s <close> = vai.supervisor { strategy = "one_for_all", max = 10, within = 60 }
@@ -119,7 +119,7 @@ describe("a supervisor", function()
 		check.raises("the supervisor has ended", s.child, s, { start = inner })
 		add(s, "c") expect("+c")
 		check.eq(s:children()[4].name, "c")
-	]])
+	]], { err = "^vai: supervisor: child 'a' failed: a fails\n$" })
 
 	test("gives up when there are too many restarts, and stops the others", head .. [[
 		local s = vai.supervisor { max = 3, within = 60 }
@@ -132,7 +132,8 @@ describe("a supervisor", function()
 		assert(vai.now() - t0 >= 0.02) -- it has waited between the restarts
 		check.eq(#s:children(), 0)
 		s:stop()
-	]])
+	]], { err = { "^" .. ("vai: supervisor: child 'bad' failed: always\n"):rep(4), "always\nvai: supervisor gives up after 3 restarts " ..
+		"within 60 s: child 'bad' failed: always\nstack traceback:\n.*program.lua:%d+: in " } })
 
 	test("says what is wrong with a child's shutdown time", head .. [[
 		local s <close> = vai.supervisor {}
@@ -156,6 +157,38 @@ describe("a supervisor", function()
 		check.eq(task:status(), "failed")
 	]])
 
+	test("tells on_failure of its children's failures, and nobody of other ends", [[
+		local told = chan(10)
+		local s = vai.supervisor { max = 2, within = 60, on_failure = function(...)
+			told:send({ ... })
+			if (...) == "text" then error("in on_failure", 0) end
+		end }
+		s:child { name = "table", restart = "temporary", start = function() error({ code = 7 }) end }
+		local name, err, traceback = table.unpack(told:recv())
+		check.eq(name, "table")
+		check.eq(err.code, 7)
+		assert(traceback:find("^stack traceback:\n.*program.lua:%d+: in "), traceback)
+		s:child { name = "text", restart = "temporary", start = function() error("some", 0) end }
+		check.eq(told:recv()[2], "some")
+		s:child { name = "well", restart = "transient", start = function() end }
+		s:child { name = "stopped", start = vai.sleep, args = { 60 } }
+		check.until_true(function() return s:children()[1].status == "done" end)
+		s:stop()
+		check.eq(#told, 0)
+		check.raises("on_failure: function expected, got boolean", vai.supervisor, { on_failure = true })
+	]], { err = "^vai: supervisor: child 'text' failed: some; on_failure: in on_failure\n$" })
+
+	test("warns of writes of on_failure into captured tables", [[
+		local failures = {}
+		vai.supervisor({ on_failure = function(name) failures[name] = true end }):stop()
+	]], { err = "captured table 'failures'" })
+
+	test("that gives up tells that on stderr, also with on_failure and for a child that ends well", [[
+		local s = vai.supervisor { max = 0, on_failure = print }
+		s:child { name = "short", start = function() end }
+		check.returns(table.pack(s:wait(20)), nil, "child 'short' ended")
+	]], { err = "^vai: supervisor gives up after 0 restarts within 5 s: child 'short' ended\n$", out = "" })
+
 	test("has supervisors as children", head .. [[
 		local outer = vai.supervisor { max = 10, within = 60 }
 		local inner = vai.supervisor { max = 1, within = 60 }
@@ -169,7 +202,8 @@ describe("a supervisor", function()
 		check.eq(inner:children()[1].name, "a")
 		outer:stop()
 		expect("-a")
-	]])
+	]], { err = { ("vai: supervisor 'inner': child 'a' failed: a fails\n"):rep(2) .. "vai: supervisor 'inner' gives up after 1 restarts ",
+		"vai: supervisor: child 'inner' failed: child 'a' failed: a fails\n" } })
 
 	-- What the inner one's children of its first life send as they are stopped must not reach its second.
 	test("restarts a supervisor that gave up once, also one that bears no restart", head .. [[
@@ -185,7 +219,7 @@ describe("a supervisor", function()
 		check.eq(table.concat(got), "+a+b+c+d")
 		check.eq(log:recv(0.05), nil)
 		check.eq(outer:children()[1].restarts, 1)
-	]])
+	]], { err = "vai: supervisor 'inner' gives up after 0 restarts within 5 s: child 'a' failed: a fails\n" })
 
 	test("starts no temporary child of a supervisor again that is", head .. [[
 		local outer <close> = vai.supervisor { max = 10, within = 60 }
@@ -301,7 +335,7 @@ describe("a supervisor", function()
 			check.eq(stopped, true)
 			check.eq(left, 0)
 		end
-	]])
+	]], { err = "supervisor .*gives up" })
 
 	test("can be used from other goroutines, and has its names in dumps", head .. [[
 		local s = vai.supervisor {}

@@ -4,8 +4,8 @@
 -- several times, each time with a channel of its own, so that nothing which was meant for an earlier life reaches
 -- a later one. What outlives these is its cell, a map that the handle has: "now" is the channel and the task of this
 -- life, an integer up to "n" what a child was asked to be that may start again or is a supervisor (each start decodes
--- fresh copies of its function and arguments), and "supervised" is true in one that is a child, "ended" in one that
--- never starts again.
+-- fresh copies of its function and arguments), "supervised" is true in one that is a child, "ended" in one that
+-- never starts again, and "name" is that of one that is or was a child.
 --
 -- This file is part of vai.so and is loaded by the first call of vai.supervisor in a state.
 local vai = ...
@@ -37,8 +37,8 @@ end
 -- ---- in the supervisor's goroutine ----
 
 local function watch(task, ctl, name, life)
-	local ok, err = task:join()
-	pcall(ctl.send, ctl, { "end", name, life, ok, err }) -- it raises once the supervisor has ended
+	local ok, err, traceback = task:join()
+	pcall(ctl.send, ctl, { "end", name, life, ok, err, not ok and traceback or nil }) -- it raises once the supervisor has ended
 end
 
 local run -- run(cell, ctl, options, begin): the goroutine's function
@@ -199,10 +199,31 @@ local function describe(child, ok, err)
 	return ("child '%s' %s"):format(child.spec.name, ok and "ended" or "failed: " .. tostring(err))
 end
 
+-- Writes a line about the supervisor to where vai's reports go.
+local function report(state, fmt, ...)
+	local name = state.cell:get("name")
+	local who = name and ("supervisor '%s'"):format(name) or "supervisor"
+	vai.supervisor(false, who .. fmt:format(...))
+end
+
+local function tell_failure(state, child, err, traceback)
+	local on_failure = state.options.on_failure
+	if not on_failure then
+		return report(state, ": %s", describe(child, false, err))
+	end
+	local ok, why = pcall(on_failure, child.spec.name, err, traceback)
+	if not ok then
+		report(state, ": %s; on_failure: %s", describe(child, false, err), tostring(why))
+	end
+end
+
 -- A child has ended by itself, or could not be started. Returns why the supervisor gives up, or nil.
-local function child_over(state, i, ok, err)
+local function child_over(state, i, ok, err, traceback)
 	local child = state.children[i]
 	child.status = ok and "done" or "failed"
+	if not ok then
+		tell_failure(state, child, err, traceback)
+	end
 	local restart = child.spec.restart
 	if restart == "temporary" then
 		remove_child(state, i)
@@ -210,6 +231,8 @@ local function child_over(state, i, ok, err)
 	elseif restart == "transient" and ok then
 		return nil
 	elseif not may_restart(state, vai.now()) then
+		report(state, " gives up after %d restarts within %g s: %s%s", state.options.max, state.options.within,
+			describe(child, ok, err), traceback and traceback ~= "" and "\n" .. traceback or "")
 		return describe(child, ok, err)
 	end
 	restart_later(state, i)
@@ -255,6 +278,9 @@ local function add_child(state, spec)
 		return nil, ("there is a child '%s' already"):format(spec.name)
 	end
 	local child = { spec = spec, life = 0, starts = 0, restarts = 0 }
+	if spec.supervisor then
+		spec.supervisor.cell:set("name", spec.name)
+	end
 	local ok, err = start_child(state, child)
 	if not ok then
 		return nil, err
@@ -276,10 +302,10 @@ local function answer(state, what, ...)
 	elseif what == "children" then
 		(...):send(list_of(state))
 	elseif what == "end" then
-		local name, life, ok, err = ...
+		local name, life, ok, err, traceback = ...
 		local i = index_of(state.children, name)
 		if i and state.children[i].life == life then
-			return child_over(state, i, ok, err)
+			return child_over(state, i, ok, err, traceback)
 		end
 	end
 	return nil
@@ -321,7 +347,7 @@ function run(cell, ctl, options, begin)
 				if msg[1] == "stop" then
 					return true
 				end
-				reason = answer(state, table.unpack(msg))
+				reason = answer(state, table.unpack(msg, 1, 6))
 			end
 		end
 		if reason and cell:get("supervised") then
@@ -443,8 +469,10 @@ local strategies = { one_for_one = true, one_for_all = true, rest_for_one = true
 -- Called by a C function that the script has called.
 return function(options)
 	options = options or {}
-	check_options(4, "supervisor", options, { strategy = "string", max = "number", within = "number" })
-	local own = { strategy = options.strategy or "one_for_one", max = options.max or 3, within = options.within or 5 }
+	check_options(4, "supervisor", options, { strategy = "string", max = "number", within = "number",
+		on_failure = "function" })
+	local own = { strategy = options.strategy or "one_for_one", max = options.max or 3, within = options.within or 5,
+		on_failure = options.on_failure }
 	if not strategies[own.strategy] then
 		complain(3, "bad argument #1 to 'supervisor' (strategy: '%s' is none)", own.strategy)
 	end
