@@ -297,6 +297,20 @@ describe("responses", function()
 		s:close()
 	]])
 
+	test("are strings or numbers", [[
+		local told = chan(1)
+		local s, address = start { on_error = function(err) told:send(err) end, handler = function(req, res)
+			res:send(({ ["/5"] = 5, ["/1.5"] = 1.5, ["/true"] = true })[req.path])
+		end }
+		local get = "GET %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+		check.eq(talk(address, get:format "/5"):match("Content%-Length: (%d+)"), "1")
+		check.eq(pick(2, head_of(talk(address, get:format "/5"))), "5")
+		check.eq(pick(2, head_of(talk(address, get:format "/1.5"))), "1.5")
+		check.eq(head_of(talk(address, get:format "/true")), 500)
+		check.eq(told:recv():match("string expected, got boolean"), "string expected, got boolean")
+		s:close()
+	]])
+
 	test("of a handler that raises are 500, and the program goes on", [[
 		local told = chan(10)
 		local s, address = start { on_error = function(err, req) told:send(req.path .. ": " .. tostring(err)) end,

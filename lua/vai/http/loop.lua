@@ -61,7 +61,10 @@ function Response:send(text)
 	self:_begin()
 	text = text or ""
 	if type(text) ~= "string" then
-		error(("bad argument #1 to 'send' (string expected, got %s)"):format(type(text)), 2)
+		if type(text) ~= "number" then
+			error(("bad argument #1 to 'send' (string expected, got %s)"):format(type(text)), 2)
+		end
+		text = tostring(text)
 	end
 	local status = self.status
 	if status < 200 then error(("status %s is no response"):format(status), 2) end
