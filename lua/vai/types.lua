@@ -1410,6 +1410,9 @@ local supervisor = {}
 ---print(results:recv()) --> 2
 ---print(s:children()[1].restarts) --> 1
 ---```
+---```text stderr
+---vai: supervisor: child 'worker' failed: program.lua:4: attempt to divide by zero
+---```
 ---@param options? vai.supervisor.options
 ---@return vai.supervisor
 ---@nodiscard
@@ -1460,6 +1463,15 @@ function supervisor:stop() end
 ---local s = vai.supervisor { max = 1, within = 5 }
 ---s:child { name = "bad", start = function() error("no luck", 0) end }
 ---print(s:wait()) --> nil child 'bad' failed: no luck
+---```
+---```text stderr
+---vai: supervisor: child 'bad' failed: no luck
+---vai: supervisor: child 'bad' failed: no luck
+---vai: supervisor gives up after 1 restarts within 5 s: child 'bad' failed: no luck
+---stack traceback:
+---	[C]: in function 'error'
+---	program.lua:2: in function <program.lua:2>
+---	[C]: in ?
 ---```
 ---@param limit? vai.limit
 ---@return true?
@@ -2995,7 +3007,7 @@ function vai.http.serve(options) end
 ---@class vai.http.response
 ---@field status integer
 ---@field headers table<string, string|string[]> `Connection = "close"` ends the connection after it
----@field send fun(self, text: string) the whole response
+---@field send fun(self, text: string|number) the whole response
 ---@field write fun(self, ...: string) adds to the body, which is sent in chunks, or as long as a `Content-Length` that was set says
 ---@field file fun(self, path: string) a file of this machine, with ranges and conditions; nil, message, code where there is none, and nothing is sent
 ---@field hijack fun(self): vai.connection the connection, which is the caller's from then on
