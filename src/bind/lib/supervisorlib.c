@@ -48,8 +48,8 @@ static void look_at_functions(lua_State *L, vai_g *g)
 	lua_pop(L, 1);
 }
 
-/* supervisor([options]). Or supervisor(false, text), by which the goroutines of supervisors, which are other states, have
- * the text reported. */
+/* supervisor([options]). Or supervisor(false, text), by which the goroutines of supervisors, which are other states,
+ * have the text reported. */
 int vai__lib_supervisor(lua_State *L)
 {
 	vai_g *g = vai__bind_self(L);
