@@ -38,7 +38,8 @@ end
 
 local function watch(task, ctl, name, life)
 	local ok, err, traceback = task:join()
-	pcall(ctl.send, ctl, { "end", name, life, ok, err, not ok and traceback or nil }) -- it raises once the supervisor has ended
+	-- it raises once the supervisor has ended
+	pcall(ctl.send, ctl, { "end", name, life, ok, err, not ok and traceback or nil })
 end
 
 local run -- run(cell, ctl, options, begin): the goroutine's function
