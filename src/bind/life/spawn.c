@@ -446,7 +446,7 @@ static void entry(vai_g *g, void *arg)
 	bool kept = r != NULL;
 	if (VAI_UNLIKELY(!kept))
 		r = &own; /* it lies on the stack then, and so that stays */
-	*r = (struct run){.g = g, .call = call, .wg = call->wg, .member = call->member, .fate = call->fate};
+	*r = (struct run){.g = g, .call = call, .wg = call->wg, .member = call->member, .fate = (uint8_t)call->fate};
 	r->life.rest = kept ? &r->rest : NULL;
 	g->life = &r->life;
 	if (VAI_UNLIKELY(vai__end_due(g))) {
