@@ -11,7 +11,8 @@
  *
  * - one that is in a queue, by the M that runs it next (vai__home_tell);
  *
- * - one that runs, by the same when it has been interrupted.
+ * - one that runs, by the same when it has been interrupted, or by its M when it has begun to wait: main may not look
+ *   any more by then.
  *
  * No goroutine starts another one in a home that closes. So two looks in a row that find none left tell that there is
  * none: one that the first look has missed, because its starter ended before the look came to it, is seen by the
@@ -265,6 +266,14 @@ static bool ask(struct home *h, struct g *g, bool force)
 		return false;
 	vai__fire_end(g, word, force);
 	return true;
+}
+
+void vai__home_parked(struct g *g)
+{
+	struct vai__home *home = vai__g_home(&g->pub);
+	const int closing = atomic_load_acquire(&home->closing);
+	if (closing != VAI_HOME_STAYS)
+		ask(home_of(home), g, closing == VAI_HOME_FORCES);
 }
 
 static int64_t ask_all(struct home *h, bool force)

@@ -41,7 +41,8 @@ void vai__home_fire_all(int code); /* ends what every main waits in */
 void vai__home_forget_all(void);   /* the runtime has stopped */
 /* The calling thread, which is no M, becomes the host's of a home. NULL: the system refused *call (errno). */
 struct home *vai__home_begin(const char **call);
-void vai__home_tell(struct g *g); /* sched.nwatched: g, the caller's, is asked to end if its home closes */
+void vai__home_parked(struct g *g); /* sched.nwatched: g, which waits or has waited, is asked if its home closes */
+void vai__home_tell(struct g *g);   /* sched.nwatched: g, the caller's, is asked to end if its home closes */
 void vai__home_note_end(struct vai__home *home);     /* sched.nwatched: one of its goroutines has ended */
 struct m *vai__home_m(const struct vai__home *home); /* the M on which its host-side goroutines run */
 bool vai__home_all_wait(void); /* all mains wait, and nothing is there that only they may run; sched.lock held */

@@ -407,6 +407,15 @@ static inline __attribute__((always_inline)) bool is_held(struct m *m, struct g 
 	return VAI_UNLIKELY(atomic_load_relaxed(&vai__sched.nwatched) > 0) && vai__serial_holds(m, g);
 }
 
+/* g has begun to wait; another M may run it again already. Its home may have begun to close before that, and may not
+ * look any more. The commit comes before the load: pairs with the heavy barrier of vai__home_end. */
+static inline __attribute__((always_inline)) void look_again(struct g *g)
+{
+	vai__barrier_light();
+	if (VAI_UNLIKELY(atomic_load_relaxed(&vai__sched.nwatched) > 0))
+		vai__home_parked(g);
+}
+
 /* Deals with g, which has just switched to the loop. m may have lost its P. Returns the goroutine that m is to run now;
  * NULL: it is to look for one. */
 static inline __attribute__((always_inline)) struct g *settle(struct m *m, struct g *g)
@@ -429,6 +438,8 @@ static inline __attribute__((always_inline)) struct g *settle(struct m *m, struc
 		end(m, g);
 	else if (VAI_LIKELY(m_p(m) != NULL))
 		count_add(&m_p(m)->count.parks, 1);
+	if (m->op == OP_PARK || m->op == OP_SHED)
+		look_again(g);
 	if (VAI_UNLIKELY(turn != 0))
 		vai__replay_settled(g, m->op);
 	return next;

@@ -167,6 +167,41 @@ static void only_its_own_goroutines_end(void **state)
 		hosts_on_threads(end_thread, 2);
 }
 
+/* A C function of which the close of its state does not see the end, and which waits afterwards. */
+static int computes_then_waits(lua_State *L)
+{
+	usleep(200000); /* longer than a close has patience */
+	vai_lua_recv(L, shared, VAI_FOREVER);
+	return 0;
+}
+
+static void *late_thread(void *arg)
+{
+	lua_State *L = hosts_open();
+	if (!arg)
+		MUST((shared = vai_chan_new_values(1)) != NULL);
+	pthread_barrier_wait(&hosts_all);
+	if (arg) {
+		lua_register(L, "computes_then_waits", computes_then_waits);
+		hosts_run(L, "for i = 1, 3 do vai.go(function() computes_then_waits() end) end vai.sleep(0.001)");
+		lua_close(L);
+		pthread_barrier_wait(&hosts_all);
+		return NULL;
+	}
+	pthread_barrier_wait(&hosts_all);
+	hosts_run(
+		L, "for i = 1, 10000 do if vai.count() == 1 then return end vai.sleep(0.002) end error('some wait for ever')");
+	lua_close(L);
+	vai_unref(shared);
+	return NULL;
+}
+
+static void who_waits_late_ends(void **state)
+{
+	(void)state;
+	hosts_on_threads(late_thread, 2);
+}
+
 /* ---- each has its own ---- */
 
 static void *own_thread(void *arg)
@@ -253,6 +288,7 @@ int main(void)
 		cmocka_unit_test(sixteen_talk),
 		cmocka_unit_test(closed_in_the_middle),
 		cmocka_unit_test(only_its_own_goroutines_end),
+		cmocka_unit_test(who_waits_late_ends),
 		cmocka_unit_test(each_has_its_own),
 		cmocka_unit_test(two_on_one_thread),
 		cmocka_unit_test(another_thread_closes_one),
