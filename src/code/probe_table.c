@@ -4,6 +4,7 @@
  * exponent. If that is not clear beyond doubt nothing is known, and all tables are gone through by the API. */
 #include "code/probe_table.h"
 #include <lauxlib.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/hash.h"
@@ -14,7 +15,7 @@
 enum { SIZES = 4, BLOCKS = 8, WORDS = 16 };
 
 static const int exponents[SIZES] = {2, 3, 5, 8};
-static bool done;
+static pthread_once_t once = PTHREAD_ONCE_INIT;         /* several states may open at once */
 static size_t nodes_offset, exponent_offset, node_size; /* the first is 0: not found */
 
 static const void *word_at(const void *object, size_t offset)
@@ -115,14 +116,13 @@ static void probe(void)
 		return;
 	lua_pushcfunction(L, look);
 	lua_pushlightuserdata(L, &b);
-	done = lua_pcall(L, 1, 0, 0) != LUA_ERRMEM;
+	lua_pcall(L, 1, 0, 0);
 	lua_close(L);
 }
 
 uint64_t vai__probe_table_print(const void *table)
 {
-	if (VAI_UNLIKELY(!done))
-		probe();
+	pthread_once(&once, probe);
 	if (!nodes_offset)
 		return 0;
 	const size_t size = node_size << ((const unsigned char *)table)[exponent_offset];

@@ -8,7 +8,7 @@
  * - the way from an entry's own place (hash & (cap - 1)) to where it lies has no free entry.
  *
  * Memory is got before a lock and given back after it; what is dropped is dropped after it, too. Long keys have a
- * reference count, for snapshots share them. Only a snapshot holds more than one of the locks, all of them, taken in
+ * reference count, for snapshots share them. Only a snapshot and clear hold more than one of the locks, all of them, in
  * the order of their addresses. Any thread may call. */
 #include "data/map.h"
 #include <string.h>

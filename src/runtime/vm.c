@@ -7,6 +7,7 @@
 #include "runtime/setup.h"
 #include "state/arena.h"
 #include "state/handle.h"
+#include "state/template.h"
 #include "transfer/charge.h"
 #include "transfer/codec.h"
 #include "transfer/known_funcs.h"
@@ -63,6 +64,7 @@ static struct vai__arena *build_state(void)
 	if (L) {
 		a->vm.L = L;
 		a->vm.at = L;
+		lua_gc(L, LUA_GCSETPAUSE, VAI__PAUSE);
 		lua_pushcfunction(L, vai__prepare);
 		if (lua_pcall(L, 0, 0, 0) == LUA_OK)
 			return a;

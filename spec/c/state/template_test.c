@@ -59,6 +59,7 @@ static void independent(void **state)
 		vai__vm_free(vms[i]);
 		vms[i] = states_fresh();
 		states_check(vms[i]->L, "n = 1 x = {1} string.mine = 1 return '1' + '2' == 3");
+		states_check(vms[i]->L, "return collectgarbage('setpause', 180) == 180");
 	}
 	for (int i = COPIES - 1; i >= 0; i--) {
 		states_check(vms[i]->L,
