@@ -42,7 +42,7 @@ static void *noting_alloc(void *ud, void *p, size_t osize, size_t nsize)
 		free(p);
 		return NULL;
 	}
-	void *fresh = realloc(p, nsize);
+	void *fresh = p ? realloc(p, nsize) : calloc(1, nsize); /* all of a table is looked at, gaps too */
 	b->last[b->n % BLOCKS].p = fresh;
 	b->last[b->n++ % BLOCKS].size = nsize;
 	return fresh;
