@@ -998,7 +998,7 @@ describe("what a module has", function()
 		end
 	]=])
 
-	test("is the same there in lists and where functions have captured it, to and fro", classes .. [=[
+	test("under no name is as it is here, and its own at home: in lists, and captured by functions", classes .. [=[
 		local kinds = {
 			hidden = { deep.hide, deep.is_hidden },
 			made = { deep.make, deep.is_made },
@@ -1009,25 +1009,28 @@ describe("what a module has", function()
 			local make, is = kind[1], kind[2]
 			local there, back = chan(), chan()
 			local task = vai.async(function()
-				for o in there do back:send { is(o), o, make(o.n + 1), o:who() } end
+				local first
+				for o in there do
+					first = first or getmetatable(o)
+					back:send { getmetatable(o) == first, o, make(o.n + 1), o:who() }
+				end
 			end)
 			for i = 1, 20 do
 				there:send(make(i))
 				local r = back:recv()
-				assert(r[1] and is(r[2]) and is(r[3]) and r[2].n == i and r[3].n == i + 1, name)
+				assert(r[1] and is(r[2]) and r[2].n == i and r[3].n == i + 1, name)
 				check.eq(r[3]:who(), (r[4]:gsub("%d+$", i + 1)))
 			end
 			there:close()
 			task:join()
-			assert(is(_G.select(2, vai.async(function() return make(7) end):join())), name)
-			assert(_G.select(2, vai.async(function()
+			check.returns(table.pack(vai.async(function()
 				local o = make(8)
-				return (_G.select(2, vai.async(function() return is(o) end):join()))
-			end):join()), name)
+				return is(o), _G.select(2, vai.async(function() return o:who() end):join())
+			end):join()), true, true, make(8):who())
 		end
 	]=])
 
-	test("may have been made since: then what is sent is a copy", classes .. [=[
+	test("may have been made since", classes .. [=[
 		for _ = 1, 3 do
 			local _, o = vai.async(function() return require "deep".late(3) end):join()
 			check.eq(o:who(), "late3")
@@ -1040,6 +1043,146 @@ describe("what a module has", function()
 		local mine = deep.late(5)
 		local _, o = vai.async(function() return mine end):join()
 		assert(deep.is_late(o))
+	]=])
+
+	test("in a list is not taken for what is there elsewhere, where the order is that of a hash", [=[
+		package.preload.hashed = function()
+			local M, names = { list = {} }, {}
+			for i = 1, 20 do names["class" .. i] = true end
+			for name in pairs(names) do
+				local C = { name = name }
+				C.__index = C
+				M.list[#M.list + 1] = C
+			end
+			function M.new(name)
+				for _, C in ipairs(M.list) do
+					if C.name == name then return setmetatable({}, C) end
+				end
+			end
+			return M
+		end
+		local hashed = require "hashed"
+		for i = 1, 20 do
+			local o, name = hashed.new("class" .. i), "class" .. i
+			check.eq(_G.select(2, vai.async(function(c) return c.name end, o):join()), name)
+			check.eq(_G.select(2, vai.async(function() return o.name end):join()), name)
+			local _, c = vai.async(function() return require "hashed".new(name) end):join()
+			check.eq(c.name, name)
+			check.each_copy(o, function(d) check.eq(d.name, name) end)
+		end
+	]=])
+
+	test("in a list that other modules fill is what they put there", [=[
+		package.preload.registry = function()
+			local R = { classes = {} }
+			function R.class(name)
+				local C = { name = name }
+				C.__index = C
+				R.classes[#R.classes + 1] = C
+			end
+			function R.new(name)
+				for _, C in ipairs(R.classes) do
+					if C.name == name then return setmetatable({}, C) end
+				end
+			end
+			return R
+		end
+		local function define(module, ...)
+			local names = { ... }
+			package.preload[module] = function()
+				local M = {}
+				for _, name in ipairs(names) do
+					require "registry".class(name)
+					M[name] = function() return require "registry".new(name) end
+				end
+				return M
+			end
+		end
+		define("animals", "Cat")
+		define("shapes", "Circle", "Square")
+		local animals, shapes = require "animals", require "shapes"
+		local vai = require "vai"
+		local all = { Cat = animals.Cat(), Circle = shapes.Circle(), Square = shapes.Square() }
+		for _, order in ipairs { {}, { "animals" }, { "shapes" }, { "shapes", "animals" }, { "animals", "shapes" } } do
+			local there, back = vai.chan(), vai.chan()
+			local task = vai.async(function()
+				for _, name in ipairs(order) do require(name) end
+				for o in there do back:send(o.name) end
+			end)
+			for name, o in pairs(all) do
+				there:send(o)
+				local got = back:recv()
+				assert(got == name, got)
+			end
+			there:close()
+			task:join()
+			for name, o in pairs(all) do
+				local _, got = vai.async(function(c)
+					for _, module in ipairs(order) do require(module) end
+					return c.name
+				end, o):join()
+				assert(got == name, got)
+			end
+		end
+	]=], { raw = true })
+
+	test("in a list may be the script's, put there before vai was loaded and after", [=[
+		package.preload.reg = function()
+			local Base = { name = "Base" }
+			Base.__index = Base
+			local M = { list = { Base } }
+			function M.register(name)
+				local C = { name = name }
+				C.__index = C
+				M.list[#M.list + 1] = C
+				return setmetatable({}, C)
+			end
+			return M
+		end
+		local reg = require "reg"
+		local before = reg.register "Before"
+		local vai = require "vai"
+		local after = reg.register "After"
+		for name, o in pairs { Before = before, After = after } do
+			local ok, here = vai.async(function(c) return c.name end, o):join()
+			assert(ok and here == name, here)
+			ok, here = vai.async(function() return o.name end):join()
+			assert(ok and here == name, here)
+			ok, here = vai.async(function(c) require "reg".register "Other" return c.name end, o):join()
+			assert(ok and here == name, here)
+			ok, here = vai.async(function() return o end):join()
+			assert(ok and getmetatable(here) == getmetatable(o))
+		end
+	]=], { raw = true })
+
+	test("that a function has captured is not taken for what it has captured elsewhere", [=[
+		package.preload.factory = function()
+			local Default = { name = "Default" }
+			Default.__index = Default
+			local M, current = {}, Default
+			function M.use(name)
+				current = { name = name }
+				current.__index = current
+			end
+			function M.new() return setmetatable({}, current) end
+			return M
+		end
+		local factory = require "factory"
+		local function other()
+			require "factory".use "Other"
+			return require "factory".new()
+		end
+		local _, o = vai.async(other):join()
+		check.eq(o.name, "Other")
+		check.returns(table.pack(vai.async(function()
+			return _G.select(2, vai.async(function(c) return c.name end, other()):join())
+		end):join()), true, "Other")
+		local before = factory.new()
+		check.eq(_G.select(2, vai.async(function(c) require "factory".use "Theirs" return c.name end, before):join()),
+			"Default")
+		factory.use "Mine"
+		check.eq(_G.select(2, vai.async(function(c) return c.name end, factory.new()):join()), "Mine")
+		check.eq(_G.select(2, vai.async(function(c) return c.name end, before):join()), "Default")
 	]=])
 
 	test("is the module's function, where that is one", [=[

@@ -73,18 +73,6 @@ static void push_weak(lua_State *L, const void *key, const char *mode)
 	lua_rawsetp(L, LUA_REGISTRYINDEX, key);
 }
 
-bool vai__class_is_likely(lua_State *L, int t)
-{
-	bool found = false;
-	const int top = lua_gettop(L);
-	for (lua_pushnil(L); !found && lua_next(L, t); lua_settop(L, top + 1)) {
-		const char *s = lua_type(L, top + 1) == LUA_TSTRING ? lua_tostring(L, top + 1) : "";
-		found = s[0] == '_' && s[1] == '_';
-	}
-	lua_settop(L, top);
-	return found;
-}
-
 struct vai__class *vai__class_of(lua_State *L, int idx)
 {
 	struct vai_obj *o = NULL;

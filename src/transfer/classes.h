@@ -42,7 +42,4 @@ bool vai__class_push(lua_State *L, uint64_t origin);
  * May raise. */
 void vai__class_enter(lua_State *L, struct vai_vm *vm, int idx, uint64_t origin, struct vai__class *c);
 
-/* Whether the table at t has the name of a metamethod, or a name like one. */
-bool vai__class_is_likely(lua_State *L, int t);
-
 #endif

@@ -479,44 +479,25 @@ static _Noreturn void no_member(struct dec *d, const unsigned char *head, int ty
 	__builtin_unreachable();
 }
 
-/* Puts what the value on top has under the key that comes next in its place; nil: nothing. */
-static void get_step(struct dec *d)
-{
-	lua_State *L = d->L;
-	const int from = lua_gettop(L), key = from + 1;
-	get_value(d);
-	if (lua_istable(L, from)) {
-		lua_gettable(L, from);
-	} else if (!lua_isfunction(L, from) || !lua_getupvalue(L, from, (int)lua_tointeger(L, key))) {
-		lua_pushnil(L);
-	}
-	lua_replace(L, from);
-	lua_settop(L, from);
-}
-
 static void get_member(struct dec *d)
 {
 	lua_State *L = d->L;
 	const unsigned char *head = d->p - 1;
 	uint32_t slot = get32(d);
-	const int type = *d->p & ~MEMBER_MAYBE;
-	const bool maybe = *d->p++ & MEMBER_MAYBE;
-	int n = *d->p++;
+	int type = *d->p++, n = *d->p++;
 	if (type == LUA_TFUNCTION)
 		forbid_code(d, "a function");
 	luaL_checkstack(L, d->stack, NULL);
 	get_value(d);
-	for (; n > 0; n--)
-		get_step(d);
-	const bool found = lua_type(L, -1) == type;
-	if (!found && !maybe)
-		no_member(d, head, type);
-	if (found && maybe) {
-		d->p += CLASS_SIZE;
-	} else if (maybe) {
-		lua_pop(L, 1);
+	for (int i = 0; i < n; i++) {
+		if (!lua_istable(L, -1))
+			no_member(d, head, type);
 		get_value(d);
+		lua_gettable(L, -2);
+		lua_remove(L, -2);
 	}
+	if (lua_type(L, -1) != type)
+		no_member(d, head, type);
 	note(d, slot);
 }
 

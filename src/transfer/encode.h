@@ -217,8 +217,6 @@ enum vai__enc_result vai__enc_module(struct vai__enc *e, int idx);
 /* Writes the value at idx as what the names of a module lead to. ENC_NO: none has it. Nothing but
  * the stream has changed then. */
 enum vai__enc_result vai__enc_member(struct vai__enc *e, int idx);
-/* The same for a class. ENC_YES: it has to follow as T_CLASS, too, as a fresh module may not have it. */
-enum vai__enc_result vai__enc_member_class(struct vai__enc *e, int idx);
 /* The same for a value that is seldom sent and useless alone: looks at modules that came behind `require`, too. */
 enum vai__enc_result vai__enc_stranger(struct vai__enc *e, int idx);
 /* Makes vm->funcs->loaded. ENC_YES: it is there; ENC_NO: nothing has been loaded in this state. */

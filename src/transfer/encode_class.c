@@ -6,6 +6,19 @@
 #include "transfer/classes.h"
 #include "transfer/encode.h"
 
+/* Whether the table has the name of a metamethod, or a name like one. */
+static bool looks_like_class(lua_State *L, int t)
+{
+	bool found = false;
+	const int top = lua_gettop(L);
+	for (lua_pushnil(L); !found && lua_next(L, t); lua_settop(L, top + 1)) {
+		const char *s = lua_type(L, top + 1) == LUA_TSTRING ? lua_tostring(L, top + 1) : "";
+		found = s[0] == '_' && s[1] == '_';
+	}
+	lua_settop(L, top);
+	return found;
+}
+
 /* Writes the origin before the head of the table. The head is still to be written, and will lie nine bytes further
  * on than was noted. */
 static enum vai__enc_result put_origin(struct vai__enc *e, int t, uint64_t origin)
@@ -63,27 +76,13 @@ static enum vai__enc_result put_class(struct vai__enc *e, struct vai__class *c)
 			return ENC_RETRY;
 		}
 	}
-	if (!vai__enc_room(e, CLASS_SIZE))
+	if (!vai__enc_room(e, 5 + REF_SIZE))
 		return ENC_NOMEM;
 	e->p[0] = T_CLASS;
 	vai__store32(e->p + AT_SLOT, 0);
 	e->p += 5;
 	vai__enc_reference(e, &c->obj);
 	return ENC_OK;
-}
-
-/* Writes the class for where the module does not have it. */
-static enum vai__enc_result put_reserve(struct vai__enc *e, int t)
-{
-	struct vai__class *c = vai__class_of(e->L, t);
-	enum vai__enc_result r = ENC_OK;
-	if (!e->guarded && !(c && atomic_load_explicit(&c->image, memory_order_acquire)))
-		return ENC_RETRY;
-	if (e->guarded) {
-		c = vai__class_need(e->L, e->vm, t);
-		r = need_image(e, c, t);
-	}
-	return r == ENC_OK ? put_class(e, c) : r;
 }
 
 static uint64_t number(struct vai__enc *e)
@@ -102,11 +101,10 @@ enum vai__enc_result vai__enc_class(struct vai__enc *e, int t, int how)
 	enum vai__enc_result r;
 	if (!c && !e->guarded)
 		return ENC_RETRY;
-	if (!c && !(how & ENC_METATABLE) && !root && !vai__class_is_likely(L, t))
+	if (!c && !(how & ENC_METATABLE) && !root && !looks_like_class(L, t))
 		return ENC_NO;
-	/* An image refers to no other class, as those might refer to each other. */
-	if (!root && (r = e->image ? vai__enc_member(e, t) : vai__enc_member_class(e, t)) != ENC_NO)
-		return r == ENC_YES ? put_reserve(e, t) : r;
+	if (!root && (r = vai__enc_member(e, t)) != ENC_NO)
+		return r;
 	if (!c) {
 		c = vai__class_need(L, e->vm, t);
 		c->first = number(e);

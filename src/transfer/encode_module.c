@@ -239,16 +239,6 @@ static enum vai__enc_result push_module_name(struct vai__enc *e)
 	return push_name(e, lua_topointer(e->L, -1));
 }
 
-/* The n keys from stack index `first` on are names, so that they tell of a fresh module what they do here. What
- * else leads to a class may have been made since; the host's have been noted before. */
-static bool is_certain(struct vai__enc *e, int first, int n)
-{
-	for (int i = 0; i < n && !e->vm->is_host; i++)
-		if (lua_type(e->L, first + i) != LUA_TSTRING)
-			return false;
-	return true;
-}
-
 /* The keys and the module on the stack, from `top` on, are the way to a value of that type. */
 static enum vai__enc_result put_member(struct vai__enc *e, int top, int n, int type)
 {
@@ -265,12 +255,11 @@ static enum vai__enc_result put_member(struct vai__enc *e, int top, int n, int t
 		r = put_module(e, lua_topointer(L, top + n + 1));
 	}
 	for (int i = n; i > 0 && r == ENC_OK; i--)
-		r = vai__enc_value(e, top + i, ENC_KEY);
+		r = vai__enc_string(e, top + i);
 	return r;
 }
 
-/* maybe: what may not be there in a fresh module is written all the same, with ENC_YES. */
-static enum vai__enc_result member(struct vai__enc *e, int idx, bool maybe)
+enum vai__enc_result vai__enc_member(struct vai__enc *e, int idx)
 {
 	lua_State *L = e->L;
 	const int top = lua_gettop(L), type = lua_type(L, idx);
@@ -282,20 +271,9 @@ static enum vai__enc_result member(struct vai__enc *e, int idx, bool maybe)
 	int n = vai__names_path(L, e->vm, idx);
 	if (VAI_LIKELY(n < 0))
 		return ENC_NO;
-	const bool certain = is_certain(e, top + 1, n);
-	enum vai__enc_result r = certain || maybe ? put_member(e, top, n, certain ? type : type | MEMBER_MAYBE) : ENC_NO;
+	enum vai__enc_result r = put_member(e, top, n, type);
 	lua_settop(L, top);
-	return r == ENC_OK && !certain ? ENC_YES : r;
-}
-
-enum vai__enc_result vai__enc_member(struct vai__enc *e, int idx)
-{
-	return member(e, idx, false);
-}
-
-enum vai__enc_result vai__enc_member_class(struct vai__enc *e, int idx)
-{
-	return member(e, idx, true);
+	return r;
 }
 
 enum vai__enc_result vai__enc_stranger(struct vai__enc *e, int idx)

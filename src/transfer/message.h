@@ -100,9 +100,7 @@ enum {
 	FUNC_HEAD = FUNC_CODE + REF_SIZE + 1,
 	CCLOSURE_HEAD = 5 + 8 + 1,
 	FILL_HEAD = 9,
-	CLASS_SIZE = 5 + REF_SIZE,
-	MEMBER_HEAD = 7,
-	MEMBER_MAYBE = 0x80 /* in a member's type: a T_CLASS follows, for where no such member is */
+	MEMBER_HEAD = 7
 };
 
 enum {

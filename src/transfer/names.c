@@ -4,9 +4,8 @@
  * them. A path is checked against the tables each time it is used, so that what was replaced since is not taken for
  * what a fresh module has.
  *
- * Classes are also found where no name leads: in lists, and as upvalues of functions, by a number in place of a name.
- * Of functions on the way to these only that is noted: nothing else tells that they are there, and they are sent as
- * others are.
+ * Only names tell what is the same in another state. A number does not: in what order a list was filled, or what a
+ * function has captured, may differ there. So a class that only a list or an upvalue has is in no module.
  *
  * Of modules that goroutines cannot require only what cannot be copied is noted. */
 #include "transfer/names.h"
@@ -22,16 +21,15 @@
 #include "transfer/known_funcs.h"
 #include "transfer/module_changes.h"
 
-enum { BUDGET = 20000, SOURCES = 16, HELPERS = 4, NOTES_STACK = 48 };
+enum { BUDGET = 20000, NOTES_STACK = 48 };
 
 /* Stack indices while modules are noted. */
 struct notes {
 	lua_State *L;
 	struct vai_vm *vm;
 	struct vai__known_funcs *fs;
-	int loaded, parents, keys, noted, queue, rest;
-	lua_Integer queued, nrest; /* values in the last two, which are lists */
-	bool unnamed;              /* in `rest`: functions, and tables without a name */
+	int loaded, parents, keys, noted, queue;
+	lua_Integer queued; /* tables in the last, which is a list */
 	int budget;
 	int sources;     /* table of the chunk names of scripts that have not ended, or 0 */
 	int rank;        /* rank of the module in work; 0: require cannot find it */
@@ -62,12 +60,10 @@ static bool open_notes(struct notes *n)
 	lua_rawgeti(n->L, LUA_REGISTRYINDEX, fs->keys);
 	lua_rawgeti(n->L, LUA_REGISTRYINDEX, fs->noted);
 	lua_newtable(n->L);
-	lua_newtable(n->L);
 	n->parents = n->loaded + 1;
 	n->keys = n->loaded + 2;
 	n->noted = n->loaded + 3;
 	n->queue = n->loaded + 4;
-	n->rest = n->loaded + 5;
 	return true;
 }
 
@@ -122,113 +118,44 @@ static bool wanted(const struct notes *n)
 	}
 }
 
-/* Whether the value at idx is noted in a way that is as good as a name in the table that is in work. */
-static bool is_as_good(const struct notes *n, int idx)
-{
-	lua_pushvalue(n->L, idx);
-	const int type = lua_rawget(n->L, n->keys);
-	lua_pop(n->L, 1);
-	return n->unnamed ? type != LUA_TNIL : type == LUA_TSTRING;
-}
-
-/* Notes that what is at `parent` has the value on top under the key at `key`. What leads on goes to the lists. */
-static void note(struct notes *n, int parent, int key)
-{
-	lua_State *L = n->L;
-	const int value = lua_gettop(L);
-	lua_pushvalue(L, value);
-	lua_pushvalue(L, parent);
-	lua_rawset(L, n->parents);
-	lua_pushvalue(L, value);
-	lua_pushvalue(L, key);
-	lua_rawset(L, n->keys);
-	lua_pushvalue(L, value);
-	if (lua_istable(L, value) && !n->unnamed && lua_type(L, key) == LUA_TSTRING)
-		lua_rawseti(L, n->queue, ++n->queued);
-	else if (lua_istable(L, value) || (lua_isfunction(L, value) && !lua_iscfunction(L, value)))
-		lua_rawseti(L, n->rest, ++n->nrest);
-	else
-		lua_pop(L, 1);
-}
-
-/* Whether the value on top is a class that is not noted. */
-static bool is_new_class(const struct notes *n)
-{
-	const int value = lua_gettop(n->L);
-	return lua_istable(n->L, value) && !has_key(n->L, n->parents, value) && !has_key(n->L, n->noted, value) &&
-		vai__class_is_likely(n->L, value);
-}
-
-/* Notes what the table on top has. */
+/* Notes what the table on top has under names; tables in it go to the queue. */
 static void note_fields(struct notes *n)
 {
 	lua_State *L = n->L;
 	const int t = lua_gettop(L), key = t + 1, value = t + 2;
 	for (lua_pushnil(L); lua_next(L, t) && n->budget > 0; lua_settop(L, key)) {
 		n->budget--;
-		if (lua_type(L, key) == LUA_TSTRING ? wanted(n) && !is_as_good(n, value)
-											: n->rank > 0 && lua_isinteger(L, key) && is_new_class(n))
-			note(n, t, key);
+		if (lua_type(L, key) != LUA_TSTRING || !wanted(n) || has_key(L, n->parents, value))
+			continue;
+		lua_pushvalue(L, value);
+		lua_pushvalue(L, t);
+		lua_rawset(L, n->parents);
+		lua_pushvalue(L, value);
+		lua_pushvalue(L, key);
+		lua_rawset(L, n->keys);
+		if (lua_istable(L, value))
+			lua_rawseti(L, n->queue, ++n->queued);
 	}
 	lua_settop(L, t);
 }
 
-/* Notes the classes that the Lua function on top has captured, itself or by functions that only it has. */
-static void note_captured(struct notes *n, int level)
-{
-	lua_State *L = n->L;
-	const int f = lua_gettop(L), value = f + 1, key = f + 2;
-	for (int i = 1; n->budget > 0 && lua_getupvalue(L, f, i); i++, lua_settop(L, f)) {
-		n->budget--;
-		bool helper = lua_isfunction(L, value) && !lua_iscfunction(L, value) && level < HELPERS && !is_addition(n) &&
-			!has_key(L, n->parents, value);
-		if (!helper && !is_new_class(n))
-			continue;
-		lua_pushinteger(L, i);
-		lua_pushvalue(L, value);
-		note(n, f, key);
-		n->nrest -= helper; /* it is gone through now */
-		if (helper)
-			note_captured(n, level + 1);
-	}
-	lua_settop(L, f);
-}
-
-/* Empties a list. */
-static void clear(struct notes *n, int list, lua_Integer *size)
-{
-	for (; *size > 0; --*size) {
-		lua_pushnil(n->L);
-		lua_rawseti(n->L, list, *size);
-	}
-}
-
-/* Notes what is in the module on top, the nearer values first, so that paths are short; what has no name last. */
+/* Notes what is in the module on top, a table, the nearer values first, so that paths are short. */
 static void note_members(struct notes *n)
 {
 	lua_State *L = n->L;
 	const int module = lua_gettop(L);
-	lua_Integer done = 0;
 	n->budget = BUDGET;
-	n->unnamed = !lua_istable(L, module);
+	n->queued = 1;
 	lua_pushvalue(L, module);
-	lua_rawseti(L, n->unnamed ? n->rest : n->queue, 1);
-	n->queued = !n->unnamed;
-	n->nrest = n->unnamed;
-	for (; done < n->queued; lua_settop(L, module)) {
+	lua_rawseti(L, n->queue, 1);
+	for (lua_Integer done = 0; done < n->queued; lua_settop(L, module)) {
 		lua_rawgeti(L, n->queue, ++done);
 		note_fields(n);
 	}
-	n->unnamed = true;
-	for (done = 0; done < n->nrest && n->rank > 0; lua_settop(L, module)) {
-		lua_rawgeti(L, n->rest, ++done);
-		if (lua_istable(L, -1))
-			note_fields(n);
-		else
-			note_captured(n, 1);
+	for (; n->queued > 0; n->queued--) {
+		lua_pushnil(L);
+		lua_rawseti(L, n->queue, n->queued);
 	}
-	clear(n, n->queue, &n->queued);
-	clear(n, n->rest, &n->nrest);
 }
 
 /* Keeps what the module on top has, without what a script has added before vai was loaded. A module with very many
@@ -376,7 +303,8 @@ static bool note_all(struct notes *n)
 			n->rank = n->vm->is_host ? rank_of(n) : 2; /* in a goroutine's it has been found */
 			lua_pushvalue(L, -1);
 			lua_rawget(L, n->loaded);
-			note_members(n);
+			if (lua_istable(L, -1))
+				note_members(n);
 			forget_function(n);
 			if (n->vm->is_host && lua_istable(L, -1) && n->rank > 0 && !is_preloaded(lua_tostring(L, list + 1)))
 				keep_first(n);
@@ -496,31 +424,21 @@ void vai__names_refresh(lua_State *L, struct vai_vm *vm)
 		vm->new_modules = false;
 }
 
-/* Pushes what the parent on top has under the key below it. */
-static void push_at(lua_State *L)
-{
-	if (lua_istable(L, -1)) {
-		lua_pushvalue(L, -2);
-		lua_rawget(L, -2);
-	} else if (!lua_getupvalue(L, -1, (int)lua_tointeger(L, -2))) {
-		lua_pushnil(L);
-	}
-}
-
-/* Pushes the key and the table or function that has the value on top; false: nothing is pushed. */
+/* Pushes the key and the table that has the value on top; false: nothing is pushed. */
 static bool push_place(lua_State *L, const struct vai__known_funcs *fs)
 {
 	const int value = lua_gettop(L);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->parents);
 	lua_pushvalue(L, value);
-	bool there = lua_rawget(L, -2) != LUA_TNIL;
+	bool there = lua_rawget(L, -2) == LUA_TTABLE;
 	if (there) {
 		lua_rawgeti(L, LUA_REGISTRYINDEX, fs->keys);
 		lua_pushvalue(L, value);
 		lua_rawget(L, -2);
 		lua_replace(L, value + 1);
-		lua_settop(L, value + 2); /* value, key, parent */
-		push_at(L);
+		lua_settop(L, value + 2); /* value, key, table */
+		lua_pushvalue(L, value + 1);
+		lua_rawget(L, -2);
 		there = lua_rawequal(L, -1, value);
 	}
 	lua_settop(L, there ? value + 2 : value);
@@ -570,8 +488,7 @@ int vai__names_path(lua_State *L, struct vai_vm *vm, int idx)
 		return 0;
 	while (n < VAI__NAMES_DEPTH && lua_checkstack(L, 8) && push_place(L, fs)) {
 		lua_remove(L, -3); /* the value */
-		if (n++ == 0 && lua_type(L, -2) == LUA_TNUMBER && !lua_istable(L, idx))
-			break;
+		n++;
 		if (is_noted(L, fs, lua_gettop(L)))
 			return n;
 	}

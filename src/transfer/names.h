@@ -30,9 +30,8 @@ bool vai__names_stale(const struct vai_vm *vm);
 void vai__names_refresh(lua_State *L, struct vai_vm *vm);
 /* The same for what has been loaded behind `require`; true: there was something. May raise. */
 bool vai__names_search(lua_State *L, struct vai_vm *vm);
-/* Pushes the keys that lead to the value at idx, the last one first, then the module; returns how many keys. A number
- * is that of an upvalue where it leads out of a function. -1: nothing has it, and nothing is pushed. Neither raises nor
- * collects; needs 12 slots of stack. */
+/* Pushes the keys that lead to the value at idx, all strings, the last one first, then the module; returns how many
+ * keys. -1: nothing has it, and nothing is pushed. Neither raises nor collects; needs 12 slots of stack. */
 int vai__names_path(lua_State *L, struct vai_vm *vm, int idx);
 /* The value at idx is known to be in no module. Never raises. */
 bool vai__names_missed(lua_State *L, const struct vai_vm *vm, int idx);
