@@ -154,7 +154,7 @@ describe("a function that is spawned many times", function()
 		start:close()
 		local none = 0
 		for i = 1, 60 do none = none + (out:recv() == 0 and 1 or 0) end
-		assert(none >= 40 or not cloned, none)
+		assert(none >= 10 or not cloned, none) -- those that start before there is a template have to look
 	]])
 
 	test("lets go of an object that it drops, and meets it again", [[

@@ -83,6 +83,8 @@ int vai_start(const vai_options *opts)
 		vai__sched_hooks.unwait = vai__waitq_unwait;
 	if (!vai__sched_hooks.abandon)
 		vai__sched_hooks.abandon = abandon;
+	if (!vai__sched_hooks.bury)
+		vai__sched_hooks.bury = vai__waitq_bury;
 	struct vai__sched_opts o = {.maxprocs = host.procs, .stack_size = host.stack_size, .host = &host};
 	return vai__sched_start(&o);
 }

@@ -368,6 +368,7 @@ static int fill_to(vai_g *self, vai_conn *c, const struct vai__iowait *w, struct
 		rc = vai__desc_wait(self, c->desc, VAI__READ, &wait);
 		if (rc != VAI_OK)
 			return rc == VAI_ETIMEOUT && !asked ? last_look(c, to) : rc;
+		wait.renews = false; /* one that others queue behind would be woken for nothing again and again */
 	}
 }
 
@@ -551,6 +552,8 @@ int vai__conn_read_on(
 	int rc = vai__desc_wait_end(self, c->desc, VAI__READ, rest);
 	if (rc == VAI_ETIMEOUT)
 		rc = last_look(c, NULL);
+	if (rc == VAI__EOF)
+		rc = VAI_OK; /* what that means depends on what was asked for */
 	if (rc == VAI_OK)
 		return read_taken(self, c, &what, &w, out);
 	vai__desc_give(c->desc, VAI__READ);

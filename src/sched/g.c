@@ -458,8 +458,16 @@ static void abandon(struct g *g)
 		vai__sched_hooks.abandon(&g->pub);
 }
 
+/* What a wait would have taken back does not stay for the record's next goroutine. */
 static void bury(struct g *g)
 {
+	if (vai__sched_hooks.bury)
+		vai__sched_hooks.bury(&g->pub);
+	g->pub.bound = NULL;
+	g->pub.dropping = NULL;
+	atomic_store_relaxed(&g->renews, false);
+	atomic_store_relaxed(&g->timed, false);
+	atomic_store_relaxed(&g->blocks, false);
 	if (g->stack)
 		vai__stack_free(g->stack);
 	g->stack = NULL;

@@ -266,11 +266,11 @@ bool vai__timer_stop(struct vai__timer *t);
 /* ---- hooks that the layers above install before vai__sched_start ---- */
 
 struct vai__sched_hooks {
-	/* Both are called after every M has stopped, on a thread that is no M, for a goroutine g that never ended and
-	 * never will. First unwait, for all goroutines: releases the messages of g's wait, of which `code` tells how far
-	 * it had come. Then abandon: releases g's vm and task. */
+	/* For goroutines that never end, once every M has stopped, on a thread that is no M; each for all before the next:
+	 * releases the messages of g's wait, which had come as far as code says; its vm and task; what queues held. */
 	void (*unwait)(vai_g *g, int code);
 	void (*abandon)(vai_g *g);
+	void (*bury)(vai_g *g);
 	/* Asks that g leave its Lua code soon: to yield, or to end if g->end says so. The calling thread runs g or is
 	 * about to. May be called without need, in a signal handler or on the scheduler's stack. NULL: goroutines run
 	 * until they wait. */

@@ -41,7 +41,8 @@ size_t vai__state_bytes(const struct vai_vm *vm)
 
 void vai__state_tidy(lua_State *L, struct vai_vm *vm)
 {
-	if (lua_gc(L, LUA_GCISRUNNING) == 1)
+	enum { QUICK = 4096 /* kB that are gone through within some milliseconds */ };
+	if (lua_gc(L, LUA_GCISRUNNING) == 1 && lua_gc(L, LUA_GCCOUNT) < QUICK)
 		lua_gc(L, LUA_GCCOLLECT);
 	if (vm->arena)
 		vai__arena_trim(vm->arena);

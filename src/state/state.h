@@ -71,8 +71,8 @@ struct vai_vm *vai__state_of(lua_State *L);
 /* Bytes of Lua memory held now, and of the arena around it. */
 size_t vai__state_bytes(const struct vai_vm *vm);
 
-/* Collects garbage, unless the script has stopped the collector, and gives back what is free then: for a state that
- * will do nothing for long. L: what runs. Finalizers run, and so it may park. */
+/* Collects garbage, unless there is much to go through or the script has stopped the collector, and gives back what is
+ * free then: for a state that will do nothing for long. L: what runs. Finalizers run, and so it may park. */
 void vai__state_tidy(lua_State *L, struct vai_vm *vm);
 
 /* ---- bounds of a fresh state ---- */

@@ -110,7 +110,11 @@ void vai__waitq_unwait(vai_g *g, int code)
 	for (int i = 0; w && i < g->nwaits; i++)
 		if (w[i].drop && w[i].sends == (code != w[i].code))
 			w[i].drop(w[i].msg);
-	if (w && g->nwaits > VAI__WAITERS_ON_STACK)
-		vai__waiters_free(w, g->nwaits);
+}
+
+void vai__waitq_bury(vai_g *g)
+{
+	if (g->waits && g->nwaits > VAI__WAITERS_ON_STACK)
+		vai__waiters_free(g->waits, g->nwaits);
 	g->waits = NULL;
 }

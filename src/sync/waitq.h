@@ -182,5 +182,7 @@ int *vai__waiters_order(struct vai__waiter *waiters, int n);
 /* For vai__sched_hooks.unwait: drops the messages of the wait of g, which will never run again. code says how far
  * the wait has come. */
 void vai__waitq_unwait(vai_g *g, int code);
+/* For vai__sched_hooks.bury: frees its waiters, to which others may have been linked until then. */
+void vai__waitq_bury(vai_g *g);
 
 #endif

@@ -324,9 +324,56 @@ static void test_threads_have_ended(void **state)
 	pthread_key_delete(thread_key);
 }
 
+/* ---- goroutines that never ended ---- */
+
+/* What a wait would have taken back must not be there for the goroutine that gets the record in the next state. */
+static void test_records_used_again(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		lua_State *L = host_open();
+		host_run(L,
+			"local vai = require 'vai'\n"
+			"local ctx = vai.context():with_cancel()\n"
+			"local c, tasks = vai.chan(), {}\n"
+			"for i = 1, 40 do tasks[i] = vai.async(function() return c:recv(4) end) end\n"
+			"for i = 1, 40 do\n"
+			"	local ok, v, why = tasks[i]:join()\n"
+			"	assert(ok and v == nil and why == 'timeout', tostring(v))\n"
+			"end\n"
+			"for i = 1, 20 do vai.go(function() local a, b = vai.net.pipe() a:read() b:close() end) end\n"
+			"for i = 1, 20 do vai.go(function(ctx) vai.chan():recv(ctx) end, ctx) end\n"
+			"vai.sleep(0.1)\n");
+		lua_close(L);
+	}
+}
+
+/* A channel that ends a block is closed while others' waiters are in its queue. */
+static void test_queues_of_the_abandoned(void **state)
+{
+	(void)state;
+	lua_State *L = host_open();
+	host_run(L,
+		"local vai = require 'vai'\n"
+		"local a, b, other = vai.chan(), vai.chan(), vai.chan()\n"
+		"for i = 1, 300 do\n"
+		"	vai.go(function() a:send(1) end)\n"
+		"	vai.go(function() b:recv() end)\n"
+		"end\n"
+		"vai.go(function() local cases = { b } for i = 2, 12 do cases[i] = vai.chan() end vai.select(cases) end)\n"
+		"vai.sleep(0.2)\n"
+		"for _, c in ipairs { a, b } do\n"
+		"	vai.go(function() local _ <close> = c other:recv() end)\n"
+		"end\n"
+		"vai.sleep(0.1)\n");
+	lua_close(L);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		host_test(test_records_used_again),
+		host_test(test_queues_of_the_abandoned),
 		host_test(test_threads_have_ended),
 		host_test(test_finalizers_run),
 		host_test(test_finalizers_that_misbehave),

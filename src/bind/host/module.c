@@ -75,11 +75,16 @@ static void abandon(vai_g *g)
 	const struct vai__main *main = vai__main_of(g);
 	if (vm && !(main && vm == main->last)) /* what runs in the host's state abandons nothing */
 		vai__vm_abandon(vm);
-	vai__spawn_abandon(g);
 	if (held)
 		vai__obj_unref(held);
 	if (task)
 		vai__obj_unref(task);
+}
+
+static void bury(vai_g *g)
+{
+	vai__waitq_bury(g);
+	vai__spawn_bury(g);
 }
 
 static void forked(void)
@@ -103,6 +108,7 @@ static void set_hooks(void)
 {
 	vai__sched_hooks.unwait = vai__waitq_unwait;
 	vai__sched_hooks.abandon = abandon;
+	vai__sched_hooks.bury = bury;
 	vai__sched_hooks.interrupt = vai__interrupt_g;
 	vai__sched_hooks.main_hook = vai__interrupt_hook;
 	vai__sched_hooks.deadlock = vai__deadlock_note;

@@ -136,12 +136,16 @@ static int conn_read_into(lua_State *L)
 	return 1;
 }
 
-static const struct vai__asked a_line = {.what = VAI__READ_LINE, .renews = true};
+static struct vai__asked a_line(const vai_g *g)
+{
+	return (struct vai__asked){.what = VAI__READ_LINE, .renews = !vai__bind_vm(g)->is_host};
+}
 
 static int line_end(lua_State *L, int status, lua_KContext rest)
 {
 	(void)status;
-	return vai__io_line(L, read_on(L, self_conn(L, "lines"), a_line, (struct vai__rest *)rest, line_end));
+	return vai__io_line(
+		L, read_on(L, self_conn(L, "lines"), a_line(vai__g_self()), (struct vai__rest *)rest, line_end));
 }
 
 /* for line in c:lines(): called with the connection, which lines gives as the loop's state. */
@@ -149,7 +153,7 @@ static int next_line(lua_State *L)
 {
 	vai_conn *c = self_conn(L, "lines");
 	vai_g *g = vai__bind_self(L);
-	return vai__io_line(L, read_first(L, g, c, a_line, limit_at(L, c, 4, "lines"), line_end));
+	return vai__io_line(L, read_first(L, g, c, a_line(g), limit_at(L, c, 4, "lines"), line_end));
 }
 
 static int conn_lines(lua_State *L)

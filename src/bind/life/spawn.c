@@ -463,7 +463,7 @@ static void entry(vai_g *g, void *arg)
 		run(r, vai__bind_vm(g), prepare(r, vai__bind_vm(g)));
 }
 
-void vai__spawn_abandon(vai_g *g)
+void vai__spawn_bury(vai_g *g)
 {
 	struct vai__life *life = vai__life(g);
 	g->life = NULL;

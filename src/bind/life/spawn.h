@@ -51,8 +51,8 @@ int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call);
 /* The same for a function that Lua code calls, which returns what this returns: no handle is pushed where the script
  * throws it away, and often there is no task then. */
 int vai__call_go_for_lua(lua_State *L, vai_g *self, struct vai__call *call);
-/* Frees what a goroutine is run with that was abandoned. */
-void vai__spawn_abandon(vai_g *g);
+/* Frees what a goroutine that was abandoned is run with, and its waiter where it has no stack. */
+void vai__spawn_bury(vai_g *g);
 /* Starts the goroutine without a task, from a timer. False: out of memory, or the sandbox allows no more now. The
  * caller keeps its reference. Any M. */
 bool vai__call_fire(struct vai__call *call);
