@@ -824,6 +824,42 @@ describe("what the script changed", function()
 		check.returns(table.pack(vai.async(function() return app.get "trim" end):join()), true, false)
 	]])
 
+	test("in standard libraries and modules is there for helpers that require", [[
+		function string.trim(s) return "trimmed " .. s end
+		package.preload.app = function()
+			return { text = function(s, n) return string[n](s) end, trims = function(n) return string[n] ~= nil end }
+		end
+		local n, req = "trim", require
+		local function helper() return require "app".text("x", n) end
+		local function own() return require "string"[n] ~= nil end
+		local function any() return package.loaded.string[n] ~= nil end
+		local held = { f = helper }
+		local object = setmetatable({}, { __index = { go = function() return require "app".trims(n) and "trimmed x" end } })
+		for i, f in ipairs {
+			function() return helper() end,
+			function() return held.f() end,
+			function(given) return given() end,
+			function(_, o) return o:go() end,
+			function() return req "app".text("x", n) end,
+			function() return own() and any() and "trimmed x" end,
+		} do
+			local ok, r = vai.async(f, helper, object):join()
+			assert(ok and r == "trimmed x", i .. ": " .. tostring(r))
+		end
+	]])
+
+	test("since the last spawn is there for helpers that require", [[
+		package.preload.pm = function() return { a = 1 } end
+		local pm = require "pm"
+		local function helper() return require "pm".a, require "pm2".v, package.path end
+		local function via() return helper() end
+		for i = 2, 5 do
+			pm.a, package.path = i, "path" .. i
+			package.preload.pm2 = function() return { v = i } end
+			check.returns(table.pack(vai.async(via):join()), true, i, i, "path" .. i)
+		end
+	]])
+
 	test("in standard libraries may be a table, where the code names it", [[
 		string.kinds, math.vec = { a = 1 }, { add = function(x, y) return x + y end }
 		check.returns(table.pack(vai.async(function() return string.kinds.a, math.vec.add(1, 2) end):join()), true, 1, 3)

@@ -176,7 +176,7 @@ static void check_call(struct vai__enc *e)
 	e->body = e->body && !e->types ? e->body : vai__known_funcs_get(L, e->vm, e->first);
 	if (VAI_UNLIKELY(e->body->code->uses_require || e->body->code->any_library)) {
 		vai__codec_note_paths(L, e->vm);
-		e->looked = true;
+		e->looked = e->noted = true;
 		e->body = vai__known_funcs_get(L, e->vm, e->first);
 	}
 	vai__lost_check(L, e->first, e->body->code);
@@ -216,7 +216,7 @@ static void encode_block(lua_State *L, struct vai_vm *vm, const struct values *v
 	e.number = v->number;
 	e.guarded = e.all_modules = e.late_metas = e.classes = e.image = false;
 	e.call = v->call;
-	e.looked = false;
+	e.looked = e.noted = false;
 	e.body = NULL;
 	e.number_of_all = 0;
 	e.max_depth = VAI_LIKELY(vm->encoders == 0) ? MAX_DEPTH : INNER_DEPTH;

@@ -334,6 +334,15 @@ static enum vai__enc_result put_body(struct vai__enc *e, int f, size_t at, const
 	return vai__enc_function_body(e, f, at, known);
 }
 
+/* Has what the script has changed there for a function that may use modules or libraries in ways its code does not
+ * tell. One that is no goroutine's goes where the paths may have been read already. */
+static enum vai__enc_result tell_of(struct vai__enc *e, const struct vai_code *code)
+{
+	if (code->uses_require && !e->call && e->guarded)
+		vai__codec_note_paths(e->L, e->vm);
+	return code->uses_require ? vai__enc_tell_paths(e) : vai__enc_tell_changes(e);
+}
+
 static enum vai__enc_result put_lua_function(struct vai__enc *e, int f)
 {
 	const struct vai__func *func = find_func(e, f);
@@ -353,11 +362,8 @@ static enum vai__enc_result put_lua_function(struct vai__enc *e, int f)
 	e->p += AT_SLOT + 4;
 	vai__enc_reference(e, &code->obj);
 	*e->p++ = (unsigned char)(code->analyzed ? code->nups : count_upvalues(e->L, f));
-	if (code->uses_require && e->guarded)
-		vai__codec_note_paths(e->L, e->vm);
-	enum vai__enc_result told = VAI_UNLIKELY(code->any_library) ? vai__enc_tell_changes(e) : ENC_OK;
-	if (told != ENC_OK)
-		return told;
+	if (VAI_UNLIKELY(code->uses_require || code->any_library) && (r = tell_of(e, code)) != ENC_OK)
+		return r;
 	/* Guarded, functions that upvalues hold may be remembered, too, which may move the entry. */
 	return put_body(e, f, at, e->guarded ? NULL : func);
 }
@@ -385,18 +391,28 @@ static bool is_forbidden(lua_CFunction c)
 	return !s || vai__sandbox_judge(s, c, &name) != VAI__SANDBOX_FREE;
 }
 
+/* Writes a C closure that every state has its own of. */
+static enum vai__enc_result put_stock_closure(struct vai__enc *e, int number)
+{
+	const char *lib, *name;
+	vai__catalog_closure(number, &lib, &name);
+	enum vai__enc_result r = strcmp(name, "require") == 0 ? vai__enc_tell_paths(e) : ENC_OK;
+	if (r != ENC_OK)
+		return r;
+	if (!vai__enc_room(e, 5))
+		return ENC_NOMEM;
+	e->p[0] = T_CLOSURE;
+	vai__store32(e->p + 1, (uint32_t)number);
+	e->p += 5;
+	return ENC_OK;
+}
+
 static enum vai__enc_result put_cclosure(struct vai__enc *e, int f)
 {
 	lua_CFunction c = lua_tocfunction(e->L, f);
 	int number = vai__catalog_closure_out(c);
-	if (number >= 0) {
-		if (!vai__enc_room(e, 5))
-			return ENC_NOMEM;
-		e->p[0] = T_CLOSURE;
-		vai__store32(e->p + 1, (uint32_t)number);
-		e->p += 5;
-		return ENC_OK;
-	}
+	if (number >= 0)
+		return put_stock_closure(e, number);
 	enum vai__enc_result r = is_foreign(c) ? vai__enc_stranger(e, f) : ENC_NO;
 	if (r == ENC_NO && is_forbidden(c) && is_foreign(c))
 		return vai__enc_homeless(e);

@@ -190,6 +190,17 @@ enum vai__enc_result vai__enc_tell_changes(struct vai__enc *e)
 	return ENC_OK;
 }
 
+enum vai__enc_result vai__enc_tell_paths(struct vai__enc *e)
+{
+	if (!e->call || e->noted)
+		return ENC_OK;
+	if (e->vm->is_host && !e->guarded)
+		return ENC_RETRY;
+	vai__codec_note_paths(e->L, e->vm);
+	e->looked = e->noted = true;
+	return ENC_OK;
+}
+
 /* Writes the module whose name is on top, and pops that. */
 static enum vai__enc_result put_module(struct vai__enc *e, const void *table)
 {
