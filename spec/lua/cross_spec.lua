@@ -860,6 +860,16 @@ describe("what the script changed", function()
 		end
 	]])
 
+	test("in standard libraries does not come back once a goroutine has set or taken it away", [[
+		function string.foo() return "script's" end
+		local n = "foo"
+		local function has(k) for key in pairs(string) do if key == k then return true end end return false end
+		check.returns(table.pack(vai.async(function() string[n] = nil return string[n], has(n) end):join()), true, nil, false)
+		check.returns(table.pack(vai.async(function() rawset(string, n, nil) return string[n], has(n) end):join()), true, nil, false)
+		check.returns(table.pack(vai.async(function() string[n] = false return string[n], has(n) end):join()), true, false, true)
+		check.eq(string.foo(), "script's")
+	]])
+
 	test("in standard libraries may be a table, where the code names it", [[
 		string.kinds, math.vec = { a = 1 }, { add = function(x, y) return x + y end }
 		check.returns(table.pack(vai.async(function() return string.kinds.a, math.vec.add(1, 2) end):join()), true, 1, 3)

@@ -177,6 +177,8 @@ void vai__lazy_set(lua_State *L, struct vai_vm *vm, int which)
 		vai__lazy_fill_lib(L, vm, k); /* for _G, whose field becomes stock's own all the same */
 		lua_pop(L, 1);
 	}
+	if (VAI_UNLIKELY(vm->changed_libs) && k < 0 && which >= VAI__LAZY_LIBS) /* what is set now stays */
+		vai__lazy_change(L, vm, which - VAI__LAZY_LIBS, 1);
 	lua_rawset(L, 1);
 	if (k >= 0)
 		vai__lazy_settle(vm,
