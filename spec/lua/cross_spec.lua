@@ -870,6 +870,25 @@ describe("what the script changed", function()
 		check.eq(string.foo(), "script's")
 	]])
 
+	test("in standard libraries is there where loops and closures lead from one name to the other", [[
+		math.abs = function() return "script's" end
+		for i, f in ipairs {
+			function(n) local l; local function g() return l[n](-1) end; l = math return g() end,
+			function(n) local l; local function g() return l[n](-1) end; l = math return pcall(g) and (g()) end,
+			function(n) local l; for i = 1, 2 do if l then return l[n](-1) end l = math end end,
+			function(n) local l; for _ in pairs { 1, 2 } do if l then return l[n](-1) end l = math end end,
+			function(n) local l; for i = 1, 2 do if i == 2 then local g = l[n] return g(-1) end l = math end end,
+			function(n) local l, i = nil, 0; repeat if l then return l[n](-1) end l = math i = i + 1 until i > 2 end,
+			function(n)
+				local function made() local l; local function g() return l[n](-1) end; l = math return g end
+				return made()()
+			end,
+		} do
+			local ok, r = vai.async(f, "abs"):join()
+			assert(ok and r == "script's", i .. ": " .. tostring(r))
+		end
+	]])
+
 	test("in standard libraries may be a table, where the code names it", [[
 		string.kinds, math.vec = { a = 1 }, { add = function(x, y) return x + y end }
 		check.returns(table.pack(vai.async(function() return string.kinds.a, math.vec.add(1, 2) end):join()), true, 1, 3)

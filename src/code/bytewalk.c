@@ -49,6 +49,8 @@ enum opcode {
 	EXTRAARG = 82
 };
 
+enum { JUMP_BY_0 = (1 << 24) - 1 }; /* in a jump's operand */
+
 /* Where a register's value came from. */
 enum origin {
 	UNKNOWN,
@@ -78,6 +80,7 @@ struct walk {
 	size_t pc;
 	int line;
 	const unsigned char *abs; /* the next absolute line */
+	bool closed;              /* some function within has been made, which sees what locals are set to later */
 	struct value reg[256 + 2];
 };
 
@@ -378,7 +381,7 @@ static int call(struct walk *w, unsigned a, unsigned b)
 		write_into(w, &w->reg[b > 5 ? a + 5 : a + 1]);
 	if (w->reg[a].origin == BY_KEY && w->reg[a + 1].origin == UNKNOWN && w->reg[a + 1].name == w->reg[a].name)
 		w->bc->any_library = true; /* s[name](s), and s may be a string */
-	use_range(w, a + 1, b > 0 ? b - 1 : 256);
+	use_range(w, w->closed ? 0 : a + 1, w->closed || b == 0 ? 256 : b - 1);
 	forget_from(w, a);
 	return VAI_OK;
 }
@@ -415,13 +418,14 @@ static bool only_reads(unsigned op)
 		op == VARARGPREP || op == EXTRAARG;
 }
 
-/* A jump right after a test is conditional. */
+/* A jump right after a test is conditional. Where one leads back, what was set behind is used in front. */
 static int jump(struct walk *w, unsigned previous)
 {
-	if (previous >= EQ && previous <= TESTSET)
-		return VAI_OK;
-	use_range(w, 0, 256);
-	forget_from(w, 0);
+	const bool conditional = previous >= EQ && previous <= TESTSET, back = w->op >> 7 < JUMP_BY_0;
+	if (!conditional || back)
+		use_range(w, 0, 256);
+	if (!conditional)
+		forget_from(w, 0);
 	return VAI_OK;
 }
 
@@ -429,11 +433,13 @@ static int jump(struct walk *w, unsigned previous)
 static void hand_on(struct walk *w, unsigned op, unsigned a)
 {
 	const unsigned b = w->op >> 16 & 0xff, c = w->op >> 24;
-	if (op >= RETURN && op <= RETURN1)
+	if (w->closed && op >= RETURN && op <= RETURN1)
+		use_range(w, 0, 256);
+	else if (op >= RETURN && op <= RETURN1)
 		use_range(w, a, op == RETURN1 ? 1 : op > RETURN ? 0 : b > 0 ? b - 1 : 256);
 	else if (op == SETLIST)
 		use_range(w, a + 1, b > 0 ? b : 256);
-	else if (op == CLOSURE)
+	else if (op == CLOSURE || op == FORLOOP || op == TFORLOOP)
 		use_range(w, 0, 256);
 	else if (op == TEST || op == TESTSET)
 		use_whole(w, &w->reg[op == TEST ? a : b]);
@@ -453,6 +459,7 @@ static int other(struct walk *w, unsigned op, unsigned a, uint32_t previous)
 		load_constant(w, previous >> 7 & 0xff, w->op >> 7);
 	else if (!only_reads(op))
 		w->reg[a].origin = UNKNOWN;
+	w->closed |= op == CLOSURE;
 	return VAI_OK;
 }
 
