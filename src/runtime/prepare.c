@@ -87,6 +87,7 @@ int vai__prepare(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
 	const struct vai__setup *setup = vai__home_self()->setup;
+	vm->sandbox = vai__sandbox_self();
 	lua_atpanic(L, panicked);
 	lua_setwarnf(L, warn_first, L);
 	if (full)

@@ -46,6 +46,8 @@ struct vai_vm {
 	unsigned changed_libs;             /* those that are to be changed as the script's are, when they are used */
 	unsigned encoders;                 /* guarded encoders at work, each in a __vai_send of the one before */
 	uint16_t input;                    /* bytes that it has read, up to a bound (vai__io_push_bytes) */
+	/* Of the home that it was made for (stdlib/sandbox.h); NULL: none, or the host's. */
+	const struct vai__sandbox *sandbox;
 	bool is_host;
 	bool premaking;    /* a template is being made with handles in it */
 	bool noting_paths; /* of the host's: its search paths are being encoded (require/paths.c) */

@@ -23,9 +23,9 @@
  * reads an atomic pointer that is indexed as a plain one, so all reads go through module_list. */
 static _Atomic(const luaL_Reg *) module_funcs;
 
-static const luaL_Reg *module_list(void)
+static const luaL_Reg *module_list(const struct vai_vm *vm)
 {
-	const struct vai__sandbox *s = vai__sandbox_self();
+	const struct vai__sandbox *s = vai__sandbox_of(vm);
 	return VAI_UNLIKELY(s != NULL) ? s->functions : atomic_load_relaxed(&module_funcs);
 }
 
@@ -104,13 +104,13 @@ static void settle_module(lua_State *L, struct vai_vm *vm, unsigned k, int idx)
 {
 	if (vai__lazy_settled(vm, MODULE_BIT + k))
 		return;
-	set_entry(L, &module_list()[k], idx);
+	set_entry(L, &module_list(vm)[k], idx);
 	vai__lazy_settle(vm, MODULE_BIT + k);
 }
 
-static int find_in_module(const char *name)
+static int find_in_module(const struct vai_vm *vm, const char *name)
 {
-	const luaL_Reg *f = module_list();
+	const luaL_Reg *f = module_list(vm);
 	for (int k = 0; f && f[k].name; k++)
 		if (strcmp(f[k].name + (*f[k].name == '.'), name) == 0)
 			return k;
@@ -118,7 +118,7 @@ static int find_in_module(const char *name)
 }
 
 /* The string at stack index 2 among the names of a lazy table. */
-static int find_name(lua_State *L, int which)
+static int find_name(lua_State *L, const struct vai_vm *vm, int which)
 {
 	size_t len;
 	if (lua_type(L, 2) != LUA_TSTRING)
@@ -127,7 +127,7 @@ static int find_name(lua_State *L, int which)
 	switch (which) {
 	case VAI__LAZY_GLOBALS: return vai__catalog_global(name, len);
 	case VAI__LAZY_LOADED: return vai__catalog_lib(name);
-	case VAI__LAZY_MODULE: return find_in_module(name);
+	case VAI__LAZY_MODULE: return find_in_module(vm, name);
 	default: return vai__catalog_find(names_of(which), name, len);
 	}
 }
@@ -140,7 +140,7 @@ static void note(struct vai_vm *vm, int which, int k)
 
 void vai__lazy_touch(lua_State *L, struct vai_vm *vm, int which)
 {
-	int k = find_name(L, which);
+	int k = find_name(L, vm, which);
 	if (k < 0) {
 		if (VAI_UNLIKELY(vm->changed_libs) && which >= VAI__LAZY_LIBS)
 			vai__lazy_change(L, vm, which - VAI__LAZY_LIBS, 1);
@@ -172,7 +172,7 @@ static int lazy_index(lua_State *L)
 
 void vai__lazy_set(lua_State *L, struct vai_vm *vm, int which)
 {
-	int k = find_name(L, which);
+	int k = find_name(L, vm, which);
 	if (k >= 0 && which == VAI__LAZY_LOADED && !vai__lazy_settled(vm, (unsigned)vai__catalog.libs[k].global)) {
 		vai__lazy_fill_lib(L, vm, k); /* for _G, whose field becomes stock's own all the same */
 		lua_pop(L, 1);
@@ -214,7 +214,7 @@ void vai__lazy_complete(lua_State *L, struct vai_vm *vm, int which, int idx)
 			lua_pop(L, 1);
 		}
 	} else if (which == VAI__LAZY_MODULE) {
-		for (unsigned k = 0; module_list()[k].name; k++)
+		for (unsigned k = 0; module_list(vm)[k].name; k++)
 			settle_module(L, vm, k, idx);
 	} else {
 		for (int k = 0; k < names_of(which)->n; k++)
@@ -259,7 +259,7 @@ void vai__lazy_fill(lua_State *L, struct vai_vm *vm)
 
 lua_CFunction vai__lazy_cfunction_in(lua_State *L, struct vai_vm *vm, lua_CFunction f)
 {
-	const struct vai__sandbox *sandbox = vai__sandbox_self();
+	const struct vai__sandbox *sandbox = vai__sandbox_of(vm);
 	bool stock = vm->is_host && (!sandbox || sandbox->trusts_main);
 	lua_CFunction fresh = stock ? f : vai__catalog_fresh(f);
 	if (VAI_LIKELY(fresh != NULL))
@@ -349,7 +349,7 @@ void vai__lazy_module(lua_State *L, struct vai_vm *vm, const luaL_Reg *funcs)
 		lua_pop(L, 2);
 	}
 	if (lazy) {
-		if (module_list() != funcs) /* never of a sandbox */
+		if (module_list(vm) != funcs) /* never of a sandbox */
 			atomic_store_relaxed(&module_funcs, funcs);
 		vai__lazy_new(L, VAI__LAZY_MODULE);
 		note(vm, VAI__LAZY_MODULE, VAI__USE_TABLE);

@@ -176,7 +176,7 @@ static int standin_debug_getmetatable(lua_State *L)
 static inline void note_finalizer(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
-	const struct vai__sandbox *sandbox = vai__sandbox_self();
+	const struct vai__sandbox *sandbox = vai__sandbox_of(vm);
 	bool forbidden = sandbox && !sandbox->finalizers;
 	if (!vm || (vm->needs_close && VAI_LIKELY(!forbidden)) || lua_type(L, 2) != LUA_TTABLE)
 		return;

@@ -237,7 +237,7 @@ void vai__sandbox_settle(struct vai_vm *vm)
 
 void vai__sandbox_strip(lua_State *L, const char *lib)
 {
-	const struct vai__sandbox *s = vai__sandbox_self();
+	const struct vai__sandbox *s = vai__sandbox_of(vai__state_of(L));
 	if (!s)
 		return;
 	luaL_checkstack(L, 4, NULL);
@@ -277,11 +277,63 @@ static void strip_lib(lua_State *L, const char *name)
 
 static lua_CFunction stock_load, stock_loadfile;
 
-/* Whether scripts must not load bytecode. */
-static bool is_text_only(void)
+/* In the registry of a host's state that has been stripped: a table with the names that require may load, and at 1
+ * whether load takes bytecode. It holds on threads that run no goroutines and on another state's, and for finalizers
+ * after vai has let go of the state. */
+static const char host_policy;
+
+/* Sets t[name] for the table on top. */
+static void put_flag(lua_State *L, const char *name, bool on)
+{
+	lua_pushstring(L, name);
+	lua_pushboolean(L, on);
+	lua_rawset(L, -3);
+}
+
+/* Of the calling goroutine's home, in the state of its host. May raise. */
+static void keep_policy(lua_State *L)
 {
 	const struct vai__sandbox *s = vai__sandbox_self();
-	return VAI_UNLIKELY(s != NULL) && !s->bytecode;
+	lua_newtable(L);
+	lua_pushboolean(L, s->bytecode);
+	lua_rawseti(L, -2, 1);
+	for (char **m = s->modules; m && *m; m++)
+		put_flag(L, *m, true);
+	for (int i = 0; i < VAI__LIBS; i++)
+		if (vai__sandbox_allows_any(s, vai__catalog_lib_name(i)))
+			put_flag(L, vai__catalog_lib_name(i), true);
+	if (vai__catalog_preload_name)
+		put_flag(L, vai__catalog_preload_name, vai__sandbox_allows_any(s, "vai"));
+	lua_rawsetp(L, LUA_REGISTRYINDEX, &host_policy);
+}
+
+/* Whether scripts of this state must not load bytecode. Asks no goroutine. */
+static bool is_text_only(lua_State *L)
+{
+	const struct vai_vm *vm = vai__state_of(L);
+	if (VAI_LIKELY(vm != NULL))
+		return VAI_UNLIKELY(vm->sandbox != NULL) && !vm->sandbox->bytecode;
+	bool text = false;
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &host_policy) == LUA_TTABLE) {
+		lua_rawgeti(L, -1, 1);
+		text = !lua_toboolean(L, -1);
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+	return text;
+}
+
+/* Whether require may load that in the host's state, which has been stripped. Asks no goroutine. */
+static bool host_may_require(lua_State *L, const char *name)
+{
+	bool may = false;
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &host_policy) == LUA_TTABLE) {
+		lua_pushstring(L, name);
+		may = lua_rawget(L, -2) != LUA_TNIL && lua_toboolean(L, -1);
+		lua_pop(L, 1);
+	}
+	lua_pop(L, 1);
+	return may;
 }
 
 /* Forces the mode at stack index `arg` to be text. False: the script wants bytecode only. */
@@ -302,12 +354,12 @@ static bool only_text(lua_State *L, int arg)
 
 static int sandbox_load(lua_State *L)
 {
-	return is_text_only() && !only_text(L, 3) ? 2 : stock_load(L);
+	return is_text_only(L) && !only_text(L, 3) ? 2 : stock_load(L);
 }
 
 static int sandbox_loadfile(lua_State *L)
 {
-	return is_text_only() && !only_text(L, 2) ? 2 : stock_loadfile(L);
+	return is_text_only(L) && !only_text(L, 2) ? 2 : stock_loadfile(L);
 }
 
 void vai__sandbox_register(void)
@@ -320,7 +372,7 @@ void vai__sandbox_register(void)
 static int search_allowed(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
-	if (!vai__sandbox_allows_module(vai__sandbox_self(), name)) {
+	if (!vai__sandbox_allows_module(vai__sandbox_of(vai__state_of(L)), name)) {
 		lua_pushfstring(L, "the sandbox does not allow the module '%s'", name);
 		return lua_toboolean(L, lua_upvalueindex(2));
 	}
@@ -333,7 +385,7 @@ static int search_allowed(lua_State *L)
 
 void vai__sandbox_searchers(lua_State *L, int idx, lua_CFunction search_c)
 {
-	const struct vai__sandbox *s = vai__sandbox_self();
+	const struct vai__sandbox *s = vai__sandbox_of(vai__state_of(L));
 	if (!s)
 		return;
 	int package = lua_absindex(L, idx), kept = 0;
@@ -360,8 +412,7 @@ void vai__sandbox_searchers(lua_State *L, int idx, lua_CFunction search_c)
 static int require_allowed(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
-	const struct vai__sandbox *s = vai__sandbox_self();
-	if (!vai__sandbox_allows_module(s, name) && !(vai__catalog_lib(name) >= 0 && vai__sandbox_allows_any(s, name)))
+	if (!host_may_require(L, name))
 		return luaL_error(L, "module '%s' not found:\n\tthe sandbox does not allow the module '%s'", name, name);
 	lua_settop(L, 1);
 	lua_pushvalue(L, lua_upvalueindex(1));
@@ -382,6 +433,7 @@ static void put_allowed(lua_State *L, const char *name, lua_CFunction f)
 
 static void put_own(lua_State *L)
 {
+	keep_policy(L);
 	put_allowed(L, "load", sandbox_load);
 	put_allowed(L, "loadfile", sandbox_loadfile);
 	lua_pushliteral(L, "require");

@@ -53,7 +53,14 @@ static inline const struct vai__sandbox *vai__sandbox_self(void)
 	return VAI_LIKELY(atomic_load_relaxed(&vai__sandbox_count) == 0) ? NULL : vai__home_self()->sandbox;
 }
 
-/* The id of that; 0: none. */
+/* That of a goroutine's state, which it keeps when its goroutine is left behind and any thread closes it; for the
+ * host's state (also NULL) that of the calling goroutine's home. */
+static inline const struct vai__sandbox *vai__sandbox_of(const struct vai_vm *vm)
+{
+	return VAI_LIKELY(vm && !vm->is_host) ? vm->sandbox : vai__sandbox_self();
+}
+
+/* The id of the calling goroutine's; 0: none. */
 static inline uint32_t vai__sandbox_id(void)
 {
 	const struct vai__sandbox *s = vai__sandbox_self();

@@ -634,6 +634,182 @@ static void test_wishes(void **state)
 	}
 }
 
+/* ---- the end of a state ---- */
+
+static int refusals, surprises; /* as the scripts tell */
+
+static int tell(lua_State *L)
+{
+	if (lua_toboolean(L, 1))
+		refusals++;
+	else
+		surprises += fprintf(stderr, "%s\n", lua_tostring(L, 2)) > 0;
+	return 0;
+}
+
+static int open_module(lua_State *L)
+{
+	lua_pushliteral(L, "a module");
+	return 1;
+}
+
+static int write_all(lua_State *L, const void *p, size_t n, void *b)
+{
+	(void)L;
+	luaL_addlstring(b, p, n);
+	return 0;
+}
+
+/* Sets the globals `bytecode` and `tell`, and modules to be found. */
+static void put_bait(lua_State *L)
+{
+	luaL_Buffer b;
+	lua_State *other_state = luaL_newstate();
+	luaL_loadstring(other_state, "return 1");
+	luaL_buffinit(L, &b);
+	lua_dump(other_state, write_all, &b, 0);
+	luaL_pushresult(&b);
+	lua_setglobal(L, "bytecode");
+	lua_close(other_state);
+	lua_register(L, "tell", tell);
+	luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+	lua_pushcfunction(L, open_module);
+	lua_setfield(L, -2, "secret");
+	lua_pushcfunction(L, open_module);
+	lua_setfield(L, -2, "permitted");
+	lua_pop(L, 1);
+}
+
+static int call_kept(lua_State *L)
+{
+	if (lua_getiuservalue(L, 1, 1) == LUA_TFUNCTION)
+		lua_call(L, 0, 0);
+	return 0;
+}
+
+/* Pushes an object whose finalizer calls its user value. */
+static void push_finalized(lua_State *L)
+{
+	lua_newuserdatauv(L, 1, 1);
+	lua_createtable(L, 0, 1);
+	lua_pushcfunction(L, call_kept);
+	lua_setfield(L, -2, "__gc");
+	lua_setmetatable(L, -2);
+}
+
+#define TRY \
+	"local bytecode, load, require, pcall = bytecode, load, require, pcall\n" \
+	"local function refused()\n" \
+	"  local f, err = load(bytecode, 'x', 'b')\n" \
+	"  local ok, got = pcall(require, 'secret')\n" \
+	"  tell(not f and err == 'the sandbox does not allow bytecode' and not load(bytecode) and load('return 1')() == " \
+	"1\n" \
+	"    and not (sent and sent(bytecode)) and not ok and got:find(\"does not allow the module 'secret'\", 1, true)\n" \
+	"    and require 'string' == string and pcall(require, 'vai'), tostring(f) .. ' ' .. tostring(got))\n" \
+	"end\n"
+
+/* Tries it now, in a finalizer that runs while the state has vai, and in one that runs later. */
+static const char tries[] = "local vai = require 'vai'\n"
+							"sent = select(2, vai.async(function() return load end):join())\n"
+							"assert(type(sent) == 'function' and require 'permitted' == 'a module')\n" TRY "refused()\n"
+							"try, late = refused, setmetatable({}, { __gc = refused })\n";
+
+static lua_State *open_bait(void)
+{
+	static const char *const modules[] = {"permitted", NULL};
+	vai_lua_policy p = {.size = sizeof p, .modules = modules};
+	lua_State *L = luaL_newstate();
+	luaL_openlibs(L);
+	put_bait(L);
+	push_finalized(L);
+	lua_setglobal(L, "early");
+	start_in(L, &p);
+	host_run(L, tries);
+	lua_getglobal(L, "early");
+	lua_getglobal(L, "try");
+	lua_setiuservalue(L, -2, 1);
+	lua_pop(L, 1);
+	return L;
+}
+
+/* A run of the state, and its end. */
+static void *run_and_close(void *L)
+{
+	lua_getglobal(L, "try");
+	if (lua_pcall(L, 0, 0, 0) != LUA_OK)
+		surprises++;
+	lua_close(L);
+	return NULL;
+}
+
+static void *close_as_main(void *L)
+{
+	lua_State *own = luaL_newstate();
+	luaL_openlibs(own);
+	start_in(own, NULL);
+	run_and_close(L);
+	lua_close(own);
+	return NULL;
+}
+
+/* What the sandbox refuses it refuses on every thread that may use the state, and to every finalizer. */
+static void test_closed_elsewhere(void **state)
+{
+	(void)state;
+	void *(*const closers[])(void *) = {run_and_close, close_as_main};
+	for (size_t i = 0; i < 4; i++) {
+		pthread_t t;
+		refusals = surprises = 0;
+		lua_State *L = open_bait();
+		if (i >= 2)
+			vai_stop();
+		assert_int_equal(pthread_create(&t, NULL, closers[i % 2], L), 0);
+		pthread_join(t, NULL);
+		assert_int_equal(surprises, 0);
+		assert_int_equal(refusals, 4);
+	}
+}
+
+static void *close_state(void *L)
+{
+	lua_close(L);
+	return NULL;
+}
+
+/* The same for what is left of a goroutine when the runtime ends. */
+static void test_abandoned(void **state)
+{
+	(void)state;
+	static const luaL_Reg functions[] = {{"tell", tell}, {NULL, NULL}};
+	static const char *const allow[] = {"safe", "io.write", NULL};
+	vai_lua_policy p = {.size = sizeof p, .allow = allow, .functions = functions, .flags = VAI_LUA_FINALIZERS};
+	pthread_t t;
+	refusals = surprises = 0;
+	lua_State *L = luaL_newstate();
+	luaL_openlibs(L);
+	put_bait(L);
+	start_in(L, &p);
+	host_run(L,
+		"local vai, bytecode = require 'vai', bytecode\n"
+		"local ready = vai.chan()\n"
+		"vai.go(function()\n"
+		"  local function refused()\n"
+		"    tell(not load(bytecode) and load('return 1')() == 1 and not pcall(require, 'secret') and not io.open\n"
+		"      and not os.execute and not require 'vai'.fs and not require 'vai'.process, 'a goroutine that was "
+		"left')\n"
+		"  end\n"
+		"  gone = setmetatable({}, { __gc = refused })\n"
+		"  local left <close> = setmetatable({}, { __close = refused })\n"
+		"  ready:send(true)\n"
+		"  vai.sleep(1000)\n"
+		"end)\n"
+		"ready:recv()");
+	assert_int_equal(pthread_create(&t, NULL, close_state, L), 0);
+	pthread_join(t, NULL);
+	assert_int_equal(surprises, 0);
+	assert_int_equal(refusals, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -655,6 +831,8 @@ int main(void)
 		host_test(test_same_policies),
 		host_test(test_memory_of_each),
 		host_test(test_wishes),
+		host_test(test_closed_elsewhere),
+		host_test(test_abandoned),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,6 +73,7 @@ static void end_shared(void)
 	if (host.has_begun)
 		vai__runtime_stop();
 	host.has_begun = false;
+	vai__memory_budget_end();
 }
 
 /* What the states share goes when no machine can use it any more; else the next start of a
@@ -182,8 +183,6 @@ static void detach(struct vai__main *main)
 	atomic_store_relaxed(&main->panic_thread, NULL);
 	vai__paths_drop(main->home);
 	atomic_fetch_sub(&vai__main_count, 1);
-	if (atomic_load(&vai__main_count) == 0)
-		vai__memory_budget_end();
 }
 
 /* VAI_OK with the runtime running and the state attached, or nothing changed. Raises nothing: the gate is held. */

@@ -185,7 +185,7 @@ int vai_lua_sandbox(lua_State *L, const vai_lua_policy *policy)
 
 const luaL_Reg *vai__sandbox_policy_functions(const struct vai_vm *vm)
 {
-	const struct vai__sandbox *s = vai__sandbox_self();
+	const struct vai__sandbox *s = vai__sandbox_of(vm);
 	return !s || (vm->is_host && s->trusts_main) ? vai__functions : s->functions;
 }
 
