@@ -237,7 +237,7 @@ static int buffer_pack(lua_State *L)
 /* How many bytes the format at 3 takes; those from i on that there are, where that depends on them. */
 static uint64_t packed_size(lua_State *L, vai_bytes *b, int64_t i)
 {
-	const int64_t rest = (int64_t)vai__bytes_length(b) - i + 1;
+	const int64_t rest = (int64_t)((uint64_t)vai__bytes_length(b) - (uint64_t)i + 1); /* i: any; pin refuses it */
 	push_string_function(L, "packsize");
 	lua_pushvalue(L, 3);
 	bool fixed = lua_pcall(L, 1, 1, 0) == LUA_OK;
