@@ -42,6 +42,14 @@ use_go() {
 	mkdir "$folder/p"
 }
 
+# use_openssl: OpenSSL's library, and a server's certificate for localhost in $folder/key.pem and $folder/cert.pem.
+use_openssl() {
+	unpack bookworm libssl3=3.0.20-1~deb12u2 libssl-dev=3.0.20-1~deb12u2 openssl=3.0.20-1~deb12u2
+	export LD_LIBRARY_PATH=$folder/bookworm/usr/lib/$triplet
+	"$folder/bookworm/usr/bin/openssl" req -x509 -newkey rsa:2048 -nodes -keyout "$folder/key.pem" -out "$folder/cert.pem" -days 2 \
+		-subj /CN=localhost -config /dev/null -addext basicConstraints=CA:TRUE >"$folder/log" 2>&1 || { cat "$folder/log"; exit 2; }
+}
+
 # saw TEXT EXPECTED: prints it, and fails where it is not what was seen when the script was written.
 saw() {
 	echo "saw: $1"

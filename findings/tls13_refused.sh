@@ -3,10 +3,7 @@
 # A server that wants a client's certificate refuses one that has none. By TLS 1.2 the client's handshake fails; by TLS 1.3 OpenSSL
 # calls it finished, the client's first write succeeds, and the refusal comes when it reads.
 . "$(dirname "$0")/packages.sh"
-unpack bookworm libssl3=3.0.20-1~deb12u2 libssl-dev=3.0.20-1~deb12u2 openssl=3.0.20-1~deb12u2
-export LD_LIBRARY_PATH=$folder/bookworm/usr/lib/$triplet
-"$folder/bookworm/usr/bin/openssl" req -x509 -newkey rsa:2048 -nodes -keyout "$folder/key.pem" -out "$folder/cert.pem" -days 2 \
-	-subj /CN=localhost -config /dev/null -addext basicConstraints=CA:TRUE >"$folder/log" 2>&1 || { cat "$folder/log"; exit 2; }
+use_openssl
 cat >"$folder/p.c" <<'C'
 #include <openssl/err.h>
 #include <openssl/ssl.h>

@@ -4,10 +4,7 @@
 # closes leaves them unread in its socket: so the kernel resets the connection and throws away what it had still to send. The same
 # program with TLS 1.2 loses nothing.
 . "$(dirname "$0")/packages.sh"
-unpack bookworm libssl3=3.0.20-1~deb12u2 libssl-dev=3.0.20-1~deb12u2 openssl=3.0.20-1~deb12u2
-export LD_LIBRARY_PATH=$folder/bookworm/usr/lib/$triplet
-"$folder/bookworm/usr/bin/openssl" req -x509 -newkey rsa:2048 -nodes -keyout "$folder/key.pem" -out "$folder/cert.pem" -days 2 \
-	-subj /CN=localhost -config /dev/null -addext basicConstraints=CA:TRUE >"$folder/log" 2>&1 || { cat "$folder/log"; exit 2; }
+use_openssl
 cat >"$folder/p.c" <<'C'
 #include <arpa/inet.h>
 #include <openssl/err.h>
