@@ -4,11 +4,7 @@
 local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
 
 -- pipe() gives the two ends of a pipe, later(f) runs f when the caller waits without its stack, list(...) is their text.
-local head = ([[
-local hold = chan()
-for _ = 1, 400 do go(function() hold:recv() end) end
-vai.sleep(0.02)
-local function stacks() return vai.stats().stacks end
+local test = program.tester(program.shedding .. [[
 local function pipe() return assert(vai.net.pipe()) end
 local function later(f, ...) local a = { ... } go(function() vai.sleep(0.02) f(table.unpack(a)) end) end
 local function list(...)
@@ -19,11 +15,7 @@ end
 local function joined(task) return list(_G.select(2, task:join())) end
 local function write(c, text) c:write(text) end
 local function close(c) c:close() end
-]]):gsub("\n", " ")
-
-local function test(name, body, opts)
-	program.test(name, head .. body, opts)
-end
+]])
 
 -- The stacks that 1,000 goroutines need which wait so. start() gives a function that ends their waits.
 local function few(name, start)

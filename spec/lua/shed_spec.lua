@@ -4,11 +4,7 @@
 local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
 
 -- run(f, ...) runs f in a goroutine, which is to wait in it, sends it the values and gives what it returns.
-local head = ([[
-local hold = chan()
-for _ = 1, 400 do go(function() hold:recv() end) end
-vai.sleep(0.02)
-local function stacks() return vai.stats().stacks end
+local test = program.tester(program.shedding .. [[
 local function run(f, ...)
 	local ch = chan()
 	local task = vai.async(f, ch)
@@ -18,11 +14,7 @@ local function run(f, ...)
 	end
 	return task:join()
 end
-]]):gsub("\n", " ")
-
-local function test(name, body, opts)
-	program.test(name, head .. body, opts)
-end
+]])
 
 describe("waits without a stack", function()
 	test("2,000 goroutines that wait have few stacks", [[

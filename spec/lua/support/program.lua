@@ -342,6 +342,14 @@ function M.tester(head)
 	end
 end
 
+-- The begin of a program that parks so many goroutines that others shed their stacks. stacks(): how many are in use.
+M.shedding = [[
+local hold = chan()
+for _ = 1, 400 do go(function() hold:recv() end) end
+vai.sleep(0.02)
+local function stacks() return vai.stats().stacks end
+]]
+
 -- The same as M.test for a program in a file.
 function M.test_file(name, file, opts)
 	define(name, opts or {}, function(run_opts)
