@@ -25,7 +25,7 @@ static _Atomic(const struct site *) recent[RECENT];
 
 static struct {
 	struct vai_lock lock;
-	uint32_t n;                     /* under lock */
+	_Atomic(uint32_t) n;            /* written under lock */
 	struct site *sites[MAX_SITES];  /* the first is number 1's */
 	_Atomic(uint32_t) slots[SLOTS]; /* numbers; 0: free */
 } all = {.lock = {
@@ -64,14 +64,16 @@ static struct site *new_site(const char *text, uint32_t hash)
 static VAI_NOINLINE uint32_t add(const char *text, uint32_t hash)
 {
 	uint32_t slot, n;
-	struct site *s = new_site(text, hash);
+	struct site *s = atomic_load_relaxed(&all.n) < MAX_SITES ? new_site(text, hash) : NULL;
 	if (!s)
 		return 0;
 	vai__lock(&all.lock);
 	n = find(text, hash, &slot);
-	if (n == 0 && all.n < MAX_SITES) {
-		all.sites[all.n] = s;
-		s->number = n = ++all.n;
+	const uint32_t last = atomic_load_relaxed(&all.n);
+	if (n == 0 && last < MAX_SITES) {
+		all.sites[last] = s;
+		s->number = n = last + 1;
+		atomic_store_relaxed(&all.n, n);
 		atomic_store_release(&all.slots[slot], n);
 		s = NULL;
 	}
