@@ -43,11 +43,13 @@ struct vai_group {
 
 /* ---- canceling ---- */
 
+/* The task may have ended, as it leaves its place only afterwards, or have a reason already: then this one is left. */
 static void cancel_task(vai_group *group, vai_task *task)
 {
 	vai_msg reason;
 	group->hooks->canceled(&reason);
 	vai__task_cancel(task, &reason);
+	group->hooks->drop(&reason);
 }
 
 void vai__group_insist(vai_group *group)

@@ -15,7 +15,8 @@ extern const struct vai_class vai__group_class, vai__member_class;
 
 /* What a group asks of the layers above, where messages are made. */
 struct vai__group_hooks {
-	void (*canceled)(vai_msg *reason); /* makes the reason why its tasks are canceled */
+	void (*canceled)(vai_msg *reason); /* makes the reason why a task is canceled; if not needed it is dropped, both
+	                                    * perhaps under locks: it holds no object */
 	void (*failed)(
 		vai_task *task, vai_msg *cause); /* makes the cause of its context's end, once this task has failed */
 	vai_drop_fn *drop;

@@ -205,6 +205,28 @@ static void test_late(void **state)
 	unmake();
 }
 
+/* A reason that no task takes is dropped: that for a task that has ended and still has its place, and a second one. */
+static void test_reasons(void **state)
+{
+	struct one o;
+	vai_member *member;
+	(void)state;
+	make();
+	assert_int_equal(vai__group_enter(vai__g_self(), group, true, &member), VAI_OK);
+	vai_task *task = vai__task_new(vai__g_self(), drop, NULL);
+	vai_msg outcome = ledger_make();
+	vai__member_begin(member, task);
+	vai__task_finish(task, VAI_TASK_DONE, &outcome);
+	vai__group_insist(group);
+	assert_int_equal(ledger_dropped(), 1);
+	vai__member_end(member, false);
+	vai__obj_unref((struct vai_obj *)task);
+	assert_int_equal(start(&o, true), VAI_OK);
+	vai__group_insist(group);
+	vai__group_insist(group);
+	unmake();
+}
+
 /* ---- places ---- */
 
 struct seeker {
@@ -310,6 +332,7 @@ int main(void)
 		cmocka_unit_test(test_failure),
 		cmocka_unit_test(test_orphans),
 		cmocka_unit_test(test_late),
+		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_wider),
 		cmocka_unit_test(test_place_is_passed_on),
