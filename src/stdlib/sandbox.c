@@ -307,33 +307,28 @@ static void keep_policy(lua_State *L)
 	lua_rawsetp(L, LUA_REGISTRYINDEX, &host_policy);
 }
 
+/* Whether that table allows what the key on top says, which is popped; unstripped: what holds where there is none. Asks
+ * no goroutine. */
+static bool host_allows(lua_State *L, bool unstripped)
+{
+	bool allows = unstripped;
+	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &host_policy) == LUA_TTABLE) {
+		lua_insert(L, -2);
+		lua_rawget(L, -2);
+		allows = lua_toboolean(L, -1);
+	}
+	lua_pop(L, 2);
+	return allows;
+}
+
 /* Whether scripts of this state must not load bytecode. Asks no goroutine. */
 static bool is_text_only(lua_State *L)
 {
 	const struct vai_vm *vm = vai__state_of(L);
 	if (VAI_LIKELY(vm != NULL))
 		return VAI_UNLIKELY(vm->sandbox != NULL) && !vm->sandbox->bytecode;
-	bool text = false;
-	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &host_policy) == LUA_TTABLE) {
-		lua_rawgeti(L, -1, 1);
-		text = !lua_toboolean(L, -1);
-		lua_pop(L, 1);
-	}
-	lua_pop(L, 1);
-	return text;
-}
-
-/* Whether require may load that in the host's state, which has been stripped. Asks no goroutine. */
-static bool host_may_require(lua_State *L, const char *name)
-{
-	bool may = false;
-	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &host_policy) == LUA_TTABLE) {
-		lua_pushstring(L, name);
-		may = lua_rawget(L, -2) != LUA_TNIL && lua_toboolean(L, -1);
-		lua_pop(L, 1);
-	}
-	lua_pop(L, 1);
-	return may;
+	lua_pushinteger(L, 1);
+	return !host_allows(L, true);
 }
 
 /* Forces the mode at stack index `arg` to be text. False: the script wants bytecode only. */
@@ -412,7 +407,8 @@ void vai__sandbox_searchers(lua_State *L, int idx, lua_CFunction search_c)
 static int require_allowed(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
-	if (!host_may_require(L, name))
+	lua_pushstring(L, name);
+	if (!host_allows(L, false))
 		return luaL_error(L, "module '%s' not found:\n\tthe sandbox does not allow the module '%s'", name, name);
 	lua_settop(L, 1);
 	lua_pushvalue(L, lua_upvalueindex(1));
