@@ -305,31 +305,19 @@ void vai__lazy_use(lua_State *L, struct vai_vm *vm, int which, int k)
 	lua_pop(L, 1);
 }
 
-/* Whether library i is open and does not fill itself. */
-static bool is_complete(lua_State *L, struct vai_vm *vm, int i)
-{
-	if (!vm->hidden)
-		return true;
-	if (!vai__lazy_settled(vm, vai__lazy_loaded_bit(i)))
-		return false;
-	vai__lazy_require(L, vm, vai__catalog.libs[i].name);
-	bool complete = vai__lazy_which(L, vm, -1) < 0;
-	lua_pop(L, 1);
-	return complete;
-}
-
 void vai__lazy_change_libraries(lua_State *L, struct vai_vm *vm, unsigned libs, unsigned stock_names)
 {
 	luaL_checkstack(L, 12, "changing libraries");
 	vm->changed_libs = libs & ~vm->without;
 	for (int i = 0; i < VAI__LIBS; i++) {
-		if (!(vm->changed_libs >> i & 1) || !(stock_names >> i & 1 || is_complete(L, vm, i)))
+		const bool now = stock_names >> i & 1, open = !vm->hidden || vai__lazy_settled(vm, vai__lazy_loaded_bit(i));
+		if (!(vm->changed_libs >> i & 1) || !(now || open))
 			continue;
 		vai__lazy_require(L, vm, vai__catalog.libs[i].name);
 		const int which = vai__lazy_which(L, vm, -1);
-		if (which >= 0)
+		if (which >= 0 && now)
 			vai__lazy_complete(L, vm, which, -1);
-		else if (lua_istable(L, -1))
+		else if (which < 0 && lua_istable(L, -1))
 			vai__lazy_change(L, vm, i, -1);
 		lua_pop(L, 1);
 	}
