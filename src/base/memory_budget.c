@@ -7,6 +7,7 @@
 #include "base/memory_budget.h"
 #include <stdlib.h>
 #include "base/fork.h"
+#include "base/hash.h"
 #include "base/lock.h"
 
 struct vai__budget {
@@ -113,19 +114,14 @@ void vai__memory_budget_widen(int64_t bytes)
 
 /* ---- the table of addresses ---- */
 
-static uint64_t mix(uintptr_t p)
-{
-	return (uint64_t)p * UINT64_C(0x9e3779b97f4a7c15);
-}
-
 static struct shard *shard_of(uintptr_t p)
 {
-	return &shards[mix(p) >> 59];
+	return &shards[vai__hash_word(p) >> 59];
 }
 
 static size_t home_of(const struct shard *s, uintptr_t p)
 {
-	return (size_t)(mix(p) >> 24) & (s->size - 1);
+	return (size_t)(vai__hash_word(p) >> 24) & (s->size - 1);
 }
 
 /* The place of p, or the free one where it goes. */
