@@ -110,8 +110,8 @@ static VAI_NOINLINE void set_without_gc(lua_State *L, int t)
 
 static VAI_NOINLINE void forbid_between(struct dec *d, const char *what, bool code)
 {
-	const struct vai__sandbox *s = vai__home_self()->sandbox;
-	if (d->sandbox != (s ? s->id : 0))
+	const struct vai__sandbox *s = vai__sandbox_self();
+	if (d->sandbox != vai__sandbox_id())
 		luaL_error(d->L, "%s cannot cross between states with different sandboxes", what);
 	if (code && s && s->trusts_main && d->vm->is_host)
 		luaL_error(d->L, "%s cannot leave the sandbox", what);
