@@ -653,24 +653,10 @@ static int open_module(lua_State *L)
 	return 1;
 }
 
-static int write_all(lua_State *L, const void *p, size_t n, void *b)
-{
-	(void)L;
-	luaL_addlstring(b, p, n);
-	return 0;
-}
-
 /* Sets the globals `bytecode` and `tell`, and modules to be found. */
 static void put_bait(lua_State *L)
 {
-	luaL_Buffer b;
-	lua_State *other_state = luaL_newstate();
-	luaL_loadstring(other_state, "return 1");
-	luaL_buffinit(L, &b);
-	lua_dump(other_state, write_all, &b, 0);
-	luaL_pushresult(&b);
-	lua_setglobal(L, "bytecode");
-	lua_close(other_state);
+	host_run(L, "bytecode = string.dump(load('return 1'))");
 	lua_register(L, "tell", tell);
 	luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
 	lua_pushcfunction(L, open_module);

@@ -165,7 +165,6 @@ static void sizes_change(void **state)
 	vai__arena_free(a);
 }
 
-/* A block is cut and cut again, and the pieces freed: no byte is lost. */
 /* Small blocks that have been freed do not stay beside the big ones that come after them. */
 static void goes_back_for_big(void **state)
 {
@@ -191,6 +190,7 @@ static void goes_back_for_big(void **state)
 	vai__arena_free(a);
 }
 
+/* A block is cut and cut again, and the pieces freed: no byte is lost. */
 static void pieces_join(void **state)
 {
 	(void)state;
