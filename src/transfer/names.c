@@ -9,7 +9,6 @@
  *
  * Of modules that goroutines cannot require only what cannot be copied is noted. */
 #include "transfer/names.h"
-#include "transfer/classes.h"
 #include <lauxlib.h>
 #include <lualib.h>
 #include <string.h>
@@ -281,6 +280,30 @@ static void forget_function(struct notes *n)
 	lua_rawset(n->L, n->noted);
 }
 
+/* Notes what is in the module whose name is on top. */
+static void note_module(struct notes *n)
+{
+	lua_State *L = n->L;
+	const char *name = lua_tostring(L, -1);
+	const bool everywhere = is_everywhere(name), host = n->vm->is_host;
+	if (!everywhere)
+		n->rank = host ? rank_of(n) : 2; /* in a goroutine's it has been found */
+	lua_pushvalue(L, -1);
+	const bool table = lua_rawget(L, n->loaded) == LUA_TTABLE;
+	if (everywhere) {
+		if (host && table)
+			keep_library(n, name);
+		return;
+	}
+	if (!table) {
+		forget_function(n);
+		return;
+	}
+	note_members(n);
+	if (host && n->rank > 0 && !is_preloaded(name))
+		keep_first(n);
+}
+
 /* Notes all new modules of package.loaded: first themselves, then what is in them. */
 static bool note_all(struct notes *n)
 {
@@ -299,20 +322,7 @@ static bool note_all(struct notes *n)
 	}
 	for (lua_Integer i = 1; i <= found; i++) {
 		lua_rawgeti(L, list, i);
-		if (!is_everywhere(lua_tostring(L, -1))) {
-			n->rank = n->vm->is_host ? rank_of(n) : 2; /* in a goroutine's it has been found */
-			lua_pushvalue(L, -1);
-			lua_rawget(L, n->loaded);
-			if (lua_istable(L, -1))
-				note_members(n);
-			forget_function(n);
-			if (n->vm->is_host && lua_istable(L, -1) && n->rank > 0 && !is_preloaded(lua_tostring(L, list + 1)))
-				keep_first(n);
-		} else if (n->vm->is_host) {
-			lua_pushvalue(L, -1);
-			if (lua_rawget(L, n->loaded) == LUA_TTABLE)
-				keep_library(n, lua_tostring(L, list + 1));
-		}
+		note_module(n);
 		lua_settop(L, list);
 	}
 	lua_settop(L, top);
