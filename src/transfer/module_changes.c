@@ -96,15 +96,29 @@ static void set_print(lua_State *L, int fields, int module)
 	lua_rawseti(L, fields, PRINT);
 }
 
+/* Notes in it how the module is now, without what has a mark in the table at `marks` (0: there are none). */
+static void set_looks(lua_State *L, int fields, int module, int marks)
+{
+	lua_pushinteger(L, (lua_Integer)hash_module(L, module, marks));
+	lua_rawseti(L, fields, HASH);
+	set_print(L, fields, module);
+}
+
+/* Sets what is under the key at `key` in the table at t: to the value on top, which is popped. */
+static void set_under(lua_State *L, int t, int key)
+{
+	lua_pushvalue(L, key);
+	lua_rotate(L, -2, 1);
+	lua_rawset(L, t);
+}
+
 /* Pushes the light fields of the module at `module` that count, with their hash, and all marks of the table at `marks`
  * (0: there are none). At most `left` fields; false: there are more, and nothing is pushed. */
 static bool push_fields(lua_State *L, int module, int marks, int left)
 {
 	const int fields = lua_gettop(L) + 1, key = fields + 1;
 	lua_newtable(L);
-	lua_pushinteger(L, (lua_Integer)hash_module(L, module, marks));
-	lua_rawseti(L, fields, HASH);
-	set_print(L, fields, module);
+	set_looks(L, fields, module, marks);
 	for (lua_pushnil(L); lua_next(L, module); lua_settop(L, key)) {
 		if (!is_light(L))
 			continue;
@@ -112,17 +126,13 @@ static bool push_fields(lua_State *L, int module, int marks, int left)
 			lua_settop(L, fields - 1);
 			return false;
 		}
-		lua_pushvalue(L, key);
-		lua_rotate(L, -2, 1);
-		lua_rawset(L, fields);
+		set_under(L, fields, key);
 	}
 	if (marks)
 		lua_pushnil(L);
 	while (marks && lua_next(L, marks)) {
-		lua_pushvalue(L, key);
-		lua_rotate(L, -2, 1);
 		if (lua_islightuserdata(L, -1) || lua_isboolean(L, -1)) /* MARKED, too */
-			lua_rawset(L, fields);
+			set_under(L, fields, key);
 		lua_settop(L, key);
 	}
 	return true;
@@ -168,16 +178,14 @@ static bool add_missing(lua_State *L, const struct vai__lib *lib, int library)
 {
 	bool any = false;
 	for (int k = 0; k < lib->names.n; k++) {
-		lua_pushstring(L, lib->names.entries[k].name);
-		lua_pushvalue(L, -1);
-		bool missing = lua_rawget(L, library) == LUA_TNIL;
+		const char *name = lib->names.entries[k].name;
+		lua_pushstring(L, name);
+		if (lua_rawget(L, library) == LUA_TNIL) {
+			lua_pushboolean(L, 1);
+			lua_setfield(L, -3, name);
+			any = true;
+		}
 		lua_pop(L, 1);
-		lua_pushboolean(L, 1);
-		if (missing)
-			lua_rawset(L, -3);
-		else
-			lua_pop(L, 2);
-		any |= missing;
 	}
 	return any;
 }
@@ -195,16 +203,13 @@ void vai__module_changes_begin_library(lua_State *L, int lib)
 			changed = true;
 			continue;
 		}
-		lua_pushvalue(L, key);
-		lua_rotate(L, -2, 1);
-		lua_rawset(L, first);
+		set_under(L, first, key);
 	}
 	changed |= add_missing(L, &vai__catalog.libs[lib], library);
-	lua_pushinteger(L, (lua_Integer)hash_module(L, library, 0));
-	lua_rawseti(L, first, HASH);
-	set_print(L, first, library);
 	if (changed)
 		look_again(L, first);
+	else
+		set_looks(L, first, library, 0);
 	lua_pushvalue(L, first);
 	lua_rawseti(L, library + 1, FIRST);
 	lua_rawseti(L, library + 1, LATELY);
