@@ -38,14 +38,16 @@ static int encode_1(lua_State *L)
 	return 0;
 }
 
+#define NO_FILE "userdata FILE* cannot be sent: open the file there, or by vai.fs.open"
+#define NO_THREAD "thread cannot be sent: make the coroutine where it is to run"
+
 /* The chunk's value cannot be sent, for that reason. */
 static void refused(const char *chunk, const char *why)
 {
 	lua_pushcfunction(A, encode_1);
 	pair_run(A, chunk);
 	assert_int_equal(lua_pcall(A, lua_gettop(A) - 1, 0, 0), LUA_ERRRUN);
-	if (strncmp(lua_tostring(A, -1), why, strlen(why)) != 0)
-		fail_msg("%s, expected %s", lua_tostring(A, -1), why);
+	assert_string_equal(lua_tostring(A, -1), why);
 	lua_settop(A, 0);
 }
 
@@ -67,28 +69,25 @@ static void test_scalars_do_not_allocate(void **state)
 static void test_refusals(void **state)
 {
 	(void)state;
-	refused("return coroutine.create(print)", "argument 1: thread cannot be sent");
-	refused("return io.stdout", "argument 1: userdata FILE* cannot be sent");
-	refused("return { a = { log = io.stdout } }", "argument 1: field 'a': field 'log': userdata FILE* cannot be sent");
-	refused("return { 1, 2, { io.stdout } }", "argument 1: [3]: [1]: userdata FILE* cannot be sent");
-	refused("return { [coroutine.create(print)] = 1 }", "argument 1: key of table: thread cannot be sent");
-	refused("return { [1.5] = { [true] = { [{}] = io.stdout } } }",
-		"argument 1: [1.5]: [true]: [table]: userdata FILE* cannot be sent");
-	refused("local f = coroutine.create(print) return function() return f end",
-		"argument 1: upvalue 'f': thread cannot be sent");
-	refused("return coroutine.wrap(print)", "argument 1: upvalue 1: thread cannot be sent");
+	refused("return coroutine.create(print)", "argument 1: " NO_THREAD);
+	refused("return io.stdout", "argument 1: " NO_FILE);
+	refused("return { a = { log = io.stdout } }", "argument 1: field 'a': field 'log': " NO_FILE);
+	refused("return { 1, 2, { io.stdout } }", "argument 1: [3]: [1]: " NO_FILE);
+	refused("return { [coroutine.create(print)] = 1 }", "argument 1: key of table: " NO_THREAD);
+	refused("return { [1.5] = { [true] = { [{}] = io.stdout } } }", "argument 1: [1.5]: [true]: [table]: " NO_FILE);
+	refused("local f = coroutine.create(print) return function() return f end", "argument 1: upvalue 'f': " NO_THREAD);
+	refused("return coroutine.wrap(print)", "argument 1: upvalue 1: " NO_THREAD);
 	refused("local f = io.stdout return load(string.dump(function() return f end, true)) and function() return f end",
-		"argument 1: upvalue 'f': userdata FILE* cannot be sent");
+		"argument 1: upvalue 'f': " NO_FILE);
 	refused("return setmetatable({}, { __index = function() return 1 end, x = { io.stdout } })",
-		"argument 1: metatable: field 'x': [1]: userdata FILE* cannot be sent");
-	refused("db = io.stdout return function() return db end", "argument 1: global 'db': userdata FILE* cannot be sent");
+		"argument 1: metatable: field 'x': [1]: " NO_FILE);
+	refused("db = io.stdout return function() return db end", "argument 1: global 'db': " NO_FILE);
 	refused("function helper() return db end return { function() return helper() end }",
-		"argument 1: [1]: global 'helper': global 'db': userdata FILE* cannot be sent");
+		"argument 1: [1]: global 'helper': global 'db': " NO_FILE);
 	refused("local t = io.stdout for i = 1, 60 do t = { t } end return t",
-		"argument 1: ...: [1]: [1]: [1]: [1]: [1]: [1]: [1]: [1]: [1]: [1]: [1]: [1]: userdata FILE* cannot be sent");
+		"argument 1: ...: [1]: [1]: [1]: [1]: [1]: [1]: [1]: [1]: [1]: [1]: [1]: [1]: " NO_FILE);
 	refused("return { [('k'):rep(100)] = io.stdout }",
-		"argument 1: field 'kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk': userdata FILE* cannot be "
-		"sent");
+		"argument 1: field 'kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk': " NO_FILE);
 }
 
 static int encode_3(lua_State *L)
@@ -113,7 +112,7 @@ static void test_metamethods_refuse(void **state)
 {
 	(void)state;
 	refused("return { x = udata { __vai_send = function(self) return self end, __name = 'odd' } }",
-		"argument 1: field 'x': userdata odd cannot be sent");
+		"argument 1: field 'x': userdata odd cannot be sent: a __vai_send in its metatable may tell how");
 	refused("return { x = udata { __vai_send = function(self) error('no way', 0) end } }", "no way");
 	lua_pushcfunction(A, encode_1); /* the table changes under the encoder's hands */
 	pair_run(A,
