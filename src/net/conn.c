@@ -351,11 +351,7 @@ static int last_look(vai_conn *c, struct iovec *to)
  * them is begun. Such a read has done nothing so far, and once the wait is over it begins anew. */
 static int fill_to(vai_g *self, vai_conn *c, const struct vai__iowait *w, struct iovec *to)
 {
-	struct vai__iowait wait = *w;
-	if (c->in.n > 0) {
-		wait.rest = NULL;
-		wait.renews = false;
-	}
+	struct vai__iowait wait = c->in.n > 0 ? vai__iowait_plain(w) : *w;
 	for (;;) {
 		if (atomic_load_relaxed(&c->no_read) || (c->in.n > 0 && vai__desc_is_closed(c->desc)))
 			return VAI_ECLOSED; /* also where more comes without end, so that nothing has to be waited for */
@@ -418,9 +414,7 @@ static int begin_reading(vai_g *self, vai_conn *c, const struct vai__iowait *w)
  * us to read, reads on. */
 static VAI_NOINLINE int begin(vai_g *self, vai_conn *c, const struct vai__iowait *w)
 {
-	struct vai__iowait wait = *w;
-	wait.rest = NULL;
-	wait.renews = false;
+	struct vai__iowait wait = vai__iowait_plain(w);
 	int rc = vai__desc_take(self, c->desc, VAI__READ, &wait);
 	if (rc != VAI_OK)
 		return rc;

@@ -570,9 +570,7 @@ int vai__desc_wait_end(vai_g *self, struct vai__desc *d, enum vai__dir dir, stru
 
 int vai__desc_nap(vai_g *self, struct vai__desc *d, enum vai__dir dir, const struct vai__iowait *w, int64_t pause)
 {
-	struct vai__iowait nap = *w;
-	nap.rest = NULL;
-	nap.renews = false;
+	struct vai__iowait nap = vai__iowait_plain(w);
 	int64_t now = vai__clock_now();
 	if (w->limit == VAI_FOREVER || w->limit - now > pause)
 		nap.limit = now + pause;

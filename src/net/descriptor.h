@@ -45,6 +45,11 @@ struct vai__iowait {
 	struct vai__rest *rest;      /* NULL; or the goroutine sheds its stack if it has to wait (vai__desc_wait) */
 	bool renews;                 /* the wait may end with VAI__RENEW */
 };
+/* The same wait for who keeps the stack and has no use for VAI__RENEW. */
+static inline struct vai__iowait vai__iowait_plain(const struct vai__iowait *w)
+{
+	return (struct vai__iowait){.reason = w->reason, .obj = w->obj, .limit = w->limit};
+}
 
 /* Takes over fd, which is non-blocking and close-on-exec. NULL: *rc says why, and fd is the caller's still. */
 struct vai__desc *vai__desc_new(int fd, int *rc);
