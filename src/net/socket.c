@@ -93,23 +93,25 @@ static int result(int n)
 
 /* ---- sockets ---- */
 
-static void set_int(int fd, int level, int name, int v)
+static int set_int(int fd, int level, int name, int v)
 {
-	setsockopt(fd, level, name, &v, sizeof v);
+	return result(setsockopt(fd, level, name, &v, sizeof v));
 }
 
-/* Seconds of silence after which a peer is asked whether it is still there, and between two such questions. */
-static void set_keepalive(int fd, int seconds)
+/* Seconds of silence after which a peer is asked whether it is still there, and between two such questions; the
+ * rest as of vai__socket_set. */
+static int set_keepalive(int fd, int seconds)
 {
-	set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);
-	set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds);
+	int rc = set_int(fd, SOL_SOCKET, SO_KEEPALIVE, seconds >= 0);
+	if (rc >= 0 && seconds > 0)
+		rc = set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds);
+	return rc >= 0 && seconds > 0 ? set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds) : rc;
 }
 
 void vai__socket_defaults(int fd, int family, int type)
 {
 	if (family != AF_UNIX && type == SOCK_STREAM) {
 		set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-		set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 		set_keepalive(fd, VAI__KEEPALIVE);
 	}
 	if (family != AF_UNIX && type == SOCK_DGRAM)
@@ -222,27 +224,18 @@ enum vai__option_kind vai__socket_option_kind(const char *name)
 	return o ? o->kind : VAI__OPTION_NONE;
 }
 
-static int set_option(int fd, int level, int number, const void *v, size_t size)
-{
-	return result(setsockopt(fd, level, number, v, (socklen_t)size));
-}
-
 int vai__socket_set(int fd, const char *name, int64_t v)
 {
 	const struct option *o = find_option(name);
 	if (!o)
 		return VAI_EINVAL;
-	int n = v > INT32_MAX ? INT32_MAX : v < 0 ? 0 : (int)v, on = v >= 0;
-	if (o->kind == VAI__OPTION_LINGER) {
-		struct linger l = {.l_onoff = on, .l_linger = n};
-		return set_option(fd, o->level, o->number, &l, sizeof l);
-	}
-	if (o->kind != VAI__OPTION_KEEPALIVE)
-		return set_option(fd, o->level, o->number, &n, sizeof n);
-	int rc = set_option(fd, o->level, o->number, &on, sizeof on);
-	if (rc >= 0 && n > 0)
-		rc = set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, &n, sizeof n);
-	return rc >= 0 && n > 0 ? set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, &n, sizeof n) : rc;
+	int n = v > INT32_MAX ? INT32_MAX : v < 0 ? 0 : (int)v;
+	if (o->kind == VAI__OPTION_KEEPALIVE)
+		return set_keepalive(fd, v < 0 ? -1 : n);
+	if (o->kind != VAI__OPTION_LINGER)
+		return set_int(fd, o->level, o->number, n);
+	struct linger l = {.l_onoff = v >= 0, .l_linger = n};
+	return result(setsockopt(fd, o->level, o->number, &l, sizeof l));
 }
 
 static int get_option(int fd, int level, int number, void *v, size_t size)
