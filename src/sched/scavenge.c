@@ -98,9 +98,9 @@ static void end_period(bool idle)
 	bool found = vai__stack_unneeded(&stacks) > 0;
 	found |= vai__mem_unneeded(&blocks) > 0;
 	adapt(stacks + blocks);
+	scav.gave |= found;
 	found |= vai__renew_wanted();
 	scav.quiet = found || !idle ? 0 : scav.quiet + 1;
-	scav.gave |= found;
 	scav.before = scav.end - period;
 	atomic_store_relaxed(&scav.done, false);
 	if (found)
