@@ -58,10 +58,16 @@ static uint64_t wait_word(uint64_t ticket, uint32_t code)
 	return ticket << 32 | code;
 }
 
+/* Of the wait that g, the caller's, has begun. */
+static inline vai_ticket ticket_of(const struct g *g)
+{
+	return (vai_ticket)(atomic_load_relaxed(&g->wait) >> 32);
+}
+
 vai_ticket vai__wait_begin(vai_g *self)
 {
 	struct g *g = g_of(self);
-	uint32_t ticket = (uint32_t)(atomic_load_relaxed(&g->wait) >> 32) + 1;
+	vai_ticket ticket = ticket_of(g) + 1;
 	/* A plain store will do: the old code is final, so no waker's swap can succeed now. */
 	atomic_store_relaxed(&g->wait, wait_word(ticket, VAI_WAKE_PREPARING));
 	return ticket;
@@ -222,7 +228,7 @@ static int64_t time_out(struct vai__timer *t, int64_t now)
 static void timeout_begin(struct g *g, struct vai__timeout *to, int64_t deadline)
 {
 	*to = (struct vai__timeout){.timer = {.fn = time_out}, .g = g};
-	to->ticket = (vai_ticket)(atomic_load_relaxed(&g->wait) >> 32);
+	to->ticket = ticket_of(g);
 	if (vai__timer_start(&g->pub, &to->timer, deadline) != VAI_OK)
 		vai__fire(&g->pub, to->ticket, VAI_WAKE_NOMEM); /* without a timer g must not wait at all */
 	atomic_store_relaxed(&g->timed, true);
@@ -250,7 +256,7 @@ void vai__park_shed_begin(
 	if (*timeout)
 		timeout_begin(g, *timeout, deadline);
 	else
-		vai__fire(self, (vai_ticket)(atomic_load_relaxed(&g->wait) >> 32), VAI_WAKE_NOMEM);
+		vai__fire(self, ticket_of(g), VAI_WAKE_NOMEM);
 }
 
 void vai__park_shed(vai_g *self, void (*entry)(vai_g *g, void *arg), void *arg)
@@ -321,7 +327,7 @@ int vai__wait(vai_g *self, enum vai_wait_reason reason, const void *obj, int64_t
 	if (VAI_UNLIKELY(turn_of(g) != 0))
 		return vai__replay_wait(g, reason, deadline);
 	if (VAI_UNLIKELY(self->bound != NULL))
-		return self->bound->wait(self->bound, self, (vai_ticket)(atomic_load_relaxed(&g->wait) >> 32), deadline);
+		return self->bound->wait(self->bound, self, ticket_of(g), deadline);
 	return vai__wait_parked(self, deadline);
 }
 
