@@ -213,6 +213,13 @@ static bool is_uncaught(const struct run *r)
 	return r->fate != VAI_FATE_KEEP && !r->returned && r->life.why != VAI_END_CLOSED;
 }
 
+/* Reports it where there is only this text for it. */
+static void report_plain(const struct run *r, const char *text)
+{
+	if (is_uncaught(r))
+		vai__report_panic_plain(r->g, text, r->fate == VAI_FATE_TELL);
+}
+
 /* Arguments: struct run, the error. */
 static int failed(lua_State *L)
 {
@@ -242,8 +249,7 @@ static VAI_NOINLINE void settle_failure(struct run *r, lua_State *L)
 	lua_insert(L, -2);
 	if (lua_pcall(L, 2, 0, 0) == LUA_OK)
 		return;
-	if (is_uncaught(r))
-		vai__report_panic_plain(r->g, vai__main_shortage(), r->fate == VAI_FATE_TELL);
+	report_plain(r, vai__main_shortage());
 	r->speechless = true;
 }
 
@@ -346,8 +352,7 @@ static void give_text(struct run *r, const char *text)
 
 static VAI_NOINLINE int no_state(struct run *r)
 {
-	if (r->fate != VAI_FATE_KEEP)
-		vai__report_panic_plain(r->g, vai__main_shortage(), r->fate == VAI_FATE_TELL);
+	report_plain(r, vai__main_shortage());
 	give_text(r, vai__main_shortage());
 	return LUA_ERRMEM;
 }
@@ -405,8 +410,7 @@ static VAI_NOINLINE void end_early(struct run *r)
 	if (r->life.why == VAI_END_CANCELED)
 		return;
 	const char *text = r->life.why == VAI_END_CLOSED ? vai__end_closed_text : vai__end_cpu_text(r->g);
-	if (r->fate != VAI_FATE_KEEP && r->life.why != VAI_END_CLOSED)
-		vai__report_panic_plain(r->g, text, r->fate == VAI_FATE_TELL);
+	report_plain(r, text);
 	give_text(r, text);
 }
 
