@@ -324,16 +324,24 @@ static void shed_begin(vai_g *g, void *arg)
 		shed_read(g, r, VAI_OK);
 }
 
+static struct reader shedder = {.limit = VAI_FOREVER, .left = 2};
+
+/* It reads, and so many bytes come. */
+static vai_g *begin_shedding(vai_g *main, int *bytes)
+{
+	open_it(false);
+	vai_g *g = world_go(main, shed_begin, &shedder);
+	sim_spawn(arrive, bytes);
+	return g;
+}
+
 /* Readiness against shedding. */
 static void shed_ready(vai_g *main)
 {
-	static struct reader r = {.limit = VAI_FOREVER, .left = 2};
 	static int two = 2;
-	open_it(false);
-	world_go(main, shed_begin, &r);
-	sim_spawn(arrive, &two);
+	begin_shedding(main, &two);
 	world_join(main);
-	SIM_CHECK(r.rc == VAI_OK && got == 2 && data == 0);
+	SIM_CHECK(shedder.rc == VAI_OK && got == 2 && data == 0);
 	release();
 }
 
@@ -345,14 +353,11 @@ void test_net_shed_ready(void)
 /* Close against shedding; what comes at the same time is read or not. */
 static void shed_close(vai_g *main)
 {
-	static struct reader r = {.limit = VAI_FOREVER, .left = 2};
 	static int one = 1;
-	open_it(false);
-	world_go(main, shed_begin, &r);
+	begin_shedding(main, &one);
 	world_go(main, close_it, NULL);
-	sim_spawn(arrive, &one);
 	world_join(main);
-	SIM_CHECK(r.rc == VAI_ECLOSED && gone);
+	SIM_CHECK(shedder.rc == VAI_ECLOSED && gone);
 	release();
 }
 
@@ -364,14 +369,11 @@ void test_net_shed_close(void)
 /* A limit, which is a timer of the record, against readiness and the next wait. */
 static void shed_limit(vai_g *main)
 {
-	static struct reader r = {.left = 2};
 	static int one = 1;
-	open_it(false);
-	r.limit = vai__clock_now() + 100000;
-	world_go(main, shed_begin, &r);
-	sim_spawn(arrive, &one);
+	shedder.limit = vai__clock_now() + 100000;
+	begin_shedding(main, &one);
 	world_join(main);
-	SIM_CHECK(r.rc == VAI_ETIMEOUT && got + data <= 1);
+	SIM_CHECK(shedder.rc == VAI_ETIMEOUT && got + data <= 1);
 	release();
 }
 
@@ -383,14 +385,10 @@ void test_net_shed_limit(void)
 /* Cancel against shedding and against readiness. */
 static void shed_cancel(vai_g *main)
 {
-	static struct reader r = {.limit = VAI_FOREVER, .left = 2};
 	static int one = 1;
-	open_it(false);
-	vai_g *g = world_go(main, shed_begin, &r);
-	sim_spawn(arrive, &one);
-	vai__g_end(g, VAI_END_CANCELED);
+	vai__g_end(begin_shedding(main, &one), VAI_END_CANCELED);
 	world_join(main);
-	SIM_CHECK(r.rc == VAI_ECANCELED && got + data <= 1);
+	SIM_CHECK(shedder.rc == VAI_ECANCELED && got + data <= 1);
 	release();
 }
 
