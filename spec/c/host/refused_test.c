@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { NO_FILTERS = 77, FAILED = 3, MOST_CALLS = 2, TEXT = 1024 };
+enum { NO_FILTERS = 77, FAILED = 3, ABORTED = 128 + SIGABRT, MOST_CALLS = 2, TEXT = 1024 };
 
 /* From now on these calls fail with EPERM in all threads of the process. */
 static void refuse(const int calls[MOST_CALLS])
@@ -48,6 +48,7 @@ struct program {
 	int calls[MOST_CALLS]; /* refused, 0 ends them */
 	bool later;            /* once vai runs */
 	const char *poll;      /* VAI_POLL */
+	bool aborts;           /* a SIGABRT is an outcome, too */
 	void (*between)(void); /* called when vai runs; may be NULL */
 	const char *chunk;
 };
@@ -69,7 +70,7 @@ static _Noreturn void child(const struct program *p)
 	_exit(0);
 }
 
-/* Runs the program in a child; what that writes to stderr comes to `text`. Returns its status. */
+/* Runs the program in a child; what that writes to stderr comes to `text`. Returns its status, ABORTED for a SIGABRT. */
 static int outcome(const struct program *p, char text[TEXT])
 {
 	int out[2], status = 0;
@@ -90,6 +91,8 @@ static int outcome(const struct program *p, char text[TEXT])
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == NO_FILTERS)
 		skip();
+	if (p->aborts && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT)
+		return ABORTED;
 	if (!WIFEXITED(status))
 		fail_msg("died of signal %d: %s", WTERMSIG(status), text);
 	return WEXITSTATUS(status);
@@ -189,12 +192,16 @@ static void test_closed(void **state)
 	for (int i = 0; i < 3; i++) {
 		struct program p = {.later = true,
 			.poll = i == 2 ? "uv" : NULL,
+			.aborts = i == 2, /* libuv does where it is the first to meet the closed descriptor */
 			.between = i == 1 ? replace_all : close_all,
 			.chunk = "vai.maxprocs(2)\n"
 					 "local ch = vai.chan()\n"
 					 "vai.go(function() for i = 1, 10000 do vai.sleep(0.001) ch:send(i) end end)\n"
 					 "for _ = 1, 10000 do ch:recv() end"};
-		assert_int_equal(outcome(&p, text), 1);
+		int status = outcome(&p, text);
+		if (status == ABORTED)
+			continue;
+		assert_int_equal(status, 1);
 		assert_non_null(strstr(text, "other code has closed descriptors of vai's, so the program ends\n"));
 		assert_ptr_equal(strchr(text, '\n') + 1, text + strlen(text));
 	}
