@@ -70,7 +70,7 @@ static _Noreturn void child(const struct program *p)
 	_exit(0);
 }
 
-/* Runs the program in a child; what that writes to stderr comes to `text`. Returns its status, ABORTED for a SIGABRT. */
+/* Runs the program in a child; what that writes to stderr comes to `text`. Returns its status, or ABORTED. */
 static int outcome(const struct program *p, char text[TEXT])
 {
 	int out[2], status = 0;
