@@ -4,6 +4,7 @@
 #include "sync/world.h"
 #include "bind/report/dump_fatal.h"
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,6 +95,28 @@ static void twice(void)
 	vai__fatal("once");
 }
 
+static void *gives_up(void *unused)
+{
+	(void)unused;
+	vai__fatal_give_up("another");
+}
+
+/* Looks for long enough that the other thread would end the process if it did not wait. */
+static void hook_looks(void)
+{
+	pthread_t thread;
+	if (pthread_create(&thread, NULL, gives_up, NULL) != 0)
+		_exit(1);
+	usleep(100000);
+	fputs("looked\n", stderr);
+}
+
+static void beside_another(void)
+{
+	vai__fatal_hook = hook_looks;
+	vai__fatal("first");
+}
+
 static void says_what(void **state)
 {
 	(void)state;
@@ -124,6 +147,13 @@ static void fails_once(void **state)
 	assert_string_equal(said, "vai: fatal: once\nvai: fatal: again\n");
 }
 
+static void tells_to_the_end(void **state)
+{
+	(void)state;
+	dies_in(beside_another);
+	assert_string_equal(said, "vai: fatal: first\nlooked\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -131,6 +161,7 @@ int main(void)
 		cmocka_unit_test(lists_goroutines),
 		cmocka_unit_test(does_not_wait_for_ever),
 		cmocka_unit_test(fails_once),
+		cmocka_unit_test(tells_to_the_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
