@@ -221,7 +221,7 @@ int vai__http_ask(lua_State *L)
 	bool dated = false;
 	size_t nmethod, ntarget;
 	const char *method = luaL_checklstring(L, 1, &nmethod), *target = luaL_checklstring(L, 2, &ntarget);
-	for (size_t i = 0; i < nmethod; i++)
+	for (size_t i = 0; i == 0 || i < nmethod; i++) /* the NUL behind an empty one is no token */
 		if (!is_token((unsigned char)method[i]))
 			return luaL_error(L, "bad method '%s'", method);
 	for (size_t i = 0; i < ntarget; i++)

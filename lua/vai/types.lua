@@ -726,7 +726,23 @@ function semaphore:try_acquire(k) end
 ---@param k? integer default 1
 function semaphore:release(k) end
 
----What `mutex:guard` returns.
+---Acquires, and returns what releases at the end of its block: also where an error or `task:cancel` leaves it. One that
+---is not a to-be-closed variable releases when it is collected, or at the end of its goroutine.
+---```lua
+---local s = vai.semaphore(3)
+---do
+---	local held <close> = s:guard(2)
+---	print(s:try_acquire(2)) --> false
+---end
+---print(s:try_acquire(3)) --> true
+---```
+---@param k? integer default 1
+---@param limit? vai.limit
+---@return vai.guard? held
+---@return "timeout"?
+function semaphore:guard(k, limit) end
+
+---What the `guard` of a lock or of a semaphore returns.
 ---@class vai.guard
 
 -- ---- at the end of a block ----
@@ -3168,7 +3184,7 @@ function vai.http.post(url, body, kind, limit) end
 ---is no string); `limit`; `follow`, how many redirects (10; false: none); `proxy`, an address (`"http://user:password@host:port"`)
 ---or false.
 ---
----A body in pieces is sent while the answer may come already: `request` returns once that has begun, and `read` sends on
+---A body in pieces, or a long one, is sent while the answer may come already: `request` returns once that has begun, and `read` sends on
 ---while it waits, with a limit in seconds that begins anew with each piece. So a server may answer while it reads. An
 ---answer that is closed or has ended before all was sent costs the connection.
 ---

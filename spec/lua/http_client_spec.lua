@@ -180,6 +180,73 @@ describe("a request", function()
 		check.eq(r:body(), "no")
 		check.eq(asked, false)
 	]])
+
+	test("that asks first takes hints for no answer, and the word to go on in pieces, when it has begun, too", [[
+		local body_seen = chan(2)
+		local base = script(function(c, n)
+			skip_head(c)
+			c:write("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", n == 1 and "HTTP/1.1 100 Continue\r\n\r\n" or "HTTP/1.1 100 Con")
+			body_seen:send(c:read(4))
+			c:write(n == 1 and "" or "tinue\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		end)
+		local headers = { Expect = "100-continue" }
+		for n, client in ipairs { http.client { continue_timeout = 30 }, http.client { continue_timeout = 0.05 } } do
+			local r = client:request { url = base, method = "POST", headers = headers, body = "body" }
+			check.returns({ n = 3, r.status, r:body(), body_seen:recv() }, 200, "ok", "body")
+		end
+	]])
+
+	test("with a long text is answered while it is still sent, and is repeated over a connection that was stale", [[
+		local text = ("0123456789abcdef"):rep(1 << 20)
+		local base, server = start(function(req, res)
+			res:write("begun")
+			for s in function() return (req:read()) end do res:write(s) end
+		end)
+		check.eq(http.post(base, text, nil, 60):body() == "begun" .. text, true)
+		local put = script(function(c, n)
+			skip_head(c)
+			if n == 1 then
+				c:write("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
+				skip_head(c)
+				return c:close()
+			end
+			local size = 0
+			while size < #text do size = size + #c:read() end
+			c:write("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole")
+		end)
+		local client = http.client()
+		check.eq(client:get(put):body(), "x")
+		check.eq(client:request { url = put, method = "PUT", body = text, limit = 60 }:body(), "whole")
+	]])
+
+	test("has an address whose parts are read as they stand, and encoded where they must be", [[
+		local base = script(function(c)
+			while true do
+				local line, user = c:read("L"), "-"
+				if not line then return end
+				for head in c:lines() do
+					if head == "\r" then break end
+					user = head:match("^Authorization: Basic (.-)\r") or user
+				end
+				local said = line:match("^(.-)%s*$") .. " " .. user
+				c:write("HTTP/1.1 200 OK\r\nContent-Length: ", tostring(#said), "\r\n\r\n", said)
+			end
+		end)
+		local host = base:match("//(.*)")
+		local function said(url) return assert(http.get(url, 10)):body() end
+		check.eq(said("http://joe@" .. host), "GET / HTTP/1.1 am9lOg==")
+		check.eq(said("http://joe:@" .. host), "GET / HTTP/1.1 am9lOg==")
+		check.eq(said("http://j%40e:p:w@" .. host), "GET / HTTP/1.1 akBlOnA6dw==")
+		check.eq(said(base .. "/a%20\u{e4}?\u{20ac}"), "GET /a%20%C3%A4?%E2%82%AC HTTP/1.1 -")
+		fails("bad user in 'http://j%4@" .. host .. "'", "EINVAL", http.get("http://j%4@" .. host))
+		fails("bad port in 'http://[::1]80/'", "EINVAL", http.get("http://[::1]80/"))
+		fails("bad port in 'http://a:8x/'", "EINVAL", http.get("http://a:8x/"))
+		fails("bad port in 'http://a:65536/'", "EINVAL", http.get("http://a:65536/"))
+		fails("bad proxy: a number", "EINVAL", http.request { url = base, proxy = 1 })
+		check.raises("bad method ''", http.request, { url = base, method = "" })
+		check.raises("header 'Host' twice", http.request, { url = base, headers = { Host = "a", host = "b" } })
+		check.raises("header 'Host' twice", http.request, { url = base, headers = { host = { "a", "b" } } })
+	]])
 end)
 
 describe("connections", function()
@@ -261,6 +328,29 @@ describe("connections", function()
 		task:cancel()
 		check.eq(client:get(base, 10):body(), ("x"):rep(100))
 		check.until_true(function() return server:count() <= 2 end)
+	]])
+
+	test("of goroutines that are ended at any instruction are given back, and their places, too", [[
+		local base, server = start(function(_, res) res:send("x") end)
+		local client = http.client { max_per_host = 1, max_idle = 1 }
+		local ended, n = true, 1
+		while ended do
+			local task = vai.async(function(at)
+				debug.sethook(function()
+					debug.sethook()
+					error("ended")
+				end, "", at)
+				check.eq(client:get(base, 60):body(), "x")
+				debug.sethook()
+			end, n)
+			local ok, why = task:join()
+			ended = not ok
+			check.eq(ok or tostring(why):find("ended") ~= nil, true, why)
+			n = n + 700 // check.scaled(100)
+		end
+		check.eq(n > 100, true)
+		check.eq(client:get(base, 60):body(), "x")
+		check.until_true(function() return client:idle() == 1 and server:count() == 1 end)
 	]])
 
 	test("that have gone stale are replaced for what may be asked twice, and for nothing else", [[
@@ -386,6 +476,37 @@ describe("answers", function()
 		check.eq(body("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad", "HEAD"), "")
 		check.eq(body("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyesHTTP/1.1 200 OK\r\n\r\n"), "yes")
 		check.eq(body("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nyes\r\n0\r\n\r\nmore"), "yes")
+	]])
+
+	test("that change the protocol unasked leave no connection for the next request", [[
+		local base = script(function(c, n)
+			skip_head(c)
+			c:write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
+		end)
+		local client = http.client()
+		for _, done in ipairs { "read", "close" } do
+			local r = assert(client:get(base, 10))
+			check.eq(r.status, 101)
+			r[done](r)
+			check.eq(client:idle(), 0)
+		end
+	]])
+
+	test("are read in the ways that a connection is", [[
+		local base = saying("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nab\ncd\n\nefghi")
+		local r = assert(http.get(base, 10))
+		check.raises({ "bad argument #1 to 'read'", "-1 bytes" }, r.read, r, -1)
+		check.raises({ "bad argument #1 to 'read'", "1.5 bytes" }, r.read, r, 1.5)
+		check.raises("invalid format 'x'", r.read, r, "x")
+		check.eq(r:read(0), "")
+		check.eq(r:read("*l"), "ab")
+		check.eq(r:read("*L"), "cd\n")
+		check.eq(r:read(2.0), "\ne")
+		check.eq(r:read("*a"), "fghi")
+		check.eq(r:read(0), nil)
+		check.eq(r:read("a"), "")
+		r = http.client({ max_body = 11 }):get(base, 10)
+		fails("too long", nil, r:read("*a"))
 	]])
 
 	test("may have something behind the sizes of chunks, which is skipped", [[

@@ -28,7 +28,7 @@ local function release(self)
 	else
 		use.conn:close()
 	end
-	pool.leave(use.place)
+	pool.leave(use.permit)
 end
 
 local function after(self, ...)
@@ -45,7 +45,7 @@ end
 function Answer:read(what, limit)
 	limit = limit or self._limit:left(nil)
 	if self._closed then return nil, "closed" end
-	self._body.most = what == "a" and self._most or nil
+	self._body.most = (what == "a" or what == "*a") and self._most or nil
 	return after(self, self._body:read(what, limit))
 end
 
@@ -74,7 +74,7 @@ function Answer:hijack()
 	self._use, self._closed = nil, true
 	if use.sender then use.sender:stop(true) end
 	if self._body.raw ~= "" then use.conn:unread(self._body.raw) end
-	pool.leave(use.place)
+	pool.leave(use.permit)
 	return use.conn
 end
 
@@ -90,7 +90,8 @@ end
 
 -- ---- making one ----
 
--- use: { conn, place, shared, cfg }. head: as read_head gives it. packed: the client has asked for it by itself.
+-- use: { conn, place, permit, shared, cfg, sender }. head: as read_head gives it. packed: the client has asked for it
+-- by itself.
 local function new(use, method, head, limit, packed)
 	local headers, status, length, keep = head.headers, head.status, head.length, head.keep
 	local kind, n = kind_of(method, status, length)
@@ -103,7 +104,7 @@ local function new(use, method, head, limit, packed)
 	end
 	local self = setmetatable({
 		status = status, reason = head.reason, version = head.minor, headers = headers, _use = use, _body = b,
-		_keep = keep and kind ~= "close", _limit = limit, _most = use.cfg.max_body,
+		_keep = keep and kind ~= "close" and status ~= 101, _limit = limit, _most = use.cfg.max_body,
 	}, meta)
 	if b.done and status ~= 101 then release(self) end
 	return self

@@ -144,6 +144,7 @@ end
 
 -- As a connection's.
 function Body:read(what, limit)
+	if type(what) == "string" then what = what:gsub("^%*", "") end
 	if what == nil then
 		if self.buf ~= "" then
 			local s = self.buf
@@ -152,11 +153,13 @@ function Body:read(what, limit)
 		end
 		return piece(self, limit)
 	elseif type(what) == "number" then
-		local ok, why, code = gather(self, limit, function(size) return size >= what end)
+		local n = math.tointeger(what)
+		if not n or n < 0 then error(("bad argument #1 to 'read' (%s bytes)"):format(what), 3) end
+		local ok, why, code = gather(self, limit, function(size) return size >= math.max(n, 1) end)
 		if not ok then return nil, why, code end
-		if self.buf == "" and what > 0 then return nil end
-		local s = self.buf:sub(1, what)
-		self.buf = self.buf:sub(what + 1)
+		if self.buf == "" then return nil end
+		local s = self.buf:sub(1, n)
+		self.buf = self.buf:sub(n + 1)
 		return s
 	elseif what == "l" or what == "L" then
 		return read_line(self, what == "L", limit)

@@ -11,6 +11,7 @@ local senders = require "vai.http.sender"
 local uri = require "vai.http.uri"
 
 local INFORMATION_MOST, LAST_WORD_TIME = 16, 1
+local SLICE = 131072 -- a text that is longer is sent like a body in pieces, for the answer may come meanwhile
 local idempotent = { GET = true, HEAD = true, OPTIONS = true, TRACE = true, PUT = true, DELETE = true }
 
 local Client = {}
@@ -24,7 +25,11 @@ local function headers_of(given, u, user_agent)
 	local headers, lower = {}, {}
 	for name, value in pairs(given or {}) do
 		headers[name] = value
-		if type(name) == "string" then lower[name:lower()] = value end
+		if type(name) == "string" then
+			name = name:lower()
+			if name == "host" and (lower.host or type(value) == "table") then error("header 'Host' twice", 0) end
+			lower[name] = value
+		end
 	end
 	if not lower.host then headers.Host = u.authority end
 	if not lower["user-agent"] then headers["User-Agent"] = user_agent end
@@ -49,6 +54,15 @@ local function body_of(req, lower)
 	return length or -1, function() return body:read() end
 end
 
+local function slices_of(text)
+	local at = 1
+	return function()
+		local s = text:sub(at, at + SLICE - 1)
+		at = at + SLICE
+		return s ~= "" and s or nil
+	end
+end
+
 -- What goes over the connection for one attempt.
 local function prepare(self, req, u, proxy)
 	local headers, lower = headers_of(req.headers, u, self._cfg.user_agent)
@@ -61,10 +75,12 @@ local function prepare(self, req, u, proxy)
 		if proxy.user then headers["Proxy-Authorization"] = dialing.basic(proxy.user) end
 	end
 	local length, pieces = body_of(req, lower)
+	local text = type(req.body) == "string" and req.body or nil
+	local long = text and #text > SLICE and text or nil
 	local connection = lower.connection and tostring(lower.connection)
 	if connection and not connection:find("^[%w%-, ]+$") then error("bad header 'Connection'", 0) end
 	return {
-		method = req.method, length = length, pieces = pieces, text = type(req.body) == "string" and req.body or nil,
+		length = length, pieces = pieces, text = not long and text or nil, long = long,
 		head = core.ask(req.method, target, headers, length, connection), packed = packed,
 		closes = connection and connection:lower():find("close", 1, true) ~= nil,
 		expects = lower.expect and length and length ~= 0,
@@ -74,32 +90,41 @@ end
 
 -- ---- one exchange ----
 
+-- Whether no other head follows.
+local function is_last(head)
+	return head.status >= 200 or head.status == 101
+end
+
 -- A head that is no information, as dialing.read_head gives it; or nil, why, code, true where bytes had come.
 local function read_answer(conn, limit, cfg, rest)
 	for _ = 1, INFORMATION_MOST do
 		local head, why, code, began = dialing.read_head(conn, rest, limit, cfg)
 		if not head then return nil, why, code, began or rest ~= "" end
-		if head.status >= 200 or head.status == 101 then return head end
+		if is_last(head) then return head end
 		rest = head.rest
 	end
 	return nil, "too many heads of kind 1xx", "EHTTP", true
 end
 
--- Waits a moment for a word on whether the body is wanted. An answer; or false and what was read.
+-- Waits a moment for a word on whether the body is wanted. An answer; or false and what was read, which may be a part
+-- of a head.
 local function ask_first(conn, limit, cfg)
-	local most = cfg.continue_timeout
+	local most, rest = cfg.continue_timeout, ""
 	local wait = dialing.new_limit(math.min(most, limit.till and limit:left() or most))
-	local head = dialing.read_head(conn, "", wait, cfg)
-	if not head then return false, "" end
-	if head.status == 100 then return false, head.rest end
-	conn:unread(head.rest)
-	head.rest = ""
-	return head
+	for _ = 1, INFORMATION_MOST do
+		local head, _, _, _, read = dialing.read_head(conn, rest, wait, cfg)
+		if not head then return false, read end
+		rest = head.rest
+		if head.status == 100 then return false, rest end
+		if is_last(head) then return head end
+	end
+	return false, rest
 end
 
 -- Sends the body in pieces until the answer begins. True and what was read of it; or nil, why, code.
 local function send_pieces(held, message, limit, cfg, rest)
-	local sender = senders.new(held.conn, message.pieces, message.length, limit, cfg.write_timeout)
+	local pieces = message.pieces or slices_of(message.long)
+	local sender = senders.new(held.conn, pieces, message.length, limit, cfg.write_timeout)
 	held.sender = sender
 	if rest ~= "" then return true, rest end
 	local what, v, code = sender:run(function() return limit:left(cfg.write_timeout) end)
@@ -122,7 +147,7 @@ local function exchange(held, message, limit, cfg)
 		end
 		if message.text then ok, why, code = writer:write(message.text) end
 	end
-	if ok and message.pieces then
+	if ok and (message.pieces or message.long) then
 		ok, why, code = send_pieces(held, message, limit, cfg, rest)
 		if ok then rest = why end
 	end
@@ -143,17 +168,17 @@ local function place_name(u, proxy)
 	return u.scheme .. " " .. u.address .. (proxy and " by " .. proxy.address .. " " .. (proxy.user or "") or "")
 end
 
--- Until `held.place` is nil, leaving the block gives the connection and the permit back.
+-- Leaving the block gives back what is still held.
 local function drop(held)
 	if held.conn then held.conn:close() end
 	if held.sender then held.sender:stop() end
-	if held.place then pool.leave(held.place) end
+	pool.leave(held.permit)
 end
 
 -- A request once the place is held: first over a kept connection, then, where that was stale, over a new one.
 local function over_place(self, held, message, u, proxy, limit)
-	local shared, cfg = self._shared, self._cfg
-	held.conn = pool.take(shared, cfg, held.place)
+	local cfg = self._cfg
+	held.conn = pool.take(cfg, held.place)
 	local kept = held.conn ~= nil
 	while true do
 		local why, code, began, head
@@ -169,7 +194,8 @@ local function over_place(self, held, message, u, proxy, limit)
 		local stale = kept and not began and (code == "ECONNRESET" or code == "EPIPE" or code == nil and why:find("ended"))
 		if not (stale and message.again) then return dialing.about(u.authority, why, code) end
 		held.conn:close()
-		held.conn, kept = nil, false
+		if held.sender then held.sender:stop() end
+		held.conn, held.sender, kept = nil, nil, false
 	end
 end
 
@@ -178,13 +204,14 @@ local function once(self, req, u, limit)
 	local proxy, why = proxies.find(u, req.proxy == nil and self._cfg.proxy or req.proxy)
 	if proxy == nil then return nil, why, "EINVAL" end
 	local message, held = prepare(self, req, u, proxy), {}
-	held.place, why = pool.enter(self._shared, self._cfg, place_name(u, proxy), limit:left(nil))
-	if not held.place then return nil, why end
+	held.place, held.permit = pool.enter(self._shared, self._cfg, place_name(u, proxy), limit:left(nil))
+	if not held.place then return nil, held.permit end
 	local _ <close> = vai.defer(drop, held)
 	local head, told, code = over_place(self, held, message, u, proxy, limit)
 	if not head then return nil, told, code end
-	local use = { conn = held.conn, place = held.place, shared = self._shared, cfg = self._cfg, sender = held.sender }
-	held.conn, held.place, held.sender = nil, nil, nil
+	local use = { conn = held.conn, place = held.place, permit = held.permit, shared = self._shared, cfg = self._cfg,
+		sender = held.sender }
+	held.conn, held.permit, held.sender = nil, nil, nil
 	return answer.new(use, req.method, head, limit, message.packed)
 end
 
@@ -311,12 +338,13 @@ end
 
 -- The number of connections that are kept.
 function Client:idle()
-	return self._shared.idle:get()
+	return pool.count(self._shared)
 end
 
 local defaults = {
-	max_idle = 100, max_idle_per_host = 8, max_redirects = 10, max_header = 65536, max_body = 67108864, idle_timeout = 60,
-	connect_timeout = 30, header_timeout = 60, read_timeout = 60, write_timeout = 60, continue_timeout = 1,
+	max_idle = pool.MAX_IDLE, max_idle_per_host = 8, max_redirects = 10, max_header = 65536, max_body = 67108864,
+	idle_timeout = 60, connect_timeout = 30, header_timeout = 60, read_timeout = 60, write_timeout = 60,
+	continue_timeout = 1,
 }
 local others = { max_per_host = "number", proxy = true, tls = "table", gzip = "boolean", user_agent = "string" }
 
@@ -345,8 +373,7 @@ local function client(options)
 		if not context then return nil, why, code end
 		cfg.tls, cfg.tls_context = nil, context
 	end
-	local shared = { hosts = vai.map(), idle = vai.atomic(0), timed = vai.atomic(0) }
-	return setmetatable({ _cfg = cfg, _shared = shared }, Client)
+	return setmetatable({ _cfg = cfg, _shared = pool.new(cfg.max_idle) }, Client)
 end
 
 -- The one that all goroutines use who have none of their own.

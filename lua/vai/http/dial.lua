@@ -27,7 +27,7 @@ local function about(who, why, code)
 end
 
 -- Reads one head: what core.response gives, under names, and the bytes behind it; or nil, why, code, true where
--- something had come.
+-- something had come, and what that is.
 local function read_head(conn, buf, limit, cfg)
 	local from = 0
 	while true do
@@ -37,19 +37,20 @@ local function read_head(conn, buf, limit, cfg)
 				return { headers = headers, rest = buf:sub(at), status = status, reason = reason, minor = minor,
 					length = length, keep = keep }
 			end
-			if headers == false then return nil, status, "EHTTP", true end
+			if headers == false then return nil, status, "EHTTP", true, buf end
 			from = at
 		end
 		local more, why, code = conn:read(nil, limit:left(cfg.header_timeout))
 		if not more then
-			return nil, why or "the connection has ended before the answer", code, buf ~= ""
+			return nil, why or "the connection has ended before the answer", code, buf ~= "", buf
 		end
 		buf = buf .. more
 	end
 end
 
+-- user: "name:password", or a name alone.
 local function basic(user)
-	return "Basic " .. core.base64(user)
+	return "Basic " .. core.base64(user:find(":", 1, true) and user or user .. ":")
 end
 
 -- Asks the proxy for a tunnel.

@@ -1,11 +1,25 @@
 -- SPDX-License-Identifier: MIT
 -- Connections that a client keeps for the next request. A pool is data that can be sent, the same for all goroutines:
 -- a map from places to records { kept = a channel of connections, permits = a semaphore or nil }. Who uses a connection
--- holds a permit, and dials only where no connection is kept: so a place never has more than max_per_host.
+-- holds a permit, and dials only where no connection is kept: so a place never has more than max_per_host. A connection
+-- that is kept holds one of the pool's slots. A goroutine can be canceled at any instruction; so permits and slots are
+-- guards, which give back what they hold when they are collected or their goroutine ends, and nothing is counted.
 local vai = require "vai"
 
 local now, min = vai.now, math.min
-local pool = {}
+local SLOTS_MOST, LONG = 1 << 31, 1 << 31
+local pool = { MAX_IDLE = 100 } -- as many connections are kept where the client's options name no number
+
+-- What the goroutines that use a client have in common.
+function pool.new(max_idle)
+	return { hosts = vai.map(), slots = vai.semaphore(min(max_idle, SLOTS_MOST) // 1 | 0), due = vai.atomic(0) }
+end
+
+-- Gives a permit or a slot back; nil and false are none.
+local function give_back(guard)
+	local _ <close> = guard
+end
+pool.leave = give_back
 
 local function new_place(cfg)
 	return vai.freeze {
@@ -15,8 +29,8 @@ local function new_place(cfg)
 end
 
 -- Closes what was taken out of a place.
-local function discard(shared, entry)
-	shared.idle:add(-1)
+local function discard(entry)
+	give_back(entry.slot)
 	entry.conn:close()
 end
 
@@ -27,18 +41,18 @@ local function forget(shared, cfg, name, place)
 	shared.hosts:delete(name)
 	place.kept:close()
 	if permits then permits:release(cfg.max_per_host) end
-	for entry in place.kept do discard(shared, entry) end -- one that came in between
+	for entry in place.kept do discard(entry) end -- one that came in between
 end
 
 -- Closes what has been kept for too long.
-local function sweep_place(shared, cfg, place)
+local function sweep_place(cfg, place)
 	local kept = place.kept
 	for _ = 1, #kept do
 		local entry = kept:try_recv()
 		if not entry then break end
 		local stays = now() - entry.since < cfg.idle_timeout
 		if stays then stays = select(2, pcall(kept.try_send, kept, entry)) == true end -- it may have been closed
-		if not stays then discard(shared, entry) end
+		if not stays then discard(entry) end
 	end
 end
 
@@ -46,16 +60,19 @@ local start_timer
 
 -- Runs from time to time as a goroutine, as long as there are places.
 function pool.sweep(shared, cfg)
-	shared.timed:set(0)
+	shared.due:set(0)
 	for name, place in pairs(shared.hosts) do
-		sweep_place(shared, cfg, place)
+		sweep_place(cfg, place)
 		if #place.kept == 0 then forget(shared, cfg, name, place) end
 	end
 	if #shared.hosts > 0 then start_timer(shared, cfg) end
 end
 
+-- `due` is the second by which the timer's goroutine has run. One that has not was lost with a goroutine that was
+-- canceled before it had started the timer.
 function start_timer(shared, cfg)
-	if shared.timed:cas(0, 1) then
+	local due, at = shared.due:get(), now() // 1 | 0
+	if due < at and shared.due:cas(due, at + min(cfg.idle_timeout, LONG) // 1 + 2 | 0) then
 		vai._timer(cfg.idle_timeout, pool.sweep, shared, cfg) -- nobody waits for what it does
 	end
 end
@@ -69,29 +86,29 @@ local function place_of(shared, cfg, name)
 	return place
 end
 
--- The place of a name, with a permit for it; or nil, why.
+-- A permit; false where the place has none to give; or nil, why.
+local function permit_of(place, limit)
+	if place.permits then return place.permits:guard(1, limit) end
+	return false
+end
+
+-- The place of a name, and a permit for it; or nil, why.
 function pool.enter(shared, cfg, name, limit)
 	while true do
 		local place = place_of(shared, cfg, name)
-		if place.permits then
-			local ok, why = place.permits:acquire(1, limit)
-			if not ok then return nil, why end
-		end
-		if not place.kept:is_closed() then return place end
-		pool.leave(place)
+		local permit, why = permit_of(place, limit)
+		if permit == nil then return nil, why end
+		if not place.kept:is_closed() then return place, permit end
+		give_back(permit)
 	end
 end
 
-function pool.leave(place)
-	if place.permits then place.permits:release(1) end
-end
-
 -- A kept connection from which nothing has come and whose peer has not ended it; or nil.
-function pool.take(shared, cfg, place)
+function pool.take(cfg, place)
 	while true do
 		local entry = place.kept:try_recv()
 		if not entry then return nil end
-		shared.idle:add(-1)
+		give_back(entry.slot)
 		local conn = entry.conn
 		if now() - entry.since < cfg.idle_timeout then
 			local data, why = conn:read(nil, 0)
@@ -103,12 +120,20 @@ end
 
 -- Keeps the connection, or closes it where enough are kept. The permit is still held.
 function pool.put(shared, cfg, place, conn)
-	if shared.idle:add(1) <= cfg.max_idle then
-		local ok, kept = pcall(place.kept.try_send, place.kept, { conn = conn, since = now() })
+	local slot = cfg.max_idle >= 1 and shared.slots:guard(1, 0)
+	if slot then
+		local ok, kept = pcall(place.kept.try_send, place.kept, { conn = conn, since = now(), slot = slot })
 		if ok and kept then return start_timer(shared, cfg) end
+		give_back(slot)
 	end
-	shared.idle:add(-1)
 	conn:close()
+end
+
+-- How many connections are kept.
+function pool.count(shared)
+	local n = 0
+	for _, place in pairs(shared.hosts) do n = n + #place.kept end
+	return n
 end
 
 -- Closes all that is kept.
@@ -117,7 +142,7 @@ function pool.clear(shared)
 		for _ = 1, #place.kept do
 			local entry = place.kept:try_recv()
 			if not entry then break end
-			discard(shared, entry)
+			discard(entry)
 		end
 	end
 end

@@ -50,6 +50,7 @@ end
 local function find(u, given)
 	if given == nil then given = from_environment(u) end
 	if not given then return false end
+	if type(given) ~= "string" then return nil, "bad proxy: a " .. type(given) end
 	local p, why = uri.parse(given)
 	if p and p.scheme ~= "http" then p, why = nil, ("scheme '%s' (only http)"):format(p.scheme) end
 	if not p then return nil, "bad proxy: " .. why end

@@ -50,16 +50,19 @@ local function parse(url)
 	local authority, target = rest:match("^([^/?#]*)([^#]*)")
 	local user, place = authority:match("^(.*)@(.*)$")
 	place = place or authority
-	local host, port = place:match("^%[([%x:.]+)%]:?(%d*)$")
-	if not host then host, port = place:match("^([^:%[%]]+):?(%d*)$") end
+	local host, port = place:match("^%[([%x:.]+)%](.*)$")
+	if not host then host, port = place:match("^([^:%[%]]+)(.*)$") end
 	if not host or host:find("[%c%s]") then return nil, ("bad host in '%s'"):format(url) end
-	local number = port ~= "" and tonumber(port) or ports[scheme]
-	if number > 65535 then return nil, ("bad port in '%s'"):format(url) end
+	local number = port:find("^:?$") and ports[scheme] or tonumber(port:match("^:(%d+)$"))
+	if not number or number > 65535 then return nil, ("bad port in '%s'"):format(url) end
+	local name = user and decode(user)
+	if user and not name then return nil, ("bad user in '%s'"):format(url) end
 	if target:find("[%c%s]") then return nil, ("a blank or a control character in '%s'"):format(url) end
+	target = target:gsub("[\x80-\xff]", encode)
 	if target:sub(1, 1) ~= "/" then target = "/" .. target end
 	local shown = host:find(":", 1, true) and "[" .. host .. "]" or host
 	return {
-		scheme = scheme, host = host, port = number, target = target, user = user and decode(user),
+		scheme = scheme, host = host, port = number, target = target, user = name,
 		authority = shown .. (number ~= ports[scheme] and ":" .. number or ""),
 		address = shown .. ":" .. number,
 	}
@@ -78,8 +81,9 @@ local function remove_dots(path)
 	return table.concat(out, "/")
 end
 
--- The address that `to` means on the page `base` (both strings).
+-- The address that `to` means on the page `base` (both strings). Blanks in it are encoded, as browsers do.
 local function resolve(base, to)
+	to = to:gsub(" ", "%%20")
 	if to:find("^%a[%w+.-]*:") then return to end
 	local u = parse(base)
 	local origin = u.scheme .. "://" .. u.authority

@@ -2,6 +2,7 @@
 /* semaphore and its methods. The handle at index 1 keeps it alive while the goroutine waits. */
 #include "base/obj.h"
 #include "bind/arg.h"
+#include "bind/lib/guardlib.h"
 #include "bind/lib/lib.h"
 #include "bind/lib/wait_limit.h"
 #include "bind/lib/result.h"
@@ -65,7 +66,28 @@ static int semaphore_release(lua_State *L)
 	return 0;
 }
 
+/* A guard is armed with the number of permits that it gives back. */
+static void release_permits(struct vai_obj *o, uint64_t k)
+{
+	vai__semaphore_release((vai_semaphore *)o, (int64_t)k);
+}
+
+static int semaphore_guard(lua_State *L)
+{
+	vai_semaphore *s = self_semaphore(L, "guard");
+	vai_g *g = vai__bind_self(L);
+	int64_t k = permits(L, s, "guard");
+	struct vai__limit limit = vai__arg_limit(L, 3, 2, "guard");
+	vai_guard *guard = vai__guard_push(L, g, (struct vai_obj *)s, release_permits);
+	vai__note_stack(g, L);
+	int rc = VAI_LIMITED(g, limit, vai__semaphore_acquire(g, s, k, limit.deadline));
+	if (VAI_UNLIKELY(rc != VAI_OK))
+		return vai__bind_failed(L, g, rc);
+	vai__guard_arm(guard, (uint64_t)k);
+	return 1;
+}
+
 const struct vai__handle_type vai__lib_semaphore_type = {&vai__semaphore_class, "vai.semaphore",
-	.methods = VAI__METHODS(
-		{"acquire", semaphore_acquire}, {"try_acquire", semaphore_try_acquire}, {"release", semaphore_release}),
+	.methods = VAI__METHODS({"acquire", semaphore_acquire}, {"try_acquire", semaphore_try_acquire},
+		{"release", semaphore_release}, {"guard", semaphore_guard}),
 	.meta = VAI__METHODS({"__tostring", vai__bind_tostring})};
