@@ -204,6 +204,7 @@ bool vai__g_shed_stack(struct m *m, struct g *g)
 	if (!VAI_BUG(shed_late))
 		g->stack = NULL;
 	if (!vai__park_commit(g) && !VAI_BUG(shed_blind)) {
+		vai__stack_trim(top); /* its frames are never left, and AddressSanitizer still knows them */
 		begin_on(g, top);
 		return false;
 	}

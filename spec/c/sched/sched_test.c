@@ -3,9 +3,10 @@
  * timers, maxprocs, goroutines tied to main, deadlock, start and stop. */
 #include "sync/world.h"
 #include <pthread.h>
-#include "base/clock.h"
 #include <stdlib.h>
 #include <string.h>
+#include "base/clock.h"
+#include "base/futex.h"
 
 enum { RACES = 3000, CROWD = 2000 };
 
@@ -80,6 +81,103 @@ static void every_wait_has_one_winner(void **state)
 	world_go(racing_waker, (void *)1);
 	world_go(racing_waker, (void *)2);
 	world_join();
+	assert_int_equal(atomic_load(&hits), RACES);
+	assert_int_equal(atomic_load(&won), RACES);
+}
+
+/* The same, but the goroutine sheds its stack in each wait. Where the wait is over before the stack is given away it
+ * goes on with that one, on which the frames of before have never returned: AddressSanitizer must not know them any
+ * more. So each round's frames lie elsewhere than those of the round before. */
+static struct vai__timeout *no_timeout;
+
+static void shed_again(vai_g *g, void *left);
+
+static VAI_NOINLINE void wait_and_shed(vai_g *g, intptr_t left)
+{
+	atomic_store(&ticket, vai__wait_begin(g));
+	vai__park_shed_begin(g, VAI_WAIT_COND, NULL, VAI_FOREVER, &no_timeout);
+	atomic_store(&waiter, g);
+	vai__park_shed(g, shed_again, (void *)left);
+}
+
+static VAI_NOINLINE void fill(volatile char *p, int n)
+{
+	for (int i = 0; i < n; i++)
+		p[i] = (char)n;
+}
+
+static VAI_NOINLINE void shed_deep(vai_g *g, intptr_t left)
+{
+	char deep[97];
+	fill(deep, sizeof deep);
+	wait_and_shed(g, left);
+	CHECK(deep[left % 97] == sizeof deep);
+}
+
+static VAI_NOINLINE void shed_flat(vai_g *g, intptr_t left)
+{
+	char flat[32];
+	fill(flat, sizeof flat);
+	wait_and_shed(g, left);
+	CHECK(flat[left % 32] == sizeof flat);
+}
+
+/* Behind a wait after which so many are left. */
+static void shed_rest(vai_g *g, intptr_t left)
+{
+	for (;; left--) {
+		CHECK(vai__park_shed_end(g, &no_timeout) >= VAI_WAKE_USER);
+		atomic_fetch_add(&hits, 1);
+		if (left == 0)
+			break;
+		left % 2 ? shed_deep(g, left - 1) : shed_flat(g, left - 1);
+	}
+	atomic_store(&over, true);
+}
+
+static void shed_again(vai_g *g, void *left)
+{
+	shed_rest(g, (intptr_t)left);
+	world_end();
+}
+
+static void racing_shedder(vai_g *g, void *arg)
+{
+	(void)arg;
+	shed_flat(g, RACES - 1);
+	shed_rest(g, RACES - 1); /* the wait was over before it began */
+}
+
+/* It meets each wait a little later after its beginning than the one before, and then earlier again. */
+static void *thread_fires(void *arg)
+{
+	vai_ticket last = (vai_ticket)-1;
+	for (unsigned n = 0; !atomic_load(&over);) {
+		vai_g *w = atomic_load(&waiter);
+		vai_ticket t = atomic_load(&ticket);
+		if (!w || t == last)
+			continue;
+		for (unsigned i = n++ * 8 % 1024; i > 0; i--)
+			vai__cpu_relax();
+		if (vai__fire(w, t, VAI_WAKE_USER))
+			atomic_fetch_add(&won, 1);
+		last = t;
+	}
+	return arg;
+}
+
+static void who_sheds_has_one_winner(void **state)
+{
+	pthread_t thread;
+	(void)state;
+	atomic_store(&hits, 0);
+	atomic_store(&won, 0);
+	atomic_store(&over, false);
+	atomic_store(&waiter, NULL);
+	assert_int_equal(pthread_create(&thread, NULL, thread_fires, NULL), 0);
+	world_go(racing_shedder, NULL);
+	world_join();
+	pthread_join(thread, NULL);
 	assert_int_equal(atomic_load(&hits), RACES);
 	assert_int_equal(atomic_load(&won), RACES);
 }
@@ -333,6 +431,7 @@ int main(void)
 		cmocka_unit_test(one_waker_wins),
 		cmocka_unit_test(fire_before_park),
 		cmocka_unit_test(every_wait_has_one_winner),
+		cmocka_unit_test(who_sheds_has_one_winner),
 		cmocka_unit_test(deadline_ends_a_wait),
 		cmocka_unit_test(many_sleep),
 		cmocka_unit_test(timers_fire_in_order),

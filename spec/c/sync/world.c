@@ -30,12 +30,17 @@ struct start {
 	void *arg;
 };
 
+void world_end(void)
+{
+	atomic_fetch_sub(&running, 1);
+}
+
 static void entry(vai_g *g, void *arg)
 {
 	struct start s = *(struct start *)arg;
 	free(arg);
 	s.f(g, s.arg);
-	atomic_fetch_sub(&running, 1);
+	world_end();
 }
 
 vai_g *world_go(world_fn *f, void *arg)

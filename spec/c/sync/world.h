@@ -29,6 +29,8 @@ int world_procs(void);
 /* Starts a goroutine; world_join waits until all of them have ended. */
 vai_g *world_go(world_fn *f, void *arg);
 void world_join(void);
+/* What a goroutine calls last whose first function has been replaced (vai__park_shed). */
+void world_end(void);
 /* Lets others run until g waits or has ended. */
 void world_parked(vai_g *g);
 /* Lets others run until *n is at least `least`. */
