@@ -219,6 +219,28 @@ describe("a request", function()
 		check.eq(client:request { url = put, method = "PUT", body = text, limit = 60 }:body(), "whole")
 	]])
 
+	test("takes its body from files of Lua's and of vai's byte for byte, and waits no longer for it than it may", [[
+		local base = start(function(req, res) res:send(req:body()) end)
+		local path, text = os.tmpname(), ("a\r\n\n\0b"):rep(50000) .. "\n"
+		local file <const> = assert(io.open(path, "wb"))
+		file:write(text)
+		file:close()
+		for _, open in ipairs { io.open, vai.fs.open } do
+			local f = assert(open(path, "r"))
+			check.eq(http.post(base, f, nil, 60):body() == text, true)
+			f:close()
+		end
+		os.remove(path)
+		local a, b = net.pipe()
+		fails("timeout", nil, http.post(base, b, nil, 0.05))
+		local ctx, cancel = vai.context():with_cancel()
+		local task = vai.async(function() return http.post(base, b, nil, ctx) end)
+		check.waiting(task)
+		cancel()
+		check.returns(table.pack(task:join(60)), true, nil, "canceled", nil)
+		a:close()
+	]])
+
 	test("has an address whose parts are read as they stand, and encoded where they must be", [[
 		local base = script(function(c)
 			while true do

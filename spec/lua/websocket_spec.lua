@@ -178,6 +178,33 @@ describe("the end", function()
 	]])
 end)
 
+describe("a message that is not sent to its end", function()
+	test("is the last: nothing gets lost in it", [[
+		local read_on, got = chan(), chan(4)
+		local address = start(function(ws)
+			read_on:recv()
+			for data in ws:messages() do got:send(#data) end
+			got:close()
+		end, { max_message = 1 << 28 })
+		local ws = assert(http.websocket_dial("ws://" .. address, 10))
+		local writer = vai.async(function() return ws:send(("x"):rep(1 << 25), "binary") end)
+		check.until_true(function() return writer:status() == "waiting" end)
+		local behind = vai.async(function() return ws:send("behind") end)
+		check.waiting(behind)
+		behind:cancel()
+		check.eq(behind:join(), false)
+		check.eq(writer:status(), "waiting")
+		behind = vai.async(function() return ws:send("behind") end)
+		check.waiting(behind)
+		writer:cancel()
+		check.eq(writer:join(), false)
+		check.returns(table.pack(behind:join()), true, nil, "closed", nil)
+		read_on:send(true)
+		check.eq(got:recv(60), nil)
+		check.eq(ws:send("late"), nil)
+	]])
+end)
+
 describe("the beginning", function()
 	test("is refused to what is no WebSocket, and to pages of others", [[
 		local function nothing() end

@@ -51,7 +51,8 @@ local function body_of(req, lower)
 		if not length or length < 0 then error("bad header 'Content-Length'", 0) end
 	end
 	if type(body) == "function" then return length or -1, body end
-	return length or -1, function() return body:read() end
+	if io.type(body) then return length or -1, function() return body:read(SLICE) end end -- else it reads a line
+	return length or -1, function(limit) return body:read(nil, limit) end
 end
 
 local function slices_of(text)

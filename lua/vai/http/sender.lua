@@ -22,7 +22,8 @@ local function write_all(conn, pieces, done, timeout)
 	if not failed then done:send({ ok = true }) end
 end
 
--- next_piece: gives a piece, nil at the end, or nil, why, code. length: of the body, -1 for chunks. limit: of the call.
+-- next_piece(limit): gives a piece, nil at the end, or nil, why, code. length: of the body, -1 for chunks. limit: of
+-- the call.
 local function new(conn, next_piece, length, limit, timeout)
 	local self = setmetatable({
 		conn = conn, next_piece = next_piece, left = length, chunked = length < 0, limit = limit, ch = vai.chan(),
@@ -42,7 +43,7 @@ function Sender:prepare()
 	if self.closed or self.data ~= nil then return true end
 	if self.broken then return nil, "the body has failed" end
 	self.broken = true -- also where it raises
-	local piece, why, code = self.next_piece()
+	local piece, why, code = self.next_piece(self.limit:left(nil))
 	if why then return nil, why, code end
 	self.broken = false
 	if piece == nil then

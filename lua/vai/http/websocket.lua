@@ -20,7 +20,7 @@ local readers, last_words = setmetatable({}, { __mode = "k" }), setmetatable({},
 local function new(conn, client, options, protocol)
 	return setmetatable({
 		protocol = protocol, _conn = conn, _client = client, _most = options.max_message or MESSAGE_MOST,
-		_closing = vai.atomic(0),
+		_closing = vai.atomic(0), _turn = vai.mutex(),
 	}, meta)
 end
 
@@ -35,10 +35,24 @@ end
 
 -- ---- sending ----
 
-local function write(self, opcode, data)
-	local ok, why, code = self._conn:with(WRITE_TIME):write(core.websocket_frame(opcode, data, self._client))
+local unfinished = { __close = function(writing)
+	if writing.conn then writing.conn:close() end
+end }
+
+-- Writes whole frames. What does not end, for the peer does not read or the goroutine is canceled, may have left a part
+-- of one on its way, behind which no other can be told: the connection is closed.
+local function put(self, bytes)
+	local turn <close>, late = self._turn:guard(WRITE_TIME)
+	if not turn then return nil, late end
+	local writing <close> = setmetatable({ conn = self._conn }, unfinished)
+	local ok, why, code = self._conn:with(WRITE_TIME):write(bytes)
 	if not ok then return nil, why, code end
+	writing.conn = nil
 	return true
+end
+
+local function write(self, opcode, data)
+	return put(self, core.websocket_frame(opcode, data, self._client))
 end
 
 -- A whole message. True; or nil, why, code.
@@ -81,7 +95,7 @@ local function take(self, reader, bytes)
 	end
 	if last then
 		last_words[self] = out
-	elseif out ~= "" and self._closing:get() == 0 and not self._conn:with(WRITE_TIME):write(out) then
+	elseif out ~= "" and self._closing:get() == 0 and not put(self, out) then
 		return nil, reader:failed() or ABNORMAL
 	end
 	return true
@@ -94,7 +108,7 @@ local function answer_end(self, code)
 		if code == BROKEN or not word then
 			write(self, CLOSE, string.pack(">I2", BROKEN))
 		else
-			self._conn:with(WRITE_TIME):write(word)
+			put(self, word)
 		end
 	end
 	return ended(self, code)
