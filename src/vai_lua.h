@@ -103,7 +103,7 @@ VAI_API void *vai_lua_toref(lua_State *L, int idx);
  * "vai.net"), or "safe": what cannot touch files, processes, the network and settings of the process. "vai" alone is
  * its safe part; "package" can never be allowed. */
 enum vai_lua_policy_flags {
-	VAI_LUA_BYTECODE = 1,   /* `load` takes bytecode, by which a script can do anything */
+	VAI_LUA_BYTECODE = 1,   /* `load`, `loadfile` and `dofile` take bytecode, by which a script can do anything */
 	VAI_LUA_C_MODULES = 2,  /* `require` may load C libraries, of the modules that are allowed */
 	VAI_LUA_FINALIZERS = 4, /* __gc is honoured: code in a finalizer cannot be interrupted, whatever its bounds */
 	VAI_LUA_TRUST_MAIN = 8 /* the host's own state keeps what it has, and takes no functions from goroutines. Without it

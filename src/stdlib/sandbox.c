@@ -275,11 +275,11 @@ static void strip_lib(lua_State *L, const char *name)
 
 /* ---- load and require ---- */
 
-static lua_CFunction stock_load, stock_loadfile;
+static lua_CFunction stock_load, stock_loadfile, stock_dofile;
 
 /* In the registry of a host's state that has been stripped: a table with the names that require may load, and at 1
- * whether load takes bytecode. It holds on threads that run no goroutines and on another state's, and for finalizers
- * after vai has let go of the state. */
+ * whether load, loadfile and dofile take bytecode. It holds on threads that run no goroutines and on another state's,
+ * and for finalizers after vai has let go of the state. */
 static const char host_policy;
 
 /* Sets t[name] for the table on top. */
@@ -357,10 +357,30 @@ static int sandbox_loadfile(lua_State *L)
 	return is_text_only(L) && !only_text(L, 2) ? 2 : stock_loadfile(L);
 }
 
+static int file_done(lua_State *L, int status, lua_KContext n)
+{
+	(void)status;
+	return lua_gettop(L) - (int)n;
+}
+
+/* As Lua's own, but for the mode. */
+static int sandbox_dofile(lua_State *L)
+{
+	if (!is_text_only(L))
+		return stock_dofile(L);
+	const char *name = luaL_optstring(L, 1, NULL);
+	lua_settop(L, 1);
+	if (luaL_loadfilex(L, name, "t") != LUA_OK)
+		return lua_error(L);
+	lua_callk(L, 0, LUA_MULTRET, 1, file_done);
+	return file_done(L, LUA_OK, 1);
+}
+
 void vai__sandbox_register(void)
 {
 	vai__catalog_override("_G", "load", sandbox_load, &stock_load);
 	vai__catalog_override("_G", "loadfile", sandbox_loadfile, &stock_loadfile);
+	vai__catalog_override("_G", "dofile", sandbox_dofile, &stock_dofile);
 }
 
 /* A searcher around another. Upvalues: that, and whether it is the first, which tells of a refusal. */
@@ -432,6 +452,7 @@ static void put_own(lua_State *L)
 	keep_policy(L);
 	put_allowed(L, "load", sandbox_load);
 	put_allowed(L, "loadfile", sandbox_loadfile);
+	put_allowed(L, "dofile", sandbox_dofile);
 	lua_pushliteral(L, "require");
 	lua_pushvalue(L, -1);
 	if (lua_rawget(L, 1) == LUA_TFUNCTION) {

@@ -103,6 +103,50 @@ static void test_allowed(void **state)
 	lua_close(L);
 }
 
+/* Bytecode comes in by no function that loads: not by those for files, whatever they are called by. */
+static void test_files(void **state)
+{
+	(void)state;
+	static const char *const allow[] = {"safe", "dofile", "loadfile", NULL};
+	static const char look[] =
+		"local function try(file)\n"
+		"  local n = loadfile(file, 'bt') and 1 or 0\n"
+		"  for _, f in ipairs{ dofile, coroutine.wrap(dofile) } do n = n + (pcall(f, file) and 1 or 0) end\n"
+		"  return n + (vai.async(dofile, file):join() and 1 or 0)\n"
+		"end\n"
+		"for _, file in ipairs{ file, file .. '.line', file .. '.mark' } do\n"
+		"  local n = try(file) assert(n == expected, n)\n"
+		"  n = select(2, vai.async(try, file):join()) assert(n == expected, n)\n"
+		"end\n"
+		"local a, b = dofile(file .. '.text') assert(a == 1 and b == io)\n"
+		"local ok, err = pcall(dofile, file .. '.none') assert(not ok and err:find('cannot open', 1, true))\n"
+		"a, b = coroutine.wrap(function() return dofile(file .. '.yields') end)() assert(a == 7)\n";
+	char file[64];
+	snprintf(file, sizeof file, "/tmp/vai_sandbox_bytecode.%d", (int)getpid());
+	for (int all = 0; all < 2; all++) {
+		vai_lua_policy p = {.size = sizeof p, .allow = allow, .flags = all ? VAI_LUA_BYTECODE : 0};
+		lua_State *L = host_open();
+		lua_pushstring(L, file);
+		lua_setglobal(L, "file");
+		lua_pushinteger(L, all ? 4 : 0);
+		lua_setglobal(L, "expected");
+		host_run(L,
+			"local function write(name, text) local f = assert(io.open(name, 'wb')) f:write(text) f:close() end\n"
+			"local code = string.dump(load('return 1'))\n"
+			"write(file, code) write(file .. '.line', '#!lua\\n' .. code) write(file .. '.mark', '\\xEF\\xBB\\xBF' .. "
+			"code)\n"
+			"write(file .. '.text', 'return 1, io') write(file .. '.yields', 'coroutine.yield(7)')");
+		start_in(L, &p);
+		host_run(L, look);
+		lua_close(L);
+	}
+	lua_State *L = host_open();
+	lua_pushstring(L, file);
+	lua_setglobal(L, "file");
+	host_run(L, "for _, e in ipairs{ '', '.line', '.mark', '.text', '.yields' } do assert(os.remove(file .. e)) end");
+	lua_close(L);
+}
+
 static int of_host(lua_State *L)
 {
 	lua_pushinteger(L, 42);
@@ -803,6 +847,7 @@ int main(void)
 		host_test(test_too_late),
 		host_test(test_ends),
 		host_test(test_allowed),
+		host_test(test_files),
 		host_test(test_functions),
 		host_test(test_escapes),
 		host_test(test_escapes_on_main),
