@@ -121,7 +121,7 @@ typedef struct vai_lua_policy {
 								   names that errors use; or NULL: none may, but those of allowed modules */
 	/* Bounds, each state's own; 0: none. */
 	size_t memory;        /* bytes of each goroutine's Lua state, at least VAI_LUA_LEAST_MEMORY, and of what
-							 it has sent */
+							 it has sent; not of buffers, shared tables and channels: set memory_in_all, too */
 	int64_t cpu;          /* nanoseconds of processor time of each goroutine */
 	int64_t goroutines;   /* goroutines of Lua at once */
 	size_t memory_in_all; /* bytes of all goroutines' Lua states, of messages, channels, buffers and what else vai has

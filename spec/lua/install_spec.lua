@@ -72,7 +72,7 @@ describe("libvai", function()
 
 	local function built(command, example)
 		local found = ("PKG_CONFIG_PATH=%s/usr/lib/pkgconfig LD_LIBRARY_PATH=%s/usr/lib"):format(base, base)
-		local file = "examples/embed/" .. (example or "minimal.c")
+		local file = (example or "minimal.c"):gsub("^[^/]*$", "examples/embed/%0")
 		local out, ok = sh(("export %s; f=%s; { %s; }"):format(found, file, command:gsub("BASE", base)))
 		assert(ok, out)
 		return out
@@ -92,6 +92,21 @@ describe("libvai", function()
 				return pending("of the release's build only")
 			end
 			assert.equal("42\n", built(command .. " && BASE/m"))
+		end)
+	end
+
+	for name, command in pairs(how) do
+		it("is what the program in doc/EMBEDDING.md builds with, as " .. name, function()
+			if not release then
+				return pending("of the release's build only")
+			end
+			local doc = sh("cat doc/EMBEDDING.md")
+			local program = doc:match("## A first program.-```c\n(.-)```")
+			assert(select(2, program:gsub("\n", "")) <= 40)
+			local f = assert(io.open(base .. "/first.c", "w"))
+			f:write(program)
+			f:close()
+			assert.equal("1 gives 4\n2 gives 6\n3 gives 8\n", built(command .. " && BASE/m", base .. "/first.c"))
 		end)
 	end
 
