@@ -196,11 +196,12 @@ END
 		local symbols = "nm -D --defined-only %s/usr/lib/libvai.so.0 | sed -n 's/.* T \\(.*\\)@@VAI_0.1$/\\1/p' | LC_ALL=C sort"
 		assert.equal(recorded, sh(symbols:format(base)))
 		local sizes = [[#include <stdio.h>
-#include <vai.h>
-int main(void) { printf("%zu %zu %zu\n", sizeof(vai_options), sizeof(vai_case), sizeof(vai_value)); return 0; }]]
+#include <vai_lua.h>
+int main(void) { printf("%zu %zu %zu %zu\n",
+	sizeof(vai_options), sizeof(vai_case), sizeof(vai_value), sizeof(vai_lua_policy)); return 0; }]]
 		local f = assert(io.open(base .. "/s.c", "w"))
 		f:write(sizes):close()
-		assert.equal("112 24 32\n", built("cc BASE/s.c $(pkg-config --cflags vai-core) -o BASE/s && BASE/s"))
+		assert.equal("112 24 32 88\n", built("cc BASE/s.c $(pkg-config --cflags vai) -o BASE/s && BASE/s"))
 	end)
 
 	it("is taken away again", function()
