@@ -137,7 +137,7 @@ describe("a cond", function()
 			first:cancel()
 			-- where the first one had the signal already, there is none left
 			if first:join() then c:signal() end
-			check.returns(table.pack(second:join(0.2)), true, true)
+			check.returns(table.pack(second:join(20)), true, true)
 		end
 	]], { procs = 1, timeout = 60 })
 

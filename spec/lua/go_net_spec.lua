@@ -164,10 +164,18 @@ describe("a stream", function()
 
 	streams("prolongs a deadline while somebody waits: only the last one counts", [[
 		local a, b = pair "KIND"
-		a:set_read_deadline(vai.now() + 0.02)
-		local reader = task(function() return a:read() end)
-		for _ = 1, 50 do a:set_read_deadline(vai.now() + 100) vai.yield() end
-		vai.sleep(0.03)
+		local time, in_time, reader = 0.01, nil, nil
+		repeat -- again, where the first deadline was over before it was moved
+			time = 2 * time
+			local first = vai.now() + time
+			a:set_read_deadline(first)
+			reader = vai.async(function() return a:read() end)
+			check.until_true(function() return reader:status() == "waiting" or reader:status() == "done" end)
+			a:set_read_deadline(vai.now() + 100)
+			in_time = vai.now() < first
+			for _ = 1, 50 do a:set_read_deadline(vai.now() + 100) vai.yield() end
+			vai.sleep(first + 0.01 - vai.now())
+		until in_time
 		check.eq(reader:status(), "waiting")
 		for _ = 1, 50 do a:set_read_deadline(vai.now() + 100 - _) end
 		a:set_read_deadline(vai.now() + 0.001)

@@ -124,11 +124,20 @@ describe("a mutex", function()
 		local m, order = vai.mutex(), chan(20)
 		m:lock()
 		local waiters = {}
-		for i = 1, 10 do waiters[i] = task(function() m:lock() order:send(i) m:unlock() end) end
+		local go_on = chan() -- until then the first one has it
+		for i = 1, 10 do
+			waiters[i] = task(function()
+				m:lock()
+				go_on:recv()
+				order:send(i)
+				m:unlock()
+			end)
+		end
 		local t = vai.now()
 		repeat vai.sleep(0.0005) until vai.now() > t + 0.0015
 		m:unlock()
 		check.eq(m:try_lock(), false)
+		vai.timer(0.01, go_on.close, go_on)
 		m:lock()
 		order:send("hog")
 		m:unlock()

@@ -3,10 +3,17 @@
 -- signal is sent by a child of io.popen: os.execute would ignore it meanwhile.)
 local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
 
+-- interrupt(how) sends the signal once main waits, or, how == "computes", once it has closed `ready`.
 local test = program.tester [[
 	local pid = io.open("/proc/self/stat"):read("n")
-	local function interrupt()
-		vai.sleep(0.05)
+	local ready, folder = chan(), arg[1]
+	local function main_waits()
+		assert(vai.dump(folder .. "/dump"))
+		local f <close> = assert(io.open(folder .. "/dump"))
+		return f:read("a"):find("goroutine 1 %[[^r]") ~= nil
+	end
+	local function interrupt(how)
+		if how == "computes" then ready:recv() else check.until_true(main_waits) end
 		io.popen("kill -INT " .. pid):close()
 	end
 	local function closing(text)
@@ -30,9 +37,9 @@ describe("Ctrl-C while main waits", function()
 	for name, wait in pairs(waits) do
 		local inner = wait:find("inner") and "inner\n" or ""
 		test(name, [[
+			local c <close> = closing "closed"
 			go(interrupt)
 			go(function() while true do vai.sleep(0.01) end end)
-			local c <close> = closing "closed"
 		]] .. wait, { status = 1, out = inner .. "closed\n", err = "interrupted!" })
 	end
 
@@ -52,15 +59,16 @@ describe("Ctrl-C while main waits", function()
 	]], { out = "on\n" })
 
 	test("with a goroutine that computes", [[
+		local c <close> = closing "closed"
 		go(interrupt)
 		go(function() while true do end end)
-		local c <close> = closing "closed"
 		chan():recv()
 	]], { status = 1, out = "closed\n", err = "interrupted!" })
 
 	test("is as ever where main computes", [[
-		go(interrupt)
+		go(interrupt, "computes")
 		local c <close> = closing "closed"
+		ready:close()
 		while true do end
 	]], { status = 1, out = "closed\n", err = "interrupted!" })
 

@@ -143,9 +143,8 @@ describe("VAI_DEBUG=leaks tells", function()
 		end]])
 
 	program.test("in vai.dump and at os.exit, too", [[
-		local function forget() local c = chan() go(function() c:recv() end) end
+		local function forget() local c = chan() check.waiting(go(function() c:recv() end)) end
 		forget()
-		vai.sleep(0.02)
 		collectgarbage()
 		local name = arg[1] .. "/dump"
 		assert(vai.dump(name))
@@ -158,8 +157,8 @@ describe("VAI_DEBUG=leaks tells", function()
 	program.test("with the results of the main chunk in place", [[
 		local f = assert(io.open(arg[1] .. "/chunk.lua", "w"))
 		f:write [=[local vai = require "vai"
-			do local c = vai.chan() vai.go(function() c:recv() end) end
-			vai.sleep(0.02) return 1, "two", nil, 4]=]
+			do local c = vai.chan() require "check".waiting(vai.go(function() c:recv() end)) end
+			return 1, "two", nil, 4]=]
 		f:close()
 		assert(loadfile(arg[1] .. "/chunk.lua"))
 		local a, b, c, d = dofile(arg[1] .. "/chunk.lua")

@@ -758,11 +758,10 @@ describe("dial", function()
 	-- A listener whose backlog is full answers nobody.
 	test("ends by a limit and by cancel", [[
 		local l = net.listen("tcp", "127.0.0.1:0", { backlog = 1 })
-		local held, c = {}
-		repeat
-			c = net.dial("tcp", l:addr(), 0.05)
-			held[#held + 1] = c
-		until not c
+		local held = {}
+		for _ = 1, 5 do -- those that give up before they are told stay in it, too
+			held[#held + 1] = net.dial("tcp", l:addr(), 0.05)
+		end
 		local t0 = vai.now()
 		check.returns(table.pack(net.dial("tcp", l:addr(), 0.05)), nil, "timeout")
 		assert(vai.now() - t0 >= 0.0499)

@@ -18,12 +18,11 @@ end
 
 describe("waits without a stack", function()
 	test("2,000 goroutines that wait have few stacks", [[
-		local ch, got = chan(), chan(16)
+		local ch, got, begun = chan(), chan(16), vai.atomic()
 		for i = 1, 2000 do
-			go(function() local sum = 0 for v in ch do sum = sum + v end got:send(sum) end)
+			go(function() begun:add(1) local sum = 0 for v in ch do sum = sum + v end got:send(sum) end)
 		end
-		vai.sleep(0.1)
-		check.eq(stacks() < 1200, true)
+		check.until_true(function() return begun:get() == 2000 and stacks() < 1200 end)
 		for _ = 1, 3 do
 			for _ = 1, 2000 do ch:send(1) end
 			vai.sleep(0.05)

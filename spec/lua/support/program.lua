@@ -345,8 +345,12 @@ end
 -- The begin of a program that parks so many goroutines that others shed their stacks. stacks(): how many are in use.
 M.shedding = [[
 local hold = chan()
-for _ = 1, 400 do go(function() hold:recv() end) end
-vai.sleep(0.02)
+do
+	local tasks = {}
+	for i = 1, 400 do tasks[i] = go(function() hold:recv() end) end
+	for i = 1, 400 do check.waiting(tasks[i]) end
+end
+collectgarbage()
 local function stacks() return vai.stats().stacks end
 ]]
 
