@@ -145,6 +145,7 @@ struct m {
 	atomic_bool preempt; /* the next SIGURG comes from vai */
 	bool blocked;        /* SIGURG was blocked before this thread became an M */
 	struct m *next_m;    /* sched.all_ms, under sched.lock */
+	int64_t end_cpu;     /* the processor time of its thread when the runtime began to end; sched.lock */
 	struct home *home;   /* the M is the host's thread of it; NULL: it is a thread of vai's. Constant while it lives */
 	/* Used by sysmon only: the round that it saw last, and when it first saw it. */
 	struct p *seen_p;

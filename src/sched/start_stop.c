@@ -12,6 +12,7 @@
 #include "mach/barrier.h"
 #include "mach/cpus.h"
 #include "mach/stack.h"
+#include "mach/thread.h"
 #include "sched/poll.h"
 #include "sched/rt.h"
 
@@ -23,6 +24,9 @@ enum {
 	SLOW = 500000000,
 	RELEASE = 500000000 /* ns */
 };
+
+/* Nanoseconds for which the end of the runtime waits at most for threads that are given no processor. */
+#define STARVED INT64_C(10000000000)
 
 /* The number of CPUs that the process may use; sysmon looks again now and then while the runtime runs. */
 int vai__numcpu(void)
@@ -114,6 +118,8 @@ static void add_procs(int asked)
 static void stop_ms(void)
 {
 	vai__lock(&vai__sched.lock);
+	for (struct m *m = vai__sched.all_ms; m; m = m->next_m)
+		m->end_cpu = vai__thread_cpu(m->tid);
 	atomic_store(&vai__sched.stopping, true);
 	vai__loop_attention_update();
 	vai__unlock(&vai__sched.lock);
@@ -147,13 +153,39 @@ static bool all_stuck(void)
 	return stuck && n == atomic_load(&vai__sched.live_ms);
 }
 
-/* Waits until all Ms have left: for `grace` in any case, and then for those that are not stuck. */
+/* Whether the thread, which had used `from` of processor time when it was asked to end, is not asleep and has had less
+ * than `share` of it since: the machine runs others. */
+static bool is_starved(int tid, int64_t from, int64_t share)
+{
+	struct vai__thread_look look;
+	int64_t cpu = vai__thread_cpu(tid);
+	if (cpu < 0 || from < 0 || cpu - from >= share)
+		return false;
+	vai__thread_look(tid, &look);
+	return !look.asleep;
+}
+
+static bool some_m_starves(int64_t share)
+{
+	bool starves = false;
+	vai__lock(&vai__sched.lock);
+	for (struct m *m = vai__sched.all_ms; m && !starves; m = m->next_m)
+		starves = is_starved(m->tid, m->end_cpu, share);
+	vai__unlock(&vai__sched.lock);
+	return starves;
+}
+
+/* Waits until all Ms have left: for `grace` in any case, and then for those that are not stuck. An M that computes has
+ * SLOW for it, which counts as processor time where the machine has other things to do. */
 static bool wait_for_ms(int64_t grace)
 {
-	int64_t now = vai__clock_real(), deadline = deadline_of(grace), last = deadline_of(grace > SLOW ? grace : SLOW);
+	const int64_t share = grace > SLOW ? grace : SLOW;
+	int64_t now = vai__clock_real(), deadline = deadline_of(grace), last = deadline_of(share), starved = now + STARVED;
 	for (int64_t pause = INSIST; !all_gone(now + pause); pause = pause < INSIST_MAX ? 2 * pause : pause) {
 		now = vai__clock_real();
-		if (now >= last || (now >= deadline && all_stuck()))
+		if (now >= last && (now >= starved || !some_m_starves(share)))
+			return false;
+		if (now >= deadline && all_stuck())
 			return false;
 		vai__preempt_all();
 	}
@@ -240,10 +272,13 @@ static void begin_stop(void)
 /* ---- release ---- */
 
 static enum { NOT_BEGUN, BEGUN } release; /* written by the thread that ends the runtime */
+static atomic_int release_tid;            /* the thread that releases; 0: it has not begun to run */
 
 /* Releases what abandoned goroutines hold. Finalizers run in here, which may take any time or never return. */
 static void *release_all(void *threaded)
 {
+	if (threaded)
+		atomic_store(&release_tid, vai__thread_id());
 	vai__g_abandon_all();
 	if (!threaded)
 		return NULL;
@@ -256,6 +291,7 @@ static void begin_release(void)
 {
 	pthread_t thread;
 	release = BEGUN;
+	atomic_store(&release_tid, 0);
 	forget_queues();
 	atomic_fetch_add_seq_cst(&vai__sched.live_ms, 1);
 	if (pthread_create(&thread, NULL, release_all, &release) == 0) {
@@ -265,6 +301,27 @@ static void begin_release(void)
 	}
 	atomic_fetch_sub_seq_cst(&vai__sched.live_ms, 1);
 	release_all(NULL);
+}
+
+static bool release_starves(int64_t share)
+{
+	int tid = atomic_load(&release_tid);
+	return tid == 0 || is_starved(tid, 0, share);
+}
+
+/* Waits for the thread that releases: RELEASE, which counts as processor time where the machine has other things to do,
+ * as long as the thread does not sleep. */
+static bool wait_for_release(int64_t grace)
+{
+	const int64_t share = grace > RELEASE ? grace : RELEASE;
+	int64_t deadline = deadline_of(share), starved = deadline_of(STARVED);
+	while (!all_gone(deadline)) {
+		int64_t now = vai__clock_real();
+		if (now >= starved || !release_starves(share))
+			return false;
+		deadline = now + INSIST_MAX;
+	}
+	return true;
 }
 
 void vai__sched_halt(int64_t grace)
@@ -287,7 +344,7 @@ bool vai__sched_stop(int64_t grace)
 			return false;
 		begin_release();
 	}
-	if (!all_gone(deadline_of(grace > RELEASE ? grace : RELEASE)))
+	if (!wait_for_release(grace))
 		return false;
 	vai__poll_stop();
 	vai__frame_stop();

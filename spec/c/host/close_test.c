@@ -6,15 +6,23 @@
 #include "host/host.h"
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Far above what it takes, far below what the goroutines would. */
-enum { PROMPT = 8 };
+enum { PROMPT = 60 };
+/* Seconds: a finalizer computes for so long; the end of the runtime waits for one that is given no processor for about
+ * this time at most. */
+#define COMPUTES 0.1
+#define STARVED 9
 
 static void close_promptly(lua_State *L)
 {
@@ -73,6 +81,80 @@ static void test_finalizers_run(void **state)
 	}
 	close(fds[0]);
 	close(fds[1]);
+}
+
+/* ---- a finalizer that is given little of the processor ---- */
+
+static atomic_int hogs_end, slow_ended;
+
+static double used_by(clockid_t clock)
+{
+	struct timespec t;
+	clock_gettime(clock, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Binds the calling thread to one of the CPUs that the process may use, the same for each. */
+static void share_cpu(void)
+{
+	cpu_set_t all, one;
+	size_t cpu = 0;
+	CPU_ZERO(&one);
+	if (sched_getaffinity(0, sizeof all, &all) == 0)
+		while (cpu < CPU_SETSIZE - 1 && !CPU_ISSET(cpu, &all))
+			cpu++;
+	CPU_SET(cpu, &one);
+	sched_setaffinity(0, sizeof one, &one);
+}
+
+static void *hog(void *unused)
+{
+	share_cpu();
+	while (!atomic_load(&hogs_end))
+		;
+	return unused;
+}
+
+static int slow_finalizer(lua_State *L)
+{
+	(void)L;
+	share_cpu();
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 15);
+	double begin = used_by(CLOCK_THREAD_CPUTIME_ID);
+	while (used_by(CLOCK_THREAD_CPUTIME_ID) < begin + COMPUTES)
+		;
+	atomic_fetch_add(&slow_ended, 1);
+	return 0;
+}
+
+/* Others have the processor: the close waits for a finalizer by the time that it has computed. */
+static void test_finalizer_that_starves(void **state)
+{
+	(void)state;
+	pthread_t hogs[2];
+	lua_State *L = host_open();
+	lua_register(L, "slow_finalizer", slow_finalizer);
+	host_run(L,
+		"local vai, slow_finalizer = require 'vai', slow_finalizer\n"
+		"local ch, started = vai.chan(), vai.chan()\n"
+		"vai.go(function()\n"
+		"  local c <close> = setmetatable({}, { __close = slow_finalizer })\n"
+		"  started:send(1)\n"
+		"  ch:recv()\n"
+		"end)\n"
+		"started:recv()\n");
+	atomic_store(&hogs_end, 0);
+	atomic_store(&slow_ended, 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&hogs[i], NULL, hog, NULL), 0);
+	double begin = host_seconds();
+	lua_close(L);
+	double took = host_seconds() - begin;
+	atomic_store(&hogs_end, 1);
+	for (int i = 0; i < 2; i++)
+		pthread_join(hogs[i], NULL);
+	assert_true(atomic_load(&slow_ended) == 1 || took > STARVED);
+	works();
 }
 
 /* What they may do: fail, call vai, start over, exit the loop that the goroutine was in. */
@@ -376,6 +458,7 @@ int main(void)
 		host_test(test_queues_of_the_abandoned),
 		host_test(test_threads_have_ended),
 		host_test(test_finalizers_run),
+		host_test(test_finalizer_that_starves),
 		host_test(test_finalizers_that_misbehave),
 		host_test(test_finalizer_that_hangs),
 		host_test(test_stuck_in_a_call),
