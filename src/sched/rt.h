@@ -138,14 +138,13 @@ struct m {
 	_Atomic(int64_t) nap_until; /* when it wakes by itself for a P that main gives back; 0: never. Under sched.lock */
 	int64_t cpu_from;           /* owner: the thread's time when curg, which has a limit, began to run */
 	struct g *lockedg;          /* owner: the goroutine that has this thread for itself */
-	struct m *next_wanting;
-	int64_t wants_at;    /* a host's only: since when; under sched.lock */
+	struct m *next_wanting, *next_m; /* in sched.wanting and sched.all_ms, under sched.lock */
+	/* Under sched.lock. A host's: since when it wants a P. The processor time used when the runtime began to end. */
+	int64_t wants_at, end_cpu;
 	uint32_t rand;       /* owner */
 	int tid;             /* the system's number of its thread */
 	atomic_bool preempt; /* the next SIGURG comes from vai */
 	bool blocked;        /* SIGURG was blocked before this thread became an M */
-	struct m *next_m;    /* sched.all_ms, under sched.lock */
-	int64_t end_cpu;     /* the processor time of its thread when the runtime began to end; sched.lock */
 	struct home *home;   /* the M is the host's thread of it; NULL: it is a thread of vai's. Constant while it lives */
 	/* Used by sysmon only: the round that it saw last, and when it first saw it. */
 	struct p *seen_p;

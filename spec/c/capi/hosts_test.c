@@ -216,13 +216,20 @@ static void nobody_runs_in_serial_phases(void **state)
 	hosts_on_threads(phases_thread, 2);
 }
 
-static atomic_bool go_on;
+static atomic_bool go_on, staying;
 
 static void stay(void *arg)
 {
 	(void)arg;
+	atomic_store(&staying, true);
 	while (!atomic_load(&go_on))
 		usleep(100);
+}
+
+static void until_it_stays(void)
+{
+	while (!atomic_load(&staying))
+		vai_sleep(VAI_MS(1));
 }
 
 /* On a thread of vai's, since main could not run on its own. */
@@ -249,8 +256,9 @@ static void c_code_is_waited_for(void **state)
 	atomic_store(&told, 0);
 	atomic_store(&go_on, false);
 	assert_int_equal(vai_start(NULL), VAI_OK);
+	atomic_store(&staying, false);
 	assert_int_equal(vai_go(stay_in_block, NULL), VAI_OK);
-	vai_sleep(VAI_MS(5));
+	until_it_stays();
 	assert_int_equal(vai_serial_begin(VAI_FOREVER), VAI_OK);
 	atomic_store(&go_on, true);
 	vai_sleep(VAI_MS(5));
@@ -259,8 +267,9 @@ static void c_code_is_waited_for(void **state)
 	while (atomic_load(&told) == 0)
 		vai_sleep(VAI_MS(1));
 	atomic_store(&go_on, false);
+	atomic_store(&staying, false);
 	vai_task *task = vai_spawn(stay_elsewhere, NULL);
-	vai_sleep(VAI_MS(5));
+	until_it_stays();
 	assert_int_equal(vai_serial_begin(0), VAI_EAGAIN);
 	assert_int_equal(vai_serial_begin(VAI_MS(3)), VAI_ETIMEOUT);
 	assert_int_equal(vai_serial_end(), VAI_EINVAL);

