@@ -11,11 +11,11 @@
 
 struct vai__account {
 	atomic_uint refs;
-	atomic_bool closed; /* the state is gone: nobody asks any more */
+	atomic_bool closed; /* the state has closed, so nobody asks for the sum any more */
 	_Atomic(int64_t) bytes;
 };
 
-/* One reference; NULL: out of memory. */
+/* A new account with nothing charged to it. The caller gets one reference. NULL: out of memory. */
 static inline struct vai__account *vai__account_new(void)
 {
 	struct vai__account *a = vai__mem_zalloc(sizeof *a);

@@ -27,7 +27,7 @@ enum {
 void (*_Atomic vai__fatal_dying)(void);
 static _Atomic uintptr_t teller; /* the thread that tells why the process ends, 0 while none does */
 
-/* Whether this thread is the one to tell. */
+/* True: the calling thread is the one that tells why the process ends. */
 static bool begin(void)
 {
 	uintptr_t self = (uintptr_t)pthread_self(), first = 0;

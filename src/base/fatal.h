@@ -8,15 +8,16 @@ _Noreturn void vai__fatal(const char *fmt, ...) __attribute__((format(printf, 1,
 /* Tells more before the process aborts. It may never return, because anything may be broken: vai__fatal sees to
  * that. */
 extern void (*vai__fatal_hook)(void);
-/* Called before that with the text, or NULL: the host's (vai_options.fatal). */
+/* The host's function (vai_options.fatal), called with the text before the hook; NULL: it has none. */
 extern void (*vai__fatal_host)(const char *text, void *data);
 /* Writes "vai: ..." as a line to stderr, or to the host's function. Any thread. */
 void vai__log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 extern void (*vai__log_host)(const char *line, void *data);
-/* What both of the host's functions get. */
+/* The argument of both of the host's functions. */
 extern void *vai__fatal_data;
-/* Called where the process ends without exit(): what must not be left as it is, a terminal's mode. System calls
- * only, on any thread, also in a handler. NULL: nothing is. */
+/* Called where the process ends without exit(), to put back what must not be left as it is, such as a terminal's
+ * mode. It may run on any thread and in a signal handler, so it makes system calls only. NULL: there is nothing to
+ * put back. */
 extern void (*_Atomic vai__fatal_dying)(void);
 static inline void vai__dying(void)
 {

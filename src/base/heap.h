@@ -9,10 +9,11 @@
 #include "base/base.h"
 
 typedef void *(*vai__heap_function)(void *block, size_t size, void *data);
-extern vai__heap_function vai__heap_host; /* NULL: libc. Written once */
+extern vai__heap_function vai__heap_host; /* the host's function; NULL: libc gives the memory. Written once */
 extern void *vai__heap_data;
 
-/* block NULL: a new one. NULL: out of memory, and the old one is as it was. */
+/* Resizes a block of the heap; makes a new one where `block` is NULL. Returns NULL when out of memory, and the old
+ * block is unchanged then. */
 static inline void *vai__heap_resize(void *block, size_t size)
 {
 	if (VAI_UNLIKELY(vai__heap_host != NULL))
@@ -20,7 +21,7 @@ static inline void *vai__heap_resize(void *block, size_t size)
 	return realloc(block, size ? size : 1);
 }
 
-/* NULL does nothing. */
+/* Frees a block of the heap. Does nothing where `block` is NULL. */
 static inline void vai__heap_free(void *block)
 {
 	if (VAI_LIKELY(!vai__heap_host))
@@ -29,12 +30,14 @@ static inline void vai__heap_free(void *block)
 		vai__heap_host(block, 0, vai__heap_data);
 }
 
-/* All bytes are 0. */
+/* A new block for n elements of `size` bytes, all zero. NULL: out of memory. */
 void *vai__heap_zero(size_t n, size_t size);
 
-/* Set by base/mem.c, when the program loads: nothing is kept for the next use any more. False: something was taken. */
+/* Set by base/mem.c when the program loads. From its call on freed blocks are not kept for the next use. False:
+ * blocks have been taken already, and nothing has changed. */
 extern bool (*vai__heap_bypass)(void);
-/* Has f give all memory from now on. False: some was taken from elsewhere. NULL: libc, or what was chosen before. */
+/* Has the host's function f give all memory from now on; f == NULL leaves it as it is. False: memory has been taken
+ * from elsewhere already. */
 bool vai__heap_choose(vai__heap_function f, void *data);
 
 #endif

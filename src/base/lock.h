@@ -45,7 +45,8 @@ void vai__lock_slow(struct vai_lock *l);
 /* Waits, as for a lock, until a flag is false that another thread sets for some instructions. */
 void vai__lock_await(const atomic_bool *flag);
 #ifdef VAI_DEBUG_LOCKS
-/* Note that the calling thread takes l, after checking its rank, and that it lets it go. */
+/* vai__lock_check checks the rank of l and notes that the calling thread takes it; the other function notes that
+ * the thread lets it go. */
 void vai__lock_check(struct vai_lock *l);
 void vai__lock_forget(struct vai_lock *l);
 #else
@@ -62,7 +63,7 @@ static inline void vai__lock(struct vai_lock *l)
 		vai__lock_slow(l);
 }
 
-/* True: the lock is held. */
+/* Takes the lock if it is free. True: the caller holds it now. */
 static inline bool vai__trylock(struct vai_lock *l)
 {
 	unsigned zero = 0;
@@ -72,7 +73,7 @@ static inline bool vai__trylock(struct vai_lock *l)
 	return true;
 }
 
-/* By the thread that holds it. */
+/* Lets the lock go. Called by the thread that holds it. */
 static inline void vai__unlock(struct vai_lock *l)
 {
 	vai__lock_forget(l);

@@ -11,9 +11,9 @@
 /* The number of bytes that an allocation of `size` really gets, never less than `size`. A caller that can use the
  * rest asks for vai__mem_round(size) bytes. */
 size_t vai__mem_round(size_t size);
-/* NULL when out of memory. */
+/* A block of at least `size` bytes; NULL: out of memory. */
 void *vai__mem_alloc(size_t size);
-/* The same, all zero. */
+/* The same, with all bytes zero. */
 void *vai__mem_zalloc(size_t size);
 /* Frees p, which may be NULL. `size` is what was asked for. */
 void vai__mem_free(void *p, size_t size);

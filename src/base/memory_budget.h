@@ -13,38 +13,40 @@
 
 struct vai__budget;
 
-extern atomic_bool vai__memory_budget_any; /* some state that is open has one, or had */
-/* That of the calling goroutine's state, or NULL. Set by stdlib/sandbox.c. */
+extern atomic_bool vai__memory_budget_any; /* true once a state with a bound has been opened, until no state is open */
+/* Gives the bound of the calling goroutine's state, or NULL. Set by stdlib/sandbox.c. */
 extern struct vai__budget *(*vai__memory_budget_self)(void);
 
-/* A bound of so many bytes, of a state that opens. NULL: out of memory. Under the gate of sched/home.h, as the next
- * two. */
+/* Makes a bound of `bytes` for a state that opens. NULL: out of memory. Called under the gate of sched/home.h, as
+ * are the next two. */
 struct vai__budget *vai__memory_budget_open(size_t bytes);
-/* The state closes, and none of its goroutines is left. What others still hold of its memory stays counted. NULL is
- * nothing. */
+/* Called when the state closes and none of its goroutines is left. Memory of it that others still hold stays
+ * counted. Does nothing where b is NULL. */
 void vai__memory_budget_close(struct vai__budget *b);
-/* No state is open any more: nothing is counted. */
+/* Called when no state is open any more: from then on nothing is counted. */
 void vai__memory_budget_end(void);
 
-/* So many bytes more for b, or NULL: nobody. False: that would be more than the bound, and nothing has changed. */
+/* Charges `bytes` to b; charges nobody where b is NULL. False: that would exceed the bound, and nothing has
+ * changed. */
 bool vai__memory_budget_charge(struct vai__budget *b, size_t bytes);
-/* So many bytes less. */
+/* Takes back a charge of `bytes`. */
 void vai__memory_budget_give(struct vai__budget *b, size_t bytes);
 
-/* So many bytes more for the calling goroutine's state; *b is whom they are charged to, maybe nobody (NULL). False: as
- * above. */
+/* Charges `bytes` to the calling goroutine's state and sets *b to the bound that they are charged to, or to NULL
+ * where nobody is charged. False: as for vai__memory_budget_charge. */
 static inline bool vai__memory_budget_take(size_t bytes, struct vai__budget **b)
 {
 	*b = VAI_LIKELY(!atomic_load_relaxed(&vai__memory_budget_any)) ? NULL : vai__memory_budget_self();
 	return VAI_LIKELY(!*b) || vai__memory_budget_charge(*b, bytes);
 }
 
-/* The block at p is charged to b. False: out of memory. */
+/* Notes that the block at p is charged to b. False: out of memory. */
 bool vai__memory_budget_note(const void *p, struct vai__budget *b);
-/* Whom it was charged to, from now on nobody; NULL: nobody. */
+/* Forgets whom the block at p is charged to, and returns that; NULL: it was charged to nobody. */
 struct vai__budget *vai__memory_budget_forget(const void *p);
 
-/* Widens the bound of the calling goroutine's state by so many bytes, or narrows it again: for an error's words. */
+/* Widens the bound of the calling goroutine's state by `bytes`, or narrows it where they are negative. That lets
+ * the message of an error be made when the bound is reached. */
 void vai__memory_budget_widen(int64_t bytes);
 
 #endif

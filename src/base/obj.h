@@ -12,8 +12,8 @@
 struct vai_obj;
 
 struct vai_class {
-	const char *name;                  /* what a user calls it: "channel" */
-	void (*destroy)(struct vai_obj *); /* the last reference is gone */
+	const char *name;                  /* the word for it in messages to users, such as "channel" */
+	void (*destroy)(struct vai_obj *); /* called when the last reference has gone */
 };
 
 struct vai_obj {
@@ -22,7 +22,7 @@ struct vai_obj {
 	uint32_t site; /* where it was created (the number of bind/site.h), for dumps; 0: unknown */
 };
 
-/* Starts with one reference, owned by the caller. */
+/* Makes o an object of the class, with one reference, which the caller owns. */
 static inline void vai__obj_init(struct vai_obj *o, const struct vai_class *cls)
 {
 	o->cls = cls;
@@ -30,7 +30,7 @@ static inline void vai__obj_init(struct vai_obj *o, const struct vai_class *cls)
 	o->site = 0;
 }
 
-/* A fresh object of `size` bytes, all zero but for its head. NULL: out of memory. */
+/* A new object of `size` bytes, all zero but for its head. The caller owns its one reference. NULL: out of memory. */
 static inline void *vai__obj_new(size_t size, const struct vai_class *cls)
 {
 	struct vai_obj *o = vai__mem_zalloc(size);
@@ -39,7 +39,7 @@ static inline void *vai__obj_new(size_t size, const struct vai_class *cls)
 	return o;
 }
 
-/* One reference more, by one that has, or is lent, one. */
+/* Takes one more reference. The caller has one already, or is lent one. */
 static inline void vai__obj_ref(struct vai_obj *o)
 {
 	atomic_fetch_add_relaxed(&o->refs, 1);
@@ -55,7 +55,7 @@ static inline bool vai__obj_try_ref(struct vai_obj *o)
 	return false;
 }
 
-/* Destroys the object with its last reference; no runtime lock may be held then. */
+/* Gives a reference back. The last one destroys the object, and then the caller must hold no lock of the runtime. */
 static inline void vai__obj_unref(struct vai_obj *o)
 {
 	if (atomic_fetch_sub_acq_rel(&o->refs, 1) == 1)

@@ -50,7 +50,7 @@ struct vai__helper {
 
 struct vai_code {
 	struct vai_obj obj;
-	uint64_t id;    /* never the same again */
+	uint64_t id;    /* a number that no other code object ever has */
 	uint64_t setup; /* of the homes for which it is (`home->setup_id`): its templates hold what those wish */
 	uint64_t hash;
 	size_t size;
@@ -58,15 +58,15 @@ struct vai_code {
 	const char *source; /* chunk name, "?" if stripped */
 	int line;           /* where the function begins */
 	bool analyzed;      /* false: a bytecode format this build cannot read; upvals has no facts */
-	bool assigns;       /* some upvalue but _ENV */
-	bool uses_require;  /* names require or package, also in nested functions */
+	bool assigns;       /* the code assigns an upvalue other than _ENV */
+	bool uses_require;  /* the code, or a function nested in it, names require or package */
 	bool any_library;   /* what it uses of libraries the code does not tell: load and its like */
 	int nups;
-	int nnames; /* of all upvalues together */
+	int nnames; /* the number of names of all upvalues together */
 	struct vai__upval *upvals;
 	int nfields;
 	struct vai__field *fields;
-	size_t alloc;             /* bytes of this object with all it points to */
+	size_t alloc;             /* the size of this object with all that it points to, in bytes */
 	struct vai_code *next;    /* in the process-wide table */
 	_Atomic(unsigned) spawns; /* how often vai__vm_new saw it */
 	_Atomic(void *) template; /* runtime/func_template.c: a template with this function loaded, or NULL */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lua functions as bytes. */
+/* Turns Lua functions into bytes. */
 #ifndef VAI_DUMP_FUNCTION_H
 #define VAI_DUMP_FUNCTION_H
 

@@ -12,17 +12,17 @@ const void *vai__probe_proto_of(const void *closure);
 /* Whether what lua_upvalueid gives of a Lua function is still a local on some stack; false where this Lua's upvalues
  * could not be made out. */
 bool vai__probe_is_open(const void *upvalue);
-/* This Lua's opcodes are those that bytewalk.c knows. */
+/* Whether this Lua's opcodes are those that bytewalk.c knows. */
 bool vai__probe_opcodes_known(void);
-/* The collector says that it does not run while it runs a finalizer (5.4.4 and later), in place of
- * seeming to be stopped. */
+/* Whether the collector tells that it is running a finalizer (5.4.4 and later); earlier ones seem to be stopped
+ * meanwhile. */
 bool vai__probe_gc_tells(void);
-/* C calls in each other that this Lua allows: 200, in some releases 2,000. */
+/* How many nested C calls this Lua allows: 200, in some releases 2,000. */
 int vai__probe_c_levels(void);
-/* The main thread of a state may be resumed, and as many C calls in each other are allowed there then (from 5.4.2
- * on). */
+/* Whether the main thread of a state may be resumed, with as many nested C calls there (from 5.4.2 on). */
 bool vai__probe_resumes(void);
-/* Closing a coroutine that has failed gives its closers the error and fails with it, or with theirs (from 5.4.3 on). */
+/* Whether closing a coroutine that has failed gives its closers the error and fails with it, or with theirs (from
+ * 5.4.3 on). */
 bool vai__probe_close_fails(void);
 /* Whether the warnings of the state with that main thread are on, by the library's own function for them (lua.c's,
  * luaL_newstate's). False for a host's own, and where this cannot be made out. */

@@ -10,16 +10,16 @@
 typedef struct vai_atomic vai_atomic; /* a struct vai_obj */
 extern const struct vai_class vai__atomic_class;
 
-/* One that stands at n, with one reference. NULL when out of memory. */
+/* A new one with the value n. The caller gets one reference. NULL: out of memory. */
 vai_atomic *vai__atomic_new(int64_t n);
-/* Read it, and write it. */
+/* Reads and writes the value. */
 int64_t vai__atomic_get(vai_atomic *a);
 void vai__atomic_set(vai_atomic *a, int64_t n);
-/* Adds n; the new value. */
+/* Adds n and returns the new value. */
 int64_t vai__atomic_add(vai_atomic *a, int64_t n);
-/* Writes n; the old value. */
+/* Writes n and returns the old value. */
 int64_t vai__atomic_swap(vai_atomic *a, int64_t n);
-/* Writes `now` if it is `old`. True: it was. */
+/* Writes `now` if the value is `old`. True: it was. */
 bool vai__atomic_cas(vai_atomic *a, int64_t old, int64_t now);
 
 #endif

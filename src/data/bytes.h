@@ -16,14 +16,16 @@ extern const struct vai_class vai__bytes_class;
 
 #define VAI_BYTES_MAX ((uint64_t)1 << 46)
 
-/* n zeros. NULL when out of memory. */
+/* A buffer of n zero bytes. The caller gets one reference. NULL: out of memory. */
 vai_bytes *vai__bytes_new(uint64_t n);
-/* The n bytes of b from `at` (from 0 on). NULL when out of memory; VAI_ERANGE in *rc: there are not so many. */
+/* A slice: the n bytes of b from `at` on, which counts from 0. The caller gets one reference. NULL: *rc is an error
+ * of vai__bytes_pin, or VAI_OK when out of memory. */
 vai_bytes *vai__bytes_slice(vai_bytes *b, uint64_t at, uint64_t n, int *rc);
 /* How many bytes it has now. A slice keeps its length, also where a resize has taken bytes of it away. */
 uint64_t vai__bytes_length(vai_bytes *b);
 bool vai__bytes_is_slice(const vai_bytes *b);
-/* Makes it n bytes long; new bytes are 0. VAI_EAGAIN: input or output is under way. VAI_ENOMEM. Not for slices. */
+/* Makes the buffer, which is no slice, n bytes long; new bytes are zero. VAI_OK; VAI_EAGAIN: input or output in it
+ * is under way; VAI_ENOMEM. */
 int vai__bytes_resize(vai_bytes *b, uint64_t n);
 
 enum vai__bytes_pin { VAI_PIN_SHORT, VAI_PIN_LONG };

@@ -56,14 +56,14 @@ static inline uint64_t vai__frozen_length(const vai_frozen *f, uint64_t table)
 
 /* How many keys it has besides its array. */
 uint64_t vai__frozen_keys(const vai_frozen *f, uint64_t table);
-/* FROZEN_NIL: it is not there. */
+/* The value of a key of the table; its kind is FROZEN_NIL where the key is not there. */
 struct vai__frozen_value vai__frozen_get(const vai_frozen *f, uint64_t table, const struct vai__frozen_key *key);
 /* Where the key stands in the order of vai__frozen_at: from 1 on; 0: it is not there. */
 uint64_t vai__frozen_find(const vai_frozen *f, uint64_t table, const struct vai__frozen_key *key);
 /* The first entry behind the `after`th that is not nil: its number, or 0 at the end. */
 uint64_t vai__frozen_next(const vai_frozen *f, uint64_t table, uint64_t after, struct vai__frozen_value *key,
 	struct vai__frozen_value *value);
-/* True: `key` is that of the entry with this number. */
+/* Whether `key` is the key of the entry with this number. */
 bool vai__frozen_is_at(const vai_frozen *f, uint64_t table, uint64_t number, const struct vai__frozen_key *key);
 
 /* The bytes of the string at that place, with a zero behind them; *len: how many. */
@@ -82,7 +82,7 @@ struct vai__frozen_ref {
 	uint64_t table;
 };
 extern const struct vai_class vai__frozen_ref_class;
-/* NULL when out of memory. */
+/* A reference to one table of a block, which takes a reference to the block. NULL: out of memory. */
 struct vai__frozen_ref *vai__frozen_ref_new(vai_frozen *f, uint64_t table);
 
 #endif

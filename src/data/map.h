@@ -54,7 +54,7 @@ typedef bool vai__map_edit_fn(void *arg, vai_msg *msg);
 bool vai__map_edit(vai_map *m, const struct vai__map_key *key, vai__map_edit_fn *fn, void *arg);
 /* Removes all keys at one moment. What was in it is dropped on the calling thread, under no lock. */
 void vai__map_clear(vai_map *m);
-/* Exact while nobody changes it. */
+/* The number of keys; exact only while nobody changes the map. */
 size_t vai__map_length(vai_map *m);
 
 /* All that is in the map at one moment. Who calls vai__map_next for a snapshot gets another part of it each time. */

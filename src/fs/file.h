@@ -17,10 +17,11 @@
 typedef struct vai_file vai_file; /* a struct vai_obj */
 extern const struct vai_class vai__file_class;
 
-/* "r", "w+", "ab", "wx", ... as flags of open(2). False: it is none. */
+/* Gives the flags of open(2) for a mode such as "r", "w+", "ab" or "wx". False: `mode` is no mode. */
 bool vai__file_mode(const char *mode, int *flags);
-/* Opens it. flags: of open(2), to which O_CLOEXEC and O_NOCTTY are added; mode: the permissions of one that is made.
- * VAI_OK: *out has one reference. It may stay in the system: a FIFO waits for its other end. */
+/* Opens a file. flags: of open(2), to which O_CLOEXEC and O_NOCTTY are added; mode: the permissions of a file that
+ * is made. VAI_OK: *out has one reference. The call may block in the kernel, as for a FIFO that waits for its other
+ * end. */
 int vai__file_open(const char *path, int flags, mode_t mode, vai_file **out);
 /* A file for a descriptor that is open, which it takes over in every case; path: its name, of which it makes a copy.
  * One that is a FIFO, a socket or a device is made non-blocking. VAI_OK: *out has one reference. */
@@ -36,19 +37,19 @@ int vai__file_write(vai_g *self, vai_file *f, struct iovec *iov, int n, size_t *
 /* whence: SEEK_SET, SEEK_CUR or SEEK_END. *at: the new position, in bytes from the beginning. VAI__ERRNO(ESPIPE): it is
  * a FIFO, a socket or a device. */
 int vai__file_seek(vai_g *self, vai_file *f, int whence, int64_t offset, int64_t *at);
-/* Makes it `size` bytes long; what is new is zeros. VAI__ERRNO(EINVAL): it is a FIFO, a socket or a device. */
+/* Makes the file `size` bytes long; new bytes are zero. VAI__ERRNO(EINVAL): it is a FIFO, a socket or a device. */
 int vai__file_truncate(vai_g *self, vai_file *f, int64_t size);
-/* Waits until what was written is on the disk (fsync). It gives the P away before it calls the system, and waits for
- * one after. */
+/* Waits until what was written is on the disk (fsync). The goroutine gives its P away before the system call, and
+ * waits for a P after it. */
 int vai__file_sync(vai_g *self, vai_file *f);
-/* Fills *st. VAI_OK, VAI_ECLOSED or VAI__ERRNO(e). */
+/* Fills *st with what the system says of the file. VAI_OK, VAI_ECLOSED or VAI__ERRNO(e). */
 int vai__file_stat(vai_file *f, struct stat *st);
-/* Closes it, as vai__conn_close does. True for the first call. */
+/* Closes the file, as vai__conn_close does a connection. True for the first call. */
 bool vai__file_close(vai_file *f);
 bool vai__file_is_closed(vai_file *f);
-/* The name that it was opened by; borrowed. */
+/* The path that the file was opened by. Borrowed. */
 const char *vai__file_path(const vai_file *f);
-/* Its connection, for what has to do with descriptors. Borrowed. */
+/* The connection below the file, for calls that need its descriptor. Borrowed. */
 vai_conn *vai__file_conn(vai_file *f);
 
 #endif

@@ -8,7 +8,7 @@
 #include "base/buffer.h"
 #include "net/conn.h"
 
-/* "file", "directory", "link", "fifo", "socket", "char", "block" or "unknown". */
+/* The word for the type in a mode: "file", "directory", "link", "fifo", "socket", "char", "block" or "unknown". */
 const char *vai__tree_type(mode_t mode);
 
 /* What a folder holds, sorted by name: for each a byte, which is an index for vai__tree_type_at, the name and a
@@ -20,9 +20,9 @@ const char *vai__tree_type_at(int index);
 /* Makes the folder and those above it that are not there, with these permissions less the umask. What is there already
  * is no error if it is a folder. */
 int vai__tree_mkdirs(const char *path, mode_t mode);
-/* A folder with all that is in it, or a file; what is not there is no error. Links are not followed. */
+/* Removes a folder with all that is in it, or a file. A path that is not there is no error. Links are not followed. */
 int vai__tree_remove_all(const char *path);
-/* A file or an empty folder. */
+/* Removes a file or an empty folder. */
 int vai__tree_remove(const char *path);
 
 /* Reads all of a file, of any kind, up to its end. VAI_OK: *out is the caller's (vai__conn_bytes_free). */
@@ -34,7 +34,7 @@ struct vai__write_opts {
 /* Writes n bytes as all of the file's contents. With `atomic` the goroutine gives its P away while that comes to the
  * disk; where it fails the old file is as it was. */
 int vai__tree_write(vai_g *self, const char *path, const char *p, size_t n, const struct vai__write_opts *opts);
-/* A file's contents and permissions, over what is there. */
+/* Copies the contents and permissions of a file, over what is there. */
 int vai__tree_copy(const char *from, const char *to);
 /* Makes a new file at a path that ends in XXXXXX, which it replaces in place by letters that nobody uses. Returns the
  * descriptor, close-on-exec, or an error as above. */

@@ -9,14 +9,14 @@
 #include "base/atomic.h"
 #include "base/base.h"
 
-/* Once, before any thread uses one. */
+/* Finds out which kind the kernel offers. Called once, before any thread uses a barrier. */
 void vai__barrier_init(void);
-/* The rare side's: a system call of some microseconds. Any thread. */
+/* The barrier of the side that is rare: a system call of some microseconds. Any thread may call. */
 void vai__barrier_heavy(void);
 
 extern bool vai__barrier_by_kernel; /* constant after vai__barrier_init */
 
-/* The other side's. */
+/* The barrier of the side that is taken all the time. */
 static inline void vai__barrier_light(void)
 {
 	if (VAI_LIKELY(vai__barrier_by_kernel))

@@ -55,7 +55,8 @@ static inline void vai__ctx_swap_known(void **save, void *load, uint64_t words)
  * entry(arg), which must not return. */
 void *vai__ctx_prepare(void *top, void (*entry)(void *arg), void *arg);
 
-/* A context on the stack [lo, top), in a record that was zeroed once or used before. */
+/* Makes c a context that runs entry(arg) on the stack [lo, top). The record was zeroed once, or has been used
+ * before. */
 static inline void vai__ctx_make(struct vai__ctx *c, char *lo, char *top, void (*entry)(void *), void *arg)
 {
 	c->sp = vai__ctx_prepare(top, entry, arg);
@@ -77,10 +78,10 @@ static inline void vai__ctx_make(struct vai__ctx *c, char *lo, char *top, void (
 #endif
 }
 
-/* The context that the calling thread runs natively, on its own stack. */
+/* Makes c the context of the calling thread's own stack. */
 void vai__ctx_native(struct vai__ctx *c);
 
-/* The record will not be used again. */
+/* Called when the record will not be used again. */
 static inline void vai__ctx_free(struct vai__ctx *c)
 {
 	(void)c;
@@ -91,7 +92,8 @@ static inline void vai__ctx_free(struct vai__ctx *c)
 #endif
 }
 
-/* Has to be the first call on a context that was switched to for the first time. */
+/* Must be the first call on a context that is switched to for the first time: it tells AddressSanitizer that the
+ * switch is over. */
 static inline void vai__ctx_entered(void)
 {
 #ifdef VAI_ASAN

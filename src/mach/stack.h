@@ -32,7 +32,7 @@ void vai__stack_reset(void);
  * system; the stacks stay. Called by one thread, not while another calls vai__stack_reset. */
 size_t vai__stack_unneeded(size_t *regained);
 size_t vai__stack_scavenge(const atomic_bool *stop);
-/* Its lowest address that may be used. */
+/* The lowest address of the stack that may be used. */
 static inline char *vai__stack_low(char *top)
 {
 	return top - vai__stack_size();

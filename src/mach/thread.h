@@ -22,7 +22,8 @@ bool vai__thread_has_children(void);
 void vai__thread_at_end(void (*f)(void));
 /* Lets another thread run that waits for the same CPU. */
 void vai__thread_yield(void);
-/* Takes some 10 microseconds. All zero: it cannot be known. */
+/* Looks whether the thread sleeps, which takes some 10 microseconds. All of *out is zero where that cannot be
+ * known. */
 void vai__thread_look(int id, struct vai__thread_look *out);
 /* The processor time that the thread has used, in ns; -1: not known. */
 int64_t vai__thread_cpu(int id);

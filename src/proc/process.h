@@ -18,7 +18,7 @@ enum { VAI__STREAMS = 3 };
 struct vai__spawn {
 	char *const *argv; /* argv[0] is looked for in PATH unless it has a slash */
 	char *const *envp;
-	const char *cwd;       /* or NULL */
+	const char *cwd;       /* the folder that it starts in; NULL: this process's own */
 	int fds[VAI__STREAMS]; /* what the process gets as 0 to 2; -1: this process's own. Borrowed */
 	bool group;            /* it leads a process group of its own, and signals go to all of that */
 };
@@ -43,9 +43,10 @@ void vai__process_unlink(vai_process *p, struct vai__waiter *w);
 /* Sends it a signal, or to all of its group where it leads one. The pidfd sees to it that no other process of the same
  * number gets it. VAI__ERRNO(ESRCH): its end is known. */
 int vai__process_kill(vai_process *p, int sig);
-/* Its number, also after its end, when others may have it. */
+/* The number (pid) of the process. It stays the same after the end of the process, when another may have that
+ * number. */
 int vai__process_pid(const vai_process *p);
-/* Whether its end is known. */
+/* Whether vai knows that the process has ended. */
 bool vai__process_is_over(vai_process *p);
 /* Our end of the pipe for stream n, from 0 to 2. Borrowed; NULL: that stream is no pipe. */
 vai_conn *vai__process_stream(vai_process *p, int n);

@@ -8,9 +8,9 @@
 
 /* By name ("SIGINT") or, from 1 on, number; 0: there is no such. */
 int vai__signal_number(const char *name);
-/* "SIGINT", or "an unknown signal". Never freed. */
+/* The name of a signal, "SIGINT", or "an unknown signal"; a constant string. */
 const char *vai__signal_name(int sig);
-/* False: it cannot be caught, or the runtime needs it. */
+/* Whether scripts may have the signal. False: it cannot be caught, or the runtime needs it. */
 bool vai__signal_is_free(int sig);
 
 /* Sends the signal's name into ch whenever it comes; a full channel misses it. make: the message, without a

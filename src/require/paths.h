@@ -25,7 +25,7 @@ void vai__paths_change_libraries(lua_State *L, struct vai_vm *vm);
 void vai__paths_change_library(lua_State *L, struct vai_vm *vm, int lib, int idx);
 /* Takes the first snapshot, of the calling main's state. VAI_OK or VAI_ENOMEM. */
 int vai__paths_start(lua_State *L);
-/* Its state closes, and its goroutines have ended. */
+/* Called when the state of the home closes and its goroutines have ended. */
 void vai__paths_drop(struct vai__home *home);
 
 #endif

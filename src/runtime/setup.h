@@ -11,12 +11,12 @@
 #include "stdlib/sandbox.h"
 
 struct vai__setup {
-	uint64_t id;                    /* never the same again */
+	uint64_t id;                    /* a number that no other setup ever has */
 	struct vai__setup *next;        /* under the gate */
 	unsigned refs;                  /* under the gate: homes that have it */
 	struct vai__sandbox *sandbox;   /* one reference; NULL: none */
 	lua_CFunction init;             /* vai_lua.h: vai_lua_init; or NULL */
-	bool finalizers;                /* what that makes may have finalizers */
+	bool finalizers;                /* what the host's function makes may have finalizers */
 	struct vai__template *template; /* NULL: states are built */
 	char mode[96];                  /* for vai__runtime_mode */
 };
@@ -35,9 +35,9 @@ struct vai__wishes {
 int vai__setup_open(struct vai__home *home, const struct vai__wishes *wishes);
 /* After VAI_EINVAL: the error of that function. Under the gate. */
 const char *vai__setup_error(void);
-/* The home closes, and all its goroutines have ended. */
+/* Called when the home closes and all its goroutines have ended. */
 void vai__setup_close(struct vai__home *home);
-/* Frees all of them: the end of the runtime. */
+/* Frees all setups, at the end of the runtime. */
 void vai__setup_drop(void);
 
 /* What states are copies of that have no setup: NULL: they are built, and why. full: all libraries are open in them. */

@@ -9,7 +9,7 @@
 /* Called once per process and host state: reads what a stock state holds, builds the template and proves it. L is
  * the host's state, from which the package paths are taken. VAI_OK, VAI_ENOMEM. */
 int vai__runtime_start(lua_State *L);
-void vai__runtime_stop(void); /* drops templates and the module cache */
+void vai__runtime_stop(void); /* drops the templates and the module cache */
 /* "clone" or "build", and why: of the calling goroutine's home. */
 const char *vai__runtime_mode(void);
 

@@ -10,7 +10,7 @@
 
 /* Makes the vm of the host's own state. NULL: out of memory. Host thread, as for the next. */
 struct vai_vm *vai__vm_attach(lua_State *L);
-/* Ends it; the state itself is the host's and goes on. */
+/* Ends the vm of the host's state; the state itself is the host's and goes on. */
 void vai__vm_detach(struct vai_vm *vm);
 
 /* A fresh state for a goroutine whose body is `code` (borrowed; NULL: a C function). If a

@@ -65,7 +65,7 @@ extern struct vai__catalog vai__catalog;
 
 /* VAI_OK, VAI_ENOMEM, or VAI_EINVAL: this Lua's libraries are not what was expected. */
 int vai__catalog_read(void);
-/* Frees all of it: the end of the runtime. */
+/* Frees the catalog, at the end of the runtime. */
 void vai__catalog_drop(void);
 /* The place among the names of _G, or of a list, or -1. */
 int vai__catalog_global(const char *name, size_t len);
@@ -76,13 +76,13 @@ bool vai__catalog_is(const struct vai__entry *e, lua_CFunction f);
 bool vai__catalog_holds(lua_State *L, const struct vai__entry *e);
 /* Whether f is a function of stock's or of vai's. */
 bool vai__catalog_knows(lua_CFunction f);
-/* The function at idx is stock's require. */
+/* Whether the function at idx is stock's require. */
 bool vai__catalog_is_require(lua_State *L, int idx);
 /* Says that f stands for require in the host's state. */
 void vai__catalog_alias_require(lua_CFunction f);
-/* A library's place, or -1. */
+/* The place of the library with this name, or -1. */
 int vai__catalog_lib(const char *name);
-/* And the name at such a place. */
+/* The name of the library at such a place. */
 const char *vai__catalog_lib_name(int i);
 /* Pushes the value of an entry that is a C function, a string or a number; nil for the other kinds. */
 void vai__catalog_push(lua_State *L, const struct vai__entry *e);

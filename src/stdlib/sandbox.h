@@ -27,7 +27,7 @@ enum { VAI__SANDBOX_FUNCTIONS = 64 };
 /* Of its functions of vai, and of the host's that may cross, no name is kept but by the pointer. */
 struct vai__sandbox {
 	atomic_uint refs;
-	uint32_t id;                       /* never the same again; 0 stands for no sandbox */
+	uint32_t id;                       /* a number that no other sandbox ever has; 0 stands for no sandbox */
 	bool bytecode;                     /* load takes it */
 	bool c_modules;                    /* require loads C libraries */
 	bool finalizers;                   /* __gc is honoured */
@@ -44,10 +44,10 @@ struct vai__sandbox {
 	size_t nknown, known_cap;
 };
 
-/* How many homes that are open have one. */
+/* How many open homes have a sandbox. */
 extern atomic_int vai__sandbox_count;
 
-/* That of the calling goroutine's home, or NULL. */
+/* The sandbox of the calling goroutine's home, or NULL. */
 static inline const struct vai__sandbox *vai__sandbox_self(void)
 {
 	return VAI_LIKELY(atomic_load_relaxed(&vai__sandbox_count) == 0) ? NULL : vai__home_self()->sandbox;
@@ -60,7 +60,7 @@ static inline const struct vai__sandbox *vai__sandbox_of(const struct vai_vm *vm
 	return VAI_LIKELY(vm && !vm->is_host) ? vm->sandbox : vai__sandbox_self();
 }
 
-/* The id of the calling goroutine's; 0: none. */
+/* The id of the calling goroutine's sandbox; 0: it has none. */
 static inline uint32_t vai__sandbox_id(void)
 {
 	const struct vai__sandbox *s = vai__sandbox_self();
@@ -71,7 +71,7 @@ static inline uint32_t vai__sandbox_id(void)
  * what scripts get; forbid, modules: may be NULL. One reference. */
 struct vai__sandbox *vai__sandbox_new(
 	const char *const *allow, const char *const *forbid, const char *const *modules, const luaL_Reg *of_host, int n);
-/* Any thread; NULL is nothing. */
+/* Gives a reference back; does nothing where s is NULL. Any thread may call. */
 void vai__sandbox_unref(struct vai__sandbox *s);
 /* Whether they are the same but for their ids, before they are prepared; both may be NULL. */
 bool vai__sandbox_equals(const struct vai__sandbox *a, const struct vai__sandbox *b);
@@ -104,9 +104,9 @@ void vai__sandbox_searchers(lua_State *L, int idx, lua_CFunction search_c);
 enum vai__sandbox_verdict { VAI__SANDBOX_FREE, VAI__SANDBOX_BARRED, VAI__SANDBOX_STRANGER };
 /* Notes one: by which name it is told, and whether it may cross. False: out of memory. */
 bool vai__sandbox_note(struct vai__sandbox *s, lua_CFunction f, const char *lib, const char *name, bool allowed);
-/* Notes all of Lua's own. */
+/* Notes all C functions of Lua's own libraries. False: out of memory. */
 bool vai__sandbox_note_stock(struct vai__sandbox *s);
-/* Sorts them; vai__sandbox_judge may be asked from then on. */
+/* Sorts the noted functions; vai__sandbox_judge may be asked from then on. */
 void vai__sandbox_noted(struct vai__sandbox *s);
 /* Whether f may be sent. BARRED: *name gets what to call it. s: not NULL. */
 enum vai__sandbox_verdict vai__sandbox_judge(const struct vai__sandbox *s, lua_CFunction f, const char **name);
