@@ -4,8 +4,9 @@
  * main may wait for ever, so its wait has to end. Our handler calls the handler that it has found. If that has set a
  * hook on main's state, sysmon ends main's wait, now or when it begins.
  *
- * `lua` has its handler in place only while it runs a chunk. So ours is put around it where main begins to wait for
- * long: before M0 sleeps, and when sysmon finds main waiting. On any thread. */
+ * `lua` has its handler in place only while it runs a chunk. So ours is put around it when the runtime starts, which a
+ * chunk has asked for, and again where main begins to wait for long, perhaps in a later chunk: before M0 sleeps, and
+ * when sysmon finds main waiting. On any thread. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif

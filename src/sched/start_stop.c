@@ -239,6 +239,7 @@ int vai__sched_start(const struct vai__sched_opts *opts)
 	}
 	add_procs(opts->maxprocs);
 	vai__sigquit_install();
+	vai__sigint_wrap();
 	atomic_store_seq_cst(&vai__sched.running, true);
 	return VAI_OK;
 }
