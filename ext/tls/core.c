@@ -19,15 +19,17 @@ static int over(lua_State *L)
 	const char *why;
 	struct vai_obj *c = vai__tls_base->handle_test(L, 1, vai__tls_base->conn_class);
 	struct context *context = context_at(L, 2);
-	const char *name = luaL_optstring(L, 3, NULL);
+	size_t nname = 0;
+	const char *name = luaL_optlstring(L, 3, NULL, &nname);
 	if (!c)
 		luaL_argerror(L, 1, "connection expected");
 	if (!vai__tls_base->conn_ops((vai_conn *)c)->shut)
 		return luaL_argerror(L, 1, "a connection in both directions expected");
-	vai_conn *secure = vai__tls_over(context, (vai_conn *)c, name, &why);
+	bool whole = !name || strlen(name) == nname; /* what stands in front of a NUL is another name */
+	vai_conn *secure = whole ? vai__tls_over(context, (vai_conn *)c, name, &why) : NULL;
 	if (!secure) {
 		lua_pushnil(L);
-		lua_pushstring(L, why);
+		lua_pushstring(L, whole ? why : "the server's name contains NUL");
 		lua_pushliteral(L, "ETLS");
 		return 3;
 	}

@@ -323,11 +323,14 @@ static bool is_address(const char *name)
 	return inet_pton(AF_INET, name, &a) == 1 || inet_pton(AF_INET6, name, &a) == 1;
 }
 
-/* What a client asks for: the name that the certificate must be for, and the last session with it. */
-static bool set_name(struct session *s, const char *name)
+/* What a client asks for: the name that the certificate must be for, and the last session with it. The dot behind a
+ * name that is whole for the resolver is in no certificate, and servers are not to be told of it (RFC 6066). */
+static bool set_name(struct session *s, const char *given)
 {
 	X509_VERIFY_PARAM *param = SSL_get0_param(s->ssl);
-	snprintf(s->name, sizeof s->name, "%s", name);
+	const char *name = s->name;
+	size_t n = strlen(given);
+	snprintf(s->name, sizeof s->name, "%.*s", (int)(n > 1 && given[n - 1] == '.' ? n - 1 : n), given);
 	vai__tls_context_resume(s->context, name, s->ssl);
 	if (is_address(name))
 		return X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1;

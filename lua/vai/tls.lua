@@ -86,8 +86,9 @@ function tls.dial(network, address, options, limit)
 	local secure
 	secure, why, code = core.over(conn, context, name)
 	if secure then
-		ok, why, code = secure:handshake(until_ and math.max(0, until_ - vai.now()) or limit)
-		if ok then return secure end
+		local done
+		done, why, code = secure:handshake(until_ and math.max(0, until_ - vai.now()) or limit)
+		if done then return secure end
 	end
 	conn:close()
 	return nil, why, code

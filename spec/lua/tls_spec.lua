@@ -146,6 +146,25 @@ describe("a TLS connection", function()
 	]])
 end)
 
+describe("the name of a server", function()
+	test("is told and verified without the dot at its end, and has no NUL", [[
+		local address = echo("named")
+		local c = assert(tls.dial("tcp", address, { ca = ca, server_name = "localhost." }, 60))
+		c:write("x\n")
+		check.eq(c:read("l"), "you said x")
+		local inner = assert(vai.net.dial("tcp", address))
+		check.returns(table.pack(tls.client(inner, { ca = ca, server_name = "localhost\0.test" })), nil,
+			"the server's name contains NUL", "ETLS")
+	]])
+
+	test("may be given to a goroutine that begins with the call", [[
+		local ok, c = vai.async(tls.dial, "tcp", (echo("good")), { ca = ca, server_name = "localhost" }):join()
+		check.eq(ok, true)
+		c:write("x\n")
+		check.eq(c:read("l"), "you said x")
+	]])
+end)
+
 describe("a certificate", function()
 	test("that has expired, signed itself, is for others or weak is refused by name", [[
 		local function refused(name, server_name, more)
