@@ -900,6 +900,15 @@ describe("datagrams", function()
 		check.eq((b:recv_from()), "last")
 		check.returns(table.pack(task:join()), true, true)
 	]])
+
+	test("of Unix whose receiver has gone tell that, and no other error in its place", [[
+		local name = "@vai-test-dgram-" .. math.random(1, 1 << 40)
+		local to = assert(net.packet("unixgram", name))
+		local c = assert(net.dial("unixgram", name))
+		assert(c:write("there"))
+		to:close()
+		check.returns(table.pack(c:write("gone")), nil, "connection refused", "ECONNREFUSED", 0)
+	]])
 end)
 
 describe("names", function()
