@@ -7,7 +7,8 @@
  * The word of the wait is read before the goroutine's wish. Where the wish is another wait's, that ticket is lost. */
 #include "sched/turns.h"
 
-enum { AT_ONCE = 64 };
+/* Each has its garbage to collect, some tens of microseconds of a P that others wait for. */
+enum { AT_ONCE = 8 };
 
 /* Some goroutine may have begun such a wait since the last walk through all. It is set and read without a barrier, so
  * that a walk under way may miss a wait that begins at that moment: that lasts until another walk has a reason. */
@@ -39,11 +40,10 @@ static bool renew(struct g *g, int64_t before)
 
 bool vai__renew_some(int64_t *next, int64_t before)
 {
-	struct g *gs;
+	struct g *gs = NULL;
 	if (*next == 0)
 		atomic_store_relaxed(&wanted, false);
-	for (int n = 0; n < AT_ONCE && (gs = vai__g_slab(*next)) != NULL; ++*next)
-		for (int i = 0; i < SLAB; i++)
-			n += renew(&gs[i], before);
+	for (int n = 0; n < AT_ONCE && (gs = vai__g_slab(*next / SLAB)) != NULL; ++*next)
+		n += renew(&gs[*next % SLAB], before);
 	return gs != NULL;
 }

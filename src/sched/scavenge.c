@@ -19,6 +19,7 @@
 enum {
 	CALM = 4,         /* so many calm periods make the next one shorter */
 	QUIET = 2,        /* quiet periods until sysmon may sleep: the last was idle from its beginning */
+	PAUSES = 5,       /* so many at most from one lot of goroutines that give back to the next */
 	REGRET = 8388608, /* so many bytes taken again in a period make the next one longer */
 	SECOND = 1000000000
 };
@@ -36,12 +37,17 @@ static struct {
 	uint32_t ticks[MAX_PROCS];
 } scav;
 
-/* Has goroutines that wait for long give back what they can do without: few at a time, so that others have turns. */
+/* Has goroutines that wait for long give back what they can do without: few at a time, so that others have turns, and
+ * the next ones once a P has nothing to do, or after PAUSES. */
 static void renew_waits(void)
 {
-	const struct timespec pause = {.tv_nsec = 1000000};
+	const struct timespec pause = {.tv_nsec = 200000};
 	for (int64_t next = 0; vai__renew_some(&next, scav.before) && !atomic_load_relaxed(&scav.stop);)
-		nanosleep(&pause, NULL);
+		for (int i = 0; i < PAUSES; i++) {
+			nanosleep(&pause, NULL);
+			if (atomic_load_relaxed(&vai__sched.nidle_ps) > 0)
+				break;
+		}
 }
 
 static void *work(void *arg)
