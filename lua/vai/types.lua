@@ -231,7 +231,8 @@ function task:join(limit) end
 ---
 ---1. One that has ended stays as it is: `cancel` returns `false`. One that has not begun never runs.
 ---2. `reason` is raised in the goroutine, like an error of its own: where it waits, or at its next Lua instruction.
----   A C function that it is in is not interrupted; the error comes when that returns.
+---   A C function that it is in is not interrupted; the error comes when that returns, or, where that one slept in the
+---   system and is none of vai's, some milliseconds later.
 ---3. The error unwinds as any error does. To-be-closed variables are closed and may wait. They have ten seconds, one
 ---   of them of processor time; then, or as soon as the goroutine is canceled once more, it is raised in them, too.
 ---4. A function that catches the error (`pcall`, `xpcall`, `coroutine.resume`) has some 20 milliseconds to clean up, in
