@@ -183,8 +183,8 @@ static ssize_t socket_send(vai_conn *c, const struct iovec *iov, int n)
 	return vai__socket_send(vai__desc_fd(c->desc), iov, n, NULL);
 }
 
-/* Sends a datagram of UDP. A refusal that the system reports belongs to an earlier datagram and stops the present one, so
- * it is sent once more. A Unix socket's refusal is this datagram's, and the system disconnects it. */
+/* Sends a datagram of UDP. A refusal that the system reports belongs to an earlier datagram and stops the present one,
+ * so it is sent once more. A Unix socket's refusal is this datagram's, and the system disconnects it. */
 static ssize_t datagram_send(vai_conn *c, const struct iovec *iov, int n)
 {
 	ssize_t sent = socket_send(c, iov, n);
