@@ -537,6 +537,45 @@ attempt("orders that are none", [[
 	pcall(string.pack, "!16i16", 1) pcall(string.unpack, "z", ("x"):rep(100), 200) pcall(os.date, "%E", 0)
 		pcall(os.date, "*t", 1e300)]])
 
+-- ---- load, called by others ----
+for name, code in pairs({
+	["a metamethod"] = "return setmetatable({}, { __index = function(_, k) return load(k) end })[code]",
+	["gsub"] = "local got code:gsub('^.*$', function(s) got = load(s) end) return got",
+	["a loop"] = "for f in load, code do return f end",
+	["a timer"] = [[
+		local ch = vai.chan(1) vai.timer(0, function(s) ch:send(load(s) ~= nil) end, code) return ch:recv(60)]],
+	["async"] = "local ok, f = vai.async(load, code):join() return ok and f",
+	["a handler"] = "return select(2, xpcall(error, function() return load(code) end))",
+	["a map"] = "local m, got = vai.map() m:update(1, function() got = load(code) return 1 end) return got",
+	["a group"] = "return vai.group():map({ code }, function(s) return load(s) ~= nil end)[1]",
+	["a reader that begins with nothing"] = [[
+		local n = 0
+		return load(function() n = n + 1 return n == 1 and "\27" or n == 2 and code:sub(2) or nil end)]],
+}) do
+	attempt("load of bytecode by " .. name, "local code = string.dump(function() end) " .. code)
+end
+attempt("load of bytecode behind a line or a mark", [[
+	local code = string.dump(function() end)
+	return load("#!/x\n" .. code) or load("\xEF\xBB\xBF" .. code) or load("\n" .. code)]])
+attempt("load of bytecode with odd modes", [[
+	local code = string.dump(function() end)
+	for _, mode in ipairs{ "tb\0b", "b\0t", "B", "", "xb", "bb" } do
+		local ok, f = pcall(load, code, "x", mode) if ok and f then return true end
+	end]])
+attempt("_ENV that is captured", [[
+	local E = _ENV local ok, got = vai.async(function() return E.io or E.os.execute or E.dofile end):join()
+	return ok and got]])
+attempt("coroutines that are main", [[
+	local main = coroutine.running()
+	return pcall(coroutine.close, main) or coroutine.resume(main)]])
+attempt("a finalizer by a second setmetatable", [[
+	local hit, mt = vai.atomic(0), { __gc = false }
+	local ok, o = pcall(setmetatable, {}, mt)
+	if ok then mt.__gc = function() hit:add(1) end pcall(setmetatable, o, mt) end
+	o = nil
+	for i = 1, 3e4 do local x = { {}, {}, {} } end
+	return hit:get() ~= 0]])
+
 -- ---- bounds by other ways, once more ----
 attempt("more memory in buffers", [[
 	return vai.async(function() local t = {} for i = 1, 64 do t[i] = vai.buffer(1 << 22) end return true end):join()]])
