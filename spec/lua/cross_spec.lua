@@ -314,6 +314,20 @@ describe("what modules have", function()
 		assert(ok and v == 3, v)
 	]], { files = files, raw = true })
 
+	test("so is a class that the script put there before vai was loaded", [[
+		package.path = arg[1] .. "/?.lua;" .. package.path
+		local shapes = require "shapes"
+		local Point = {}
+		Point.__index = Point
+		function Point.new(x) return setmetatable({ x = x }, Point) end
+		function Point:get() return self.x end
+		shapes.Point = Point
+		local vai = require "vai"
+		local ok, v, p = vai.async(function(p) return Point.new(3):get() + p:get(), p end, Point.new(4)):join()
+		assert(ok and v == 7, v)
+		assert(getmetatable(p) == Point)
+	]], { files = files, raw = true })
+
 	test("that is gone there is an error that names it", [[
 		package.path = arg[1] .. "/?.lua;" .. package.path
 		local count = require "shapes".count
@@ -759,13 +773,27 @@ describe("what the script changed", function()
 
 	test("in standard libraries is there under names of run time, and wherever the library goes", [[
 		function string.trim(s) return (s:gsub("^%s+", ""):gsub("%s+$", "")) end
-		local n, lib, S = "trim", "string", string
+		local n, lib, S, text = "trim", "string", string, " x "
+		function helper(s) return s[n](s) end
 		alias, kept = string, { s = string }
 		for i, f in ipairs {
 			function(s) return string[n](s) end,
 			function(s) local own = string return own[n](s) end,
 			function(s) return S[n](s) end,
 			function(s) return s[n](s) end,
+			function(s) return text[n](text) end,
+			function(_, _, _, t) return t[1][n](t[1]) end,
+			function(_, _, _, t) local m = t.x[n] or error "none" return m(t.x) end,
+			function(s) local m = s[n] if not m then return "none" end return m(s) end,
+			function(s) local m if s then m = s[n] else m = nil end return m(s) end,
+			function(s) return select(2, pcall(s[n], s)) end,
+			function(s) return select(2, xpcall(s[n], debug.traceback, s)) end,
+			function(s) local function call(f, ...) return f(...) end return call(s[n], s) end,
+			function(s) local function inner() return s[n](s) end return inner() end,
+			function(s) return helper(s) end,
+			function(s) local own = string if not s then own = nil end return own[n](s) end,
+			function(s) local own = string if not s then return end return own[n](s) end,
+			function(s) local a; local own = string; a = nil; return own[n](s), a end,
 			function(s) return _G.string[n](s) end,
 			function(s) return _G[lib][n](s) end,
 			function(s) local e = _ENV return e[lib].trim(s) end,
@@ -791,7 +819,7 @@ describe("what the script changed", function()
 			function(s) local ok, r = vai.async(function() return string[n](s) end):join() return ok and r end,
 			function(s) string.trim = function() return "own" end return string[n](s) == "own" and "x" end,
 		} do
-			local ok, r = vai.async(f, " x ", string, { string }):join()
+			local ok, r = vai.async(f, " x ", string, { string }, { " x ", x = " x " }):join()
 			assert(ok and r == "x", i .. ": " .. tostring(r))
 		end
 		check.eq(S.trim " y ", "y")

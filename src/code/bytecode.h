@@ -35,7 +35,8 @@ struct vai__bytecode {
 	size_t source_len;
 	int line;
 	bool uses_require;
-	bool any_library; /* which fields of libraries it uses is not to be seen: load, s[name](s), ... */
+	bool any_library; /* which fields of libraries it uses is not to be seen: load and its like */
+	bool any_method;  /* it may call methods of strings that only the run names: s[name](s) */
 	int nups;
 	struct vai__bc_upval *upvals;
 	size_t nnames, cap_names;

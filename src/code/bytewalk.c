@@ -10,6 +10,7 @@
 #include <string.h>
 #include "base/hash.h"
 #include "base/mem.h"
+#include "stdlib/catalog.h"
 
 enum opcode {
 	MOVE = 0,
@@ -60,17 +61,18 @@ enum origin {
 	INSIDE,  /* some table inside the upvalue's table, reached by a computed key */
 	NAMED,   /* its field `name`, or a table inside that (deep) */
 	LIBRARY, /* its field "table" */
-	BY_KEY,  /* a field of what register `name` - 1 held, by a key of run time */
 	WRITER,  /* table.insert and the like */
 	MOVER    /* table.move, which writes into its fifth argument where there is one */
 };
 
 struct value {
-	uint32_t
-		name; /* place in bc->names; STRING: of the constant; UNKNOWN: the register that it was copied from + 1, or 0 */
+	uint32_t name; /* place in bc->names; STRING: of the constant */
 	int16_t up;
 	uint8_t origin;
 	bool deep;
+	bool keyed;       /* it may be some value's field by a key of run time, so a string's method */
+	uint32_t arrives; /* by a jump such a value comes to that place, whatever is set before; 0: none */
+	uint32_t around;  /* by a jump this value comes to that place, whatever is set before */
 };
 
 struct walk {
@@ -183,6 +185,37 @@ static bool key_is(const struct walk *w, unsigned k, const char *s)
 
 /* ---- what values come from and go into ---- */
 
+/* Nobody sees from here on which fields of the table that v is are used. */
+static void use_whole(struct walk *w, const struct value *v)
+{
+	if (v->origin == UPVALUE)
+		w->bc->upvals[v->up].whole = true;
+	else if (v->origin == GLOBALS || ((v->origin == NAMED || v->origin == LIBRARY) && !v->deep))
+		w->bc->names[v->name].whole = true;
+}
+
+static bool is_keyed(const struct walk *w, const struct value *v)
+{
+	return v->keyed || (v->arrives > 0 && w->pc >= v->arrives);
+}
+
+/* Register a gets that value. */
+static void put(struct walk *w, unsigned a, struct value v)
+{
+	struct value *r = &w->reg[a];
+	if (w->pc < r->around)
+		use_whole(w, r);
+	v.keyed = is_keyed(w, &v);
+	v.around = 0;
+	v.arrives = w->pc < r->arrives ? r->arrives : 0;
+	*r = v;
+}
+
+static void put_unknown(struct walk *w, unsigned a)
+{
+	put(w, a, (struct value){.up = -1, .deep = true});
+}
+
 static int own_upvalue(const struct walk *w, unsigned i)
 {
 	return i < w->f->nups ? w->f->own[i] : -1;
@@ -191,33 +224,23 @@ static int own_upvalue(const struct walk *w, unsigned i)
 /* R[a] = the upvalue's field K[k] */
 static int read_name(struct walk *w, unsigned a, int up, unsigned k)
 {
-	struct value *v = &w->reg[a];
-	v->origin = UNKNOWN;
 	int64_t name = name_at(w, up, k);
 	if (name < 0)
 		return (int)name;
 	w->bc->names[name].read = true;
-	*v = (struct value){(uint32_t)name, (int16_t)up, NAMED, false};
+	struct value v = {.name = (uint32_t)name, .up = (int16_t)up, .origin = NAMED};
 	if (key_is(w, k, "_G"))
-		v->origin = GLOBALS;
+		v.origin = GLOBALS;
 	else if (key_is(w, k, "table"))
-		v->origin = LIBRARY;
+		v.origin = LIBRARY;
 	else if (key_is(w, k, "rawset"))
-		v->origin = WRITER;
+		v.origin = WRITER;
 	else if (key_is(w, k, "require") || key_is(w, k, "package"))
 		w->bc->uses_require = true;
 	else if (key_is(w, k, "load") || key_is(w, k, "dofile") || key_is(w, k, "loadfile"))
 		w->bc->any_library = true;
+	put(w, a, v);
 	return VAI_OK;
-}
-
-/* Nobody sees from here on which fields of the table that v is are used. */
-static void use_whole(struct walk *w, const struct value *v)
-{
-	if (v->origin == UPVALUE)
-		w->bc->upvals[v->up].whole = true;
-	else if (v->origin == GLOBALS || ((v->origin == NAMED || v->origin == LIBRARY) && !v->deep))
-		w->bc->names[v->name].whole = true;
 }
 
 static void use_range(struct walk *w, unsigned from, unsigned n)
@@ -250,7 +273,7 @@ static void write_into(struct walk *w, const struct value *v)
 static int get_upvalue(struct walk *w, unsigned a, unsigned b)
 {
 	int up = own_upvalue(w, b);
-	w->reg[a] = (struct value){0, (int16_t)up, up >= 0 ? UPVALUE : UNKNOWN, false};
+	put(w, a, (struct value){.up = (int16_t)up, .origin = up >= 0 ? UPVALUE : UNKNOWN});
 	return VAI_OK;
 }
 
@@ -273,7 +296,7 @@ static int note_field(struct walk *w, int up, unsigned k)
 /* A field of what may be a string, or the metatable of strings. */
 static int get_field_of_string(struct walk *w, unsigned a, bool string, unsigned k)
 {
-	w->reg[a] = (struct value){0, -1, UNKNOWN, true};
+	put_unknown(w, a);
 	if (k < w->f->nk && key_is(w, k, "__index"))
 		w->bc->any_library = true;
 	return string ? note_field(w, VAI__BC_METHOD, k) : VAI_OK;
@@ -297,17 +320,16 @@ static int get_field(struct walk *w, unsigned a, struct value from, unsigned k)
 		from.origin = MOVER;
 	else if (from.origin == LIBRARY)
 		from.origin = NAMED;
-	else if (from.origin == WRITER || from.origin == MOVER || from.origin == BY_KEY)
+	else if (from.origin == WRITER || from.origin == MOVER)
 		from.origin = UNKNOWN;
-	from.deep = true;
-	w->reg[a] = from;
+	put(w, a, (struct value){.name = from.name, .up = from.up, .origin = from.origin, .deep = true});
 	return VAI_OK;
 }
 
 static int load_constant(struct walk *w, unsigned a, uint32_t k)
 {
 	bool string = k < w->f->nk && w->f->k[k].s;
-	w->reg[a] = (struct value){k, -1, string ? STRING : UNKNOWN, false};
+	put(w, a, (struct value){.name = k, .up = -1, .origin = string ? STRING : UNKNOWN});
 	return VAI_OK;
 }
 
@@ -322,12 +344,9 @@ static int get_inside(struct walk *w, unsigned a, unsigned b, const struct value
 	w->bc->any_library |= from.origin == STRING;
 	if (from.origin == UPVALUE)
 		from.origin = INSIDE;
-	else if (key && from.origin == UNKNOWN)
-		from = (struct value){b + 1, -1, BY_KEY, true};
 	else if (from.origin != INSIDE && from.origin != NAMED)
-		from = (struct value){0, -1, UNKNOWN, true};
-	from.deep = true;
-	w->reg[a] = from;
+		from = (struct value){.up = -1};
+	put(w, a, (struct value){from.name, from.up, from.origin, .deep = true, .keyed = key != NULL});
 	return VAI_OK;
 }
 
@@ -361,14 +380,43 @@ static int set_through_upvalue(struct walk *w, unsigned a, unsigned k)
 	note_set(w, k);
 	if (up < 0)
 		return VAI_OK;
-	write_into(w, &(struct value){0, (int16_t)up, UPVALUE, false});
+	write_into(w, &(struct value){.up = (int16_t)up, .origin = UPVALUE});
 	return assign_name(w, up, k);
 }
 
 static void forget_from(struct walk *w, unsigned a)
 {
 	for (; a < 256; a++)
-		w->reg[a] = (struct value){0, -1, UNKNOWN, true};
+		put_unknown(w, a);
+}
+
+/* What registers hold behind an unconditional jump has come by others. It is taken to be keyed where it was here. */
+static void forget_path(struct walk *w)
+{
+	for (struct value *r = w->reg; r < w->reg + 256; r++)
+		if (w->pc >= r->around)
+			*r = (struct value){.up = -1, .deep = true, .keyed = r->keyed, .arrives = r->arrives};
+}
+
+/* Whether the function that v is may call its first argument: none of stock's but pcall and xpcall, and none of a
+ * module's. */
+static bool may_call(const struct walk *w, const struct value *v)
+{
+	if (v->origin == UNKNOWN || v->origin == UPVALUE)
+		return true;
+	if (v->origin != NAMED || v->deep)
+		return false;
+	const struct vai__bc_name *n = &w->bc->names[v->name];
+	const bool protects =
+		(n->len == 5 && memcmp(n->s, "pcall", 5) == 0) || (n->len == 6 && memcmp(n->s, "xpcall", 6) == 0);
+	return protects || vai__catalog_global(n->s, n->len) < 0;
+}
+
+/* Whether the call of R[a] may be one of a string's method that only the run names: s[name](s), pcall(s[name], s). */
+static bool calls_keyed(const struct walk *w, unsigned a)
+{
+	const struct value *f = &w->reg[a];
+	return is_keyed(w, f) || (is_keyed(w, f + 1) && may_call(w, f));
 }
 
 /* The call of R[a] with b - 1 arguments; b is 0 where only the run decides how many, and of table.move then nothing is
@@ -379,8 +427,7 @@ static int call(struct walk *w, unsigned a, unsigned b)
 		write_into(w, &w->reg[a + 1]);
 	else if (w->reg[a].origin == MOVER && b > 1)
 		write_into(w, &w->reg[b > 5 ? a + 5 : a + 1]);
-	if (w->reg[a].origin == BY_KEY && w->reg[a + 1].origin == UNKNOWN && w->reg[a + 1].name == w->reg[a].name)
-		w->bc->any_library = true; /* s[name](s), and s may be a string */
+	w->bc->any_method |= calls_keyed(w, a);
 	use_range(w, w->closed ? 0 : a + 1, w->closed || b == 0 ? 256 : b - 1);
 	forget_from(w, a);
 	return VAI_OK;
@@ -406,8 +453,8 @@ static int certain_upvalue(const struct walk *w, unsigned b)
 static int self(struct walk *w, unsigned a, unsigned b)
 {
 	int up = certain_upvalue(w, b);
-	w->reg[a + 1] = w->reg[b];
-	w->reg[a].origin = UNKNOWN;
+	put(w, a + 1, w->reg[b]);
+	put_unknown(w, a);
 	return w->op >> 15 & 1 ? note_field(w, up < 0 ? VAI__BC_METHOD : VAI__BC_METHOD_OF + up, w->op >> 24) : VAI_OK;
 }
 
@@ -418,14 +465,27 @@ static bool only_reads(unsigned op)
 		op == VARARGPREP || op == EXTRAARG;
 }
 
+/* What registers hold comes by a jump to its place, whatever is set here. */
+static void carry(struct walk *w, size_t to)
+{
+	for (unsigned a = 0; a < 256 && to > w->pc && to <= w->f->ncode; a++) {
+		struct value *r = &w->reg[a];
+		if (is_keyed(w, r) && r->arrives < to)
+			r->arrives = (uint32_t)to;
+		if (r->around < to)
+			r->around = (uint32_t)to;
+	}
+}
+
 /* A jump right after a test is conditional. Where one leads back, what was set behind is used in front. */
 static int jump(struct walk *w, unsigned previous)
 {
 	const bool conditional = previous >= EQ && previous <= TESTSET, back = w->op >> 7 < JUMP_BY_0;
 	if (!conditional || back)
 		use_range(w, 0, 256);
+	carry(w, w->pc + 1 + (w->op >> 7) - JUMP_BY_0);
 	if (!conditional)
-		forget_from(w, 0);
+		forget_path(w);
 	return VAI_OK;
 }
 
@@ -452,22 +512,19 @@ static void hand_on(struct walk *w, unsigned op, unsigned a)
 static int other(struct walk *w, unsigned op, unsigned a, uint32_t previous)
 {
 	if (op >= RETURN && op <= RETURN1)
-		forget_from(w, 0);
-	else if (op == LOADNIL || op == VARARG || (op >= FORLOOP && op <= TFORLOOP))
+		forget_path(w);
+	else if (op == VARARG || (op >= FORLOOP && op <= TFORLOOP))
 		forget_from(w, a);
+	else if (op == LOADNIL)
+		for (unsigned last = a + (w->op >> 16 & 0xff); a <= last && a < 256; a++)
+			put_unknown(w, a);
 	else if (op == EXTRAARG && (previous & 0x7f) == LOADKX)
 		load_constant(w, previous >> 7 & 0xff, w->op >> 7);
+	else if (op == TESTSET)
+		put(w, a, (struct value){.up = -1, .deep = true, .keyed = is_keyed(w, &w->reg[w->op >> 16 & 0xff])});
 	else if (!only_reads(op))
-		w->reg[a].origin = UNKNOWN;
+		put_unknown(w, a);
 	w->closed |= op == CLOSURE;
-	return VAI_OK;
-}
-
-static int copy(struct walk *w, unsigned a, unsigned b)
-{
-	w->reg[a] = w->reg[b];
-	if (w->reg[a].origin == UNKNOWN)
-		w->reg[a].name = b + 1;
 	return VAI_OK;
 }
 
@@ -477,12 +534,12 @@ static int step(struct walk *w, uint32_t previous)
 	int up;
 	hand_on(w, op, a);
 	switch ((enum opcode)op) {
-	case MOVE: return copy(w, a, b);
+	case MOVE: put(w, a, w->reg[b]); return VAI_OK;
 	case GETUPVAL: return get_upvalue(w, a, b);
 	case SETUPVAL: return set_upvalue(w, a, b);
 	case GETTABUP:
 		up = own_upvalue(w, b);
-		w->reg[a].origin = UNKNOWN;
+		put_unknown(w, a);
 		return up >= 0 ? read_name(w, a, up, c) : VAI_OK;
 	case GETFIELD: return get_field(w, a, w->reg[b], c);
 	case GETTABLE: return get_inside(w, a, b, &w->reg[c]);

@@ -125,7 +125,8 @@ static struct vai__block *finish(struct vai__enc *e)
 {
 	size_t len = vai__enc_at(e);
 	struct vai__block *b = e->heap;
-	if (VAI_UNLIKELY(e->looked) && !vai__sandbox_self() && atomic_load_relaxed(&vai__home_self()->changed_libs))
+	if (VAI_UNLIKELY(e->looked || e->methods) && !vai__sandbox_self() &&
+		atomic_load_relaxed(&vai__home_self()->changed_libs))
 		e->flags |= BLOCK_LIBS | BLOCK_CALLS_OUT;
 	if (!b || len < b->len - b->len / 4) {
 		b = vai__block_new(len);
@@ -174,7 +175,9 @@ static void check_call(struct vai__enc *e)
 	e->body = vai__known_funcs_hit(L, e->vm, e->first);
 	e->types = (!e->body || vai__encode_types_seen(e->vm)) && vai__encode_types_differ(L);
 	e->body = e->body && !e->types ? e->body : vai__known_funcs_get(L, e->vm, e->first);
-	if (VAI_UNLIKELY(e->body->code->uses_require || e->body->code->any_library)) {
+	const struct vai_code *code = e->body->code;
+	if (VAI_UNLIKELY(
+			code->uses_require || code->any_library || (code->any_method && vai__enc_tell_methods(e) != ENC_OK))) {
 		vai__codec_note_paths(L, e->vm);
 		e->looked = e->noted = true;
 		e->body = vai__known_funcs_get(L, e->vm, e->first);
@@ -186,7 +189,7 @@ static void check_call(struct vai__enc *e)
 /* Whether it is one, and encoded by now. */
 static bool is_plain_call(struct vai__enc *e)
 {
-	if (!e->body || e->types || e->globals_meta || e->looked)
+	if (!e->body || e->types || e->globals_meta || e->looked || e->methods)
 		return false;
 	if (vai__enc_plain_call(e) == ENC_OK)
 		return true;
@@ -216,7 +219,7 @@ static void encode_block(lua_State *L, struct vai_vm *vm, const struct values *v
 	e.number = v->number;
 	e.guarded = e.all_modules = e.late_metas = e.classes = e.image = false;
 	e.call = v->call;
-	e.looked = e.noted = false;
+	e.looked = e.noted = e.methods = false;
 	e.body = NULL;
 	e.number_of_all = 0;
 	e.max_depth = VAI_LIKELY(vm->encoders == 0) ? MAX_DEPTH : INNER_DEPTH;

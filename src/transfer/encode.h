@@ -77,7 +77,8 @@ struct vai__enc {
 	bool call;         /* for a goroutine: lost writes are reported */
 	bool all_modules;  /* every table is checked, and `seen` knows all modules */
 	bool looked;       /* of a call: modules and libraries have been looked at whether the script has changed them, */
-	bool noted;        /* and what it has told `require`, too */
+	bool noted;        /* and what it has told `require`, too; */
+	bool methods;      /* or those of strings alone, and it has */
 	bool library;      /* the value that was written last is a standard library as such */
 	bool types;        /* of a call: some type has a metatable that a fresh state has not so */
 	bool globals_meta; /* of a call: _G has a metatable */
@@ -208,6 +209,8 @@ enum vai__enc_result vai__enc_types(struct vai__enc *e);
 /* A goroutine may use of modules and libraries what its code does not tell: what the script has changed in them is
  * there for it. Does nothing but for a call. */
 enum vai__enc_result vai__enc_tell_changes(struct vai__enc *e);
+/* The same of what it may call as methods of strings, by names of run time. */
+enum vai__enc_result vai__enc_tell_methods(struct vai__enc *e);
 /* The same of a goroutine that may require modules: what the script has told `require` is there for it, too. */
 enum vai__enc_result vai__enc_tell_paths(struct vai__enc *e);
 /* Whether the table at idx is a loaded module. */

@@ -336,8 +336,10 @@ static enum vai__enc_result put_body(struct vai__enc *e, int f, size_t at, const
 
 /* Has what the script has changed there for a function that may use modules or libraries in ways its code does not
  * tell. One that is no goroutine's goes where the paths may have been read already. */
-static enum vai__enc_result tell_of(struct vai__enc *e, const struct vai_code *code)
+static enum vai__enc_result tell_of(struct vai__enc *e, const struct vai_code *code, bool body)
 {
+	if (!code->uses_require && !code->any_library)
+		return body ? ENC_OK : vai__enc_tell_methods(e); /* check_call has asked for the body's */
 	if (code->uses_require && !e->call && e->guarded)
 		vai__codec_note_paths(e->L, e->vm);
 	return code->uses_require ? vai__enc_tell_paths(e) : vai__enc_tell_changes(e);
@@ -362,7 +364,8 @@ static enum vai__enc_result put_lua_function(struct vai__enc *e, int f)
 	e->p += AT_SLOT + 4;
 	vai__enc_reference(e, &code->obj);
 	*e->p++ = (unsigned char)(code->analyzed ? code->nups : count_upvalues(e->L, f));
-	if (VAI_UNLIKELY(code->uses_require || code->any_library) && (r = tell_of(e, code)) != ENC_OK)
+	if (VAI_UNLIKELY(code->uses_require || code->any_library || code->any_method) &&
+		(r = tell_of(e, code, e->call && at == 0)) != ENC_OK)
 		return r;
 	/* Guarded, functions that upvalues hold may be remembered, too, which may move the entry. */
 	return put_body(e, f, at, e->guarded ? NULL : func);

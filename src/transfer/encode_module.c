@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The encoder: tables that are loaded modules, and values whose metatable tells what is to be sent for them. The
  * name of a module is remembered in each state, and checked against package.loaded each time. */
+#include <lualib.h>
 #include "sched/sched.h"
 #include "stdlib/catalog.h"
 #include "transfer/encode.h"
@@ -187,6 +188,19 @@ enum vai__enc_result vai__enc_tell_changes(struct vai__enc *e)
 		vai__codec_note_paths(e->L, e->vm);
 	}
 	e->looked = true;
+	return ENC_OK;
+}
+
+enum vai__enc_result vai__enc_tell_methods(struct vai__enc *e)
+{
+	if (!e->call || e->looked || e->methods)
+		return ENC_OK;
+	if (!lua_checkstack(e->L, LEVEL_STACK))
+		return ENC_NOMEM;
+	if (e->vm->is_host && !vai__module_changes_no_methods(e->L, e->vm))
+		return vai__enc_tell_changes(e);
+	const unsigned changed = atomic_load_relaxed(&vai__home_self()->changed_libs);
+	e->methods = changed && changed >> vai__catalog_lib(LUA_STRLIBNAME) & 1;
 	return ENC_OK;
 }
 

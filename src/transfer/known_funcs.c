@@ -99,7 +99,8 @@ static int push_weak_table(lua_State *L)
 /* vm->funcs is set last: what raises before leaves only registry slots behind. */
 struct vai__known_funcs *vai__known_funcs_open(lua_State *L, struct vai_vm *vm)
 {
-	struct vai__known_funcs fs = {.parents = LUA_NOREF, .keys = LUA_NOREF, .noted = LUA_NOREF, .private = LUA_NOREF};
+	struct vai__known_funcs fs = {
+		.parents = LUA_NOREF, .keys = LUA_NOREF, .noted = LUA_NOREF, .strings = LUA_NOREF, .private = LUA_NOREF};
 	if (VAI_LIKELY(vm->funcs != NULL))
 		return vm->funcs;
 	luaL_checkstack(L, 8, NULL);

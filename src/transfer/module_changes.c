@@ -8,6 +8,7 @@
 #include "transfer/module_changes.h"
 #include <lauxlib.h>
 #include <limits.h>
+#include <lualib.h>
 #include <string.h>
 #include "base/hash.h"
 #include "code/bytecode.h"
@@ -276,6 +277,40 @@ bool vai__module_changes_none(lua_State *L, const struct vai_vm *vm)
 	}
 	lua_settop(L, top);
 	return same && found == vm->funcs->looked_at;
+}
+
+/* Whether the library of strings, kept at fs->strings, is as it was when the last look found no change. */
+static bool same_methods(lua_State *L, const struct vai__known_funcs *fs)
+{
+	if (fs->strings == LUA_NOREF)
+		return false;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->strings);
+	const uint64_t print = vai__probe_table_print(lua_topointer(L, -1));
+	lua_pop(L, 1);
+	return print && print == fs->methods;
+}
+
+bool vai__module_changes_no_methods(lua_State *L, const struct vai_vm *vm)
+{
+	const int top = lua_gettop(L), strings = top + 3;
+	bool same = true;
+	if (!vm->funcs || same_methods(L, vm->funcs) || !push_tables(L, vm))
+		return true;
+	lua_pushliteral(L, LUA_STRLIBNAME);
+	if (lua_rawget(L, top + 1) == LUA_TTABLE) {
+		lua_pushvalue(L, strings);
+		if (lua_rawget(L, top + 2) == LUA_TTABLE) {
+			lua_rawgeti(L, strings + 1, LATELY);
+			same = is_same(L, strings, strings + 2);
+		}
+	}
+	if (same && vm->funcs->strings != LUA_NOREF) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, vm->funcs->strings);
+		if (lua_rawequal(L, -1, strings))
+			vm->funcs->methods = vai__probe_table_print(lua_topointer(L, strings));
+	}
+	lua_settop(L, top);
+	return same;
 }
 
 /* ---- whose a field is ---- */

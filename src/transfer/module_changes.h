@@ -20,6 +20,8 @@ void vai__module_changes_added(lua_State *L, int idx);
 /* Whether all modules are as they were when vai__module_changes_push was called last, or else when they were loaded.
  * Neither raises nor collects; the stack has room for 12. */
 bool vai__module_changes_none(lua_State *L, const struct vai_vm *vm);
+/* The same of the library of strings alone. */
+bool vai__module_changes_no_methods(lua_State *L, const struct vai_vm *vm);
 /* Pushes a table: name of each changed module to a list of two tables, what is set there and the names that are gone
  * (each with true). May raise. */
 void vai__module_changes_push(lua_State *L, struct vai_vm *vm);

@@ -91,6 +91,24 @@ static bool is_addition(const struct notes *n)
 	return added && (ar.linedefined < n->first || ar.lastlinedefined > n->last);
 }
 
+/* Whether the table on top has Lua functions under names, and all of them come from such a script: its class. */
+static bool is_added_class(const struct notes *n)
+{
+	lua_State *L = n->L;
+	const int t = lua_gettop(L);
+	bool any = false, all = true;
+	if (!n->sources)
+		return false;
+	for (lua_pushnil(L); all && lua_next(L, t); lua_settop(L, t + 1)) {
+		if (!lua_isfunction(L, -1) || lua_iscfunction(L, -1))
+			continue;
+		any = true;
+		all = is_addition(n);
+	}
+	lua_settop(L, t);
+	return any && all;
+}
+
 static bool has_upvalue(lua_State *L)
 {
 	if (!lua_getupvalue(L, -1, 1))
@@ -112,7 +130,7 @@ static bool wanted(const struct notes *n)
 			return n->rank > 0 && !is_addition(n);
 		return !vai__catalog_knows(f) && (n->rank > 0 || has_upvalue(L));
 	case LUA_TUSERDATA: return !vai__handle_is(L, -1);
-	case LUA_TTABLE: return n->rank > 0 && !has_key(L, n->noted, lua_gettop(L));
+	case LUA_TTABLE: return n->rank > 0 && !has_key(L, n->noted, lua_gettop(L)) && !is_added_class(n);
 	default: return false;
 	}
 }
@@ -253,6 +271,10 @@ static void keep_library(struct notes *n, const char *name)
 	lua_pushvalue(L, library);
 	vai__module_changes_begin_library(L, lib);
 	lua_rawset(L, n->noted);
+	if (strcmp(name, LUA_STRLIBNAME) == 0) {
+		lua_pushvalue(L, library);
+		n->fs->strings = luaL_ref(L, LUA_REGISTRYINDEX);
+	}
 }
 
 /* Whether it is vai itself, which goroutines have without searching. */
