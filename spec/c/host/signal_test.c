@@ -173,6 +173,53 @@ static void test_restarting(void **state)
 	storm(SA_RESTART);
 }
 
+/* ---- Ctrl-C, as the `lua` program handles it ---- */
+
+static lua_State *of_main;
+
+static void raise_interrupted(lua_State *L, lua_Debug *ar)
+{
+	(void)ar;
+	lua_sethook(L, NULL, 0, 0);
+	luaL_error(L, "interrupted!");
+}
+
+static void like_lua(int sig)
+{
+	signal(sig, SIG_DFL);
+	lua_sethook(of_main, raise_interrupted, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
+
+static int interrupt(lua_State *L)
+{
+	(void)L;
+	raise(SIGINT);
+	return 0;
+}
+
+/* The signal comes as soon as main waits, on the thread that has run main and has not slept since. */
+static void test_interrupt_at_once(void **state)
+{
+	(void)state;
+	setenv("VAI_MAXPROCS", "1", 1);
+	for (int i = 0; i < 20; i++) {
+		lua_State *L = of_main = host_open();
+		void (*before)(int) = signal(SIGINT, like_lua);
+		lua_register(L, "interrupt", interrupt);
+		host_run(L,
+			"local vai, interrupt = require 'vai', interrupt\n"
+			"vai.go(function() interrupt() end)\n"
+			"vai.go(function() while true do vai.sleep(0.01) end end)\n"
+			"local ch, begin = vai.chan(), vai.now()\n"
+			"local ok, err = pcall(ch.recv, ch, 60)\n"
+			"assert(not ok and tostring(err):find('interrupted!'), tostring(err))\n"
+			"assert(vai.now() - begin < 50, 'the wait has not ended')\n");
+		lua_close(L);
+		signal(SIGINT, before);
+	}
+	unsetenv("VAI_MAXPROCS");
+}
+
 /* SIGURG is the signal of vai's own interruptions: others are passed on. */
 static void test_urgent(void **state)
 {
@@ -221,6 +268,7 @@ int main(void)
 		host_test(test_fault),
 		host_test(test_reset),
 		host_test(test_urgent), /* before vai has its handler */
+		host_test(test_interrupt_at_once),
 		host_test(test_interrupting),
 		host_test(test_restarting),
 		host_test(test_blocked),
