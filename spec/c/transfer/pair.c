@@ -11,6 +11,7 @@
 #include "runtime/start.h"
 #include "transfer/charge.h"
 #include "transfer/known_funcs.h"
+#include "transfer/layout.h"
 
 lua_State *A, *B;
 struct vai_vm va, vb;
@@ -117,6 +118,7 @@ static void close_state(struct vai_vm *vm)
 	vai__handles_release(vm);
 	vai__codec_release(vm);
 	vai__known_funcs_free(vm->funcs);
+	vai__layouts_free(vm);
 	vm->funcs = NULL;
 	vai__charge_close(vm);
 	lua_close(vm->L);
