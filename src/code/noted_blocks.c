@@ -3,7 +3,7 @@
 #include "code/noted_blocks.h"
 #include <stdlib.h>
 
-void *vai__noted_blocks_alloc(void *ud, void *p, size_t osize, size_t nsize)
+static void *noting_alloc(void *ud, void *p, size_t osize, size_t nsize)
 {
 	struct vai__noted_blocks *b = ud;
 	(void)osize;
@@ -15,6 +15,18 @@ void *vai__noted_blocks_alloc(void *ud, void *p, size_t osize, size_t nsize)
 	b->last[b->n % VAI__NOTED_BLOCKS].p = fresh;
 	b->last[b->n++ % VAI__NOTED_BLOCKS].size = nsize;
 	return fresh;
+}
+
+void vai__noted_blocks_call(lua_CFunction f)
+{
+	struct vai__noted_blocks b = {.n = 0};
+	lua_State *L = lua_newstate(noting_alloc, &b);
+	if (!L)
+		return;
+	lua_pushcfunction(L, f);
+	lua_pushlightuserdata(L, &b);
+	lua_pcall(L, 1, 0, 0);
+	lua_close(L);
 }
 
 size_t vai__noted_blocks_size(const struct vai__noted_blocks *b, const void *p)

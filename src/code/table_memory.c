@@ -295,15 +295,7 @@ static int look(lua_State *L)
 
 static void probe(void)
 {
-	struct vai__noted_blocks b = {.n = 0};
-	lua_State *L = lua_newstate(vai__noted_blocks_alloc, &b);
-	if (!L)
-		return;
-	lua_pushcfunction(L, look);
-	lua_pushlightuserdata(L, &b);
-	if (lua_pcall(L, 1, 0, 0) != LUA_OK)
-		known = false;
-	lua_close(L);
+	vai__noted_blocks_call(look);
 }
 
 bool vai__table_memory_known(void)

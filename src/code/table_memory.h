@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How Lua 5.4 has a table in memory. Nobody looks at one by this before vai__table_memory_known has said that this Lua's
- * tables are like that, which is found out by trying (table_memory.c). */
+/* How Lua 5.4 has a table in memory. Nobody looks at one by this before vai__table_memory_known has said that this
+ * Lua's tables are like that, which is found out by trying (table_memory.c). */
 #ifndef VAI_TABLE_MEMORY_H
 #define VAI_TABLE_MEMORY_H
 

@@ -29,14 +29,14 @@ struct vai__layouts {
 	unsigned n;
 };
 
-/* The layout of the table, whose keys are those of layout->shape in their order, and none else; NULL: it is not known.
- * The table has no metatable then. */
+/* The layout of the table, whose keys are those of layout->shape in their order, and none else; NULL: it is not
+ * known. The table has no metatable then. */
 const struct vai__layout *vai__layout_of_table(struct vai_vm *vm, const struct vai__table *t);
 /* The layout in which such a table gets its keys, or NULL. */
 const struct vai__layout *vai__layout_of_shape(struct vai_vm *vm, const struct vai__shape *shape);
-/* A record has been sent or received without a layout: the table at t, which has the shape's keys. The state learns from
- * it now and then. ordered: it was sent, so that the layout has to be one that says how to read it. Raises for want of
- * memory, and collects. */
+/* A record has been sent or received without a layout: the table at t, which has the shape's keys. The state learns
+ * from it now and then. ordered: it was sent, so that the layout has to be one that says how to read it. Raises for
+ * want of memory, and collects. */
 void vai__layout_missed(lua_State *L, struct vai_vm *vm, int t, const struct vai__shape *shape, bool ordered);
 /* At the end of the state. */
 void vai__layouts_free(struct vai_vm *vm);
