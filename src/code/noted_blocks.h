@@ -18,8 +18,8 @@ struct vai__noted_blocks {
 	unsigned n;
 };
 
-/* Calls f in such a state, with a light userdata of the struct as its argument. Errors end f. Fresh blocks are all zero,
- * for gaps are looked at, too. */
+/* Calls f in such a state, with a light userdata of the struct as its argument. Errors end f. Fresh blocks are all
+ * zero, for gaps are looked at, too. */
 void vai__noted_blocks_call(lua_CFunction f);
 /* Bytes of the block at that address, if it is one of the last; else 0. */
 size_t vai__noted_blocks_size(const struct vai__noted_blocks *b, const void *p);

@@ -36,7 +36,7 @@ static const struct vai__table *push_table(lua_State *L, const struct vai__noted
 		!is_block(b, t->nodes, sizeof(struct vai__node) << t->exponent))
 		return NULL;
 	for (int i = 0; i < 1 << t->exponent; i++)
-		if (t->nodes[i].tag & VAI__TAG_TYPE || t->nodes[i].key_tag == VAI__TAG_STRING)
+		if (t->nodes[i].tag & VAI__TAG_TYPE || t->nodes[i].key_tag != VAI__TAG_NO_KEY)
 			return NULL;
 	return t;
 }

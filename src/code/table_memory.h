@@ -8,6 +8,7 @@
 
 /* What the value's or the key's tag says of it; with another one it is something else. */
 enum {
+	VAI__TAG_NO_KEY = 0, /* of a node that never had one */
 	VAI__TAG_FALSE = 0x01,
 	VAI__TAG_LIGHT = 0x02, /* a light userdata */
 	VAI__TAG_INTEGER = 0x03,

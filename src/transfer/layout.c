@@ -82,7 +82,8 @@ static int find_node(const struct vai__table *t, const struct vai__key *key)
 	return -1;
 }
 
-/* Fills in what the table says. False: it has another size than a fresh one with these keys, or longer keys. */
+/* Fills in what the table says. False: it has another size than a fresh one with these keys, longer keys, or a key that
+ * was removed: its node still has it, and nobody keeps it alive. */
 static bool describe(struct vai__layout *l, const struct vai__shape *shape, const struct vai__table *t)
 {
 	const unsigned n = shape->nkeys, size = 1u << t->exponent;
@@ -100,6 +101,9 @@ static bool describe(struct vai__layout *l, const struct vai__shape *shape, cons
 		l->empty &= ~(1u << at);
 		l->ordered = l->ordered && (i == 0 || at > l->at[i - 1]);
 	}
+	for (uint32_t left = l->empty; left; left &= left - 1)
+		if (t->nodes[__builtin_ctz(left)].key_tag != VAI__TAG_NO_KEY)
+			return false;
 	return true;
 }
 

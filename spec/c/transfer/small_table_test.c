@@ -185,6 +185,16 @@ static void test_layouts_are_learnt(void **state)
 	assert_int_equal(vb.layouts->n, 1);
 }
 
+/* A node from which a key was removed still names it, and nobody keeps that string alive. */
+static void test_removed_keys_are_not_learnt(void **state)
+{
+	(void)state;
+	for (int i = 0; i < LONG_ENOUGH; i++)
+		sent("local t = { id = 1, name = 'record', value = .5, gone = 1 } t.gone = nil return t");
+	assert_true(!va.layouts || va.layouts->n == 0);
+	assert_non_null(vb.layouts);
+}
+
 /* Tables that lie as a known one does but for one thing. */
 static void test_tables_like_a_known_one(void **state)
 {
@@ -389,6 +399,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_values, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_layouts_are_learnt, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_removed_keys_are_not_learnt, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tables_like_a_known_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_values_of_a_known_table, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_received_is_a_table, setup, teardown),
