@@ -46,7 +46,7 @@ static void release(struct vai_vm *vm)
 	vai__codec_release(vm);
 	vai__charge_close(vm);
 	vai__known_funcs_free(vm->funcs);
-	vai__layouts_free(vm);
+	vai__layout_free(vm);
 	if (vm->profiled)
 		vai__obj_unref(&VAI_CONTAINER(vm->profiled, struct vai_code, uses)->obj);
 }

@@ -185,7 +185,7 @@ void vai__layout_missed(lua_State *L, struct vai_vm *vm, int t, const struct vai
 		learn(L, vm, t, shape, ordered);
 }
 
-void vai__layouts_free(struct vai_vm *vm)
+void vai__layout_free(struct vai_vm *vm)
 {
 	struct vai__layouts *ls = vm->layouts;
 	vm->layouts = NULL;

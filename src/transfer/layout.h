@@ -39,6 +39,6 @@ const struct vai__layout *vai__layout_of_shape(struct vai_vm *vm, const struct v
  * want of memory, and collects. */
 void vai__layout_missed(lua_State *L, struct vai_vm *vm, int t, const struct vai__shape *shape, bool ordered);
 /* At the end of the state. */
-void vai__layouts_free(struct vai_vm *vm);
+void vai__layout_free(struct vai_vm *vm);
 
 #endif

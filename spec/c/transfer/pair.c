@@ -118,7 +118,7 @@ static void close_state(struct vai_vm *vm)
 	vai__handles_release(vm);
 	vai__codec_release(vm);
 	vai__known_funcs_free(vm->funcs);
-	vai__layouts_free(vm);
+	vai__layout_free(vm);
 	vm->funcs = NULL;
 	vai__charge_close(vm);
 	lua_close(vm->L);
