@@ -121,12 +121,14 @@ static bool has_scalars(lua_State *L, const struct vai__noted_blocks *b)
 	static const int64_t integers[] = {0, -1, 0x0123456789abcdef};
 	static const double numbers[] = {0, -.5, 1e300};
 	struct vai__node n;
+	int64_t bits;
 	bool all = true;
 	for (int i = 0; i < 3 && all; i++) {
 		lua_pushinteger(L, (lua_Integer)integers[i]);
 		all = set_field(L, b, &n) && n.tag == VAI__TAG_INTEGER && n.value.integer == integers[i];
+		memcpy(&bits, &numbers[i], sizeof bits);
 		lua_pushnumber(L, (lua_Number)numbers[i]);
-		all = all && set_field(L, b, &n) && n.tag == VAI__TAG_FLOAT && memcmp(&n.value, &numbers[i], 8) == 0;
+		all = all && set_field(L, b, &n) && n.tag == VAI__TAG_FLOAT && n.value.integer == bits;
 	}
 	lua_pushboolean(L, 0);
 	all = all && set_field(L, b, &n) && n.tag == VAI__TAG_FALSE;

@@ -319,7 +319,7 @@ static inline const unsigned char *set_node(struct vai__node *n, const unsigned 
 	switch (tag) {
 	case FALSE: n->tag = VAI__TAG_FALSE; return p;
 	case TRUE: n->tag = VAI__TAG_TRUE; return p;
-	case INT1: n->value.integer = (int8_t)*p; return p + 1;
+	case INT1: n->value.integer = *p < 128 ? *p : *p - 256; return p + 1;
 	case INT2: n->value.integer = get2(p); return p + 2;
 	case INT4: n->value.integer = (int32_t)vai__load32(p); return p + 4;
 	case INT8: n->value.integer = (int64_t)vai__load64(p); return p + 8;
