@@ -11,7 +11,6 @@
 #include "runtime/start.h"
 #include "transfer/charge.h"
 #include "transfer/known_funcs.h"
-#include "transfer/layout.h"
 
 lua_State *A, *B;
 struct vai_vm va, vb;
@@ -118,7 +117,6 @@ static void close_state(struct vai_vm *vm)
 	vai__handles_release(vm);
 	vai__codec_release(vm);
 	vai__known_funcs_free(vm->funcs);
-	vai__layout_free(vm);
 	vm->funcs = NULL;
 	vai__charge_close(vm);
 	lua_close(vm->L);

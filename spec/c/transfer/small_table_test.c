@@ -5,7 +5,6 @@
 #include "bind/lib/lib.h"
 #include "bind/lib/result.h"
 #include "state/handle.h"
-#include "transfer/layout.h"
 #include "sync/chan.h"
 #include "transfer/codec.h"
 #include "transfer/message.h"
@@ -145,183 +144,6 @@ static void test_more_shapes_than_there_are(void **state)
 	assert_int_equal(sent("return { a = 1, b = 2, c = 3 }"), M_RECORD);
 }
 
-/* ---- layouts ---- */
-
-static char fields[8];     /* addresses for light userdata */
-enum { LONG_ENOUGH = 40 }; /* records until a state surely knows a layout */
-
-/* Both states know how tables of these three keys lie in them. */
-static void learn(void)
-{
-	for (int i = 0; i < LONG_ENOUGH; i++)
-		sent("return { id = 1, name = 'record', value = .5 }");
-	assert_non_null(va.layouts);
-	assert_non_null(vb.layouts);
-	assert_int_equal(va.layouts->n, 1);
-	assert_int_equal(vb.layouts->n, 1);
-}
-
-/* The table on top of A's stack can be read from memory. */
-static bool is_read(void)
-{
-	return vai__layout_of_table(&va, lua_topointer(A, -1)) != NULL;
-}
-
-static void test_layouts_are_learnt(void **state)
-{
-	(void)state;
-	assert_true(vai__table_memory_known());
-	pair_run(A, "return { id = 1, name = 'record', value = .5 }");
-	assert_false(is_read());
-	learn();
-	pair_run(A, "return { id = 1, name = 'record', value = .5 }");
-	assert_true(is_read());
-	pair_run(A, "return { id = 2, name = ('y'):rep(50), value = true }");
-	assert_true(is_read());
-	/* Once is enough. */
-	for (int i = 0; i < LONG_ENOUGH; i++)
-		sent("return { id = 1, name = 'record', value = .5 }");
-	assert_int_equal(va.layouts->n, 1);
-	assert_int_equal(vb.layouts->n, 1);
-}
-
-/* A node from which a key was removed still names it, and nobody keeps that string alive. */
-static void test_removed_keys_are_not_learnt(void **state)
-{
-	(void)state;
-	for (int i = 0; i < LONG_ENOUGH; i++)
-		sent("local t = { id = 1, name = 'record', value = .5, gone = 1 } t.gone = nil return t");
-	assert_true(!va.layouts || va.layouts->n == 0);
-	assert_non_null(vb.layouts);
-}
-
-/* Tables that lie as a known one does but for one thing. */
-static void test_tables_like_a_known_one(void **state)
-{
-	static const char *const changes[] = {"t.id = nil", "t.value = nil", "t.id, t.name, t.value = nil", "t.more = 1",
-		"t.value, t.more = nil, 1", "t.name = nil t.nome = 1", "t[1] = 7", "t[1], t[2] = 7, 8", "t.id = nil t[1] = 7",
-		"t.value = nil t[true] = 7", "setmetatable(t, {})", "t.id = {}", "t.name = print", "t.name = t",
-		"t.id, t.value = 'id', 'value'", "t.name = nil t[('k'):rep(41)] = 1", "for i = 1, 40 do t[i] = i end",
-		"for i = 1, 9 do t['k' .. i] = i end for i = 1, 9 do t['k' .. i] = nil end", "t.__index = 1",
-		"t.id = nil t.__gc = 1", "t.name = vai", "t.name = string"};
-	(void)state;
-	learn();
-	for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-		lua_pushstring(A, changes[i]);
-		lua_setglobal(A, "change");
-		const char *chunk = "local t = { id = 1, name = 'record', value = .5 }\n"
-							"load('local t = ... ' .. change)(t) return t";
-		pair_run(A, chunk);
-		assert_true(strncmp(changes[i], "t.id, t.value = 'id'", 20) == 0 || strncmp(changes[i], "t.id = {}", 9) == 0 ||
-			strncmp(changes[i], "t.name = ", 9) == 0 || !is_read());
-		sent(chunk);
-	}
-}
-
-/* Each kind of value in each field. */
-static void test_values_of_a_known_table(void **state)
-{
-	(void)state;
-	learn();
-	pair_run(A,
-		"values = { true, false, '', 0/0, 1/0, -1/0, -0.0, 0.0, 0.1, 1e31, 5e-324, 2^53, math.maxinteger,\n"
-		"math.mininteger, 127, -128, 128, 32767, -32769, 1 << 31, -(1 << 31), 1 << 40 }\n"
-		"for len = 0, 230 do values[#values + 1] = ('\\0x\\xff'):rep(len):sub(1, len) end return #values");
-	int n = (int)lua_tointeger(A, -1);
-	for (int i = 1; i <= n; i++) {
-		lua_pushinteger(A, i);
-		lua_setglobal(A, "i");
-		sent("return { id = values[i], name = 'x', value = 1 }");
-		sent("return { id = 2, name = values[i], value = 1 }");
-		sent("return { id = true, name = 'x', value = values[i] }");
-		sent("return { id = values[i], name = values[i], value = values[#values - i] }");
-	}
-	for (int i = 0; i < 4; i++) {
-		lua_settop(A, 0);
-		lua_createtable(A, 0, 3);
-		lua_pushlightuserdata(A, fields + i);
-		lua_setfield(A, -2, "id");
-		lua_pushinteger(A, i);
-		lua_setfield(A, -2, "name");
-		lua_pushlightuserdata(A, fields + 4 + i);
-		lua_setfield(A, -2, "value");
-		assert_true(is_read());
-		assert_int_equal(send_top(), M_RECORD);
-		char *before = pair_describe(A, 1), *after = pair_describe(B, 1);
-		assert_string_equal(before, after);
-		free(before);
-		free(after);
-	}
-}
-
-/* Tables of all sizes are sent and received by a copy of their keys; what is received is a table as any other. */
-static void test_what_is_received_is_a_table(void **state)
-{
-	(void)state;
-	for (int n = 1; n <= 17; n++) {
-		pair_close();
-		pair_open();
-		lua_pushinteger(A, n);
-		lua_setglobal(A, "n");
-		for (int i = 0; i < LONG_ENOUGH; i++)
-			sent("local t = {} for i = 1, n do t['key' .. i] = i % 2 == 0 and i or 'value ' .. i end return t");
-		assert_int_equal(vb.layouts ? vb.layouts->n : 0, n <= VAI__SHAPE_KEYS);
-		assert_int_equal(va.layouts ? va.layouts->n : 0, n <= VAI__SHAPE_KEYS);
-		pair_run(A, "local t = {} for i = 1, n do t['key' .. i] = i % 2 == 0 and i or 'value ' .. i end return t");
-		send_top();
-		lua_setglobal(B, "t");
-		lua_pushinteger(B, n);
-		lua_setglobal(B, "n");
-		lua_settop(B, 0);
-		pair_run(B,
-			"local function check(t, n, m) local count = 0\n"
-			"for k, v in pairs(t) do count = count + 1 local i = tonumber(k:match '^key(%d+)$')\n"
-			"assert(v == (i % 2 == 0 and i or 'value ' .. i)) end assert(count == m - n + 1)\n"
-			"for i = n, m do assert(t['key' .. i] == (i % 2 == 0 and i or 'value ' .. i)) end end\n"
-			"check(t, 1, n) collectgarbage() check(t, 1, n)\n"
-			"for i = n + 1, 70 do t['key' .. i] = i % 2 == 0 and i or 'value ' .. i check(t, 1, i) end\n"
-			"collectgarbage 'generational' collectgarbage() collectgarbage 'step' check(t, 1, 70)\n"
-			"for i = 1, 60 do t['key' .. i] = nil end check(t, 61, 70) collectgarbage 'incremental'\n"
-			"for i = 1, 60 do t['key' .. i] = i % 2 == 0 and i or 'value ' .. i end check(t, 1, 70) return t");
-	}
-}
-
-/* The keys of a layout are kept, though no table has them any more and their memory is asked for again. */
-static void test_keys_are_kept(void **state)
-{
-	(void)state;
-	learn();
-	for (int round = 0; round < 3; round++) {
-		for (int which = 0; which < 2; which++) {
-			lua_State *L = which ? B : A;
-			lua_settop(L, 0);
-			lua_gc(L, LUA_GCCOLLECT);
-			pair_run(L, "local all = {} for i = 1, 5000 do all[i] = 'other ' .. i end return #all");
-		}
-		sent("return { id = 1, name = 'record', value = .5 }");
-	}
-}
-
-/* A finalizer that runs while a state learns may send, too, and there may be more shapes than a state has layouts. */
-static void test_many_layouts(void **state)
-{
-	(void)state;
-	for (int i = 0; i < LONG_ENOUGH; i++) {
-		for (int shape = 0; shape < VAI__LAYOUTS + 3; shape++) {
-			lua_pushinteger(A, shape);
-			lua_setglobal(A, "shape");
-			pair_run(A, "return { ['a' .. shape] = 1, ['b' .. shape] = 'x', c = true }");
-			send_top();
-			char *before = pair_describe(A, 1), *after = pair_describe(B, 1);
-			assert_string_equal(before, after);
-			free(before);
-			free(after);
-		}
-	}
-	assert_int_equal(va.layouts->n, VAI__LAYOUTS);
-	assert_int_equal(vb.layouts->n, VAI__LAYOUTS);
-}
-
 /* ---- memory ---- */
 
 static long countdown; /* 0: never fail; n: the n-th allocation fails and all after it */
@@ -386,9 +208,6 @@ static void test_memory(void **state)
 		short_of_memory(ch, "return { ('x'):rep(100), ('y'):rep(41) }");
 		short_of_memory(ch, "return { { 1 }, { 2 } }");
 	}
-	for (int i = 0; i < LONG_ENOUGH; i++)
-		short_of_memory(ch, "return { id = 1, name = 'record' .. 1, value = .5 }");
-	assert_int_equal(vb.layouts->n, 1);
 }
 
 int main(void)
@@ -398,13 +217,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_keys, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_values, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_layouts_are_learnt, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_removed_keys_are_not_learnt, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_tables_like_a_known_one, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_values_of_a_known_table, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_what_is_received_is_a_table, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_keys_are_kept, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_many_layouts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_more_shapes_than_there_are, setup, teardown),
 	};
