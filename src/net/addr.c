@@ -49,7 +49,7 @@ static bool copy_part(char *to, size_t max, const char *from, size_t len)
 	return true;
 }
 
-/* The colon before the port, or NULL and *why. */
+/* Returns the colon before the port, or NULL and *why. */
 static const char *find_colon(const char *text, size_t len, const char **why)
 {
 	const char *end = text + len, *colon = end;
@@ -70,7 +70,7 @@ static const char *find_colon(const char *text, size_t len, const char **why)
 	return *why ? NULL : colon - 1;
 }
 
-/* A number that is no port's. The C library takes its lower bits. */
+/* Whether the service is a number, but not that of a port. getaddrinfo would take its lower 16 bits. */
 static bool is_bad_number(const char *service)
 {
 	const char *digits = service + (*service == '-' || *service == '+');
@@ -118,7 +118,7 @@ static void set_v6(struct vai__addr *a, struct in6_addr in6, int port)
 	a->u.in6.sin6_port = htons((uint16_t)port);
 }
 
-/* "fe80::1%eth0"; the part behind the % is a name or a number. */
+/* Reads an address such as "fe80::1%eth0"; after the % comes the name or the number of an interface. */
 static bool read_v6(struct vai__addr *a, const char *host, int port)
 {
 	char text[VAI__HOST_MAX + 1];
@@ -186,7 +186,7 @@ static void v6_host(const struct sockaddr_in6 *in6, char *buf)
 		snprintf(buf + n, VAI__ADDR_TEXT - n, "%%%u", (unsigned)in6->sin6_scope_id);
 }
 
-/* An abstract name may have any bytes, a path ends at its zero; one without a name is "". */
+/* An abstract name may have any bytes; a path ends at its zero; an unnamed socket has "". */
 static void unix_text(const struct vai__addr *a, char *buf)
 {
 	size_t len = a->len > offsetof(struct sockaddr_un, sun_path) ? a->len - offsetof(struct sockaddr_un, sun_path) : 0;

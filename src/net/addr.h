@@ -20,7 +20,7 @@ struct vai__addr {
 	} u;
 };
 
-/* The room that one of the internet's needs. */
+/* An address of IPv4 or IPv6 alone: smaller than struct vai__addr, for records that keep many. */
 union vai__addr_inet {
 	struct sockaddr sa;
 	struct sockaddr_in in;
@@ -29,28 +29,29 @@ union vai__addr_inet {
 
 enum { VAI__ADDR_TEXT = 160, VAI__HOST_MAX = 255, VAI__SERVICE_MAX = 63 };
 
-/* What "tcp4", "unix", ... stand for. */
+/* What a network's name ("tcp4", "unix", ...) stands for. */
 struct vai__network {
 	const char *name;
-	int family; /* AF_UNSPEC: both of the internet's */
+	int family; /* AF_UNSPEC: IPv4 and IPv6 */
 	int type;
 };
-/* The network of that name; NULL: there is none. */
+/* The network of that name; NULL: no network has it. A constant. */
 const struct vai__network *vai__addr_network_find(const char *name);
-/* The name of the network that a socket of this family and type is of. */
+/* The name of the network that sockets of this family and type belong to. A constant. */
 const char *vai__addr_network_name(int family, int type);
 
-/* Splits "host:port" into its parts, without brackets; either may be empty. NULL, or what is wrong with it. */
+/* Splits "host:port" into its parts, without brackets; either may be empty. host has room for VAI__HOST_MAX bytes and a
+ * zero, service for VAI__SERVICE_MAX. Returns NULL, or a constant text that says what is wrong with the address. */
 const char *vai__addr_split(const char *text, size_t len, char *host, char *service);
-/* The number of a port, from 0 to 65535, or -1. "" is 0. */
+/* The number of a port, from 0 to 65535, or -1 if `service` is no such number. "" is 0. */
 int vai__addr_port(const char *service);
 /* Makes an address from numbers. False: host is a name. An empty host is the wildcard. */
 bool vai__addr_numeric(struct vai__addr *a, int family, const char *host, int port);
-/* NULL, or what is wrong with it. */
+/* Makes the address of a Unix socket from its path. NULL, or a constant text that says what is wrong with the path. */
 const char *vai__addr_unix(struct vai__addr *a, const char *path, size_t len);
-/* Writes at most VAI__ADDR_TEXT bytes with the terminating zero: all of the address. */
+/* Writes all of the address: at most VAI__ADDR_TEXT bytes with the terminating zero. */
 void vai__addr_text(const struct vai__addr *a, char *buf);
-/* The same without the port and the brackets. */
+/* Writes the address without its port and brackets, at most VAI__ADDR_TEXT bytes with the terminating zero. */
 void vai__addr_host(const struct vai__addr *a, char *buf);
 
 #endif

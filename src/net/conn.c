@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* See conn.h.
  *
- * What a goroutine has read and not yet got lies in the connection, never on its stack. If a limit ends the call the
- * bytes are left to the next read, and if the goroutine never runs again they go with the connection. */
+ * What a goroutine has read but not yet returned lies in the connection, never on the goroutine's stack. If a limit
+ * ends the call the bytes are left for the next read, and if the goroutine never runs again they go with the
+ * connection. */
 #include "net/conn.h"
 #include <errno.h>
 #include <stdio.h>
@@ -25,24 +26,24 @@ enum {
 
 struct vai_conn {
 	struct vai_obj obj;
-	vai_conn *base;      /* itself; or whose view it is, with a reference */
+	vai_conn *base;      /* the connection itself; for a view, its connection, with a reference */
 	double limit;        /* of a view, in seconds; negative: none */
-	struct vai_obj *ctx; /* or its context, with a reference */
-	/* a view ends here */
+	struct vai_obj *ctx; /* of a view: its context, with a reference */
+	/* The memory of a view ends here. */
 	const struct vai__conn_ops *ops;
 	struct vai__desc *desc;
 	void *state;
-	vai_conn *inner;             /* the one it is over, with a reference; or NULL */
+	vai_conn *inner;             /* the connection that this one is over, with a reference; or NULL */
 	struct vai__conn_hook *hook; /* or NULL */
-	struct vai__bytes in;        /* belongs to the reading direction, as does the rest */
+	struct vai__bytes in;        /* belongs to the reading direction, as do the fields that follow */
 	size_t line_max, all_max;
 	uint8_t grain;
-	bool drained;                /* the last recv has left nothing, when there had been so many edges: */
-	uint32_t edges;              /* only after another edge it is worth while to ask again */
-	bool ended;                  /* the end has been seen */
-	atomic_bool no_read;         /* close_read */
-	atomic_bool begun;           /* ops->begin has been successful */
-	union vai__addr_inet remote; /* the peer, as it was at first; or no family */
+	bool drained;                /* the last recv left nothing in the system, when vai__desc_edges was: */
+	uint32_t edges;              /* only after another edge does a recv make sense */
+	bool ended;                  /* the peer's end of the stream has been seen */
+	atomic_bool no_read;         /* set by close_read; any thread */
+	atomic_bool begun;           /* ops->begin has succeeded */
+	union vai__addr_inet remote; /* the peer's address at first; AF_UNSPEC: not kept */
 };
 
 enum { VIEW_SIZE = offsetof(struct vai_conn, ops) };
@@ -183,8 +184,9 @@ static ssize_t socket_send(vai_conn *c, const struct iovec *iov, int n)
 	return vai__socket_send(vai__desc_fd(c->desc), iov, n, NULL);
 }
 
-/* Sends a datagram of UDP. A refusal that the system reports belongs to an earlier datagram and stops the present one,
- * so it is sent once more. A Unix socket's refusal is this datagram's, and the system disconnects it. */
+/* Sends a datagram of UDP. If the system reports a refusal, that belongs to an earlier datagram and this one was not
+ * sent, so it is sent once more. A Unix socket's refusal belongs to this datagram, and the system disconnects the
+ * socket. */
 static ssize_t datagram_send(vai_conn *c, const struct iovec *iov, int n)
 {
 	ssize_t sent = socket_send(c, iov, n);
@@ -205,7 +207,6 @@ static ssize_t file_recv(vai_conn *c, void *p, size_t n)
 	return got < 0 ? VAI__ERRNO(errno) : got;
 }
 
-/* Writes to a file. */
 static ssize_t file_send(vai_conn *c, const struct iovec *iov, int n)
 {
 	struct vai__sigpipe s;
@@ -235,7 +236,7 @@ const struct vai__conn_ops vai__conn_unixgram = {.name = "unixgram",
 	.shut = socket_shut,
 	.datagrams = true,
 	.is_socket = true};
-/* A pipe, a terminal. */
+/* A pipe or a terminal. */
 const struct vai__conn_ops vai__conn_file = {.name = "file", .recv = file_recv, .send = file_send};
 
 const struct vai__conn_ops *vai__conn_ops_of(int family, int type)
@@ -247,7 +248,7 @@ const struct vai__conn_ops *vai__conn_ops_of(int family, int type)
 
 /* ---- the buffer ---- */
 
-/* Room for `want` more bytes. */
+/* Makes room for `want` more bytes behind those in the block. False: out of memory. */
 static bool make_room(struct vai__bytes *b, size_t want)
 {
 	if (b->n == 0)
@@ -274,7 +275,7 @@ static bool make_room(struct vai__bytes *b, size_t want)
 	return true;
 }
 
-/* Adapts the size of reads: a peer that sends more than is asked for gets bigger ones. */
+/* Adapts the size of reads: a peer that sends as much as is asked for gets bigger ones. */
 static void note_size(vai_conn *c, size_t got, size_t asked)
 {
 	if (got == asked && c->grain < GRAIN_MAX)
@@ -283,7 +284,8 @@ static void note_size(vai_conn *c, size_t got, size_t asked)
 		c->grain--;
 }
 
-/* The edges are looked at before the call: what comes during it brings another one. */
+/* Receives, and notes whether that left anything. The edges are read before the call, so that bytes which come during
+ * it are noticed by their own edge. */
 static ssize_t receive(vai_conn *c, void *p, size_t n)
 {
 	c->edges = vai__desc_edges(c->desc, VAI__READ);
@@ -298,7 +300,7 @@ static bool is_drained(const vai_conn *c)
 	return c->drained && vai__desc_edges(c->desc, VAI__READ) == c->edges;
 }
 
-/* What a try that has brought no bytes means. */
+/* The result for a recv that has brought no bytes. */
 static int nothing_came(vai_conn *c, ssize_t got)
 {
 	if (got == 0 && c->ops->datagrams)
@@ -307,12 +309,12 @@ static int nothing_came(vai_conn *c, ssize_t got)
 	return got == 0 ? VAI__EOF : (int)got;
 }
 
-/* One try: more bytes in the buffer, VAI__EOF, or VAI__ERRNO(e). */
+/* One recv into the buffer. VAI_OK: it holds more; VAI__EOF; VAI__ERRNO(e); VAI_ENOMEM. */
 static int try_fill(vai_conn *c)
 {
 	size_t grain = (size_t)1 << (c->ops->datagrams ? GRAIN_MAX : c->grain);
 	if (!make_room(&c->in, c->in.n > 0 && !c->ops->datagrams ? grain / 4 : grain))
-		return VAI_ENOMEM; /* who sends byte by byte does not make it move each time */
+		return VAI_ENOMEM; /* a quarter will do, lest single bytes move the buffer each time */
 	size_t room = c->in.cap - c->in.at - c->in.n;
 	ssize_t got = receive(c, c->in.p + c->in.at + c->in.n, room);
 	if (got > 0) {
@@ -325,7 +327,7 @@ static int try_fill(vai_conn *c)
 	return nothing_came(c, got);
 }
 
-/* One try past the buffer, which is empty: *to becomes what has come. */
+/* One recv past the buffer, which is empty. VAI_OK: *to is what has come. */
 static int try_into(vai_conn *c, struct iovec *to)
 {
 	ssize_t got = receive(c, to->iov_base, to->iov_len);
@@ -340,21 +342,22 @@ static int try_to(vai_conn *c, struct iovec *to)
 	return to ? try_into(c, to) : try_fill(c);
 }
 
-/* Data that is there wins over a limit that is over, also where no event has told of it yet. */
+/* The last try after a limit is over: bytes that are there win over the limit, even if no event has told of them
+ * yet. */
 static int last_look(vai_conn *c, struct iovec *to)
 {
 	int rc = try_to(c, to);
 	return rc == VAI__ERRNO(EAGAIN) || rc == VAI__ERRNO(EWOULDBLOCK) ? VAI_ETIMEOUT : rc;
 }
 
-/* Gets more bytes: to the buffer, or past it to *to. VAI_SHEDS, if w->rest is set and the buffer is empty: the wait for
- * them is begun. Such a read has done nothing so far, and once the wait is over it begins anew. */
+/* Gets more bytes into the buffer, or past it to *to. Parks until there are some. VAI_SHEDS (only if w->rest is set and
+ * the buffer is empty): the wait has begun; such a read has done nothing so far and begins anew after the wait. */
 static int fill_to(vai_g *self, vai_conn *c, const struct vai__iowait *w, struct iovec *to)
 {
 	struct vai__iowait wait = c->in.n > 0 ? vai__iowait_plain(w) : *w;
 	for (;;) {
 		if (atomic_load_relaxed(&c->no_read) || (c->in.n > 0 && vai__desc_is_closed(c->desc)))
-			return VAI_ECLOSED; /* also where more comes without end, so that nothing has to be waited for */
+			return VAI_ECLOSED; /* tested before each recv, as a peer that never stops sending never makes us wait */
 		if (c->ended)
 			return VAI__EOF;
 		bool asked = !is_drained(c);
@@ -364,7 +367,7 @@ static int fill_to(vai_g *self, vai_conn *c, const struct vai__iowait *w, struct
 		rc = vai__desc_wait(self, c->desc, VAI__READ, &wait);
 		if (rc != VAI_OK)
 			return rc == VAI_ETIMEOUT && !asked ? last_look(c, to) : rc;
-		wait.renews = false; /* one that others queue behind would be woken for nothing again and again */
+		wait.renews = false; /* renewing again and again would only wake the goroutine for nothing */
 	}
 }
 
@@ -373,7 +376,8 @@ static int fill(vai_g *self, vai_conn *c, const struct vai__iowait *w)
 	return fill_to(self, c, w, NULL);
 }
 
-/* Takes the first n bytes. A buffer that is used up goes as it is; another one keeps what is left. */
+/* Gives away the first n bytes. A buffer that is used up is given away as it is; otherwise the bytes are copied and the
+ * buffer keeps the rest. */
 static int take(vai_conn *c, size_t n, struct vai__bytes *out)
 {
 	struct vai__bytes *in = &c->in;
@@ -396,7 +400,8 @@ static int take(vai_conn *c, size_t n, struct vai__bytes *out)
 
 /* ---- beginning ---- */
 
-/* The goroutine has the reading direction. Nobody has the other one for long: before the beginning nobody writes. */
+/* The goroutine has the reading direction. It does not wait for long for the writing one, as nobody writes before the
+ * connection has begun. */
 static int begin_reading(vai_g *self, vai_conn *c, const struct vai__iowait *w)
 {
 	int rc = vai__desc_take(self, c->desc, VAI__WRITE, w);
@@ -409,9 +414,9 @@ static int begin_reading(vai_g *self, vai_conn *c, const struct vai__iowait *w)
 	return rc;
 }
 
-/* Reading comes first here, so two who want both directions do not wait for each other. Who comes after the beginning
- * must not wait for a writer with the reading direction in hand: that writer may wait until the peer, which waits for
- * us to read, reads on. */
+/* Takes the reading direction first, so that two goroutines that want both do not wait for each other. Once the
+ * connection has begun, nobody may wait for the writing direction with the reading one in hand: the writer may wait for
+ * its peer, which may wait for us to read. */
 static VAI_NOINLINE int begin(vai_g *self, vai_conn *c, const struct vai__iowait *w)
 {
 	struct vai__iowait wait = vai__iowait_plain(w);
@@ -462,7 +467,7 @@ static int read_count(vai_g *self, vai_conn *c, size_t n, const struct vai__iowa
 	return rc;
 }
 
-/* Finds a line. *len: its length without its end; *skip: how many bytes the end has. */
+/* Finds the end of a line. *len: the length of the line without its end; *skip: how many bytes the end has. */
 static int find_line(vai_g *self, vai_conn *c, const struct vai__iowait *w, size_t *len, size_t *skip)
 {
 	size_t seen = 0;
@@ -507,7 +512,7 @@ static int read_all(vai_g *self, vai_conn *c, const struct vai__iowait *w, struc
 	return rc == VAI_OK ? VAI__TOO_LONG : rc;
 }
 
-/* The goroutine has the reading direction, and gives it back unless it sheds its stack. */
+/* Reads; the goroutine has the reading direction, and gives it back unless the result is VAI_SHEDS. */
 static int read_taken(
 	vai_g *self, vai_conn *c, const struct vai__asked *what, const struct vai__iowait *w, struct vai__bytes *out)
 {
@@ -547,14 +552,14 @@ int vai__conn_read_on(
 	if (rc == VAI_ETIMEOUT)
 		rc = last_look(c, NULL);
 	if (rc == VAI__EOF)
-		rc = VAI_OK; /* what that means depends on what was asked for */
+		rc = VAI_OK; /* the end: what it means depends on what was asked for */
 	if (rc == VAI_OK)
 		return read_taken(self, c, &what, &w, out);
 	vai__desc_give(c->desc, VAI__READ);
 	return rc;
 }
 
-/* Moves up to *n bytes from the buffer to p; *n: how many. */
+/* Moves up to *n bytes from the buffer to p; sets *n to how many. */
 static void move_out(vai_conn *c, void *p, size_t *n)
 {
 	if (*n > c->in.n)
@@ -567,7 +572,7 @@ static void move_out(vai_conn *c, void *p, size_t *n)
 		vai__conn_bytes_free(&c->in);
 }
 
-/* See conn.h. A datagram comes through the buffer, for it may be longer than n. */
+/* A datagram comes through the buffer, as it may be longer than n. */
 int vai__conn_read_into(vai_g *self, vai_conn *view, void *p, size_t n, int64_t limit, size_t *got)
 {
 	vai_conn *c = view->base;
@@ -604,7 +609,7 @@ int vai__conn_peek(vai_g *self, vai_conn *view, bool event)
 	vai_conn *c = view->base;
 	struct vai__iowait w = {.reason = VAI_WAIT_READ, .obj = c, .limit = 0};
 	if (c->ops->begin && !atomic_load_acquire(&c->begun))
-		return VAI_OK; /* what there is to do waits for the other direction, too */
+		return VAI_OK; /* the handshake needs the other direction, too: let a goroutine do it */
 	int rc = vai__desc_take(self, c->desc, VAI__READ, &w);
 	if (rc != VAI_OK)
 		return rc;
@@ -618,7 +623,7 @@ int vai__conn_peek(vai_g *self, vai_conn *view, bool event)
 	return rc == VAI__ERRNO(EAGAIN) ? VAI_EAGAIN : rc;
 }
 
-/* True: VAI_OK of vai__conn_peek_head. */
+/* Whether vai__conn_peek_head returns VAI_OK. */
 static bool has_head(const vai_conn *c, size_t most, size_t *from)
 {
 	return c->in.n > 0 && (vai__head_end(c->in.p + c->in.at, c->in.n, from) != 0 || c->in.n > most);
@@ -648,7 +653,7 @@ int vai__conn_peek_head(vai_g *self, vai_conn *view, size_t most, size_t *from)
 	return rc;
 }
 
-/* See conn.h. If another goroutine reads by now, the bytes come before what that has not read yet. */
+/* If another goroutine has begun a read by now, these bytes come before those that it has not read yet. */
 bool vai__conn_unread(vai_conn *view, struct vai__bytes *b)
 {
 	vai_conn *c = view->base;
@@ -693,7 +698,7 @@ void vai__conn_set_max(vai_conn *c, size_t line, size_t all)
 
 /* ---- writing ---- */
 
-/* Moves *iov and *k on by n bytes, which are written. */
+/* Moves *iov and *k on by n bytes, which have been written. */
 static void advance(struct iovec **iov, int *k, size_t n)
 {
 	while (*k > 0 && n >= (*iov)->iov_len) {
@@ -707,7 +712,7 @@ static void advance(struct iovec **iov, int *k, size_t n)
 	}
 }
 
-/* Has the connection send what it keeps. */
+/* Sends what the kind of connection keeps back, and parks until all of it is sent. */
 static int flush(vai_g *self, vai_conn *c, const struct vai__iowait *w)
 {
 	int rc = c->ops->flush ? c->ops->flush(c) : VAI_OK;
@@ -785,7 +790,7 @@ bool vai__conn_close(vai_conn *c)
 	return true;
 }
 
-/* See conn.h. It comes behind what is being written. */
+/* Takes the writing direction, so that the end comes after what is being written. */
 int vai__conn_close_write(vai_g *self, vai_conn *view, int64_t limit)
 {
 	vai_conn *c = view->base;
@@ -802,7 +807,7 @@ int vai__conn_close_write(vai_g *self, vai_conn *view, int64_t limit)
 	return rc;
 }
 
-/* See conn.h. TCP accepts what comes later all the same, so this is remembered here. */
+/* Remembers the end here, too, as a TCP socket still delivers bytes that come after SHUT_RD. */
 int vai__conn_close_read(vai_conn *view)
 {
 	vai_conn *c = view->base;

@@ -2,11 +2,13 @@
 /* Connections: byte streams with a buffer for what has been read. What is below the buffer is a small table of
  * functions (struct vai__conn_ops), so a socket, a pipe and a TLS session over a socket have the same methods.
  *
- * A connection has two directions, each of which one goroutine has at a time, for a whole call. The buffer belongs
- * to the goroutine that has the reading direction; it holds no memory while it is empty. A view is a handle of the
- * same connection with a limit of its own (conn:with). Any goroutine may call; the caller holds a reference. What has a
- * parameter `self` may park: until the direction is free, or for the peer. Nothing else does. Limits are absolute; a
- * view's own limit is its caller's business. Results are those of descriptor.h, and the three below. */
+ * A connection has two directions, reading and writing. One goroutine has a direction at a time, for a whole call;
+ * others queue for it. The buffer belongs to the goroutine that has the reading direction; an empty buffer holds no
+ * memory. A view is a handle of the same connection with a limit of its own (conn:with).
+ *
+ * Any goroutine may call; the caller holds a reference. Functions with a parameter `self` may park, until the
+ * direction is free or for the peer; the others do not. Limits are absolute times in ns; a view's own limit is for its
+ * caller to apply. Results are those of descriptor.h, and the three below. */
 #ifndef VAI_CONN_H
 #define VAI_CONN_H
 
@@ -18,50 +20,54 @@
 typedef struct vai_conn vai_conn;
 extern const struct vai_class vai__conn_class;
 
-/* The kind of a connection. None of these functions waits. They return a number of bytes, 0 at the end, or
- * VAI__ERRNO(e); EAGAIN means: again when the descriptor is ready in this direction. Each is called by the goroutine
- * that has the direction. */
+/* The kind of a connection. recv, send, shut, flush and settle never wait: they return a number of bytes (0: the end),
+ * VAI_OK, or VAI__ERRNO(e), where EAGAIN asks the caller to try again when the descriptor is ready in this direction.
+ * Each is called by the goroutine that has the direction. */
 struct vai__conn_ops {
 	const char *name; /* for dumps and tostring: "tcp" */
 	ssize_t (*recv)(vai_conn *c, void *p, size_t n);
 	ssize_t (*send)(vai_conn *c, const struct iovec *iov, int n);
-	/* Makes the peer see the end. VAI_OK or as above. */
+	/* Makes the peer see the end of the stream. VAI_OK or VAI__ERRNO(e). */
 	int (*shut)(vai_conn *c);
-	/* What is needed before the first byte, a handshake: called by the goroutine that has both directions, until it
-	 * returns VAI_OK once. It may wait (vai__desc_wait). May be NULL, as may the rest. */
+	/* Does what must come before the first byte, such as a handshake. Called by the goroutine that has both directions,
+	 * until it has returned VAI_OK once. It may park (vai__desc_wait). It and all that follow may be NULL. */
 	int (*begin)(vai_g *self, vai_conn *c, const struct vai__iowait *w);
-	/* Sends what `send` and `shut` have taken and kept. VAI_OK or as above. */
+	/* Sends what `send` and `shut` have accepted and kept back. VAI_OK or VAI__ERRNO(e). */
 	int (*flush)(vai_conn *c);
-	/* A goroutine is about to close it, and has the reading direction. EAGAIN: closing it now could throw away what
-	 * was written; it calls again when the peer has sent something. */
+	/* Asked by a goroutine that is about to close the connection and has the reading direction. VAI_OK: closing loses
+	 * nothing. EAGAIN: closing now could throw away what was written; it is asked again when the peer has sent
+	 * something. */
 	int (*settle)(vai_conn *c);
-	/* The connection is being closed; the descriptor is open still. Any thread; others may be in recv or send. */
+	/* Called as the connection is closed, while its descriptor is still open. Any thread; others may be in recv or
+	 * send. */
 	void (*bye)(vai_conn *c);
-	/* The text of a result VAI__KIND_FAILED; *code: its name. */
+	/* Writes the text of a VAI__KIND_FAILED result; *code: its name. */
 	void (*why)(vai_conn *c, char *buf, size_t n, const char **code);
-	/* Pushes what there is to know about it onto a Lua stack: one value. */
+	/* Pushes one value onto the Lua stack L: what is known of the connection (conn:info). */
 	void (*info)(vai_conn *c, void *L);
-	/* Called when the last reference is gone. May be NULL. */
+	/* Frees the state, when the last reference is gone. */
 	void (*destroy)(void *state);
-	bool drains;    /* a recv that gives less than it was asked for has left nothing behind */
+	bool drains;    /* a recv that gives less than was asked for has left nothing in the system */
 	bool datagrams; /* one recv is one message, and 0 bytes are not the end */
 	bool is_socket;
-	bool grows; /* more may come after the end: a file's */
+	bool grows; /* more may come after the end, as in a file that grows */
 };
 extern const struct vai__conn_ops vai__conn_tcp, vai__conn_udp, vai__conn_unix, vai__conn_unixgram, vai__conn_file;
 
-/* Takes over d in every case. NULL: out of memory. state: what ops->destroy gets; or NULL. */
+/* A connection on the descriptor d, which it takes over in every case. state: what ops->destroy gets, or NULL. NULL:
+ * out of memory. */
 vai_conn *vai__conn_new(struct vai__desc *d, const struct vai__conn_ops *ops, void *state);
-/* A connection of another kind over one that is open: the same descriptor. Takes over state, not the reference. What
- * inner has in its buffer is left there (vai__conn_take_buffer). NULL: out of memory. */
+/* A connection of another kind over one that is open, on the same descriptor, as TLS is over TCP. Takes over state, and
+ * a reference of its own to inner. What inner has in its buffer stays there (vai__conn_take_buffer). NULL: out of
+ * memory. */
 vai_conn *vai__conn_over(vai_conn *inner, const struct vai__conn_ops *ops, void *state);
-/* The ops for a socket. */
+/* The kind of connection that sockets of this family and type are. */
 const struct vai__conn_ops *vai__conn_ops_of(int family, int type);
 /* A view of c with a limit for each call: seconds (negative: none), or a context, with a reference of the view's own.
  * NULL: out of memory. */
 vai_conn *vai__conn_view(vai_conn *c, double seconds, struct vai_obj *ctx);
 
-/* The connection under a view, or itself; and its limit, negative: none. */
+/* The connection under a view, or c itself; and c's limit, negative: it has none. */
 vai_conn *vai__conn_base(vai_conn *c);
 double vai__conn_limit(const vai_conn *c);            /* seconds */
 struct vai_obj *vai__conn_context(const vai_conn *c); /* borrowed, or NULL */
@@ -71,13 +77,13 @@ struct vai__desc *vai__conn_desc(vai_conn *c);
 const struct vai__conn_ops *vai__conn_ops(vai_conn *c);
 void *vai__conn_state(vai_conn *c);
 
-/* Something that is called when the connection is closed, and once more when it is gone. A connection has one at the
- * most. */
+/* A hook is called when its connection is closed (gone: false), and once more when its last reference is gone. A
+ * connection has at most one. */
 struct vai__conn_hook {
 	void (*closed)(struct vai__conn_hook *h, bool gone);
 };
 void vai__conn_set_hook(vai_conn *c, struct vai__conn_hook *h); /* called before c is given to anything else */
-struct vai__conn_hook *vai__conn_hook(vai_conn *c);             /* NULL: it has none */
+struct vai__conn_hook *vai__conn_hook(vai_conn *c);             /* NULL: none */
 
 /* ---- reading ---- */
 
@@ -91,89 +97,92 @@ void vai__conn_bytes_free(struct vai__bytes *b);
 enum vai__read_what { VAI__READ_SOME, VAI__READ_COUNT, VAI__READ_LINE, VAI__READ_LINE_KEPT, VAI__READ_ALL };
 
 enum {
-	VAI__EOF = -20,        /* the peer has ended, or there is nothing more */
+	VAI__EOF = -20,        /* the peer has ended the stream, or nothing more comes */
 	VAI__TOO_LONG = -21,   /* the line, or the rest, is longer than the connection's bound */
-	VAI__KIND_FAILED = -22 /* ops->why knows */
+	VAI__KIND_FAILED = -22 /* ops->why has the text */
 };
 
-/* Reads what is asked for: some bytes, at least one; `count` bytes; a line, without its end or with it; or all up to
- * the end. VAI_OK: *out is the caller's. With other results, what was read so far stays in the buffer. rest: NULL, or
- * VAI_SHEDS says that the goroutine, which keeps the reading direction, is to wait without its stack. Once that wait is
- * over it calls the second function with the same arguments, for a result as of the first. */
+/* Reads what is asked for: some bytes, at least one; `count` bytes; a line, without its end or with it; or everything
+ * up to the end. VAI_OK: *out is the caller's to free. With any other result, what was read so far stays in the buffer.
+ *
+ * rest: NULL; or the goroutine waits without its stack. Then VAI_SHEDS says that the wait has begun and that the
+ * goroutine keeps the reading direction; once the wait is over it calls vai__conn_read_on with the same arguments,
+ * which returns as vai__conn_read does. */
 struct vai__asked {
 	enum vai__read_what what;
 	size_t count;
-	bool renews; /* nothing was read or is held after VAI__RENEW (descriptor.h), and the goroutine may read again */
+	bool renews; /* after VAI__RENEW (descriptor.h): nothing was read or is held, and the goroutine may read again */
 };
 int vai__conn_read(
 	vai_g *self, vai_conn *c, struct vai__asked what, int64_t limit, struct vai__rest *rest, struct vai__bytes *out);
 int vai__conn_read_on(
 	vai_g *self, vai_conn *c, struct vai__asked what, int64_t limit, struct vai__rest *rest, struct vai__bytes *out);
-/* Reads at least one byte, and at most n, to p, which stays where it is meanwhile; *got: how many. What the buffer
- * holds comes first; else the bytes go from the system to p. n is not 0. */
+/* Reads at least one byte and at most n (not 0) to p, which must not move meanwhile; *got: how many. Bytes in the
+ * buffer come first; if it is empty the bytes go from the system straight to p. */
 int vai__conn_read_into(vai_g *self, vai_conn *c, void *p, size_t n, int64_t limit, size_t *got);
-/* The same as VAI__READ_SOME, for the goroutine that has the reading direction: does not wait. VAI_EAGAIN: the next
- * edge tells when to try again. */
+/* As VAI__READ_SOME, for the goroutine that has the reading direction: does not wait. VAI_EAGAIN: try again after the
+ * next edge. */
 int vai__conn_read_now(vai_conn *c, struct vai__bytes *out);
-/* Whether a read would get something: VAI_OK; VAI__EOF; VAI_EAGAIN, and the next edge tells; VAI_ETIMEOUT: somebody
- * reads at the moment. Does not wait. event: something may have come since the last read; otherwise the system is not
+/* Whether a read would return at once. VAI_OK; VAI__EOF; VAI_EAGAIN: not before the next edge; VAI_ETIMEOUT: another
+ * goroutine is reading. Does not wait. event: an edge may have come since the last read; without one, the system is not
  * asked again if that read took all there was. */
 int vai__conn_peek(vai_g *self, vai_conn *c, bool event);
-/* Whether it holds a whole head (net/head_end.h): VAI_OK, also for one of more than `most` bytes and where a line ends
- * in a bare LF, for nothing better comes; VAI__PART: some of it, and VAI_EAGAIN: nothing yet, and the next edge tells;
- * and as above. *from: where to go on looking in the buffer, 0 at first. */
+/* Whether the buffer holds a whole head (net/head_end.h). VAI_OK: it does, or waiting is of no use because the head is
+ * longer than `most` bytes or a line ends in a bare LF. VAI__PART: part of a head. VAI_EAGAIN: nothing yet; try again
+ * after the next edge. Otherwise as vai__conn_peek. *from: where to go on looking in the buffer, 0 at first. */
 enum { VAI__PART = 1 };
 int vai__conn_peek_head(vai_g *self, vai_conn *c, size_t most, size_t *from);
-/* Puts the bytes back in front of the buffer, from where they came. Takes the block over. False: somebody reads at the
- * moment, or memory is out, or c is closed, and they are gone. */
+/* Puts bytes back in front of the buffer, from which they came, and takes over the block. False: the bytes are lost, as
+ * another goroutine is reading, memory is out, or c is closed. */
 bool vai__conn_unread(vai_conn *c, struct vai__bytes *b);
-/* Gives away what the buffer holds, for one who takes the connection over. */
+/* Moves what the buffer holds to *out, for a connection that is laid over this one. */
 void vai__conn_take_buffer(vai_conn *c, struct vai__bytes *out);
-/* Does what ops->begin does, if it has not been done. */
+/* Calls ops->begin, unless it has succeeded before. */
 int vai__conn_begin(vai_g *self, vai_conn *c, int64_t limit);
-/* The same, and then vai__desc_take of the direction: how each call begins that reads or writes. */
+/* Calls ops->begin if it has to, and then takes the direction with vai__desc_take. Each read and write begins so. */
 int vai__conn_take(vai_g *self, vai_conn *c, enum vai__dir dir, const struct vai__iowait *w);
-/* Forgets what the buffer holds and returns how many bytes that were. Called by the goroutine that has the reading
- * direction. */
+/* Empties the buffer and returns how many bytes were in it. For the goroutine that has the reading direction. */
 size_t vai__conn_drop_buffer(vai_conn *c);
-/* Bounds of lines and of "all", in bytes; 0 leaves one as it is. A read that would go beyond gives VAI__TOO_LONG. */
+/* Sets the longest line and the longest "all", in bytes; 0 leaves a bound as it is. A longer read gives
+ * VAI__TOO_LONG. */
 void vai__conn_set_max(vai_conn *c, size_t line, size_t all);
 
 /* ---- writing, closing ---- */
 
-/* Writes everything, or returns an error; *done: how many bytes were written. The bytes must not move meanwhile; iov
- * is used up. */
+/* Writes everything, or returns an error; *done: how many bytes were written. The bytes must not move meanwhile. iov is
+ * changed: the pieces that are written are gone from it. */
 int vai__conn_write(vai_g *self, vai_conn *c, struct iovec *iov, int n, int64_t limit, size_t *done);
-/* The same for a goroutine that has the writing direction. *done: added to. */
+/* As vai__conn_write, for a goroutine that has the writing direction already. The bytes written are added to *done. */
 int vai__conn_write_taken(
 	vai_g *self, vai_conn *c, struct iovec *iov, int n, const struct vai__iowait *w, size_t *done);
-/* Whether the system copies files into this kind of connection; else vai__sendfile needs a block. */
+/* Whether the system copies files into this kind of connection. If not, vai__sendfile needs a block. */
 bool vai__sendfile_possible(vai_conn *c);
-/* Writes n bytes of the file `fd`, from offset `at` on, behind the bytes of iov (one, perhaps empty). block: of
- * VAI__SEND_BLOCK bytes, where the system does not copy files; it must not move. *done: how many bytes in all.
- * VAI__EOF: the file has less. fd stays open meanwhile. */
+/* Writes the bytes of iov (one piece, perhaps empty), then n bytes of the file `fd` from offset `at` on. block:
+ * VAI__SEND_BLOCK bytes that do not move, where vai__sendfile_possible is false. *done: how many bytes were written in
+ * all. VAI__EOF: the file is shorter. The caller keeps fd open meanwhile. */
 enum { VAI__SEND_BLOCK = 65536 };
 int vai__sendfile(vai_g *self, vai_conn *c, struct iovec *iov, void *block, int fd, int64_t at, int64_t n,
 	int64_t limit, size_t *done);
-/* Before vai__conn_close, by a goroutine: waits, at most a second, for what must have come lest closing it throws away
- * what was written. Returns at once where somebody reads, who takes it in. */
+/* Called before vai__conn_close: waits, at most a second, until closing can no longer throw away what was written
+ * (ops->settle). Returns at once if another goroutine is reading, as that one takes in what the peer sends. */
 void vai__conn_settle(vai_g *self, vai_conn *c);
-/* Closes it, and what it stands on; goroutines that wait in it get VAI_ECLOSED. True for the first call. */
+/* Closes the connection and the one it is over; goroutines that wait in it get VAI_ECLOSED. True for the first call. */
 bool vai__conn_close(vai_conn *c);
-/* Makes the peer see the end, behind all that is being written. VAI__ERRNO(ENOTSOCK): this kind cannot. */
+/* Makes the peer see the end of the stream, after all writes that have begun. VAI__ERRNO(ENOTSOCK): this kind has no
+ * such end. */
 int vai__conn_close_write(vai_g *self, vai_conn *c, int64_t limit);
-/* Reads give the end from now on, those that wait, too. VAI_OK or VAI_ECLOSED. */
+/* Makes all reads return the end, also those that wait. VAI_OK or VAI_ECLOSED. */
 int vai__conn_close_read(vai_conn *c);
 
 /* ---- names ---- */
 
-/* Its own address and the peer's. VAI_OK, VAI_ECLOSED or VAI__ERRNO(e): ENOTSOCK for what is no socket. */
+/* The connection's own address and its peer's. VAI_OK, VAI_ECLOSED or VAI__ERRNO(e): ENOTSOCK for what is no socket. */
 int vai__conn_local(vai_conn *c, struct vai__addr *a);
 int vai__conn_remote(vai_conn *c, struct vai__addr *a);
-/* What vai__conn_remote tells once the system no longer knows, after a reset. Only addresses of the internet's are
- * kept. Called before c is given to anything else. */
+/* Keeps the peer's address, for vai__conn_remote to give when the system no longer knows it, as after a reset. Only
+ * addresses of IPv4 and IPv6 are kept. Called before c is given to anything else. */
 void vai__conn_set_remote(vai_conn *c, const struct vai__addr *a);
-/* Writes "tcp 127.0.0.1:80 -> 127.0.0.1:4711". At most VAI__CONN_TEXT bytes. */
+/* Writes "tcp 127.0.0.1:80 -> 127.0.0.1:4711", at most VAI__CONN_TEXT bytes. */
 enum { VAI__CONN_TEXT = 2 * VAI__ADDR_TEXT + 32 };
 void vai__conn_text(vai_conn *c, char *buf);
 

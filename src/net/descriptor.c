@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* See descriptor.h.
  *
- * Records are never unmapped, and are found by number. An event that the poller fetched before a descriptor was
- * closed names a record whose tag has moved on since, and is dropped. A direction needs a goroutine, its ticket, and
- * whether an edge has come that was not used. These do not fit into one word, so the record has a lock (rank
- * VAI_RANK_POLL, held for tens of instructions, never two at once).
+ * Records are never unmapped, and are found by number. A key is a record's number and its tag, which changes when the
+ * record is disposed of, so an event that the poller fetched before a descriptor was closed is dropped. For each
+ * direction a record has a goroutine, its ticket, and whether an edge has come that was not used. These do not fit into
+ * one word, so the record has a lock (rank VAI_RANK_POLL, held for tens of instructions, never two at once).
  *
- * READY is remembered, not counted: an edge that no goroutine waited for makes the next wait return at once, which
- * costs one more EAGAIN. READY is taken away before the system call that follows, so an edge that comes during that
- * call is not lost. */
+ * `ready` is remembered, not counted: an edge that no goroutine waited for makes the next wait return at once, which
+ * costs one more EAGAIN. `ready` is cleared before the system call that follows, so an edge that comes during that call
+ * is not lost. */
 #include "net/descriptor.h"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -28,15 +28,16 @@ enum { SLAB = 2, SLABS = 2 };
 enum { SLAB = 64, SLABS = 65536 };
 #endif
 
-/* What is added to a waiter's code in a queue: the direction is the waiter's; something has changed, look again. */
+/* Added to a waiter's code in the queue of a direction. GIVEN: the direction is the waiter's. AGAIN: something has
+ * changed, and the waiter looks again. */
 enum { GIVEN, AGAIN };
 
 struct side {
-	vai_g *g; /* the goroutine that is parked until it is ready; NULL: none */
+	vai_g *g; /* the goroutine that is parked for this direction; or NULL */
 	vai_ticket ticket;
 	bool busy;  /* a goroutine has the direction */
-	bool ready; /* an edge has come that no goroutine has seen */
-	/* Edges so far, times two; and one more once there may be no other: the peer has ended, say. Changed under lock. */
+	bool ready; /* an edge has come that no goroutine has used */
+	/* Twice the number of edges so far, plus 1 once no other may come: vai__desc_edges. Changed under the lock. */
 	_Atomic(uint32_t) edges;
 	int64_t deadline;
 	struct vai__watch *watch;
@@ -47,16 +48,16 @@ struct vai__desc {
 	struct vai_lock lock; /* guards everything below that changes while it is in use */
 	int fd;
 	uint32_t number, tag;
-	uint32_t users;       /* how many users hold the descriptor open */
+	uint32_t users;       /* how many directions are taken and holds are open */
 	bool closed;          /* by its owner */
 	bool retired;         /* handed to the poller, to be disposed of */
 	bool disposed;        /* fd is gone */
-	bool orphan;          /* its owner has forgotten it */
-	bool borrowed;        /* fd is not closed */
-	atomic_bool unpolled; /* the poller does not know it (yet); changed under lock */
-	void *slot;           /* the poller's */
+	bool orphan;          /* its owner has released it */
+	bool borrowed;        /* fd is not closed with the record */
+	atomic_bool unpolled; /* the poller does not know it, so far; changed under the lock */
+	void *slot;           /* the poller's own */
 	struct side side[2];
-	struct vai__waitq closers; /* goroutines that wait until fd is gone */
+	struct vai__waitq closers; /* goroutines that wait until fd is closed */
 	struct vai__desc *link;    /* in the list of free ones, under table.lock */
 };
 
@@ -74,7 +75,7 @@ static struct {
 
 /* ---- records ---- */
 
-/* table.lock held. NULL: out of memory, or there are too many. */
+/* Makes another slab of records; table.lock is held. NULL: out of memory, or there are too many. */
 static struct vai__desc *more(void)
 {
 	uint32_t n = atomic_load_relaxed(&table.nslabs);
@@ -125,7 +126,7 @@ static void side_init(struct side *s)
 	vai__waitq_init(&s->queue);
 }
 
-/* The tag of a key is never 0: such keys are the poller's own. */
+/* Fills in a record for fd. The tag of a key is never 0, as keys with that are the poller's own. */
 static void begin(struct vai__desc *d, int fd)
 {
 	vai__lock(&d->lock);
@@ -196,7 +197,7 @@ int64_t vai__desc_count(void)
 
 /* ---- closing ---- */
 
-/* Lock held. True: the caller is to retire d, once the lock is released. */
+/* Whether the caller is to retire d once it has released the lock. Lock held. */
 static bool is_over(struct vai__desc *d)
 {
 	if (!d->closed || (d->users > 0 && !VAI_BUG(desc_close_early)) || d->retired)
@@ -204,7 +205,7 @@ static bool is_over(struct vai__desc *d)
 	return d->retired = true;
 }
 
-/* The file goes before `disposed` says so: who waits for that may use its address at once. */
+/* Closes fd before `disposed` says so: a goroutine that waits for that may use the address at once. */
 void vai__desc_dispose(struct vai__desc *d)
 {
 	struct vai__waitq closers;
@@ -217,7 +218,7 @@ void vai__desc_dispose(struct vai__desc *d)
 	bool orphan = d->orphan;
 	d->fd = -1;
 	d->disposed = true;
-	d->tag = d->tag == UINT32_MAX ? 1 : d->tag + 1; /* events of before must not be taken for the next one's */
+	d->tag = d->tag == UINT32_MAX ? 1 : d->tag + 1; /* old events must not count for the next descriptor */
 	vai__waitq_splice(&closers, &d->closers);
 	vai__waitq_fire_all(&closers, 0, &d->lock);
 	VAI_BUG_DO(desc_gone_late, close(fd));
@@ -233,14 +234,14 @@ static void retire(struct vai__desc *d)
 		vai__desc_poller->retire(d);
 }
 
-/* Which goroutine or watch to tell what happened to a side. */
+/* The goroutine or watch that is told what has happened to a side, once the lock is released. */
 struct news {
 	vai_g *g;
 	vai_ticket ticket;
 	struct vai__watch *watch;
 };
 
-/* Lock held. */
+/* Takes them from the side. Lock held. */
 static struct news take_news(struct side *s)
 {
 	struct news n = {s->g, s->ticket, s->watch};
@@ -281,7 +282,7 @@ bool vai__desc_close(struct vai__desc *d)
 
 bool vai__desc_close_named(struct vai__desc *d, const char *path)
 {
-	if (!vai__desc_hold(d)) /* so that nobody finds the address free before the file has gone */
+	if (!vai__desc_hold(d)) /* keeps fd open, so that nobody finds the address free while the file is there */
 		return false;
 	bool first = vai__desc_close(d);
 	if (first && *path)
@@ -290,7 +291,7 @@ bool vai__desc_close_named(struct vai__desc *d, const char *path)
 	return first;
 }
 
-/* Lock held. Calls in progress may stay in the system as long as they like. */
+/* Whether a call in progress may stay in the system for any time, because fd blocks. Lock held. */
 static bool may_block(const struct vai__desc *d)
 {
 	if (atomic_load_relaxed(&d->unpolled) || d->borrowed)
@@ -321,7 +322,7 @@ bool vai__desc_is_closed(struct vai__desc *d)
 	return closed;
 }
 
-/* See descriptor.h. Users that are left then belong to goroutines that never run again: see vai__desc_stop. */
+/* If there are users left they are goroutines that never run again: vai__desc_stop. */
 void vai__desc_release(struct vai__desc *d)
 {
 	vai__desc_close(d);
@@ -348,7 +349,7 @@ static void end_watches(struct vai__desc *d)
 	}
 }
 
-/* No M is left. The watches come first: what they let go of may release other descriptors in the ordinary way. */
+/* No M is left. The watches end first, as what they let go of may release other descriptors in the ordinary way. */
 void vai__desc_stop(void)
 {
 	uint32_t n = atomic_load_relaxed(&table.nslabs) * SLAB;
@@ -358,7 +359,7 @@ void vai__desc_stop(void)
 	for (uint32_t i = 0; i < n; i++) {
 		struct vai__desc *d = record_at(i);
 		if (!d->disposed)
-			vai__waitq_init(&d->closers); /* goroutines that never run again */
+			vai__waitq_init(&d->closers); /* their goroutines never run again */
 		if (!is_left(d))
 			continue;
 		d->closed = d->retired = d->orphan = true;
@@ -367,14 +368,14 @@ void vai__desc_stop(void)
 	}
 }
 
-/* ---- a direction for one ---- */
+/* ---- taking a direction ---- */
 
 static int64_t earlier(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
 }
 
-/* Lock held; releases it. Waits in the queue of the direction, which is another's. */
+/* Waits in the queue of a direction that another goroutine has. Lock held; releases it. */
 static int queue_up(vai_g *self, struct vai__desc *d, struct side *s, const struct vai__iowait *w)
 {
 	int64_t until = earlier(w->limit, s->deadline);
@@ -418,7 +419,7 @@ int vai__desc_take(vai_g *self, struct vai__desc *d, enum vai__dir dir, const st
 	}
 }
 
-/* Gives the direction to the first goroutine that still wants it. True: there was one. Under the lock. */
+/* Gives the direction to the first goroutine in its queue that still wants it. True: there was one. Lock held. */
 static bool pass_on(struct side *s)
 {
 	struct vai__waiter *next;
@@ -500,7 +501,7 @@ static void arm(struct vai__desc *d, enum vai__dir dir)
 		vai__desc_poller->arm(d, dir);
 }
 
-/* After the wait, which has ended with the code: leaves nothing of the caller's in d. The wait's result. */
+/* Takes what the wait has left in d back, after it has ended with `code`. Returns the wait's result. */
 static int end_wait(vai_g *self, struct vai__desc *d, struct side *s, int code)
 {
 	vai__poll_count(-1);
@@ -516,8 +517,8 @@ static int end_wait(vai_g *self, struct vai__desc *d, struct side *s, int code)
 	return closed ? VAI_ECLOSED : code == VAI_WAKE_LONG && alone ? VAI__RENEW : VAI_OK;
 }
 
-/* Joins the poller, for the first goroutine that has to wait. One that waits in the other direction meanwhile hears
- * of a failure by itself. */
+/* Makes the poller watch d, for the first goroutine that has to wait. If that fails, a goroutine that waits in the
+ * other direction calls this, too, and gets the error itself. */
 static int join_poller(struct vai__desc *d)
 {
 	vai__lock(&d->lock);
@@ -575,7 +576,7 @@ int vai__desc_nap(vai_g *self, struct vai__desc *d, enum vai__dir dir, const str
 	if (w->limit == VAI_FOREVER || w->limit - now > pause)
 		nap.limit = now + pause;
 	int rc = vai__desc_wait(self, d, dir, &nap);
-	/* Before the pause is over it is the direction's deadline that is. */
+	/* A limit that is over before the pause is was the direction's deadline. */
 	return rc == VAI_ETIMEOUT && nap.limit != w->limit && vai__clock_is_past(nap.limit) ? VAI_OK : rc;
 }
 
@@ -619,7 +620,7 @@ bool vai__desc_publish(vai_g *self, struct vai__desc *d, enum vai__dir dir, vai_
 	return waits;
 }
 
-/* Another goroutine may wait there by now. */
+/* Leaves alone what another goroutine has put there since. */
 void vai__desc_retract(vai_g *self, struct vai__desc *d, enum vai__dir dir)
 {
 	vai__lock(&d->lock);
@@ -647,7 +648,7 @@ int vai__desc_among_look(struct vai__among *a)
 	return rc == VAI_EAGAIN && vai__clock_is_past(a->deadline) ? VAI_ETIMEOUT : rc;
 }
 
-/* Lock held. */
+/* Puts the ticket into d. False: there is news, so the goroutine must look again. Lock held. */
 static bool leave_ticket(vai_g *self, struct vai__among *a, vai_ticket ticket, int code)
 {
 	struct side *s = &a->d->side[a->dir];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See dial.h. Attempts begin a quarter of a second apart, families in turn, and the next at once when one has
- * failed; one goroutine waits for all of them by one ticket. */
+/* See dial.h. Attempts begin 250 ms apart, IPv6 and IPv4 in turn, and the next one begins at once when one has failed.
+ * One goroutine waits for all of them by one ticket. */
 #include "net/dial.h"
 #include <errno.h>
 #include <string.h>
@@ -34,7 +34,7 @@ static int everywhere(struct vai__dial *d, int family, int port)
 	return n;
 }
 
-/* Families in turn, the first one's first; each in its order. */
+/* Sorts the list so that families take turns, that of the first address first; each family keeps its order. */
 static void interleave(struct vai__dial *d)
 {
 	struct vai__addr sorted[VAI__ADDRS_MAX];
@@ -81,7 +81,7 @@ int vai__dial_find(vai_g *self, struct vai__dial *d, const struct vai__network *
 
 /* ---- attempts ---- */
 
-/* A socket on its way to that address: VAI_OK: connected; VAI_EAGAIN: it is under way; else it has failed. */
+/* Begins to connect a new socket. VAI_OK: connected; VAI_EAGAIN: under way; otherwise why it failed. */
 static int open_to(const struct vai__addr *a, int type, int *fd)
 {
 	*fd = vai__socket_new(a->u.sa.sa_family, type);
@@ -97,8 +97,8 @@ static int open_to(const struct vai__addr *a, int type, int *fd)
 	return did;
 }
 
-/* A socket for datagrams is refused only if the system gave it the port that it is to send to: the next one gets
- * another. */
+/* As open_to. A datagram socket is refused only if the system gave it the very port that it is to send to, so then
+ * another socket is tried, which gets another port. */
 static int open_other(const struct vai__addr *a, int type, int *fd)
 {
 	int did, tries = 0;
@@ -109,7 +109,7 @@ static int open_other(const struct vai__addr *a, int type, int *fd)
 	return did;
 }
 
-/* VAI_OK: connected; VAI_EAGAIN: it is under way; else it has failed. */
+/* Begins attempt k. VAI_OK: connected; VAI_EAGAIN: under way; otherwise why it failed. */
 static int begin(struct vai__dial *d, int k)
 {
 	int rc, fd, did = open_other(&d->list[k], d->net->type, &fd);
@@ -140,7 +140,7 @@ static int finish(struct vai__dial *d, int k, struct vai__desc **out)
 	return VAI_OK;
 }
 
-/* Looks at all that are under way: the number of one that is connected, or -1. *left: how many go on. */
+/* Looks at the attempts under way. Returns the number of one that is connected, or -1; *left: how many go on. */
 static int look(struct vai__dial *d, int *left, int *error)
 {
 	*left = 0;
@@ -160,7 +160,7 @@ static int look(struct vai__dial *d, int *left, int *error)
 	return -1;
 }
 
-/* Until one of them changes, or then. */
+/* Waits until an attempt may have changed, or until `until`. */
 static int wait_for_any(vai_g *self, struct vai__dial *d, int64_t until)
 {
 	vai_ticket ticket = vai__wait_begin(self);
@@ -185,7 +185,8 @@ static void drop_all(struct vai__dial *d)
 		drop(d, k);
 }
 
-/* The first error counts, as in Go: later addresses are often of a kind that this machine has not. */
+/* Runs the attempts. If all fail the first error counts, as in Go: later addresses are often of a family that this
+ * machine cannot reach. */
 static int race(vai_g *self, struct vai__dial *d, int64_t limit, struct vai__desc **out)
 {
 	int error = 0, last = 0, left = 0;
@@ -202,7 +203,7 @@ static int race(vai_g *self, struct vai__dial *d, int64_t limit, struct vai__des
 		if (k >= 0)
 			return finish(d, k, out);
 		if (last != 0)
-			next = 0; /* one has failed: the next begins at once */
+			next = 0; /* an attempt has failed: the next begins at once */
 		error = error ? error : last;
 		last = 0;
 		if (left == 0 && d->begun == d->n)
@@ -218,7 +219,8 @@ static int race(vai_g *self, struct vai__dial *d, int64_t limit, struct vai__des
 	}
 }
 
-/* A Unix socket whose backlog is full says EAGAIN, and nothing ever tells when it no longer is. */
+/* Tries a Unix socket whose backlog is full again and again: connect gives EAGAIN, and no event tells when there is
+ * room. */
 static int again_later(vai_g *self, struct vai__dial *d, int64_t limit, struct vai__desc **out)
 {
 	int rc;

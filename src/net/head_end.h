@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Where the head ends in text[0..n): behind its empty line. 0: not there yet; from: where to begin to look, moved on
- * for the next time. Negative: a line ends in a bare LF. */
+/* The offset in text[0..n) at which the head ends, behind its empty line. 0: the end has not come yet. Negative: a line
+ * ends in a bare LF. *from: the offset to begin at, which the call moves on for the next one. */
 static inline ptrdiff_t vai__head_end(const char *text, size_t n, size_t *from)
 {
 	size_t line = *from; /* where a line begins */

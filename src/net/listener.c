@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Listening sockets: see listener.h. Goroutines that accept from the same one queue for its reading direction,
- * so one edge for several connections is used up by one goroutine after the other. */
+/* Listening sockets: see listener.h. Goroutines that accept from the same listener queue for its reading direction.
+ * Each tries to accept before it parks, so one edge that stands for several connections is used up by one goroutine
+ * after the other. */
 #include "net/listener.h"
 #include <errno.h>
 #include <linux/filter.h>
@@ -20,7 +21,7 @@ struct vai_listener {
 	struct vai__desc *desc;
 	int family, keepalive;
 	struct vai__listener_wrap wrap;
-	char path[sizeof((struct sockaddr_un *)0)->sun_path + 1]; /* of the file that goes when it is closed; "" */
+	char path[sizeof((struct sockaddr_un *)0)->sun_path + 1]; /* the file to remove at the close; "": none */
 };
 
 static void destroy(struct vai_obj *o)
@@ -48,7 +49,7 @@ static void set_keepalive(int fd, int family, int keepalive)
 		vai__socket_set(fd, "keepalive", keepalive);
 }
 
-/* Both families at once where the address is everybody's. */
+/* Sets the options of a socket before it is bound. A wildcard address of both families takes IPv4 and IPv6. */
 static void prepare(int fd, const struct vai__dial *d, int k, const struct vai__listen_opts *opts)
 {
 	const struct vai__addr *a = &d->list[k];
@@ -69,7 +70,7 @@ static int bind_at(int fd, const struct vai__addr *a, int mode)
 	return file && mode >= 0 && chmod(a->u.un.sun_path, (mode_t)mode) < 0 ? VAI__ERRNO(errno) : VAI_OK;
 }
 
-/* A socket that listens at address k, or why not. */
+/* Returns a socket that listens at address k, or why there is none. */
 static int open_at(const struct vai__dial *d, int k, const struct vai__listen_opts *opts)
 {
 	int fd = vai__socket_new(d->list[k].u.sa.sa_family, d->net->type);
@@ -133,7 +134,7 @@ static void tell_once(void)
 		vai__log("accept: too many open files; it goes on when some are closed");
 }
 
-/* No descriptors, or no memory: looks again after a while; closing and limits end that, too. */
+/* Waits for a while, as descriptors or memory are out, and doubles *pause. Closing and limits end the wait. */
 static int back_off(vai_g *self, vai_listener *l, const struct vai__iowait *w, int64_t *pause)
 {
 	tell_once();
@@ -141,7 +142,7 @@ static int back_off(vai_g *self, vai_listener *l, const struct vai__iowait *w, i
 	return vai__desc_nap(self, l->desc, VAI__READ, w, *pause);
 }
 
-/* VAI_OK: *fd is the descriptor of the next one. */
+/* Accepts one connection. VAI_OK: *fd is its descriptor. */
 static int accept_one(vai_g *self, vai_listener *l, const struct vai__iowait *w, int *fd, struct vai__addr *from)
 {
 	int64_t pause = 0;
@@ -159,8 +160,8 @@ static int accept_one(vai_g *self, vai_listener *l, const struct vai__iowait *w,
 	}
 }
 
-/* Linux gives a connection the options of its listener, which others that speak its language may not: the first one
- * that is accepted shows it. */
+/* Linux gives a connection the options of its listener; other systems' TCP may not. The first connection that is
+ * accepted shows which it is. */
 static void tune_accepted(const vai_listener *l, int fd)
 {
 	enum { UNKNOWN, INHERITS, BARE };
@@ -201,7 +202,7 @@ static int conn_of(const vai_listener *l, int fd, const struct vai__addr *from, 
 	return *out ? VAI_OK : VAI_ENOMEM;
 }
 
-/* The goroutine has the direction, and gives it back unless it sheds its stack. */
+/* Accepts; the goroutine has the direction, and gives it back unless the result is VAI_SHEDS. */
 static int accept_taken(vai_g *self, vai_listener *l, const struct vai__iowait *w, vai_conn **out)
 {
 	struct vai__addr from;
@@ -242,8 +243,8 @@ int vai__listener_accept_now(vai_listener *l, vai_conn **out)
 
 /* ---- giving the address up ---- */
 
-/* A filter of a listening socket sees packets from TCP's header on; the flags are in byte 13. What a connection that
- * was accepted inherits of it does no harm: such packets come first or never. */
+/* A filter on a listening socket sees packets from the TCP header on; the flags are in byte 13. It drops those with SYN
+ * alone. Accepted connections inherit the filter, which does no harm there: packets with SYN come first or never. */
 bool vai__listener_divert(vai_listener *l)
 {
 	enum { FLAGS = 13, SYN = 2, WHOLE = 0x40000 };

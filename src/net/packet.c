@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Sockets for datagrams: see listener.h. One whole datagram a call; what a buffer is too small for is cut
- * off, and told. A refusal that the system reports belongs to a datagram sent before. */
+/* Sockets for datagrams: see listener.h. Each call takes one whole datagram; what does not fit is cut off, and the
+ * caller is told. If the system reports a refusal, that belongs to a datagram sent before. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -33,7 +33,7 @@ static void destroy(struct vai_obj *o)
 
 const struct vai_class vai__packet_class = {"packet socket", destroy};
 
-/* A socket bound to address k, or why not. */
+/* Returns a socket bound to address k, or why there is none. */
 static int open_at(const struct vai__dial *d, int k)
 {
 	const struct vai__addr *a = &d->list[k];
@@ -101,7 +101,8 @@ static int receive(vai_packet *p, struct vai__bytes *b, size_t max, struct vai__
 	return VAI_OK;
 }
 
-/* The block is there only while there may be something for it: who waits holds none. */
+/* Receives one datagram. The block exists only while there may be something for it, so a goroutine that waits holds
+ * none. */
 static int try_receive(vai_packet *p, size_t max, struct vai__bytes *out, struct vai__addr *from, bool *truncated)
 {
 	out->cap = vai__mem_round(max > 0 ? max : 1);
@@ -139,7 +140,7 @@ int vai__packet_recv_now(vai_packet *p, size_t max, struct vai__bytes *out, stru
 
 /* ---- sending ---- */
 
-/* That the queue of another Unix socket is no longer full is told to nobody who is not connected to it. */
+/* Naps for a Unix socket that is not connected: no event tells it when the queue of the receiver has room again. */
 static int wait_to_send(vai_g *self, vai_packet *p, const struct vai__iowait *w)
 {
 	return p->family == AF_UNIX ? vai__desc_nap(self, p->desc, VAI__WRITE, w, FULL_PAUSE)

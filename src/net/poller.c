@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* sched/poll.h: which poller it is, and the count of those that wait for it. */
+/* The functions of sched/poll.h: choosing the poller, and counting the goroutines that wait for it. */
 #include "sched/poll.h"
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,7 @@ int vai__poll_start(const char **call)
 	return vai__desc_poller->start(call);
 }
 
-/* Descriptors first: the poller is asked to take them out. */
+/* Descriptors are closed before the poller ends, as it has to take them out. */
 void vai__poll_stop(void)
 {
 	vai__resolve_stop();

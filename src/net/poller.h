@@ -10,17 +10,17 @@
 #include "net/descriptor.h"
 
 struct vai__poller {
-	/* As in sched/poll.h. */
+	/* As the functions vai__poll_... of the same names in sched/poll.h. */
 	int (*start)(const char **call);
 	void (*stop)(void);
 	void (*wait)(int64_t until);
 	void (*wake)(void);
 	void (*check)(void);
-	/* Begins to report events of d to vai__desc_event. 0 or an errno. Any thread, as for the next two. */
+	/* Begins to report events of d to vai__desc_event. 0 or an errno. Any thread, as for arm and retire. */
 	int (*add)(struct vai__desc *d);
-	/* A goroutine waits for this direction of d. NULL: the poller need not be told. */
+	/* Says that a goroutine waits for this direction of d. NULL: the poller need not be told. */
 	void (*arm)(struct vai__desc *d, enum vai__dir dir);
-	/* Nothing uses d any more: takes it out, now or later, and then calls vai__desc_dispose. */
+	/* Takes d out, now or later, and then calls vai__desc_dispose. Nothing else uses d any more. */
 	void (*retire)(struct vai__desc *d);
 };
 
@@ -28,21 +28,22 @@ extern const struct vai__poller vai__poller_epoll, vai__poller_uv;
 
 /* ---- what a poller asks of descriptor.c ---- */
 
-/* A number that names d until it is disposed of, and never another one. */
+/* A number that names d until it is disposed of; no other record ever has the same. */
 uint64_t vai__desc_key(const struct vai__desc *d);
-/* Says that the descriptor with that key is ready in these directions. One that is gone is ignored. */
+/* Reports that the descriptor with that key is ready in these directions. last: no other edge may come
+ * (vai__desc_edges). A key whose record is gone is ignored. */
 void vai__desc_event(uint64_t key, bool readable, bool writable, bool last);
 /* Closes the file descriptor of d. */
 void vai__desc_dispose(struct vai__desc *d);
-/* The poller's own fields of d. */
+/* The place in d for the poller's own pointer. */
 void **vai__desc_slot(struct vai__desc *d);
-/* Closes what is still open, when the runtime has ended. */
+/* Closes the records that are still open. Called on the host's thread when the runtime has ended. */
 void vai__desc_stop(void);
 
-/* The one in use; set by the host's thread while the runtime does not run. */
+/* The poller in use; set by the host's thread while the runtime does not run. */
 extern const struct vai__poller *vai__desc_poller;
 
-/* Ends the program: this call on a descriptor of the poller's own has failed (errno). Any thread. */
+/* Ends the program, as this call on a descriptor of the poller's own has failed with errno. Any thread. */
 static _Noreturn inline void vai__poller_lost(const char *call)
 {
 	vai__fatal_give_up("%s: %m: other code has closed descriptors of vai's, so the program ends", call);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The poller on epoll. Descriptors are registered once, edge-triggered, when they are made. One member is no such
- * descriptor: the eventfd of vai__poll_wake, edge-triggered and never read.
+/* The poller on epoll. Descriptors are registered once, edge-triggered, when they are made. One more member is the
+ * eventfd of vai__poll_wake, edge-triggered and never read.
  *
- * Any thread may add, retire and wake; one at a time waits. After a fork the child touches none of it: the
- * descriptors go along, but the runtime's functions raise before they come here. */
+ * Any thread may add, retire and wake; one at a time waits. A child after fork inherits the descriptors, but does not
+ * touch them: the runtime's functions raise before they come here. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -23,12 +23,12 @@
 
 enum { BATCH = 128, SECOND = 1000000000, MILLISECOND = 1000000 };
 
-/* The eventfd's. Keys of descriptors have another upper half. */
+/* The eventfd's key. Keys of descriptors have a tag in their upper half. */
 #define KEY_WAKE UINT64_C(1)
 
 static struct {
 	int ep, wake;
-	dev_t dev; /* of both, as the next one */
+	dev_t dev; /* of the epoll and the event descriptor, as ino is */
 	ino_t ino;
 	atomic_bool woken;  /* the eventfd has been written to, and the poller has not seen it */
 	atomic_bool coarse; /* the kernel has no epoll_pwait2 */
@@ -49,7 +49,7 @@ static void stop(void)
 	poll.ep = poll.wake = -1;
 }
 
-/* The call that the system refused, or NULL. */
+/* Opens both descriptors. Returns the name of the call that failed, or NULL. */
 static const char *open_both(void)
 {
 	if ((poll.ep = epoll_create1(EPOLL_CLOEXEC)) < 0)
@@ -64,7 +64,7 @@ static int start(const char **call)
 	atomic_store(&poll.woken, false);
 	struct stat st = {0};
 	*call = open_both();
-	if (!*call && fstat(poll.ep, &st) != 0) /* then nothing is checked */
+	if (!*call && fstat(poll.ep, &st) != 0) /* without them nothing is checked */
 		memset(&st, 0, sizeof st);
 	poll.dev = st.st_dev;
 	poll.ino = st.st_ino;
@@ -85,7 +85,8 @@ static void wake(void)
 				vai__poller_lost("write to an eventfd");
 }
 
-/* The kernel's files without a name share one inode, so another such file in the place of one is not noticed. */
+/* Whether fd is still one of ours. The kernel's anonymous files share one inode, so another such file in its place is
+ * not noticed. */
 static bool is_ours(int fd)
 {
 	struct stat st;
@@ -110,7 +111,7 @@ static int add(struct vai__desc *d)
 	return enlist(vai__desc_fd(d), EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, vai__desc_key(d));
 }
 
-/* Removes the entry explicitly: a duplicate of the descriptor, in a child for instance, would keep it alive. */
+/* Removes the entry explicitly, as a duplicate of the descriptor, such as a child's, would keep it alive. */
 static void retire(struct vai__desc *d)
 {
 	epoll_ctl(poll.ep, EPOLL_CTL_DEL, vai__desc_fd(d), NULL);

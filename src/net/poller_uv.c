@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The poller on libuv alone, for systems without epoll (VAI_POLL=uv elsewhere). Its loop belongs to the M that waits
- * in it. Other threads reach it through uv_async_send and a list of descriptors that want something: to begin, to be
+/* The poller on libuv alone, for systems without epoll (on Linux: VAI_POLL=uv). Its loop belongs to the M that waits in
+ * it. Other threads reach the loop through uv_async_send and a list of descriptors that want something: to begin, to be
  * told of a direction, to go.
  *
- * uv_poll_t reports a descriptor again and again as long as it is ready. So a direction is watched only from the
- * moment when a goroutine waits for it until the first event: that is what descriptor.h takes for an edge. Nothing is
- * missed, because a watch that begins on a descriptor that is ready already reports it. A descriptor is closed when
- * libuv has let go of it. */
+ * uv_poll_t reports a descriptor again and again as long as it is ready. So a direction is watched only from the moment
+ * when a goroutine waits for it until the first event, which counts as an edge for descriptor.h. Nothing is missed,
+ * because a watch that begins on a ready descriptor reports it. A descriptor is closed when libuv has let go of it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -30,14 +29,14 @@ enum {
 	STANDARD_FDS = 3,
 };
 
-/* The slot of a descriptor. Made by add, freed when libuv has closed its handle. */
+/* The poller's slot of a descriptor. Made by add, freed when libuv has closed its handle. */
 struct watcher {
-	uv_poll_t handle; /* the loop's thread, as is `begun` */
+	uv_poll_t handle; /* only for the loop's thread, as is `begun` */
 	struct vai__desc *desc;
 	uint64_t key;
-	struct watcher *next; /* poll.lock, as for the next three */
+	struct watcher *next; /* under poll.lock, as are the next four */
 	bool listed;
-	bool armed; /* it has been listed ever */
+	bool armed; /* it has been listed at least once */
 	bool going;
 	int wanted; /* UV_READABLE | UV_WRITABLE */
 	int begun;  /* what libuv watches */
@@ -53,19 +52,19 @@ static struct {
 	struct watcher *list; /* under lock */
 } poll;
 
-/* There is nothing to do: it is called to make uv_run return. */
+/* Does nothing: the call itself makes uv_run return. */
 static void on_async(uv_async_t *a)
 {
 	(void)a;
 }
 
-/* uv_run runs due timers before it polls too; without a stop it would then poll with no limit. */
+/* Stops the loop: uv_run runs due timers before it polls, too, and would then poll without a limit. */
 static void on_timer(uv_timer_t *t)
 {
 	uv_stop(t->loop);
 }
 
-/* Ends the program if other code has closed the loop's descriptor, of which libuv aborts. */
+/* Ends the program with a message if other code has closed the loop's descriptor; libuv would abort without one. */
 static void check(void)
 {
 	if (fcntl(uv_backend_fd(&poll.loop), F_GETFD) < 0)
@@ -82,7 +81,7 @@ static void wake(void)
 
 /* ---- any thread ---- */
 
-/* Lock held. */
+/* Puts a watcher into the list of those that want something. Lock held. */
 static void list(struct watcher *w)
 {
 	if (w->listed)
@@ -114,14 +113,14 @@ static void arm(struct vai__desc *d, enum vai__dir dir)
 	wake();
 }
 
-/* Retires d. The loop may keep the descriptor for a while, but the peer has to see the end at once. */
+/* Retires d. The loop may keep the descriptor for a while, but the peer must see the end at once: hence shutdown. */
 static void retire(struct vai__desc *d)
 {
 	struct watcher *w = *vai__desc_slot(d);
 	vai__lock(&poll.lock);
 	bool known = w->armed;
 	if (known) {
-		shutdown(vai__desc_fd(d), SHUT_RDWR); /* under the lock: the loop's thread closes it */
+		shutdown(vai__desc_fd(d), SHUT_RDWR); /* under the lock, as the loop's thread closes the descriptor */
 		w->going = true;
 		list(w);
 	}
@@ -138,7 +137,8 @@ static void retire(struct vai__desc *d)
 
 static void on_event(uv_poll_t *handle, int status, int events);
 
-/* Watches a descriptor. An error of it counts for both directions; libuv has stopped then. */
+/* Makes libuv watch a descriptor for these events. After an error libuv watches no more, and on_event reports both
+ * directions as ready. */
 static void watch(struct watcher *w, int events)
 {
 	w->begun = events;
@@ -171,10 +171,10 @@ static void on_closed(uv_handle_t *handle)
 	vai__desc_dispose(d);
 }
 
-/* Begins to watch a descriptor. libuv refuses what cannot be polled: then every try is worth it. */
+/* Begins to watch a descriptor. If libuv refuses it as nothing to poll, every try is worth its while. */
 static void begin(struct watcher *w, int wanted)
 {
-	/* libuv makes it non-blocking; one that was not is shared with others. */
+	/* libuv makes the file non-blocking, but one that was blocking is shared with other processes: set back. */
 	int fd = vai__desc_fd(w->desc), flags = w->open ? -1 : fcntl(fd, F_GETFL);
 	if (!w->open && uv_poll_init(&poll.loop, &w->handle, fd) != 0) {
 		vai__desc_event(w->key, true, true, true);
@@ -216,8 +216,7 @@ static void serve_list(void)
 	}
 }
 
-/* libuv counts whole milliseconds: round up, the scheduler's timers decide what is due. The last part of a
- * millisecond is slept off by the caller looking again. */
+/* Waits in the loop. libuv counts whole milliseconds, so the time is rounded up. */
 static void wait(int64_t until)
 {
 	check();
@@ -235,7 +234,7 @@ static void wait(int64_t until)
 
 /* ---- start and end ---- */
 
-/* Whether libuv can make its first loop: it aborts if it gets no descriptor or memory for that. */
+/* Whether libuv has what it needs for its first loop: without descriptors or memory it would abort. */
 static bool has_room(void)
 {
 	int fds[LOOP_FDS], n = 0;
@@ -249,8 +248,8 @@ static bool has_room(void)
 	return enough;
 }
 
-/* Takes the numbers of standard streams that the process was started without, until libuv has its own descriptors;
- * returns how many. libuv aborts when it closes a descriptor with such a number. */
+/* Occupies the numbers 0 to 2 that the process was started without, until libuv has its own descriptors; returns how
+ * many. libuv aborts when it closes a descriptor with such a number. */
 static int take_standard(int taken[STANDARD_FDS])
 {
 	int n = 0, fd = -1;

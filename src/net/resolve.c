@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* See resolve.h.
  *
- * A request belongs to its goroutine and, from when it is queued until it has been answered, to the threads, too;
- * the last of them frees it. A goroutine that gives up leaves its request behind, and a thread with it, until the
- * system's answer has come: so threads are few, and requests queue. All requests are in a list, for goroutines that
- * never come back. The lock is held for moments. Threads take no signals. */
+ * A request belongs to its goroutine and, from when it is queued until it is answered, to the threads as well; the last
+ * of the two frees it. A goroutine that gives up leaves its request behind, and with it a thread, until the system has
+ * answered: so threads are few, and requests queue. All requests are in a list, for goroutines that never run again.
+ * The lock is held for moments. The threads take no signals. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -21,16 +21,16 @@
 enum { MAX_THREADS = 8, IDLE_SECONDS = 5, STACK = 262144 };
 
 struct request {
-	struct request *next, *prev; /* of all */
+	struct request *next, *prev; /* in the list of all */
 	struct request *queued;
 	vai_g *g;
 	vai_ticket ticket;
-	bool owned; /* its goroutine has not left it; lock */
-	bool asked; /* a thread works on it, or will; lock */
-	int rc;     /* once answered; lock */
+	bool owned; /* its goroutine still has it; under the lock */
+	bool asked; /* a thread works on it, or will; under the lock */
+	int rc;     /* the result, once answered; under the lock */
 	int family, type;
 	bool reverse;
-	char host[VAI__HOST_MAX + 1]; /* or the answer to a reverse one */
+	char host[VAI__HOST_MAX + 1]; /* or the answer, when a name is looked up */
 	char service[VAI__SERVICE_MAX + 1];
 	struct vai__addr addrs[VAI__ADDRS_MAX];
 };
@@ -43,7 +43,7 @@ static struct {
 	int threads, idle;
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER, .last = &pool.first};
 
-/* Lock held. */
+/* Frees r if neither its goroutine nor a thread has it. Lock held. */
 static void drop(struct request *r)
 {
 	if (r->owned || r->asked)
@@ -94,7 +94,7 @@ static int ask(struct request *r)
 	return n > 0 ? n : VAI__GAI_ERROR(EAI_NONAME);
 }
 
-/* Lock held. */
+/* Gives the answer to the goroutine, if it still waits. Lock held. */
 static void answer(struct request *r, int rc)
 {
 	r->rc = rc;
@@ -104,7 +104,7 @@ static void answer(struct request *r, int rc)
 	drop(r);
 }
 
-/* Lock held. NULL: nothing to do for so long that the thread may go. */
+/* The next request for a thread; waits for one. NULL: none has come for so long that the thread may end. Lock held. */
 static struct request *next_request(void)
 {
 	struct timespec until;
@@ -137,7 +137,8 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* Lock held. False: there is no thread, and none can be had. */
+/* Starts a thread if none is idle and there may be more. False: there is no thread at all, and none can be started.
+ * Lock held. */
 static bool need_thread(void)
 {
 	pthread_attr_t attr;
@@ -160,7 +161,7 @@ static bool need_thread(void)
 
 /* ---- goroutines ---- */
 
-/* Lock held. */
+/* Queues r for the threads. False: there are none. Lock held. */
 static bool submit(struct request *r)
 {
 	r->next = pool.all;
@@ -176,7 +177,7 @@ static bool submit(struct request *r)
 	return true;
 }
 
-/* Queues r and waits. VAI_OK: r->rc is the answer. In any case the caller calls leave. */
+/* Queues r and waits. VAI_OK: r->rc is the answer. The caller calls leave in any case. */
 static int wait_for(vai_g *self, struct request *r, int64_t limit)
 {
 	r->g = self;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Files into connections: by sendfile(2) where the connection is a plain socket, through a block of memory elsewhere.
- * The goroutine has the writing direction for the whole call, so nothing comes between head and file. */
+/* Files into connections: by sendfile(2) if the connection is a plain socket, otherwise through a block of memory. The
+ * goroutine has the writing direction for the whole call, so nothing comes between the head and the file. */
 #include <errno.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -10,8 +10,7 @@
 
 enum { MOST = 1 << 30 /* bytes for one call of the system */ };
 
-/* Sends a small head with the promise that more follows, so that both share a segment. What does not go at once is
- * left in iov. */
+/* Sends the head with MSG_MORE, so that it shares a segment with the file. What is not sent at once stays in iov. */
 static void send_head(vai_conn *c, struct iovec *iov, size_t *done)
 {
 	ssize_t sent =
@@ -23,8 +22,9 @@ static void send_head(vai_conn *c, struct iovec *iov, size_t *done)
 	*done += (size_t)sent;
 }
 
-/* The system works in pieces. One that meets the peer's end behind others raises the signal, and the call tells of the
- * others only: so whenever it did less than it was asked for. */
+/* One call of sendfile. The system sends in pieces: if a later piece finds that the peer has gone, SIGPIPE is raised
+ * although the call returns the bytes of the earlier ones. So the signal is looked for whenever less than n was
+ * sent. */
 static ssize_t send_some(int to, int from, off_t *at, size_t n)
 {
 	struct vai__sigpipe s;

@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* See serve.h.
  *
- * A connection of a server is `waiting` (the server has a reference, and a watch on its descriptor), `ready` (the
- * same, and it is in the list of those that the server's goroutine looks at next) or `running` (its goroutine has
- * it). It is in the list of all until it is closed. s->lock (VAI_RANK_SYNC, before those of descriptors) guards all
- * that. The watch is called without a lock, by the thread that is in the poller or closes the connection.
+ * A connection of a server is WAITING (the server has a reference, and a watch on its descriptor), READY (the server
+ * has a reference, and the connection is in the list of those that the server's goroutine looks at next) or RUNNING
+ * (its goroutine has it). It is in the list of all until it is closed. s->lock (VAI_RANK_SYNC, taken before those of
+ * descriptors) guards all that. The watch is called without a lock, by the thread that is in the poller or closes the
+ * connection.
  *
- * Ready connections are taken by goroutines that have served another one and ask for the next (vai__serve_next); the
- * server's goroutine starts a new one only for a connection that those have left where it was while it let them run.
- * So there are as many as are busy at the same time, each with its state in the cache, and not as many as there are
- * connections.
+ * READY connections are taken by goroutines that have served another one and ask for the next (vai__serve_next). The
+ * server's goroutine starts a new goroutine only for a connection that is still READY after those have had a turn to
+ * run. So there are as many goroutines as connections that are busy at the same time, each with its Lua state in the
+ * cache.
  *
- * A server may want whole heads: who sends one byte by byte costs a look at each, and neither a goroutine nor Lua.
- * Where the time for a head is bounded such a connection is in s->heads, from its first byte until its goroutine has
- * it, also while it is READY or looked at (RUNNING). Others that wait are in s->idlers, where that is bounded.
+ * A server may want whole heads: then a peer that sends byte by byte costs a look at each byte, but no goroutine and no
+ * Lua. If the time for a head is bounded, such a connection is in s->heads from its first byte until its goroutine has
+ * it, also while it is READY or looked at (RUNNING). Other connections that wait are in s->idlers, if waiting is
+ * bounded.
  *
- * The references: a connection's record holds its server, a server holds the connections that wait, and its
- * goroutine holds the server. If the goroutine never runs again, what it holds (g->held) closes the server, which
- * cuts the circle. */
+ * References: a connection's record holds its server, a server holds the connections that wait, and its goroutine holds
+ * the server. If the goroutine never runs again, what it holds (g->held) closes the server, which cuts the circle. */
 #include "net/serve.h"
 #include <errno.h>
 #include <string.h>
@@ -27,16 +28,16 @@
 #include "sync/waitq.h"
 
 enum { SHORT_PAUSE = 50000000 /* ns */, ROUND = 64, TURNS = 16 };
-/* In shutdown, ns: for handshakes that are under way; between looks whether all have been accepted; for connections to
- * say what they want at all. */
+/* In shutdown, ns. GRACE: for handshakes under way. LOOK: between looks whether all connections have been accepted.
+ * FRESH: for connections that have said nothing yet to say something. */
 enum { GRACE = 100000000, LOOK = 1000000, FRESH = 1000000000 };
 
 enum state { WAITING, READY, RUNNING };
 
-/* Connections in the order in which they came, which is that in which their time is over. */
+/* Connections in the order in which they entered, which is the order in which their time is over. */
 struct row {
 	struct served *oldest, *newest;
-	int64_t limit; /* how long they may be in it, ns; VAI_FOREVER. Constant */
+	int64_t limit; /* how long a connection may be in it, ns, or VAI_FOREVER; constant */
 };
 
 /* What a server keeps of a connection. */
@@ -45,17 +46,17 @@ struct served {
 	struct vai__watch watch;    /* in its descriptor, while it is WAITING */
 	vai_conn *conn;
 	vai_server *server;         /* a reference */
-	struct served *next, *prev; /* of all that are open */
+	struct served *next, *prev; /* in the list of all that are open */
 	struct served *next_ready;
-	struct row *row;              /* of its server, where it is in one */
-	struct served *older, *newer; /* in that */
-	int64_t since;                /* and since when */
-	uint64_t turn;                /* the how-manieth it was to become ready */
-	size_t scanned;               /* of the head that it has begun. Who looks at it, RUNNING, has this */
+	struct row *row;              /* the row that it is in (idlers or heads), or NULL */
+	struct served *older, *newer; /* its neighbours in that row */
+	int64_t since;                /* when it entered the row */
+	uint64_t turn;                /* which READY one it was, counted over all: s->turns */
+	size_t scanned;               /* the bytes of the head that have been looked at; for whoever looks at it, RUNNING */
 	enum state state;
-	bool fresh; /* nothing has come from it yet */
-	bool slow;  /* a part of its head is there. Who looks at it has this */
-	bool late;  /* and has taken too long */
+	bool fresh; /* no byte has come from it yet */
+	bool slow;  /* part of its head has come; for whoever looks at it */
+	bool late;  /* its head has taken too long */
 	bool closed;
 };
 
@@ -63,19 +64,19 @@ struct vai_server {
 	struct vai_obj obj;
 	struct vai_lock lock;
 	vai_listener *listener; /* a reference */
-	struct served *all;     /* lock, as for what follows */
+	struct served *all;     /* under the lock, as is all that follows */
 	struct served *ready, **ready_end;
 	struct row idlers, heads;
-	size_t head_most; /* a goroutine starts for a head, or so many bytes; 0: for any. Constant */
-	int64_t count;    /* open ones */
-	int64_t held;     /* WAITING or READY */
-	uint64_t turns;   /* so many times a connection has become ready */
+	size_t head_most; /* a goroutine starts for a head or so many bytes, 0: for any byte; constant */
+	int64_t count;    /* open connections */
+	int64_t held;     /* those that are WAITING or READY */
+	uint64_t turns;   /* how many times a connection has become READY */
 	bool closing;
 	vai_g *g; /* the goroutine, while it waits for news */
 	vai_ticket ticket;
-	int64_t until;             /* and until when */
-	struct vai__waitq waiters; /* in shutdown */
-	struct vai__waitq workers; /* goroutines that wait for the next connection */
+	int64_t until;             /* the time that it waits for at the latest */
+	struct vai__waitq waiters; /* goroutines in vai__serve_shutdown */
+	struct vai__waitq workers; /* goroutines in vai__serve_next */
 	vai__serve_fn *start;
 	void (*release)(void *arg);
 	void *arg;
@@ -91,9 +92,9 @@ static void server_destroy(struct vai_obj *o)
 
 const struct vai_class vai__serve_class = {"server", server_destroy};
 
-/* ---- the goroutine is told ---- */
+/* ---- waking goroutines ---- */
 
-/* Lock held; releases it. */
+/* Wakes the server's goroutine, if it waits. Lock held; releases it. */
 static void unlock_and_tell(vai_server *s)
 {
 	vai_g *g = s->g;
@@ -104,7 +105,7 @@ static void unlock_and_tell(vai_server *s)
 		vai__fire(g, ticket, VAI_WAKE_USER);
 }
 
-/* Wakes a goroutine that waits for a connection, the one that has run last; the server's if there is none. Lock held;
+/* Wakes the goroutine that has begun last to wait in vai__serve_next, or the server's if none waits. Lock held;
  * releases it. */
 static void unlock_and_wake(vai_server *s)
 {
@@ -119,7 +120,7 @@ static void unlock_and_wake(vai_server *s)
 	unlock_and_tell(s);
 }
 
-/* Under the lock. */
+/* Puts the connection at the end of the row, unless the row is unbounded. Lock held. */
 static void enter(struct row *row, struct served *c)
 {
 	if (row->limit == VAI_FOREVER)
@@ -132,7 +133,7 @@ static void enter(struct row *row, struct served *c)
 	row->newest = c;
 }
 
-/* Under the lock. */
+/* Takes the connection out of its row. Lock held. */
 static void leave(struct served *c)
 {
 	struct row *row = c->row;
@@ -143,7 +144,7 @@ static void leave(struct served *c)
 	c->row = NULL;
 }
 
-/* A connection begins to wait. Under the lock. */
+/* Makes the connection WAITING. Lock held. */
 static void begin_wait(vai_server *s, struct served *c)
 {
 	c->state = WAITING;
@@ -152,7 +153,7 @@ static void begin_wait(vai_server *s, struct served *c)
 		enter(&s->idlers, c);
 }
 
-/* It waits no more; it is the caller's, with the server's reference. Under the lock. */
+/* Makes the connection RUNNING: it is the caller's, with the server's reference. Lock held. */
 static void end_wait(vai_server *s, struct served *c)
 {
 	leave(c);
@@ -160,7 +161,7 @@ static void end_wait(vai_server *s, struct served *c)
 	s->held--;
 }
 
-/* Under the lock. */
+/* Puts the connection at the end of the list of READY ones. Lock held. */
 static void push_ready(vai_server *s, struct served *c)
 {
 	c->state = READY;
@@ -170,7 +171,7 @@ static void push_ready(vai_server *s, struct served *c)
 	s->ready_end = &c->next_ready;
 }
 
-/* Makes a connection ready that waits and has news; also if it was closed. */
+/* Makes a connection READY that is WAITING, as it has news or was closed. */
 static void make_ready(struct served *c)
 {
 	vai_server *s = c->server;
@@ -188,7 +189,7 @@ static void on_watch(struct vai__watch *w)
 	make_ready(VAI_CONTAINER(w, struct served, watch));
 }
 
-/* The connection that has been ready for longest, which is the caller's then; or NULL. Under the lock. */
+/* Takes the connection that has been READY for longest, which is the caller's then; or NULL. Lock held. */
 static struct served *pop_ready(vai_server *s)
 {
 	struct served *c = s->ready;
@@ -212,7 +213,7 @@ static struct served *next_ready(vai_server *s)
 
 /* ---- connections ---- */
 
-/* Lock held; releases it. */
+/* Removes the connection from the server, whose shutdown may be over with that. Lock held; releases it. */
 static void forget(vai_server *s, struct served *c)
 {
 	struct vai__waitq all;
@@ -230,7 +231,7 @@ static void forget(vai_server *s, struct served *c)
 	vai__waitq_fire_all(&all, 0, &s->lock);
 }
 
-/* The connection has been closed, or (gone) nobody has it any more. */
+/* Called when the connection has been closed, or (gone) when its last reference is gone. */
 static void on_close(struct vai__conn_hook *hook, bool gone)
 {
 	struct served *c = VAI_CONTAINER(hook, struct served, hook);
@@ -246,7 +247,8 @@ static void on_close(struct vai__conn_hook *hook, bool gone)
 	vai__obj_unref(&s->obj);
 }
 
-/* Takes over conn. NULL: out of memory, or the server closes; conn is closed then. */
+/* Makes the connection one of the server's. Takes over conn. NULL: out of memory, or the server closes; conn is closed
+ * then. */
 static struct served *adopt(vai_server *s, vai_conn *conn)
 {
 	struct served *c = vai__mem_zalloc(sizeof *c);
@@ -281,8 +283,8 @@ static void drop(struct served *c)
 	vai__obj_unref((struct vai_obj *)conn);
 }
 
-/* Whether the connection, RUNNING so far, may wait again; the server has a reference then. Who has begun a head may end
- * it. Under the lock. */
+/* Whether the connection, RUNNING so far, may wait again; if so the server has the caller's reference. While the server
+ * closes only a connection with part of a head may. Lock held. */
 static bool may_wait(vai_server *s, struct served *c)
 {
 	if ((s->closing && c->row != &s->heads) || c->state != RUNNING || c->closed)
@@ -291,26 +293,26 @@ static bool may_wait(vai_server *s, struct served *c)
 	return true;
 }
 
-/* When the time of the first in the row is over. Under the lock. */
+/* When the time of the row's first connection is over, or VAI_FOREVER. Lock held. */
 static int64_t end_of(const struct row *row)
 {
 	return row->oldest ? row->oldest->since + row->limit : VAI_FOREVER;
 }
 
-/* The first in the row, if its time is over, or NULL. Under the lock. */
+/* The row's first connection if its time is over, or NULL. Lock held. */
 static struct served *overdue(const struct row *row)
 {
 	return end_of(row) <= vai__clock_now() ? row->oldest : NULL;
 }
 
-/* When there is something to do because time has passed. Under the lock. */
+/* When the next connection's time is over, in either row. Lock held. */
 static int64_t next_end(const vai_server *s)
 {
 	int64_t idle = end_of(&s->idlers), head = end_of(&s->heads);
 	return idle < head ? idle : head;
 }
 
-/* Lock held; releases it. Tells the goroutine if it sleeps for longer than until the first end of a wait. */
+/* Wakes the server's goroutine if it would sleep beyond the next end of a connection's time. Lock held; releases it. */
 static void unlock_and_tell_end(vai_server *s)
 {
 	if (s->g && next_end(s) < s->until)
@@ -319,7 +321,7 @@ static void unlock_and_tell_end(vai_server *s)
 		vai__unlock(&s->lock);
 }
 
-/* Makes the connection wait for bytes. */
+/* Makes the connection, RUNNING so far, wait for bytes. */
 static void wait_for_bytes(struct served *c)
 {
 	vai_server *s = c->server;
@@ -332,7 +334,8 @@ static void wait_for_bytes(struct served *c)
 		make_ready(c);
 }
 
-/* A part of a head is there, or (!part) none, or all there will be. True: it has taken too long. */
+/* Notes whether part of a head is there. part: it is; otherwise no byte is there, or the head is whole. True: the head
+ * has taken too long. */
 static bool note_head(struct served *c, bool part)
 {
 	vai_server *s = c->server;
@@ -347,7 +350,7 @@ static bool note_head(struct served *c, bool part)
 	return late;
 }
 
-/* As vai__conn_peek, but VAI_OK only for a whole head where the server wants that. */
+/* As vai__conn_peek, but if the server wants whole heads VAI_OK only for a whole one. */
 static int peek(vai_g *self, struct served *c)
 {
 	size_t most = c->server->head_most;
@@ -363,8 +366,7 @@ static int peek(vai_g *self, struct served *c)
 	return part ? VAI_OK : rc;
 }
 
-/* Looks at a ready connection: it has bytes. False: it has ended, or has nothing after all, and is no longer the
- * caller's. */
+/* Looks whether a READY connection has bytes. False: it has none or has ended, and is no longer the caller's. */
 static bool is_ready(vai_g *self, struct served *c)
 {
 	int rc = peek(self, c);
@@ -376,14 +378,14 @@ static bool is_ready(vai_g *self, struct served *c)
 	return rc == VAI_OK;
 }
 
-/* Called by the server's goroutine. */
+/* Starts a goroutine for the connection if it has bytes. For the server's goroutine. */
 static void look_at(vai_g *self, vai_server *s, struct served *c)
 {
 	if (is_ready(self, c) && !s->start(self, s->arg, c->conn))
 		drop(c);
 }
 
-/* What the server of a connection keeps of it; NULL: it has none. */
+/* The server's record of a connection; NULL: it belongs to no server. */
 static struct served *served_of(vai_conn *view)
 {
 	struct vai__conn_hook *hook = vai__conn_hook(view);
@@ -413,7 +415,7 @@ int vai__serve_idle(vai_g *self, vai_conn *view)
 	return VAI_OK;
 }
 
-/* Lock held; releases it. Waits until a connection is ready, or was. */
+/* Waits until a connection is READY, or has been. Lock held; releases it. */
 static int await_ready(vai_g *self, vai_server *s, int64_t limit)
 {
 	if (s->closing || vai__deadline_over(limit)) {
@@ -427,7 +429,7 @@ static int await_ready(vai_g *self, vai_server *s, int64_t limit)
 	return rc;
 }
 
-/* The others that are ready to run have their turn before it takes a connection that waits already. */
+/* Goroutines that are ready to run have a turn before this one takes a connection that is READY already. */
 int vai__serve_next(vai_g *self, vai_conn *view, int64_t limit, vai_conn **next)
 {
 	struct served *c = served_of(view);
@@ -453,10 +455,11 @@ int vai__serve_next(vai_g *self, vai_conn *view, int64_t limit, vai_conn **next)
 
 /* ---- closing ---- */
 
-/* Those that wait for another request; that wait, and have not begun one; that are open. */
+/* Which connections to close: those that wait between two requests; those that wait and have not begun a request;
+ * all. */
 enum which { BETWEEN, IDLE, OPEN };
 
-/* Under the lock. */
+/* The next connection to close, or NULL. Lock held. */
 static struct served *pick(vai_server *s, enum which which)
 {
 	struct served *c = s->all;
@@ -465,7 +468,8 @@ static struct served *pick(vai_server *s, enum which which)
 	return c;
 }
 
-/* The goroutine deals with READY ones. */
+/* Closes these connections. The server's reference to a READY one is left to the server's goroutine, which finds it
+ * closed. */
 static void close_conns(vai_server *s, enum which which)
 {
 	for (;;) {
@@ -474,9 +478,9 @@ static void close_conns(vai_server *s, enum which which)
 		struct vai__desc *d = c ? vai__conn_desc(c->conn) : NULL;
 		bool ours = c && c->state == WAITING;
 		if (ours)
-			end_wait(s, c); /* the reference of the server is this call's now */
+			end_wait(s, c); /* the server's reference is this call's now */
 		bool alive = c && (ours || vai__obj_try_ref((struct vai_obj *)c->conn));
-		if (c && !alive) { /* it dies at this moment */
+		if (c && !alive) { /* its last reference is going at this moment */
 			forget(s, c);
 			continue;
 		}
@@ -490,7 +494,7 @@ static void close_conns(vai_server *s, enum which which)
 	}
 }
 
-/* Closes those that have waited for too long. */
+/* Closes the connections that have waited for too long. */
 static void close_idle(vai_server *s)
 {
 	for (;;) {
@@ -506,8 +510,8 @@ static void close_idle(vai_server *s)
 	}
 }
 
-/* Those whose head takes too long are for a goroutine, which has an answer to that: who looks at one at the moment is
- * told when it notes what it has seen, the others become ready. */
+/* A connection whose head takes too long goes to a goroutine, which has an answer for that. A goroutine that looks at
+ * it at this moment learns of it in note_head; the others become READY. */
 static void end_heads(vai_server *s)
 {
 	for (;;) {
@@ -551,8 +555,8 @@ void vai__serve_close(vai_server *s)
 	close_conns(s, OPEN);
 }
 
-/* Lets the goroutine accept all that have connected, also where others listen at the address: a connection that nobody
- * has accepted when its listener closes is lost to its peer. */
+/* Lets the server's goroutine accept all that have connected before the listener closes, as those that are not accepted
+ * by then are reset. Where others listen at the address, too, new connections are diverted to them. */
 static int let_in(vai_g *self, vai_server *s, int64_t limit)
 {
 	int64_t now = vai__clock_now(), until = now + (limit > now && vai__listener_divert(s->listener) ? GRACE : 0);
@@ -578,7 +582,7 @@ static int wait_for_all(vai_g *self, vai_server *s, int64_t limit)
 	return rc;
 }
 
-/* A connection that has said nothing yet gets a while to do so: its request may be on the way. */
+/* A connection that has sent nothing yet gets some time to do so, as its request may be on the way. */
 int vai__serve_shutdown(vai_g *self, vai_server *s, int64_t limit)
 {
 	struct vai__iowait w = {.reason = VAI_WAIT_CLOSE, .obj = s->listener, .limit = limit};
@@ -610,9 +614,9 @@ int64_t vai__serve_count(vai_server *s)
 	return n;
 }
 
-/* ---- the goroutine ---- */
+/* ---- the server's goroutine ---- */
 
-/* What the goroutine holds. */
+/* What the server's goroutine holds. */
 struct hold {
 	struct vai_obj obj;
 	vai_server *server;
@@ -633,7 +637,7 @@ static void let_go(struct vai_obj *o)
 
 static const struct vai_class hold_class = {"server's goroutine", let_go};
 
-/* Accepts some connections. VAI_EAGAIN: there are no more; VAI_OK: there are more; otherwise why none can be
+/* Accepts some connections. VAI_OK: there may be more; VAI_EAGAIN: there are no more; otherwise why none can be
  * accepted. */
 static int accept_some(vai_server *s)
 {
@@ -648,7 +652,7 @@ static int accept_some(vai_server *s)
 	return rc;
 }
 
-/* Parks until there is something to do. */
+/* Parks until there is something to do, or until `until`. */
 static void wait_for_news(vai_g *self, vai_server *s, bool listening, int64_t until)
 {
 	vai_ticket ticket = vai__wait_begin(self);
@@ -685,8 +689,8 @@ static bool is_over(vai_server *s)
 	return over;
 }
 
-/* The connection that has been ready for longest, if it was that at the last look, too; *seen: whose turn it was then,
- * and is now. Otherwise NULL. */
+/* The connection that has been READY for longest, if it was that at the last look, too; otherwise NULL. *seen: the turn
+ * of the first READY connection at the last look, and then at this one. */
 static struct served *left_ready(vai_server *s, uint64_t *seen)
 {
 	vai__lock(&s->lock);
@@ -699,7 +703,8 @@ static struct served *left_ready(vai_server *s, uint64_t *seen)
 	return left ? c : NULL;
 }
 
-/* Starts goroutines for connections that nobody takes. False: it has left some, to look at other things first. */
+/* Starts goroutines for READY connections that nobody has taken. False: some are left, as it is time to look at other
+ * things. */
 static bool hand_out(vai_g *self, vai_server *s)
 {
 	uint64_t seen = 0;
@@ -721,7 +726,7 @@ static void serve(vai_g *self, vai_server *s)
 	struct vai__desc *d = vai__listener_desc(s->listener);
 	bool listening = vai__desc_take(self, d, VAI__READ, &w) == VAI_OK;
 	for (;;) {
-		if (VAI_UNLIKELY(vai__g_ending(self))) { /* the Lua state closes that has started it */
+		if (VAI_UNLIKELY(vai__g_ending(self))) { /* the Lua state that has started it closes */
 			vai__serve_close(s);
 			break;
 		}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A server: connections of a listener, each handed to a goroutine once it has sent something. Until then, and again
- * when its goroutine has returned it, a connection is a descriptor record and this file's: no goroutine, no Lua
- * state, no buffer. One goroutine without a Lua state accepts, and starts the others. Any goroutine may call. */
+/* A server: each connection of a listener is handed to a goroutine once it has sent something. Until then, and again
+ * after its goroutine has returned it, a connection costs a descriptor record and a struct served, but no goroutine,
+ * Lua state or buffer. One goroutine without a Lua state accepts connections and starts the other goroutines. Any
+ * goroutine may call; limits are absolute times in ns. */
 #ifndef VAI_SERVE_H
 #define VAI_SERVE_H
 
@@ -11,32 +12,33 @@
 typedef struct vai_server vai_server;
 extern const struct vai_class vai__serve_class;
 
-/* Starts a goroutine for c and takes over the reference. False: out of memory, and c is still the caller's. */
+/* Starts a goroutine for c and takes over the reference. False: out of memory, and the reference is still the
+ * caller's. */
 typedef bool vai__serve_fn(vai_g *self, void *arg, vai_conn *c);
 
 /* What a server asks of its connections. */
 struct vai__serve_how {
-	int64_t idle;      /* how long one may wait, ns, or VAI_FOREVER; it is closed then */
-	size_t head_most;  /* not 0: goroutines start for whole heads (net/head_end.h), or what has so many bytes */
-	int64_t head_time; /* or has begun so long ago, ns; VAI_FOREVER */
+	int64_t idle;      /* how long a connection may wait, ns, or VAI_FOREVER; then it is closed */
+	size_t head_most;  /* not 0: a goroutine starts only for a whole head (net/head_end.h), or so many bytes of one, */
+	int64_t head_time; /* or when a head is unfinished for so long, ns, or VAI_FOREVER */
 };
 
-/* One reference; NULL: out of memory.
- * release: of arg, once nobody needs it; not if there is no server. site: where it was made, for dumps, a text
- * that stays. */
+/* Makes a server of the listener, with one reference for the caller. NULL: out of memory. release: called for arg once
+ * nobody needs it, but not if there is no server. site: where it was made, for dumps; a constant text. */
 vai_server *vai__serve(vai_g *self, vai_listener *l, const struct vai__serve_how *how, vai__serve_fn *start,
 	void (*release)(void *arg), void *arg, const char *site);
-/* Makes the connection wait in its server for more, as it did before its first bytes. VAI_OK; VAI_EINVAL: it belongs
- * to no server; VAI_EAGAIN: a goroutine reads it; VAI_ETIMEOUT: it has begun a head that took too long; VAI_ECLOSED. */
+/* Makes the connection wait in its server for more bytes, as it did before its first ones. VAI_OK; VAI_EINVAL: it
+ * belongs to no server; VAI_EAGAIN: a goroutine reads it; VAI_ETIMEOUT: it has begun a head that took too long;
+ * VAI_ECLOSED. */
 int vai__serve_idle(vai_g *self, vai_conn *c);
-/* For a goroutine that the server has started, once it is done with c: takes the next connection that has bytes, in
- * place of a new goroutine. VAI_OK: *next, with a reference; VAI_ETIMEOUT: there was none until then; VAI_ECLOSED: the
- * server closes; VAI_ECANCELED; VAI_EINVAL: c belongs to no server. */
+/* Called by a goroutine that the server has started and that is done with c: takes the next connection that has bytes,
+ * so that no new goroutine is needed. Parks until `limit`. VAI_OK: *next, with a reference; VAI_ETIMEOUT: none came;
+ * VAI_ECLOSED: the server closes; VAI_ECANCELED; VAI_EINVAL: c belongs to no server. */
 int vai__serve_next(vai_g *self, vai_conn *c, int64_t limit, vai_conn **next);
-/* Accepts no more connections: closes the listener and the connections that wait. Connections that have goroutines
- * are closed, too, or (shutdown) waited for. */
+/* Both functions close the listener and the connections that wait. vai__serve_close also closes the connections that
+ * have goroutines; vai__serve_shutdown waits for those. */
 void vai__serve_close(vai_server *s); /* any thread; does not park */
-/* Parks until the last of these is closed, or until `limit` (absolute). VAI_OK; VAI_ETIMEOUT: some are open still;
+/* Parks until the last connection is closed, or until `limit`. VAI_OK; VAI_ETIMEOUT: some are still open;
  * VAI_ECANCELED, VAI_EDEADLOCK. */
 int vai__serve_shutdown(vai_g *self, vai_server *s, int64_t limit);
 vai_listener *vai__serve_listener(const vai_server *s); /* borrowed */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* System calls that cannot be told to send no SIGPIPE: the signal is blocked around them on this thread, and one that
- * came is taken away before any handler sees it. Nothing parks in between. */
+/* A guard around system calls that cannot be told to send no SIGPIPE: the signal is blocked on this thread during the
+ * call, and one that came is removed before any handler sees it. The goroutine must not park between the two calls. */
 #ifndef VAI_SIGPIPE_H
 #define VAI_SIGPIPE_H
 
@@ -19,7 +19,7 @@ static inline void vai__sigpipe_off(struct vai__sigpipe *s)
 	pthread_sigmask(SIG_BLOCK, &s->quiet, &s->old);
 }
 
-/* came: the signal may have come. */
+/* Ends the guard. came: the call may have raised the signal, so it is looked for. */
 static inline void vai__sigpipe_on(const struct vai__sigpipe *s, bool came)
 {
 	static const struct timespec at_once;

@@ -15,7 +15,7 @@
 
 /* ---- errors ---- */
 
-/* libuv's number for what getaddrinfo says. */
+/* libuv's number for an error of getaddrinfo. */
 static int gai_uv(int err)
 {
 	switch (err) {
@@ -24,7 +24,7 @@ static int gai_uv(int err)
 	case EAI_FAIL: return UV_EAI_FAIL;
 	case EAI_FAMILY: return UV_EAI_FAMILY;
 #ifdef EAI_ADDRFAMILY
-	case EAI_ADDRFAMILY: return UV_EAI_ADDRFAMILY; /* the other family's number */
+	case EAI_ADDRFAMILY: return UV_EAI_ADDRFAMILY; /* the number that belongs to the other family */
 #endif
 	case EAI_NODATA: return UV_EAI_NODATA;
 	case EAI_NONAME: return UV_EAI_NONAME;
@@ -43,7 +43,7 @@ static int uv_number(int rc)
 	return rc == VAI_ENOMEM ? UV_ENOMEM : UV_UNKNOWN;
 }
 
-/* What files and processes meet and libuv has no name for. */
+/* Errors that files and processes meet and that libuv has no name for. */
 static const struct unnamed {
 	int number;
 	const char *name, *text;
@@ -59,7 +59,7 @@ static const struct unnamed {
 	{EBADMSG, "EBADMSG", "bad message"},
 };
 
-/* NULL: libuv knows it. */
+/* The entry for a result; NULL: libuv knows it. */
 static const struct unnamed *find_unnamed(int rc)
 {
 	for (size_t i = 0; i < sizeof unnamed / sizeof *unnamed; i++)
@@ -98,8 +98,8 @@ static int set_int(int fd, int level, int name, int v)
 	return result(setsockopt(fd, level, name, &v, sizeof v));
 }
 
-/* Seconds of silence after which a peer is asked whether it is still there, and between two such questions; the
- * rest as of vai__socket_set. */
+/* Sets the seconds of silence after which the system asks a peer whether it is still there, and between two such
+ * questions. The values are those of vai__socket_set. */
 static int set_keepalive(int fd, int seconds)
 {
 	int rc = set_int(fd, SOL_SOCKET, SO_KEEPALIVE, seconds >= 0);
@@ -137,7 +137,8 @@ int vai__socket_accept(int fd, struct vai__addr *from)
 	return result(got);
 }
 
-/* An interrupted connect goes on in the background, as one does that cannot end at once. */
+/* Begins to connect. A connect that a signal has interrupted goes on in the background, as does one that cannot end at
+ * once. */
 int vai__socket_connect(int fd, const struct vai__addr *a)
 {
 	int rc = connect(fd, &a->u.sa, a->len);
@@ -146,8 +147,8 @@ int vai__socket_connect(int fd, const struct vai__addr *a)
 	return result(rc);
 }
 
-/* The system picks the local port of a connection, and may pick the one that is dialed: if nobody listens there a
- * socket of TCP then finds itself (a simultaneous open with itself), and one of UDP always does. */
+/* Whether the socket is connected to itself. The system picks the local port and may pick the very one that is dialed:
+ * if nobody listens there, a TCP socket then connects to itself (a simultaneous open), and a UDP socket always does. */
 static bool met_itself(int fd, const struct vai__addr *remote)
 {
 	struct vai__addr local;
@@ -155,7 +156,8 @@ static bool met_itself(int fd, const struct vai__addr *remote)
 		memcmp(&local.u, &remote->u, local.len) == 0;
 }
 
-/* Writable is not connected: a socket says so, too, before it has begun. */
+/* Asks for SO_ERROR and the peer: being writable does not mean being connected, as a socket that has not begun to
+ * connect is writable, too. */
 int vai__socket_connected(int fd)
 {
 	int err = 0;

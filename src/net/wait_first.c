@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* See wait_first.h. Readiness is asked of the system, and of the connections' buffers; an edge only says when to ask
- * again. A direction that another goroutine waits in cannot be waited for here: it is looked at now and then. */
+/* See wait_first.h. Whether something is ready is asked of the system and of the connections' buffers; an edge only
+ * says when to ask again. A direction that another goroutine waits in cannot be waited for, so it is looked at every
+ * AGAIN ns. */
 #include "net/wait_first.h"
 #include <poll.h>
 #include "base/clock.h"
@@ -32,7 +33,7 @@ static bool look(vai_g *self, struct vai__wait_first *list, int n)
 	return any;
 }
 
-/* True: all of them can be waited for. */
+/* Leaves the ticket in all entries. True: all of them can be waited for. */
 static bool ask(vai_g *self, struct vai__wait_first *list, int n, vai_ticket ticket)
 {
 	bool all = true;
@@ -48,7 +49,7 @@ static int wait_once(vai_g *self, struct vai__wait_first *list, int n, int64_t l
 	vai_ticket ticket = vai__wait_begin(self);
 	vai__poll_count(1);
 	if (!ask(self, list, n, ticket)) {
-		if (patient) /* no stale edges: somebody else waits there */
+		if (patient) /* not a stale edge: another goroutine waits there */
 			limit = limit - vai__clock_now() < AGAIN ? limit : vai__clock_now() + AGAIN;
 		else
 			vai__fire(self, ticket, VAI_WAKE_USER);

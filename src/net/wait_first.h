@@ -7,15 +7,15 @@
 
 struct vai__wait_first {
 	struct vai__desc *desc;
-	vai_conn *conn; /* whose buffer counts, too, for reading; or NULL */
+	vai_conn *conn; /* for reading: what its buffer holds counts, too; or NULL */
 	enum vai__dir dir;
-	bool ready; /* the answer: a call would not wait, or fail at once */
+	bool ready; /* the answer: a call would not wait, or would fail at once */
 	bool asked; /* used inside */
 };
 
-/* Waits until one of the n is ready or `limit` (absolute; 0: only looks). VAI_OK: at least one is, and `ready` says
- * which; VAI_ETIMEOUT, VAI_ECANCELED, VAI_EDEADLOCK, VAI_ENOMEM. The caller, a goroutine, holds references of all of
- * them, and the list does not move. */
+/* Parks until one of the n entries is ready or `limit` (absolute, ns; 0: only looks). VAI_OK: at least one is, and
+ * `ready` says which; VAI_ETIMEOUT, VAI_ECANCELED, VAI_EDEADLOCK, VAI_ENOMEM. The caller is a goroutine, holds
+ * references to all entries, and does not move the list. */
 int vai__wait_first(vai_g *self, struct vai__wait_first *list, int n, int64_t limit);
 
 #endif
