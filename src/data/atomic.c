@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared integers. The value has a cache line of its own: counters that are made one after the other would
- * else slow each other down. Any thread may call. */
+/* Shared integers. Each value has a cache line of its own, as counters that are made one after the other would
+ * otherwise slow each other down. Any thread may call. */
 #include "data/atomic.h"
 #include "base/mem.h"
 

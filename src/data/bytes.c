@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Buffers. A slice has a reference to the store that its buffer made, and is told by place and length; it does not keep
- * the buffer's object.
+/* Buffers. A slice has a reference to the store of its buffer, and an offset and a length; it does not keep the
+ * buffer's object.
  *
- * One word of the store counts the pins of either kind and says whether a resize is at work, which it is only while
- * nothing is pinned; where the bytes are and how many is changed by that resize alone. */
+ * One word of the store counts the pins of either kind and says whether a resize is under way, which it is only while
+ * nothing is pinned. Where the bytes are and how many there are is changed by that resize alone. */
 #include "data/bytes.h"
 #include <string.h>
 #include "base/heap.h"
@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "base/san.h"
 
-/* The word. */
+/* The store's word: short pins in its lower bits, long ones above them, and a bit for a resize. */
 #define SHORT_ONE ((uint64_t)1)
 #define LONG_ONE ((uint64_t)1 << 32)
 #define RESIZING ((uint64_t)1 << 63)
@@ -22,8 +22,8 @@
 struct store {
 	atomic_uint refs;
 	_Atomic(uint64_t) word, size;
-	char *p;                    /* see above */
-	struct vai__budget *budget; /* whom it is charged to, or NULL */
+	char *p;                    /* the bytes; changed only by a resize */
+	struct vai__budget *budget; /* the sandbox's budget that the bytes are charged to, or NULL */
 };
 
 struct vai_bytes {
@@ -142,7 +142,8 @@ void vai__bytes_unpin(vai_bytes *b, enum vai__bytes_pin how)
 
 /* ---- other sizes ---- */
 
-/* True: nothing is pinned, and nothing will be until the word is 0. False: a long pin, or another resize. */
+/* Begins a resize. True: nothing is pinned, and nothing will be until the word is 0. False: there is a long pin, or
+ * another resize is under way. Spins while there are short pins. */
 static bool begin_resize(struct store *s)
 {
 	uint64_t w = 0;
@@ -180,12 +181,13 @@ int vai__bytes_resize(vai_bytes *b, uint64_t n)
 /* ---- copying ---- */
 
 #ifdef VAI_TSAN
-/* That bytes are written by several is the script's affair and no race of ours. */
+/* ThreadSanitizer does not look here: what goroutines write to the same bytes at the same time is the script's
+ * affair. */
 __attribute__((no_sanitize("thread"))) void vai__bytes_copy(char *to, const char *from, size_t n)
 {
 	volatile char *t = to;
 	const volatile char *f = from;
-	bool back = to > from; /* the last ones first, where they overlap */
+	bool back = to > from; /* from the end, where the places overlap so */
 	for (size_t i = 0; i < n; i++)
 		t[back ? n - 1 - i : i] = f[back ? n - 1 - i : i];
 }

@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* The freezer: makes what frozen.c reads. Tables, shapes, strings and objects grow in a buffer each, and are told
- * by their place in it and never by an address, since buffers move. Strings and shapes that are there already are
- * used again, so that a thousand records have one shape, and equal strings are one. A place of 0 says that memory
- * has run out: the first words of each buffer are taken by what nobody asks for. One thread at a time uses a
- * freezer. */
+/* The freezer: makes what frozen.c reads. Tables, shapes, strings and objects grow in a buffer each, and are named by
+ * their place in it, never by an address, as buffers move. Equal strings are stored once, and tables with the same keys
+ * share a shape, so a thousand records have one. A place of 0 says that memory is out: the first words of each buffer
+ * are never given out. One thread at a time uses a freezer. */
 #include "data/freeze.h"
 #include "base/heap.h"
 #include "base/memory_budget.h"
 #include "base/mem.h"
 #include "data/frozen_private.h"
 
-enum { CAP_FIRST = 64, SHARED_KEYS = 64 /* tables with more keys do not look for others with the same */ };
+enum { CAP_FIRST = 64, SHARED_KEYS = 64 /* for tables with more keys no shape is looked for */ };
 
 /* ---- maps ---- */
 
-/* The first pair with that key, or the free place where it belongs. Keys are hashes or addresses; several pairs may
- * have the same hash (place_after), for the caller to compare what they stand for. At most half of the places are
- * in use, so every search ends. A value of 0 is a free place. */
+/* Returns the first pair with that key, or the free pair where it belongs. Keys are hashes or addresses. Several pairs
+ * may have the same hash (place_after), for the caller to compare what they stand for. At most half of the pairs are in
+ * use, so every search ends. */
 static struct vai__freeze_pair *place_in(const struct vai__freeze_map *m, uint64_t key)
 {
 	size_t i = vai__hash_word(key) & (m->cap - 1);
@@ -25,7 +24,7 @@ static struct vai__freeze_pair *place_in(const struct vai__freeze_map *m, uint64
 	return &m->pairs[i];
 }
 
-/* The next one with the same key, or the free place. */
+/* Returns the next pair with the same key, or the free pair. */
 static struct vai__freeze_pair *place_after(const struct vai__freeze_map *m, struct vai__freeze_pair *p)
 {
 	const uint64_t key = p->key;
@@ -54,7 +53,7 @@ static bool grow_map(struct vai__freeze_map *m)
 	return true;
 }
 
-/* Before a place is looked for that may be filled. */
+/* Makes sure that one more pair can be filled; called before its place is looked for. False: out of memory. */
 static bool room_in(struct vai__freeze_map *m)
 {
 	return 2 * m->n < m->cap || grow_map(m);
@@ -72,7 +71,7 @@ bool vai__freeze_init(struct vai__freezer *z)
 {
 	static const uint64_t nothing[2] = {(uint64_t)1 << 32, 0};
 	*z = (struct vai__freezer){.tables = {0}};
-	/* No place is 0 but that of the shape without keys. */
+	/* uses up place 0, which means failure, and in the shapes is the one without keys */
 	return vai__buffer_add(&z->tables, nothing, sizeof nothing) &&
 		vai__buffer_add(&z->shapes, nothing, sizeof nothing) && vai__buffer_add(&z->strings, nothing, sizeof nothing) &&
 		grow_map(&z->by_string) && grow_map(&z->by_shape) && grow_map(&z->by_address);
@@ -95,8 +94,8 @@ void vai__freeze_free(struct vai__freezer *z, void (*unref)(struct vai_obj *))
 
 /* ---- strings ---- */
 
-/* A string is its length, its bytes, and one to eight zeros: so it ends with NUL, as Lua's do, and the next length is
- * aligned. */
+/* A string is its length, its bytes, and one to eight zeros: so it ends with a zero, as Lua's do, and the next length
+ * is aligned. */
 uint64_t vai__freeze_string(struct vai__freezer *z, const char *s, size_t len)
 {
 	static const char zeros[8];
@@ -127,7 +126,7 @@ uint64_t vai__freeze_met(const struct vai__freezer *z, const void *address)
 	return place_in(&z->by_address, (uintptr_t)address)->value;
 }
 
-/* n words of zeros more. The place of the first, or 0. */
+/* Appends n words of zeros. Returns the place of the first, or 0. */
 static uint64_t add_words(struct vai__buffer *b, size_t n)
 {
 	const uint64_t place = b->n / sizeof(uint64_t);
@@ -143,8 +142,7 @@ static inline uint64_t *words_of(const struct vai__buffer *b)
 	return (uint64_t *)(void *)b->p;
 }
 
-/* The table's place is known, and entered by its address, before its values are there: one that holds itself finds
- * it. */
+/* The table is entered by its address before its values are there, so that a table that holds itself finds itself. */
 uint64_t vai__freeze_table(struct vai__freezer *z, const void *address, size_t length, size_t keys)
 {
 	const size_t size = length + keys;
@@ -158,7 +156,7 @@ uint64_t vai__freeze_table(struct vai__freezer *z, const void *address, size_t l
 	return place;
 }
 
-/* Takes over the reference of an object also where it fails. */
+/* Takes over the reference to an object even if it fails. */
 bool vai__freeze_value(struct vai__freezer *z, uint64_t table, size_t size, size_t n, struct vai__frozen_value value)
 {
 	uint64_t *words = words_of(&z->tables) + table + 1;
@@ -203,8 +201,8 @@ static uint64_t hash_of_key(const struct vai__freezer *z, const struct vai__froz
 	return vai__frozen_hash(&key);
 }
 
-/* Half as many slots again as keys, rounded up to a power of two, at least one of them free: that ends a search
- * (frozen.c). The place has to fit into the upper half of a table's first word. */
+/* Makes a shape with half as many slots again as keys, rounded up to a power of two: at least one is free, which ends a
+ * search (frozen.c). Its place has to fit into the upper half of a table's first word. */
 static uint64_t new_shape(struct vai__freezer *z, const struct vai__frozen_value *keys, size_t n)
 {
 	size_t nslots = 2;
@@ -228,8 +226,8 @@ static uint64_t new_shape(struct vai__freezer *z, const struct vai__frozen_value
 	return place;
 }
 
-/* The place of the shape with these keys in this order; it is made if there is none. Tables with many keys are most
- * often maps with keys of their own: looking for a shape like theirs would cost more than it saves. */
+/* The place of the shape with these keys in this order; makes it if there is none. Tables with many keys are mostly
+ * maps with keys of their own: to look for a shape like theirs would cost more than it saves. */
 static uint64_t find_shape(struct vai__freezer *z, const struct vai__frozen_value *keys, size_t n)
 {
 	uint64_t hash = n;
@@ -249,7 +247,7 @@ static uint64_t find_shape(struct vai__freezer *z, const struct vai__frozen_valu
 	return place;
 }
 
-/* The keys of tables within tables lie on one stack in z->keys: the last n are this one's. */
+/* The keys of nested tables lie on one stack in z->keys; the last n are this table's. */
 bool vai__freeze_close(struct vai__freezer *z, uint64_t table, size_t n)
 {
 	if (n == 0)
@@ -262,7 +260,7 @@ bool vai__freeze_close(struct vai__freezer *z, uint64_t table, size_t n)
 
 /* ---- the block ---- */
 
-/* The buffer's memory, cut to what is used. */
+/* Takes the buffer's memory, cut to what is used. */
 static void *take(struct vai__buffer *b, size_t *bytes)
 {
 	void *p = b->n ? vai__heap_resize(b->p, b->n) : NULL;
@@ -273,8 +271,8 @@ static void *take(struct vai__buffer *b, size_t *bytes)
 	return p;
 }
 
-/* From here on the buffers are the block's, which nobody changes any more. The sandbox's budget is asked for all of
- * it at once, before anything is taken over, so a refusal leaves the freezer whole. */
+/* Moves the buffers into a block, which nobody changes any more. The sandbox's budget is charged for all of it before
+ * anything is moved, so after a refusal the freezer is whole. */
 vai_frozen *vai__freeze_end(struct vai__freezer *z, uint64_t root, void (*unref)(struct vai_obj *))
 {
 	const size_t bytes = z->tables.n + z->shapes.n + z->strings.n + z->objects.n;

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading frozen tables. Nothing here takes a lock or an atomic operation: the block never changes once it is
- * there, and whoever reads has a reference to it, or to a ref of one of its tables.
- *
- * A table is a word (length in the lower half, the place of its shape in the upper), then the values of its array
- * part, then those of the shape's keys in their order, then a byte for each value: its tag. A shape is shared by
- * all tables with the same keys in the same order. Keys of a shape are found by open hashing: a slot has the upper
- * half of a hash and the key's number plus 1, and 0 ends the search, so there is always a free slot. */
+/* Reading frozen tables. Nothing here takes a lock or an atomic operation: a block never changes, and its reader has a
+ * reference to it, or to a ref of one of its tables. frozen.h and frozen_private.h tell its form. Keys of a shape are
+ * found by open hashing, and a free slot ends a search, so there is always one. */
 #include "data/frozen.h"
 #include "base/heap.h"
 #include "base/memory_budget.h"
@@ -55,7 +51,8 @@ static inline const uint64_t *shape_of(const vai_frozen *f, uint64_t table)
 	return f->shapes + (f->tables[table] >> 32);
 }
 
-/* The tag tells integers, floats, booleans and strings apart; strings are compared by their bytes. */
+/* Compares keys: the tag tells integers, floats, booleans and strings apart, and strings are compared by their
+ * bytes. */
 static bool same_key(const vai_frozen *f, uint64_t word, unsigned tag, const struct vai__frozen_key *key)
 {
 	size_t len;
@@ -67,7 +64,7 @@ static bool same_key(const vai_frozen *f, uint64_t word, unsigned tag, const str
 	return len == key->word && vai__same_bytes(s, key->bytes, len);
 }
 
-/* The key's number in the shape, from 0 on; nkeys: it has none. */
+/* The key's number in the shape, from 0 on; the shape's number of keys if it has no such key. */
 static inline uint64_t find_in(const vai_frozen *f, const uint64_t *shape, const struct vai__frozen_key *key)
 {
 	const uint64_t nkeys = shape_keys(shape), mask = shape_slots(shape) - 1;
@@ -91,7 +88,7 @@ uint64_t vai__frozen_keys(const vai_frozen *f, uint64_t table)
 	return shape_keys(shape_of(f, table));
 }
 
-/* Value n, from 0 on, of the table's `size` values. The tags lie behind all of the words. */
+/* Value n (from 0 on) of the table's `size` values. The tags lie behind all words. */
 static inline struct vai__frozen_value value_at(const vai_frozen *f, uint64_t table, uint64_t n, uint64_t size)
 {
 	const uint64_t *words = f->tables + table + 1;
@@ -99,7 +96,8 @@ static inline struct vai__frozen_value value_at(const vai_frozen *f, uint64_t ta
 	return (struct vai__frozen_value){words[n], (enum vai__frozen_tag)tags[n]};
 }
 
-/* Numbers are told from 1 on, first those of the array part: so number n of an array is its key, and 0 means none. */
+/* Numbers count from 1, those of the array part first: so an index of the array is its own number, and 0 means that
+ * there is no such key. */
 uint64_t vai__frozen_find(const vai_frozen *f, uint64_t table, const struct vai__frozen_key *key)
 {
 	const uint64_t length = vai__frozen_length(f, table);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The form of shapes: shared by what makes blocks and what reads them. A shape is its numbers of keys and of slots, one
- * word; the keys' words; the slots (half a hash << 32 | the key's number from 1 on, 0: free), a power of two of them
- * and never full; the keys' tags, a byte each. The shape at place 0 has no keys. */
+/* The form of shapes, shared by freeze.c, which makes them, and frozen.c, which reads them. A shape is one word with
+ * its numbers of keys and of slots; the keys' words; the slots; and the keys' tags, a byte each. A slot is (the upper
+ * half of the hash << 32
+ *
+ * the key's number from 1 on), or 0 if it is free. The number of slots is a power of two, and one is always free. The
+ * shape at place 0 has no keys. */
 #ifndef VAI_FROZEN_PRIVATE_H
 #define VAI_FROZEN_PRIVATE_H
 

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The shared map: SHARDS hash tables, each with a lock, so that goroutines on several processors seldom meet. A key's
- * shard is told by the upper bits of its hash, its place there by the lower ones: open addressing with linear
- * probing, where removing closes the gap, so that there are no tombstones and no table wears out.
+/* The shared map: SHARDS hash tables, each with a lock, so that goroutines on several processors seldom meet. The upper
+ * bits of a key's hash say its shard, the lower ones its place there: open addressing with linear probing. A removal
+ * closes the gap, so there are no tombstones and no table wears out.
  *
  * Under a shard's lock:
- * - entries[0 .. cap) holds n entries, cap is 0 or a power of two, and n < cap: a search ends at a free one.
- * - the way from an entry's own place (hash & (cap - 1)) to where it lies has no free entry.
  *
- * Memory is got before a lock and given back after it; what is dropped is dropped after it, too. Long keys have a
- * reference count, for snapshots share them. Only a snapshot and clear hold more than one of the locks, all of them, in
- * the order of their addresses. Any thread may call. */
+ * - entries[0 .. cap) holds n entries, cap is 0 or a power of two, and n < cap: a search ends at a free entry.
+ *
+ * - from an entry's own place (hash & (cap - 1)) to where it lies, no entry is free.
+ *
+ * Memory is allocated before a lock is taken and freed after it is released; values are dropped after it, too. Long
+ * keys have a reference count, as snapshots share them. Only a snapshot and clear hold more than one lock: all of them,
+ * taken in the order of their addresses. Any thread may call. */
 #include "data/map.h"
 #include <string.h>
 #include <sys/auxv.h>
@@ -40,10 +42,10 @@ struct entry {
 struct shard {
 	struct vai_lock lock;
 	size_t n, cap;
-	_Atomic(size_t) used; /* n, for who counts without the lock */
+	_Atomic(size_t) used; /* n, for vai__map_length, which takes no lock */
 	uint64_t versions;
 	struct entry *entries;
-	char rest[VAI_CACHELINE / 4]; /* two shards' locks share no cache line */
+	char rest[VAI_CACHELINE / 4]; /* so that the locks of two shards share no cache line */
 };
 
 struct vai_map {
@@ -61,7 +63,7 @@ static void release_key(const struct entry *e)
 		vai__mem_free(far, sizeof *far + far->len);
 }
 
-/* What the first n of them own. */
+/* Gives back what the first n entries own. */
 static void release_all(struct entry *entries, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -77,8 +79,8 @@ static const char *bytes_of(const struct entry *e)
 	return e->len > NEAR ? e->key.far->bytes : e->key.near;
 }
 
-/* Both halves of a product: a short key's two words take one multiplication to mix. Who does not know the seeds cannot
- * tell which words make it 0. */
+/* Mixes the two words of a short key by both halves of one product. Without the seeds nobody can tell which words make
+ * it 0. */
 static inline uint64_t fold(uint64_t a, uint64_t b)
 {
 	const unsigned __int128 product = (unsigned __int128)a * b;
@@ -108,7 +110,7 @@ static inline bool same_key(const struct entry *e, uint64_t hash, const struct v
 	return e->len == key->word && vai__same_bytes(bytes_of(e), key->bytes, (size_t)key->word);
 }
 
-/* The key's entry, or the free one at the end of its way; NULL: there is no table yet. */
+/* The key's entry, or the free one where its search ends; NULL: there is no table yet. */
 static inline struct entry *find(const struct shard *s, uint64_t hash, const struct vai__map_key *key)
 {
 	if (VAI_UNLIKELY(s->cap == 0))
@@ -140,7 +142,7 @@ static void destroy(struct vai_obj *o)
 
 const struct vai_class vai__map_class = {"map", destroy};
 
-/* What the system has given this process, so that nobody outside can tell which keys meet. */
+/* Random bytes that the kernel gave this process, so that nobody outside can tell which keys meet. */
 static uint64_t secret(void)
 {
 	uint64_t word = 0;
@@ -170,7 +172,7 @@ static void count(struct shard *s, size_t n)
 	atomic_store_relaxed(&s->used, n);
 }
 
-/* Moves all entries into the free ones of `fresh`. Returns what they lay in before. */
+/* Moves all entries to the free array `fresh`. Returns the old array. */
 static struct entry *move_to(struct shard *s, struct entry *fresh, size_t cap)
 {
 	struct entry *old = s->entries;
@@ -187,8 +189,8 @@ static struct entry *move_to(struct shard *s, struct entry *fresh, size_t cap)
 	return old;
 }
 
-/* Another size for the shard, whose lock is let go and taken again: what was found in it may be anywhere afterwards.
- * False: out of memory. */
+/* Gives the shard another size. Its lock is released and taken again, so what was found in it may be anywhere
+ * afterwards. False: out of memory. */
 static VAI_NOINLINE bool resize(struct shard *s, size_t cap)
 {
 	const size_t had = s->cap;
@@ -214,7 +216,7 @@ static bool is_full(const struct shard *s)
 	return s->n >= s->cap - s->cap / 4;
 }
 
-/* Frees the entry at e and closes the gap: what comes behind it and may lie there moves up. */
+/* Frees the entry e and closes the gap: entries behind it that may lie there move up. */
 static void close_gap(struct shard *s, struct entry *e)
 {
 	const size_t mask = s->cap - 1;
@@ -271,8 +273,8 @@ static struct far_key *copy_far(const struct vai__map_key *key)
 	return far;
 }
 
-/* The key's entry, with room for it where it is not there, and *far its copy where that needs one. Takes the lock,
- * and has it also where memory is out (NULL). */
+/* The key's entry, with room for it if it is new, and *far: a copy of the key if it needs one. Takes the lock, also if
+ * memory is out (NULL). */
 static struct entry *find_place(struct shard *s, uint64_t hash, const struct vai__map_key *key, struct far_key **far)
 {
 	vai__lock(&s->lock);
@@ -295,7 +297,7 @@ static struct entry *find_place(struct shard *s, uint64_t hash, const struct vai
 	}
 }
 
-/* A free entry gets the key. */
+/* Writes the key into a free entry. */
 static void fill_key(struct entry *e, uint64_t hash, const struct vai__map_key *key, struct far_key **far)
 {
 	e->hash = hash;
@@ -317,10 +319,10 @@ static void fill_key(struct entry *e, uint64_t hash, const struct vai__map_key *
 struct outcome {
 	bool had, changed;
 	struct vai__map_value before;
-	struct entry removed; /* its key is to be released */
+	struct entry removed; /* its key must be released */
 };
 
-/* fn for the entry e, which is the key's or free. */
+/* Calls fn for the entry e, which is the key's or free, and does what fn has decided. */
 static void apply(struct shard *s, struct entry *e, const struct vai__map_key *key, uint64_t hash, struct far_key **far,
 	vai__map_fn *fn, void *arg, struct outcome *out)
 {
@@ -369,7 +371,7 @@ int vai__map_change(
 	if (e) {
 		apply(s, e, key, hash, &far, fn, arg, &out);
 		if (VAI_UNLIKELY(s->cap > CAP_MIN && s->n < s->cap / 8))
-			(void)resize(s, s->cap / 2); /* where memory is out it stays as it is */
+			(void)resize(s, s->cap / 2); /* without memory the table stays as it is */
 	}
 	vai__unlock(&s->lock);
 	release_key(&out.removed);
@@ -413,7 +415,7 @@ struct vai_snapshot {
 	struct vai_obj obj;
 	size_t n, cap;
 	_Atomic(size_t) at;
-	struct entry *entries; /* from the first on */
+	struct entry *entries; /* all entries, one after the other */
 };
 
 static void destroy_snapshot(struct vai_obj *o)
@@ -440,7 +442,7 @@ static void copy_shard(vai_snapshot *to, const struct shard *s)
 	}
 }
 
-/* True: all is in it. Else there is more than it has room for, which is returned in *n. */
+/* True: the snapshot has all of the map. False: the map has *n entries, more than there is room for. */
 static bool try_copy(vai_snapshot *to, vai_map *m, size_t *n)
 {
 	*n = 0;

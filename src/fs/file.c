@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* See file.h.
  *
- * The position is the system's, so a process that gets the file goes on where vai was. What the buffer
- * holds lies behind the position that a user sees: whoever writes or seeks goes back by that much and drops it.
- * Pipes and terminals that were opened by name have no position; they are waited for in the poller, and their
- * two directions are independent. */
+ * The position is the kernel's, so a process that gets the file goes on where vai was. The bytes in the buffer lie
+ * behind the position that a user sees, so a write or a seek first moves back by that much and drops them. Pipes and
+ * terminals that were opened by name have no position: goroutines wait for them in the poller, and their two directions
+ * are independent. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -19,7 +19,7 @@
 struct vai_file {
 	struct vai_obj obj;
 	vai_conn *conn;
-	bool stream; /* it has no position */
+	bool stream; /* a pipe, a terminal or another file without a position */
 	char *path;
 	size_t path_size;
 };
@@ -82,7 +82,7 @@ bool vai__file_mode(const char *mode, int *flags)
 	return !excl || *mode != 'r';
 }
 
-/* The descriptor is this file's alone, and so is its mode. */
+/* Makes the descriptor non-blocking, if it is one to wait for; its open file is this process's alone. */
 static bool make_stream(int fd)
 {
 	struct stat st;
@@ -92,7 +92,7 @@ static bool make_stream(int fd)
 	return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
-/* NULL: out of memory. */
+/* Makes the object, without a descriptor. NULL: out of memory. */
 static vai_file *file_new(const char *path)
 {
 	size_t size = strlen(path) + 1;
@@ -148,7 +148,8 @@ int vai__file_open(const char *path, int flags, mode_t mode, vai_file **out)
 
 /* ---- using ---- */
 
-/* VAI_OK: the caller has the file alone until it gives it back, its descriptor at the position that a user sees. */
+/* Takes the file for the caller alone, with the descriptor at the position that a user sees. VAI_OK: the caller ends it
+ * with leave. */
 static int enter(vai_g *self, vai_file *f, int *fd)
 {
 	struct vai__iowait w = {.reason = VAI_WAIT_READ, .obj = f->conn, .limit = VAI_FOREVER};
@@ -174,7 +175,7 @@ int vai__file_read(vai_g *self, vai_file *f, enum vai__read_what what, size_t co
 	return vai__conn_read(self, f->conn, (struct vai__asked){.what = what, .count = count}, VAI_FOREVER, NULL, out);
 }
 
-/* In a function of its own: a thread's errno is read where nothing parks. */
+/* A function of its own, so that errno is read where nothing parks between. */
 static VAI_NOINLINE int write_here(vai_g *self, vai_file *f, struct iovec *iov, int n, size_t *done)
 {
 	return vai__conn_write(self, f->conn, iov, n, VAI_FOREVER, done);
@@ -216,7 +217,7 @@ int vai__file_truncate(vai_g *self, vai_file *f, int64_t size)
 	return rc == VAI_OK ? leave(f, result(ftruncate(fd, size))) : rc;
 }
 
-/* A system call and its errno, with no park between the two. */
+/* A function of its own: nothing parks between the system call and its errno. */
 static VAI_NOINLINE int sync_fd(int fd)
 {
 	return result(fsync(fd));

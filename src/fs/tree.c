@@ -54,7 +54,7 @@ const char *vai__tree_type_at(int index)
 	return types[index > 0 && index < TYPES ? index : 0].name;
 }
 
-/* Some file systems do not say what a name is. */
+/* The type of an entry; asks the system where the file system does not say. */
 static int type_of(int dir, const struct dirent *e)
 {
 	struct stat st;
@@ -79,7 +79,7 @@ static bool is_dots(const char *name)
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-/* The entries in the order of the folder; *n: how many. */
+/* Reads the entries in the order of the folder; *n: how many. */
 static int collect(DIR *dir, struct vai__buffer *out, size_t *n)
 {
 	struct dirent *e;
@@ -95,15 +95,15 @@ static int collect(DIR *dir, struct vai__buffer *out, size_t *n)
 	return errno ? VAI__ERRNO(errno) : VAI_OK;
 }
 
-/* Entries are a byte and a name, which ends with NUL. Bytes are compared, so that the order is the same in every
- * locale. */
+/* Compares two entries: each is a byte, then a name that ends with a zero. Bytes are compared, so the order is the same
+ * in every locale. */
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a + 1, *(const char *const *)b + 1);
 }
 
-/* Replaces the entries in b by the same in the order of their names. The pointers that are sorted lead into b, so
- * they are taken after b has stopped growing. */
+/* Sorts the entries in b by name. The pointers that are sorted lead into b, so they are taken after b has stopped
+ * growing. */
 static int sort(struct vai__buffer *b, size_t n)
 {
 	struct vai__buffer sorted = {0};
@@ -144,8 +144,8 @@ static bool is_folder(const char *path)
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* Makes the folders on the way to each slash of p, then p itself. One that is there already is fine, also one that
- * another process has made between two looks: so mkdir comes first, and the look after it. p is cut at a slash and
+/* Makes the folders on the way to each slash of p, then p itself. A folder that is there already is no error, even if
+ * another process has made it in between: so mkdir comes first, and the look after it. p is cut at each slash and
  * mended again. */
 static int mkdirs(char *p, mode_t mode)
 {
@@ -174,8 +174,8 @@ int vai__tree_mkdirs(const char *path, mode_t mode)
 	return rc;
 }
 
-/* unlink says of a folder EISDIR on Linux and EPERM by POSIX, and EPERM also for files that may not be removed. So
- * a folder is tried after either, and if it turns out to be none the first error is the one to tell. */
+/* unlink of a folder gives EISDIR on Linux and EPERM by POSIX, and EPERM also for files that may not be removed. So
+ * after either rmdir is tried, and if the name turns out to be no folder the first error is returned. */
 int vai__tree_remove(const char *path)
 {
 	if (unlink(path) == 0)
@@ -190,8 +190,8 @@ int vai__tree_remove(const char *path)
 
 static int remove_at(int at, const char *name);
 
-/* Goes from open folder to open folder (openat, unlinkat), never by a path: whoever may write there could put a
- * link in place of a folder between two calls, and lead this elsewhere. Takes fd over. */
+/* Goes from open folder to open folder (openat, unlinkat), never by a path: another process that may write there could
+ * put a link in place of a folder between two calls, and lead this elsewhere. Takes over fd. */
 static int remove_contents(int fd)
 {
 	int rc = VAI_OK;
@@ -209,8 +209,8 @@ static int remove_contents(int fd)
 	return rc;
 }
 
-/* Removes the name in the open folder `at`, with all below it. What is gone already counts as removed. O_NOFOLLOW:
- * a link is removed itself, above, and never followed. */
+/* Removes the name in the open folder `at`, with all below it. A name that is gone already counts as removed. A link is
+ * removed itself and never followed (O_NOFOLLOW). */
 static int remove_at(int at, const char *name)
 {
 	if (unlinkat(at, name, 0) == 0 || errno == ENOENT)
@@ -236,7 +236,8 @@ int vai__tree_remove_all(const char *path)
 
 enum { FIRST = 4096, MORE = 65536 };
 
-/* Doubles the room, once it is more than MORE. False: out of memory, and b is as it was. */
+/* Grows the block: by MORE at least, and to twice its size once it is larger than MORE. False: out of memory, and b is
+ * as it was. */
 static bool grow(struct vai__bytes *b)
 {
 	size_t cap = vai__mem_round(b->cap < MORE ? b->cap + MORE : 2 * b->cap);
@@ -250,7 +251,8 @@ static bool grow(struct vai__bytes *b)
 	return true;
 }
 
-/* The size that the system tells is a first guess: files grow, and those of /proc have none. */
+/* Reads to the end. The size that the system tells is only a first guess: files grow, and those in /proc have size
+ * 0. */
 static int read_all(int fd, struct vai__bytes *b)
 {
 	struct stat st;
@@ -271,8 +273,8 @@ static int read_all(int fd, struct vai__bytes *b)
 	}
 }
 
-/* A descriptor, or VAI__ERRNO, which is negative. Opening a terminal does not make it the process's own (O_NOCTTY),
- * and that of a FIFO may wait for the other end, and so be interrupted. */
+/* Opens a file; returns its descriptor or VAI__ERRNO(e). Opening a terminal does not make it the controlling one
+ * (O_NOCTTY). Opening a FIFO may wait for its other end, and so be interrupted: then it is repeated. */
 static int open_file(const char *path, int flags, mode_t mode)
 {
 	int fd;
@@ -298,7 +300,7 @@ int vai__tree_read(const char *path, struct vai__bytes *out)
 	return rc;
 }
 
-/* A write may take a part: a signal, a full disk, a quota. The rest is tried again, and then tells why. */
+/* Writes all. A write may take only part (a signal, a full disk, a quota); the next one then tells why. */
 static int write_all(int fd, const char *p, size_t n)
 {
 	while (n > 0) {
@@ -313,15 +315,15 @@ static int write_all(int fd, const char *p, size_t n)
 	return VAI_OK;
 }
 
-/* Closes fd and returns rc or, where that was VAI_OK, how closing has ended: file systems over a network report
- * there what could not be written. After EINTR Linux has closed the descriptor all the same, so it is no error. */
+/* Closes fd. Returns rc or, if that is VAI_OK, how closing has ended: network file systems report there what could not
+ * be written. After EINTR Linux has closed the descriptor all the same, so that is no error. */
 static int close_file(int fd, int rc)
 {
 	return close(fd) < 0 && rc == VAI_OK && errno != EINTR ? VAI__ERRNO(errno) : rc;
 }
 
-/* Puts random letters in place of the six at p. Without randomness the letters are always the same; O_EXCL keeps
- * even that from opening another's file. */
+/* Puts random letters in place of the six at p. Without randomness the letters are always the same; O_EXCL even then
+ * keeps this from opening another's file. */
 static void letters(char *p)
 {
 	static const char set[] = "abcdefghijklmnopqrstuvwxyz0123456789";
@@ -332,7 +334,7 @@ static void letters(char *p)
 		p[i] = set[bytes[i] % (sizeof set - 1)];
 }
 
-/* A new file at a path with six X at the end: its descriptor. */
+/* Makes a new file at a path that ends in XXXXXX, and returns its descriptor. */
 static int create_unique(char *path, int flags, mode_t mode)
 {
 	int fd = VAI__ERRNO(EEXIST);
@@ -348,8 +350,9 @@ int vai__tree_mkstemp(char *path)
 	return create_unique(path, O_RDWR, 0600);
 }
 
-/* Writes the new file and, if `keep`, gives it the permissions of the one at the path before it gets the name, so that
- * nobody finds it with others. fsync comes before the rename: else a crash could leave the name on an empty file. */
+/* Writes the new file and, if `keep`, gives it the permissions of the file at the path before it gets that name, so
+ * that nobody finds it with others. fsync comes before the rename, as a crash could otherwise leave the name on an
+ * empty file. */
 static int fill(int fd, const char *path, const char *p, size_t n, bool keep)
 {
 	struct stat st;
@@ -359,7 +362,7 @@ static int fill(int fd, const char *path, const char *p, size_t n, bool keep)
 	return rc == VAI_OK ? result(fsync(fd)) : rc;
 }
 
-/* Where the path is a link, the file that it leads to is replaced, not the link. */
+/* If the path is a link, the file that it leads to is replaced, not the link. */
 static VAI_NOINLINE int write_atomic(const char *path, const char *p, size_t n, int mode)
 {
 	char *real = realpath(path, NULL);
@@ -396,7 +399,7 @@ int vai__tree_write(vai_g *self, const char *path, const char *p, size_t n, cons
 	return fd < 0 ? fd : close_file(fd, write_all(fd, p, n));
 }
 
-/* For files that copy_file_range does not take: other file systems, FIFOs, /proc. */
+/* Copies by read and write, where copy_file_range refuses: across file systems, FIFOs, /proc. */
 static int copy_by_hand(int from, int to)
 {
 	char *buf = malloc(MORE);
@@ -412,9 +415,9 @@ static int copy_by_hand(int from, int to)
 	return rc;
 }
 
-/* Copies by copy_file_range, which may share the blocks. It says 0 at once for files of /proc, whose size is told
- * as 0, and fails where it does not take these files: as long as nothing was copied that is not believed, and they
- * are read. */
+/* Copies by copy_file_range, which may share the blocks. It returns 0 at once for files in /proc, whose size is 0, and
+ * fails for files that it does not support: so as long as nothing was copied, neither result counts, and the file is
+ * copied by hand. */
 static int copy_contents(int from, int to)
 {
 	bool any = false;
@@ -430,7 +433,7 @@ static int copy_contents(int from, int to)
 	}
 }
 
-/* The file is emptied only once it is known not to be the one that is read. */
+/* Empties the target only once it is known not to be the file that is read. */
 static int copy_into(int from, const struct stat *st, const char *to)
 {
 	struct stat there;

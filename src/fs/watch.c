@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* See watch.h.
  *
- * The process has one inotify descriptor, for there are few to be had; it is opened for the first watch and goes with
- * the last. What is watched is always a folder, so that a file may be replaced; several watches of a
- * folder share it. Events are read on the thread that is in the poller (a vai__watch of net/descriptor.h), which posts
- * to the channels without waiting: one that is full misses them.
+ * The process has one inotify descriptor, as a user may have only a few; it is opened for the first watch and closed
+ * with the last. What is watched is always a folder, so that a file may be replaced; several watches of a folder share
+ * one. Events are read on the thread that is in the poller (a vai__watch of net/descriptor.h), which posts to the
+ * channels without waiting: a full channel misses them.
  *
- * A watch lies in its channel's block and has no reference of it: it goes out of the registry when the channel is
- * closed (told) or dies (fini). The lock is a sleeping one, for adding a folder may read from the disk. For the
- * deadlock detector there is hope as long as a goroutine waits at a channel of a watch. */
+ * A watch lies in its channel's block and has no reference to it: it leaves the registry when the channel is closed
+ * (forget) or freed (fini). The lock is a sleeping one, as adding a folder may read from the disk. The deadlock
+ * detector counts a goroutine as awaited while it waits at a channel of a watch. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -30,12 +30,12 @@ enum { EVENTS = IN_CREATE | IN_DELETE | IN_MODIFY | IN_ATTRIB | IN_MOVED_FROM | 
 enum { OTHER_HALF = 2 /* ms */ };
 
 struct watch {
-	struct watch *next; /* of its folder; lock, as all below but for make */
+	struct watch *next; /* in the list of its folder; under the lock, as all below but `make` */
 	struct folder *folder;
-	struct watch *used_next; /* those that this turn has a reference of */
+	struct watch *used_next; /* in the list of those that this turn has a reference to */
 	bool used;
 	bool (*make)(vai_msg *msg, const struct vai__change *change);
-	char *name; /* NULL: whatever is in the folder */
+	char *name; /* the file's name in the folder; NULL: everything in the folder is told */
 };
 
 struct watch_chan {
@@ -56,7 +56,7 @@ static struct {
 	struct folder *folders;
 	struct watch *used;
 	char buf[8192] __attribute__((aligned(__alignof__(struct inotify_event))));
-	/* Half of a rename, of which the other half may follow at once. */
+	/* The first half of a rename, whose second half may follow at once. */
 	uint32_t cookie;
 	int cookie_wd;
 	char from[NAME_MAX + 1];
@@ -89,7 +89,7 @@ static void drop_folder(struct folder *f)
 	free(f);
 }
 
-/* The descriptor, if that was the last watch: the caller releases it, without the lock. */
+/* Returns the descriptor if that was the last watch: the caller releases it without the lock. */
 static struct vai__desc *unlink_watch(struct watch *w)
 {
 	struct folder *f = w->folder;
@@ -143,7 +143,7 @@ static void fini(vai_chan *ch)
 
 /* ---- events; lock held ---- */
 
-/* A reference for the rest of this turn; false: the channel dies. */
+/* Takes a reference for the rest of this turn. False: the channel is being freed. */
 static bool use(struct watch *w)
 {
 	if (w->used)
@@ -164,7 +164,7 @@ static void post(struct watch *w, const struct vai__change *change)
 		ch->drop(&msg);
 }
 
-/* All in the folder that care for one of the names. */
+/* Tells all watches of the folder that look for one of the names. */
 static void tell(int wd, const char *type, const char *name, const char *from)
 {
 	struct vai__change change = {type, name, from};
@@ -174,7 +174,7 @@ static void tell(int wd, const char *type, const char *name, const char *from)
 			post(w, &change);
 }
 
-/* The other half of a rename has not come: it has left the folder. */
+/* Tells a rename whose second half has not come as a removal: the file has left the folder. */
 static void flush_rename(void)
 {
 	if (reg.cookie)
@@ -203,7 +203,7 @@ static void moved_from(const struct inotify_event *e)
 	reg.from[n] = 0;
 }
 
-/* Something was lost: whoever watches has to look by himself. */
+/* Tells all watches that events were lost, so that the scripts look for themselves. */
 static void overflow(void)
 {
 	struct vai__change change = {"overflow", ".", NULL};
@@ -212,7 +212,7 @@ static void overflow(void)
 			post(w, &change);
 }
 
-/* The folder is gone. Channels are closed once the lock is free. */
+/* The folder is gone: its watches end, and their channels are closed once the lock is free. */
 static void folder_gone(int wd)
 {
 	struct folder *f = find_folder(wd);
@@ -254,8 +254,9 @@ static void take_all(int fd)
 		}
 }
 
-/* The kernel puts the halves of a rename into the queue one after the other, not at once (inotify(7)), so the second
- * may not be there yet. It is waited for, in the poller: only a file that leaves its folder costs the whole time. */
+/* Reads all events. The kernel puts the halves of a rename into the queue one after the other, not at once
+ * (inotify(7)), so the second may not be there yet. It is waited for, in the poller, for OTHER_HALF ms; only a file
+ * that leaves its folder costs all of that. */
 static void drain(int fd)
 {
 	struct pollfd more = {.fd = fd, .events = POLLIN};
@@ -265,7 +266,7 @@ static void drain(int fd)
 	flush_rename();
 }
 
-/* ---- on the poller's thread, or that of who closes the descriptor ---- */
+/* ---- on the thread that is in the poller or closes the descriptor ---- */
 
 static void end_used(struct watch *list)
 {
@@ -276,7 +277,7 @@ static void end_used(struct watch *list)
 		w->used = false;
 		bool gone = w->folder && w->folder->wd < 0;
 		pthread_mutex_unlock(&reg.lock);
-		if (gone) { /* counted, because sysmon may look between the waiters' leaving the queue and their being ready */
+		if (gone) { /* counted, as sysmon may look before the waiters are ready */
 			vai__poll_count(1);
 			vai__chan_close(chan_of(w));
 			vai__poll_count(-1);
@@ -312,7 +313,7 @@ static void on_end(struct vai__watch *unused)
 
 /* ---- watching ---- */
 
-/* Lock held. */
+/* Opens the inotify descriptor and sets its watch. Lock held. */
 static int open_inotify(void)
 {
 	int rc;
@@ -328,12 +329,12 @@ static int open_inotify(void)
 	}
 	reg.desc = d;
 	reg.watch = (struct vai__watch){.fn = on_events, .gone = on_end};
-	while (!vai__desc_watch(d, VAI__READ, &reg.watch)) /* a new one may seem ready at first */
+	while (!vai__desc_watch(d, VAI__READ, &reg.watch)) /* a new descriptor may seem ready at first */
 		;
 	return VAI_OK;
 }
 
-/* Lock held. */
+/* Puts w into the list of its folder, which is watched from then on. Lock held. */
 static int link_watch(struct watch *w, const char *path)
 {
 	int wd = inotify_add_watch(vai__desc_fd(reg.desc), path, EVENTS | IN_ONLYDIR);
@@ -375,7 +376,8 @@ static int begin(struct watch *w, const char *path)
 	return rc;
 }
 
-/* A file's folder and its name there, which is NULL for a folder. False: out of memory. */
+/* Splits a path into the folder to watch and the file's name in it, which is NULL for a folder. False: out of
+ * memory. */
 static bool split(const char *path, char **folder, char **name)
 {
 	struct stat st;

@@ -36,11 +36,11 @@
 
 struct vai_process {
 	struct vai_obj obj;
-	struct vai_lock lock; /* of what can change */
+	struct vai_lock lock; /* guards what can change */
 	pid_t pid;
 	bool group;
-	bool over; /* rc and end are set; lock */
-	int rc;    /* VAI_OK, or why the status is not known */
+	bool over; /* rc and end are set; under the lock */
+	int rc;    /* VAI_OK, or why the status is unknown */
 	struct vai__exit end;
 	struct vai__desc *pidfd; /* NULL once it is over */
 	struct vai__watch watch;
@@ -83,7 +83,7 @@ static void set_over(vai_process *p, int rc, const siginfo_t *info)
 	vai__obj_unref(&p->obj);
 }
 
-/* True: it has ended, and what is known of it is noted. */
+/* Asks for the exit status. True: the process has ended, and its status is noted. */
 static bool reap(vai_process *p)
 {
 	siginfo_t info;
@@ -95,7 +95,7 @@ static bool reap(vai_process *p)
 	return true;
 }
 
-/* In the poller. */
+/* Called in the poller when the pidfd is ready. */
 static void on_exit_seen(struct vai__watch *w)
 {
 	vai_process *p = VAI_CONTAINER(w, vai_process, watch);
@@ -105,7 +105,7 @@ static void on_exit_seen(struct vai__watch *w)
 	} while (!vai__desc_watch(p->pidfd, VAI__READ, w));
 }
 
-/* The runtime ends before the process. */
+/* Called when the runtime ends before the process. */
 static void on_end(struct vai__watch *w)
 {
 	vai_process *p = VAI_CONTAINER(w, vai_process, watch);
@@ -117,7 +117,7 @@ static void on_end(struct vai__watch *w)
 
 /* ---- starting ---- */
 
-/* So that no descriptor that the child is to get lies where another one goes. */
+/* Moves the descriptors for the child above 2, so that none lies where another one goes. */
 static int lift(struct vai__spawn *s)
 {
 	int lifted[VAI__STREAMS];
@@ -212,7 +212,8 @@ static struct vai__desc *open_pidfd(pid_t pid, int *rc)
 	return d;
 }
 
-/* Without a pidfd nobody would learn of its end: it is not left to run alone, unless it is gone already. */
+/* Watches the process's end. Without a pidfd nobody would learn of the end, so then the process is killed, unless it
+ * has ended already. */
 static int watch_it(vai_process *p)
 {
 	siginfo_t info;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* See signal.h.
  *
- * The handler sets a bit and writes to an eventfd; who is in the poller reads both and posts to the channels. For the
- * deadlock detector there is hope as long as a goroutine waits at a channel that is told of a signal. SIGINT, around
- * whose handler the scheduler puts one of its own, is set aside there first. */
+ * The handler sets a bit and writes to an eventfd; the thread that is in the poller reads both and posts to the
+ * channels. The deadlock detector counts a goroutine as awaited while it waits at a channel that is told of a signal.
+ * The scheduler puts a handler of its own around that of SIGINT, so it is removed before SIGINT is taken here. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -22,7 +22,7 @@ enum { SIGNALS = 65, REALTIME_FIRST = 34 /* the C library has those before it */
 
 struct listener {
 	struct listener *next;
-	vai_chan *ch; /* one reference */
+	vai_chan *ch; /* with a reference */
 	uint64_t signals;
 	bool (*make)(vai_msg *msg, const char *name);
 	vai_drop_fn *drop;
@@ -33,14 +33,14 @@ static struct {
 	struct vai__desc *desc; /* of the eventfd; NULL: no signal is taken */
 	struct vai__watch watch;
 	struct listener *listeners;
-	uint64_t taken; /* signals whose action is ours; old has theirs */
+	uint64_t taken; /* the signals whose action is ours; `old` has what they had before */
 	struct sigaction old[SIGNALS];
 } reg = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static bool is_awaited(void);
 static struct vai__source source = {.awaited = is_awaited};
 
-/* The handler's. */
+/* Written by the handler. */
 static atomic_int eventfd_now = -1;
 static _Atomic(uint64_t) pending;
 
@@ -149,7 +149,7 @@ bool vai__signal_is_free(int sig)
 	return sig > 0 && sig < SIGNALS;
 }
 
-/* ---- the handler, and who reads what it leaves ---- */
+/* ---- the handler, and the reader of what it leaves ---- */
 
 static void on_signal(int sig)
 {
@@ -161,7 +161,7 @@ static void on_signal(int sig)
 	errno = saved;
 }
 
-/* Lock held. True: the listener's channel is closed. */
+/* Posts the signals to the listener's channel. True: the channel is closed. Lock held. */
 static bool post(struct listener *l, uint64_t came)
 {
 	for (int i = 0; i < NAMES; i++) {
@@ -188,7 +188,8 @@ static bool is_awaited(void)
 	return awaited;
 }
 
-/* Lock held. Those without a signal left, or whose channel is closed, in a list of their own. */
+/* Takes the listeners that have no signal left, or whose channel is closed, out of the list, and returns them as a
+ * list. Lock held. */
 static struct listener *take_out(uint64_t came)
 {
 	struct listener *out = NULL, **at = &reg.listeners, *l;
@@ -205,7 +206,7 @@ static struct listener *take_out(uint64_t came)
 	return out;
 }
 
-/* Without the lock. */
+/* Gives up the listeners. Called without the lock. */
 static void end(struct listener *list)
 {
 	while (list) {
@@ -255,7 +256,7 @@ static int open_eventfd(void)
 	reg.desc = d;
 	reg.watch = (struct vai__watch){.fn = on_event};
 	atomic_store(&eventfd_now, fd);
-	while (!vai__desc_watch(d, VAI__READ, &reg.watch)) /* a new one may seem ready at first */
+	while (!vai__desc_watch(d, VAI__READ, &reg.watch)) /* a new descriptor may seem ready at first */
 		;
 	return VAI_OK;
 }
@@ -281,7 +282,7 @@ static bool is_ours(int sig)
 		(now.sa_handler == on_signal || now.sa_handler == SIG_IGN);
 }
 
-/* What somebody else has set since stays. */
+/* Sets the old action again, unless other code has set another one since. */
 static void restore(int sig)
 {
 	if (!(reg.taken & bit(sig)))

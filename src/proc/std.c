@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The streams that the process began with, as connections (vai__std_conn of tty.h).
  *
- * Others share their open files, a shell for one, so these stay blocking. Who reads or writes asks poll(2) before;
- * where that says no, the goroutine waits for the poller. A pipe that can be written to takes PIPE_BUF bytes
- * without waiting, so a write is cut into such pieces. What another process takes between the two calls makes the
- * second one wait: that holds up a thread, no processor. */
+ * Other processes share their open files, such as the shell that started this one, so they stay blocking. poll(2) is
+ * asked before each read or write; if it says no, the goroutine waits for the poller. A pipe that is ready takes
+ * PIPE_BUF bytes without waiting, so a write is cut into such pieces. If another process empties or fills the file
+ * between the two calls, the second one blocks: that holds up a thread, but no P. */
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -18,8 +18,8 @@ enum { STREAMS = 3 };
 
 static struct {
 	pthread_mutex_t lock;
-	vai_conn *conn[STREAMS]; /* without a reference: goes when the connection does */
-	int dying[STREAMS];      /* older ones, with a successor, that are not gone yet */
+	vai_conn *conn[STREAMS]; /* without references; each goes with its connection */
+	int dying[STREAMS];      /* how many older connections, already replaced, are not freed yet */
 } std = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static bool would_wait(int fd, short events)
@@ -71,7 +71,7 @@ static const struct vai__conn_ops ops[STREAMS] = {
 	{.name = "stderr", .recv = std_recv, .send = std_send, .destroy = gone, .grows = true},
 };
 
-/* Lock held. */
+/* The connection for descriptor n, made if there is none. Lock held. */
 static vai_conn *conn_of(int n, int *rc)
 {
 	struct vai__desc *d = vai__desc_new_unpolled(n, true, rc);

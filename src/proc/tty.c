@@ -17,9 +17,10 @@
 enum { TTYS = 8 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-/* Those in raw mode. A slot's mode is written before its fd and read after it: by handlers. */
+/* The terminals in raw mode. A slot's mode is written before its fd and read after it, as handlers read it without the
+ * lock. */
 static struct {
-	atomic_int fd; /* plus 1; 0: free */
+	atomic_int fd; /* the descriptor + 1; 0: the slot is free */
 	struct termios mode;
 } raws[TTYS];
 
@@ -53,7 +54,7 @@ static void on_deadly(int sig)
 	raise(sig);
 }
 
-/* Where nobody else handles them. */
+/* Sets handlers for deadly signals that nobody else handles, or removes them. */
 static void handle(bool on)
 {
 	void (*from)(int) = on ? SIG_DFL : on_deadly;
@@ -63,7 +64,7 @@ static void handle(bool on)
 			sigaction(deadly[i], &sa, NULL);
 }
 
-/* Lock held. The slot of fd, or of none (fd -1). */
+/* The slot of fd (-1: a free slot); -1: there is none. Lock held. */
 static int slot_of(int fd)
 {
 	for (int i = 0; i < TTYS; i++)
