@@ -144,7 +144,7 @@ local function parse()
 			add_function(state, object, sep, name, args)
 		elseif line:find("^vai%.[%w_]+ = nil$") and #state.note.text > 0 then
 			add_value(state, line:match("^%S+"))
-		elseif section and line:find("^%-%- ") then
+		elseif section and line:find("^%-%-%f[ \0]") then
 			table.insert(section.text, line:sub(4))
 		else
 			state.note, section = new_note(), line == "" and section or nil

@@ -1345,7 +1345,8 @@ function group:go(f, ...) end
 ---@return "full"?
 function group:try_go(f, ...) end
 
----At most so many of its goroutines run at once; nil: any number.
+---At most so many of its goroutines run at once; nil: any number. 0 lets no other one begin until the limit is raised:
+---`go` waits for that, and `try_go` says "full".
 ---```lua
 ---local g, busy = vai.group(), vai.chan(2)
 ---g:limit(2)
@@ -2853,11 +2854,12 @@ function vai.compat() end
 -- farewell (`close_notify`) is an error, `"ECONNRESET"`: what came may not be all.
 --
 -- Options, in a table: `ca`, whom to trust (a file, a folder or PEM text; the system's store); `cert` and `key`, files or
--- PEM text, the certificate with its chain; `server_name`, whose certificate it must be; `verify` (true; false goes on
--- and leaves the error in `c:info().error`); `alpn`, a list of protocols, of which a server takes its first that the client
--- has, and refuses a client that names none of them; `min_version`, `"1.2"` or `"1.3"`;
--- `client_ca`, for servers: a client must have a certificate of these; `context`, one of the two below in place of all
--- these.
+-- PEM text, the certificate with its chain; `certs`, for servers: a list of more such pairs, `{ cert = ..., key = ... }`: a
+-- client gets the first that is for the name it asks for (SNI), and `cert` where none is; `server_name`, whose certificate
+-- it must be; `verify` (true; false goes on and leaves the error in `c:info().error`); `alpn`, a list of protocols, of
+-- which a server takes its first that the client has, and refuses a client that names none of them; `min_version`,
+-- `"1.2"` or `"1.3"`; `client_ca`, for servers: a client must have a certificate of these; `context`, one of
+-- the two below in place of all these.
 
 ---@class vai.tls
 vai.tls = {}
