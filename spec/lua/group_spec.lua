@@ -165,7 +165,21 @@ describe("a group", function()
 		free:send(1)
 		check.returns(table.pack(waits:join()), true, true)
 		check.eq(g:wait(), true)
-		check.raises("limit", g.limit, g, 0)
+		check.raises("limit", g.limit, g, -1)
+	]])
+
+	test("lets none begin while its limit is 0", [[
+		local g, ch = vai.group(), chan(2)
+		g:limit(0)
+		check.returns(table.pack(g:try_go(print)), nil, "full")
+		local waits = vai.async(function() g:go(function() ch:send("later") end) end)
+		check.waiting(waits)
+		check.eq(#ch, 0)
+		g:limit(1)
+		check.eq(ch:recv(10), "later")
+		check.eq(waits:join(), true)
+		g:limit(0)
+		check.returns(table.pack(g:wait(10)), true)
 	]])
 
 	test("is left by nobody before its children have ended, also by one that is canceled twice", [[

@@ -112,8 +112,8 @@ static int group_limit(lua_State *L)
 	vai_group *group = self_group(L, "limit");
 	vai__bind_self(L);
 	int64_t n = lua_isnoneornil(L, 2) ? INT64_MAX : vai__arg_integer(L, 2, 1, "limit");
-	if (n < 1)
-		vai__arg_error(L, 1, "limit", "%lld is not positive", (long long)n);
+	if (n < 0)
+		vai__arg_error(L, 1, "limit", "%lld is negative", (long long)n);
 	vai__group_limit(group, n);
 	return 0;
 }
