@@ -1590,6 +1590,13 @@ function vai.ticker(seconds) end
 ---@nodiscard
 function ticker:chan() end
 
+---A ticker is no channel: raises, and says where its channel is.
+---```lua
+---local ticker = vai.ticker(60)
+---print(select(2, pcall(ticker.recv, ticker))) --> a ticker is no channel (ticker:chan() is one)
+---```
+function ticker:recv() end
+
 ---```lua
 ---local ticker = vai.ticker(60)
 ---print(ticker:stop(), ticker:stop()) --> true false

@@ -212,6 +212,7 @@ describe("ticker", function()
 		local t <close> = vai.ticker(1000)
 		local what = "program.lua:%d+: a ticker is no channel %(ticker:chan%(%) is one%)"
 		check.raises(what, function() for _ in t do break end end)
+		check.raises(what, function() t:recv() end)
 	]])
 
 	test("ticks again and again", [[

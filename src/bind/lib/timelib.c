@@ -197,7 +197,7 @@ static int ticker_end(lua_State *L)
 	return 0;
 }
 
-/* For who takes a ticker for its channel, in a loop. */
+/* For who takes a ticker for its channel: in a loop, or by a method. */
 static int ticker_is_no_channel(lua_State *L)
 {
 	return luaL_error(L, "a ticker is no channel (ticker:chan() is one)");
@@ -208,6 +208,7 @@ const struct vai__handle_type vai__lib_timer_type = {&vai__timer_object_class, "
 	.meta = VAI__METHODS({"__close", timer_end}, {"__tostring", vai__bind_tostring})};
 
 const struct vai__handle_type vai__lib_ticker_type = {&vai__ticker_class, "vai.ticker",
-	.methods = VAI__METHODS({"chan", ticker_chan}, {"stop", ticker_stop}, {"reset", ticker_reset}),
+	.methods = VAI__METHODS(
+		{"chan", ticker_chan}, {"stop", ticker_stop}, {"reset", ticker_reset}, {"recv", ticker_is_no_channel}),
 	.meta =
 		VAI__METHODS({"__close", ticker_end}, {"__call", ticker_is_no_channel}, {"__tostring", vai__bind_tostring})};
