@@ -89,13 +89,18 @@ static bool wrong(struct wanted *w, const char *what, const char *which)
 	return false;
 }
 
-/* The string under a name, or NULL. It stays on the stack. */
-static const char *text_of(lua_State *L, const char *name)
+/* The string under a name of the table at idx, or NULL. It stays on the stack. */
+static const char *text_at(lua_State *L, int idx, const char *name)
 {
-	int type = lua_getfield(L, 1, name);
+	int type = lua_getfield(L, idx, name);
 	if (type != LUA_TNIL && type != LUA_TSTRING)
 		luaL_error(L, "bad TLS option '%s' (string expected, got %s)", name, luaL_typename(L, -1));
 	return lua_tostring(L, -1);
+}
+
+static const char *text_of(lua_State *L, const char *name)
+{
+	return text_at(L, 1, name);
 }
 
 static bool is_pem(const char *text)
@@ -161,6 +166,103 @@ static bool use_own(struct wanted *w, const char *cert, const char *key)
 	return true;
 }
 
+/* ---- more certificates of a server ---- */
+
+struct pair {
+	X509 *cert;
+	EVP_PKEY *key;
+	STACK_OF(X509) * chain; /* or NULL */
+};
+
+/* Belongs to the SSL_CTX. */
+struct named {
+	size_t n;
+	struct pair pairs[];
+};
+
+static int named_index; /* of an SSL_CTX's data */
+
+static void free_named(void *parent, void *p, CRYPTO_EX_DATA *ad, int idx, long argl, void *argp)
+{
+	struct named *all = p;
+	(void)parent, (void)ad, (void)idx, (void)argl, (void)argp;
+	for (size_t i = 0; all && i < all->n; i++) {
+		X509_free(all->pairs[i].cert);
+		EVP_PKEY_free(all->pairs[i].key);
+		sk_X509_pop_free(all->pairs[i].chain, X509_free);
+	}
+	free(all);
+}
+
+static bool is_for(X509 *cert, const char *name)
+{
+	return X509_check_host(cert, name, 0, 0, NULL) == 1;
+}
+
+/* OpenSSL asks which certificate a client gets: the first that is for the name that the client asks for; where none is,
+ * or it names none, the one of the option `cert`. */
+static int on_certificate(SSL *ssl, void *arg)
+{
+	const struct named *all = arg;
+	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	if (!name || is_for(SSL_get_certificate(ssl), name))
+		return 1;
+	for (size_t i = 0; i < all->n; i++) {
+		const struct pair *p = &all->pairs[i];
+		if (!is_for(p->cert, name))
+			continue;
+		SSL_certs_clear(ssl); /* one with another kind of key would be left beside it */
+		return SSL_use_cert_and_key(ssl, p->cert, p->key, p->chain, 1);
+	}
+	return 1;
+}
+
+static bool read_pair(struct wanted *w, struct pair *p, const char *cert, const char *key)
+{
+	struct wanted one = {.ctx = SSL_CTX_new(TLS_server_method())};
+	STACK_OF(X509) *chain = NULL;
+	bool ok = one.ctx && use_own(&one, cert, key);
+	if (ok) {
+		p->cert = SSL_CTX_get0_certificate(one.ctx);
+		p->key = SSL_CTX_get0_privatekey(one.ctx);
+		X509_up_ref(p->cert);
+		EVP_PKEY_up_ref(p->key);
+		SSL_CTX_get0_chain_certs(one.ctx, &chain);
+		p->chain = chain ? X509_chain_up_ref(chain) : NULL;
+	}
+	SSL_CTX_free(one.ctx);
+	memcpy(w->why, one.why, sizeof w->why);
+	return ok;
+}
+
+/* The pairs { cert =, key = } of the list under "certs". */
+static bool set_named(lua_State *L, struct wanted *w)
+{
+	int type = lua_getfield(L, 1, "certs"), list = lua_gettop(L);
+	if (type == LUA_TNIL || !w->server)
+		return true;
+	if (type != LUA_TTABLE)
+		luaL_error(L, "bad TLS option 'certs' (table expected, got %s)", luaL_typename(L, list));
+	size_t n = lua_rawlen(L, list);
+	struct named *all = calloc(1, sizeof *all + n * sizeof *all->pairs);
+	if (!all || SSL_CTX_set_ex_data(w->ctx, named_index, all) != 1) {
+		free(all);
+		luaL_error(L, "not enough memory");
+	}
+	for (; all->n < n; lua_settop(L, list)) {
+		if (lua_rawgeti(L, list, (lua_Integer)all->n + 1) != LUA_TTABLE)
+			luaL_error(L, "bad TLS option 'certs' (list of tables expected, got %s in it)", luaL_typename(L, -1));
+		const char *cert = text_at(L, list + 1, "cert"), *key = text_at(L, list + 1, "key");
+		if (!cert)
+			luaL_error(L, "bad TLS option 'certs' ('cert' is missing)");
+		if (!read_pair(w, &all->pairs[all->n], cert, key))
+			return false;
+		all->n++;
+	}
+	SSL_CTX_set_cert_cb(w->ctx, on_certificate, all);
+	return true;
+}
+
 /* ---- protocols ---- */
 
 /* A server takes the first of its own protocols that the client has, too. One who names others only is refused, by RFC
@@ -188,6 +290,7 @@ static int alpn_index; /* of an SSL_CTX's data, a server's list */
 void vai__tls_context_prepare(void)
 {
 	alpn_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_alpn);
+	named_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_named);
 }
 
 /* The list under "alpn" in wire form, behind a byte with its length; freed with the SSL_CTX. */
@@ -296,7 +399,7 @@ static bool set_all(lua_State *L, struct wanted *w)
 		return false;
 	}
 	return set_version(w, text_of(L, "min_version")) && set_alpn(L, w) && set_trust(L, w) &&
-		(!cert || use_own(w, cert, key));
+		(!cert || use_own(w, cert, key)) && set_named(L, w);
 }
 
 /* Protected: raises for options of the wrong type. */

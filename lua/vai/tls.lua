@@ -8,7 +8,7 @@ end
 local vai = require "vai"
 
 local known = {
-	ca = true, cert = true, key = true, server_name = true, verify = true, alpn = true, min_version = true,
+	ca = true, cert = true, key = true, certs = true, server_name = true, verify = true, alpn = true, min_version = true,
 	client_ca = true, backlog = true, reuseport = true, mode = true, keepalive = true, context = true,
 }
 
@@ -27,8 +27,8 @@ end
 local function context_of(options, server)
 	if options.context then return options.context end
 	return core.context {
-		server = server, ca = options.ca, cert = options.cert, key = options.key, verify = options.verify,
-		alpn = options.alpn, min_version = options.min_version, client_ca = options.client_ca,
+		server = server, ca = options.ca, cert = options.cert, key = options.key, certs = options.certs,
+		verify = options.verify, alpn = options.alpn, min_version = options.min_version, client_ca = options.client_ca,
 	}
 end
 
@@ -114,8 +114,8 @@ function tls.reload(context, options)
 	end
 	options = check("reload", options)
 	return context:_reload {
-		server = true, cert = options.cert, key = options.key, client_ca = options.client_ca, alpn = options.alpn,
-		min_version = options.min_version,
+		server = true, cert = options.cert, key = options.key, certs = options.certs, client_ca = options.client_ca,
+		alpn = options.alpn, min_version = options.min_version,
 	}
 end
 

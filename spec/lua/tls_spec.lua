@@ -163,6 +163,38 @@ describe("the name of a server", function()
 		c:write("x\n")
 		check.eq(c:read("l"), "you said x")
 	]])
+
+	test("picks the server's certificate, with its chain; without one that is for it there is the first", [[
+		local function pairs_of(...)
+			local list = {}
+			for i, name in ipairs { ... } do list[i] = certs.pair(name) end
+			return list
+		end
+		local server = assert(tls.server_context(certs.pair("good", { alpn = { "x" }, certs = pairs_of("other", "rsa") })))
+		local address = echo("good", { context = server })
+		local function visit(name)
+			local c = assert(tls.dial("tcp", address, { ca = ca, server_name = name, verify = false, alpn = { "x" } }, 60))
+			c:write("x\n")
+			check.eq(c:read("l"), "you said x")
+			local info = c:info()
+			c:close()
+			return info.peer.subject, info.error == nil, info.alpn
+		end
+		check.returns(table.pack(visit("localhost")), "CN = localhost", true, "x")
+		check.returns(table.pack(visit("other.test")), "CN = other.test", true, "x")
+		check.returns(table.pack(visit("OTHER.test")), "CN = other.test", true, "x")
+		check.returns(table.pack(visit("a.rsa.test")), "CN = rsa.test", true, "x")
+		check.returns(table.pack(visit("nobody.test")), "CN = localhost", false, "x")
+		check.eq(tls.reload(server, certs.pair("good", { certs = pairs_of("named") })), true)
+		check.returns(table.pack(visit("other.test")), "CN = localhost", false, nil)
+		local ok, why, code = tls.server_context(certs.pair("good", { certs = { { cert = "/nowhere.pem" } } }))
+		check.eq(ok, nil)
+		check.eq(why:match("^cert '/nowhere.pem'"), "cert '/nowhere.pem'")
+		check.eq(code, "ETLS")
+		check.raises("'certs' %(list of tables", tls.server_context, certs.pair("good", { certs = { "x" } }))
+		check.raises("'certs' %('cert' is missing", tls.server_context, certs.pair("good", { certs = { {} } }))
+		check.raises("'certs' %(table expected", tls.server_context, certs.pair("good", { certs = 1 }))
+	]])
 end)
 
 describe("a certificate", function()

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- Certificates for tests, made by openssl(1) once a run: certs.path(name) is what they are in front of ".pem" and
 -- ".key". "ca" is the authority; "good" is for localhost and 127.0.0.1, "named" for localhost alone, "other" for
--- other.test, "old" has expired, "weak" has an RSA key of 1024 bits, "client" is a client's; "self" has signed itself.
+-- other.test, "rsa", with such a key, for all below rsa.test; "old" has expired, "weak" has an RSA key of 1024 bits,
+-- "client" is a client's; "self" has signed itself.
 local certs = {}
 
 local script = [[
@@ -26,6 +27,7 @@ printf '%s\n' '[ca]' 'default_ca=own' '[own]' 'database=index.txt' 'new_certs_di
 	'[any]' 'commonName=supplied' >ca.cnf
 openssl ca -batch -config ca.cnf -cert ca.pem -keyfile ca.key -startdate 200101000000Z -enddate 200201000000Z \
 	-extfile old.ext -notext -in old.csr -out old.pem
+make rsa rsa.test "DNS:*.rsa.test" 30 rsa:2048
 make weak localhost "DNS:localhost" 30 rsa:1024
 make client somebody "email:somebody@other.test" 30 "$ec"
 mv "$1.new" "$1"
