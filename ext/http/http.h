@@ -36,6 +36,15 @@ static inline bool is_token(unsigned char c)
 	return c < 128 && (tokens[c >> 6] >> (c & 63) & 1);
 }
 
+/* A byte that no value of a header may have, sent or received: any control character but the tab. */
+static inline bool has_control(const char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (((unsigned char)p[i] < ' ' && p[i] != '\t') || p[i] == 0x7f)
+			return true;
+	return false;
+}
+
 /* ---- what is needed here and there ---- */
 
 /* Of a hex digit; -1: it is none. */

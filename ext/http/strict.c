@@ -105,9 +105,8 @@ static bool header_line(struct head *h, const char *p, size_t n)
 		colon++;
 	if (colon == 0 || colon == n || p[colon] != ':')
 		return refuse(h, 400, "bad header name");
-	for (size_t i = colon + 1; i < n; i++)
-		if (((unsigned char)p[i] < ' ' && p[i] != '\t') || p[i] == 0x7f)
-			return refuse(h, 400, "a control character in a header");
+	if (has_control(p + colon + 1, n - colon - 1))
+		return refuse(h, 400, "a control character in a header");
 	const char *value = p + colon + 1, *end = p + n;
 	bool frames = is_same(p, colon, "content-length") || is_same(p, colon, "transfer-encoding");
 	if (frames && memchr(value, '\t', n - colon - 1)) /* http-parser takes one for a part of the value */
@@ -153,9 +152,8 @@ static bool status_line(struct head *h, const char *p, size_t n)
 	for (int i = 9; i < 12; i++)
 		if (p[i] < (i == 9 ? '1' : '0') || p[i] > '9')
 			return refuse(h, 502, "bad status line");
-	for (size_t i = 12; i < n; i++)
-		if ((unsigned char)p[i] < ' ' && p[i] != '\t')
-			return refuse(h, 502, "bad status line");
+	if (has_control(p + 12, n - 12))
+		return refuse(h, 502, "bad status line");
 	return read_version(h, p, 8);
 }
 

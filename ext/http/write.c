@@ -94,9 +94,8 @@ static void add_line(lua_State *L, luaL_Buffer *b, const char *name, size_t nnam
 	if (type != LUA_TSTRING && type != LUA_TNUMBER)
 		luaL_error(L, "header '%s': string expected, got %s", name, luaL_typename(L, value));
 	const char *v = lua_tolstring(L, value, &n);
-	for (size_t i = 0; i < n; i++)
-		if (v[i] == '\r' || v[i] == '\n' || v[i] == 0)
-			luaL_error(L, "header '%s' contains a line end or NUL", name);
+	if (has_control(v, n))
+		luaL_error(L, "header '%s' contains a control character", name);
 	char *p = luaL_prepbuffsize(b, nname + n + 4);
 	memcpy(p, name, nname);
 	p[nname] = ':';
