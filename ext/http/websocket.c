@@ -10,7 +10,7 @@
 #include <sys/random.h>
 #include <wslay/wslay.h>
 
-enum { HEAD_MOST = 14, NO_STATUS = 1005 };
+enum { HEAD_MOST = 14, CONTROL_MOST = 125, NO_STATUS = 1005 };
 
 struct message {
 	struct message *next;
@@ -19,8 +19,18 @@ struct message {
 	char data[];
 };
 
+/* A frame with a close, as it comes. wslay refuses the codes that were registered after it was written. */
+struct last_frame {
+	bool begun, whole;
+	size_t n;
+	char data[CONTROL_MOST];
+};
+
 struct reader {
 	wslay_event_context_ptr ctx;
+	bool client;
+	bool closed; /* by a code that wslay does not know */
+	struct last_frame close;
 	const uint8_t *in; /* what is fed */
 	size_t nin;
 	struct message *first, **last; /* what came */
@@ -90,19 +100,85 @@ static int on_mask(wslay_event_context_ptr ctx, uint8_t *buf, size_t n, void *ar
 	return -1;
 }
 
-static void on_message(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_recv_arg *got, void *arg)
+static bool add_message(struct reader *r, int opcode, int code, const void *data, size_t n)
 {
-	struct reader *r = arg;
-	struct message *m = malloc(sizeof *m + got->msg_length);
-	if (!m) {
-		wslay_event_set_error(ctx, WSLAY_ERR_CALLBACK_FAILURE);
-		return;
-	}
-	*m = (struct message){.opcode = got->opcode, .code = got->status_code, .n = got->msg_length};
-	if (m->n)
-		memcpy(m->data, got->msg, m->n);
+	struct message *m = malloc(sizeof *m + n);
+	if (!m)
+		return false;
+	*m = (struct message){.opcode = opcode, .code = code, .n = n};
+	if (n)
+		memcpy(m->data, data, n);
 	*r->last = m;
 	r->last = &m->next;
+	return true;
+}
+
+static void on_message(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_recv_arg *got, void *arg)
+{
+	if (!add_message(arg, got->opcode, got->status_code, got->msg, got->msg_length))
+		wslay_event_set_error(ctx, WSLAY_ERR_CALLBACK_FAILURE);
+}
+
+static void on_frame(wslay_event_context_ptr ctx, const struct wslay_event_on_frame_recv_start_arg *got, void *arg)
+{
+	struct reader *r = arg;
+	(void)ctx;
+	r->close.begun = got->opcode == WSLAY_CONNECTION_CLOSE;
+}
+
+static void on_part(wslay_event_context_ptr ctx, const struct wslay_event_on_frame_recv_chunk_arg *got, void *arg)
+{
+	struct last_frame *f = &((struct reader *)arg)->close;
+	(void)ctx;
+	if (!f->begun || got->data_length > sizeof f->data - f->n)
+		return;
+	memcpy(f->data + f->n, got->data, got->data_length);
+	f->n += got->data_length;
+}
+
+static void on_frame_end(wslay_event_context_ptr ctx, void *arg)
+{
+	struct last_frame *f = &((struct reader *)arg)->close;
+	(void)ctx;
+	f->whole = f->begun;
+}
+
+/* ---- a frame that is sent ---- */
+
+struct frame {
+	char *to;
+	size_t n;
+};
+
+static ssize_t put(const uint8_t *data, size_t n, int flags, void *arg)
+{
+	struct frame *f = arg;
+	(void)flags;
+	memcpy(f->to + f->n, data, n);
+	f->n += n;
+	return (ssize_t)n;
+}
+
+static int mask(uint8_t *buf, size_t n, void *arg)
+{
+	(void)arg;
+	return random_bytes(buf, n);
+}
+
+static int send_frame(struct wslay_frame_iocb *io, struct frame *f)
+{
+	static const struct wslay_frame_callbacks callbacks = {.send_callback = put, .genmask_callback = mask};
+	wslay_frame_context_ptr ctx;
+	if (wslay_frame_context_init(&ctx, &callbacks, f) != 0)
+		return -1;
+	ssize_t k = 0;
+	do {
+		io->data += k;
+		io->data_length -= (size_t)k;
+		k = wslay_frame_send(ctx, io);
+	} while (k >= 0 && (size_t)k < io->data_length);
+	wslay_frame_context_free(ctx);
+	return k < 0 ? -1 : 0;
 }
 
 /* ---- a reader ---- */
@@ -130,6 +206,40 @@ static int reader_gc(lua_State *L)
 	return 0;
 }
 
+/* ---- a close whose code wslay does not know ---- */
+
+/* Its code, if it is one that IANA lists and wslay refuses: service restarts, try again later, bad gateway. Or 0. */
+static int later_code(struct reader *r)
+{
+	const struct last_frame *f = &r->close;
+	if (!f->whole || f->n < 2 || wslay_event_get_read_enabled(r->ctx) ||
+		wslay_event_get_status_code_sent(r->ctx) != WSLAY_CODE_PROTOCOL_ERROR)
+		return 0;
+	int code = (unsigned char)f->data[0] << 8 | (unsigned char)f->data[1];
+	return code >= 1012 && code <= 1014 ? code : 0;
+}
+
+/* The message and its answer, which says the same, in place of wslay's refusal. */
+static int take_close(struct reader *r, int code)
+{
+	const struct last_frame *f = &r->close;
+	char bytes[HEAD_MOST + CONTROL_MOST];
+	struct wslay_frame_iocb io = {
+		.fin = 1,
+		.opcode = WSLAY_CONNECTION_CLOSE,
+		.payload_length = f->n,
+		.mask = r->client,
+		.data = (const uint8_t *)f->data,
+		.data_length = f->n,
+	};
+	struct frame answer = {.to = bytes};
+	r->closed = true;
+	r->nout = 0;
+	if (!add_message(r, WSLAY_CONNECTION_CLOSE, code, f->data, f->n) || send_frame(&io, &answer) != 0)
+		return WSLAY_ERR_NOMEM;
+	return on_send(r->ctx, (const uint8_t *)bytes, answer.n, 0, r) < 0 ? WSLAY_ERR_NOMEM : 0;
+}
+
 /* feed(bytes) -> the bytes that answer it, and whether they are the last: a close has come, or what breaks the rules;
  * nil: they are no frames. */
 static int reader_feed(lua_State *L)
@@ -140,6 +250,9 @@ static int reader_feed(lua_State *L)
 	int rc = wslay_event_recv(r->ctx);
 	if (rc == 0 && wslay_event_want_write(r->ctx))
 		rc = wslay_event_send(r->ctx);
+	int code = rc == 0 && !r->closed ? later_code(r) : 0;
+	if (code)
+		rc = take_close(r, code);
 	if (rc == 0)
 		lua_pushlstring(L, r->out ? r->out : "", r->nout);
 	else
@@ -180,7 +293,7 @@ static int reader_next(lua_State *L)
 static int reader_failed(lua_State *L)
 {
 	struct reader *r = self(L);
-	if (wslay_event_get_read_enabled(r->ctx) || wslay_event_get_close_received(r->ctx))
+	if (r->closed || wslay_event_get_read_enabled(r->ctx) || wslay_event_get_close_received(r->ctx))
 		lua_pushnil(L);
 	else
 		lua_pushinteger(L, wslay_event_get_status_code_sent(r->ctx));
@@ -198,11 +311,14 @@ int vai__http_websocket_reader(lua_State *L)
 		.send_callback = on_send,
 		.genmask_callback = on_mask,
 		.on_msg_recv_callback = on_message,
+		.on_frame_recv_start_callback = on_frame,
+		.on_frame_recv_chunk_callback = on_part,
+		.on_frame_recv_end_callback = on_frame_end,
 	};
 	bool client = lua_toboolean(L, 1);
 	lua_Integer most = luaL_checkinteger(L, 2);
 	struct reader *r = lua_newuserdatauv(L, sizeof *r, 0);
-	*r = (struct reader){.last = &r->first};
+	*r = (struct reader){.last = &r->first, .client = client};
 	vai__http_set_type(L, type_name, methods, reader_gc);
 	int rc = client ? wslay_event_context_client_init(&r->ctx, &callbacks, r)
 					: wslay_event_context_server_init(&r->ctx, &callbacks, r);
@@ -212,44 +328,6 @@ int vai__http_websocket_reader(lua_State *L)
 	}
 	wslay_event_config_set_max_recv_msg_length(r->ctx, (uint64_t)most);
 	return 1;
-}
-
-/* ---- frames that are sent ---- */
-
-struct frame {
-	char *to;
-	size_t n;
-};
-
-static ssize_t put(const uint8_t *data, size_t n, int flags, void *arg)
-{
-	struct frame *f = arg;
-	(void)flags;
-	memcpy(f->to + f->n, data, n);
-	f->n += n;
-	return (ssize_t)n;
-}
-
-static int mask(uint8_t *buf, size_t n, void *arg)
-{
-	(void)arg;
-	return random_bytes(buf, n);
-}
-
-static int send_frame(struct wslay_frame_iocb *io, struct frame *f)
-{
-	static const struct wslay_frame_callbacks callbacks = {.send_callback = put, .genmask_callback = mask};
-	wslay_frame_context_ptr ctx;
-	if (wslay_frame_context_init(&ctx, &callbacks, f) != 0)
-		return -1;
-	ssize_t k = 0;
-	do {
-		io->data += k;
-		io->data_length -= (size_t)k;
-		k = wslay_frame_send(ctx, io);
-	} while (k >= 0 && (size_t)k < io->data_length);
-	wslay_frame_context_free(ctx);
-	return k < 0 ? -1 : 0;
 }
 
 /* websocket_frame(opcode, data, client) -> the frame with the whole message, masked if a client sends it. */

@@ -10,7 +10,7 @@ local proxies = require "vai.http.proxy"
 local senders = require "vai.http.sender"
 local uri = require "vai.http.uri"
 
-local INFORMATION_MOST, LAST_WORD_TIME = 16, 1
+local LAST_WORD_TIME = 1
 local SLICE = 131072 -- a text that is longer is sent like a body in pieces, for the answer may come meanwhile
 local idempotent = { GET = true, HEAD = true, OPTIONS = true, TRACE = true, PUT = true, DELETE = true }
 
@@ -91,33 +91,17 @@ end
 
 -- ---- one exchange ----
 
--- Whether no other head follows.
-local function is_last(head)
-	return head.status >= 200 or head.status == 101
-end
-
--- A head that is no information, as dialing.read_head gives it; or nil, why, code, true where bytes had come.
-local function read_answer(conn, limit, cfg, rest)
-	for _ = 1, INFORMATION_MOST do
-		local head, why, code, began = dialing.read_head(conn, rest, limit, cfg)
-		if not head then return nil, why, code, began or rest ~= "" end
-		if is_last(head) then return head end
-		rest = head.rest
-	end
-	return nil, "too many heads of kind 1xx", "EHTTP", true
-end
-
 -- Waits a moment for a word on whether the body is wanted. An answer; or false and what was read, which may be a part
 -- of a head.
 local function ask_first(conn, limit, cfg)
 	local most, rest = cfg.continue_timeout, ""
 	local wait = dialing.new_limit(math.min(most, limit.till and limit:left() or most))
-	for _ = 1, INFORMATION_MOST do
+	for _ = 1, dialing.INFORMATION_MOST do
 		local head, _, _, _, read = dialing.read_head(conn, rest, wait, cfg)
 		if not head then return false, read end
 		rest = head.rest
 		if head.status == 100 then return false, rest end
-		if is_last(head) then return head end
+		if dialing.is_last(head) then return head end
 	end
 	return false, rest
 end
@@ -152,9 +136,9 @@ local function exchange(held, message, limit, cfg)
 		ok, why, code = send_pieces(held, message, limit, cfg, rest)
 		if ok then rest = why end
 	end
-	if ok then return read_answer(held.sender or conn, limit, cfg, rest) end
+	if ok then return dialing.read_answer(held.sender or conn, limit, cfg, rest) end
 	-- A server that wants no more may have said why.
-	local head = code and read_answer(conn, dialing.new_limit(LAST_WORD_TIME), cfg, rest)
+	local head = code and dialing.read_answer(conn, dialing.new_limit(LAST_WORD_TIME), cfg, rest)
 	if head then
 		head.keep = false
 		return head

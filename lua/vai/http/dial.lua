@@ -3,6 +3,8 @@
 local vai = require "vai"
 local core = require "vai.http.core"
 
+local INFORMATION_MOST = 16 -- heads of kind 1xx before an answer
+
 -- What a call may still take. A limit of the caller's replaces the client's own times.
 local Limit = {}
 Limit.__index = Limit
@@ -48,6 +50,22 @@ local function read_head(conn, buf, limit, cfg)
 	end
 end
 
+-- Whether no other head follows.
+local function is_last(head)
+	return head.status >= 200 or head.status == 101
+end
+
+-- A head that is no information, as read_head gives it; or nil, why, code, true where bytes had come.
+local function read_answer(conn, limit, cfg, rest)
+	for _ = 1, INFORMATION_MOST do
+		local head, why, code, began = read_head(conn, rest, limit, cfg)
+		if not head then return nil, why, code, began or rest ~= "" end
+		if is_last(head) then return head end
+		rest = head.rest
+	end
+	return nil, "too many heads of kind 1xx", "EHTTP", true
+end
+
 -- user: "name:password", or a name alone.
 local function basic(user)
 	return "Basic " .. core.base64(user:find(":", 1, true) and user or user .. ":")
@@ -60,7 +78,7 @@ local function tunnel(conn, u, proxy, limit, cfg)
 	local ok, why, code = conn:with(limit:left(cfg.write_timeout)):write(core.ask("CONNECT", target, headers))
 	if not ok then return about(proxy.address, why, code) end
 	local head
-	head, why, code = read_head(conn, "", limit, cfg)
+	head, why, code = read_answer(conn, limit, cfg, "")
 	if not head then return about(proxy.address, why, code) end
 	if head.status < 200 or head.status > 299 then
 		return nil, ("%s: the proxy says %d %s"):format(proxy.address, head.status, head.reason), "EHTTP"
@@ -100,4 +118,7 @@ local function dial(u, proxy, limit, cfg)
 	return conn
 end
 
-return { dial = dial, new_limit = new_limit, read_head = read_head, about = about, basic = basic }
+return {
+	dial = dial, new_limit = new_limit, read_head = read_head, read_answer = read_answer, is_last = is_last,
+	about = about, basic = basic, INFORMATION_MOST = INFORMATION_MOST,
+}

@@ -146,7 +146,7 @@ function Socket:messages()
 end
 
 local function may_be_sent(code)
-	return math.type(code) == "integer" and (code >= 1000 and code <= 1013 and code ~= 1004 and code ~= 1005
+	return math.type(code) == "integer" and (code >= 1000 and code <= 1014 and code ~= 1004 and code ~= 1005
 		and code ~= 1006 or code >= 3000 and code <= 4999)
 end
 
@@ -280,7 +280,7 @@ local function upgrade(conn, u, options, limit, cfg)
 	local ok, why, code = conn:with(limit:left(cfg.write_timeout)):write(head)
 	if not ok then return dialing.about(u.authority, why, code) end
 	local got
-	got, why, code = dialing.read_head(conn, "", limit, cfg)
+	got, why, code = dialing.read_answer(conn, limit, cfg, "")
 	if not got then return dialing.about(u.authority, why, code) end
 	why = wrong_answer(got, key, options.protocols)
 	if why then return dialing.about(u.authority, why) end
