@@ -11,18 +11,19 @@
 
 enum {
 	MAX_SHAPES = 1024, /* the most shapes: a script that makes keys up must not fill memory with them */
-	INDEX = 2 * MAX_SHAPES,
-	PROBES = 8,    /* entries of the index in which a shape may be */
+	INDEX = 4 * MAX_SHAPES,
+	PROBES = 64,   /* entries of the index in which a shape may be: too few only for keys that were made for that */
 	SIGHTINGS = 4, /* how often keys are met until they have a shape */
-	COUNTED = 256
+	COUNTED = 256,
+	COUNT = 7 /* the bits of a count in `sightings` */
 };
 
 static const struct vai__shape empty;
 static struct vai_lock lock;
-static unsigned nshapes = 1; /* lock */
+static _Atomic(unsigned) nshapes = 1; /* written under the lock */
 static _Atomic(const struct vai__shape *) by_id[MAX_SHAPES] = {&empty};
 static _Atomic(uint16_t) by_hash[INDEX];     /* an id, 0: free */
-static _Atomic(uint64_t) sightings[COUNTED]; /* a hash; its last bits tell roughly how often it came */
+static _Atomic(uint64_t) sightings[COUNTED]; /* a hash; the bits COUNT tell roughly how often it came */
 
 __attribute__((constructor)) static void init_lock(void)
 {
@@ -30,15 +31,13 @@ __attribute__((constructor)) static void init_lock(void)
 	vai__fork_holds(&lock, VAI_RANK_CODE);
 }
 
+/* The last step is for keys that differ in their last bytes alone: those have reached the upper bits only by then. */
 static uint64_t hash_keys(const struct vai__key *keys, unsigned n)
 {
-	uint64_t h = n, first, last;
-	for (unsigned i = 0; i < n; i++) {
-		vai__hash_ends(keys[i].s, keys[i].len, &first, &last);
-		h = vai__hash_step(h, first);
-		h = vai__hash_step(h, last ^ keys[i].len);
-	}
-	return h;
+	uint64_t h = n;
+	for (unsigned i = 0; i < n; i++)
+		h = vai__hash_more(h + keys[i].len, keys[i].s, keys[i].len);
+	return vai__hash_step(h, n);
 }
 
 static inline bool is_key(const struct vai__shape_key *k, const struct vai__key *key)
@@ -75,18 +74,25 @@ static const struct vai__shape *probe(uint64_t hash, const struct vai__key *keys
 	return NULL;
 }
 
-/* Whether the keys have been met often enough. It is a guess: threads may lose each other's counts, and keys with
- * the same place push each other out. */
-static bool is_due(uint64_t hash)
+/* Whether the keys have been met SIGHTINGS times since they were last due. It is a guess: threads may lose each other's
+ * counts, and keys push out others. Each have two places, and chance decides in which one they push out what is there,
+ * so that keys which come by turns do not do that to each other for ever. */
+static VAI_NOINLINE bool is_due(uint64_t hash)
 {
-	_Atomic(uint64_t) *at = &sightings[hash % COUNTED];
-	uint64_t seen = atomic_load_relaxed(at);
-	if ((seen ^ hash) > 7)
-		seen = hash & ~(uint64_t)7;
-	if ((seen & 7) == SIGHTINGS)
-		return false;
-	atomic_store_relaxed(at, seen + 1);
-	return (seen & 7) + 1 == SIGHTINGS;
+	static _Thread_local __attribute__((tls_model("initial-exec"))) uint32_t chance;
+	_Atomic(uint64_t) *const places[2] = {&sightings[hash / 8 % COUNTED], &sightings[(hash >> 32) % COUNTED]};
+	const uint64_t none = hash & ~(uint64_t)COUNT;
+	for (int i = 0; i < 2; i++) {
+		uint64_t count = atomic_load_relaxed(places[i]) - none;
+		if (count >= 1 && count <= COUNT) {
+			bool due = count + 1 >= SIGHTINGS;
+			atomic_store_relaxed(places[i], due ? 0 : none + count + 1);
+			return due;
+		}
+	}
+	chance = chance * 1664525 + 1013904223; /* Numerical Recipes */
+	atomic_store_relaxed(places[chance >> 31], none + 1);
+	return false;
 }
 
 static struct vai__shape *make(uint64_t hash, const struct vai__key *keys, unsigned n)
@@ -116,13 +122,17 @@ static VAI_NOINLINE const struct vai__shape *add(uint64_t hash, const struct vai
 {
 	const struct vai__shape *found;
 	int at;
+	if (atomic_load_relaxed(&nshapes) == MAX_SHAPES)
+		return NULL;
 	struct vai__shape *s = make(hash, keys, n);
 	if (!s)
 		return NULL;
 	vai__lock(&lock);
 	found = probe(hash, keys, n, &at);
-	if (!found && at >= 0 && nshapes < MAX_SHAPES) {
-		s->id = (uint16_t)nshapes++;
+	const unsigned id = atomic_load_relaxed(&nshapes);
+	if (!found && at >= 0 && id < MAX_SHAPES) {
+		s->id = (uint16_t)id;
+		atomic_store_relaxed(&nshapes, id + 1);
 		atomic_store_relaxed(&by_id[s->id], s);
 		atomic_store_release(&by_hash[at], s->id);
 		found = s;
