@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What a module beside vai.so may use of it (ext/): it cannot be linked with vai.so, whose place only Lua knows, so it
- * gets a table of functions. `require "vai"` first; then vai__extension_of finds the table, and raises where vai.so is
- * of another version. Each function is what its name says in the header of its room.
+/* What a module beside vai.so may use of it (ext/). Such a module cannot be linked with vai.so, whose place only Lua
+ * knows, so it gets a table of functions: the script calls `require "vai"` first, then vai__extension_of finds the
+ * table, and raises if vai.so is of another version. Each function is described in the header of its room.
  *
- * The headers of the rooms may be included for their types and inline functions, and for nothing else. */
+ * A module may include the headers of the rooms for their types and inline functions only. */
 #ifndef VAI_EXTENSION_H
 #define VAI_EXTENSION_H
 
@@ -34,11 +34,11 @@ struct vai__extension {
 	/* state/ */
 	void (*handle_register)(const struct vai__handle_type *type);
 	struct vai_obj *(*handle_test)(lua_State *L, int idx, const struct vai_class *cls);
-	/* Pushes the handle of a fresh object, which it takes over. */
+	/* Pushes the handle of a new object, whose reference it takes over. */
 	void (*push_new)(lua_State *L, struct vai_obj *o);
 };
 
-/* The table. Raises. */
+/* Finds the table. Raises if vai is not loaded or is of another version. */
 static inline const struct vai__extension *vai__extension_of(lua_State *L, const char *module)
 {
 	lua_getglobal(L, "require");

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Turns a bare Lua state into one as luaL_newstate and luaL_openlibs give it. */
+/* Makes of a bare Lua state what luaL_newstate and luaL_openlibs make. */
 #ifndef VAI_PREPARE_H
 #define VAI_PREPARE_H
 
 #include "state/state.h"
 
-/* A lua_CFunction; its arguments do not matter. The state is a fresh one, in an arena, and becomes what the calling
- * goroutine's home wishes (runtime/setup.h). May raise. */
+/* As a lua_CFunction without arguments. The state is a new one in an arena; it becomes as the calling goroutine's home
+ * requires (runtime/setup.h). May raise. */
 int vai__prepare(lua_State *L);
-/* Whether libraries are opened at once, as stock does. Before the first of the states; host thread. */
+/* Whether libraries are opened at once, as stock Lua does. Before the first state; on the host's thread. */
 void vai__prepare_full(bool on);
-/* The host has turned its warnings on or off: so they are in goroutines that have not done so themselves. */
+/* Sets whether warnings are on in goroutines that have not set it themselves, as the host's state has changed that. */
 void vai__prepare_warn(bool on);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the host has wished for the goroutines' states of one of its own: a sandbox, a function that is put into each of
- * them, and the template that has both. States with the same wishes share one. Written under the gate of sched/home.h
- * by the host's thread, before the first goroutine of a home that has it. */
+/* What the host has set for the states of a home's goroutines: a sandbox, a function that prepares each state, and the
+ * template that has both. Homes with the same settings share a setup. Written by the host's thread under the gate of
+ * sched/home.h, before a home with it has a goroutine. */
 #ifndef VAI_SETUP_H
 #define VAI_SETUP_H
 
@@ -11,36 +11,37 @@
 #include "stdlib/sandbox.h"
 
 struct vai__setup {
-	uint64_t id;                    /* a number that no other setup ever has */
-	struct vai__setup *next;        /* under the gate */
-	unsigned refs;                  /* under the gate: homes that have it */
-	struct vai__sandbox *sandbox;   /* one reference; NULL: none */
-	lua_CFunction init;             /* vai_lua.h: vai_lua_init; or NULL */
-	bool finalizers;                /* what the host's function makes may have finalizers */
+	uint64_t id;                    /* never used for another setup */
+	struct vai__setup *next;        /* in the list of all; under the gate */
+	unsigned refs;                  /* homes that have it; under the gate */
+	struct vai__sandbox *sandbox;   /* with a reference; NULL: none */
+	lua_CFunction init;             /* of vai_lua_init (vai_lua.h); or NULL */
+	bool finalizers;                /* what `init` makes may have finalizers */
 	struct vai__template *template; /* NULL: states are built */
-	char mode[96];                  /* for vai__runtime_mode */
+	char mode[96];                  /* the text of vai__runtime_mode */
 };
 
-/* What a state is to have. */
+/* What a home asks for. */
 struct vai__wishes {
-	struct vai__sandbox *sandbox; /* NULL: none. The reference is taken over, whatever comes of it */
+	struct vai__sandbox *sandbox; /* NULL: none. Its reference is taken over in any case */
 	lua_CFunction init;
 	bool finalizers;
-	bool (*notes)(struct vai__sandbox *s, void *arg); /* puts what may cross into a sandbox. False: out of memory */
+	bool (*notes)(struct vai__sandbox *s, void *arg); /* notes in a sandbox what may cross; false: out of memory */
 	void *arg;
 };
 
-/* Gives the home, of the calling main, what it wishes. VAI_OK; VAI_ENOMEM; VAI_ERANGE: there is a sandbox, and this
- * Lua's libraries are not what was expected; VAI_EINVAL: the host's function has failed. */
+/* Gives the calling main's home the setup that it asks for. VAI_OK; VAI_ENOMEM; VAI_ERANGE: there is a sandbox, and
+ * this Lua's libraries are not what was expected; VAI_EINVAL: `init` has failed. */
 int vai__setup_open(struct vai__home *home, const struct vai__wishes *wishes);
-/* After VAI_EINVAL: the error of that function. Under the gate. */
+/* The error of `init`, after VAI_EINVAL. Under the gate. */
 const char *vai__setup_error(void);
 /* Called when the home closes and all its goroutines have ended. */
 void vai__setup_close(struct vai__home *home);
 /* Frees all setups, at the end of the runtime. */
 void vai__setup_drop(void);
 
-/* What states are copies of that have no setup: NULL: they are built, and why. full: all libraries are open in them. */
+/* Sets the template of states without a setup; NULL: they are built, and mode says why. full: all libraries are open in
+ * them. */
 void vai__setup_start(const struct vai__template *base, bool full);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a stock state holds, read once from a scratch state: the names of _G and of its
- * libraries with their values, and which C functions are stock. Written by vai__runtime_start
- * alone, read-only afterwards. */
+/* What a stock state holds, read once from a scratch state: the names in _G and in its libraries with their values, and
+ * which C functions are stock. Written by vai__runtime_start alone, read-only afterwards: then any thread may call. */
 #ifndef VAI_CATALOG_H
 #define VAI_CATALOG_H
 
@@ -14,7 +13,7 @@ enum vai__kind {
 	VAI__KIND_STRING,
 	VAI__KIND_INTEGER,
 	VAI__KIND_FLOAT,
-	VAI__KIND_CLOSURE, /* in a library: open has to make it */
+	VAI__KIND_CLOSURE, /* in a library: opening it makes the closure */
 	VAI__KIND_LIB,
 	VAI__KIND_GLOBALS, /* _G itself */
 	VAI__KIND_REQUIRE
@@ -23,7 +22,7 @@ enum vai__kind {
 struct vai__lib;
 
 struct vai__entry {
-	char *name; /* owned, as are strings */
+	char *name; /* owned, as all strings here */
 	size_t len;
 	enum vai__kind kind;
 	union {
@@ -47,67 +46,67 @@ struct vai__names {
 struct vai__lib {
 	const char *name;
 	lua_CFunction open;
-	bool opens;              /* open does more than fill the table, so the table cannot fill itself */
-	int global;              /* place in globals */
-	struct vai__names names; /* all names in it, unless `opens` */
+	bool opens;              /* opening it does more than fill the table, so the table cannot fill itself */
+	int global;              /* its index in globals */
+	struct vai__names names; /* all names in it, unless it `opens` */
 };
 
-/* The first seven can fill themselves. */
+/* Tables of the first seven libraries can fill themselves. */
 enum { VAI__LIBS = 9, VAI__CATALOG_SLOTS = 256, VAI__CATALOG_BITS = 192 };
 
 struct vai__catalog {
 	struct vai__names globals;
-	struct vai__names arithmetic; /* of the metatable of strings */
+	struct vai__names arithmetic; /* the names in the metatable of strings */
 	struct vai__lib libs[VAI__LIBS];
-	uint8_t slots[VAI__CATALOG_SLOTS]; /* index of globals + 1 */
+	uint8_t slots[VAI__CATALOG_SLOTS]; /* a hash table: index of globals + 1; 0: free */
 };
 extern struct vai__catalog vai__catalog;
 
-/* VAI_OK, VAI_ENOMEM, or VAI_EINVAL: this Lua's libraries are not what was expected. */
+/* Reads the catalog. VAI_OK, VAI_ENOMEM, or VAI_EINVAL: this Lua's libraries are not what was expected. */
 int vai__catalog_read(void);
 /* Frees the catalog, at the end of the runtime. */
 void vai__catalog_drop(void);
-/* The place among the names of _G, or of a list, or -1. */
+/* The index of a name in _G, or in a list; -1: it is not there. */
 int vai__catalog_global(const char *name, size_t len);
 int vai__catalog_find(const struct vai__names *names, const char *name, size_t len);
-/* Whether f is what this entry stands for: stock's function, or its replacement. */
+/* Whether f is the entry's function, or its replacement. */
 bool vai__catalog_is(const struct vai__entry *e, lua_CFunction f);
-/* Whether the value on top is that of the entry, or its replacement. */
+/* Whether the value on top is the entry's, or its replacement. */
 bool vai__catalog_holds(lua_State *L, const struct vai__entry *e);
-/* Whether f is a function of stock's or of vai's. */
+/* Whether f is a function of stock Lua's or of vai's. */
 bool vai__catalog_knows(lua_CFunction f);
 /* Whether the function at idx is stock's require. */
 bool vai__catalog_is_require(lua_State *L, int idx);
-/* Says that f stands for require in the host's state. */
+/* Says that f counts as require in the host's state. */
 void vai__catalog_alias_require(lua_CFunction f);
-/* The place of the library with this name, or -1. */
+/* The index of the library with this name, or -1. */
 int vai__catalog_lib(const char *name);
-/* The name of the library at such a place. */
+/* The name of the library with this index. */
 const char *vai__catalog_lib_name(int i);
-/* Pushes the value of an entry that is a C function, a string or a number; nil for the other kinds. */
+/* Pushes the entry's value if that is a C function, a string or a number; otherwise nil. */
 void vai__catalog_push(lua_State *L, const struct vai__entry *e);
 
-/* Puts f in place of lib's `name`. If stock is not NULL, f is a replacement in fresh states only: it calls *stock,
- * and *stock is what is sent in its place. Otherwise f replaces the function everywhere, and is used in preference
- * to such a one. Called before vai__catalog_read. */
+/* Replaces the function `name` of lib by f. If stock is not NULL, f is used in new states only: it calls *stock, and
+ * *stock is what is sent in place of f. Otherwise f replaces the function everywhere, and takes precedence over such a
+ * one. Called before vai__catalog_read. */
 void vai__catalog_override(const char *lib, const char *name, lua_CFunction f, lua_CFunction *stock);
 /* Sets lib's replacements in the table on top of the stack. */
 void vai__catalog_apply(lua_State *L, const char *lib);
 
-/* What to send for the C function f. C functions cross by address, but some stock ones have a replacement in fresh
- * states (next, setmetatable, io.open, ...). */
+/* What to send for the C function f. C functions cross by address, but some stock ones have a replacement in new states
+ * (next, setmetatable, io.open, ...). */
 lua_CFunction vai__catalog_cfunction_out(lua_CFunction f);
-/* What fresh states have in the place of f; NULL: vai does not know f. */
+/* What new states have in place of f; NULL: vai does not know f. */
 lua_CFunction vai__catalog_fresh(lua_CFunction f);
-/* Stock closures with state of their own (math.random, require): the number of one by its
- * C function, or -1; and the library (NULL: _G) and the name that it has there. */
+/* Stock closures that have a state of their own (math.random, require). The first function gives the number of the
+ * closure with this C function, or -1; the second the library (NULL: _G) and the name that it has there. */
 int vai__catalog_closure_out(lua_CFunction f);
 void vai__catalog_closure(int number, const char **lib, const char **name);
 
-/* The luaopen function that fresh states must know beyond Lua's own, by module name: only
- * "vai" itself. Call before vai__runtime_start. open pushes the module's table. */
+/* Sets the one module beyond Lua's own that new states know: "vai". open pushes its table. Called before
+ * vai__runtime_start. */
 void vai__catalog_preload(const char *name, lua_CFunction open);
-extern const char *vai__catalog_preload_name; /* NULL: none */
+extern const char *vai__catalog_preload_name; /* NULL: not set */
 extern lua_CFunction vai__catalog_preload_open;
 
 #endif

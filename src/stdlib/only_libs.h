@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which standard libraries a goroutine gets. The host's thread looks what it has itself; any thread asks. */
+/* Which standard libraries a goroutine gets. The host's thread looks at its own state; any thread may ask. */
 #ifndef VAI_ONLY_LIBS_H
 #define VAI_ONLY_LIBS_H
 
@@ -7,17 +7,16 @@
 #include "sched/sched.h"
 #include "state/state.h"
 
-/* Looks which libraries the host's state has not opened: goroutines of that home do not get them either.
- * May raise. */
+/* Notes which libraries the host's state has not opened: goroutines of that home do not get them either. May raise. */
 void vai__only_libs_host(lua_State *L, struct vai__home *home);
-/* The libraries that they lack, as bits of vai__only_libs_bit. */
+/* The libraries that the home's goroutines lack, as bits of vai__only_libs_bit. */
 static inline unsigned vai__only_libs_lacking(const struct vai__home *home)
 {
 	return atomic_load_relaxed(&home->lacks);
 }
 /* The bit of a standard library other than the base one. */
 unsigned vai__only_libs_bit(const char *name);
-/* Leaves the state only those libraries. It has not run yet, and was not made for some code. VAI_OK or VAI_ENOMEM. */
+/* Takes all other libraries from the state, which has not run and was not made for some code. VAI_OK or VAI_ENOMEM. */
 int vai__only_libs_keep(struct vai_vm *vm, unsigned libs);
 
 #endif

@@ -6,7 +6,7 @@
 #include <lua.h>
 #include <lauxlib.h>
 
-/* Ended by a NULL name. A name that begins with a dot is a table, which its function makes. */
+/* The functions, ended by a NULL name. A name with a dot before it is a table, which its function makes. */
 extern const luaL_Reg vai__functions[];
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The host's wishes for the sandbox (vai_lua.h). Host's thread; the functions of the module's table: any. */
+/* Applies the sandbox that the host has set (vai_lua.h). On the host's thread, but for vai__sandbox_policy_functions:
+ * any thread. */
 #ifndef VAI_SANDBOX_POLICY_H
 #define VAI_SANDBOX_POLICY_H
 
@@ -7,9 +8,9 @@
 #include <lauxlib.h>
 #include "state/state.h"
 
-/* Which functions of vai a state gets. */
+/* The functions of vai that a state gets. */
 const luaL_Reg *vai__sandbox_policy_functions(const struct vai_vm *vm);
-/* Takes from a state of the host's what it is not to have. Does nothing without a sandbox. May raise. */
+/* Takes away from a host's state what its sandbox does not allow; does nothing without a sandbox. May raise. */
 void vai__sandbox_policy_open(lua_State *L);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The functions of the module's table, file by file, and the types of its objects. Each function is a lua_CFunction of
- * the name that Lua knows it by (vai__lib_go is vai.go): lua/vai/types.lua says what its arguments and results are,
+/* The functions of the module's table, file by file, and the types of its objects. Each function is a lua_CFunction
+ * with the name that Lua knows it by (vai__lib_go is vai.go): lua/vai/types.lua describes its arguments and results,
  * what it raises and whether it waits. It runs on the goroutine that calls it, and raises on threads that run none.
- * Those that push a table (vai.net, vai.fs, ...) are called once a state. */
+ * Functions that push a table (vai.net, vai.fs, ...) are called once in each state. */
 #ifndef VAI_LIB_H
 #define VAI_LIB_H
 
@@ -21,10 +21,10 @@ int vai__lib_maxprocs(lua_State *L);
 int vai__lib_numcpu(lua_State *L);
 int vai__lib_stats(lua_State *L);
 extern const struct vai__handle_type vai__lib_task_type;
-/* Pushes true, results... or false, error and, of one that was raised, the traceback; of a task that has ended. Returns
- * how many that is. */
+/* Pushes the outcome of a task that has ended: true, results... or false, error and, if that was raised, its traceback.
+ * Returns the number of values. */
 int vai__lib_push_outcome(lua_State *L, vai_g *g, struct vai_task *task);
-/* spawnlib.c: goroutines with bounds, or with a thread of their own */
+/* spawnlib.c: goroutines with bounds or with a thread of their own */
 int vai__lib_spawn(lua_State *L);
 int vai__lib_lock_thread(lua_State *L);
 int vai__lib_unlock_thread(lua_State *L);
@@ -60,31 +60,31 @@ int vai__lib_map(lua_State *L);
 extern const struct vai__handle_type vai__lib_atomic_type, vai__lib_map_type, vai__lib_snapshot_type;
 /* bufferlib.c */
 int vai__lib_buffer(lua_State *L);
-/* Optional places i and j at idx and behind, the function's argument `arg` and behind: *i, and how many bytes that is;
- * by default all. */
+/* The range of bytes that the optional arguments i and j at stack index idx and idx + 1 give, by default all of b.
+ * Returns its length; *i: its first byte. arg: the number of the argument i. Raises. */
 uint64_t vai__lib_places(lua_State *L, vai_bytes *b, int idx, int arg, int64_t *i, const char *fname);
 extern const struct vai__handle_type vai__lib_buffer_type;
 /* freezelib.c, frozenlib.c */
 int vai__lib_freeze(lua_State *L);
 int vai__lib_thaw(lua_State *L);
 int vai__lib_next(lua_State *L);
-/* The value at idx is a frozen table. */
+/* Whether the value at idx is a frozen table. */
 bool vai__lib_frozen_at(lua_State *L, int idx);
-/* Puts a copy in the place of a frozen table at idx, for what reads its keys in C, where it has none. False: it was no
- * such table. */
+/* Replaces a frozen table at idx by a copy, for C code that reads keys itself. False: it was no frozen table, and
+ * nothing is done. */
 bool vai__lib_thaw_at(lua_State *L, int idx);
-/* How messages and handles know them; once per process. */
+/* Tells messages and handles about frozen tables. Once per process. */
 void vai__lib_frozen_install(void);
 extern const struct vai__handle_type vai__lib_frozen_type, vai__lib_view_type;
 /* grouplib.c */
 int vai__lib_group(lua_State *L);
 extern const struct vai__handle_type vai__lib_group_type;
-/* Pushes what ctx is over for, as ctx:cause() gives it, which may be the error of a group's child; nil: it is not over.
- * May raise. */
+/* Pushes why ctx is over, as ctx:cause() gives it, which may be the error of a group's child; nil: it is not over. May
+ * raise. */
 void vai__lib_push_cause(lua_State *L, vai_g *g, vai_context *ctx);
 /* supervisorlib.c */
 int vai__lib_supervisor(lua_State *L);
-/* netlib.c: pushes the table vai.net; connlib.c, listenlib.c, servelib.c */
+/* netlib.c pushes the table vai.net; connlib.c, listenlib.c, servelib.c */
 int vai__lib_net(lua_State *L);
 extern const struct vai__handle_type vai__lib_conn_type, vai__lib_listener_type, vai__lib_packet_type,
 	vai__lib_server_type;
@@ -96,13 +96,13 @@ int vai__lib_stdin(lua_State *L);
 int vai__lib_stdout(lua_State *L);
 int vai__lib_stderr(lua_State *L);
 extern const struct vai__handle_type vai__lib_process_type, vai__lib_tty_type;
-/* socketlib.c: pushes the table vai.socket; vai.compat */
+/* socketlib.c pushes the tables vai.socket and vai.compat */
 int vai__lib_socket(lua_State *L);
 int vai__lib_compat(lua_State *L);
-/* fslib.c: pushes the table vai.fs; filelib.c */
+/* fslib.c pushes the table vai.fs; filelib.c */
 int vai__lib_fs(lua_State *L);
 extern const struct vai__handle_type vai__lib_file_type;
-/* testlib.c: pushes the table vai.test */
+/* testlib.c pushes the table vai.test */
 int vai__lib_test(lua_State *L);
 /* extensionlib.c */
 int vai__lib_extension(lua_State *L);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The methods that every lock has in Lua: a mutex, and the two sides of an rwmutex. Each is written once here, and
- * inlined where the lock is known, so that locking costs no call through a pointer. The handle at index 1 keeps the
+/* The methods that every lock has in Lua: a mutex, and the two sides of an rwmutex. Each method is written once here,
+ * and inlined for each kind of lock, so that locking costs no call through a pointer. The handle at index 1 keeps the
  * lock alive while the goroutine waits for it. Called by that goroutine. */
 #ifndef VAI_LOCKING_H
 #define VAI_LOCKING_H
@@ -23,8 +23,9 @@ struct locking {
 	void (*release)(struct vai_obj *o, uint64_t id);
 };
 
-/* The methods: each takes the lock as argument 1 and returns how many values it has pushed. lock and guard take a limit
- * and give nil and why where it was not got; both wait, as `with` does. unlock raises where the lock is not locked. */
+/* The methods. Each takes the lock as argument 1 and returns how many values it has pushed. `lock`, `guard` and `with`
+ * may park; the first two take a limit, and give nil and why if it ends the wait. `unlock` raises if the lock is not
+ * locked. */
 static inline int locking_lock(lua_State *L, const struct locking *k, const char *fname)
 {
 	struct vai_obj *o = vai__bind_object(L, k->class, fname);
@@ -62,7 +63,7 @@ static inline int locking_unlock(lua_State *L, const struct locking *k, const ch
 	return 0;
 }
 
-/* Locks, with a guard on top of the stack. VAI_OK, or why it did not. */
+/* Locks, with a guard on top of the stack that unlocks. VAI_OK, or why the lock was not got. */
 static inline int locking_with_guard(
 	lua_State *L, vai_g *g, const struct locking *k, struct vai_obj *o, struct vai__limit limit)
 {
@@ -97,7 +98,7 @@ static inline int locking_with(lua_State *L, const struct locking *k, const char
 	return rc == VAI_OK ? vai__guard_call(L) : vai__bind_failed(L, g, rc);
 }
 
-/* Defines KIND_call_lock, KIND_call_try_lock and KIND_call_unlock for struct locking: they call vai__OBJECT_LOCK and
+/* Defines KIND_call_lock, KIND_call_try_lock and KIND_call_unlock for struct locking, which call vai__OBJECT_LOCK and
  * so on. */
 #define LOCKING_CALLS(KIND, OBJECT, LOCK, TRY_LOCK, UNLOCK) \
 	static int KIND##_call_lock(vai_g *g, struct vai_obj *o, int64_t deadline) \
@@ -113,14 +114,14 @@ static inline int locking_with(lua_State *L, const struct locking *k, const char
 		return vai__##OBJECT##_##UNLOCK((vai_##OBJECT *)o); \
 	}
 
-/* Defines KIND_HOW, the Lua method NAME: HOW is lock, try_lock, unlock, guard or with. */
+/* Defines KIND_HOW, which is the Lua method NAME; HOW is lock, try_lock, unlock, guard or with. */
 #define LOCKING_METHOD(KIND, HOW, NAME) \
 	static int KIND##_##HOW(lua_State *L) \
 	{ \
 		return locking_##HOW(L, &(KIND), NAME); \
 	}
 
-/* Defines all that a lock which knows its holder has: the struct locking KIND, and the methods KIND_lock and so on. */
+/* Defines all for a lock that knows its holder: the struct locking KIND, and the methods KIND_lock and so on. */
 #define LOCKING_HOLDER(KIND, OBJECT) \
 	LOCKING_CALLS(KIND, OBJECT, lock, trylock, unlock) \
 	static void KIND##_call_guarded(struct vai_obj *o) \

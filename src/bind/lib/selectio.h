@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Cases of select that are no channels: connections and packet sockets to read from, listeners to accept from,
- * processes to wait for. */
+/* Cases of vai.select that are not channels: connections and packet sockets to read from, listeners to accept from,
+ * processes to wait for. Called by the goroutine that selects. */
 #ifndef VAI_SELECTIO_H
 #define VAI_SELECTIO_H
 
@@ -9,13 +9,13 @@
 
 struct vai__selectio;
 
-/* Whether the value on top of the stack is such an object: c is a case of it then (VAI_DIR_OTHER). */
+/* Whether the value on top of the stack is such an object. If so c becomes its case (VAI_DIR_OTHER). */
 bool vai__selectio_case(lua_State *L, struct vai__case *c);
-/* Pushes what is kept of all of the n cases that are such. Raises when memory is out. */
+/* Pushes the record that a select with such cases needs, of which it has n in all. Raises if memory is out. */
 struct vai__selectio *vai__selectio_new(lua_State *L, vai_g *g, struct vai__case *cases, int n);
-/* vai__select for all cases, such and others. Raises nothing. */
+/* As vai__select, for cases of both kinds. Parks until `deadline` (absolute, ns). Does not raise. */
 int vai__selectio_run(struct vai__selectio *io, int64_t deadline);
-/* Pushes what the chosen case gives. Returns how many values. */
+/* Pushes what the chosen case gives. Returns the number of values. */
 int vai__selectio_push(lua_State *L, struct vai__selectio *io);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How long a call may wait: the one rule for all of them. Called by the goroutine that waits. */
+/* How long a call may wait: one rule for all calls. Used by the goroutine that waits. */
 #ifndef VAI_WAIT_LIMIT_H
 #define VAI_WAIT_LIMIT_H
 
@@ -7,16 +7,17 @@
 #include "sync/context.h"
 
 struct vai__limit {
-	int64_t deadline; /* 0: not at all */
-	vai_context *ctx; /* until it is done, or NULL. Borrowed from the Lua stack */
+	int64_t deadline; /* absolute, ns; 0: does not wait */
+	vai_context *ctx; /* the wait ends when it is done; borrowed from the Lua stack, or NULL */
 };
-/* The limit at idx: none or nil is for ever, seconds from now, or a context. */
+/* The limit at idx: none or nil (for ever), seconds from now, or a context. */
 struct vai__limit vai__arg_limit(lua_State *L, int idx, int arg, const char *fname);
-/* The result of `call`, which waits within limit.deadline; waits in it end when limit.ctx is done. Where
- * that is so already, nothing is called. `call` raises nothing. */
+/* The result of the expression `call`, which waits until limit.deadline at the latest; its waits end when limit.ctx is
+ * done. If that is done already `call` is not evaluated. `call` must not raise. */
 #define VAI_LIMITED(g, limit, call) (vai__limit_enter((g), &(limit)) ?: vai__limit_leave((g), (call)))
 
-/* The two halves of VAI_LIMITED: waits are bound by the context, VAI_OK or why it is over already; and not any more. */
+/* The two halves of VAI_LIMITED. enter: from now on the context ends the goroutine's waits; VAI_OK, or why the context
+ * is over already. leave: not any more. */
 static inline int vai__limit_enter(vai_g *g, const struct vai__limit *limit)
 {
 	return VAI_LIKELY(!limit->ctx) ? VAI_OK : vai__context_bound(g, limit->ctx);

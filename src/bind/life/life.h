@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* How a goroutine's Lua code is interrupted and ended: four files that call each other, for they are one concept.
+/* How a goroutine's Lua code is interrupted and ended: four files that call each other, as they are one concept.
  * interrupt.c sets hooks, hooklib.c leaves the script its own, end.c raises the end and follows it up the stack,
- * protect.c tells it what has caught an error. What they keep of a goroutine is struct vai__life. */
+ * protect.c tells end.c what has caught an error. Their record of a goroutine is struct vai__life. Called by the
+ * goroutine itself, unless said otherwise. */
 #ifndef VAI_LIFE_H
 #define VAI_LIFE_H
 
@@ -11,56 +12,58 @@
 #include "bind/goroutine.h"
 #include "sched/sched.h"
 
-/* ---- hooks (interrupt.c) ---- */
+/* Gives a state that can run from now on the hook that it needs, if it needs one: only if goroutines look by themselves
+ * whether they are to be interrupted. */
 
 /* Gives a state that can run from now on the hook that it needs, if it has none: none at all, unless goroutines look
  * themselves whether they are to be interrupted. */
 void vai__hook_prepare(lua_State *L);
-/* lua_sethook, with interruptions held off meanwhile. */
+/* As lua_sethook, with interruptions held off meanwhile. */
 void vai__hook_set(lua_State *L, lua_Hook f, int mask, int count);
 
 /* ---- the end (end.c) ---- */
 
-/* Raises the end: g, the calling goroutine, was asked to end, or a wait was ended for that. */
+/* Raises the end: g, the calling goroutine, was asked to end, or a wait of g was ended for that. */
 _Noreturn void vai__end_raise(lua_State *L, vai_g *g);
-/* Whether g, the calling goroutine, was asked to end: it raises that as soon as it can. */
+/* Whether g, the calling goroutine, was asked to end, which it raises as soon as it can. */
 static inline bool vai__end_due(vai_g *g)
 {
 	return VAI_UNLIKELY(atomic_load_relaxed(&g->end) != VAI_END_NO);
 }
-/* Called when pcall, xpcall or, with the coroutine that has failed, coroutine.resume has caught an error, which is
- * on top. Returns if the code may go on with it. True: the error had been raised bare, and no message handler has
- * seen it. */
+/* Called when pcall or xpcall has caught an error, which is on top, or coroutine.resume has (then co is the coroutine
+ * that has failed). Returns only if the code may go on after the error. True: the error was raised bare, and no message
+ * handler has seen it. */
 bool vai__end_caught(lua_State *L, lua_State *co, int status);
-/* Called when coroutine.wrap is about to pass the error of co on: returns unless the error is the end. */
+/* Called when coroutine.wrap is about to pass on the error of co; returns unless that is the end. */
 void vai__end_pass(lua_State *L, lua_State *co);
 /* Called when a script raises the error at idx again. */
 void vai__end_rethrow(lua_State *L, int idx);
-/* Called when the goroutine's function is through: the end is not raised in it any more. */
+/* Called when the goroutine's function has returned: the end is not raised in it any more. */
 void vai__end_over(vai_g *g);
-/* What a goroutine is told whose processor time is used up: its own, or all that the sandbox allows. */
+/* The error of a goroutine whose processor time is used up: its own, or that of all in the sandbox. */
 const char *vai__end_cpu_text(const vai_g *g);
-/* And one whose home closes. */
+/* The error of a goroutine whose home closes. */
 extern const char vai__end_closed_text[];
-/* Pushes what was raised. */
+/* Pushes the error that was raised for the end. */
 void vai__end_push_reason(lua_State *L, vai_g *g);
-/* g, the calling goroutine, was canceled in its wait for what its block leaves, and still waits for it, with its end
- * put off, for at most so many ns. Each time that it is canceled meanwhile it calls again(what). Parks. */
+/* For a block that waits for what it leaves, in a goroutine g (the caller) that was canceled: waits on, with the end
+ * put off, for at most so many ns. Calls again(what) each time that g is canceled meanwhile. Parks. */
 void vai__end_wait_on(
 	vai_g *g, int (*wait)(vai_g *g, void *what, int64_t until), void (*again)(void *what), void *what, int64_t most);
 
-/* vai__sched_hooks.interrupt: the Lua code that g runs yields, or ends, at its next instruction. */
+/* vai__sched_hooks.interrupt: makes the Lua code that g runs yield or end at its next instruction. In the signal
+ * handler on g's thread. */
 void vai__interrupt_g(vai_g *g);
-/* g's Lua code has yielded where it must not: that becomes an error at its next instruction. */
+/* Makes g's Lua code, which has yielded where it must not, raise an error at its next instruction. */
 void vai__interrupt_yield(vai_g *g);
-/* vai__sched_hooks.main_hook: that of main's Lua state. In signal handlers and on any thread. */
+/* vai__sched_hooks.main_hook: the hook of main's Lua state. In signal handlers and on any thread. */
 const void *vai__interrupt_hook(void);
-/* Called when Ctrl-C has ended main's wait in L. */
+/* Raises "interrupted!": Ctrl-C has ended main's wait in L. */
 _Noreturn void vai__interrupt_main(lua_State *L);
 
-/* ---- functions that know of it (protect.c, hooklib.c) ---- */
+/* ---- functions of scripts that know of it (protect.c, hooklib.c) ---- */
 
-/* What stands for pcall, xpcall, error, assert, debug.sethook and debug.gethook; as lua_CFunctions. */
+/* The replacements of pcall, xpcall, error, assert, debug.sethook and debug.gethook; as lua_CFunctions. */
 int vai__protect_pcall(lua_State *L);
 int vai__protect_xpcall(lua_State *L);
 int vai__protect_error(lua_State *L);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The sandbox's bounds at work: how many goroutines a state has, and what each of them may use. Any thread. */
+/* The sandbox's bounds in use: how many goroutines a state has, and what each of them may use. Any thread; nothing
+ * parks. */
 #ifndef VAI_SANDBOX_BOUNDS_H
 #define VAI_SANDBOX_BOUNDS_H
 
@@ -7,17 +8,17 @@
 #include "bind/main_state.h"
 #include "stdlib/sandbox.h"
 
-/* Sets those of a state which has no goroutine but main. NULL: none. False: out of memory. */
+/* Sets the bounds of a state whose only goroutine is main. NULL: no bounds. False: out of memory. */
 bool vai__sandbox_bounds_set(struct vai__main *main, const struct vai__sandbox_bounds *bounds);
-/* One goroutine of the home more; false: its bound is reached. Each true is followed by a vai__sandbox_bounds_leave. */
+/* Counts a new goroutine of the home. False: the bound is reached. After true vai__sandbox_bounds_leave follows. */
 bool vai__sandbox_bounds_enter(const struct vai__home *home);
-/* And one less. */
+/* Counts the end of a goroutine of the home. */
 void vai__sandbox_bounds_leave(const struct vai__home *home);
 /* Raises that the bound is reached. */
 _Noreturn void vai__sandbox_bounds_error(lua_State *L, const struct vai__home *home);
-/* Bounds a fresh state of one of its goroutines. */
+/* Sets the bounds of a new state for a goroutine of the home. */
 void vai__sandbox_bounds_apply(const struct vai__home *home, struct vai_vm *vm);
-/* The processor time for one that wishes for `ns` (0: no bound) in ns; 0: no bound. */
+/* The bound on processor time in ns for a goroutine that asks for `ns`; 0 stands for no bound in both. */
 int64_t vai__sandbox_bounds_cpu(const struct vai__home *home, int64_t ns);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* coroutine.resume, wrap and close that note which coroutine a goroutine runs, and let its end pass; yield and
- * isyieldable that know its body. As lua_CFunctions; arguments, results and errors are those of the stock functions. */
+/* Replacements of the coroutine functions: resume, wrap and close note which coroutine a goroutine runs, and let its
+ * end pass; yield and isyieldable know the goroutine's body. As lua_CFunctions; arguments, results and errors are those
+ * of the stock functions. */
 #ifndef VAI_COROUTINE_H
 #define VAI_COROUTINE_H
 

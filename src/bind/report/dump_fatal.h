@@ -3,7 +3,7 @@
 #ifndef VAI_DUMP_FATAL_H
 #define VAI_DUMP_FATAL_H
 
-/* vai__fatal_hook: a line for each goroutine, if that can be had. Any thread. */
+/* vai__fatal_hook: writes a line for each goroutine, if they can be listed. Any thread. */
 void vai__dump_fatal(void);
 
 #endif

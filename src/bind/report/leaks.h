@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* VAI_DEBUG=leaks: tells goroutines that wait for ever because nobody else can reach what they wait for, and channels
- * and the like that nothing holds but messages in each other. */
+/* VAI_DEBUG=leaks: reports goroutines that wait for ever because no other goroutine can reach what they wait for, and
+ * objects that only messages in each other hold. */
 #ifndef VAI_LEAKS_H
 #define VAI_LEAKS_H
 
@@ -8,19 +8,19 @@
 #include "base/buffer.h"
 #include "base/obj.h"
 
-/* Whether they are looked for. Constant while the runtime is up. */
+/* Whether leaks are looked for. Constant while the runtime is up. */
 extern bool vai__leaks_on;
 
-/* Reads the environment. Host's thread, at the start of the runtime. */
+/* Reads the environment. On the host's thread, at the start of the runtime. */
 void vai__leaks_start(void);
-/* A hook for returns on the main thread of the host's state: calls vai__leaks_tell when a chunk ends that the host has
- * called. */
+/* A hook for returns on the main thread of the host's state: calls vai__leaks_tell when a chunk that the host has
+ * called ends. */
 void vai__leaks_at_return(lua_State *L, lua_Debug *ar);
-/* Notes an object that was just made, if it is of a class of which the inside is known. */
+/* Notes a new object, if its class is one whose contents can be searched. */
 void vai__leaks_note(struct vai_obj *o);
-/* Adds what is found. The world is stopped. */
+/* Adds what is found to the text. The world is stopped. */
 void vai__leaks_add(struct vai__buffer *t);
-/* Collects main's garbage and writes what is found to stderr. Main, which is about to end. */
+/* Collects main's garbage and writes what is found to stderr. Called by main when it is about to end. */
 void vai__leaks_tell(lua_State *L);
 
 #endif

@@ -7,22 +7,21 @@
 #include "bind/main_state.h"
 #include "sync/task.h"
 
-/* The message handler under every goroutine: notes the traceback, keeps the error. */
+/* The message handler below every goroutine: keeps the error and notes the traceback. As a lua_CFunction. */
 int vai__report_handler(lua_State *L);
-/* After such a pcall: pushes text and traceback ("" if there is none) of the error at the
- * top, in place of it: error, text, traceback. Protected calls only. */
+/* After a pcall with that handler, replaces the error on top by three values: the error, its text, and its traceback
+ * ("" if there is none). In protected calls only. */
 void vai__report_describe(lua_State *L);
-/* The error at the top of L ended a goroutine whose error no task keeps: hands it to vai.on_panic's
- * function, or reports it and, unless it `goes_on`, ends the process. */
+/* The error on top of L has ended a goroutine, and no task keeps it: hands it to vai.on_panic's function; without one
+ * reports it and, unless `goes_on`, ends the process. */
 void vai__report_panic(vai_g *g, lua_State *L, bool goes_on);
-/* The same, where not even a Lua state could be had. */
+/* The same if not even a Lua state could be made for the goroutine. */
 void vai__report_panic_plain(vai_g *g, const char *text, bool goes_on);
-/* For vai__task_new: the task has failed, and nobody has joined it. */
+/* For vai__task_new: called when the task has failed and nobody can join it any more. */
 void vai__report_orphan(vai_task *task);
-/* Before the goroutines of a state: uncaught errors end the process. */
+/* Sets that uncaught errors end the process. Before a state has goroutines. */
 void vai__report_start(struct vai__main *main);
-/* Runs the panic handlers that main has not come to; main only, at the end;
- * uncaught errors are nobody's business from then on. */
+/* Runs the panic handlers that are still due. From then on uncaught errors are ignored. For main alone, at its end. */
 void vai__report_flush(lua_State *L, struct vai__main *main);
 /* vai.on_panic, as a lua_CFunction. */
 int vai__lib_on_panic(lua_State *L);
