@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Homes: what several Lua states of a process have for themselves. Included by sched.h. */
+/* Homes: what each of several Lua states of a process has for itself. Included by sched.h. */
 #ifndef VAI_HOME_H
 #define VAI_HOME_H
 
@@ -13,7 +13,7 @@ struct vai__main;
 struct vai__sandbox;
 struct vai__setup;
 struct vai__home {
-	struct vai__main *bind;  /* bind/main_state.h; always the same */
+	struct vai__main *bind;  /* bind/main_state.h; stays with the record */
 	void *paths;             /* require/paths.c; under its lock */
 	void *names;             /* transfer/names.c; main only */
 	_Atomic(unsigned) lacks; /* stdlib/only_libs.h */
@@ -23,19 +23,19 @@ struct vai__home {
 	atomic_bool types_seen; /* a metatable of a whole type of the host's may not be stock's (transfer/encode_types.c) */
 	const char *preloading; /* transfer/codec.h; main only */
 	bool only_modules;      /* transfer/codec.h; constant while goroutines run, as the next four */
-	const struct vai__sandbox *sandbox; /* stdlib/sandbox.h; NULL: none */
-	const struct vai__setup *setup;     /* runtime/setup.h; NULL: what states are without the host's doing */
-	uint64_t setup_id;                  /* of that; 0: NULL */
-	struct vai__budget *budget;         /* base/memory_budget.h; NULL: no bound */
-	/* sched.h: vai__preempt_bound_cpu */
-	_Atomic(int64_t) cpu_most, cpu_used;
+	const struct vai__sandbox *sandbox;  /* stdlib/sandbox.h; NULL: none */
+	const struct vai__setup *setup;      /* runtime/setup.h; NULL: what states are without the host's doing */
+	uint64_t setup_id;                   /* the number of that setup; 0: it is NULL */
+	struct vai__budget *budget;          /* base/memory_budget.h; NULL: no bound */
+	_Atomic(int64_t) cpu_most, cpu_used; /* ns; vai__preempt_bound_cpu in sched.h */
 	atomic_bool cpu_exceeded;
-	vai_g *main;          /* always the same; NULL: it has none (vai__home_of_nobody) */
-	_Atomic(uint64_t) id; /* of this opening; 0: it is closed */
+	vai_g *main;          /* stays with the record; NULL: it has none (vai__home_of_nobody) */
+	_Atomic(uint64_t) id; /* a number that no other opening of a home has; 0: it is closed */
 	atomic_int closing;   /* enum vai__closing */
 };
+/* ENDS: its goroutines are asked to end, and may clean up. FORCES: they are asked again while they clean up. */
 enum vai__closing { VAI_HOME_STAYS, VAI_HOME_ENDS, VAI_HOME_FORCES };
-/* Where g belongs: where its starter does. Never NULL; others than g may see that of another goroutine. */
+/* The home of g, never NULL. Any thread; but unless g calls, its record may be another goroutine's by now. */
 static inline struct vai__home *vai__g_home(const vai_g *g)
 {
 	return atomic_load_relaxed(&g->home);
@@ -47,22 +47,24 @@ static inline bool vai__g_is_main(const vai_g *g)
 	return vai__g_home(g)->main == g;
 }
 
-/* The home of the calling goroutine, or that of nobody. */
+/* The home of the calling goroutine, or vai__home_of_nobody. Any thread. */
 struct vai__home *vai__home_self(void);
-/* That of goroutines which threads that are no Ms have started: it ends with the runtime. */
+/* The home of goroutines that were started by threads which are no Ms (vai__g_post). It ends with the runtime. */
 extern struct vai__home *const vai__home_of_nobody;
 /* Makes the calling thread, which is no M, the host's thread of another home while the runtime runs. NULL: the
  * system refused *call (errno). */
 struct vai__home *vai__home_open(const char **call);
-/* Homes begin and end one after the other: whoever opens or closes one comes through this gate, and goes out again. */
+/* Homes begin and end one after the other: a thread that opens or closes one locks this gate (in) and unlocks it.
+ * Blocks the thread. */
 void vai__home_gate(bool in);
-/* How many homes are open. */
+/* How many homes are open. Any thread. */
 int vai__home_count(void);
 /* Asks all goroutines of the home but main to end, and waits until they have: for `grace` ns with time to clean up, and
- * then as long again without. self: main, which waits as a goroutine does; NULL: another thread closes for it. False:
+ * then as long again without. self: main, which parks meanwhile; NULL: another thread closes for it, and blocks. False:
  * some have not ended, because they stay in C calls; they end when they come back. */
 bool vai__home_end(struct vai__home *home, vai_g *self, int64_t grace);
-/* Ends a home, all of whose goroutines were asked to end, and which is not the last one. */
+/* Closes a home after vai__home_end: main's thread is no M any more. Not for the last home, which ends with the runtime
+ * (vai__sched_stop). The thread that called vai__home_end. */
 void vai__home_close(struct vai__home *home);
 /* Whether the home still is the one that had that id. Any thread. */
 static inline bool vai__home_is(const struct vai__home *home, uint64_t id)
@@ -71,7 +73,7 @@ static inline bool vai__home_is(const struct vai__home *home, uint64_t id)
 }
 /* Whether some home has that id. Any thread, and the child of a fork. */
 bool vai__home_id_is_open(uint64_t id);
-/* For hooks.deadlock: all that are open. */
+/* Calls f for every open home. For hooks.deadlock, while nothing runs. */
 void vai__home_each(void (*f)(struct vai__home *home));
 
 #endif

@@ -184,7 +184,7 @@ static uint64_t get(_Atomic(uint64_t) *c)
 	return atomic_load_relaxed(c);
 }
 
-void vai__p_each_counter(struct vai__sched_stats *out)
+void vai__p_sum_counters(struct vai__sched_stats *out)
 {
 	out->spawned = get(&vai__sched.posted);
 	for (int i = 0; i < atomic_load_acquire(&vai__sched.nps); i++) {

@@ -26,22 +26,27 @@ void vai__poll_wake(void);
 /* Ends the program with a message if other code has closed the poller's own descriptors. Any thread, now and then:
  * what sleeps in the poller then may sleep for ever. */
 void vai__poll_check(void);
-/* How many goroutines wait for the poller, with other reasons to hope: while there are any, there is no deadlock. A
- * waiter counts until it runs again; otherwise an M about to sleep could see none in between. Any thread. */
+/* How many goroutines wait for the poller, or for what else is counted by the next. While there are any, there is no
+ * deadlock. A waiter counts until it runs again; otherwise an M about to sleep could see none in between. Any
+ * thread. */
 int64_t vai__poll_pending(void);
 /* Counts n goroutines more, or less. Any thread. */
 void vai__poll_count(int n);
 
-/* What the system may put into channels at any time, whether or not anybody waits for it: signals, changes of files.
- * That is hope only where a goroutine waits at such a channel, which sysmon asks when all else is quiet. */
+/* A source puts messages of the system (signals, changes of files) into channels at any time, whether or not a
+ * goroutine waits for them. It keeps a program from a deadlock only where one does, which sysmon asks when all else is
+ * quiet. */
 struct vai__source {
-	bool (*awaited)(void); /* takes the lock under which the source puts messages into channels */
-	struct vai__source *next;
-	_Atomic(bool) known;
+	/* Whether a goroutine waits at one of its channels. Takes the lock under which the source puts messages there. */
+	bool (*awaited)(void);
+	struct vai__source *next; /* list of all sources; they stay in it */
+	_Atomic(bool) known;      /* it is in that list */
 };
-/* So many channels more of s. Any thread. s lasts for ever. */
+/* s has n channels more, or less. s lasts for ever. Any thread. */
 void vai__poll_source(struct vai__source *s, int n);
-int64_t vai__poll_sources(void); /* how many channels */
+/* How many channels all sources have. Any thread. */
+int64_t vai__poll_sources(void);
+/* Whether a goroutine waits at one of them. sysmon. */
 bool vai__poll_sources_awaited(void);
 
 #endif

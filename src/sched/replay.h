@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* Seeded runs: a set of goroutines of which one runs at a time, in an order that a plan decides, with a clock that
- * stands while one of them can run and else jumps to the next of their timers. The set is the goroutine that begins
- * the run, and those that they start. Others run as always, and share nothing with the set but the Ps.
+ * stands while one of them can run and else jumps to the next of their timers. The set is the goroutine that begins the
+ * run, and those that they start. Others run as always, and share nothing with the set but the Ps.
  *
- * The goroutines of the set are numbered from 1 in the order in which they were started. Who has the turn keeps it
- * until it waits, ends or yields, or until the plan takes it away at a point (vai__replay_point). Whatever else takes
- * the goroutine from its thread (a P that is wanted elsewhere, a slice that is over) leaves it the turn. */
+ * The goroutines of the set are numbered from 1 in the order in which they were started. The goroutine that has the
+ * turn keeps it until it waits, ends or yields, or until the plan takes it away at a point (vai__replay_point).
+ * Whatever else takes the goroutine from its thread (a P that is wanted elsewhere, a slice that is over) leaves it the
+ * turn.
+ *
+ * The functions are called by goroutines of the run and do not park, unless a comment says otherwise. */
 #ifndef VAI_REPLAY_H
 #define VAI_REPLAY_H
 
 #include "sched/sched.h"
 
 enum vai__replay_how { VAI_REPLAY_SEED, VAI_REPLAY_PCT, VAI_REPLAY_RECORDED };
-/* A point of a goroutine, at which its turn was over or might have been: twice its number, and one more if it waited
- * there. That does not hang on what others do, so a schedule of which something is left out means the same
- * elsewhere. */
+/* A point of goroutine g, at which its turn was over or might have been. n is twice the point's number, counted for
+ * this goroutine alone, and one more if the goroutine waited there. So n does not depend on what other goroutines do,
+ * and a schedule from which something is left out means the same in the rest of it. */
 struct vai__replay_at {
 	uint32_t g, n;
 };
@@ -26,7 +29,7 @@ struct vai__replay_choice {
 struct vai__replay_plan {
 	enum vai__replay_how how;
 	uint64_t seed;                            /* of the order (but for RECORDED), of select and of math.random */
-	uint32_t depth, length;                   /* PCT: changes, within so many decisions */
+	uint32_t depth, length;                   /* PCT: so many changes, within so many decisions (replay_pick.c) */
 	const struct vai__replay_choice *choices; /* RECORDED, in any order; they stay where they are */
 	size_t nchoices;
 	uint64_t most;                  /* turns after which the run is broken off */
@@ -48,34 +51,34 @@ enum { VAI__REPLAY_NAMED = 8 };
 /* A point at which there were several candidates. */
 struct vai__replay_decision {
 	struct vai__replay_at at;
-	uint32_t of, took;                      /* so many, and the place of the one that was taken; 0 is the default */
+	uint32_t of, took;                      /* how many, and the place of the one that was taken; 0 is the default */
 	uint32_t candidates[VAI__REPLAY_NAMED]; /* the first of them */
-	uint32_t next;
+	uint32_t next;                          /* the one that was taken */
 };
 struct vai__replay_record {
 	struct vai__replay_turn *turns;
 	struct vai__replay_decision *decisions;
 	char (*made)[64]; /* vai__g_site of each goroutine */
 	size_t nturns, ndecisions, nmade;
-	uint64_t most; /* of the plan */
-	uint32_t goroutines;
-	int64_t at;      /* the run's clock at the end */
-	bool outside;    /* somebody has waited for what the run does not decide (input, a process) */
-	bool incomplete; /* there was no memory for all of it */
-	bool exhausted;  /* it was broken off after plan.most turns */
+	uint64_t most;       /* that of the plan */
+	uint32_t goroutines; /* how many were in the run */
+	int64_t at;          /* the run's clock at the end */
+	bool outside;        /* a goroutine has waited for what the run does not decide (input, a process) */
+	bool incomplete;     /* there was no memory for all of it */
+	bool exhausted;      /* it was broken off after plan.most turns */
 };
 
 /* Begins a run of the calling goroutine, which has the first turn. VAI_EAGAIN: there is one already. */
 int vai__replay_begin(vai_g *self, const struct vai__replay_plan *plan);
-/* Ends it, by the goroutine that has begun it: the others are canceled and have turns until they have ended. False:
- * some have not, because they wait again and again; they go on as ordinary goroutines. */
+/* Ends the run that self has begun: the others are canceled and have turns until they have ended; self parks meanwhile.
+ * False: some have not ended, because they wait again and again; they go on as ordinary goroutines. */
 bool vai__replay_end(vai_g *self);
-/* What has happened in the run that there is, or else in the last one: until the next begins. */
+/* What has happened in the run that there is, or else in the last one. It stays until the next run begins. */
 const struct vai__replay_record *vai__replay_record(void);
 
 /* Whether there is a run. Any thread; outside of the run the answer may be an old one. */
 bool vai__replay_is_on(void);
-/* A run's function has come to its end, and what is left of it is canceled. */
+/* Whether the run's first goroutine has come to vai__replay_end, and the others are canceled. */
 bool vai__replay_is_closing(void);
 /* The number of g in the run; 0: it is not in it. */
 uint32_t vai__replay_number(const vai_g *g);
@@ -87,18 +90,19 @@ static inline uint64_t vai__replay_name(const vai_g *g)
 }
 /* As vai__g_each, for the goroutines of the run, while none of them runs. */
 void vai__replay_each(void (*f)(vai_g *g, const struct vai_g_info *info, void *arg), void *arg);
-/* The same of the goroutine with that id. */
+/* vai__replay_name of the goroutine with that id. */
 uint64_t vai__replay_name_of(uint64_t id);
-/* A point at which the plan may give the turn to another. slice: it has run for as long as it should at once. */
+/* A point at which the plan may give the turn to another; self parks meanwhile. slice: self has used up a slice, so the
+ * turn goes to another that is ready, whatever the plan says. Outside of a run it does nothing. */
 void vai__replay_point(vai_g *self, bool slice);
-/* The run cannot go well any more: waits of its first goroutine, this one and those to come, end with
- * VAI_WAKE_DEADLOCK, and it is the next to run. */
+/* Breaks the run off: waits of its first goroutine, this one and those to come, end with VAI_WAKE_DEADLOCK, and it is
+ * the next to run. */
 void vai__replay_break(void);
 /* Whether self has to give up: it has begun a run that was broken off. */
 bool vai__replay_gives_up(const vai_g *self);
-/* In a run: a random number of its own. False: the caller is in none. */
+/* Sets *out to the next of the run's random numbers, for select. False: the caller is in no run. Any thread. */
 bool vai__replay_random(uint64_t *out);
-/* In a run: what the calling goroutine's own random numbers begin with. False: it is in none. */
+/* Sets *out to the seed of the calling goroutine's math.random. False: it is in no run. */
 bool vai__replay_seed(uint64_t *out);
 
 #endif

@@ -12,20 +12,21 @@ enum { VAI__PICK_LOWERED = 16 };
 
 struct vai__replay_pick {
 	struct vai__replay_plan plan;
-	uint64_t rand;      /* of the schedule's own numbers */
-	uint32_t decisions; /* so many were asked for */
-	/* PCT: at these decisions who runs falls behind all others. */
+	uint64_t rand;      /* state of the generator for the schedule's own random numbers */
+	uint32_t decisions; /* how many decisions were asked for */
+	/* PCT: at these decisions the goroutine that runs falls behind all others. */
 	uint32_t change[VAI__PICK_LOWERED];
 	struct {
-		uint32_t g;
-		uint32_t level; /* the later it was lowered the lower it is */
+		uint32_t g;     /* a goroutine that fell behind; 0: unused */
+		uint32_t level; /* the later that was, the larger */
 	} lowered[VAI__PICK_LOWERED];
-	uint32_t nlowered;
+	uint32_t nlowered; /* how often a goroutine fell behind */
 };
 
 /* Makes p ready for the choices of one run by a copy of *plan. */
 void vai__replay_pick_begin(struct vai__replay_pick *p, const struct vai__replay_plan *plan);
-/* At that point: a place in `candidates`, of which there are n > 1. goes_on: the first of them runs and could go on. */
+/* Picks one of n > 1 candidates at that point, and returns its place in the list. goes_on: the first of them runs now
+ * and could go on. */
 uint32_t vai__replay_pick_next(
 	struct vai__replay_pick *p, struct vai__replay_at at, const uint32_t *candidates, uint32_t n, bool goes_on);
 /* PCT: goroutine g has yielded, or has had its turn for long: it falls behind all others. */

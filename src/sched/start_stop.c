@@ -381,14 +381,14 @@ vai_g *vai__g_main(void)
 int64_t vai__g_count(void)
 {
 	struct vai__sched_stats st = {0};
-	vai__p_each_counter(&st);
+	vai__p_sum_counters(&st);
 	return (int64_t)(st.spawned - st.ended) + vai__home_count();
 }
 
 void vai__sched_stats(struct vai__sched_stats *out)
 {
 	memset(out, 0, sizeof(*out));
-	vai__p_each_counter(out);
+	vai__p_sum_counters(out);
 	out->stacks = vai__stack_count();
 	out->ps = atomic_load(&vai__sched.nprocs);
 	out->idle_ps = atomic_load(&vai__sched.nidle_ps);
