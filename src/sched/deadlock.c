@@ -28,15 +28,15 @@ bool vai__deadlock_is(int awake)
 	return is_quiet(awake) && !has_wakers();
 }
 
-/* Called under sched.lock when one M less is awake. If it was the last, sysmon may have looked at timers and sources a
- * moment too early: when all Ps were idle, but not yet all Ms. */
+/* If the M that is asleep now was the last one awake, sysmon may have looked at timers and sources a moment too early:
+ * when all Ps were idle, but not yet all Ms. So it is made to look again. */
 void vai__deadlock_tell_sysmon(void)
 {
 	if (is_quiet(0) && has_wakers())
 		vai__sysmon_poke();
 }
 
-/* Tells every main of the deadlock. No other M is awake, or only to run timers that wake nobody. */
+/* Other Ms are asleep, or awake only to run timers that wake no goroutine. */
 void vai__deadlock_tell_main(void)
 {
 	if (vai__sched_hooks.deadlock)
@@ -44,7 +44,6 @@ void vai__deadlock_tell_main(void)
 	vai__home_fire_all(VAI_WAKE_DEADLOCK);
 }
 
-/* Called when an M went idle or ended without having looked for a deadlock. */
 void vai__deadlock_check(void)
 {
 	vai__lock(&vai__sched.lock);
@@ -65,8 +64,9 @@ static bool sleeps_for_wakers(uint64_t *nawake)
 	return sleeps;
 }
 
-/* Whether an M that counts as asleep has just made a goroutine ready in the poller. What a source has put into a
- * channel before sysmon asked it for those that wait there has come so far. Under sched.lock. */
+/* Whether an M that counts as asleep has just made a goroutine ready in the poller. If a source put a message into a
+ * channel before sysmon asked it for waiters, it was such an M that woke the receiver, so has_polled is set by now.
+ * Under sched.lock. */
 static bool somebody_wakes(void)
 {
 	bool wakes = false;
@@ -75,7 +75,8 @@ static bool somebody_wakes(void)
 	return wakes;
 }
 
-/* An M that awoke while the timers and sources were looked at may have changed what they do. */
+/* The lock is not held while the timers and sources are looked at. If an M awoke meanwhile (nawake), it may have
+ * changed them, and the answer counts for nothing. */
 void vai__deadlock_check_sleepers(void)
 {
 	uint64_t before;

@@ -8,7 +8,7 @@
  * A frame depends on no other thread. The M takes its P from a goroutine that runs, wherever it has come to, and gives
  * it back to it if that has not noticed; an M without a P ends the frame, and main runs on without one.
  *
- * What needs no other comment is called on that M. */
+ * The functions are called on that M, unless a comment here or in frame.h says otherwise. */
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -36,7 +36,6 @@ bool vai__frame_idle(struct m *m)
 	return vai__fire(h->pub.main, h->frame.ticket, FRAME_IDLE);
 }
 
-/* In the signal's handler. m: the thread's, which may be none by now. */
 bool vai__frame_alarm(struct m *m, const siginfo_t *info, bool *over)
 {
 	if (info->si_code != SI_TIMER || info->si_value.sival_ptr != &alarm_mark)
@@ -50,12 +49,12 @@ bool vai__frame_alarm(struct m *m, const siginfo_t *info, bool *over)
 	return true;
 }
 
-/* Any thread. */
 bool vai__frame_due(void)
 {
 	return atomic_load_seq_cst(&ndue) > 0;
 }
 
+/* Resets f->due. True: it was set. */
 static bool clear_due(struct frame *f)
 {
 	if (!atomic_load_relaxed(&f->due))
@@ -68,14 +67,12 @@ static bool clear_due(struct frame *f)
 	return true;
 }
 
-/* m has a P. */
 void vai__frame_check(struct m *m)
 {
 	if (clear_due(&m->home->frame))
 		vai__frame_idle(m);
 }
 
-/* Any thread. */
 bool vai__frame_wants(void)
 {
 	return atomic_load_relaxed(&vai__sched.nframes) > 0;
@@ -86,7 +83,7 @@ int64_t vai__frame_end(const struct home *h)
 	return atomic_load_relaxed(&h->frame.end);
 }
 
-/* Main, if it is among those that only m may run. */
+/* Takes main out of m->locked. NULL: main is not in it. */
 static struct g *take_main(struct m *m)
 {
 	struct gqueue others = {0};
@@ -104,7 +101,7 @@ static struct g *take_main(struct m *m)
 	return found;
 }
 
-/* m has no P. Main, which then runs without one; NULL: there is no frame, or main waits for a P and its time is not
+/* Main needs no P to return from its frame. NULL: there is no frame, or main waits for a P and the frame's time is not
  * over. */
 struct g *vai__frame_return(struct m *m)
 {
@@ -117,9 +114,9 @@ struct g *vai__frame_return(struct m *m)
 	return vai__clock_real() >= vai__frame_end(h) ? take_main(m) : NULL;
 }
 
-/* g has used up a slice while main was in a frame. What computes for long would use up the frame, too, and with it the
- * host's time, while another M is free to run it: the one that M0 has taken the P from. So M0 runs the others first,
- * and then gives g away with its P, which ends the frame. True: M0 is not to run g. */
+/* A goroutine that computes for long would use up the frame, and with it the host's time, although another M is free to
+ * run it: the one that m has taken its P from. So m runs the other goroutines of the queue first, and then gives g away
+ * together with the P, which ends the frame. */
 bool vai__frame_puts_off(struct m *m, struct g *g)
 {
 	struct p *p = m_p(m);
@@ -147,9 +144,9 @@ static int64_t first_end(void)
 	return first;
 }
 
-/* m, which goes idle, wakes by itself a moment after the end of the frame. If M0 woke it then, while it gives its P
- * back, the kernel would most likely run it in M0's place, on whose CPU it was, and the frame would end a slice of the
- * kernel's late. */
+/* m wakes by itself a moment after the end of the frame, because the host's M should not have to wake it when it gives
+ * its P back: the kernel would most likely run m at once, on the CPU of the host's M, and the frame would end late by a
+ * time slice of the kernel's. */
 void vai__frame_nap(struct m *m)
 {
 	int64_t end = first_end();
@@ -157,7 +154,6 @@ void vai__frame_nap(struct m *m)
 		atomic_store_relaxed(&m->nap_until, end + NAP);
 }
 
-/* Whether the frame has used up its time, and an M that sleeps will look for an idle P by itself. */
 bool vai__frame_left_to_a_napper(struct home *h)
 {
 	if (vai__clock_real() < vai__frame_end(h))
@@ -172,7 +168,6 @@ bool vai__frame_left_to_a_napper(struct home *h)
 
 /* ---- the descriptor ---- */
 
-/* Any thread, no lock held. */
 void vai__frame_ring(struct home *h)
 {
 	int fd = atomic_load_relaxed(&h->frame.fd) - 1;
@@ -183,8 +178,8 @@ void vai__frame_ring(struct home *h)
 		;
 }
 
-/* At the end of a frame, in which m has run what there was. It reads in any case: who has rung may have written only
- * after the last frame had put the bell down. */
+/* Makes the descriptor unreadable at the end of a frame, in which m has run what there was. It is read even if `rung`
+ * is false: a thread that set `rung` before the end of the last frame may have written only after that. */
 static void unring(struct m *m)
 {
 	struct frame *f = &m->home->frame;
@@ -195,10 +190,11 @@ static void unring(struct m *m)
 	while (read(fd, &n, sizeof n) < 0 && errno == EINTR)
 		;
 	atomic_store_seq_cst(&f->rung, false);
-	if (atomic_load_seq_cst(&m->nlocked) > 0) /* it may have been rung before it was put down */
+	if (atomic_load_seq_cst(&m->nlocked) > 0) /* a goroutine became ready before `rung` was reset */
 		vai__frame_ring(m->home);
 }
 
+/* Makes the frame's signal come in ns from now; 0: never. Without timers the frame ends when its deadline fires. */
 static void set_alarm(struct m *m, int64_t ns)
 {
 	struct frame *f = &m->home->frame;
@@ -211,7 +207,7 @@ static void set_alarm(struct m *m, int64_t ns)
 
 /* ---- frames ---- */
 
-/* Whether there is anything for m to do. What other Ms run needs no P of m's. */
+/* Whether there is anything for m to do. Goroutines that other Ms run do not count. */
 static bool has_work(struct m *m, int64_t now)
 {
 	vai__seat_look();
@@ -232,8 +228,8 @@ static bool take_p_at_once(struct m *m)
 	return p != NULL;
 }
 
-/* False: the time is over before there was a P. Ms that are in their loop or in a call of vai cannot lose their P; they
- * come out of that soon, unless their thread has to wait for a CPU. */
+/* Gets a P for m. False: the frame's time is over before there was one. Ms that are in their loop or in a call of vai
+ * cannot lose their P; they come out of that soon, unless their thread has to wait for a CPU. */
 static bool take_p(vai_g *self, struct m *m)
 {
 	for (int i = 0; i < TRIES; i++) {
@@ -247,6 +243,7 @@ static bool take_p(vai_g *self, struct m *m)
 	return m_p(m) != NULL;
 }
 
+/* Main waits, so that m's loop runs other goroutines, until the frame is over. */
 static int run_others(vai_g *self, struct m *m, int64_t end)
 {
 	struct frame *f = &m->home->frame;
@@ -293,7 +290,7 @@ int vai__frame_fd(vai_g *self)
 		return VAI_ESYS;
 	atomic_store_relaxed(&f->rung, false);
 	atomic_store_seq_cst(&f->fd, f->kept_fd);
-	unring(m); /* they may have rung before there was a bell, or for who had this one before */
+	unring(m); /* rings if a goroutine is ready already, and takes back a ring for the descriptor's last home */
 	return f->kept_fd - 1;
 }
 

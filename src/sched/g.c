@@ -11,7 +11,7 @@
 #include "sched/turns.h"
 
 enum {
-	BATCH = 32,
+	BATCH = 32,      /* free records that a P takes from sched.gfree at once */
 	STACK_LINK = 16, /* mach/stack links free stacks through so many bytes at their top */
 	COLOURS = 8      /* with more, a goroutine that parks within one page could need a second one */
 };
@@ -39,6 +39,7 @@ static struct {
 #endif
 		 }};
 
+/* Adds s to the list of all slabs. False: out of memory. */
 static bool note_slab(struct slab *s)
 {
 	vai__lock(&all.lock);
@@ -57,7 +58,7 @@ static bool note_slab(struct slab *s)
 	return true;
 }
 
-/* A slab's goroutines as a list. */
+/* Makes a slab and returns its goroutines as a list; NULL: out of memory. */
 static struct g *new_slab(void)
 {
 	struct slab *s = aligned_alloc(VAI_CACHELINE, sizeof(struct slab));
@@ -76,6 +77,7 @@ static struct g *new_slab(void)
 	return s->gs;
 }
 
+/* Fills p's empty cache of free records. */
 static struct g *refill(struct p *p)
 {
 	if (atomic_load_relaxed(&vai__sched.ngfree) > 0) {
@@ -114,6 +116,7 @@ struct g *vai__g_alloc(struct p *p)
 	return g;
 }
 
+/* Moves free records from p's cache to sched.gfree until `keep` are left. */
 static void spill(struct p *p, int keep)
 {
 	struct gqueue q = {0};
@@ -142,7 +145,8 @@ void vai__g_free(struct m *m, struct g *g)
 		spill(p, GFREE_MAX / 2);
 }
 
-/* The goroutine's first function. It is not inlined, because the frames below it are never left. */
+/* Gets a P for g, which has come to its end outside of vai. It is a function of its own, not inlined, because the frame
+ * of `enter` is never left: no variable whose address is taken may lie there. */
 static VAI_NOINLINE void come_in(struct g *g)
 {
 	struct m *m = g_m(g);
@@ -150,6 +154,7 @@ static VAI_NOINLINE void come_in(struct g *g)
 	vai__m_need_p(&m, &was);
 }
 
+/* The first function on a goroutine's stack; never returns. */
 static void enter(void *arg)
 {
 	struct g *g = arg;
@@ -166,7 +171,6 @@ static void begin_on(struct g *g, char *top)
 	vai__ctx_make(&g->ctx, vai__stack_low(top), usable_top(top), enter, g);
 }
 
-/* Gives g a stack. False: there is no memory or address space for one. */
 bool vai__g_give_stack(struct m *m, struct g *g)
 {
 	struct p *p = m_p(m);
@@ -177,7 +181,7 @@ bool vai__g_give_stack(struct m *m, struct g *g)
 	return true;
 }
 
-/* The stack goes to the M's P, if it has one. */
+/* Puts the stack into the cache of m's P, or frees it, and lets a goroutine go on that waits for a stack. */
 static void recycle(struct m *m, char *top)
 {
 	struct p *p = m_p(m);
@@ -197,14 +201,14 @@ void vai__g_take_stack(struct m *m, struct g *g)
 	recycle(m, top);
 }
 
-/* From the commit on another M may run g, on another stack: hence it has none before that. */
+/* Once the wait is committed another M may run g, on another stack. So g->stack is NULL before the commit. */
 bool vai__g_shed_stack(struct m *m, struct g *g)
 {
 	char *top = g->stack;
 	if (!VAI_BUG(shed_late))
 		g->stack = NULL;
 	if (!vai__park_commit(g) && !VAI_BUG(shed_blind)) {
-		vai__stack_trim(top); /* its frames are never left, and AddressSanitizer still knows them */
+		vai__stack_trim(top); /* AddressSanitizer still knows the frames there, which are never left */
 		begin_on(g, top);
 		return false;
 	}
@@ -213,8 +217,7 @@ bool vai__g_shed_stack(struct m *m, struct g *g)
 	return true;
 }
 
-/* Goroutines that got no stack queue here until one is freed. As long as any are queued vai__g_new fails, so that
- * whoever spawns more learns of it. */
+/* While goroutines are queued here, vai__g_new fails, so that goroutines which spawn more learn of it. */
 void vai__g_starve(struct g *g)
 {
 	vai__lock(&vai__sched.lock);
@@ -277,7 +280,6 @@ vai_g *vai__g_new_in(struct vai__home *home, void (*entry)(vai_g *g, void *arg),
 	return &g->pub;
 }
 
-/* A record for a thread without a P; NULL: out of memory. */
 struct g *vai__g_alloc_outside(void)
 {
 	vai__lock(&vai__sched.lock);
@@ -459,7 +461,8 @@ static void abandon(struct g *g)
 		vai__sched_hooks.abandon(&g->pub);
 }
 
-/* What a wait would have taken back does not stay for the record's next goroutine. */
+/* Frees g's record. The fields that g would have reset itself after its wait are reset here, for the record's next
+ * goroutine. */
 static void bury(struct g *g)
 {
 	if (vai__sched_hooks.bury)
@@ -478,9 +481,8 @@ static void bury(struct g *g)
 	vai__gqueue_push(&vai__sched.gfree, g);
 }
 
-/* Called after every M has stopped: releases what goroutines hold that never ended. Their finalizers run in here and
- * must wake nobody. A goroutine's waiter may be linked to one on another goroutine's stack, so no stack is freed
- * before all have been dealt with. */
+/* Finalizers run in here, and must wake no goroutine. A goroutine's waiter may be linked to one on another goroutine's
+ * stack, so no stack is freed before all have been dealt with. */
 void vai__g_abandon_all(void)
 {
 	each_left(unwait);

@@ -15,7 +15,6 @@ void vai__gqueue_push(struct gqueue *q, struct g *g)
 	q->count++;
 }
 
-/* Appends all of `more`, which is not empty and must not be used afterwards. */
 void vai__gqueue_append(struct gqueue *q, const struct gqueue *more)
 {
 	if (q->tail)
@@ -38,6 +37,7 @@ struct g *vai__gqueue_pop(struct gqueue *q)
 	return g;
 }
 
+/* Sets nglobal. Under sched.lock. */
 static void mirror(void)
 {
 	atomic_store_release(&vai__sched.nglobal, vai__sched.global.count);
@@ -61,8 +61,7 @@ void vai__global_put_batch(struct gqueue *q)
 	vai__unlock(&vai__sched.lock);
 }
 
-/* Takes p's fair share of the queue: returns one goroutine and puts the others into p's ring, never more than half
- * of that. */
+/* p's share of the queue is what each P would get, but at most half of a ring, and one if p has work of its own. */
 struct g *vai__global_get(struct p *p)
 {
 	if (atomic_load_acquire(&vai__sched.nglobal) == 0)

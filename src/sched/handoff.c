@@ -12,7 +12,6 @@
 #include "mach/thread.h"
 #include "sched/rt.h"
 
-/* Called on m's thread. Lock held. */
 void vai__m_own(struct m *m, struct p *p)
 {
 	atomic_store_relaxed(&m->p, p);
@@ -24,8 +23,7 @@ void vai__m_own(struct m *m, struct p *p)
 	atomic_store_relaxed(&p->where, vai__thread_where());
 }
 
-/* Called when another thread wants m's P, or has taken it while m's goroutine was in a C call. m gets an idle P if
- * there is one; otherwise its goroutine is made to come to the loop soon. */
+/* If m has lost its P, it gets an idle one; if there is none, its goroutine is made to come to the loop soon. */
 VAI_NOINLINE void vai__m_enter_slowly(struct m *m)
 {
 	struct g *g = m_curg(m);
@@ -43,7 +41,6 @@ VAI_NOINLINE void vai__m_enter_slowly(struct m *m)
 		vai__preempt_call_in(m, g);
 }
 
-/* Gets a P for m, whose goroutine has entered vai and needs one. May park, after which *m is the goroutine's M. */
 struct p *vai__m_need_p(struct m **m, bool *was)
 {
 	struct p *p;
@@ -55,8 +52,7 @@ struct p *vai__m_need_p(struct m **m, bool *was)
 	return p;
 }
 
-/* Finds p, which has no owner, an M whose goroutine only that M may run and which found no P before; otherwise p
- * becomes idle. Under sched.lock. */
+/* The first M in sched.wanting gets p. */
 void vai__p_release(struct p *p)
 {
 	vai__p_put_idle(p);
@@ -68,7 +64,6 @@ void vai__p_release(struct p *p)
 		vai__idle_wake_locked_m(m);
 }
 
-/* Notes that m sleeps with a goroutine that is ready and for which there is no P. Under sched.lock. */
 void vai__handoff_want(struct m *m)
 {
 	if (m->wants)
@@ -88,7 +83,6 @@ void vai__handoff_want(struct m *m)
 	}
 }
 
-/* Lock held. */
 void vai__handoff_unwant(struct m *m)
 {
 	if (!m->wants)
@@ -122,14 +116,14 @@ static bool has_work(struct p *p, int64_t until)
 		atomic_load_relaxed(&p->timers.next) <= until;
 }
 
-/* Whether p's next round is the queues'. Ms that want a P for a goroutine of their own come before the queues, but
- * not twice in a row: otherwise a few of them that yield to each other would keep all others from running. The
- * caller may touch p. */
+/* Ms that want a P for a goroutine of their own come before the queues, but not twice in a row: otherwise a few of them
+ * that yield to each other would keep all other goroutines from running. */
 bool vai__p_owes_turn(const struct p *p)
 {
 	return p->locked_tick == atomic_load_relaxed(&p->tick);
 }
 
+/* Whether the queues come first for p, although Ms may want it (vai__p_owes_turn), and have work for it. */
 static bool turn_is_due(struct p *p)
 {
 	if (!vai__p_owes_turn(p) || !has_work(p, vai__clock_real()))
@@ -140,7 +134,6 @@ static bool turn_is_due(struct p *p)
 	return !stops;
 }
 
-/* Hands on p, which has lost its owner. */
 void vai__p_hand_off(struct p *p)
 {
 	if (vai__p_is_surplus(p)) {
@@ -156,8 +149,9 @@ void vai__p_hand_off(struct p *p)
 	vai__idle_wake_one();
 }
 
-/* Gives p, which has no owner, to an M whose goroutine has lost its own to main and has not noticed. That M looks at
- * its P under the lock before it touches it, because m->retake stays set. False: there is none. Lock held. */
+/* Gives p, which has no owner, to an M whose P main has taken while its goroutine computed (m->evicted), if that
+ * goroutine has not come into vai since. The M looks at its P under the lock before it touches it, because m->retake
+ * stays set. False: there is no such M. Lock held. */
 static bool return_p(struct p *p)
 {
 	struct m *m = vai__sched.all_ms;
@@ -171,7 +165,6 @@ static bool return_p(struct p *p)
 	return true;
 }
 
-/* The M gives up its P, if it has one. */
 void vai__m_hand_off(struct m *m)
 {
 	vai__lock(&vai__sched.lock);
@@ -186,7 +179,7 @@ void vai__m_hand_off(struct m *m)
 		vai__p_hand_off(p);
 }
 
-/* The same for a host's M at the end of a frame: if there is nothing to do for the P, it goes to where it came from. */
+/* If there is nothing to do for the P, the M that it was taken from gets it back without a wake-up. */
 void vai__m_give_back(struct m *m)
 {
 	vai__lock(&vai__sched.lock);
@@ -203,8 +196,8 @@ void vai__m_give_back(struct m *m)
 		vai__p_hand_off(p);
 }
 
-/* Called when main's thread comes upon a goroutine that is known to stay in C calls for long, during which main
- * could not run: gives it to another M, with the P. False: there is no other M. */
+/* Called when main's thread has taken a goroutine from a queue that is known to stay in C calls for long: main could
+ * not run meanwhile. */
 bool vai__m0_leave_to_others(struct m *m, struct g *g)
 {
 	struct p *p = m_p(m);
@@ -262,8 +255,6 @@ void vai__g_block_end(vai_g *self)
 		vai__serial_pass(self);
 }
 
-/* Called by sysmon, under sched.lock: takes m's P, if its goroutine is in no call of vai. The caller hands the P on
- * after it has released the lock. */
 struct p *vai__handoff_retake(struct m *m)
 {
 	struct p *p = NULL;

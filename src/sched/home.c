@@ -11,8 +11,8 @@
  *
  * - one that is in a queue, by the M that runs it next (vai__home_tell);
  *
- * - one that runs, by the same when it has been interrupted, or by its M when it has begun to wait: main may not look
- *   any more by then.
+ * - one that runs is interrupted, so that it comes to a queue; or it begins to wait, and its M asks it then
+ *   (vai__home_parked), because main may not look at it again.
  *
  * No goroutine starts another one in a home that closes. So two looks in a row that find none left tell that there is
  * none: one that the first look has missed, because its starter ended before the look came to it, is seen by the
@@ -28,7 +28,7 @@ enum { PAUSE = 50000, PAUSE_MAX = 2000000 /* ns between two looks */ };
 static struct home nobody = {.pub.id = UINT64_C(1) << 31}; /* no other has such a number */
 struct vai__home *const vai__home_of_nobody = &nobody.pub;
 static struct home *unused; /* under sched.lock; records are never freed, since goroutines may be left */
-static struct home *made;   /* sched.lock */
+static struct home *made;   /* all records, by next_made; sched.lock */
 static uint64_t last_id;    /* sched.lock */
 
 struct vai__home *vai__home_self(void)
@@ -72,6 +72,7 @@ bool vai__home_id_is_open(uint64_t id)
 
 /* ---- the beginning ---- */
 
+/* Takes an unused record, or makes one with a record for its main; NULL: out of memory. */
 static struct home *new_record(void)
 {
 	vai__lock(&vai__sched.lock);
@@ -117,6 +118,7 @@ static void begin_main(struct home *h)
 	m_leave(h->m, false);
 }
 
+/* Adds h to the open homes, with a new id. */
 static void enlist(struct home *h)
 {
 	vai__lock(&vai__sched.lock);
@@ -133,6 +135,7 @@ static void enlist(struct home *h)
 	vai__unlock(&vai__sched.lock);
 }
 
+/* Makes a home whose host's thread is m's, the calling one; NULL: out of memory. */
 static struct home *begin(struct m *m)
 {
 	struct home *h = new_record();
@@ -194,6 +197,7 @@ static void note_stuck(void)
 	vai__unlock(&vai__sched.lock);
 }
 
+/* The next main that is to be told, with the ticket of its wait; NULL: all have been told. */
 static vai_g *take_stuck(vai_ticket *ticket)
 {
 	vai__lock(&vai__sched.lock);
@@ -208,7 +212,8 @@ static vai_g *take_stuck(vai_ticket *ticket)
 	return h ? h->pub.main : NULL;
 }
 
-/* No home begins or ends while nothing runs, but for one of a thread that only comes: it is put before the others. */
+/* While nothing runs no home ends. A thread that is no M yet may open one, but that is put before the others, where
+ * this walk does not come by. */
 void vai__home_each(void (*f)(struct vai__home *home))
 {
 	for (struct home *h = atomic_load_acquire(&vai__sched.homes); h; h = atomic_load_relaxed(&h->next))
@@ -256,12 +261,13 @@ void vai__home_note_end(struct vai__home *home)
 
 /* ---- the end of its goroutines ---- */
 
-/* Asks g, if it is one of the home's. True: it is. */
+/* Asks g to end if it belongs to the home. True: it does. */
 static bool ask(struct home *h, struct g *g, bool force)
 {
 	if (atomic_load_acquire(&g->state) == VAI_G_DEAD || &g->pub == h->pub.main)
 		return false;
-	uint64_t word = atomic_load_acquire(&g->wait); /* read before the home: it tells whose it is, once it is parked */
+	/* Read before the home: if this word can still end the wait, g has not run since, and the home is its own. */
+	uint64_t word = atomic_load_acquire(&g->wait);
 	if (vai__g_home(&g->pub) != &h->pub)
 		return false;
 	vai__fire_end(g, word, force);
@@ -276,6 +282,7 @@ void vai__home_parked(struct g *g)
 		ask(home_of(home), g, closing == VAI_HOME_FORCES);
 }
 
+/* Asks all goroutines of the home to end, and returns how many there are. */
 static int64_t ask_all(struct home *h, bool force)
 {
 	int64_t n = 0;
@@ -286,7 +293,7 @@ static int64_t ask_all(struct home *h, bool force)
 	return n;
 }
 
-/* Those that run come round, and are told. */
+/* Interrupts the home's goroutines that run, so that they come to a queue and are asked there. */
 static void interrupt_running(struct home *h)
 {
 	int64_t now = vai__clock_real();
@@ -299,7 +306,7 @@ static void interrupt_running(struct home *h)
 	vai__unlock(&vai__sched.lock);
 }
 
-/* Until so many more have ended, or for a while. */
+/* Waits until n more of the home's goroutines have ended, or for `pause` ns. */
 static void pause_for(struct home *h, vai_g *self, int64_t n, int64_t pause)
 {
 	int64_t until = vai__clock_real() + pause;
@@ -317,7 +324,7 @@ static void pause_for(struct home *h, vai_g *self, int64_t n, int64_t pause)
 	self->bound = bound;
 }
 
-/* False: some are left at `until`. */
+/* Asks the home's goroutines to end until none is left. False: some are left at `until`. */
 static bool end_until(struct home *h, vai_g *self, int64_t until)
 {
 	bool force = atomic_load_relaxed(&h->pub.closing) == VAI_HOME_FORCES;
@@ -335,7 +342,8 @@ static bool end_until(struct home *h, vai_g *self, int64_t until)
 	return true;
 }
 
-/* Callbacks of timers, which may have begun a goroutine for the home before they saw that it closes, are over. */
+/* Waits until the timers' callbacks that run now are over: they may be about to start a goroutine of the home, because
+ * they looked before it began to close. */
 static void pass_timers(void)
 {
 	for (int i = 0; i < atomic_load_acquire(&vai__sched.nps); i++) {
@@ -365,7 +373,7 @@ bool vai__home_end(struct vai__home *home, vai_g *self, int64_t grace)
 
 /* ---- the end ---- */
 
-/* Lock held. */
+/* Takes h out of the open homes. Lock held. */
 static void delist(struct home *h)
 {
 	_Atomic(struct home *) *at = &vai__sched.homes;
@@ -381,7 +389,7 @@ static void delist(struct home *h)
 	vai__sched.m0 = first ? first->m : NULL;
 }
 
-/* Nothing refers to the home any more, unless goroutines of it are left: then its record is not used again. */
+/* Gives h's record back. If goroutines of the home are left they refer to it, and it is not used again. Lock held. */
 static void bury(struct home *h)
 {
 	atomic_store_relaxed(&h->pub.id, 0);
@@ -392,7 +400,7 @@ static void bury(struct home *h)
 	unused = h;
 }
 
-/* Gives up the P of the thread that ends as an M: another thread may do that for it. */
+/* Gives m's P up, because its thread ends as an M. Called on that thread or, if it may be gone, on another. */
 static void give_p_up(struct m *m)
 {
 	struct p *p = NULL;

@@ -4,8 +4,8 @@
  * The rule that loses no wake-up: a thread that adds work first publishes it, then (full barrier) looks for an idle
  * P while no M spins. An M that stops spinning first says so, then (full barrier) looks at every queue once more. So
  * one of the two sees the other. An M that finds work while it was the last spinner stops in the same way, and wakes
- * another where there is more, so wake-ups spread as long as there is work and no longer. It does so, too, where no M
- * sleeps in the poller and watches timers: while a P is idle, one has to.
+ * another where there is more, so wake-ups spread as long as there is work and no longer. It also wakes another when no
+ * M sleeps in the poller and watches timers, because while a P is idle one has to.
  *
  * idle_ms, idle_ps, m->idle and m->nextp belong to sched.lock. An M in idle_ms has no P. Whoever takes an M out of
  * idle_ms sets its nextp under the lock and wakes it afterwards.
@@ -16,13 +16,13 @@
 #include "sched/rt.h"
 
 #ifdef VAI_SIM
-enum { SPINS = 2, PATIENCE = 1, YIELDS = 2, YIELD_PATIENCE = 1 };
+enum { SPINS = 2, PATIENT_AFTER = 1, YIELDS = 2, YIELDS_PATIENT_AFTER = 1 };
 #else
 enum {
-	SPINS = 400,    /* looks at the queues before an M sleeps: about the price of a wake-up */
-	PATIENCE = 100, /* looks before a thief takes the runnext of a P that has not moved */
-	YIELDS = 4,     /* the same two for an M that lets another run on its CPU between its looks */
-	YIELD_PATIENCE = 2
+	SPINS = 400,         /* looks at the queues before an M sleeps: about the price of a wake-up */
+	PATIENT_AFTER = 100, /* looks before a thief takes the runnext of a P that has not moved */
+	YIELDS = 4,          /* the same two for an M that lets another run on its CPU between its looks */
+	YIELDS_PATIENT_AFTER = 2
 };
 #endif
 #if defined(VAI_SIM) || defined(VAI_HARD)
@@ -34,7 +34,7 @@ enum {
 	CHOOSY = 16 /* idle Ms up to which the best one is searched for; among more, the first that will do is taken */
 };
 
-/* Lock held. */
+/* m does not count as idle any more. Lock held. */
 static void remove_idle_m(struct m *m)
 {
 	if (m->listed) {
@@ -49,8 +49,7 @@ static void remove_idle_m(struct m *m)
 	vai__handoff_unwant(m);
 }
 
-/* Takes an M out of idle_ms. hosts: also a host's; such a one is taken first, because main waits for it, and the M that
- * sleeps in the poller last. Under sched.lock. */
+/* A host's M is taken first, because main waits for it, and the M that sleeps in the poller last. */
 struct m *vai__idle_take_m(bool hosts)
 {
 	struct m **best = NULL, *poller = atomic_load_relaxed(&vai__sched.poller);
@@ -75,7 +74,6 @@ void vai__idle_stop_spinning(struct m *m)
 	atomic_fetch_sub_seq_cst(&vai__sched.nspinning, 1);
 }
 
-/* Whether any queue holds work. exact: any work at all; otherwise only work that is worth staying awake for. */
 bool vai__idle_work_anywhere(bool exact)
 {
 	for (int i = 0; i < atomic_load_acquire(&vai__sched.nps); i++) {
@@ -100,7 +98,6 @@ static void give_back(struct p *p)
 		vai__idle_wake_one();
 }
 
-/* Any thread. The caller has made work visible. */
 void vai__idle_wake_one(void)
 {
 	int none = 0;
@@ -129,8 +126,9 @@ void vai__idle_wake_one(void)
 	}
 }
 
-/* Waking another for nothing costs what a message costs: an M that is woken, looks around and sleeps again took the
- * CPU from the thread that had posted (measured: a post took three times as long). */
+/* Another M is woken only if there is work for it, or nothing watches the poller. Waking one for nothing would cost
+ * what a message costs: an M that woke, looked around and slept again took the CPU from the thread that had posted
+ * (measured: a post took three times as long). */
 void vai__idle_got_work(struct m *m)
 {
 	vai__idle_stop_spinning(m);
@@ -140,7 +138,6 @@ void vai__idle_got_work(struct m *m)
 		vai__idle_wake_one();
 }
 
-/* Lock held; m has a goroutine that only it may run. */
 void vai__idle_wake_locked_m(struct m *m)
 {
 	if (!m->idle)
@@ -165,7 +162,7 @@ static struct m *take_any_m(void)
 	return m;
 }
 
-/* Each M that stops wakes the next. All at once they would queue for the lock and for the CPUs. */
+/* Each M that stops wakes the next. If all were woken at once they would queue for the lock and for the CPUs. */
 void vai__idle_stop_one(void)
 {
 	if (!atomic_load_relaxed(&vai__sched.stopping))
@@ -177,7 +174,8 @@ void vai__idle_stop_one(void)
 		vai__m_wake(m);
 }
 
-/* Idle Ms are taken from one end of the list, so it is those that nobody needs which sleep for long. */
+/* The M that went to sleep last is woken first (it stands first in idle_ms). So an M that has slept for long is one too
+ * many. */
 bool vai__idle_retire(struct m *m)
 {
 	vai__lock(&vai__sched.lock);
@@ -191,6 +189,8 @@ bool vai__idle_retire(struct m *m)
 	return goes;
 }
 
+/* Whether m may spin, which it does from then on. As in Go, no more Ms spin than half of those that are busy: others
+ * would only take CPU time. */
 static bool may_spin(struct m *m)
 {
 	if (m->spinning)
@@ -272,6 +272,7 @@ static bool may_yield(struct m *m)
 		vai__poll_sources() == 0;
 }
 
+/* A short pause. yields: other threads may run on this CPU meanwhile. */
 static void pause_between_looks(bool yields)
 {
 	if (yields)
@@ -280,16 +281,17 @@ static void pause_between_looks(bool yields)
 		vai__cpu_relax();
 }
 
+/* Looks for work, again and again for a while. NULL: there is none, or the caller has to look at more than queues. */
 static struct g *spin(struct m *m)
 {
 	const bool yields = may_yield(m) && is_in_the_way(m);
-	const int looks = yields ? YIELDS : SPINS, patience = yields ? YIELD_PATIENCE : PATIENCE;
+	const int looks = yields ? YIELDS : SPINS, patient_after = yields ? YIELDS_PATIENT_AFTER : PATIENT_AFTER;
 	struct seen seen;
 	seen.n = (unsigned)atomic_load_acquire(&vai__sched.nps);
 	for (unsigned i = 0; i < seen.n; i++)
 		seen.ticks[i] = atomic_load_relaxed(&vai__sched.ps[i]->tick);
 	for (int k = 0; k < looks; k++) {
-		seen.patient = k >= patience;
+		seen.patient = k >= patient_after;
 		struct g *g = steal_round(m, &seen);
 		if (g || (g = vai__global_get(m_p(m))) != NULL)
 			return g;
@@ -307,7 +309,7 @@ static bool must_stay(struct m *m)
 		(atomic_load_relaxed(&vai__sched.stopping) && !m->home);
 }
 
-/* Gives the P up. False: there is work after all. */
+/* Gives m's P up, to be idle. False: there is work after all. */
 static bool release_p(struct m *m)
 {
 	vai__lock(&vai__sched.lock);
@@ -323,7 +325,7 @@ static bool release_p(struct m *m)
 	return !stay;
 }
 
-/* Takes an idle P, as a spinner. */
+/* Takes an idle P for m, which spins from then on. False: there is none. */
 static bool acquire_p(struct m *m)
 {
 	vai__lock(&vai__sched.lock);
@@ -338,8 +340,7 @@ static bool acquire_p(struct m *m)
 	return true;
 }
 
-/* Gives a goroutine that waits for a stack one from the Ps' caches, which may be touched because all Ps are idle.
- * True: there was such a goroutine and a stack. Under sched.lock. */
+/* The caches may be touched because all Ps are idle. */
 bool vai__idle_feed_from_caches(void)
 {
 	if (vai__sched.starved.count == 0)
@@ -352,9 +353,6 @@ bool vai__idle_feed_from_caches(void)
 	return found;
 }
 
-enum verdict { SLEEP, STAY, FEED, DEADLOCK };
-
-/* Counts m as idle. listed: it may be given any work. Under sched.lock. */
 void vai__idle_enlist(struct m *m, bool listed)
 {
 	m->idle = true;
@@ -371,6 +369,10 @@ void vai__idle_enlist(struct m *m, bool listed)
 		vai__deadlock_tell_sysmon();
 }
 
+/* What an M without work does: it sleeps, has to look again, lets a goroutine have a stack, or tells of a deadlock. */
+enum verdict { SLEEP, STAY, FEED, DEADLOCK };
+
+/* Decides that for m, under the lock. SLEEP: m counts as idle from then on. */
 static enum verdict enlist(struct m *m)
 {
 	enum verdict v = SLEEP;
@@ -393,7 +395,8 @@ static enum verdict enlist(struct m *m)
 	return v;
 }
 
-/* Called by an M that has awoken: by a waker, which gave it a P, or by the poller, and then it has to find a P. */
+/* If m is still idle, the poller has woken it, or its time was over, and it has to find a P. Otherwise the waker has
+ * given it one. */
 void vai__idle_delist(struct m *m)
 {
 	vai__lock(&vai__sched.lock);
@@ -411,13 +414,14 @@ void vai__idle_delist(struct m *m)
 	m->nextp = NULL;
 	vai__m_own(m, p);
 	vai__unlock(&vai__sched.lock);
-	if (p && !vai__seat_rise(m)) /* who was back at once the last times ran nothing that is worth sharing */
+	/* If the place is kept, m was back at once the last times: what it ran is not worth sharing, so `slice` stays. */
+	if (p && !vai__seat_rise(m))
 		atomic_store_relaxed(&p->slice, SLICE_UNKNOWN);
 	if (m->polled.head)
 		vai__idle_take_polled(m);
 }
 
-/* Makes runnable what m made ready in the poller. If m has no P, other Ms have to be told of it. */
+/* The goroutines go to m's P. If m has none, they go to the global queue, and another M is woken for them. */
 void vai__idle_take_polled(struct m *m)
 {
 #ifdef VAI_HARD
@@ -455,8 +459,6 @@ static void sleep_until_woken(struct m *m)
 	}
 }
 
-/* Looks for work for m, which has none and maybe no P either, or sleeps. Returns a goroutine, or NULL: then the
- * caller looks at everything again, perhaps with another P. */
 struct g *vai__idle_find_or_sleep(struct m *m)
 {
 	if (m_p(m)) {

@@ -5,14 +5,14 @@
  * Go's proc.go. */
 #include "sched/rt.h"
 
-enum { FIRST_PAUSE = 1000000, LAST_PAUSE = 64000000, PATIENCE = 1000000000 /* ns */ };
+enum { FIRST_PAUSE = 1000000, LAST_PAUSE = 64000000, GIVE_UP_AFTER = 1000000000 /* ns */ };
 
-/* Moves self off main's thread, where main could not run any more. Where the system gives no other thread at this
- * moment, it may a little later. */
+/* Moves self off main's thread, where main could not run any more. If the system refuses another thread now, this is
+ * tried again until GIVE_UP_AFTER. */
 static int find_thread(vai_g *self)
 {
 	struct g *g = g_of(self);
-	int64_t end = vai__clock_real() + PATIENCE, pause = FIRST_PAUSE;
+	int64_t end = vai__clock_real() + GIVE_UP_AFTER, pause = FIRST_PAUSE;
 	for (;; pause = pause < LAST_PAUSE ? 2 * pause : pause) {
 		g->locked_m = NULL;
 		vai__g_leave_main(self);
@@ -47,12 +47,13 @@ void vai__g_unlock_thread(vai_g *self)
 		g->locked_m = OFF_MAIN;
 }
 
-/* Lock held. */
+/* Whether m has to end. Lock held. */
 static bool stops(struct m *m)
 {
 	return atomic_load_relaxed(&vai__sched.stopping) && !m->home;
 }
 
+/* Sleeps until m's goroutine is ready and there is a P for it, or m has to end. Takes a P that is idle already. */
 static void sleep_for_it(struct m *m)
 {
 	vai__lock(&vai__sched.lock);
@@ -74,7 +75,6 @@ static void sleep_for_it(struct m *m)
 	}
 }
 
-/* Returns m->lockedg once it is ready; NULL when the runtime stops. */
 struct g *vai__locked_next(struct m *m)
 {
 	for (;;) {

@@ -46,7 +46,7 @@ void vai__loop_slice_begin(struct p *p)
 	slice_begin(p, clock_note());
 }
 
-/* The slice that lasts ends at this time. */
+/* Ends the measurement that has begun at slice_at: p->slice is the mean of the rounds since. */
 static void slice_measure(struct p *p, int64_t now)
 {
 	uint32_t rounds = atomic_load_relaxed(&p->tick) - p->slice_tick;
@@ -68,7 +68,7 @@ static void slice_next(struct p *p)
 	slice_begin(p, now);
 }
 
-/* p may be NULL. */
+/* Adds g to p's queue or, if p is NULL, to the global one, and wakes another M where that pays. */
 static void put(struct p *p, struct g *g, bool next)
 {
 	if (VAI_UNLIKELY(!p)) {
@@ -135,13 +135,12 @@ void vai__sched_fired(void)
 {
 	struct m *m = vai__m_self();
 	bool was = m_enter(m);
-	/* Whoever took the P meanwhile looks at its queue. */
+	/* If another thread has taken the P meanwhile, its new owner looks at the queue. */
 	if (VAI_LIKELY(m_p(m) != NULL))
 		share(m_p(m));
 	m_leave(m, was);
 }
 
-/* Makes g runnable, which is locked to an M other than the caller's. */
 void vai__loop_ready_locked(struct g *g)
 {
 	struct m *m = g->locked_m;
@@ -155,13 +154,12 @@ void vai__loop_ready_locked(struct g *g)
 		vai__frame_ring(home);
 }
 
-/* Lock held. */
 void vai__loop_attention_update(void)
 {
 	bool on = atomic_load_relaxed(&vai__sched.stopping) || vai__sched.wanting || vai__sched.world_stopped ||
 		atomic_load_relaxed(&vai__sched.retiring) > 0;
 	atomic_store_seq_cst(&vai__sched.attention, on);
-	if (vai__frame_due()) /* the handler, which takes no lock, may have set both in between */
+	if (vai__frame_due()) /* the signal handler, which takes no lock, may have set `attention` just before */
 		atomic_store_seq_cst(&vai__sched.attention, true);
 }
 
@@ -190,7 +188,6 @@ static void give_p_up(struct m *m)
 	vai__unlock(&vai__sched.lock);
 }
 
-/* The M may have no P after it. */
 void vai__loop_pay_attention(struct m *m)
 {
 	if (m->home)
@@ -209,7 +206,7 @@ static void run_timers(struct p *p)
 		vai__timers_run(&p->timers, clock_note());
 }
 
-/* Looks into the poller, for what comes to stand behind all that is ready. */
+/* Looks into the poller. The goroutines that this makes ready go behind all that are ready. */
 static void poll_behind(struct m *m)
 {
 	m->polling = m->behind = true;
@@ -222,10 +219,10 @@ static void poll_behind(struct m *m)
 	}
 }
 
-/* Looks into the poller now and then, so that goroutines whose turn is always due do not keep out those that wait
- * for input. What comes from there must not keep out others either: while there are goroutines in the global queue, or
- * soon would be since p's own overflows, it goes there. (Where it went to p's queue always, which was then never empty,
- * a few hundred of 1,000 connections were served over and over, and the others once in 61 rounds.) */
+/* Looks into the poller now and then, so that goroutines whose turn is always due do not keep out those that wait for
+ * input. Those that wait for input must not keep out others either: while there are goroutines in the global queue, or
+ * soon will be because p's ring overflows, they go to that queue. (When they always went to p's ring, which was never
+ * empty then, a few hundred of 1,000 connections were served over and over, and the others once in 61 rounds.) */
 static void poll_now_and_then(struct m *m, struct p *p)
 {
 	int64_t now = atomic_load_relaxed(&vai__sched.coarse_now);
@@ -237,6 +234,7 @@ static void poll_now_and_then(struct m *m, struct p *p)
 		vai__seat_look();
 }
 
+/* Looks into the poller, as p has nothing to do. */
 static struct g *poll_others(struct p *p)
 {
 	bool inherit;
@@ -251,8 +249,9 @@ static struct g *from_own_queue(struct p *p)
 	return g;
 }
 
-/* NULL: look again (or the runtime stops). */
-static struct g *find(struct m *m)
+/* Looks for a goroutine for m, in the order that the head of this file names, and sleeps if there is none. NULL: the
+ * caller is to look again, or the runtime stops. */
+static struct g *find_work(struct m *m)
 {
 	struct p *p = m_p(m);
 	struct g *g;
@@ -287,7 +286,7 @@ static struct g *find(struct m *m)
 	return vai__idle_find_or_sleep(m);
 }
 
-/* Whether m runs g, which is not for every M. Otherwise it has put g where others find it. */
+/* Whether m runs g, which only some Ms may run (locked_m). If not, g is in a queue where others find it. */
 static bool accept(struct m *m, struct g *g)
 {
 	if (g->locked_m == OFF_FRAME) {
@@ -302,8 +301,8 @@ static bool accept(struct m *m, struct g *g)
 	return false;
 }
 
-/* A goroutine for this M to run now; NULL when the runtime stops. */
-static struct g *next(struct m *m)
+/* The goroutine that m is to run now; NULL: m's thread has to end. */
+static struct g *next_goroutine(struct m *m)
 {
 	if (VAI_UNLIKELY(m->leaving))
 		return NULL;
@@ -316,7 +315,7 @@ static struct g *next(struct m *m)
 			if (m_p(m))
 				vai__loop_pay_attention(m);
 		}
-		struct g *g = find(m);
+		struct g *g = find_work(m);
 		if (!g && VAI_UNLIKELY(m->leaving))
 			return NULL;
 		if (!g)
@@ -328,8 +327,8 @@ static struct g *next(struct m *m)
 	}
 }
 
-/* Ends g. If it had its thread for itself, the thread ends too, for what g has left there is not known. */
-static void end(struct m *m, struct g *g)
+/* Ends g. If g had its thread for itself, the thread ends too, because g may have changed the thread's state. */
+static void end_goroutine(struct m *m, struct g *g)
 {
 	if (VAI_UNLIKELY(m->lockedg == g)) {
 		m->lockedg = NULL;
@@ -359,9 +358,10 @@ static void yield(struct m *m, struct g *g, bool late)
 	}
 }
 
-/* The goroutine that comes after g, which has yielded and is put back only now: of two that yield to each other both
- * stand in runnext by turns, from where the owner takes them without an atomic operation. NULL: the loop is to look,
- * because it is due to look at more than p's queue, or there is nothing else in that. */
+/* Puts g, which has yielded, back into p's queue, and returns the goroutine that comes next. That one is taken before g
+ * is put back: so two goroutines that yield to each other stand in runnext by turns, from where the owner takes them
+ * without an atomic operation. NULL: the loop is to look, because it is due to look at more than p's queue, or there is
+ * nothing else in that. */
 static struct g *yield_to_next(struct m *m, struct g *g)
 {
 	_Static_assert(SLICE_TICK % TIMER_TICK == 0, "who looks when timers are due sees the end of a slice, too");
@@ -381,14 +381,14 @@ static struct g *yield_to_next(struct m *m, struct g *g)
 	return VAI_LIKELY(!next->locked_m || next->locked_m == m) || accept(m, next) ? next : NULL;
 }
 
-/* Switches to g, which may lose its P from here on. m->curg is g only while g is this M's own: the signal handler,
- * which may come at any moment, and others that enter vai on this thread take it for what runs here.
+/* Switches to g, which may lose its P from here on. m->curg is g only while m owns g: the signal handler, which may
+ * come at any moment, takes it for what runs here.
  *
  * The caller has set m->curg, and has looked whether g is held in a serial phase.
  *
- * It is inlined up to the loop, as its callers are: goroutines return from functions that other goroutines called,
- * and the processor predicts those returns only if the loop itself returns from nothing in between (measured: a
- * switch takes 17 ns instead of 32). */
+ * It is inlined up to the loop, as its callers are: goroutines return from functions that other goroutines called, and
+ * the processor predicts those returns only if the loop itself returns from nothing in between (measured: a switch
+ * takes 17 ns instead of 32). */
 static inline __attribute__((always_inline)) void resume(struct m *m, struct g *g)
 {
 	atomic_store_relaxed(&m->asked, false);
@@ -407,8 +407,9 @@ static inline __attribute__((always_inline)) bool is_held(struct m *m, struct g 
 	return VAI_UNLIKELY(atomic_load_relaxed(&vai__sched.nwatched) > 0) && vai__serial_holds(m, g);
 }
 
-/* g has begun to wait; another M may run it again already. Its home may have begun to close before that, and may not
- * look any more. The commit comes before the load: pairs with the heavy barrier of vai__home_end. */
+/* g has begun to wait; another M may run it again already. If its home began to close while g still ran, nobody else
+ * may ask g to end. The commit of the wait comes before the load of nwatched: pairs with the heavy barrier of
+ * vai__home_end. */
 static inline __attribute__((always_inline)) void look_again(struct g *g)
 {
 	vai__barrier_light();
@@ -435,7 +436,7 @@ static inline __attribute__((always_inline)) struct g *settle(struct m *m, struc
 	else if (m->op == OP_PREEMPTED)
 		yield(m, g, true);
 	else if (m->op == OP_EXIT)
-		end(m, g);
+		end_goroutine(m, g);
 	else if (VAI_LIKELY(m_p(m) != NULL))
 		count_add(&m_p(m)->count.parks, 1);
 	if (m->op == OP_PARK || m->op == OP_SHED)
@@ -445,7 +446,7 @@ static inline __attribute__((always_inline)) struct g *settle(struct m *m, struc
 	return next;
 }
 
-/* Returns as settle does. */
+/* Runs g until it switches to the loop. Returns as settle does. */
 static inline __attribute__((always_inline)) struct g *run(struct m *m, struct g *g)
 {
 	if (VAI_UNLIKELY(!g->stack && !vai__g_is_main(&g->pub)) && !vai__g_give_stack(m, g)) {
@@ -474,6 +475,6 @@ void vai__loop_schedule(struct m *m)
 		m_set_curg(m, NULL);
 		g = settle(m, g);
 	}
-	while (g || (g = next(m)) != NULL)
+	while (g || (g = next_goroutine(m)) != NULL)
 		g = run(m, g);
 }

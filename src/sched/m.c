@@ -21,7 +21,7 @@
 #include "sched/poll.h"
 #include "sched/rt.h"
 
-enum { M_STACK = 262144, RETRY_MIN = 200000, RETRY_MAX = 20000000 /* ns */ };
+enum { M_STACK = 262144 /* bytes */, RETRY_MIN = 200000, RETRY_MAX = 20000000 /* ns */ };
 #ifdef VAI_HARD
 enum { KEEP_CACHE = 200000, KEEP_MORE = 200000 /* ns asleep */ };
 #else
@@ -53,7 +53,7 @@ void vai__m_forget_self(void)
 	set_self(NULL);
 }
 
-/* In the fault handler: nothing but system calls. */
+/* Runs in the fault handler, on its own stack, and ends the process. It takes no lock and allocates nothing. */
 static void report_overflow(void)
 {
 	char buf[256];
@@ -107,7 +107,6 @@ static void loop_entry(void *arg)
 	vai__fatal("the main thread's scheduler loop has ended");
 }
 
-/* Makes the calling thread an M with a loop stack. NULL: the system refused *call (errno). */
 struct m *vai__m_new_main(const char **call)
 {
 	struct m *m = m_alloc();
@@ -135,8 +134,7 @@ struct m *vai__m_new_main(const char **call)
 	return m;
 }
 
-/* Ends M0 as an M. Its thread may be another than the caller's, and may be gone. From then on its goroutine counts
- * as none, and no signal is sent to it. */
+/* If m's thread is not the calling one it may be gone, and if it is not, it still points to m: so m is lost. */
 void vai__m_retire_main(struct m *m)
 {
 	vai__preempt_remove(m);
@@ -156,6 +154,7 @@ void vai__m_free_main(struct m *m)
 		m_free(m);
 }
 
+/* The end of m's thread: after vai__threads_gone the runtime may have ended. */
 static void leave(struct m *m)
 {
 	vai__m_hand_off(m);
@@ -188,8 +187,8 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-/* Starts m's thread. The thread inherits the signal mask, as do processes that a goroutine on it may start. A signal
- * for the whole process goes to the first thread, if that takes it. m may be gone when this returns. */
+/* Starts m's thread. m may be gone when this returns. The thread inherits the caller's signal mask, as do processes
+ * that a goroutine on it starts; a signal for the whole process goes to the first thread, if that takes it. */
 static int start_thread(struct m *m)
 {
 	return vai__threads_create(thread_main, m, M_STACK);
@@ -199,11 +198,13 @@ static int start_thread(struct m *m)
  * want a thread. */
 static _Atomic(int64_t) refused_until, refused_for;
 
+/* Whether the system may be asked for a thread now. */
 static bool may_try(void)
 {
 	return atomic_load_relaxed(&refused_until) == 0 || vai__clock_real() >= atomic_load_relaxed(&refused_until);
 }
 
+/* Notes what the system has answered. Each refusal in a row doubles the pause until the next attempt. */
 static void note_refusal(bool refused)
 {
 	int64_t pause = 2 * atomic_load_relaxed(&refused_for);
@@ -226,7 +227,6 @@ static bool has_room(void)
 	return room;
 }
 
-/* The caller has taken p out of idle_ps. False: the system refused, p is still the caller's. */
 bool vai__m_new(struct p *p, bool spinning)
 {
 	struct m *m = may_try() && has_room() ? m_alloc() : NULL;
@@ -264,7 +264,7 @@ static int64_t sleep_until(void)
 	return idle ? vai__timers_next_of_all() : VAI_FOREVER;
 }
 
-/* When m wakes by itself: M0 in a frame at the frame's end, and see vai__frame_nap. */
+/* When m wakes by itself: a host's M at the end of its frame, another one that naps (vai__frame_nap) after that. */
 static int64_t wakes_at(struct m *m)
 {
 	int64_t nap = atomic_load_relaxed(&m->nap_until);
@@ -292,10 +292,12 @@ static void sleep_in_poller(struct m *m)
 	atomic_store_seq_cst(&vai__sched.poll_until, 0);
 }
 
-/* An M asleep for longer than KEEP_CACHE gives its cached blocks back: each could pin a whole span (base/mem). An M
- * asleep for longer still ends, if there are enough others; not all of a burst end at the same moment. To the kernel a
- * process is the child of the thread that started it, and one that has asked for a signal at its parent's end
- * (prctl(2), PR_SET_PDEATHSIG) gets it when that thread ends: so the thread stays as long as it has one. */
+/* An M asleep for longer than KEEP_CACHE gives its cached blocks back: each could pin a whole span (base/mem). After up
+ * to KEEP_MORE it ends, if there are enough other idle ones; the time is random, so that not all Ms of a burst end at
+ * the same moment.
+ *
+ * A thread that has child processes stays. To the kernel a process is the child of the thread that started it, and if
+ * it has asked for a signal at its parent's end (prctl(2), PR_SET_PDEATHSIG) it gets that when the thread ends. */
 static void sleep_on_futex(struct m *m)
 {
 	int64_t at = wakes_at(m);

@@ -62,7 +62,6 @@ bool vai__p_is_surplus(struct p *p)
 	return p->index >= atomic_load_relaxed(&vai__sched.nprocs);
 }
 
-/* Takes p, which is beyond nprocs, out of use. m owns p; NULL: nobody does. */
 void vai__p_retire(struct p *p, struct m *m)
 {
 	drain(p);
@@ -81,7 +80,7 @@ void vai__p_retire(struct p *p, struct m *m)
 	vai__poll_wake();
 }
 
-/* Moves into q the goroutines of Ps that were put aside while the world was stopped (stop_world.c). */
+/* Idle Ps have goroutines only if they were put aside while the world was stopped (stop_world.c). */
 void vai__p_shrink(struct gqueue *q)
 {
 	int n = atomic_load_relaxed(&vai__sched.nprocs);
@@ -140,7 +139,7 @@ static int grow(int n)
 	return n;
 }
 
-/* Lock held. */
+/* Uses n Ps from now on. Lock held; the caller then calls vai__p_shrunk(q) without it. */
 static void set_procs(int n, struct gqueue *q)
 {
 	n = grow(n < MAX_PROCS ? n : MAX_PROCS);
@@ -164,7 +163,6 @@ int vai__maxprocs(vai_g *self, int n)
 	return old;
 }
 
-/* Called by sysmon: the process may use n CPUs from now on. */
 void vai__p_follow_cpus(int n)
 {
 	struct gqueue q = {0};

@@ -58,7 +58,7 @@ static uint64_t wait_word(uint64_t ticket, uint32_t code)
 	return ticket << 32 | code;
 }
 
-/* Of the wait that g, the caller's, has begun. */
+/* The ticket of the wait that g, the caller, has begun. */
 static inline vai_ticket ticket_of(const struct g *g)
 {
 	return (vai_ticket)(atomic_load_relaxed(&g->wait) >> 32);
@@ -73,7 +73,6 @@ vai_ticket vai__wait_begin(vai_g *self)
 	return ticket;
 }
 
-/* g will never run again: makes every ticket of g a lost one. */
 int vai__park_forget(struct g *g)
 {
 	int code = (int)(uint32_t)atomic_load_relaxed(&g->wait);
@@ -82,7 +81,7 @@ int vai__park_forget(struct g *g)
 	return code;
 }
 
-/* Ends the wait. Its word as it was, or LOST. */
+/* Ends g's wait if it has that ticket and is not over. Returns its word as it was before, or LOST. */
 static inline uint64_t fire(struct g *g, vai_ticket ticket, int code)
 {
 	uint64_t w = atomic_load_relaxed(&g->wait);
@@ -104,7 +103,6 @@ bool vai__fire(vai_g *pub, vai_ticket ticket, int code)
 	return w != LOST;
 }
 
-/* As vai__fire, for the M that runs pub then, and in place of making it ready. */
 bool vai__fire_here(vai_g *pub, vai_ticket ticket, int code)
 {
 	return (uint32_t)fire(g_of(pub), ticket, code) == VAI_WAKE_PARKED;
@@ -117,8 +115,8 @@ bool vai__fire_quietly(vai_g *pub, vai_ticket ticket, int code, bool *owed)
 	return w != LOST;
 }
 
-/* Asks g to end, whose wait's word was `word`, unless that wait has ended. Between the swap and g's being made ready g
- * is the caller's, so it cannot be another goroutine by now. */
+/* Once this call has ended the wait no other thread runs g until g is made ready. So the record is still that of the
+ * goroutine which waited. */
 bool vai__fire_end(struct g *g, uint64_t word, bool force)
 {
 	int no = VAI_END_NO;
@@ -161,7 +159,6 @@ void vai__g_restore_end(vai_g *self, int end)
 		atomic_cas_strong_seq_cst(&self->end, &no, end);
 }
 
-/* Commits g's wait, on the M's own stack. False: the ticket has been fired already, and g goes on at once. */
 bool vai__park_commit(struct g *g)
 {
 	uint64_t w = atomic_load_relaxed(&g->wait);
@@ -178,7 +175,7 @@ bool vai__park_commit(struct g *g)
 	return false;
 }
 
-/* Switches from g's stack to the loop. Returns when some M runs g again (never after OP_EXIT and OP_SHED). */
+/* Never returns after OP_EXIT and OP_SHED. */
 void vai__park_switch(struct g *g, enum op op)
 {
 	struct m *m = g_m(g);
@@ -187,12 +184,13 @@ void vai__park_switch(struct g *g, enum op op)
 	vai__ctx_switch(&g->ctx, &m->ctx, op == OP_EXIT || op == OP_SHED);
 }
 
+/* The code of g's latest wait; PREPARING while it goes on. */
 static int code_of(struct g *g)
 {
 	return (int)(uint32_t)atomic_load_acquire(&g->wait);
 }
 
-/* For dumps, and for vai__park_shed_pays. */
+/* Notes what g is about to wait for, for dumps and for vai__park_shed_pays. */
 static inline void note(struct g *g, enum vai_wait_reason reason, const void *obj)
 {
 	atomic_store_relaxed(&g->reason, (uint8_t)reason);
@@ -200,6 +198,7 @@ static inline void note(struct g *g, enum vai_wait_reason reason, const void *ob
 	atomic_store_relaxed(&g->since, atomic_load_relaxed(&vai__sched.coarse_now));
 }
 
+/* Waits until the wait is over, and returns its code. */
 static int park(struct g *g)
 {
 	int code = code_of(g);
@@ -225,6 +224,7 @@ static int64_t time_out(struct vai__timer *t, int64_t now)
 	return VAI_FOREVER;
 }
 
+/* Starts the timer that ends g's wait at the deadline. */
 static void timeout_begin(struct g *g, struct vai__timeout *to, int64_t deadline)
 {
 	*to = (struct vai__timeout){.timer = {.fn = time_out}, .g = g};
@@ -234,7 +234,7 @@ static void timeout_begin(struct g *g, struct vai__timeout *to, int64_t deadline
 	atomic_store_relaxed(&g->timed, true);
 }
 
-/* After it no timer refers to *to. */
+/* Stops that timer, after a wait that has ended with `code`. No heap refers to *to afterwards. */
 static void timeout_end(struct g *g, struct vai__timeout *to, int code)
 {
 	atomic_store_relaxed(&g->timed, false);
@@ -290,11 +290,11 @@ void vai__park_shed_drop(struct vai__timeout *timeout)
 #ifdef VAI_HARD
 enum { SHED_AFTER = -1 };
 #else
-enum { SHED_AFTER = 10000000 }; /* ns from the begin of a wait on until its goroutine may shed its stack in another */
+enum { SHED_AFTER = 10000000 }; /* ns since its last wait began before a goroutine sheds its stack in the next one */
 #endif
 
-/* It takes 30 to 80 ns (a ring of 503, of 8), and saves a page of stack and its part of a page table. So it is for
- * those that wait seldom: `since` tells when the last wait began, 0 before the first. */
+/* Shedding takes 30 to 80 ns (measured in rings of 503 and of 8 goroutines), and saves a page of stack and its part of
+ * a page table. So it pays for goroutines that wait seldom. `since` is when the last wait began; 0: there was none. */
 bool vai__park_shed_pays(const vai_g *self)
 {
 	const struct g *g = (const struct g *)(const void *)self;
@@ -372,8 +372,9 @@ int vai__sleep_end(vai_g *self, struct vai__timeout **timeout)
 	return slept(vai__park_shed_end(self, timeout));
 }
 
-/* A goroutine that was interrupted because it had no P and has got one since, as main does when it comes back from a C
- * call, has been in the queue for that already. (It was once more, for 40 ms behind eight that compute.) */
+/* A goroutine that was interrupted because it had no P (main, when it comes back from a C call) and has got one since
+ * has been in the queue for that already. (When it queued again, it waited for 40 ms behind eight goroutines that
+ * compute.) */
 void vai__yield_late(vai_g *self)
 {
 	struct g *g = g_of(self);

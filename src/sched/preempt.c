@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Preemption: a signal to the thread of an M whose goroutine has run for too long, as in Go since 1.14 and with the
- * same signal, SIGURG, which no program gets unasked. The handler runs on that very thread, so the M and the
- * goroutine that it sees stand still. It asks the layer above (vai__sched_hooks.interrupt) to make the goroutine
+ * same signal, SIGURG, which no program gets without asking for it. The handler runs on that very thread, so the M and
+ * the goroutine that it sees stand still. It asks the layer above (vai__sched_hooks.interrupt) to make the goroutine
  * yield soon.
  *
- * sched.all_ms holds the Ms whose threads live. A thread takes its M out under sched.lock before it ends, and
- * signals are sent under that lock: so none goes to a dead thread, unless a host's thread ended without closing its
- * state. */
+ * sched.all_ms holds the Ms whose threads live. A thread takes its M out under sched.lock before it ends, and signals
+ * are sent under that lock: so none goes to a dead thread, unless a host's thread ended without closing its state. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -24,13 +23,13 @@
 #include "sched/rt.h"
 
 enum {
-	LOOK = 100000,         /* ns, as the next four */
-	CHASE = 10000000,      /* ns for which threads that got another one's signal wait */
+	LOOK = 100000,         /* ns between two looks at what another thread has done */
+	CHASE = 10000000,      /* ns for which a thread that got another one's signal waits */
 	SURE = 3000000,        /* ns of computing without a sleep after which a thread is surely in no system call */
 	UNANSWERED = 20000000, /* ns after which a thread that has not answered is asked again */
-	LATELY = 100000000,
-	KERNEL_PART = 10,   /* at most this part of a thread's time was the kernel's, if it is to get a signal at once */
-	UNKNOWN = 100000000 /* ns after which, without timers, a thread is asked though nothing is sure */
+	UNKNOWN = 100000000,   /* ns after which, without timers, a thread is asked though nothing is sure */
+	LATELY = 100000000,    /* ns of processor time over which surely_computes looks back */
+	KERNEL_PART = 10       /* surely_computes: at most 1/10 of the time was the kernel's */
 };
 
 static struct sigaction old_action;
@@ -61,7 +60,8 @@ void vai__preempt_bound_cpu(struct vai__home *home, int64_t ns)
 	atomic_store_relaxed(&home->cpu_most, ns);
 }
 
-/* Whether g's home has used more than it may. more: used besides, by g. */
+/* Whether the goroutines of g's home have used more than they may together. more: ns that g has used and cpu_used does
+ * not count yet. */
 static bool exceeds_all(const struct g *g, int64_t more)
 {
 	struct vai__home *home = vai__g_home(&g->pub);
@@ -77,8 +77,8 @@ bool vai__preempt_cpu_exceeded(const struct vai__home *home)
 	return atomic_load_relaxed(&home->cpu_exceeded);
 }
 
-/* Asks a goroutine with a limit, as it begins to run, to measure itself: one that never runs for long is seldom
- * found running by those that interrupt. */
+/* The limit is checked here as well as when g is interrupted, because a goroutine that never runs for long is seldom
+ * interrupted. */
 void vai__preempt_cpu_begin(struct g *g)
 {
 	int no = VAI_END_NO;
@@ -114,6 +114,7 @@ void vai__g_limit_cpu(vai_g *self, int64_t ns)
 	atomic_store_relaxed(&self->cpu_limit, vai__g_cpu(self) + ns);
 }
 
+/* Asks g, which runs on this thread, to end if it is over its limit or its home's. */
 static void check_cpu(struct g *g)
 {
 	int no = VAI_END_NO;
@@ -139,6 +140,7 @@ void vai__preempt_call_in(struct m *m, struct g *g)
 	g->asked_outside = !m_p(m);
 }
 
+/* wanted: the goroutine whose thread is to stop in its handler (vai__g_freeze). got: that whose thread has. */
 static struct {
 	_Atomic(struct g *) wanted, got;
 } frozen;
@@ -157,11 +159,12 @@ static bool comes_late(struct m *m)
 	return p && atomic_load_relaxed(&p->tick) != atomic_load_relaxed(&m->asked_tick);
 }
 
-/* Where only signals to the whole process are left, any thread may get the one for an M. Who gets it wrongly sends it
- * again and waits: the signal is blocked in the handler, so that each time another thread gets it. NULL: nobody is
- * looked for. */
+/* If the system only lets vai signal the whole process, any thread may get the signal that is meant for an M, `chased`.
+ * A thread that gets it wrongly sends it again and waits in the handler, where the signal is blocked: so each time
+ * another thread gets it. NULL: no such signal is on its way. */
 static _Atomic(struct m *) chased;
 
+/* Whether the signal was meant for `chased`, and was sent again. */
 static bool pass_along(const siginfo_t *info)
 {
 	if (info->si_code != SI_USER || info->si_pid != getpid() || !atomic_load_acquire(&chased))
@@ -234,13 +237,15 @@ static void tell_refused(const char *call, const char *what)
 		vai__log("the system refuses %s (%m): %s", call, what);
 }
 
-/* From the start goroutines look themselves whether they are to be interrupted. */
+/* The system refuses signals from the start, so that all goroutines look themselves whether they are to be
+ * interrupted. */
 static void count_from_start(const char *refused)
 {
 	tell_refused(refused, "goroutines look themselves whether they are to be interrupted (VAI_PREEMPT=count)");
 	set_mode(VAI_PREEMPT_COUNT);
 }
 
+/* The period of the system's clock in ns, for clock_tick. */
 static int64_t measure_tick(void)
 {
 	struct timespec ts = {0, 0};
@@ -260,7 +265,6 @@ static void install(void)
 		count_from_start("rt_sigaction");
 }
 
-/* Installs the handler, once per process. */
 void vai__preempt_install(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -284,8 +288,7 @@ static void send_refused(struct m *m)
 	kill(getpid(), SIGURG);
 }
 
-/* Sends the signal to m's thread, under sched.lock. The host's thread may be gone, and pthread_kill must not be used
- * on such a one. */
+/* A host's thread may be gone, and pthread_kill must not be used on such a thread; tgkill fails for it (ESRCH). */
 void vai__preempt_send(struct m *m)
 {
 	if (mode == VAI_PREEMPT_OFF)
@@ -354,6 +357,7 @@ static bool start_timer(struct m *m)
 	return false;
 }
 
+/* A signal is on its way to m. */
 static void note_asked(struct m *m, int64_t now)
 {
 	atomic_store_relaxed(&m->asked, true);
@@ -422,8 +426,8 @@ static bool main_presses(void)
 	return vai__frame_wants() || atomic_load_relaxed(&vai__sched.nwatched) > 0;
 }
 
-/* As vai__preempt_ask, for a goroutine that is in the way of a main. The timer's tick may be 10 ms away, for which
- * the goroutine competes for a CPU with main. So one that hardly ever enters the kernel gets the signal at once. */
+/* The timer's tick may be 10 ms away, for which the goroutine competes for a CPU with main. So a thread that is hardly
+ * ever in the kernel gets the signal at once. */
 void vai__preempt_urge(struct m *m, int64_t now)
 {
 	if (mode != VAI_PREEMPT_SIGNAL || !main_presses() || !surely_computes(m)) {
@@ -434,7 +438,7 @@ void vai__preempt_urge(struct m *m, int64_t now)
 	note_asked(m, now);
 }
 
-/* How much earlier a thread has to be asked, because a timer takes up to a tick to find it computing. */
+/* A timer takes up to a tick to find the thread computing. */
 int64_t vai__preempt_lead(struct m *m)
 {
 	bool timer = mode == VAI_PREEMPT_SIGNAL && m->has_timer != TIMER_REFUSED;
@@ -481,6 +485,7 @@ bool vai__g_asked(vai_g *self)
 	return true;
 }
 
+/* pthread_sigmask for SIGURG alone. */
 static void mask(int how, sigset_t *old)
 {
 	sigset_t set;
@@ -525,7 +530,6 @@ void vai__preempt_remove(struct m *m)
 		mask(SIG_BLOCK, NULL);
 }
 
-/* Interrupts every goroutine that runs, but for the caller's. For the end of the runtime. */
 void vai__preempt_all(void)
 {
 	struct m *self = vai__m_self();

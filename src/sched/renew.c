@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Waits that last long are begun anew where their goroutines wish so. A goroutine that will wait for long had better
- * shed its stack and collect its garbage, which does not pay for a short wait, and beforehand nobody knows which it
- * is going to be. So it says of a wait that it may be ended for nothing (vai__wait_renews). One that has lasted for a
- * whole period of the scavenger is: by VAI_WAKE_LONG, which races for the ticket like any other code.
+ * shed its stack and collect its garbage, which does not pay for a short wait, and beforehand nobody knows which it is
+ * going to be. So it says of a wait that it may be ended without a reason (vai__wait_renews). A wait that has lasted
+ * for a whole period of the scavenger is then ended by VAI_WAKE_LONG, which races for the ticket like any other code.
  *
- * The word of the wait is read before the goroutine's wish. Where the wish is another wait's, that ticket is lost. */
+ * The word of the wait is read before the goroutine's wish. If that wish belongs to a later wait, the ticket of the
+ * word is no longer valid, and the call that ends the wait fails. */
 #include "sched/turns.h"
 
-/* Each has its garbage to collect, some tens of microseconds of a P that others wait for. */
+/* Each goroutine that wakes collects its garbage, for some tens of microseconds on a P that others wait for. */
 enum { AT_ONCE = 8 };
 
 /* Some goroutine may have begun such a wait since the last walk through all. It is set and read without a barrier, so
@@ -26,7 +27,7 @@ bool vai__renew_wanted(void)
 	return atomic_load_relaxed(&wanted);
 }
 
-/* True: g's wait has been ended. */
+/* Ends g's wait if it wishes so and has lasted since `before`. True: it has been ended. */
 static bool renew(struct g *g, int64_t before)
 {
 	uint64_t w = atomic_load_acquire(&g->wait);

@@ -3,14 +3,15 @@
  *
  * Invariants. At most one goroutine of the run, the holder, is in a run queue, runs, or stands between the two. All
  * others wait, or are in run.ready in the order in which they became ready. The turn passes on in three steps: the
- * holder switches to its M's loop, which calls vai__replay_settled; that asks the plan; whom it names is the holder
- * and is made ready in earnest. While nobody can run the clock jumps and the run's timers fire, on that M
- * (run.timing). If that helps nobody either, all wait for what is outside of the run (run.idle: what comes from there
- * passes the turn on itself, and so does the next timer, in real time: run.alarm), or for ever.
+ * holder switches to its M's loop, which calls vai__replay_settled; that asks the plan; the goroutine that the plan
+ * names becomes the holder and goes to a run queue. While none is ready the clock jumps and the run's timers fire, on
+ * that M (run.timing). If that makes none ready either, all wait for ever, or for what is outside of the run. In that
+ * case the run is idle (run.idle): a goroutine that is woken from outside passes the turn on itself, and so does the
+ * next timer, in real time (run.alarm).
  *
- * run.lock guards `ready`, `holder`, `granted`, `idle` and `rung`. Who decides is one thread at a time: the holder's
- * before it has given the turn up, or the one that found the run idle. So the plan, the clock and the record need no
- * lock. */
+ * run.lock guards `ready`, `holder`, `granted`, `idle` and `rung`. One thread at a time decides about turns: that of
+ * the holder before it has given the turn up, or the one that found the run idle. So the plan, the clock and the record
+ * need no lock. */
 #include "sched/poll.h"
 #include "sched/replay_pick.h"
 #include "sched/turns.h"
@@ -19,38 +20,39 @@
 #include <string.h>
 
 enum {
-	MOST_CANDIDATES = 256,
-	MOST_LONELY = 10000, /* slices */
-	AGAIN = 1000000,     /* ns, where there is no memory */
-	START = 1000000000   /* the run's clock when it begins: 0 is no time at all for some */
+	MOST_CANDIDATES = 256, /* goroutines among which a plan chooses; the others have to wait */
+	MOST_LONELY = 10000,   /* slices of a lonely holder after which time passes (waits_for_time) */
+	AGAIN = 1000000,       /* ns after which the alarm tries again, if there was no memory */
+	START = 1000000000     /* ns: the run's clock when it begins; not 0, which means "no time" in some places */
 };
 
 static struct {
 	struct vai_lock lock;
 	struct gqueue ready;
-	struct g *holder, *granted; /* granted: made ready in earnest from now on */
-	bool idle;                  /* nobody has the turn */
+	struct g *holder;
+	struct g *granted;          /* the holder, until vai__replay_hold has let it through to a run queue */
+	bool idle;                  /* no goroutine has the turn */
 	bool closing;               /* the first goroutine waits for the end of the others */
 	vai_ticket ticket;          /* in that wait */
-	struct g *first;
-	struct g *chosen; /* by who gives its turn up at a point */
-	_Atomic(struct m *) timing;
-	_Atomic(int64_t) now;
+	struct g *first;            /* the goroutine that has begun the run */
+	struct g *chosen;           /* the goroutine to which the holder gives its turn at a point */
+	_Atomic(struct m *) timing; /* the M that runs callbacks of the run's timers; NULL: none */
+	_Atomic(int64_t) now;       /* the run's clock */
 	struct timers timers;
 	struct vai__replay_pick pick;
-	uint64_t rand; /* for select */
-	atomic_int waits_outside;
-	struct vai__timer alarm; /* in real time: the next of the run's timers, while all wait for what is outside */
-	bool rung;               /* it has fired when somebody had the turn; under the lock */
-	uint32_t alive;
-	uint64_t turns;
-	uint32_t lonely; /* slices that the holder has had since it got its turn, while nobody else could run */
-	atomic_bool broken;
+	uint64_t rand;                /* state of the generator for vai__replay_random */
+	atomic_int waits_outside;     /* how many goroutines wait for what is outside of the run */
+	struct vai__timer alarm;      /* in real time: the next of the run's timers, while the run is idle */
+	bool rung;                    /* the alarm has fired while a goroutine had the turn; under the lock */
+	uint32_t alive;               /* goroutines of the run that have not ended */
+	uint64_t turns;               /* how many there were */
+	uint32_t lonely;              /* slices that the holder has had since it got its turn, while no other could run */
+	atomic_bool broken;           /* vai__replay_break */
 	struct vai__replay_turn note; /* what the holder says of the end of its turn */
 	struct vai__replay_record record;
 	struct member {      /* by number */
 		struct g *g;     /* NULL: it has ended */
-		uint32_t points; /* so many it has come to */
+		uint32_t points; /* twice the number of points that it has come to (struct vai__replay_at) */
 	} * members;
 	size_t members_size, turns_size, decisions_size, made_size;
 } run = {.timers = {.next = VAI_FOREVER,
@@ -67,7 +69,7 @@ atomic_bool vai__replay_on;
 
 /* ---- the record ---- */
 
-/* Room for one more of size `one`. False: out of memory. */
+/* Makes room in *list for one more element of size `one`. False: out of memory. */
 static bool make_room(void **list, size_t n, size_t *size, size_t one)
 {
 	if (n < *size)
@@ -126,8 +128,8 @@ static void note_turn(uint32_t next)
 	run.lonely = 0;
 }
 
-/* The holder has come to a point, or waits in the call whose point was the last: whether it has to depends on others,
- * so such a point has no number of its own, but is the odd one after. */
+/* Numbers the point to which the holder has come. If it waits in the call whose point was the last one, it gets no new
+ * number but the odd one after that: whether the call has to wait depends on other goroutines, and numbers must not. */
 static void note_point(bool waits)
 {
 	if (run.note.g >= run.members_size)
@@ -137,7 +139,7 @@ static void note_point(bool waits)
 	run.note.point = m->points | waits;
 }
 
-/* Called by the holder on its own stack: its turn is over here. */
+/* Notes where and why the turn of g, the holder, is over. Called on g's own stack. */
 static void note_place(struct g *g, enum vai__replay_why why, enum vai_wait_reason reason)
 {
 	run.note.why = (uint8_t)why;
@@ -147,7 +149,7 @@ static void note_place(struct g *g, enum vai__replay_why why, enum vai_wait_reas
 
 /* ---- whose turn ---- */
 
-/* The one at place i of `ready`, which leaves it. Under the lock. */
+/* Takes the goroutine at place i out of `ready`. Under the lock. */
 static struct g *take_at(uint32_t i)
 {
 	struct gqueue rest = {0};
@@ -162,7 +164,7 @@ static struct g *take_at(uint32_t i)
 	return found;
 }
 
-/* The numbers of those in `ready`. Under the lock. */
+/* Adds the numbers of the goroutines in `ready` to the list of n, and returns its new length. Under the lock. */
 static uint32_t list_ready(uint32_t *out, uint32_t n)
 {
 	for (struct g *g = run.ready.head; g && n < MOST_CANDIDATES; g = g->link)
@@ -170,6 +172,7 @@ static uint32_t list_ready(uint32_t *out, uint32_t n)
 	return n;
 }
 
+/* Asks the plan for one of n candidates, and returns its place. */
 static uint32_t decide(const uint32_t *candidates, uint32_t n, bool goes_on)
 {
 	const struct vai__replay_at at = {run.note.g, run.note.point};
@@ -193,6 +196,7 @@ static int place_of_first(void)
 	return -1;
 }
 
+/* Takes the goroutine that gets the next turn out of `ready`; NULL: none is ready. Under the lock. */
 static struct g *take_next(void)
 {
 	uint32_t candidates[MOST_CANDIDATES];
@@ -203,6 +207,7 @@ static struct g *take_next(void)
 	return n == 0 ? NULL : take_at(decide(candidates, n, false));
 }
 
+/* Counts a turn, and breaks the run off after plan.most of them. */
 static void count_turn(void)
 {
 	if (++run.turns != run.pick.plan.most || run.closing)
@@ -211,7 +216,7 @@ static void count_turn(void)
 	vai__replay_break();
 }
 
-/* Makes g the holder. Without the lock. */
+/* Lets g, the new holder, run. Without the lock. */
 static void grant(struct g *g)
 {
 	note_turn(turn_of(g));
@@ -219,13 +224,14 @@ static void grant(struct g *g)
 	vai__loop_ready(g, true);
 }
 
-/* Under the lock, before grant. */
+/* Makes g the holder. Under the lock; grant follows without it. */
 static void set_holder(struct g *g)
 {
 	run.holder = run.granted = g;
 	run.idle = false;
 }
 
+/* Sets the run's clock to `next`, and fires the timers that are due then. */
 static void fire_timers(int64_t next)
 {
 	atomic_store_relaxed(&run.timing, vai__m_self());
@@ -234,7 +240,7 @@ static void fire_timers(int64_t next)
 	atomic_store_relaxed(&run.timing, NULL);
 }
 
-/* Nobody of the run can ever go on: its first goroutine is told. */
+/* No goroutine of the run can ever go on: its first one is told. */
 static void tell_stuck(void)
 {
 	if (vai__sched_hooks.deadlock && !run.closing)
@@ -259,7 +265,7 @@ static bool wait_outside(int64_t next)
 	return !idle;
 }
 
-/* Nobody is ready. Lets time pass until somebody is. False: the run is idle. */
+/* No goroutine is ready. Lets time pass until the next timer. False: the run is idle. */
 static bool pass_time(void)
 {
 	int64_t next = atomic_load_relaxed(&run.timers.next);
@@ -274,6 +280,7 @@ static bool pass_time(void)
 	return true;
 }
 
+/* Gives the turn to the next goroutine, or leaves the run idle. */
 static void pass_on(void)
 {
 	struct g *g;
@@ -288,7 +295,8 @@ static void pass_on(void)
 		grant(g);
 }
 
-/* A goroutine that belongs to nobody: the time of the run's next timer has come while the run was idle. */
+/* The body of a goroutine outside of the run (vai__g_post): the time of the run's next timer has come while the run was
+ * idle. */
 static void on_time(vai_g *self, void *arg)
 {
 	struct m *m = g_m(g_of(self));
@@ -300,7 +308,7 @@ static void on_time(vai_g *self, void *arg)
 	m_leave(m, was);
 }
 
-/* The alarm, under its heap's lock, so that it cannot pass the turn on itself. */
+/* The alarm's callback. It runs under its heap's lock, so it cannot pass the turn on itself. */
 static int64_t ring(struct vai__timer *t, int64_t now)
 {
 	(void)t;
@@ -336,6 +344,7 @@ bool vai__replay_hold(struct g *g)
 
 /* ---- the end of a turn ---- */
 
+/* The holder has ended. */
 static void settle_end(void)
 {
 	note_point(false);
@@ -347,7 +356,7 @@ static void settle_end(void)
 		vai__fire(&run.first->pub, run.ticket, VAI_WAKE_USER);
 }
 
-/* g yields. If it is the only one that can go on, it waits for what time brings. */
+/* g yields. If it is the only one that can go on, the next timer fires first. */
 static void settle_yield(struct g *g)
 {
 	atomic_store_relaxed(&g->state, VAI_G_RUNNABLE);
@@ -432,12 +441,13 @@ void vai__replay_point(vai_g *self, bool slice)
 
 /* ---- waits ---- */
 
-/* Whether what ends such a wait comes from outside of the run. */
+/* Whether such a wait is ended from outside of the run. */
 static bool is_outside(enum vai_wait_reason reason)
 {
 	return reason >= VAI_WAIT_IO && reason != VAI_WAIT_FRAME;
 }
 
+/* As the rest of vai__wait. */
 static int wait_bounded(struct g *g, int64_t deadline)
 {
 	struct vai__bound *bound = g->pub.bound;
@@ -532,7 +542,6 @@ static bool is_inside(const struct m *m)
 	return (g && turn_of(g) != 0) || is_timing(m);
 }
 
-/* What has no starter is started by a timer, or by who ends a context. */
 void vai__replay_adopt(struct g *self, struct g *g)
 {
 	bool ours = self ? turn_of(self) != 0 : is_inside(vai__m_self());
@@ -579,6 +588,7 @@ const struct vai__replay_record *vai__replay_record(void)
 
 /* ---- begin and end ---- */
 
+/* Makes `run` ready for a new run. */
 static void reset(struct g *first, const struct vai__replay_plan *plan)
 {
 	struct vai__replay_record *r = &run.record;
@@ -616,12 +626,13 @@ static void cancel(struct g *g)
 		vai__g_end(&g->pub, VAI_END_CANCELED);
 }
 
+/* g is no goroutine of the run any more. */
 static void let_go(struct g *g)
 {
 	atomic_store_relaxed(&g->turn, 0);
 }
 
-/* Waits until all others have ended. Whatever bounds the waits of self does not bound this one. */
+/* Cancels all others and waits until they have ended. Neither a bound nor an end of self's ends this wait. */
 static bool wait_for_end(vai_g *self)
 {
 	struct vai__bound *bound = self->bound;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Three ways to pick whose turn is next.
  *
- * - By the seed: who runs goes on three times of four, and otherwise each candidate is as likely as the others.
+ * - By the seed: the goroutine that runs goes on three times of four, and otherwise each candidate is as likely as the
+ *   others.
  *
  * - PCT (Burckhardt and others, "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", 2010): each
- *   goroutine has a random priority, the highest runs, and at `depth` random decisions who runs falls behind all. A
- *   bug that needs d such changes in a program of n goroutines and k decisions is met with a chance of 1/(n * k^d)
- *   at least. Who yields falls behind as well, for it may wait for another that way.
+ *   goroutine has a random priority, the highest runs, and at `depth` random decisions the one that runs falls behind
+ *   all. A bug that needs d such changes in a program of n goroutines and k decisions is met with a chance of
+ *   1/(n * k^d) at least. A goroutine that yields falls behind as well, because it may wait for another that way.
  *
  * - Recorded: the default, but for the points that are listed. */
 #include "sched/replay_pick.h"
@@ -18,7 +19,7 @@ static uint64_t random_next(struct vai__replay_pick *p)
 	return vai__random_mix(p->rand);
 }
 
-/* 0 .. n - 1 */
+/* A random number from 0 to n - 1. */
 static uint32_t random_below(struct vai__replay_pick *p, uint32_t n)
 {
 	return (uint32_t)(((random_next(p) >> 32) * n) >> 32);

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The run queue of a P: a ring that its owner fills at the tail and everybody empties at
- * the head, and runnext, after runqput, runqget and runqgrab of Go's proc.go.
+/* The run queue of a P: a ring that its owner fills at the tail and everybody empties at the head, and runnext, after
+ * runqput, runqget and runqgrab of Go's proc.go.
  *
- * Invariants: only the owner writes tail and the slots [head, head + RUNQ_SIZE); a slot
- * is read before the compare-and-swap of head that takes it, which fails if anybody
- * else took it meanwhile. Release stores of tail pair with acquire loads by thieves: a
- * goroutine taken is seen as its putter left it. head never passes tail.
+ * Invariants: only the owner writes tail and the slots [head, head + RUNQ_SIZE); a slot is read before the
+ * compare-and-swap of head that takes it, which fails if anybody else took it meanwhile. Release stores of tail pair
+ * with acquire loads by thieves: a goroutine taken is seen as its putter left it. head never passes tail.
  *
  * The owner takes runnext without an atomic operation, which would cost it 5 ns for each message of a ping-pong. A
- * thief says that it comes (thieves), makes all threads pass a barrier, and waits until the owner is not just taking it
- * (taking). From then on the owner sees the thief, and both use an exchange. */
+ * thief says that it comes (`thieves`), makes all threads pass a barrier, and waits until the owner is not in the
+ * middle of taking runnext (`taking`). From then on the owner sees the thief, and both use an exchange. */
 #include "sched/rt.h"
 
 static struct g *ring_load(struct p *p, unsigned i)
@@ -69,7 +68,6 @@ static struct g *replace_next(struct p *p, struct g *g)
 	return NULL;
 }
 
-/* Adds g to the queue. next: g goes to runnext, and what stood there goes to the tail. Owner only. */
 void vai__runq_put(struct p *p, struct g *g, bool next)
 {
 	if (next)
@@ -95,7 +93,7 @@ static struct g *take_next(struct p *p)
 	return g;
 }
 
-/* The same for a thief. */
+/* Empties victim's runnext. A thief. */
 static struct g *steal_next(struct p *victim)
 {
 	atomic_fetch_add_seq_cst(&victim->thieves, 1);
@@ -112,8 +110,8 @@ bool vai__runq_take_back(struct p *p, struct g *g)
 	return atomic_cas_strong_acquire(&p->runnext, &g, NULL);
 }
 
-/* Takes the next goroutine. *inherit: it came from runnext, and shares the slice of the goroutine that readied it.
- * Owner only. */
+/* runnext comes first, but after RUNNEXT_STREAK times in a row the ring does, so that two goroutines which make each
+ * other ready do not keep out the others. */
 struct g *vai__runq_get(struct p *p, bool *inherit)
 {
 	struct g *g = atomic_load_relaxed(&p->runnext);
@@ -158,8 +156,6 @@ bool vai__runq_empty(struct p *p)
 	}
 }
 
-/* Takes half of victim's ring for p, whose owner calls, and returns one of the goroutines. take_next: if the ring is
- * empty, runnext may be taken too; idle.c says when. */
 struct g *vai__runq_steal(struct p *p, struct p *victim, bool take_next)
 {
 	unsigned tail = atomic_load_relaxed(&p->tail);

@@ -17,10 +17,10 @@
 #include "sched/rt.h"
 
 enum {
-	CALM = 4,         /* so many calm periods make the next one shorter */
-	QUIET = 2,        /* quiet periods until sysmon may sleep: the last was idle from its beginning */
-	PAUSES = 5,       /* so many at most from one lot of goroutines that give back to the next */
-	REGRET = 8388608, /* so many bytes taken again in a period make the next one longer */
+	CALM = 4,         /* calm periods in a row that make the next one shorter */
+	QUIET = 2,        /* quiet periods in a row until sysmon may sleep: the last was idle from its beginning */
+	PAUSES = 5,       /* pauses of 200 us, at most, from one lot of goroutines that give back to the next */
+	REGRET = 8388608, /* bytes taken again in a period that make the next one longer */
 	SECOND = 1000000000
 };
 static const int64_t period_min = 2LL * SECOND, period_max = 64LL * SECOND;
@@ -29,12 +29,12 @@ static struct {
 	pthread_t worker;
 	bool working; /* worker has not been joined */
 	atomic_bool done, stop;
-	int64_t period, end; /* of this period */
-	int64_t before;      /* for the worker: the begin of the last one */
-	bool gave;           /* memory was given back since the period last became longer */
-	int calm,
-		quiet; /* periods in a row without regret; periods in a row that ended idle and with nothing to give back */
-	uint32_t ticks[MAX_PROCS];
+	int64_t period, end;       /* how long the period is, in ns, and when it is over */
+	int64_t before;            /* for the worker: when the last period began */
+	bool gave;                 /* memory was given back since the period last became longer */
+	int calm;                  /* periods in a row in which less than REGRET was taken again */
+	int quiet;                 /* periods in a row that ended idle and with nothing to give back */
+	uint32_t ticks[MAX_PROCS]; /* the round of each P at the end of the last period */
 } scav;
 
 /* Has goroutines that wait for long give back what they can do without: few at a time, so that others have turns, and
@@ -84,6 +84,7 @@ static void flush_idle_ps(void)
 	vai__unlock(&vai__sched.lock);
 }
 
+/* Chooses the length of the next period. regained: bytes that were given back and taken again in this one. */
 static void adapt(size_t regained)
 {
 	if (regained >= REGRET && scav.gave) {

@@ -7,12 +7,12 @@
  * time main waits again, and wakes that thread for the next event after it was woken itself.
  *
  * So an M that was asleep again within BRIEF each of the last times keeps the place. It wakes nobody for it, and an M
- * that goes to sleep meanwhile does so on its futex. What comes meanwhile waits as long as waking another M would
- * take. If the M is not back in time, it gives the place up when it looks into the poller, and sysmon takes it away
- * when it looks.
+ * that goes to sleep meanwhile does so on its futex. What comes meanwhile waits as long as waking another M would take.
+ * If the M is not back in time, it gives the place up when it looks into the poller, and sysmon takes it away when it
+ * looks.
  *
- * The place is kept only while its M has a P. Who takes that away, or gives it up, makes it idle and wakes an M, or
- * goes to sleep: whoever sleeps then finds the place free. */
+ * The place is kept only while its M has a P. When the P is taken away or given up it becomes idle, and an M is woken
+ * or goes to sleep after that: the next M that sleeps finds the place free. */
 #include "sched/poll.h"
 #include "sched/rt.h"
 
@@ -32,13 +32,11 @@ bool vai__seat_is_kept(void)
 	return m && (m_p(m) || VAI_BUG(seat_forever));
 }
 
-/* Whether somebody sees what comes: an M that sleeps there, or one that will be back at once. */
 bool vai__seat_is_watched(void)
 {
 	return atomic_load_relaxed(&vai__sched.poller) != NULL || vai__seat_is_kept();
 }
 
-/* m, which has a P, works from now on. True: it keeps the place. */
 bool vai__seat_rise(struct m *m)
 {
 	struct m *nobody = NULL;
@@ -49,7 +47,6 @@ bool vai__seat_rise(struct m *m)
 	return atomic_cas_strong_seq_cst(&kept_for, &nobody, m);
 }
 
-/* m, which has no work, has just given its P up. */
 void vai__seat_return(struct m *m)
 {
 	if (atomic_load_relaxed(&kept_for) == m)
@@ -90,11 +87,10 @@ bool vai__seat_look(void)
 	return true;
 }
 
-/* Whether m, which goes to sleep, does so in the poller. While all Ps are busy their Ms look into it between
- * goroutines, and sysmon if they do not come to that (as in Go): an M that slept there would be woken for every event,
- * find no P, and take a CPU from those that have one (measured: a web server's request cost twice the time with 512
- * connections). A P that becomes idle later does so with an M that goes to sleep and comes by here, or
- * vai__idle_wake_one follows. */
+/* While all Ps are busy no M sleeps in the poller. Their Ms look into it between goroutines, and sysmon does if they do
+ * not come to that (as in Go): an M that slept there would be woken for every event, find no P, and take a CPU from
+ * those that have one (measured: a web server's request cost twice the time with 512 connections). When a P becomes
+ * idle later, the M that had it goes to sleep and comes by here, or vai__idle_wake_one follows. */
 bool vai__seat_take(struct m *m)
 {
 	struct m *nobody = NULL;

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* Serial phases: main runs, and no goroutine of its home does, until main ends the phase.
  *
- * Invariant: from the moment that vai__serial_begin has returned VAI_OK until vai__serial_end, no goroutine of the
- * home but main runs code other than vai's. Those between vai__g_block_begin and vai__g_block_end are in C calls of
- * which their callers have said that nothing depends on them; they do not come back from vai__g_block_end meanwhile.
+ * Invariant: from the moment that vai__serial_begin has returned VAI_OK until vai__serial_end, no goroutine of the home
+ * but main runs code other than vai's. Those between vai__g_block_begin and vai__g_block_end are in C calls of which
+ * their callers have said that nothing depends on them; they do not come back from vai__g_block_end meanwhile.
  *
- * Whoever is about to run a goroutine says so first (m->curg, or g->blocks at the end of a block) and then looks
- * whether the home is in such a phase; main says first that it is, and then looks at all Ms. The price is on main's
- * side (mach/barrier.h), so a goroutine's start costs nothing more than the look at sched.nwatched, which is there
- * anyway.
+ * An M that is about to run a goroutine says so first (m->curg, or g->blocks at the end of a block) and then looks
+ * whether the home is in such a phase; main says first that it is, and then looks at all Ms. So one of the two sees the
+ * other. The price is on main's side (mach/barrier.h): a goroutine's start costs nothing more than the look at
+ * sched.nwatched, which is there anyway.
  *
- * An M that is about to run a goroutine of such a home puts it aside (h->held) instead. One that runs is interrupted,
- * comes to its M's loop, is put into a queue, and is put aside by the M that takes it from there. Main does not depend
- * on any of that to be woken: it sleeps for a moment at a time and looks again, on its thread and not as a goroutine,
- * so it needs no P, no timer and no other M for it. Who puts a goroutine aside wakes it so that it looks at once. */
+ * An M that is about to run a goroutine of such a home puts it aside (h->held) instead. One that runs is
+ * interrupted, comes to its M's loop, is put into a queue, and is put aside by the M that takes it from there. Main
+ * does not depend on any of that to be woken: it sleeps for a moment at a time and looks again, on its thread and
+ * not as a goroutine, so it needs no P, no timer and no other M for it. An M that puts a goroutine aside wakes main,
+ * which looks at once. */
 #include "base/futex.h"
 #include "sched/rt.h"
 
 enum { FIRST_LOOK = 20000, LAST_LOOK = 200000 /* ns between two looks */, URGE_AGAIN = 1000000 /* ns */ };
 
-/* g is nobody's curg. False: the phase is over. */
+/* Puts g, which is no M's curg, aside. False: the phase is over. */
 static bool put_aside(struct home *h, struct g *g)
 {
 	vai__lock(&vai__sched.lock);
@@ -74,7 +75,7 @@ static int count_running(struct home *h, int64_t now, bool urge)
 	return n;
 }
 
-/* False: some still run at `until`. */
+/* Waits until no goroutine of the home runs. False: some still run at `until`. */
 static bool wait_until_none(struct home *h, int64_t until)
 {
 	int64_t urged = 0;
@@ -110,7 +111,7 @@ int vai__serial_begin(vai_g *main, int64_t until)
 	return none ? VAI_OK : VAI_ETIMEOUT;
 }
 
-/* Makes those runnable that were put aside. */
+/* Makes the goroutines runnable that were put aside. */
 static void let_go(struct gqueue *held)
 {
 	struct gqueue anywhere = {0};

@@ -5,8 +5,8 @@
  * hook on main's state, sysmon ends main's wait, now or when it begins.
  *
  * `lua` has its handler in place only while it runs a chunk. So ours is put around it when the runtime starts, which a
- * chunk has asked for, and again where main begins to wait for long, perhaps in a later chunk: before M0 sleeps, and
- * when sysmon finds main waiting. On any thread. */
+ * chunk has asked for, and again when main begins to wait for long, perhaps in a later chunk: before M0 sleeps, and
+ * when sysmon finds main waiting. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -14,12 +14,12 @@
 #include <signal.h>
 #include "sched/rt.h"
 
-static struct vai_lock lock; /* held while the handler is wrapped or removed; no other lock is held with it */
+static struct vai_lock lock; /* held while our handler is installed or removed; no other lock is held with it */
 static struct sigaction
 	inner; /* the handler that ours calls; written under lock, read by our handler once it is in place */
 static const void *_Atomic set; /* the hook that a handler has set and main has not come to yet, or NULL */
 static atomic_bool asked;       /* some home may have `interrupt` set */
-static atomic_bool aside;       /* SIGINT is somebody else's; changed under lock */
+static atomic_bool aside;       /* vai__sigint_set_aside: other code has a handler for SIGINT; changed under lock */
 
 static void call_inner(int sig, siginfo_t *info, void *uc)
 {
@@ -107,7 +107,7 @@ bool vai__sched_interrupt(uint64_t id)
 	return true;
 }
 
-/* For this opening of the home, and once. */
+/* Whether the main of the home's opening `id` is to be interrupted; true only once for each vai__sched_interrupt. */
 static bool take_interrupt(struct home *h, uint64_t id)
 {
 	return id != 0 && atomic_cas_strong_seq_cst(&h->interrupt, &id, 0);
@@ -125,7 +125,8 @@ bool vai__sigint_pending(void)
 }
 
 /* A home whose main is to be interrupted and waits, with that wait's ticket and the home's id; NULL: there is none.
- * Those that run are made to look, if it is Lua code that they run (vai__sched_interrupted). *more: there are some. */
+ * Mains that run Lua code are interrupted, so that they ask vai__sched_interrupted. *more: set if some main is to be
+ * interrupted. */
 static struct home *next_waiting(vai_ticket *ticket, uint64_t *id, bool *more)
 {
 	struct home *found = NULL;
@@ -147,7 +148,8 @@ static struct home *next_waiting(vai_ticket *ticket, uint64_t *id, bool *more)
 	return found;
 }
 
-/* A wait is ended by its ticket, without the lock: main may have come out of it, and its home may have closed. */
+/* The wait is ended by its ticket and without the lock: by then main may have come out of it, and its home may have
+ * closed. */
 static void check_asked(void)
 {
 	vai_ticket ticket;

@@ -17,18 +17,18 @@
 #include "sched/rt.h"
 
 enum {
-	DEFAULT_STACK = 655360,
-	INSIST = 1000000 /* ns */,
+	DEFAULT_STACK = 655360, /* bytes */
+	INSIST = 1000000,       /* ns until goroutines that still run are interrupted again; doubles up to the next */
 	INSIST_MAX = 32000000,
-	STOP_AT_ONCE = 4,
-	SLOW = 500000000,
-	RELEASE = 500000000 /* ns */
+	STOP_AT_ONCE = 4,   /* idle Ms that are woken first; each wakes the next */
+	SLOW = 500000000,   /* ns that an M which computes has to reach its loop */
+	RELEASE = 500000000 /* ns that the thread has which releases */
 };
 
-/* Nanoseconds for which the end of the runtime waits at most for threads that are given no processor. */
+/* ns for which the end of the runtime waits at most for threads that get no CPU. */
 #define STARVED INT64_C(10000000000)
 
-/* The number of CPUs that the process may use; sysmon looks again now and then while the runtime runs. */
+/* While the runtime runs, sysmon looks now and then how many CPUs there are. */
 int vai__numcpu(void)
 {
 	int n = vai__sched.running ? atomic_load_relaxed(&vai__sched.ncpus) : 0;
@@ -48,7 +48,7 @@ static long env_number(const char *name, long max)
 	return n < max ? n : max;
 }
 
-/* How many Ps there are to be. *chosen: the user has said so, and the number stays. */
+/* How many Ps there are to be. *chosen: the user has set the number, so that sysmon does not change it. */
 static int choose_procs(int asked, bool *chosen)
 {
 	int ncpus = vai__cpus();
@@ -115,6 +115,7 @@ static void add_procs(int asked)
 	vai__unlock(&vai__sched.lock);
 }
 
+/* Makes all Ms of vai's own leave. */
 static void stop_ms(void)
 {
 	vai__lock(&vai__sched.lock);
@@ -132,6 +133,7 @@ static int64_t deadline_of(int64_t grace)
 	return grace == VAI_FOREVER ? VAI_FOREVER : vai__clock_real() + grace;
 }
 
+/* Waits until all threads of vai's own have ended. False: some have not at the deadline. */
 static bool all_gone(int64_t deadline)
 {
 	unsigned n;
@@ -192,7 +194,7 @@ static bool wait_for_ms(int64_t grace)
 	return true;
 }
 
-static char refusal[128];
+static char refusal[128]; /* vai__sched_refusal */
 
 const char *vai__sched_refusal(void)
 {
@@ -259,6 +261,7 @@ static void forget_queues(void)
 	}
 }
 
+/* From here on no M begins to run a goroutine, except main on its own thread. */
 static void begin_stop(void)
 {
 	vai__outside_shut();
@@ -288,6 +291,7 @@ static void *release_all(void *threaded)
 	return NULL;
 }
 
+/* Starts the thread that releases; if there is none to be had, releases on this one. */
 static void begin_release(void)
 {
 	pthread_t thread;
@@ -304,6 +308,7 @@ static void begin_release(void)
 	release_all(NULL);
 }
 
+/* Whether the thread that releases has not had `share` ns of processor time, though it does not sleep. */
 static bool release_starves(int64_t share)
 {
 	int tid = atomic_load(&release_tid);

@@ -5,7 +5,7 @@
  * or is interrupted, and then it finds no P. */
 #include "sched/rt.h"
 
-enum { LOOK = 100000, PATIENCE = 50000000 /* ns */ };
+enum { LOOK = 100000 /* ns between two looks */, FORCE_AFTER = 50000000 /* ns */ };
 
 /* Whether no P but m's is owned. Under sched.lock. */
 static bool all_stopped(struct m *m)
@@ -18,14 +18,15 @@ static bool all_stopped(struct m *m)
 	return true;
 }
 
-/* Interrupts goroutines and takes Ps, under sched.lock. impatient: also from goroutines that do not answer a signal. */
-static void urge(struct m *self, bool impatient)
+/* Interrupts goroutines, and takes the Ps of those that are in C calls. force: also of those that have not answered a
+ * signal. Under sched.lock. */
+static void urge(struct m *self, bool force)
 {
 	for (struct m *m = vai__sched.all_ms; m; m = m->next_m) {
 		struct p *p = NULL;
 		if (m == self || !m_p(m))
 			continue;
-		if (impatient || vai__m_is_asleep(m))
+		if (force || vai__m_is_asleep(m))
 			p = vai__handoff_retake(m);
 		if (p)
 			vai__p_put_idle(p);
@@ -34,6 +35,7 @@ static void urge(struct m *self, bool impatient)
 	}
 }
 
+/* False: another thread has stopped the world. */
 static bool begin(void)
 {
 	vai__lock(&vai__sched.lock);
@@ -55,7 +57,7 @@ bool vai__world_stop(vai_g *self, int64_t timeout)
 		vai__lock(&vai__sched.lock);
 		bool done = all_stopped(m);
 		if (!done)
-			urge(m, spent > PATIENCE);
+			urge(m, spent > FORCE_AFTER);
 		vai__unlock(&vai__sched.lock);
 		if (done)
 			return true;

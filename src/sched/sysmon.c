@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The system monitor: a thread without a P that looks now and then for what the Ms, busy with their goroutines, do
  * not see: work that waits on a busy P while another P is idle, timers that are due on a busy P, and what the poller
- * has while all Ms have work. It sleeps when all Ms do, after some looks at the memory that they left (scavenge.c). */
+ * has while all Ms have work. When all Ps are idle it sleeps too, once no memory is left to give back (scavenge.c). */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -12,23 +12,24 @@
 #include "sched/rt.h"
 
 enum {
-	HURRY_DELAY = 100000,
-	MIN_DELAY = 500000,
-	IDLE_DELAY = 2000000,
-	MAX_DELAY = 5000000,
-	POLL_LATE = 10000000,
-	LOOK_PAUSE = 50,
-	CPUS_MIN = 1000000000,
-	CPUS_PAUSE = 1000
-}; /* all in ns; IDLE: while a P is idle */
+	HURRY_DELAY = 100000,  /* ns between two looks when another is due soon */
+	MIN_DELAY = 500000,    /* ns between two looks, at least */
+	IDLE_DELAY = 2000000,  /* ns between two looks, at most while a P is idle */
+	MAX_DELAY = 5000000,   /* and at most otherwise */
+	POLL_LATE = 10000000,  /* ns after which sysmon looks into the poller if no other thread did */
+	LOOK_PAUSE = 50,       /* a look at all timers takes 1/50 of the time at most */
+	CPUS_MIN = 1000000000, /* ns between two looks at the number of CPUs, at least */
+	CPUS_PAUSE = 1000      /* such a look takes 1/1000 of the time at most */
+};
 
 static struct {
 	pthread_t thread;
-	atomic_uint wake;
-	atomic_bool asleep, stop, hurry;
-	uint32_t ticks[MAX_PROCS];
-	int64_t look;    /* when to look at timers again */
-	int64_t cpus_at; /* when to look at the number of CPUs again */
+	atomic_uint wake;   /* futex: 1 when woken */
+	atomic_bool asleep; /* it sleeps, or is about to, until it is woken */
+	atomic_bool stop, hurry;
+	uint32_t ticks[MAX_PROCS]; /* the round of each P at the last look */
+	int64_t look;              /* when to look at timers again */
+	int64_t cpus_at;           /* when to look at the number of CPUs again */
 } mon;
 
 /* Whether work waits though all Ps are idle. That is so where a thread could not be made: it has to be tried again. */
@@ -53,20 +54,21 @@ static bool stuck_work(void)
 	return found;
 }
 
+/* Whether a timer should have fired by now. */
 static bool overdue_timer(int64_t now)
 {
 	return vai__timers_next_of_all() < now;
 }
 
+/* Looks into the poller if no other thread did for POLL_LATE. */
 static void poll_late(int64_t now)
 {
 	if (now - atomic_load_relaxed(&vai__sched.polled_at) >= POLL_LATE && !VAI_BUG(poll_late))
 		vai__seat_look();
 }
 
-/* Looks whether the poller is still there, and how many CPUs the process may use, as Go 1.25 does: affinity and quotas
- * may change while the program runs. It takes a thousandth of the time at most, because there may be very many mounts
- * to look through. */
+/* Looks whether the poller is still there and, as Go 1.25 does, how many CPUs the process may use: affinity and quotas
+ * may change while the program runs. There may be very many mounts to look through for that (CPUS_PAUSE). */
 static void look_at_system(int64_t now)
 {
 	if (now < mon.cpus_at)
@@ -97,14 +99,15 @@ static bool all_idle(void)
 		atomic_load_seq_cst(&vai__sched.retiring) == 0;
 }
 
+/* Whether there is nothing for sysmon to do until it is woken. */
 static bool may_doze(void)
 {
 	return all_idle() && !vai__watch_needed() && !atomic_load_seq_cst(&mon.hurry) && !work_waits() &&
 		!vai__sigint_pending();
 }
 
-/* Looks whether timers can wake anybody, and returns when to look again. There may be very many timers, so this
- * takes a fiftieth of the time at most. */
+/* Looks whether timers can wake a goroutine, for a deadlock, and returns when to look again. There may be very many
+ * timers (LOOK_PAUSE). */
 static int64_t look_at_timers(void)
 {
 	if (vai__clock_real() < mon.look)
@@ -148,7 +151,8 @@ void vai__sysmon_hurry(void)
 	vai__futex_wake(&mon.wake, 1);
 }
 
-/* How long to wait until the next look. */
+/* How long to wait until the next look, after one with the pause `delay`. taken: another should follow soon. hurried:
+ * it was made by vai__sysmon_hurry. */
 static int64_t next_delay(int64_t delay, bool taken, bool hurried)
 {
 	if (taken)
@@ -191,7 +195,6 @@ static void *monitor(void *arg)
 	return NULL;
 }
 
-/* Starts the thread. VAI_OK, or VAI_ESYS with errno set. */
 int vai__sysmon_start(void)
 {
 	atomic_store_relaxed(&mon.stop, false);

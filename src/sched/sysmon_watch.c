@@ -8,13 +8,13 @@
 #include "sched/rt.h"
 
 enum {
-	SLICE_SHORT =
-		1000000, /* ns that a goroutine may run on while a timer of its P is due, or while some goroutine is to end */
+	/* ns that a goroutine may run on while a timer of its P is due, or while some goroutine is to end */
+	SLICE_SHORT = 1000000,
 	ANSWER = 10000000,    /* ns from the signal until the P is taken */
 	IN_A_HURRY = 5000000, /* ns for which sysmon looks after main without a pause, once main wants a P */
-	LET_RUN = 200000,     /* ns: a goroutine that has had its P for less may come round by itself */
-	EVICTED_MAX = 8,      /* so many goroutines may compute without a P because main has got theirs */
-	GOOD_PART = 4,        /* this part of a thread's time is a good one */
+	LET_RUN = 200000,     /* ns: a goroutine that has had its P for less may come to its loop by itself */
+	EVICTED_MAX = 8,      /* goroutines that may compute without a P at once because main has got theirs */
+	GOOD_PART = 4,        /* has_computed: a thread that was on a CPU for 1/4 of the time */
 	LOOKS = 16            /* Ms without a P that are looked at in one round */
 };
 
@@ -42,7 +42,6 @@ static void watch_bounded(struct m *m, int64_t now)
 		watch.soon |= vai__preempt_ask(m, now);
 }
 
-/* Whether slices are short now: a goroutine that is to end may be in a queue, and gets its turn sooner then. */
 bool vai__watch_hurries(int64_t now)
 {
 	return now < atomic_load_relaxed(&vai__sched.hurry_until);
@@ -53,7 +52,7 @@ static bool timer_is_due(struct p *p, int64_t now)
 	return atomic_load_relaxed(&p->timers.next) <= now;
 }
 
-/* Whether anybody waits for what m's goroutine keeps: its P, or m itself. */
+/* Whether a goroutine or a timer waits for what m's goroutine keeps: its P, or m itself. */
 static bool is_waited_for(struct m *m, struct p *p, int64_t now)
 {
 	return !vai__runq_empty(p) || vai__sched.wanting || atomic_load_relaxed(&vai__sched.nglobal) > 0 ||
@@ -95,8 +94,8 @@ static bool stays_asleep(struct m *m, int64_t since, int64_t now)
 	return asleep && before;
 }
 
-/* Looks at m, which owns a P. Returns the P if m has lost it, else NULL. While another P is idle, those that wait
- * can have that one, and m keeps its own. Under sched.lock. */
+/* Looks at m, which owns a P. Returns the P if m has lost it, else NULL. While another P is idle, the goroutines that
+ * wait can have that one, and m keeps its own. Under sched.lock. */
 static struct p *watch_owner(struct m *m, int64_t now)
 {
 	struct p *p = m_p(m);
@@ -166,7 +165,7 @@ static struct p *evict(int64_t least, int here)
 	return p;
 }
 
-/* Gives main the P of a goroutine that computes, so that main does not have to wait until one answers. */
+/* The P is taken at once, so that main does not have to wait until a goroutine answers the signal. */
 void vai__watch_for_main(void)
 {
 	struct p *p = evict(vai__frame_wants() ? 0 : LET_RUN, -1);
@@ -174,8 +173,8 @@ void vai__watch_for_main(void)
 		vai__p_release(p);
 }
 
-/* Called on M0: a P that main takes from a goroutine that runs, however short; NULL: every M is in its loop or in a
- * call of vai. A thread on M0's own CPU is the one to stop, or both would share that while another is free. */
+/* For how short a time the goroutine has run does not matter. If an M runs on the caller's own CPU it is the one to
+ * stop: otherwise both would share that CPU while another is free. */
 struct p *vai__watch_evict(void)
 {
 	return evict(0, vai__thread_where());
@@ -201,7 +200,6 @@ static bool main_is_in_a_hurry(int64_t now)
 	return false;
 }
 
-/* Looks at all Ms once. True: another look should follow soon. */
 bool vai__watch_ms(int64_t now)
 {
 	struct p *taken[LOOKS];

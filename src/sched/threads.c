@@ -17,9 +17,10 @@
 
 enum { PREFIX_MAX = 8, NAME_MAX_BYTES = 16 };
 
+/* What the host wishes (struct vai_options in vai.h). */
 static struct {
-	char prefix[PREFIX_MAX + 1];
-	bool placed; /* cpus is set */
+	char prefix[PREFIX_MAX + 1]; /* of the threads' names */
+	bool placed;                 /* cpus is set */
 	cpu_set_t cpus;
 	int nice;
 	int (*create)(void *(*run)(void *), void *arg, void *data);
@@ -40,7 +41,6 @@ static bool read_cpus(const int *cpus, size_t n)
 	return true;
 }
 
-/* VAI_OK, or VAI_EINVAL: a wish makes no sense. host NULL: a script, which has none. */
 int vai__threads_wish(const struct vai_options *host)
 {
 	static const struct vai_options none = {.size = sizeof none, .flags = VAI_DETECT_DEADLOCK};
@@ -64,7 +64,6 @@ int vai__threads_wish(const struct vai_options *host)
 	return VAI_OK;
 }
 
-/* Starts a thread that nobody joins. 0, or an errno. */
 int vai__threads_create(void *(*run)(void *), void *arg, size_t stack)
 {
 	pthread_attr_t attr;
@@ -80,7 +79,7 @@ int vai__threads_create(void *(*run)(void *), void *arg, size_t stack)
 	return rc;
 }
 
-/* A wish that the system refuses is told once; the thread runs all the same. */
+/* Logs, once, that the system refuses a wish; the thread runs all the same. */
 static void tell_refused(const char *what)
 {
 	static atomic_bool told;
@@ -118,8 +117,9 @@ static void one_less(void)
 		vai__futex_wake(&vai__sched.live_ms, 1);
 }
 
-/* What libraries do at a thread's end must be over when the host goes on, which may leave the process next: their exit
- * handlers free what is used there (OpenSSL's do). A thread of the host's own may live on. */
+/* What libraries do at a thread's end must be over when the host goes on, because the host may end the process next,
+ * and the libraries' exit handlers free what is used there (OpenSSL's do). A thread that the host has made may live
+ * on. */
 void vai__threads_gone(void)
 {
 	if (wish.create)

@@ -141,8 +141,8 @@ bool vai__timer_stop(struct vai__timer *t)
 	}
 }
 
-/* Runs the first timer, which stays in the heap meanwhile, so that a concurrent stop waits for the lock. After a
- * callback that is done (VAI_FOREVER) the timer's memory may be gone as soon as `heap` is NULL. */
+/* Calls the first timer's fn. The timer stays in the heap meanwhile, so that a concurrent stop waits for the lock. If
+ * it is done (VAI_FOREVER), its memory may be freed as soon as `heap` is NULL. */
 static void run_first(struct timers *ts, int64_t now)
 {
 	struct vai__timer *t = ts->heap[0];
@@ -168,8 +168,8 @@ void vai__timers_run(struct timers *ts, int64_t now)
 	vai__unlock(&ts->lock);
 }
 
-/* Moves the timers of a P that goes out of use. The heaps lie in one array, so their locks are taken in the order of
- * addresses. */
+/* The two locks have the same rank and are taken in the order of their addresses, so that two moves cannot block each
+ * other. */
 void vai__timers_move(struct timers *from, struct timers *to)
 {
 	struct timers *a = from < to ? from : to, *b = from < to ? to : from;
@@ -231,7 +231,7 @@ bool vai__timers_would_wake(struct timers *ts)
 	return may;
 }
 
-/* Whether any timer may wake a goroutine. The answer stays the same as long as no goroutine runs. */
+/* The answer stays the same as long as no goroutine runs. */
 bool vai__timers_may_wake(void)
 {
 	bool may = false;
