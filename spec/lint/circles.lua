@@ -11,8 +11,8 @@ local implemented_above = { "sched/poll.h" }
 
 -- One concept in several files.
 local allowed = {
-	{ "the encoder", "transfer/encode.c", "transfer/encode_table.c", "transfer/encode_func.c", "transfer/encode_module.c",
-		"transfer/encode_class.c", "transfer/encode_field.c", "transfer/encode_types.c" },
+	{ "the encoder", "transfer/encode.c", "transfer/encode_table.c", "transfer/encode_func.c", "transfer/encode_globals.c",
+		"transfer/encode_module.c", "transfer/encode_class.c", "transfer/encode_field.c", "transfer/encode_types.c" },
 	{
 		"the scheduler's core", "sched/deadlock.c", "sched/frame.c", "sched/g.c", "sched/global_queue.c", "sched/handoff.c",
 		"sched/home.c", "sched/idle.c", "sched/locked_thread.c", "sched/m.c", "sched/outside.c", "sched/p.c", "sched/park.c",

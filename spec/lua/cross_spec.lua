@@ -1408,3 +1408,116 @@ describe("a module that a goroutine requires itself", function()
 		end):join()), true, 42, 42, "function")
 	]], { needs = "socket" })
 end)
+
+describe("the script's globals by names of run time", function()
+	test("are there however the code asks for them", [[
+		function greet() return "hi" end
+		data, n, l = { deep = { 1 } }, "greet", "data"
+		local handlers, g, name = { hello = "greet" }, _G, "greet"
+		alias = _G
+		local function run(k) return _G[k]() end
+		local fallback = setmetatable({}, { __index = _G })
+		for i, f in ipairs {
+			function() return run(name) end,
+			function() return run(handlers.hello) end,
+			function() return _ENV[name]() end,
+			function() return g[name]() end,
+			function() return alias[name]() end,
+			function() return fallback[name]() end,
+			function(_, given) return given[name]() end,
+			function(_, _, held) return held.env[name]() end,
+			function() return rawget(_G, name)() end,
+			function() for k, v in pairs(_G) do if k == name then return v() end end end,
+			function() for k, v in next, _ENV do if k == name then return v() end end end,
+			function() return load("return greet()")() end,
+			function() return assert(_G.select(2, pcall(load, "return greet()")))() end,
+			function() local e = setmetatable({}, { __index = _G }) return e[name]() end,
+			function() return _G.select(2, vai.async(function(k) return _G[k]() end, name):join()) end,
+			function() return (function() return _ENV end)()[name]() end,
+			function(k) return _G[k].deep[1] == 1 and "hi" end,
+		} do
+			local ok, got = vai.async(f, l, _G, { env = _G }):join()
+			assert(ok and got == "hi", i .. ": " .. tostring(got))
+		end
+		check.returns(table.pack(vai.async(pcall, run, name):join()), true, true, "hi")
+	]])
+
+	test("are there for functions that channels bring", [[
+		function greet() return "hi" end
+		held = { _G }
+		local c, back = vai.chan(1), vai.chan(1)
+		go(function() for f, k in c do back:send({ f(k) }) end end)
+		local function ask(f) c:send(f) return back:recv()[1] end
+		local k = "greet"
+		check.eq(ask(function() return _G[k]() end), "hi")
+		c = vai.chan(1)
+		go(function() for t in c do back:send({ t.f() }) end end)
+		check.eq(ask({ e = _G, f = function() return _ENV[k]() end }), "hi")
+	]])
+
+	test("are one with those that the code names, and as they are then", [[
+		shared, ch = { n = 1 }, vai.chan(1)
+		other = { shared }
+		Class = {}
+		Class.__index = Class
+		function Class:twice() return shared.n * 2 end
+		object = setmetatable({}, Class)
+		for i = 1, 3 do
+			shared.n = i
+			check.returns(table.pack(vai.async(function(a, b, c, d)
+				_G[d]:send(i)
+				return other[1] == _G[a], _G[a].n, getmetatable(_G[b]) == _G[c], _G[b]:twice()
+			end, "shared", "object", "Class", "ch"):join()), true, true, i, true, 2 * i)
+			check.eq(ch:recv(), i)
+		end
+	]])
+
+	test("lack what cannot be sent, without harm to the rest", [[
+		local failing = setmetatable({}, { __vai_send = function() error "never" end })
+		for i = 1, 50 do
+			_G["file" .. i] = { io.stdout }
+			_G["co" .. i] = coroutine.create(print)
+			_G["first" .. i] = { ch = vai.chan(1), f = function() return _G["last" .. i] end, { {}, io.stdout } }
+			_G["good" .. i] = { ch = vai.chan(1), f = function() return i end }
+			_G["failing" .. i] = failing
+		end
+		kept = good7
+		local ok, err = vai.async(function(lacking)
+			for k in pairs(_G) do
+				for _, name in ipairs(lacking) do assert(not k:find("^" .. name), k) end
+			end
+			for i = 1, 50 do
+				assert(_G["good" .. i].f() == i)
+				_G["good" .. i].ch:send(i)
+			end
+			assert(kept == _G["good" .. 7])
+		end, { "file", "co%d", "first", "failing" }):join()
+		assert(ok, err)
+		for i = 1, 50 do check.eq(_G["good" .. i].ch:try_recv(), i) end
+		check.raises({ "global 'file1'" }, vai.async, function(k) return file1, _G[k] end)
+	]])
+
+	test("show what the script has changed and taken away", [[
+		function print(...) return "mine", ... end
+		dofile = nil
+		local list = {}
+		for k in pairs(_G) do list[#list + 1] = k end
+		check.returns(table.pack(vai.async(function(names)
+			local had = {}
+			for k in pairs(_G) do had[k] = true end
+			for _, k in ipairs(names) do
+				if not had[k] then return k end
+				had[k] = nil
+			end
+			return next(had), _G[names.p](1), _G[names.d]
+		end, { p = "print", d = "dofile", table.unpack(list) }):join()), true, nil, "mine", nil)
+	]])
+
+	test("stay away where the code names what it uses", [[
+		secret = 1
+		local env = { n = 2 }
+		check.returns(table.pack(vai.async(function()
+			return load("return n", "=n", "t", env)(), rawget(debug.getregistry()[2], "secret")
+		end):join()), true, 2, nil)
+	]])
+end)

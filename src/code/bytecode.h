@@ -36,6 +36,7 @@ struct vai__bytecode {
 	int line;
 	bool uses_require;
 	bool any_library; /* which fields of libraries it uses is not to be seen: load and its like */
+	bool any_global;  /* it loads code without telling which globals that has */
 	bool any_method;  /* it may call methods of strings that only the run names: s[name](s) */
 	int nups;
 	struct vai__bc_upval *upvals;

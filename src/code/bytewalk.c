@@ -70,6 +70,7 @@ struct value {
 	int16_t up;
 	uint8_t origin;
 	bool deep;
+	uint8_t loader;   /* load and its like: which argument is the environment of the code; 0: none of these */
 	bool keyed;       /* it may be some value's field by a key of run time, so a string's method */
 	uint32_t arrives; /* by a jump such a value comes to that place, whatever is set before; 0: none */
 	uint32_t around;  /* by a jump this value comes to that place, whatever is set before */
@@ -188,6 +189,7 @@ static bool key_is(const struct walk *w, unsigned k, const char *s)
 /* Nobody sees from here on which fields of the table that v is are used. */
 static void use_whole(struct walk *w, const struct value *v)
 {
+	w->bc->any_global |= v->loader > 0;
 	if (v->origin == UPVALUE)
 		w->bc->upvals[v->up].whole = true;
 	else if (v->origin == GLOBALS || ((v->origin == NAMED || v->origin == LIBRARY) && !v->deep))
@@ -221,6 +223,17 @@ static int own_upvalue(const struct walk *w, unsigned i)
 	return i < w->f->nups ? w->f->own[i] : -1;
 }
 
+/* Which argument of the function of that name is the environment of what it loads, or one past those that it has; 0: it
+ * loads nothing. */
+static uint8_t env_of_loader(const struct walk *w, unsigned k)
+{
+	if (key_is(w, k, "load"))
+		return 4;
+	if (key_is(w, k, "loadfile"))
+		return 3;
+	return key_is(w, k, "dofile") ? UINT8_MAX : 0;
+}
+
 /* R[a] = the upvalue's field K[k] */
 static int read_name(struct walk *w, unsigned a, int up, unsigned k)
 {
@@ -237,7 +250,7 @@ static int read_name(struct walk *w, unsigned a, int up, unsigned k)
 		v.origin = WRITER;
 	else if (key_is(w, k, "require") || key_is(w, k, "package"))
 		w->bc->uses_require = true;
-	else if (key_is(w, k, "load") || key_is(w, k, "dofile") || key_is(w, k, "loadfile"))
+	else if ((v.loader = env_of_loader(w, k)) > 0)
 		w->bc->any_library = true;
 	put(w, a, v);
 	return VAI_OK;
@@ -428,6 +441,7 @@ static int call(struct walk *w, unsigned a, unsigned b)
 	else if (w->reg[a].origin == MOVER && b > 1)
 		write_into(w, &w->reg[b > 5 ? a + 5 : a + 1]);
 	w->bc->any_method |= calls_keyed(w, a);
+	w->bc->any_global |= w->reg[a].loader > 0 && (b == 0 || b <= w->reg[a].loader);
 	use_range(w, w->closed ? 0 : a + 1, w->closed || b == 0 ? 256 : b - 1);
 	forget_from(w, a);
 	return VAI_OK;

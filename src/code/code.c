@@ -252,6 +252,7 @@ static struct vai_code *assemble(const char *bytes, size_t size, uint64_t hash, 
 	code->line = bc->line;
 	code->uses_require = bc->uses_require;
 	code->any_library = bc->any_library;
+	code->any_global = bc->any_global;
 	code->any_method = bc->any_method;
 	code->nups = bc->nups;
 	code->upvals = (struct vai__upval *)(void *)(block + l.upvals);

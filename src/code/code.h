@@ -61,6 +61,7 @@ struct vai_code {
 	bool assigns;       /* the code assigns an upvalue other than _ENV */
 	bool uses_require;  /* the code, or a function nested in it, names require or package */
 	bool any_library;   /* what it uses of libraries the code does not tell: load and its like */
+	bool any_global;    /* it loads code, which may use any global */
 	bool any_method;    /* it may call methods of strings that only the run names */
 	int nups;
 	int nnames; /* the number of names of all upvalues together */

@@ -38,7 +38,7 @@ static void begin(struct vai__enc *e)
 	e->nslots = 0;
 	e->depth = e->deepest = e->apart = 0;
 	e->module_scans = e->flags = e->nkeys = 0;
-	e->library = false;
+	e->library = e->globals_put = e->falls_back = false;
 	e->key_slots = 0;
 	e->calls = 0;
 	e->nlater = e->nmetas = 0;
@@ -219,7 +219,7 @@ static void encode_block(lua_State *L, struct vai_vm *vm, const struct values *v
 	e.number = v->number;
 	e.guarded = e.all_modules = e.late_metas = e.classes = e.image = false;
 	e.call = v->call;
-	e.looked = e.noted = e.methods = false;
+	e.looked = e.noted = e.methods = e.all_globals = false;
 	e.body = NULL;
 	e.number_of_all = 0;
 	e.max_depth = VAI_LIKELY(vm->encoders == 0) ? MAX_DEPTH : INNER_DEPTH;

@@ -51,7 +51,7 @@ enum {
 };
 
 /* Values of the map of what was met: kind, number, place in the stream. */
-enum vai__seen_kind { SEEN_OBJECT, SEEN_UPVALUE, SEEN_NAME, SEEN_MODULE };
+enum vai__seen_kind { SEEN_OBJECT, SEEN_UPVALUE, SEEN_NAME, SEEN_MODULE, SEEN_NOTHING };
 
 struct vai__func;
 
@@ -80,6 +80,9 @@ struct vai__enc {
 	bool noted;        /* and what it has told `require`, too; */
 	bool methods;      /* or those of strings alone, and it has */
 	bool library;      /* the value that was written last is a standard library as such */
+	bool all_globals;  /* some code may use globals by names of run time: all of the script's go along, */
+	bool globals_put;  /* and are written; */
+	bool falls_back;   /* or it may use those of a table that falls back to them: such a one is written */
 	bool types;        /* of a call: some type has a metatable that a fresh state has not so */
 	bool globals_meta; /* of a call: _G has a metatable */
 	bool classes;      /* every table is looked at whether it is one */
@@ -174,6 +177,20 @@ enum vai__enc_result vai__enc_table(struct vai__enc *e, int idx, int how);
 /* Writes the contents of the table at t, whose head is at `at` and gets their counts, with the metatable at mt (0:
  * none). checked: it is known not to be a module. */
 enum vai__enc_result vai__enc_table_body(struct vai__enc *e, int t, int mt, size_t at, bool checked);
+
+/* ---- globals (encode_globals.c) ---- */
+
+static inline bool vai__enc_holds_globals(const struct vai__enc *e, int idx)
+{
+	return lua_istable(e->L, idx) && lua_topointer(e->L, idx) == e->globals;
+}
+
+/* Whether the value is a table as `setmetatable({}, { __index = _G })` makes it. vm->funcs is there. */
+bool vai__enc_falls_back(struct vai__enc *e, int idx);
+/* Writes the globals that the function at f names: T_NAME. */
+enum vai__enc_result vai__enc_captures(struct vai__enc *e, int f, const struct vai_code *code, int names);
+/* Writes all that the script has set: T_NAME. What cannot be sent is left out. */
+enum vai__enc_result vai__enc_all_globals(struct vai__enc *e);
 
 /* ---- functions (encode_func.c) ---- */
 

@@ -55,11 +55,13 @@ static enum vai__enc_result put_field(struct vai__enc *e, const struct field *f,
 	lua_State *L = e->L;
 	bool found;
 	const char *name = lua_tostring(L, f->name);
-	uint64_t *met = vai__seen_put(&e->seen, name + 1 + (lib < 0 ? 0 : lib), vai__seen_value(SEEN_NAME, 1, 0), &found);
+	const uint64_t fresh = vai__seen_value(SEEN_NAME, 1, vai__enc_at(e));
+	uint64_t *met = vai__seen_put(&e->seen, name + 1 + (lib < 0 ? 0 : lib), fresh, &found);
 	if (!met)
 		return ENC_NOMEM;
-	if (found && lib >= 0)
+	if (found && lib >= 0 && vai__seen_kind(*met) == SEEN_NAME)
 		return ENC_OK;
+	*met = fresh;
 	enum vai__enc_result r = vai__enc_tag(e, T_FIELD);
 	if (r == ENC_OK)
 		r = vai__enc_module(e, f->table);

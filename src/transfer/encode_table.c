@@ -219,6 +219,19 @@ static enum vai__enc_result put_if_module(struct vai__enc *e, int t)
 	return vai__enc_module(e, t);
 }
 
+/* Writes _G, which stands inside of a table or is an argument, so that nobody sees which globals are used. What falls
+ * back to it as its metatable says is used by names, as a rule. */
+static VAI_NOINLINE enum vai__enc_result put_globals(struct vai__enc *e, int t)
+{
+	if (t > 1 && lua_type(e->L, t - 1) == LUA_TSTRING && strcmp(lua_tostring(e->L, t - 1), "__index") == 0) {
+		e->falls_back = true;
+	} else if (!e->all_globals) {
+		e->all_globals = true;
+		return ENC_RETRY;
+	}
+	return vai__enc_tag(e, T_GLOBALS);
+}
+
 /* The first of these that knows the table writes it. */
 enum vai__enc_result vai__enc_table(struct vai__enc *e, int t, int how)
 {
@@ -226,7 +239,7 @@ enum vai__enc_result vai__enc_table(struct vai__enc *e, int t, int how)
 	const void *p = lua_topointer(L, t);
 	enum vai__enc_result r = ENC_NO;
 	if (VAI_UNLIKELY(p == e->globals))
-		return vai__enc_tag(e, T_GLOBALS);
+		return put_globals(e, t);
 	if (VAI_UNLIKELY(!lua_checkstack(L, LEVEL_STACK)))
 		return ENC_NOMEM;
 	int mt = lua_getmetatable(L, t) ? lua_gettop(L) : 0;

@@ -19,13 +19,18 @@ struct vai__block *vai__block_new(size_t len)
 	return b;
 }
 
-void vai__block_unref_all(const unsigned char *data, size_t last)
+void vai__block_unref_after(const unsigned char *data, size_t last, size_t at)
 {
-	while (last) {
+	while (last && last >= at) {
 		struct vai_obj *o = (struct vai_obj *)(uintptr_t)vai__load64(data + last);
 		last = (size_t)vai__load64(data + last + 8);
 		vai__obj_unref(o);
 	}
+}
+
+void vai__block_unref_all(const unsigned char *data, size_t last)
+{
+	vai__block_unref_after(data, last, 0);
 }
 
 static void discharge(struct vai__block *b)

@@ -213,7 +213,9 @@ int vai__msg_table(vai_msg *out, const char *const *pairs, unsigned n);
 
 /* NULL when out of memory or beyond what a size can say. */
 struct vai__block *vai__block_new(size_t len);
-/* Gives back the references of a stream, of which the last is at `last`. */
+/* Gives back the references of a stream, of which the last is at `last`: those at the place `at` and behind it, or
+ * all. */
+void vai__block_unref_after(const unsigned char *data, size_t last, size_t at);
 void vai__block_unref_all(const unsigned char *data, size_t last);
 /* Frees a block with its references. b may be NULL. */
 void vai__block_free(struct vai__block *b);
