@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Checks of arguments. Messages name the function by the name it is documented under, not
- * by what the caller happens to call it, so that pcall(ch.send, ch) names it too. */
+/* Checks of arguments. Messages call a function by its documented name, not by the name that the caller uses, so that
+ * pcall(ch.send, ch) names it, too. */
 #include "bind/arg.h"
 #include <math.h>
 #include <stdarg.h>
@@ -23,7 +23,7 @@ void vai__arg_error(lua_State *L, int arg, const char *fname, const char *fmt, .
 const char *vai__arg_typename(lua_State *L, int idx)
 {
 	if (luaL_getmetafield(L, idx, "__name") == LUA_TSTRING)
-		return lua_tostring(L, -1); /* stays on the stack: only errors come next */
+		return lua_tostring(L, -1); /* the name stays on the stack: an error follows in any case */
 	if (lua_type(L, idx) == LUA_TLIGHTUSERDATA)
 		return "light userdata";
 	return luaL_typename(L, idx);

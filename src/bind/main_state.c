@@ -43,7 +43,7 @@ lua_State *vai__main_first_L(void)
 	return main ? atomic_load_relaxed(&main->L) : NULL;
 }
 
-/* The answer is right also while main runs in a coroutine that C code has resumed by itself. */
+/* Right also while main runs in a coroutine that C code has resumed by itself. */
 lua_State *vai__main_at(const struct vai__main *main)
 {
 	lua_State *L = atomic_load_relaxed(&main->home->main->running);

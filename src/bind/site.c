@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of sites: entries are added and never change. They are found by an open hash table of their numbers. A
- * look takes no lock: an entry is complete before its number is in the table (release, acquire). Adding takes the
- * lock. If a program makes objects at more places than there is room for, the origin of the later ones is unknown. */
+/* The table of sites: entries are added and never change. They are found by an open hash table of their numbers.
+ * Looking takes no lock, as an entry is complete before its number is in the table (release, acquire); adding takes the
+ * lock. If a program makes objects at more places than there is room for, the later ones have an unknown origin. */
 #include "bind/site.h"
 #include <stdlib.h>
 #include <string.h>
@@ -16,17 +16,17 @@ enum { RECENT = 64 };
 struct site {
 	uint32_t hash, number;
 	int line;
-	uint32_t len; /* of the source's name in the text, if that and the line were not cut; else 0 */
+	uint32_t len; /* of the source's name in the text; 0 if that or the line was cut */
 	char text[];
 };
 
-/* By line, the site that was asked for last. Read and written without order: each is complete before it is here. */
+/* The site that was asked for last, by line. Read and written without order: an entry is complete before it is here. */
 static _Atomic(const struct site *) recent[RECENT];
 
 static struct {
 	struct vai_lock lock;
-	_Atomic(uint32_t) n;            /* written under lock */
-	struct site *sites[MAX_SITES];  /* the first is number 1's */
+	_Atomic(uint32_t) n;            /* written under the lock */
+	struct site *sites[MAX_SITES];  /* number 1 is the first */
 	_Atomic(uint32_t) slots[SLOTS]; /* numbers; 0: free */
 } all = {.lock = {
 #ifdef VAI_DEBUG_LOCKS
@@ -34,7 +34,7 @@ static struct {
 #endif
 		 }};
 
-/* The number, or 0, and then where it would have to go. */
+/* Returns the site's number, or 0 and the slot where it would go. */
 static uint32_t find(const char *text, uint32_t hash, uint32_t *slot)
 {
 	for (uint32_t i = hash % SLOTS;; i = (i + 1) % SLOTS) {
@@ -110,7 +110,7 @@ static VAI_NOINLINE const struct site *look_up(const char *src, int line)
 	return all.sites[n - 1];
 }
 
-/* NULL: unknown. */
+/* The site of the innermost Lua function; NULL: unknown. */
 static const struct site *here(lua_State *L)
 {
 	lua_Debug ar;

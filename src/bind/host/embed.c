@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* vai_lua.h: what C code does with Lua's values and functions. Called by the goroutine whose state it is, in C
- * functions of it, or by main. */
+ * functions of that state, or by main. */
 #include "base/mem.h"
 #include "bind/arg.h"
 #include "bind/host/host.h"
@@ -17,7 +17,7 @@
 #include "transfer/userdata.h"
 #include "vai_lua.h"
 
-/* The calling goroutine if L is its state, or a coroutine of that; else NULL. */
+/* The calling goroutine if L is its state or a coroutine of that; otherwise NULL. */
 static vai_g *owner_of(lua_State *L)
 {
 	vai_g *g = vai__g_self();
@@ -32,7 +32,7 @@ static vai_g *need_owner(lua_State *L)
 	return g;
 }
 
-/* The result of a wait in C code: if the goroutine is to end, that is raised at its next Lua instruction. */
+/* Returns the result of a wait in C code. If the goroutine is to end, that is raised at its next Lua instruction. */
 static int waited(vai_g *g, int rc)
 {
 	if (rc == VAI_ECANCELED && vai__end_due(g))
@@ -111,7 +111,7 @@ void vai_lua_pushvalue(lua_State *L, vai_value *v)
 
 /* ---- goroutines ---- */
 
-/* The function with n arguments on top becomes its task. */
+/* Starts the function with n arguments on top, and puts its task in their place. */
 static void start(lua_State *L, int n, const struct vai__callname *name, enum vai__fate fate)
 {
 	vai_g *g = need_owner(L);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of the host's states: vai__host_open begins that of one, and the runtime with the first; a sentinel in its
- * registry ends it when the state closes, and the runtime with the last. */
+/* The life of the host's states: vai__host_open begins that of one, and with the first the runtime. A sentinel in the
+ * state's registry ends it when the state closes, and with the last state the runtime. */
 #include "bind/host/host.h"
 #include <lauxlib.h>
 #include <string.h>
@@ -25,22 +25,22 @@
 #include "runtime/vm.h"
 #include "transfer/names.h"
 
-/* Nanoseconds that a machine gets to leave its goroutine when the runtime ends. */
+/* How long a machine gets to leave its goroutine when the runtime ends. */
 #define GRACE_NS INT64_C(20000000)
-/* The same when the next runtime is to begin. */
+/* The same if the next runtime is about to begin. */
 #define RESTART_GRACE_NS INT64_C(2000000000)
 
-enum { C_LEVEL = 3072 }; /* of the stack, for each C call in another: those of the deepest functions of the libraries */
+enum { C_LEVEL = 3072 }; /* bytes of stack for each nested C call: what the deepest functions of the libraries take */
 
 /* Under the gate of sched/home.c. */
 static struct {
-	bool has_begun;  /* what they share is there (runtime/start.c) */
-	bool unfinished; /* the last runtime left machines behind */
+	bool has_begun;  /* what the states share has been made (runtime/start.c) */
+	bool unfinished; /* the last runtime has left machines behind */
 } host;
 
-/* In the registry of a state that has opened vai, where its finalizer ends that. */
+/* In the registry of a state that has opened vai; its finalizer ends the state for vai. */
 struct sentinel {
-	struct vai__main *main; /* NULL: it did not come to that */
+	struct vai__main *main; /* NULL: opening has failed */
 	uint64_t id;            /* of main's home */
 };
 static const char sentinel_key;
@@ -53,7 +53,7 @@ lua_State *vai__host_main_thread(lua_State *L)
 	return main;
 }
 
-/* What vai keeps of the state, which s is the sentinel of, while it is open; else NULL. */
+/* The record of the state to which s belongs, while it is open; otherwise NULL. */
 static struct vai__main *open_main(const struct sentinel *s)
 {
 	struct vai__main *main = s ? s->main : NULL;
@@ -76,8 +76,8 @@ static void end_shared(void)
 	vai__memory_budget_end();
 }
 
-/* What the states share goes when no machine can use it any more; else the next start of a
- * runtime tries again. */
+/* Frees what the states share, once no machine can use it any more; otherwise the next start of a runtime tries
+ * again. */
 static bool finish_stop(int64_t grace)
 {
 	if (!host.unfinished)
@@ -89,7 +89,8 @@ static bool finish_stop(int64_t grace)
 	return true;
 }
 
-/* Whether it is `lua5.4 -W script`: where the state cannot tell whether warnings are on, this does. May raise. */
+/* Whether the program was called as `lua5.4 -W script`, for a Lua in which the state cannot tell whether warnings are
+ * on. May raise. */
 static bool was_called_with_warnings(lua_State *L)
 {
 	bool on = false;
@@ -101,11 +102,11 @@ static bool was_called_with_warnings(lua_State *L)
 	return on;
 }
 
-/* What all states share is there. */
+/* Makes what all states share, unless it is there. */
 static int begin_shared(lua_State *L)
 {
 	if (host.has_begun && !vai__sched_running())
-		end_shared(); /* the host's C code has ended the runtime */
+		end_shared(); /* the host's C code has ended the runtime in between */
 	if (host.has_begun)
 		return VAI_OK;
 	int rc = vai__runtime_start(L);
@@ -117,7 +118,7 @@ static int begin_shared(lua_State *L)
 	return VAI_OK;
 }
 
-/* The calling thread's home, which begins unless the host has called vai_start here. NULL: *rc says why. */
+/* Begins the calling thread's home, unless the host has called vai_start here. NULL: *rc says why. */
 static struct vai__home *open_home(int *rc, const char **call)
 {
 	struct vai__sched_opts opts = {.least_stack = (size_t)vai__probe_c_levels() * C_LEVEL};
@@ -169,13 +170,13 @@ static int attach(lua_State *L, struct vai__home *home, bool warns)
 	return VAI_OK;
 }
 
-/* Lets go of the state. */
+/* Ends the state for vai. */
 static void detach(struct vai__main *main)
 {
 	vai_g *g = main->home->main;
 	struct vai_vm *vm = main->vm;
 	atomic_store_relaxed(&g->running, NULL);
-	atomic_store(&main->home->id, 0); /* handles in the state are none any more */
+	atomic_store(&main->home->id, 0); /* handles in the state are not valid any more */
 	vai__names_uninstall(main->home);
 	vai__main_set_vm(main, NULL);
 	vai__vm_detach(vm);
@@ -185,7 +186,8 @@ static void detach(struct vai__main *main)
 	atomic_fetch_sub(&vai__main_count, 1);
 }
 
-/* VAI_OK with the runtime running and the state attached, or nothing changed. Raises nothing: the gate is held. */
+/* Starts the runtime and attaches the state. VAI_OK; after an error nothing has changed. Must not raise, as the gate is
+ * held. */
 static int start(lua_State *L, struct sentinel *s, bool warns, const char **call)
 {
 	int rc = VAI_OK;
@@ -217,7 +219,7 @@ static int start(lua_State *L, struct sentinel *s, bool warns, const char **call
 	return rc;
 }
 
-/* Lets go of what the host has wished for the state. */
+/* Frees what the host has set for the state. */
 static void drop_wishes(struct vai__home *home)
 {
 	vai__memory_budget_close(home->budget);
@@ -225,8 +227,8 @@ static void drop_wishes(struct vai__home *home)
 	vai__setup_close(home);
 }
 
-/* Ends the goroutines of a state that is not the last one, and comes through the gate. True: all have ended; else the
- * state is the last one, or some stay in C calls. */
+/* Ends the goroutines of a state that is not the last one, and enters the gate. True: all have ended. False: the state
+ * is the last one by now, or some goroutines stay in C calls. */
 static bool end_goroutines(struct vai__home *home, bool exits)
 {
 	vai_g *g = vai__g_self();
@@ -249,7 +251,7 @@ void vai__host_stop(lua_State *L, bool exits)
 	if (!main)
 		return;
 	struct vai__home *home = main->home;
-	vai__serial_end(home->main); /* panic handlers are goroutines, too */
+	vai__serial_end(home->main); /* panic handlers are goroutines, too, and have to run */
 	if (vai__home_count() == 1)
 		vai__report_flush(L, main);
 	bool ended = end_goroutines(home, exits);
@@ -264,7 +266,7 @@ void vai__host_stop(lua_State *L, bool exits)
 		vai__sched_halt(GRACE_NS);
 	} else if (vai__home_count() > 1) {
 		if (ended)
-			drop_wishes(home); /* else somebody may still look at them: they stay until the runtime ends */
+			drop_wishes(home); /* otherwise goroutines may still read them: they stay until the runtime ends */
 		vai__home_close(home);
 	} else {
 		host.unfinished = true;
@@ -283,7 +285,7 @@ static bool stop_state(vai_g *g)
 	return L != NULL;
 }
 
-/* In lua_close: by main's thread, or by another to which the host has passed its state. */
+/* Runs in lua_close: on main's thread, or on another to which the host has passed the state. */
 static int sentinel_gc(lua_State *L)
 {
 	const vai_g *g = vai__g_self();

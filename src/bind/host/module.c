@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The module's table and luaopen_vai, and the only place that knows all rooms: it installs what the lower ones call
- * of the higher ones. Goroutines get the module as an empty table that fills itself by need: every parked one
+/* The module's table and luaopen_vai, and the only place that knows all rooms: it sets the hooks by which lower rooms
+ * call higher ones. Goroutines get the module as an empty table that fills itself on use, as every parked goroutine
  * would pay for a full one. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -41,7 +41,7 @@
 
 #define VERSION "vai 0.1.0"
 
-/* In goroutines: fills itself by need. */
+/* The module in goroutines: its table fills itself. */
 static int open_lazy(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
@@ -55,7 +55,7 @@ static int open_lazy(lua_State *L)
 
 static const char module_key;
 
-/* Threads of the runtime may be left in blocking calls: the code must stay. */
+/* Keeps the library loaded for ever, as threads of the runtime may be left in blocking calls. */
 static void pin_library(void)
 {
 	Dl_info info;
@@ -63,9 +63,8 @@ static void pin_library(void)
 		dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
-/* A goroutine that the end of the runtime has caught: nothing of its state runs any more but
- * its to-be-closed variables and finalizers, which find no goroutine and so nothing of vai's
- * that they could wait for. */
+/* Ends a goroutine that the end of the runtime has caught in a wait: of its state only to-be-closed variables and
+ * finalizers still run. They find no goroutine, and so no call of vai's in which they could wait. */
 static void abandon(vai_g *g)
 {
 	struct vai_vm *vm = g->vm;
@@ -73,7 +72,7 @@ static void abandon(vai_g *g)
 	struct vai_obj *held = g->held;
 	g->vm = g->task = g->held = NULL;
 	const struct vai__main *main = vai__main_of(g);
-	if (vm && !(main && vm == main->last)) /* what runs in the host's state abandons nothing */
+	if (vm && !(main && vm == main->last)) /* in the host's state it has no state of its own to end */
 		vai__vm_abandon(vm);
 	if (held)
 		vai__obj_unref(held);
@@ -95,7 +94,7 @@ static void forked(void)
 
 static pthread_once_t registered = PTHREAD_ONCE_INIT;
 
-/* All that users get handles of. */
+/* The types of all handles that users get. */
 static const struct vai__handle_type *const types[] = {&vai__lib_chan_type, &vai__lib_task_type,
 	&vai__lib_waitgroup_type, &vai__lib_timer_type, &vai__lib_ticker_type, &vai__lib_guard_type, &vai__lib_mutex_type,
 	&vai__lib_context_type, &vai__lib_after_type, &vai__lib_rwmutex_type, &vai__lib_cond_type, &vai__lib_once_type,
@@ -132,7 +131,7 @@ static void register_once(void)
 	set_hooks();
 }
 
-/* What the host says of C functions that belong to no module, in its registry: API.md, "C functions". */
+/* Reads from the host's registry what it says of C functions that belong to no module: API.md, "C functions". */
 static void read_c_functions(lua_State *L)
 {
 	static const char key[] = "vai.c_functions";
@@ -144,7 +143,7 @@ static void read_c_functions(lua_State *L)
 	lua_pop(L, 1);
 }
 
-/* Protected: what raises here ends the runtime again. */
+/* Opens vai in the host's state. Called protected: an error ends the runtime again. */
 static int open_host(lua_State *L)
 {
 	struct vai__home *home = vai__home_self();
@@ -164,7 +163,7 @@ static int open_host(lua_State *L)
 	return 1;
 }
 
-/* The second and later calls in the same state, or in a goroutine's. */
+/* For the second and later calls in the same state, and in goroutines' states. */
 static int open_again(lua_State *L)
 {
 	vai_g *g = vai__g_self();
@@ -177,7 +176,8 @@ static int open_again(lua_State *L)
 	return 1;
 }
 
-/* By what each release has: in another one even lua_version is called in another way. */
+/* Returns which Lua this is if it is not 5.4, told by functions that only some releases have: elsewhere even
+ * lua_version has another signature. */
 static const char *other_lua(lua_State *L)
 {
 	if (lua_setwarnf)

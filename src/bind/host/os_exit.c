@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* os.exit, otherwise as in Lua 5.4's loslib.c. */
+/* os.exit: as in Lua 5.4's loslib.c, but for what os_exit.h says. */
 #include "bind/host/os_exit.h"
 #include <stdlib.h>
 #include "bind/arg.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The sandbox from the host's side: vai_lua_sandbox checks the policy and leaves it in the state as a wish
- * (bind/host/wishes.h); the C functions that may cross are noted when the first state with it opens vai. */
+/* The sandbox from the host's side: vai_lua_sandbox checks the policy and leaves it in the state (bind/host/wishes.h).
+ * The C functions that may cross are noted when the first state with this sandbox opens vai. */
 #include "bind/host/sandbox_policy.h"
 #include <lualib.h>
 #include <string.h>
@@ -25,7 +25,7 @@ static bool is_function_of_vai(const char *name)
 	return false;
 }
 
-/* Whether the stock state S has that name: a global, a library or a name in one. */
+/* Whether the stock state S has that name: a global, a library or a name in a library. */
 static bool is_stock(lua_State *S, const char *name)
 {
 	const char *dot = strchr(name, '.');
@@ -49,10 +49,10 @@ static bool is_name(lua_State *S, const char *name)
 
 struct check {
 	const char *const *lists[2];
-	const char *wrong; /* the first entry that is no name */
+	const char *wrong; /* the first entry that names nothing */
 };
 
-/* In a stock state. Argument: struct check. */
+/* Checks the lists of names. Runs in a stock state; argument: struct check. */
 static int check_names(lua_State *S)
 {
 	struct check *c = lua_touserdata(S, 1);
@@ -64,7 +64,7 @@ static int check_names(lua_State *S)
 	return 0;
 }
 
-/* VAI_OK; VAI_EINVAL and *wrong; VAI_ENOMEM. */
+/* Checks the lists of names. VAI_OK; VAI_EINVAL and *wrong; VAI_ENOMEM. */
 static int check_lists(const vai_lua_policy *p, const char **wrong)
 {
 	struct check c = {{p->allow, p->forbid}, NULL};
@@ -79,7 +79,7 @@ static int check_lists(const vai_lua_policy *p, const char **wrong)
 	return status != LUA_OK ? VAI_ENOMEM : c.wrong ? VAI_EINVAL : VAI_OK;
 }
 
-/* NULL, or what is wrong with the numbers. */
+/* Checks the numbers of the policy: NULL, or what is wrong with them. */
 static const char *check_numbers(const vai_lua_policy *p)
 {
 	if (p->memory != 0 && p->memory < VAI_LUA_LEAST_MEMORY)
@@ -109,7 +109,7 @@ static int count_functions(const luaL_Reg *r)
 	return n;
 }
 
-/* One reference. NULL: out of memory. */
+/* Makes the sandbox, with one reference. NULL: out of memory. */
 static struct vai__sandbox *make(const vai_lua_policy *p)
 {
 	struct vai__sandbox *s = vai__sandbox_new(
@@ -129,7 +129,7 @@ static int refuse(lua_State *L, const char *what, const char *which)
 	return VAI_EINVAL;
 }
 
-/* VAI_OK; or a negative result, and a message on the stack. */
+/* Checks the policy. VAI_OK; or a negative result, with a message on the stack. */
 static int check(lua_State *L, const vai_lua_policy *p)
 {
 	const char *wrong = check_numbers(p);
@@ -149,7 +149,7 @@ static int check(lua_State *L, const vai_lua_policy *p)
 
 static bool notes_for(struct vai__sandbox *s, void *L);
 
-/* VAI_OK; or a negative result, and a message on the stack. */
+/* Sets the policy. VAI_OK; or a negative result, with a message on the stack. */
 static int take(lua_State *L, const vai_lua_policy *p)
 {
 	struct vai__sandbox *s = make(p);
@@ -198,7 +198,7 @@ static void choose_functions(struct vai__sandbox *s)
 	s->functions[n] = (luaL_Reg){NULL, NULL};
 }
 
-/* What noting needs. */
+/* What the functions below need to note C functions. */
 struct notes {
 	lua_State *L;
 	struct vai__sandbox *s;
@@ -210,7 +210,7 @@ static void note(const struct notes *to, lua_CFunction f, const char *lib, const
 		vai__arg_no_memory(to->L);
 }
 
-/* Notes the C functions of the table on top, vai.NAME. */
+/* Notes the C functions of the table on top, which is vai.NAME. */
 static void note_table(const struct notes *to, const char *name, bool allowed)
 {
 	lua_State *L = to->L;
@@ -238,13 +238,14 @@ static void note_vai(const struct notes *to)
 	}
 }
 
-/* Methods do nothing without an object, which is got by what is allowed, or given by somebody. */
+/* Notes a method as allowed: it does nothing without an object, which comes from a function that is allowed, or from
+ * the host. */
 static void note_method(void *to, const char *type, const luaL_Reg *r)
 {
 	note(to, r->func, type, r->name, true);
 }
 
-/* Argument: struct notes. */
+/* Notes all functions of vai's. Argument: struct notes. */
 static int note_all(lua_State *L)
 {
 	struct notes *to = lua_touserdata(L, 1);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* vai_lua_on_host: a goroutine has a function run in the host's state, on the host's thread.
  *
- * There the call is a goroutine of its own (a visit) that only M0 runs, on a Lua thread of the host's state. So it
- * runs while main waits, and main may go on while a visit waits. It is not interrupted: the host's functions are not
- * interleaved where they do not wait. Lua threads are made in a thread that does nothing else, for main's stands
- * somewhere in the middle of a call. */
+ * There the call is a goroutine of its own (a visit) that only M0 runs, on a Lua thread of the host's state. So it runs
+ * while main waits, and main may go on while a visit waits. A visit is not interrupted, so functions of the host
+ * interleave only where they wait. Its Lua thread is made in a thread that does nothing else (the maker), as main's
+ * thread is in the middle of some call. */
 #include "bind/host/visit.h"
 #include <string.h>
 #include "base/mem.h"
@@ -22,7 +22,7 @@ struct visit {
 	vai_msg call;       /* function, or the name of one, and arguments */
 };
 
-/* On the visit's stack. */
+/* The visit's record, which lies on its stack. */
 struct stay {
 	struct visit *visit;
 	vai_msg outcome;
@@ -48,7 +48,7 @@ static const struct vai_class visit_class = {"visit", destroy};
 
 /* ---- on the host's thread ---- */
 
-/* Pushes what the dotted name at idx is among the host's globals. */
+/* Pushes the value of the dotted name at idx, looked up in the host's globals. */
 static void push_named(lua_State *L, int idx)
 {
 	const char *name = lua_tostring(L, idx), *dot;
@@ -66,7 +66,8 @@ static void push_named(lua_State *L, int idx)
 		luaL_error(L, "the host has no function '%s'", lua_tostring(L, idx));
 }
 
-/* Calls the function at idx, or the host's of that name, with all that lies above it; results take their place. */
+/* Calls the function at idx, or the host's function of that name, with all values above it; results take their
+ * place. */
 static void call_at(lua_State *L, int idx)
 {
 	if (lua_type(L, idx) == LUA_TSTRING) {
@@ -76,7 +77,7 @@ static void call_at(lua_State *L, int idx)
 	lua_call(L, lua_gettop(L) - idx, LUA_MULTRET);
 }
 
-/* Argument: struct stay. */
+/* Makes the call in the host's state. Argument: struct stay. */
 static int call(lua_State *L)
 {
 	struct stay *s = lua_touserdata(L, 1);
@@ -86,7 +87,7 @@ static int call(lua_State *L)
 	return 0;
 }
 
-/* Arguments: struct stay, the error. */
+/* Encodes the error of the call. Arguments: struct stay, the error. */
 static int encode_error(lua_State *L)
 {
 	struct stay *s = lua_touserdata(L, 1);
@@ -111,7 +112,7 @@ static bool settle(lua_State *L, struct stay *s, lua_CFunction how)
 	return lua_pcall(L, 2, 0, 0) == LUA_OK;
 }
 
-/* Runs the visit on a thread of the host's state. True: it has ended well. */
+/* Runs the visit on a Lua thread of the host's state. True: it has succeeded. */
 static bool stay(lua_State *L, struct stay *s)
 {
 	lua_pushcfunction(L, call);
@@ -152,7 +153,7 @@ static void close_thread(lua_State *maker, lua_State *L)
 {
 	lua_pushcfunction(maker, drop_thread);
 	lua_pushlightuserdata(maker, L);
-	lua_pcall(maker, 1, 0, 0); /* the slot is there, so nothing is needed that could be lacking */
+	lua_pcall(maker, 1, 0, 0); /* the slot exists already, so this cannot run out of memory */
 	lua_settop(maker, 0);
 }
 
@@ -182,7 +183,7 @@ static void entry(vai_g *g, void *arg)
 
 /* ---- in the goroutine ---- */
 
-/* Takes *msg over. NULL: out of memory. */
+/* Starts the visit. Takes over *msg. NULL: out of memory. */
 static vai_task *start(vai_g *self, vai_msg *msg)
 {
 	struct visit *v = vai__obj_new(sizeof *v, &visit_class);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* buffer and its methods. Places count from 1 on, as in strings. Whatever may raise comes before the bytes are pinned
- * or after. */
+/* buffer and its methods. Places count from 1, as in strings. Nothing raises while the bytes are pinned. */
 #include <string.h>
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
@@ -23,7 +22,7 @@ static uint64_t size_arg(lua_State *L, int idx, int arg, const char *fname)
 	return (uint64_t)n;
 }
 
-/* Raises for what vai__bytes_pin says of the n bytes from the place i on. */
+/* Raises the error of vai__bytes_pin for the n bytes from place i on. */
 static _Noreturn void out_of_range(lua_State *L, vai_bytes *b, int rc, const char *fname, int64_t i, uint64_t n)
 {
 	if (rc == VAI_ECLOSED)
@@ -32,7 +31,7 @@ static _Noreturn void out_of_range(lua_State *L, vai_bytes *b, int rc, const cha
 		(long long)i, (unsigned long long)vai__bytes_length(b));
 }
 
-/* The n bytes from the place i on, pinned. */
+/* Pins the n bytes from place i on, or raises. */
 static char *pin(lua_State *L, vai_bytes *b, int64_t i, uint64_t n, const char *fname)
 {
 	char *p;
@@ -108,13 +107,13 @@ static int buffer_resize(lua_State *L)
 
 /* ---- bytes ---- */
 
-/* A place as string.sub takes it, from the end where it is negative. */
+/* The place that i means, as in string.sub: negative counts from the end. */
 static int64_t place_of(int64_t i, int64_t length)
 {
 	return i >= 0 ? i : i < -length ? 0 : length + i + 1;
 }
 
-/* Pushes the n bytes from the place i on as a string. */
+/* Pushes the n bytes from place i on as a string. */
 static void push_bytes(lua_State *L, vai_bytes *b, int64_t i, uint64_t n, const char *fname)
 {
 	luaL_Buffer s;
@@ -159,7 +158,7 @@ static void set_string(lua_State *L, vai_bytes *b, int64_t i, int idx, const cha
 	unpin(b);
 }
 
-/* All of the buffer `from` at the place i. */
+/* Copies all of the buffer `from` to place i. */
 static void set_buffer(lua_State *L, vai_bytes *b, int64_t i, vai_bytes *from)
 {
 	char *f;
@@ -234,10 +233,10 @@ static int buffer_pack(lua_State *L)
 	return 1;
 }
 
-/* How many bytes the format at 3 takes; those from i on that there are, where that depends on them. */
+/* The number of bytes that the format at index 3 takes; if that depends on the bytes, all from i on. */
 static uint64_t packed_size(lua_State *L, vai_bytes *b, int64_t i)
 {
-	const int64_t rest = (int64_t)((uint64_t)vai__bytes_length(b) - (uint64_t)i + 1); /* i: any; pin refuses it */
+	const int64_t rest = (int64_t)((uint64_t)vai__bytes_length(b) - (uint64_t)i + 1); /* pin refuses a wrong i */
 	push_string_function(L, "packsize");
 	lua_pushvalue(L, 3);
 	bool fixed = lua_pcall(L, 1, 1, 0) == LUA_OK;
@@ -254,7 +253,7 @@ static int buffer_unpack(lua_State *L)
 		vai__arg_type_error(L, 3, 2, "unpack", "string");
 	lua_settop(L, 3);
 	const uint64_t n = packed_size(L, b, i);
-	unpin((pin(L, b, i, n, "unpack"), b)); /* that is said before memory for them is asked for */
+	unpin((pin(L, b, i, n, "unpack"), b)); /* raises if the bytes are not there, before memory for them is taken */
 	push_string_function(L, "unpack");
 	lua_pushvalue(L, 3);
 	push_bytes(L, b, i, n, "unpack");
@@ -266,7 +265,7 @@ static int buffer_unpack(lua_State *L)
 
 /* ---- words ---- */
 
-/* The aligned word at the first argument, pinned. */
+/* Pins the aligned word at the place in the first argument. */
 static _Atomic(uint64_t) *pin_word(lua_State *L, vai_bytes *b, const char *fname)
 {
 	int64_t i = vai__arg_integer(L, 2, 1, fname);

@@ -17,7 +17,7 @@ static inline vai_chan *self_chan(lua_State *L, const char *fname)
 	return vai__bind_object(L, &vai__chan_class, fname);
 }
 
-/* The same for those who send or close. */
+/* As self, for methods that send or close. */
 static inline vai_chan *self_sender(lua_State *L, const char *fname)
 {
 	vai_chan *ch = self_chan(L, fname);
@@ -39,7 +39,8 @@ int vai__lib_chan(lua_State *L)
 	return vai__bind_push_new(L, g, (struct vai_obj *)ch);
 }
 
-/* What is more than a copy of bytes in a message for ch: its charge, and references to ch. */
+/* For a message that is more than a copy of bytes: charges the sandbox for it, and counts its references to ch
+ * itself. */
 static VAI_NOINLINE void look_into(vai_g *g, vai_chan *ch, const vai_msg *msg)
 {
 	if (vai__charge_is_carried(msg))
@@ -48,7 +49,8 @@ static VAI_NOINLINE void look_into(vai_g *g, vai_chan *ch, const vai_msg *msg)
 		vai__chan_note_itself(ch);
 }
 
-/* The value to send to ch; so many arguments there are, with ch. A receiver could not tell nil from the end. */
+/* Encodes the value to send to ch; top: the number of arguments with ch. nil is refused, as a receiver could not tell
+ * it from the end. */
 static inline void encode_value(
 	lua_State *L, vai_g *g, vai_chan *ch, int top, vai_msg *msg, const char *fname, const char *what)
 {
@@ -62,7 +64,7 @@ static inline void encode_value(
 	vai__arg_error(L, 1, fname, "nil cannot be sent");
 }
 
-/* The limit at stack index idx, the second argument of send or the first of recv. */
+/* The limit at stack index idx: the second argument of send, or the first of recv. */
 static inline struct vai__limit limit_at(lua_State *L, int top, int idx, const char *fname)
 {
 	if (VAI_LIKELY(top < idx))
@@ -86,7 +88,7 @@ static int sent(lua_State *L, vai_g *g, int rc, vai_msg *msg)
 	return 1;
 }
 
-/* The continuation of a wait without a stack: ch is at index 1 still. */
+/* Continues send after a wait without a stack; ch is still at index 1. */
 static int send_end(lua_State *L, int status, lua_KContext ctx)
 {
 	struct vai__rest *rest = (struct vai__rest *)ctx;
@@ -148,7 +150,7 @@ static int received(lua_State *L, vai_g *g, int rc, vai_msg *msg)
 
 typedef int received_fn(lua_State *L, vai_g *g, int rc, vai_msg *msg);
 
-/* Receives with a wait without a stack, after which `end` is called, if there is one. finish: what gives the result. */
+/* Receives by a wait without a stack; `end` is called after the wait, if there was one. finish: gives the result. */
 static VAI_NOINLINE int recv_shedding(
 	lua_State *L, vai_g *g, int64_t deadline, struct vai__rest *rest, lua_KFunction end, received_fn *finish)
 {
@@ -156,7 +158,7 @@ static VAI_NOINLINE int recv_shedding(
 	return rc == VAI_SHEDS ? vai__shed_in(L, rest, end) : finish(L, g, rc, &rest->msg);
 }
 
-/* After that wait: the channel is at index 1 still. */
+/* Ends such a receive; the channel is still at index 1. */
 static int shed_end(lua_State *L, lua_KContext ctx, received_fn *finish)
 {
 	struct vai__rest *rest = (struct vai__rest *)ctx;
@@ -197,7 +199,7 @@ static int chan_try_recv(lua_State *L)
 	return vai__bind_deliver(L, vai__bind_vm(g), &msg);
 }
 
-/* The next of a loop's values: nil, and no reason with it, ends the loop. */
+/* Gives a loop its next value: nil alone ends it. */
 static int looped(lua_State *L, vai_g *g, int rc, vai_msg *msg)
 {
 	if (VAI_LIKELY(rc != VAI_ECLOSED))
@@ -212,7 +214,7 @@ static int call_end(lua_State *L, int status, lua_KContext ctx)
 	return shed_end(L, ctx, looped);
 }
 
-/* for v in ch do: called with the channel, then the loop's state and control value. */
+/* for v in ch do: called with the channel, and the loop's state and control value. */
 static int chan_call(lua_State *L)
 {
 	vai_chan *ch = self_chan(L, "for iterator");
@@ -235,7 +237,7 @@ static int chan_close(lua_State *L)
 	return 0;
 }
 
-/* local ch <close>: it may have been closed before, and the runtime may have ended. */
+/* local ch <close>: closes the channel. It may be closed already, and the runtime may have ended. */
 static int chan_end(lua_State *L)
 {
 	vai__chan_close(self_sender(L, "close"));

@@ -22,8 +22,9 @@ int vai__lib_cond(lua_State *L)
 	return vai__bind_push_new(L, g, (struct vai_obj *)c);
 }
 
-/* The mutex is the goroutine's again whenever this returns or raises, as in Go, so that callers unlock in any case;
- * but not where it raises a deadlock, or is canceled while one has the mutex that has ended. */
+/* The goroutine holds the mutex again whenever this returns or raises, as in Go, so that callers can always unlock. Two
+ * cases are excepted: a deadlock is raised; or the goroutine is canceled while the mutex belongs to one that has
+ * ended. */
 static int cond_wait(lua_State *L)
 {
 	vai_cond *c = self_cond(L, "wait");

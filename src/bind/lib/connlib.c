@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Connections and their methods. The handle at index 1 keeps the connection alive while the goroutine
- * waits in it, and the strings of a write lie on its Lua stack, where they do not move. */
+/* Connections and their methods. The handle at index 1 keeps the connection alive while the goroutine waits in it; the
+ * strings of a write lie on its Lua stack, where they do not move. */
 #include <string.h>
 #include "base/clock.h"
 #include "base/mem.h"
@@ -17,7 +17,7 @@ static inline vai_conn *self_conn(lua_State *L, const char *fname)
 	return vai__bind_object(L, &vai__conn_class, fname);
 }
 
-/* The view's; the handle keeps its context. */
+/* The limit of a view. The handle keeps the context of the limit alive. */
 static struct vai__limit own_limit(vai_conn *c)
 {
 	double seconds = vai__conn_limit(c);
@@ -25,7 +25,7 @@ static struct vai__limit own_limit(vai_conn *c)
 	return (struct vai__limit){.deadline = deadline, .ctx = (vai_context *)vai__conn_context(c)};
 }
 
-/* The limit at stack index idx, or the view's. */
+/* The limit at stack index idx; without one, the view's. */
 static struct vai__limit limit_at(lua_State *L, vai_conn *c, int idx, const char *fname)
 {
 	if (!lua_isnoneornil(L, idx))
@@ -44,7 +44,8 @@ static int write_failed(lua_State *L, vai_g *g, vai_conn *c, int rc, size_t done
 
 /* ---- reading ---- */
 
-/* What read asks for at index 2. A goroutine whose wait becomes long tidies up its state (read_anew). */
+/* What the arguments of read from index 2 on ask for. If the wait becomes long the goroutine tidies up its state
+ * (read_anew). */
 static struct vai__asked asked(lua_State *L, const vai_g *g)
 {
 	struct vai__asked what = {.renews = !vai__bind_vm(g)->is_host};
@@ -55,7 +56,7 @@ static struct vai__asked asked(lua_State *L, const vai_g *g)
 static int read_anew(
 	lua_State *L, vai_g *g, vai_conn *c, struct vai__asked what, struct vai__limit limit, lua_KFunction end);
 
-/* What follows a read, or its next part. end: goes on after a wait without a stack. */
+/* Gives the result of a read, or goes on with its next part. end: continues it after a wait without a stack. */
 static int have_read(lua_State *L, vai_g *g, vai_conn *c, int rc, struct vai__bytes *bytes, lua_KFunction end)
 {
 	if (rc == VAI_SHEDS)
@@ -81,7 +82,8 @@ static int read_first(
 	return have_read(L, g, c, rc, &bytes, end);
 }
 
-/* It has waited for long, and may do so for much longer: without garbage and, if it can, without its stack. */
+/* Begins the read anew after a long wait, as the next one may be much longer: collects garbage first and, if it can,
+ * waits without the stack. */
 static VAI_NOINLINE int read_anew(
 	lua_State *L, vai_g *g, vai_conn *c, struct vai__asked what, struct vai__limit limit, lua_KFunction end)
 {
@@ -114,7 +116,7 @@ static int conn_read(lua_State *L)
 	return read_first(L, g, c, what, limit_at(L, c, 3, "read"), read_end);
 }
 
-/* read_into(buffer [, i [, j [, limit]]]): what is there, at least a byte, to places of a buffer. */
+/* read_into(buffer [, i [, j [, limit]]]): reads what is there, at least one byte, into the buffer. */
 static int conn_read_into(lua_State *L)
 {
 	struct iovec to;
@@ -148,7 +150,7 @@ static int line_end(lua_State *L, int status, lua_KContext rest)
 		L, read_on(L, self_conn(L, "lines"), a_line(vai__g_self()), (struct vai__rest *)rest, line_end));
 }
 
-/* for line in c:lines(): called with the connection, which lines gives as the loop's state. */
+/* for line in c:lines(): called with the connection, which `lines` gives as the loop's state. */
 static int next_line(lua_State *L)
 {
 	vai_conn *c = self_conn(L, "lines");
@@ -175,7 +177,7 @@ static int conn_max(lua_State *L)
 
 /* ---- writing ---- */
 
-/* The n things to write lie from stack index 2 on. */
+/* Writes the n values from stack index 2 on. */
 static int write_all(lua_State *L, vai_g *g, vai_conn *c, struct vai__limit limit, int n)
 {
 	struct iovec few[FEW], *iov = few;
@@ -199,7 +201,7 @@ static int conn_write(lua_State *L)
 	return write_all(L, vai__bind_self(L), c, own_limit(c), lua_gettop(L) - 1);
 }
 
-/* write_within(limit, ...). The limit goes behind the rest, where it stays for as long as it is needed. */
+/* write_within(limit, ...). The limit is moved above the rest, where its context stays alive. */
 static int conn_write_within(lua_State *L)
 {
 	vai_conn *c = self_conn(L, "write_within");
@@ -210,7 +212,7 @@ static int conn_write_within(lua_State *L)
 	return write_all(L, g, c, limit, lua_gettop(L) - 2);
 }
 
-/* The file of send_file, which stays open while it is held; *size: of it. */
+/* The file argument of send_file, which is held open until vai__desc_unhold; *size: its size. */
 static struct vai__desc *file_at(lua_State *L, int idx, int64_t *size)
 {
 	struct stat st;
@@ -226,7 +228,7 @@ static struct vai__desc *file_at(lua_State *L, int idx, int64_t *size)
 	return d;
 }
 
-/* send_file(file [, at, n, head]): n bytes of the file from offset `at` on, behind the string head. */
+/* send_file(file [, at, n, head]): writes the string head, then n bytes of the file from offset `at` on. */
 static int conn_send_file(lua_State *L)
 {
 	vai_conn *c = self_conn(L, "send_file");
@@ -263,7 +265,7 @@ static int conn_send_file(lua_State *L)
 	return 1;
 }
 
-/* unread(string): the next reads give it first. */
+/* unread(string): the next reads return it first. */
 static int conn_unread(lua_State *L)
 {
 	struct vai__bytes b = {0};
@@ -319,7 +321,7 @@ static int conn_close(lua_State *L)
 	return vai__io_await_close(L, vai__conn_desc(c), (struct vai_obj *)c);
 }
 
-/* The connection goes back to its server, which starts a goroutine when more has come. */
+/* Gives the connection back to its server, which starts a goroutine for it when more has come. */
 static int conn_idle(lua_State *L)
 {
 	vai_conn *c = self_conn(L, "idle");
@@ -333,14 +335,14 @@ static int conn_idle(lua_State *L)
 		return vai__io_conn_failed(L, g, c, rc);
 	if (rc != VAI_OK) {
 		int n = vai__io_conn_failed(L, g, c, rc);
-		vai__conn_close(c); /* it has ended, and its goroutine may go on without it */
+		vai__conn_close(c); /* the connection has ended; the goroutine may go on */
 		return n;
 	}
 	lua_pushboolean(L, 1);
 	return 1;
 }
 
-/* The next connection of the same server: c itself, if it has more, or another one. */
+/* The next connection of the same server that has bytes: c itself, or another one. */
 static int conn_next(lua_State *L)
 {
 	vai_conn *c = self_conn(L, "next"), *next = NULL;
@@ -381,7 +383,7 @@ static int conn_close_read(lua_State *L)
 	return closed_side(L, g, c, vai__conn_close_read(c));
 }
 
-/* What comes before the first byte, for those that cannot wait until somebody reads or writes. */
+/* Does the handshake at once instead of at the first read or write. */
 static int conn_handshake(lua_State *L)
 {
 	vai_conn *c = self_conn(L, "handshake");
@@ -431,7 +433,7 @@ _Noreturn static void no_option(lua_State *L, const char *option, const char *fn
 	vai__arg_error(L, 1, fname, "unknown option '%.40s'", option);
 }
 
-/* Seconds, those that are begun are whole ones. */
+/* Seconds as an integer, rounded up. */
 static int64_t whole_seconds(lua_State *L, int idx)
 {
 	double seconds = vai__arg_seconds(L, idx, idx - 1, "set");
@@ -451,7 +453,7 @@ static int64_t bytes_at(lua_State *L, int idx)
 	return n;
 }
 
-/* The value of an option as vai__socket_set takes it. */
+/* The value of an option, in the form that vai__socket_set takes. */
 static int64_t value_at(lua_State *L, int idx, const char *option)
 {
 	enum vai__option_kind kind = vai__socket_option_kind(option);
@@ -490,7 +492,7 @@ static int conn_set(lua_State *L)
 	return closed_side(L, g, c, rc);
 }
 
-/* What vai__socket_get has given: how many results. */
+/* Pushes the value of an option that vai__socket_get has given. Returns the number of results. */
 static int push_option(lua_State *L, enum vai__option_kind kind, int64_t v)
 {
 	if (kind == VAI__OPTION_FLAG)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* context and its methods. cancel and the stop of after() are C functions whose upvalue is the handle: they
- * can be sent as any function. */
+/* context and its methods. `cancel` and the stop function of after() are C functions with the handle as upvalue, so
+ * they can be sent as any function. */
 #include <string.h>
 #include "base/clock.h"
 #include "base/obj.h"
@@ -17,7 +17,7 @@ static inline vai_context *self_context(lua_State *L, const char *fname)
 	return vai__bind_object(L, &vai__context_class, fname);
 }
 
-/* Takes over the reference. */
+/* Pushes the context's handle and takes over the reference. */
 static int push(lua_State *L, vai_g *g, vai_context *ctx)
 {
 	return vai__bind_push_new(L, g, (struct vai_obj *)ctx);
@@ -66,7 +66,7 @@ static int context_with_timeout(lua_State *L)
 	return push_child(L, ctx, vai__clock_after(vai__arg_seconds(L, 2, 1, "with_timeout")));
 }
 
-/* A time of vai.now()'s clock. */
+/* with_deadline(time): a time of vai.now's clock. */
 static int context_with_deadline(lua_State *L)
 {
 	vai_context *ctx = self_context(L, "with_deadline");
@@ -76,7 +76,7 @@ static int context_with_deadline(lua_State *L)
 
 /* ---- values ---- */
 
-/* Raises what cannot be a key. Floats that are integers become such, as in tables. */
+/* Encodes a key. Raises for values that cannot be keys; floats with an integer value become integers, as in tables. */
 static void encode_key(lua_State *L, vai_g *g, vai_msg *key, const char *fname)
 {
 	int isint = 0;
@@ -132,7 +132,7 @@ static int context_with_value(lua_State *L)
 	return push(L, g, ctx);
 }
 
-/* Whether two keys are equal. Strings may have different forms. */
+/* Whether two keys are equal. Equal strings may have different forms as messages. */
 static bool same_key(const vai_msg *key, const vai_msg *other)
 {
 	size_t n, m;
@@ -169,7 +169,7 @@ static int context_done(lua_State *L)
 	vai_chan *ch = vai__context_done(ctx);
 	if (!ch)
 		vai__arg_no_memory(L);
-	vai__context_err(ctx); /* a deadline that has passed closes it */
+	vai__context_err(ctx); /* closes the channel if a deadline has passed */
 	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)ch, false);
 	return 1;
 }

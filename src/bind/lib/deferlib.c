@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* defer: a call that is made when a block ends. It stays in its state, and is no object of vai's: what it
- * calls may refer to anything of that state. */
+/* defer: a call that is made when a block ends. It stays in its state and is no object of vai's, so it may refer to
+ * anything in that state. */
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
 
@@ -14,7 +14,7 @@ static int called(lua_State *L, int status, lua_KContext context)
 	return 0;
 }
 
-/* Calls it, once. The function and its arguments lie in a table of the userdata's. */
+/* Makes the call, once. The function and its arguments lie in a table that is the userdata's user value. */
 static int deferred_close(lua_State *L)
 {
 	luaL_checkudata(L, 1, type_name);

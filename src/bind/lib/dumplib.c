@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vai.dump. The text is made while the world is stopped and written when it goes on again, because a reader may be
- * slow. */
+/* vai.dump. The text is made while the world is stopped, and written after that, as the reader may be slow. */
 #include <errno.h>
 #include <stdio.h>
 #include "base/clock.h"
@@ -11,13 +10,13 @@
 
 enum { PATIENCE = 1000000000, TURN = 1000000 /* ns */ };
 
-/* Where what is written goes: to a file handle of the script's, or one of our own. */
+/* Where the text goes: to a file handle of the script's, or to one of our own. */
 struct sink {
 	FILE *f;
 	bool ours;
 };
 
-/* Those that make dumps at the same time take turns. */
+/* Stops the world. Goroutines that make dumps at the same time take turns. False: it did not stop within PATIENCE. */
 static bool stop_world(vai_g *self)
 {
 	int64_t end = vai__clock_real() + PATIENCE;
@@ -64,7 +63,7 @@ static VAI_NOINLINE int write_text(const struct vai__buffer *t, struct sink *s)
 	return error;
 }
 
-/* dump([file]): a file handle or a file's name; stderr. */
+/* dump([file]): file is a file handle or a file's name; by default stderr. */
 int vai__lib_dump(lua_State *L)
 {
 	vai_g *g = vai__bind_self(L);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vai._extension: the functions for modules beside vai.so (bind/extension.h). */
+/* vai._extension: pushes the table of functions for modules beside vai.so (bind/extension.h). */
 #include "bind/extension.h"
 #include "bind/arg.h"
 #include "bind/lib/lib.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Files and their methods. The handle at index 1 keeps the file, and the strings of a write lie on the Lua stack, where
- * they do not move. */
+/* Files and their methods. The handle at index 1 keeps the file alive; the strings of a write lie on the Lua stack,
+ * where they do not move. */
 #include <string.h>
 #include "base/fork.h"
 #include "bind/lib/fslib.h"
@@ -33,7 +33,7 @@ static int file_read(lua_State *L)
 	return read_into(L, vai__fs_self(L), f, what, count);
 }
 
-/* read_into(buffer [, i [, j]]): what there is, at least a byte, to places of a buffer. */
+/* read_into(buffer [, i [, j]]): reads what is there, at least one byte, into the buffer. */
 static int file_read_into(lua_State *L)
 {
 	struct iovec to;
@@ -53,7 +53,7 @@ static int file_read_into(lua_State *L)
 	return 1;
 }
 
-/* for line in f:lines(): called with the file, which lines gives as the loop's state. */
+/* for line in f:lines(): called with the file, which `lines` gives as the loop's state. */
 static int next_line(lua_State *L)
 {
 	vai_file *f = self_file(L, "lines");
@@ -137,7 +137,7 @@ static int file_stat(lua_State *L)
 	return 1;
 }
 
-/* Also where no goroutine runs: in finalizers at the end of a state. */
+/* Also called where no goroutine runs: in finalizers at the end of a state. */
 static int file_close(lua_State *L)
 {
 	vai_file *f = self_file(L, "close");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* freeze: from Lua tables to a block. The walk keeps the tables from the first to the innermost on the Lua stack, each
- * with the key in work behind it, so that its depth is bounded by Lua's stack and not by C's. It is done inside a
- * protected call: whatever is raised, the freezer is freed. Finalizers may run meanwhile and change the tables; then
- * what does not fit any more is an error. */
+/* freeze: from Lua tables to a block. The walk keeps the tables from the outermost to the innermost on the Lua stack,
+ * each with the key in work above it, so its depth is bounded by Lua's stack, not by C's. It runs in a protected call,
+ * so the freezer is freed whatever is raised. Finalizers may run meanwhile and change the tables; if the result does
+ * not fit any more that is an error. */
 #include <stdlib.h>
 #include "base/mem.h"
 #include "bind/arg.h"
@@ -15,7 +15,7 @@
 /* A table in work. */
 struct level {
 	uint64_t place;
-	size_t length, size, keys; /* of its array, of all values, and how many keys have been met */
+	size_t length, size, keys; /* the length of its array, the number of all values, and how many keys have been met */
 };
 
 struct walk {
@@ -25,7 +25,7 @@ struct walk {
 	uint64_t root;
 };
 
-/* Stack indices of the walk. */
+/* Stack indices during the walk. */
 enum { WALK = 1, ROOT = 2 };
 
 static inline struct level *top_level(const struct walk *w)
@@ -40,7 +40,7 @@ static inline int depth_of(const struct walk *w)
 
 /* ---- errors ---- */
 
-/* Raises, naming the path to the value in work: `n` levels have a key. */
+/* Raises why the value in work cannot be frozen, with the path to it; n: how many levels have a key. */
 static _Noreturn void refuse(lua_State *L, int n, const char *why)
 {
 	luaL_Buffer b;
@@ -92,7 +92,7 @@ static struct vai__frozen_value number_at(lua_State *L, int idx)
 	return v;
 }
 
-/* False: it is none. */
+/* Reads a scalar at idx. False: the value is none. */
 static bool scalar_at(lua_State *L, struct walk *w, int idx, struct vai__frozen_value *v)
 {
 	v->word = 0;
@@ -113,7 +113,7 @@ static bool scalar_at(lua_State *L, struct walk *w, int idx, struct vai__frozen_
 
 /* ---- tables ---- */
 
-/* How the values of the table on top are laid out. */
+/* Works out the length of the array and the number of other keys of the table on top. */
 static void measure(lua_State *L, size_t *length, size_t *keys)
 {
 	const int t = lua_gettop(L);
@@ -124,7 +124,7 @@ static void measure(lua_State *L, size_t *length, size_t *keys)
 			in_array++;
 		lua_pop(L, 1);
 	}
-	if (border > 2 * in_array + 8) { /* mostly holes: up to the first one only */
+	if (border > 2 * in_array + 8) { /* mostly holes: the array ends at the first of them */
 		for (border = 0; lua_rawgeti(L, t, (lua_Integer)border + 1) != LUA_TNIL; border++)
 			lua_pop(L, 1);
 		lua_pop(L, 1);
@@ -134,7 +134,7 @@ static void measure(lua_State *L, size_t *length, size_t *keys)
 	*keys = all - in_array;
 }
 
-/* The table on top, which is new, is the innermost one now: a level, and nil behind it as the first key. */
+/* Makes the table on top, which is new, the innermost level, with nil above it as its first key. */
 static uint64_t enter(lua_State *L, struct walk *w)
 {
 	struct level level = {.keys = 0};
@@ -150,7 +150,7 @@ static uint64_t enter(lua_State *L, struct walk *w)
 	return level.place;
 }
 
-/* The reference that stands for the object or the frozen table on top, or NULL. */
+/* The object for the handle or the frozen table on top, with a reference; otherwise NULL. */
 static struct vai_obj *object_on_top(lua_State *L, struct walk *w)
 {
 	struct vai_obj *o = NULL;
@@ -167,7 +167,8 @@ static struct vai_obj *object_on_top(lua_State *L, struct walk *w)
 	return o;
 }
 
-/* The value on top, no scalar. Leaves it there where it is a table that is to be walked through. */
+/* Puts the value on top, which is no scalar, into value n of the level. A table that has to be walked is left on the
+ * stack. */
 static bool put_rest(lua_State *L, struct walk *w, struct level level, size_t n)
 {
 	struct vai__frozen_value v = {.tag = FROZEN_TABLE};
@@ -189,7 +190,7 @@ static bool put_rest(lua_State *L, struct walk *w, struct level level, size_t n)
 	return deeper;
 }
 
-/* Where the value of the key at idx goes; a new key is noted. */
+/* The number of the value for the key at idx; a new key is added. */
 static size_t number_of_key(lua_State *L, struct walk *w, struct level *level, int idx)
 {
 	struct vai__frozen_value key;
@@ -206,7 +207,7 @@ static size_t number_of_key(lua_State *L, struct walk *w, struct level *level, i
 	return level->length + level->keys++;
 }
 
-/* One entry of the innermost table. False: it has no more. */
+/* Does one entry of the innermost table. False: it has no more. */
 static bool step(lua_State *L, struct walk *w)
 {
 	struct level *level = top_level(w);
@@ -224,7 +225,7 @@ static bool step(lua_State *L, struct walk *w)
 	return true;
 }
 
-/* The walk, the root. */
+/* Does the walk. Arguments: the walk, the root. */
 static int walk_all(lua_State *L)
 {
 	struct walk *w = lua_touserdata(L, WALK);
@@ -240,12 +241,12 @@ static int walk_all(lua_State *L)
 		if (!vai__freeze_close(&w->z, level.place, level.keys))
 			vai__arg_no_memory(L);
 		w->levels.n -= sizeof level;
-		lua_pop(L, 1); /* its table, behind the key of the one around it */
+		lua_pop(L, 1); /* the innermost table, above the key of the outer one */
 	}
 	return 0;
 }
 
-/* Blocks may hold references to blocks, and so on: see message.c. */
+/* Gives a reference back without recursion, as blocks may hold references to blocks: see message.c. */
 static void unref(struct vai_obj *o)
 {
 	vai_msg msg;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Frozen tables in a Lua state: proxies, freeze, thaw, next.
  *
- * A proxy is an empty table. All proxies of a block have one metatable, whose functions have as upvalues what UP_
- * says: the handle of the view, the weak list of the proxies by number, the metatable. One function walks all tables of
- * the block: how far it has come in one is noted with the proxy, as a guess that the key before it confirms. It has the
- * names of fields that it met first in a table by their places, since a string is made more slowly than it is found
- * there. A proxy that is asked often
- * gets a metatable of its own, whose __index is a table, the cache, and only what misses that comes to C: a hot key
- * then costs two lookups in tables. A cache that is full is emptied.
+ * A proxy is an empty table. All proxies of a block share a metatable, whose functions have as upvalues what the
+ * constants UP_ say: the handle of the view, the weak list of proxies by number, the metatable. One iterator function
+ * walks all tables of the block: its position in a table is noted with the proxy, as a guess that is checked against
+ * the key. It keeps the names of fields by their places, as finding a string there is cheaper than making it.
  *
- * A script with the debug library can put anything into upvalues and metatables, and keep a proxy longer than its
- * view. So a view is only what vai__handle_test says is one, and an address only what the view knows. */
+ * A proxy that is read often gets a metatable of its own, whose __index is a table (the cache), so that only misses
+ * come to C: a frequent key then costs two look-ups in tables. A full cache is emptied.
+ *
+ * A script with the debug library can put anything into upvalues and metatables, and keep a proxy longer than its view.
+ * So a view is only what vai__handle_test accepts, and an address only what the view knows. */
 #include "bind/lib/view.h"
 #include "bind/lib/lib.h"
 #include "bind/site.h"
@@ -36,7 +36,7 @@ static _Noreturn void not_frozen(lua_State *L)
 	__builtin_unreachable();
 }
 
-/* The view of a function, from its upvalues. */
+/* The view of the running function, from its upvalues. */
 static inline struct vai__view *own_view(lua_State *L)
 {
 	struct vai__view *v = (struct vai__view *)vai__handle_test(L, lua_upvalueindex(UP_VIEW), &vai__view_class);
@@ -53,7 +53,7 @@ static inline struct vai__view_proxy *proxy_at(lua_State *L, struct vai__view *v
 	return p;
 }
 
-/* The view and the proxy that the value at idx is, or NULL. Neither raises nor leaves anything. */
+/* The view and the proxy for the value at idx, or NULL. Does not raise and leaves nothing on the stack. */
 static struct vai__view *view_at(lua_State *L, int idx, struct vai__view_proxy **proxy)
 {
 	struct vai__view *v = NULL;
@@ -75,7 +75,8 @@ static void push_weak(lua_State *L)
 	lua_setmetatable(L, -2);
 }
 
-/* A function of the metatable at meta, which has the view and the list. cold: the one that new proxies get. */
+/* Sets a function in the metatable at meta, with the view and the list as upvalues. cold: index of the metatable that
+ * new proxies get. */
 static void set_function(lua_State *L, int meta, int cold, const char *name, lua_CFunction f)
 {
 	lua_rawgetp(L, meta, &view_key);
@@ -85,7 +86,7 @@ static void set_function(lua_State *L, int meta, int cold, const char *name, lua
 	lua_setfield(L, meta, name);
 }
 
-/* __pairs of the metatable at meta, and the function that it gives: the one of cold. */
+/* Sets __pairs in the metatable at meta, with the iterator function of the metatable at cold. */
 static void set_pairs(lua_State *L, int meta, int cold)
 {
 	const int top = lua_gettop(L);
@@ -105,7 +106,8 @@ static void set_pairs(lua_State *L, int meta, int cold)
 	lua_setfield(L, meta, "__pairs");
 }
 
-/* Pushes a metatable for proxies. view, list, cold: where those are on the stack; cold 0: it is that one. */
+/* Pushes a metatable for proxies. view, list, cold: stack indices; cold 0: the new metatable is the one for new
+ * proxies. */
 static int push_metatable(lua_State *L, int view, int list, int cold)
 {
 	lua_createtable(L, 0, 8);
@@ -154,7 +156,7 @@ static void push_block(lua_State *L, struct vai_vm *vm, vai_frozen *block)
 
 /* ---- proxies ---- */
 
-/* Pushes the proxy with number n, or nothing: it is gone, or n is 0. */
+/* Pushes the proxy with number n. False: it is gone or n is 0, and nothing is pushed. */
 static inline bool push_known(lua_State *L, struct vai__view *v, uint32_t n, int list)
 {
 	if (!n)
@@ -166,12 +168,12 @@ static inline bool push_known(lua_State *L, struct vai__view *v, uint32_t n, int
 	return false;
 }
 
-/* Pushes a proxy for the table, which has number n, or 0, and no proxy. */
+/* Pushes a new proxy for the table, which has number n (0: none) and no proxy. */
 static VAI_NOINLINE void push_new(lua_State *L, struct vai__view *v, uint64_t table, uint32_t n, int list, int meta)
 {
 	const uint32_t changes = v->changes;
 	lua_createtable(L, 0, 0);
-	if (VAI_UNLIKELY(v->changes != changes)) { /* finalizers have run */
+	if (VAI_UNLIKELY(v->changes != changes)) { /* finalizers have run and may have made one */
 		n = vai__view_by_table(v, table);
 		if (push_known(L, v, n, list))
 			return;
@@ -186,7 +188,7 @@ static VAI_NOINLINE void push_new(lua_State *L, struct vai__view *v, uint64_t ta
 	vai__view_note(v, n);
 }
 
-/* Pushes the table's proxy. list, meta: indices, of upvalues, too. */
+/* Pushes the table's proxy. list, meta: stack or upvalue indices. */
 static void push_table(lua_State *L, struct vai__view *v, uint64_t table, int list, int meta)
 {
 	if (VAI_UNLIKELY(!lua_istable(L, list)))
@@ -199,7 +201,7 @@ static void push_table(lua_State *L, struct vai__view *v, uint64_t table, int li
 	push_new(L, v, table, n, list, meta);
 }
 
-/* In place of the handle on top, of one table of a block. */
+/* Replaces the handle of a frozen table, on top, by its proxy. */
 static void to_proxy(lua_State *L, struct vai_vm *vm)
 {
 	const struct vai__frozen_ref *r = (struct vai__frozen_ref *)vai__handle_any(L, -1);
@@ -217,7 +219,7 @@ static void to_proxy(lua_State *L, struct vai_vm *vm)
 	lua_settop(L, meta - 1);
 }
 
-/* What goes into a message in place of a proxy. */
+/* Gives what stands for a proxy in a message. */
 static bool stand_in(lua_State *L, int idx, struct vai_obj **out)
 {
 	struct vai__view_proxy *p;
@@ -302,7 +304,7 @@ static inline void push_value(lua_State *L, struct vai__view *v, struct vai__fro
 		push_scalar(L, v->block, value);
 }
 
-/* The value of the key at index 2 in the proxy, or false. */
+/* Pushes the value of the key at index 2 in the proxy. False: the key has none there. */
 static inline bool push_field(lua_State *L, struct vai__view *v, const struct vai__view_proxy *p)
 {
 	struct vai__frozen_key key;
@@ -328,7 +330,7 @@ static void empty(lua_State *L, int table)
 	}
 }
 
-/* __index of a cache: its table, the key. */
+/* __index of a cache. Arguments: the cache, the key. */
 static int cache_miss(lua_State *L)
 {
 	struct vai__view *v = own_view(L);
@@ -378,7 +380,7 @@ static int frozen_index(lua_State *L)
 	struct vai__view *v = own_view(L);
 	struct vai__view_proxy *p = proxy_at(L, v, 1);
 	if (VAI_UNLIKELY(++p->misses == HOT)) {
-		make_hot(L); /* what is allocated may set off finalizers, which may use the view */
+		make_hot(L); /* allocates, so finalizers may run that use the view */
 		p = proxy_at(L, v, 1);
 	}
 	return push_field(L, v, p);
@@ -396,7 +398,7 @@ static int frozen_len(lua_State *L)
 	return 1;
 }
 
-/* The number of the entry whose key is at idx; nil: 0. */
+/* The number of the entry whose key is at idx; 0 for nil. */
 static inline uint64_t number_of(lua_State *L, const struct vai__view *v, uint64_t table, int idx, uint64_t guess)
 {
 	struct vai__frozen_key key;
@@ -413,7 +415,7 @@ static inline uint64_t number_of(lua_State *L, const struct vai__view *v, uint64
 	return guess;
 }
 
-/* Pushes the name of a field, which is kept at upvalue UP_NAMES as long as those are few. */
+/* Pushes the name of a field; it is kept in the table at upvalue UP_NAMES as long as that is small. */
 static void push_name(lua_State *L, struct vai__view *v, uint64_t place)
 {
 	size_t len;
@@ -432,7 +434,7 @@ static void push_name(lua_State *L, struct vai__view *v, uint64_t place)
 	}
 }
 
-/* The iterator of pairs: the proxy, the key before. */
+/* The iterator of pairs. Arguments: the proxy, the key before. */
 static int step(lua_State *L)
 {
 	struct vai__frozen_value key, value;
@@ -493,7 +495,7 @@ int vai__lib_next(lua_State *L)
 	return 2;
 }
 
-/* Pushes the copy of a table, which is noted in the table at 2, and put at the end of the list at 3. */
+/* Pushes an empty copy of a table, notes it in the table at index 2, and appends it to the list at index 3. */
 static void push_copy(lua_State *L, const vai_frozen *f, uint64_t table, lua_Integer *n)
 {
 	if (lua_rawgeti(L, 2, (lua_Integer)table) == LUA_TTABLE)

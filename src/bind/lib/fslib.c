@@ -70,7 +70,8 @@ static mode_t mode_at(lua_State *L, int idx, const char *fname, mode_t none)
 	return (mode_t)n;
 }
 
-/* A system call and its errno, with no park between the two. */
+/* The result of a system call that has returned n: a function of its own, so that nothing parks before errno is
+ * read. */
 static VAI_NOINLINE int outcome(int n)
 {
 	return n < 0 ? VAI__ERRNO(errno) : n;
@@ -273,7 +274,7 @@ static int fs_copy(lua_State *L)
 	return with_two(L, "copy", vai__tree_copy);
 }
 
-/* As malloc gives it; NULL: *rc says why. */
+/* Reads a link into memory of malloc's. NULL: *rc says why. */
 static char *read_link(const char *path, int *rc)
 {
 	for (size_t size = 256;; size *= 2) {
@@ -302,7 +303,7 @@ static int push_taken(lua_State *L)
 	return 1;
 }
 
-/* Frees p, also where memory for the string is out. */
+/* Pushes the string p and frees it, also if memory for the Lua string is out. */
 static int push_text(lua_State *L, char *p)
 {
 	lua_pushcfunction(L, push_taken);
@@ -334,7 +335,7 @@ static int fs_realpath(lua_State *L)
 
 /* ---- folders ---- */
 
-/* A listing in Lua's memory. */
+/* A listing of a folder, in Lua's memory. */
 struct list {
 	size_t at, n;
 	char bytes[];
@@ -351,7 +352,7 @@ static int new_list(lua_State *L)
 	return 1;
 }
 
-/* Pushes a struct list. VAI_OK, or nothing is pushed. */
+/* Pushes a struct list. VAI_OK; otherwise nothing is pushed. */
 static int push_list(lua_State *L, const char *path)
 {
 	struct vai__buffer b = {0};
@@ -368,7 +369,7 @@ static int push_list(lua_State *L, const char *path)
 	return rc;
 }
 
-/* Called with the list, which scandir gives as the loop's state. */
+/* Gives the next name. Called with the list, which scandir gives as the loop's state. */
 static int next_name(lua_State *L)
 {
 	struct list *l = lua_touserdata(L, 1);
@@ -405,7 +406,7 @@ static void push_pending(lua_State *L, int todo, int n, const char *folder, cons
 	lua_rawseti(L, todo, n + 2);
 }
 
-/* The list on top goes behind the n of todo, its first name last. */
+/* Appends the list on top to the n folders of todo, its first name last. */
 static void expand(lua_State *L, int todo, int n, const char *folder)
 {
 	const struct list *l = lua_touserdata(L, -1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* go, async, what a goroutine can ask of the scheduler, and tasks. */
+/* go, async, the functions that ask the scheduler, and tasks. */
 #include <string.h>
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
@@ -11,7 +11,7 @@
 #include "transfer/codec.h"
 #include "runtime/start.h"
 
-/* Longer than closers may take. */
+/* How long a canceled goroutine waits for what its block leaves; longer than closers may take. */
 #define LEAVE_TIME INT64_C(11000000000)
 
 int vai__lib_go(lua_State *L)
@@ -114,7 +114,7 @@ static inline vai_task *self_task(lua_State *L, const char *fname)
 	return vai__bind_object(L, &vai__task_class, fname);
 }
 
-/* What follows the traceback in the outcome is the report's. */
+/* The outcome also has the text for the report, behind the traceback; that is not pushed. */
 int vai__lib_push_outcome(lua_State *L, vai_g *g, vai_task *task)
 {
 	bool done = vai__task_state(task) == VAI_TASK_DONE;
@@ -141,7 +141,7 @@ static int task_join(lua_State *L)
 	return vai__lib_push_outcome(L, g, task);
 }
 
-/* cancel([reason]): a goroutine that cancels itself ends here. */
+/* cancel([reason]): if the goroutine cancels itself it ends here. */
 static int task_cancel(lua_State *L)
 {
 	vai_task *task = self_task(L, "cancel");
@@ -172,7 +172,8 @@ static int join(vai_g *g, void *task, int64_t until)
 	return vai__task_join(g, task, until);
 }
 
-/* Who is canceled while it waits for the task still waits; who is canceled once more cancels it once more. */
+/* Cancels the task and waits for it. If the caller is canceled it still waits; each further cancel of the caller
+ * cancels the task again. */
 static int cancel_and_join(vai_g *g, vai_task *task)
 {
 	cancel(task);
@@ -182,8 +183,8 @@ static int cancel_and_join(vai_g *g, vai_task *task)
 	return rc;
 }
 
-/* local t <close>: what it leaves is nobody's any more, but an error of its own is reported as of any
- * task that nobody joins. */
+/* local t <close>: cancels the task and joins it. An error of the task itself is reported, as of any task that nobody
+ * joins. */
 static int task_end(lua_State *L)
 {
 	vai_task *task = self_task(L, "__close");
@@ -195,7 +196,7 @@ static int task_end(lua_State *L)
 	return rc == VAI_OK ? 0 : vai__bind_failed(L, g, rc);
 }
 
-/* A channel that is closed when the task has ended. */
+/* Gives a channel that is closed when the task has ended. */
 static int task_done(lua_State *L)
 {
 	vai_task *task = self_task(L, "done");
@@ -213,7 +214,7 @@ static const char *alive_status(vai_task *task)
 	case VAI_G_NEW:
 	case VAI_G_RUNNABLE: return "runnable";
 	case VAI_G_WAITING: return "waiting";
-	default: return "running"; /* dead ones have a state of their own in a moment */
+	default: return "running"; /* a goroutine that has ended gets its final state in a moment */
 	}
 }
 

@@ -13,7 +13,7 @@
 #include "transfer/codec.h"
 #include "transfer/message.h"
 
-/* How long a goroutine that is canceled itself waits for the children of the group that it leaves. */
+/* How long a goroutine that is itself canceled waits for the children of a group that it leaves, ns. */
 #define LEAVE_TIME INT64_C(10000000000)
 
 static inline vai_group *self_group(lua_State *L, const char *fname)
@@ -26,7 +26,7 @@ static void canceled(vai_msg *reason)
 	vai__msg_string(reason, "canceled", strlen("canceled"));
 }
 
-/* The error of a task as the cause of a context: the task's outcome, where it lies. */
+/* The error of a task as the cause of a context: the task's outcome is not copied. */
 struct failure {
 	struct vai_obj obj;
 	vai_task *task; /* one reference */
@@ -41,7 +41,7 @@ static void destroy_failure(struct vai_obj *o)
 
 static const struct vai_class failure_class = {"failure", destroy_failure};
 
-/* Where memory is out the cause stays empty. */
+/* Makes the error of a task the cause of the context. Without memory the cause stays empty. */
 static void failed(vai_task *task, vai_msg *cause)
 {
 	struct failure *f = vai__mem_alloc(sizeof *f);
@@ -73,7 +73,7 @@ int vai__lib_group(lua_State *L)
 static const struct vai__callname go_name = {"go", 1, "go: argument"}, try_name = {"try_go", 1, "try_go: argument"},
 								  map_name = {"map", 2, "map: argument 2"};
 
-/* The function at idx and what lies above it. Pushes the task; VAI_EAGAIN: there is no place. */
+/* Starts the function at idx with the values above it, and pushes the task. VAI_EAGAIN: the group is full. */
 static int start(lua_State *L, vai_group *group, int idx, const struct vai__callname *name, bool waits)
 {
 	vai_g *g = vai__bind_self(L);
@@ -82,7 +82,7 @@ static int start(lua_State *L, vai_group *group, int idx, const struct vai__call
 	int rc = vai__group_enter(g, group, waits, &call->member);
 	if (rc == VAI_OK) {
 		vai__call_go(L, g, call);
-		vai__handle_leaves(L, vai__bind_vm(g), -1); /* wait may give it again */
+		vai__handle_leaves(L, vai__bind_vm(g), -1); /* wait may return it again */
 		return VAI_OK;
 	}
 	call->member = NULL;
@@ -150,8 +150,8 @@ void vai__lib_push_cause(lua_State *L, vai_g *g, vai_context *ctx)
 		vai__decode(L, vai__bind_vm(g), cause);
 }
 
-/* Pushes the error of the child that failed first. One that was canceled failed of what the group's context is over
- * for. */
+/* Pushes the error of the child that failed first. If that was canceled, its error is why the group's context is
+ * over. */
 static void push_error(lua_State *L, vai_g *g, vai_group *group, vai_task *task)
 {
 	vai_context *ctx = vai__group_context(group);
@@ -161,7 +161,7 @@ static void push_error(lua_State *L, vai_g *g, vai_group *group, vai_task *task)
 		push_outcome(L, g, task);
 }
 
-/* Once all have ended: true, or nil, error, task. */
+/* Pushes the result once all have ended: true, or nil, error, task. */
 static int result(lua_State *L, vai_g *g, vai_group *group)
 {
 	vai_task *task = vai__group_failed(group);
@@ -197,8 +197,8 @@ static void insist(void *group)
 	vai__group_insist(group);
 }
 
-/* Who is canceled while it waits for its children cancels them, and still waits; who is canceled once more does it once
- * more, so that none of them outlives the block. */
+/* Waits for the children. If the caller is canceled it cancels them and still waits, so that none outlives the block;
+ * each further cancel of the caller cancels them again. */
 static int wait_all(vai_g *g, vai_group *group)
 {
 	int rc = vai__group_wait(g, group, VAI_FOREVER);
@@ -209,8 +209,8 @@ static int wait_all(vai_g *g, vai_group *group)
 	return rc;
 }
 
-/* The block is left: by an error, which is argument 2, or not. Where the runtime ends there is no goroutine
- * to wait for. */
+/* Leaves the block, by an error (argument 2) or without. When the runtime has ended there is no goroutine to wait
+ * for. */
 static int group_close(lua_State *L)
 {
 	vai_group *group = self_group(L, "close");
@@ -233,7 +233,7 @@ static int group_close(lua_State *L)
 
 /* ---- map ---- */
 
-/* Stack: group, list, function, tasks. Starts one for each element; false: some has failed already. */
+/* Starts a child for each element. Stack: group, list, function, tasks. False: a child has failed already. */
 static int start_all(lua_State *L, vai_group *group, lua_Integer n)
 {
 	for (lua_Integer i = 1; i <= n; i++) {
@@ -247,7 +247,7 @@ static int start_all(lua_State *L, vai_group *group, lua_Integer n)
 	return 0;
 }
 
-/* The first result of the task on top goes to results[i] at index 5. False: it has failed. */
+/* Puts the first result of the task on top into results[i] at index 5. False: the task has failed. */
 static bool collect(lua_State *L, vai_g *g, lua_Integer i)
 {
 	vai_task *task = (vai_task *)vai__handle_test(L, -1, &vai__task_class);

@@ -9,8 +9,8 @@
 #include "net/socket.h"
 #include "state/arena.h"
 
-/* RESERVED: the largest block that vai__arena_reserve knows of. INPUT_MANY: bytes read by a goroutine, from which on
- * its collector keeps pace. */
+/* RESERVED: the largest block that vai__arena_reserve serves. INPUT_MANY: the bytes that a goroutine has read when its
+ * collector is set to work. */
 enum { NAME_SIZE = 32, TEXT_SIZE = 128, WHY_SIZE = 512, STRING_HEADER = 64, RESERVED = 1024, INPUT_MANY = 8192 };
 
 /* ---- results ---- */
@@ -60,9 +60,9 @@ static int push_string(lua_State *L)
 	return 1;
 }
 
-/* The collector of a fresh state rests until the heap has become many times as big as at first (state/template.c): most
- * goroutines end before. One that reads and reads lives as long as its connection, and what it reads soon is garbage;
- * so after some input its collector is set to work, lest the state of each connection become that big once. */
+/* The collector of a new state rests until the heap has grown to many times its first size (state/template.c), as most
+ * goroutines end before. A goroutine that reads in a loop lives as long as its connection, and what it reads is soon
+ * garbage: so after some input its collector is set to work, lest each connection's state become that big once. */
 static inline void note_input(lua_State *L, struct vai_vm *vm, size_t n)
 {
 	if (VAI_LIKELY(vm->input >= INPUT_MANY))
@@ -72,7 +72,7 @@ static inline void note_input(lua_State *L, struct vai_vm *vm, size_t n)
 		lua_gc(L, LUA_GCSTEP, 0);
 }
 
-/* Memory may be out, and what was read must not be lost. */
+/* If memory is out, what was read must not be lost. */
 void vai__io_push_bytes(lua_State *L, struct vai_vm *vm, vai_conn *c, struct vai__bytes *b)
 {
 	bool small = b->n <= RESERVED - STRING_HEADER;
@@ -165,7 +165,7 @@ static vai_bytes *buffer_at(lua_State *L, int idx)
 	return (vai_bytes *)vai__handle_test(L, idx, &vai__bytes_class);
 }
 
-/* Pins all of b. Its size may change until that is done. */
+/* Pins all of b; repeats if b is resized meanwhile. */
 static int pin_all(vai_bytes *b, struct iovec *iov)
 {
 	char *p = NULL;

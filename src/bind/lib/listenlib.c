@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Listeners and sockets for datagrams, and their methods. */
+/* Listeners and datagram sockets, and their methods. */
 #include <stdio.h>
 #include "bind/lib/netlib.h"
 #include "bind/life/shed.h"
@@ -12,7 +12,7 @@ static inline vai_listener *self_listener(lua_State *L, const char *fname)
 	return vai__bind_object(L, &vai__listener_class, fname);
 }
 
-/* end: goes on after a wait without a stack. */
+/* Gives the result of an accept. end: continues it after a wait without a stack. */
 static int have_accepted(lua_State *L, vai_g *g, int rc, vai_conn *c, lua_KFunction end)
 {
 	if (rc == VAI_SHEDS)
@@ -116,7 +116,7 @@ static int packet_recv_from(lua_State *L)
 	return vai__lib_push_datagram(L, g, &bytes, &from, truncated);
 }
 
-/* Addresses in numbers only: a name would have to be looked up for each datagram. */
+/* Reads a numeric address; a name would have to be looked up for each datagram. */
 static void address_at(lua_State *L, const struct vai__network *net, struct vai__addr *a)
 {
 	char host[VAI__HOST_MAX + 1], service[VAI__SERVICE_MAX + 1];
@@ -133,7 +133,7 @@ static void address_at(lua_State *L, const struct vai__network *net, struct vai_
 		vai__arg_error(L, 2, "send_to", "address '%.80s': %s", text, why);
 }
 
-/* A socket of both families takes IPv4 addresses in IPv6's form. */
+/* Turns an IPv4 address into its IPv6 form, for a socket of both families. */
 static void map_to(vai_packet *p, struct vai__addr *a)
 {
 	struct vai__addr own;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* map and its methods. None of them waits. Values are encoded before the map is asked and decoded after it; what
- * runs under its locks (the functions of type vai__map_fn) only looks at messages. */
+/* map and its methods. None of them waits. Values are encoded before the map is called and decoded after it; what runs
+ * under its locks (functions of type vai__map_fn) only looks at messages. */
 #include <math.h>
 #include <string.h>
 #include "base/hash.h"
@@ -40,7 +40,7 @@ static void number_key(lua_State *L, struct vai__map_key *key, const char *fname
 	memcpy(&key->word, &n, sizeof key->word);
 }
 
-/* The first argument. Strings are borrowed from the stack. */
+/* Reads the key, which is the first argument. A string is borrowed from the stack. */
 static inline void key_of(lua_State *L, struct vai__map_key *key, const char *fname)
 {
 	size_t len;
@@ -74,8 +74,8 @@ static void push_key(lua_State *L, const struct vai__map_key *key)
 
 /* ---- values ---- */
 
-/* The value at idx, not nil. What it owns is the caller's: nothing may raise before that is given on. False: it
- * stands for nil (__vai_send). */
+/* Encodes the value at idx, which is not nil. What it owns is the caller's, who must not raise before passing it on.
+ * False: it stands for nil (__vai_send). */
 static bool value_of(lua_State *L, vai_g *g, int idx, struct vai__map_value *value, const char *what)
 {
 	value->owner = NULL;
@@ -89,7 +89,7 @@ static bool value_of(lua_State *L, vai_g *g, int idx, struct vai__map_value *val
 	vai__arg_no_memory(L);
 }
 
-/* Takes over the reference. */
+/* Pushes the value and takes over its reference. */
 static inline int push_value(lua_State *L, vai_g *g, struct vai__map_value *value)
 {
 	if (VAI_LIKELY(vai__msg_tag(&value->msg) == M_INT)) {
@@ -141,13 +141,13 @@ static enum vai__map_change erase(
 
 /* ---- changes ---- */
 
-/* A call of update's function that comes after several in vain: on the stack of map_update, known to its state
- * (vm->updating) while that function runs in a protected call. */
+/* A call of update's function that comes after several in vain. It lies on the stack of map_update, and its state knows
+ * it (vm->updating) while the function runs in a protected call. */
 struct vai__update {
 	const vai_map *map;
 	const struct vai__map_key *key;
 	struct vai__update *outer;
-	bool self_made; /* the goroutine itself has changed the key since */
+	bool self_made; /* the function itself has changed the key since */
 };
 
 static bool is_same(const struct vai__map_key *a, const struct vai__map_key *b)
@@ -162,7 +162,7 @@ static void note_change(struct vai__update *u, const vai_map *m, const struct va
 		u->self_made |= u->map == m && is_same(u->key, key);
 }
 
-/* vai__map_change, for the goroutine g. */
+/* Calls vai__map_change for the goroutine g. */
 static inline int change(vai_g *g, vai_map *m, const struct vai__map_key *key, vai__map_fn *fn, void *arg,
 	struct vai__map_value *before, bool *had)
 {
@@ -206,7 +206,7 @@ static int map_delete(lua_State *L)
 /* ---- add ---- */
 
 struct sum {
-	vai_msg n; /* what is added, then the sum */
+	vai_msg n; /* the number to add; afterwards the sum */
 	bool no_number;
 };
 
@@ -234,7 +234,7 @@ static enum vai__map_change add(
 	return VAI_MAP_STORE;
 }
 
-/* Of integers, which is what counters are. */
+/* Adds if both are integers, as counters are. */
 static bool add_integer(void *arg, vai_msg *msg)
 {
 	vai_msg *n = arg;
@@ -245,7 +245,7 @@ static bool add_integer(void *arg, vai_msg *msg)
 	return true;
 }
 
-/* The second argument. */
+/* Reads the number, which is the second argument. */
 static inline void number_of(lua_State *L, vai_msg *n)
 {
 	if (VAI_LIKELY(lua_isinteger(L, 3)))
@@ -279,13 +279,13 @@ static int map_add(lua_State *L)
 
 /* ---- cas ---- */
 
-/* Of the value that is expected to be there; what it points to is borrowed from the stack. */
+/* The value that is expected to be in the map; what it points to is borrowed from the stack. */
 struct expected {
 	int type;
 	bool flag, whole;
 	int64_t i;
 	double f;
-	const void *p; /* a string's bytes, an object, or what a light userdata is */
+	const void *p; /* the bytes of a string, an object, or a light userdata */
 	size_t len;
 	struct vai__map_value now;
 	bool remove;
@@ -329,7 +329,7 @@ static enum vai__map_change compare(
 	return x->remove ? VAI_MAP_REMOVE : VAI_MAP_STORE;
 }
 
-/* The second argument. */
+/* Reads the expected value, which is the second argument. */
 static void read_expected(lua_State *L, struct expected *x)
 {
 	int whole = 0;
@@ -374,11 +374,11 @@ static int map_cas(lua_State *L)
 
 /* ---- update ---- */
 
-/* After so many calls in vain it is looked whether the function itself is in the way. */
+/* After so many calls in vain update looks whether the function itself is the cause. */
 enum { PATIENCE = 100 };
 
 struct update {
-	uint64_t version; /* 0: it was not there */
+	uint64_t version; /* 0: the key was not there */
 	struct vai__map_value now;
 	bool remove, done;
 };
@@ -393,7 +393,7 @@ static enum vai__map_change commit(
 	return !u->done ? VAI_MAP_KEEP : u->remove ? VAI_MAP_REMOVE : VAI_MAP_STORE;
 }
 
-/* f's result on top is to be the value, unless another has come between. */
+/* Makes f's result, on top, the value. False: another change has come first. */
 static bool try_update(lua_State *L, vai_g *g, vai_map *m, const struct vai__map_key *key, uint64_t version)
 {
 	struct update u = {.version = version};
@@ -406,8 +406,8 @@ static bool try_update(lua_State *L, vai_g *g, vai_map *m, const struct vai__map
 	return u.done;
 }
 
-/* Calls the function below its argument on top, and raises if that itself has changed the key: it would do so each
- * time. */
+/* Calls the function below its argument on top. Raises if the function itself has changed the key, as it would do so
+ * each time. */
 static void call_watched(lua_State *L, struct vai_vm *vm, const vai_map *m, const struct vai__map_key *key)
 {
 	struct vai__update u = {.map = m, .key = key, .outer = vm->updating};
@@ -446,7 +446,7 @@ static int map_update(lua_State *L)
 
 /* ---- pairs and the rest ---- */
 
-/* Arguments: the snapshot, which knows how far it has come. */
+/* Gives the next key and value. Argument: the snapshot, which knows its position. */
 static int map_next(lua_State *L)
 {
 	vai_snapshot *s = vai__bind_object(L, &vai__snapshot_class, "next");

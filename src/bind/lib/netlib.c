@@ -9,7 +9,7 @@
 #include "bind/lib/lib.h"
 #include "net/socket.h"
 
-/* nil, what is wrong with a text, "EINVAL": three results. */
+/* Pushes nil, what is wrong with a text, and "EINVAL". Returns 3. */
 static int no_address(lua_State *L, const char *what, const char *text, const char *why)
 {
 	lua_pushnil(L);
@@ -18,8 +18,8 @@ static int no_address(lua_State *L, const char *what, const char *text, const ch
 	return 3;
 }
 
-/* A struct vai__dial in Lua's memory, and in it the places that the text at index 2 names. VAI_OK; else what
- * is returned is on the stack: *results. */
+/* Pushes a struct vai__dial in Lua's memory, with the addresses that the text at index 2 names. If that fails the
+ * results are on the stack instead, and *results is their number. */
 static struct vai__dial *find(lua_State *L, vai_g *g, const struct vai__network *net, const char *fname, bool listening,
 	struct vai__limit limit, int *results)
 {
@@ -86,7 +86,7 @@ static void check_names(lua_State *L, int idx)
 	}
 }
 
-/* false, true, or seconds; as vai__socket_set takes it. */
+/* The option `keepalive` (false, true or seconds), in the form that vai__socket_set takes. */
 static int keepalive_option(lua_State *L, int idx)
 {
 	int type = lua_getfield(L, idx, "keepalive"), on = lua_toboolean(L, -1);
@@ -147,7 +147,7 @@ static int net_packet(lua_State *L)
 
 /* ---- names ---- */
 
-/* The host at index 1, or NULL: no host has such a name. */
+/* The host at index 1; NULL: no host can have such a name. */
 static const char *host_at(lua_State *L, const char *fname)
 {
 	size_t len;
@@ -198,7 +198,7 @@ static int net_lookup_addr(lua_State *L)
 
 /* ---- pipe ---- */
 
-/* NULL: *rc says why. The descriptor is used up. */
+/* Makes a connection of a descriptor, which it takes over. NULL: *rc says why. */
 static vai_conn *conn_of(int fd, int *rc)
 {
 	struct vai__desc *d = vai__desc_new(fd, rc);

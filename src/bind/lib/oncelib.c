@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* once, and functions of once_value. The latter are C functions with three upvalues: the once, the function, and
- * what this state knows of its results, which is not sent along. So in a state that has asked for them
- * once they are the same values each time, as a function's upvalues would be. */
+/* once, and functions of once_value. The latter are C functions with three upvalues: the once, the function, and the
+ * results as this state knows them, which are not sent along. So a state that has asked for the results gets the same
+ * values each time, as if they were upvalues of a function. */
 #include "base/obj.h"
 #include "bind/arg.h"
 #include "bind/lib/guardlib.h"
@@ -35,7 +35,7 @@ static void end_once(struct vai_obj *once, uint64_t id)
 
 /* ---- once:call ---- */
 
-/* The guard lies at index 2. */
+/* Ends the call. The guard is at index 2. */
 static int called(lua_State *L, int status, lua_KContext context)
 {
 	(void)status;
@@ -45,7 +45,7 @@ static int called(lua_State *L, int status, lua_KContext context)
 	return 1;
 }
 
-/* The guard is there before it is known whether it is needed: making it may raise. */
+/* Makes the guard before it is known whether it is needed, as that may raise. */
 static int once_call(lua_State *L)
 {
 	vai_once *once = self_once(L, "call");
@@ -79,14 +79,14 @@ static int once_call(lua_State *L)
 
 enum { UP_ONCE = 1, UP_FUNCTION, UP_KNOWN };
 
-/* __vai_send of what a state knows: nothing of it crosses. */
+/* __vai_send of the known results: nothing of them crosses. */
 static int send_nothing(lua_State *L)
 {
 	lua_pushboolean(L, 0);
 	return 1;
 }
 
-/* Keeps the n values on top, as the upvalue: { n = n, failed = failed, values... }. */
+/* Keeps the n values on top in the upvalue, as { n = n, failed = failed, values... }. */
 static void know(lua_State *L, int n, bool failed)
 {
 	int first = lua_gettop(L) - n + 1;
@@ -120,7 +120,7 @@ static int give_known(lua_State *L)
 	return failed ? lua_error(L) : n;
 }
 
-/* Arguments: a message, values. */
+/* Encodes the results. Arguments: a message, values. */
 static int encode_results(lua_State *L)
 {
 	vai_msg *msg = lua_touserdata(L, 1);
@@ -128,7 +128,7 @@ static int encode_results(lua_State *L)
 	return 0;
 }
 
-/* Leaves the n values on top of the stack for the others, in place of those that cannot be sent an error. */
+/* Gives the n values on top of the stack to other states; if they cannot be sent, gives an error instead. */
 static void publish(lua_State *L, vai_once *once, int n, bool failed)
 {
 	vai_msg msg = {{0}};
@@ -149,7 +149,7 @@ static void publish(lua_State *L, vai_once *once, int n, bool failed)
 	vai__once_set(once, &msg, failed);
 }
 
-/* The guard lies at index 1, results or an error behind it. */
+/* Ends the computation. The guard is at index 1, above it results or an error. */
 static int computed(lua_State *L, int status, lua_KContext context)
 {
 	(void)context;

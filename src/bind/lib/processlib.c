@@ -51,7 +51,7 @@ static void check_names(lua_State *L)
 	}
 }
 
-/* The string on top, without NUL. Numbers become strings. */
+/* The string on top, in which a zero is refused. Numbers become strings. */
 static const char *plain_string(lua_State *L, const char *option)
 {
 	size_t len;
@@ -63,7 +63,8 @@ static const char *plain_string(lua_State *L, const char *option)
 	return s;
 }
 
-/* NULL-terminated, in Lua's memory, which stays on the stack; the strings stay where they are. */
+/* Pushes an array with room for n strings and a NULL, in Lua's memory; the strings have to stay on the stack or in a
+ * table. */
 static char **new_vector(lua_State *L, size_t n)
 {
 	char **v = lua_newuserdatauv(L, (n + 1) * sizeof *v, 0);
@@ -77,7 +78,7 @@ static char **arguments(lua_State *L)
 	if (n == 0)
 		vai__arg_error(L, 1, "spawn", "no command");
 	char **argv = new_vector(L, n);
-	lua_createtable(L, (int)n, 0); /* keeps what numbers became */
+	lua_createtable(L, (int)n, 0); /* keeps the strings that numbers became */
 	for (size_t i = 0; i < n; i++) {
 		char name[32] = "command";
 		if (i > 0)
@@ -89,7 +90,7 @@ static char **arguments(lua_State *L)
 	return argv;
 }
 
-/* Whether the environment table at idx has something to say of the variable "NAME=...". */
+/* Whether the environment table at idx sets or removes the variable of "NAME=...". */
 static bool overrides(lua_State *L, int idx, const char *variable)
 {
 	const char *end = strchr(variable, '=');
@@ -110,7 +111,7 @@ static void check_variable(lua_State *L)
 	plain_string(L, "env");
 }
 
-/* How many variables the table on top sets. */
+/* The number of variables that the table on top sets. */
 static size_t count_variables(lua_State *L)
 {
 	size_t n = 0;
@@ -144,7 +145,7 @@ static char **environment(lua_State *L, bool clear)
 			envp[k++] = environ[i];
 	if (type == LUA_TNIL)
 		return envp;
-	lua_createtable(L, 0, 0); /* keeps the strings */
+	lua_createtable(L, 0, 0); /* keeps the strings alive */
 	int keep = lua_gettop(L), n = 0;
 	lua_pushnil(L);
 	while (lua_next(L, idx)) {
@@ -161,11 +162,11 @@ static char **environment(lua_State *L, bool clear)
 
 static const char *const stream_names[VAI__STREAMS] = {"stdin", "stdout", "stderr"};
 
-/* What a spawn holds until the process has started. */
+/* The descriptors of a spawn until the process has started. */
 struct streams {
 	int fds[VAI__STREAMS];
-	bool close[VAI__STREAMS];             /* fds that are ours to close */
-	struct vai__desc *held[VAI__STREAMS]; /* of connections and files that the process gets */
+	bool close[VAI__STREAMS];             /* the fds that we have to close */
+	struct vai__desc *held[VAI__STREAMS]; /* of connections and files that are lent to the process */
 	vai_conn *ours[VAI__STREAMS];
 };
 
@@ -181,8 +182,8 @@ static void let_go(struct streams *s, bool failed)
 	}
 }
 
-/* The process gets the open file itself, and expects one that blocks. Ours goes on all the same: sockets are asked
- * not to wait in each call; a pipe is no longer for reading here. */
+/* Lends an open file to the process, which expects one that blocks. Our side goes on nevertheless: sockets are asked in
+ * each call not to wait, but a pipe can no longer be read here. */
 static int lend(struct streams *s, int i, vai_conn *c)
 {
 	struct vai__desc *d = vai__conn_desc(c);
@@ -205,7 +206,7 @@ static vai_conn *conn_at(lua_State *L, int idx)
 
 enum { INHERIT, PIPE, NULL_DEVICE, SAME, LENT };
 
-/* The value on top, option i. */
+/* The kind of stream i, from the option's value on top. */
 static int stream_kind(lua_State *L, int i)
 {
 	const char *word = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
@@ -224,14 +225,14 @@ static int stream_kind(lua_State *L, int i)
 	return LENT;
 }
 
-/* The descriptor, or why there is none: without it the process would get this one's own stream. */
+/* Opens /dev/null. Returns the descriptor or the error: without one the process would get this one's own stream. */
 static VAI_NOINLINE int open_null(int i)
 {
 	int fd = open("/dev/null", (i == 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
 	return fd < 0 ? VAI__ERRNO(errno) : fd;
 }
 
-/* c: for LENT. */
+/* Opens the stream i; c: the connection that is lent. */
 static int open_stream(struct streams *s, int i, int kind, vai_conn *c)
 {
 	int rc = VAI_OK;
@@ -246,7 +247,7 @@ static int open_stream(struct streams *s, int i, int kind, vai_conn *c)
 	return rc < 0 ? rc : VAI_OK;
 }
 
-/* Raises nothing: kinds and connections have been looked at. */
+/* Opens all streams. Raises nothing, as kinds and connections have been checked. */
 static int open_streams(struct streams *s, const int kinds[VAI__STREAMS], vai_conn *const conns[VAI__STREAMS])
 {
 	for (int i = 0; i < VAI__STREAMS; i++) {
@@ -280,7 +281,7 @@ static bool flag(lua_State *L, const char *name)
 	return on;
 }
 
-/* Whose fault it is that the process could not be started: the directory's or the command's. */
+/* What to name in the error if the process could not be started: the directory or the command. */
 static const char *blamed(const struct vai__spawn *s, int rc)
 {
 	struct stat st;
@@ -400,8 +401,7 @@ static void close_streams(vai_process *p)
 			vai__conn_close(vai__process_stream(p, i));
 }
 
-/* Leaves nothing of the process: kills it, if it still runs, and waits for its end, also where the goroutine is to
- * end. */
+/* Ends the process for a block: kills it if it still runs, and waits for its end, even if the goroutine is to end. */
 static int process_close(lua_State *L)
 {
 	struct vai__exit end;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What Lua gets to see of the outcomes of the layers below. */
+/* See result.h. */
 #include "bind/lib/result.h"
 #include "bind/arg.h"
 #include "bind/life/life.h"

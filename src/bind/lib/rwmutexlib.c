@@ -26,7 +26,7 @@ static void release_reader(struct vai_obj *o, uint64_t id)
 	vai__rwmutex_runlock((vai_rwmutex *)o);
 }
 
-/* Readers are many, so the state that holds a lock for reading counts it (bind/report/held.c). */
+/* There may be many readers, so each state counts its own (bind/report/held.c). */
 static const struct locking reader = {
 	.class = &vai__rwmutex_class,
 	.lock = reader_call_lock,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* See selectio.h. A round looks at everything once without waiting, in random order, then waits for any of it. The
- * goroutine has the reading direction of each object while select runs, or queues for it, so each edge is told to
- * somebody who looks, and what was not chosen stays where it was. */
+/* See selectio.h. A round looks at everything once without waiting, in random order, then waits for any of it. While
+ * select runs the goroutine has the reading direction of each object, or queues for it: so no edge is lost, and what
+ * was not chosen stays where it was. */
 #include "bind/lib/selectio.h"
 #include <string.h>
 #include "base/clock.h"
@@ -16,14 +16,14 @@ enum kind { CONN, LISTENER, PACKET, PROCESS };
 struct source {
 	enum kind kind;
 	int index;             /* of its case */
-	int order;             /* of the list: a place in a random order, kept here for want of another array */
+	int order;             /* not of this entry: the place n of a random order */
 	struct vai_obj *obj;   /* borrowed from the Lua stack */
-	struct vai__among dir; /* not of processes */
+	struct vai__among dir; /* not for processes */
 	struct vai__waiter exit;
-	int64_t until; /* of a view with a limit */
-	bool is_short; /* no descriptors are left: no edge will tell when there are */
-	int broken;    /* why it cannot be waited for, or 0 */
-	int rc;        /* the result, of the chosen one, and what came: */
+	int64_t until; /* the limit of a view */
+	bool is_short; /* descriptors are out: no edge tells when there are some again */
+	int broken;    /* why it cannot be waited for; 0: it can */
+	int rc;        /* of the chosen entry: the result, and what has come */
 	struct vai__bytes bytes;
 	vai_conn *conn;
 	struct vai__exit end;
@@ -128,7 +128,7 @@ static void shuffle(struct vai__selectio *io)
 	}
 }
 
-/* The case that was ready, or VAI_EAGAIN. The channels have their turn together, when that of the first comes. */
+/* Returns a case that was ready, or VAI_EAGAIN. All channels have their turn together, at the turn of the first. */
 static int look(struct vai__selectio *io)
 {
 	int left = io->nchans;
@@ -183,7 +183,7 @@ static void end(struct vai__also *also, int code)
 			vai__desc_among_end(io->g, &s->dir, code == VAI__SELECT_CODE(s->index), code == VAI_WAKE_USER);
 }
 
-/* When to look again in any case. */
+/* When to look again at the latest. */
 static int64_t next_look(const struct vai__selectio *io, int64_t deadline)
 {
 	int64_t until = deadline;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* select(cases). Four passes: look at all keys of the table, leaving the names of named cases on the
- * Lua stack from index 2 on; check every case, leaving its channel and the value to send there, too,
- * which keeps all alive whatever happens to the table; encode the values; wait. Encoding is guarded
- * where raising would lose an earlier message.
+/* select(cases), in four passes. (1) Look at all keys of the table, leaving the names of named cases on the Lua stack
+ * from index 2 on. (2) Check every case, leaving its channel and the value to send on the stack, too, which keeps all
+ * alive whatever happens to the table. (3) Encode the values, protected where raising would lose an earlier message.
+ * (4) Wait.
  *
- * The usual table, a list of channels and options, needs only one pass in place of the first two
- * (check_list), which leaves all else to them: it does nothing that shows, and raises nothing that
- * they would not. */
+ * A usual table, which is a list of channels and options, needs one pass instead of the first two (check_list). That
+ * pass has no effects and raises nothing; any other table it leaves to the two passes. */
 #include <stdio.h>
 #include <string.h>
 #include "bind/arg.h"
@@ -24,22 +23,22 @@
 
 enum {
 	SMALL = 8,
-	KEPT = 64,  /* the memory for up to so many cases is kept for the next select */
-	MANY = 256, /* more cases are not looked at by check_list */
+	KEPT = 64,  /* memory for up to so many cases is kept for the next select */
+	MANY = 256, /* tables with more cases are not for check_list */
 };
 
 struct options {
-	int n;      /* cases */
+	int n;      /* cases in the list; the others have names */
 	int listed; /* of them; the others have names */
-	int others; /* of them: those that are no channels */
-	int sends;  /* of them: those that are to send */
+	int others; /* cases that are no channels */
+	int sends;  /* cases that send */
 	bool has_default, has_timeout;
 	struct vai__limit limit;
 };
 
 /* ---- checking ---- */
 
-/* How messages name the case number i, from 0 on: "case 2", "case 'quit'". */
+/* How messages name case number i, from 0 on: "case 2", "case 'quit'". */
 struct case_name {
 	char text[48];
 };
@@ -53,7 +52,7 @@ static const char *name_case(lua_State *L, const struct options *o, int i, struc
 	return name->text;
 }
 
-/* What helps who wrote the value on top as a case. */
+/* A hint for the author of a wrong case, whose value is on top. */
 static const char *hint(lua_State *L)
 {
 	if (lua_type(L, -1) == LUA_TFUNCTION)
@@ -75,7 +74,7 @@ static _Noreturn void case_error(lua_State *L, const struct options *o, int i, c
 		vai__arg_typename(L, -1), help);
 }
 
-/* The channel on top of the stack, NULL for false. */
+/* The channel on top of the stack; NULL for false. */
 static vai_chan *check_chan(lua_State *L, const struct options *o, int i, const char *expected)
 {
 	vai_chan *ch = (vai_chan *)vai__handle_test(L, -1, &vai__chan_class);
@@ -84,7 +83,7 @@ static vai_chan *check_chan(lua_State *L, const struct options *o, int i, const 
 	return ch;
 }
 
-/* {ch, v} at the top becomes ch, v. Until it is encoded, the message is v's stack index. */
+/* Replaces {ch, v} on top by ch, v. Until v is encoded, the message holds its stack index. */
 static void check_send(lua_State *L, struct options *o, int i, struct vai__case *c)
 {
 	struct case_name name;
@@ -101,7 +100,7 @@ static void check_send(lua_State *L, struct options *o, int i, struct vai__case 
 	c->msg.w[0] = (uint64_t)t + 1;
 }
 
-/* An object on top that is a table, and says which channel stands for it (__vai_channel): it becomes that channel. */
+/* Whether the table on top says which channel stands for it (__vai_channel); if so the channel takes its place. */
 static bool stands_for_channel(lua_State *L)
 {
 	if (VAI_LIKELY(!lua_getmetatable(L, -1)))
@@ -137,7 +136,7 @@ static void check_case(lua_State *L, struct options *o, int i, struct vai__case 
 	c->dir = c->ch ? VAI_DIR_RECV : VAI_DIR_NONE;
 }
 
-/* A number, or the context on top, which has to stay somewhere on the stack. */
+/* Reads the timeout on top: a number, or a context, which then stays on the stack. */
 static void check_timeout(lua_State *L, struct options *o)
 {
 	o->has_timeout = true;
@@ -151,7 +150,7 @@ static void check_timeout(lua_State *L, struct options *o)
 	o->limit.deadline = vai__arg_seconds_deadline(lua_tonumber(L, -1));
 }
 
-/* The name on the stack, its value on top of it. True: it is a case's. "n" is table.pack's. */
+/* Looks at a name on the stack with its value on top. True: it names a case. "n" does not, as table.pack sets it. */
 static bool check_name(lua_State *L, struct options *o)
 {
 	const char *name = lua_tostring(L, -2);
@@ -171,7 +170,7 @@ static bool check_name(lua_State *L, struct options *o)
 	return true;
 }
 
-/* The value on top as a case: a channel, or {channel, value} without anything about it. What it needs stays on the
+/* Whether the value on top is a usual case: a channel, or a plain {channel, value}. What it needs stays on the
  * stack. */
 static bool check_usual(lua_State *L, struct options *o, struct vai__case *c)
 {
@@ -187,11 +186,11 @@ static bool check_usual(lua_State *L, struct options *o, struct vai__case *c)
 	c->ch = (vai_chan *)vai__handle_test(L, -1, &vai__chan_class);
 	o->sends++;
 	bool sends = c->ch && !vai__chan_is_kept(c->ch) && lua_rawgeti(L, -2, 2) != LUA_TNIL;
-	c->msg.w[0] = (uint64_t)lua_gettop(L); /* as check_send */
+	c->msg.w[0] = (uint64_t)lua_gettop(L); /* as in check_send */
 	return sends;
 }
 
-/* The next key is pushed again for each step, so all keys and values stay on the stack. */
+/* Keeps all keys and values on the stack, so each key is pushed again for the next step. */
 static bool check_list(lua_State *L, struct options *o, struct vai__case *cases)
 {
 	int i = 0;
@@ -213,7 +212,7 @@ static bool check_list(lua_State *L, struct options *o, struct vai__case *cases)
 	return i == o->n;
 }
 
-/* Reads options; names of cases stay on the stack from index 2 on, below the key. */
+/* Reads the options. Names of cases stay on the stack from index 2 on, below the key. */
 static void check_names(lua_State *L, struct options *o)
 {
 	lua_pushnil(L);
@@ -300,7 +299,8 @@ static VAI_NOINLINE int encode_other(
 	return LUA_OK;
 }
 
-/* guard: raising would lose something. Scalars never raise. */
+/* Encodes the value of case i. guard: in a protected call, as raising would lose earlier messages. Scalars never
+ * raise. */
 static int encode_value(lua_State *L, struct vai_vm *vm, const struct options *o, int i, vai_msg *out, bool guard)
 {
 	int idx = (int)out->w[0], type = lua_type(L, idx);
@@ -317,7 +317,7 @@ static VAI_NOINLINE void drop_unsent(struct vai__case *cases, int n, int chosen)
 			vai__msg_drop(&cases[i].msg);
 }
 
-/* LUA_OK, or an error code with the error on top of the stack and nothing left to drop. */
+/* Encodes all values. LUA_OK; or an error code, with the error on top of the stack and no message left to drop. */
 static int encode_values(lua_State *L, struct vai_vm *vm, struct vai__case *cases, const struct options *o)
 {
 	bool guard = false;
@@ -341,14 +341,14 @@ static int encode_values(lua_State *L, struct vai_vm *vm, struct vai__case *case
 
 /* ---- waiting ---- */
 
-/* What the caller needs of the chosen case once the array is gone. */
+/* What the caller needs of the chosen case once the array is freed. */
 struct outcome {
 	int rc;
 	struct vai__selectio *io; /* on the Lua stack, or NULL */
 	struct vai__case chosen;
 };
 
-/* list: only if the table is a usual one; NOT_USUAL: it is not. */
+/* list: use check_list; NOT_USUAL: the table is not a usual one. */
 enum { NOT_USUAL = -1 };
 
 static int run_cases(lua_State *L, vai_g *g, struct vai__case *cases, struct options *o, struct outcome *out, bool list)
@@ -375,21 +375,21 @@ static int run_cases(lua_State *L, vai_g *g, struct vai__case *cases, struct opt
 
 static VAI_NOINLINE int run_small(lua_State *L, vai_g *g, struct options *o, struct outcome *out, bool list)
 {
-	struct vai__case cases[o->n > 0 ? o->n : 1]; /* no longer: see run_small of sync/select.c */
+	struct vai__case cases[o->n > 0 ? o->n : 1]; /* few: a parked goroutine is to touch one page of its stack */
 	return run_cases(L, g, cases, o, out, list);
 }
 
-/* Memory for many cases, a userdata. The state's registry keeps one for the next select: allocated and collected each
- * time, it was a tenth of a select of 32. */
+/* Memory for many cases, in a userdata. The state's registry keeps one for the next select: to allocate and collect it
+ * each time took a tenth of a select of 32. */
 struct room {
 	int size;
-	bool used; /* stays set when a select raises; then the next one makes another */
+	bool used; /* stays set if a select raises; the next one then makes another */
 	struct vai__case cases[];
 };
 
 static const char room_key;
 
-/* Pushes it. */
+/* Pushes such memory. */
 static struct room *take_room(lua_State *L, int n)
 {
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &room_key);
@@ -455,7 +455,7 @@ int vai__lib_select(lua_State *L)
 	if (VAI_UNLIKELY(lua_type(L, 1) != LUA_TTABLE))
 		vai__arg_type_error(L, 1, 1, "select", "table");
 	begin(L, &o);
-	int status = o.n > 0 && o.n <= MANY ? run(L, g, &o, &out, true) : NOT_USUAL; /* 0: it may be a frozen one */
+	int status = o.n > 0 && o.n <= MANY ? run(L, g, &o, &out, true) : NOT_USUAL; /* 0: it may be a frozen table */
 	if (VAI_UNLIKELY(status == NOT_USUAL)) {
 		check_options(L, &o);
 		status = run(L, g, &o, &out, false);

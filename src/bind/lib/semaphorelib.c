@@ -23,7 +23,7 @@ int vai__lib_semaphore(lua_State *L)
 	return vai__bind_push_new(L, g, (struct vai_obj *)s);
 }
 
-/* How many: 1, or what stands at index 2. */
+/* The number of permits at index 2; by default 1. */
 static int64_t permits(lua_State *L, vai_semaphore *s, const char *fname)
 {
 	int64_t k = lua_isnoneornil(L, 2) ? 1 : vai__arg_integer(L, 2, 1, fname);
@@ -56,7 +56,7 @@ static int semaphore_try_acquire(lua_State *L)
 	return 1;
 }
 
-/* Anybody may give permits back, not only who has taken them: a semaphore has no holder. */
+/* Gives permits back. Any goroutine may, as a semaphore has no holder. */
 static int semaphore_release(lua_State *L)
 {
 	vai_semaphore *s = self_semaphore(L, "release");
@@ -66,7 +66,7 @@ static int semaphore_release(lua_State *L)
 	return 0;
 }
 
-/* A guard is armed with the number of permits that it gives back. */
+/* Closes a guard, which is armed with the number of permits. */
 static void release_permits(struct vai_obj *o, uint64_t k)
 {
 	vai__semaphore_release((vai_semaphore *)o, (int64_t)k);

@@ -9,7 +9,7 @@
 #include "net/serve.h"
 #include "transfer/codec.h"
 
-/* Where the function of the option of that name lies, or nil. */
+/* Stack index of the function of the option on_error, or nil. */
 enum { ON_ERROR = 4 };
 
 static inline vai_server *self_server(lua_State *L, const char *fname)
@@ -17,8 +17,7 @@ static inline vai_server *self_server(lua_State *L, const char *fname)
 	return vai__bind_object(L, &vai__serve_class, fname);
 }
 
-/* For vai__serve: a goroutine for one connection, which it takes over. False: out of memory, and
- * the server drops the connection. */
+/* Starts a goroutine for a connection, for vai__serve. False: out of memory, and the server drops the connection. */
 static bool start(vai_g *self, void *arg, vai_conn *c)
 {
 	return vai__call_fire_with(self, arg, (struct vai_obj *)c);
@@ -29,7 +28,7 @@ static void release(void *arg)
 	vai__call_unref(arg);
 }
 
-/* A number of seconds on top of the stack, as ns. */
+/* The seconds on top of the stack, as ns. */
 static int64_t seconds(lua_State *L, const char *option)
 {
 	double ns = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) * 1e9 : -1;
@@ -38,8 +37,8 @@ static int64_t seconds(lua_State *L, const char *option)
 	return ns < 9e18 ? (int64_t)ns : VAI_FOREVER;
 }
 
-/* For modules that wrap functions of their users: the list on top has those that f calls, and which are to be looked at
- * as f is. */
+/* For modules that wrap functions of their users: looks at the functions in the list on top, which f calls, as it looks
+ * at f. */
 static void look_at_called(lua_State *L)
 {
 	struct vai_vm *vm = vai__bind_vm(vai__bind_self(L));
@@ -52,7 +51,7 @@ static void look_at_called(lua_State *L)
 	lua_pop(L, 1);
 }
 
-/* The option of this name, whose value is on top of the stack. False: there is none. */
+/* Sets the option of this name, whose value is on top. False: there is no such option. */
 static bool set_option(lua_State *L, struct vai__serve_how *how, const char *name)
 {
 	if (strcmp(name, "idle") == 0) {
@@ -77,7 +76,7 @@ static bool set_option(lua_State *L, struct vai__serve_how *how, const char *nam
 	return true;
 }
 
-/* The options: of the table at idx, if there is one. */
+/* Reads the options from the table at idx, if there is one. */
 static struct vai__serve_how how_at(lua_State *L, int idx)
 {
 	struct vai__serve_how how = {.idle = VAI_FOREVER, .head_time = VAI_FOREVER};
@@ -97,14 +96,14 @@ static struct vai__serve_how how_at(lua_State *L, int idx)
 	return how;
 }
 
-/* What begins the goroutines of a server that is told of errors. */
+/* Lua code that calls the function of a server with on_error. */
 static const char guard[] = "local pcall = pcall\n"
 							"return function(f, on_error, conn)\n"
 							"	local ok, err = pcall(f, conn)\n"
 							"	if not ok then on_error(err, conn) end\n"
 							"end\n";
 
-/* The function at index 2, its errors told to the one at ON_ERROR, if that is one. */
+/* Makes the call of the function at index 2; its errors go to the function at ON_ERROR, if there is one. */
 static struct vai__call *call_of(lua_State *L, vai_g *g)
 {
 	static const struct vai__callname plain = {"serve", 2, "serve: argument 2"};

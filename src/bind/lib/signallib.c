@@ -21,7 +21,7 @@ static int signal_at(lua_State *L, int idx, const char *fname)
 	return sig;
 }
 
-/* All from index `first` on are looked at before one is taken. */
+/* Checks all signals from index `first` on, before one of them is taken. */
 static int check_signals(lua_State *L, int first, const char *fname)
 {
 	int n = lua_gettop(L);

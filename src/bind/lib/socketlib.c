@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* vai.socket, LuaSocket's interface in Lua (socket.lua beside this file), loaded when it is first used; vai.compat,
- * which puts it where `require "socket"` finds it; and what it needs of C: waiting for several connections. */
+/* vai.socket: LuaSocket's interface in Lua (socket.lua beside this file), loaded when it is first used. vai.compat:
+ * puts it where `require "socket"` finds it. And what both need of C: waiting for several connections. */
 #include "bind/lib/lua_source.h"
 #include "bind/lib/netlib.h"
 #include "net/wait_first.h"
@@ -37,7 +37,7 @@ static int add_all(lua_State *L, int idx, enum vai__dir dir, struct vai__wait_fi
 	return n;
 }
 
-/* ready(readers, writers, limit): two lists of handles. A list of booleans, readers first; or nil, why. */
+/* ready(readers, writers, limit): two lists of handles. Returns a list of booleans, readers first; or nil and why. */
 static int ready(lua_State *L)
 {
 	luaL_checktype(L, 1, LUA_TTABLE);
@@ -68,7 +68,7 @@ static void push_interface(lua_State *L)
 	vai__lib_push_source(L, &socket_key, vai__socket_source, vai__socket_source_end, "=vai.socket", ready);
 }
 
-/* Fills the table at 1, which then is an ordinary one. */
+/* Fills the table at index 1, which is an ordinary one afterwards. */
 static void fill(lua_State *L)
 {
 	push_interface(L);

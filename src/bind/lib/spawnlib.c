@@ -24,7 +24,7 @@ int vai__lib_spawn(lua_State *L)
 
 /* ---- threads ---- */
 
-/* A panic handler, which runs on main's thread, has nothing to count in. */
+/* Does nothing in a panic handler, which runs on main's thread and has no count of its own. */
 int vai__lib_lock_thread(lua_State *L)
 {
 	vai_g *g = vai__bind_self(L);

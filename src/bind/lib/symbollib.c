@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* symbol: values that are themselves in every goroutine. */
+/* symbol: values that are the same value in every goroutine. */
 #include "transfer/symbol.h"
 #include "bind/arg.h"
 #include "bind/lib/lib.h"

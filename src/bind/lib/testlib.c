@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* vai.test is Lua code (test.lua beside this file); this is what it needs of C: a seeded run's begin and end, and its
- * record. */
+/* vai.test is Lua code (test.lua beside this file). Here is what it needs of C: the begin and the end of a seeded run,
+ * and its record. */
 #include "bind/lib/lua_source.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,13 +17,13 @@
 VAI_LUA_SOURCE(vai__test_source, "src/bind/lib/test.lua");
 static const char test_key;
 
-/* The hook, before the run, of the state that has begun it. There is one run at a time. */
+/* The hook that the state had before it began the run. There is one run at a time. */
 static struct {
 	lua_Hook hook;
 	int mask, count;
 } begun;
 
-/* Where g is in its Lua code: it has noted its state before. "file.lua:12 recv": where recv is called. */
+/* The place where g is, which has noted its state: "file.lua:12 recv" if it calls recv there. */
 static uint32_t place(vai_g *g)
 {
 	lua_State *L = g->vm ? vai__bind_vm(g)->at : NULL;
@@ -43,7 +43,7 @@ static uint32_t place(vai_g *g)
 	return 0;
 }
 
-/* The run counts the instructions of L from now on. A hook of the script's goes on within ours. */
+/* Counts the instructions of L from now on. A hook of the script's goes on within ours. */
 static void watch(lua_State *L)
 {
 	vai__hook_lent(L, &begun.hook, &begun.mask, &begun.count);
@@ -75,7 +75,7 @@ static uint32_t integer_at(lua_State *L, int idx, lua_Integer i)
 	return n;
 }
 
-/* plan.choices: goroutine, point, next, goroutine, ... */
+/* Reads plan.choices: goroutine, point, next, goroutine, ... */
 static void read_choices(lua_State *L, int idx, struct vai__replay_plan *plan)
 {
 	if (lua_getfield(L, idx, "choices") == LUA_TTABLE) {
@@ -95,7 +95,7 @@ static void read_choices(lua_State *L, int idx, struct vai__replay_plan *plan)
 static const char *const hows[] = {
 	[VAI_REPLAY_SEED] = "seed", [VAI_REPLAY_PCT] = "pct", [VAI_REPLAY_RECORDED] = "recorded", NULL};
 
-/* begin{how=, seed=, most=, depth=, length=, choices=}: nil, why. The table is kept by the caller until finish(). */
+/* begin{how=, seed=, most=, depth=, length=, choices=}: nil, why. The caller keeps the table until finish(). */
 static int begin(lua_State *L)
 {
 	vai_g *g = vai__bind_self(L);
@@ -114,7 +114,7 @@ static int begin(lua_State *L)
 		return luaL_error(L, "vai.test: a run within a run");
 	if (vai__replay_begin(g, &plan) != VAI_OK)
 		return luaL_error(L, "vai.test: another goroutine has a run under way");
-	vai__deadlock_push_failure(L); /* of the run before, if nobody was told */
+	vai__deadlock_push_failure(L); /* of the run before, if nobody has asked */
 	watch(L);
 	return 0;
 }
@@ -192,7 +192,7 @@ static int record(lua_State *L)
 	return 1;
 }
 
-/* count() -> how many decisions there were */
+/* count() -> the number of decisions */
 static int count(lua_State *L)
 {
 	lua_pushinteger(L, (lua_Integer)vai__replay_record()->ndecisions);
@@ -229,14 +229,14 @@ static int decisions(lua_State *L)
 	return 1;
 }
 
-/* env() -> VAI_TEST_SEED, or nil: a state may have no `os` */
+/* env() -> VAI_TEST_SEED, or nil. A function of its own, as a state may have no `os`. */
 static int env(lua_State *L)
 {
 	lua_pushstring(L, getenv("VAI_TEST_SEED"));
 	return 1;
 }
 
-/* real() -> seconds of the clock that goes on in a run */
+/* real() -> seconds of the real clock, which goes on during a run */
 static int real(lua_State *L)
 {
 	lua_pushnumber(L, (lua_Number)vai__clock_real() / 1e9);
@@ -260,7 +260,7 @@ static int push_needs(lua_State *L)
 	return 1;
 }
 
-/* Passes the call on to test.lua's function of that name: most states never need it. */
+/* Calls test.lua's function of that name, which is loaded now: most states never need it. */
 static int forward(lua_State *L, const char *name)
 {
 	vai__lib_push_source(L, &test_key, vai__test_source, vai__test_source_end, "=vai.test", push_needs);

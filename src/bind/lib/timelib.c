@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* sleep, now, after, timer, ticker. Seconds here, nanoseconds below. What a timer calls was encoded when the timer
- * was made, and a reset calls it again with the same values. Timers run on whatever M finds them due, under the
- * timers' lock, so all that they do is start a goroutine. */
+/* sleep, now, after, timer, ticker. Seconds here, ns below. The call of a timer is encoded when the timer is made, and
+ * a reset makes the same call again. Timers fire on any M, under the timers' lock, so all that they do is start a
+ * goroutine. */
 #include "base/clock.h"
 #include "base/obj.h"
 #include "bind/arg.h"
@@ -28,7 +28,7 @@ static int have_slept(lua_State *L, vai_g *g, int rc)
 	return rc == VAI_OK ? 0 : vai__bind_failed(L, g, rc);
 }
 
-/* The continuation of a sleep without a stack. */
+/* Continues a sleep without a stack. */
 static int sleep_end(lua_State *L, int status, lua_KContext rest)
 {
 	vai_g *g = vai__bind_self(L);
@@ -41,7 +41,7 @@ int vai__lib_sleep(lua_State *L)
 	vai_g *g = vai__bind_self(L);
 	int64_t deadline = vai__arg_seconds_deadline(vai__arg_seconds(L, 1, 1, "sleep"));
 	vai__note_stack(g, L);
-	if (deadline == 0) { /* no time to wait for: others have their turn, as with vai.yield */
+	if (deadline == 0) { /* nothing to wait for: other goroutines have a turn, as with vai.yield */
 		vai__yield(g);
 		if (vai__end_due(g))
 			vai__end_raise(L, g);
@@ -54,7 +54,7 @@ int vai__lib_sleep(lua_State *L)
 	return vai__shed_in(L, rest, sleep_end);
 }
 
-/* What after and tickers send: the time at which they fired, by the clock of vai.now. A number needs no memory,
+/* Makes what after() and tickers send: the time at which they fired, by the clock of vai.now. A number needs no memory,
  * which could not be had under the timers' lock. */
 static void stamp(vai_msg *out, int64_t now)
 {
@@ -71,7 +71,7 @@ int vai__lib_after(lua_State *L)
 
 /* ---- timers ---- */
 
-/* False, for want of memory: later, then. */
+/* Starts the timer's goroutine. False: memory is out; it is tried again later. */
 static bool timer_fire(void *arg)
 {
 	return vai__call_fire(arg);
@@ -102,7 +102,7 @@ int vai__lib_timer(lua_State *L)
 	return new_timer(L, false);
 }
 
-/* vai._timer, for vai's own modules: what is called wakes nobody, and so the timer does not put off the report of a
+/* vai._timer, for vai's own modules: a timer whose call wakes no goroutine, so it does not put off the report of a
  * deadlock. */
 int vai__lib_idle_timer(lua_State *L)
 {
@@ -129,7 +129,7 @@ static int timer_reset(lua_State *L)
 	return 1;
 }
 
-/* local t <close>: also where the runtime ends. */
+/* local t <close>: stops the timer, also when the runtime has ended. */
 static int timer_end(lua_State *L)
 {
 	vai_timer_object *t = vai__bind_object(L, &vai__timer_object_class, "__close");
@@ -140,7 +140,7 @@ static int timer_end(lua_State *L)
 
 /* ---- tickers ---- */
 
-/* In ns, at least 1: a period of 0 would fire for ever. Beyond what int64_t can say it never fires. */
+/* The period at idx in ns, at least 1, as with 0 it would fire for ever. A period too long for int64_t never fires. */
 static int64_t check_period(lua_State *L, int idx, const char *fname)
 {
 	double seconds = vai__arg_seconds(L, idx, 1, fname);
@@ -197,7 +197,7 @@ static int ticker_end(lua_State *L)
 	return 0;
 }
 
-/* For who takes a ticker for its channel: in a loop, or by a method. */
+/* Raises for a ticker that is used as its channel: in a loop, or by a method. */
 static int ticker_is_no_channel(lua_State *L)
 {
 	return luaL_error(L, "a ticker is no channel (ticker:chan() is one)");

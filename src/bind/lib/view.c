@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Views. A proxy is an empty table, so that every access misses; what tells them apart is their address, which does not
- * change as long as they live. The state has them in a weak list by number; the view has, by number, table and address,
- * and finds numbers by both. A number may be of a proxy that is gone: the list tells. Its address may be another
- * table's by then, which the view is not asked about, or another proxy's: then that one has taken it.
+/* Views. A proxy is an empty table, so that every access misses. Proxies are told apart by their addresses, which do
+ * not change as long as they live. The state has them in a weak list by number; the view has each one's number, table
+ * and address, and finds numbers by the other two. The proxy of a number may be gone, as the list shows. Its address
+ * may then be that of another table, for which the view is not asked, or of another proxy, which has taken over the
+ * entry.
  *
- * Numbers of proxies that are gone are found when there is no free one left: all are looked through, and if more than
- * half are in use the view grows. So it is bounded by the proxies that live between two collections. */
+ * Numbers of proxies that are gone are found when no number is free: all are looked through, and if more than half are
+ * in use the view grows. So its size is bounded by the proxies that live between two collections. */
 #include "bind/lib/view.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -66,7 +67,7 @@ static void enter(const struct vai__view *v, struct vai__view_index *index, uint
 	index->slots[i] = number;
 }
 
-/* What is found from now on is what the proxies say. */
+/* Builds both indices from the proxies. */
 static void index_again(struct vai__view *v)
 {
 	memset(v->by_table.slots, 0, 4 * v->cap * sizeof(uint32_t));
@@ -83,7 +84,7 @@ static void index_again(struct vai__view *v)
 
 /* ---- numbers ---- */
 
-/* Room for cap proxies. False: out of memory, and all is as it was. */
+/* Makes room for cap proxies. False: out of memory, and nothing has changed. */
 static bool widen(struct vai__view *v, uint32_t cap)
 {
 	struct vai__view now = *v;
@@ -119,7 +120,7 @@ struct vai__view *vai__view_new(vai_frozen *block)
 	return v;
 }
 
-/* Finds the numbers of proxies that are gone. Returns how many are in use. */
+/* Frees the numbers of proxies that are gone. Returns how many are in use. */
 static uint32_t sweep(lua_State *L, struct vai__view *v, int proxies)
 {
 	uint32_t live = 0;

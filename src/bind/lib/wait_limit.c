@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading limits. */
+/* See wait_limit.h. */
 #include "bind/lib/wait_limit.h"
 #include "base/obj.h"
 

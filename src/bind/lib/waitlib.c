@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* waitgroup and its methods. The handle at index 1 keeps it alive while the goroutine waits. A goroutine of wg:go
- * has a reference of its own, and done is called when its state is gone, however it ended: so wait returns after
- * its closers. */
+/* waitgroup and its methods. The handle at index 1 keeps it alive while the goroutine waits. A goroutine of wg:go has a
+ * reference of its own, and counts down when its state is freed, however it ended: so `wait` returns after its
+ * to-be-closed variables have run. */
 #include "base/obj.h"
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
@@ -55,7 +55,7 @@ static int have_waited(lua_State *L, vai_g *g, int rc)
 	return 1;
 }
 
-/* The continuation of a wait without a stack. */
+/* Continues a wait without a stack. */
 static int wait_end(lua_State *L, int status, lua_KContext rest)
 {
 	vai_g *g = vai__bind_self(L);
@@ -83,13 +83,13 @@ static int wg_wait(lua_State *L)
 
 static const struct vai__callname go_name = {"go", 1, "go: argument"};
 
-/* wg:go(f, ...): add(1), go(f, ...), and done when it has ended, however it ended. */
+/* wg:go(f, ...): add(1), go(f, ...), and done when that goroutine has ended, however it ended. */
 static int wg_go(lua_State *L)
 {
 	vai_waitgroup *wg = self_wg(L, "go");
 	vai_g *g = vai__bind_self(L);
 	struct vai__call *call = vai__call_new(L, g, 2, &go_name, VAI_FATE_PANIC);
-	/* Counted before it starts: else a wait in between would find nobody to wait for. */
+	/* Counted before the start, so that a wait in between has something to wait for. */
 	if (VAI_UNLIKELY(vai__waitgroup_add(wg, 1) != VAI_OK)) {
 		vai__call_unref(call);
 		return add_failed(L, 1);

@@ -40,14 +40,14 @@
 
 enum { MAX_WALK = 1000 };
 
-/* Times in ns; while the timer is pending, its function reads this. */
+/* Times in ns. Read by the timer's function while the timer is pending. */
 struct vai__cleanup {
 	struct vai__timer timer;
 	vai_g *g;
 	bool in_grace;
 	int64_t until, cpu_until;           /* when CLEANUP_TIME and CLEANUP_CPU are over */
-	int64_t grace, grace_cpu;           /* what is left of GRACE_TIME: on the clock, and of processor time */
-	int64_t grace_from, grace_cpu_from; /* in GRACE: since when */
+	int64_t grace, grace_cpu;           /* what is left of GRACE_TIME: by the clock, and of processor time */
+	int64_t grace_from, grace_cpu_from; /* when GRACE began */
 };
 
 static const char reason_key;
@@ -55,7 +55,7 @@ static const char no_memory[] = "not enough memory";
 
 /* ---- time ---- */
 
-/* The timer's function. A goroutine that runs in GRACE is bounded by its processor time. */
+/* The timer's function. In GRACE a goroutine that runs is bounded by its processor time. */
 static int64_t time_is_over(struct vai__timer *t, int64_t now)
 {
 	struct vai__cleanup *c = VAI_CONTAINER(t, struct vai__cleanup, timer);
@@ -65,7 +65,7 @@ static int64_t time_is_over(struct vai__timer *t, int64_t now)
 	return VAI_FOREVER;
 }
 
-/* Starts the timer. While it is pending only a caller that wants the end forced sets g->end besides it. */
+/* Starts the timer. While it is pending, g->end is set only by it and by a caller that wants the end forced. */
 static void set_timer(vai_g *g, struct vai__cleanup *c, int64_t when)
 {
 	if (c)
@@ -104,7 +104,8 @@ static void force(vai_g *g, struct vai__life *life)
 	atomic_store(&g->end, (int)life->why);
 }
 
-/* Begins UNWINDING. A canceller first counts and then sets g->end; here it is done the other way round. */
+/* Begins UNWINDING. A canceler first counts and then sets g->end; here the order is reversed, so that no cancel is
+ * lost. */
 static void enter_unwinding(vai_g *g, struct vai__life *life)
 {
 	life->phase = VAI_PHASE_UNWINDING;
@@ -140,7 +141,7 @@ static void leave_grace(vai_g *g, struct vai__life *life)
 	enter_unwinding(g, life);
 }
 
-/* False: no time is left. */
+/* Begins GRACE. False: none of its time is left. */
 static bool enter_grace(vai_g *g, struct vai__life *life)
 {
 	struct vai__cleanup *c = life->cleanup;
@@ -167,7 +168,7 @@ void vai__end_over(vai_g *g)
 	if (life->cleanup)
 		vai__mem_free(life->cleanup, sizeof *life->cleanup);
 	life->cleanup = NULL;
-	atomic_store(&g->end, (int)life->why); /* finalizers that wait fail */
+	atomic_store(&g->end, (int)life->why); /* makes waits of finalizers fail */
 }
 
 /* ---- the error ---- */
@@ -201,8 +202,8 @@ static bool has_lua_handler(lua_State *L, lua_Debug *xpcall)
 	return has;
 }
 
-/* Finds out who will catch an error that is raised here: the innermost pcall or xpcall of L,
- * or nobody in L. True if a handler in Lua would be called. The first level raises. */
+/* Finds what will catch an error that is raised here: the innermost pcall or xpcall of L, or nothing in L. True: its
+ * message handler is a Lua function. The first level is the function that raises. */
 static bool find_catcher(lua_State *L, struct vai__life *life)
 {
 	lua_Debug ar;
@@ -229,22 +230,22 @@ static _Noreturn void throw_reason(lua_State *L, vai_g *g)
 	vai__end_push_reason(L, g);
 	life->bare = find_catcher(L, life);
 	if (life->forced)
-		vai__interrupt_g(g); /* interrupts at the next instruction, if one comes before this is caught */
+		vai__interrupt_g(g); /* interrupts at the next instruction, if one comes before the error is caught */
 	if (life->bare)
 		lua_pushlstring(L, no_memory, sizeof no_memory - 1);
 	lua_error(L);
 	__builtin_unreachable();
 }
 
-/* Whether a finalizer runs. Since Lua 5.4.4 the collector tells that; before, it seems to be stopped. */
+/* Whether a finalizer runs. Since Lua 5.4.4 the collector tells that; before, it seems to be stopped then. */
 static bool in_finalizer(lua_State *L)
 {
 	int running = lua_gc(L, LUA_GCISRUNNING);
 	return running < 0 || (running == 0 && !vai__probe_gc_tells());
 }
 
-/* Raises the end after the goroutine's function is through: in metamethods of the error that it has left, and in
- * finalizers. Metamethods are left for good, by an error at every instruction. */
+/* Raises the end after the goroutine's function has returned: in metamethods of its error, and in finalizers.
+ * Metamethods are left for good, by an error at every instruction. */
 static _Noreturn void raise_late(lua_State *L, vai_g *g, struct vai__life *life)
 {
 	if (!in_finalizer(L)) {
@@ -282,8 +283,8 @@ void vai__end_raise(lua_State *L, vai_g *g)
 
 /* ---- catching it ---- */
 
-/* Called when the error of the memory's bound was caught. That may happen once: the code that handles it gets some
- * more memory, and no third part. */
+/* Called when the error of the bound on memory was caught, which may happen once: the code that handles it gets some
+ * more memory, but not a second time. */
 static void caught_short(lua_State *L, vai_g *g, struct vai__life *life)
 {
 	struct vai_vm *vm = vai__bind_vm(g);
@@ -300,7 +301,7 @@ static void caught_short(lua_State *L, vai_g *g, struct vai__life *life)
 }
 
 /* Whether the error that was caught is the end, and not another one that a to-be-closed variable deals with. co: the
- * coroutine that has failed; NULL: a protected call of L. */
+ * coroutine that has failed; NULL: a protected call of L has. */
 static bool is_the_end(lua_State *L, lua_State *co, const struct vai__life *life)
 {
 	if (life->phase != VAI_PHASE_UNWINDING)

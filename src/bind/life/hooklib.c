@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* debug.sethook and debug.gethook do what stock's do. A state with a hook of the script's has vai__hook_tick as its
- * hook, which also serves preemption and calls the script's. If the script's count is larger than what is left until
- * the next look, it is counted in parts.
+/* debug.sethook and debug.gethook with the effects of the stock functions. A state with a hook of the script's has
+ * vai__hook_tick as its hook, which serves preemption and calls the script's. If the script's count is larger than what
+ * is left until the next look, it is counted in parts.
  *
- * The registry has a table of userdata by thread: struct script, with the function. */
+ * The registry has a table of userdata by thread: struct script, with the function as user value. */
 #include <lauxlib.h>
 #include <string.h>
 #include "bind/life/hook.h"
@@ -11,13 +11,13 @@
 #include "sched/replay.h"
 
 struct script {
-	int mask, count; /* as the script wants it */
+	int mask, count; /* as the script has set them */
 	int left;        /* of count, when the present part began */
 };
 
 static const char scripts_key;
 
-/* Pushes the userdata of L1 and returns it; NULL: nothing pushed. */
+/* Pushes the userdata of L1 and returns it; NULL: there is none, and nothing is pushed. */
 static struct script *push_script(lua_State *L, lua_State *L1)
 {
 	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &scripts_key) == LUA_TTABLE) {
@@ -32,7 +32,7 @@ static struct script *push_script(lua_State *L, lua_State *L1)
 	return s;
 }
 
-/* Of thread L1, the userdata or nil on top, which it pops. */
+/* Stores the userdata or nil on top for thread L1, and pops it. */
 static void store_script(lua_State *L, lua_State *L1)
 {
 	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &scripts_key) != LUA_TTABLE) {
@@ -54,7 +54,7 @@ static void store_script(lua_State *L, lua_State *L1)
 
 /* ---- the hook ---- */
 
-/* The userdata is on top. */
+/* Calls the script's hook. The userdata is on top. */
 static void call_script(lua_State *L, lua_Debug *ar)
 {
 	static const char *const names[] = {"call", "return", "line", "count", "tail call"};
@@ -74,13 +74,13 @@ static int next_part(const struct script *s)
 	return s->left < VAI__HOOK_TICK ? s->left : VAI__HOOK_TICK;
 }
 
-/* Whether the script's hook is for such an event, which may be one of ours only. */
+/* Whether the script's hook wants this event, which may be one that only ours wants. */
 static bool is_wanted(const struct script *s, int event)
 {
 	return s->mask & 1 << (event == LUA_HOOKTAILCALL ? LUA_HOOKCALL : event);
 }
 
-/* True: the script's count is full. */
+/* Counts a part. True: the script's count is complete. */
 static bool count_part(lua_State *L, struct script *s)
 {
 	bool full = false;
@@ -96,8 +96,8 @@ static bool count_part(lua_State *L, struct script *s)
 	return full;
 }
 
-/* The hook. It looks at every event, because instructions of the script's hook are counted, too, and a count that is
- * full within that hook is lost, which may happen each time. */
+/* The hook. It looks for an end at every event: instructions of the script's hook are counted, too, and a count that
+ * completes within that hook is lost, possibly each time. */
 void vai__hook_tick(lua_State *L, lua_Debug *ar)
 {
 	struct script *s = push_script(L, L);
@@ -106,7 +106,7 @@ void vai__hook_tick(lua_State *L, lua_Debug *ar)
 			call_script(L, ar);
 		lua_pop(L, 1);
 	} else if (ar->event == LUA_HOOKCOUNT && lua_gethookcount(L) != VAI__HOOK_TICK && !vai__hook_looks_always()) {
-		vai__hook_set(L, vai__hook_tick, lua_gethookmask(L), VAI__HOOK_TICK); /* it was to look at once, for an end */
+		vai__hook_set(L, vai__hook_tick, lua_gethookmask(L), VAI__HOOK_TICK); /* it had to look at once */
 	}
 	if (VAI_UNLIKELY(vai__replay_is_on()))
 		vai__hook_event(L, ar);
@@ -179,11 +179,11 @@ int vai__hook_sethook(lua_State *L)
 	if (vai__preempt_mode() != VAI_PREEMPT_OFF)
 		mask |= LUA_MASKCOUNT | vai__hook_points();
 	vai__hook_set(L1, vai__hook_tick, mask, next_part(s));
-	vai__hook_look(L); /* a script that sets hooks all the time never comes to a count */
+	vai__hook_look(L); /* a script that sets hooks all the time never completes a count */
 	return 0;
 }
 
-/* s is kept by the registry until L1's hook changes. */
+/* The registry keeps s until L1's hook changes. */
 int vai__hook_gethook(lua_State *L)
 {
 	int arg, mask, count;
@@ -200,7 +200,7 @@ int vai__hook_gethook(lua_State *L)
 		lua_pushliteral(L, "external hook");
 	} else {
 		lua_pushnil(L);
-		if ((mask & ~LUA_MASKCOUNT) == 0) /* not even inherited */
+		if ((mask & ~LUA_MASKCOUNT) == 0) /* not even inherited by coroutines */
 			return 1;
 		count = 0;
 	}

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What an interruption does to a Lua state: the signal handler, on the thread that runs the state, sets a count hook
- * of one instruction (lua_sethook is made for that). The hook takes itself away, and yields or raises the end of its
+/* How a Lua state is interrupted: the signal handler, on the thread that runs the state, sets a count hook of one
+ * instruction (lua_sethook may be called there). The hook removes itself, and yields or raises the end of its
  * goroutine.
  *
- * States that have a hook of debug.sethook's anyway, and all states with VAI_PREEMPT=count, have one of our hooks
- * all the time, which looks every TICK instructions whether it is asked for. If a C module has set a hook, ours
- * replaces it until ours has run, and forwards other events to it. Its count begins anew then.
+ * States with a hook of debug.sethook's, and all states with VAI_PREEMPT=count, have one of our hooks all the time,
+ * which looks every VAI__HOOK_TICK instructions whether it is asked for. If a C module has set a hook, ours replaces it
+ * until ours has run, and forwards other events to it; its count begins anew then.
  *
- * vai_g.running is a state that lives, because the handler follows it. Hooks of the state that runs are changed with
+ * vai_g.running is a state that is alive, as the handler follows it. Hooks of the running state are changed with
  * life->hold set, so that the handler does not change them at the same time. */
 #include "bind/arg.h"
 #include "bind/life/hook.h"
@@ -56,7 +56,7 @@ void vai__interrupt_yield(vai_g *g)
 	vai__interrupt_g(g);
 }
 
-/* Yields, or raises the end: called in the goroutine's own hook. */
+/* Yields, or raises the end. Called in the goroutine's own hook. */
 static void act(lua_State *L, vai_g *g)
 {
 	struct vai__life *life = vai__life(g);
@@ -126,8 +126,8 @@ static void arm(lua_State *L, vai_g *g, struct vai__life *life)
 	lua_Hook hook = lua_gethook(L);
 	life->asked = 1;
 	if (hook == vai__hook_tick) {
-		/* The hook looks at every instruction: with a larger count it could look at the same place for ever. For an end
-		 * that is due it looks at the next one, before the goroutine has run on. */
+		/* If the hook has to look at every instruction, with a larger count it could look at the same place for ever.
+		 * For an end that is due it looks at the next instruction, before the goroutine runs on. */
 		if (must_look_always(life) || vai__end_due(g) || life->yielded)
 			lua_sethook(L, hook, lua_gethookmask(L) | LUA_MASKCOUNT, 1);
 		return;
@@ -155,7 +155,7 @@ void vai__interrupt_g(vai_g *g)
 		life->missed = 1;
 		return;
 	}
-	life->hold = 1; /* other code than the handler calls this, too */
+	life->hold = 1; /* not only the handler calls this */
 	atomic_signal_fence(memory_order_seq_cst);
 	arm(L, g, life);
 	atomic_signal_fence(memory_order_seq_cst);
@@ -164,7 +164,7 @@ void vai__interrupt_g(vai_g *g)
 
 /* ---- looking now and then ---- */
 
-/* The plan of a seeded run may give the turn to another here. */
+/* A point of a seeded run, at which the plan may give the turn to another goroutine. */
 static void come_to_point(lua_State *L, vai_g *g, bool slice)
 {
 	vai__note_stack(g, L);
@@ -182,7 +182,7 @@ void vai__hook_event(lua_State *L, lua_Debug *ar)
 	vai_g *g = owner();
 	if (!g || vai__replay_number(g) == 0)
 		return;
-	if (vai__end_due(g)) /* here, and not where a signal happens to come */
+	if (vai__end_due(g)) /* here, not where a signal happens to come */
 		vai__end_raise(L, g);
 	if (ar->event == LUA_HOOKCOUNT) {
 		come_to_point(L, g, true);
@@ -237,8 +237,8 @@ const void *vai__interrupt_hook(void)
 	return L ? (const void *)(uintptr_t)lua_gethook(L) : NULL;
 }
 
-/* The caller is main. Calls main's hook, which does what it would do at main's next instruction: that of the `lua`
- * program raises "interrupted!". Main may be in a coroutine; then the hook raises there, and not once more in main. */
+/* Calls main's hook, as at main's next instruction; in the `lua` program that raises "interrupted!". The caller is
+ * main. Main may be in a coroutine; then the hook raises there, and not once more in main. */
 void vai__interrupt_main(lua_State *L)
 {
 	const struct vai__main *of = vai__main_of(vai__g_self());

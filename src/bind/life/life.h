@@ -12,11 +12,10 @@
 #include "bind/goroutine.h"
 #include "sched/sched.h"
 
+/* ---- hooks (interrupt.c) ---- */
+
 /* Gives a state that can run from now on the hook that it needs, if it needs one: only if goroutines look by themselves
  * whether they are to be interrupted. */
-
-/* Gives a state that can run from now on the hook that it needs, if it has none: none at all, unless goroutines look
- * themselves whether they are to be interrupted. */
 void vai__hook_prepare(lua_State *L);
 /* As lua_sethook, with interruptions held off meanwhile. */
 void vai__hook_set(lua_State *L, lua_Hook f, int mask, int count);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* pcall, xpcall, error and assert of goroutines. They do what Lua 5.4's lbaselib.c does, and also notice when the
- * end of the goroutine was caught, or is to be raised again. */
+/* pcall, xpcall, error and assert of goroutines. They do what Lua 5.4's lbaselib.c does, and also notice that the end
+ * of the goroutine was caught, or is raised again. */
 #include "bind/life/life.h"
 #include "bind/life/shed.h"
 #include <lauxlib.h>
@@ -19,7 +19,7 @@ static VAI_NOINLINE int failed(lua_State *L, int status, int handler)
 	return 2;
 }
 
-/* extra: how many values lie below the results; xpcall's handler is the second. */
+/* Ends pcall or xpcall. extra: how many values lie below the results; the second is xpcall's handler. */
 static int finish(lua_State *L, int status, lua_KContext extra)
 {
 	if (VAI_UNLIKELY(status != LUA_OK && status != LUA_YIELD))
@@ -27,7 +27,7 @@ static int finish(lua_State *L, int status, lua_KContext extra)
 	return lua_gettop(L) - (int)extra;
 }
 
-/* In coroutines (shed.h). */
+/* The continuation, which only coroutines have (shed.h). */
 static inline lua_KFunction continuation(const lua_State *L)
 {
 	return vai__shed_is_body(L) ? NULL : finish;

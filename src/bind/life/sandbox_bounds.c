@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* See sandbox_bounds.h. A state's bounds are constant while it has goroutines, so what was counted is counted down
- * again. Where no state has a sandbox none of them is looked at. */
+/* See sandbox_bounds.h. A state's bounds are constant while it has goroutines, so whatever was counted is counted down
+ * again. If no state has a sandbox nothing is looked at. */
 #include "bind/life/sandbox_bounds.h"
 #include <stdio.h>
 #include "base/atomic.h"
 #include "base/memory_budget.h"
 
-/* What has the home's bounds; NULL: there are none. */
+/* The record of the home if it has bounds; otherwise NULL. */
 static struct vai__main *bounded(const struct vai__home *home)
 {
 	return VAI_UNLIKELY(atomic_load_relaxed(&vai__sandbox_count) != 0) && home->sandbox ? home->bind : NULL;
@@ -71,6 +71,6 @@ int64_t vai__sandbox_bounds_cpu(const struct vai__home *home, int64_t ns)
 	const struct vai__main *main = bounded(home);
 	int64_t most = main ? main->bounds.cpu : 0;
 	if (main && !most && main->bounds.cpu_in_all)
-		most = INT64_MAX / 2; /* so that it is measured */
+		most = INT64_MAX / 2; /* so that the time is measured */
 	return most && (!ns || ns > most) ? most : ns;
 }

@@ -3,8 +3,8 @@
  *
  * The order at the end: the state is freed (its finalizers run), then the task is finished (goroutines that join it
  * wake), then the wait group counts down. A task has one reference for the handle that go() returns and one for the
- * goroutine. A goroutine whose reference is the last one does not encode its results. Where the script throws away what
- * go() would return there is no handle, and mostly no task. */
+ * goroutine. If the goroutine's reference is the last one it does not encode its results. If the script ignores the
+ * result of go() there is no handle, and mostly no task. */
 #include "bind/life/spawn.h"
 #include <string.h>
 #include "base/memory_budget.h"
@@ -30,21 +30,21 @@
 #include "runtime/vm.h"
 #include "stdlib/only_libs.h"
 
-/* The goroutine's record. It lies beside its stack, which it may have to do without (shed.h). */
+/* The goroutine's record. It lies beside its stack, without which it has to do at times (shed.h). */
 struct run {
-	/* g->task is NULL: started by a timer, or nobody wanted it. g->held: first the call, once that is decoded the wait
-	 * group. */
+	/* g->task is NULL if a timer has started the goroutine, or the script has ignored the task. g->held is the call;
+	 * once that is decoded, the wait group. */
 	vai_g *g;
-	struct vai__call *call; /* NULL from when that is decoded */
+	struct vai__call *call; /* NULL once it is decoded */
 	vai_waitgroup *wg;
 	vai_member *member;
-	int status;         /* of the function, when it is through */
+	int status;         /* of the function, when it has returned */
 	uint8_t fate;       /* enum vai__fate */
-	bool returned;      /* the function itself has ended well */
-	bool out_of_memory; /* a sandbox's goroutine has ended for want of it */
-	bool speechless;    /* there was no memory for the outcome, before the state was freed */
+	bool returned;      /* the function itself has returned without an error */
+	bool out_of_memory; /* a sandbox's goroutine has ended because its memory was out */
+	bool speechless;    /* there was no memory for the outcome before the state was freed */
 	vai_msg outcome;
-	const struct vai__call_pattern *pattern; /* of what came with its state, or NULL */
+	const struct vai__call_pattern *pattern; /* describes what came with its state; or NULL */
 	struct vai__rest rest;
 	struct vai__life life;
 };
@@ -80,7 +80,7 @@ struct vai__call *vai__call_new(
 	if (VAI_UNLIKELY(!lua_isfunction(L, idx)))
 		vai__arg_type_error(L, idx, name->arg, name->fname, "function");
 	if (VAI_UNLIKELY(vai__only_libs_lacking(vai__g_home(self))) && vai__g_is_main(self))
-		vai__only_libs_host(L, vai__g_home(self)); /* the host may have opened more libraries meanwhile */
+		vai__only_libs_host(L, vai__g_home(self)); /* the host may have opened more libraries since */
 	vai__encode_call(L, vai__bind_vm(self), idx, lua_gettop(L) - idx, &msg, &code, name->what);
 	struct vai__call *call = vai__mem_alloc(sizeof *call);
 	if (VAI_UNLIKELY(!call)) {
@@ -125,7 +125,7 @@ static struct run *run_of(const vai_g *g)
 	return VAI_CONTAINER(vai__life(g), struct run, life);
 }
 
-/* Lets go of the call. A call that timers share has no wait group and no group, and is not written to. */
+/* Gives up the call. A call that timers share has no wait group and no group, and is not written to. */
 static void let_go(struct run *r)
 {
 	struct vai__call *call = r->call;
@@ -150,8 +150,7 @@ static const vai_msg *message_of(const struct vai__call *call)
 	return call->base ? &call->base->msg : &call->msg;
 }
 
-/* What the goroutine's function has returned lies above the message handler; or the error on top, which is the result
- * then. */
+/* Keeps the outcome: the function's results lie above the message handler; or the error is on top. */
 static int returned(lua_State *L, int status, lua_KContext ctx)
 {
 	struct run *r = (struct run *)ctx;
@@ -161,15 +160,15 @@ static int returned(lua_State *L, int status, lua_KContext ctx)
 	}
 	r->returned = true;
 	if (VAI_UNLIKELY(vai__forked))
-		vai__exit_now(0); /* the child of a fork ends with its only thread */
+		vai__exit_now(0); /* a child of fork has this thread alone, so it ends with it */
 	const struct vai_obj *task = r->g->task;
 	if (task && atomic_load_acquire(&task->refs) > 1)
 		vai__encode_values(L, vai__bind_vm(r->g), 2, lua_gettop(L) - 1, &r->outcome, "result");
 	return 0;
 }
 
-/* The goroutine's first function in Lua. Arguments: the message handler and, if they came with the state, helpers of
- * the function and the function. */
+/* The goroutine's first function. Arguments: the message handler and, if they came with the state, the helpers of the
+ * function and the function. */
 static int body(lua_State *L)
 {
 	struct run *r = run_of(vai__g_self());
@@ -186,8 +185,8 @@ static int body(lua_State *L)
 	return returned(L, status, (lua_KContext)r);
 }
 
-/* The outcome of a failed task is the error, its traceback and, for the report of one that nobody
- * joins, its message. In place of an error that cannot be sent stands its text, with the reason. */
+/* Encodes the outcome of a failed task: the error, its traceback and, for the report of a task that nobody joins, its
+ * message. An error that cannot be sent is replaced by its text and the reason. */
 static int encode_error(lua_State *L)
 {
 	struct run *r = lua_touserdata(L, 1);
@@ -195,7 +194,7 @@ static int encode_error(lua_State *L)
 	return 0;
 }
 
-/* Arguments: struct run, the error, its text, its traceback; the error to be sent on top. */
+/* Encodes the outcome. Arguments: struct run, the error, its text, its traceback, and the error to send on top. */
 static int send_error(lua_State *L)
 {
 	lua_pushcfunction(L, encode_error);
@@ -207,20 +206,20 @@ static int send_error(lua_State *L)
 	return lua_pcall(L, 4, 0, 0);
 }
 
-/* Whether the function's error is to be reported here, where it ends: no task keeps it. */
+/* Whether the function's error is reported here, as no task keeps it. */
 static bool is_uncaught(const struct run *r)
 {
 	return r->fate != VAI_FATE_KEEP && !r->returned && r->life.why != VAI_END_CLOSED;
 }
 
-/* Reports it where there is only this text for it. */
+/* Reports the error if there is only this text for it. */
 static void report_plain(const struct run *r, const char *text)
 {
 	if (is_uncaught(r))
 		vai__report_panic_plain(r->g, text, r->fate == VAI_FATE_TELL);
 }
 
-/* Arguments: struct run, the error. */
+/* Deals with an error. Arguments: struct run, the error. */
 static int failed(lua_State *L)
 {
 	struct run *r = lua_touserdata(L, 1);
@@ -230,7 +229,7 @@ static int failed(lua_State *L)
 	}
 	vai__report_describe(L);
 	if (VAI_UNLIKELY(vai__forked))
-		r->fate = VAI_FATE_PANIC; /* nobody can join */
+		r->fate = VAI_FATE_PANIC; /* nobody can join it */
 	if (is_uncaught(r))
 		vai__report_panic(r->g, L, r->fate == VAI_FATE_TELL);
 	lua_pushvalue(L, 2);
@@ -240,7 +239,7 @@ static int failed(lua_State *L)
 	return send_error(L) == LUA_OK ? 0 : lua_error(L);
 }
 
-/* The error lies on top of the stack. */
+/* Deals with the error on top of the stack. */
 static VAI_NOINLINE void settle_failure(struct run *r, lua_State *L)
 {
 	lua_pushcfunction(L, failed);
@@ -253,9 +252,9 @@ static VAI_NOINLINE void settle_failure(struct run *r, lua_State *L)
 	r->speechless = true;
 }
 
-/* Deals with the error on top of the stack, which has come out of a function that was ended or is short of memory.
- * What a canceled goroutine leaves is the reason of that, whatever the error. Metamethods of the error may run: they
- * are interrupted as the function was, and its bounds hold. */
+/* Deals with the error on top of the stack, of a function that was ended or has run out of memory. What a canceled
+ * goroutine leaves is the reason of that, whatever the error. Metamethods of the error may run: they are interrupted as
+ * the function was, and have its bounds. */
 static VAI_NOINLINE void settle_end(struct run *r, struct vai_vm *vm, int status)
 {
 	r->out_of_memory = vai__sandbox_self() && r->life.why != VAI_END_CPU &&
@@ -273,7 +272,7 @@ static VAI_NOINLINE void settle_end(struct run *r, struct vai_vm *vm, int status
 	atomic_store_relaxed(&r->g->running, NULL);
 }
 
-/* An error of what comes before and after the function, which no handler has seen yet. */
+/* Deals with an error from before or after the function, which no handler has seen. */
 static VAI_NOINLINE int failed_outside(lua_State *L, int status)
 {
 	lua_checkstack(L, LUA_MINSTACK);
@@ -294,8 +293,8 @@ static VAI_NOINLINE int run_at_once(struct run *r, lua_State *L, int n)
 
 static void again(vai_g *g, void *arg);
 
-/* Runs the Lua code, with n arguments for its first function, until it is through. A wait in which the goroutine sheds
- * its stack goes on in `again`. */
+/* Runs the Lua code, with n arguments for its first function, until it returns. If the goroutine gives up its stack in
+ * a wait, it goes on in `again`. */
 static int run_lua(struct run *r, lua_State *L, int n)
 {
 	int status, results;
@@ -313,7 +312,7 @@ static int run_lua(struct run *r, lua_State *L, int n)
 	return VAI_LIKELY(status == LUA_OK) ? r->status : failed_outside(L, status);
 }
 
-/* Makes the fresh state ready to run. The number of arguments for its first function. */
+/* Makes the new state ready to run. Returns the number of arguments for its first function. */
 static int prepare(const struct run *r, struct vai_vm *vm)
 {
 	lua_State *L = vm->L;
@@ -324,12 +323,12 @@ static int prepare(const struct run *r, struct vai_vm *vm)
 	lua_pushcfunction(L, body);
 	lua_pushcfunction(L, vai__report_handler);
 	if (came)
-		lua_rotate(L, -2 - came, 2); /* the functions on top of them */
+		lua_rotate(L, -2 - came, 2); /* puts the functions on top of them */
 	atomic_store_relaxed(&r->g->running, L);
 	return 1 + came;
 }
 
-/* Runs in the state, from its first function with n arguments on or from where it was left. */
+/* Runs the state: from its first function with n arguments, or from where it was left. */
 static int run_in_state(struct run *r, struct vai_vm *vm, int n)
 {
 	lua_State *L = vm->L;
@@ -341,7 +340,7 @@ static int run_in_state(struct run *r, struct vai_vm *vm, int n)
 	return status;
 }
 
-/* The outcome is that text. Where messages that wait fill the sandbox's memory there has to be a little more. */
+/* Makes the text the outcome. It needs a little memory, even if messages fill the sandbox's. */
 static void give_text(struct run *r, const char *text)
 {
 	enum { ROOM = 4096 };
@@ -371,7 +370,7 @@ static void finish(struct run *r, int status)
 		r->g->task = NULL;
 		vai__obj_unref((struct vai_obj *)task);
 	} else {
-		vai__msg_drop(&r->outcome); /* of one that has failed */
+		vai__msg_drop(&r->outcome); /* the outcome of a failed one */
 	}
 	if (r->member) {
 		r->g->held = NULL;
@@ -384,7 +383,7 @@ static void finish(struct run *r, int status)
 	}
 }
 
-/* Makes the goroutine's state. One with all libraries is cloned from a template of the code; others are not. */
+/* Makes the goroutine's state. A state with all libraries is copied from a template of the code; others are not. */
 static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, struct vai__ready *ready)
 {
 	const struct vai__spawn_opts *b = call->opts;
@@ -403,7 +402,7 @@ static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, struct v
 	return NULL;
 }
 
-/* It is to end before it began: it was canceled, or the sandbox's processor time is used up. */
+/* Ends a goroutine before it began, as it was canceled or the sandbox's processor time is used up. */
 static VAI_NOINLINE void end_early(struct run *r)
 {
 	r->life.why = (uint8_t)atomic_load(&r->g->end);
@@ -414,13 +413,13 @@ static VAI_NOINLINE void end_early(struct run *r)
 	give_text(r, text);
 }
 
-/* The end of a goroutine whose function is through, or did not begin. */
+/* Ends a goroutine whose function has returned or did not begin. */
 static void leave(struct run *r, int status)
 {
 	vai_g *g = r->g;
 	if (VAI_UNLIKELY(r->call != NULL))
 		let_go(r);
-	vai__sandbox_bounds_leave(vai__g_home(g)); /* before anybody who waits for it may start another one */
+	vai__sandbox_bounds_leave(vai__g_home(g)); /* before a goroutine that waits for it may start another one */
 	finish(r, status);
 	g->life = NULL;
 	if (VAI_LIKELY(r->life.rest != NULL))
@@ -437,7 +436,7 @@ static void run(struct run *r, struct vai_vm *vm, int n)
 	leave(r, status);
 }
 
-/* After a wait in which the goroutine had no stack. */
+/* Goes on after a wait in which the goroutine had no stack. */
 static void again(vai_g *g, void *arg)
 {
 	run(arg, vai__bind_vm(g), 0);
@@ -449,7 +448,7 @@ static void entry(vai_g *g, void *arg)
 	struct run own, *r = vai__mem_alloc(sizeof *r);
 	bool kept = r != NULL;
 	if (VAI_UNLIKELY(!kept))
-		r = &own; /* it lies on the stack then, and so that stays */
+		r = &own; /* lies on the stack, which therefore is kept */
 	*r = (struct run){.g = g, .call = call, .wg = call->wg, .member = call->member, .fate = (uint8_t)call->fate};
 	r->life.rest = kept ? &r->rest : NULL;
 	g->life = &r->life;
@@ -492,7 +491,7 @@ static vai_task *new_task(vai_g *g, enum vai__fate fate)
 	return task;
 }
 
-/* Of a call that does not come to be a goroutine. */
+/* Gives up a call for which no goroutine is made. */
 static void give_up(struct vai__call *call)
 {
 	if (call->wg)
@@ -503,7 +502,7 @@ static void give_up(struct vai__call *call)
 	vai__call_unref(call);
 }
 
-/* A goroutine for the call, which has been counted, or NULL, and it counts no longer. */
+/* Makes a goroutine for the call, which has been counted; without memory NULL, and it is counted no longer. */
 static vai_g *new_g(struct vai__call *call)
 {
 	vai_g *g = vai__g_new_in(call->home, entry, call);
@@ -517,13 +516,14 @@ static vai_g *new_g(struct vai__call *call)
 	return g;
 }
 
-/* Others than who has its task may end a goroutine that starts now: it is in a sandbox, or maybe in a seeded run. */
+/* Whether a goroutine that starts now may be ended by others than the holder of its task: in a sandbox or a seeded
+ * run. */
 static inline bool may_be_ended(void)
 {
 	return atomic_load_relaxed(&vai__sandbox_count) != 0 || vai__replay_is_on();
 }
 
-/* What ends a goroutine, or tells of its end, needs a task, though nobody may have it. */
+/* Whether the goroutine needs a task even if nobody has it: to be ended, or for its end to be told. */
 static bool needs_task(const struct vai__call *call)
 {
 	return call->fate != VAI_FATE_PANIC || call->opts || call->member || may_be_ended();
@@ -540,7 +540,7 @@ static VAI_NOINLINE int cannot_go(lua_State *L, vai_g *self, struct vai__call *c
 	vai__arg_no_memory(L);
 }
 
-/* Starts the goroutine. Gives its task, with a reference; NULL: it has none, which may be if not `wanted`. */
+/* Starts the goroutine. Returns its task with a reference; NULL, if not `wanted`: it has none. */
 static inline vai_task *go(lua_State *L, vai_g *self, struct vai__call *call, bool wanted)
 {
 	const bool counted = vai__sandbox_bounds_enter(call->home);
@@ -578,7 +578,7 @@ int vai__call_go_for_lua(lua_State *L, vai_g *self, struct vai__call *call)
 	return 0;
 }
 
-/* What ends a goroutine from outside needs a task, which nobody else has here. False: out of memory, and g is gone. */
+/* Gives the goroutine a task, by which it can be ended from outside. False: out of memory, and g is gone. */
 static bool give_task(vai_g *g, const struct vai__call *call)
 {
 	if (VAI_LIKELY(!may_be_ended()))
@@ -593,7 +593,7 @@ static bool give_task(vai_g *g, const struct vai__call *call)
 bool vai__call_fire(struct vai__call *call)
 {
 	if (VAI_UNLIKELY(!vai__home_is(call->home, call->home_id)))
-		return true; /* its state has closed: nobody is left that could miss it */
+		return true; /* its state has closed: nobody is left to miss it */
 	vai_g *g = vai__sandbox_bounds_enter(call->home) ? new_g(call) : NULL;
 	if (!g || !give_task(g, call))
 		return false;

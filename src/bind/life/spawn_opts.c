@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What vai.spawn's options ask for: read from the caller's table, applied to the goroutine's fresh state. */
+/* The options of vai.spawn: read from the caller's table, applied to the goroutine's new state. */
 #include "bind/life/spawn_opts.h"
 #include <string.h>
 #include "bind/arg.h"
@@ -93,7 +93,7 @@ static const struct {
 };
 enum { OPTIONS = sizeof options / sizeof options[0] };
 
-/* The key is below the top. */
+/* Reads one option. The key is below the top. */
 static void read_option(lua_State *L, struct vai__spawn_opts *b)
 {
 	const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;

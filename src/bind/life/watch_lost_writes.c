@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A hook before every instruction finds those that set a field, and looks whether the table is one that came
- * with the call (lost_writes.h); a hook at calls does the same for library functions that write into an argument. The
- * instruction is read where Lua 5.4 keeps the next one of a function that runs. */
+/* A hook before every instruction finds those that set a field, and looks whether the table is one that came with the
+ * call (lost_writes.h); a hook at calls does the same for library functions that write into an argument. The
+ * instruction is read from where Lua 5.4 keeps the next one of a running function. */
 #include "bind/life/watch_lost_writes.h"
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 
 enum { SETTABUP = 15, SETTABLE = 16, SETFIELD = 18 };
 
-/* What struct CallInfo begins with in all of Lua 5.4. */
+/* The first fields of struct CallInfo in all releases of Lua 5.4. */
 struct frame {
 	void *func, *top, *previous, *next;
 	const uint32_t *next_instruction;
@@ -23,7 +23,7 @@ static const char *const writer_names[] = {"insert", "remove", "sort", "move", "
 enum { WRITERS = sizeof writer_names / sizeof *writer_names, MOVE = 3 };
 static const struct vai__entry *writers[WRITERS];
 
-/* The table is on top; ar: who writes. */
+/* Looks at the table on top. ar: the function that writes. */
 static void look_at(lua_State *L, lua_Debug *ar, const char *name)
 {
 	if (lua_istable(L, -1) && vai__lost_is_watched(L)) {

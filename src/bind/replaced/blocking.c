@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Stock functions that are known to stay in a C call for long. sysmon would find out about
- * them and take their P; but main's thread must not be held up, and a process takes long to
- * start: os.execute gives the P away before it begins. What opens files or gets foreign C
- * functions is known in vm/ (vai__state_foreign); the standard files are open from the start: who
- * reads them leaves main's thread, who writes does where the output does not take it at once. */
+/* Stock functions that are known to stay in a C call for long. sysmon would take their P, but main's thread must not be
+ * held up, and a process takes long to start: so os.execute gives the P away before it begins. That a goroutine has
+ * opened a file or got a foreign C function is known from vai__state_foreign; but the standard files are open from the
+ * start. So a goroutine that reads them leaves main's thread, and one that writes does if the output is not ready. */
 #include "bind/replaced/blocking.h"
 #include <errno.h>
 #include <limits.h>
@@ -13,8 +12,8 @@
 #include <sys/stat.h>
 #include "bind/arg.h"
 
-/* errno belongs to a thread, and the goroutine may change its thread: it is read and written in
- * functions of their own, in between of which that happens. */
+/* errno belongs to a thread, and the goroutine may change threads: it is read and written in functions of their own,
+ * and the change happens between these. */
 static VAI_NOINLINE int run_command(const char *command, int *error)
 {
 	errno = 0;
@@ -48,12 +47,12 @@ int vai__blocking_os_execute(lua_State *L)
 	return push_result(L, status, error);
 }
 
-static _Atomic(lua_CFunction) stock_read, stock_lines; /* the same for every state; each writes them */
+static _Atomic(lua_CFunction) stock_read, stock_lines; /* the same in every state; each state writes them */
 
 static int off_main(lua_State *L, lua_CFunction stock)
 {
 	vai_g *g = vai__g_self();
-	if (VAI_UNLIKELY(!stock)) /* there was none for it at the start */
+	if (VAI_UNLIKELY(!stock)) /* the stock function was missing at the start */
 		vai__arg_no_memory(L);
 	if (g && g->vm) {
 		vai__note_stack(g, L);
@@ -80,7 +79,7 @@ void vai__blocking_stock(lua_CFunction ours, lua_CFunction stock)
 		atomic_store_relaxed(&stock_lines, stock);
 }
 
-/* A pipe that poll says can be written to has room for PIPE_BUF. */
+/* Whether writing n bytes may block. A pipe that is ready for poll has room for PIPE_BUF bytes. */
 static bool may_wait(FILE *f, size_t n, bool flush)
 {
 	struct pollfd fd = {.fd = fileno(f), .events = POLLOUT};

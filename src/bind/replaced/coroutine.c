@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* coroutine.resume, wrap, close, yield and isyieldable as in Lua 5.4's lcorolib.c, but that vai_g.running is the
- * coroutine that runs, so that interruptions reach it, that the end of a goroutine is known to have been caught, and
- * that the body of a goroutine is no coroutine. Used in the host's state, too, on whatever thread runs it. */
+/* coroutine.resume, wrap, close, yield and isyieldable as in Lua 5.4's lcorolib.c, with three differences:
+ * vai_g.running is the coroutine that runs, so that interruptions reach it; the end of a goroutine that a coroutine has
+ * caught is noticed; and the body of a goroutine is no coroutine. Used in the host's state, too, on whatever thread
+ * runs it. */
 #include "bind/replaced/coroutine.h"
 #include <lauxlib.h>
 #include "bind/life/life.h"
 #include "bind/life/shed.h"
 #include "code/probe_lua.h"
 
-/* Lua 5.4.6 and later have it, and need it: lua_resetthread forgets there how deep C calls are nested. */
+/* Lua 5.4.6 and later have it, and need it, as lua_resetthread there forgets how deep C calls are nested. */
 int lua_closethread(lua_State *L, lua_State *from) __attribute__((weak));
 
 static int close_thread(lua_State *co, lua_State *from)
@@ -16,8 +17,8 @@ static int close_thread(lua_State *co, lua_State *from)
 	return lua_closethread ? lua_closethread(co, from) : lua_resetthread(co);
 }
 
-/* Only a coroutine that will run becomes what runs: others fail in ways (memory) that do not
- * come back here. */
+/* Notes that co runs. Only a coroutine that will run is noted: others fail in ways (memory) that do not come back
+ * here. */
 static inline void turn_begin(struct vai__turn *t, lua_State *co)
 {
 	t->g = vai__g_self();
@@ -30,7 +31,8 @@ static inline void turn_begin(struct vai__turn *t, lua_State *co)
 	atomic_store_relaxed(&t->g->running, co);
 }
 
-/* An interruption that has reached the coroutine, but not its next instruction, is passed on. */
+/* Notes that it has stopped. An interruption that has reached the coroutine but not its next instruction is passed
+ * on. */
 static inline void turn_end(const struct vai__turn *t)
 {
 	if (VAI_UNLIKELY(!t->outer))
@@ -49,7 +51,7 @@ static bool has_frames(lua_State *co)
 	return lua_getstack(co, 0, &ar);
 }
 
-/* Suspended, or made and not yet begun. */
+/* Whether co is suspended, or has not begun. */
 static inline bool can_run(lua_State *co)
 {
 	int status = lua_status(co);
@@ -72,8 +74,8 @@ static inline int run(lua_State *L, lua_State *co, int narg, int *nres)
 	return status;
 }
 
-/* The number of results, on top of L; or -1 and the error, of which *status tells whether it is
- * the coroutine's. */
+/* Resumes co. Returns the number of results on top of L; or -1, with the error, and *status tells whether that is the
+ * coroutine's. */
 static inline int resume(lua_State *L, lua_State *co, int narg, int *status)
 {
 	int nres;
@@ -130,7 +132,7 @@ static int reset(lua_State *L, lua_State *co)
 	return status;
 }
 
-/* The error is on top of L. That of a coroutine which has failed comes with its position. */
+/* Raises the error on top of L. That of a failed coroutine gets its position. */
 static int wrap_failed(lua_State *L, lua_State *co)
 {
 	int status = lua_status(co);
@@ -138,7 +140,7 @@ static int wrap_failed(lua_State *L, lua_State *co)
 		int closed = reset(L, co);
 		if (vai__probe_close_fails() && lua_gettop(co) > 0) {
 			status = closed;
-			lua_xmove(co, L, 1); /* closers may have put another in its place */
+			lua_xmove(co, L, 1); /* closers may have replaced the error */
 		}
 	}
 	vai__end_pass(L, co);
@@ -184,7 +186,7 @@ int vai__coroutine_wrap(lua_State *L)
 	return 1;
 }
 
-/* NULL: it can be closed. */
+/* Why co cannot be closed; NULL: it can. */
 static const char *why_not_closed(lua_State *L, lua_State *co)
 {
 	if (L == co)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* print, io.write and file:write whose output of one call comes out in one piece, otherwise as in Lua 5.4's
- * lbaselib.c and liolib.c; and warn. Everything that may raise comes before the file is locked. */
+/* print, io.write and file:write, each call of which writes in one piece, otherwise as in Lua 5.4's lbaselib.c and
+ * liolib.c; and warn. Nothing raises while the file is locked. */
 #include "bind/replaced/print.h"
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 
 enum { NUMBER_SIZE = 32 }; /* of most numbers, as text */
 
-/* In the host's state it is noted for goroutines whether warnings are on. */
+/* In the host's state this also notes for goroutines whether warnings are on. */
 int vai__print_warn(lua_State *L)
 {
 	int n = lua_gettop(L);
@@ -66,7 +66,7 @@ static bool write_one(lua_State *L, int idx, FILE *f)
 	return fwrite(s, 1, len, f) == len;
 }
 
-/* The values from stack index `first` to `last`; the file's handle is on top. */
+/* Writes the values from stack index `first` to `last`; the file's handle is on top. */
 static int write_values(lua_State *L, FILE *f, int first, int last)
 {
 	bool ok = true;
@@ -88,7 +88,7 @@ static int write_values(lua_State *L, FILE *f, int first, int last)
 	return luaL_fileresult(L, 0, NULL);
 }
 
-/* Pushes the default output file. A captured io.write may come before io itself. */
+/* Pushes the default output file. A captured io.write may be called before io is opened. */
 static luaL_Stream *push_output(lua_State *L)
 {
 	struct vai_vm *vm;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* See replaced.h. A function that is replaced everywhere is told to the catalog, so that fresh states have ours from
- * their first instruction; in the host's state it is set once, where the script has not set another one before. */
+/* See replaced.h. A function that is replaced everywhere is registered in the catalog, so that new states have the
+ * replacement from their first instruction; in the host's state it is set once, unless the script has set another one
+ * before. */
 #include "bind/replaced/replaced.h"
 #include <string.h>
 #include <lauxlib.h>
@@ -12,12 +13,12 @@
 #include "stdlib/catalog.h"
 #include "stdlib/lazy.h"
 
-/* lib: the name in package.loaded, or of a metatable whose methods are meant. */
+/* lib: the name in package.loaded, or of the metatable whose method is replaced. */
 static struct {
 	const char *lib, *name;
 	lua_CFunction f;
 } replaced[] = {
-	{"os", "exit", NULL}, /* OS_EXIT: whose function comes from above */
+	{"os", "exit", NULL}, /* OS_EXIT: set by vai__replaced_register */
 	{"_G", "print", vai__print},
 	{"_G", "warn", vai__print_warn},
 	{"io", "write", vai__print_io_write},
@@ -48,7 +49,7 @@ void vai__replaced_register(lua_CFunction os_exit)
 	vai__catalog_override("_G", "assert", vai__protect_assert, &vai__protect_stock_assert);
 }
 
-/* Pushes the table that entry i is about, or false. */
+/* Pushes the table with entry i. False: there is none, and nothing is pushed. */
 static bool push_table(lua_State *L, int i)
 {
 	const char *lib = replaced[i].lib;
@@ -66,7 +67,7 @@ static bool push_table(lua_State *L, int i)
 	return false;
 }
 
-/* Argument: where the stock functions of a fresh state go. */
+/* Collects the stock functions of a stock state. Argument: where they go. */
 static int collect_stock(lua_State *L)
 {
 	lua_CFunction *stock = lua_touserdata(L, 1);
@@ -81,7 +82,7 @@ static int collect_stock(lua_State *L)
 	return 0;
 }
 
-/* A stock state to compare with is made for the moment; without memory for it all stays. */
+/* Compares with a stock state that is made for that; without memory for one nothing is replaced. */
 void vai__replaced_install(lua_State *L)
 {
 	lua_CFunction stock[REPLACED] = {NULL};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The report of a deadlock. It is written when the scheduler finds one, on whatever thread that is,
- * while everything waits; main's wait, which ends for it, raises it. */
+/* The report of a deadlock. The thread on which the scheduler finds it writes the report while everything waits; main's
+ * wait ends for that, and raises it. */
 #include "bind/report/deadlock.h"
 #include <lauxlib.h>
 #include <string.h>
@@ -8,9 +8,9 @@
 #include "bind/report/dump.h"
 #include "sched/replay.h"
 
-enum { MAX_LISTED = 1000 }; /* kinds of goroutines */
+enum { MAX_LISTED = 1000 }; /* kinds of goroutines that are listed */
 
-/* Why the seeded run has failed, if it was no deadlock: written by who has the turn. */
+/* Why the seeded run has failed, if that was no deadlock. Written by the goroutine that has the turn. */
 static struct vai__buffer failure;
 
 static void note(struct vai__home *home)

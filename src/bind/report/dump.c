@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Goroutines as text, in the form of Go's dumps.
  *
- * Why what is followed here is alive while nothing else runs (VAI__DUMP_STILL): a goroutine that waits holds what it
- * waits for by a handle on its Lua stack, and neither its Lua state nor the frames of its C stack can go before it
- * has run again. vm->at is the coroutine in which it stopped: every call that may stop sets it. */
+ * Why everything that is followed here is alive while nothing else runs (VAI__DUMP_STILL): a waiting goroutine holds
+ * what it waits for by a handle on its Lua stack, and neither its Lua state nor the frames on its C stack can be freed
+ * before it has run again. vm->at is the coroutine in which it stopped: every call that may stop sets it. */
 #include "bind/report/dump.h"
 #include <stdlib.h>
 #include <string.h>
@@ -37,8 +37,8 @@ struct dump {
 	enum vai__dump_how how;
 	size_t n, max;
 	int64_t now; /* 0: ages are not told */
-	size_t age;  /* where in the text the last one's age stands, or would */
-	bool rest;   /* the round of all but first */
+	size_t age;  /* where in the text the age of the last goroutine is, or would be */
+	bool rest;   /* the round of all but `first` */
 };
 
 /* ---- what it waits for ---- */
@@ -117,7 +117,7 @@ static void add_once(struct vai__buffer *t, vai_once *once)
 		add_count(t, " (run by goroutine ", (int64_t)runner, ")");
 }
 
-/* What a lock and its like are at. */
+/* Adds the state of a lock or the like. */
 static void add_state(struct vai__buffer *t, struct vai_obj *o)
 {
 	if (o->cls == &vai__waitgroup_class)
@@ -155,7 +155,8 @@ static void add_object(struct vai__buffer *t, struct vai_obj *o)
 	vai__text_put(t, "\n");
 }
 
-/* "tcp 127.0.0.1:80 -> 127.0.0.1:4711". Asks the system for the addresses. False: it is nothing of net/ or proc/. */
+/* Adds the ends of a connection ("tcp 127.0.0.1:80 -> 127.0.0.1:4711"); asks the system for the addresses. False: o is
+ * nothing of net/ or proc/. */
 static bool add_end(struct vai__buffer *t, struct vai_obj *o)
 {
 	char text[VAI__CONN_TEXT];
@@ -206,7 +207,7 @@ static void add_cases(struct vai__buffer *t, const void *sel)
 	}
 }
 
-/* What net/ and proc/ wait for. */
+/* Adds the object of net/ or proc/ that the goroutine waits for. */
 static void add_endpoint(struct vai__buffer *t, const struct vai_g_info *info)
 {
 	struct vai_obj *o = (struct vai_obj *)(uintptr_t)info->obj;
@@ -218,7 +219,7 @@ static void add_endpoint(struct vai__buffer *t, const struct vai_g_info *info)
 		t->n = before;
 }
 
-/* obj is a struct vai_obj for whatever waits for one. */
+/* Adds what the goroutine waits for. obj is a struct vai_obj if the reason has one. */
 static void add_target(struct vai__buffer *t, const struct vai_g_info *info)
 {
 	if (!info->obj)
@@ -237,13 +238,13 @@ static bool is_runner(const vai_g *g)
 	return main && g == atomic_load(&main->runner);
 }
 
-/* The Lua thread of a goroutine that runs in main's state for a call of vai_lua_on_host; else NULL. */
+/* The Lua thread of a goroutine that runs in main's state for vai_lua_on_host; otherwise NULL. */
 static lua_State *visits_in(vai_g *g)
 {
 	return !vai__g_is_main(g) && vai__bind_vm(g)->is_host ? atomic_load_relaxed(&g->running) : NULL;
 }
 
-/* The Lua thread in which g stopped. While other goroutines run in main's state, the vm's `at` is one of theirs. */
+/* The Lua thread in which g stopped. The vm's `at` does not tell it while other goroutines run in main's state. */
 static lua_State *stopped_in(vai_g *g)
 {
 	lua_State *visitor = visits_in(g);
@@ -252,8 +253,8 @@ static lua_State *stopped_in(vai_g *g)
 	return visitor ? visitor : vai__g_is_main(g) && shared ? vai__main_at(main) : vai__bind_vm(g)->at;
 }
 
-/* Adds the stacks of the Lua threads that g is in, from the one where it stopped outwards. Threads that C code has
- * resumed by itself are not known. */
+/* Adds the stacks of the Lua threads that g is in, from the innermost outwards. Threads that C code has resumed by
+ * itself are not known. */
 static void add_stack(struct vai__buffer *t, vai_g *g, lua_State *L)
 {
 	struct vai_vm *vm = vai__bind_vm(g);
@@ -268,7 +269,7 @@ static void add_stack(struct vai__buffer *t, vai_g *g, lua_State *L)
 		L = turn ? turn->outer : last;
 		turn = turn ? turn->prev : NULL;
 	}
-	/* The outermost function of a goroutine is vai's own. */
+	/* The outermost function of a goroutine is vai's own, and left out. */
 	vai__trace_add(t, last, 0, vm->is_host ? -1 : vai__trace_levels(last) - 1);
 }
 
@@ -378,15 +379,15 @@ void vai__dump_all(struct vai__buffer *t, vai_g *first, enum vai__dump_how how, 
 
 /* ---- all, with what is alike told once ---- */
 
-enum { IDS = 5 }; /* numbers told of many */
+enum { IDS = 5 }; /* how many ids of alike goroutines are told */
 
-/* Goroutines of which all is alike but numbers and ages. Places are those in the pool of texts. */
+/* Goroutines that are alike but for their ids and ages. Places are those in the pool of texts. */
 struct group {
 	size_t at, end; /* the text of its first goroutine */
-	size_t rest;    /* what follows the number: alike from here on */
+	size_t rest;    /* what follows the id: the same for all */
 	size_t age;     /* where the age goes */
 	size_t n;
-	int64_t since; /* the oldest wait; 0: unknown */
+	int64_t since; /* when the oldest wait began; 0: unknown */
 	uint64_t ids[IDS];
 };
 
@@ -437,7 +438,7 @@ static void join_group(struct group *group, const struct group *one)
 	group->n++;
 }
 
-/* The text of a goroutine that is like another is forgotten again. */
+/* Adds a goroutine. If it is like another one its text is dropped again. */
 static void visit_alike(vai_g *g, const struct vai_g_info *info, void *arg)
 {
 	struct groups *all = arg;
@@ -485,7 +486,7 @@ static void put_group(struct vai__buffer *t, const char *pool, const struct grou
 		put_ids(t, group);
 }
 
-/* The odd ones first; of as many the one that was met first. */
+/* Kinds with few goroutines first; of the same size, the one that was met first. */
 static int by_size(const void *a, const void *b)
 {
 	const struct group *x = a, *y = b;

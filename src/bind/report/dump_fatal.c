@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is told of goroutines when the runtime itself is broken. Locks may be held and lists be broken, so a thread
- * of its own tries to list them, for a bounded time. Nothing of Lua's is touched. */
+/* What is said of goroutines when the runtime itself is broken. Locks may be held and lists be broken, so a thread of
+ * its own tries to list them, for a bounded time. Nothing in Lua states is touched. */
 #include "bind/report/dump_fatal.h"
 #include <errno.h>
 #include <pthread.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What SIGQUIT does, on sysmon's thread: it writes a dump of everything and ends the process.
+/* SIGQUIT, on sysmon's thread: writes a dump of everything and ends the process.
  *
- * Goroutines in C calls cannot be stopped, and one of those is often why somebody sends the signal. Since the
- * process ends, their threads are frozen in a signal handler, once everything else is written and flushed. From then
- * on nothing may be asked for that they may hold (malloc's locks). Lua's own stack may be in the middle of a change:
- * if reading it faults, the process ends there. */
+ * Goroutines in C calls cannot be stopped, and one of those is often the reason for the signal. As the process ends,
+ * their threads are frozen in a signal handler once everything else is written and flushed. From then on nothing may be
+ * used that a frozen thread may hold (malloc's locks). Lua's own stack may be in the middle of a change: if reading it
+ * faults, the process ends there. */
 #include "bind/report/dump_quit.h"
 #include <signal.h>
 #include <string.h>
@@ -14,8 +14,8 @@
 #include "bind/report/exit.h"
 #include "bind/report/leaks.h"
 
-/* All threads that are to be frozen have two seconds together, which a busy machine may need for one, and then a
- * hundredth of a second each. */
+/* Freezing has two seconds for all threads together, which a busy machine may need for one, and after that 10 ms for
+ * each. */
 enum { PATIENCE = 1000000000, FREEZE_ONE = 10000000 /* ns */, MAX_FROZEN = 32, ROOM = 1 << 20 };
 static const int64_t FREEZE_ALL = 2000000000;
 

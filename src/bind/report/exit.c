@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Ending the process while other threads run Lua. exit() would run atexit handlers and destructors under their feet,
- * and fflush(NULL) waits for any thread that reads a terminal. So a helper flushes, for a bounded time, and _exit
- * follows. The first caller wins; any other one waits for the end. */
+/* Ending the process while other threads run Lua. exit() would run atexit handlers and destructors while those use
+ * their data, and fflush(NULL) waits for any thread that reads a terminal. So a helper thread flushes, for a bounded
+ * time, and _exit follows. Only the first caller does this; others wait for the end. */
 #include "bind/report/exit.h"
 #include <errno.h>
 #include <pthread.h>
@@ -64,7 +64,7 @@ void vai__exit_flush(void)
 {
 	pthread_t helper;
 	struct timespec until;
-	if (vai__forked) { /* no other thread is there, and libc has freed its locks */
+	if (vai__forked) { /* no other thread exists, and libc has freed its locks */
 		fflush(NULL);
 		return;
 	}

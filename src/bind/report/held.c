@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What happens when a state lets go of a lock or a channel. A channel that only its own messages hold is emptied.
+/* What happens when a state releases a lock or a channel. A channel that only its own messages hold is emptied.
  *
- * Locks that goroutines end with are told. A goroutine that locks something has a handle of it in its state. So when
- * the state gives its references back, each lock among them is asked whether that goroutine still holds it. If the
- * collector ends a handle while its goroutine holds the lock, the reference stays in the state for that. */
+ * Locks that a goroutine holds at its end are reported. A goroutine that locks something has a handle of it in its
+ * state, so when the state gives its references back, each lock among them is asked whether that goroutine still holds
+ * it. If the collector ends a handle while its goroutine holds the lock, the state keeps the reference for that. */
 #include "bind/report/held.h"
 #include <stdio.h>
 #include "base/fatal.h"
@@ -21,7 +21,7 @@
 #include "sync/task.h"
 #include "transfer/message.h"
 
-/* The goroutine whose state vm is, when it lets go by itself; or NULL. */
+/* The goroutine whose state vm is, if it releases the object itself; otherwise NULL. */
 static vai_g *owner(const struct vai_vm *vm)
 {
 	vai_g *g = vai__g_self();
@@ -32,7 +32,7 @@ static void tell(vai_g *g, const struct vai_obj *o, const char *how)
 {
 	char who[VAI_TASK_NAME + 40];
 	if (vai__replay_is_closing())
-		return; /* what a seeded run leaves is canceled wherever it is */
+		return; /* a seeded run cancels its goroutines wherever they are */
 	if (g->task)
 		vai__task_title(g->task, who, sizeof who);
 	else
@@ -136,8 +136,8 @@ static bool holds(vai_g *g, struct vai_obj *o)
 	return false;
 }
 
-/* Whether the state has to keep its reference. If nobody else has the lock nobody can miss it, apart from the list
- * of reads. */
+/* Whether the state has to keep its reference. If no other reference exists nobody can miss the lock, apart from the
+ * list of reads. */
 static bool keeps(struct vai_vm *vm, struct vai_obj *o)
 {
 	leave_channel(o);

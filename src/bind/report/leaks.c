@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Leaks are found by counting, as in trial deletion (Bacon and Rajan 2001): nothing of what runs is followed. The world
- * is stopped. The goroutines that nothing but another goroutine can wake are asked what they hold, and the objects of
- * which the inside is known here are asked what lies in them. An object with more references than these explain is held
- * by somebody else, so it lives. What a living object holds lives, and so do the goroutines that wait for it, and what
- * those hold. What is left is leaked.
+/* Leaks are found by counting references, as in trial deletion (Bacon and Rajan 2001); running code is not followed.
+ * The world is stopped. Goroutines that only another goroutine can wake are asked what they hold, and objects whose
+ * contents are known here what lies in them. An object with more references than these explain is held by something
+ * else, so it lives. What a living object holds lives, and so do the goroutines that wait for it, and what those hold.
+ * What is left is leaked.
  *
- * So a holder that is not known here never makes an error, it only hides a leak: main, goroutines that run, sleep or
- * have a deadline, timers, contexts, groups, maps, C code. Handles that a collector has not found yet hide leaks, too;
- * main's are collected first. */
+ * So a holder that is unknown here never causes a false report, it only hides a leak: main, goroutines that run, sleep
+ * or have a deadline, timers, contexts, groups, maps, C code. Handles that a collector has not found yet hide leaks,
+ * too; main's are collected first. */
 #include "bind/report/leaks.h"
 #include <pthread.h>
 #include <stdio.h>
@@ -33,7 +33,7 @@ bool vai__leaks_on;
 
 /* ---- the objects that there are ---- */
 
-/* Open addressing; the size is a power of two, at most half of it in use. A lock of its own, the last one of all. */
+/* Open addressing; the size is a power of two, at most half of it in use. Its lock is taken last of all. */
 static struct {
 	pthread_mutex_t lock;
 	struct vai_obj **at;
@@ -64,7 +64,7 @@ static bool grow(void)
 	return true;
 }
 
-/* An object that is not noted, for want of memory, is not told. */
+/* Without memory the object is not noted, and so never reported. */
 void vai__leaks_note(struct vai_obj *o)
 {
 	bool follows = o->cls == &vai__chan_class || o->cls == &vai__task_class || o->cls == &vai__once_class;
@@ -78,7 +78,7 @@ void vai__leaks_note(struct vai_obj *o)
 	pthread_mutex_unlock(&known.lock);
 }
 
-/* vai__obj_gone. Those that follow without a gap are entered anew, so that they are found from where they belong. */
+/* vai__obj_gone. The entries behind it up to the next gap are entered anew, so that a search still finds them. */
 static void forget(struct vai_obj *o)
 {
 	pthread_mutex_lock(&known.lock);
@@ -105,12 +105,12 @@ struct node {
 	};
 	bool is_g, noted;
 	bool lives, told;
-	unsigned explained; /* references to the object that are known here */
-	int edges;          /* the first one that begins here, or NONE */
-	int link;           /* the next of those to be looked at */
+	unsigned explained; /* references to the object that nodes explain */
+	int edges;          /* the first edge from here, or NONE */
+	int link;           /* the next node that has to be looked at */
 };
 
-/* If `from` lives, so does `to`. */
+/* If `from` lives, `to` lives. */
 struct edge {
 	int to, next;
 };
@@ -122,10 +122,10 @@ struct leaks {
 	size_t nnodes, cap_nodes, nedges, cap_edges, size;
 	int from; /* the node that is looked at */
 	int todo;
-	bool failed; /* no memory */
+	bool failed; /* out of memory */
 };
 
-/* Room for one more of n things. */
+/* Makes room for one more of n things. */
 static bool room(struct leaks *l, void **list, size_t n, size_t *cap, size_t size)
 {
 	if (n < *cap)
@@ -162,7 +162,7 @@ static bool grow_index(struct leaks *l)
 	return true;
 }
 
-/* The number of the node, which is made if it is new; NONE: no memory. */
+/* The number of the node, which is made if it is new; NONE: out of memory. */
 static int node_of(struct leaks *l, void *what, bool is_g)
 {
 	if (2 * l->nnodes >= l->size && !grow_index(l))
@@ -184,7 +184,7 @@ static void add_edge(struct leaks *l, int from, int to)
 	l->nodes[from].edges = (int)l->nedges++;
 }
 
-/* The node that is looked at has one reference to o. */
+/* Notes that the node in work has one reference to o. */
 static void holds(void *arg, struct vai_obj *o)
 {
 	struct leaks *l = arg;
@@ -200,7 +200,7 @@ static void holds_message(void *arg, const vai_msg *msg)
 	vai__msg_each_object(msg, holds, arg);
 }
 
-/* Whoever reaches o can wake the goroutine that is looked at. */
+/* Notes that whatever reaches o can wake the goroutine in work. */
 static void waits_for(struct leaks *l, void *o)
 {
 	add_edge(l, node_of(l, o, false), l->from);
@@ -208,7 +208,7 @@ static void waits_for(struct leaks *l, void *o)
 
 /* ---- goroutines ---- */
 
-/* Whether nothing but another goroutine can end the wait of g, by what is reached through objects. */
+/* Whether only another goroutine can end the wait of g, by something that it reaches through objects. */
 static bool is_stuck(const vai_g *g, const struct vai_g_info *info)
 {
 	if (info->state != VAI_G_WAITING || !info->still || info->timed || vai__g_ending(g))
@@ -219,7 +219,7 @@ static bool is_stuck(const vai_g *g, const struct vai_g_info *info)
 	return info->reason >= VAI_WAIT_CHAN_SEND && info->reason <= VAI_WAIT_GROUP_GO && info->reason != VAI_WAIT_SLEEP;
 }
 
-/* Notes what the select waits for. False: there are other things than channels. */
+/* Notes what the select waits for. False: it also waits for other things than channels. */
 static bool waits_in_select(struct leaks *l, const void *sel)
 {
 	const struct vai__case *c;
@@ -254,7 +254,7 @@ static void note_goroutine(vai_g *g, const struct vai_g_info *info, void *arg)
 	for (int i = 0; i < g->nwaits && waiters; i++)
 		if (waiters[i].sends)
 			holds_message(l, waiters[i].msg);
-	if (g->task) { /* who has it can cancel */
+	if (g->task) { /* the holder of the task can cancel it */
 		holds(l, g->task);
 		waits_for(l, g->task);
 	}
@@ -330,7 +330,7 @@ static void find_living(struct leaks *l)
 			push(l, (int)n);
 	}
 	spread(l, false);
-	/* What leaked goroutines hold is told with them. */
+	/* What leaked goroutines hold is reported with them. */
 	for (size_t n = 0; n < l->nnodes; n++) {
 		l->nodes[n].told = l->nodes[n].is_g && !l->nodes[n].lives;
 		if (l->nodes[n].told)
@@ -353,7 +353,7 @@ static bool is_alone(const struct node *n)
 	return !n->is_g && n->noted && !n->lives && !n->told;
 }
 
-/* Adds the objects of this kind and place that follow node `first`, which is one of them. */
+/* Adds the objects of the kind and place of node `first` that follow it. */
 static void add_objects(struct leaks *l, struct vai__buffer *t, size_t first)
 {
 	const struct vai_obj *o = l->nodes[first].obj;
@@ -437,8 +437,8 @@ void vai__leaks_tell(lua_State *L)
 	vai__buffer_free(&text);
 }
 
-/* Takes what lies in registers of the function that returns, but for its results, for it may be what a variable of a
- * block that has ended was. */
+/* Clears the registers of the returning function, but for its results: a register may still have what a variable of an
+ * ended block held. */
 static void clear_temporaries(lua_State *L, lua_Debug *ar)
 {
 	const char *name;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What becomes of an error that nobody catches: a report like that of Go's panic and the end of the process; or a
- * call of vai.on_panic's function on main; or, for the error of a task that nobody has joined, a line on stderr.
+/* What becomes of an error that nothing catches: a report like that of Go's panic and the end of the process; or a call
+ * of vai.on_panic's function on main; or, for the error of a task that nobody has joined, a line on stderr.
  *
  * Handlers run one at a time, on main's thread and in its state, on a Lua thread that on_panic makes for them. While
- * main waits they run as a goroutine tied to main's thread. What is left when the runtime ends is handled then. */
+ * main waits they run as a goroutine that is tied to main's thread. Handlers that are still due when the runtime ends
+ * run then. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* asprintf */
 #endif
@@ -30,11 +31,11 @@
 
 /* ---- describing an error ---- */
 
-/* Keys of the registry of the state that failed. */
+/* Keys in the registry of the state that failed. */
 static const char traceback_key, site_key;
 
-/* Where the goroutine's function begins; it is the outermost but one: below it is the C
- * function that calls it. */
+/* Notes where the goroutine's function begins: it is the outermost but one, as below it is the C function that calls
+ * it. */
 static void note_site(lua_State *L)
 {
 	lua_Debug ar;
@@ -83,7 +84,7 @@ void vai__report_describe(lua_State *L)
 
 /* ---- panic ---- */
 
-/* The report in memory of malloc's; NULL: out of memory. site and traceback may be "". */
+/* Makes the report, in memory of malloc's; NULL: out of memory. site and traceback may be "". */
 static char *compose(const vai_g *g, const char *site, const char *text, const char *traceback)
 {
 	char *report;
@@ -93,15 +94,15 @@ static char *compose(const vai_g *g, const char *site, const char *text, const c
 	return n < 0 ? NULL : report;
 }
 
-/* Where only the goroutine ends, as in a sandbox, the report is told. It is freed. */
+/* Writes a report without ending the process, as only the goroutine ends (in a sandbox). Frees the report. */
 static void tell(char *report)
 {
-	static const char prefix[] = "vai: "; /* which a log has itself */
+	static const char prefix[] = "vai: "; /* which a log adds itself */
 	if (!report) {
 		vai__log("a goroutine failed, and its report: not enough memory");
 		return;
 	}
-	report[strlen(report) - 1] = '\0'; /* the end of the line */
+	report[strlen(report) - 1] = '\0'; /* without the end of the line */
 	vai__log("%s", report + sizeof prefix - 1);
 	free(report);
 }
@@ -116,7 +117,7 @@ static _Noreturn void die(const char *report)
 struct vai__panic {
 	struct vai__panic *next;
 	vai_msg msg;  /* error, traceback, id */
-	char *report; /* for the case that the handler fails, too */
+	char *report; /* used if the handler fails, too */
 };
 
 static const char handler_key, thread_key;
@@ -140,7 +141,7 @@ static void free_panic(struct vai__panic *p)
 	vai__mem_free(p, sizeof *p);
 }
 
-/* Argument: struct vai__panic. */
+/* Calls the handler. Argument: struct vai__panic. */
 static int call_handler(lua_State *L)
 {
 	struct vai__panic *p = lua_touserdata(L, 1);
@@ -150,7 +151,7 @@ static int call_handler(lua_State *L)
 	return 0;
 }
 
-/* Message handler of the handlers. */
+/* The message handler of panic handlers. */
 static int text_handler(lua_State *L)
 {
 	push_text(L, 1);
@@ -158,7 +159,7 @@ static int text_handler(lua_State *L)
 	return 1;
 }
 
-/* Runs the handlers. Nothing here raises, because a runner has no caller that could catch it. */
+/* Runs the handlers. Nothing here raises, as a runner has no caller that could catch it. */
 static void run_handlers(lua_State *L, vai_g *g, bool runner)
 {
 	struct vai__main *main = vai__main_of(g);
@@ -194,7 +195,7 @@ static void runner_entry(vai_g *g, void *arg)
 void vai__report_start(struct vai__main *main)
 {
 	struct vai__panic *p;
-	while ((p = next_panic(main, true)) != NULL) /* too late for the state before */
+	while ((p = next_panic(main, true)) != NULL) /* too late: their state is closed */
 		free_panic(p);
 	atomic_store(&main->runner, NULL);
 	atomic_store(&main->mode, VAI_PANIC_DIE);
@@ -206,8 +207,8 @@ void vai__report_flush(lua_State *L, struct vai__main *main)
 		run_handlers(L, main->home->main, false);
 }
 
-/* Called when there is no memory for a goroutine that runs handlers: takes p out of the queue again. False: main has
- * taken it, to handle it. */
+/* Takes p out of the queue again, as there is no memory for a goroutine that runs handlers. False: main has taken it,
+ * to handle it. */
 static bool give_up(struct vai__main *main, struct vai__panic *p)
 {
 	vai__lock(&main->lock);
@@ -230,7 +231,7 @@ static _Noreturn void die_unhandled(const char *report)
 	die("vai: vai.on_panic's function could not be called: not enough memory\n");
 }
 
-/* Takes p over. */
+/* Queues p, which it takes over. */
 static void queue_panic(struct vai__main *main, struct vai__panic *p)
 {
 	vai__lock(&main->lock);
@@ -249,7 +250,7 @@ static void queue_panic(struct vai__main *main, struct vai__panic *p)
 		return;
 	}
 	if (atomic_load_relaxed(&main->home->closing) != VAI_HOME_STAYS)
-		return; /* main comes to it when all goroutines have ended */
+		return; /* main handles it when all goroutines have ended */
 	if (give_up(main, p))
 		die_unhandled(p->report);
 }
@@ -261,7 +262,7 @@ static int encode_panic(lua_State *L)
 	return 0;
 }
 
-/* Pushes and calls encode_panic for the error at idx. */
+/* Calls encode_panic for the error at idx. */
 static int try_encode(lua_State *L, vai_g *g, struct vai__panic *p, int idx, int traceback)
 {
 	lua_pushcfunction(L, encode_panic);
@@ -272,13 +273,13 @@ static int try_encode(lua_State *L, vai_g *g, struct vai__panic *p, int idx, int
 	return lua_pcall(L, 4, 0, 0);
 }
 
-/* In the child of a fork there is no main to handle anything. */
+/* What an uncaught error of g does now. In the child of a fork there is no main to handle it. */
 static enum vai__panic_mode mode_now(const vai_g *g)
 {
 	const struct vai__home *home = vai__g_home(g);
 	if (vai__forked)
 		return VAI_PANIC_DIE;
-	/* While a state closes its goroutines fail one after the other, for what they use is closed, too. */
+	/* While a state closes its goroutines fail one after the other, as what they use is closed, too. */
 	return atomic_load_relaxed(&home->closing) != VAI_HOME_STAYS ? VAI_PANIC_IGNORE : atomic_load(&home->bind->mode);
 }
 
@@ -294,7 +295,7 @@ static void handle_panic(vai_g *g, lua_State *L, int err)
 {
 	char *report = compose(g, "", lua_tostring(L, err + 1), lua_tostring(L, err + 2));
 	struct vai__panic *p = new_panic(report);
-	bool text = vai__sandbox_self() != NULL; /* no value of a script's gets at the handler */
+	bool text = vai__sandbox_self() != NULL; /* no value of a sandboxed script gets to the handler */
 	if (p &&
 		((!text && try_encode(L, g, p, err, err + 2) == LUA_OK) || try_encode(L, g, p, err + 1, err + 2) == LUA_OK))
 		queue_panic(vai__main_of(g), p);
@@ -302,7 +303,7 @@ static void handle_panic(vai_g *g, lua_State *L, int err)
 		die_unhandled(report);
 }
 
-/* In a seeded run it is the run that fails. */
+/* Makes the seeded run fail, if there is one. */
 static bool fail_run(const vai_g *g, const char *text, const char *traceback)
 {
 	if (VAI_LIKELY(vai__replay_number(g) == 0))
@@ -354,7 +355,8 @@ void vai__report_panic_plain(vai_g *g, const char *text, bool goes_on)
 	queue_panic(vai__main_of(g), p);
 }
 
-/* on_panic(f): f(err, traceback, id) on main in place of ending the program; nil: as before. */
+/* on_panic(f): f(err, traceback, id) is called on main instead of ending the program; nil: the program ends, as
+ * before. */
 int vai__lib_on_panic(lua_State *L)
 {
 	vai_g *g = vai__bind_self(L);
@@ -365,7 +367,7 @@ int vai__lib_on_panic(lua_State *L)
 	struct vai__main *main = vai__main_of(g);
 	lua_settop(L, 1);
 	if (atomic_load(&main->mode) == VAI_PANIC_HANDLE)
-		run_handlers(L, g, false); /* errors that happened before go to the function that was set then */
+		run_handlers(L, g, false); /* earlier errors go to the function that was set then */
 	bool set = !lua_isnil(L, 1);
 	if (set && lua_rawgetp(L, LUA_REGISTRYINDEX, &thread_key) != LUA_TTHREAD) {
 		atomic_store_relaxed(&main->panic_thread, lua_newthread(L));
@@ -396,7 +398,7 @@ static int print_orphan(lua_State *L)
 	return 0;
 }
 
-/* Called where the last reference to a task goes, as a rule in a finalizer: so it uses a state of its own. */
+/* Called when the last reference to a task goes, mostly in a finalizer: so it uses a state of its own. */
 void vai__report_orphan(vai_task *task)
 {
 	bool loaded = false;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What reports add to a buffer as text, and how they write it. What a lack of memory leaves of it is cut, never
- * wrong. */
+/* See text.h. If memory is out the text is cut, but never wrong. */
 #include "bind/report/text.h"
 #include <errno.h>
 #include <string.h>

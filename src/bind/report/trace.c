@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What luaL_traceback does, without a state to build the text in. lua_getstack and, of
- * lua_getinfo, "Slnt" only read: they neither allocate nor push. (luaL_traceback looks for
- * functions in package.loaded, too, which needs both.) */
+/* Does what luaL_traceback does, without a state to build the text in. lua_getstack, and lua_getinfo for "Slnt", only
+ * read: they neither allocate nor push. (luaL_traceback also looks for functions in package.loaded, which does
+ * both.) */
 #include "bind/report/trace.h"
 #include <string.h>
 
