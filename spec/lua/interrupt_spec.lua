@@ -10,7 +10,8 @@ local test = program.tester [[
 	local function main_waits()
 		assert(vai.dump(folder .. "/dump"))
 		local f <close> = assert(io.open(folder .. "/dump"))
-		return f:read("a"):find("goroutine 1 %[[^r]") ~= nil
+		local state = f:read("a"):match("goroutine 1 %[([%a ]*)")
+		return state:find("^run") == nil and state ~= "in a C call"
 	end
 	local function interrupt(how)
 		if how == "computes" then ready:recv() else check.until_true(main_waits) end
