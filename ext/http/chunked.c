@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Bodies in chunks. The decoder of requests takes sizes in hex digits and nothing behind them: an extension means
- * something to some programs and nothing to others, and who reads it otherwise sees other requests. In answers there is
- * nothing to be smuggled past anybody, and some servers put extensions or blanks there: they are skipped. The state is
- * two numbers, which the caller keeps. */
+/* Bodies in chunks. The decoder of requests accepts sizes in hex digits with nothing behind them: an extension means
+ * something to some programs and nothing to others, and a program that reads it differently sees other requests. In
+ * responses nothing can be smuggled past anybody, and some servers put extensions or blanks there: they are skipped.
+ * The decoder's state is two numbers, which the caller keeps. */
 #include "http.h"
 #include <stdio.h>
 
@@ -11,8 +11,8 @@ enum { TRAILER_MOST = 16384, EXTENSION_MOST = 4096, SKIPPED_SHIFT = 8 };
 
 struct decoder {
 	enum phase phase;
-	int64_t left;        /* of the chunk; of the trailer: bytes seen */
-	lua_Integer skipped; /* of an extension */
+	int64_t left;        /* bytes left of the chunk; in the trailer: bytes seen */
+	lua_Integer skipped; /* bytes of an extension */
 	bool lenient;
 	const char *why;
 };
@@ -69,7 +69,7 @@ static void trailer(struct decoder *d, char c)
 		fail(d, "bad trailer");
 }
 
-/* One byte that is no data. */
+/* Takes one byte that is not data. */
 static void step(struct decoder *d, char c)
 {
 	switch (d->phase) {
@@ -98,7 +98,8 @@ static size_t copy_data(struct decoder *d, luaL_Buffer *b, const char *p, size_t
 	return k;
 }
 
-/* unchunk(text, at, phase, left, lenient) -> data, next, phase, left, done; nil, why. A new decoder has 0, 0. */
+/* unchunk(text, at, phase, left, lenient) -> data, next, phase, left, done; or nil, why. phase and left are the
+ * decoder's state: 0, 0 at first. */
 int vai__http_unchunk(lua_State *L)
 {
 	size_t n;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vai.http.core: what vai.http needs of C. */
+/* vai.http.core: the part of vai.http that is written in C. */
 #include "http.h"
 #include "bind/extension.h"
 #include "parser.h"

@@ -21,7 +21,7 @@ static void write_date(time_t t, char *buf)
 	memcpy(buf, text, DATE_BYTES);
 }
 
-/* See http.h. Each thread keeps the last one; nothing parks between the look and the copy. */
+/* See http.h. Each thread keeps the last date line; nothing parks between the look and the copy. */
 void vai__http_date_line(char *buf)
 {
 	static _Thread_local struct {
@@ -39,7 +39,7 @@ void vai__http_date_line(char *buf)
 	memcpy(buf, last.text, DATE_LINE_BYTES);
 }
 
-/* date(seconds since 1970) */
+/* date(seconds since 1970) -> "Sun, 06 Nov 1994 08:49:37 GMT" */
 int vai__http_date(lua_State *L)
 {
 	char buf[DATE_BYTES];
@@ -48,7 +48,7 @@ int vai__http_date(lua_State *L)
 	return 1;
 }
 
-/* The number that n digits at p stand for; -1: something else is there. */
+/* The number of the n digits at p; -1: there are other bytes. */
 static int number_at(const char *p, int n)
 {
 	int v = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Base64, and SHA-1 for WebSocket's handshake, which is no secret: for these two no library is needed. */
+/* Base64 and SHA-1 for WebSocket's handshake, which is no secret: no library is needed for these two. */
 #include "http.h"
 
 /* base64(text) -> text in letters, digits, "+/" and "=" at the end. */
@@ -26,7 +26,7 @@ static uint32_t rotate(uint32_t v, int n)
 	return v << n | v >> (32 - n);
 }
 
-/* One block of 64 bytes. */
+/* Adds a block of 64 bytes. */
 static void add_block(uint32_t h[5], const unsigned char *p)
 {
 	uint32_t w[80], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Heads of requests and responses: strict.c looks first, then the parser library has to take them, too. What they say
- * is read from the lines themselves, which strict.c has found to be lines. */
+/* Heads of requests and responses. strict.c looks first; then the parser library has to accept them, too. The fields
+ * are read from the lines themselves, which strict.c has checked. */
 #include "http.h"
 #include "bind/extension.h"
 #include "parser.h"
@@ -8,7 +8,7 @@
 
 enum { NAME_MAX_BYTES = 256 };
 
-/* A header, of a head that strict.c has let through. */
+/* A header field, of a head that strict.c has accepted. */
 struct field {
 	const char *name, *value;
 	size_t nname, nvalue;
@@ -29,7 +29,7 @@ static void push_lower(lua_State *L, const char *p, size_t n)
 		luaL_pushresultsize(&b, n);
 }
 
-/* Set-Cookie cannot be joined by commas: its values are a list, always. The name is on top. */
+/* Adds a Set-Cookie field. Its values cannot be joined by commas, so they are always a list. The name is on top. */
 static void add_cookie(lua_State *L, int headers, const struct field *f)
 {
 	lua_pushvalue(L, -1);
@@ -70,7 +70,7 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* The header that the line p[0..n) is. */
+/* The field in the line p[0..n). */
 static struct field field_of(const char *p, size_t n)
 {
 	const char *colon = memchr(p, ':', n), *value = colon + 1, *end = p + n;
@@ -81,7 +81,7 @@ static struct field field_of(const char *p, size_t n)
 	return (struct field){p, value, (size_t)(colon - p), (size_t)(end - value)};
 }
 
-/* Pushes the table of the headers of a head that begins at text and ends in its empty line. */
+/* Pushes the table of the fields of a head that begins at text and ends in its empty line. */
 static void push_fields(lua_State *L, const char *text, size_t n)
 {
 	const char *end = text + n - 2, *line = (const char *)memchr(text, '\n', n) + 1;
@@ -95,7 +95,7 @@ static void push_fields(lua_State *L, const char *text, size_t n)
 	}
 }
 
-/* 2: nothing but the head is read here. */
+/* 2 tells the parser to read nothing but the head. */
 static int on_complete(parser *p)
 {
 	(void)p;
@@ -121,8 +121,8 @@ static int not_yet(lua_State *L, size_t from)
 	return 2;
 }
 
-/* The arguments (text, where it begins, the most bytes, where to go on looking for its end) and the head's end.
- * 0: *results are pushed. */
+/* Reads the arguments (text, where the head begins, the most bytes, where to go on looking for its end) and finds the
+ * head's end. 0: the results are pushed, and *results is their number. */
 static size_t find_head(lua_State *L, const char **text, int too_large, int *results)
 {
 	size_t n;
@@ -144,7 +144,7 @@ static size_t find_head(lua_State *L, const char **text, int too_large, int *res
 	return 0;
 }
 
-/* The length of the body: a number, -1 for chunked, nil where the head does not say. */
+/* Pushes the length of the body: a number, -1 for chunked, nil if the head does not say. */
 static void push_length(lua_State *L, const struct head *h)
 {
 	if (h->chunked)
@@ -155,7 +155,7 @@ static void push_length(lua_State *L, const struct head *h)
 		lua_pushnil(L);
 }
 
-/* An absolute target must name the host that Host names. What is behind it is the target then. */
+/* Strips scheme and host off an absolute target, which must name the same host as the field Host. */
 static const char *strip_origin(const struct head *h, const char *p, size_t *n)
 {
 	size_t skip = *n > 7 && strncasecmp(p, "http://", 7) == 0 ? 7
@@ -176,7 +176,7 @@ static bool is_method(const char *text, const char *name)
 	return strncmp(text, name, n) == 0 && text[n] == ' ';
 }
 
-/* What CONNECT asks for: a host, a colon, a port in digits. */
+/* Whether it is a target of CONNECT: a host, a colon, a port in digits. */
 static bool is_authority(const char *p, size_t n)
 {
 	size_t port = n;
@@ -191,9 +191,9 @@ static bool is_authority(const char *p, size_t n)
 	return true;
 }
 
-/* What a request line asks for, in a head that strict.c has let through. */
+/* The target of a request line, in a head that strict.c has accepted. */
 struct target {
-	const char *text, *path, *query; /* query: or NULL */
+	const char *text, *path, *query; /* query may be NULL */
 	size_t n, npath, nquery;
 };
 
@@ -203,7 +203,7 @@ static struct target target_of(const char *text)
 	return (struct target){.text = p, .n = (size_t)(strchr(p, ' ') - p)};
 }
 
-/* Finds path and query. False: it is no target for this method. */
+/* Finds path and query. False: the target does not fit the method. */
 static bool split_target(struct target *t, const char *text, const struct head *h)
 {
 	const char *p = t->text;
@@ -221,8 +221,8 @@ static bool split_target(struct target *t, const char *text, const struct head *
 	return true;
 }
 
-/* Reads the head that the arguments tell of: *n is its length. Otherwise *n is 0 and the results, whose number is
- * returned, are pushed. A response with a bad head is a bad gateway's; what is wrong with a request strict.c knows. */
+/* Reads the head that the arguments give: *n is its length. If it cannot, *n is 0, and the results are pushed, whose
+ * number is returned. A response with a bad head is reported as 502; strict.c knows the status for a request. */
 static int read_head(lua_State *L, struct head *h, parser *p, const char **text, size_t *n)
 {
 	int results = 0;
@@ -241,13 +241,13 @@ static int read_head(lua_State *L, struct head *h, parser *p, const char **text,
 	return 0;
 }
 
-/* Where the text goes on behind the head. */
+/* Pushes where the text goes on behind the head. */
 static void push_next(lua_State *L, const char *text, size_t n)
 {
 	lua_pushinteger(L, (text - lua_tostring(L, 1)) + (lua_Integer)n + 1);
 }
 
-/* The results that both kinds have: minor, length, keep_alive. */
+/* Pushes the results that both kinds have: minor, length, keep_alive. */
 static void push_common(lua_State *L, const struct head *h)
 {
 	lua_pushinteger(L, h->minor);
@@ -255,8 +255,8 @@ static void push_common(lua_State *L, const struct head *h)
 	lua_pushboolean(L, !h->close && (h->minor == 1 || h->keep_alive));
 }
 
-/* request(text [, at, most, from]) -> next, method, path, query, minor, length, keep_alive, expect; nil, from: not
- * whole yet; false, status, why: refused. */
+/* request(text [, at, most, from]) -> next, method, path, query, minor, length, keep_alive, expect; or nil, from: it is
+ * not whole yet; or false, status, why: it is refused. */
 int vai__http_request(lua_State *L)
 {
 	struct head h = {.request = true};
@@ -281,7 +281,7 @@ int vai__http_request(lua_State *L)
 	return 8;
 }
 
-/* fields(text [, at]) -> headers, target, of a request that request has taken there. */
+/* fields(text [, at]) -> headers, target; for a request that `request` has accepted at that place. */
 int vai__http_fields(lua_State *L)
 {
 	int results = 0;
@@ -296,7 +296,7 @@ int vai__http_fields(lua_State *L)
 	return 2;
 }
 
-/* response(text [, at, most, from]) -> headers, next, status, reason, minor, length, keep_alive, upgrade; else as
+/* response(text [, at, most, from]) -> headers, next, status, reason, minor, length, keep_alive, upgrade; otherwise as
  * request. */
 int vai__http_response(lua_State *L)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What the files of vai.http.core share. The module holds no state and no connection: its functions take strings and
- * give strings, so any goroutine may call them at any time, and none of them waits. The loops around them, which read
- * and write, are Lua (lua/vai/http/). */
+ * give strings, so any goroutine may call them at any time, and none of them parks. The loops around them, which read
+ * and write, are Lua code (lua/vai/http/). Functions with a lua_State as their only argument are called from Lua; the
+ * comment before each function's body gives its arguments and results, and they raise on arguments of wrong types. */
 #ifndef VAI_HTTP_H
 #define VAI_HTTP_H
 
@@ -13,30 +14,30 @@
 
 /* ---- strict.c: what is refused before the parser library sees it ---- */
 
-/* What the head says of the message's body and of its connection. */
+/* What the head says of the message's body and its connection. */
 struct head {
 	bool request;
 	int minor;
-	int hosts, lengths, codings; /* how often these headers are there */
-	int64_t length;              /* of Content-Length */
+	int hosts, lengths, codings; /* how often these fields occur */
+	int64_t length;              /* the value of Content-Length */
 	bool chunked, close, keep_alive, upgrade, expect;
-	const char *host; /* its value, trimmed */
+	const char *host; /* the value of Host, trimmed */
 	size_t nhost;
-	const char *why; /* what is wrong */
-	int status;      /* the response to that */
+	const char *why; /* what is wrong; a constant text */
+	int status;      /* the status of the response to that */
 };
 
-/* Reads a whole head. False: h->why and h->status. */
+/* Reads a whole head into *h. False: it is refused, with h->why and h->status. */
 bool vai__http_strict(struct head *h, const char *text, size_t n);
 
-/* A letter, a digit, or one of !#$%&'*+-.^_`|~ : a bit for each byte below 128. */
+/* Whether c may be in a token: a letter, a digit, or one of !#$%&'*+-.^_`|~ (a bit for each byte below 128). */
 static inline bool is_token(unsigned char c)
 {
 	static const uint64_t tokens[2] = {0x03ff6cfa00000000, 0x57ffffffc7fffffe};
 	return c < 128 && (tokens[c >> 6] >> (c & 63) & 1);
 }
 
-/* A byte that no value of a header may have, sent or received: any control character but the tab. */
+/* Whether the bytes have one that no field value may have, sent or received: a control character other than the tab. */
 static inline bool has_control(const char *p, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -47,7 +48,7 @@ static inline bool has_control(const char *p, size_t n)
 
 /* ---- what is needed here and there ---- */
 
-/* Of a hex digit; -1: it is none. */
+/* The value of a hex digit; -1: it is none. */
 static inline int hex_value(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -56,7 +57,7 @@ static inline int hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Gives the userdata on top of the stack the metatable of that type, which is made first where there is none. */
+/* Gives the userdata on top of the stack the metatable of that type, which is made first if need be. May raise. */
 void vai__http_set_type(lua_State *L, const char *type, const luaL_Reg *methods, lua_CFunction gc);
 
 /* ---- functions of the module ---- */
@@ -80,7 +81,8 @@ int vai__http_websocket_reader(lua_State *L);
 int vai__http_websocket_frame(lua_State *L);
 int vai__http_random(lua_State *L);
 
-/* "Date: Sun, 06 Nov 1994 08:49:37 GMT" of the present second, with CR LF: DATE_LINE_BYTES without a NUL. */
+/* Writes "Date: Sun, 06 Nov 1994 08:49:37 GMT" for the present second, with CR LF: DATE_LINE_BYTES, and no zero behind
+ * them. */
 enum { DATE_LINE_BYTES = 37 };
 void vai__http_date_line(char *buf);
 

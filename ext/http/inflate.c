@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What a server has packed by gzip or deflate (zlib's form), unpacked piece by piece, where zlib is there (VAI_ZLIB).
- * An inflater belongs to the state that made it. It never gives more than a piece at a time: who reads says when it is
- * enough. */
+/* Bodies that a server has packed by gzip or deflate (zlib's form), unpacked piece by piece, if there is zlib
+ * (VAI_ZLIB). An inflater belongs to the state that made it. It gives one piece at a time, so the reader decides when
+ * it has enough. */
 #include "http.h"
 
 #ifdef VAI_ZLIB
@@ -33,7 +33,7 @@ static int inflater_gc(lua_State *L)
 	return 0;
 }
 
-/* feed(bytes): the next ones of the packed stream, once those before are used up. */
+/* feed(bytes): the next bytes of the packed stream, once the earlier ones are used up. */
 static int inflater_feed(lua_State *L)
 {
 	size_t n;
@@ -47,7 +47,7 @@ static int inflater_feed(lua_State *L)
 	return 0;
 }
 
-/* piece() -> bytes; nil: it needs more or has ended; nil, why. Behind the end another gzip member may follow. */
+/* piece() -> bytes; or nil: it needs more or has ended; or nil, why. Another gzip member may follow the end. */
 static int inflater_piece(lua_State *L)
 {
 	struct inflater *f = self(L);
@@ -79,7 +79,7 @@ static int inflater_piece(lua_State *L)
 	return 1;
 }
 
-/* ended() -> whether the stream is whole. */
+/* ended() -> whether the stream is complete. */
 static int inflater_ended(lua_State *L)
 {
 	lua_pushboolean(L, self(L)->ended);
@@ -89,7 +89,7 @@ static int inflater_ended(lua_State *L)
 static const luaL_Reg methods[] = {
 	{"feed", inflater_feed}, {"piece", inflater_piece}, {"ended", inflater_ended}, {NULL, NULL}};
 
-/* inflater() -> one for gzip's and for zlib's form: the stream says which it is. */
+/* inflater() -> an inflater for gzip's and for zlib's form: the stream says which it is. */
 int vai__http_inflater(lua_State *L)
 {
 	struct inflater *f = lua_newuserdatauv(L, sizeof *f, INPUT);

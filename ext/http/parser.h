@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The parser library: llhttp where it is packaged, http-parser 2.9 otherwise (VAI_LLHTTP says which; the Makefile
- * asks pkg-config). Both have the same callbacks; this names what they do not name alike. */
+/* The parser library: llhttp if the system has it, otherwise http-parser 2.9 (VAI_LLHTTP says which; the Makefile asks
+ * pkg-config). Both have the same callbacks; this file gives one name to what they call differently. */
 #ifndef VAI_HTTP_PARSER_H
 #define VAI_HTTP_PARSER_H
 

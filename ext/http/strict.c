@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The first look at a head: whatever two programs on the way could read in two ways is refused, whether the parser
- * library would take it or not. Lines end in CR LF and nothing else; names are tokens with the colon right behind;
- * no line is continued; there is one Host, one Content-Length in plain digits, or one Transfer-Encoding that is
- * "chunked", and not both. */
+/* The first look at a head. Whatever two programs on the way could read in two ways is refused, even if the parser
+ * library would accept it. Lines end in CR LF and nothing else; names are tokens with the colon right behind; no line
+ * is continued; there is one Host, and one Content-Length in plain digits or one Transfer-Encoding that is "chunked",
+ * but not both. */
 #include "http.h"
 #include <strings.h>
 
@@ -20,7 +20,7 @@ static bool is_same(const char *p, size_t n, const char *name)
 
 /* ---- values ---- */
 
-/* The list of words in a value contains this one. */
+/* Whether the list of words in a value contains this one. */
 static bool has_word(const char *p, size_t n, const char *word)
 {
 	size_t i = 0;
@@ -109,7 +109,7 @@ static bool header_line(struct head *h, const char *p, size_t n)
 		return refuse(h, 400, "a control character in a header");
 	const char *value = p + colon + 1, *end = p + n;
 	bool frames = is_same(p, colon, "content-length") || is_same(p, colon, "transfer-encoding");
-	if (frames && memchr(value, '\t', n - colon - 1)) /* http-parser takes one for a part of the value */
+	if (frames && memchr(value, '\t', n - colon - 1)) /* http-parser takes a tab for part of the value */
 		return refuse(h, 400, "a tab beside a length or a coding");
 	while (value < end && (*value == ' ' || *value == '\t'))
 		value++;
@@ -128,7 +128,7 @@ static bool read_version(struct head *h, const char *p, size_t n)
 	return true;
 }
 
-/* METHOD SP TARGET SP VERSION, with one blank each. */
+/* Reads METHOD SP TARGET SP VERSION, with one blank each. */
 static bool request_line(struct head *h, const char *p, size_t n)
 {
 	size_t i = 0, target;
@@ -144,7 +144,7 @@ static bool request_line(struct head *h, const char *p, size_t n)
 	return read_version(h, p + i + 1, n - i - 1);
 }
 
-/* VERSION SP NNN [SP reason] */
+/* Reads VERSION SP NNN [SP reason]. */
 static bool status_line(struct head *h, const char *p, size_t n)
 {
 	if (n < 12 || p[8] != ' ' || (n > 12 && p[12] != ' '))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Percent signs in addresses. */
+/* Percent encoding in addresses. */
 #include "http.h"
 
-/* decode(text [, plus]) -> the bytes that it stands for; nil where a percent sign has no two digits behind it. plus: a
+/* decode(text [, plus]) -> the bytes that it stands for; nil if a percent sign has no two hex digits behind it. plus: a
  * plus sign is a blank. */
 int vai__http_decode(lua_State *L)
 {

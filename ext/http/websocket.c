@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* WebSocket frames, by wslay where it is there (VAI_WSLAY). A reader belongs to the state that made it: bytes go in,
- * messages and the bytes of answers (pongs, closes) come out. Frames that are sent need no state. Nothing of Lua's is
+/* WebSocket frames, by wslay if the system has it (VAI_WSLAY). A reader belongs to the state that made it: bytes go in,
+ * messages and the bytes to answer with (pongs, closes) come out. Frames to send need no state. Nothing of Lua's is
  * called while wslay runs. */
 #include "http.h"
 
@@ -19,7 +19,7 @@ struct message {
 	char data[];
 };
 
-/* A frame with a close, as it comes. wslay refuses the codes that were registered after it was written. */
+/* A close frame as it comes. wslay refuses the codes that were registered after it was written. */
 struct last_frame {
 	bool begun, whole;
 	size_t n;
@@ -29,12 +29,12 @@ struct last_frame {
 struct reader {
 	wslay_event_context_ptr ctx;
 	bool client;
-	bool closed; /* by a code that wslay does not know */
+	bool closed; /* the peer has sent a code that wslay does not know */
 	struct last_frame close;
-	const uint8_t *in; /* what is fed */
+	const uint8_t *in; /* the bytes that are being fed */
 	size_t nin;
-	struct message *first, **last; /* what came */
-	char *out;                     /* what is to be answered */
+	struct message *first, **last; /* the messages that have come */
+	char *out;                     /* the bytes to answer with */
 	size_t nout, cap;
 };
 
@@ -208,7 +208,8 @@ static int reader_gc(lua_State *L)
 
 /* ---- a close whose code wslay does not know ---- */
 
-/* Its code, if it is one that IANA lists and wslay refuses: service restarts, try again later, bad gateway. Or 0. */
+/* The code of the close, if IANA lists it and wslay refuses it (service restart, try again later, bad gateway);
+ * otherwise 0. */
 static int later_code(struct reader *r)
 {
 	const struct last_frame *f = &r->close;
@@ -219,7 +220,7 @@ static int later_code(struct reader *r)
 	return code >= 1012 && code <= 1014 ? code : 0;
 }
 
-/* The message and its answer, which says the same, in place of wslay's refusal. */
+/* Adds the close as a message, and an answer with the same code, instead of wslay's refusal. */
 static int take_close(struct reader *r, int code)
 {
 	const struct last_frame *f = &r->close;
@@ -240,8 +241,8 @@ static int take_close(struct reader *r, int code)
 	return on_send(r->ctx, (const uint8_t *)bytes, answer.n, 0, r) < 0 ? WSLAY_ERR_NOMEM : 0;
 }
 
-/* feed(bytes) -> the bytes that answer it, and whether they are the last: a close has come, or what breaks the rules;
- * nil: they are no frames. */
+/* feed(bytes) -> the bytes to answer with, and whether they are the last, as a close or a violation of the rules has
+ * come; or nil: the bytes are no frames. */
 static int reader_feed(lua_State *L)
 {
 	struct reader *r = self(L);
@@ -263,22 +264,23 @@ static int reader_feed(lua_State *L)
 	return 2;
 }
 
-/* The code that a message stands for. */
+/* The code in a close message. */
 static int code_of(const struct message *m)
 {
 	if (m->opcode != WSLAY_CONNECTION_CLOSE || m->n >= 2)
 		return m->code;
-	return m->n == 0 ? NO_STATUS : WSLAY_CODE_PROTOCOL_ERROR; /* half of a code */
+	return m->n == 0 ? NO_STATUS : WSLAY_CODE_PROTOCOL_ERROR; /* a single byte is half of a code */
 }
 
-/* next() -> data, opcode, code of the next message that is no ping or pong; nil: none. A code is there with a close. */
+/* next() -> data, opcode, code of the next message that is no ping or pong; nil: there is none. Only a close has a
+ * code. */
 static int reader_next(lua_State *L)
 {
 	struct reader *r = self(L);
 	struct message *m = r->first;
 	if (!m)
 		return lua_pushnil(L), 1;
-	size_t code = m->opcode != WSLAY_CONNECTION_CLOSE ? 0 : m->n < 2 ? m->n : 2; /* it stands before the reason */
+	size_t code = m->opcode != WSLAY_CONNECTION_CLOSE ? 0 : m->n < 2 ? m->n : 2; /* the code stands before the reason */
 	lua_pushlstring(L, m->data + code, m->n - code);
 	lua_pushinteger(L, m->opcode);
 	lua_pushinteger(L, code_of(m));
@@ -303,7 +305,7 @@ static int reader_failed(lua_State *L)
 static const luaL_Reg methods[] = {
 	{"feed", reader_feed}, {"next", reader_next}, {"failed", reader_failed}, {NULL, NULL}};
 
-/* websocket_reader(client, most) -> a reader at a client's or a server's end; most: bytes of a message. */
+/* websocket_reader(client, most) -> a reader for a client or a server; most: the longest message in bytes. */
 int vai__http_websocket_reader(lua_State *L)
 {
 	static const struct wslay_event_callbacks callbacks = {
@@ -330,7 +332,7 @@ int vai__http_websocket_reader(lua_State *L)
 	return 1;
 }
 
-/* websocket_frame(opcode, data, client) -> the frame with the whole message, masked if a client sends it. */
+/* websocket_frame(opcode, data, client) -> a frame with the whole message, masked if a client sends it. */
 int vai__http_websocket_frame(lua_State *L)
 {
 	size_t n;
@@ -352,7 +354,7 @@ int vai__http_websocket_frame(lua_State *L)
 	return 1;
 }
 
-/* random(n) -> so many bytes that nobody can foretell. */
+/* random(n) -> n bytes that nobody can predict. */
 int vai__http_random(lua_State *L)
 {
 	uint8_t buf[64];

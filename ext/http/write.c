@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Heads that are sent: of responses and of requests. A header that would break the head apart is an error of the
- * program's. What says where the message ends is written here and nowhere else. */
+/* Heads to send, of responses and requests. A field that would break the head apart is an error of the program's. The
+ * fields that say where the message ends are written here and nowhere else. */
 #include "http.h"
 #include <strings.h>
 
@@ -86,7 +86,7 @@ static void check_name(lua_State *L, const char *name, size_t n)
 		luaL_error(L, "bad header name '%s'", name);
 }
 
-/* Adds "name: value", with the value on top, which it pops. */
+/* Adds "name: value" and pops the value from the top. */
 static void add_line(lua_State *L, luaL_Buffer *b, const char *name, size_t nname, int value)
 {
 	size_t n;
@@ -106,7 +106,7 @@ static void add_line(lua_State *L, luaL_Buffer *b, const char *name, size_t nnam
 	luaL_addsize(b, nname + n + 4);
 }
 
-/* A list of values, at `value`: a line for each. `slot` is a stack place that the buffer does not use. */
+/* Adds a line for each value of the list at `value`. `slot`: a stack index that the buffer does not use. */
 static void add_list(lua_State *L, luaL_Buffer *b, const char *name, size_t nname, int value, int slot)
 {
 	lua_Integer n = (lua_Integer)lua_rawlen(L, value);
@@ -117,8 +117,8 @@ static void add_list(lua_State *L, luaL_Buffer *b, const char *name, size_t nnam
 	}
 }
 
-/* The headers of the table at idx. The buffer may keep things on the stack, so the loop works in the three places
- * key, value, slot that the caller has made before the buffer. */
+/* Adds the fields of the table at idx. The buffer may keep values on the stack, so the loop uses the three stack
+ * indices key, value, slot that the caller has made before the buffer. */
 static void add_headers(lua_State *L, luaL_Buffer *b, int idx, int key, bool *dated)
 {
 	int value = key + 1, slot = key + 2;
@@ -143,7 +143,7 @@ static void add_headers(lua_State *L, luaL_Buffer *b, int idx, int key, bool *da
 	}
 }
 
-/* n, which is not negative, in digits. */
+/* Adds n, which is not negative, in digits. */
 static void add_number(luaL_Buffer *b, lua_Integer n)
 {
 	char digits[20];
@@ -154,7 +154,7 @@ static void add_number(luaL_Buffer *b, lua_Integer n)
 	luaL_addlstring(b, digits + at, sizeof digits - at);
 }
 
-/* How the body ends: a length, -1 for chunked, nil for neither. */
+/* Adds the field for the body's end: a length, -1 for chunked, nil for neither. */
 static void add_length(lua_State *L, luaL_Buffer *b, int idx)
 {
 	if (lua_isnil(L, idx))
@@ -178,7 +178,7 @@ static void add_status(luaL_Buffer *b, int status)
 	luaL_addlstring(b, "\r\n", 2);
 }
 
-/* The end of a head, and the result: the length at idx, Connection behind it. */
+/* Ends a head and pushes it. At idx is the length, above it Connection. */
 static int end_head(lua_State *L, luaL_Buffer *b, int idx)
 {
 	add_length(L, b, idx);
@@ -201,7 +201,7 @@ int vai__http_reply(lua_State *L)
 	lua_Integer status = luaL_checkinteger(L, 1);
 	if (status < 100 || status > 999)
 		return luaL_error(L, "bad status %d", (int)status);
-	lua_settop(L, 7); /* 5 to 7: the loop's */
+	lua_settop(L, 7); /* 5 to 7 are for the loop */
 	luaL_buffinit(L, &b);
 	add_status(&b, (int)status);
 	if (lua_istable(L, 2))
@@ -220,13 +220,13 @@ int vai__http_ask(lua_State *L)
 	bool dated = false;
 	size_t nmethod, ntarget;
 	const char *method = luaL_checklstring(L, 1, &nmethod), *target = luaL_checklstring(L, 2, &ntarget);
-	for (size_t i = 0; i == 0 || i < nmethod; i++) /* the NUL behind an empty one is no token */
+	for (size_t i = 0; i == 0 || i < nmethod; i++) /* an empty method fails, as the zero behind it is no token */
 		if (!is_token((unsigned char)method[i]))
 			return luaL_error(L, "bad method '%s'", method);
 	for (size_t i = 0; i < ntarget; i++)
 		if ((unsigned char)target[i] <= ' ' || target[i] == 0x7f)
 			return luaL_error(L, "the target '%s' contains a blank or a control character", target);
-	lua_settop(L, 8); /* 6 to 8: the loop's */
+	lua_settop(L, 8); /* 6 to 8 are for the loop */
 	luaL_buffinit(L, &b);
 	luaL_addlstring(&b, method, nmethod);
 	luaL_addchar(&b, ' ');

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vai.nats.core: what vai.nats needs of C. */
+/* vai.nats.core: the part of vai.nats that is written in C. */
 #include "nats.h"
 #include "bind/extension.h"
 

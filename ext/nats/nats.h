@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What the files of vai.nats.core share. The module holds no state and no connection: its functions take values and
- * give values, so any goroutine may call them at any time, and none of them waits. The client around them, which reads
- * and writes, is Lua (lua/vai/nats/). */
+ * give values, so any goroutine may call them at any time, and none of them parks. The client around them, which reads
+ * and writes, is Lua code (lua/vai/nats/). The comment before each function's body gives its arguments and results;
+ * they raise on arguments of wrong types. */
 #ifndef VAI_NATS_H
 #define VAI_NATS_H
 
@@ -16,7 +17,7 @@ int vai__nats_pack(lua_State *L);   /* pack.c */
 int vai__nats_unpack(lua_State *L); /* unpack.c */
 int vai__nats_sign(lua_State *L);   /* nkey.c */
 
-/* How deep tables may be nested, in both directions. */
+/* The depth to which tables may be nested, in both directions. */
 enum { NATS_DEPTH = 100 };
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Signatures with nkeys: Ed25519 seeds in base32, as files of credentials have them. Left out where OpenSSL is not. */
+/* Signatures with nkeys: Ed25519 seeds in base32, as files of credentials have them. Left out if there is no
+ * OpenSSL. */
 #include "nats.h"
 
 #ifdef VAI_NKEY
@@ -47,7 +48,8 @@ static uint16_t crc16(const unsigned char *data, size_t n)
 	return (uint16_t)crc;
 }
 
-/* The 32 bytes of a seed: two of a prefix in front of them, two of a checksum behind. */
+/* Decodes a seed: 32 bytes, with two bytes of a prefix before them and two of a checksum behind. False: it is no
+ * seed. */
 static bool seed_key(const char *seed, size_t n, unsigned char raw[SEED_BYTES])
 {
 	return n == SEED_CHARACTERS && *seed == 'S' && base32(seed, n, raw, SEED_BYTES) &&
@@ -67,7 +69,7 @@ static bool sign(const unsigned char *key, const char *text, size_t n, unsigned 
 	return ok;
 }
 
-/* The public key in its text form: prefix, key, checksum, in base32. */
+/* Pushes the public key as text: prefix, key and checksum in base32. */
 static void push_public(lua_State *L, const unsigned char raw[SEED_BYTES], const unsigned char key[KEY_BYTES])
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -86,13 +88,13 @@ static void push_public(lua_State *L, const unsigned char raw[SEED_BYTES], const
 	lua_pushlstring(L, text, sizeof text);
 }
 
-/* sign(seed, text) -> signature (64 bytes), public key as text; nil: this is no seed. */
+/* sign(seed, text) -> signature (64 bytes), public key as text; or nil: this is no seed. */
 int vai__nats_sign(lua_State *L)
 {
 	size_t nseed, n;
 	const char *seed = luaL_checklstring(L, 1, &nseed), *text = luaL_checklstring(L, 2, &n);
 	unsigned char raw[SEED_BYTES], signature[SIGNATURE_BYTES], public[KEY_BYTES];
-	OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL); /* threads may go on at exit */
+	OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL); /* threads may still run during exit */
 	bool ok = seed_key(seed, nseed, raw) && sign(raw + 2, text, n, signature, public);
 	if (ok) {
 		lua_pushlstring(L, (const char *)signature, sizeof signature);

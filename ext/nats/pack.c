@@ -8,13 +8,13 @@
 
 enum { BOX = 2, FIRST_BYTES = 256, PATH_MAX_BYTES = 200 };
 
-/* The bytes are in the userdata at stack index BOX: an error leaves it to the collector. */
+/* The bytes are in the userdata at stack index BOX, so after an error the collector frees them. */
 struct packer {
 	lua_State *L;
 	unsigned char *data;
 	size_t n, size;
 	int depth;
-	int keys[NATS_DEPTH + 1]; /* stack index of the key at each level: the path of what is packed now */
+	int keys[NATS_DEPTH + 1]; /* stack index of the key at each level: the path of the value in work */
 };
 
 static unsigned char *room(struct packer *p, size_t n)
@@ -33,7 +33,7 @@ static unsigned char *room(struct packer *p, size_t n)
 	return p->data + p->n - n;
 }
 
-/* A byte and behind it v in `bytes` bytes, the highest first. */
+/* Adds the byte `tag` and behind it v in `bytes` bytes, the highest first. */
 static void put(struct packer *p, unsigned tag, uint64_t v, int bytes)
 {
 	unsigned char *out = room(p, (size_t)bytes + 1);
@@ -42,7 +42,7 @@ static void put(struct packer *p, unsigned tag, uint64_t v, int bytes)
 		*out++ = (unsigned char)(v >> (8 * i));
 }
 
-/* Of the tags for 1, 2, 4 and 8 bytes, which stand in a row, the one that v needs. */
+/* Adds v with the tag for its size; the tags for 1, 2, 4 and 8 bytes follow each other. */
 static void put_sized(struct packer *p, unsigned tag1, uint64_t v)
 {
 	if (v <= UINT8_MAX)
@@ -83,7 +83,7 @@ static void pack_float(struct packer *p, lua_Number v)
 	put(p, 0xcb, bits, 8);
 }
 
-/* How many bytes the UTF-8 character at s[0..n) has; 0: none begins there. */
+/* The length in bytes of the UTF-8 character at s[0..n); 0: none begins there. */
 static size_t character(const unsigned char *s, size_t n)
 {
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -166,7 +166,7 @@ static _Noreturn void refuse_type(struct packer *p, int idx)
 
 static void pack_value(struct packer *p, int idx);
 
-/* How many entries there are; `array`: their keys are 1 to that. */
+/* The number of entries; *array: whether their keys are 1 to that number. */
 static size_t entries(lua_State *L, int idx, bool *array)
 {
 	size_t n = 0, length = (size_t)lua_rawlen(L, idx);
@@ -254,7 +254,7 @@ static void pack_value(struct packer *p, int idx)
 	}
 }
 
-/* pack(value) -> string. Raises where the value holds what cannot cross. */
+/* pack(value) -> string. Raises if the value holds what cannot be packed. */
 int vai__nats_pack(lua_State *L)
 {
 	struct packer p = {.L = L, .size = FIRST_BYTES};

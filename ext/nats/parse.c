@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the server sends, one operation at a time. An operation is a line, and for MSG and HMSG a payload behind it. All
- * numbers are checked against limits before they are used, so a server that sends nonsense costs a connection. */
+ * numbers are checked against limits before they are used, so a server that sends nonsense costs only its
+ * connection. */
 #include "nats.h"
 #include <strings.h>
 
@@ -67,7 +68,8 @@ static void push_word(lua_State *L, const struct word *w)
 	lua_pushlstring(L, w->text, w->n);
 }
 
-/* MSG subject sid [reply] bytes, HMSG subject sid [reply] header-bytes bytes; `at` is where the payload begins. */
+/* Reads "MSG subject sid [reply] bytes" or "HMSG subject sid [reply] header-bytes bytes"; `at` is where the payload
+ * begins. */
 static int message(lua_State *L, const char *line, size_t n, bool headers, const char *data, size_t ndata, size_t at)
 {
 	struct word w[WORDS];
@@ -118,7 +120,7 @@ static bool begins(const char *line, size_t n, const char *word)
 }
 
 /* next(data, pos) -> "msg", next pos, sid, subject, reply or nil, headers or nil, payload; or "ping", "pong", "ok",
- * "info" or "err", next pos, text. nil, n: at least n bytes are missing. false, why: this is no NATS. */
+ * "info" or "err", next pos, text; or nil, n: at least n bytes are missing; or false, why: this is no NATS. */
 int vai__nats_next(lua_State *L)
 {
 	size_t ndata;

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* MessagePack as Lua values. The bytes come from anywhere: every length is checked against what is there before it is
- * used, and memory is asked for only in proportion to bytes that are there. */
+/* MessagePack as Lua values. The bytes may come from anybody: every length is checked against what is there before it
+ * is used, and memory is allocated only in proportion to the bytes that are there. */
 #include "nats.h"
 
-/* Entries that a table gets room for before they are read: each level of a nested one may promise all that is left. */
+/* The most entries for which a table gets room before they are read, as each level of a nested table may promise all
+ * that is left. */
 enum { PREPARED = 256 };
 
 struct unpacker {
 	lua_State *L;
 	const unsigned char *data, *end;
-	const char *why; /* the first thing that is wrong */
+	const char *why; /* the first thing that is wrong; a constant text */
 	int depth;
 };
 
@@ -88,7 +89,7 @@ static bool get_float(struct unpacker *u, int bytes)
 
 static bool get_value(struct unpacker *u);
 
-/* The smallest entry is a byte: what promises more entries than there are bytes is wrong at once. */
+/* Begins a table. The smallest entry is a byte, so a table that promises more entries than there are bytes is wrong. */
 static bool open_table(struct unpacker *u, uint64_t n, unsigned bytes_each)
 {
 	if (u->depth == NATS_DEPTH)
@@ -139,7 +140,7 @@ static bool get_sized_table(struct unpacker *u, int bytes, bool map)
 	return get(u, bytes, &n) && (map ? get_map(u, n) : get_array(u, n));
 }
 
-/* What other programs have types of their own for: { ext = type, data = bytes }. */
+/* Pushes a value of another program's own type: { ext = type, data = bytes }. */
 static bool get_extension(struct unpacker *u, uint64_t n)
 {
 	uint64_t type;
@@ -198,7 +199,7 @@ static bool get_tagged(struct unpacker *u, unsigned tag)
 	}
 }
 
-/* Pushes one value. False: u->why; the stack may have more on it. */
+/* Pushes one value. False: u->why, and the stack may have more on it. */
 static bool get_value(struct unpacker *u)
 {
 	if (u->data == u->end)
@@ -217,7 +218,7 @@ static bool get_value(struct unpacker *u)
 	return get_tagged(u, tag);
 }
 
-/* unpack(string) -> true, value; nil, why: this is no MessagePack, or more than one value. */
+/* unpack(string) -> true, value; or nil, why: this is no MessagePack, or more than one value. */
 int vai__nats_unpack(lua_State *L)
 {
 	size_t n;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Contexts: what connections have in common. The SSL_CTX of one is never changed once a connection may use it: reload
- * makes another one and puts it in its place. */
+/* Contexts: what connections have in common. The SSL_CTX of a context never changes once a connection may use it:
+ * reload makes another one and replaces it. */
 #include "tls.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +29,7 @@ SSL *vai__tls_context_ssl(struct context *c)
 
 /* ---- sessions ---- */
 
-/* Mutex held. */
+/* Finds the kept session for a server's name. Mutex held. */
 static struct kept *find_kept(struct context *c, const char *name)
 {
 	for (int i = 0; i < SESSIONS; i++)
@@ -59,7 +59,7 @@ void vai__tls_context_resume(struct context *c, const char *name, SSL *ssl)
 	pthread_mutex_unlock(&c->mutex);
 }
 
-/* OpenSSL calls this when the server has given a session. 1: the reference is taken over. */
+/* Called by OpenSSL when the server has given a session. 1: the reference is taken over. */
 static int on_session(SSL *ssl, SSL_SESSION *session)
 {
 	struct session *s = SSL_get_ex_data(ssl, vai__tls_index);
@@ -71,7 +71,7 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
 
 /* ---- reading options ---- */
 
-/* What a context is made of; why: what is wrong. Strings belong to the table at index 1. */
+/* What a context is made of. Strings belong to the table at index 1. */
 struct wanted {
 	SSL_CTX *ctx;
 	bool server, verify;
@@ -89,7 +89,7 @@ static bool wrong(struct wanted *w, const char *what, const char *which)
 	return false;
 }
 
-/* The string under a name of the table at idx, or NULL. It stays on the stack. */
+/* The string under a name in the table at idx, or NULL. It stays on the stack. */
 static const char *text_at(lua_State *L, int idx, const char *name)
 {
 	int type = lua_getfield(L, idx, name);
@@ -112,7 +112,7 @@ static bool add_authorities(struct wanted *w, const char *ca)
 {
 	ERR_clear_error();
 	if (!is_pem(ca)) {
-		struct stat st; /* OpenSSL takes any name for one of a folder */
+		struct stat st; /* OpenSSL accepts any name as one of a folder */
 		bool ok = stat(ca, &st) == 0 && S_ISDIR(st.st_mode) ? SSL_CTX_load_verify_dir(w->ctx, ca) == 1
 															: SSL_CTX_load_verify_file(w->ctx, ca) == 1;
 		return ok || wrong(w, "ca", ca);
@@ -174,13 +174,13 @@ struct pair {
 	STACK_OF(X509) * chain; /* or NULL */
 };
 
-/* Belongs to the SSL_CTX. */
+/* A certificate of the option `certs`; belongs to the SSL_CTX. */
 struct named {
 	size_t n;
 	struct pair pairs[];
 };
 
-static int named_index; /* of an SSL_CTX's data */
+static int named_index; /* the index of that list in an SSL_CTX's data */
 
 static void free_named(void *parent, void *p, CRYPTO_EX_DATA *ad, int idx, long argl, void *argp)
 {
@@ -199,8 +199,8 @@ static bool is_for(X509 *cert, const char *name)
 	return X509_check_host(cert, name, 0, 0, NULL) == 1;
 }
 
-/* OpenSSL asks which certificate a client gets: the first that is for the name that the client asks for; where none is,
- * or it names none, the one of the option `cert`. */
+/* Called by OpenSSL to choose the certificate for a client: the first that is valid for the name that the client asks
+ * for; if there is none, or the client gives no name, that of the option `cert`. */
 static int on_certificate(SSL *ssl, void *arg)
 {
 	const struct named *all = arg;
@@ -211,7 +211,7 @@ static int on_certificate(SSL *ssl, void *arg)
 		const struct pair *p = &all->pairs[i];
 		if (!is_for(p->cert, name))
 			continue;
-		SSL_certs_clear(ssl); /* one with another kind of key would be left beside it */
+		SSL_certs_clear(ssl); /* otherwise one with another kind of key would be left beside it */
 		return SSL_use_cert_and_key(ssl, p->cert, p->key, p->chain, 1);
 	}
 	return 1;
@@ -235,7 +235,7 @@ static bool read_pair(struct wanted *w, struct pair *p, const char *cert, const 
 	return ok;
 }
 
-/* The pairs { cert =, key = } of the list under "certs". */
+/* Reads the list under "certs" of pairs { cert =, key = }. */
 static bool set_named(lua_State *L, struct wanted *w)
 {
 	int type = lua_getfield(L, 1, "certs"), list = lua_gettop(L);
@@ -265,8 +265,8 @@ static bool set_named(lua_State *L, struct wanted *w)
 
 /* ---- protocols ---- */
 
-/* A server takes the first of its own protocols that the client has, too. One who names others only is refused, by RFC
- * 7301, 3.2: it would speak a protocol that was not agreed on. */
+/* Chooses the protocol: the first of the server's that the client has, too. A client that offers only others is refused
+ * (RFC 7301, 3.2), as it would speak a protocol that was not agreed on. */
 static int on_alpn(
 	SSL *ssl, const unsigned char **out, unsigned char *n, const unsigned char *in, unsigned nin, void *arg)
 {
@@ -285,7 +285,7 @@ static void free_alpn(void *parent, void *p, CRYPTO_EX_DATA *ad, int idx, long a
 	free(p);
 }
 
-static int alpn_index; /* of an SSL_CTX's data, a server's list */
+static int alpn_index; /* the index of a server's list in an SSL_CTX's data */
 
 void vai__tls_context_prepare(void)
 {
@@ -293,7 +293,7 @@ void vai__tls_context_prepare(void)
 	named_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_named);
 }
 
-/* The list under "alpn" in wire form, behind a byte with its length; freed with the SSL_CTX. */
+/* Reads the list under "alpn" into its wire form, with its length in a byte before it; it is freed with the SSL_CTX. */
 static bool set_alpn(lua_State *L, struct wanted *w)
 {
 	unsigned char wire[256];
@@ -336,7 +336,7 @@ static bool set_version(struct wanted *w, const char *version)
 
 /* ---- making one ---- */
 
-/* Reading the system's authorities takes tens of milliseconds, so all contexts of the process share them. */
+/* The system's authorities. Reading them takes tens of milliseconds, so all contexts of the process share them. */
 static X509_STORE *system_store(void)
 {
 	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -365,7 +365,7 @@ static bool set_trust(lua_State *L, struct wanted *w)
 		w->verify = client_ca != NULL;
 		if (w->verify)
 			SSL_CTX_set_verify(w->ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, vai__tls_verify);
-		else /* no others are known that a handshake could look through */
+		else /* a handshake knows no other certificates in which it could look for a chain */
 			SSL_CTX_set_mode(w->ctx, SSL_MODE_NO_AUTO_CHAIN);
 		return !w->verify || add_authorities(w, client_ca);
 	}
@@ -374,8 +374,8 @@ static bool set_trust(lua_State *L, struct wanted *w)
 	return ca ? add_authorities(w, ca) : trust_system(w);
 }
 
-/* A server's sessions lie with the clients, in tickets: it keeps none itself, which would be 20,000 of them. One ticket
- * for a connection, as Go's: a client uses each once, and its next connection brings another. */
+/* Makes a server's clients keep its sessions, in tickets: the server would otherwise keep up to 20,000 of them. One
+ * ticket for a connection, as in Go: a client uses each once, and its next connection brings another. */
 static void resume_by_tickets(SSL_CTX *ctx)
 {
 	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"vai", 3);
@@ -402,7 +402,7 @@ static bool set_all(lua_State *L, struct wanted *w)
 		(!cert || use_own(w, cert, key)) && set_named(L, w);
 }
 
-/* Protected: raises for options of the wrong type. */
+/* Fills *w from the options. In a protected call, as it raises for options of wrong types. */
 static int fill(lua_State *L)
 {
 	struct wanted *w = lua_touserdata(L, 2);
@@ -411,7 +411,7 @@ static int fill(lua_State *L)
 	return 1;
 }
 
-/* The SSL_CTX that the table at 1 asks for. NULL: *w says why, or it raises. */
+/* Makes the SSL_CTX for the options at index 1. False: w->why says why not; or it raises. */
 static bool make(lua_State *L, struct wanted *w)
 {
 	luaL_checktype(L, 1, LUA_TTABLE);
@@ -459,7 +459,7 @@ int vai__tls_context(lua_State *L)
 	return 1;
 }
 
-/* _reload(options): the next connections get other certificates. Those that are open keep theirs. */
+/* _reload(options): later connections use these certificates. Open ones keep theirs. */
 static int context_reload(lua_State *L)
 {
 	struct wanted w = {.ctx = NULL};
@@ -467,7 +467,7 @@ static int context_reload(lua_State *L)
 	if (!c)
 		return luaL_error(L, "calling '_reload' on bad self (TLS context expected)");
 	lua_settop(L, 2);
-	lua_insert(L, 1); /* the options are at 1 now */
+	lua_insert(L, 1); /* the options are at index 1 now */
 	if (!make(L, &w))
 		return refused(L, &w);
 	pthread_mutex_lock(&c->mutex);

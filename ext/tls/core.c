@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vai.tls.core: what vai.tls (lua/vai/tls.lua) needs of C. */
+/* vai.tls.core: the part of vai.tls (lua/vai/tls.lua) that is written in C. */
 #include "tls.h"
 
 const struct vai__extension *vai__tls_base;
@@ -13,7 +13,7 @@ static struct context *context_at(lua_State *L, int idx)
 	return (struct context *)o;
 }
 
-/* over(conn, context [, server_name]) -> a connection; nil, why. */
+/* over(conn, context [, server_name]) -> a connection; or nil, why. */
 static int over(lua_State *L)
 {
 	const char *why;
@@ -25,7 +25,7 @@ static int over(lua_State *L)
 		luaL_argerror(L, 1, "connection expected");
 	if (!vai__tls_base->conn_ops((vai_conn *)c)->shut)
 		return luaL_argerror(L, 1, "a connection in both directions expected");
-	bool whole = !name || strlen(name) == nname; /* what stands in front of a NUL is another name */
+	bool whole = !name || strlen(name) == nname; /* a name with a zero in it would be checked only up to there */
 	vai_conn *secure = whole ? vai__tls_over(context, (vai_conn *)c, name, &why) : NULL;
 	if (!secure) {
 		lua_pushnil(L);
@@ -42,7 +42,7 @@ static vai_conn *wrap_over(void *arg, vai_conn *c)
 	const char *why;
 	vai_conn *secure = vai__tls_over(arg, c, NULL, &why);
 	if (secure)
-		vai__obj_unref((struct vai_obj *)c); /* the new one has its own */
+		vai__obj_unref((struct vai_obj *)c); /* the new one has a reference of its own */
 	return secure;
 }
 
@@ -51,7 +51,7 @@ static void wrap_release(void *arg)
 	vai__obj_unref(&((struct context *)arg)->obj);
 }
 
-/* wrap(listener, context): makes what a fresh listener accepts TLS. */
+/* wrap(listener, context): makes the connections that a new listener accepts TLS. */
 static int wrap(lua_State *L)
 {
 	struct vai_obj *l = vai__tls_base->handle_test(L, 1, vai__tls_base->listener_class);
@@ -77,7 +77,7 @@ static void open_once(const struct vai__extension *base)
 	pthread_mutex_lock(&mutex);
 	if (!vai__tls_base) {
 		vai__tls_base = base;
-		/* The process may be left with threads in the middle of things: OpenSSL frees nothing at exit. */
+		/* OpenSSL must free nothing at exit, as other threads may be using it. */
 		OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL);
 		vai__tls_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
 		vai__tls_context_prepare();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What conn:info() tells of a TLS connection. */
+/* What conn:info() returns for a TLS connection. */
 #include "tls.h"
 #include <stdio.h>
 #include <time.h>
@@ -15,7 +15,7 @@ void vai__tls_name(X509_NAME *name, char *buf, size_t n)
 	BIO_free(b);
 }
 
-/* One name of a certificate as text. */
+/* Writes one name of a certificate as text. */
 static void name_text(const GENERAL_NAME *g, char *buf, size_t n)
 {
 	*buf = 0;
@@ -84,7 +84,7 @@ static void push_peer(lua_State *L, X509 *cert)
 	lua_setfield(L, -2, "names");
 }
 
-/* What is read of OpenSSL at once, before Lua may raise. */
+/* What is read from OpenSSL first, before Lua may raise. */
 struct facts {
 	const char *version, *cipher;
 	char alpn[64];

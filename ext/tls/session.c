@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Connections of the kind "tls": see tls.h. A record that OpenSSL has made is sent whole, sooner or later: what the
- * connection below does not take at once stays in `out`, and goes before anything else. So a write that ends for its
- * limit leaves whole records behind, and the next one goes on after them; nothing is ever made twice. */
+/* Connections of the kind "tls": see tls.h. A record that OpenSSL has made is always sent as a whole, sooner or later:
+ * what the connection below does not accept at once stays in `out`, and is sent before anything else. So a write that a
+ * limit ends leaves whole records behind, and the next write goes on after them; nothing is made twice. */
 #include "tls.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -35,7 +35,7 @@ static int fail(struct session *s, const char *code, const char *why)
 	return VAI__KIND_FAILED;
 }
 
-/* After a call of OpenSSL, on the same thread, with nothing in between. */
+/* Notes the error of a call of OpenSSL. Called on the same thread, with nothing in between. */
 static int fail_ssl(struct session *s, int error)
 {
 	unsigned long e = ERR_peek_last_error();
@@ -50,7 +50,7 @@ static int fail_ssl(struct session *s, int error)
 		reason = "the connection is broken";
 	char text[WHY_BYTES];
 	bool alert = e && ERR_GET_REASON(e) >= SSL_AD_REASON_OFFSET;
-	if (alert && !reason) /* OpenSSL before 3 knows all alerts, but not all of them as errors */
+	if (alert && !reason) /* OpenSSL before 3 knows all alerts, but some of them not as errors */
 		reason = SSL_alert_desc_string_long(ERR_GET_REASON(e) - SSL_AD_REASON_OFFSET);
 	snprintf(text, sizeof text, "%s%s", alert ? "the peer says: " : "", reason ? reason : "TLS failed");
 	return fail(s, "ETLS", text);
@@ -58,7 +58,7 @@ static int fail_ssl(struct session *s, int error)
 
 /* ---- moving bytes; mutex held ---- */
 
-/* Sends what there is to send. VAI_OK, or why not all of it went. */
+/* Sends what is in `out`. VAI_OK, or why not all of it was sent. */
 static VAI_NOINLINE int push_out(struct session *s)
 {
 	static _Thread_local char dropped[PIECE];
@@ -79,7 +79,7 @@ static VAI_NOINLINE int push_out(struct session *s)
 	return VAI_OK;
 }
 
-/* Fetches bytes for OpenSSL. VAI_OK, or why there are none. */
+/* Receives bytes for OpenSSL. VAI_OK, or why there are none. */
 static VAI_NOINLINE int pull_in(struct session *s)
 {
 	static _Thread_local char pulled[PIECE + 512];
@@ -98,7 +98,7 @@ static VAI_NOINLINE int pull_in(struct session *s)
 
 /* ---- the handshake ---- */
 
-/* One step. VAI_OK: it is done. *dir: where to wait after EAGAIN. */
+/* Does one step of the handshake. VAI_OK: it is done. *dir: the direction to wait for after EAGAIN. */
 static int handshake_step(struct session *s, enum vai__dir *dir)
 {
 	for (;;) {
@@ -108,7 +108,7 @@ static int handshake_step(struct session *s, enum vai__dir *dir)
 		int r = SSL_do_handshake(s->ssl), error = SSL_get_error(s->ssl, r);
 		if (r != 1 && error != SSL_ERROR_WANT_READ)
 			fail_ssl(s, error);
-		int rc = push_out(s); /* an alert, too */
+		int rc = push_out(s); /* also an alert */
 		if (s->failed)
 			return VAI__KIND_FAILED;
 		*dir = VAI__WRITE;
@@ -158,7 +158,7 @@ static ssize_t recv_some(struct session *s, void *p, size_t n)
 			push_out(s);
 			return VAI__KIND_FAILED;
 		}
-		push_out(s); /* answers to what was read; what does not go now goes later */
+		push_out(s); /* sends answers to what was read; what is left is sent later */
 		int rc = pull_in(s);
 		if (rc != VAI_OK)
 			return rc;
@@ -174,7 +174,7 @@ static ssize_t tls_recv(vai_conn *c, void *p, size_t n)
 	return got;
 }
 
-/* One record: the first bytes of iov, small pieces together. */
+/* Sends one record with the first bytes of iov; small pieces share a record. */
 static VAI_NOINLINE ssize_t send_record(struct session *s, const struct iovec *iov, int n)
 {
 	static _Thread_local char joined[PIECE];
@@ -220,7 +220,7 @@ static int tls_flush(vai_conn *c)
 	return rc;
 }
 
-/* Says that nothing follows, once; what the peer sends can be read on. Mutex held. */
+/* Tells the peer, once, that nothing follows; reading goes on. Mutex held. */
 static void say_bye(struct session *s)
 {
 	if (s->said_bye || s->failed || !s->done)
@@ -240,8 +240,9 @@ static int tls_shut(vai_conn *c)
 	return rc;
 }
 
-/* Says that it ends, and takes in what has come: session tickets, and the peer's own end. Of a socket that is closed
- * with bytes that nobody has read the system throws away also what it has yet to send. Mutex held. */
+/* Tells the peer that the connection ends, and takes in what has come: session tickets, and the peer's own end. If a
+ * socket is closed while it has bytes that nobody has read, the system also throws away what it has yet to send. Mutex
+ * held. */
 static VAI_NOINLINE void leave(struct session *s)
 {
 	static _Thread_local char dropped[PIECE];
@@ -261,15 +262,15 @@ static void tls_bye(vai_conn *c)
 	pthread_mutex_unlock(&s->mutex);
 }
 
-/* Whether the system has bytes that the peer's has not got. */
+/* Whether the system has bytes that the peer's system has not acknowledged. */
 static bool is_sending(vai_conn *c)
 {
 	int n = 0;
 	return ioctl(vai__tls_base->desc_fd(vai__tls_base->conn_desc(c)), SIOCOUTQ, &n) == 0 && n > 0;
 }
 
-/* A server of TLS 1.3 sends session tickets once it has the client's last word of the handshake: a client that has
- * heard nothing since then has them ahead. */
+/* A TLS 1.3 server sends session tickets when it has the client's last message of the handshake: so a client that has
+ * received nothing since then is about to get them. */
 static int tls_settle(vai_conn *c)
 {
 	struct session *s = vai__tls_base->conn_state(c);
@@ -293,7 +294,7 @@ static void tls_why(vai_conn *c, char *buf, size_t n, const char **code)
 
 static void free_session(struct session *s)
 {
-	SSL_free(s->ssl); /* and the BIOs */
+	SSL_free(s->ssl); /* frees the BIOs, too */
 	vai__obj_unref(&s->context->obj);
 	pthread_mutex_destroy(&s->mutex);
 	free(s);
@@ -323,8 +324,9 @@ static bool is_address(const char *name)
 	return inet_pton(AF_INET, name, &a) == 1 || inet_pton(AF_INET6, name, &a) == 1;
 }
 
-/* What a client asks for: the name that the certificate must be for, and the last session with it. The dot behind a
- * name that is whole for the resolver is in no certificate, and servers are not to be told of it (RFC 6066). */
+/* Sets what a client asks for: the name that the certificate must be valid for, and its last session with that server.
+ * The dot at the end of a complete name is for the resolver only: certificates do not have it, and servers must not get
+ * it (RFC 6066). */
 static bool set_name(struct session *s, const char *given)
 {
 	X509_VERIFY_PARAM *param = SSL_get0_param(s->ssl);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Which certificate is refused, and why, in words. */
+/* Which certificates are refused, and why, in words. */
 #include "tls.h"
 #include <stdio.h>
 
-/* OpenSSL calls this for each certificate, with its own verdict. The first error is kept. Where nothing is verified
- * the handshake goes on, and info() tells the error. */
+/* Called by OpenSSL for each certificate, with its own verdict. The first error is kept. If nothing is verified the
+ * handshake goes on, and info() returns the error. */
 int vai__tls_verify(int ok, X509_STORE_CTX *store)
 {
 	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());

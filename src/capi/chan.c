@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* vai.h: channels of bytes and select. An element of up to four words lies in the message itself; a larger one in a
- * block, whose address and size are the message. How a channel's elements look is told by its drop function. */
+ * block, whose address and size are the message. A channel's drop function tells the form of its elements. */
 #include <string.h>
 #include "base/mem.h"
 #include "capi/capi.h"
@@ -62,7 +62,7 @@ vai_chan *vai_chan_new(size_t size, size_t capacity)
 
 /* ---- elements ---- */
 
-/* A word, as most elements are, without a call. */
+/* Copies an element. Most are one word, for which this is no call. */
 static inline void copy(void *to, const void *from, size_t size)
 {
 	if (VAI_LIKELY(size == sizeof(uint64_t)))
@@ -110,8 +110,8 @@ static void drop(const vai_chan *ch, vai_msg *msg)
 
 /* ---- send and receive ---- */
 
-/* A message in the ring can be received, and the channel given back, before the send is over. The hand-over of one to a
- * receiver that waits is the last thing that a send does. */
+/* Sends. A message in the ring can be received, and the channel given back, before the send is over, so this holds a
+ * reference. Handing a message to a waiting receiver is the last thing that a send does. */
 static inline int send(vai_g *g, vai_chan *ch, vai_msg *msg, int64_t ns)
 {
 	const bool buffered = ch->cap > 0;
@@ -146,7 +146,7 @@ int vai_recv(vai_chan *ch, void *element, int64_t ns)
 {
 	vai_g *g;
 	vai_msg msg;
-	if (VAI_UNLIKELY(ch->drop == vai__msg_drop)) /* of values */
+	if (VAI_UNLIKELY(ch->drop == vai__msg_drop)) /* a channel of values */
 		return VAI_EINVAL;
 	int rc = vai__capi_enter_wait(&g, ns);
 	if (rc != VAI_OK)
@@ -225,7 +225,7 @@ int vai_recv_value(vai_chan *ch, vai_value *v, int64_t ns)
 
 /* ---- select ---- */
 
-/* VAI_OK, or what is wrong with the case, which then owns nothing. */
+/* Reads a case. VAI_OK; or what is wrong with it, and then it owns nothing. */
 static int read_case(const vai_case *c, struct vai__case *out)
 {
 	bool values = c->ch && vai__capi_kind(c->ch) == VAI__CAPI_VALUES;
@@ -243,11 +243,11 @@ static int read_case(const vai_case *c, struct vai__case *out)
 	else
 		rc = values || !is_ours(c->ch) ? VAI_EINVAL : pack(c->ch, c->element, &out->msg);
 	if (rc == VAI_OK)
-		vai__obj_ref(&c->ch->obj); /* as in send */
+		vai__obj_ref(&c->ch->obj); /* held as in send */
 	return rc;
 }
 
-/* After it case k, or none, has gone. */
+/* Writes the result of the case back and gives up what it owns. chosen: it is the case that has gone. */
 static void write_case(vai_case *c, struct vai__case *in, bool chosen)
 {
 	if (!in->ch)

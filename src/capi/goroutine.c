@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* vai.h: goroutines of C code. What one is to do lies in a block that the goroutine frees when it begins, so nothing
- * of it is left while it runs. The outcome of a task is a light userdata in the form of transfer/message.h, so Lua code
- * that joins one gets that. */
+/* vai.h: goroutines of C code. What one is to do lies in a block that the goroutine frees when it begins. The outcome
+ * of a task is a light userdata in the form of transfer/message.h, which Lua code gets that joins it. */
 #include "base/mem.h"
 #include "base/obj.h"
 #include "capi/capi.h"
@@ -13,7 +12,7 @@
 
 struct work {
 	void (*f)(void *arg);
-	void *(*with_result)(void *arg); /* in place of f */
+	void *(*with_result)(void *arg); /* used instead of f */
 	void *arg;
 };
 
@@ -55,7 +54,7 @@ static void entry_of_task(vai_g *g, void *arg)
 	vai__obj_unref((struct vai_obj *)task);
 }
 
-/* Starts f(arg); self NULL: in a timer's callback. False: out of memory. */
+/* Starts f(arg). self is NULL in a timer's callback. False: out of memory. */
 static bool go(vai_g *self, void (*f)(void *), void *arg)
 {
 	struct work *w = new_work((struct work){.f = f, .arg = arg});
@@ -93,7 +92,7 @@ static void drop_nothing(vai_msg *msg)
 	(void)msg;
 }
 
-/* A goroutine with a task, not started; on_main: one that only the host's thread runs. */
+/* Makes a goroutine with a task, and does not start it. on_main: only the host's thread runs it. */
 static vai_task *new_task(struct work what, bool on_main)
 {
 	struct work *w = new_work(what);
@@ -202,7 +201,7 @@ int vai_block_end(void)
 
 /* ---- timers ---- */
 
-/* Under the lock of timers. */
+/* Called under the lock of timers. */
 static bool fire(void *arg)
 {
 	const struct work *w = arg;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vai.h: start, end and frames of the runtime, and who may call. */
+/* vai.h: start and end of the runtime, the host's loop, and the check of who may call. */
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "capi/capi.h"
 #include "sync/waitq.h"
 
-/* Nanoseconds that a machine gets to leave its goroutine when the runtime ends. */
+/* How long a machine gets to leave its goroutine when the runtime ends. */
 #define GRACE_NS INT64_C(20000000)
 
 bool (*vai__capi_detach)(vai_g *main);
@@ -38,7 +38,7 @@ int vai__capi_enter(vai_g **g)
 		return VAI_OK;
 	if (!vai__outside_enter())
 		return VAI_ESTOPPED;
-	if (has_key && !pthread_getspecific(key)) /* its cache of memory goes with the thread */
+	if (has_key && !pthread_getspecific(key)) /* frees the thread's cache of memory at its end */
 		pthread_setspecific(key, &key);
 	return VAI_OK;
 }
@@ -60,7 +60,7 @@ void vai__capi_leave(vai_g *g)
 
 /* ---- start and end ---- */
 
-/* In a process without Lua: a goroutine that never ended gives back its task. */
+/* In a process without Lua: gives back the task of a goroutine that never ended. */
 static void abandon(vai_g *g)
 {
 	struct vai_obj *task = g->task;
@@ -73,7 +73,7 @@ int vai_start(const vai_options *opts)
 {
 	struct vai_options host = {0};
 	if (opts && (opts->size < offsetof(vai_options, data) || opts->size > sizeof host))
-		return VAI_EINVAL; /* of a later vai, whose wishes this one does not know */
+		return VAI_EINVAL; /* it comes from a later vai, and may ask for what this one does not know */
 	if (opts)
 		memcpy(&host, opts, opts->size);
 	if (host.procs < 0 || vai__sched_alive() || vai__g_main())
@@ -89,7 +89,7 @@ int vai_start(const vai_options *opts)
 	return vai__sched_start(&o);
 }
 
-/* Ends the home of C code without a state of Lua's, and the runtime if it is the last one. */
+/* Ends a home of C code alone, and with the last home the runtime. */
 static int stop_home(vai_g *self)
 {
 	struct vai__home *home = vai__g_home(self);
@@ -172,7 +172,7 @@ uint64_t vai_host(void)
 	return home->main ? atomic_load_relaxed(&home->id) : 0;
 }
 
-/* host: 0: the first. */
+/* host: a number of vai_host; 0: the first host's thread. */
 static int interrupt(uint64_t host)
 {
 	vai_g *g;

@@ -4,7 +4,7 @@
 #include "capi/capi.h"
 #include "transfer/message.h"
 
-/* The range of int64_t in doubles. */
+/* 2^63: doubles below it fit into int64_t. */
 #define INT_LIMIT 9223372036854775808.0
 
 vai_value vai_value_boolean(bool b)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See modcache.h. What is here is good as long as the file is what it was when it was read. A file that was changed a
- * moment ago may change again without a change of its times; such a file is not kept.
+/* See modcache.h. An entry is valid as long as the file is the same as when it was read. A file that was changed a
+ * moment ago may change again without a change of its times, so such a file is not kept.
  *
  * Entries do not change. One that is out of date is replaced, and freed by its last reader. */
 #include "require/modcache.h"
@@ -16,18 +16,18 @@
 #include "sched/sched.h"
 
 enum { BUCKETS = 256, MAX_BYTES = 64 << 20 };
-#define FINE_CLOCK INT64_C(100000000) /* ns within which two changes of a file may leave it the same times */
+#define FINE_CLOCK INT64_C(100000000) /* two changes of a file within so many ns may leave it the same times */
 #define COARSE_CLOCK INT64_C(2100000000)
 
 struct module {
 	struct module *next;
-	unsigned refs; /* under lock; one is the table's */
+	unsigned refs; /* under the lock; one is the table's */
 	struct vai__mark mark;
 	char *filename;
 	struct vai__buffer code;
 };
 
-/* What a module that returned a frozen table has returned: every state with the same setup gets that one. */
+/* The frozen table that a module has returned: every state with the same setup gets it. */
 struct shared {
 	struct shared *next;
 	uint64_t setup; /* of the homes in which the module was run and gave this */
@@ -36,7 +36,7 @@ struct shared {
 	char filename[];
 };
 
-static struct vai_lock lock; /* VAI_RANK_CODE; of the three below */
+static struct vai_lock lock; /* VAI_RANK_CODE; guards the three below */
 static struct module *buckets[BUCKETS];
 static size_t bytes;
 static struct shared *shares;
@@ -95,7 +95,7 @@ static void free_module(struct module *m)
 	free(m);
 }
 
-/* With a reference, or NULL. */
+/* Returns the entry with a reference, or NULL. */
 static struct module *acquire(const char *filename, const struct vai__mark *mark)
 {
 	vai__lock(&lock);
@@ -117,7 +117,7 @@ static void release(struct module *m)
 		free_module(m);
 }
 
-/* Takes what the table has of that file out of it. Under the lock. */
+/* Takes the entry of that file out of the table. Lock held. */
 static struct module *take_out(const char *filename)
 {
 	struct module **link = bucket_of(filename), *m;
@@ -130,7 +130,7 @@ static struct module *take_out(const char *filename)
 	return m;
 }
 
-/* Takes m over. */
+/* Puts m, which it takes over, into the table. */
 static void insert(struct module *m)
 {
 	struct module **bucket = bucket_of(m->filename);
@@ -182,7 +182,8 @@ void vai__modcache_remember(lua_State *L, int idx, const char *filename, const s
 
 /* ---- frozen results ---- */
 
-/* What the file's module has returned in states of the calling goroutine's kind, or NULL. Under the lock. */
+/* The table that the file's module has returned in states with the setup of the calling goroutine, or NULL. Lock
+ * held. */
 static struct vai_obj *find_shared(const char *filename, const struct vai__mark *mark)
 {
 	const uint64_t setup = vai__home_self()->setup_id;

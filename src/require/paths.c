@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The script's package.path, cpath, preload and searchers, and what it has changed in loaded modules, as a snapshot for
- * all goroutines. Taken on the host's state only; read anywhere. Snapshots do not change: a new one replaces the old,
- * which lives on until its last reader lets go. */
+ * all goroutines. Taken of the host's state only; read anywhere. Snapshots do not change: a new one replaces the old,
+ * which is freed by its last reader. */
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 #include "stdlib/lazy.h"
 #include "transfer/module_changes.h"
 
-/* A function of package.preload, or what has changed in a loaded module (transfer/module_changes.h). */
+/* A function of package.preload, or the changes to a loaded module (transfer/module_changes.h). */
 struct told {
 	char *name;
 	vai_msg msg;
@@ -25,7 +25,7 @@ struct list {
 };
 enum kind { PRELOADS, CHANGES, KINDS };
 
-/* One of package.searchers: stock's of that number, or, where that is 0, the function in the message. */
+/* One of package.searchers: stock's of that number; or if the number is 0, the function in the message. */
 struct searcher {
 	int stock;
 	vai_msg msg;
@@ -34,18 +34,18 @@ struct searcher {
 enum { STOCK_SEARCHERS = 4, MOST_SEARCHERS = 64 };
 
 struct snapshot {
-	unsigned refs;      /* under lock */
+	unsigned refs;      /* under the lock */
 	char *path, *cpath; /* NULL: the script's is no string */
 	struct list told[KINDS];
-	unsigned libs;        /* a bit for each library that has changed; */
-	unsigned stock_names; /* of these, those where names are changed or gone that all states have */
+	unsigned libs;        /* a bit for each library that has changed */
+	unsigned stock_names; /* those of them in which names have changed that all states have */
 	int nsearchers;       /* 0: they are stock's */
 	struct searcher searchers[MOST_SEARCHERS];
 };
 
-static struct vai_lock lock;     /* VAI_RANK_CODE; of every home's `paths` and all refs */
+static struct vai_lock lock;     /* VAI_RANK_CODE; guards each home's `paths` and all refs */
 static const char noted_key;     /* in the host's registry: its preloads as they were noted */
-static const char searchers_key; /* and its searchers, if they were not stock's */
+static const char searchers_key; /* the same for its searchers, if they were not stock's */
 static lua_CFunction stock_searchers[STOCK_SEARCHERS];
 
 __attribute__((constructor)) static void init_lock(void)
@@ -95,7 +95,7 @@ static void release(struct snapshot *s)
 		free_snapshot(s);
 }
 
-/* Takes the reference over. */
+/* Makes s the snapshot of the home. Takes over the reference. */
 static void publish(struct vai__home *home, struct snapshot *s)
 {
 	vai__lock(&lock);
@@ -107,7 +107,8 @@ static void publish(struct vai__home *home, struct snapshot *s)
 		release(old);
 }
 
-/* f(argument on top, lightuserdata s) with the snapshot held, whatever it raises. */
+/* Calls f(argument on top, light userdata s) with a reference to the snapshot, which is given back whatever f
+ * raises. */
 static void with_snapshot(lua_State *L, lua_CFunction f, struct snapshot *s, int nresults)
 {
 	lua_pushcfunction(L, f);
@@ -121,7 +122,7 @@ static void with_snapshot(lua_State *L, lua_CFunction f, struct snapshot *s, int
 
 /* ---- taking one ---- */
 
-/* True and a copy in *out, unless memory is out. NULL for what is no string. */
+/* Copies the field to *out; NULL if it is no string. False: out of memory. */
 static bool copy_field(lua_State *L, int table, const char *name, char **out)
 {
 	lua_pushstring(L, name);
@@ -138,14 +139,14 @@ static bool same_string(lua_State *L, int idx, const char *old)
 	return s && old ? strcmp(s, old) == 0 : s == old;
 }
 
-/* Whether package.path and cpath are those of the current snapshot. */
+/* Whether package.path and package.cpath are those of the current snapshot. */
 static bool same_paths(lua_State *L, int package)
 {
 	lua_pushliteral(L, "path");
 	lua_rawget(L, package);
 	lua_pushliteral(L, "cpath");
 	lua_rawget(L, package);
-	struct snapshot *s = acquire(); /* nothing raises until it is released */
+	struct snapshot *s = acquire(); /* nothing may raise until it is released */
 	if (!s)
 		return false;
 	bool same = same_string(L, -2, s->path) && same_string(L, -1, s->cpath);
@@ -160,7 +161,7 @@ static bool is_preload(lua_State *L)
 		!(vai__catalog_preload_name && strcmp(lua_tostring(L, -2), vai__catalog_preload_name) == 0);
 }
 
-/* Pushes the table of the preloads that were noted; made if need be. */
+/* Pushes the table of the preloads as they were noted; makes it if need be. */
 static void push_noted(lua_State *L)
 {
 	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &noted_key) == LUA_TTABLE)
@@ -196,14 +197,14 @@ static bool same_preloads(lua_State *L, int idx)
 	return n == noted;
 }
 
-/* Arguments: value, struct vai_vm, vai_msg, what it is. */
+/* Encodes a value. Arguments: value, struct vai_vm, vai_msg, and what messages call it. */
 static int encode_value(lua_State *L)
 {
 	vai__encode(L, lua_touserdata(L, 2), 1, lua_touserdata(L, 3), lua_touserdata(L, 4));
 	return 0;
 }
 
-/* Encodes the value on top, which stays. `sent`: false, if it cannot be sent. False: memory is out. */
+/* Encodes the value on top, which stays. *sent: whether it can be sent. False: out of memory. */
 static bool encode_top(lua_State *L, struct vai_vm *vm, vai_msg *out, const char *what, bool *sent)
 {
 	lua_pushcfunction(L, encode_value);
@@ -220,7 +221,7 @@ static bool encode_top(lua_State *L, struct vai_vm *vm, vai_msg *out, const char
 	return !memory;
 }
 
-/* Adds the value on top under the name below it. What cannot be sent is left out. */
+/* Adds the value on top under the name below it, unless it cannot be sent. False: out of memory. */
 static bool add_told(lua_State *L, struct vai_vm *vm, struct list *list, const char *what, bool *sent)
 {
 	struct told *grown = realloc(list->of, (size_t)(list->n + 1) * sizeof *grown);
@@ -240,7 +241,7 @@ static bool add_told(lua_State *L, struct vai_vm *vm, struct list *list, const c
 	return p->name != NULL;
 }
 
-/* Key and value of a preload on top. */
+/* Adds the preload whose key and value are on top. False: out of memory. */
 static bool add_preload(lua_State *L, struct vai_vm *vm, struct snapshot *s)
 {
 	bool sent;
@@ -254,7 +255,7 @@ static bool add_preload(lua_State *L, struct vai_vm *vm, struct snapshot *s)
 
 static const char changed_module[] = "a changed module";
 
-/* Takes out of the table on top what cannot be sent. False: memory is out. */
+/* Removes what cannot be sent from the table on top. False: out of memory. */
 static bool keep_sendable(lua_State *L, struct vai_vm *vm)
 {
 	const int set = lua_gettop(L), key = set + 1;
@@ -274,7 +275,7 @@ static bool keep_sendable(lua_State *L, struct vai_vm *vm)
 	return true;
 }
 
-/* Whether the table on top has a name that every fresh state has in the library. */
+/* Whether the table on top has a name that every new state has in that library. */
 static bool has_stock_name(lua_State *L, int lib)
 {
 	const int top = lua_gettop(L);
@@ -288,7 +289,7 @@ static bool has_stock_name(lua_State *L, int lib)
 	return found;
 }
 
-/* Key and value of a changed module on top: notes it if it is a library. */
+/* Notes the changed module whose key and value are on top, if it is a library. */
 static void note_library(lua_State *L, struct snapshot *s)
 {
 	const int lib = vai__catalog_lib(lua_tostring(L, -2));
@@ -305,7 +306,7 @@ static void note_library(lua_State *L, struct snapshot *s)
 	lua_pop(L, 1);
 }
 
-/* Takes what has changed in loaded modules into s. */
+/* Adds to s what has changed in loaded modules. False: out of memory. */
 static bool add_changes(lua_State *L, struct vai_vm *vm, struct snapshot *s)
 {
 	const int top = lua_gettop(L);
@@ -327,7 +328,7 @@ static bool add_changes(lua_State *L, struct vai_vm *vm, struct snapshot *s)
 
 /* ---- searchers ---- */
 
-/* The number that the function on top has among stock's searchers, or 0. */
+/* The number of stock's searcher that is the function on top; 0: it is none. */
 static int stock_number(lua_State *L)
 {
 	lua_CFunction f = lua_tocfunction(L, -1);
@@ -337,7 +338,7 @@ static int stock_number(lua_State *L)
 	return i;
 }
 
-/* Argument: nothing. Notes the searchers of this state, a fresh one. */
+/* Notes stock's searchers, from this state, which is new. No arguments. */
 static int note_stock(lua_State *L)
 {
 	luaL_requiref(L, LUA_LOADLIBNAME, luaopen_package, 0);
@@ -350,7 +351,7 @@ static int note_stock(lua_State *L)
 	return 0;
 }
 
-/* Without memory for it none is stock's, and then none is sent. */
+/* Finds stock's searchers. Without memory for that none counts as stock's, and then none is sent. */
 static void find_stock(void)
 {
 	lua_State *S = stock_searchers[0] ? NULL : luaL_newstate();
@@ -361,7 +362,8 @@ static void find_stock(void)
 	lua_close(S);
 }
 
-/* Pushes package.searchers of the package table at idx; how many there are, or 0 and nothing is pushed. */
+/* Pushes package.searchers of the package table at idx and returns how many there are; or pushes nothing and returns
+ * 0. */
 static int push_searchers(lua_State *L, int idx)
 {
 	lua_pushliteral(L, "searchers");
@@ -393,8 +395,8 @@ static bool same_searchers(lua_State *L, int package)
 	return same;
 }
 
-/* Takes the searchers of package (at stack index 1) into s, and notes them, unless they are stock's and always were.
- * What cannot be sent is left out. */
+/* Adds the searchers of package (at stack index 1) to s and notes them, unless they are stock's and always were. What
+ * cannot be sent is left out. */
 static bool add_searchers(lua_State *L, struct vai_vm *vm, struct snapshot *s)
 {
 	const int top = lua_gettop(L);
@@ -421,7 +423,7 @@ static bool add_searchers(lua_State *L, struct vai_vm *vm, struct snapshot *s)
 	return ok;
 }
 
-/* Arguments: package, package.preload, vm, snapshot to fill. */
+/* Fills the snapshot. Arguments: package, package.preload, vm, snapshot. */
 static int fill_snapshot(lua_State *L)
 {
 	struct vai_vm *vm = lua_touserdata(L, 3);
@@ -444,7 +446,7 @@ static int fill_snapshot(lua_State *L)
 	return 0;
 }
 
-/* Pushes package and package.preload of the host, or nothing and false. */
+/* Pushes package and package.preload of the host. False: they are not there, and nothing is pushed. */
 static bool push_package(lua_State *L)
 {
 	int top = lua_gettop(L);
@@ -460,7 +462,8 @@ static bool push_package(lua_State *L)
 	return false;
 }
 
-/* With package and preload on top, which it pops. A status of Lua's, with its message. */
+/* Takes a snapshot. package and preload are on top, and are popped. Returns a status of Lua's, with the error on
+ * top. */
 static int take_snapshot(lua_State *L, struct vai_vm *vm)
 {
 	struct snapshot *s = calloc(1, sizeof *s);
@@ -489,7 +492,7 @@ void vai__paths_note(lua_State *L, struct vai_vm *vm)
 	if (!same_paths(L, package) || !same_preloads(L, package + 1) || !same_searchers(L, package) ||
 		!vai__module_changes_none(L, vm)) {
 		lua_settop(L, package + 1);
-		vm->noting_paths = true; /* encoding a preload may come here again */
+		vm->noting_paths = true; /* encoding a preload may call this function again */
 		int status = take_snapshot(L, vm);
 		vm->noting_paths = false;
 		if (status != LUA_OK && vai__state_is_out_of_memory(L, status))
@@ -542,14 +545,14 @@ struct wanted {
 	const vai_msg *msg;
 };
 
-/* Arguments: light userdata of struct wanted, snapshot. */
+/* Decodes an entry. Arguments: light userdata of struct wanted, snapshot. */
 static int decode_wanted(lua_State *L)
 {
 	const struct wanted *w = lua_touserdata(L, 1);
 	return vai__decode(L, w->vm, w->msg);
 }
 
-/* The place of the name in the list, or -1. */
+/* The index of the name in the list, or -1. */
 static int find_told(const struct list *list, const char *name)
 {
 	int i = list->n - 1;
@@ -558,7 +561,7 @@ static int find_told(const struct list *list, const char *name)
 	return i;
 }
 
-/* Pushes what the snapshot has of that kind under the name, or nothing and false. */
+/* Pushes the snapshot's entry of that kind under the name. False: there is none, and nothing is pushed. */
 static bool push_told(lua_State *L, struct vai_vm *vm, enum kind kind, const char *name)
 {
 	struct snapshot *s = acquire();
@@ -576,7 +579,7 @@ static bool push_told(lua_State *L, struct vai_vm *vm, enum kind kind, const cha
 	return true;
 }
 
-/* Whether the script has changed a module of that name. */
+/* Whether the script has changed the module of that name. */
 static bool has_changes(const char *name)
 {
 	struct snapshot *s = acquire();
@@ -586,7 +589,7 @@ static bool has_changes(const char *name)
 	return has;
 }
 
-/* Changes the table at idx, which has been loaded as that module, in the same way. */
+/* Changes the table at idx, which was loaded as that module, as the script has changed its own. */
 static void change(lua_State *L, struct vai_vm *vm, const char *name, int idx, bool add)
 {
 	const int top = lua_gettop(L);
@@ -615,8 +618,8 @@ void vai__paths_change_libraries(lua_State *L, struct vai_vm *vm)
 		vai__lazy_change_libraries(L, vm, libs, stock_names);
 }
 
-/* A loader around another, of a module that the script has changed. Upvalue: that one. The module is in package.loaded
- * before it is changed, as functions that are set in it may have captured it. */
+/* A loader that calls another one (upvalue), of a module that the script has changed. The module is put into
+ * package.loaded before it is changed, as functions that are set in it may have captured it. */
 static int load_and_change(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
@@ -651,7 +654,7 @@ int vai__paths_found(lua_State *L, const char *name)
 	return 2;
 }
 
-/* Calls the script's searcher. Upvalues: its place in the snapshot; the function, once it has been called. */
+/* Calls a searcher of the script's. Upvalues: its index in the snapshot; the function, once it has been called. */
 static int call_searcher(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
@@ -678,7 +681,7 @@ static int call_searcher(lua_State *L)
 	return lua_type(L, 1) == LUA_TSTRING ? vai__paths_found(L, lua_tostring(L, 1)) : 2;
 }
 
-/* Arguments: package.searchers of a goroutine, with stock's or ours in it; snapshot. */
+/* Fills package.searchers. Arguments: the table, with stock's or our searchers in it; the snapshot. */
 static int apply_searchers(lua_State *L)
 {
 	const struct snapshot *s = lua_touserdata(L, 2);

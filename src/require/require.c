@@ -28,7 +28,7 @@
 
 /* ---- frozen results ---- */
 
-/* If the value at idx is a frozen table, what the module in that file has returned first is put in its place. */
+/* If the value at idx is a frozen table, replaces it by the one that the module in that file has returned first. */
 static bool share_at(lua_State *L, struct vai_vm *vm, int idx, const char *filename, const struct vai__mark *mark)
 {
 	struct vai_obj *o = NULL;
@@ -45,14 +45,14 @@ bool vai__require_share(lua_State *L, struct vai_vm *vm, int idx, const char *fi
 	return vai__modcache_look(filename, &mark) && share_at(L, vm, idx, filename, &mark);
 }
 
-/* A loader. Upvalue: the result. */
+/* A loader that returns its upvalue, the module's result. */
 static int give_result(lua_State *L)
 {
 	lua_pushvalue(L, lua_upvalueindex(1));
 	return 1;
 }
 
-/* A loader around another. Upvalues: that, the file's name, its mark. */
+/* A loader that calls another one. Upvalues: that one, the file's name, its mark. */
 static int load_and_share(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
@@ -70,7 +70,7 @@ static int load_and_share(lua_State *L)
 	return 1;
 }
 
-/* The function at idx has this word among its constants. */
+/* Whether the function at idx has this word among its constants. */
 static bool mentions(lua_State *L, int idx, const char *word)
 {
 	struct vai__buffer code = {0};
@@ -81,7 +81,7 @@ static bool mentions(lua_State *L, int idx, const char *word)
 	return found;
 }
 
-/* The loader at the top is of a module that may return a frozen table. */
+/* Wraps the loader on top if its module may return a frozen table. */
 static void wrap_loader(lua_State *L, const char *filename, const struct vai__mark *mark)
 {
 	if (!mentions(L, lua_gettop(L), "freeze"))
@@ -93,7 +93,7 @@ static void wrap_loader(lua_State *L, const char *filename, const struct vai__ma
 
 /* ---- searching ---- */
 
-/* Pushes the file that stock's searcher would read for the module, or nil. */
+/* Pushes the name of the file that stock's searcher would read for the module, or nil. */
 static const char *push_filename(lua_State *L, int name)
 {
 	lua_pushvalue(L, lua_upvalueindex(3));
@@ -108,7 +108,7 @@ static const char *push_filename(lua_State *L, int name)
 	return lua_tostring(L, -1);
 }
 
-/* Takes the place of stock's searcher for Lua files. Upvalues: package, stock's own, package.searchpath. */
+/* Replaces stock's searcher for Lua files. Upvalues: package, stock's searcher, package.searchpath. */
 static int search_lua(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
@@ -149,7 +149,7 @@ static int search_lua(lua_State *L)
 	return vai__paths_found(L, name);
 }
 
-/* Takes the place of stock's searchers for C libraries. Upvalue: stock's own. */
+/* Replaces stock's searchers for C libraries. Upvalue: stock's searcher. */
 static int search_c(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);

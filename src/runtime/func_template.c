@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Templates of functions that are spawned again and again: the base template with the
- * function loaded, and the functions that came along with it each time (its helpers), and with
- * what its first goroutines used already in place. After some more calls there is another one for calls like the
- * last of these: the function in it has all that it captures, and what differs from call to call is put in place in
- * the clone.
+/* Templates of functions that are spawned again and again. A template is the base template with the function, the
+ * functions that came with it each time (its helpers), and what its first goroutines used. After some more calls a
+ * second one is made, for calls like the last: in it the function has all that it captures, and only what differs from
+ * call to call is set in the copy.
  *
- * code->template and code->ready are NULL (spawned seldom), BUSY (one thread builds, or there cannot be one) or
+ * code->template and code->ready are NULL (spawned seldom), BUSY (a thread is building it, or there cannot be one) or
  * the template, which lives as long as the code object. */
 #include "runtime/func_template.h"
 #include <string.h>
@@ -25,9 +24,9 @@ static void *const BUSY = &busy_mark;
 static _Atomic(int) templates;
 static _Atomic(size_t) template_bytes;
 
-/* A constant of the code, or a captured one, could look like a pointer into the template, and would be changed
- * with the pointers. Six bytes in a row decide: the other two of an address are zero, and
- * so may be what follows a string's end. */
+/* Whether the bytes could be taken for a pointer into the template, which would then be changed as pointers are. It is
+ * asked for constants of the code and captured values. Six bytes in a row decide: the other two of an address are zero,
+ * and so may be what follows a string's end. */
 static bool looks_like_pointer(const char *bytes, size_t size, const struct vai__arena *a)
 {
 	const uint64_t base = (uint64_t)(uintptr_t)a;
@@ -40,7 +39,7 @@ static bool looks_like_pointer(const char *bytes, size_t size, const struct vai_
 	return false;
 }
 
-/* Every upvalue of the function on top: _ENV to the state's own globals, others nil. */
+/* Sets the upvalues of the function on top: _ENV to the state's own globals, all others to nil. */
 static void set_upvalues(lua_State *L)
 {
 	const char *name;
@@ -62,7 +61,7 @@ static void use(lua_State *L, struct vai_vm *vm, unsigned kind, unsigned index)
 		vai__lazy_use(L, vm, (int)(kind - VAI__USE_LAZY), (int)index);
 }
 
-/* How many handles its goroutines hold that may be met again. */
+/* The number of handles that a goroutine of code has room for: the most that one was noted to hold. */
 static int noted_handles(const struct vai_code *code)
 {
 	int n = 0;
@@ -85,7 +84,7 @@ static void check_code(void *L, const struct vai_code *code)
 	check_constants(L, code->bytes, code->size);
 }
 
-/* Pushes a closure whose upvalues are set. */
+/* Pushes a closure of code with its upvalues set. */
 static void load(lua_State *L, const struct vai_code *code)
 {
 	check_code(L, code);
@@ -100,7 +99,7 @@ struct functions {
 	int nhelpers;
 };
 
-/* The code will call these methods, though the first goroutines may not have come to it: of thousands that are started
+/* Settles the methods that the code calls, even if its first goroutines have not called them: if thousands are started
  * before the first message comes, each would have to find them then, and its Lua stack would grow for that. */
 static void expect_methods(void *L, const struct vai_code *code)
 {
@@ -121,7 +120,7 @@ static void prepare_for(lua_State *L, const struct vai_code *code)
 	expect_methods(L, code);
 }
 
-/* Argument: struct functions. Leaves the helpers on the stack, and the function on top of them. */
+/* Argument: struct functions. Leaves the helpers on the stack, and above them the function. */
 static int prepare(lua_State *L)
 {
 	const struct functions *from = lua_touserdata(L, 1);
@@ -143,7 +142,7 @@ static void count_template(int n, size_t bytes)
 		atomic_fetch_sub_relaxed(&template_bytes, bytes);
 }
 
-/* With code->template BUSY, which it stays where there can be none. */
+/* Builds the template. code->template is BUSY, and stays so if there can be none. */
 static VAI_NOINLINE struct vai__template *build(struct vai_code *code)
 {
 	size_t reserve = VAI__TEMPLATE_RESERVE + (size_t)noted_handles(code) * HANDLE_BYTES;
@@ -202,7 +201,7 @@ static int prepare_call(lua_State *L)
 	return 1 + (int)call->pattern->nargs;
 }
 
-/* With code->ready BUSY, which it stays where there can be none. */
+/* Builds the call template. code->ready is BUSY, and stays so if there can be none. */
 static VAI_NOINLINE struct vai__call_template *build_call(struct vai_code *code, const vai_msg *msg)
 {
 	struct call call = {code, msg, vai__lost_watching ? NULL : vai__call_pattern_new(msg)};
@@ -223,7 +222,7 @@ static VAI_NOINLINE struct vai__call_template *build_call(struct vai_code *code,
 	return ready;
 }
 
-/* Goes on counting, without care for spawns that are lost to another thread. */
+/* Counts a spawn. Counts that two threads make at once may be lost, which does no harm. */
 static struct vai__call_template *seldom(struct vai_code *code, const vai_msg *msg)
 {
 	void *none = NULL;

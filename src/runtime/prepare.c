@@ -10,7 +10,7 @@
 #include "stdlib/lazy.h"
 #include "stdlib/sandbox.h"
 
-static bool full; /* all libraries open: no lazy ones */
+static bool full; /* all libraries are opened at once */
 
 static int panicked(lua_State *L)
 {
@@ -21,7 +21,7 @@ static int panicked(lua_State *L)
 static void warn_off(void *ud, const char *msg, int more);
 static void warn_more(void *ud, const char *msg, int more);
 
-/* True if msg was a control message. */
+/* True: msg was a control message, and has been dealt with. */
 static bool warn_control(lua_State *L, const char *msg, int more)
 {
 	if (more || *msg != '@')
@@ -55,8 +55,8 @@ static void warn_off(void *ud, const char *msg, int more)
 		lua_setwarnf(ud, warn_on, ud);
 }
 
-/* Of a state that has said nothing of warnings itself: it may be a copy of one that was made before the
- * host turned them on. */
+/* The first warning of a state that has not set by itself whether warnings are on: the state may be a copy of one from
+ * before the host turned them on. */
 static void warn_first(void *ud, const char *msg, int more)
 {
 	bool on = atomic_load_relaxed(&vai__home_self()->warns);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See setup.h. The template that was proved (runtime/start.c) is that of states without a setup. One with a setup lacks
- * or has what the host wishes, which may have taken away what the proof needs, so it is made without another proof, and
- * only where there is the first. */
+/* See setup.h. The template that was checked (runtime/start.c) is for states without a setup. A setup may take away
+ * what that check needs, so its template is made without one, and only if there is the first. */
 #include "runtime/setup.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +9,7 @@
 
 static const struct vai__template *base;
 static bool all_libraries;
-static struct vai__setup *setups; /* under the gate, as the next two */
+static struct vai__setup *setups; /* under the gate, as are the next two */
 static uint64_t last_id;
 static char init_error[200];
 
@@ -43,7 +42,7 @@ static void destroy(struct vai__setup *s)
 	free(s);
 }
 
-/* Runs the host's function in a state of its own, where it may fail. */
+/* Runs the host's function in a state of its own, to see whether it fails. */
 static int try_init(lua_CFunction init)
 {
 	bool loaded;
@@ -59,11 +58,11 @@ static int try_init(lua_CFunction init)
 	return done ? VAI_OK : VAI_EINVAL;
 }
 
-/* Of the calling thread's home, which has it already: states are built meanwhile. */
+/* Makes the setup of the calling thread's home, which has it already, as states are built meanwhile. */
 static int prepare(struct vai__setup *s, const struct vai__wishes *w)
 {
 	if (s->sandbox && all_libraries)
-		return VAI_ERANGE; /* nobody can tell what to take away */
+		return VAI_ERANGE; /* without the catalog nobody can tell what to take away */
 	if (s->sandbox)
 		vai__sandbox_prepare(s->sandbox);
 	if (s->sandbox && !w->notes(s->sandbox, w->arg))

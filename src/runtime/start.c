@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Start and end of what all states share, and the hooks by which lower rooms call higher ones.
- * What vai__runtime_start sets is read-only until vai__runtime_stop, which no goroutine outlives. */
+/* Start and end of what all states share, and the hooks by which lower rooms call higher ones. What vai__runtime_start
+ * sets is read-only until vai__runtime_stop, and no goroutine outlives that. */
 #include "runtime/start.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@
 static struct vai__template *base; /* NULL: states are built */
 static char mode[96] = "none";
 
-/* state < stdlib < code < transfer < require < runtime: what goes the other way goes through here. */
+/* The rooms are state < stdlib < code < transfer < require < runtime: calls in the other direction go through hooks. */
 __attribute__((constructor)) void vai__runtime_set_hooks(void)
 {
 	vai__handle_push_hidden = vai__lazy_make_hidden;
@@ -37,7 +37,7 @@ __attribute__((constructor)) void vai__runtime_set_hooks(void)
 	vai__names_share = vai__require_share;
 }
 
-/* NULL where there is a template now, else why not. */
+/* Makes the template. NULL: there is one now; otherwise why there is none. */
 static const char *make_template(bool full)
 {
 	const char *wish = getenv("VAI_CLONE");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A state's life: from a clone of a template, or from nothing, to its end; see vm.h. */
+/* A state's life from its making, as a copy of a template or from nothing, to its end; see vm.h. */
 #include "runtime/vm.h"
 #include "base/mem.h"
 #include "runtime/func_template.h"
@@ -21,7 +21,7 @@ void vai__vm_clones(const struct vai__template *template)
 	stock = template;
 }
 
-/* What states of the calling goroutine's home are copies of, or NULL. */
+/* The template for states of the calling goroutine's home, or NULL. */
 static inline const struct vai__template *template_now(void)
 {
 	const struct vai__setup *s = vai__home_self()->setup;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading the scratch state, and the mapping between stock C functions and what stands in
- * their place in fresh states. */
+/* Reads the catalog from a scratch state, and maps stock C functions to their replacements in new states and back. */
 #define _GNU_SOURCE /* dl_iterate_phdr */
 #include "stdlib/catalog.h"
 #include <link.h>
@@ -46,16 +45,16 @@ static struct override {
 } overrides[MAX_OVERRIDES];
 static int noverrides;
 
-/* Stock C functions without upvalues, sorted by address, and their place in fresh states. */
+/* The stock C functions without upvalues, sorted by address, each with its replacement. */
 static struct stock {
 	lua_CFunction f, fresh;
 } stocks[MAX_STOCK];
 static int nstocks;
 
-/* Stock C functions with upvalues, found again by name. */
+/* The stock C functions with upvalues, which are found by name in other states. */
 static struct closure {
 	lua_CFunction f;
-	const char *lib; /* NULL: a global */
+	const char *lib; /* NULL: it is a global */
 	char *name;      /* owned */
 } closures[MAX_CLOSURES];
 static int nclosures;
@@ -110,8 +109,8 @@ struct range {
 	uintptr_t inside, lo, hi;
 };
 
-/* Where the archive has put its code (Makefile). Its functions lie beside those of the program then, and of Lua, so the
- * segment says nothing. NULL: vai is a shared object. */
+/* The section with vai's code in a static program (Makefile): there the segment also has the program's code and Lua's.
+ * NULL: vai is a shared object. */
 extern const char __start_vai_text[] __attribute__((weak, visibility("hidden"))); /* NOLINT: the linker's name */
 extern const char __stop_vai_text[] __attribute__((weak, visibility("hidden")));  /* NOLINT */
 
@@ -169,7 +168,7 @@ bool vai__catalog_is(const struct vai__entry *e, lua_CFunction f)
 	return e->kind == VAI__KIND_FUNCTION || (number >= 0 && strcmp(closures[number].name, e->name) == 0);
 }
 
-static _Atomic(lua_CFunction) require_aliases[2]; /* the same for every state; each writes them as it opens vai */
+static _Atomic(lua_CFunction) require_aliases[2]; /* the same in every state; each writes them as it opens vai */
 
 static int find_closure(lua_CFunction f)
 {
@@ -254,7 +253,7 @@ static int add_stock(lua_CFunction f, lua_CFunction fresh)
 	return VAI_OK;
 }
 
-/* The function on top; *e gets what stands in its place. */
+/* Reads the function on top, or its replacement, into *e. */
 static int read_function(lua_State *L, const char *lib, const char *name, struct vai__entry *e)
 {
 	lua_CFunction f = lua_tocfunction(L, -1);
@@ -284,7 +283,7 @@ static int read_string(lua_State *L, struct vai__entry *e)
 	return e->u.s.p ? VAI_OK : VAI_ENOMEM;
 }
 
-/* The value on top into *e. VAI_EAGAIN: nothing that an entry can hold. */
+/* Reads the value on top into *e. VAI_EAGAIN: an entry cannot hold such a value. */
 static int read_value(lua_State *L, const char *lib, const char *name, struct vai__entry *e)
 {
 	switch (lua_type(L, -1)) {
@@ -317,7 +316,7 @@ const char *vai__catalog_lib_name(int i)
 	return known[i].name;
 }
 
-/* Globals that are no light values. */
+/* Reads a global that is not a simple value. */
 static int read_global(struct vai__entry *e)
 {
 	int lib = vai__catalog_lib(e->name);
@@ -352,7 +351,7 @@ static void drop_entry(struct vai__entry *e)
 	memset(e, 0, sizeof *e);
 }
 
-/* All of the table on top. VAI_EAGAIN: but for values that an entry cannot hold. */
+/* Reads all of the table on top. VAI_EAGAIN: it has values that an entry cannot hold. */
 static int read_names(lua_State *L, const char *lib, struct vai__names *names)
 {
 	int t = lua_gettop(L), rc = VAI_OK;
@@ -376,7 +375,7 @@ static int read_names(lua_State *L, const char *lib, struct vai__names *names)
 	return rc == VAI_OK && partly ? VAI_EAGAIN : rc;
 }
 
-/* Overrides of names that a stock library does not have. */
+/* Adds replacements with names that the stock library does not have. */
 static int add_new_names(const char *lib, struct vai__names *names)
 {
 	for (int i = 0; i < noverrides; i++) {
@@ -403,7 +402,7 @@ static void drop_names(struct vai__names *names)
 	*names = (struct vai__names){0, 0, NULL};
 }
 
-/* A library with something unknown in it is opened as stock does. */
+/* Reads library i. If it has something unknown, new states open it as stock Lua does. */
 static int read_lib(lua_State *L, int i)
 {
 	struct vai__lib *lib = &vai__catalog.libs[i];
@@ -421,7 +420,7 @@ static int read_lib(lua_State *L, int i)
 	return rc == VAI_EAGAIN ? VAI_OK : rc;
 }
 
-/* What else of the metatable of strings there is but __index. */
+/* Reads the names in the metatable of strings besides __index. */
 static int read_arithmetic(lua_State *L)
 {
 	lua_pushliteral(L, "");
@@ -445,7 +444,7 @@ static void index_globals(void)
 	}
 }
 
-/* Numbers all names: the globals, the libraries in package.loaded, what is in each. */
+/* Numbers all names: the globals, the libraries in package.loaded, and the names in each library. */
 static int number_names(void)
 {
 	unsigned bit = (unsigned)vai__catalog.globals.n + VAI__LIBS;
@@ -490,7 +489,7 @@ static int read_globals(lua_State *L)
 	return rc;
 }
 
-/* In a protected call: reading allocates little, but it may fail. */
+/* Reads everything. In a protected call, as memory may run out. */
 static int read_all(lua_State *L)
 {
 	int *rc = lua_touserdata(L, 1);

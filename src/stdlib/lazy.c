@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables that fill themselves. They share one hidden metatable. Its __index finds a name in the catalog and stores
- * the value, so every name costs one C call a state; its __newindex notes what the script sets or deletes itself.
- * Functions that would see the difference (next, rawget, getmetatable, ...) are replaced in fresh states
- * (lazy_functions.c): they complete the table first and take the metatable off.
+/* Tables that fill themselves. They share one hidden metatable. Its __index finds a name in the catalog and stores the
+ * value, so each name costs one C call in a state; its __newindex notes what the script sets or deletes itself.
+ * Functions that would see the difference (next, rawget, getmetatable, ...) are replaced in new states
+ * (lazy_functions.c): they first complete the table and remove the metatable.
  *
- * The hidden metatable also holds the tables, by their VAI__LAZY_ number, so that they live as long as it does.
+ * The hidden metatable also holds these tables, by their VAI__LAZY_ number, so they live as long as it does.
  *
- * Invariants: a name is settled once its value lies in the table or the script has assigned it (nil counts, too);
- * from then on only the table counts. A library is opened once in a state, for _G and package.loaded at the same
- * time. Bits are set after everything that may raise, so running out of memory leaves a name as it was. */
+ * Invariants: a name is settled once its value lies in the table or the script has assigned it (nil counts, too); from
+ * then on only the table counts. A library is opened once in a state, for _G and package.loaded together. Bits are set
+ * after everything that may raise, so running out of memory leaves a name as it was. */
 #include "stdlib/lazy.h"
 #include <lauxlib.h>
 #include <string.h>
@@ -19,8 +19,8 @@
 #include "stdlib/lazy_private.h"
 #include "stdlib/sandbox.h"
 
-/* The module's functions: every state that is in no sandbox gives the same list, and it is written by the first. gcc 12
- * reads an atomic pointer that is indexed as a plain one, so all reads go through module_list. */
+/* The module's functions: all states without a sandbox give the same list, and the first state writes it. gcc 12 reads
+ * an atomic pointer that is indexed as a plain one, so all reads go through module_list. */
 static _Atomic(const luaL_Reg *) module_funcs;
 
 static const luaL_Reg *module_list(const struct vai_vm *vm)
@@ -33,7 +33,7 @@ enum { MODULE_BIT = VAI__CATALOG_BITS, MODULE_MAX = 64 };
 
 /* ---- the tables ---- */
 
-/* Where a lazy table's names come from; package.loaded and the module have no list here. */
+/* The list of a lazy table's names; package.loaded and the module have none here. */
 static const struct vai__names *names_of(int which)
 {
 	if (which == VAI__LAZY_GLOBALS)
@@ -89,7 +89,7 @@ static void settle_name(lua_State *L, struct vai_vm *vm, int which, int k, int i
 	vai__lazy_settle(vm, names->bit + (unsigned)k);
 }
 
-/* A name that begins with a dot is a table, and its function makes that. */
+/* Sets the entry r. A name with a dot before it is a table, which its function makes. */
 static void set_entry(lua_State *L, const luaL_Reg *r, int idx)
 {
 	lua_pushstring(L, r->name + (*r->name == '.'));
@@ -117,7 +117,7 @@ static int find_in_module(const struct vai_vm *vm, const char *name)
 	return -1;
 }
 
-/* The string at stack index 2 among the names of a lazy table. */
+/* The index of the string at stack index 2 among the names of a lazy table, or -1. */
 static int find_name(lua_State *L, const struct vai_vm *vm, int which)
 {
 	size_t len;
@@ -174,10 +174,10 @@ void vai__lazy_set(lua_State *L, struct vai_vm *vm, int which)
 {
 	int k = find_name(L, vm, which);
 	if (k >= 0 && which == VAI__LAZY_LOADED && !vai__lazy_settled(vm, (unsigned)vai__catalog.libs[k].global)) {
-		vai__lazy_fill_lib(L, vm, k); /* for _G, whose field becomes stock's own all the same */
+		vai__lazy_fill_lib(L, vm, k); /* for _G; its field becomes stock's own nevertheless */
 		lua_pop(L, 1);
 	}
-	if (VAI_UNLIKELY(vm->changed_libs) && k < 0 && which >= VAI__LAZY_LIBS) /* what is set now stays */
+	if (VAI_UNLIKELY(vm->changed_libs) && k < 0 && which >= VAI__LAZY_LIBS) /* a value that is set from now on stays */
 		vai__lazy_change(L, vm, which - VAI__LAZY_LIBS, 1);
 	lua_rawset(L, 1);
 	if (k >= 0)
@@ -225,7 +225,7 @@ void vai__lazy_complete(lua_State *L, struct vai_vm *vm, int which, int idx)
 	vai__lazy_unhide(L, vm, which, idx);
 }
 
-/* Library or module `which`, if it still fills itself. */
+/* Fills library or module `which`, if it is still lazy. */
 static void fill_one(lua_State *L, struct vai_vm *vm, int which)
 {
 	vai__lazy_push_hidden(L);
@@ -271,7 +271,7 @@ lua_CFunction vai__lazy_cfunction_in(lua_State *L, struct vai_vm *vm, lua_CFunct
 	return f;
 }
 
-/* Whether the value is the same in every state: no state of random numbers, no search paths. */
+/* Whether the value is the same in every state: it holds no random numbers and no search paths. */
 static bool is_timeless(const struct vai__entry *e)
 {
 	if (e->kind == VAI__KIND_LIB)
@@ -337,7 +337,7 @@ void vai__lazy_module(lua_State *L, struct vai_vm *vm, const luaL_Reg *funcs)
 		lua_pop(L, 2);
 	}
 	if (lazy) {
-		if (module_list(vm) != funcs) /* never of a sandbox */
+		if (module_list(vm) != funcs) /* a list of a sandbox is never stored */
 			atomic_store_relaxed(&module_funcs, funcs);
 		vai__lazy_new(L, VAI__LAZY_MODULE);
 		note(vm, VAI__LAZY_MODULE, VAI__USE_TABLE);

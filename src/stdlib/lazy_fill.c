@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening libraries in fresh states: most become tables that fill themselves, io and package
- * are opened as stock does. */
+/* Opening libraries in new states: most become tables that fill themselves, io and package are opened as by stock
+ * Lua. */
 #include "base/random.h"
 #include "sched/replay.h"
 #include "stdlib/lazy_private.h"
@@ -14,7 +14,7 @@ static const char require_key;
 
 void (*vai__lazy_package_opened)(lua_State *L);
 
-/* In the template this one function takes the place of the methods of strings: it opens their library. */
+/* __index of strings in a state that has not opened their library: opens it. */
 static int string_index(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
@@ -27,7 +27,7 @@ static int string_index(lua_State *L)
 	return 1;
 }
 
-/* Pushes the metatable of strings if string_index still is in it. */
+/* Pushes the metatable of strings if string_index is still in it; otherwise nothing and false. */
 static bool push_closed_string(lua_State *L)
 {
 	lua_pushliteral(L, "");
@@ -44,14 +44,14 @@ static bool push_closed_string(lua_State *L)
 	return closed;
 }
 
-/* luaopen_package with `require` kept out of _G until all is done. Pushes the library. */
+/* Calls luaopen_package, with `require` kept out of _G until all is done. Pushes the library. */
 static void open_package(lua_State *L, struct vai_vm *vm, const struct vai__lib *lib)
 {
 	unsigned bit = (unsigned)vai__catalog_global("require", 7);
 	bool had = vai__lazy_settled(vm, bit);
 	lua_pushglobaltable(L);
 	lua_pushliteral(L, "require");
-	lua_rawget(L, -2); /* the script's own, or nil */
+	lua_rawget(L, -2); /* the script's own one, or nil */
 	lua_pushcfunction(L, lib->open);
 	lua_pushstring(L, lib->name);
 	lua_call(L, 1, 1); /* _G, old, package */
@@ -76,7 +76,7 @@ static void open_package(lua_State *L, struct vai_vm *vm, const struct vai__lib 
 	lua_pop(L, 2);
 }
 
-/* Sets the replacements of the methods of files, which have no library of their own. */
+/* Sets the replacements of the methods of files, which belong to no library. */
 static void apply_to_files(lua_State *L)
 {
 	if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_FILEHANDLE) == LUA_TTABLE) {
@@ -98,7 +98,7 @@ void vai__lazy_change(lua_State *L, struct vai_vm *vm, int i, int idx)
 	vai__lazy_change_library(L, vm, i, lua_absindex(L, idx));
 }
 
-/* Pushes the table of a library that is not open yet. */
+/* Opens a library and pushes its table. */
 static void open_lib(lua_State *L, struct vai_vm *vm, int i)
 {
 	const struct vai__lib *lib = &vai__catalog.libs[i];
@@ -113,7 +113,7 @@ static void open_lib(lua_State *L, struct vai_vm *vm, int i)
 	}
 	if (lib->opens)
 		vai__catalog_apply(L, lib->name);
-	if (lib->opens && lib->open != luaopen_package) /* which no script of a sandbox sees */
+	if (lib->opens && lib->open != luaopen_package) /* an open package is never seen by scripts of a sandbox */
 		vai__sandbox_strip(L, lib->name);
 	if (lib->opens)
 		vai__lazy_change(L, vm, i, -1);
@@ -135,7 +135,7 @@ void vai__lazy_fill_lib(lua_State *L, struct vai_vm *vm, int i)
 	bool in_globals = vai__lazy_settled(vm, (unsigned)lib->global),
 		 in_loaded = vai__lazy_settled(vm, vai__lazy_loaded_bit(i));
 	if (in_loaded && !in_globals && vai__lazy_push_known(L, vm, VAI__LAZY_LOADED)) {
-		lua_pushstring(L, lib->name); /* memory ran out between the two */
+		lua_pushstring(L, lib->name); /* memory ran out after one of the two was set */
 		lua_rawget(L, -2);
 		lua_remove(L, -2);
 	} else {
@@ -151,7 +151,7 @@ void vai__lazy_fill_lib(lua_State *L, struct vai_vm *vm, int i)
 	}
 }
 
-/* Opens library i under those of its names that are free. */
+/* Opens library i and stores it under those of its names that are not settled. */
 static void open_anyway(lua_State *L, struct vai_vm *vm, int i)
 {
 	if (vai__lazy_settled(vm, (unsigned)vai__catalog.libs[i].global) && vai__lazy_settled(vm, vai__lazy_loaded_bit(i)))
@@ -190,8 +190,8 @@ void vai__lazy_push_require(lua_State *L, struct vai_vm *vm)
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &require_key);
 }
 
-/* Two words of a process-wide sequence (splitmix64), so that goroutines that start in the
- * same second at the same address do not draw the same numbers. */
+/* Pushes two words of a sequence for the whole process (splitmix64), so that goroutines which start in the same second
+ * at the same address do not draw the same random numbers. */
 static void push_seed(lua_State *L)
 {
 	static _Atomic(uint64_t) sequence;
@@ -230,7 +230,7 @@ void vai__lazy_open_closures(lua_State *L, struct vai_vm *vm, const struct vai__
 void vai__lazy_prepare_strings(lua_State *L)
 {
 	const struct vai__names *names = &vai__catalog.arithmetic;
-	lua_pushliteral(L, "__index"); /* any string; this one is there already */
+	lua_pushliteral(L, "__index"); /* any string that exists already */
 	lua_createtable(L, 0, names->n + 1);
 	lua_pushcfunction(L, string_index);
 	lua_setfield(L, -2, "__index");
@@ -254,7 +254,7 @@ void vai__lazy_prepare_full(lua_State *L, struct vai_vm *vm)
 	lua_pop(L, 1);
 }
 
-/* The truthy package.loaded[name] on top, or nothing. */
+/* Pushes package.loaded[name] if it is a true value; otherwise nothing and false. */
 static bool push_loaded(lua_State *L, struct vai_vm *vm, const char *name)
 {
 	if (!vai__lazy_push_loaded(L, vm))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Light C functions that replace stock ones in fresh states, because those would see that a table is not filled yet,
- * or may make a finalizer, so that the state has to be closed at its end, or would give a script the metatable of a
- * handle. All of them end in the stock function or do what it does. In a state that is not vai's they are the stock
+/* Light C functions that replace stock ones in new states, which would otherwise see that a table is not filled yet, or
+ * make a finalizer, for which the state has to be closed in full at its end, or give a script the metatable of a
+ * handle. Each ends in the stock function or does what that does; in a state that is not vai's it is the stock
  * function. */
 #include <lua.h>
 #include <lauxlib.h>
@@ -37,14 +37,14 @@ enum {
 };
 static lua_CFunction stock[STANDINS];
 
-/* The vm, if the metatable on top is the hidden one. */
+/* The vm if the metatable on top is the hidden one; otherwise NULL. */
 static inline struct vai_vm *hidden_on_top(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
 	return VAI_UNLIKELY(vm && vm->hidden == lua_topointer(L, -1)) ? vm : NULL;
 }
 
-/* The vm, if the first argument is a table that fills itself. */
+/* The vm if the first argument is a lazy table; otherwise NULL. */
 static inline struct vai_vm *lazy_argument(lua_State *L)
 {
 	if (VAI_LIKELY(!lua_getmetatable(L, 1)))
@@ -80,7 +80,7 @@ static int pairs_continue(lua_State *L, int status, lua_KContext context)
 	return 3;
 }
 
-/* pairs. It is not stock's, because it has to return our next. */
+/* pairs: not stock's, as it has to return our next. */
 static int standin_pairs(lua_State *L)
 {
 	luaL_checkany(L, 1);
@@ -120,7 +120,8 @@ static int standin_rawset(lua_State *L)
 	return 1;
 }
 
-/* The script gets at the metatable of all values of a type, that of the first argument, or is about to set it. */
+/* Notes that the script gets or (sets) is about to set the metatable that all values of the first argument's type
+ * share. */
 static void note_type(lua_State *L, bool sets)
 {
 	int type = lua_type(L, 1);
@@ -146,7 +147,7 @@ static void before_getmetatable(lua_State *L)
 	}
 }
 
-/* getmetatable. It does what stock's does, with one look at the metatable; that of a handle is shown as its name. */
+/* getmetatable: does what stock's does with one look at the metatable; that of a handle is shown as its name. */
 static int standin_getmetatable(lua_State *L)
 {
 	luaL_checkany(L, 1);
@@ -172,7 +173,7 @@ static int standin_debug_getmetatable(lua_State *L)
 	return stock[DEBUG_GETMETATABLE](L);
 }
 
-/* Lua notes a finalizer when the metatable (at stack index 2) is set, not when __gc is. */
+/* Notes a finalizer. Lua does so when a metatable (at stack index 2) is set, not when __gc is. */
 static inline void note_finalizer(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
@@ -189,7 +190,7 @@ static inline void note_finalizer(lua_State *L)
 	lua_pop(L, 1);
 }
 
-/* A table without a metatable needs none of stock's checks on the old one. */
+/* setmetatable: a table without a metatable needs none of stock's checks on the old one. */
 static int standin_setmetatable(lua_State *L)
 {
 	if (VAI_UNLIKELY(lua_type(L, 1) != LUA_TTABLE || lua_type(L, 2) != LUA_TTABLE)) {
@@ -217,8 +218,8 @@ static int standin_debug_setmetatable(lua_State *L)
 	return stock[DEBUG_SETMETATABLE](L);
 }
 
-/* Calls a function of io. It may have come into the state without the library, whose values in the registry it
- * relies on. */
+/* Calls a function of io, which may have come into the state without the library, on whose values in the registry it
+ * relies. */
 static int io_function(lua_State *L, int which, bool opens)
 {
 	struct vai_vm *vm = vai__state_of(L);

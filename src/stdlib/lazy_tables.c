@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The tables that fill themselves, as tables: their hidden metatable, which of them is which, package.loaded. What
- * fills them is in lazy.c. */
+/* The tables that fill themselves, as tables: their hidden metatable, which table is which, package.loaded. lazy.c
+ * fills them. */
 #include <lauxlib.h>
 #include "stdlib/lazy_private.h"
 
@@ -67,8 +67,8 @@ void vai__lazy_unhide(lua_State *L, struct vai_vm *vm, int which, int idx)
 	lua_setmetatable(L, idx);
 }
 
-/* Makes package.loaded when a library is looked up or a name settled: goroutines that do neither have none. One that
- * other code has made is taken over. */
+/* Makes package.loaded when a library is looked up or a name is settled: goroutines that do neither have none. If other
+ * code has made one that is used. */
 static void make_loaded(lua_State *L, struct vai_vm *vm)
 {
 	luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);

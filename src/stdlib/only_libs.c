@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Fresh states that get only some of the libraries. */
+/* New states that get only some of the libraries. */
 #include "stdlib/only_libs.h"
 #include <lauxlib.h>
 #include <string.h>
@@ -41,7 +41,7 @@ static void clear(lua_State *L, const char *name)
 	lua_rawset(L, -3);
 }
 
-/* Takes a library away: its name is settled as nil. _G is on top. */
+/* Takes away library i by settling its name as nil. _G is on top. */
 static void take_away(lua_State *L, struct vai_vm *vm, int i)
 {
 	const char *name = i == vai__catalog_lib("package") ? "require" : NULL;

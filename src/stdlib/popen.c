@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* io.popen as in Lua 5.4's liolib.c, but without its fflush(NULL). That takes the lock of every FILE in turn, so it
- * waits for any thread that reads a pipe or a terminal, and keeps all other threads from opening files meanwhile.
- * Only the standard streams hold output that must come before the new process's; they are flushed, unless a thread
- * is at work on them. */
+/* io.popen as in Lua 5.4's liolib.c, but without its fflush(NULL), which takes the lock of each FILE in turn: so it
+ * would wait for any thread that reads a pipe or a terminal, and keep all other threads from opening files meanwhile.
+ * Only the standard streams have output that must come before the new process's; they are flushed, unless a thread is
+ * using them. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -27,7 +27,7 @@ static int close_process(lua_State *L)
 	return luaL_execresult(L, pclose(p->f));
 }
 
-/* A function of its own, because errno is another variable once the goroutine has changed its thread. */
+/* A function of its own, as errno is another variable once the goroutine has changed threads. */
 static VAI_NOINLINE int start_process(lua_State *L, luaL_Stream *p, const char *command, const char *mode)
 {
 	flush_if_free(stdout);
@@ -54,7 +54,7 @@ int vai__popen(lua_State *L)
 			vai__lazy_need(L, vm, "io");
 	}
 	luaL_Stream *p = lua_newuserdatauv(L, sizeof *p, 0);
-	p->closef = NULL; /* closed, until it is open */
+	p->closef = NULL; /* counts as closed until it is open */
 	luaL_setmetatable(L, LUA_FILEHANDLE);
 	luaL_argcheck(L, is_mode(mode), 2, "invalid mode");
 	return start_process(L, p, command, mode);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What a sandbox allows, and how fresh states come to lack the rest.
+/* What a sandbox allows, and how new states come to lack the rest.
  *
- * A name that is not allowed is settled as nil in every fresh state, so no table that fills itself ever gets it; tables
- * that stock code fills (io, and all tables of the host's state) are stripped. C functions cross by address: those that
- * may are noted once, and the encoder asks for each. */
+ * A name that is not allowed is settled as nil in every new state, so no lazy table ever gets it; tables that stock
+ * code fills (io, and all tables of the host's state) are stripped. C functions cross by address: those that may cross
+ * are noted once, and the encoder asks for each function. */
 #include "stdlib/sandbox.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 atomic_int vai__sandbox_count;
 static _Atomic(uint32_t) last_id;
 
-/* What "safe" stands for. */
+/* The names that "safe" stands for. */
 static const char *const safe[] = {"_VERSION", "assert", "error", "getmetatable", "ipairs", "load", "next", "pairs",
 	"pcall", "print", "rawequal", "rawget", "rawlen", "rawset", "require", "select", "setmetatable", "tonumber",
 	"tostring", "type", "xpcall", "coroutine", "math", "string", "table", "utf8", "os.clock", "os.date", "os.difftime",
@@ -38,7 +38,7 @@ bool vai__sandbox_is_harmful(const char *name)
 	return is_among(harmful, name);
 }
 
-/* Whether the entry gives that name of that library. */
+/* Whether the entry allows that name of that library. */
 static bool gives(const char *entry, const char *lib, const char *name)
 {
 	size_t n = strlen(lib);
@@ -113,7 +113,7 @@ static void free_list(char **list)
 	free(list);
 }
 
-/* False: out of memory. */
+/* Copies a list of names. False: out of memory. */
 static bool copy_list(const char *const *from, char ***to)
 {
 	size_t n = 0;
@@ -131,7 +131,7 @@ static bool copy_list(const char *const *from, char ***to)
 	return *to != NULL;
 }
 
-/* False: out of memory. */
+/* Copies the functions. False: out of memory. */
 static bool copy_functions(struct vai__sandbox *s, const luaL_Reg *of_host, int n)
 {
 	s->of_host = n > 0 ? calloc((size_t)n, sizeof *s->of_host) : NULL;
@@ -251,7 +251,7 @@ void vai__sandbox_strip(lua_State *L, const char *lib)
 	}
 }
 
-/* t[name] = nil for the table at t. */
+/* Does t[name] = nil for the table at t. */
 static void clear(lua_State *L, int t, const char *name)
 {
 	lua_pushstring(L, name);
@@ -259,7 +259,7 @@ static void clear(lua_State *L, int t, const char *name)
 	lua_rawset(L, t);
 }
 
-/* Stack: _G, package.loaded. */
+/* Strips a library. Stack: _G, package.loaded. */
 static void strip_lib(lua_State *L, const char *name)
 {
 	if (!vai__sandbox_allows_any(vai__sandbox_self(), name)) {
@@ -277,9 +277,9 @@ static void strip_lib(lua_State *L, const char *name)
 
 static lua_CFunction stock_load, stock_loadfile, stock_dofile;
 
-/* In the registry of a host's state that has been stripped: a table with the names that require may load, and at 1
- * whether load, loadfile and dofile take bytecode. It holds on threads that run no goroutines and on another state's,
- * and for finalizers after vai has let go of the state. */
+/* Key in the registry of a host's state that has been stripped: a table with the names of modules that require may
+ * load, and at index 1 whether load, loadfile and dofile accept bytecode. It also holds on threads that run no
+ * goroutine or another state's, and for finalizers after vai has ended in the state. */
 static const char host_policy;
 
 /* Sets t[name] for the table on top. */
@@ -290,7 +290,7 @@ static void put_flag(lua_State *L, const char *name, bool on)
 	lua_rawset(L, -3);
 }
 
-/* Of the calling goroutine's home, in the state of its host. May raise. */
+/* Stores that table for the calling goroutine's home in its host's state. May raise. */
 static void keep_policy(lua_State *L)
 {
 	const struct vai__sandbox *s = vai__sandbox_self();
@@ -307,8 +307,8 @@ static void keep_policy(lua_State *L)
 	lua_rawsetp(L, LUA_REGISTRYINDEX, &host_policy);
 }
 
-/* Whether that table allows what the key on top says, which is popped; unstripped: what holds where there is none. Asks
- * no goroutine. */
+/* Whether that table allows the key on top, which is popped; unstripped: the answer if there is no table. Does not ask
+ * which goroutine calls. */
 static bool host_allows(lua_State *L, bool unstripped)
 {
 	bool allows = unstripped;
@@ -321,7 +321,7 @@ static bool host_allows(lua_State *L, bool unstripped)
 	return allows;
 }
 
-/* Whether scripts of this state must not load bytecode. Asks no goroutine. */
+/* Whether scripts of this state must not load bytecode. Does not ask which goroutine calls. */
 static bool is_text_only(lua_State *L)
 {
 	const struct vai_vm *vm = vai__state_of(L);
@@ -331,7 +331,7 @@ static bool is_text_only(lua_State *L)
 	return !host_allows(L, true);
 }
 
-/* Forces the mode at stack index `arg` to be text. False: the script wants bytecode only. */
+/* Sets the mode at stack index `arg` to text. False: the script asks for bytecode only. */
 static bool only_text(lua_State *L, int arg)
 {
 	const char *mode = luaL_optstring(L, arg, "t");
@@ -363,7 +363,7 @@ static int file_done(lua_State *L, int status, lua_KContext n)
 	return lua_gettop(L) - (int)n;
 }
 
-/* As Lua's own, but for the mode. */
+/* dofile, as Lua's own but for the mode. */
 static int sandbox_dofile(lua_State *L)
 {
 	if (!is_text_only(L))
@@ -383,7 +383,7 @@ void vai__sandbox_register(void)
 	vai__catalog_override("_G", "dofile", sandbox_dofile, &stock_dofile);
 }
 
-/* A searcher around another. Upvalues: that, and whether it is the first, which tells of a refusal. */
+/* A searcher that calls another one. Upvalues: that one, and whether it is the first, which reports a refusal. */
 static int search_allowed(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
@@ -423,7 +423,7 @@ void vai__sandbox_searchers(lua_State *L, int idx, lua_CFunction search_c)
 	clear(L, package, "loadlib");
 }
 
-/* The host's require (upvalue), for the modules that are allowed. */
+/* Calls the host's require (upvalue) for modules that are allowed. */
 static int require_allowed(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
@@ -437,7 +437,7 @@ static int require_allowed(lua_State *L)
 	return lua_gettop(L);
 }
 
-/* Stack: _G. */
+/* Puts f into _G, if its name is allowed. Stack: _G. */
 static void put_allowed(lua_State *L, const char *name, lua_CFunction f)
 {
 	if (!vai__sandbox_allows(vai__sandbox_self(), "_G", name))
@@ -463,7 +463,7 @@ static void put_own(lua_State *L)
 	lua_settop(L, 2);
 }
 
-/* Arguments: none. */
+/* Strips the state. No arguments. */
 static int strip_state(lua_State *L)
 {
 	lua_settop(L, 0);
@@ -536,7 +536,7 @@ bool vai__sandbox_note_stock(struct vai__sandbox *s)
 	return ok;
 }
 
-/* Of two entries of one function the allowed one comes first. */
+/* Compares two entries. Of two for one function the allowed one comes first. */
 static int compare(const void *a, const void *b)
 {
 	const struct vai__sandbox_function *x = a, *y = b;
