@@ -22,7 +22,7 @@ static const char *const safe[] = {"_VERSION", "assert", "error", "getmetatable"
 	"os.time", "debug.traceback", "vai", NULL};
 
 static const char *const harmful[] = {"net", "fs", "process", "signal", "tty", "socket", "compat", "_extension",
-	"stdin", "stdout", "stderr", "dump", "stats", "maxprocs", "lock_thread", "unlock_thread", "on_panic", NULL};
+	"stdin", "stdout", "stderr", "dump", "stats", "maxprocs", "lock_thread", "unlock_thread", "on_panic", "test", NULL};
 
 /* ---- names ---- */
 

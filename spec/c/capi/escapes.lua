@@ -41,6 +41,7 @@ attempt("vai's network", "return vai.net or vai.socket")
 attempt("vai's processes", "return use(vai.process) or vai.signal")
 attempt("vai's settings", [[
 	return vai.maxprocs or vai.on_panic or vai.lock_thread or vai.compat or vai._extension or vai.dump]])
+attempt("vai's seeded runs, of which the process has one at a time", "return vai.test or rawget(vai, 'test')")
 attempt("vai by pairs", [[
 	for k, v in pairs(vai) do if k == 'fs' or k == 'net' or k == 'process' then return v end end]])
 attempt("vai by rawget", "return rawget(vai, 'fs') or rawget(vai, 'process') or rawget(require 'vai', 'net')")
