@@ -379,6 +379,57 @@ static void test_panic(void **state)
 	lua_close(L);
 }
 
+static size_t longest; /* line that was told; written by the goroutine that fails while main waits for its end */
+
+static void note_length(const char *text, void *data)
+{
+	size_t n = strlen(text);
+	(void)data;
+	if (n > longest)
+		longest = n;
+}
+
+/* What a script has an error say costs the host memory that no bound counts, so it is cut. */
+static void test_long_report(void **state)
+{
+	(void)state;
+	vai_lua_policy p = {.size = sizeof p};
+	vai_options o = {.size = sizeof o, .log = note_length};
+	lua_State *L = host_open();
+	assert_int_equal(vai_start(&o), VAI_OK);
+	start_in(L, &p);
+	host_run(L, "vai.go(error, ('x'):rep(1e6)) while vai.count() > 1 do vai.sleep(0.001) end");
+	assert_in_range(longest, 65536, 200000);
+	lua_close(L);
+}
+
+/* Nor does it where the host has a function for such errors and no memory is left to tell it of one; where there is,
+ * that function is called. */
+static void test_on_panic(void **state)
+{
+	(void)state;
+	vai_lua_policy p = {.size = sizeof p, .memory_in_all = 4 << 20, .flags = VAI_LUA_TRUST_MAIN};
+	lua_State *L = open_in(&p);
+	host_run(L,
+		"local n, ch = 0, vai.chan(1e6)\n"
+		"vai.on_panic(function(err) assert(type(err) == 'string') n = n + 1 end)\n"
+		"vai.go(error, 'room')\n"
+		"while n < 1 do vai.sleep(0.001) end\n"
+		"local function plugin(ch, length)\n"
+		"  local text, size = ('e'):rep(length), 1 << 20\n"
+		"  while size > 8 do\n"
+		"    if not pcall(function() ch:try_send(('x'):rep(size)) end) then size = size // 2 end\n"
+		"  end\n"
+		"  error(text)\n"
+		"end\n"
+		"for _, length in ipairs{ 10, 1000, 1e5, 2e5 } do\n"
+		"  for _ = 1, 4 do pcall(vai.go, plugin, ch, length // 1 | 0) end\n"
+		"  while vai.count() > 1 do vai.sleep(0.001) end\n"
+		"  while ch:recv(0) do end\n"
+		"end");
+	lua_close(L);
+}
+
 /* ---- several states ---- */
 
 static pthread_barrier_t both;
@@ -856,6 +907,8 @@ int main(void)
 		host_test(test_memory_in_all),
 		host_test(test_cpu_in_all),
 		host_test(test_panic),
+		host_test(test_long_report),
+		host_test(test_on_panic),
 		host_test(test_each_state),
 		host_test(test_each_policy),
 		host_test(test_code_stays),

@@ -9,6 +9,7 @@
 #define _GNU_SOURCE /* asprintf */
 #endif
 #include "bind/report/panic.h"
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "base/fork.h"
 #include "base/lock.h"
 #include "base/mem.h"
+#include "base/memory_budget.h"
 #include "bind/arg.h"
 #include "bind/main_state.h"
 #include "bind/report/deadlock.h"
@@ -84,12 +86,15 @@ void vai__report_describe(lua_State *L)
 
 /* ---- panic ---- */
 
-/* Makes the report, in memory of malloc's; NULL: out of memory. site and traceback may be "". */
+/* Makes the report, in memory of malloc's; NULL: out of memory. site and traceback may be "". That memory counts for no
+ * bound, so the report of a sandboxed script's error is cut. */
 static char *compose(const vai_g *g, const char *site, const char *text, const char *traceback)
 {
+	enum { MOST = 65536 };
+	const int most = vai__g_home(g)->sandbox ? MOST : INT_MAX;
 	char *report;
-	int n = asprintf(&report, "vai: goroutine %llu%s%s%s: %s%s%s%s%s\n", (unsigned long long)vai__replay_name(g),
-		*site ? " [" : "", site, *site ? "]" : "", text, *traceback ? "\n" : "", traceback,
+	int n = asprintf(&report, "vai: goroutine %llu%s%s%s: %.*s%s%.*s%s%s\n", (unsigned long long)vai__replay_name(g),
+		*site ? " [" : "", site, *site ? "]" : "", most, text, *traceback ? "\n" : "", most, traceback,
 		g->site ? "\ncreated at " : "", vai__g_site(g));
 	return n < 0 ? NULL : report;
 }
@@ -223,8 +228,13 @@ static bool give_up(struct vai__main *main, struct vai__panic *p)
 	return found;
 }
 
-static _Noreturn void die_unhandled(const char *report)
+/* The error of a script of a sandbox ends its goroutine alone, whatever is short: the report is told, and freed. */
+static void tell_unhandled(const vai_g *g, char *report)
 {
+	if (vai__g_home(g)->sandbox) {
+		tell(report);
+		return;
+	}
 	vai__exit_begin();
 	if (report)
 		fputs(report, stderr);
@@ -251,8 +261,11 @@ static void queue_panic(struct vai__main *main, struct vai__panic *p)
 	}
 	if (atomic_load_relaxed(&main->home->closing) != VAI_HOME_STAYS)
 		return; /* main handles it when all goroutines have ended */
-	if (give_up(main, p))
-		die_unhandled(p->report);
+	if (!give_up(main, p))
+		return;
+	tell_unhandled(vai__g_self(), p->report);
+	p->report = NULL;
+	free_panic(p);
 }
 
 static int encode_panic(lua_State *L)
@@ -283,6 +296,9 @@ static enum vai__panic_mode mode_now(const vai_g *g)
 	return atomic_load_relaxed(&home->closing) != VAI_HOME_STAYS ? VAI_PANIC_IGNORE : atomic_load(&home->bind->mode);
 }
 
+/* Bytes by which a sandbox's bound of memory is exceeded at most for errors that wait for the handler. */
+enum { ROOM = 65536 };
+
 static struct vai__panic *new_panic(char *report)
 {
 	struct vai__panic *p = report ? vai__mem_zalloc(sizeof *p) : NULL;
@@ -291,16 +307,28 @@ static struct vai__panic *new_panic(char *report)
 	return p;
 }
 
-static void handle_panic(vai_g *g, lua_State *L, int err)
+/* p, which may be NULL, waits for the handler if it has got its message. */
+static void settle(vai_g *g, struct vai__panic *p, bool complete, char *report)
 {
-	char *report = compose(g, "", lua_tostring(L, err + 1), lua_tostring(L, err + 2));
-	struct vai__panic *p = new_panic(report);
-	bool text = vai__sandbox_self() != NULL; /* no value of a sandboxed script gets to the handler */
-	if (p &&
-		((!text && try_encode(L, g, p, err, err + 2) == LUA_OK) || try_encode(L, g, p, err + 1, err + 2) == LUA_OK))
+	if (complete) {
 		queue_panic(vai__main_of(g), p);
-	else
-		die_unhandled(report);
+		return;
+	}
+	tell_unhandled(g, report);
+	if (p)
+		vai__mem_free(p, sizeof *p);
+}
+
+/* Takes report over. */
+static void handle_panic(vai_g *g, lua_State *L, int err, char *report)
+{
+	bool text = vai__sandbox_self() != NULL; /* no value of a sandboxed script gets to the handler */
+	vai__memory_budget_widen(ROOM);
+	struct vai__panic *p = new_panic(report);
+	bool complete = p &&
+		((!text && try_encode(L, g, p, err, err + 2) == LUA_OK) || try_encode(L, g, p, err + 1, err + 2) == LUA_OK);
+	vai__memory_budget_widen(-ROOM);
+	settle(g, p, complete, report);
 }
 
 /* Makes the seeded run fail, if there is one. */
@@ -322,7 +350,7 @@ void vai__report_panic(vai_g *g, lua_State *L, bool goes_on)
 		return;
 	enum vai__panic_mode mode = mode_now(g);
 	if (mode == VAI_PANIC_HANDLE)
-		handle_panic(g, L, err);
+		handle_panic(g, L, err, compose(g, "", lua_tostring(L, err + 1), lua_tostring(L, err + 2)));
 	lua_settop(L, err + 2);
 	if (mode != VAI_PANIC_DIE)
 		return;
@@ -335,6 +363,16 @@ void vai__report_panic(vai_g *g, lua_State *L, bool goes_on)
 	lua_settop(L, err + 2);
 }
 
+/* Takes report over. */
+static void handle_plain(vai_g *g, const char *text, char *report)
+{
+	vai__memory_budget_widen(ROOM);
+	struct vai__panic *p = new_panic(report);
+	bool complete = p && vai__msg_string(&p->msg, text, strlen(text)) == VAI_OK;
+	vai__memory_budget_widen(-ROOM);
+	settle(g, p, complete, report);
+}
+
 void vai__report_panic_plain(vai_g *g, const char *text, bool goes_on)
 {
 	enum vai__panic_mode mode = mode_now(g);
@@ -343,16 +381,12 @@ void vai__report_panic_plain(vai_g *g, const char *text, bool goes_on)
 	if (mode == VAI_PANIC_IGNORE)
 		return;
 	char *report = compose(g, "", text, "");
-	struct vai__panic *p = mode == VAI_PANIC_HANDLE ? new_panic(report) : NULL;
-	if (!p && ((goes_on && mode == VAI_PANIC_DIE) || vai__g_home(g)->sandbox)) {
+	if (mode == VAI_PANIC_HANDLE)
+		handle_plain(g, text, report);
+	else if (goes_on || vai__g_home(g)->sandbox)
 		tell(report);
-		return;
-	}
-	if (!p)
+	else
 		die(report);
-	if (vai__msg_string(&p->msg, text, strlen(text)) != VAI_OK)
-		die(report);
-	queue_panic(vai__main_of(g), p);
 }
 
 /* on_panic(f): f(err, traceback, id) is called on main instead of ending the program; nil: the program ends, as
