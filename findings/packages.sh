@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # For the scripts of this folder, which source it: packages of Debian unpacked in a folder that goes with the script. Nothing
-# is installed; apt works with lists of its own.
+# is installed; apt works with lists of its own. Some scripts need bash, whichever shell they were started by.
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@"
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
