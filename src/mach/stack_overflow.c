@@ -15,7 +15,9 @@
 #include "base/fatal.h"
 #include "mach/stack.h"
 
-enum { ALT_SIZE = 32768 };
+/* Handlers of hosts run there, too, and those that tell of a crash may want much; the system gives pages as they are
+ * touched. Below lies a guard: what a handler writes beyond its stack would be another mapping's. */
+enum { ALT_SIZE = 131072 };
 
 static void (*report_overflow)(void);
 static struct sigaction old_segv, old_bus;
@@ -42,6 +44,16 @@ static void end_by_default(int sig, const siginfo_t *info)
 		kill(getpid(), sig);
 }
 
+/* Blocks what the kernel blocks while that handler runs; what was blocked before comes back with the end of ours. So a
+ * handler that faults itself ends the process, where it would be called again and again otherwise. */
+static void block_for(const struct sigaction *handler, int sig)
+{
+	sigset_t all = handler->sa_mask;
+	if (!(handler->sa_flags & SA_NODEFER))
+		sigaddset(&all, sig);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+}
+
 /* Passes the fault on as the kernel would: a process that ignores the signal does not get away with a fault. */
 static void pass_on(int sig, siginfo_t *info, void *uc)
 {
@@ -54,6 +66,7 @@ static void pass_on(int sig, siginfo_t *info, void *uc)
 	}
 	if (old.sa_flags & (int)SA_RESETHAND)
 		*slot = (struct sigaction){.sa_handler = SIG_DFL};
+	block_for(&old, sig);
 	if (old.sa_flags & SA_SIGINFO)
 		old.sa_sigaction(sig, info, uc);
 	else
@@ -82,17 +95,23 @@ void vai__stack_overflow_install(void (*report)(void))
 	pthread_once(&once, install);
 }
 
+static size_t guard_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
 int vai__stack_overflow_thread_init(void)
 {
 	stack_t now;
 	if (sigaltstack(NULL, &now) == 0 && !(now.ss_flags & SS_DISABLE))
 		return 0;
-	void *p = mmap(NULL, ALT_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	size_t guard = guard_size();
+	char *p = mmap(NULL, guard + ALT_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (p == MAP_FAILED)
 		return -1;
-	stack_t ss = {.ss_sp = p, .ss_size = ALT_SIZE};
-	if (sigaltstack(&ss, NULL) != 0) {
-		munmap(p, ALT_SIZE);
+	stack_t ss = {.ss_sp = p + guard, .ss_size = ALT_SIZE};
+	if (mprotect(p, guard, PROT_NONE) != 0 || sigaltstack(&ss, NULL) != 0) {
+		munmap(p, guard + ALT_SIZE);
 		return -1;
 	}
 	alt_stack = p;
@@ -105,6 +124,6 @@ void vai__stack_overflow_thread_exit(void)
 		return;
 	stack_t off = {.ss_flags = SS_DISABLE};
 	sigaltstack(&off, NULL);
-	munmap(alt_stack, ALT_SIZE);
+	munmap(alt_stack, guard_size() + ALT_SIZE);
 	alt_stack = NULL;
 }

@@ -96,6 +96,35 @@ static void test_fault(void **state)
 	assert_true(exits(end_of(fault, SIGSEGV, catch_and_exit, 0), SIGSEGV + 1));
 }
 
+/* More stack than a handler should want. */
+static void catch_with_much(int sig)
+{
+	volatile char much[100000];
+	if (atomic_fetch_add(&seen, 1) > 0)
+		_exit(0);
+	for (size_t i = 0; i < sizeof much; i += 1000)
+		much[sizeof much - 1 - i] = 1;
+	_exit(sig + 1);
+}
+
+static void catch_and_fault(int sig)
+{
+	if (atomic_fetch_add(&seen, 1) > 0)
+		_exit(0);
+	fault(sig);
+}
+
+/* The host's handler has room, and one that faults itself is not called again. */
+static void test_handler(void **state)
+{
+	(void)state;
+	atomic_store(&seen, 0);
+	assert_true(exits(end_of(fault, SIGSEGV, catch_with_much, 0), SIGSEGV + 1));
+	assert_true(exits(end_of(send_to_thread, SIGBUS, catch_with_much, 0), SIGBUS + 1));
+	assert_true(dies_of(end_of(fault, SIGSEGV, catch_and_fault, 0), SIGSEGV));
+	assert_true(exits(end_of(fault, SIGSEGV, catch_and_fault, SA_NODEFER), 0));
+}
+
 static void notice(int sig)
 {
 	(void)sig;
@@ -266,6 +295,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		host_test(test_deadly), /* in a child of fork vai works only where it has not been before */
 		host_test(test_fault),
+		host_test(test_handler),
 		host_test(test_reset),
 		host_test(test_urgent), /* before vai has its handler */
 		host_test(test_interrupt_at_once),
