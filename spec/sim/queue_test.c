@@ -20,8 +20,7 @@ static void take(struct g *g)
 static void drain(struct p *p)
 {
 	struct g *g;
-	bool inherit;
-	while ((g = vai__runq_get(p, &inherit)) != NULL)
+	while ((g = vai__runq_get(p)) != NULL)
 		take(g);
 }
 
@@ -75,10 +74,9 @@ static void steal_from(int thieves, int many, bool next)
 	for (int i = 1; i <= thieves; i++)
 		sim_spawn(thief, ps[i]);
 	for (; put < many; put++) {
-		bool inherit;
 		struct g *g;
 		vai__runq_put(ps[0], &gs[put], next);
-		if (put % 2 && (g = vai__runq_get(ps[0], &inherit)) != NULL)
+		if (put % 2 && (g = vai__runq_get(ps[0])) != NULL)
 			take(g);
 	}
 	drain(ps[0]);
@@ -121,15 +119,14 @@ static void look(void *arg)
 
 void test_empty(void)
 {
-	bool inherit;
 	begin(1);
 	left = 1;
 	vai__runq_put(ps[0], &gs[put++], true);
 	sim_spawn(look, NULL);
 	vai__runq_put(ps[0], &gs[put++], true);
-	take(vai__runq_get(ps[0], &inherit));
+	take(vai__runq_get(ps[0]));
 	vai__runq_put(ps[0], &gs[put++], true);
-	take(vai__runq_get(ps[0], &inherit));
+	take(vai__runq_get(ps[0]));
 	finish();
 }
 

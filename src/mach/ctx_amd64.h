@@ -57,7 +57,7 @@ static inline uint64_t vai__ctx_words(void)
 	return (uint64_t)fcw << 32 | mxcsr;
 }
 
-/* read: reads the caller's control words into its record. */
+/* read: puts the caller's control words into its record, and jumps to 7 unless they are those of the other one. */
 #define VAI_CTX_SWAP(read) \
 	"movq %0, (%2)\n\t" \
 	"leaq 9f(%%rip), %%rax\n\t" \
@@ -68,12 +68,7 @@ static inline uint64_t vai__ctx_words(void)
 	"movq %%r12, 32(%0)\n\t" \
 	"movq %%r13, 40(%0)\n\t" \
 	"movq %%r14, 48(%0)\n\t" \
-	"movq %%r15, 56(%0)\n\t" read "movl 64(%0), %%eax\n\t" \
-	"movzwl 68(%0), %%ecx\n\t" \
-	"cmpl 64(%1), %%eax\n\t" \
-	"jne 7f\n\t" \
-	"cmpw 68(%1), %%cx\n\t" \
-	"je 8f\n" \
+	"movq %%r15, 56(%0)\n\t" read "je 8f\n" \
 	"7:\tldmxcsr 64(%1)\n\t" \
 	"fldcw 68(%1)\n" \
 	"8:\t" VAI_CTX_LEAVE "movq 16(%1), %%rbp\n\t" \
@@ -86,8 +81,8 @@ static inline uint64_t vai__ctx_words(void)
 	"jmp *8(%1)\n\t" VAI_CTX_BACK "nop\n" \
 	"9:"
 #define VAI_CTX_CLOBBERS \
-	"rax", "rcx", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", \
-		"xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15" VAI_CTX_WIDE
+	"rax", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", \
+		"xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15" VAI_CTX_WIDE
 
 /* Saves the caller in *save and continues what `load` was saved from. */
 static inline __attribute__((always_inline)) void vai__ctx_swap(void **save, void *load)
@@ -95,10 +90,15 @@ static inline __attribute__((always_inline)) void vai__ctx_swap(void **save, voi
 	struct vai__ctx_regs here;
 	void *mine = &here;
 	__asm__ volatile(VAI_CTX_SWAP("stmxcsr 64(%0)\n\t"
-								  "fnstcw 68(%0)\n\t")
+								  "fnstcw 68(%0)\n\t"
+								  "movl 64(%0), %%eax\n\t"
+								  "movzwl 68(%0), %%ecx\n\t"
+								  "cmpl 64(%1), %%eax\n\t"
+								  "jne 7f\n\t"
+								  "cmpw 68(%1), %%cx\n\t")
 					 : "+d"(mine), "+S"(load), "+D"(save)
 					 :
-					 : VAI_CTX_CLOBBERS);
+					 : "rcx", VAI_CTX_CLOBBERS);
 }
 
 /* The same for a caller whose control words are these. */
@@ -106,9 +106,14 @@ static inline __attribute__((always_inline)) void vai__ctx_swap_known(void **sav
 {
 	struct vai__ctx_regs here;
 	void *mine = &here;
-	here.mxcsr = (unsigned)words;
-	here.fcw = (unsigned short)(words >> 32);
-	__asm__ volatile(VAI_CTX_SWAP("") : "+d"(mine), "+S"(load), "+D"(save) : : VAI_CTX_CLOBBERS);
+	__asm__ volatile(VAI_CTX_SWAP("movq %3, 64(%0)\n\t"
+								  "cmpl 64(%1), %k3\n\t"
+								  "jne 7f\n\t"
+								  "shrq $32, %3\n\t"
+								  "cmpw 68(%1), %w3\n\t")
+					 : "+d"(mine), "+S"(load), "+D"(save), "+c"(words)
+					 :
+					 : VAI_CTX_CLOBBERS);
 }
 
 #undef VAI_CTX_SWAP

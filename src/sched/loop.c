@@ -237,16 +237,31 @@ static void poll_now_and_then(struct m *m, struct p *p)
 /* Looks into the poller, as p has nothing to do. */
 static struct g *poll_others(struct p *p)
 {
-	bool inherit;
-	return vai__seat_look() ? vai__runq_get(p, &inherit) : NULL;
+	return vai__seat_look() ? vai__runq_get(p) : NULL;
 }
 
-static struct g *from_own_queue(struct p *p)
+/* Whether p is to look at more than its queue in this round. Signed, because the due round may have been left out. */
+static inline bool is_due(const struct p *p, uint32_t tick)
 {
-	bool inherit;
-	struct g *g = vai__runq_get(p, &inherit);
-	p->streak = inherit ? p->streak + 1 : 0;
-	return g;
+	return (int32_t)(tick - p->due) >= 0;
+}
+
+/* Does what is to be done in some of the rounds only. A goroutine from the global queue, or NULL. */
+static VAI_NOINLINE struct g *look_around(struct m *m, struct p *p, uint32_t tick)
+{
+	_Static_assert(SLICE_TICK % TIMER_TICK == 0, "the end of a slice is seen when timers are looked at");
+	uint32_t timers = tick - tick % TIMER_TICK + TIMER_TICK, global = tick - tick % GLOBAL_TICK + GLOBAL_TICK;
+	struct g *g;
+	p->due = timers - tick < global - tick ? timers : global;
+	if (tick % GLOBAL_TICK == 0 && (g = vai__global_get(p)) != NULL)
+		return g;
+	if (tick % TIMER_TICK == 0)
+		run_timers(p);
+	if (tick % SLICE_TICK == 0) {
+		slice_next(p);
+		poll_now_and_then(m, p);
+	}
+	return NULL;
 }
 
 /* Looks for a goroutine for m, in the order that the head of this file names, and sleeps if there is none. NULL: the
@@ -265,18 +280,12 @@ static struct g *find_work(struct m *m)
 		p->locked_tick = tick;
 		return g;
 	}
-	if (tick % GLOBAL_TICK == 0 && (g = vai__global_get(p)) != NULL)
+	if (is_due(p, tick) && (g = look_around(m, p, tick)) != NULL)
 		return g;
-	if (tick % TIMER_TICK == 0)
-		run_timers(p);
-	if (tick % SLICE_TICK == 0) {
-		slice_next(p);
-		poll_now_and_then(m, p);
-	}
-	if ((g = from_own_queue(p)) != NULL)
+	if ((g = vai__runq_get(p)) != NULL)
 		return g;
 	run_timers(p);
-	if ((g = from_own_queue(p)) != NULL)
+	if ((g = vai__runq_get(p)) != NULL)
 		return g;
 	if ((g = vai__global_get(p)) != NULL)
 		return g;
@@ -358,23 +367,20 @@ static void yield(struct m *m, struct g *g, bool late)
 	}
 }
 
-/* Puts g, which has yielded, back into p's queue, and returns the goroutine that comes next. That one is taken before g
- * is put back: so two goroutines that yield to each other stand in runnext by turns, from where the owner takes them
- * without an atomic operation. NULL: the loop is to look, because it is due to look at more than p's queue, or there is
- * nothing else in that. */
+/* Puts g, which has yielded, back into p's queue, and returns the goroutine that comes next. NULL: the loop is to look,
+ * because it is due to look at more than p's queue, or there is nothing else in that. */
 static struct g *yield_to_next(struct m *m, struct g *g)
 {
-	_Static_assert(SLICE_TICK % TIMER_TICK == 0, "who looks when timers are due sees the end of a slice, too");
 	struct p *p = m_p(m);
 	uint32_t tick = p ? atomic_load_relaxed(&p->tick) + 1 : 0;
-	if (tick % TIMER_TICK == 0 || tick % GLOBAL_TICK == 0 || m->lockedg || atomic_load_relaxed(&m->nlocked) > 0 ||
+	if (!p || is_due(p, tick) || m->lockedg || atomic_load_relaxed(&m->nlocked) > 0 ||
 		atomic_load_relaxed(&vai__sched.attention)) {
 		yield(m, g, false);
 		return NULL;
 	}
-	struct g *next = from_own_queue(p);
 	atomic_store_relaxed(&g->state, VAI_G_RUNNABLE);
-	put(p, g, vai__runq_empty(p));
+	struct g *next = vai__runq_exchange(p, g);
+	share(p);
 	if (!next)
 		return NULL;
 	atomic_store_relaxed(&p->tick, tick);
@@ -399,12 +405,12 @@ static inline __attribute__((always_inline)) void resume(struct m *m, struct g *
 		vai__preempt_cpu_end(g);
 }
 
-/* Whether m, which is about to run g, is to put it aside; m->curg says from here on that it runs g. */
-static inline __attribute__((always_inline)) bool is_held(struct m *m, struct g *g)
+/* m is about to run g, and m->curg says so from here on. True: some home is watched, which may concern g. */
+static inline __attribute__((always_inline)) bool is_watched(struct m *m, struct g *g)
 {
 	m_set_curg(m, g);
 	vai__barrier_light();
-	return VAI_UNLIKELY(atomic_load_relaxed(&vai__sched.nwatched) > 0) && vai__serial_holds(m, g);
+	return VAI_UNLIKELY(atomic_load_relaxed(&vai__sched.nwatched) > 0);
 }
 
 /* g has begun to wait; another M may run it again already. If its home began to close while g still ran, nobody else
@@ -417,30 +423,50 @@ static inline __attribute__((always_inline)) void look_again(struct g *g)
 		vai__home_parked(g);
 }
 
+static inline void count_park(struct m *m)
+{
+	if (VAI_LIKELY(m_p(m) != NULL))
+		count_add(&m_p(m)->count.parks, 1);
+}
+
+/* Whether m's goroutine, which has switched to the loop, begins to wait. */
+static inline bool waits(const struct m *m)
+{
+	return m->op <= OP_SHED;
+}
+
+/* It does. False: its wait is over already. */
+static inline __attribute__((always_inline)) bool commit(struct m *m, struct g *g)
+{
+	return VAI_LIKELY(m->op == OP_PARK) ? vai__park_commit(g) : vai__g_shed_stack(m, g);
+}
+
 /* Deals with g, which has just switched to the loop. m may have lost its P. Returns the goroutine that m is to run now;
  * NULL: it is to look for one. */
 static inline __attribute__((always_inline)) struct g *settle(struct m *m, struct g *g)
 {
 	const uint32_t turn = turn_of(g);
 	struct g *next = NULL;
-	while ((m->op == OP_PARK && !vai__park_commit(g)) || VAI_UNLIKELY(m->op == OP_SHED && !vai__g_shed_stack(m, g))) {
-		if (is_held(m, g))
+	while (waits(m) && !commit(m, g)) {
+		if (is_watched(m, g) && vai__serial_holds(m, g))
 			return NULL;
 		resume(m, g);
 	}
 	/* After the commit another M may already run g: only its address may be used. */
-	if (m->op == OP_PREEMPTED && m_p(m))
-		run_timers(m_p(m)); /* goroutines that timers make ready run before g does */
-	if (m->op == OP_YIELD)
-		next = yield_to_next(m, g);
-	else if (m->op == OP_PREEMPTED)
-		yield(m, g, true);
-	else if (m->op == OP_EXIT)
-		end_goroutine(m, g);
-	else if (VAI_LIKELY(m_p(m) != NULL))
-		count_add(&m_p(m)->count.parks, 1);
-	if (m->op == OP_PARK || m->op == OP_SHED)
+	if (waits(m)) {
+		count_park(m);
 		look_again(g);
+	} else if (m->op == OP_YIELD) {
+		next = yield_to_next(m, g);
+	} else if (m->op == OP_PREEMPTED) {
+		if (m_p(m))
+			run_timers(m_p(m)); /* goroutines that timers make ready run before g does */
+		yield(m, g, true);
+	} else if (m->op == OP_EXIT) {
+		end_goroutine(m, g);
+	} else {
+		count_park(m);
+	}
 	if (VAI_UNLIKELY(turn != 0))
 		vai__replay_settled(g, m->op);
 	return next;
@@ -457,10 +483,11 @@ static inline __attribute__((always_inline)) struct g *run(struct m *m, struct g
 	atomic_store_relaxed(&g->state, VAI_G_RUNNING);
 	if (VAI_UNLIKELY(has_cpu_limit(g)))
 		vai__preempt_cpu_begin(g);
-	if (is_held(m, g))
-		return NULL;
-	if (VAI_UNLIKELY(atomic_load_relaxed(&vai__sched.nwatched) > 0))
+	if (is_watched(m, g)) {
+		if (vai__serial_holds(m, g))
+			return NULL;
 		vai__home_tell(g);
+	}
 	if (VAI_UNLIKELY(atomic_load_relaxed(&g->pub.end) != VAI_END_NO))
 		vai__preempt_interrupt(g);
 	resume(m, g);

@@ -14,6 +14,7 @@ struct p *vai__p_new(int index)
 	p->index = index;
 	p->rand = (uint32_t)index * 2654435761u + 1;
 	atomic_init(&p->slice, SLICE_UNKNOWN);
+	atomic_init(&p->thieves, vai__barrier_by_kernel ? 0 : 1); /* runq.c */
 	vai__timers_init(&p->timers);
 	return p;
 }
@@ -43,8 +44,7 @@ void vai__p_put_idle(struct p *p)
 static void empty_queue(struct p *p, struct gqueue *q)
 {
 	struct g *g;
-	bool inherit;
-	while ((g = vai__runq_get(p, &inherit)) != NULL)
+	while ((g = vai__runq_get(p)) != NULL)
 		vai__gqueue_push(q, g);
 }
 

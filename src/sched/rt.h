@@ -86,10 +86,10 @@ struct g {
 /* Why a goroutine switches to its M's loop. */
 enum op {
 	OP_PARK,      /* it waits */
+	OP_SHED,      /* it waits, and gives its stack back; loop.c compares with it */
 	OP_YIELD,     /* others go first */
 	OP_PREEMPTED, /* the same, after it was interrupted: it goes to the global queue */
 	OP_EXIT,      /* it has ended */
-	OP_SHED,      /* it waits, and gives its stack back */
 	OP_TURN       /* its turn in a seeded run is over */
 };
 
@@ -119,6 +119,7 @@ struct p {
 	atomic_bool taking;          /* owner writes: it is about to take runnext */
 	atomic_int thieves;          /* how many thieves are about to take runnext */
 	_Atomic(uint32_t) tick;      /* owner writes: rounds of the scheduler */
+	uint32_t due;                /* owner: the next round in which it looks at more than its queue (loop.c) */
 	uint32_t streak;             /* owner: rounds in a row in which runnext ran */
 	_Atomic(int64_t) slice;      /* owner writes: ns that a goroutine has run before the next one, on average, lately */
 	int64_t slice_at;            /* owner: when the measurement of `slice` began; 0: not begun */

@@ -8,7 +8,8 @@
  *
  * The owner takes runnext without an atomic operation, which would cost it 5 ns for each message of a ping-pong. A
  * thief says that it comes (`thieves`), makes all threads pass a barrier, and waits until the owner is not in the
- * middle of taking runnext (`taking`). From then on the owner sees the thief, and both use an exchange. */
+ * middle of taking runnext (`taking`). From then on the owner sees the thief, and both use an exchange. Where the
+ * kernel has no such barrier the owner always sees one thief more than there are. */
 #include "sched/rt.h"
 
 static struct g *ring_load(struct p *p, unsigned i)
@@ -82,7 +83,7 @@ static struct g *take_next(struct p *p)
 	struct g *g;
 	if (!VAI_BUG(next_unsaid))
 		atomic_store_relaxed(&p->taking, true);
-	vai__barrier_light();
+	atomic_signal_fence(memory_order_seq_cst); /* the thief's barrier does the rest */
 	if (VAI_UNLIKELY(atomic_load_acquire(&p->thieves) > 0)) {
 		g = atomic_exchange_acq_rel(&p->runnext, NULL);
 	} else {
@@ -110,19 +111,10 @@ bool vai__runq_take_back(struct p *p, struct g *g)
 	return atomic_cas_strong_acquire(&p->runnext, &g, NULL);
 }
 
-/* runnext comes first, but after RUNNEXT_STREAK times in a row the ring does, so that two goroutines which make each
- * other ready do not keep out the others. */
-struct g *vai__runq_get(struct p *p, bool *inherit)
+/* Takes the first of the ring, or runnext if the ring is empty. Owner only. */
+static struct g *take_head(struct p *p)
 {
-	struct g *g = atomic_load_relaxed(&p->runnext);
-	*inherit = false;
-	if (g && p->streak < RUNNEXT_STREAK) {
-		g = take_next(p);
-		if (VAI_LIKELY(g)) { /* a thief may have taken it first */
-			*inherit = true;
-			return g;
-		}
-	}
+	struct g *g;
 	unsigned head = atomic_load_acquire(&p->head);
 	for (;;) {
 		unsigned tail = atomic_load_relaxed(&p->tail);
@@ -134,6 +126,31 @@ struct g *vai__runq_get(struct p *p, bool *inherit)
 			return g;
 	}
 	return atomic_load_relaxed(&p->runnext) ? take_next(p) : NULL;
+}
+
+/* runnext comes first, but after RUNNEXT_STREAK times in a row the ring does, so that two goroutines which make each
+ * other ready do not keep out the others. */
+struct g *vai__runq_get(struct p *p)
+{
+	if (atomic_load_relaxed(&p->runnext) && p->streak < RUNNEXT_STREAK) {
+		struct g *g = take_next(p);
+		if (VAI_LIKELY(g)) { /* a thief may have taken it first */
+			p->streak++;
+			return g;
+		}
+	}
+	p->streak = 0;
+	return take_head(p);
+}
+
+/* Two goroutines that yield to each other stand in runnext by turns, from where the owner takes them without an atomic
+ * operation. */
+struct g *vai__runq_exchange(struct p *p, struct g *g)
+{
+	struct g *next = vai__runq_get(p);
+	bool empty = atomic_load_acquire(&p->head) == atomic_load_relaxed(&p->tail) && !atomic_load_relaxed(&p->runnext);
+	vai__runq_put(p, g, empty);
+	return next;
 }
 
 unsigned vai__runq_len(struct p *p)

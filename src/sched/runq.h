@@ -9,9 +9,11 @@
 /* Adds g. next: to runnext, and what was there goes to the tail; otherwise to the tail. If the ring is full, half of it
  * goes to the global queue. Owner of p. */
 void vai__runq_put(struct p *p, struct g *g, bool next);
-/* Takes the next goroutine; NULL: the queue is empty. *inherit: it came from runnext, and shares the slice of the
- * goroutine that made it ready. Owner of p. */
-struct g *vai__runq_get(struct p *p, bool *inherit);
+/* Takes the next goroutine; NULL: the queue is empty. One that comes from runnext shares the slice of the goroutine
+ * that made it ready; p->streak counts those. Owner of p. */
+struct g *vai__runq_get(struct p *p);
+/* Takes the next goroutine as vai__runq_get does, and then adds g behind all others. Owner of p. */
+struct g *vai__runq_exchange(struct p *p, struct g *g);
 /* Takes g out of runnext. False: it is not there any more. Owner of p. */
 bool vai__runq_take_back(struct p *p, struct g *g);
 /* Takes half of victim's ring for p, and returns one of those goroutines. take_next: if the ring is empty, runnext.

@@ -249,13 +249,12 @@ int vai__sched_start(const struct vai__sched_opts *opts)
 /* Forgets the queues: queued goroutines are in the list of all goroutines, too. */
 static void forget_queues(void)
 {
-	bool inherit;
 	memset(&vai__sched.global, 0, sizeof(vai__sched.global));
 	memset(&vai__sched.starved, 0, sizeof(vai__sched.starved));
 	atomic_store(&vai__sched.nstarved, 0);
 	atomic_store(&vai__sched.nglobal, 0);
 	for (int i = 0; i < atomic_load(&vai__sched.nps); i++) {
-		while (vai__runq_get(vai__sched.ps[i], &inherit))
+		while (vai__runq_get(vai__sched.ps[i]))
 			;
 		vai__timers_clear(&vai__sched.ps[i]->timers);
 	}

@@ -33,12 +33,6 @@ static int unmake(void **state)
 	return 0;
 }
 
-static struct g *get(struct p *p)
-{
-	bool inherit;
-	return vai__runq_get(p, &inherit);
-}
-
 static void fifo(void **state)
 {
 	(void)state;
@@ -46,23 +40,22 @@ static void fifo(void **state)
 		vai__runq_put(procs[0], &gs[i], false);
 	assert_int_equal(vai__runq_len(procs[0]), 4);
 	for (int i = 0; i < 4; i++)
-		assert_ptr_equal(get(procs[0]), &gs[i]);
-	assert_null(get(procs[0]));
+		assert_ptr_equal(vai__runq_get(procs[0]), &gs[i]);
+	assert_null(vai__runq_get(procs[0]));
 	assert_true(vai__runq_empty(procs[0]));
 }
 
 static void next_goes_first_and_kicks_out(void **state)
 {
-	bool inherit;
 	(void)state;
 	vai__runq_put(procs[0], &gs[0], false);
 	vai__runq_put(procs[0], &gs[1], true);
 	vai__runq_put(procs[0], &gs[2], true);
-	assert_ptr_equal(vai__runq_get(procs[0], &inherit), &gs[2]);
-	assert_true(inherit);
-	assert_ptr_equal(vai__runq_get(procs[0], &inherit), &gs[0]);
-	assert_false(inherit);
-	assert_ptr_equal(get(procs[0]), &gs[1]);
+	assert_ptr_equal(vai__runq_get(procs[0]), &gs[2]);
+	assert_int_equal(procs[0]->streak, 1);
+	assert_ptr_equal(vai__runq_get(procs[0]), &gs[0]);
+	assert_int_equal(procs[0]->streak, 0);
+	assert_ptr_equal(vai__runq_get(procs[0]), &gs[1]);
 }
 
 static void streak_ends_the_inheritance(void **state)
@@ -71,8 +64,23 @@ static void streak_ends_the_inheritance(void **state)
 	procs[0]->streak = RUNNEXT_STREAK;
 	vai__runq_put(procs[0], &gs[0], false);
 	vai__runq_put(procs[0], &gs[1], true);
-	assert_ptr_equal(get(procs[0]), &gs[0]);
-	assert_ptr_equal(get(procs[0]), &gs[1]);
+	assert_ptr_equal(vai__runq_get(procs[0]), &gs[0]);
+	assert_ptr_equal(vai__runq_get(procs[0]), &gs[1]);
+}
+
+/* Of two that take turns the ring sees none. */
+static void exchange_goes_through_runnext(void **state)
+{
+	(void)state;
+	assert_null(vai__runq_exchange(procs[0], &gs[0]));
+	assert_ptr_equal(vai__runq_exchange(procs[0], &gs[1]), &gs[0]);
+	assert_ptr_equal(vai__runq_exchange(procs[0], &gs[0]), &gs[1]);
+	assert_int_equal(atomic_load(&procs[0]->tail), 0);
+	vai__runq_put(procs[0], &gs[2], false);
+	assert_ptr_equal(vai__runq_exchange(procs[0], &gs[1]), &gs[0]);
+	assert_ptr_equal(vai__runq_exchange(procs[0], &gs[0]), &gs[2]);
+	assert_ptr_equal(vai__runq_get(procs[0]), &gs[1]);
+	assert_ptr_equal(vai__runq_get(procs[0]), &gs[0]);
 }
 
 static void overflow_moves_half(void **state)
@@ -83,7 +91,7 @@ static void overflow_moves_half(void **state)
 	assert_int_equal(vai__runq_len(procs[0]), RUNQ_SIZE / 2);
 	assert_int_equal(vai__sched.global.count, RUNQ_SIZE / 2 + 1);
 	assert_ptr_equal(vai__sched.global.head, &gs[0]);
-	assert_ptr_equal(get(procs[0]), &gs[RUNQ_SIZE / 2]);
+	assert_ptr_equal(vai__runq_get(procs[0]), &gs[RUNQ_SIZE / 2]);
 }
 
 static void global_share(void **state)
@@ -102,7 +110,7 @@ static void steal_half(void **state)
 	for (int i = 0; i < 4; i++)
 		vai__runq_put(procs[0], &gs[i], false);
 	assert_ptr_equal(vai__runq_steal(procs[1], procs[0], false), &gs[1]);
-	assert_ptr_equal(get(procs[1]), &gs[0]);
+	assert_ptr_equal(vai__runq_get(procs[1]), &gs[0]);
 	assert_int_equal(vai__runq_len(procs[0]), 2);
 }
 
@@ -129,7 +137,7 @@ static void *thieve(void *arg)
 	struct p *p = arg;
 	while (!atomic_load(&finished)) {
 		note(vai__runq_steal(p, procs[0], true));
-		for (struct g *g; (g = get(p)) != NULL;)
+		for (struct g *g; (g = vai__runq_get(p)) != NULL;)
 			note(g);
 	}
 	return NULL;
@@ -146,9 +154,9 @@ static void each_comes_out_once(void **state)
 	for (int i = 0; i < MANY; i++) {
 		vai__runq_put(procs[0], &gs[i], i % 3 == 0);
 		if (i % 5 == 0)
-			note(get(procs[0]));
+			note(vai__runq_get(procs[0]));
 	}
-	for (struct g *g; (g = get(procs[0])) != NULL;)
+	for (struct g *g; (g = vai__runq_get(procs[0])) != NULL;)
 		note(g);
 	while (!vai__runq_empty(procs[0]))
 		;
@@ -156,7 +164,7 @@ static void each_comes_out_once(void **state)
 	for (int i = 0; i < THIEVES; i++)
 		pthread_join(t[i], NULL);
 	for (int i = 1; i <= THIEVES; i++) {
-		for (struct g *g; (g = get(procs[i])) != NULL;)
+		for (struct g *g; (g = vai__runq_get(procs[i])) != NULL;)
 			note(g);
 	}
 	for (struct g *g; (g = vai__gqueue_pop(&vai__sched.global)) != NULL;)
@@ -171,6 +179,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(fifo, make, unmake),
 		cmocka_unit_test_setup_teardown(next_goes_first_and_kicks_out, make, unmake),
 		cmocka_unit_test_setup_teardown(streak_ends_the_inheritance, make, unmake),
+		cmocka_unit_test_setup_teardown(exchange_goes_through_runnext, make, unmake),
 		cmocka_unit_test_setup_teardown(overflow_moves_half, make, unmake),
 		cmocka_unit_test_setup_teardown(global_share, make, unmake),
 		cmocka_unit_test_setup_teardown(steal_half, make, unmake),
