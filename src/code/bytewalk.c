@@ -186,19 +186,21 @@ static bool key_is(const struct walk *w, unsigned k, const char *s)
 
 /* ---- what values come from and go into ---- */
 
-/* Nobody sees from here on which fields of the table that v is are used. */
+static bool is_keyed(const struct walk *w, const struct value *v)
+{
+	return v->keyed || (v->arrives > 0 && w->pc >= v->arrives);
+}
+
+/* Nobody sees from here on which fields of the table that v is are used, nor, where it may be a method of strings,
+ * whether it is called. */
 static void use_whole(struct walk *w, const struct value *v)
 {
 	w->bc->any_global |= v->loader > 0;
+	w->bc->any_method |= is_keyed(w, v) && (w->op & 0x7f) != TEST;
 	if (v->origin == UPVALUE)
 		w->bc->upvals[v->up].whole = true;
 	else if (v->origin == GLOBALS || ((v->origin == NAMED || v->origin == LIBRARY) && !v->deep))
 		w->bc->names[v->name].whole = true;
-}
-
-static bool is_keyed(const struct walk *w, const struct value *v)
-{
-	return v->keyed || (v->arrives > 0 && w->pc >= v->arrives);
 }
 
 /* Register a gets that value. */
