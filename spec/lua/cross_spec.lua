@@ -1521,3 +1521,143 @@ describe("the script's globals by names of run time", function()
 		end):join()), true, 2, nil)
 	]])
 end)
+
+describe("a class that only a module's functions have", function()
+	local private = [[
+		package.preload.private = function()
+			local mt, chosen = { __name = "private" }, { __index = {} }
+			local Base = { __index = { kind = "base" } }
+			local Derived = setmetatable({ __index = setmetatable({}, Base) }, { __call = function() return 1 end })
+			local function init(o) return setmetatable(o, Derived) end
+			return {
+				new = function(x) return setmetatable({ x = x }, mt) end,
+				is = function(o) return getmetatable(o) == mt end,
+				derived = function() return init({}) end,
+				is_derived = function(o) return getmetatable(o) == Derived end,
+				choose = function(c) chosen = c end,
+				chosen = function() return setmetatable({}, chosen) end,
+				is_chosen = function(o) return getmetatable(o) == chosen end,
+			}
+		end
+		package.preload.callable = function()
+			local mt = { __index = { n = 1 } }
+			return function(o) return o and getmetatable(o) == mt or setmetatable({}, mt) end
+		end
+		local private, callable = require "private", require "callable"
+	]]
+
+	test("is that of the module everywhere", private .. [[
+		local o = private.new(1)
+		local ok, a, b, back = vai.async(function(p)
+			return private.is(o), private.is(p), private.new(2)
+		end, private.new(3)):join()
+		assert(ok and a and b and private.is(back) and back.x == 2)
+		local there, here = vai.chan(), vai.chan()
+		go(function()
+			for m in there do here:send({ private.is(m[1]), private.is_derived(m[2]), m, private.new(2), private.derived() }) end
+		end)
+		for _ = 1, 3 do
+			there:send({ o, private.derived() })
+			local r = here:recv()
+			assert(r[1] and r[2] and private.is(r[3][1]) and private.is_derived(r[3][2]))
+			assert(private.is(r[4]) and private.is_derived(r[5]) and r[5].kind == "base")
+		end
+		check.returns(table.pack(vai.async(function(p) return require "private".is(p), callable(p) == true end, o):join()),
+			true, true, false)
+	]])
+
+	test("is that of a module that is a function", private .. [[
+		local o = callable()
+		local ok, mine, back = vai.async(function(p) return require "callable"(p), require "callable"() end, o):join()
+		assert(ok and mine == true and callable(back) == true)
+	]])
+
+	test("stays what it is where the module assigns the local", private .. [[
+		local Own = { __index = { own = true } }
+		private.choose(Own)
+		local ok, own, back = vai.async(function(p) return p.own, p end, private.chosen()):join()
+		assert(ok and own == true and getmetatable(back) == Own)
+		check.returns(table.pack(vai.async(function(p)
+			local private = require "private"
+			return private.is_chosen(p), private.is_chosen(private.chosen()), private.chosen().own
+		end, private.chosen()):join()), true, false, true, nil)
+	]])
+end)
+
+describe("a table that the script has put into a module", function()
+	test("is there where the code names it", [[
+		package.preload.plain = function()
+			local M = { own = { 1 } }
+			function M.open() M.cache = { "mine" } return M.cache end
+			return M
+		end
+		local plain = require "plain"
+		plain.open()
+		plain.limits, plain.empty, plain.own = { cpu = 1 }, {}, plain.own
+		plain.Class = { __index = { hi = function() return "hi" end } }
+		for i = 1, 3 do
+			plain.limits.cpu = i
+			local ok, cpu, own, cache, empty, hi, there = vai.async(function()
+				return plain.limits.cpu, plain.own[1], plain.cache, plain.empty,
+					setmetatable({}, plain.Class):hi(), plain.limits
+			end):join()
+			assert(ok and cpu == i and own == 1 and cache == nil and next(empty) == nil and hi == "hi" and there.cpu == i)
+		end
+		check.returns(table.pack(vai.async(function()
+			local e = plain.empty
+			return _G.select(2, vai.async(function() return plain.limits.cpu, plain.empty == e, type(e) end):join())
+		end):join()), true, 3, true, "table")
+		whole = plain
+		check.returns(table.pack(vai.async(function() return whole.limits.cpu end):join()), true, 3)
+	]])
+
+	test("before vai was loaded is told from what the module has", [[
+		local file = arg[1] .. "/early.lua"
+		local f = assert(io.open(arg[1] .. "/hasnull.lua", "w"))
+		f:write "return { null = setmetatable({}, { __name = 'null' }), empty = {} }"
+		f:close()
+		f = assert(io.open(file, "w"))
+		f:write(("package.path = %q .. '/?.lua;' .. package.path\n"):format(arg[1]), [=[
+			package.preload.made = function() return { shared = {} } end
+			local made, hasnull = require "made", require "hasnull"
+			made.empty, made.filled, made.Class = {}, { 1 }, { __index = { n = 4 } }
+			local mine = { null = {}, shared = {} }
+			local vai = require "vai"
+			local e = made.empty
+			local ok, a, b, c, d, n, s = vai.async(function(null)
+				return made.empty, made.filled[1], e, null == hasnull.null, setmetatable({}, made.Class).n, made.shared
+			end, hasnull.null):join()
+			assert(ok, a)
+			assert(type(a) == "table" and b == 1 and type(c) == "table" and d and n == 4 and s == made.shared and mine)
+			ok, a = vai.async(function() return hasnull.null end):join()
+			assert(ok and a == hasnull.null)
+			print "ok"
+		]=])
+		f:close()
+		local p = io.popen(("%s %s 2>&1"):format("lua5.4", file))
+		check.eq(p:read "a", "ok\n")
+	]])
+end)
+
+describe("methods of strings by names of run time", function()
+	test("are there where they are kept or returned to be called elsewhere", [[
+		function string.trim(s) return (s:gsub("^%s+", ""):gsub("%s+$", "")) end
+		local n = "trim"
+		local function get(s) local f = s[n] return f end
+		local function apply(f, s) return f(s) end
+		for i, f in ipairs {
+			function(s) return get(s)(s) end,
+			function(s) local f = get(s) return apply(f, s) end,
+			function(s) local t = {} t.f = s[n] return t.f(s) end,
+			function(s) local t = { s[n] } return t[1](s) end,
+			function(s) local f = s[n] return (function() return f(s) end)() end,
+			function(s) return apply(s[n], s) end,
+			function(s) local f f = s[n] local function g() return f end return g()(s) end,
+			function(s) return table.pack(s[n])[1](s) end,
+			function(s) for f in function(_, last) return not last and s[n] or nil end do return f(s) end end,
+		} do
+			local ok, got = vai.async(f, " x "):join()
+			assert(ok and got == "x", i .. ": " .. tostring(got))
+		end
+	]])
+end)

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "transfer/lost_writes.h"
 #include "transfer/message.h"
+#include "transfer/names.h"
 #include "transfer/small_table.h"
 #include "transfer/symbol.h"
 #include "transfer/encode_types.h"
@@ -238,6 +239,8 @@ static void get_field(struct dec *d)
 	bool wanted = lua_istable(L, module) && (d->call || lua_gettable(L, module) == LUA_TNIL);
 	lua_settop(L, module + 1);
 	get_value(d);
+	if (VAI_UNLIKELY(wanted && lua_istable(L, -1)))
+		vai__names_add(L, d->vm, -1);
 	if (wanted && lua_getmetatable(L, module) && d->vm->hidden == lua_topointer(L, -1)) {
 		lua_pop(L, 1);
 		lua_settable(L, module); /* a table that fills itself has to know */
@@ -490,10 +493,15 @@ static void get_member(struct dec *d)
 	luaL_checkstack(L, d->stack, NULL);
 	get_value(d);
 	for (int i = 0; i < n; i++) {
-		if (!lua_istable(L, -1))
+		if (!lua_istable(L, -1) && (!lua_isfunction(L, -1) || lua_iscfunction(L, -1)))
 			no_member(d, head, type);
 		get_value(d);
-		lua_gettable(L, -2);
+		if (lua_istable(L, -2))
+			lua_gettable(L, -2);
+		else if (!vai__names_upvalue(L, lua_gettop(L) - 1, lua_tostring(L, -1)))
+			lua_pushnil(L);
+		else
+			lua_remove(L, -2);
 		lua_remove(L, -2);
 	}
 	if (lua_type(L, -1) != type)

@@ -7,6 +7,7 @@
 #include "stdlib/catalog.h"
 #include "transfer/encode.h"
 #include "transfer/known_funcs.h"
+#include "transfer/module_changes.h"
 #include "transfer/names.h"
 
 /* Stack indices of the table, the field's name and its value. */
@@ -73,11 +74,29 @@ static enum vai__enc_result put_field(struct vai__enc *e, const struct field *f,
 	return vai__enc_in_named(e, r, "field", name, 0);
 }
 
+/* Whether the script has put the table on top into the module, and no function of that. */
+static enum vai__enc_result is_added_table(struct vai__enc *e, const struct field *f)
+{
+	lua_State *L = e->L;
+	if (vai__names_added(L, e->vm, f->value))
+		return ENC_YES;
+	if (!lua_istable(L, f->value) || !e->vm->is_host || vai__names_noted(L, e->vm, f->value))
+		return ENC_NO;
+	if (!e->guarded)
+		return ENC_RETRY;
+	if (vai__module_changes_sets(L, e->vm, f->table, f->name))
+		return ENC_NO;
+	vai__names_add(L, e->vm, f->value);
+	return ENC_YES;
+}
+
 /* Writes a field of a module that is no standard library, if a fresh module would not have it so. */
 static enum vai__enc_result put_of_module(struct vai__enc *e, const struct field *f)
 {
-	if (!is_light(e->L))
-		return ENC_OK;
+	if (!is_light(e->L)) {
+		enum vai__enc_result r = is_added_table(e, f);
+		return r == ENC_YES ? put_field(e, f, -1) : r == ENC_NO ? ENC_OK : r;
+	}
 	if (VAI_UNLIKELY(vai__names_stale(e->vm))) {
 		if (!e->guarded)
 			return ENC_RETRY;
@@ -157,7 +176,7 @@ static enum vai__enc_result put_global_field(
 	lua_rawget(L, f.table);
 	if (known->lib >= 0 && is_stock_field(e, known->lib, known->entry))
 		return ENC_OK;
-	if (known->lib < 0 && !is_light(L))
+	if (known->lib < 0 && !is_light(L) && !lua_istable(L, -1))
 		return ENC_OK;
 	enum vai__enc_result r = vai__enc_is_module(e, f.table);
 	if (r != ENC_YES)

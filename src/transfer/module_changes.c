@@ -349,6 +349,21 @@ static bool is_own_state(lua_State *L, struct vai_vm *vm, int first, int key)
 	return own;
 }
 
+bool vai__module_changes_sets(lua_State *L, struct vai_vm *vm, int module, int key)
+{
+	const int top = lua_gettop(L);
+	bool own = true;
+	luaL_checkstack(L, 24, "changes of modules");
+	if (!vm->funcs || vm->funcs->noted == LUA_NOREF)
+		return true;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, vm->funcs->noted);
+	lua_pushvalue(L, module);
+	if (lua_rawget(L, -2) == LUA_TTABLE && lua_rawgeti(L, -1, FIRST) == LUA_TTABLE)
+		own = is_own_state(L, vm, top + 3, key);
+	lua_settop(L, top);
+	return own;
+}
+
 /* ---- what has changed ---- */
 
 /* Stack indices while one module is compared. */

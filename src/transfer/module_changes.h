@@ -22,6 +22,9 @@ void vai__module_changes_added(lua_State *L, int idx);
 bool vai__module_changes_none(lua_State *L, const struct vai_vm *vm);
 /* The same of the library of strings alone. */
 bool vai__module_changes_no_methods(lua_State *L, const struct vai_vm *vm);
+/* Whether a function that the module at `module` had at first sets the field whose name is at `key`. True, too, where
+ * nothing is kept of the module. May raise. */
+bool vai__module_changes_sets(lua_State *L, struct vai_vm *vm, int module, int key);
 /* Pushes a table: name of each changed module to a list of two tables, what is set there and the names that are gone
  * (each with true). May raise. */
 void vai__module_changes_push(lua_State *L, struct vai_vm *vm);

@@ -4,15 +4,21 @@
  * them. A path is checked against the tables each time it is used, so that what was replaced since is not taken for
  * what a fresh module has.
  *
- * Only names tell what is the same in another state. A number does not: in what order a list was filled, or what a
- * function has captured, may differ there. So a class that only a list or an upvalue has is in no module.
+ * Only names tell what is the same in another state. A number does not: in what order a list was filled may differ
+ * there. So a class that only a list has is in no module. A local of the module that its functions have captured has a
+ * name, too, which leads to a class (`local mt = {}` behind a constructor), unless one of them assigns it: then
+ * it may hold another one there.
  *
  * Of modules that goroutines cannot require only what cannot be copied is noted. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* memmem */
+#endif
 #include "transfer/names.h"
 #include <lauxlib.h>
 #include <lualib.h>
 #include <string.h>
 #include "sched/sched.h"
+#include "code/bytecode.h"
 #include "state/handle.h"
 #include "state/state.h"
 #include "stdlib/catalog.h"
@@ -29,9 +35,11 @@ struct notes {
 	struct vai__known_funcs *fs;
 	int loaded, parents, keys, noted, queue;
 	lua_Integer queued; /* tables in the last, which is a list */
+	int functions;      /* list of the module's Lua functions, those first that have names */
+	lua_Integer found;  /* how many */
 	int budget;
-	int sources;     /* table of the chunk names of scripts that have not ended, or 0 */
-	int rank;        /* rank of the module in work; 0: require cannot find it */
+	int sources; /* table of the scripts that have not ended, by chunk names, with the code of the module at 1; or 0 */
+	int rank;    /* rank of the module in work; 0: require cannot find it */
 	int first, last; /* lines of the function in package.preload that made the module */
 };
 
@@ -59,10 +67,12 @@ static bool open_notes(struct notes *n)
 	lua_rawgeti(n->L, LUA_REGISTRYINDEX, fs->keys);
 	lua_rawgeti(n->L, LUA_REGISTRYINDEX, fs->noted);
 	lua_newtable(n->L);
+	lua_newtable(n->L);
 	n->parents = n->loaded + 1;
 	n->keys = n->loaded + 2;
 	n->noted = n->loaded + 3;
 	n->queue = n->loaded + 4;
+	n->functions = n->loaded + 5;
 	return true;
 }
 
@@ -135,6 +145,60 @@ static bool wanted(const struct notes *n)
 	}
 }
 
+/* Notes that the table at idx is none of a module's. */
+static void note_added(struct notes *n, int idx)
+{
+	lua_pushvalue(n->L, idx);
+	lua_pushinteger(n->L, 0);
+	lua_rawset(n->L, n->keys);
+}
+
+static bool is_known_added(struct notes *n)
+{
+	lua_pushvalue(n->L, -1);
+	bool added = lua_rawget(n->L, n->keys) == LUA_TNUMBER;
+	lua_pop(n->L, 1);
+	return added;
+}
+
+/* Whether the Lua function on top, popped, sets a field of that name in some table. */
+static bool sets(struct notes *n, const char *name)
+{
+	struct vai_code *code = vai__known_funcs_code(n->L, n->vm, -1);
+	bool found = code && memmem(code->bytes, code->size, name, strlen(name)) != NULL &&
+		vai__bytecode_sets(code->bytes, code->size, name);
+	if (code)
+		vai__obj_unref(&code->obj);
+	lua_pop(n->L, 1);
+	return found;
+}
+
+/* Whether the code of the module in work, as far as it is Lua's and is found, sets a field of that name. */
+static bool module_sets(struct notes *n, const char *name)
+{
+	lua_State *L = n->L;
+	const int top = lua_gettop(L);
+	bool found = false;
+	if (lua_rawgeti(L, n->sources, 1) == LUA_TFUNCTION && !lua_iscfunction(L, -1))
+		found = sets(n, name);
+	lua_settop(L, top);
+	return found;
+}
+
+/* Whether the table on top, under the name at `key`, comes from a script that began before vai was loaded, as far as
+ * can be told: its code sets such a name, and that of the module does not. */
+static bool is_added_table(struct notes *n, int key)
+{
+	lua_State *L = n->L;
+	const int top = lua_gettop(L);
+	const char *name = lua_tostring(L, key);
+	bool added = false;
+	for (lua_pushnil(L); !added && lua_next(L, n->sources); lua_settop(L, top + 1))
+		added = lua_type(L, top + 1) == LUA_TSTRING && lua_isfunction(L, -1) && sets(n, name);
+	lua_settop(L, top);
+	return added && !module_sets(n, name);
+}
+
 /* Notes what the table on top has under names; tables in it go to the queue. */
 static void note_fields(struct notes *n)
 {
@@ -142,8 +206,12 @@ static void note_fields(struct notes *n)
 	const int t = lua_gettop(L), key = t + 1, value = t + 2;
 	for (lua_pushnil(L); lua_next(L, t) && n->budget > 0; lua_settop(L, key)) {
 		n->budget--;
-		if (lua_type(L, key) != LUA_TSTRING || !wanted(n) || has_key(L, n->parents, value))
+		if (lua_type(L, key) != LUA_TSTRING || !wanted(n) || has_key(L, n->parents, value) || is_known_added(n))
 			continue;
+		if (VAI_UNLIKELY(n->sources) && lua_istable(L, value) && is_added_table(n, key)) {
+			note_added(n, value);
+			continue;
+		}
 		lua_pushvalue(L, value);
 		lua_pushvalue(L, t);
 		lua_rawset(L, n->parents);
@@ -152,8 +220,98 @@ static void note_fields(struct notes *n)
 		lua_rawset(L, n->keys);
 		if (lua_istable(L, value))
 			lua_rawseti(L, n->queue, ++n->queued);
+		else if (n->rank > 0 && lua_isfunction(L, value) && !lua_iscfunction(L, value))
+			lua_rawseti(L, n->functions, ++n->found);
 	}
 	lua_settop(L, t);
+}
+
+/* Whether the table on top has the name of a metamethod. */
+static bool looks_like_class(struct notes *n)
+{
+	lua_State *L = n->L;
+	const int t = lua_gettop(L);
+	bool found = false;
+	for (lua_pushnil(L); !found && n->budget > 0 && lua_next(L, t); lua_settop(L, t + 1), n->budget--)
+		found = lua_type(L, t + 1) == LUA_TSTRING && strncmp(lua_tostring(L, t + 1), "__", 2) == 0;
+	lua_settop(L, t);
+	return found;
+}
+
+/* Whether a function of the list assigns the upvalue of that identity. */
+static bool is_assigned(struct notes *n, const void *id)
+{
+	lua_State *L = n->L;
+	const int top = lua_gettop(L);
+	bool assigned = false;
+	for (lua_Integer k = 1; k <= n->found && !assigned; k++) {
+		int i = 1;
+		lua_rawgeti(L, n->functions, k);
+		while (lua_upvalueid(L, top + 1, i) && lua_upvalueid(L, top + 1, i) != id)
+			i++;
+		struct vai_code *code = lua_upvalueid(L, top + 1, i) ? vai__known_funcs_code(L, n->vm, top + 1) : NULL;
+		if (code) {
+			assigned = !code->analyzed || code->upvals[i - 1].assigned_line != 0;
+			vai__obj_unref(&code->obj);
+		}
+		lua_settop(L, top);
+	}
+	return assigned;
+}
+
+/* Pushes the upvalue of that name of the function at f; false: it has none, and nothing is pushed. */
+bool vai__names_upvalue(lua_State *L, int f, const char *name)
+{
+	const char *s;
+	for (int i = 1; (s = lua_getupvalue(L, f, i)) != NULL; i++) {
+		if (*name && strcmp(s, name) == 0)
+			return true;
+		lua_pop(L, 1);
+	}
+	return false;
+}
+
+/* Notes that upvalue i of the function at f, whose value is on top, leads to that, by its name. */
+static void note_upvalue(struct notes *n, int f, const char *name)
+{
+	lua_State *L = n->L;
+	const int value = lua_gettop(L);
+	bool first = vai__names_upvalue(L, f, name) && lua_rawequal(L, -1, value);
+	lua_settop(L, value);
+	if (!first)
+		return;
+	lua_pushvalue(L, value);
+	lua_pushvalue(L, f);
+	lua_rawset(L, n->parents);
+	lua_pushvalue(L, value);
+	lua_pushstring(L, name);
+	lua_rawset(L, n->keys);
+}
+
+/* Notes the classes that the functions of the list have captured, and further functions, which come into it. */
+static void note_captured(struct notes *n)
+{
+	lua_State *L = n->L;
+	const int top = lua_gettop(L), f = top + 1, value = top + 2;
+	const char *name;
+	for (lua_Integer k = 1; k <= n->found && n->budget > 0; k++, lua_settop(L, top)) {
+		lua_rawgeti(L, n->functions, k);
+		for (int i = 1; (name = lua_getupvalue(L, f, i)) != NULL; i++, lua_settop(L, f)) {
+			n->budget--;
+			if (!lua_isfunction(L, value) || lua_iscfunction(L, value) || has_key(L, n->parents, value) ||
+				is_addition(n))
+				continue;
+			note_upvalue(n, f, name);
+			lua_rawseti(L, n->functions, ++n->found);
+		}
+	}
+	for (lua_Integer k = 1; k <= n->found && n->budget > 0; k++, lua_settop(L, top)) {
+		lua_rawgeti(L, n->functions, k);
+		for (int i = 1; (name = lua_getupvalue(L, f, i)) != NULL; i++, lua_settop(L, f))
+			if (lua_istable(L, value) && !has_key(L, n->parents, value) && wanted(n) && looks_like_class(n) &&
+				!is_assigned(n, lua_upvalueid(L, f, i)))
+				note_upvalue(n, f, name);
+	}
 }
 
 /* Notes what is in the module on top, a table, the nearer values first, so that paths are short. */
@@ -221,8 +379,9 @@ static bool in_preload(struct notes *n)
 	return found;
 }
 
-/* Whether the searcher of files finds the name on top in package[field]. */
-static bool in_path(struct notes *n, const char *field)
+/* Pushes the file that the searcher of files finds for the name on top in package[field]; false: none, and nothing is
+ * pushed. */
+static bool push_file(struct notes *n, const char *field)
 {
 	lua_State *L = n->L;
 	const int top = lua_gettop(L);
@@ -233,8 +392,18 @@ static bool in_path(struct notes *n, const char *field)
 		if (lua_getfield(L, -3, field) == LUA_TSTRING)
 			found = lua_pcall(L, 2, 1, 0) == LUA_OK && lua_isstring(L, -1);
 	}
-	lua_settop(L, top);
+	if (found)
+		lua_replace(L, top + 1);
+	lua_settop(L, found ? top + 1 : top);
 	return found;
+}
+
+static bool in_path(struct notes *n, const char *field)
+{
+	if (!push_file(n, field))
+		return false;
+	lua_pop(n->L, 1);
+	return true;
 }
 
 /* How well a goroutine's require of the name on top can do: 0 not at all, 1 a C library, 2 a Lua file, or what
@@ -253,6 +422,24 @@ static int rank_of(struct notes *n)
 	bool found = in_path(n, "cpath");
 	lua_pop(L, 1);
 	return found;
+}
+
+/* Puts what loads the module of that name, if that is Lua code, behind the scripts. */
+static void find_code(struct notes *n, const char *name)
+{
+	lua_State *L = n->L;
+	const int top = lua_gettop(L);
+	lua_pushnil(L);
+	lua_rawseti(L, n->sources, 1);
+	if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE) == LUA_TTABLE &&
+		lua_getfield(L, -1, name) == LUA_TFUNCTION) {
+		lua_rawseti(L, n->sources, 1);
+	} else {
+		lua_pushstring(L, name);
+		if (push_file(n, "path") && luaL_loadfile(L, lua_tostring(L, -1)) == LUA_OK)
+			lua_rawseti(L, n->sources, 1);
+	}
+	lua_settop(L, top);
 }
 
 /* Whether every goroutine has the module. */
@@ -292,12 +479,16 @@ static bool is_new_module(struct notes *n)
 		!has_key(L, n->noted, lua_gettop(L));
 }
 
-/* A function that nobody can require, the value on top, is no module. */
-static void forget_function(struct notes *n)
+/* The function on top is a module; one that nobody can require is none. */
+static void note_function(struct notes *n)
 {
-	if (n->rank > 0 || !lua_isfunction(n->L, -1))
+	if (!lua_isfunction(n->L, -1))
 		return;
 	lua_pushvalue(n->L, -1);
+	if (n->rank > 0) {
+		lua_rawseti(n->L, n->functions, ++n->found);
+		return;
+	}
 	lua_pushnil(n->L);
 	lua_rawset(n->L, n->noted);
 }
@@ -318,9 +509,11 @@ static void note_module(struct notes *n)
 		return;
 	}
 	if (!table) {
-		forget_function(n);
+		note_function(n);
 		return;
 	}
+	if (n->sources)
+		find_code(n, name);
 	note_members(n);
 	if (host && n->rank > 0 && !is_preloaded(name))
 		keep_first(n);
@@ -347,6 +540,10 @@ static bool note_all(struct notes *n)
 		note_module(n);
 		lua_settop(L, list);
 	}
+	n->rank = 2;
+	n->budget = BUDGET;
+	n->first = n->last = -1;
+	note_captured(n);
 	lua_settop(L, top);
 	return found > 0;
 }
@@ -456,25 +653,63 @@ void vai__names_refresh(lua_State *L, struct vai_vm *vm)
 		vm->new_modules = false;
 }
 
-/* Pushes the key and the table that has the value on top; false: nothing is pushed. */
+/* Pushes the key and the table or function that has the value on top; false: nothing is pushed. */
 static bool push_place(lua_State *L, const struct vai__known_funcs *fs)
 {
 	const int value = lua_gettop(L);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->parents);
 	lua_pushvalue(L, value);
-	bool there = lua_rawget(L, -2) == LUA_TTABLE;
+	bool there = lua_rawget(L, -2) == LUA_TTABLE || lua_isfunction(L, -1);
 	if (there) {
 		lua_rawgeti(L, LUA_REGISTRYINDEX, fs->keys);
 		lua_pushvalue(L, value);
 		lua_rawget(L, -2);
 		lua_replace(L, value + 1);
-		lua_settop(L, value + 2); /* value, key, table */
+		lua_settop(L, value + 2); /* value, key, table or function */
 		lua_pushvalue(L, value + 1);
-		lua_rawget(L, -2);
+		if (lua_istable(L, value + 2))
+			lua_rawget(L, value + 2);
+		else if (vai__names_upvalue(L, value + 2, lua_tostring(L, value + 1)))
+			lua_replace(L, value + 3);
 		there = lua_rawequal(L, -1, value);
 	}
 	lua_settop(L, there ? value + 2 : value);
 	return there;
+}
+
+bool vai__names_added(lua_State *L, const struct vai_vm *vm, int idx)
+{
+	if (!vm->funcs || vm->funcs->parents == LUA_NOREF)
+		return false;
+	lua_pushvalue(L, idx);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, vm->funcs->keys);
+	lua_rotate(L, -2, 1);
+	bool added = lua_rawget(L, -2) == LUA_TNUMBER;
+	lua_pop(L, 2);
+	return added;
+}
+
+bool vai__names_noted(lua_State *L, const struct vai_vm *vm, int idx)
+{
+	if (!vm->funcs || vm->funcs->parents == LUA_NOREF)
+		return false;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, vm->funcs->parents);
+	bool noted = has_key(L, lua_gettop(L), lua_absindex(L, idx > 0 ? idx : idx - 1));
+	lua_rawgeti(L, LUA_REGISTRYINDEX, vm->funcs->noted);
+	noted = noted || has_key(L, lua_gettop(L), lua_absindex(L, idx > 0 ? idx : idx - 2));
+	lua_pop(L, 2);
+	return noted;
+}
+
+void vai__names_add(lua_State *L, struct vai_vm *vm, int idx)
+{
+	struct notes n = {.L = L, .vm = vm};
+	const int top = lua_gettop(L);
+	idx = lua_absindex(L, idx);
+	luaL_checkstack(L, NOTES_STACK, "names of modules");
+	if (open_notes(&n))
+		note_added(&n, idx);
+	lua_settop(L, top);
 }
 
 bool vai__names_missed(lua_State *L, const struct vai_vm *vm, int idx)
@@ -513,6 +748,7 @@ int vai__names_path(lua_State *L, struct vai_vm *vm, int idx)
 	const struct vai__known_funcs *fs = vm->funcs;
 	const int top = lua_gettop(L);
 	int n = 0;
+	idx = lua_absindex(L, idx);
 	if (!fs || fs->parents == LUA_NOREF)
 		return -1;
 	lua_pushvalue(L, idx);
@@ -521,6 +757,8 @@ int vai__names_path(lua_State *L, struct vai_vm *vm, int idx)
 	while (n < VAI__NAMES_DEPTH && lua_checkstack(L, 8) && push_place(L, fs)) {
 		lua_remove(L, -3); /* the value */
 		n++;
+		if (lua_isfunction(L, -1) && !lua_istable(L, idx))
+			break;
 		if (is_noted(L, fs, lua_gettop(L)))
 			return n;
 	}
@@ -596,17 +834,18 @@ static int names_require(lua_State *L)
 	return lua_gettop(L);
 }
 
-/* Pushes the names of the chunks on the stack, which have begun: their functions belong to no module. */
+/* Pushes a table of the chunks on the stack under their names: they have begun, so their functions belong to no
+ * module. */
 static void push_sources(lua_State *L)
 {
 	lua_Debug ar;
 	lua_newtable(L);
 	for (int level = 0; lua_getstack(L, level, &ar); level++) {
-		lua_getinfo(L, "S", &ar);
-		if (strcmp(ar.what, "main") != 0)
-			continue;
-		lua_pushboolean(L, 1);
-		lua_setfield(L, -2, ar.source);
+		lua_getinfo(L, "Sf", &ar);
+		if (strcmp(ar.what, "main") == 0)
+			lua_setfield(L, -2, ar.source);
+		else
+			lua_pop(L, 1);
 	}
 }
 

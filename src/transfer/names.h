@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the loaded modules of a state reach by names: functions, userdata and tables, each with the table that has it
- * and its key there, so that it can be sent as "the one under that name there". The host's modules are noted when
+ * and its key there, so that it can be sent as "the one under that name there"; and classes that their functions have
+ * captured, each with the function and the name of its upvalue. The host's modules are noted when
  * `require` has loaded them, before a script can change them; a goroutine's when they are first asked for. Called by
  * the goroutine of the state alone. */
 #ifndef VAI_NAMES_H
@@ -33,6 +34,14 @@ bool vai__names_search(lua_State *L, struct vai_vm *vm);
 /* Pushes the keys that lead to the value at idx, all strings, the last one first, then the module; returns how many
  * keys. -1: nothing has it, and nothing is pushed. Neither raises nor collects; needs 12 slots of stack. */
 int vai__names_path(lua_State *L, struct vai_vm *vm, int idx);
+/* Pushes the upvalue of that name of the function at f; false: it has none, and nothing is pushed. Never raises. */
+bool vai__names_upvalue(lua_State *L, int f, const char *name);
+/* Whether the table at idx is known to be one that a script has put into a module. Never raises. */
+bool vai__names_added(lua_State *L, const struct vai_vm *vm, int idx);
+/* Notes that. May raise. */
+void vai__names_add(lua_State *L, struct vai_vm *vm, int idx);
+/* Whether the value at idx is a module, or a module had it when it was noted. Never raises. */
+bool vai__names_noted(lua_State *L, const struct vai_vm *vm, int idx);
 /* The value at idx is known to be in no module. Never raises. */
 bool vai__names_missed(lua_State *L, const struct vai_vm *vm, int idx);
 /* Notes that the value at idx is in no module, after vai__names_search. May raise. */
