@@ -1513,6 +1513,18 @@ describe("the script's globals by names of run time", function()
 		end, { p = "print", d = "dofile", table.unpack(list) }):join()), true, nil, "mine", nil)
 	]])
 
+	test("stay taken away in goroutines of goroutines", [[
+		dofile, loadfile = nil, function() return "mine" end
+		check.returns(table.pack(vai.async(function()
+			local had = dofile or loadfile()
+			load = nil
+			return had, _G.select(2, vai.async(function() return dofile, loadfile(), load, type(print) end):join())
+		end):join()), true, "mine", nil, "mine", nil, "function")
+		check.returns(table.pack(vai.async(function(k, l)
+			return _G[k], _G.select(2, vai.async(function(m, n) return _G[m], _G[n](), type(_G.print) end, k, l):join())
+		end, "dofile", "loadfile"):join()), true, nil, nil, "mine", "function")
+	]])
+
 	test("stay away where the code names what it uses", [[
 		secret = 1
 		local env = { n = 2 }

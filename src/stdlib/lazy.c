@@ -41,6 +41,11 @@ static const struct vai__names *names_of(int which)
 	return which >= VAI__LAZY_LIBS ? &vai__catalog.libs[which - VAI__LAZY_LIBS].names : NULL;
 }
 
+bool vai__lazy_awaits(const struct vai_vm *vm, int k)
+{
+	return vm->lazy[VAI__LAZY_GLOBALS] && !vai__lazy_settled(vm, vai__catalog.globals.bit + (unsigned)k);
+}
+
 static int lazy_index(lua_State *L);
 static int lazy_newindex(lua_State *L);
 

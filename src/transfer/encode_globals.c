@@ -8,6 +8,7 @@
 #include "transfer/known_funcs.h"
 #include "transfer/lost_writes.h"
 #include "stdlib/catalog.h"
+#include "stdlib/lazy.h"
 
 /* Where captured names are looked up; stack indices. */
 struct capture {
@@ -130,17 +131,22 @@ static enum vai__enc_result capture_value(struct vai__enc *e, const struct captu
 	return vai__enc_in_named(e, r, "global", name->name, 0);
 }
 
-/* Writes that the script has taken the stock global away whose name is at key; nil is on top. In a goroutine it may not
- * have been asked for yet. */
+/* Whether the stock global of that name, which is nil, has been taken away. In a goroutine it may not have been asked
+ * for yet. */
+static bool was_taken(const struct vai__enc *e, const char *name)
+{
+	const int k = vai__catalog_global(name, strlen(name));
+	return k >= 0 && (e->vm->is_host || !vai__lazy_awaits(e->vm, k));
+}
+
+/* The stock global whose name is at key is nil: writes that it has been taken away, if that is so. */
 static enum vai__enc_result capture_absence(struct vai__enc *e, const struct vai__name *name, int key)
 {
-	if (!e->vm->is_host) {
+	if (!was_taken(e, name->name)) {
 		e->all_globals |= name->whole && strcmp(name->name, LUA_GNAME) == 0;
 		return ENC_OK;
 	}
-	if (!e->call)
-		return ENC_OK;
-	enum vai__enc_result r = name->read ? begin_global(e, key) : ENC_NO;
+	enum vai__enc_result r = name->read && e->call ? begin_global(e, key) : ENC_NO;
 	if (r == ENC_OK)
 		return vai__enc_tag(e, T_NIL);
 	return r == ENC_NO ? ENC_OK : r;
@@ -301,7 +307,7 @@ static enum vai__enc_result put_set(struct vai__enc *e, const struct capture *c)
 	return r == ENC_NO ? ENC_OK : r;
 }
 
-/* Writes the stock globals that the script has taken away. */
+/* Writes the stock globals that have been taken away. */
 static enum vai__enc_result put_absences(struct vai__enc *e, int globals)
 {
 	lua_State *L = e->L;
@@ -310,7 +316,8 @@ static enum vai__enc_result put_absences(struct vai__enc *e, int globals)
 	for (int i = 0; i < names->n && r == ENC_OK; i++) {
 		lua_pushstring(L, names->entries[i].name);
 		lua_pushvalue(L, -1);
-		if (lua_rawget(L, globals) == LUA_TNIL && (r = begin_global(e, globals + 1)) == ENC_OK)
+		if (lua_rawget(L, globals) == LUA_TNIL && was_taken(e, names->entries[i].name) &&
+			(r = begin_global(e, globals + 1)) == ENC_OK)
 			r = vai__enc_tag(e, T_NIL);
 		if (r == ENC_NO)
 			r = ENC_OK;
@@ -340,7 +347,7 @@ enum vai__enc_result vai__enc_all_globals(struct vai__enc *e)
 	if (r != ENC_OK)
 		return r;
 	lua_settop(L, globals);
-	if (e->vm->is_host && e->call)
+	if (e->call)
 		r = put_absences(e, globals);
 	if (r == ENC_OK)
 		lua_settop(L, globals - 1);
