@@ -5,14 +5,14 @@
 #include "code/probe_table.h"
 #include <lauxlib.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 #include "base/hash.h"
+#include "code/noted_blocks.h"
 #ifdef VAI_VALGRIND
 #include <valgrind/memcheck.h>
 #endif
 
-enum { SIZES = 4, BLOCKS = 8, WORDS = 16, LANES = 4 };
+enum { SIZES = 4, WORDS = 16, LANES = 4 };
 
 static const int exponents[SIZES] = {2, 3, 5, 8};
 static pthread_once_t once = PTHREAD_ONCE_INIT;         /* several states may open at once */
@@ -23,38 +23,6 @@ static const void *word_at(const void *object, size_t offset)
 	const void *word;
 	memcpy(&word, (const char *)object + offset, sizeof word);
 	return word;
-}
-
-/* The blocks that the state got last. */
-struct blocks {
-	struct {
-		const void *p;
-		size_t size;
-	} last[BLOCKS];
-	unsigned n;
-};
-
-static void *noting_alloc(void *ud, void *p, size_t osize, size_t nsize)
-{
-	struct blocks *b = ud;
-	(void)osize;
-	if (nsize == 0) {
-		free(p);
-		return NULL;
-	}
-	void *fresh = p ? realloc(p, nsize) : calloc(1, nsize); /* all of a table is looked at, gaps too */
-	b->last[b->n % BLOCKS].p = fresh;
-	b->last[b->n++ % BLOCKS].size = nsize;
-	return fresh;
-}
-
-/* Bytes of the block at that address, if it is one of the last; else 0. */
-static size_t size_at(const struct blocks *b, const void *p)
-{
-	for (int i = 0; i < BLOCKS; i++)
-		if (p && b->last[i].p == p)
-			return b->last[i].size;
-	return 0;
 }
 
 /* The tables on the stack have 1 << exponents[i] nodes each; sizes[i][k] is the size of the block at whose address
@@ -88,10 +56,10 @@ static void find(lua_State *L, size_t words, size_t sizes[SIZES][WORDS])
 	}
 }
 
-/* Argument: struct blocks. */
+/* Argument: struct vai__noted_blocks. */
 static int look(lua_State *L)
 {
-	const struct blocks *b = lua_touserdata(L, 1);
+	const struct vai__noted_blocks *b = lua_touserdata(L, 1);
 	size_t words = WORDS, sizes[SIZES][WORDS];
 	lua_settop(L, 0);
 	luaL_checkstack(L, SIZES, NULL);
@@ -99,10 +67,10 @@ static int look(lua_State *L)
 	for (int i = 0; i < SIZES; i++) {
 		lua_createtable(L, 0, 1 << exponents[i]);
 		const void *table = lua_topointer(L, -1);
-		const size_t n = size_at(b, table) / sizeof(void *);
+		const size_t n = vai__noted_blocks_size(b, table) / sizeof(void *);
 		words = n < words ? n : words;
 		for (size_t k = 0; k < words; k++)
-			sizes[i][k] = size_at(b, word_at(table, k * sizeof(void *)));
+			sizes[i][k] = vai__noted_blocks_size(b, word_at(table, k * sizeof(void *)));
 	}
 	find(L, words, sizes);
 	return 0;
@@ -110,14 +78,7 @@ static int look(lua_State *L)
 
 static void probe(void)
 {
-	struct blocks b = {.n = 0};
-	lua_State *L = lua_newstate(noting_alloc, &b);
-	if (!L)
-		return;
-	lua_pushcfunction(L, look);
-	lua_pushlightuserdata(L, &b);
-	lua_pcall(L, 1, 0, 0);
-	lua_close(L);
+	vai__noted_blocks_call(look);
 }
 
 /* Of bytes at p. No step loses a difference, and none waits for another lane's. */

@@ -11,6 +11,7 @@
 #include "transfer/charge.h"
 #include "transfer/codec.h"
 #include "transfer/known_funcs.h"
+#include "transfer/layout.h"
 
 enum { FIRST_CHUNK = 8192 };
 
@@ -45,6 +46,7 @@ static void release(struct vai_vm *vm)
 	vai__codec_release(vm);
 	vai__charge_close(vm);
 	vai__known_funcs_free(vm->funcs);
+	vai__layout_free(vm);
 	if (vm->profiled)
 		vai__obj_unref(&VAI_CONTAINER(vm->profiled, struct vai_code, uses)->obj);
 }

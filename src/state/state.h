@@ -11,6 +11,7 @@
 struct vai__account;
 struct vai__block;
 struct vai__known_funcs;
+struct vai__layouts;
 struct vai__uses;
 
 /* Tables of fresh states that fill themselves on first use. */
@@ -37,6 +38,7 @@ struct vai_vm {
 	int64_t charged;                   /* what the account said when the collector was last told */
 	uintptr_t decoding;                /* what is in work: freed by the next user if an error left it (decode.c) */
 	struct vai__known_funcs *funcs;    /* code objects of this state's functions (transfer/known_funcs.c) */
+	struct vai__layouts *layouts;      /* how tables of some shapes lie in it (transfer/layout.c), or NULL */
 	lua_State *at;                     /* the coroutine that parked last, for tracebacks */
 	struct vai__uses *profiled;        /* in its code, a reference to which it has: what it uses is noted */
 	struct vai__update *updating;      /* the innermost of map:update that has failed often (bind/lib/maplib.c) */
@@ -46,6 +48,7 @@ struct vai_vm {
 	unsigned changed_libs;             /* those that are to be changed as the script's are, when they are used */
 	unsigned encoders;                 /* guarded encoders at work, each in a __vai_send of the one before */
 	uint16_t input;                    /* bytes that it has read, up to a bound (vai__io_push_bytes) */
+	uint8_t missed;                    /* records that came or went without a layout, up to a bound */
 	/* Of the home that it was made for (stdlib/sandbox.h); NULL: none, or the host's. */
 	const struct vai__sandbox *sandbox;
 	bool is_host;

@@ -348,7 +348,7 @@ void vai__encode(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out, const c
 	COLLECT(L);
 	vai__charge_look(L, vm, true);
 	if (type == LUA_TTABLE &&
-		vai__small_table_encode(L, idx > 0 ? idx : lua_absindex(L, idx), !vai__names_any(vm), out)) {
+		vai__small_table_encode(L, vm, idx > 0 ? idx : lua_absindex(L, idx), !vai__names_any(vm), out)) {
 		vai__charge_message(vm, out);
 		return;
 	}

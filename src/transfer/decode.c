@@ -629,7 +629,7 @@ static int get_block(lua_State *L, struct vai_vm *vm, const struct vai__block *b
 
 static int block_values(lua_State *L, struct vai_vm *vm, const struct vai__block *b)
 {
-	return b->flags & BLOCK_FLAT ? vai__small_table_decode_block(L, b) : get_block(L, vm, b);
+	return b->flags & BLOCK_FLAT ? vai__small_table_decode_block(L, vm, b) : get_block(L, vm, b);
 }
 
 static void push_inline(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
@@ -649,7 +649,7 @@ static void push_inline(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
 		lua_pushcfunction(L, vai__lazy_cfunction_in(L, vm, (lua_CFunction)(uintptr_t)word));
 		break;
 	case M_STRING: lua_pushlstring(L, (const char *)bytes + 2, bytes[1]); break;
-	case M_RECORD: vai__small_table_decode(L, msg); break;
+	case M_RECORD: vai__small_table_decode(L, vm, msg); break;
 	default: vai__fatal("a message is broken: tag %d", bytes[0]);
 	}
 }

@@ -4,6 +4,7 @@
  * NO_SHAPE, and keys with their lengths come first. Numbers take as few bytes as hold them. */
 #include "transfer/small_table.h"
 #include <lauxlib.h>
+#include "transfer/layout.h"
 #include "transfer/message.h"
 #include "transfer/shape.h"
 #include "transfer/symbol.h"
@@ -70,14 +71,19 @@ static void put_float(struct flat *f, lua_Number n)
 		put(f, FLOAT8, &n, sizeof n);
 }
 
-static bool put_string(struct flat *f, lua_State *L)
+static inline bool put_bytes(struct flat *f, const char *s, size_t len)
 {
-	size_t len;
-	const char *s = lua_tolstring(L, -1, &len);
 	if (len > STRING_MAX || len >= (size_t)(f->values + VALUES_MAX - f->p))
 		return false;
 	put(f, STRING + (unsigned)len, s, len);
 	return true;
+}
+
+static bool put_string(struct flat *f, lua_State *L)
+{
+	size_t len;
+	const char *s = lua_tolstring(L, -1, &len);
+	return put_bytes(f, s, len);
 }
 
 /* Writes the value on top. False: it is not of the kinds for records, or there is no room. */
@@ -142,6 +148,38 @@ static bool read_table(struct flat *f, lua_State *L, int t)
 	return true;
 }
 
+/* Writes the value of a node; false as put_value. */
+static inline bool put_node(struct flat *f, const struct vai__node *n)
+{
+	if (n->tag == VAI__TAG_STRING)
+		return put_bytes(f, n->value.string->bytes, n->value.string->length);
+	if (n->tag == VAI__TAG_LONG)
+		return put_bytes(f, n->value.string->bytes, n->value.string->long_length);
+	if (VAI_UNLIKELY(f->values + VALUES_MAX - f->p < 9))
+		return false;
+	switch (n->tag) {
+	case VAI__TAG_INTEGER: put_integer(f, n->value.integer); return true;
+	case VAI__TAG_FLOAT: put_float(f, n->value.number); return true;
+	case VAI__TAG_LIGHT: put(f, LIGHT, &n->value.light, sizeof n->value.light); return true;
+	case VAI__TAG_FALSE:
+	case VAI__TAG_TRUE: *f->p++ = n->tag == VAI__TAG_TRUE ? TRUE : FALSE; return true;
+	default: return false;
+	}
+}
+
+/* Reads a table of which it is known how it lies in memory. NULL: nothing is known, or there are other values in it. */
+static const struct vai__shape *read_memory(struct flat *f, struct vai_vm *vm, const void *table)
+{
+	const struct vai__table *t = table;
+	const struct vai__layout *l = vai__layout_of_table(vm, t);
+	if (!l)
+		return NULL;
+	for (unsigned i = 0; i < l->shape->nkeys; i++)
+		if (VAI_UNLIKELY(!put_node(f, &t->nodes[l->at[i]])))
+			return NULL;
+	return l->shape;
+}
+
 static size_t key_bytes(const struct flat *f)
 {
 	size_t n = 1;
@@ -184,20 +222,32 @@ static bool to_block(const struct flat *f, const struct vai__shape *shape, vai_m
 	return true;
 }
 
-bool vai__small_table_encode(lua_State *L, int t, bool empty, vai_msg *out)
+static void to_message(const struct flat *f, const struct vai__shape *shape, vai_msg *out)
+{
+	vai__msg_set(out, M_RECORD, 0);
+	put_head(vai__msg_bytes(out), f, shape->id);
+	memcpy(vai__msg_bytes(out) + AT_VALUES, f->values, (size_t)(f->p - f->values));
+}
+
+bool vai__small_table_encode(lua_State *L, struct vai_vm *vm, int t, bool empty, vai_msg *out)
 {
 	struct flat f;
+	const struct vai__shape *shape = NULL;
 	f.p = f.values;
 	f.nlist = f.nkeys = 0;
-	if (!read_table(&f, L, t) || (!empty && !f.nlist && !f.nkeys))
-		return false;
-	const struct vai__shape *shape = vai__shape_find(f.keys, f.nkeys);
-	size_t nvalues = (size_t)(f.p - f.values);
-	if (!shape || nvalues > INLINE_MAX)
+	if (vm->layouts)
+		shape = read_memory(&f, vm, lua_topointer(L, t));
+	if (!shape) {
+		f.p = f.values;
+		if (!read_table(&f, L, t) || (!empty && !f.nlist && !f.nkeys))
+			return false;
+		shape = vai__shape_find(f.keys, f.nkeys);
+		if (shape && !f.nlist)
+			vai__layout_missed(L, vm, t, shape, true);
+	}
+	if (!shape || (size_t)(f.p - f.values) > INLINE_MAX)
 		return to_block(&f, shape, out);
-	vai__msg_set(out, M_RECORD, 0);
-	put_head(vai__msg_bytes(out), &f, shape->id);
-	memcpy(vai__msg_bytes(out) + AT_VALUES, f.values, nvalues);
+	to_message(&f, shape, out);
 	return true;
 }
 
@@ -254,13 +304,69 @@ static const unsigned char *push_list(lua_State *L, const unsigned char *p, int 
 }
 
 /* lua_setfield finds the string of a key by the address of its bytes. */
-static void push_shaped(lua_State *L, const struct vai__shape *shape, const unsigned char *p, int nlist)
+static inline const unsigned char *set_field(lua_State *L, const struct vai__shape_key *key, const unsigned char *p)
+{
+	p = push_value(L, p);
+	lua_setfield(L, -2, key->key.s);
+	return p;
+}
+
+/* Gives a node the value at p, if that is no object of Lua's. NULL: it is one. */
+static inline const unsigned char *set_node(struct vai__node *n, const unsigned char *p)
+{
+	unsigned tag = *p++;
+	n->tag = tag >= FLOAT4 ? VAI__TAG_FLOAT : VAI__TAG_INTEGER;
+	switch (tag) {
+	case FALSE: n->tag = VAI__TAG_FALSE; return p;
+	case TRUE: n->tag = VAI__TAG_TRUE; return p;
+	case INT1: n->value.integer = *p < 128 ? *p : *p - 256; return p + 1;
+	case INT2: n->value.integer = get2(p); return p + 2;
+	case INT4: n->value.integer = (int32_t)vai__load32(p); return p + 4;
+	case INT8: n->value.integer = (int64_t)vai__load64(p); return p + 8;
+	case FLOAT4: n->value.number = get_half(p); return p + 4;
+	case FLOAT8: n->value.number = get_number(p); return p + 8;
+	default: n->tag = VAI__TAG_FALSE; return NULL;
+	}
+}
+
+/* Fills the table on top, which is as lua_createtable made it, with the keys by a copy of memory. The collector may
+ * have been through with this table already; no barrier is needed, as it comes to the keys by the list that keeps them.
+ * Strings are set afterwards by the API: to make one may run other code, a finalizer's. */
+static void fill_memory(lua_State *L, const struct vai__layout *l, const unsigned char *p)
+{
+	struct vai__table *t = (struct vai__table *)lua_topointer(L, -1);
+	const struct vai__shape *shape = l->shape;
+	const unsigned char *late[VAI__SHAPE_KEYS];
+	unsigned which[VAI__SHAPE_KEYS], nlate = 0;
+	memcpy(t->nodes, l->nodes, sizeof *l->nodes << l->exponent);
+	for (unsigned i = 0; i < shape->nkeys; i++) {
+		const unsigned char *next = set_node(&t->nodes[l->at[i]], p);
+		if (!next) {
+			late[nlate] = p;
+			which[nlate++] = i;
+			next = p + 1 + (*p == LIGHT ? sizeof(uint64_t) : (size_t)*p - STRING);
+		}
+		p = next;
+	}
+	for (unsigned i = 0; i < nlate; i++)
+		set_field(L, &shape->keys[which[i]], late[i]);
+}
+
+static void push_shaped(
+	lua_State *L, struct vai_vm *vm, const struct vai__shape *shape, const unsigned char *p, int nlist)
 {
 	p = push_list(L, p, nlist, shape->nkeys);
-	for (unsigned i = 0; i < shape->nkeys; i++) {
-		p = push_value(L, p);
-		lua_setfield(L, -2, shape->keys[i].key.s);
+	if (vm->layouts && !nlist) {
+		const struct vai__layout *l = vai__layout_for_table(vm, shape, lua_topointer(L, -1));
+		if (VAI_LIKELY(l != NULL)) {
+			fill_memory(L, l, p);
+			return;
+		}
 	}
+	for (unsigned i = 0; i < shape->nkeys; i++)
+		p = set_field(L, &shape->keys[i], p);
+	if (!nlist)
+		vai__layout_missed(L, vm, lua_gettop(L), shape, false);
 }
 
 static void push_unshaped(lua_State *L, const unsigned char *keys, int nlist)
@@ -279,7 +385,7 @@ static void push_unshaped(lua_State *L, const unsigned char *keys, int nlist)
 	}
 }
 
-static int push_record(lua_State *L, const unsigned char *at)
+static int push_record(lua_State *L, struct vai_vm *vm, const unsigned char *at)
 {
 	uint16_t id;
 	if (VAI_UNLIKELY(!lua_checkstack(L, LEVEL)))
@@ -288,16 +394,16 @@ static int push_record(lua_State *L, const unsigned char *at)
 	if (id == NO_SHAPE)
 		push_unshaped(L, at + AT_VALUES, at[AT_LIST]);
 	else
-		push_shaped(L, vai__shape_get(id), at + AT_VALUES, at[AT_LIST]);
+		push_shaped(L, vm, vai__shape_get(id), at + AT_VALUES, at[AT_LIST]);
 	return 1;
 }
 
-int vai__small_table_decode(lua_State *L, const vai_msg *msg)
+int vai__small_table_decode(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
 {
-	return push_record(L, (const unsigned char *)msg);
+	return push_record(L, vm, (const unsigned char *)msg);
 }
 
-int vai__small_table_decode_block(lua_State *L, const struct vai__block *b)
+int vai__small_table_decode_block(lua_State *L, struct vai_vm *vm, const struct vai__block *b)
 {
-	return push_record(L, b->data);
+	return push_record(L, vm, b->data);
 }

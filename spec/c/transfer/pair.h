@@ -35,6 +35,13 @@ void pair_run(lua_State *L, const char *chunk);
 void pair_collect(lua_State *L);
 /* The description of the n values on top of the stack, which go; the caller frees it. */
 char *pair_describe(lua_State *L, int n);
+/* The values on top of both stacks, which go, are alike. */
+void pair_compare(void);
+/* Sends the value on top of A's stack; it arrives on B's. The tag of its message. */
+unsigned pair_send_top(void);
+/* The chunk's table arrives as it is, each of so many times that its keys surely have a shape then; the tag of its
+ * messages in the end. */
+unsigned pair_sent(const char *chunk);
 /* All values on A's stack go to B three times. */
 void pair_round_trip(void);
 /* The same with the results of the chunk, run in A. */
