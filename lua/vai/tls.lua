@@ -34,7 +34,7 @@ end
 
 local tls = {}
 
--- Clients without options share one, and the sessions in it.
+-- All clients without options share one context, and so the sessions in it.
 local function client_context(options)
 	if next(options) == nil or next(options) == "server_name" and next(options, "server_name") == nil then
 		local plain = require "vai.tls.plain"
@@ -72,7 +72,7 @@ local function host_of(address)
 	return address:match("^%[([%x:.]+)%]") or address:match("^([^:]*):") or "localhost"
 end
 
--- Connects and shakes hands.
+-- Connects and does the handshake.
 function tls.dial(network, address, options, limit)
 	options = check("dial", options)
 	local context, why, code = client_context(options)

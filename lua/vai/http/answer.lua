@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What the client gets: a response whose body is read from the connection. Once the body has been read, the connection
--- goes back to where it is kept; what is dropped or closed before that closes it.
+-- A response as the client gets it; its body is read from the connection. Once the body has been read the connection
+-- goes back to the pool. A response that is closed or collected before that closes its connection.
 local core = require "vai.http.core"
 local body = require "vai.http.body"
 local pool = require "vai.http.pool"
@@ -17,7 +17,8 @@ local function kind_of(method, status, length)
 	return "length", length
 end
 
--- Lets go of the connection: keeps it where the body has been read to its end and nothing came behind it.
+-- Gives up the connection: back to the pool if the body has been read to its end and nothing has come behind it;
+-- otherwise it is closed.
 local function release(self)
 	local use = self._use
 	if not use then return end
@@ -53,7 +54,7 @@ function Answer:body(limit)
 	return Answer.read(self, "a", limit)
 end
 
--- Ends it: what is left of a short body is read, so that the connection can be used again.
+-- Ends the response. What is left of a short body is read, so that the connection can be used again.
 function Answer:close()
 	local sender = self._use and self._use.sender
 	if sender and not sender.closed then self._keep = false end
@@ -67,7 +68,7 @@ function Answer:close()
 	release(self)
 end
 
--- The connection, for who has asked for another protocol. It is the caller's from then on.
+-- Gives the connection to a caller that has asked for another protocol.
 function Answer:hijack()
 	local use = self._use
 	if not use then error("the connection is no longer the response's", 2) end
@@ -80,7 +81,7 @@ end
 
 local meta = { __index = Answer, __name = "vai.http.answer", __close = Answer.close }
 
--- Dropped: no wait is possible here, so the connection is closed.
+-- The response was collected: a finalizer cannot wait, so the connection is closed.
 function meta.__gc(self)
 	if self._use then
 		self._keep = false
@@ -90,8 +91,8 @@ end
 
 -- ---- making one ----
 
--- use: { conn, place, permit, shared, cfg, sender }. head: as read_head gives it. packed: the client has asked for it
--- by itself.
+-- Makes a response. use: { conn, place, permit, shared, cfg, sender }. head: as read_head gives it. packed: the
+-- client itself has asked for a packed body.
 local function new(use, method, head, limit, packed)
 	local headers, status, length, keep = head.headers, head.status, head.length, head.keep
 	local kind, n = kind_of(method, status, length)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- The body of a message that is being read: bytes of a connection up to where the head says that they end. Whoever
--- reads it has the connection; what comes behind the body is left in `raw`.
+-- The body of a message that is being read: the bytes of a connection up to where the head says that they end. The
+-- reader of the body has the connection; bytes that come behind the body are left in `raw`.
 local vai = require "vai"
 local core = require "vai.http.core"
 
@@ -10,8 +10,8 @@ local LINE_MOST = 1048576
 local Body = {}
 Body.__index = Body
 
--- kind: "length" (with how many), "chunked" or "close" (all that comes). raw: what has been read of it already. most:
--- more than that is "too long". timeout: for each wait whose caller gives no limit.
+-- kind: "length" (of `length` bytes), "chunked" or "close" (all that comes). raw: bytes that have been read already.
+-- most: a longer body is "too long". timeout: seconds for each wait whose caller gives no limit.
 local function new(conn, kind, length, raw, most, timeout)
 	return setmetatable({
 		conn = conn, kind = kind, left = length or 0, phase = 0, raw = raw, most = most, timeout = timeout,
@@ -19,7 +19,7 @@ local function new(conn, kind, length, raw, most, timeout)
 	}, Body)
 end
 
--- The part of s that belongs to the body, or nil, why.
+-- The part of s that belongs to the body; or nil, why.
 local function cut(self, s)
 	if self.kind == "close" then
 		return s
@@ -70,7 +70,7 @@ local function raw_piece(self, limit)
 	return nil
 end
 
--- The same where the body is packed: it may be done, and the inflater have more.
+-- The same for a packed body: the connection's bytes may have ended while the inflater still has some.
 local function unpacked_piece(self, limit)
 	local inflater = self.inflater
 	while not self.failed do
@@ -142,7 +142,7 @@ local function read_line(self, kept, limit)
 	return line
 end
 
--- As a connection's.
+-- Arguments and results are those of a connection's read.
 function Body:read(what, limit)
 	if type(what) == "string" then what = what:gsub("^%*", "") end
 	if what == nil then
@@ -173,7 +173,7 @@ function Body:read(what, limit)
 	error(("bad argument #1 to 'read' (invalid format '%s')"):format(tostring(what)), 3)
 end
 
--- Reads what is left of it and forgets it. True: the connection is at the end of the message.
+-- Reads what is left of the body and drops it. True: the connection is at the end of the message.
 function Body:drain(most, limit)
 	self.expect = nil
 	self.most = nil

@@ -20,7 +20,7 @@ Client.__name = "vai.http.client"
 
 -- ---- a request as it is sent ----
 
--- A copy of the headers with what is missing. lower: which ones there are.
+-- Copies the headers and adds those that are missing. lower: the names that are there, in lower case.
 local function headers_of(given, u, user_agent)
 	local headers, lower = {}, {}
 	for name, value in pairs(given or {}) do
@@ -37,7 +37,7 @@ local function headers_of(given, u, user_agent)
 	return headers, lower
 end
 
--- How the body is sent: its length, -1 for chunks, nil for none; and next() for its pieces.
+-- How the body is sent: its length, -1 for chunks, nil for none; and a function that gives its pieces.
 local function body_of(req, lower)
 	local body = req.body
 	if body == nil then
@@ -64,7 +64,7 @@ local function slices_of(text)
 	end
 end
 
--- What goes over the connection for one attempt.
+-- Makes what goes over the connection for one attempt.
 local function prepare(self, req, u, proxy)
 	local headers, lower = headers_of(req.headers, u, self._cfg.user_agent)
 	local packed = core.inflater and self._cfg.gzip and not lower["accept-encoding"] and not lower.range
@@ -91,8 +91,8 @@ end
 
 -- ---- one exchange ----
 
--- Waits a moment for a word on whether the body is wanted. An answer; or false and what was read, which may be a part
--- of a head.
+-- Waits a moment for an answer that says whether the body is wanted. Returns an answer; or false and what was read,
+-- which may be a part of a head.
 local function ask_first(conn, limit, cfg)
 	local most, rest = cfg.continue_timeout, ""
 	local wait = dialing.new_limit(math.min(most, limit.till and limit:left() or most))
@@ -106,7 +106,7 @@ local function ask_first(conn, limit, cfg)
 	return false, rest
 end
 
--- Sends the body in pieces until the answer begins. True and what was read of it; or nil, why, code.
+-- Sends the body in pieces until the answer begins. True and the bytes of the answer; or nil, why, code.
 local function send_pieces(held, message, limit, cfg, rest)
 	local pieces = message.pieces or slices_of(message.long)
 	local sender = senders.new(held.conn, pieces, message.length, limit, cfg.write_timeout)
@@ -117,7 +117,8 @@ local function send_pieces(held, message, limit, cfg, rest)
 	return true, what == "data" and v or ""
 end
 
--- Sends the request and reads the answer's head. An answer; or nil, why, code, true where bytes had come.
+-- Sends the request and reads the answer's head. An answer; or nil, why, code, and true if bytes of an answer had
+-- come.
 local function exchange(held, message, limit, cfg)
 	local conn = held.conn
 	local writer = conn:with(limit:left(cfg.write_timeout))
@@ -137,7 +138,7 @@ local function exchange(held, message, limit, cfg)
 		if ok then rest = why end
 	end
 	if ok then return dialing.read_answer(held.sender or conn, limit, cfg, rest) end
-	-- A server that wants no more may have said why.
+	-- A server that reads no more may have said why.
 	local head = code and dialing.read_answer(conn, dialing.new_limit(LAST_WORD_TIME), cfg, rest)
 	if head then
 		head.keep = false
@@ -153,14 +154,14 @@ local function place_name(u, proxy)
 	return u.scheme .. " " .. u.address .. (proxy and " by " .. proxy.address .. " " .. (proxy.user or "") or "")
 end
 
--- Leaving the block gives back what is still held.
+-- Gives back what is still held, at the end of the block.
 local function drop(held)
 	if held.conn then held.conn:close() end
 	if held.sender then held.sender:stop() end
 	pool.leave(held.permit)
 end
 
--- A request once the place is held: first over a kept connection, then, where that was stale, over a new one.
+-- Makes a request once its place is held: first over a kept connection; if that was stale, over a new one.
 local function over_place(self, held, message, u, proxy, limit)
 	local cfg = self._cfg
 	held.conn = pool.take(cfg, held.place)
@@ -184,7 +185,7 @@ local function over_place(self, held, message, u, proxy, limit)
 	end
 end
 
--- One request without redirects.
+-- Makes one request and follows no redirects.
 local function once(self, req, u, limit)
 	local proxy, why = proxies.find(u, req.proxy == nil and self._cfg.proxy or req.proxy)
 	if proxy == nil then return nil, why, "EINVAL" end
@@ -204,7 +205,7 @@ end
 
 local secrets = { authorization = true, cookie = true, ["proxy-authorization"] = true, host = true }
 
--- The request that a redirect asks for; nil: it is not to be followed.
+-- The request that a redirect asks for; nil: it must not be followed.
 local function redirected(req, res, from, to)
 	local status, method, body = res.status, req.method, req.body
 	if status == 301 or status == 302 or status == 303 then
@@ -258,7 +259,7 @@ local function run(self, req, url, limit, most)
 	return nil, ("%s: more than %d redirects"):format(url, most), "EHTTP"
 end
 
--- ---- what users call ----
+-- ---- for users ----
 
 local known = { url = "string", method = "string", headers = "table", limit = true, follow = true, proxy = true,
 	body = true, query = "table" }
@@ -316,7 +317,7 @@ function Client:post(url, body, kind, limit)
 		headers = { ["Content-Type"] = kind or "application/octet-stream" } })
 end
 
--- Closes the connections that are kept. Requests under way go on, and further ones are possible.
+-- Closes the connections that are kept. Requests under way go on, and new ones are possible.
 function Client:close()
 	pool.clear(self._shared)
 end
@@ -347,7 +348,7 @@ local function config_of(options)
 	return cfg
 end
 
--- A client of its own; nil, why, code where a certificate cannot be read.
+-- Makes a client with a pool of its own; nil, why, code if a certificate cannot be read.
 local function client(options)
 	local cfg = config_of(options or {})
 	if cfg.tls then
@@ -361,7 +362,7 @@ local function client(options)
 	return setmetatable({ _cfg = cfg, _shared = pool.new(cfg.max_idle) }, Client)
 end
 
--- The one that all goroutines use who have none of their own.
+-- The client of all goroutines that have made none of their own.
 local default = setmetatable({ _cfg = config_of {}, _shared = require "vai.http.shared" }, Client)
 
 return {

@@ -5,7 +5,7 @@ local core = require "vai.http.core"
 
 local INFORMATION_MOST = 16 -- heads of kind 1xx before an answer
 
--- What a call may still take. A limit of the caller's replaces the client's own times.
+-- The time that a call may still take. A limit of the caller's replaces the client's own times.
 local Limit = {}
 Limit.__index = Limit
 
@@ -14,7 +14,7 @@ local function new_limit(limit)
 	return setmetatable({ context = limit }, Limit)
 end
 
--- In the form that waits take; seconds: where the caller has set none.
+-- What is left, in the form that waits take; seconds: the client's time, for a caller that has set no limit.
 function Limit:left(seconds)
 	if self.till then return math.max(0, self.till - vai.now()) end
 	return self.context or seconds
@@ -22,14 +22,14 @@ end
 
 local plain = { timeout = true, canceled = true, closed = true, ["deadline exceeded"] = true }
 
--- An error names who it is about, unless it is one of waiting.
+-- An error, with the name of the host unless it is about waiting.
 local function about(who, why, code)
 	if plain[why] then return nil, why, code end
 	return nil, who .. ": " .. tostring(why), code or "EHTTP"
 end
 
--- Reads one head: what core.response gives, under names, and the bytes behind it; or nil, why, code, true where
--- something had come, and what that is.
+-- Reads one head: returns what core.response gives, by names, and the bytes behind it; or nil, why, code, whether
+-- bytes had come, and which.
 local function read_head(conn, buf, limit, cfg)
 	local from = 0
 	while true do
@@ -55,7 +55,7 @@ local function is_last(head)
 	return head.status >= 200 or head.status == 101
 end
 
--- A head that is no information, as read_head gives it; or nil, why, code, true where bytes had come.
+-- Reads heads up to the first that is not 1xx, as read_head; or nil, why, code, and true if bytes had come.
 local function read_answer(conn, limit, cfg, rest)
 	for _ = 1, INFORMATION_MOST do
 		local head, why, code, began = read_head(conn, rest, limit, cfg)
@@ -66,12 +66,12 @@ local function read_answer(conn, limit, cfg, rest)
 	return nil, "too many heads of kind 1xx", "EHTTP", true
 end
 
--- user: "name:password", or a name alone.
+-- The value of Authorization for user, which is "name:password" or a name alone.
 local function basic(user)
 	return "Basic " .. core.base64(user:find(":", 1, true) and user or user .. ":")
 end
 
--- Asks the proxy for a tunnel.
+-- Asks the proxy for a tunnel to the server.
 local function tunnel(conn, u, proxy, limit, cfg)
 	local target = u.address
 	local headers = { Host = target, ["Proxy-Authorization"] = proxy.user and basic(proxy.user) }
@@ -97,8 +97,8 @@ local function secure(conn, u, limit, cfg)
 	return over
 end
 
--- u, proxy: parsed addresses; proxy may be false. A connection over which u's server can be talked to; or nil, why,
--- code.
+-- Connects to u's server, for requests of u. u and proxy are parsed addresses; proxy may be false. Returns a
+-- connection; or nil, why, code.
 local function dial(u, proxy, limit, cfg)
 	local conn, why, code = vai.net.dial("tcp", (proxy or u).address, limit:left(cfg.connect_timeout))
 	if not conn then return nil, why, code end

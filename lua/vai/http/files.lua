@@ -13,7 +13,7 @@ local types = {
 	mp4 = "video/mp4", webm = "video/webm", zip = "application/zip", gz = "application/gzip", tar = "application/x-tar",
 }
 
--- A list of entity tags contains this one. Weak ones count as the same.
+-- Whether a list of entity tags contains this one. Weak tags count as equal.
 local function has_tag(list, tag)
 	if list == "*" then return true end
 	for one in list:gmatch('"[^"]*"') do
@@ -36,7 +36,7 @@ local function precondition_fails(headers, tag, mtime)
 	return since and mtime > since
 end
 
--- The one range that is asked for: first, last; "none" where no range can be given; nil: the whole.
+-- The one range that the request asks for: first, last; "none" if it lies outside of the file; nil: the whole file.
 local function range_of(req, tag, mtime, size)
 	local range, given = req.headers.range, req.headers["if-range"]
 	if not range or req.method ~= "GET" then return nil end
@@ -80,7 +80,7 @@ local function answer(req, res, file, st, path)
 	return res:_send_open(file, 0, size)
 end
 
--- Sends the file as the response; nil, why, code where there is none, with nothing sent.
+-- Sends the file as the response; or nil, why, code, with nothing sent.
 local function send(req, res, path)
 	local file, why, code = vai.fs.open(path, "r")
 	if not file then return nil, why, code end
@@ -101,7 +101,7 @@ local function fail(res, status, text)
 	return res:send(text .. "\n")
 end
 
--- The path below the folder that a request's path means, or nil. Names that begin with a dot are not given.
+-- The path below the folder that a request's path means; nil for none. Names that begin with a dot are never given.
 local function below(dir, path)
 	path = core.decode(path)
 	if not path or path:find("\0", 1, true) or path:find("/%.") or path:find("\\", 1, true) then return nil end
@@ -111,8 +111,8 @@ end
 local status_of = { ENOENT = 404, ENOTDIR = 404, EISDIR = 404, EACCES = 403, EPERM = 403,
 	ENAMETOOLONG = 404, ELOOP = 404 }
 
--- A handler for the files of a folder. options.index: of a folder ("index.html"); options.prefix: of the request's
--- path, taken away first; options.cache: a value for Cache-Control.
+-- A handler for the files of a folder. options.index: the file for a folder ("index.html"); options.prefix: taken off
+-- the request's path first; options.cache: the value of Cache-Control.
 local function files(dir, options)
 	options = options or {}
 	local index, prefix, cache = options.index or "index.html", options.prefix or "", options.cache

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What a goroutine of vai.http's server runs: one connection after another, the requests that it has sent. All that
--- serve uses crosses to every such goroutine, and is held by it: so this file is short, and what not every request
+-- What a goroutine of vai.http's server runs: for one connection after another, the requests that it has sent. All
+-- that `serve` uses crosses to each such goroutine and is held by it, so this file is short; what not every request
 -- needs is in response.lua.
 local vai = require "vai"
 local core = require "vai.http.core"
@@ -8,7 +8,7 @@ local core = require "vai.http.core"
 local parse, fields, reply, now = core.request, core.fields, core.reply, vai.now
 local setmetatable, pcall, require, error, type, tostring = setmetatable, pcall, require, error, type, tostring
 
--- A goroutine waits so long for the next connection, seconds.
+-- How long a goroutine waits for the next connection, in seconds.
 local LINGER = 0.05
 
 local function cold()
@@ -19,7 +19,7 @@ local function refuse(...)
 	return require "vai.http.refusal".refuse(...)
 end
 
--- The headers are read again when they are asked for.
+-- The headers are read when they are first asked for.
 local request_meta = {
 	__name = "vai.http.request",
 	__index = function(req, key)
@@ -37,8 +37,8 @@ local Response = setmetatable({
 }, { __index = function(_, key) return cold().Response[key] end })
 local response_meta = { __index = Response, __name = "vai.http.response" }
 
--- What the head says of the connection. Once it says close, nothing follows: also behind a body that was announced and
--- was not asked for until now, which may come or not.
+-- The value of the header Connection. After "close" no request follows; also not behind a body that was announced and
+-- not asked for so far, as it may come or not.
 function Response:_connection()
 	local headers, b = self.headers, self._req._body
 	if b and (b.expect or b.failed) then b.expect, self._keep = nil, false end
@@ -120,8 +120,8 @@ local function answer(cfg, handler, req, res)
 	return true
 end
 
--- The head in buf from `at` on. The results of parse, and then buf, at; or nil, why. The rest of one that has begun is
--- waited for as another one is: by the server, which has a bound for that, without a goroutine.
+-- Reads the head in buf from `at` on. Returns the results of parse, then buf and at; or nil, why. For the rest of an
+-- unfinished head the connection waits in the server, which bounds that wait, without a goroutine.
 local function next_head(cfg, conn, buf, at, fresh)
 	if at > #buf then
 		if not fresh then return nil, "idle" end
@@ -137,7 +137,7 @@ local function next_head(cfg, conn, buf, at, fresh)
 	return nil, "idle"
 end
 
--- After a response: whether the next request follows.
+-- Whether the connection goes on with the next request after a response.
 local function goes_on(cfg, conn, req, res)
 	local b = req._body
 	if cfg.closing:get() ~= 0 then res._keep = false end
@@ -153,7 +153,7 @@ local function end_of(cfg, conn, why, status, told)
 	if late == "timeout" then refuse(conn, cfg.write_timeout, 408, "the head took too long") end
 end
 
--- Answers the requests that come one behind the other, until the connection has no more for now.
+-- Answers requests one after the other, until no more bytes are there.
 local function serve_conn(conn, cfg, handler)
 	local buf, at, fresh = "", 1, true
 	while true do
@@ -182,7 +182,7 @@ local function serve_conn(conn, cfg, handler)
 	end
 end
 
--- Serves a connection, and then others that have something, as long as there are some.
+-- Serves a connection, and then others that have bytes, as long as there are some.
 local function serve(conn, cfg, handler)
 	while conn do
 		serve_conn(conn, cfg, handler)

@@ -41,7 +41,8 @@ local function add(tree, parts)
 	return node
 end
 
--- The node for the words from i on. Words come before names, and names before the rest; values are collected in order.
+-- Finds the node for the words from i on. Words take precedence over names, and names over the rest; values are
+-- collected in order.
 local function find(node, words, i, values)
 	if i > #words then
 		return next(node.handlers) and node or nil
@@ -75,8 +76,8 @@ local function not_allowed(req, res, node)
 	return plain(res, 405, req.method .. " is not for this path")
 end
 
--- routes: patterns to handlers. "GET /x/:id" gives req.params.id; "/x/*rest" all that follows; without a method it is
--- for all. routes.default is for what nothing else is.
+-- routes: patterns and their handlers. "GET /x/:id" gives req.params.id; "/x/*rest" matches all that follows; a
+-- pattern without a method is for all methods. routes.default is for requests that nothing else matches.
 local function mux(routes)
 	local tree = { words = {}, handlers = {} }
 	local default = routes.default

@@ -1,21 +1,22 @@
 -- SPDX-License-Identifier: MIT
--- Connections that a client keeps for the next request. A pool is data that can be sent, the same for all goroutines:
--- a map from places to records { kept = a channel of connections, permits = a semaphore or nil }. Who uses a connection
--- holds a permit, and dials only where no connection is kept: so a place never has more than max_per_host. A connection
--- that is kept holds one of the pool's slots. A goroutine can be canceled at any instruction; so permits and slots are
--- guards, which give back what they hold when they are collected or their goroutine ends, and nothing is counted.
+-- Connections that a client keeps for later requests. A pool is data that can be sent, the same for all goroutines: a
+-- map from places to records { kept = a channel of connections, permits = a semaphore or nil }. A goroutine that uses
+-- a connection holds a permit of its place, and dials only if no connection is kept there: so a place never has more
+-- than max_per_host. A kept connection holds one of the pool's slots. A goroutine can be canceled at any instruction,
+-- so nothing is counted: permits and slots are guards, which give back what they hold when they are collected or
+-- their goroutine ends.
 local vai = require "vai"
 
 local now, min = vai.now, math.min
 local SLOTS_MOST, LONG = 1 << 31, 1 << 31
-local pool = { MAX_IDLE = 100 } -- as many connections are kept where the client's options name no number
+local pool = { MAX_IDLE = 100 } -- connections that a pool keeps if the client's options name no number
 
--- What the goroutines that use a client have in common.
+-- Makes what the goroutines that use a client share.
 function pool.new(max_idle)
 	return { hosts = vai.map(), slots = vai.semaphore(min(max_idle, SLOTS_MOST) // 1 | 0), due = vai.atomic(0) }
 end
 
--- Gives a permit or a slot back; nil and false are none.
+-- Gives a permit or a slot back; nil and false stand for none.
 local function give_back(guard)
 	local _ <close> = guard
 end
@@ -28,13 +29,14 @@ local function new_place(cfg)
 	}
 end
 
--- Closes what was taken out of a place.
+-- Closes an entry that was taken out of a place.
 local function discard(entry)
 	give_back(entry.slot)
 	entry.conn:close()
 end
 
--- Nobody uses the place: forgets it. Who has found it before sees that its channel is closed, and looks again.
+-- Forgets a place that no goroutine uses. A goroutine that has just found it sees that its channel is closed, and
+-- looks again.
 local function forget(shared, cfg, name, place)
 	local permits = place.permits
 	if permits and not permits:try_acquire(cfg.max_per_host) then return end
@@ -44,7 +46,7 @@ local function forget(shared, cfg, name, place)
 	for entry in place.kept do discard(entry) end -- one that came in between
 end
 
--- Closes what has been kept for too long.
+-- Closes the connections of a place that were kept for too long.
 local function sweep_place(cfg, place)
 	local kept = place.kept
 	for _ = 1, #kept do
@@ -58,7 +60,7 @@ end
 
 local start_timer
 
--- Runs from time to time as a goroutine, as long as there are places.
+-- Closes such connections in all places. Runs from time to time as a goroutine, as long as there are places.
 function pool.sweep(shared, cfg)
 	shared.due:set(0)
 	for name, place in pairs(shared.hosts) do
@@ -68,8 +70,8 @@ function pool.sweep(shared, cfg)
 	if #shared.hosts > 0 then start_timer(shared, cfg) end
 end
 
--- `due` is the second by which the timer's goroutine has run. One that has not was lost with a goroutine that was
--- canceled before it had started the timer.
+-- `due` is the second by which the timer's goroutine must have run. If it has not, the timer was never started, as a
+-- goroutine was canceled before it came to that.
 function start_timer(shared, cfg)
 	local due, at = shared.due:get(), now() // 1 | 0
 	if due < at and shared.due:cas(due, at + min(cfg.idle_timeout, LONG) // 1 + 2 | 0) then
@@ -86,7 +88,7 @@ local function place_of(shared, cfg, name)
 	return place
 end
 
--- A permit; false where the place has none to give; or nil, why.
+-- A permit of the place; false if the place has no bound; or nil, why.
 local function permit_of(place, limit)
 	if place.permits then return place.permits:guard(1, limit) end
 	return false
@@ -103,7 +105,7 @@ function pool.enter(shared, cfg, name, limit)
 	end
 end
 
--- A kept connection from which nothing has come and whose peer has not ended it; or nil.
+-- A kept connection on which nothing has come and which the peer has not ended; nil: there is none.
 function pool.take(cfg, place)
 	while true do
 		local entry = place.kept:try_recv()
@@ -118,7 +120,7 @@ function pool.take(cfg, place)
 	end
 end
 
--- Keeps the connection, or closes it where enough are kept. The permit is still held.
+-- Keeps the connection, or closes it if enough are kept. The caller still holds the permit.
 function pool.put(shared, cfg, place, conn)
 	local slot = cfg.max_idle >= 1 and shared.slots:guard(1, 0)
 	if slot then
@@ -136,7 +138,7 @@ function pool.count(shared)
 	return n
 end
 
--- Closes all that is kept.
+-- Closes all kept connections.
 function pool.clear(shared)
 	for _, place in pairs(shared.hosts) do
 		for _ = 1, #place.kept do

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- A body that is sent in pieces while its answer may come already, as from a server that gives back what it gets. A
--- goroutine writes; whoever has asked makes the pieces, hands them over, and takes what comes meanwhile.
+-- A body that is sent in pieces while its answer may already come, as from a server that echoes it. One goroutine
+-- writes; the caller makes the pieces, hands them over, and takes what comes meanwhile.
 local vai = require "vai"
 local core = require "vai.http.core"
 
@@ -9,7 +9,7 @@ local LAST = 1 -- seconds that the last piece may take once the answer is whole
 local Sender = {}
 Sender.__index = Sender
 
--- Takes pieces up to the end, so that nobody waits for it, but writes none after an error.
+-- Takes pieces to the end, so that the caller never waits for it, but writes none after an error.
 local function write_all(conn, pieces, done, timeout)
 	local failed
 	for data in pieces do
@@ -22,7 +22,7 @@ local function write_all(conn, pieces, done, timeout)
 	if not failed then done:send({ ok = true }) end
 end
 
--- next_piece(limit): gives a piece, nil at the end, or nil, why, code. length: of the body, -1 for chunks. limit: of
+-- next_piece(limit) returns a piece, nil at the end, or nil, why, code. length: of the body, -1 for chunks. limit: of
 -- the call.
 local function new(conn, next_piece, length, limit, timeout)
 	local self = setmetatable({
@@ -38,7 +38,7 @@ function Sender:end_pieces()
 	self.ch:close()
 end
 
--- What goes over the connection next, in self.data, where there is more. nil, why, code: it cannot be had.
+-- Gets the next piece into self.data, unless one is there. nil, why, code: it cannot be had.
 function Sender:prepare()
 	if self.closed or self.data ~= nil then return true end
 	if self.broken then return nil, "the body has failed" end
@@ -62,8 +62,8 @@ function Sender:prepare()
 	return true
 end
 
--- Hands over pieces until something else happens: true, all of it is written; "data", bytes of the answer (nil: none
--- will come); or nil, why, code. limit_of(): for each piece.
+-- Hands over pieces until something else happens. Returns true: all is written; "data", bytes of the answer (nil:
+-- none will come); or nil, why, code. limit_of(): the limit for each piece.
 function Sender:run(limit_of)
 	while true do
 		local ok, why, code = self:prepare()
@@ -85,8 +85,8 @@ function Sender:run(limit_of)
 	end
 end
 
--- The next bytes of the answer, as a connection's read gives them. A limit in seconds begins anew with each piece; the
--- limit of the call does not.
+-- The next bytes of the answer, as a connection's read gives them. A limit in seconds begins anew with each piece;
+-- the limit of the call does not.
 function Sender:read(_, limit)
 	if not self.over then
 		local what, v, code = self:run(function()
@@ -99,7 +99,7 @@ function Sender:read(_, limit)
 	return self.conn:read(nil, limit)
 end
 
--- Ends it. Whether the connection can be used again: all was written.
+-- Ends the sending. Returns whether all was written, so that the connection can be used again.
 function Sender:stop(wait)
 	local whole = self.last and not self.data
 	if not self.closed then self.ch:close() end

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- The server of vai.http: see http.lua. A connection that waits for a request is net.serve's: no goroutine and no Lua
--- state. Once bytes are there, loop.lua runs in a goroutine, answers what has come, gives the connection back, and
--- takes the next one that has something.
+-- The server of vai.http: see http.lua. A connection that waits for a request belongs to net.serve and has no
+-- goroutine and no Lua state. When bytes have come loop.lua runs in a goroutine: it answers the requests, gives the
+-- connection back, and takes the next one that has bytes.
 local vai = require "vai"
 local loop = require "vai.http.loop"
 
@@ -26,7 +26,8 @@ local function over(self)
 	pcall(self._done.close, self._done)
 end
 
--- Accepts no more, lets the requests under way end. true; or nil, "timeout": those that are left go on, until close.
+-- Accepts no more connections and lets the requests under way end. true; or nil, "timeout": those that are left go
+-- on, until close.
 function Server:shutdown(limit)
 	self._closing:set(1)
 	local ok, why = self._server:shutdown(limit)
@@ -42,7 +43,7 @@ function Server:close()
 end
 server_meta.__close = Server.close
 
--- Until the server has been closed.
+-- Waits until the server has been closed.
 function Server:wait(limit)
 	local _, why = self._done:recv(limit)
 	if why ~= "closed" then return nil, why end
@@ -86,7 +87,7 @@ local function config_of(options)
 	return cfg
 end
 
--- Results as of pcall.
+-- Returns what pcall returns.
 local function listener_of(options)
 	local listen = options.listen or "127.0.0.1:8080"
 	if type(listen) ~= "string" then return true, listen end -- an open one
@@ -101,15 +102,15 @@ local function listener_of(options)
 	return pcall(vai.net.listen, network, listen, opts)
 end
 
--- Goroutines find the module in C without a look at the disk: also when the process has no descriptor left.
+-- Lets goroutines find the C module without a look at the disk, also when the process has no descriptor left.
 local function preload(name)
 	if package.preload[name] or not package.searchpath or not package.loadlib then return end
 	local path = package.searchpath(name, package.cpath)
 	package.preload[name] = path and package.loadlib(path, "luaopen_" .. name:gsub("%.", "_")) or nil
 end
 
--- What pcall has given: results, or an error, raised at the place that has called serve.
--- opened: a listener to close then.
+-- Returns the results that pcall has given, or raises its error, at the place that has called `serve`; then closes
+-- the listener `opened`.
 local function or_raise(opened, ok, ...)
 	if ok then return ... end
 	if opened then opened:close() end

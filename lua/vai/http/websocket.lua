@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- WebSocket (RFC 6455) over a connection of the server or the client. A socket is data: any goroutine may send. The
--- state of reading is a reader of wslay's, which stays in the goroutine that receives.
+-- WebSocket (RFC 6455) over a connection of the server or the client. A socket is data, so any goroutine may send.
+-- The state of reading is a reader of wslay's, which stays in the goroutine that receives.
 local vai = require "vai"
 local core = require "vai.http.core"
 local dialing = require "vai.http.dial"
@@ -14,7 +14,7 @@ local MESSAGE_MOST, CLOSE_TIME, WRITE_TIME = 16777216, 2, 60
 local Socket = {}
 local meta = { __index = Socket, __name = "vai.http.websocket" }
 
--- By socket, weak: the readers of this state, and what is to be written once nothing else follows.
+-- Weak tables by socket: the readers of this state, and the bytes to write once nothing else follows.
 local readers, last_words = setmetatable({}, { __mode = "k" }), setmetatable({}, { __mode = "k" })
 
 local function new(conn, client, options, protocol)
@@ -39,8 +39,8 @@ local unfinished = { __close = function(writing)
 	if writing.conn then writing.conn:close() end
 end }
 
--- Writes whole frames. What does not end, for the peer does not read or the goroutine is canceled, may have left a part
--- of one on its way, behind which no other can be told: the connection is closed.
+-- Writes whole frames. If a write does not finish, as the peer does not read or the goroutine is canceled, part of a
+-- frame may be on its way, and no other frame can follow: so the connection is closed.
 local function put(self, bytes)
 	local turn <close>, late = self._turn:guard(WRITE_TIME)
 	if not turn then return nil, late end
@@ -85,8 +85,8 @@ local function ended(self, code)
 	return nil, "closed", self._code
 end
 
--- Takes what has come. Pongs go out at once; the answer to a close, or to what breaks the rules, only when the program
--- has had all messages before that, for nothing follows it. nil: the end, with this code.
+-- Takes the bytes that have come. Pongs are sent at once; the answer to a close or to a violation of the rules only
+-- when the program has had all messages before it, as nothing may follow it. nil: the end, with this code.
 local function take(self, reader, bytes)
 	local out, last = reader:feed(bytes)
 	if not out then
@@ -101,7 +101,7 @@ local function take(self, reader, bytes)
 	return true
 end
 
--- The end of which the reader knows, with this code: it is answered, unless this end has said its last.
+-- Answers the end that the reader has found, with this code, unless this side has sent its close.
 local function answer_end(self, code)
 	local word = last_words[self]
 	if self._closing:swap(1) == 0 then
@@ -114,7 +114,7 @@ local function answer_end(self, code)
 	return ended(self, code)
 end
 
--- The next message and "text" or "binary"; nil, "closed", code; or nil, why, code of a wait.
+-- The next message and "text" or "binary"; nil, "closed", code; or nil, why, code if a wait has failed.
 function Socket:recv(limit)
 	if self._code then return nil, "closed", self._code end
 	local wait, reader = dialing.new_limit(limit), reader_of(self)
@@ -150,7 +150,7 @@ local function may_be_sent(code)
 		and code ~= 1006 or code >= 3000 and code <= 4999)
 end
 
--- Says why, waits a moment for the peer's word, and ends the connection.
+-- Sends a close with the code and the reason, waits a moment for the peer's, and ends the connection.
 function Socket:close(code, reason)
 	if code ~= nil and not may_be_sent(code) then
 		error(("bad argument #1 to 'close' (code %s)"):format(tostring(code)), 2)
@@ -186,7 +186,7 @@ local function has_word(value, word)
 	return false
 end
 
--- A browser says which page asks. Unless the options name others, only the server's own may.
+-- Whether the page that asks (Origin, set by browsers) is allowed: the server's own, or those of the options.
 local function may_come(req, origins)
 	local origin = req.headers.origin
 	if not origin or origins == "*" then return true end
@@ -214,7 +214,7 @@ local function refusal(req, origins)
 	end
 end
 
--- The first of ours that the client has, too.
+-- The first of our protocols that the client has, too.
 local function pick_protocol(req, ours)
 	for _, one in ipairs(ours or {}) do
 		if has_word(req.headers["sec-websocket-protocol"], one:lower()) then return one end
@@ -228,7 +228,8 @@ local function check(fname, options, known)
 	return options or {}
 end
 
--- In a handler of the server: answers a request for WebSocket. A socket; or nil, why, and the request has been refused.
+-- Answers a request for WebSocket in a handler of the server. Returns a socket; or nil, why, and the request has been
+-- refused.
 local function websocket(req, res, options)
 	needs_wslay()
 	options = check("websocket", options, { origins = true, protocols = true, max_message = true })
@@ -253,7 +254,7 @@ local function websocket(req, res, options)
 	return new(conn, false, options, protocol)
 end
 
--- Why the answer is no good; nil: it is.
+-- Why the answer is wrong; nil: it is right.
 local function wrong_answer(head, key, protocols)
 	local headers = head.headers
 	if head.status ~= 101 then return ("the server says %d %s"):format(head.status, head.reason) end

@@ -6,12 +6,12 @@ local core = require "vai.nats.core"
 local link = require "vai.nats.link"
 local server = require "vai.nats.server"
 
--- What other files use of this one, and the metatables, which a goroutine that is sent an object finds here.
+-- What other files use of this one, and the metatables: a goroutine that is sent an object finds its metatable here.
 local client = {}
 
 -- ---- arguments ----
 
--- Seconds become what is left of them; nil and contexts stay.
+-- Returns a function that gives what is left of the limit: seconds shrink; nil and contexts stay as they are.
 local function limiter(limit)
 	if type(limit) ~= "number" then return function() return limit end end
 	local over = vai.now() + limit
@@ -19,7 +19,7 @@ local function limiter(limit)
 end
 client.limiter = limiter
 
--- The server drops what goes to a subject with an empty part, in silence.
+-- Checks a subject here, as the server silently drops what goes to a subject with an empty part.
 local function check_subject(fname, subject, wild)
 	if type(subject) ~= "string" then
 		error(("bad argument #1 to '%s' (string expected, got %s)"):format(fname, type(subject)), 3)
@@ -42,7 +42,7 @@ local function check_options(fname, options, known, n)
 end
 client.check_options = check_options
 
--- A value that `send` was given as bytes.
+-- A value as bytes, in the form in which `send` sends it.
 function client.pack_message(v)
 	if v == nil then error("bad argument #1 to 'send' (nil cannot be sent)", 3) end
 	local good, data = pcall(core.pack, v)
@@ -67,7 +67,7 @@ end
 
 client.format_headers = format_headers
 
--- The headers of a message as a table, and the number and text of a status line.
+-- Parses the headers of a message: a table, and the number and text of a status line.
 local function parse_headers(head)
 	local headers = {}
 	if not head then return headers end
@@ -94,7 +94,7 @@ function Message:respond(data, options)
 	return self._nc:publish(self.reply, data, options)
 end
 
--- The payload as the Lua value that it is in MessagePack; nil, why.
+-- The Lua value for the payload, which is MessagePack; or nil, why.
 function Message:value()
 	local good, v = core.unpack(self.data)
 	if good then return v end
@@ -107,7 +107,7 @@ local Connection = {}
 local connection_meta = { __index = Connection, __name = "vai.nats.connection" }
 client.connection = connection_meta
 
--- Into the queue of what is to be written. It waits where the queue is full.
+-- Puts an item into the queue of what is to be written; waits while the queue is full.
 local function put(nc, item, limit)
 	local open, done, why = pcall(nc._out.send, nc._out, item, limit)
 	if open and done then return true end
@@ -147,7 +147,7 @@ function Connection:publish(subject, data, options)
 	return self:_publish(subject, options.reply, head, data, options.limit)
 end
 
--- Until the server has got all that was published before.
+-- Waits until the server has got all that was published before.
 function Connection:flush(limit)
 	local left = limiter(limit)
 	local pong = vai.chan(1)
@@ -243,7 +243,7 @@ function Connection:chan(subject, options)
 	}, channel_meta)
 end
 
--- The numbers are given under the lock, in the order of the queue: a send that gives up uses none.
+-- Numbers are given under the lock, in the order of the queue, so a send that gives up uses none.
 function Channel:send(v, limit)
 	local data = client.pack_message(v)
 	if self._state:get("closed") then error("send on closed channel", 2) end
@@ -259,7 +259,7 @@ function Channel:send(v, limit)
 	return true
 end
 
--- The subscription is made when the first goroutine receives: a channel that is only sent to takes nothing away.
+-- Makes the subscription when the first goroutine receives, so a channel that is only sent to takes no messages.
 local function subscription_of(ch)
 	if ch._sub then return ch._sub end
 	local _ <close> = ch._lock:guard()
@@ -287,14 +287,14 @@ function Channel:try_recv()
 	return sub.ch:try_recv()
 end
 
--- Once it returns, all that is published anywhere afterwards comes here.
+-- After it returns, everything that is published anywhere arrives here.
 function Channel:listen(limit)
 	local sub, why = subscription_of(self)
 	if not sub then return nil, why end
 	return self._nc:flush(limit)
 end
 
--- The channel of this process that values arrive in, for select.
+-- The channel of this process in which the values arrive, for select.
 function Channel:chan()
 	local sub = subscription_of(self)
 	if sub then return sub.ch end
@@ -345,7 +345,7 @@ local function forget(nc, token)
 	return setmetatable({}, { __close = function() nc._requests:set(token, nil) end })
 end
 
--- The answer as it comes: headers, bytes.
+-- Makes a request; returns the answer as it comes: headers, bytes.
 function Connection:_request(subject, head, data, limit)
 	local left = limiter(limit)
 	local token, answer = tostring(self._ids:add(1)), vai.chan(1)
@@ -423,7 +423,7 @@ function Connection:serve(subject, f, options)
 	return setmetatable({ _nc = self, _sub = sub, _workers = workers }, server_meta)
 end
 
--- No more requests; those that have come are answered.
+-- Takes no more requests; those that have come are answered.
 function Server:close(limit)
 	self._nc:_unsubscribe(self._sub)
 	return self._workers:wait(limit)
@@ -507,7 +507,8 @@ function client.connect(url, options)
 	return nil, result[2], result[3]
 end
 
--- What was published is sent first, as far as the limit (2 seconds) allows. Channels close once they are empty.
+-- Closes the connection, after sending what was published, as far as the limit (2 seconds) allows. Channels close
+-- once they are empty.
 function Connection:close(limit)
 	if self._closing:is_closed() then
 		self._done:recv(limit)
@@ -523,7 +524,7 @@ function Connection:close(limit)
 end
 connection_meta.__close = function(self) self:close() end
 
--- As close, but takes nothing new and first waits until what has come was received.
+-- As close, but first takes nothing new and waits until the program has received all that has come.
 function Connection:drain(limit)
 	local left = limiter(limit)
 	local list = {}

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- JSON as far as servers of NATS speak it: INFO, CONNECT and the API of JetStream. What programs send is MessagePack.
--- decode gives nil, why for what is no JSON; null is nil, so it leaves no field.
+-- The part of JSON that NATS servers use, for INFO, CONNECT and the API of JetStream; programs send MessagePack.
+-- decode returns nil, why for what is no JSON. null becomes nil, so it leaves no field.
 local json = {}
 
 local escapes = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
@@ -44,7 +44,7 @@ end
 
 local plain = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t", ['"'] = '"', ["\\"] = "\\", ["/"] = "/" }
 
--- The character that the backslash at `at` begins, and where it ends.
+-- The character for the escape that begins at `at`, and where the escape ends.
 local function escape_at(text, at)
 	local c = text:sub(at + 1, at + 1)
 	if c ~= "u" then return plain[c] or error("a wrong escape", 0), at + 2 end

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- The goroutines behind a connection to NATS. One, the manager, holds the connection: it opens it, reads what comes,
--- gives it to the subscriptions' queues, and opens the next one when it breaks. Another, the writer (writer.lua), sends
--- what lies in the queue `out`, many messages a write. Neither waits for the program: a queue of the program's that is
--- full loses messages by its policy, and counts them; so the server never finds us slow. Both last as long as the
--- program's connection, so they load little.
+-- gives it to the subscriptions' queues, and opens the next one when it breaks. Another, the writer (writer.lua),
+-- sends what is in the queue `out`, many messages in a write. Neither waits for the program: when a queue of the
+-- program's is full, messages are lost by its policy and counted, so the server never finds this client slow. Both
+-- goroutines last as long as the program's connection, so they load few modules.
 --
 -- What is written is followed by a PING, at the latest CONFIRM seconds after it: its PONG confirms all before it, for
 -- they come in order. So when a connection breaks it is known how many messages may be lost. A PING behind every
@@ -21,8 +21,8 @@ local link = {}
 
 -- ---- telling ----
 
--- An event goes to the program's channel where it gave one, and once for each matter to stderr where not. What has been
--- lost is counted besides.
+-- Sends an event to the program's channel, if it has given one; otherwise writes it to stderr, once for each matter.
+-- Lost messages are counted in any case.
 local function tell(nc, event)
 	if nc._events then
 		if pcall(nc._events.try_send, nc._events, event) then return end
@@ -55,7 +55,8 @@ function link.subscribe_line(sub)
 	return ("SUB %s %s%d\r\n"):format(sub.subject, sub.queue and sub.queue .. " " or "", sub.sid)
 end
 
--- Without waiting for the writer: what finds no room is said again when the next message for nobody comes.
+-- Unsubscribes without waiting for the writer: if the queue is full it is tried again when the next message for this
+-- subscription comes.
 local function unsubscribe(nc, sid)
 	nc._control:try_send(("UNSUB %d\r\n"):format(sid))
 end
@@ -84,14 +85,14 @@ function overflow.close(nc, sub)
 	finish(nc, sub, "the queue of " .. sub.capacity .. " was full")
 end
 
--- Closed by the program meanwhile: nobody wants it.
+-- The program has closed the subscription meanwhile.
 local function deliver(nc, sub, v)
 	local open, room = pcall(sub.ch.try_send, sub.ch, v)
 	if open and not room then pcall(overflow[sub.policy], nc, sub, v) end
 end
 
--- Channels number what they send: "Vai-Seq: name.number". What comes late, because servers and goroutines reorder, is
--- taken from the count again.
+-- Channels number what they send: "Vai-Seq: name.number". A message that comes late, as servers and goroutines
+-- reorder, is taken off the count of lost ones again.
 local function check_sequence(nc, sub, headers)
 	local from, n = headers:match("\r\nVai%-Seq: (%w+)%.(%d+)\r\n")
 	n = math.tointeger(tonumber(n))
@@ -120,7 +121,7 @@ function arrive.values(nc, sub, _, _, headers, payload)
 	deliver(nc, sub, v)
 end
 
--- Of a subscription that pulls it is noted when the server was heard last; that alone is what its heartbeats are for.
+-- For a subscription that pulls, notes when the server was heard last: heartbeats serve only for that.
 function arrive.messages(nc, sub, subject, reply, headers, payload)
 	if sub.pull then
 		sub.pull:set(math.floor(vai.now() * 1000))
@@ -143,7 +144,7 @@ end
 local Reader = {}
 Reader.__index = Reader
 
--- Subscriptions are looked up in the shared map once. A closed one is found by its channel.
+-- Finds a subscription; it is looked up in the shared map once. A closed one shows by its channel.
 function Reader:subscription(sid)
 	local sub = self.subs[sid]
 	if sub and not sub.ch:is_closed() then return sub end
@@ -187,7 +188,7 @@ function on.info(reader, text)
 	link.learn(reader.nc, require "vai.nats.json".decode(text))
 end
 
--- Of a permission the connection goes on; of all else the server closes it.
+-- After an error of permissions the connection goes on; after any other the server closes it.
 function on.err(reader, text)
 	text = text:match("^'?(.-)'?$")
 	local subject = text:match('Subscription to "([^"]+)"')
@@ -205,7 +206,7 @@ function link.learn(nc, info)
 	if info.connect_urls then nc._state:set("more", info.connect_urls) end
 end
 
--- Reads until the connection ends: why it did.
+-- Reads until the connection ends; returns why it did.
 function Reader:run(conn)
 	local data, pos, interval = "", 1, self.nc._options.ping_interval
 	self.pings = 0
@@ -241,8 +242,8 @@ function Manager:closing()
 	return self.nc._closing:is_closed()
 end
 
--- Tries each server once, the one after the last used first. In a goroutine of its own: this one would keep for ever
--- what is loaded to open a connection.
+-- Tries each server once, beginning with the one after the last used. In a goroutine of its own, as the manager would
+-- keep for ever what is loaded to open a connection.
 local function open_first(nc, turn)
 	return require "vai.nats.server".open_first(nc, turn)
 end
@@ -254,10 +255,11 @@ function Manager:open()
 	return conn, info, code
 end
 
--- What does not pass by itself, as a server does that is started again: somebody has to hear of it.
+-- Errors that do not pass by themselves, as a server's restart does: the program must hear of them.
 local refused = { ENATS = true, ETLS = true, EPROTO = true }
 
--- Opens until it works, with longer and longer waits between, or the program closes it, or it has tried enough.
+-- Opens connections until one works, with longer and longer pauses, or the program closes its own, or it has tried
+-- often enough.
 function Manager:reopen()
 	local o, wait, why = self.nc._options, self.nc._options.reconnect_wait, nil
 	for attempt = 0, o.max_reconnects do
@@ -274,7 +276,7 @@ function Manager:reopen()
 	return nil, why
 end
 
--- Those who wait for replies will wait in vain, and those who wait for PONGs, too.
+-- Ends the waits of goroutines that wait for replies and PONGs, which will not come.
 local function abandon(nc, why)
 	for token, ch in pairs(nc._requests) do
 		nc._requests:set(token, nil)
@@ -287,7 +289,7 @@ local function abandon(nc, why)
 	end
 end
 
--- All subscriptions, to be written before all else. Those who pull ask again.
+-- Writes all subscriptions before anything else. Subscriptions that pull ask again.
 function Manager:resubscribe(again)
 	local lines = {}
 	for _, sub in pairs(self.nc._subs) do
@@ -317,7 +319,7 @@ function Manager:use(conn, info, again)
 	return why, (ok and messages or 0) - nc._confirmed:get()
 end
 
--- What may be lost of what was sent is told and counted.
+-- Tells and counts what may be lost of what was sent.
 function Manager:broken(why, unconfirmed)
 	local nc = self.nc
 	tell(nc, { type = "disconnected", message = why, unconfirmed = unconfirmed })
@@ -376,8 +378,8 @@ function Manager:run(ready)
 	self:over(why)
 end
 
--- The manager's goroutine. nc: what the program's connection has, without its methods, which are not loaded here.
--- ready: gets { true } once connected, { nil, message, code } when that failed.
+-- The manager's goroutine. nc: the program's connection without its methods, which are not loaded here. ready: gets {
+-- true } once connected, or { nil, message, code } if that has failed.
 function link.run(nc, ready)
 	local reader = setmetatable({ nc = nc, subs = {}, looked = 0, pings = 0 }, Reader)
 	local manager = setmetatable({ nc = nc, reader = reader, left = {}, turn = -1 }, Manager)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Servers of NATS: what a program says about them (URLs, options), and how one is reached: dial, INFO, TLS, CONNECT.
+-- Servers of NATS: what a program says about them (URLs, options), and connecting to one: dial, INFO, TLS, CONNECT.
 local vai = require "vai"
 local core = require "vai.nats.core"
 local json = require "vai.nats.json"
@@ -12,7 +12,7 @@ local function unescape(text)
 	return text and (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
--- "nats://user:password@host:port", "tls://token@host", "host:port", "host" as a table; nil: it is none.
+-- Parses "nats://user:password@host:port", "tls://token@host", "host:port" or "host" to a table; nil: it is none.
 function server.parse(url)
 	local scheme, rest = url:match("^(%a+)://(.*)$")
 	scheme, rest = scheme or "nats", rest or url
@@ -29,7 +29,7 @@ function server.parse(url)
 	}
 end
 
--- The JWT and the seed of a file of credentials.
+-- Reads the JWT and the seed from a file of credentials.
 local function credentials(path)
 	local text, why = vai.fs.read_file(path)
 	if not text then return nil, why end
@@ -95,7 +95,7 @@ local function refusal(line)
 	return text and ("the server refuses: " .. text), "ENATS"
 end
 
--- Until the server has answered CONNECT's PING.
+-- Waits until the server has answered CONNECT's PING.
 local function welcome(conn, left)
 	while true do
 		local line, why, code = conn:read("l", left())
@@ -132,7 +132,8 @@ local function greet(conn, at, options, left)
 	return secure, info
 end
 
--- A connection on which the server has accepted us, and its INFO; nil, message, code. limit: seconds, for all of it.
+-- Opens a connection that the server accepts. Returns it and its INFO; or nil, message, code. limit: seconds, for all
+-- of it.
 function server.open(at, options, limit)
 	local over = vai.now() + limit
 	local function left() return math.max(0, over - vai.now()) end
@@ -150,8 +151,8 @@ local function is_number(host)
 	return host:find(":", 1, true) or host:find("^[%d.]+$")
 end
 
--- The servers that the program named and those that servers told of. These are numbers most often: their certificates
--- are for the name that the program gave.
+-- The servers that the program has named, and those that servers have told of. The latter are mostly numeric
+-- addresses, whose certificates are for the name that the program gave.
 local function servers_of(nc)
 	local list, known = {}, {}
 	local function add(at)
@@ -173,8 +174,8 @@ local function servers_of(nc)
 	return list
 end
 
--- Tries each server once, the one after `turn` first, unless the program closes its connection meanwhile. A connection,
--- INFO, nil and the next turn; or nil, message, code.
+-- Tries each server once, beginning after `turn`, unless the program closes its connection meanwhile. Returns a
+-- connection, INFO, nil and the next turn; or nil, message, code.
 function server.open_first(nc, turn)
 	local list, why, code = servers_of(nc), nil, nil
 	for i = 1, #list do

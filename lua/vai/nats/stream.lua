@@ -28,7 +28,7 @@ local stream = { meta = stream_meta, message = message_meta }
 
 -- ---- asking ----
 
--- Waits by f(limit), for so many seconds at the most. nil, "timeout", true where these are over and the limit is not.
+-- Waits by f(limit), for at most so many seconds. nil, "timeout", true: the seconds are over, but the limit is not.
 local function for_seconds(seconds, limit, f)
 	if type(limit) == "number" or limit == nil then
 		local a, b = f(math.min(limit or seconds, seconds))
@@ -42,7 +42,7 @@ local function for_seconds(seconds, limit, f)
 	return nil, over or "timeout", not over
 end
 
--- _request, again and again while there is no answer at all. What is asked may arrive more than once.
+-- Makes a request again and again while there is no answer at all. The request may arrive more than once.
 local function insist(nc, subject, head, data, left)
 	while true do
 		local headers, answer, again = for_seconds(ATTEMPT, left(), function(limit)
@@ -52,10 +52,10 @@ local function insist(nc, subject, head, data, left)
 	end
 end
 
--- What may be cured by asking again.
+-- Errors that asking again may cure.
 local passing = { ["connection lost"] = true, ["no responders"] = true }
 
--- _request until there is an answer, the limit is over, or no server has answered for too long.
+-- Makes a request until there is an answer, the limit is over, or no server has answered for too long.
 local function ask(nc, subject, head, data, limit)
 	local left, wait, since = client.limiter(limit), RETRY, nil
 	while true do
@@ -70,7 +70,7 @@ local function ask(nc, subject, head, data, limit)
 	end
 end
 
--- What JetStream answers in JSON as a table; nil, message, code.
+-- The table for an answer of JetStream, which is JSON; or nil, message, code.
 local function reply_of(answer)
 	local reply, why = json.decode(answer)
 	if type(reply) ~= "table" then return nil, why or "not JSON" end
@@ -78,7 +78,7 @@ local function reply_of(answer)
 	return reply
 end
 
--- A call of JetStream's API: its answer as a table; nil, message, code.
+-- Calls JetStream's API. Returns the answer as a table; or nil, message, code.
 local function call(nc, what, request, limit)
 	local headers, answer = ask(nc, "$JS.API." .. what, nil, request and json.encode(request) or "", limit)
 	if not headers then
@@ -138,7 +138,8 @@ local function make_consumer(nc, name, options, limit)
 		{ stream_name = name, config = config }, limit)
 end
 
--- The queue that pulled messages come into: there is room for a request that was made again although it was not lost.
+-- Opens the queue for pulled messages. It has room for more than one request, as one may be made again although it
+-- was not lost.
 local function open_queue(nc, st, batch)
 	local inbox = ("_INBOX.%s%d"):format(client.unique(), nc._ids:add(1))
 	local heard = vai.atomic()
@@ -210,7 +211,7 @@ local function metadata(reply)
 		math.tointeger(tonumber(words[first + 4])), words[first + 3]
 end
 
--- One request for a batch is at the server at a time; who finds none there makes it.
+-- Asks for a batch. One request is at the server at a time; a goroutine that finds none makes it.
 local function pull(st)
 	local _ <close> = st._lock:guard()
 	local now = math.floor(vai.now() * 1000)
@@ -224,8 +225,8 @@ local function pull(st)
 	return st._nc:_publish(("$JS.API.CONSUMER.MSG.NEXT.%s.%s"):format(st.name, st.durable), st._pull .. n, nil, request)
 end
 
--- Whether m ends a request: its time is over, or the server says what is wrong. Then it is asked again, but not at once
--- where nobody is there to be asked. true, why: not again.
+-- Whether m ends a request, as its time is over or the server reports an error. The request is then made again, but
+-- not at once if no server was there to answer. true, why: it is not made again.
 local function ended(st, m)
 	local _, status, text = client.parse_headers(m.head)
 	if not status then return false end
@@ -235,8 +236,8 @@ local function ended(st, m)
 	return true
 end
 
--- Acknowledged messages by their numbers' last digits, with the time at which they were stored: a stream that was made
--- again counts from 1 again.
+-- Notes acknowledged messages by the last digits of their numbers, with the time at which they were stored, as a
+-- stream that was made again counts from 1 again.
 local function remember(acked, sequence, time)
 	acked:set(sequence % REMEMBERED, time)
 end
@@ -258,7 +259,7 @@ local function message_of(st, m)
 	}, message_meta)
 end
 
--- A message for the program; nil: it was none, go on; nil, why.
+-- The message for the program; nil: it was none, go on; or nil, why.
 local function examine(st, m)
 	if m.again then -- the connection is another one: the request has died with the old
 		st._pending:set(0)
@@ -275,7 +276,7 @@ local function examine(st, m)
 	return message_of(st, m)
 end
 
--- What comes next, waiting for a heartbeat at the most: then it is time to look whether there was one.
+-- The next message. Waits for at most a heartbeat's time, after which the caller looks whether there was one.
 local function next_of(st, limit)
 	return for_seconds(st._heartbeat, limit, function(most) return st._sub.ch:recv(most) end)
 end
@@ -314,7 +315,7 @@ function Stream:delete(limit)
 	return nil, why, code
 end
 
--- Receives no more; the stream, its consumer and what was not acknowledged stay at the server.
+-- Ends receiving; the stream, its consumer and what was not acknowledged stay at the server.
 function Stream:close()
 	if self._sub then self._nc:_unsubscribe(self._sub) end
 end
@@ -322,8 +323,9 @@ stream_meta.__close = Stream.close
 
 -- ---- acknowledging ----
 
--- A server confirms whatever it is told. One that was killed and has forgotten that it sent the message ignores it, and
--- sends the message again: so it is asked first, where the connection is another one by now.
+-- Whether the server still knows that it sent the message. A server confirms all that it is told; one that was killed
+-- and has forgotten sends the message again nevertheless. So it is asked first if the connection is another one by
+-- now.
 local function remembered(m, limit)
 	if m._epoch == m._nc._reconnects:get() then return true end
 	local info, why = call(m._nc, "CONSUMER.INFO." .. m._consumer, nil, limit)
@@ -332,7 +334,7 @@ local function remembered(m, limit)
 	return nil, "the server has forgotten that it sent the message: it will send it again"
 end
 
--- true once the server knows; with a limit of 0 it is only sent.
+-- Acknowledges. true: the server has confirmed it; with a limit of 0 it is only sent.
 local function acknowledge(m, what, limit)
 	if limit == 0 then return m._nc:_publish(m.reply, nil, nil, what) end
 	local left = client.limiter(limit)
@@ -353,7 +355,7 @@ function Message:ack(limit)
 	return true
 end
 
--- It is delivered again, at once or after so many seconds.
+-- Has the message delivered again, at once or after so many seconds.
 function Message:nak(delay, limit)
 	local what = delay and ('-NAK {"delay": %d}'):format(math.floor(delay * 1e9)) or "-NAK"
 	return acknowledge(self, what, limit)
@@ -361,7 +363,7 @@ end
 
 function Message:term(limit) return acknowledge(self, "+TERM", limit) end
 
--- The time to acknowledge begins anew.
+-- Begins the time to acknowledge anew.
 function Message:working(limit) return acknowledge(self, "+WPI", limit) end
 
 return stream

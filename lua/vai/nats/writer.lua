@@ -14,13 +14,13 @@ end
 local Writer = {}
 Writer.__index = Writer
 
--- A PING, whose PONG confirms all messages before it, and is told to a channel.
+-- Writes a PING, whose PONG confirms all messages before it and is told to a channel.
 function Writer:ping(teller)
 	self.nc._pongs:send({ self.messages, teller })
 	return "PING\r\n"
 end
 
--- A string to write, or a channel that wants to be told of the PONG of a PING.
+-- Takes an item: a string to write, or a channel that is told of the PONG of a PING.
 function Writer:take(item)
 	if type(item) ~= "string" then
 		item = self:ping(item)
@@ -47,7 +47,7 @@ function Writer:gather()
 	end
 end
 
--- Seconds until a PING may have to be written; nil: there is nothing to confirm. One PING is under way at a time.
+-- Seconds until a PING must be written; nil: there is nothing to confirm. One PING is under way at a time.
 function Writer:until_ask()
 	local more = self.messages - self.asked
 	if more == 0 then return nil end
@@ -63,7 +63,7 @@ function Writer:ask()
 	self:take(self:ping())
 end
 
--- What of the batch the broken connection has not taken whole.
+-- What the broken connection has not taken whole of the batch.
 function Writer:left_over(written)
 	local left = {}
 	for _, item in ipairs(self.batch) do
@@ -76,7 +76,8 @@ function Writer:left_over(written)
 	return left
 end
 
--- Until the connection breaks or `stop` is closed: a list of what is left, and how many messages were written.
+-- Writes until the connection breaks or `stop` is closed. Returns a list of what is left, and how many messages were
+-- written.
 local function run(nc, conn, stop, first)
 	local w = setmetatable({ nc = nc, batch = {}, n = 0, bytes = 0, messages = 0, asked = 0 }, Writer)
 	for _, item in ipairs(first) do w:take(item) end
