@@ -1513,6 +1513,15 @@ describe("the script's globals by names of run time", function()
 		end, { p = "print", d = "dofile", table.unpack(list) }):join()), true, nil, "mine", nil)
 	]])
 
+	test("lack also those whose class has a finalizer and cannot be sent", [[
+		Logger, Good = { __gc = function() end, out = io.stdout }, { __gc = function() end, n = 1 }
+		log, good, held = setmetatable({}, Logger), setmetatable({}, Good), { { setmetatable({}, Logger) } }
+		check.returns(table.pack(vai.async(function(a, b, c, d)
+			return _G[a], getmetatable(_G[b]) == _G[c], _G[d], getmetatable(good).n
+		end, "log", "good", "Good", "held"):join()), true, nil, true, nil, 1)
+		check.raises({ "FILE" }, vai.async, function(k) return log, _G[k] end)
+	]])
+
 	test("stay taken away in goroutines of goroutines", [[
 		dofile, loadfile = nil, function() return "mine" end
 		check.returns(table.pack(vai.async(function()
@@ -1520,6 +1529,11 @@ describe("the script's globals by names of run time", function()
 			load = nil
 			return had, _G.select(2, vai.async(function() return dofile, loadfile(), load, type(print) end):join())
 		end):join()), true, "mine", nil, "mine", nil, "function")
+		os.other, os.exit = os.exit, nil
+		function string.trim() return "trimmed" end
+		check.returns(table.pack(vai.async(function()
+			return os.exit, _G.select(2, vai.async(function() return os.exit, os.other ~= nil, (" "):trim() end):join())
+		end):join()), true, nil, nil, true, "trimmed")
 		check.returns(table.pack(vai.async(function(k, l)
 			return _G[k], _G.select(2, vai.async(function(m, n) return _G[m], _G[n](), type(_G.print) end, k, l):join())
 		end, "dofile", "loadfile"):join()), true, nil, nil, "mine", "function")

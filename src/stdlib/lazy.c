@@ -41,9 +41,9 @@ static const struct vai__names *names_of(int which)
 	return which >= VAI__LAZY_LIBS ? &vai__catalog.libs[which - VAI__LAZY_LIBS].names : NULL;
 }
 
-bool vai__lazy_awaits(const struct vai_vm *vm, int k)
+bool vai__lazy_awaits(const struct vai_vm *vm, int which, int k)
 {
-	return vm->lazy[VAI__LAZY_GLOBALS] && !vai__lazy_settled(vm, vai__catalog.globals.bit + (unsigned)k);
+	return vm->lazy[which] && !vai__lazy_settled(vm, names_of(which)->bit + (unsigned)k);
 }
 
 static int lazy_index(lua_State *L);

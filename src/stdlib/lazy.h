@@ -15,8 +15,9 @@ void vai__lazy_prepare(lua_State *L, struct vai_vm *vm);
 void vai__lazy_prepare_full(lua_State *L, struct vai_vm *vm);
 /* Which of the lazy tables is at idx; -1: none of them. */
 int vai__lazy_which(lua_State *L, const struct vai_vm *vm, int idx);
-/* Whether the stock global number k may still come into _G, as nobody has asked for it. */
-bool vai__lazy_awaits(const struct vai_vm *vm, int k);
+/* Whether stock name number k of _G (VAI__LAZY_GLOBALS) or of a library (VAI__LAZY_LIBS and its number) may still come
+ * into that table, as nobody has asked for it. */
+bool vai__lazy_awaits(const struct vai_vm *vm, int which, int k);
 /* Fills the lazy table at idx and makes it an ordinary one. */
 void vai__lazy_complete(lua_State *L, struct vai_vm *vm, int which, int idx);
 /* Fills all lazy tables and opens all libraries, as C code that vai does not know may look at any table. Happens once

@@ -5,6 +5,7 @@
 #include <lualib.h>
 #include <string.h>
 #include "stdlib/catalog.h"
+#include "stdlib/lazy.h"
 #include "transfer/encode.h"
 #include "transfer/known_funcs.h"
 #include "transfer/module_changes.h"
@@ -33,7 +34,7 @@ static bool is_stock_field(const struct vai__enc *e, int lib, int entry)
 {
 	lua_State *L = e->L;
 	if (lua_isnil(L, -1))
-		return entry < 0 || !e->vm->is_host;
+		return entry < 0 || (!e->vm->is_host && vai__lazy_awaits(e->vm, VAI__LAZY_LIBS + lib, entry));
 	if (entry < 0)
 		return !is_light(L) && !(lua_istable(L, -1) && lib != vai__catalog_lib(LUA_LOADLIBNAME));
 	return vai__catalog_holds(L, &vai__catalog.libs[lib].names.entries[entry]);

@@ -136,7 +136,7 @@ static enum vai__enc_result capture_value(struct vai__enc *e, const struct captu
 static bool was_taken(const struct vai__enc *e, const char *name)
 {
 	const int k = vai__catalog_global(name, strlen(name));
-	return k >= 0 && (e->vm->is_host || !vai__lazy_awaits(e->vm, k));
+	return k >= 0 && (e->vm->is_host || !vai__lazy_awaits(e->vm, VAI__LAZY_GLOBALS, k));
 }
 
 /* The stock global whose name is at key is nil: writes that it has been taken away, if that is so. */
@@ -249,14 +249,36 @@ static void take_back(struct vai__enc *e, const struct mark *m)
 	e->library = false;
 }
 
+/* Looks whether the metatables that were left for the very end since can be sent, too, as nobody could leave them out
+ * there. */
+static enum vai__enc_result try_metas(struct vai__enc *e, lua_Integer since)
+{
+	lua_State *L = e->L;
+	const struct mark before = mark(e);
+	const int top = lua_gettop(L);
+	enum vai__enc_result r = ENC_OK;
+	for (lua_Integer i = since; i < before.nmetas && r == ENC_OK; i += 2) {
+		lua_rawgeti(L, METAS_SLOT, i + 2);
+		r = vai__enc_value(e, top + 1, ENC_DIRECT | ENC_METATABLE);
+		if (r == ENC_OK)
+			lua_settop(L, top);
+	}
+	if (r == ENC_OK)
+		take_back(e, &before);
+	return r;
+}
+
 /* Arguments: as of the guarded call, then the name and the value. Returns the lists. */
 static int put_softly(lua_State *L)
 {
 	struct vai__enc *e = lua_touserdata(L, ERROR_SLOT);
 	const int key = GUARDED_VALUES;
+	const lua_Integer metas = e->nmetas;
 	e->result = begin_global(e, key);
 	if (e->result == ENC_OK)
 		e->result = vai__enc_value(e, key + 1, ENC_DIRECT);
+	if (e->result == ENC_OK && e->nmetas > metas)
+		e->result = try_metas(e, metas);
 	lua_settop(L, METAS_SLOT);
 	return METAS_SLOT - ERROR_SLOT;
 }
