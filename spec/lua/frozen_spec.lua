@@ -326,6 +326,28 @@ describe("a frozen table", function()
 		check.raises("invalid key to 'next'", step, f, "absent")
 		check.raises("invalid key to 'next'", step, f, {})
 		check.raises("frozen", step, {}, nil)
+		-- A name that was given in one table is looked for in another one, where it stands elsewhere or not at all.
+		local several = vai.freeze { { 1, 2, x = 1, y = 2, z = 3 }, { z = 4, y = 5, x = 6 }, { y = 7 } }
+		local next_of, order = pairs(several), {}
+		for i = 1, 3 do
+			order[i] = {}
+			local k = vai.next(several[i])
+			while k do order[i][#order[i] + 1], k = k, vai.next(several[i], k) end
+		end
+		for i = 1, 3 do
+			for at, name in ipairs(order[i]) do
+				local before = order[i][at - 1]
+				check.eq(next_of(several[i], before), name)
+				for j = 1, 3 do
+					if several[j][name] == nil then
+						check.raises("invalid key to 'next'", next_of, several[j], name)
+					else
+						check.eq(next_of(several[j], name), (vai.next(several[j], name)))
+					end
+				end
+				check.eq(next_of(several[i], before), name)
+			end
+		end
 		-- A walk that is left in the middle is forgotten.
 		for _ in pairs(f) do break end
 		check.eq(count(f), 9)

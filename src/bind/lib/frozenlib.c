@@ -415,23 +415,47 @@ static inline uint64_t number_of(lua_State *L, const struct vai__view *v, uint64
 	return guess;
 }
 
-/* Pushes the name of a field; it is kept in the table at upvalue UP_NAMES as long as that is small. */
-static void push_name(lua_State *L, struct vai__view *v, uint64_t place)
+/* Pushes the name of a field; it is kept in the table at upvalue UP_NAMES as long as that is small: true. */
+static bool push_name(lua_State *L, struct vai__view *v, uint64_t place)
 {
 	size_t len;
 	const char *name = vai__frozen_string(v->block, place, &len);
 	const bool kept = len <= NAME_LONGEST && lua_istable(L, lua_upvalueindex(UP_NAMES));
 	if (kept) {
 		if (VAI_LIKELY(lua_rawgeti(L, lua_upvalueindex(UP_NAMES), (lua_Integer)place) == LUA_TSTRING))
-			return;
+			return true;
 		lua_pop(L, 1);
 	}
 	lua_pushlstring(L, name, len);
-	if (kept && v->names < NAMES_MAX) {
-		v->names++;
-		lua_pushvalue(L, -1);
-		lua_rawseti(L, lua_upvalueindex(UP_NAMES), (lua_Integer)place);
+	if (!kept || v->names >= NAMES_MAX)
+		return false;
+	v->names++;
+	lua_pushvalue(L, -1);
+	lua_rawseti(L, lua_upvalueindex(UP_NAMES), (lua_Integer)place);
+	return true;
+}
+
+/* Pushes the key of the table's entry at that number. */
+static inline void push_key(
+	lua_State *L, struct vai__view *v, struct vai__frozen_value key, uint64_t table, uint64_t at)
+{
+	v->name = NULL;
+	if (key.tag != FROZEN_STRING) {
+		push_scalar(L, v->block, key);
+	} else if (push_name(L, v, key.word)) {
+		v->name = lua_topointer(L, -1);
+		v->name_table = table;
+		v->name_at = at;
 	}
+}
+
+/* The number of the entry whose key is at index 2. A walk mostly comes back with the name that it was given last. That
+ * string is told by its address: the state keeps it, so no other string can have come to lie there. */
+static inline uint64_t number_before(lua_State *L, const struct vai__view *v, const struct vai__view_proxy *p)
+{
+	if (v->name && v->name_table == p->table && lua_topointer(L, 2) == v->name && lua_type(L, 2) == LUA_TSTRING)
+		return v->name_at;
+	return number_of(L, v, p->table, 2, p->at);
 }
 
 /* The iterator of pairs. Arguments: the proxy, the key before. */
@@ -440,17 +464,13 @@ static int step(lua_State *L)
 	struct vai__frozen_value key, value;
 	struct vai__view *v = own_view(L);
 	struct vai__view_proxy *p = proxy_at(L, v, 1);
-	uint64_t at = number_of(L, v, p->table, 2, p->at);
-	at = vai__frozen_next(v->block, p->table, at, &key, &value);
+	const uint64_t table = p->table, at = vai__frozen_next(v->block, table, number_before(L, v, p), &key, &value);
 	p->at = at;
 	if (at == 0) {
 		lua_pushnil(L);
 		return 1;
 	}
-	if (key.tag == FROZEN_STRING)
-		push_name(L, v, key.word);
-	else
-		push_scalar(L, v->block, key);
+	push_key(L, v, key, table, at);
 	push_value(L, v, value, lua_upvalueindex(UP_LIST), lua_upvalueindex(UP_META));
 	return 2;
 }

@@ -27,6 +27,10 @@ struct vai__view {
 	uint32_t changes, names;   /* how often a proxy was set; how many field names the state keeps */
 	uint32_t cap, fresh, free; /* proxies have numbers from 1 to cap; those from `fresh` on have never been used */
 	uint32_t found, shown;     /* indices of the proxy searched for last and of the one shown last */
+	/* The entry that a walk came to last, if its key is a name that the state keeps: address of the name, or NULL; the
+	 * table; the entry's number. */
+	const void *name;
+	uint64_t name_table, name_at;
 };
 extern const struct vai_class vai__view_class;
 
