@@ -38,8 +38,8 @@ struct vai__life {
 	volatile sig_atomic_t hold;   /* the goroutine sets hooks at the moment: the handler leaves them alone */
 	volatile sig_atomic_t missed; /* set by the handler while `hold`: an interruption is due */
 	volatile sig_atomic_t asked;  /* the state that ran has to be interrupted, and has not been so far */
-	uint8_t phase;                /* enum vai_end: the end that was raised */
-	uint8_t why;                  /* enum vai_end: what was raised */
+	uint8_t phase;                /* enum vai__phase */
+	uint8_t why;                  /* enum vai_end: the end that was raised */
 	bool forced;                  /* the end is raised also in to-be-closed variables */
 	bool bare;                    /* the end was raised without its value; vai__end_caught puts it in place */
 	bool yielded;                 /* its body has yielded: an error is due */

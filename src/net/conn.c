@@ -367,7 +367,7 @@ static int fill_to(vai_g *self, vai_conn *c, const struct vai__iowait *w, struct
 		rc = vai__desc_wait(self, c->desc, VAI__READ, &wait);
 		if (rc != VAI_OK)
 			return rc == VAI_ETIMEOUT && !asked ? last_look(c, to) : rc;
-		wait.renews = false; /* renewing again and again would only wake the goroutine for nothing */
+		wait.renews = false; /* if others queue, renewing would wake it for nothing again and again */
 	}
 }
 

@@ -28,8 +28,8 @@ enum {
 };
 
 struct options {
-	int n;      /* cases in the list; the others have names */
-	int listed; /* of them; the others have names */
+	int n;      /* all cases */
+	int listed; /* cases in the list; the others have names */
 	int others; /* cases that are no channels */
 	int sends;  /* cases that send */
 	bool has_default, has_timeout;

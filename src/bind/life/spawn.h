@@ -22,8 +22,8 @@ struct vai__call {
 	struct vai_code *code;        /* the function; NULL: a C function */
 	vai_waitgroup *wg;            /* counted down at the end; or NULL */
 	vai_member *member;           /* the goroutine's place in a group, in place of wg; or NULL */
-	struct vai__spawn_opts *opts; /* the call whose function and arguments are used, with a reference; or NULL */
-	struct vai__call *base;       /* its function and arguments are those of this one, with a reference; or NULL */
+	struct vai__spawn_opts *opts; /* or NULL */
+	struct vai__call *base;       /* the call whose function and arguments are used, with a reference; or NULL */
 	struct vai_obj *extra;        /* one more argument, with a reference; or NULL */
 	struct vai__home *home;       /* the home of its goroutines */
 	uint64_t home_id;
