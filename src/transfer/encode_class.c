@@ -99,8 +99,10 @@ enum vai__enc_result vai__enc_class(struct vai__enc *e, int t, int how)
 	const bool root = e->image && vai__enc_at(e) == 0;
 	struct vai__class *c = vai__class_of(L, t);
 	enum vai__enc_result r;
-	if (!c && !e->guarded)
-		return ENC_RETRY;
+	if (!c && !e->guarded) { /* one of a module's is never entered as a class */
+		r = how & ENC_METATABLE ? vai__enc_member(e, t) : ENC_NO;
+		return r == ENC_NO ? ENC_RETRY : r;
+	}
 	if (!c && !(how & ENC_METATABLE) && !root && !looks_like_class(L, t))
 		return ENC_NO;
 	if (!root && (r = vai__enc_member(e, t)) != ENC_NO)
