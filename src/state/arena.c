@@ -23,15 +23,15 @@ enum {
 	INNER_MAX = VAI__ARENA_INNER,
 	SMALL_MAX = VAI__ARENA_SMALL,
 	CLASS_MAX = INNER_MAX < SMALL_MAX ? INNER_MAX : SMALL_MAX,
-	SEARCH = 8 /* free blocks looked at for one that is aligned to 16 */
+	SEARCH = 8 /* free blocks of a list that are looked at, at most, for one that is aligned to 16 */
 };
 
-/* The head of a big block. Big blocks are libc's, whose realloc can move pages. */
+/* The head of a big block. Big blocks come from the heap (base/heap.h), because libc's realloc can move pages. */
 struct vai__big {
 	_Alignas(16) struct vai__big *next;
 	struct vai__big *prev;
 	size_t size;                /* with this header */
-	struct vai__budget *budget; /* whom it is charged to, or NULL */
+	struct vai__budget *budget; /* the budget to which it is charged, or NULL */
 };
 
 /* The bytes that a block of this size, up to INNER_MAX, really takes. */
@@ -50,6 +50,7 @@ static inline bool in_template(const struct vai__arena *a, const void *p)
 
 enum { LISTS = sizeof(void *) * VAI__ARENA_CLASSES };
 
+/* The lists of free blocks lie at p from now on, and are empty. */
 static void set_lists(struct vai__arena *a, void *p)
 {
 	a->free = memset(p, 0, LISTS);
@@ -66,6 +67,7 @@ static VAI_NOINLINE bool make_lists(struct vai__arena *a)
 	return true;
 }
 
+/* False: there are no lists, and no memory to make them. */
 static bool want_lists(struct vai__arena *a)
 {
 	return VAI_LIKELY(arena_has_lists(a)) || make_lists(a);
@@ -88,6 +90,7 @@ static inline void list_push(struct vai__arena *a, void *p, unsigned c)
 	a->free[c] = p;
 }
 
+/* Uses up the quota. */
 static void count_freed(struct vai__arena *a, size_t size)
 {
 	if ((a->quota -= (ptrdiff_t)size) < 0 && arena_has_lists(a) && !a->building)
@@ -197,8 +200,8 @@ static void *resize_big(struct vai__arena *a, void *p, size_t nsize)
 
 /* ---- templates ---- */
 
-/* State of a template that is being built, at the end of its region. The arena itself has no room then, so every
- * block that no list has is taken here. */
+/* What a template that is being built needs besides its arena. It lies at the end of the region. The arena's own cursor
+ * has no room then, so every block that is in no list is taken from here. */
 struct building {
 	void *lists[VAI__ARENA_CLASSES];
 	char *cursor, *end;
@@ -430,6 +433,7 @@ enum { OOM = 1 };
 enum { OOM = 0 };
 #endif
 
+/* Whether a request for `more` bytes has to fail, because of the state's bound or of a test. */
 static VAI_NOINLINE bool fails(struct vai__arena *a, size_t more, bool tagged)
 {
 	if (OOM_FAILS())
@@ -457,7 +461,7 @@ static VAI_NOINLINE void *allocate_or_fail(struct vai__arena *a, void *p, size_t
 	return nsize > have && fails(a, nsize - have, !p && osize > 0) ? NULL : allocate(a, p, osize, nsize);
 }
 
-/* Everything but the usual case is called last, so that the usual case saves no registers. */
+/* The unusual cases are tail calls, so that the usual case saves no registers. */
 void *vai__arena_alloc(void *ud, void *p, size_t osize, size_t nsize)
 {
 	struct vai__arena *a = ud;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where an arena's memory comes from: chunks of its own, free blocks that are cut again.
- * Called by the thread that uses the arena's state.
+/* Where an arena's memory comes from: chunks, and free blocks that are cut again; and where the state's memory bound is
+ * enforced (vai__memory_limit). Called by the thread that uses the arena's state.
  *
  * Free memory in pieces too small for a request still belongs to the state. So a request is served, in this order:
  * by a larger free block; by joining all free neighbours, if enough was freed since the last time to make that worth
@@ -10,13 +10,14 @@
 #include "base/mem.h"
 
 enum {
-	KEEP = 65536, /* bytes held up to which no chunks go back */
-	CHURNED = 4,  /* quotas used up after which joining is worth its time, before another chunk is taken, */
-	FUTILE = 16   /* the same after a time that no chunk went back */
+	KEEP = 65536, /* an arena that holds no more bytes gives no chunk back */
+	CHURNED = 4,  /* quotas that must be used up before joining is worth its time, when another chunk would be taken; */
+	FUTILE = 16   /* the same after a joining by which no chunk went back */
 };
 
-/* What is left before the new place becomes free blocks; without lists for these the newest chunk, whose it is, notes
- * it (the first chunk does not: there it is little). */
+/* Moves the cursor to from..to. What was left at its old place becomes free blocks. If there are no lists for these
+ * yet, the newest chunk, where it lies, notes it in `tail`; the first chunk has no `tail`, because little is left
+ * there. */
 static void enter(struct vai__arena *a, char *from, char *to)
 {
 	if (arena_has_lists(a) && arena_left(a) > 0)
@@ -34,14 +35,14 @@ bool vai__arena_counted(const struct vai__arena *a, size_t *bytes)
 	return kb >= 0;
 }
 
-/* The limit for requests that do not let Lua collect first: a quarter more. */
+/* The limit for requests after which Lua does not collect and try again: a quarter more. */
 static size_t patient_limit(const struct vai__arena *a)
 {
 	return a->limit + a->limit / 4;
 }
 
-/* Whether more may be held than the limit. Free memory that is too scattered to be used does not count, so up to
- * twice the limit may be held. */
+/* Free memory that is too scattered to be used does not count against the limit, so up to twice the limit may be
+ * held. */
 bool vai__arena_may_exceed(struct vai__arena *a, size_t more)
 {
 	size_t used;
@@ -77,9 +78,9 @@ static size_t least_chunk(size_t need)
 	return vai__mem_round(need + sizeof(struct vai__chunk));
 }
 
-/* How much a state is to grow at least: by a quarter. With chunks that double from 1 kB on, 10,000 states of
- * connections under load held 70 kB each, of which they used half. The first time it is as little as can be, since many
- * goroutines never need more. */
+/* The size of the next chunk, if not more is needed: a quarter of what is held. (With chunks that double from 1 kB on,
+ * 10,000 states of connections under load held 70 kB each, of which they used half.) The first chunk after the arena's
+ * own is as small as can be, since many goroutines never need more. */
 static size_t wished_chunk(const struct vai__arena *a)
 {
 	size_t wish = a->held / 4;
@@ -106,7 +107,7 @@ static bool add_chunk(struct vai__arena *a, size_t need)
 	return true;
 }
 
-/* Takes a free block of a class from c on. */
+/* Moves the cursor into a free block of class c or larger. False: there is none. */
 static bool use_class(struct vai__arena *a, unsigned c)
 {
 	while (c < VAI__ARENA_CLASSES && !a->free[c])
@@ -119,6 +120,7 @@ static bool use_class(struct vai__arena *a, unsigned c)
 	return true;
 }
 
+/* Moves the cursor into a free block above 1 kB. False: there is none of that size. */
 static bool use_run(struct vai__arena *a, size_t need)
 {
 	struct vai__run *run = vai__arena_find_run(a, need);
@@ -129,7 +131,7 @@ static bool use_run(struct vai__arena *a, size_t need)
 	return true;
 }
 
-/* Uses a free block of which enough remains for another one of this size, or much more. */
+/* Moves the cursor into a free block in which, after this request, there is room for another one of the same size. */
 static bool use_free(struct vai__arena *a, size_t need)
 {
 	if (need <= VAI__ARENA_SMALL / 2 && use_class(a, arena_class_of(2 * need)))
@@ -137,12 +139,13 @@ static bool use_free(struct vai__arena *a, size_t need)
 	return use_run(a, need);
 }
 
-/* Uses a free block of which next to nothing remains. */
+/* Moves the cursor into a free block that this request nearly fills. */
 static bool use_last(struct vai__arena *a, size_t need)
 {
 	return need <= VAI__ARENA_SMALL && use_class(a, arena_class_of(need));
 }
 
+/* Grants a new quota: a sixteenth of what is held. */
 static void rearm(struct vai__arena *a)
 {
 	a->quota = (ptrdiff_t)(a->held / 16 > VAI__ARENA_QUOTA ? a->held / 16 : VAI__ARENA_QUOTA);
@@ -178,7 +181,7 @@ static void give_back(struct vai__arena *a)
 	a->futile = vai__arena_reclaim(a) && a->held == held;
 }
 
-/* Somebody has freed as much as was granted. Where most of a big state's memory is free, chunks go back. */
+/* If most of a big state's memory is free, chunks go back. */
 void vai__arena_churned(struct vai__arena *a)
 {
 	size_t used, held = a->held;

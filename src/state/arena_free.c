@@ -10,7 +10,11 @@
 #include <string.h>
 #include "base/mem.h"
 
-enum { GRAIN = 8, WORD = 64, SEARCH = 8 };
+enum {
+	GRAIN = 8, /* bytes for which the bitmap has one bit */
+	WORD = 64, /* bits of a word */
+	SEARCH = 8 /* free blocks of a bin that are looked at, at most, for one that is large enough */
+};
 
 /* A stretch of memory that blocks are cut from. */
 struct region {
@@ -19,6 +23,7 @@ struct region {
 	uint64_t *bits;
 };
 
+/* The bitmap of all free memory, while it is joined. */
 struct map {
 	struct region *regions; /* by address */
 	size_t n;
@@ -28,10 +33,10 @@ struct map {
 
 /* ---- sizes ---- */
 
-/* Of the coarse classes one is the first stack of a Lua state, others are hash parts. */
+/* The sizes of the coarse classes: 720 is the first stack of a Lua state, others are hash parts of tables. */
 const uint16_t vai__arena_coarse[] = {144, 160, 192, 224, 256, 320, 384, 448, 512, 640, 720, 768, 1024};
 
-/* By size in units of 16, rounded up. */
+/* The class of a size, which is given in units of 16 bytes, rounded up. */
 #define C VAI__ARENA_FINE
 const uint8_t vai__arena_coarse_class[VAI__ARENA_SMALL / 16 + 1] = {0, 0, 0, 0, 0, 0, 0, 0, 0, C, C + 1, C + 2, C + 2,
 	C + 3, C + 3, C + 4, C + 4, C + 5, C + 5, C + 5, C + 5, C + 6, C + 6, C + 6, C + 6, C + 7, C + 7, C + 7, C + 7,
@@ -131,7 +136,7 @@ static size_t count_regions(const struct vai__arena *a, size_t *words)
 	return n;
 }
 
-/* One block of memory: the regions, then their bits. */
+/* Makes the map, in one block of memory: the regions, then their bits. False: out of memory. */
 static bool make_map(struct map *map, struct vai__arena *a)
 {
 	size_t words, n = count_regions(a, &words);
@@ -327,8 +332,9 @@ static char *find_place(const struct region *r, size_t bytes, bool *any)
 	return NULL;
 }
 
-/* Where the lists are to lie: not in a chunk that is free but for them, unless free memory elsewhere needs them and has
- * no place. NULL: *any says whether there is such memory, in a state without a free chunk. */
+/* Where the lists of free blocks are to lie: not in a chunk that would be free without them, unless there is free
+ * memory elsewhere, which needs lists, and no room for them there. NULL: no place was found; *any says whether there is
+ * free memory that needs lists. */
 static char *find_home(const struct map *map, bool *any)
 {
 	char *home = NULL, *in_free = NULL;
@@ -352,8 +358,8 @@ static void unmark(struct map *map, const char *p, size_t n)
 		r->bits[i / WORD] &= ~((uint64_t)1 << i % WORD);
 }
 
-/* Moves the lists, which hold nothing, to where they keep no chunk from going; or there are none, if nothing will be
- * free. The bins are made anew where they are needed. */
+/* Moves the lists, which are empty, to a place where they keep no chunk from going back; the arena has no lists any
+ * more if no memory will be free. The bins are made anew when they are needed. */
 static void move_lists(struct map *map, struct vai__arena *a)
 {
 	bool any;

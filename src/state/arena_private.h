@@ -14,10 +14,10 @@ enum {
 #else
 	VAI__ARENA_INNER = 8192, /* blocks up to here lie in chunks */
 #endif
-	VAI__ARENA_BINS = 28,
-	VAI__ARENA_QUOTA = 8192, /* the least bytes freed before anybody looks */
+	VAI__ARENA_BINS = 28,    /* lists of free blocks above 1 kB */
+	VAI__ARENA_QUOTA = 8192, /* bytes that are freed, at least, before the arena looks how much is free */
 	VAI__ARENA_CHUNK_MIN = 1024,
-	VAI__ARENA_CHUNK_MAX = 65536
+	VAI__ARENA_CHUNK_MAX = 65536 /* bytes of a chunk */
 };
 
 struct vai__chunk {
@@ -35,6 +35,7 @@ struct vai__run {
 extern const uint16_t vai__arena_coarse[];
 extern const uint8_t vai__arena_coarse_class[];
 
+/* The size class of a block of 1 to 1024 bytes. */
 static inline unsigned arena_class_of(size_t size)
 {
 	return VAI_LIKELY(size <= VAI__ARENA_FINE * 8) ? (unsigned)((size - 1) >> 3)
@@ -46,6 +47,7 @@ static inline size_t arena_class_size(unsigned c)
 	return VAI_LIKELY(c < VAI__ARENA_FINE) ? ((size_t)c + 1) * 8 : vai__arena_coarse[c - VAI__ARENA_FINE];
 }
 
+/* Bytes that are left of the newest chunk. */
 static inline size_t arena_left(const struct vai__arena *a)
 {
 	return (size_t)(a->end - a->cursor);
@@ -53,11 +55,13 @@ static inline size_t arena_left(const struct vai__arena *a)
 
 extern void *const vai__arena_no_blocks[];
 
+/* Whether the arena has lists of free blocks of its own. */
 static inline bool arena_has_lists(const struct vai__arena *a)
 {
 	return a->free != (void **)(uintptr_t)vai__arena_no_blocks;
 }
 
+/* Counts `more` bytes as held. From three quarters of the limit on each allocation is looked at. */
 static inline void arena_hold(struct vai__arena *a, size_t more)
 {
 	a->held += more;
@@ -65,6 +69,7 @@ static inline void arena_hold(struct vai__arena *a, size_t more)
 		a->failing = (unsigned)VAI__ARENA_WATCHED;
 }
 
+/* Whether `more` bytes can be held within the limit. */
 static inline bool arena_fits(const struct vai__arena *a, size_t more)
 {
 	return a->held <= a->limit && more <= a->limit - a->held;
@@ -82,14 +87,14 @@ bool vai__arena_join(struct vai__arena *a);
 
 /* ---- chunks (arena_chunk.c) ---- */
 
-/* Makes the cursor point to at least `need` bytes. */
+/* Makes the cursor point to at least `need` bytes. False: out of memory, or over the limit. */
 bool vai__arena_refill(struct vai__arena *a, size_t need);
-/* Joins, and begins to count anew what is freed. */
+/* As vai__arena_join; what is freed is counted anew from then on. */
 bool vai__arena_reclaim(struct vai__arena *a);
 /* Called before a big block is taken, which no free memory of chunks serves: chunks go back first, if enough was freed
  * since the last time to make that worth it. */
 void vai__arena_before_big(struct vai__arena *a);
-/* Called when as much has been freed as was granted. */
+/* Called when a->quota is used up: joins free memory if that is worth it, and grants a new quota. */
 void vai__arena_churned(struct vai__arena *a);
 /* Sets *bytes to what the state needs by Lua's own count. False: Lua does not tell, or not now. */
 bool vai__arena_counted(const struct vai__arena *a, size_t *bytes);

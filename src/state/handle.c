@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Handles. The registry of a state has, under light keys, the metatable of each class (key: the class) and a weak
- * table of the handles that may be met again. Its keys are the objects; those of handles that came with the state, in
- * a template, are their places.
+ * table, the cache, of the handles that are found again when their object comes back into the state. The cache's keys
+ * are the objects; for handles that came with the state's template they are the places of their references.
  *
- * Invariants: a handle with an object has a place in vm->refs, which holds the reference. Its metatable has __gc
- * before it gets the object. What may raise comes before the handle owns the object, or in protected calls, or after
- * it has its place.
+ * Invariants: a handle with an object has a place in vm->refs, which holds the reference. Its metatable has __gc before
+ * it gets the object. What may raise comes before the handle owns the object, or in protected calls, or after it has
+ * its place.
  *
  * The debug library can take __gc away; then a handle is freed without any notice. So no list of the state leads
- * through handles. The host's state outlives its vm. That its handles are no handles any more is told by their magic
- * number, which is another one each time that a state opens vai. */
+ * through handles. The host's state outlives its vm. Its handles are no handles any more then: their magic number has
+ * the id of the home in it, which is another one each time that a state opens vai. */
 #include "state/handle.h"
 #include <string.h>
 #include <time.h>
@@ -24,10 +24,11 @@
 enum { MAX_TYPES = 64, USERDATA_HEADER = 64, FEW = sizeof((struct vai_vm *)0)->few / sizeof(uintptr_t) };
 
 static const struct vai__handle_type *types[MAX_TYPES];
-static _Atomic(int) ntypes; /* grows, under the lock of who registers */
+static _Atomic(int) ntypes; /* grows; one thread at a time registers */
 static uint64_t magic;      /* no script can know this number, so no other userdata can have it */
 static const char cache_key;
 
+/* The key in the cache for a handle that came with the template. */
 static inline const void *key_of_place(uintptr_t place)
 {
 	return (const void *)place;
@@ -79,6 +80,7 @@ void vai__handle_each_method(void (*f)(void *arg, const char *type, const luaL_R
 	}
 }
 
+/* Notes a use of the type, if the state's uses are noted (uses.h). */
 static void note(lua_State *L, int type, unsigned index)
 {
 	struct vai_vm *vm = vai__state_of(L);
@@ -138,7 +140,7 @@ static inline uintptr_t *places(struct vai_vm *vm)
 	return vm->refs ? vm->refs : vm->few;
 }
 
-/* Unless the program has set a pause of its own. */
+/* Makes the collector begin its cycles earlier (VAI__PAUSE_HANDLES), unless the program has set a pause of its own. */
 static void hurry(struct vai_vm *vm)
 {
 	int pause = lua_gc(vm->L, LUA_GCSETPAUSE, VAI__PAUSE_HANDLES);
@@ -163,7 +165,7 @@ static VAI_NOINLINE bool add_places(struct vai_vm *vm)
 	return true;
 }
 
-/* The place, or 0: out of memory. */
+/* Gives the vm a reference to obj, which the caller hands over. Returns its place; 0: out of memory. */
 static inline uint32_t hold(struct vai_vm *vm, struct vai_obj *obj)
 {
 	uint32_t place = vm->free_ref;
@@ -182,7 +184,7 @@ bool (*vai__handle_keeps)(struct vai_vm *vm, struct vai_obj *obj);
 
 void vai__handles_release(struct vai_vm *vm)
 {
-	if (vm->is_host) /* of a state without a home, as tests have */
+	if (vm->is_host) /* a host's state without a home, as tests have, shares the id of the home of nobody */
 		atomic_fetch_add_relaxed(&vai__home_of_nobody->id, 1);
 	while (vm->nrefs > 0) {
 		uintptr_t ref = places(vm)[--vm->nrefs];
@@ -205,14 +207,14 @@ void vai__handles_each(const struct vai_vm *vm, void (*f)(void *arg, struct vai_
 			f(arg, (struct vai_obj *)refs[i]);
 }
 
-/* Of handles in the state of the calling main goroutine, until it closes for vai. */
+/* The magic number of handles in the state of the calling main goroutine, until the state closes for vai. */
 static uint64_t host_magic(void)
 {
 	const struct vai__home *home = vai__home_self();
 	return magic + 2 * (atomic_load_relaxed(&home->id) + 1);
 }
 
-/* The same for another thread, a goroutine of another home, or the child of a fork. */
+/* Whether h is a handle of another host's state than the caller's, one that is still open. */
 static VAI_NOINLINE bool is_of_open_home(const struct vai__handle *h)
 {
 	uint64_t d = h->magic - magic;
@@ -234,19 +236,20 @@ bool vai__handle_is(lua_State *L, int idx)
 	return test_handle(L, idx) != NULL;
 }
 
-/* Whether the collector calls. If a script does, the object may be in use. To Lua everything that is called from C
- * code of a hook, finalizers included, is called by the hook; a script's function that such a hook calls gets no
- * handle. */
+/* Whether __gc was called by the collector, not by a script: then the object may be in use. Within a hook that is C
+ * code Lua says of everything, finalizers included, that the hook has called it; a script's function that such a hook
+ * calls gets no handle, so that is no danger. */
 static bool is_finalizer(lua_State *L)
 {
 	lua_Debug ar;
-	if (!vai__handle_gc_tells) /* there the name is that of the interrupted function, not of the finalizer */
+	if (!vai__handle_gc_tells) /* where lua_getinfo names the interrupted function, not the finalizer */
 		return lua_gc(L, LUA_GCISRUNNING) == 0;
 	if (!lua_getstack(L, 0, &ar) || !lua_getinfo(L, "n", &ar))
 		return false;
 	return strcmp(ar.namewhat, "hook") == 0 || (strcmp(ar.namewhat, "metamethod") == 0 && strcmp(ar.name, "__gc") == 0);
 }
 
+/* __gc of all handles: gives the reference back. */
 static int collect(lua_State *L)
 {
 	struct vai__handle *h = test_handle(L, 1);
@@ -313,14 +316,14 @@ static int make_protected(lua_State *L)
 	return 1;
 }
 
-/* Pushes a weak table that is its own metatable, with room for n handles. */
+/* Pushes the cache: a weak table that is its own metatable. It is made, with room for n handles, if there is none. */
 static void push_cache(lua_State *L, int n)
 {
 	if (lua_rawgetp(L, LUA_REGISTRYINDEX, &cache_key) == LUA_TTABLE)
 		return;
 	lua_pop(L, 1);
 	lua_createtable(L, 0, n + 1);
-	lua_pushliteral(L, "__div"); /* says "v", too, and each state has this string */
+	lua_pushliteral(L, "__div"); /* has a "v" in it, as __mode needs, and each state has this string already */
 	lua_setfield(L, -2, "__mode");
 	lua_pushvalue(L, -1);
 	lua_setmetatable(L, -2);
@@ -409,7 +412,7 @@ static VAI_NOINLINE void note_cached(struct vai_vm *vm)
 		vai__uses_note(vm, VAI__USE_CACHE, vm->ncached + 1);
 }
 
-/* Enters the handle on top into the weak table, so that it is found by its object from now on. May raise. */
+/* Enters h, the handle on top, into the cache, so that it is found by its object from now on. May raise. */
 static void enter(lua_State *L, struct vai_vm *vm, struct vai__handle *h)
 {
 	if (VAI_UNLIKELY(vm->profiled != NULL))
@@ -424,7 +427,7 @@ static void enter(lua_State *L, struct vai_vm *vm, struct vai__handle *h)
 		vm->premade = h->place;
 }
 
-/* Where the handle of obj would be in the weak table. */
+/* The key under which the handle of obj would be in the cache. */
 static inline const void *key_of(struct vai_vm *vm, const struct vai_obj *obj)
 {
 	for (uint32_t i = 0; i < vm->premade; i++)
@@ -450,8 +453,8 @@ static bool push_under(lua_State *L, const struct vai_obj *obj, const void *key)
 	return false;
 }
 
-/* Pushes the handle of obj that the state has, or nothing. One that came with it may be gone, and its place be that of
- * another one. */
+/* Pushes the handle of obj that the state has, or nothing. A handle that came with the template may be gone, and its
+ * place may have been given to another handle of the same object, which is under the object itself. */
 static bool push_known(lua_State *L, struct vai_vm *vm, const struct vai_obj *obj)
 {
 	const void *key = key_of(vm, obj);
@@ -467,7 +470,7 @@ static VAI_NOINLINE _Noreturn void fail(lua_State *L, struct vai_obj *obj, const
 	__builtin_unreachable();
 }
 
-/* Pushes the metatable of obj's class, or lets go of obj and raises. */
+/* Pushes the metatable of obj's class, or gives the reference to obj back and raises. */
 static inline void push_metatable(lua_State *L, struct vai_obj *obj)
 {
 	if (VAI_LIKELY(lua_rawgetp(L, LUA_REGISTRYINDEX, obj->cls) == LUA_TTABLE))
@@ -520,7 +523,7 @@ void vai__handles_premake(struct vai_vm *vm)
 	vm->premaking = true;
 }
 
-/* In the template each place holds its handle's address, which is moved with the clone. */
+/* In the template each place holds its handle's address, which the clone moves as it does all pointers. */
 void vai__handles_premade(lua_State *L, struct vai_vm *vm)
 {
 	struct vai__handle *made[FEW];

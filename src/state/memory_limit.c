@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The bound of a goroutine's memory: set, asked for and widened here. It is enforced where an arena asks for more, in
- * arena_chunk.c. */
+/* The bound of a goroutine's memory (spawn's option `memory`): set, asked for and widened here. It is enforced when an
+ * arena asks for more, in arena_chunk.c. */
 #include <stdint.h>
 #include "state/arena.h"
 
-enum { HEADROOM_MIN = 65536 };
+enum { HEADROOM_MIN = 65536 /* bytes by which the bound is widened, at least */ };
 
 void vai__memory_limit(struct vai_vm *vm, size_t bytes)
 {

@@ -13,13 +13,15 @@
 
 enum { OBJECTS = 64 };
 
-/* What is known of shared objects: each segment that a function lay in. Written once, by whoever got the number. */
+/* What is known of shared objects: the segments in which functions lay that were asked for. An entry is written once,
+ * by the thread that got its number. */
 static struct {
 	_Atomic(uintptr_t) lo, hi; /* hi: written last; 0: not written yet */
 	bool quick;
 } known[OBJECTS];
 static atomic_int nknown;
 
+/* The search for the shared object in which the address `inside` lies: its segment, and whether it has the note. */
 struct look {
 	uintptr_t inside, lo, hi;
 	bool quick;
@@ -62,7 +64,7 @@ static int look_at(struct dl_phdr_info *info, size_t size, void *arg)
 			l->quick |= has_note((const char *)lo, h->p_memsz, h->p_align); /* NOLINT(performance-no-int-to-ptr) */
 	}
 	if (!l->hi)
-		l->quick = false; /* another object's */
+		l->quick = false; /* the note was another object's */
 	return l->hi != 0;
 }
 
@@ -72,7 +74,7 @@ static bool ask(uintptr_t f)
 	dl_iterate_phdr(look_at, &l);
 	int i = l.hi ? atomic_fetch_add(&nknown, 1) : OBJECTS;
 	if (i >= OBJECTS)
-		return false; /* and asked again each time */
+		return false; /* there is no room to remember it, so the modules beyond OBJECTS count as ones that wait */
 	known[i].quick = l.quick;
 	atomic_store_relaxed(&known[i].lo, l.lo);
 	atomic_store_release(&known[i].hi, l.hi);

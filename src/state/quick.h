@@ -6,8 +6,8 @@
 
 #include <lua.h>
 
-/* What such a module has in one of its sources, outside of functions: a note in its file, which is looked for where the
- * module lies in memory. A module that has it must not be unloaded (-z nodelete). */
+/* Such a module has VAI__QUICK_MODULE in one of its sources, outside of functions. That puts a note into its file,
+ * which vai__quick_has looks for where the module lies in memory. The module must not be unloaded (-z nodelete). */
 #define VAI__QUICK_NOTE 0x76616971 /* "qiav" */
 #define VAI__QUICK_MODULE \
 	__asm__(".pushsection .note.vai.quick, \"a\", %note\n" \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The self-check: two copies of the template, one in one piece and one in two, run the same script side by side.
- * What one of them breaks in the other, or in the template, shows. */
+/* The self-check: two copies of the template run the same script by turns. What one of them breaks in the other, or in
+ * the template, shows. */
 #include "state/selfcheck.h"
 #include <lauxlib.h>
 #include "sched/sched.h"

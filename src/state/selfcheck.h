@@ -5,7 +5,8 @@
 
 #include "state/template.h"
 
-/* Makes copies, uses them hard and closes them. NULL: all went well; otherwise what did not. */
+/* Makes copies, runs much in them and closes them. NULL: all went well; otherwise what did not, a constant string. Any
+ * thread. */
 const char *vai__selfcheck(const struct vai__template *template);
 
 #endif

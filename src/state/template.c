@@ -20,12 +20,13 @@
 #include "state/handle.h"
 
 enum {
-	REGION = 1 << 19, /* word indices fit into 16 bits */
-	TRIES = 16,
-	FRAMES = 3,
+	REGION = 1 << 19, /* bytes in which a template is built: word indices fit into 16 bits */
+	TRIES = 16,       /* addresses that are asked for */
+	FRAMES = 3,       /* records of calls that a copy comes with (make_frames) */
 	GOOD = 0x40000000 /* the lower half of a good address */
 };
 
+/* Whether a region at p looks like no other data: see the head of this file. */
 static bool good_address(uintptr_t p)
 {
 	unsigned low = p >> 24 & 0xff, end = (p + REGION) >> 24 & 0xff;
@@ -56,7 +57,7 @@ static _Atomic(uint64_t) ids = 1;
 
 /* ---- from a state to a template ---- */
 
-/* Words that are pointers: their offsets into bytes, their places into relocs. */
+/* Copies the state to `bytes`. Words that are pointers become offsets, and their indices go to `relocs`. */
 static void find_pointers(struct vai__template *template, const struct vai__arena *a, uint16_t *relocs)
 {
 	uintptr_t *out = (uintptr_t *)(void *)template->bytes;
@@ -78,6 +79,7 @@ static size_t count_pointers(const struct vai__arena *a, size_t used)
 	return n;
 }
 
+/* Makes a template of the state that was built in a; NULL: it did not fit, or out of memory. */
 static struct vai__template *pack(struct vai__arena *a, size_t reserve)
 {
 	size_t used = vai__arena_built(a);
@@ -131,7 +133,7 @@ struct images {
 
 /* Only the pointer is thread-local: a dlopened object gets little static TLS. */
 static _Thread_local __attribute__((tls_model("initial-exec"))) struct images *tls_images;
-static pthread_key_t images_key; /* frees those of a thread that ends */
+static pthread_key_t images_key; /* its destructor frees the images of a thread that ends */
 static bool has_images_key;
 
 static VAI_NOINLINE void free_images(void *p)
@@ -158,7 +160,8 @@ static VAI_NOINLINE struct images *new_images(void)
 	return tls_images = images;
 }
 
-/* NULL: out of memory, or the template is too large. */
+/* This thread's image for the template, which may be that of another one; NULL: out of memory, or the template is too
+ * large. */
 static VAI_NOINLINE struct image *image_of(const struct vai__template *template)
 {
 	__asm__ volatile("" ::: "memory");
@@ -168,6 +171,7 @@ static VAI_NOINLINE struct image *image_of(const struct vai__template *template)
 	return &images->at[template->id % IMAGES];
 }
 
+/* Keeps what the copy at image->p looks like. */
 static VAI_NOINLINE void keep(struct image *image, const struct vai__template *template)
 {
 	if (!image->bytes)
@@ -180,7 +184,7 @@ static VAI_NOINLINE void keep(struct image *image, const struct vai__template *t
 
 /* ---- clones ---- */
 
-/* Where two copies in a row lie in one place others will. */
+/* Makes a copy at p. If the last copy on this thread lay there, too, its look is kept: others will follow. */
 static void place(const struct vai__template *template, char *p)
 {
 	struct image *image = image_of(template);
@@ -216,8 +220,8 @@ void vai__template_free(struct vai__template *template)
 		vai__mem_free(template, template->alloc);
 }
 
-/* A young goroutine's collector rests until its heap is worth it: the debt that a large
- * pause leaves stays when the pause is set back. */
+/* Makes a new goroutine's collector rest until its heap is worth a collection: a large pause during a cycle puts the
+ * begin of the next one off, and that stays so when the pause is set back. */
 static void rest_collector(lua_State *L)
 {
 	enum { WORTH = 65536, MAX_PAUSE = 1000 };
@@ -229,8 +233,9 @@ static void rest_collector(lua_State *L)
 	lua_gc(L, LUA_GCSETPAUSE, VAI__PAUSE);
 }
 
-/* Lua keeps the records of calls that have ended, but its collector frees half of them. These are for the goroutine's
- * first function, the script's, and one that waits. */
+/* Calls itself n deep, so that Lua makes the records of n calls, which it keeps for later ones; rest_collector comes
+ * before, because the collector frees half of them. FRAMES are for the goroutine's first function, the script's, and
+ * one that waits. */
 static int make_frames(lua_State *L)
 {
 	lua_Integer n = lua_tointeger(L, 1);

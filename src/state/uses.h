@@ -16,12 +16,12 @@ struct vai__uses {
 
 /* A use is a kind and an index below 256. */
 enum {
-	VAI__USE_LAZY = 1,   /* + VAI__LAZY_*: a name of a table that fills itself */
-	VAI__USE_CACHE = 31, /* so many handles that may be met again, up to the next number */
-	VAI__USE_CACHE_MAX = 8,
-	VAI__USE_HANDLE = 32,     /* + handle type: a method */
-	VAI__USE_METATABLE = 255, /* the class itself */
-	VAI__USE_TABLE = 255      /* the module itself */
+	VAI__USE_LAZY = 1,        /* + VAI__LAZY_*: the name `index` of a table that fills itself */
+	VAI__USE_CACHE = 31,      /* `index` handles that are found again when their object comes back, */
+	VAI__USE_CACHE_MAX = 8,   /* at most */
+	VAI__USE_HANDLE = 32,     /* + handle type: the method `index` */
+	VAI__USE_METATABLE = 255, /* as index: not a method but the class's metatable */
+	VAI__USE_TABLE = 255      /* as index: not a name but the table itself */
 };
 /* Notes it in vm->profiled, which is not NULL. */
 void vai__uses_note(struct vai_vm *vm, unsigned kind, unsigned index);

@@ -166,7 +166,7 @@ int vai__chan_grow(vai_chan *ch)
 	return VAI_OK;
 }
 
-/* Gives a free slot to the sender that has waited longest and still waits. True: vai__sched_fired is owed. */
+/* Gives a free slot to the sender that has waited longest and still waits. True: vai__sched_fired has to be called. */
 static bool refill(vai_chan *ch)
 {
 	struct vai__waiter *w;
@@ -227,30 +227,32 @@ int vai__chan_take(vai_chan *ch, vai_msg *msg, struct vai__wake *wake)
 
 /* ---- two sides that run at once ---- */
 
-/* A side that has used up what it knows of looks at the other's place, and takes that cache line from the CPU that is
- * about to write to it. Where both run, one close behind the other, each message costs both of them that, 300 ns for a
- * line to the other CPU. So a side that has found little twice running stays behind for a moment, in which the other
- * one gets ahead (measured: 230 ns a message through a ring of 1,024 become 190).
+/* A side (senders or receivers) that has used up the slots it knows of looks at the other side's place in the ring, and
+ * so takes that cache line from the CPU which is about to write to it. If both sides run, one close behind the other,
+ * each message costs both of them such a transfer, 300 ns between CPUs. So a side that has found little in two looks in
+ * a row pauses for a moment, in which the other one gets ahead (measured: 230 ns a message through a ring of 1,024
+ * become 190).
  *
- * Only a goroutine that has run all the time between its two looks, by the rounds of its P, pauses: then it was another
- * CPU that changed what it finds. The message is in the ring, or taken, when its side pauses, and no lock is held:
- * so a pause is lost time at the most, and nobody's wake-up depends on it. A pause that has brought little is not
- * repeated for a while: then the other side takes its time. */
+ * A goroutine pauses only if it has run all the time between the two looks, by the rounds of its P: then another CPU
+ * has changed what it finds. When it pauses its message is in the ring, or taken, and it holds no lock: so a pause is
+ * lost time at the most, and no wake-up depends on it. A pause that has brought little is not repeated for a while,
+ * because the other side is slow then. */
 enum {
-	FEW = 16,  /* found by one look */
-	WORTH = 4, /* found after a pause that was worth it */
+	FEW = 16,  /* a look that finds fewer has found little */
+	WORTH = 4, /* a pause was worth it if the next look finds so many */
 #ifdef VAI_SIM
 	PAUSE = 1,
 	PAUSE_CAP = 1
 #else
 	PAUSE = 40,    /* times vai__cpu_relax: 1 to 2 us */
-	PAUSE_CAP = 64 /* with smaller rings nobody pauses, for the other side could use up what it has */
+	PAUSE_CAP = 64 /* with smaller rings no side pauses, because the other one would soon have nothing to do */
 #endif
 };
-/* vai__chase.state */
-enum { FAR, CLOSE, PAUSED, CALM /* and above: so many looks without a pause */, CALM_MAX = 200 };
+/* vai__chase.state: the last look found much, or little; little again, so that a pause followed; CALM + n: no pause for
+ * n looks. */
+enum { FAR, CLOSE, PAUSED, CALM, CALM_MAX = 200 };
 
-/* self, which may be NULL, has looked and found so much. True: it is to pause once it has let go of its lock. */
+/* self, which may be NULL, has looked and found so many. True: it is to pause once it has released its lock. */
 static bool is_chase(vai_g *self, struct vai__chase *c, uint64_t found)
 {
 	const uint8_t round = self ? vai__sched_round(self) : 0;
@@ -335,7 +337,7 @@ static inline __attribute__((always_inline)) void link_in(
 	vai__chan_unlock(ch);
 }
 
-/* What has become of it. */
+/* Ends that wait, which has ended with `code`, and returns the result. */
 static inline __attribute__((always_inline)) int settle(vai_g *self, vai_chan *ch, struct vai__waiter *w, int code)
 {
 	self->waits = NULL;
@@ -350,7 +352,8 @@ static inline __attribute__((always_inline)) int settle(vai_g *self, vai_chan *c
 	return vai__wake_result(code);
 }
 
-/* rest: NULL, or the wait is begun only: VAI_SHEDS. */
+/* Waits in q for a counterpart, with both locks held, which are released. If rest is not NULL the wait is only begun:
+ * VAI_SHEDS. */
 static inline __attribute__((always_inline)) int wait_in(vai_g *self, vai_chan *ch, struct vai__waitq *q, vai_msg *msg,
 	enum vai_wait_reason reason, int64_t deadline, struct vai__rest *rest)
 {
@@ -362,12 +365,14 @@ static inline __attribute__((always_inline)) int wait_in(vai_g *self, vai_chan *
 	return VAI_SHEDS;
 }
 
+/* Ends a wait that was begun so. */
 static int end_wait(vai_g *self, vai_chan *ch, struct vai__rest *rest)
 {
 	return settle(self, ch, &rest->waiter, vai__park_shed_end(self, &rest->timeout));
 }
 
-/* True: the message is in the ring. False: both locks are held. */
+/* Puts the message into the ring under the senders' lock alone, if that is possible. True: it is done. False: it is
+ * not, and both locks are held. */
 static inline bool put_or_lock(vai_g *self, vai_chan *ch, const vai_msg *msg)
 {
 	bool behind = false;
@@ -432,7 +437,8 @@ static int nothing(vai_msg *msg, int r)
 	return r;
 }
 
-/* True: a message was taken. False: both locks are held. */
+/* Takes a message from the ring under the receivers' lock alone, if that is possible. True: it is done. False: it is
+ * not, and both locks are held. */
 static inline bool take_or_lock(vai_g *self, vai_chan *ch, vai_msg *msg)
 {
 	if (!ch->simple) {
@@ -576,7 +582,8 @@ void vai__chan_note_itself(vai_chan *ch)
 		atomic_store_relaxed(&ch->in_itself, true);
 }
 
-/* Whether all references but the caller's lie in the buffer. Then no other thread can get one, for that takes one. */
+/* Whether all references but the caller's lie in the buffer. Then no other thread can get one, because a goroutine
+ * needs a reference to receive. */
 static bool is_alone(vai_chan *ch, unsigned (*count)(const vai_msg *msg, const struct vai_obj *o))
 {
 	unsigned refs = 1;

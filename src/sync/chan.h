@@ -19,7 +19,8 @@ extern const struct vai_class vai__chan_class;
  * messages that nobody has received when the channel dies. NULL: out of memory. */
 vai_chan *vai__chan_new(int64_t cap, vai_drop_fn *drop);
 
-/* Before anybody else knows of it: messages in it may be charged to that account (transfer/charge.h). */
+/* Messages in the channel may be charged to that account (transfer/charge.h), of which it takes a reference. Called by
+ * its maker before any other goroutine knows of it. */
 void vai__chan_set_owner(vai_chan *ch, struct vai__account *owner);
 /* That account, borrowed, or NULL. */
 struct vai__account *vai__chan_owner(const vai_chan *ch);
@@ -31,13 +32,15 @@ int vai__chan_send(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline);
 /* Receives into *msg. On VAI_OK the message is the caller's; in all other cases *msg is all zero. VAI_ECLOSED: the
  * channel is closed and drained. */
 int vai__chan_recv(vai_g *self, vai_chan *ch, vai_msg *msg, int64_t deadline);
-/* The same in two calls each, for a goroutine that sheds its stack if it has to wait: VAI_SHEDS, and then the second,
- * which follows that wait, has the result. The message is rest->msg. */
+/* The same in two calls each, for a goroutine that sheds its stack if it has to wait (vai__park_shed). If `begin`
+ * returns VAI_SHEDS, the wait follows, and after it `end` has the result; otherwise `begin` has it. The message is
+ * rest->msg. */
 int vai__chan_send_begin(vai_g *self, vai_chan *ch, int64_t deadline, struct vai__rest *rest);
 int vai__chan_send_end(vai_g *self, vai_chan *ch, struct vai__rest *rest);
 int vai__chan_recv_begin(vai_g *self, vai_chan *ch, int64_t deadline, struct vai__rest *rest);
 int vai__chan_recv_end(vai_g *self, vai_chan *ch, struct vai__rest *rest);
-/* Sends without waiting, for timer callbacks: on any M, under a lock of timers. */
+/* Sends without waiting, for timer callbacks: on any M, under a lock of timers. VAI_OK, VAI_EAGAIN, VAI_ECLOSED,
+ * VAI_ENOMEM. */
 int vai__chan_post(vai_chan *ch, vai_msg *msg);
 /* Closes it: receivers get what it holds, then VAI_ECLOSED, and all that wait are woken. VAI_OK; VAI_ECLOSED: it was
  * closed already. */
@@ -46,10 +49,11 @@ int vai__chan_close(vai_chan *ch);
 int64_t vai__chan_len(vai_chan *ch);
 int64_t vai__chan_cap(vai_chan *ch);
 bool vai__chan_is_closed(vai_chan *ch);
-/* A message with a reference to the channel is about to be sent into it. */
+/* Says that a message with a reference to the channel itself is about to be sent into it (vai__chan_leave). */
 void vai__chan_note_itself(vai_chan *ch);
-/* The caller is about to give a reference back. If those that are left lie in messages in the buffer, nobody will ever
- * receive these: they are dropped. count: how many references to the channel a message has. No lock is held. */
+/* Called before the caller gives a reference back, without a lock. If all other references lie in messages in the
+ * channel's own buffer, no goroutine will ever receive these, and they are dropped. count: how many references to the
+ * channel a message has. */
 void vai__chan_leave(vai_chan *ch, unsigned (*count)(const vai_msg *msg, const struct vai_obj *o));
 /* For reports, while nothing uses it: calls f for each message in the buffer, if `drop` is what releases them. */
 void vai__chan_each_message(vai_chan *ch, vai_drop_fn *drop, void (*f)(void *arg, const vai_msg *msg), void *arg);

@@ -6,10 +6,11 @@
 #include "sync/chan.h"
 #include "sync/waitq.h"
 
-/* How close one side, whose lock guards it, has been behind the other lately: is_chase in chan.c. */
+/* How close the senders or the receivers have been behind the other side lately: see is_chase in chan.c. Guarded by the
+ * lock of the side that has it. */
 struct vai__chase {
 	uint8_t state;
-	uint8_t round; /* of the last look */
+	uint8_t round; /* vai__sched_round at the last look */
 };
 
 /* There are two locks, so that a sender and a receiver on two CPUs do not wait for each other while the ring is
@@ -38,7 +39,7 @@ struct vai_chan {
 	vai_drop_fn *drop;
 	void (*fini)(vai_chan *ch); /* called first when the channel dies, or NULL */
 	uint32_t bytes;             /* of the whole object */
-	atomic_bool in_itself;      /* a message in it may have a reference to it */
+	atomic_bool in_itself;      /* a message in it may have a reference to this channel */
 	bool simple;                /* constant; both sides look at it, so it lies on neither's line */
 
 	struct vai_lock lock; /* the senders' */
@@ -49,7 +50,7 @@ struct vai_chan {
 	_Atomic(uint64_t) tail;
 	uint64_t head_seen;
 	struct vai__waitq recvq, sendq; /* changed with both locks held, read with this one */
-	struct vai__account *owner;     /* of the state that made it, or NULL; constant. One reference */
+	struct vai__account *owner;     /* vai__chan_set_owner: one reference, or NULL; constant */
 
 	struct vai_lock recv_lock; /* the receivers'; taken after the senders' */
 	bool senders_wait;         /* both; whether sendq is not empty */
@@ -67,8 +68,8 @@ _Static_assert(offsetof(struct vai_chan, lock) % VAI_CACHELINE == 0 &&
 /* As vai__chan_new, for an object of `bytes` that begins with the channel. */
 vai_chan *vai__chan_alloc(size_t bytes, int64_t cap, vai_drop_fn *drop);
 
-/* Called for channels that are `told`, by the one that has closed such a channel, without a lock. Set before there
- * are any. */
+/* Called for channels that are `told`, by the goroutine that has closed such a channel, without a lock. Set before
+ * there are any. */
 extern void (*vai__chan_closed_hook)(vai_chan *ch);
 
 /* What vai__chan_put and vai__chan_take answer besides VAI_OK, VAI_ECLOSED and VAI_EAGAIN. */
@@ -85,6 +86,7 @@ int vai__chan_take(vai_chan *ch, vai_msg *msg, struct vai__wake *wake);
 /* Makes room in the ring. VAI_OK: something changed, try again. The caller holds no lock. */
 int vai__chan_grow(vai_chan *ch);
 
+/* Takes both locks. */
 static inline void vai__chan_lock(vai_chan *ch)
 {
 	vai__lock(&ch->lock);
@@ -92,7 +94,7 @@ static inline void vai__chan_lock(vai_chan *ch)
 		vai__lock(&ch->recv_lock);
 }
 
-/* Leaves the senders' lock. */
+/* Releases the receivers' lock; the caller still has the senders'. */
 static inline void vai__chan_unlock_recv(vai_chan *ch)
 {
 	if (!ch->simple) {
@@ -115,7 +117,7 @@ static inline uint64_t vai__chan_count(const vai_chan *ch)
 	return tail - (ch->simple ? __atomic_load_n(&ch->head_seen, __ATOMIC_RELAXED) : atomic_load_acquire(&ch->head));
 }
 
-/* By builtins of the compiler, as of waitq.h. */
+/* Whether the channel is closed; without a lock it is a guess. For the builtin see waitq.h. */
 static inline bool vai__chan_seems_closed(const vai_chan *ch)
 {
 	return __atomic_load_n(&ch->closed, __ATOMIC_RELAXED);

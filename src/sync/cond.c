@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Conditions. Any goroutine may call; the caller holds a reference during the call.
  *
- * A goroutine is in the queue before it lets go of the mutex, so a goroutine that changes something with the mutex
- * held, and then signals, finds it. A signal is taken when a waiter is fired. A waiter that is to end when it runs,
- * or that has waited for too long, passes the signal on to the next. */
+ * A goroutine is in the queue before it unlocks the mutex, so a goroutine that changes something with the mutex held,
+ * and then signals, finds it. A signal is taken when a waiter is fired. A waiter that is to end when it runs passes the
+ * signal on to the next. */
 #include "sync/cond.h"
 
 #include "base/fatal.h"
@@ -47,7 +47,7 @@ static void unlink_from(vai_cond *c, struct vai__waiter *w)
 	vai__unlock(&c->lock);
 }
 
-/* Lets go of the mutex and waits for a signal. VAI_EINVAL: the mutex was not locked. */
+/* Unlocks the mutex and waits for a signal. VAI_EINVAL: the mutex was not locked. */
 static VAI_NOINLINE int wait_signal(vai_g *self, vai_cond *c, int64_t deadline)
 {
 	struct vai__waiter w = {.g = self, .ticket = vai__wait_begin(self), .code = VAI_WAKE_USER};

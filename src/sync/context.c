@@ -32,8 +32,8 @@ struct vai_after {
 	struct vai_obj obj;
 	vai_context *ctx;
 	vai_after *next, *prev; /* in ctx->afters, under the tree's lock */
-	bool pending;           /* under that lock: it is in the list, which is a reference, or the context is never over */
-	bool owed;              /* there was no memory to fire it; whoever takes it from the list of the dead tries again */
+	bool pending;           /* under that lock: it is in the list, which has a reference, or ctx is never over */
+	bool owed;              /* there was no memory to fire it: vai__context_reap tries again */
 	bool (*fire)(void *arg);
 	void (*release)(void *arg);
 	void *arg;
@@ -43,19 +43,19 @@ struct vai_after {
 struct vai_context {
 	struct vai_obj obj;
 	struct vai__bound bound;
-	vai_context *parent; /* a reference; NULL: vai.context() */
-	vai_context *root;   /* the root of its tree; itself if it is never done */
-	vai_context *timed;  /* the context whose deadline it has: itself, one above it, or NULL */
-	int64_t deadline;    /* its own or an earlier one above it */
-	bool never;
-	struct vai_lock lock; /* the tree's, where this is its root */
+	vai_context *parent;  /* a reference; NULL: vai.context() */
+	vai_context *root;    /* the root of its tree; itself if it is never done */
+	vai_context *timed;   /* the context whose deadline it has: itself, one above it, or NULL */
+	int64_t deadline;     /* its own, or an earlier one of a context above it */
+	bool never;           /* it is never over: a root without an end, or one of its children with a value */
+	struct vai_lock lock; /* the tree's lock, if this is the root */
 	_Atomic(int) state;   /* VAI_OK or why it is over; written once, under the lock, after ender */
-	vai_context *ender;
-	vai_msg cause;  /* of the ender; then constant */
-	bool has_cause; /* the same */
-	vai_context *children, *before,
-		*behind;               /* under the lock: its list of children, and its place in its parent's list */
-	struct vai__waitq waiters; /* under the lock */
+	vai_context *ender;   /* the context whose end has ended this one */
+	vai_msg cause;        /* set if this is the ender; constant once it is over, as the next */
+	bool has_cause;
+	/* Under the lock: its list of children, and its place in its parent's list. */
+	vai_context *children, *before, *behind;
+	struct vai__waitq waiters; /* under the lock: goroutines whose waits it bounds */
 	vai_after *afters;         /* under the lock */
 	struct done *done;         /* under the lock; no reference */
 	struct vai__timer timer;
@@ -71,7 +71,7 @@ static struct vai_lock *lock_of(vai_context *ctx)
 
 /* ---- life ---- */
 
-/* Takes it from its parent's list. Under the lock. */
+/* Takes ctx out of its parent's list. Under the lock. */
 static void unlink_child(vai_context *ctx)
 {
 	if (ctx->before)
@@ -149,7 +149,7 @@ vai_context *vai__context_new(vai_drop_fn *drop)
 	return ctx;
 }
 
-/* Puts it into its parent's tree; if the parent is over, so is ctx. */
+/* Puts ctx into its parent's tree; if the parent is over, so is ctx. */
 static void join_tree(vai_context *ctx)
 {
 	vai_context *parent = ctx->parent;
@@ -210,6 +210,7 @@ vai_context *vai__context_with_value(vai_context *parent, vai_msg *key, vai_msg 
 
 static _Atomic(vai_after *) the_dead; /* linked by dead */
 
+/* Puts a call that has been made on the list of the dead. Takes over a reference. */
 static void bury(vai_after *after)
 {
 	after->dead = atomic_load_relaxed(&the_dead);
@@ -217,7 +218,7 @@ static void bury(vai_after *after)
 		;
 }
 
-/* Under the lock. */
+/* Takes a call out of ctx->afters. Under the lock. */
 static void unlink_after(vai_after *after)
 {
 	if (after->prev)
@@ -247,7 +248,8 @@ static void mark(vai_context *ctx, int why, vai_context *ender)
 	}
 }
 
-/* The context after ctx in the tree below top, parents first; below: not ctx' own children. */
+/* The context after ctx in the tree below top, parents first; NULL: there is none. below: ctx's children are next, not
+ * left out. */
 static vai_context *next_below(vai_context *ctx, const vai_context *top, bool below)
 {
 	if (below && ctx->children)
@@ -268,6 +270,7 @@ static void end_tree(vai_context *top, int why)
 	}
 }
 
+/* Ends ctx and all below it, unless it is over. Takes *cause over if it was not. */
 static void end(vai_context *ctx, int why, vai_msg *cause)
 {
 	vai__lock(lock_of(ctx));
@@ -502,7 +505,7 @@ bool vai__context_after_stop(vai_after *after)
 
 /* ---- bounding waits ---- */
 
-/* Takes the place of the wait itself: see struct vai__bound. */
+/* The wait of a goroutine that ctx bounds (struct vai__bound): ctx's end may fire its ticket, too. */
 static int wait_bounded(struct vai__bound *bound, vai_g *g, vai_ticket ticket, int64_t deadline)
 {
 	vai_context *ctx = VAI_CONTAINER(bound, vai_context, bound);

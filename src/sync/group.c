@@ -43,7 +43,8 @@ struct vai_group {
 
 /* ---- canceling ---- */
 
-/* The task may have ended, as it leaves its place only afterwards, or have a reason already: then this one is left. */
+/* Cancels a task. It may have ended, because it leaves its place only afterwards, or have a reason already: then this
+ * reason is not taken over. */
 static void cancel_task(vai_group *group, vai_task *task)
 {
 	vai_msg reason;
@@ -132,7 +133,8 @@ static void serve(vai_group *group)
 	}
 }
 
-/* Leaves the lock. */
+/* One place is free: gives it away or, if it was the last one, wakes those that wait for the group. The caller holds
+ * the lock; it is released. */
 static void free_place(vai_group *group)
 {
 	struct vai__waitq all;
@@ -154,6 +156,7 @@ void vai__group_limit(vai_group *group, int64_t n)
 	vai__unlock(&group->lock);
 }
 
+/* Waits until a place is given to self. The caller holds the lock; it is released. */
 static VAI_NOINLINE int wait_place(vai_g *self, vai_group *group)
 {
 	struct vai__waiter w = {.g = self, .ticket = vai__wait_begin(self), .code = VAI_WAKE_USER};
@@ -191,6 +194,7 @@ static int take_place(vai_g *self, vai_group *group, bool waits)
 
 /* ---- members ---- */
 
+/* Takes m out of the group's members, if it has a task. Under lock. */
 static void unlink_member(vai_member *m)
 {
 	vai_group *group = m->group;
@@ -253,7 +257,7 @@ void vai__member_begin(vai_member *m, vai_task *task)
 		cancel_task(group, task);
 }
 
-/* The group's context is over because of this task. */
+/* Ends the group's context, because this task has failed. */
 static void end_with(vai_group *group, vai_task *task)
 {
 	vai_msg cause = {{0, 0, 0, 0}};
@@ -300,7 +304,7 @@ static int wait_for_all(vai_g *self, vai_group *group, int64_t deadline)
 	return VAI_OK;
 }
 
-/* See group.h. What has been derived from the group's context, or waits for its end, ends with the group. */
+/* Contexts that were derived from the group's, and goroutines that wait for its end, end with the group. */
 int vai__group_wait(vai_g *self, vai_group *group, int64_t deadline)
 {
 	int rc = wait_for_all(self, group, deadline);

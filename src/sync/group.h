@@ -15,11 +15,12 @@ extern const struct vai_class vai__group_class, vai__member_class;
 
 /* What a group asks of the layers above, where messages are made. */
 struct vai__group_hooks {
-	void (*canceled)(vai_msg *reason); /* makes the reason why a task is canceled; if not needed it is dropped, both
-	                                    * perhaps under locks: it holds no object */
-	void (*failed)(
-		vai_task *task, vai_msg *cause); /* makes the cause of its context's end, once this task has failed */
-	vai_drop_fn *drop;
+	/* Makes the reason why a task is canceled. It may run under locks, and so may the drop of a reason that is not
+	 * needed: so a reason holds no object. */
+	void (*canceled)(vai_msg *reason);
+	/* Makes the cause with which the group's context ends, because this task has failed. */
+	void (*failed)(vai_task *task, vai_msg *cause);
+	vai_drop_fn *drop; /* for reasons and causes */
 };
 
 /* Makes a group. Its context is a child of parent's; when that is over all tasks of the group are canceled, and so
@@ -30,10 +31,11 @@ vai_context *vai__group_context(vai_group *group);
 /* Lets at most n goroutines run at once; INT64_MAX: no limit. */
 void vai__group_limit(vai_group *group, int64_t n);
 
-/* Gets a place for one goroutine more. Where too many run it waits for one to end, if `waits`, or else returns
- * VAI_EAGAIN. VAI_ECLOSED: the group has ended. The caller gets one reference, and ends it by vai__member_end. */
+/* Gets a place for one goroutine more. If as many run as may, it waits for one to end (waits), or returns VAI_EAGAIN.
+ * VAI_OK: the caller gets a reference to *member, and has to call vai__member_end for it. VAI_ECLOSED: the group has
+ * ended. VAI_ENOMEM. */
 int vai__group_enter(vai_g *self, vai_group *group, bool waits, vai_member **member);
-/* Says which task has the place. Called before the task starts. */
+/* Says which task has the place. Called once, before the task starts. */
 void vai__member_begin(vai_member *member, vai_task *task);
 /* The goroutine has ended, or never began. Called after its task has ended. */
 void vai__member_end(vai_member *member, bool failed);
@@ -43,7 +45,7 @@ void vai__member_end(vai_member *member, bool failed);
 int vai__group_wait(vai_g *self, vai_group *group, int64_t deadline);
 /* Ends the group's context, which cancels its tasks. */
 void vai__group_cancel(vai_group *group);
-/* Cancels its tasks, those that have been canceled already once more. */
+/* Cancels its tasks, also those that have been canceled before. */
 void vai__group_insist(vai_group *group);
 /* The first task that failed, or NULL. Borrowed. */
 vai_task *vai__group_failed(vai_group *group);

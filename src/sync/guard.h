@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A guard undoes something, as a rule by unlocking, when its last handle goes at the latest. */
+/* A guard undoes something, as a rule by unlocking, at the latest when the last reference to the guard goes: so a lock
+ * is released even if its holder ends by an error. */
 #ifndef VAI_GUARD_H
 #define VAI_GUARD_H
 

@@ -1,31 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /* Mutexes. Any goroutine may call; the caller holds a reference during the call.
  *
- * One word tells who holds the mutex and whether anybody waits, so taking a mutex that nobody else wants, and
- * leaving it, is one compare-and-swap each. Under `lock` the following holds:
+ * One word tells who holds the mutex and whether goroutines wait, so locking a mutex that no other goroutine wants, and
+ * unlocking it, is one compare-and-swap each. Under `lock` the following holds:
  *
- * - WAITERS is set exactly while the queue is not empty. While it is set, only the owner of `lock` unlocks the
- * mutex, but any goroutine may take a mutex that is free. (A running goroutine wins against one that has yet to be
- * switched to, as in Go.)
+ * - WAITERS is set exactly while the queue is not empty. While it is set, only the owner of `lock` unlocks the mutex,
+ * but any goroutine may take a mutex that is free. (A running goroutine wins against one that has yet to be switched
+ * to, as in Go.)
  *
- * - Whenever the mutex is free and the queue is not empty, the first waiter is `woken`: its goroutine was fired, by
- * us or by something else, and will look at the mutex again. It stays in the queue until it has the mutex or gives
- * up; when it gives up it wakes the next one. So a wake-up that comes to nothing (its goroutine is canceled before
- * it runs) is passed on by that goroutine.
+ * - Whenever the mutex is free and the queue is not empty, the first waiter is `woken`: its goroutine was fired, by us
+ * or by something else, and will look at the mutex again. It stays in the queue until it has the mutex or gives up;
+ * when it gives up it wakes the next one. So a wake-up that comes to nothing (its goroutine is canceled before it runs)
+ * is passed on by that goroutine.
  *
- * - WOKEN is set exactly while the first waiter is `woken`. While it is set an unlock has nobody to wake and needs no
- * lock. It is taken away in one step with a look whether the mutex is held: if so, the holder's unlock, which comes
- * later, finds it gone and takes the lock; if not, who took it away has the mutex now or wakes the next one.
+ * - WOKEN is set exactly while the first waiter is `woken`. While it is set an unlock has no waiter to wake and needs
+ * no lock. It is cleared in one step with a look whether the mutex is held: if so, the holder's unlock, which comes
+ * later, finds it clear and takes the lock; if not, the goroutine that cleared it has the mutex now or wakes the next
+ * one.
  *
  * - A waiter that has waited for STARVING, by the scheduler's coarse clock, gets the mutex directly from the next
- * unlock (`granted`); its goroutine need not run for that. From then on the order is first come, first served.
- * Waiters whose limit is over or whose goroutine is to end are passed over. `due` tells unlocks without the lock when
- * that is: those that see an older value take the lock for nothing, and what they miss the next one sees.
+ * unlock (`granted`); its goroutine need not run for that. From then on the order is first come, first served. Waiters
+ * whose limit is over or whose goroutine is to end are passed over. `due` tells unlocks without the lock when that is:
+ * those that see an older value take the lock for nothing, and what they miss the next one sees.
  *
  * A goroutine that is granted the mutex and is to end when it runs unlocks it again.
  *
- * Who is canceled and relocks the mutex (`canceled`) waits for its holder, but not for one that has ended: either it
- * sees LEFT before it parks, under `lock`, or who sets LEFT, and then takes `lock`, finds it in the queue. */
+ * A goroutine that is canceled and relocks the mutex (`canceled`) waits for the holder, but not for one that has ended:
+ * either it sees LEFT before it parks, under `lock`, or vai__mutex_left, which sets LEFT and then takes `lock`, finds
+ * it in the queue. */
 #include "sync/mutex.h"
 
 #include "base/clock.h"
@@ -38,7 +40,7 @@ enum { LOCKED = 1, WAITERS = 2, GUARDED = 4, LEFT = 8, WOKEN = 16, SHIFT = 5 };
 
 enum { CODE_WOKEN = VAI_WAKE_USER, CODE_GRANTED = VAI_WAKE_USER + 1 };
 
-#define STARVING INT64_C(1000000) /* ns */
+#define STARVING INT64_C(1000000) /* ns after which a waiter is granted the mutex */
 
 struct vai_mutex {
 	struct vai_obj obj;
@@ -48,12 +50,12 @@ struct vai_mutex {
 	_Atomic(int64_t) due;      /* when the first waiter starves; written under lock */
 };
 
-/* Under the mutex' lock. */
+/* A goroutine that waits for the mutex. Under the mutex's lock. */
 struct locker {
 	struct vai__waiter w;
-	int64_t since, deadline;
-	bool woken, granted;
-	bool canceled; /* its goroutine is canceled, and waits only to hold the mutex again */
+	int64_t since, deadline; /* when it began to wait; until when it does */
+	bool woken, granted;     /* it was woken to look at the mutex; it has got the mutex */
+	bool canceled;           /* its goroutine is canceled, and waits only to hold the mutex again */
 };
 
 static void destroy(struct vai_obj *o)
@@ -117,7 +119,7 @@ static void note_due(vai_mutex *m, const struct locker *l)
 	atomic_store_relaxed(&m->due, l ? l->since + STARVING : VAI_FOREVER);
 }
 
-/* l has left the queue. `woken`: it was the woken waiter. The word as it was. */
+/* A waiter has left the queue. woken: it was the woken one. Returns the word as it was before. */
 static uint64_t note_left(vai_mutex *m, bool woken)
 {
 	uint64_t gone = vai__waitq_empty(&m->waiters) ? WAITERS : 0;
@@ -127,8 +129,8 @@ static uint64_t note_left(vai_mutex *m, bool woken)
 	return atomic_fetch_and_explicit(&m->word, ~gone, memory_order_acq_rel);
 }
 
-/* The mutex is free: tells which waiter to fire, after unlocking, so that it looks at the mutex. False: there is
- * none. The caller sees to WOKEN. */
+/* The mutex is free: sets *wake to the waiter that the caller has to fire after it has released `lock`, so that the
+ * waiter looks at the mutex. False: there is none. The caller sets WOKEN. */
 static bool wake_first(vai_mutex *m, struct vai__wake *wake)
 {
 	struct locker *l = first(m);
@@ -171,7 +173,7 @@ static bool pass_on(vai_mutex *m, struct vai__wake *wake)
 	return !VAI_BUG(mutex_silent) && wake_first(m, wake);
 }
 
-/* Leaves lock. */
+/* Unlocks the mutex if goroutine id (0: any) holds it. The caller holds `lock`; it is released. */
 static int unlock_waited(vai_mutex *m, uint64_t id)
 {
 	struct vai__wake wake;
@@ -219,8 +221,8 @@ void vai__mutex_release(vai_mutex *m, uint64_t id)
 
 /* ---- waiting ---- */
 
-/* True: self has the mutex. False: WAITERS is set, and if self was the woken waiter WOKEN is not: so whoever unlocks
- * it takes the lock. */
+/* True: self has the mutex. False: WAITERS is set, and if self was the woken waiter WOKEN is not, so the next unlock
+ * takes `lock`. */
 static bool take_or_mark(vai_g *self, vai_mutex *m, bool woken)
 {
 	const uint64_t gone = woken && !VAI_BUG(mutex_woken_stays) ? WOKEN : 0;
@@ -233,7 +235,8 @@ static bool take_or_mark(vai_g *self, vai_mutex *m, bool woken)
 	}
 }
 
-/* l's goroutine leaves without the mutex: what it was given is passed on. Leaves lock. */
+/* l's goroutine leaves without the mutex: the mutex or wake-up that it was given is passed on. The caller holds `lock`;
+ * it is released. */
 static void give_up(vai_mutex *m, struct locker *l)
 {
 	struct vai__wake wake;
@@ -265,7 +268,8 @@ static int outcome(vai_g *self, const struct locker *l, int code)
 	return vai__waitq_linked(&l->w) ? VAI_EAGAIN : VAI_ETIMEOUT;
 }
 
-/* l is in the queue, or passed over. Leaves lock and takes it again, unless it returns VAI_OK. */
+/* Waits once. l is in the queue, or was passed over. The caller holds `lock`, which is released meanwhile; it is held
+ * afterwards unless the result is VAI_OK. */
 static int wait_once(vai_g *self, vai_mutex *m, struct locker *l)
 {
 	l->w.ticket = vai__wait_begin(self);
@@ -340,7 +344,8 @@ bool vai__mutex_is_guarded(vai_mutex *m)
 	return word_of(m) & GUARDED;
 }
 
-/* Sends away who is canceled and waits only to hold the mutex again: nobody else unlocks it. */
+/* Ends the waits of goroutines that are canceled and wait only to hold the mutex again: no goroutine may ever unlock
+ * it. */
 static void dismiss_canceled(vai_mutex *m)
 {
 	vai__lock(&m->lock);

@@ -10,7 +10,7 @@
 typedef struct vai_once vai_once; /* a struct vai_obj */
 extern const struct vai_class vai__once_class;
 
-/* drop: for the value. NULL when out of memory. */
+/* Makes a once; the caller gets the one reference. drop: for its value. NULL: out of memory. */
 vai_once *vai__once_new(vai_drop_fn *drop);
 /* Begins the once or waits for its end. 1: self is the first, and has to call vai__once_end in any case. VAI_OK: it
  * is done. VAI_EINVAL: self is doing it already. Other results: why the wait for the first has failed. */
@@ -20,7 +20,8 @@ bool vai__once_is_done(const vai_once *once);
 /* Sets the value, which is taken over, and whether it is an error. Called before vai__once_end by the same
  * goroutine. */
 void vai__once_set(vai_once *once, vai_msg *value, bool failed);
-/* Goroutine `id` is done. On any thread. */
+/* Goroutine `id`, which was the first, is done: the others are woken. Any thread. Does nothing if another is doing
+ * it. */
 void vai__once_end(vai_once *once, uint64_t id);
 /* The value, or NULL; immutable. Called when the once is done. */
 const vai_msg *vai__once_value(const vai_once *once, bool *failed);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Mutexes for readers and writers. Any goroutine may call; the caller holds a reference during the call.
  *
- * The word holds the writer's id or the number of readers, and whether anybody waits. If nobody does, each operation
- * is one compare-and-swap. While WAITERS is set only the owner of `lock` changes the word. Under the lock:
+ * The word holds the writer's id or the number of readers, and whether goroutines wait. If none does, each operation is
+ * one compare-and-swap. While WAITERS is set only the owner of `lock` changes the word. Under the lock:
  *
- * - Nobody waits who could have the mutex: a reader waits while a writer holds it or waits for it, a writer while
- * anybody holds it. A goroutine that lets go hands the mutex over: after a writer to all readers that wait, after
- * the last reader to the first writer. So neither side starves the other.
+ * - No goroutine waits that could have the mutex: a reader waits while a writer holds it or waits for it, a writer
+ * while any goroutine holds it. An unlock hands the mutex over: a writer's to all readers that wait, the last reader's
+ * to the first writer. So neither side starves the other.
  *
- * - A goroutine that was handed the mutex and is to end when it runs lets go again. */
+ * - A goroutine that was handed the mutex and is to end when it runs unlocks it again. */
 #include "sync/rwmutex.h"
 
 #include "base/atomic.h"
@@ -28,6 +28,7 @@ struct vai_rwmutex {
 	struct vai__waitq writers, readers; /* under lock: struct seeker */
 };
 
+/* A goroutine that waits for the mutex. */
 struct seeker {
 	struct vai__waiter w;
 	int64_t deadline;
@@ -78,8 +79,8 @@ static void note_waiters(vai_rwmutex *m)
 		atomic_fetch_and_explicit(&m->word, ~(uint64_t)WAITERS, memory_order_release);
 }
 
-/* Gives the mutex to the first of q that still wants it, beside `others` other readers, and wakes it. The word says
- * so before it runs. False: there is none, and of the word only WAITERS is sure. */
+/* Gives the mutex to the first waiter of q that still wants it, beside `others` other readers, and wakes it. The word
+ * says so before it runs. False: there is none, and the caller has to set the word, of which only WAITERS is right. */
 static bool serve_first(vai_rwmutex *m, struct vai__waitq *q, uint64_t others)
 {
 	struct vai__waiter *w;
@@ -93,6 +94,7 @@ static bool serve_first(vai_rwmutex *m, struct vai__waitq *q, uint64_t others)
 	return false;
 }
 
+/* Gives the mutex to all readers that wait, and returns how many have it then. */
 static uint64_t serve_readers(vai_rwmutex *m, uint64_t readers)
 {
 	while (serve_first(m, &m->readers, readers))
@@ -114,12 +116,13 @@ static void hand_over(vai_rwmutex *m, uint64_t readers, bool readers_first)
 	set_word(m, readers << SHIFT);
 }
 
-/* Sets WAITERS and returns the word, which nobody else changes from now on. */
+/* Sets WAITERS and returns the word as it was. Only the owner of `lock` changes it from now on. */
 static uint64_t hold_word(vai_rwmutex *m)
 {
 	return atomic_fetch_or_explicit(&m->word, WAITERS, memory_order_acq_rel);
 }
 
+/* Unlocks, for a writer (goroutine id, or any if 0) or a reader. Under lock. */
 static int let_go(vai_rwmutex *m, bool writes, uint64_t id)
 {
 	uint64_t w = hold_word(m), n = w >> SHIFT;
@@ -141,7 +144,7 @@ static VAI_NOINLINE int let_go_slowly(vai_rwmutex *m, bool writes, uint64_t id)
 
 /* ---- waiting ---- */
 
-/* self is out of the queue without the mutex: perhaps others waited only for it. Under lock. */
+/* A goroutine has left the queue without the mutex: others may have waited only for that. Under lock. */
 static void give_up(vai_rwmutex *m)
 {
 	uint64_t w = hold_word(m);
@@ -151,7 +154,7 @@ static void give_up(vai_rwmutex *m)
 		hand_over(m, w >> SHIFT, false);
 }
 
-/* Leaves the lock. */
+/* Waits until the mutex is handed to self. The caller holds the lock; it is released. */
 static int wait_served(vai_g *self, vai_rwmutex *m, bool writes, int64_t deadline)
 {
 	struct seeker s = {.w = {.g = self, .ticket = vai__wait_begin(self), .code = VAI_WAKE_USER}, .deadline = deadline};

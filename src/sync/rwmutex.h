@@ -10,7 +10,7 @@
 typedef struct vai_rwmutex vai_rwmutex; /* a struct vai_obj */
 extern const struct vai_class vai__rwmutex_class;
 
-/* One that is free, with one reference. NULL when out of memory. */
+/* Makes a free lock; the caller gets the one reference. NULL: out of memory. */
 vai_rwmutex *vai__rwmutex_new(void);
 /* As those of mutex.h, for the writer. */
 int vai__rwmutex_lock(vai_g *self, vai_rwmutex *m, int64_t deadline);
@@ -31,7 +31,7 @@ struct vai__rwmutex_info {
 	uint64_t readers;
 	int writers_waiting, readers_waiting;
 };
-/* What dumps tell of it: one moment's truth. */
+/* What dumps tell of it, at one moment. Any thread. */
 void vai__rwmutex_info(vai_rwmutex *m, struct vai__rwmutex_info *info);
 
 #endif

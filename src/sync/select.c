@@ -9,9 +9,10 @@
  * - Among ready cases a uniformly random one goes, by reservoir sampling of up to 64 at a time:
  *   no shuffle, and no random number where only one is ready.
  * - To wait, a select whose channels are all different locks them one after the other: what is
- *   not ready gets a waiter at once. If a case is ready after all, others may have met the
- *   waiters so far. So the select ends its own wait as anybody does, by firing its ticket: if
- *   that wins nothing has happened, and it begins again; else a case is done already.
+ *   not ready gets a waiter at once. If a case is ready after all, partners may have fired
+ *   waiters that are linked already. So the select ends its own wait as any waker does, by
+ *   firing its ticket: if that wins nothing has happened, and it begins again; otherwise a
+ *   case is done already.
  * - One with a channel in several cases or directions links only after it found nothing, under
  *   all locks, and never looks while linked. So no select can meet itself.
  * - All its waiters share one ticket: one fire wins, the code names the case. Messages are
@@ -31,7 +32,7 @@ struct sel {
 	struct vai__case *cases;
 	struct vai__waiter *waiters; /* the waiters of the live cases, in lock order */
 	int *order;                  /* live cases in order of channel address */
-	int live, n;                 /* live: once they are in order */
+	int live, n;                 /* how many are in `order`; how many cases there are */
 	struct vai__also *also;      /* or NULL */
 };
 
@@ -129,9 +130,9 @@ static bool ready(const struct vai__case *c)
 	return c->dir == VAI_DIR_SEND ? vai__chan_can_put(c->ch) : vai__chan_can_take(c->ch);
 }
 
-enum { AT_ONCE = 64 };
+enum { AT_ONCE = 64 }; /* cases that are looked at before one of the ready ones is chosen */
 
-/* Which of the cases from `first` on, at most AT_ONCE of them, are ready: one bit each. *count: so many. */
+/* Which of the cases from `first` on, at most AT_ONCE of them, are ready: one bit each. *count: how many. */
 static uint64_t ready_from(const struct sel *s, int first, unsigned *count)
 {
 	const int n = s->n - first < AT_ONCE ? s->n - first : AT_ONCE;
@@ -155,8 +156,8 @@ static int bit_after(uint64_t bits, unsigned skip)
 	return __builtin_ctzll(bits);
 }
 
-/* A random one of the cases that are ready, or -1. It goes through them in the order of the list, for what comes out
- * of a seed is the same then. */
+/* A random one of the cases that are ready; -1: none is. The cases are looked at in the order of the list, so that the
+ * same seed gives the same choice. */
 static int pick(const struct sel *s)
 {
 	int chosen = -1;
@@ -171,11 +172,13 @@ static int pick(const struct sel *s)
 	return chosen;
 }
 
+/* Tries the case under all locks. Results as of vai__chan_put. */
 static int attempt(struct vai__case *c, struct vai__wake *wake)
 {
 	return c->dir == VAI_DIR_SEND ? vai__chan_put(c->ch, &c->msg, wake) : vai__chan_take(c->ch, &c->msg, wake);
 }
 
+/* Sets the case's result. */
 static void settle(struct vai__case *c, int result)
 {
 	c->result = result;
@@ -200,7 +203,7 @@ static void shuffle_equals(struct sel *s)
 	}
 }
 
-/* The waiter of the case at k, which it queues. */
+/* Links the waiter of the case at k into its channel's queue. Under the channel's locks. */
 static void link_one(struct sel *s, int k, vai_ticket ticket)
 {
 	struct vai__case *c = &s->cases[s->order[k]];
@@ -244,7 +247,7 @@ static void unlink_all(struct sel *s, int chosen)
 			settle(&s->cases[s->order[k]], VAI_EAGAIN);
 }
 
-/* The waiters are linked under that ticket, and no lock is held. */
+/* Waits, and returns the select's result. The waiters are linked under that ticket, and no lock is held. */
 static int wait_linked(struct sel *s, vai_ticket ticket, int64_t deadline)
 {
 	bool any = s->live > 0 || s->also;
@@ -270,7 +273,7 @@ static int wait_linked(struct sel *s, vai_ticket ticket, int64_t deadline)
 	return chosen;
 }
 
-/* The caller holds the locks; they are released. */
+/* Links all waiters and waits. The caller holds all locks; they are released. */
 static int block(struct sel *s, int64_t deadline)
 {
 	VAI_BUG_DO(select_unlocked, unlock_all(s), lock_all(s));
@@ -281,7 +284,7 @@ static int block(struct sel *s, int64_t deadline)
 }
 
 /* Queues a waiter for one case after the other, each under the locks of its channel only, in the order of the list.
- * False: a case was ready, and nobody else has ended the wait; it is over, and no waiter is left. */
+ * False: a case was ready, and no partner has ended the wait; the wait is over, and no waiter is left. */
 static bool link_singly(struct sel *s, vai_ticket ticket)
 {
 	bool found = false;
@@ -304,21 +307,21 @@ static bool link_singly(struct sel *s, vai_ticket ticket)
 	return false;
 }
 
-/* A sender was woken under the locks. */
+/* A sender was woken quietly under the locks. */
 static int fired(void)
 {
 	vai__sched_fired();
 	return VAI_OK;
 }
 
-/* One case alone, which seems ready. VAI_EAGAIN: it was not. */
+/* Tries one case that seems ready, as a send or receive without waiting. VAI_EAGAIN: it was not ready. */
 static int try_alone(struct sel *s, struct vai__case *c)
 {
 	return c->dir == VAI_DIR_SEND ? vai__chan_send(s->self, c->ch, &c->msg, 0)
 								  : vai__chan_recv(s->self, c->ch, &c->msg, 0);
 }
 
-/* With all locks at once. */
+/* The select under all locks at once. */
 static VAI_NOINLINE int run_locked(struct sel *s, int64_t deadline)
 {
 	collect(s);
@@ -356,7 +359,8 @@ static int try_ready(struct sel *s)
 	return i;
 }
 
-/* Whether no channel occurs twice. False also for more cases than it pays for. */
+/* Whether no channel occurs twice. False also for more than AT_ONCE cases, for which linking one by one does not
+ * pay. */
 static bool all_differ(const struct sel *s)
 {
 	uint64_t seen = 0;
@@ -371,8 +375,8 @@ static bool all_differ(const struct sel *s)
 	return s->n <= AT_ONCE;
 }
 
-/* After try_ready. One that could not link its waiters one by one, since it has met somebody, does not try that again:
- * two selects might go on to meet each other so. */
+/* The select after try_ready has done nothing. If it could not link its waiters one by one, because a case became
+ * ready, it does not try that again: two selects that meet each other might go on so for ever. */
 static int run(struct sel *s, int64_t deadline)
 {
 	if (deadline > 0 && all_differ(s)) {

@@ -27,10 +27,10 @@ struct vai__also {
 	/* Called after the wait, which ended with that code. */
 	void (*end)(struct vai__also *also, int code);
 };
-/* The code of case i; the code after it is its, too. */
+/* The wake code of case i, to which the next number belongs as well (the object was closed). */
 #define VAI__SELECT_CODE(i) (VAI_WAKE_USER + 1 + 2 * (i))
-/* The same as vai__select; `also` wakes the goroutine, too: then it is VAI_EAGAIN. It does nothing else for such cases:
- * the caller looks at them before and after. */
+/* As vai__select; besides, what `also` waits for may wake the goroutine, and then the result is VAI_EAGAIN. This
+ * function does no more for cases of VAI_DIR_OTHER: the caller looks at them before and after. */
 int vai__select_also(vai_g *self, struct vai__case *cases, int n, int64_t deadline, struct vai__also *also);
 /* A random number below n. */
 uint64_t vai__select_random(uint64_t n);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Semaphores. Any goroutine may call; the caller holds a reference during the call.
  *
- * The word holds how many permits are left and whether anybody waits. While nobody does, taking and giving back are
- * one compare-and-swap each; while anybody does, only the owner of `lock` changes the word. Under the lock the first
- * waiter never finds enough permits: whoever changes something serves all from the front that do. A goroutine that
- * is served and is to end when it runs gives back what it got. */
+ * The word holds how many permits are left and whether goroutines wait. While none waits, taking and giving back are
+ * one compare-and-swap each; while some wait, only the owner of `lock` changes the word. Whenever the lock is free
+ * there are fewer permits than the first waiter needs: each change serves waiters from the front as long as there are
+ * enough. A goroutine that is served and is to end when it runs gives its permits back. */
 #include "sync/semaphore.h"
 
 #include "base/atomic.h"
@@ -22,6 +22,7 @@ struct vai_semaphore {
 	struct vai__waitq waiters; /* under lock: struct acquirer */
 };
 
+/* A goroutine that waits for k permits. */
 struct acquirer {
 	struct vai__waiter w;
 	uint64_t k;
@@ -84,7 +85,7 @@ static void serve(vai_semaphore *s, uint64_t left)
 	atomic_store_release(&s->word, left << SHIFT | (vai__waitq_empty(&s->waiters) ? 0 : WAITERS));
 }
 
-/* Waits in the queue. Leaves the lock. */
+/* Waits in the queue until self is served. The caller holds the lock; it is released. */
 static int wait_served(vai_g *self, vai_semaphore *s, uint64_t k, int64_t deadline)
 {
 	struct acquirer a = {.w = {.g = self, .ticket = vai__wait_begin(self), .code = VAI_WAKE_USER}};
@@ -127,6 +128,7 @@ int vai__semaphore_acquire(vai_g *self, vai_semaphore *s, int64_t k, int64_t dea
 	return deadline <= 0 ? VAI_ETIMEOUT : acquire_slowly(self, s, (uint64_t)k, deadline);
 }
 
+/* Whether at least k permits are taken, when so many are left. */
 static bool is_out(const vai_semaphore *s, uint64_t left, int64_t k)
 {
 	return k <= s->size - (int64_t)left;

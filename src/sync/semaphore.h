@@ -12,7 +12,7 @@
 typedef struct vai_semaphore vai_semaphore; /* a struct vai_obj */
 extern const struct vai_class vai__semaphore_class;
 
-/* n: 0 to VAI_SEMAPHORE_MAX. NULL when out of memory. */
+/* Makes a semaphore with n permits, 0 to VAI_SEMAPHORE_MAX; the caller gets the one reference. NULL: out of memory. */
 vai_semaphore *vai__semaphore_new(int64_t n);
 /* How many permits there are in all; constant. */
 int64_t vai__semaphore_size(const vai_semaphore *s);

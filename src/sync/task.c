@@ -24,13 +24,13 @@ struct vai_task {
 	uint64_t id;
 	struct vai__waitq waiters; /* under lock */
 	vai_msg outcome;           /* written once, before state changes */
-	vai_msg reason;            /* under lock; once set the goroutine itself reads it without the lock */
-	bool has_reason;           /* under lock */
+	vai_msg reason;  /* why it was canceled; under lock, but its own goroutine reads it without once it is set */
+	bool has_reason; /* under lock */
 	_Atomic(unsigned) cancels; /* written under lock, after the reason */
 	vai_drop_fn *drop;
 	void (*orphan)(vai_task *t);
 	_Atomic(vai_chan *) done;   /* set once, under lock; one reference */
-	struct vai__account *owner; /* of the state that made it, or NULL; constant. One reference */
+	struct vai__account *owner; /* vai__task_set_owner: one reference, or NULL; constant */
 	char *name;                 /* VAI_TASK_NAME bytes, or NULL */
 };
 

@@ -17,8 +17,10 @@ enum vai_task_state { VAI_TASK_ALIVE, VAI_TASK_DONE, VAI_TASK_FAILED };
 /* Makes a task for g, with one reference; NULL: out of memory. drop: for its outcome. orphan, or NULL, is called when
  * the last reference goes and the task has failed without anybody having joined it. */
 vai_task *vai__task_new(vai_g *g, vai_drop_fn *drop, void (*orphan)(vai_task *t));
-/* Before anybody else knows of it: its outcome may be charged to that account (transfer/charge.h). */
+/* The task's outcome may be charged to that account (transfer/charge.h), of which it takes a reference. Called by its
+ * maker before any other goroutine knows of it. */
 void vai__task_set_owner(vai_task *t, struct vai__account *owner);
+/* That account, borrowed, or NULL. */
 struct vai__account *vai__task_owner(const vai_task *t);
 /* The number of its goroutine, which no other goroutine gets. */
 uint64_t vai__task_id(vai_task *t);
@@ -42,7 +44,8 @@ bool vai__task_cancel(vai_task *t, vai_msg *reason);
 unsigned vai__task_cancels(vai_task *t);
 /* Why the task was canceled, for the goroutine itself once it has been asked to end; its message may be empty. */
 const vai_msg *vai__task_reason(vai_task *t);
-/* In place of vai__task_finish with FAILED: the reason is the outcome, and no orphan's. */
+/* In place of vai__task_finish, for a goroutine that ends because it was canceled: the task has FAILED, the reason is
+ * its outcome, and `orphan` is not called for it. */
 void vai__task_finish_canceled(vai_task *t);
 /* Waits for its end until `deadline` (absolute; 0: not at all). VAI_OK: it has ended. Else VAI_ETIMEOUT, VAI_ECANCELED,
  * VAI_EDEADLOCK. */
@@ -52,7 +55,7 @@ const vai_msg *vai__task_outcome(vai_task *t);
 /* A channel that is closed when the goroutine has ended, with a reference for the caller: always the
  * same one. NULL when out of memory. */
 vai_chan *vai__task_done(vai_task *t);
-/* No orphan report from now on: somebody has seen the failure. */
+/* A goroutine has seen the task's failure: `orphan` is not called from now on. */
 void vai__task_joined(vai_task *t);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See ticker.h: a name for a channel with a timer, which it keeps alive. */
+/* A ticker is an object that holds a channel with a timer (timed_chan.h). */
 #include "sync/ticker.h"
 #include "base/clock.h"
 #include "base/mem.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See timed_chan.h. Nothing may be released where a timer fires: that happens under the heap's lock, and release
+/* Channels with a timer. Nothing may be released in a timer's callback: that runs under the heap's lock, and release
  * functions may take other locks or stop timers. Hence the timer lies inside the channel and holds no reference to it.
  * The dying channel stops the timer first, which waits for a callback that is running.
  *
@@ -28,7 +28,7 @@ static int64_t post_stamp(struct vai__timer *timer, int64_t now)
 	return next_tick(timer->when, td->period, now);
 }
 
-/* Whether nobody waits for the stamp, which would go to the ring or nowhere. */
+/* Whether no goroutine waits for the stamp, so that it would go to the ring or be lost. */
 static bool nobody_waits(struct vai__timer *timer)
 {
 	return !vai__chan_is_awaited(&VAI_CONTAINER(timer, struct vai__timed_chan, timer)->chan);

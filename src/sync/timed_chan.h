@@ -12,10 +12,10 @@
 typedef void vai__stamp_fn(vai_msg *out, int64_t now);
 
 struct vai__timed_chan {
-	vai_chan chan; /* first; of capacity 1 */
-	struct vai_lock lock;
-	struct vai__timer timer;
-	int64_t period; /* ns; 0: once. Written while the timer is stopped. */
+	vai_chan chan;           /* first; of capacity 1 */
+	struct vai_lock lock;    /* start and stop of the timer */
+	struct vai__timer timer; /* pending while it is to post */
+	int64_t period;          /* ns; 0: once. Written while the timer is stopped. */
 	vai__stamp_fn *stamp;
 };
 

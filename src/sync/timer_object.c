@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* See timer_object.h. Nothing may be released where a timer fires: that happens under the heap's lock, and release
- * functions may take other locks or stop timers. But a timer must call its function even if nobody holds it any more.
+/* Timers as objects. Nothing may be released in a timer's callback: that runs under the heap's lock, and release
+ * functions may take other locks or stop timers. But a timer must call its function even if no reference to it is left.
  * So while it is pending it holds a reference to itself. The callback gives that up, unless it is the last one: then
- * nobody else can reach the timer, and the callback puts it on the list of the dead, which calls from outside
+ * no other code can reach the timer, and the callback puts it on the list of the dead, which calls from outside
  * (vai__timer_object_reap) release.
  *
  * The lock of an object is held while its timer is stopped and started again, so that two resets cannot both start
@@ -77,7 +77,7 @@ static bool wakes_nobody(struct vai__timer *timer)
 	return true;
 }
 
-/* The timer is not pending. */
+/* Starts the timer, which is not pending, with a reference to itself. */
 static int timer_start(vai_g *self, vai_timer_object *t, int64_t when)
 {
 	int r;

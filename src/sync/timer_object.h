@@ -17,11 +17,13 @@ extern const struct vai_class vai__timer_object_class;
  * is no hope for the deadlock detector. With one reference, or NULL: out of memory, and arg remains the caller's. */
 vai_timer_object *vai__timer_object_new(
 	vai_g *self, int64_t when, bool (*fire)(void *arg), void (*release)(void *arg), void *arg, bool idle);
-bool vai__timer_object_stop(vai_timer_object *t); /* true if it was pending */
-/* Starts it again for `when`; *was: it was pending. VAI_OK or VAI_ENOMEM. */
+/* Stops it. True: it was pending. */
+bool vai__timer_object_stop(vai_timer_object *t);
+/* Stops it, and starts it again for `when`. *was: it was pending. VAI_OK or VAI_ENOMEM. */
 int vai__timer_object_reset(vai_g *self, vai_timer_object *t, int64_t when, bool *was);
-/* Releases timers that have fired and that nobody holds, and the calls of contexts that have been made: callbacks
- * cannot. The calls that make timers or tasks or end tasks do it; cheap when there is nothing to do. No lock held. */
+/* Releases timers that have fired and to which no reference is left, and calls of contexts that have been made, because
+ * the callbacks cannot do that under their locks. Called, without a lock, by functions that make timers or tasks or end
+ * tasks; cheap when there is nothing to do. */
 void vai__timer_object_reap(void);
 
 #endif

@@ -37,7 +37,7 @@ vai_waitgroup *vai__waitgroup_new(void)
 	return wg;
 }
 
-/* Adds n; with `zero` unset stops short of reaching zero. *now is the value (to be) reached. */
+/* Adds n, and sets *now to the new value. Unless `zero` is set, a change to 0 is not made. */
 static int change(vai_waitgroup *wg, int64_t n, bool zero, int64_t *now)
 {
 	int64_t old = atomic_load_relaxed(&wg->count);
@@ -74,7 +74,7 @@ int64_t vai__waitgroup_count(vai_waitgroup *wg)
 	return atomic_load_acquire(&wg->count);
 }
 
-/* VAI_EAGAIN: the caller is to wait, and holds the lock. */
+/* Looks whether a wait is over already. VAI_EAGAIN: the caller is to wait, and holds the lock. */
 static int look(vai_waitgroup *wg, int64_t deadline)
 {
 	if (vai__waitgroup_count(wg) == 0)

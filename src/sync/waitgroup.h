@@ -11,7 +11,7 @@ struct vai__rest;
 typedef struct vai_waitgroup vai_waitgroup; /* a struct vai_obj */
 extern const struct vai_class vai__waitgroup_class;
 
-/* One that stands at 0, with one reference. NULL when out of memory. */
+/* Makes a counter that stands at 0; the caller gets the one reference. NULL: out of memory. */
 vai_waitgroup *vai__waitgroup_new(void);
 /* Adds n, which may be negative; at 0 all that wait are woken. VAI_ERANGE: the counter would fall below zero or
  * overflow; it is then unchanged. */
@@ -21,7 +21,7 @@ int64_t vai__waitgroup_count(vai_waitgroup *wg);
 /* Waits until it stands at 0, or until `deadline` (absolute; 0: not at all). VAI_OK, VAI_ETIMEOUT, VAI_ECANCELED,
  * VAI_EDEADLOCK. */
 int vai__waitgroup_wait(vai_g *self, vai_waitgroup *wg, int64_t deadline);
-/* The same for a goroutine that sheds its stack if it has to wait: VAI_SHEDS, and then the second has the result. */
+/* The same in two calls, for a goroutine that sheds its stack if it has to wait: as those of chan.h. */
 int vai__waitgroup_wait_begin(vai_g *self, vai_waitgroup *wg, int64_t deadline, struct vai__rest *rest);
 int vai__waitgroup_wait_end(vai_g *self, vai_waitgroup *wg, struct vai__rest *rest);
 

@@ -44,7 +44,7 @@ void vai__waitq_fire_all(struct vai__waitq *q, int add, struct vai_lock *lock)
 	vai__unlock(lock);
 }
 
-/* The lock is held; it is released. */
+/* Begins a wait of self in q. The caller holds the lock; it is released. */
 static inline void link_in(vai_g *self, struct vai__waitq *q, struct vai_lock *lock, struct vai__waiter *w)
 {
 	*w = (struct vai__waiter){.g = self, .ticket = vai__wait_begin(self), .code = VAI_WAKE_USER};
@@ -52,6 +52,7 @@ static inline void link_in(vai_g *self, struct vai__waitq *q, struct vai_lock *l
 	vai__unlock(lock);
 }
 
+/* Ends a wait that has ended with `code`, and returns its result. */
 static inline int settle(struct vai_lock *lock, struct vai__waiter *w, int code)
 {
 	if (code == VAI_WAKE_USER)

@@ -24,7 +24,8 @@
 #include "sched/sched.h"
 
 struct vai__waitq {
-	struct vai__waitq *next, *prev; /* next by the two functions below, for those who look at a head without the lock */
+	/* `next` is read and written by the two functions below only, because some look at a head without the lock. */
+	struct vai__waitq *next, *prev;
 };
 
 struct vai__waiter {
@@ -40,9 +41,9 @@ struct vai__waiter {
 /* What a goroutine needs of a wait without its stack. It lies in the goroutine's record, and outlasts the wait. */
 struct vai__rest {
 	struct vai__waiter waiter;
-	vai_msg msg;                  /* that it sends or receives */
-	struct vai__timeout *timeout; /* NULL but during a wait with a deadline */
-	int64_t limit;                /* of the whole call, where that may wait several times (bind/) */
+	vai_msg msg;                  /* the message that it sends or receives */
+	struct vai__timeout *timeout; /* NULL, except during a wait with a deadline */
+	int64_t limit;                /* the deadline of a whole call that may wait several times (bind/) */
 	bool sheds;                   /* the goroutine is on its way to its first function (bind/) */
 };
 
@@ -53,7 +54,8 @@ struct vai__wake {
 	int code;
 };
 
-/* Builtins of the compiler: under the lock, where nearly all of these accesses are, they are no steps of spec/sim. */
+/* These use builtins of the compiler and not base/atomic.h, so that they are no steps of spec/sim: nearly all of these
+ * accesses are under the lock. */
 static inline struct vai__waitq *vai__waitq_next(const struct vai__waitq *q)
 {
 	return __atomic_load_n(&q->next, __ATOMIC_RELAXED);
@@ -149,7 +151,7 @@ static inline bool vai__deadline_over(int64_t deadline)
 	return deadline != VAI_FOREVER && deadline <= vai__clock_now();
 }
 
-/* How many wait in q; under its lock. Takes as long as it is long: for dumps and tests. */
+/* How many wait in q, under its lock. It walks through the queue: for dumps and tests. */
 int vai__waitq_length(const struct vai__waitq *q);
 /* Whether no waiter in q, whose object dies, will ever wake: waiters of a runtime that has ended, and those tied to
  * main's thread, which closes the state that held the object. */
@@ -165,7 +167,7 @@ void vai__waitq_fire_all(struct vai__waitq *q, int add, struct vai_lock *lock);
 int vai__waitq_wait(vai_g *self, struct vai__waitq *q, struct vai_lock *lock, enum vai_wait_reason reason,
 	const void *obj, int64_t deadline);
 
-/* The same for a goroutine that sheds its stack: VAI_SHEDS, and then the second, which gives what the above does. */
+/* The same in two calls, for a goroutine that sheds its stack: `begin` returns VAI_SHEDS, and `end` has the result. */
 int vai__waitq_wait_begin(vai_g *self, struct vai__waitq *q, struct vai_lock *lock, enum vai_wait_reason reason,
 	const void *obj, int64_t deadline, struct vai__rest *rest);
 int vai__waitq_wait_end(vai_g *self, struct vai_lock *lock, struct vai__rest *rest);
@@ -174,9 +176,10 @@ int vai__waitq_wait_end(vai_g *self, struct vai_lock *lock, struct vai__rest *re
  * touch one page. */
 enum { VAI__WAITERS_ON_STACK = 8 };
 
-/* Memory for n waiters and n numbers of their order behind them, or NULL. */
+/* Allocates n waiters, and n ints behind them for the order in which select looks at them; NULL: out of memory. */
 struct vai__waiter *vai__waiters_new(int n);
 void vai__waiters_free(struct vai__waiter *waiters, int n);
+/* These ints. */
 int *vai__waiters_order(struct vai__waiter *waiters, int n);
 
 /* For vai__sched_hooks.unwait: drops the messages of the wait of g, which will never run again. code says how far

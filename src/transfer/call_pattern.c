@@ -18,7 +18,7 @@ struct walk {
 	struct vai__call_pattern *pattern;
 	struct vai_obj *objects[VAI__PATTERN_OBJECTS];
 	int nested;
-	bool moves; /* there was a scalar that may be of another length */
+	bool moves; /* there was a scalar that may be of another length, so that what follows may lie elsewhere */
 	bool fits;
 };
 
@@ -80,7 +80,7 @@ static void take(struct walk *w, enum kind kind, unsigned arg, size_t len)
 	w->from = w->p += len;
 }
 
-/* The place of the reference before. */
+/* Walks over the place of the reference before, in the chain of references. */
 static void take_place(struct walk *w)
 {
 	if (w->moves)

@@ -14,23 +14,24 @@
 enum { VAI__PATTERN_OBJECTS = 4, VAI__PATTERN_CODES = 8 };
 
 struct vai__call_pattern {
-	unsigned nobjects, ncodes, nitems, nholes;
-	unsigned nargs;  /* arguments in the pattern; 0: any, or if nslots is not 0 none */
-	uint32_t nslots; /* of the block */
-	size_t size;     /* bytes of function and arguments in the stream from which this was made */
+	unsigned nobjects, ncodes, nitems, nholes; /* lengths of the lists; a hole is a scalar that may differ */
+	unsigned nargs;                            /* arguments in the pattern; 0: any, or none if nslots is not 0 */
+	uint32_t nslots;                           /* that of the block */
+	size_t size; /* bytes of function and arguments in the stream from which this was made */
 	const struct vai_class *classes[VAI__PATTERN_OBJECTS];
-	uint64_t codes[VAI__PATTERN_CODES]; /* by number: those of helpers may go */
+	uint64_t codes[VAI__PATTERN_CODES]; /* numbers of code objects; not references, as those of helpers may go */
 	const unsigned char *bytes;         /* what must be the same, and what the holes had */
-	size_t alloc;
+	size_t alloc;                       /* bytes of this block */
 	struct vai__pattern_item {
 		uint8_t kind, arg;
 		uint16_t len;
 	} items[];
 };
 
-/* The pattern of a message of vai__encode_call, or NULL: what the function has captured is of another kind, or out of
- * memory. */
+/* Makes the pattern of a message of vai__encode_call. NULL: the function has captured other things than a pattern can
+ * have, or out of memory. Any thread, as for all of these. */
 struct vai__call_pattern *vai__call_pattern_new(const vai_msg *msg);
+/* pattern may be NULL. */
 void vai__call_pattern_free(struct vai__call_pattern *pattern);
 /* Whether a call of the same function has this pattern. Its objects go to `objects`, borrowed. */
 bool vai__call_pattern_fits(

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* charge.h. One atomic addition for every VAI__CHARGE_GRAIN bytes of messages, one more when they are freed. */
+/* What states hold through handles. It costs one atomic addition for every VAI__CHARGE_GRAIN bytes of messages, and one
+ * more when they are freed. */
 #include "transfer/charge.h"
 #include <limits.h>
 
@@ -34,6 +35,7 @@ void vai__charge_move(const vai_msg *msg, const struct vai_vm *sender, struct va
 	vai__account_unref(old);
 }
 
+/* Whether the state's own memory and what it is charged for are more than its bound. */
 static bool beyond_bound(lua_State *L, const struct vai_vm *vm)
 {
 	size_t used = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024;
@@ -41,6 +43,7 @@ static bool beyond_bound(lua_State *L, const struct vai_vm *vm)
 	return charged > 0 && !vai__memory_limit_allows(vm, used + (size_t)charged);
 }
 
+/* Raises a memory error if the state is beyond its bound even after a collection. */
 static void keep_bound(lua_State *L, const struct vai_vm *vm)
 {
 	if (!beyond_bound(L, vm))
@@ -50,7 +53,7 @@ static void keep_bound(lua_State *L, const struct vai_vm *vm)
 		vai__state_out_of_memory(L);
 }
 
-/* A collector that the script has stopped, or that runs at this moment, is left alone. */
+/* Makes the collector work for so many bytes, unless the script has stopped it or it runs at this moment. */
 static void step(lua_State *L, struct vai_vm *vm, int64_t grown)
 {
 	int64_t kb = grown / 1024;

@@ -4,10 +4,11 @@
  * with the table, and what they hold goes with them.
  *
  * Whether a class has changed at home is told by a number, the print, over what it holds and what its functions hold,
- * as far as LOOKS go. Addresses are in it, so it means something as long as what had them is alive: the list has all
- * of that, weakly, behind a table that nobody holds. While that one is there no collection has ended, and nothing in
- * the list is gone; once it is gone the list is gone through. What is in weak tables is not looked at: caches and
- * registers of objects live there, and each new object would be a change of its class. */
+ * up to LOOKS values. The print is made from addresses, so it is valid only as long as the objects that had them live:
+ * the list (`contents`) holds all of these weakly, and first of all a table to which nothing else refers. While that
+ * table is there no collection has ended, and nothing in the list is gone; once it is gone the list is gone through.
+ * Weak tables are not looked into: they are caches and registers of objects, and each new object would count as a
+ * change of its class. */
 #include "transfer/classes.h"
 #include <lauxlib.h>
 #include <string.h>
@@ -103,7 +104,7 @@ bool vai__class_push(lua_State *L, uint64_t origin)
 static void enter(lua_State *L, struct vai_vm *vm, int idx, struct vai__class *c)
 {
 	idx = lua_absindex(L, idx);
-	vai__handle_push(L, vm, &c->obj, true); /* from now on it holds the reference */
+	vai__handle_push(L, vm, &c->obj, true); /* the handle has the reference from now on */
 	push_weak(L, &classes_key, "k");
 	lua_pushvalue(L, idx);
 	lua_pushvalue(L, -3);
@@ -165,7 +166,7 @@ static void mix_scalar(struct look *k, int idx)
 	mix(k, word + (unsigned)type);
 }
 
-/* Gives the address of what is at idx, and notes it; NULL: a scalar. */
+/* Mixes the value at idx into the print, and returns its address; NULL: it is a scalar. */
 static const void *mix_value(struct look *k, int idx)
 {
 	const void *p = lua_topointer(k->L, idx);
@@ -199,7 +200,7 @@ static bool is_new(struct look *k, const void *p)
 static void look_into_table(struct look *k, int depth);
 static void look_into_function(struct look *k, int depth);
 
-/* The value on top stays there. */
+/* Looks at the value on top, which stays there, and into it. */
 static void look_at(struct look *k, int depth)
 {
 	const void *p = mix_value(k, -1);
@@ -241,7 +242,7 @@ static bool look_at_metatable(struct look *k, int depth)
 	return weak;
 }
 
-/* Of a table in the class some FIELDS are looked at, so that a big one does not hide the methods behind it. */
+/* Of a table inside of the class only FIELDS are looked at, so that a big one does not use up the LOOKS. */
 static void look_into_table(struct look *k, int depth)
 {
 	lua_State *L = k->L;
@@ -258,7 +259,8 @@ static void look_into_table(struct look *k, int depth)
 	lua_settop(L, table);
 }
 
-/* The stack has room. list: stack index of the list to fill with at most `room`, or 0. */
+/* Takes the print of the class at idx into *k. list: stack index of the list to fill with at most `room` values, or 0.
+ * The stack has room. */
 static void look(struct look *k, lua_State *L, int idx, int list, int room)
 {
 	*k = (struct look){.L = L, .left = LOOKS, .list = list, .room = room};
@@ -288,15 +290,15 @@ static bool push_contents(lua_State *L, int idx)
 	return false;
 }
 
-/* Puts a table that nobody holds first in the list on top. */
+/* Puts a new table, to which nothing else refers, at the head of the list on top. */
 static void put_canary(lua_State *L)
 {
 	lua_createtable(L, 0, 0);
 	lua_rawseti(L, -2, 1);
 }
 
-/* Takes the print of the class, and the list of what it is made from, which may be some `room` long. What a finalizer
- * changes meanwhile leaves NO_PRINT, which no look gives. */
+/* Takes the print of the class, and makes the list of what it is made from, about `room` long. If a finalizer changes
+ * the class meanwhile the print is NO_PRINT, which no look gives. */
 static void take_print(lua_State *L, int idx, struct vai__class *c, int room)
 {
 	struct look k = {.met = room};

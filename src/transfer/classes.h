@@ -18,10 +18,10 @@ struct vai__block;
 struct vai__class {
 	struct vai_obj obj;
 	uint64_t origin;
-	const struct vai_vm *home;          /* for comparing only */
-	uint64_t print;                     /* of the contents at home when this was made; 0: elsewhere */
-	int ncontents;                      /* how much the print is made from */
-	uint64_t first;                     /* number of the encoding that met it first; 0: elsewhere */
+	const struct vai_vm *home;          /* the state in which the table was made; for comparing only, it may be gone */
+	uint64_t print;                     /* a hash of the contents at home when this was made; 0 in other states */
+	int ncontents;                      /* how many values the print is made from */
+	uint64_t first;                     /* number of the encoding that met it first; 0 in other states */
 	bool gc;                            /* it has __gc */
 	_Atomic(struct vai__block *) image; /* NULL until it is first wanted, then it stays */
 };
@@ -38,8 +38,8 @@ bool vai__class_changed(lua_State *L, const struct vai_vm *vm, const struct vai_
 void vai__class_set_image(struct vai__class *c, struct vai__block *image);
 /* Pushes the state's copy of an origin, or nothing and false. */
 bool vai__class_push(lua_State *L, uint64_t origin);
-/* The table at idx is the state's copy of the origin from now on; c: what it is sent as, with no image if NULL.
- * May raise. */
+/* Makes the table at idx the state's copy of the origin. c: the object as which it is sent; NULL: a new one, without an
+ * image. May raise. */
 void vai__class_enter(lua_State *L, struct vai_vm *vm, int idx, uint64_t origin, struct vai__class *c);
 
 #endif

@@ -45,7 +45,7 @@ static void begin(struct vai__enc *e)
 	vai__seen_init(&e->seen);
 }
 
-/* Gives back what an attempt owns that has failed. */
+/* Gives back what a failed attempt owns. */
 static void give_up(struct vai__enc *e)
 {
 	vai__block_unref_all(e->base, e->last_ref);
@@ -165,8 +165,8 @@ static void report_written_tables(struct vai__enc *e, int idx, struct vai_code *
 	}
 }
 
-/* Before a call is encoded. Nothing that may collect comes after the code was asked for, here and in the unguarded
- * attempt: so what the state remembers of the function stays where it is. */
+/* Checks and prepares a call before it is encoded. After the code was asked for nothing collects, here and in the
+ * unguarded attempt: so what the state remembers of the function stays where it is. */
 static void check_call(struct vai__enc *e)
 {
 	lua_State *L = e->L;
@@ -186,7 +186,7 @@ static void check_call(struct vai__enc *e)
 	report_written_tables(e, e->first, e->body->code);
 }
 
-/* Whether it is one, and encoded by now. */
+/* Encodes a plain call (encode_plain.c). False: it is none. */
 static bool is_plain_call(struct vai__enc *e)
 {
 	if (!e->body || e->types || e->globals_meta || e->looked || e->methods)
@@ -338,7 +338,7 @@ static bool encode_inline(lua_State *L, struct vai_vm *vm, int idx, int type, va
 
 void vai__encode(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out, const char *what)
 {
-	if (lua_isinteger(L, idx)) { /* what is sent most, without a look at its type */
+	if (lua_isinteger(L, idx)) { /* integers are sent most, so they come first */
 		vai__msg_set(out, M_INT, (uint64_t)lua_tointeger(L, idx));
 		return;
 	}

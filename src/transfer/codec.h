@@ -25,8 +25,8 @@ void vai__encode_values(lua_State *L, struct vai_vm *vm, int first, int n, vai_m
  * "argument 2", ...; with a number at its end ("timer: argument 2") counting begins there. */
 void vai__encode_call(
 	lua_State *L, struct vai_vm *vm, int idx, int n, vai_msg *out, struct vai_code **code, const char *what);
-/* Reports writes of the function at idx, an index from the bottom, into captured tables as vai__encode_call does: for
- * one that is only called by the function of a call. */
+/* Reports writes into captured tables, as vai__encode_call does, of the function at idx (an absolute index): for a
+ * function that is only called by the function of a call. */
 void vai__encode_look(lua_State *L, struct vai_vm *vm, int idx);
 
 /* Pushes what the message holds and returns how many values that is (1 for vai__encode).
@@ -34,18 +34,18 @@ void vai__encode_look(lua_State *L, struct vai_vm *vm, int idx);
 int vai__decode(lua_State *L, struct vai_vm *vm, const vai_msg *msg);
 /* The same, and drops the message, also when it raises: *msg is all zero at once. */
 int vai__decode_take(lua_State *L, struct vai_vm *vm, vai_msg *msg);
-/* For a message of vai__encode_call: pushes function and arguments, returns how many arguments.
- * code: of the function, or NULL. loaded: so many functions are on the stack's top already (vai__vm_new), the last of
+/* For a message of vai__encode_call: pushes function and arguments, and returns how many arguments there are. code:
+ * that of the function, or NULL. loaded: so many functions are on top of the stack already (vai__vm_new), the last of
  * them this one and the others helpers of its code; they are taken off. */
 int vai__decode_call(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const struct vai_code *code, int loaded);
 struct vai__call_pattern;
-/* The same for a template: pushes what the pattern has, the function and maybe arguments. */
+/* The same for a template: pushes only what the pattern has, the function and maybe arguments. */
 void vai__decode_pattern(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const struct vai__call_pattern *pattern);
-/* The same in a clone of that template, which has these on top of L's stack: what differs in them, and other
- * arguments. */
+/* The same in a clone of that template, which has these on top of L's stack: sets what differs in them, and pushes the
+ * other arguments. */
 int vai__decode_rest(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const struct vai__call_pattern *pattern);
-/* An object that owns msg from now on, with one reference, for several to read at a time; NULL where memory is out, and
- * msg is still the caller's. Not for messages that own nothing. */
+/* Makes an object that owns *msg from now on, with one reference, so that several goroutines can read it at a time;
+ * NULL: out of memory, and *msg is still the caller's. Only for messages that own something. */
 struct vai_obj *vai__msg_share(vai_msg *msg);
 /* As vai__decode, for the message of such an owner. Takes over a reference to it, also when it raises. */
 int vai__decode_shared(lua_State *L, struct vai_vm *vm, const vai_msg *msg, struct vai_obj *owner);
@@ -55,13 +55,13 @@ void vai__codec_release(struct vai_vm *vm);
  * VAI_WARN=0 in the environment silences them. Any M. */
 extern void (*vai__codec_warn)(const char *line);
 
-/* True: for the table at idx, which has a metatable, an object goes into messages; *out is it, with a reference, or
- * NULL where memory is out. Neither raises nor collects. Set by bind/. */
+/* Whether messages get an object in place of the table at idx, which has a metatable. *out: the object with a
+ * reference; NULL: out of memory. Neither raises nor collects. Set by bind/. */
 extern bool (*vai__codec_stand_in)(lua_State *L, int idx, struct vai_obj **out);
-/* Called before a call is encoded whose code uses `require`, and where a module is met: a chance to look at the
- * script's search paths. Set by runtime/start.c, as require/ is above. */
+/* Looks at the script's search paths. Called before a call is encoded whose code uses `require`, and when a module is
+ * met. Set by runtime/start.c, because require/ is above. */
 extern void (*vai__codec_note_paths)(lua_State *L, struct vai_vm *vm);
-/* Called for a new goroutine's state, where the script has changed standard libraries. Set by runtime/start.c. */
+/* Called for a new goroutine's state if the script has changed standard libraries. Set by runtime/start.c. */
 extern void (*vai__codec_change_libraries)(lua_State *L, struct vai_vm *vm);
 /* vai__home.preloading is the module whose function in package.preload is being encoded; NULL: none. What it has is
  * sent as it is: "the one that the module has" would need the module to make it. Used by the host's thread alone.

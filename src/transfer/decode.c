@@ -26,10 +26,10 @@ struct dec {
 	const unsigned char *p;
 	int seen;                    /* stack index of the list of values by slot */
 	int keys;                    /* the stack index below that of the key with number 1 */
-	int loaded;                  /* the first function is here already, or 0 */
-	const struct vai_code *code; /* of that function */
-	int helpers;                 /* the stack index below that of the first helper that is here already */
-	unsigned unused;             /* a bit for each of them that was not asked for yet */
+	int loaded;                  /* stack index of the call's function, if the state came with it; 0: it did not */
+	const struct vai_code *code; /* the code of that function */
+	int helpers;                 /* the stack index below that of the first helper with which the state came */
+	unsigned unused;             /* a bit for each of these helpers that was not asked for yet */
 	bool call;                   /* this state is a new goroutine's, which gets the sender's globals */
 	int stack;                   /* slots that the deepest nesting may need */
 	uint32_t sandbox;            /* of the block */
@@ -78,12 +78,13 @@ static inline void note(struct dec *d, uint32_t slot)
 
 /* ---- tables ---- */
 
-/* Checks what `require` has given for a module that was a metatable; it may be another value here. */
+/* Checks what `require` has returned for a module that was a metatable where it came from: here it may be another
+ * value. */
 static void check_module(struct dec *d)
 {
 	if (!lua_istable(d->L, -1))
 		luaL_error(d->L, "a module that was sent as a metatable is a %s value here", luaL_typename(d->L, -1));
-	lua_pushliteral(d->L, "__gc"); /* a __gc that is not ours */
+	lua_pushliteral(d->L, "__gc"); /* notes a __gc that does not come with the message */
 	d->vm->needs_close |= lua_rawget(d->L, -2) != LUA_TNIL;
 	lua_pop(d->L, 1);
 }
@@ -118,15 +119,15 @@ static VAI_NOINLINE void forbid_between(struct dec *d, const char *what, bool co
 		luaL_error(d->L, "%s cannot leave the sandbox", what);
 }
 
-/* What a trusted host's state must not take out of the sandbox, nor any state of another one's: code, which would run
- * with all that the receiver has, or give it what its own sandbox does not. */
+/* Raises if code comes out of a sandbox into a trusted host's state or into another sandbox's: it would run with all
+ * that the receiver has, or give the receiver what its own sandbox does not. */
 static inline void forbid_code(struct dec *d, const char *what)
 {
 	if (VAI_UNLIKELY(d->sandbox != 0 || atomic_load_relaxed(&vai__sandbox_count) != 0))
 		forbid_between(d, what, true);
 }
 
-/* The same of modules, which a trusted host's state may take: it has them already, or loads its own. */
+/* The same for modules, but a trusted host's state may take them: it has them already, or loads its own. */
 static inline void forbid_modules(struct dec *d)
 {
 	if (VAI_UNLIKELY(d->sandbox != 0 || atomic_load_relaxed(&vai__sandbox_count) != 0))
@@ -203,8 +204,8 @@ static void get_table(struct dec *d, bool later)
 
 /* ---- functions ---- */
 
-/* Reads a global that the sender's code uses. What this state has of its own stays; a name that every state has is
- * set only in a goroutine that the sender has made. */
+/* Reads a global that the sender's code uses. A global that this state has already stays; a name that every state has
+ * is set only in a goroutine that the sender has made. */
 static void get_global(struct dec *d)
 {
 	lua_State *L = d->L;
@@ -220,14 +221,14 @@ static void get_global(struct dec *d)
 	lua_pop(L, 1);
 	get_value(d);
 	if (stock && d->call && d->vm->lazy[VAI__LAZY_GLOBALS])
-		lua_settable(L, globals); /* a table that fills itself has to know */
+		lua_settable(L, globals); /* not raw, because the globals may be a table that fills itself */
 	else if (stock ? d->call : absent)
 		lua_rawset(L, globals);
 	lua_settop(L, globals - 1);
 }
 
-/* Reads what the sender has changed in a library or module: a goroutine that the sender has made gets that, others
- * only what they do not have. */
+/* Reads a field that the sender has changed in a library or module. A goroutine that the sender has made gets it,
+ * others only if they have no such field. */
 static void get_field(struct dec *d)
 {
 	lua_State *L = d->L;
@@ -243,7 +244,7 @@ static void get_field(struct dec *d)
 		vai__names_add(L, d->vm, -1);
 	if (wanted && lua_getmetatable(L, module) && d->vm->hidden == lua_topointer(L, -1)) {
 		lua_pop(L, 1);
-		lua_settable(L, module); /* a table that fills itself has to know */
+		lua_settable(L, module); /* not raw, because a library may be a table that fills itself */
 	} else if (wanted) {
 		lua_settop(L, module + 2);
 		lua_rawset(L, module);
@@ -251,7 +252,7 @@ static void get_field(struct dec *d)
 	lua_settop(L, module - 1);
 }
 
-/* Reads the metatable of a type, or of _G. Goroutines that this one makes get it, too. */
+/* Reads the metatable of a type, or of _G. Goroutines that this state makes get it, too (types_seen). */
 static void get_type(struct dec *d)
 {
 	lua_State *L = d->L;
@@ -312,7 +313,7 @@ static void get_origin(struct dec *d)
 	note(d, slot);
 	if (known) {
 		lua_createtable(L, (int)narr, (int)nrec);
-		if (later) { /* for the section that fills it */
+		if (later) { /* the section that fills the table needs it under its slot */
 			lua_pushvalue(L, -1);
 			lua_rawseti(L, d->seen, -(lua_Integer)slot);
 		}
@@ -350,7 +351,7 @@ static void get_call(struct dec *d)
 	note(d, slot);
 }
 
-/* Pushes the helper of that code which is here already. */
+/* Pushes the helper with that code, if the state came with it. */
 static bool push_helper(struct dec *d, const struct vai_code *code)
 {
 	for (int i = 0; d->unused >> i; i++) {
@@ -370,7 +371,7 @@ static VAI_NOINLINE void note_helper(const struct dec *d, const struct vai_code 
 		vai__code_note_helper(spawned, code);
 }
 
-/* Pushes a closure of a function that came along, or of the function itself where it is not here already. */
+/* Pushes a closure of that code: a helper with which the state came, or one that is loaded. */
 static void push_closure(struct dec *d, const struct vai_code *code)
 {
 	if (push_helper(d, code))
@@ -458,7 +459,8 @@ static void get_modules(struct dec *d)
 	lua_pop(L, 1);
 }
 
-/* Raises that the value on top, to which the names lead, is another one than where it came from. */
+/* Raises an error: the value on top, to which the names lead here, is not of the type that it has in the sender's
+ * state. */
 static _Noreturn void no_member(struct dec *d, const unsigned char *head, int type)
 {
 	lua_State *L = d->L;
@@ -706,7 +708,7 @@ void vai__decode_pattern(lua_State *L, struct vai_vm *vm, const vai_msg *msg, co
 		lua_remove(L, d.seen);
 }
 
-/* Of the function at d->loaded. */
+/* Sets an upvalue or argument of the call that the clone came with (vai__call_pattern_differences). */
 static void replace(void *arg, int upvalue, int argument, const unsigned char *value)
 {
 	struct dec *d = arg;
@@ -754,10 +756,11 @@ static VAI_NOINLINE int take_protected(lua_State *L, struct vai_vm *vm, vai_msg 
 	return lua_gettop(L) - top;
 }
 
-/* Makes vm->decoding hold what the message owns while that is decoded without protection: a block, or a text, whose
- * address is one more there. What raises leaves it there. What is found there is such a leftover, except inside a
- * finalizer that an allocation of a decoder has set off: collector and finalizers do not nest, so the collector says
- * that it is stopped then. If it is stopped for another reason the leftover waits. */
+/* Makes vm->decoding hold what the message owns while that is decoded without protection: the address of a block, or
+ * of a text plus 1. If the decoder raises it stays there, and the next claim frees it. But if this is a finalizer
+ * that an allocation of a decoder has set off, that decoder still works on it: collector and finalizers do not nest,
+ * so lua_gc says that the collector is stopped then. If it is stopped for another reason the leftover waits. False:
+ * it is in use. */
 static bool claim(lua_State *L, struct vai_vm *vm, const vai_msg *msg)
 {
 	const bool text = vai__msg_tag(msg) == M_TEXT;

@@ -93,8 +93,8 @@ uint32_t vai__enc_slot(struct vai__enc *e, size_t at)
 	return slot;
 }
 
-/* See encode.h. An address that was noted as something else was that of a value which is gone: that can be where
- * user code runs meanwhile. */
+/* If the address was noted as another kind of thing, that was the address of a value which is gone: this is possible
+ * when user code runs during the encoding. */
 enum vai__enc_result vai__enc_met(struct vai__enc *e, int idx, const void *object)
 {
 	bool found;
@@ -171,7 +171,8 @@ static enum vai__enc_result put_object(struct vai__enc *e, int idx, struct vai_o
 	return ENC_OK;
 }
 
-/* The metatable is on top; what stands for __vai_send is put there. */
+/* Whether a codec (userdata.h) does for the metatable on top what __vai_send would; its function takes the metatable's
+ * place then. */
 static enum vai__enc_result has_codec(struct vai__enc *e)
 {
 	if (!vai__userdata_any())
@@ -240,7 +241,7 @@ static enum vai__enc_result put_section(struct vai__enc *e, size_t at)
 	return r;
 }
 
-/* Something in one of the values has failed; in which one is not known any more. */
+/* Puts the place before an error in contents that were left for later: in which of the values they lie is not known. */
 static enum vai__enc_result in_values(struct vai__enc *e, enum vai__enc_result r, const char *where)
 {
 	r = vai__enc_in(e, r, where);

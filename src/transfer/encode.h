@@ -29,11 +29,11 @@ enum vai__enc_result {
 };
 
 enum {
-	MAX_DEPTH = 48,   /* nesting that is followed at once; what lies deeper, later */
+	MAX_DEPTH = 48,   /* nesting that is followed by recursion; deeper contents are written later, in sections */
 	INNER_DEPTH = 4,  /* the same in what a __vai_send sends: a hundred of these find room on a stack */
 	LEVEL_STACK = 14, /* Lua stack slots that one level may use */
-	KEY_SLOTS = 16,
-	SMALL = 384,
+	KEY_SLOTS = 16,   /* string keys that are remembered by address */
+	SMALL = 384,      /* bytes of the encoder's own buffer; a longer stream goes to a block */
 	/* The guarded call's stack: the error message, then tables or nil, then the values. */
 	ERROR_SLOT = 1,
 	SENDS_SLOT = 2, /* value to what its __vai_send gave: once per value, and kept alive */
@@ -44,10 +44,12 @@ enum {
 
 /* How a value came to be encoded. */
 enum {
+	/* An upvalue, captured global, field of a module, metatable or argument of a call is this value itself, not a table
+	 * in which the value lies: so it may be a module. */
 	ENC_DIRECT = 1,
-	ENC_TRANSLATED = 2,
-	ENC_METATABLE = 4, /* what __vai_send gives for it has to be a table or nil, */
-	ENC_KEY = 8        /* or a key */
+	ENC_TRANSLATED = 2, /* it is what __vai_send has given */
+	ENC_METATABLE = 4,  /* as a metatable: what __vai_send gives for it has to be a table or nil */
+	ENC_KEY = 8         /* as a key: what __vai_send gives for it has to be a key */
 };
 
 /* Values of the map of what was met: kind, number, place in the stream. */
@@ -58,21 +60,21 @@ struct vai__func;
 struct vai__enc {
 	lua_State *L;
 	struct vai_vm *vm;
-	unsigned char *p, *end, *base;
-	struct vai__block *heap; /* where base is, once small did not do */
-	size_t last_ref;
-	const void *globals;
-	const struct vai__func *body; /* of a call, unguarded: what the state remembers of its function; or NULL */
-	const char *what;             /* for error messages: the one value, or with a number after it */
-	int number;                   /* of the first value, 0: what is for one value */
-	int first, n;                 /* values on the stack */
-	/* The image of the class at idx; raises (codec.c). */
+	unsigned char *p, *end, *base; /* where the stream goes on, ends and begins */
+	struct vai__block *heap;       /* the block in which base is; NULL: base is `small` */
+	size_t last_ref;               /* place of the last reference in the stream; 0: none */
+	const void *globals;           /* the address of the state's table of globals */
+	const struct vai__func *body;  /* of a call, unguarded: what the state remembers of its function; or NULL */
+	const char *what;              /* how error messages call the one value, or all, with a number after it */
+	int number;                    /* the number of the first value in error messages; 0: there is only one */
+	int first, n;                  /* the values to encode: stack index of the first, and how many */
+	/* Makes the image of the class at idx; raises (codec.c). */
 	struct vai__block *(*image_of)(lua_State *L, struct vai_vm *vm, int idx);
-	uint64_t number_of_all; /* of this encoding in the process, 0: nobody has asked */
+	uint64_t number_of_all; /* a number of this encoding that no other has in the process; 0: not given yet */
 	uint32_t nslots;
-	int depth, deepest, max_depth;
-	int apart;                   /* tables around the value that is written, and one more where it is no capture */
-	enum vai__enc_result result; /* of the guarded call */
+	int depth, deepest, max_depth; /* nesting: now, the most so far, the most that is followed */
+	int apart;                     /* tables around the value that is written, and one more where it is no capture */
+	enum vai__enc_result result;   /* of the guarded call */
 	bool guarded;
 	bool call;         /* for a goroutine: lost writes are reported */
 	bool all_modules;  /* every table is checked, and `seen` knows all modules */
@@ -96,7 +98,7 @@ struct vai__enc {
 	const char *keys[KEY_SLOTS]; /* string keys met, by address */
 	uint32_t key_at[KEY_SLOTS];  /* where they stand in the stream */
 	struct vai__object_map seen;
-	uint8_t calls; /* that are written inside of one another */
+	uint8_t calls; /* calls of __vai_send that are being written inside of one another */
 	unsigned char small[SMALL];
 };
 
@@ -130,6 +132,7 @@ static inline bool vai__enc_room(struct vai__enc *e, size_t n)
 	return VAI_LIKELY((size_t)(e->end - e->p) >= n) || vai__enc_grow(e, n);
 }
 
+/* The place at which the stream goes on. */
 static inline size_t vai__enc_at(const struct vai__enc *e)
 {
 	return (size_t)(e->p - e->base);
@@ -143,6 +146,7 @@ static inline enum vai__enc_result vai__enc_tag(struct vai__enc *e, enum vai__ta
 	return ENC_OK;
 }
 
+/* Writes a tag and 8 bytes. */
 enum vai__enc_result vai__enc_word(struct vai__enc *e, enum vai__tag tag, uint64_t word);
 /* Writes a reference of the stream's own at e->p, where there is room. */
 void vai__enc_reference(struct vai__enc *e, struct vai_obj *o);
@@ -168,6 +172,7 @@ static inline enum vai__enc_result vai__enc_value(struct vai__enc *e, int idx, i
 	return vai__enc_typed(e, idx, lua_type(e->L, idx), how);
 }
 
+/* Writes all values, and the sections after them. */
 enum vai__enc_result vai__enc_all(struct vai__enc *e);
 
 /* ---- tables (encode_table.c) ---- */
@@ -194,6 +199,7 @@ enum vai__enc_result vai__enc_all_globals(struct vai__enc *e);
 
 /* ---- functions (encode_func.c) ---- */
 
+/* Writes the function at idx, of Lua or C. */
 enum vai__enc_result vai__enc_function(struct vai__enc *e, int idx);
 /* Writes the contents of the function at idx, whose head is at `at`. known: what the state remembers of it, if the
  * caller knows; NULL: it is looked up. */
@@ -207,40 +213,45 @@ enum vai__enc_result vai__enc_plain_call(struct vai__enc *e);
 
 /* ---- lost assignments (encode_shared_locals.c) ---- */
 
-/* For a function that a goroutine's function has captured: raises if it assigns a local that others
- * share. ENC_RETRY where that takes a look under guard. */
+/* For a function that a goroutine's function has captured: raises if it assigns a local that others share. ENC_RETRY:
+ * to find that out takes a guarded look. */
 enum vai__enc_result vai__enc_lost(struct vai__enc *e, int f, const struct vai_code *code);
 
 /* ---- changed libraries and modules (encode_field.c) ---- */
 
-/* Writes T_FIELD for what the function at f uses of libraries and modules that a fresh state has not so. */
+/* Writes T_FIELD for each field of a library or module that the function at f uses and that is not as in a fresh
+ * state. */
 enum vai__enc_result vai__enc_fields(struct vai__enc *e, int f, const struct vai_code *code, int names);
 
 /* ---- metatables of types (encode_types.c) ---- */
 
-/* Writes T_TYPE for each metatable of a type (e->types) and of _G (e->globals_meta) that a fresh state has not so. */
+/* Writes T_TYPE for each metatable of a type (e->types) and of _G (e->globals_meta) that is not as in a fresh state. */
 enum vai__enc_result vai__enc_types(struct vai__enc *e);
 
 /* ---- modules and metamethods (encode_module.c) ---- */
 
-/* A goroutine may use of modules and libraries what its code does not tell: what the script has changed in them is
- * there for it. Does nothing but for a call. */
+/* For a function that may use of modules and libraries what its code does not tell: the new goroutine gets what the
+ * script has changed in any of them. Does nothing unless a call is encoded, as the next two. */
 enum vai__enc_result vai__enc_tell_changes(struct vai__enc *e);
-/* The same of what it may call as methods of strings, by names of run time. */
+/* For a function that may call methods of strings by names that only the run tells: the same for the library of
+ * strings. */
 enum vai__enc_result vai__enc_tell_methods(struct vai__enc *e);
-/* The same of a goroutine that may require modules: what the script has told `require` is there for it, too. */
+/* For a function that may require modules: the new goroutine also gets what the script has told `require`. */
 enum vai__enc_result vai__enc_tell_paths(struct vai__enc *e);
 /* Whether the table at idx is a loaded module. */
 enum vai__enc_result vai__enc_is_module(struct vai__enc *e, int idx);
-/* The same before anything is encoded, when raising harms nothing: whatever has to be made is. */
-/* Its name, as long as nothing else happens; NULL: not known yet, or unguarded. */
+/* The name of the module at idx, valid until the next call of Lua; NULL: it is not known yet, or this is unguarded. */
 const char *vai__enc_name_of(struct vai__enc *e, int idx);
+/* Whether the table at idx is a loaded module. Called before anything is encoded: it makes what it needs, and may
+ * raise. */
 bool vai__enc_has_name(struct vai__enc *e, int idx);
+/* Writes the module at idx by its names. */
 enum vai__enc_result vai__enc_module(struct vai__enc *e, int idx);
-/* Writes the value at idx as what the names of a module lead to. ENC_NO: none has it. Nothing but
- * the stream has changed then. */
+/* Writes the value at idx as a member of a module, by the names that lead to it there. ENC_NO: no module has it;
+ * nothing but the stream has changed then. */
 enum vai__enc_result vai__enc_member(struct vai__enc *e, int idx);
-/* The same for a value that is seldom sent and useless alone: looks at modules that came behind `require`, too. */
+/* The same for a kind of value that is seldom sent and useless alone: also looks at modules that were loaded without
+ * `require`. */
 enum vai__enc_result vai__enc_stranger(struct vai__enc *e, int idx);
 /* Makes vm->funcs->loaded. ENC_YES: it is there; ENC_NO: nothing has been loaded in this state. */
 enum vai__enc_result vai__enc_need_loaded(struct vai__enc *e);
@@ -257,8 +268,8 @@ enum vai__enc_result vai__enc_translated(struct vai__enc *e, int idx, int how);
 
 /* ---- classes (encode_class.c) ---- */
 
-/* The table at idx, noted as met at the end of the stream, is a metatable or maybe a class. ENC_NO: its
- * contents are to follow. */
+/* Writes the table at idx as a class, if it is a metatable or looks like a class; it was noted as met at the end of the
+ * stream. ENC_NO: the caller writes its contents. */
 enum vai__enc_result vai__enc_class(struct vai__enc *e, int idx, int how);
 
 /* ---- errors (encode_error.c) ---- */
@@ -269,11 +280,11 @@ enum vai__enc_result vai__enc_unsendable(struct vai__enc *e, int idx);
 enum vai__enc_result vai__enc_homeless(struct vai__enc *e);
 /* Fails because the sandbox does not allow that C function (NULL: it has no name); ENC_RETRY where unguarded. */
 enum vai__enc_result vai__enc_barred(struct vai__enc *e, const char *name);
-/* Fails because what __vai_send gave, on top of the stack, cannot stand there, or because it is no function. Guarded
- * only. */
+/* Fails because what __vai_send gave, on top of the stack, cannot stand there (`what` says where), or because
+ * __vai_send itself, on top, cannot be called. Guarded only, as the next. */
 enum vai__enc_result vai__enc_misfit(struct vai__enc *e, const char *what);
 enum vai__enc_result vai__enc_misfit_send(struct vai__enc *e);
-/* It gave nil and what is on top, no function; or too much of it. */
+/* Fails because __vai_send gave nil and, on top, no function; or too many arguments for it. */
 enum vai__enc_result vai__enc_misfit_call(struct vai__enc *e, bool too_much);
 /* These put the place before the message of ENC_FAIL, and hand on any other result. */
 enum vai__enc_result vai__enc_in_field(struct vai__enc *e, enum vai__enc_result result, int key);

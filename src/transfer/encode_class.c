@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The encoder: tables in use as metatables. A message between goroutines that live already has a reference to a class;
- * the first message with it, what a goroutine begins with, and the image of a class have the contents with the
+/* The encoder: tables in use as metatables. A message has a reference to the class (classes.h) in place of the table.
+ * But the first message with a class, a call for a new goroutine, and the image of a class have the contents and the
  * number of the origin, so that what they share with the rest of the message is shared in the copy. */
 #include <lauxlib.h>
 #include "transfer/classes.h"
 #include "transfer/encode.h"
 
-/* Whether the table has the name of a metamethod, or a name like one. */
+/* Whether the table has a field whose name is, or is like, that of a metamethod. */
 static bool looks_like_class(lua_State *L, int t)
 {
 	bool found = false;
@@ -47,7 +47,7 @@ static enum vai__enc_result need_image(struct vai__enc *e, struct vai__class *c,
 	if (atomic_load_explicit(&c->image, memory_order_acquire))
 		return ENC_OK;
 	luaL_checkstack(L, LEVEL_STACK, NULL);
-	vai__obj_ref(&c->obj); /* a finalizer may put another one in its place */
+	vai__obj_ref(&c->obj); /* a finalizer may give the table another class object meanwhile */
 	lua_pushcfunction(L, make_image);
 	lua_pushlightuserdata(L, e);
 	lua_pushvalue(L, t);
@@ -64,7 +64,7 @@ static enum vai__enc_result need_image(struct vai__enc *e, struct vai__class *c,
 	return status == LUA_OK ? ENC_OK : ENC_FAIL;
 }
 
-/* Writes a reference to the class. Decoding that may decode the image. */
+/* Writes a reference to the class. Whoever decodes it may need the image, which may call `require`. */
 static enum vai__enc_result put_class(struct vai__enc *e, struct vai__class *c)
 {
 	const struct vai__block *image = atomic_load_explicit(&c->image, memory_order_acquire);

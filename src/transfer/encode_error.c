@@ -143,7 +143,7 @@ enum vai__enc_result vai__enc_in_key(struct vai__enc *e, int result)
 enum vai__enc_result vai__enc_in_argument(struct vai__enc *e, enum vai__enc_result result, int i)
 {
 	char where[SHOWN_KEY + 64];
-	if (!e->what) /* the image of a class, whose place is told by who wants it */
+	if (!e->what) /* the image of a class: the encoder that wants it puts the place before the message */
 		return result;
 	if (result != ENC_FAIL || !e->number)
 		return vai__enc_in(e, result, e->what);

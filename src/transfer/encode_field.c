@@ -16,7 +16,8 @@ struct field {
 	int table, name, value;
 };
 
-/* Whether the value on top can be set in another state: it is no file, and no state of the library's own. */
+/* Whether the value on top can be set in another state: it is no userdata (a file) and no table, which is state of the
+ * library's own. */
 static bool is_light(lua_State *L)
 {
 	switch (lua_type(L, -1)) {
@@ -28,8 +29,8 @@ static bool is_light(lua_State *L)
 	}
 }
 
-/* Whether the value on top of the stack is what every fresh state has there. In a library that fills itself, what is
- * not there may still come. */
+/* Whether the value on top of the stack is what every fresh state has as that field. A field that a library which fills
+ * itself does not have yet may still come. */
 static bool is_stock_field(const struct vai__enc *e, int lib, int entry)
 {
 	lua_State *L = e->L;
@@ -185,8 +186,8 @@ static enum vai__enc_result put_global_field(
 	return known->lib < 0 ? put_of_module(e, &f) : put_field(e, &f, known->lib);
 }
 
-/* Whether the method is called on a userdata, such as a channel. Then it does not matter whether strings have one of
- * that name. */
+/* Whether the method is called on a userdata, such as a channel. Then it does not matter whether strings have a method
+ * of that name. */
 static bool is_of_userdata(lua_State *L, int f, const struct vai__field *known)
 {
 	if (known->on < 0 || !lua_getupvalue(L, f, known->on + 1))

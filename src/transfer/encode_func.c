@@ -156,12 +156,12 @@ static enum vai__enc_result put_body(struct vai__enc *e, int f, size_t at, const
 	return vai__enc_function_body(e, f, at, known);
 }
 
-/* Has what the script has changed there for a function that may use modules or libraries in ways its code does not
- * tell. One that is no goroutine's goes where the paths may have been read already. */
+/* If the function may use modules or libraries in ways that its code does not tell, the goroutine gets what the script
+ * has changed in them. body: it is the goroutine's own function. */
 static enum vai__enc_result tell_of(struct vai__enc *e, const struct vai_code *code, bool body)
 {
 	if (!code->uses_require && !code->any_library)
-		return body ? ENC_OK : vai__enc_tell_methods(e); /* check_call has asked for the body's */
+		return body ? ENC_OK : vai__enc_tell_methods(e); /* for the body check_call has done that */
 	e->all_globals |= code->any_global;
 	if (code->uses_require && !e->call && e->guarded)
 		vai__codec_note_paths(e->L, e->vm);
@@ -194,7 +194,7 @@ static enum vai__enc_result put_lua_function(struct vai__enc *e, int f)
 	return put_body(e, f, at, e->guarded ? NULL : func);
 }
 
-/* Whether it is neither Lua's nor vai's own, so that a module may have it under a name. */
+/* Whether the C function is neither Lua's nor vai's own, so that a module may have it under a name. */
 static bool is_foreign(lua_CFunction c)
 {
 	const char *name;
@@ -203,8 +203,9 @@ static bool is_foreign(lua_CFunction c)
 		(VAI_UNLIKELY(s != NULL) && vai__sandbox_judge(s, c, &name) == VAI__SANDBOX_STRANGER);
 }
 
-/* Whether a C function that no module has under a name must not be sent. What a preload has captured may be its
- * module's own, what a codec calls is the host's, and the host may have told the sandbox of it. */
+/* Whether a C function that no module has under a name must not be sent (only_modules). These may be sent all the same:
+ * functions that a preload has captured, which may be its module's own; functions of codecs, which are the host's; and
+ * those of which the host has told the sandbox. */
 static bool is_forbidden(lua_CFunction c)
 {
 	const char *name;
@@ -217,7 +218,7 @@ static bool is_forbidden(lua_CFunction c)
 	return !s || vai__sandbox_judge(s, c, &name) != VAI__SANDBOX_FREE;
 }
 
-/* Writes a C closure that every state has its own of. */
+/* Writes a C closure of which every state has its own, by its number. */
 static enum vai__enc_result put_stock_closure(struct vai__enc *e, int number)
 {
 	const char *lib, *name;

@@ -15,7 +15,7 @@ enum {
 	MAX_CALL = 100,
 	MAX_CALLS = 16,
 	SCANS = 4
-}; /* so many searches of package.loaded, then `seen` learns all of it */
+}; /* after so many searches of package.loaded `seen` learns all modules */
 
 void (*vai__codec_note_paths)(lua_State *L, struct vai_vm *vm);
 
@@ -124,7 +124,8 @@ bool vai__enc_has_name(struct vai__enc *e, int idx)
 	return true;
 }
 
-/* The other names of a table, by an address in it: they lie in the same table as the one by its own. */
+/* The key under which the other names of a module are remembered: an address inside its table, since the address itself
+ * is the key of its first name. */
 static const void *others_key(const void *table)
 {
 	return (const char *)table + 1;
@@ -156,7 +157,7 @@ const char *vai__enc_name_of(struct vai__enc *e, int idx)
 	if (push_name(e, lua_topointer(e->L, idx)) != ENC_OK)
 		return NULL;
 	const char *name = lua_tostring(e->L, -1);
-	lua_pop(e->L, 1); /* package.loaded has it as a key */
+	lua_pop(e->L, 1); /* the string stays valid, because package.loaded has it as a key */
 	return name;
 }
 
@@ -175,7 +176,7 @@ static enum vai__enc_result put_names(struct vai__enc *e, const void *table)
 	return r;
 }
 
-/* What has changed goes along as what `require` is told, and libraries when they are opened. */
+/* The changes go along with what the script has told `require`, and are made to libraries when these are opened. */
 enum vai__enc_result vai__enc_tell_changes(struct vai__enc *e)
 {
 	if (!e->call || e->looked)
@@ -231,7 +232,7 @@ enum vai__enc_result vai__enc_module(struct vai__enc *e, int idx)
 {
 	const void *table = lua_topointer(e->L, idx);
 	enum vai__enc_result r = push_name(e, table);
-	if (r == ENC_NO) /* it had a name a moment ago */
+	if (r == ENC_NO) /* impossible unless user code ran: it had a name a moment ago */
 		return luaL_error(e->L, "package.loaded was changed while values were sent");
 	return r == ENC_OK ? put_module(e, table) : r;
 }
@@ -252,8 +253,8 @@ static bool is_preloading(struct vai__enc *e)
 	return same;
 }
 
-/* Pushes the name of the module on top, of which something is to be sent. ENC_NO: nobody can require it, be it that the
- * script has unloaded or reloaded it. */
+/* Pushes the name of the module on top, of which a member is to be sent. ENC_NO: it cannot be required, for example
+ * because the script has unloaded or reloaded it. */
 static enum vai__enc_result push_module_name(struct vai__enc *e)
 {
 	enum vai__enc_result r = vai__enc_need_loaded(e);
@@ -264,7 +265,8 @@ static enum vai__enc_result push_module_name(struct vai__enc *e)
 	return push_name(e, lua_topointer(e->L, -1));
 }
 
-/* The keys and the module on the stack, from `top` on, are the way to a value of that type. */
+/* Writes a member of that type. The stack has from `top` on the n keys that lead to it, the last one first, and the
+ * module. */
 static enum vai__enc_result put_member(struct vai__enc *e, int top, int n, int type)
 {
 	lua_State *L = e->L;
@@ -398,8 +400,8 @@ enum vai__enc_result vai__enc_has_send(struct vai__enc *e)
 
 static const char nothing, a_call;
 
-/* The results from stack index `first` on become one value: the first of them; where it is nil and more follow, a
- * table of these, marked as a call. */
+/* Makes one value of the results of __vai_send, from stack index `first` on: the first of them or, if that is nil and
+ * more follow, a table of these, marked as a call. */
 static void pack_results(lua_State *L, int first)
 {
 	int n = lua_gettop(L) - first;
@@ -415,8 +417,8 @@ static void pack_results(lua_State *L, int first)
 	lua_rawsetp(L, first, &a_call);
 }
 
-/* Pushes what the metamethod at `f` gives for the value at idx, now or the last time. The
- * result stands for itself, if it comes by on another way. */
+/* Pushes what the metamethod at `f` gives for the value at idx; it is called once per value and encoding. A result that
+ * is met again as a value of its own is not translated. */
 static void push_translation(lua_State *L, int f, int idx)
 {
 	if (lua_isnil(L, SENDS_SLOT)) {
@@ -448,7 +450,7 @@ static void push_translation(lua_State *L, int f, int idx)
 		lua_pushnil(L);
 }
 
-/* How many values (function and arguments) the call has that the value on top is. 0: it is no call. */
+/* If the value on top is marked as a call: how many values (function and arguments) it has. 0: it is no call. */
 static int values_of_call(lua_State *L)
 {
 	if (!lua_istable(L, -1))
@@ -459,8 +461,8 @@ static int values_of_call(lua_State *L)
 	return n;
 }
 
-/* Writes the call on top, of n values, in place of the value at idx. Its arguments have to be there when the call is
- * made, so they are not put off, however deep they lie. */
+/* Writes the call on top, of n values, in place of the value at idx. Its arguments have to be complete when the decoder
+ * makes the call, so they are not left for later, however deep they lie. */
 static enum vai__enc_result put_call(struct vai__enc *e, int idx, int n)
 {
 	lua_State *L = e->L;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The encoder: calls as most are, written in one go. The stream is what encode.c and encode_func.c would write. Nothing
- * is noted as met, since nothing of it can be met twice but objects, which stand for themselves. */
+/* The encoder: most calls are plain (vai__enc_plain_call) and written in one go. The stream is what encode.c and
+ * encode_func.c would write. Nothing is noted as met, because only objects can be met twice here, and these need no
+ * slot. */
 #include "state/handle.h"
 #include "transfer/encode.h"
 #include "transfer/known_funcs.h"
@@ -30,7 +31,7 @@ static bool put_object(struct vai__enc *e, int idx)
 	return true;
 }
 
-/* False: it is no scalar and no object, or there is not enough room. */
+/* Writes the value at idx. False: it is no scalar and no object, or there is not enough room. */
 static bool put_plain(struct vai__enc *e, int idx)
 {
 	int type = lua_type(e->L, idx);
@@ -46,7 +47,8 @@ static bool put_plain(struct vai__enc *e, int idx)
 	}
 }
 
-/* Whether it may use more than methods of objects that it has captured, a bit for each. */
+/* Whether the code may use more than methods of the objects that it has captured; `objects` has a bit for each upvalue
+ * that is one. */
 static bool uses_fields(const struct vai_code *code, uint64_t objects)
 {
 	for (int i = 0; i < code->nfields; i++) {

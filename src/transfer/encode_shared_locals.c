@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The encoder: assignments of functions that a new goroutine's function has captured to locals that
- * others share with them. They would change the goroutine's copy alone, so they are refused as the goroutine's own.
+/* The encoder: a new goroutine's function may have captured functions that assign locals which other functions share.
+ * In the goroutine such an assignment would change its own copy alone, so it is refused, as are assignments of the
+ * goroutine's function itself (lost_writes.c).
  *
- * A local that still lives on a stack is shared with the function that it is a local of. Of one that has left its
- * block nothing tells who else refers to it: the functions that the sender can reach are asked, first those in the
- * locals of what runs, as far as a bound lets it look. A function for which that was found out once is remembered. */
+ * A local that still lives on a stack is shared with the function whose local it is. For one that has left its block
+ * Lua does not tell which closures refer to it: so all functions that the sender can reach are looked at, up to a
+ * bound, first those in the locals of the functions that run. A function whose locals are its own alone is
+ * remembered. */
 #include "transfer/encode.h"
 #include <stdlib.h>
 #include <string.h>
@@ -13,14 +15,14 @@
 #include "transfer/known_funcs.h"
 #include "transfer/lost_writes.h"
 
-/* How many values are looked at; half as many after each so many searches of a state. */
+/* The bound of a search: VALUES, halved after each SEARCHES searches in a state, HALVINGS times at most. */
 enum { VALUES = 20000, SEARCHES = 16, HALVINGS = 8 };
 
 struct search {
 	lua_State *L;
 	const void *upvalue;
 	const void *own[2]; /* functions that do not count: the one that assigns, and the goroutine's */
-	int seen, queue;    /* tables on the stack */
+	int seen, queue;    /* stack indices of tables: values that were looked at, and those to look into */
 	lua_Integer nqueued;
 	int left; /* values to look at */
 };
@@ -43,7 +45,7 @@ static void look_at(struct search *s)
 
 /* ---- where the search begins ---- */
 
-/* The named locals of a Lua function that runs, and it itself. */
+/* Looks at a Lua function that runs, and at its named locals. */
 static void look_at_frame(struct search *s, lua_State *L1, lua_Debug *ar)
 {
 	const char *name;
@@ -160,7 +162,8 @@ static bool is_shared(struct vai__enc *e, int f, int i)
 
 /* ---- the check ---- */
 
-/* Whether it assigns to upvalue i what somebody waits for: its environment is looked up in, no more. */
+/* Whether the function at f assigns upvalue i in a way that others would miss. Its _ENV does not count: assigning that
+ * only changes where names are looked up. */
 static bool assigns(const struct vai__enc *e, int f, const struct vai__upval *up, int i)
 {
 	lua_State *L = e->L;

@@ -8,8 +8,8 @@
 #include "base/mem.h"
 #include "transfer/codec.h"
 
-/* The place of the key in the stream, or 0. It is looked for in two places, and noted in the free one of them, or in
- * the first. */
+/* The key's slot in the stream, if it was written before; NULL: it was not, and is noted now. It may be noted in two
+ * places of e->keys: in a free one of them, or else in the first. */
 static unsigned char *met_key(struct vai__enc *e, const char *s, size_t len)
 {
 	unsigned h = (unsigned)((uintptr_t)s >> 4 ^ (uintptr_t)s >> 9) % KEY_SLOTS;
@@ -74,7 +74,7 @@ static enum vai__enc_result put_key(struct vai__enc *e, int idx)
 	return vai__enc_room(e, 3 + 40) ? put_short_key(e, s, len) : ENC_NOMEM;
 }
 
-/* Checks a table that has a function or the like in it: it may be a module after all. */
+/* Ends the attempt if the table, in which a function or the like was met, is a module after all. */
 static enum vai__enc_result check_module(struct vai__enc *e, int t)
 {
 	enum vai__enc_result r = e->all_modules ? ENC_NO : vai__enc_is_module(e, t);
@@ -179,7 +179,7 @@ static bool no_stand_in(lua_State *L, int idx, struct vai_obj **out)
 
 bool (*vai__codec_stand_in)(lua_State *L, int idx, struct vai_obj **out) = no_stand_in;
 
-/* Takes over the reference. */
+/* Writes o, which stands for a table; takes over the reference. */
 static enum vai__enc_result put_stand_in(struct vai__enc *e, struct vai_obj *o)
 {
 	if (!o)
@@ -245,7 +245,7 @@ enum vai__enc_result vai__enc_table(struct vai__enc *e, int t, int how)
 	int mt = lua_getmetatable(L, t) ? lua_gettop(L) : 0;
 	const int top = mt ? mt - 1 : 0;
 	if (mt && (r = put_by_metatable(e, t, mt, how)) == ENC_NO && lua_topointer(L, mt) == e->vm->hidden)
-		mt = 0; /* it is an ordinary table by now */
+		mt = 0; /* the table has been filled, and is an ordinary one now */
 	if (r == ENC_NO)
 		r = vai__enc_met(e, t, p);
 	if (r == ENC_NO && how & ENC_DIRECT && !e->all_modules)
@@ -256,7 +256,7 @@ enum vai__enc_result vai__enc_table(struct vai__enc *e, int t, int how)
 		r = put_new_table(e, t, mt, how & ENC_DIRECT || e->all_modules);
 	if (top && r == ENC_OK)
 		lua_settop(L, top);
-	/* The code tells what is used of a library that it has captured as such, and of no other. */
+	/* The code tells what is used of a library only if an upvalue or global holds the library itself. */
 	if (VAI_UNLIKELY(e->library) && r == ENC_OK && (!(how & ENC_DIRECT) || e->depth == 0))
 		r = vai__enc_tell_changes(e);
 	return r;

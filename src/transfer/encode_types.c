@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The encoder: metatables that no value has but a whole type (strings, numbers, nil, ...), and that of _G. No bytecode
- * tells who uses those, so a new goroutine gets them whenever the script has changed them. What a spawn pays for
- * scripts that do not: one look at _G. The types are looked at for a function that the state has not sent before, and
- * always once the script has had one of their metatables in its hands: `getmetatable` and its like note that. C code
- * that changes one later, by itself, is not noticed. */
+/* The encoder: metatables that all values of a type share (strings, numbers, nil, ...), and that of _G. No bytecode
+ * tells which functions use those, so a new goroutine gets them whenever the script has changed them. If a script does
+ * not, a spawn pays for one look at _G. The types are looked at for a function that the state has not sent before, and
+ * always once the script has got one of their metatables, which `getmetatable` and its like note. C code that changes
+ * one later, by itself, is not noticed. */
 #include <string.h>
 #include "stdlib/catalog.h"
 #include "stdlib/lazy.h"
@@ -38,7 +38,7 @@ void vai__encode_types_push(lua_State *L, int type)
 /* Whether the value on top is the library of strings, or what opens it. */
 static bool is_string_library(lua_State *L)
 {
-	if (!lua_istable(L, -1)) /* the function that opens it, which no script can get at */
+	if (!lua_istable(L, -1)) /* the function that opens the library, which no script can get */
 		return lua_iscfunction(L, -1) && vai__catalog_knows(lua_tocfunction(L, -1));
 	lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
 	lua_pushliteral(L, "string");
@@ -87,7 +87,7 @@ static bool is_of_symbols(lua_State *L)
 	return f && vai__catalog_knows(f);
 }
 
-/* Pushes a value of the type, and its metatable or nil. Whether a fresh state has it otherwise. */
+/* Pushes a value of the type, and its metatable or nil. True: a fresh state has another one. */
 static bool push_differing(lua_State *L, int type)
 {
 	vai__encode_types_push(L, type);
@@ -112,7 +112,7 @@ bool vai__encode_types_differ(lua_State *L)
 	return differ;
 }
 
-/* Writes the metatable on top. */
+/* Writes the metatable on top as that of the type. */
 static enum vai__enc_result put(struct vai__enc *e, int type)
 {
 	static const char *const names[LUA_NUMTYPES] = {
@@ -156,7 +156,8 @@ enum vai__enc_result vai__enc_types(struct vai__enc *e)
 	return r;
 }
 
-/* Puts the function that notes what scripts get at in the place of stock's, if that is there: the table is on top. */
+/* Replaces the function of that name in the table on top, if it is stock's, by one that also notes that the script has
+ * got a metatable. */
 static void put_noting(lua_State *L, const char *name)
 {
 	lua_pushstring(L, name);

@@ -9,7 +9,7 @@
 #include "state/state.h"
 #include "stdlib/lazy.h"
 
-/* Notes from now on what scripts do with such metatables in the host's state. */
+/* From now on notes whether the script gets at such a metatable in the host's state (home->types_seen). May raise. */
 void vai__encode_types_install(lua_State *L);
 /* Whether vai__encode_types_differ has to be asked before each spawn. */
 static inline bool vai__encode_types_seen(const struct vai_vm *vm)

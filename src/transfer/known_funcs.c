@@ -35,7 +35,7 @@ static struct vai__func *lookup(const struct vai__known_funcs *fs, const void *k
 	}
 }
 
-/* There is room. */
+/* Adds f; there is room. */
 static struct vai__func *insert(struct vai__known_funcs *fs, struct vai__func f)
 {
 	unsigned i = slot_of(f.key, fs->cap);
@@ -112,7 +112,7 @@ struct vai__known_funcs *vai__known_funcs_open(lua_State *L, struct vai_vm *vm)
 	fs.send = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_pushliteral(L, "__index");
 	fs.index = luaL_ref(L, LUA_REGISTRYINDEX);
-	if (vm->funcs) /* a finalizer was faster */
+	if (vm->funcs) /* a finalizer has made it meanwhile */
 		return vm->funcs;
 	struct vai__known_funcs *made = vai__mem_alloc(sizeof *made);
 	if (!made)
@@ -177,8 +177,8 @@ static int push_names(lua_State *L, const struct vai_code *code)
 	return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-/* The entry takes the code's reference over, then code is NULL: a hook of a script's may raise
- * when all is done. */
+/* What `remember` works on. Once the entry has taken over the reference, `code` is NULL: so it is not given back twice
+ * if a script's hook raises after that. */
 struct memory {
 	struct vai_vm *vm;
 	struct vai_code *code;
@@ -200,9 +200,9 @@ static int remember(lua_State *L)
 	const void *key = proto ? proto : code;
 	struct vai__func *f = lookup(fs, key);
 	if (f && f->code == code)
-		return 0; /* it was dumped for its life alone */
+		return 0; /* only the weak table's entry was missing, and is there again */
 	int names = push_names(L, code);
-	f = lookup(fs, key); /* a finalizer may have come here too */
+	f = lookup(fs, key); /* a finalizer may have remembered it meanwhile */
 	if (f) {
 		forget(L, f);
 		f->code = code;
@@ -217,7 +217,7 @@ static int remember(lua_State *L)
 	return 0;
 }
 
-/* The stack has room. The reference goes in any case. */
+/* Remembers the function in a protected call. Takes over the reference in any case. The stack has room. */
 static int remember_protected(lua_State *L, struct vai_vm *vm, int idx, struct vai_code *code)
 {
 	struct memory m = {vm, code};

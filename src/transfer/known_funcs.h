@@ -23,12 +23,12 @@ struct vai__known_funcs {
 	int loaded;               /* in the registry: package.loaded, or LUA_NOREF until it is asked for */
 	int send;                 /* in the registry: "__vai_send" */
 	int index;                /* in the registry: "__index" */
-	int parents, keys, noted; /* in the registry, or LUA_NOREF (names.c) */
+	int parents, keys, noted; /* in the registry: tables of names.c, or LUA_NOREF */
 	int looked_at;            /* modules that module_changes.c found when goroutines were last told; -1: some are new */
 	int strings;              /* in the registry: the host's library of strings, or LUA_NOREF */
-	uint64_t methods;         /* how it was when goroutines knew all of its changes (module_changes.c) */
+	uint64_t methods;         /* a hash of that library when goroutines knew all of its changes (module_changes.c) */
 	int private;              /* in the registry: weak table of functions, or LUA_NOREF (encode_shared_locals.c) */
-	unsigned searches;        /* that encode_shared_locals.c has made */
+	unsigned searches;        /* searches that encode_shared_locals.c has made */
 	unsigned n, cap;          /* cap is a power of two, or 0 */
 	struct vai__func *funcs;  /* open addressing by key */
 };

@@ -33,7 +33,7 @@ static __attribute__((constructor)) void init_reported(void)
 	vai__lock_init(&reported.lock, VAI_RANK_CODE);
 }
 
-/* False: it was reported already, or so many were that it is enough. */
+/* Whether the line is to be reported. False: it was already, or there were PLACES lines. */
 static bool is_new(const char *line)
 {
 	uint64_t h = vai__hash_bytes(line, strlen(line)) | 1; /* 0 is a free place */
@@ -57,7 +57,7 @@ static bool is_silenced(void)
 	return env && strcmp(env, "0") == 0;
 }
 
-/* "worker.lua:14: " for the function at idx; neither raises nor collects. */
+/* Writes "worker.lua:14: " for the function at idx; neither raises nor collects. */
 static void put_place(lua_State *L, int idx, int line, char *buf, size_t size)
 {
 	lua_Debug ar;
@@ -148,7 +148,8 @@ static bool is_globals(lua_State *L, int idx)
 	return same;
 }
 
-/* Assigning _ENV changes where names are looked up, nothing that anybody waits for. */
+/* Whether upvalue i is the function's _ENV. Assigning that only changes where names are looked up, which no other
+ * function would miss. */
 static bool is_environment(lua_State *L, int idx, int i, const char *name)
 {
 	if (name)

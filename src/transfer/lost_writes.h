@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Writes of a goroutine that reach only its own copy of what it captured. */
+/* Writes of a goroutine that reach only its own copy of what it captured. Called by the goroutine of the state. */
 #ifndef VAI_LOST_WRITES_H
 #define VAI_LOST_WRITES_H
 
@@ -12,7 +12,7 @@ extern bool vai__lost_watching;
 void vai__lost_watch(lua_State *L);
 /* Whether the table on top has been noted. Neither raises nor collects. */
 bool vai__lost_is_watched(lua_State *L);
-/* Tells, once per place, that the goroutine writes into such a table, of that name or NULL. */
+/* Reports, once per place, that the goroutine writes into such a table, of that name or NULL. */
 void vai__lost_tell(const char *source, int line, const char *name);
 
 /* Raises if the function at idx, about to become a goroutine, assigns a captured local.

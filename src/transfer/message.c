@@ -83,7 +83,7 @@ void vai__block_free(struct vai__block *b)
 	vai__mem_free(b, b->size);
 }
 
-/* Gives a last reference back by way of a block, for the list. */
+/* Gives a reference back. If it is the last one, a block carries it, so that the object is destroyed from the list. */
 static void unref_object(struct vai_obj *o)
 {
 	struct vai__block *b = NULL;

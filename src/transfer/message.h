@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* The form of a message. The first byte of a vai_msg is a tag. What fits lies in the other bytes, anything else in
- * one block with a stream of bytes, which encode*.c writes and decode.c reads. Blocks are read by whoever has the
- * message, and never change.
+/* The form of a message. The first byte of a vai_msg is a tag. What fits lies in the other bytes, anything else in one
+ * block with a stream of bytes, which encode*.c writes and decode.c reads. Blocks never change, so several goroutines
+ * may read one at a time. Nothing here parks.
  *
- * The stream: the values, one after the other, then sections up to S_STOP. A value is a tag and what the list of
- * tags says. Numbers are in the machine's byte order, unaligned.
+ * The stream: the values, one after the other, then sections up to S_STOP. A value is a tag and what the list of tags
+ * says. Numbers are in the machine's byte order, unaligned.
  *
  * slot: u32: 0, or the number under which T_REF finds the value again.
  *
  * reference: struct vai_obj *, u64 place of the reference before it (0: the first): a chain through the stream that
  * owns one reference each.
  *
- * table: the array's values, then pairs of key and value, then T_END or, in place of a key, T_META and the
- * metatable.
+ * table: the array's values, then pairs of key and value, then T_END or, in place of a key, T_META and the metatable.
  *
- * function: the upvalues, each a value or T_JOIN; then T_NAME, the name and the value of captured globals, and
- * T_FIELD, the call's own also T_TYPE; then T_END. */
+ * function: the upvalues, each a value or T_JOIN; then T_NAME, the name and the value of captured globals, and T_FIELD,
+ * the call's own also T_TYPE; then T_END. */
 #ifndef VAI_MESSAGE_H
 #define VAI_MESSAGE_H
 
@@ -43,8 +42,8 @@ enum vai__msg_tag {
 /* The longest strings of M_STRING and of M_TEXT; a longer one is a block. */
 enum { MSG_STRING_MAX = sizeof(vai_msg) - 2, MSG_TEXT_MAX = 1024 };
 
-/* A string alone, without the head of a block: that would be half as long as most such strings, and crosses from one
- * processor's cache to another's as they do. */
+/* A string alone, without the head of a block, which would be half as long as most such strings and would have to cross
+ * from one CPU's cache to another's as the string does. */
 struct vai__msg_text {
 	size_t len;
 	char s[];
@@ -66,7 +65,7 @@ enum vai__tag {
 	T_OBJECT,  /* reference */
 	T_GLOBALS,
 	T_MODULE,      /* T_SHORT or T_LONG: its name */
-	T_MODULES,     /* the same, then one with the other names of it, NULs between */
+	T_MODULES,     /* the same, then a T_SHORT or T_LONG with its other names, NULs between */
 	T_MEMBER,      /* slot, u8 Lua type, u8 names, T_MODULE or T_MODULES, then the names that lead to it */
 	T_CLASS,       /* slot, reference to a struct vai__class */
 	T_ORIGIN,      /* u64: the table that follows is a copy of that */
@@ -82,7 +81,7 @@ enum vai__tag {
 	T_END,
 	T_META,  /* value */
 	T_NAME,  /* T_SHORT or T_LONG, value */
-	T_FIELD, /* T_MODULE or T_MODULES, T_SHORT or T_LONG, value: what the sender's has that a fresh one has not */
+	T_FIELD, /* T_MODULE or T_MODULES, T_SHORT or T_LONG, value: a field in which the sender's module is changed */
 	T_TYPE,  /* u8 Lua type (a table: _G), value: the metatable of all its values */
 	S_FILL,  /* slot, u32 array values or upvalues, then table or function */
 	S_META,  /* slot, value: set the metatable */
@@ -117,12 +116,12 @@ struct vai__block {
 		size_t len;              /* bytes of the stream */
 		struct vai__block *next; /* while it waits to be dropped */
 	};
-	struct vai__account *account; /* that it is charged to, or NULL; one reference */
-	int64_t charge;
-	size_t last_ref; /* place of the last reference, 0: none */
+	struct vai__account *account; /* the account to which it is charged, or NULL; one reference */
+	int64_t charge;               /* bytes for which it is charged there */
+	size_t last_ref;              /* place of the last reference, 0: none */
 	uint32_t nslots;
 	uint32_t nvalues;
-	uint32_t sandbox; /* the id of the sandbox that it comes out of; 0: of none */
+	uint32_t sandbox; /* the id of the sandbox in which it was made; 0: in none */
 	uint8_t nkeys;    /* keys with a number */
 	uint8_t depth;    /* deepest nesting */
 	uint8_t flags;
@@ -180,13 +179,13 @@ static inline void vai__store64(unsigned char *p, uint64_t x)
 	memcpy(p, &x, sizeof x);
 }
 
-/* Whether it has to be dropped. */
+/* Whether the message owns something, so that it has to be dropped. */
 static inline bool vai__msg_owns(const vai_msg *msg)
 {
 	return vai__msg_tag(msg) >= M_TEXT;
 }
 
-/* Whether it has references to objects. */
+/* Whether the message has references to objects. */
 static inline bool vai__msg_owns_objects(const vai_msg *msg)
 {
 	unsigned tag = vai__msg_tag(msg);
@@ -197,21 +196,21 @@ static inline bool vai__msg_owns_objects(const vai_msg *msg)
 void vai__msg_drop(vai_msg *msg);
 /* Calls f for each reference of the message. */
 void vai__msg_each_object(const vai_msg *msg, void (*f)(void *arg, struct vai_obj *o), void *arg);
-/* How many of them are to o. */
+/* How many of the message's references are to o. */
 unsigned vai__msg_count_object(const vai_msg *msg, const struct vai_obj *o);
-/* Messages made without a Lua state. */
+/* Make messages without a Lua state. Any thread, as for the rest of these. */
 void vai__msg_number(vai_msg *out, double n);
 void vai__msg_bool(vai_msg *out, bool b);
 /* VAI_OK or VAI_ENOMEM. */
 int vai__msg_string(vai_msg *out, const char *s, size_t len);
-/* The same, a block whatever its length. */
+/* The same, but always as a block, whatever its length. */
 int vai__msg_string_block(vai_msg *out, const char *s, size_t len);
 /* The bytes of a message that is a string, in whatever form; NULL: it is none. Borrowed. */
 const char *vai__msg_string_of(const vai_msg *msg, size_t *len);
 /* A table of n strings under strings: key, value, key, value. Keys of at most 255 bytes. */
 int vai__msg_table(vai_msg *out, const char *const *pairs, unsigned n);
 
-/* NULL when out of memory or beyond what a size can say. */
+/* Makes a block for a stream of len bytes. NULL: out of memory, or len is too large. */
 struct vai__block *vai__block_new(size_t len);
 /* Gives back the references of a stream, of which the last is at `last`: those at the place `at` and behind it, or
  * all. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Kept for each module, in the table `noted` of names.c: a list of two tables, the light fields that it had at FIRST
- * and those that it had LATELY, when goroutines were last told; as long as it has not changed they are one table. A
- * field that the module's own functions set has a light userdata there, and does not count.
+/* What is kept for each module, in the table `noted` of names.c: a list of two tables, the light fields that it had at
+ * FIRST and those that it had LATELY, when goroutines were last told; as long as it has not changed they are one table.
+ * A field that the module's own functions set has a mark there, a light userdata, and does not count.
  *
- * Each spawn of a function that requires modules looks at all of them, so that is one pass over the fields, which makes
- * a hash of where keys and values are. LATELY keeps all of these alive, so nothing else has come to lie there. */
+ * Each spawn of a function that requires modules looks at all of them. So such a look is one pass over the fields,
+ * which makes a hash of the addresses of keys and values. LATELY keeps all of these alive, so an address is still that
+ * of the same value. */
 #include "transfer/module_changes.h"
 #include <lauxlib.h>
 #include <limits.h>
@@ -20,11 +21,11 @@
 enum {
 	FIRST = 1,
 	LATELY = 2,
-	HASH = 1,   /* in these: of the fields that count, */
-	MARKED = 2, /* and whether some do not, */
-	PRINT = 3,  /* and what a quick look says while it is so, or 0 */
-	MOST_FIELDS = 2000,
-	HELPERS = 8
+	HASH = 1,           /* field of these tables: the hash of the fields that count; */
+	MARKED = 2,         /* whether some fields have marks; */
+	PRINT = 3,          /* what a quick look (probe_table.h) gives while nothing has changed, or 0 */
+	MOST_FIELDS = 2000, /* a module with more is data, and nothing is kept of it */
+	HELPERS = 8         /* captured functions that are looked at for each function of a module */
 };
 
 /* Whether the key and value on top are a field that can be set in another state. A NaN would never be the same. */
@@ -90,14 +91,15 @@ static bool is_marked(lua_State *L, int fields)
 	return marked;
 }
 
-/* Notes in the table at `fields` that the module at `module` is now as that says. No other field of it is made. */
+/* Notes in the table at `fields` how a quick look sees the module now, which is as the table says. */
 static void set_print(lua_State *L, int fields, int module)
 {
 	lua_pushinteger(L, (lua_Integer)vai__probe_table_print(lua_topointer(L, module)));
 	lua_rawseti(L, fields, PRINT);
 }
 
-/* Notes in it how the module is now, without what has a mark in the table at `marks` (0: there are none). */
+/* Notes in the table at `fields` the hash of the module as it is now, without fields that have a mark in the table at
+ * `marks` (0: there are none). */
 static void set_looks(lua_State *L, int fields, int module, int marks)
 {
 	lua_pushinteger(L, (lua_Integer)hash_module(L, module, marks));
@@ -105,7 +107,7 @@ static void set_looks(lua_State *L, int fields, int module, int marks)
 	set_print(L, fields, module);
 }
 
-/* Sets what is under the key at `key` in the table at t: to the value on top, which is popped. */
+/* t[key] = the value on top, which is popped, for the key at stack index `key`. */
 static void set_under(lua_State *L, int t, int key)
 {
 	lua_pushvalue(L, key);
@@ -139,7 +141,7 @@ static bool push_fields(lua_State *L, int module, int marks, int left)
 	return true;
 }
 
-/* Has the module looked at the first time that somebody asks. */
+/* Makes the next question look at the module field by field. */
 static void look_again(lua_State *L, int fields)
 {
 	lua_pushinteger(L, 0);
@@ -168,7 +170,7 @@ static bool is_stock(lua_State *L, const struct vai__lib *lib)
 	size_t len;
 	lua_CFunction f = lua_tocfunction(L, -1);
 	const char *name = lua_tolstring(L, -2, &len);
-	if (lib->opens) /* its names are not known, and all are functions */
+	if (lib->opens) /* the catalog does not know its names, and all its fields are functions */
 		return f && vai__catalog_knows(f);
 	int k = vai__catalog_find(&lib->names, name, len);
 	return k >= 0 && vai__catalog_holds(L, &lib->names.entries[k]);
@@ -325,7 +327,7 @@ static bool sets(lua_State *L, struct vai_vm *vm, int idx, const char *name)
 	return found;
 }
 
-/* The same for a function on top and those that it has captured. */
+/* The same for the function on top and the first HELPERS that it has captured. */
 static bool sets_with_helpers(lua_State *L, struct vai_vm *vm, const char *name)
 {
 	const int f = lua_gettop(L);
@@ -373,8 +375,8 @@ struct diff {
 	int module, first, set, gone;
 };
 
-/* The field whose name is at `key` is not what it was at first: true, unless it is the module's own state, which is
- * noted. */
+/* Whether the script has changed the field whose name is at `key` and which is not as it was at first. False: it is the
+ * module's own state, and gets a mark. */
 static bool is_of_script(const struct diff *d, int key)
 {
 	lua_State *L = d->L;

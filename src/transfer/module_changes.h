@@ -15,7 +15,8 @@
 bool vai__module_changes_begin(lua_State *L);
 /* The same of a standard library, whose table is on top: what fresh states have. */
 void vai__module_changes_begin_library(lua_State *L, int lib);
-/* The field whose name is on top, and popped, is none of the module at first (what is kept is at idx). May raise. */
+/* Says that the field whose name is on top, which is popped, was not in the module when it was loaded; what is kept of
+ * the module is at idx. May raise. */
 void vai__module_changes_added(lua_State *L, int idx);
 /* Whether all modules are as they were when vai__module_changes_push was called last, or else when they were loaded.
  * Neither raises nor collects; the stack has room for 12. */
@@ -28,7 +29,8 @@ bool vai__module_changes_sets(lua_State *L, struct vai_vm *vm, int module, int k
 /* Pushes a table: name of each changed module to a list of two tables, what is set there and the names that are gone
  * (each with true). May raise. */
 void vai__module_changes_push(lua_State *L, struct vai_vm *vm);
-/* Does to the module at idx what such a list at `changes` says. add: what is there already stays. May raise. */
+/* Makes the changes in the list at `changes` (two tables, as above) to the module at idx. add: fields that it has
+ * already stay. May raise. */
 void vai__module_changes_apply(lua_State *L, int idx, int changes, bool add);
 
 #endif

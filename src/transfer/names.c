@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Once something is noted the registry has three tables with weak keys. `parents` and `keys` tell for a value which
- * table has it and under which name; `noted` has the modules, those of the host's with what module_changes.c keeps of
- * them. A path is checked against the tables each time it is used, so that what was replaced since is not taken for
- * what a fresh module has.
+ * table has it and under which name; `noted` has the modules, in the host's state with what module_changes.c keeps of
+ * them. A path is checked against the tables each time it is used, so that a value which was replaced since is not
+ * taken for what a fresh module has.
  *
  * Only names tell what is the same in another state. A number does not: in what order a list was filled may differ
  * there. So a class that only a list has is in no module. A local of the module that its functions have captured has a
- * name, too, which leads to a class (`local mt = {}` behind a constructor), unless one of them assigns it: then
- * it may hold another one there.
+ * name, too, which leads to a class (`local mt = {}` behind a constructor), unless one of them assigns it: then it may
+ * hold another one there.
  *
- * Of modules that goroutines cannot require only what cannot be copied is noted. */
+ * Of modules that goroutines cannot require only values that cannot be copied are noted. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* memmem */
 #endif
@@ -26,7 +26,10 @@
 #include "transfer/known_funcs.h"
 #include "transfer/module_changes.h"
 
-enum { BUDGET = 20000, NOTES_STACK = 48 };
+enum {
+	BUDGET = 20000,  /* fields that are looked at in one module, at most */
+	NOTES_STACK = 48 /* slots of the stack that noting needs */
+};
 
 /* Stack indices while modules are noted. */
 struct notes {
@@ -464,7 +467,7 @@ static void keep_library(struct notes *n, const char *name)
 	}
 }
 
-/* Whether it is vai itself, which goroutines have without searching. */
+/* Whether it is vai itself or one of its modules, which goroutines have without a search. */
 static bool is_preloaded(const char *name)
 {
 	return vai__catalog_preload_name && strcmp(name, vai__catalog_preload_name) == 0;
@@ -768,7 +771,7 @@ int vai__names_path(lua_State *L, struct vai_vm *vm, int idx)
 
 /* ---- require in the host's state ---- */
 
-/* Has the module at stack index 1 noted anew, if it was under another name. */
+/* Makes the module whose name is at stack index 1 be noted anew, if it was noted under another name. */
 static void renew(lua_State *L, struct vai_vm *vm)
 {
 	if (!vm->funcs || vm->funcs->noted == LUA_NOREF)
@@ -809,7 +812,7 @@ static void share_loaded(lua_State *L, struct vai_vm *vm)
 	lua_pop(L, 1);
 }
 
-/* Upvalue: stock's. */
+/* `require` of the host's state. Upvalue: stock's. */
 static int names_require(lua_State *L)
 {
 	struct vai_vm *vm = noting(L);

@@ -15,21 +15,21 @@ struct vai__home;
 
 enum { VAI__NAMES_DEPTH = 100 }; /* names from a module to what is in it */
 
-/* The module in that file has returned the value at idx: true, and what every state gets for it is in its place. Set by
- * runtime/start.c, as require/ is above. */
+/* Called when the module in that file has returned the value at idx. True: every state gets one shared value for it,
+ * which is in its place now. Set by runtime/start.c, because require/ is above. */
 extern bool (*vai__names_share)(lua_State *L, struct vai_vm *vm, int idx, const char *filename);
 
 /* Takes the place of `require` in the host's state, and notes all that is loaded. May raise. */
 void vai__names_install(lua_State *L, struct vai_vm *vm);
-/* Called before that vm goes, on the host's thread: nothing is noted any more. */
+/* Ends that. Called on the host's thread, before the vm of its state goes. */
 void vai__names_uninstall(struct vai__home *home);
-/* Whether something is noted or has to be. Never raises. */
+/* Whether modules are noted or have to be. Never raises. */
 bool vai__names_any(const struct vai_vm *vm);
 /* Whether modules may have been loaded that are not noted. Never raises. */
 bool vai__names_stale(const struct vai_vm *vm);
 /* Notes modules that were loaded since. May raise. */
 void vai__names_refresh(lua_State *L, struct vai_vm *vm);
-/* The same for what has been loaded behind `require`; true: there was something. May raise. */
+/* The same for modules that were loaded without `require`. True: there were some. May raise. */
 bool vai__names_search(lua_State *L, struct vai_vm *vm);
 /* Pushes the keys that lead to the value at idx, all strings, the last one first, then the module; returns how many
  * keys. -1: nothing has it, and nothing is pushed. Neither raises nor collects; needs 12 slots of stack. */
@@ -42,7 +42,7 @@ bool vai__names_added(lua_State *L, const struct vai_vm *vm, int idx);
 void vai__names_add(lua_State *L, struct vai_vm *vm, int idx);
 /* Whether the value at idx is a module, or a module had it when it was noted. Never raises. */
 bool vai__names_noted(lua_State *L, const struct vai_vm *vm, int idx);
-/* The value at idx is known to be in no module. Never raises. */
+/* Whether the value at idx is known to be in no module. Never raises. */
 bool vai__names_missed(lua_State *L, const struct vai_vm *vm, int idx);
 /* Notes that the value at idx is in no module, after vai__names_search. May raise. */
 void vai__names_miss(lua_State *L, struct vai_vm *vm, int idx);

@@ -14,7 +14,7 @@ struct vai__seen_entry {
 };
 
 struct vai__object_map {
-	size_t n, cap; /* cap 0: all in few */
+	size_t n, cap; /* how many there are, and the size of `table`; 0: all of them are in `few` */
 	struct vai__seen_entry *table;
 	struct vai__seen_entry few[SEEN_FEW];
 };
@@ -25,12 +25,13 @@ static inline void vai__seen_init(struct vai__object_map *s)
 	s->cap = 0;
 }
 
-/* Frees the table, if there is one; s itself is its owner's. */
+/* Frees the hash table, if there is one; *s itself is the caller's. */
 void vai__object_map_free(struct vai__object_map *s);
 /* vai__seen_put, where there is no table yet or it may have to grow. */
 uint64_t *vai__object_map_put_slow(struct vai__object_map *s, const void *key, uint64_t value, bool *found);
 
-/* The key's value, put there if the key is new; NULL: out of memory. Valid until the next. */
+/* Returns the place of the key's value, to which `value` goes if the key is new (*found is false). It is valid until
+ * the next call. NULL: out of memory. */
 static inline uint64_t *vai__seen_put(struct vai__object_map *s, const void *key, uint64_t value, bool *found)
 {
 	if (s->cap)

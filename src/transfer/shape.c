@@ -12,7 +12,7 @@
 enum {
 	MAX_SHAPES = 1024, /* the most shapes: a script that makes keys up must not fill memory with them */
 	INDEX = 4 * MAX_SHAPES,
-	PROBES = 64,   /* entries of the index in which a shape may be: too few only for keys that were made for that */
+	PROBES = 64,   /* entries of the index in which a shape may be: too few only for keys made to collide */
 	SIGHTINGS = 4, /* how often keys are met until they have a shape */
 	COUNTED = 256,
 	COUNT = 7 /* the bits of a count in `sightings` */
@@ -31,7 +31,7 @@ __attribute__((constructor)) static void init_lock(void)
 	vai__fork_holds(&lock, VAI_RANK_CODE);
 }
 
-/* The last step is for keys that differ in their last bytes alone: those have reached the upper bits only by then. */
+/* The last step is for keys that differ in their last bytes alone: without it these would not reach the upper bits. */
 static uint64_t hash_keys(const struct vai__key *keys, unsigned n)
 {
 	uint64_t h = n;
@@ -75,8 +75,8 @@ static const struct vai__shape *probe(uint64_t hash, const struct vai__key *keys
 }
 
 /* Whether the keys have been met SIGHTINGS times since they were last due. It is a guess: threads may lose each other's
- * counts, and keys push out others. Each have two places, and chance decides in which one they push out what is there,
- * so that keys which come by turns do not do that to each other for ever. */
+ * counts, and keys push out others. A set of keys has two places, and chance decides in which one it pushes out
+ * another, so that sets which come by turns do not do that to each other for ever. */
 static VAI_NOINLINE bool is_due(uint64_t hash)
 {
 	static _Thread_local __attribute__((tls_model("initial-exec"))) uint32_t chance;
@@ -143,7 +143,7 @@ static VAI_NOINLINE const struct vai__shape *add(uint64_t hash, const struct vai
 	return found;
 }
 
-/* The one that this thread found last, which is often the next one, too. */
+/* The shape that this thread found last, which is often the next one, too. */
 static _Thread_local __attribute__((tls_model("initial-exec"))) const struct vai__shape *recent = &empty;
 
 VAI_NOINLINE const struct vai__shape *vai__shape_find(const struct vai__key *keys, unsigned n)

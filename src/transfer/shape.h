@@ -27,7 +27,7 @@ struct vai__shape {
 	struct vai__shape_key keys[];
 };
 
-/* The shape with these n keys; NULL: it has no number, or not yet. */
+/* The shape with these n keys, in this order; NULL: they have none, or not yet. */
 const struct vai__shape *vai__shape_find(const struct vai__key *keys, unsigned n);
 /* The shape of a number that came in a message. */
 const struct vai__shape *vai__shape_get(unsigned id);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* See small_table.h. A small table as bytes, a record: the number of the list's values and the shape, then the list's
- * values and the keys' values in the shape's order. In a message that follows the tag. In a block the shape may be
- * NO_SHAPE, and keys with their lengths come first. Numbers take as few bytes as hold them. */
+/* A small table as bytes, a record: the number of the list's values and the shape, then the list's values and the keys'
+ * values in the shape's order. In a message the record follows the tag. In a block the shape may be NO_SHAPE, and then
+ * the keys with their lengths come first. Numbers take as few bytes as hold them. */
 #include "transfer/small_table.h"
 #include <lauxlib.h>
 #include "transfer/layout.h"

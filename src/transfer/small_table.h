@@ -14,8 +14,8 @@ struct vai_vm;
 /* The table at the absolute index t. False: it is not of that kind (or memory is out), the
  * encoder has to look. One without contents is of it where `empty`. May collect, and raise for want of memory. */
 bool vai__small_table_encode(lua_State *L, struct vai_vm *vm, int t, bool empty, vai_msg *out);
-/* Push the table of a message M_RECORD, of a block with BLOCK_FLAT, and return 1. May raise
- * for want of memory. */
+/* These push the table of a message M_RECORD, or of a block with BLOCK_FLAT, and return 1. They may raise for want of
+ * memory. */
 int vai__small_table_decode(lua_State *L, struct vai_vm *vm, const vai_msg *msg);
 int vai__small_table_decode_block(lua_State *L, struct vai_vm *vm, const struct vai__block *b);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* symbol.h. The table of names: entries are added and never change, found by an open hash table of their numbers. Who
- * looks takes no lock: an entry is complete before its number is in the table (release, acquire). Adding is under the
- * lock. */
+/* The table of symbols' names. Entries are added, under the lock, and never change; an open hash table of their
+ * numbers finds them. A look takes no lock, because an entry is complete before its number is in the table (release,
+ * acquire). */
 #include "transfer/symbol.h"
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -46,7 +46,7 @@ static bool is_name(uint32_t number, const char *text, size_t len, uint64_t hash
 	return name->hash == hash && name->len == len && memcmp(name->text, text, len) == 0;
 }
 
-/* The number, or 0, and then where it would have to go. */
+/* The number of that name; 0: there is none, and *slot is where its number would go. */
 static uint32_t find(const char *text, size_t len, uint64_t hash, uint32_t *slot)
 {
 	for (uint32_t i = (uint32_t)(hash % SLOTS);; i = (i + 1) % SLOTS) {
@@ -57,7 +57,8 @@ static uint32_t find(const char *text, size_t len, uint64_t hash, uint32_t *slot
 	}
 }
 
-/* The number, or 0: there are too many. The name is taken, or freed where it is there already. */
+/* Adds the name and returns its number; 0: there are too many. Takes over *name, which is freed if the name is there
+ * already. */
 static uint32_t add(struct name *name)
 {
 	uint32_t slot;
@@ -92,7 +93,7 @@ int vai__symbol_named(const char *text, size_t len, uint64_t *symbol)
 	return number ? VAI_OK : VAI_EAGAIN;
 }
 
-/* Of any light userdata: the others look as they do without a metatable. */
+/* __tostring of all light userdata: those that are no symbols look as they do without a metatable. */
 static int light_tostring(lua_State *L)
 {
 	uint64_t word = (uintptr_t)lua_touserdata(L, 1), number = word - FIRST;
@@ -108,7 +109,7 @@ static int light_tostring(lua_State *L)
 	return 1;
 }
 
-/* A metatable that somebody else has given them stays. */
+/* A metatable that other code has given to light userdata stays. */
 void vai__symbol_push(lua_State *L, uint64_t symbol)
 {
 	luaL_checkstack(L, 4, NULL);

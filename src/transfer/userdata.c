@@ -52,7 +52,7 @@ bool vai__userdata_is_in(lua_CFunction f)
 	return c != NULL;
 }
 
-/* That of the metatable on top. */
+/* The codec for the type whose metatable is on top; NULL: there is none. */
 static const struct codec *of_metatable(lua_State *L)
 {
 	lua_pushliteral(L, "__name");
@@ -61,7 +61,7 @@ static const struct codec *of_metatable(lua_State *L)
 	return c;
 }
 
-/* As __vai_send of the userdata at 1: nil, in, what out has returned. */
+/* Does what __vai_send would for the userdata at 1: returns nil, `in`, and what `out` has returned. */
 static int send(lua_State *L)
 {
 	const struct codec *c = lua_getmetatable(L, 1) ? of_metatable(L) : NULL;
