@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See buffer.h. The size doubles, so that n bytes are copied at most twice. */
+/* Bytes that grow. The size doubles, so that n bytes are copied at most twice. */
 #include "base/buffer.h"
 #include <string.h>
 #include "base/heap.h"

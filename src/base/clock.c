@@ -29,6 +29,5 @@ int64_t vai__clock_after(double seconds)
 	if (ns >= (double)(VAI_FOREVER - now))
 		return VAI_FOREVER;
 	int64_t whole = (int64_t)ns;
-	return now + whole +
-		((double)whole < ns); /* never too early, so who waits until then does not wait again and again */
+	return now + whole + ((double)whole < ns); /* rounded up: a wait that ended too early would begin again and again */
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See fork.h. The locks are taken in order of rank, as everywhere; but the debug builds' checks of ranks are left
- * out, for several of these locks have the same rank. */
+/* Locks over a fork. They are taken in the order of their ranks, as everywhere; but the debug builds' checks of ranks
+ * are left out, because several of these locks have the same rank. */
 #include "base/fork.h"
 #include <pthread.h>
 #include "base/fatal.h"

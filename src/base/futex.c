@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* futex.h on Linux. errno is kept, because a caller may run between a call of other code that failed and its look at
- * errno. */
+/* Futexes on Linux. errno is kept, because these functions may run between a call of other code that failed and that
+ * code's look at errno. */
 #include "base/futex.h"
 #include <errno.h>
 #include <limits.h>

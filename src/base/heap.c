@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See heap.h. */
+/* The heap: libc's functions, or the host's allocator once that is chosen. */
 #include "base/heap.h"
 #include <string.h>
 

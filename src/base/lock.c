@@ -12,7 +12,7 @@ enum { SPINS = 8, RELAX_FIRST = 32, RELAX_MAX = 128, NAP_FIRST = 10000, NAP_MAX 
 enum { HELD_MAX = 64 };
 static _Thread_local struct vai_lock *held[HELD_MAX];
 static _Thread_local int nheld,
-	nmore; /* how many locks this thread holds; those of a select over many channels that do not fit are only counted */
+	nmore; /* how many locks this thread holds; locks that have no room in the list are only counted */
 
 /* Locks of these ranks are held several at a time, taken in the order of their addresses. */
 static bool in_order(unsigned rank)
@@ -76,10 +76,10 @@ static void relax(int n)
 		vai__cpu_relax();
 }
 
-/* A look takes the lock's cache line away from the holder, who needs it for the unlock and, in a loop, for its next
- * lock. So looks are some time apart: whoever holds the lock then takes it several times in a row, and the line with
- * what it guards moves seldom (measured: 4 goroutines that send to 4 others through one channel on two CPUs, 375 ns a
- * message with looks all the time and 194 with these on a busy machine, 100 and 92 on a quiet one). */
+/* A look at the lock takes its cache line away from the holder, which needs it for the unlock and, in a loop, for its
+ * next lock. So looks are some time apart: the holder then takes the lock several times in a row, and the line with the
+ * data that it guards moves seldom (measured: 4 goroutines that send to 4 others through one channel on two CPUs, 375
+ * ns a message with looks all the time and 194 with these on a busy machine, 100 and 92 on a quiet one). */
 void vai__lock_slow(struct vai_lock *l)
 {
 	for (long ns = NAP_FIRST;; ns = ns < NAP_MAX ? 2 * ns : ns) {

@@ -96,7 +96,7 @@ size_t vai__mem_round(size_t size)
 	return size > MAX_SIZE ? size : class_size(class_of(size));
 }
 
-static atomic_bool in_use; /* somebody has taken memory */
+static atomic_bool in_use; /* memory has been taken, so the heap cannot be chosen any more */
 
 #ifdef VAI_NO_CACHES
 
@@ -182,8 +182,8 @@ static VAI_NOINLINE struct cache *self(void)
 	return tls_cache;
 }
 
-/* A class that outgrows its first span gets huge pages: one fault in place of 512. Of big blocks few may follow, as of
- * the chunks of a Lua state that lives long, so these get them with the span after that. */
+/* Maps a span. A class that outgrows its first span gets huge pages: one fault in place of 512. For classes of big
+ * blocks that begins one span later, because few such blocks may follow (the chunks of a Lua state that lives long). */
 static bool new_span(struct shared *s, size_t size)
 {
 	bool grown = s->first != NULL;
@@ -215,9 +215,9 @@ static bool new_span(struct shared *s, size_t size)
 	return true;
 }
 
-/* Cuts up to n blocks that lie at *p. Under the lock; nothing of them is touched, nor of a new span, for the first
- * touch of a huge page takes long: with 10,000 states that grew at the same time, each thread that waited for the lock
- * lost its P, and the threads that got those queued up as well. */
+/* Cuts up to n blocks, and sets *p to the first of them. Under the lock, so neither they nor a new span are touched:
+ * the first touch of a huge page takes long. (With 10,000 states that grew at the same time, each thread that waited
+ * for the lock lost its P, and the threads that got those Ps queued up as well.) */
 static unsigned cut(struct shared *s, size_t size, unsigned n, char **p)
 {
 	if ((size_t)(s->end - s->cursor) < size && !new_span(s, size))
@@ -243,7 +243,7 @@ static struct block *chain(char *p, size_t size, unsigned n)
 	return head;
 }
 
-/* Lock held. */
+/* Adds a chain to the shared list. Under the lock. */
 static void push_chain(struct shared *s, struct block *head)
 {
 	head->next_chain = s->chains;
@@ -274,7 +274,8 @@ static unsigned carving(const struct shared *s, size_t size)
 	return n == 0 ? 1 : n < s->magazine ? n : s->magazine;
 }
 
-/* A host's allocator is asked for each block, and gets each back at once: magazines hold none. */
+/* Puts one block of the host's allocator into the magazine. That allocator is asked for each block, and gets each back
+ * at once. */
 static bool refill_from_host(struct magazine *mag, size_t size)
 {
 	mag->head = vai__heap_resize(NULL, size);
@@ -577,7 +578,8 @@ size_t vai__mem_scavenge(const atomic_bool *stop)
 	return bytes;
 }
 
-/* For vai__heap_choose. A magazine is full with its first block then, so that none stays in it. */
+/* Called by vai__heap_choose: from then on blocks come from the host's allocator. A magazine is full with its first
+ * block then, so that none stays in it. */
 static bool bypass(void)
 {
 	if (atomic_load_explicit(&in_use, memory_order_relaxed))

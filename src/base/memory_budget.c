@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See memory_budget.h. A bound is never freed, since blocks of a state that has closed may name it; it is used again
- * once nothing is charged to it.
+/* Bounds of memory. The record of a bound is never freed, because blocks of a state that has closed may still refer to
+ * it; it is used again once nothing is charged to it.
  *
  * The table of addresses is in shards, each a hash table with open addressing: from an entry's own place to the entry
  * no place is free. */
@@ -146,7 +146,7 @@ static struct entry *move_to(struct shard *s, struct entry *fresh, size_t size)
 	return old;
 }
 
-/* Doubles the shard, which is locked, and lets go of it meanwhile. False: out of memory. */
+/* Doubles the shard, which is locked before and afterwards but not meanwhile. False: out of memory. */
 static bool grow(struct shard *s)
 {
 	const size_t size = s->size ? 2 * s->size : FIRST;
@@ -179,7 +179,7 @@ bool vai__memory_budget_note(const void *p, struct vai__budget *b)
 	return room;
 }
 
-/* Frees place i: what stands behind it moves up, unless that is its own place or one behind that. */
+/* Frees place i. Entries behind it move up, unless one would come to lie before its own place. */
 static void close_gap(struct shard *s, size_t i)
 {
 	const size_t mask = s->size - 1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See obj.h. */
+/* The hook for objects that go, and no more: counting references is in obj.h. */
 #include "base/obj.h"
 
 void (*vai__obj_gone)(struct vai_obj *o);

@@ -24,7 +24,7 @@ enum {
 struct reader {
 	const unsigned char *p, *end;
 	struct vai__bytecode *bc;
-	int result; /* the first thing that went wrong */
+	int result; /* VAI_OK, or the first error */
 	int nesting;
 };
 
@@ -73,7 +73,7 @@ static bool read_int(struct reader *r, int *out)
 	return true;
 }
 
-/* Reads a count of things that take at least `each` bytes. */
+/* Reads a count of items that take at least `each` bytes each. */
 static bool read_count(struct reader *r, size_t each, size_t *out)
 {
 	if (!read_size(r, out) || *out > INT32_MAX || *out > (size_t)(r->end - r->p) / each)
@@ -157,7 +157,7 @@ static bool read_debug(struct reader *r, struct vai__bc_func *f)
 	return true;
 }
 
-/* Those of the outermost function are kept, in the order of its upvalues. */
+/* keep: f is the outermost function, and its upvalues' names are kept, in their order. */
 static bool read_upvalue_names(struct reader *r, const struct vai__bc_func *f, bool keep)
 {
 	size_t n, len;

@@ -66,7 +66,7 @@ enum origin {
 };
 
 struct value {
-	uint32_t name; /* place in bc->names; STRING: of the constant */
+	uint32_t name; /* place in bc->names; STRING: number of the constant */
 	int16_t up;
 	uint8_t origin;
 	bool deep;
@@ -89,7 +89,7 @@ struct walk {
 
 /* ---- lines ---- */
 
-/* The reader has checked that these pairs end within bounds. */
+/* Reads a number of the list of absolute lines, whose bounds the reader (bytecode.c) has checked. */
 static size_t abs_number(const unsigned char **p)
 {
 	size_t x = 0;
@@ -114,7 +114,7 @@ static void advance_line(struct walk *w)
 	}
 }
 
-/* Keeps the first line in the order of the source. */
+/* Notes the current line in *line, unless an earlier line of the source is there. */
 static void note_line(const struct walk *w, int *line)
 {
 	int here = w->line > 0 ? w->line : -1;
@@ -273,7 +273,7 @@ static int assign_name(struct walk *w, int up, unsigned k)
 	return VAI_OK;
 }
 
-/* Something is written into the table that v is. */
+/* Notes a write into the table that v is. */
 static void write_into(struct walk *w, const struct value *v)
 {
 	int *line = NULL;
@@ -308,7 +308,7 @@ static int note_field(struct walk *w, int up, unsigned k)
 	return name < 0 ? (int)name : VAI_OK;
 }
 
-/* A field of what may be a string, or the metatable of strings. */
+/* Register a gets field K[k] of a value that may be a string (string), or be the metatable of strings. */
 static int get_field_of_string(struct walk *w, unsigned a, bool string, unsigned k)
 {
 	put_unknown(w, a);
@@ -348,7 +348,7 @@ static int load_constant(struct walk *w, unsigned a, uint32_t k)
 	return VAI_OK;
 }
 
-/* By a key in a register, or a number. */
+/* Register a gets a field of R[b], by a key in a register, or by a number (key is NULL). */
 static int get_inside(struct walk *w, unsigned a, unsigned b, const struct value *key)
 {
 	struct value from = w->reg[b];
@@ -405,7 +405,8 @@ static void forget_from(struct walk *w, unsigned a)
 		put_unknown(w, a);
 }
 
-/* What registers hold behind an unconditional jump has come by others. It is taken to be keyed where it was here. */
+/* After an unconditional jump: what registers hold there has come by other jumps and is not known, except that a
+ * register which was keyed here is taken to be so there. */
 static void forget_path(struct walk *w)
 {
 	for (struct value *r = w->reg; r < w->reg + 256; r++)
@@ -413,8 +414,8 @@ static void forget_path(struct walk *w)
 			*r = (struct value){.up = -1, .deep = true, .keyed = r->keyed, .arrives = r->arrives};
 }
 
-/* Whether the function that v is may call its first argument: none of stock's but pcall and xpcall, and none of a
- * module's. */
+/* Whether the function that v is may call its first argument. Of stock's functions only pcall and xpcall do; functions
+ * of modules are taken not to. */
 static bool may_call(const struct walk *w, const struct value *v)
 {
 	if (v->origin == UNKNOWN || v->origin == UPVALUE)
@@ -427,15 +428,16 @@ static bool may_call(const struct walk *w, const struct value *v)
 	return protects || vai__catalog_global(n->s, n->len) < 0;
 }
 
-/* Whether the call of R[a] may be one of a string's method that only the run names: s[name](s), pcall(s[name], s). */
+/* Whether the call of R[a] may call a string's method by a name that only the run tells: s[name](s), pcall(s[name],
+ * s). */
 static bool calls_keyed(const struct walk *w, unsigned a)
 {
 	const struct value *f = &w->reg[a];
 	return is_keyed(w, f) || (is_keyed(w, f + 1) && may_call(w, f));
 }
 
-/* The call of R[a] with b - 1 arguments; b is 0 where only the run decides how many, and of table.move then nothing is
- * known. */
+/* The call of R[a] with b - 1 arguments; if b is 0 only the run decides how many, and nothing is known of the arguments
+ * of table.move. */
 static int call(struct walk *w, unsigned a, unsigned b)
 {
 	if (w->reg[a].origin == WRITER)
@@ -456,8 +458,8 @@ static uint32_t opcode_at(const struct walk *w, size_t pc)
 	return op & 0x7f;
 }
 
-/* Register b holds that upvalue on whatever path the code came here: the instruction just before has loaded it, and
- * is no operand of `and` or `or`, for such a one follows a jump. -1: none is certain. */
+/* The upvalue that register b holds on whatever path the code came here: the instruction just before has loaded it, and
+ * is no operand of `and` or `or`, since such an instruction follows a jump. -1: none is certain. */
 static int certain_upvalue(const struct walk *w, unsigned b)
 {
 	if (w->pc < 1 || opcode_at(w, w->pc - 1) != GETUPVAL || w->reg[b].origin != UPVALUE)
@@ -481,7 +483,7 @@ static bool only_reads(unsigned op)
 		op == VARARGPREP || op == EXTRAARG;
 }
 
-/* What registers hold comes by a jump to its place, whatever is set here. */
+/* A jump leads from here to `to`: notes what registers hold, which arrives there whatever is set in between. */
 static void carry(struct walk *w, size_t to)
 {
 	for (unsigned a = 0; a < 256 && to > w->pc && to <= w->f->ncode; a++) {
@@ -493,7 +495,8 @@ static void carry(struct walk *w, size_t to)
 	}
 }
 
-/* A jump right after a test is conditional. Where one leads back, what was set behind is used in front. */
+/* A jump right after a test is conditional. If a jump leads back, values that are set behind it may be used in
+ * front. */
 static int jump(struct walk *w, unsigned previous)
 {
 	const bool conditional = previous >= EQ && previous <= TESTSET, back = w->op >> 7 < JUMP_BY_0;
@@ -505,7 +508,7 @@ static int jump(struct walk *w, unsigned previous)
 	return VAI_OK;
 }
 
-/* The values that an instruction hands on to where its use is not seen. */
+/* Values that the instruction hands on (returns, captures, stores) get out of sight. */
 static void hand_on(struct walk *w, unsigned op, unsigned a)
 {
 	const unsigned b = w->op >> 16 & 0xff, c = w->op >> 24;

@@ -54,7 +54,7 @@ static bool ref_if_alive(struct vai_code *code)
 	return false;
 }
 
-/* With a reference; under the lock. */
+/* The code object with these bytes, with a reference; NULL: there is none. Under the lock. */
 static struct vai_code *find(uint64_t hash, const char *bytes, size_t size)
 {
 	const uint64_t setup = vai__home_self()->setup_id;
@@ -65,7 +65,8 @@ static struct vai_code *find(uint64_t hash, const char *bytes, size_t size)
 	return NULL;
 }
 
-/* Takes over the reference; returns the one it replaces. Under the lock. */
+/* Puts code into the ring of those that are kept alive. Takes over a reference, and returns that of the object which
+ * falls out. Under the lock. */
 static struct vai_code *keep(struct vai_code *code)
 {
 	struct vai_code **slot = &table.kept[table.next_kept++ % KEPT], *old = *slot;
@@ -165,7 +166,7 @@ static void put_name(struct vai__name *out, const struct vai__bc_name *n, char *
 	out->written_line = n->written_line;
 }
 
-/* A name with a NUL inside, or none at all, is nobody's global. */
+/* Whether the name can be that of a global: it is there and has no NUL inside. */
 static bool usable(const struct vai__bc_name *n)
 {
 	return n->len > 0 && !memchr(n->s, '\0', n->len);
@@ -303,7 +304,7 @@ void vai__code_note_helper(struct vai_code *code, const struct vai_code *helper)
 	}
 }
 
-/* The code object of that number, with a reference; NULL: it is no more, or is long. */
+/* The code object of that number, with a reference; NULL: there is none any more, or it is longer than LONG. */
 static struct vai_code *find_id(uint64_t id)
 {
 	struct vai_code *c = NULL;

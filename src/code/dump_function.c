@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The one writer for lua_dump: into a buffer. */
+/* Dumps a function's bytecode into a buffer. All of vai's calls of lua_dump are here. */
 #include "code/dump_function.h"
 
 static int write_dump(lua_State *L, const void *bytes, size_t n, void *buffer)

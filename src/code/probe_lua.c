@@ -22,17 +22,18 @@ static size_t proto_offset; /* 0: not found */
 static size_t
 	upvalue_offset; /* where an upvalue has its value's address; 0: not found. Behind it the closed value lies */
 static bool opcodes_known;
-static bool gc_tells;    /* in finalizers, whether the collector runs */
-static int c_levels;     /* of C calls in each other that this Lua allows */
-static bool resumes;     /* and as many in the main thread of a state that was resumed */
-static bool close_fails; /* of a coroutine that has failed: with its error */
+static bool gc_tells;    /* in a finalizer lua_gc says that the collector does not run */
+static int c_levels;     /* how many C calls inside of one another this Lua allows */
+static bool resumes;     /* and it allows as many when the main thread of a state was resumed */
+static bool close_fails; /* coroutine.close of a coroutine that has failed returns its error */
 /* Where a state keeps the function of its warnings, in words from its main thread on (0: not found), and what stands
  * there while they are on. */
 static size_t warn_offset;
 static uintptr_t warn_on;
 static size_t results_offset; /* where a call's record has the number of results that are wanted; 0: not found */
 
-/* Blocks know their size, and what is in them before Lua writes is never the same twice. */
+/* A lua_Alloc whose blocks know their size (block_size). They are filled with junk that is never the same twice, so
+ * that words which Lua has not written are not taken for something. */
 static void *sized_alloc(void *ud, void *p, size_t osize, size_t nsize)
 {
 	unsigned *junk = ud;
@@ -118,7 +119,7 @@ static void calibrate_proto(lua_State *L)
 	proto_offset = find_proto(closure);
 }
 
-/* Called with three functions whose upvalue is closed and three with an open one. */
+/* Makes three functions whose upvalue is closed and three whose upvalue is open, and calls `probe` with them. */
 static const char upvalues[] = "local probe, list = ..., {}\n"
 							   "for i = 1, 3 do local a = i; list[i] = function() return a end end\n"
 							   "local b, c, d = 1, 2, 3\n"
@@ -127,7 +128,8 @@ static const char upvalues[] = "local probe, list = ..., {}\n"
 							   "list[6] = function() return d end\n"
 							   "probe(list[1], list[2], list[3], list[4], list[5], list[6])\n";
 
-/* The value lies behind the word with its address. */
+/* Whether the upvalue is closed, if it has its value's address at that offset: the value lies right behind that
+ * then. */
 static bool is_closed(const void *upvalue, size_t offset)
 {
 	return (uintptr_t)word_at(upvalue, offset) == (uintptr_t)upvalue + offset + sizeof(void *);
@@ -265,7 +267,7 @@ static void probe_release(lua_State *L)
 	lua_settop(L, 0);
 }
 
-/* L is dead then. */
+/* L cannot be used afterwards. */
 static void probe_resume(lua_State *L)
 {
 	enum { FEW = 8 };
@@ -309,7 +311,7 @@ static int look_at_call(lua_State *L)
 	return 0;
 }
 
-/* Argument: struct results. */
+/* Calls look_at_call with several numbers of wanted results. Argument: struct results. */
 static int make_calls(lua_State *L)
 {
 	struct results *r = lua_touserdata(L, 1);
@@ -362,7 +364,7 @@ static void probe_warnings(void)
 	size_t changed = 0;
 	out_of_memory |= !before;
 #ifdef VAI_VALGRIND
-	VALGRIND_MAKE_MEM_DEFINED(now, n * sizeof *now); /* it has gaps */
+	VALGRIND_MAKE_MEM_DEFINED(now, n * sizeof *now); /* the block has gaps that nothing writes */
 #endif
 	if (before) {
 		memcpy(before, now, n * sizeof *before);

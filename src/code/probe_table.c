@@ -16,7 +16,7 @@ enum { SIZES = 4, WORDS = 16, LANES = 4 };
 
 static const int exponents[SIZES] = {2, 3, 5, 8};
 static pthread_once_t once = PTHREAD_ONCE_INIT;         /* several states may open at once */
-static size_t nodes_offset, exponent_offset, node_size; /* the first is 0: not found */
+static size_t nodes_offset, exponent_offset, node_size; /* nodes_offset 0: not found */
 
 static const void *word_at(const void *object, size_t offset)
 {
@@ -25,8 +25,8 @@ static const void *word_at(const void *object, size_t offset)
 	return word;
 }
 
-/* The tables on the stack have 1 << exponents[i] nodes each; sizes[i][k] is the size of the block at whose address
- * word k of table i is. */
+/* Looks for the offsets. The tables on the stack have 1 << exponents[i] nodes each; word k of table i is the address of
+ * a block of sizes[i][k] bytes, or of none (0). */
 static void find(lua_State *L, size_t words, size_t sizes[SIZES][WORDS])
 {
 	size_t found = 0, exponent = 0;
@@ -81,7 +81,7 @@ static void probe(void)
 	vai__noted_blocks_call(look);
 }
 
-/* Of bytes at p. No step loses a difference, and none waits for another lane's. */
+/* A hash of n bytes at p. No step loses a difference, and the lanes do not wait for each other. */
 static uint64_t hash_nodes(const char *p, size_t n)
 {
 	uint64_t lane[LANES] = {n}, word;
@@ -104,7 +104,7 @@ uint64_t vai__probe_table_print(const void *table)
 	const size_t size = node_size << ((const unsigned char *)table)[exponent_offset];
 	const void *nodes = word_at(table, nodes_offset);
 #ifdef VAI_VALGRIND
-	VALGRIND_MAKE_MEM_DEFINED(nodes, size); /* they have gaps */
+	VALGRIND_MAKE_MEM_DEFINED(nodes, size); /* the nodes have gaps that nothing writes */
 #endif
 	return hash_nodes(nodes, size) | 1;
 }

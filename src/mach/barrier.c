@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See barrier.h. Any thread. */
+/* The heavy side of the barrier: membarrier(2), or a fence on both sides if the system has none. Any thread. */
 #include "mach/barrier.h"
 #include <linux/membarrier.h>
 #include <sys/syscall.h>

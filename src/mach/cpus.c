@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See cpus.h. /proc/self/cgroup tells the group of the process, /proc/self/mountinfo where the tree of
+/* How many CPUs the process may use, as Go 1.25 counts them: by its affinity and by the quotas of its control groups.
+ * /proc/self/cgroup tells the group of the process, /proc/self/mountinfo where the tree of
  * groups, or the part of it that a container sees, is mounted. A quota above the group bounds it, too,
  * so all folders from the group up to the mount are read. What cannot be read is no limit. */
 #ifndef _GNU_SOURCE
@@ -39,7 +40,8 @@ static bool has_word(const char *list, const char *word)
 	return false;
 }
 
-/* "4:cpu,cpuacct:/path" of version 1, "0::/path" of version 2; the first wins where it has the CPUs. */
+/* Reads a line of /proc/self/cgroup: "4:cpu,cpuacct:/path" of version 1, "0::/path" of version 2. Version 1 wins if it
+ * has the controller of CPUs. */
 static bool read_group_line(char *line, struct group *out)
 {
 	char *list = strchr(line, ':'), *path = list ? strchr(list + 1, ':') : NULL;
@@ -70,7 +72,7 @@ static bool find_group(struct group *out)
 	return found;
 }
 
-/* proc(5): a space, a tab, a newline and a backslash are written as \ooo. */
+/* Undoes how proc(5) writes a space, a tab, a newline and a backslash: as \ooo. */
 static void unescape(char *s)
 {
 	char *to = s;

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Stacks from regions of 64. Guards: MADV_GUARD_INSTALL (Linux 6.13) leaves a region one
- * mapping; older kernels get mprotect while the number of mappings allows, then none.
+/* Stacks from regions of 64. Guards: MADV_GUARD_INSTALL (Linux 6.13) leaves a region one mapping; older kernels get
+ * mprotect while the number of mappings allows, then none.
  *
- * A free stack is warm, as its last user left it, or cold: its pages were given back to the
- * system because it was not needed for a while.
+ * A free stack is warm, as its last user left it, or cold: its pages were given back to the system because it was not
+ * needed for a while.
  *
- * Invariants: a region is never unmapped, so a stack's address tells its region for
- * good; a warm stack's first word below top links the list, a cold one is in an array, for a
- * link would take a page; either, or the scavenger's batch, holds every free stack. Regions are
- * published by a release store of their count, for the signal handler that reads them without a
- * lock. */
+ * Invariants: a region is never unmapped, so a stack's address tells its region for good. Every free stack is in the
+ * list of warm ones, which links the first words below their tops, in the array of cold ones, for which a link would
+ * take a page, or in the scavenger's batch. Regions are published by a release store of their count, for the signal
+ * handler that reads them without a lock. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -199,7 +198,7 @@ static char *take_warm(void)
 	return top;
 }
 
-/* Lock held. */
+/* Takes a cold stack; NULL: there is none. Under the lock. */
 static char *take_cold(void)
 {
 	if (st.ncold == 0)
@@ -221,7 +220,7 @@ static char *take(void)
 	return top;
 }
 
-/* Lock held. */
+/* Counts n stacks more, or less, as in use. Under the lock. */
 static void count_taken(int n)
 {
 	atomic_store_relaxed(&vai__stack_taken, atomic_load_relaxed(&vai__stack_taken) + n);
@@ -287,9 +286,10 @@ void vai__stack_reset(void)
 	vai__unlock(&st.lock);
 }
 
-/* A fresh page reads as zeros and shares one frame, so looking at it costs no memory. Deep calls leave return
- * addresses. Frames larger than PROBE_STEP that leave nothing at any of the probes are rare, and a miss costs
- * memory, not correctness. */
+/* Gives back what deep calls have touched below KEEP bytes. To see how deep they were, a word of every PROBE_STEP bytes
+ * is read: a fresh page reads as zeros and shares one frame, so reading it costs no memory, and deep calls leave return
+ * addresses. Frames larger than PROBE_STEP that leave zeros at all probes are rare, and a miss costs memory, not
+ * correctness. */
 void vai__stack_trim(char *top)
 {
 	unpoison(top - st.size + st.page, st.size - st.page); /* frames that never returned are still poisoned */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See thread.h. */
+/* What Linux tells about threads (proc(5), clock_gettime(2)), timers on their time, and a call at a thread's end. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -45,7 +45,8 @@ static pthread_key_t round_key;
 static bool has_round_key;
 static _Thread_local __attribute__((tls_model("initial-exec"))) void (*at_end)(void);
 
-/* In the first round others may still be to come. */
+/* The destructor. In the first round destructors of other keys may still be to come, so the call is made in the
+ * last. */
 static void end_round(void *round)
 {
 	if ((uintptr_t)round == FIRST_ROUND && pthread_setspecific(round_key, (void *)(uintptr_t)LAST_ROUND) == 0)
