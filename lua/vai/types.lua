@@ -1891,11 +1891,12 @@ function connection:unread(bytes) end
 ---@param at? integer offset (0)
 ---@param n? integer bytes (the rest of the file)
 ---@param head? string
+---@param limit? vai.limit
 ---@return vai.connection?
 ---@return string? message
 ---@return string? code
 ---@return integer? written where it failed
-function connection:send_file(file, at, n, head) end
+function connection:send_file(file, at, n, head, limit) end
 
 ---Bounds lines and `"a"` to so many bytes: 1 MiB and 64 MiB unless it is called.
 ---```lua
@@ -2596,15 +2597,17 @@ function file:truncate(size) end
 ---@return string? code
 function file:sync() end
 
----As `vai.fs.stat`, of the open file.
+---As `vai.fs.stat`, of the open file. With names of fields: their values in place of the table.
 ---```lua
 ---local f <close> = vai.fs.open(os.tmpname(), "w")
 ---print(f:write("four"):stat().size) --> 4
+---print(f:stat("type", "size")) --> file 4
 ---```
----@return table?
----@return string? message
----@return string? code
-function file:stat() end
+---@param ... string
+---@return any
+---@return any message
+---@return any code
+function file:stat(...) end
 
 ---Closes it, also by `local f <close>`; who waits in it gets `nil, "closed"`. A call that is under way ends first.
 ---```lua

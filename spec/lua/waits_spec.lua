@@ -24,10 +24,14 @@ local heads = {
 				feed = function() go(function() while b:read() do end end) end, done = function() a:close() end,
 				close = function() a:close() end, deadline = function(t) a:set_write_deadline(t) end }
 		end
-		local function sends_file(a, b)
+		local function sends_file(a, b, within)
 			local f = vai.fs.open(arg[1] .. "/big", "w+")
 			f:truncate(20000000)
-			local o = writes(a, b, function(l) return a:with(l):send_file(f, 0, l == 20 and 1 or 20000000) end)
+			local o = writes(a, b, function(l)
+				local n = l == 20 and 1 or 20000000
+				if within then return a:send_file(f, 0, n, nil, l) end
+				return a:with(l):send_file(f, 0, n)
+			end)
 			local done = o.done
 			function o.done() done() f:close() end
 			return o
@@ -167,6 +171,7 @@ local calls = {
 			local a, b = ends_of "pipe"
 			return writes(a, b, function(l) return a:with(l):write(('x'):rep(l == 20 and 1 or 20000000)) end)]],
 		["send a file"] = "return sends_file(ends_of 'tcp')",
+		["send a file within a limit"] = "local a, b = ends_of 'tcp' return sends_file(a, b, true)",
 		["accept"] = [[
 			local s = net.listen("tcp", "127.0.0.1:0")
 			return { call = function(l) return s:accept(l) end, feed = function() assert(net.dial("tcp", s:addr())) end,

@@ -212,28 +212,30 @@ static int conn_write_within(lua_State *L)
 	return write_all(L, g, c, limit, lua_gettop(L) - 2);
 }
 
-/* The file argument of send_file, which is held open until vai__desc_unhold; *size: its size. */
-static struct vai__desc *file_at(lua_State *L, int idx, int64_t *size)
+/* The file argument of send_file, which is held open until vai__desc_unhold. *n, if it is negative, becomes what the
+ * file has from offset `at` on. */
+static struct vai__desc *file_at(lua_State *L, int idx, int64_t at, int64_t *n)
 {
-	struct stat st;
+	struct stat st = {0};
 	vai_file *f = (vai_file *)vai__handle_test(L, idx, &vai__file_class);
 	if (!f) {
 		vai__arg_type_error(L, idx, idx - 1, "send_file", "file");
 		return NULL;
 	}
 	struct vai__desc *d = vai__conn_desc(vai__file_conn(f));
-	if (vai__file_stat(f, &st) != VAI_OK || !vai__desc_hold(d))
+	if ((*n < 0 && vai__file_stat(f, &st) != VAI_OK) || !vai__desc_hold(d))
 		return NULL;
-	*size = st.st_size;
+	if (*n < 0)
+		*n = st.st_size > at ? st.st_size - at : 0;
 	return d;
 }
 
-/* send_file(file [, at, n, head]): writes the string head, then n bytes of the file from offset `at` on. */
+/* send_file(file [, at, n, head, limit]): writes the string head, then n bytes of the file from offset `at` on. */
 static int conn_send_file(lua_State *L)
 {
 	vai_conn *c = self_conn(L, "send_file");
 	vai_g *g = vai__fs_self(L);
-	int64_t at = lua_isnoneornil(L, 3) ? 0 : vai__arg_integer(L, 3, 2, "send_file"), size;
+	int64_t at = lua_isnoneornil(L, 3) ? 0 : vai__arg_integer(L, 3, 2, "send_file");
 	int64_t n = lua_isnoneornil(L, 4) ? -1 : vai__arg_integer(L, 4, 3, "send_file");
 	struct iovec iov = {.iov_base = NULL};
 	if (at < 0 || (n < 0 && !lua_isnoneornil(L, 4)))
@@ -242,13 +244,11 @@ static int conn_send_file(lua_State *L)
 		iov.iov_base = (void *)(uintptr_t)vai__io_string(L, 5, 4, "send_file", &iov.iov_len);
 	luaL_checkstack(L, 6, NULL);
 	void *block = vai__sendfile_possible(c) ? NULL : lua_newuserdatauv(L, VAI__SEND_BLOCK, 0);
-	struct vai__limit limit = own_limit(c);
-	struct vai__desc *file = file_at(L, 2, &size);
+	struct vai__limit limit = limit_at(L, c, 6, "send_file");
+	struct vai__desc *file = file_at(L, 2, at, &n);
 	size_t done = 0;
 	if (!file)
 		return vai__io_write_failed(L, g, VAI_ECLOSED, 0, NULL);
-	if (n < 0)
-		n = size > at ? size - at : 0;
 	vai__note_stack(g, L);
 	int rc = VAI_LIMITED(g, limit, vai__sendfile(g, c, &iov, block, vai__desc_fd(file), at, n, limit.deadline, &done));
 	vai__desc_unhold(file);

@@ -125,16 +125,27 @@ static int file_sync(lua_State *L)
 	return vai__fs_done(L, g, vai__file_sync(g, f), vai__file_path(f));
 }
 
+/* stat([name, ...]): the table, or the fields with these names. */
 static int file_stat(lua_State *L)
 {
 	struct stat st;
+	int n = lua_gettop(L);
 	vai_file *f = self_file(L, "stat");
 	vai_g *g = vai__fs_self(L);
 	int rc = vai__file_stat(f, &st);
 	if (rc != VAI_OK)
 		return vai__io_failed(L, g, rc, vai__file_path(f));
-	vai__fs_push_stat(L, &st);
-	return 1;
+	luaL_checkstack(L, n, NULL);
+	if (n <= 1) {
+		vai__fs_push_stat(L, &st);
+		return 1;
+	}
+	for (int i = 2; i <= n; i++) {
+		const char *name = vai__io_string(L, i, i - 1, "stat", NULL);
+		if (!vai__fs_push_fact(L, &st, name))
+			vai__arg_error(L, i - 1, "stat", "no field '%.20s'", name);
+	}
+	return n - 1;
 }
 
 /* Also called where no goroutine runs: in finalizers at the end of a state. */

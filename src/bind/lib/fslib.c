@@ -31,33 +31,49 @@ int vai__fs_done(lua_State *L, vai_g *g, int rc, const char *what)
 	return 1;
 }
 
-static void set_integer(lua_State *L, const char *name, lua_Integer v)
-{
-	lua_pushinteger(L, v);
-	lua_setfield(L, -2, name);
-}
+static const char *const facts[] = {
+	"type", "size", "mode", "uid", "gid", "nlink", "dev", "ino", "atime", "mtime", "ctime", NULL};
 
-static void set_time(lua_State *L, const char *name, const struct timespec *t)
+static void push_time(lua_State *L, const struct timespec *t)
 {
 	lua_pushnumber(L, (lua_Number)t->tv_sec + (lua_Number)t->tv_nsec / 1e9);
-	lua_setfield(L, -2, name);
+}
+
+/* The one of `facts` with this index. */
+static void push_fact(lua_State *L, const struct stat *st, int i)
+{
+	switch (i) {
+	case 0: lua_pushstring(L, vai__tree_type(st->st_mode)); break;
+	case 1: lua_pushinteger(L, (lua_Integer)st->st_size); break;
+	case 2: lua_pushinteger(L, (lua_Integer)(st->st_mode & 07777)); break;
+	case 3: lua_pushinteger(L, (lua_Integer)st->st_uid); break;
+	case 4: lua_pushinteger(L, (lua_Integer)st->st_gid); break;
+	case 5: lua_pushinteger(L, (lua_Integer)st->st_nlink); break;
+	case 6: lua_pushinteger(L, (lua_Integer)st->st_dev); break;
+	case 7: lua_pushinteger(L, (lua_Integer)st->st_ino); break;
+	case 8: push_time(L, &st->st_atim); break;
+	case 9: push_time(L, &st->st_mtim); break;
+	default: push_time(L, &st->st_ctim); break;
+	}
 }
 
 void vai__fs_push_stat(lua_State *L, const struct stat *st)
 {
-	lua_createtable(L, 0, 11);
-	lua_pushstring(L, vai__tree_type(st->st_mode));
-	lua_setfield(L, -2, "type");
-	set_integer(L, "size", (lua_Integer)st->st_size);
-	set_integer(L, "mode", (lua_Integer)(st->st_mode & 07777));
-	set_integer(L, "uid", (lua_Integer)st->st_uid);
-	set_integer(L, "gid", (lua_Integer)st->st_gid);
-	set_integer(L, "nlink", (lua_Integer)st->st_nlink);
-	set_integer(L, "dev", (lua_Integer)st->st_dev);
-	set_integer(L, "ino", (lua_Integer)st->st_ino);
-	set_time(L, "atime", &st->st_atim);
-	set_time(L, "mtime", &st->st_mtim);
-	set_time(L, "ctime", &st->st_ctim);
+	lua_createtable(L, 0, (int)(sizeof facts / sizeof *facts) - 1);
+	for (int i = 0; facts[i]; i++) {
+		push_fact(L, st, i);
+		lua_setfield(L, -2, facts[i]);
+	}
+}
+
+bool vai__fs_push_fact(lua_State *L, const struct stat *st, const char *name)
+{
+	for (int i = 0; facts[i]; i++)
+		if (strcmp(facts[i], name) == 0) {
+			push_fact(L, st, i);
+			return true;
+		}
+	return false;
 }
 
 static mode_t mode_at(lua_State *L, int idx, const char *fname, mode_t none)

@@ -17,5 +17,7 @@ int vai__fs_done(lua_State *L, vai_g *g, int rc, const char *what);
 /* Pushes the table that `stat` returns: type, size in bytes, mode (permissions only), uid, gid, nlink, dev, ino, and
  * atime, mtime, ctime in seconds since 1970. Raises if memory is out. */
 void vai__fs_push_stat(lua_State *L, const struct stat *st);
+/* Pushes one field of that table. False, and nothing is pushed: it has none of this name. */
+bool vai__fs_push_fact(lua_State *L, const struct stat *st, const char *name);
 
 #endif
