@@ -255,8 +255,8 @@ static void push_common(lua_State *L, const struct head *h)
 	lua_pushboolean(L, !h->close && (h->minor == 1 || h->keep_alive));
 }
 
-/* request(text [, at, most, from]) -> next, method, path, query, minor, length, keep_alive, expect; or nil, from: it is
- * not whole yet; or false, status, why: it is refused. */
+/* request(text [, at, most, from]) -> next, method, path, query, minor, length, keep_alive, expect, conditional; or
+ * nil, from: it is not whole yet; or false, status, why: it is refused. */
 int vai__http_request(lua_State *L)
 {
 	struct head h = {.request = true};
@@ -278,7 +278,8 @@ int vai__http_request(lua_State *L)
 		lua_pushnil(L);
 	push_common(L, &h);
 	lua_pushboolean(L, h.expect && h.minor == 1);
-	return 8;
+	lua_pushboolean(L, h.conditional);
+	return 9;
 }
 
 /* fields(text [, at]) -> headers, target; for a request that `request` has accepted at that place. */

@@ -21,6 +21,7 @@ struct head {
 	int hosts, lengths, codings; /* how often these fields occur */
 	int64_t length;              /* the value of Content-Length */
 	bool chunked, close, keep_alive, upgrade, expect;
+	bool conditional; /* a header asks for less than the whole: a condition or a range */
 	const char *host; /* the value of Host, trimmed */
 	size_t nhost;
 	const char *why; /* what is wrong; a constant text */

@@ -62,12 +62,19 @@ static bool read_coding(struct head *h, const char *p, size_t n)
 	return true;
 }
 
+/* A blank, a tab, one of "#,/<>?@\ : a bit for each byte below 128. (The line has no other control character.) */
+static bool is_no_host(unsigned char c)
+{
+	static const uint64_t refused[2] = {0xd000900d00000200, 0x0000000010000001};
+	return c < 128 && (refused[c >> 6] >> (c & 63) & 1);
+}
+
 static bool read_host(struct head *h, const char *p, size_t n)
 {
 	if (h->hosts++ > 0)
 		return refuse(h, 400, "Host twice");
 	for (size_t i = 0; i < n; i++)
-		if (strchr(" \t/\\?#@,\"<>", p[i]))
+		if (is_no_host((unsigned char)p[i]))
 			return refuse(h, 400, "bad Host");
 	h->host = p;
 	h->nhost = n;
@@ -92,6 +99,8 @@ static bool read_header(struct head *h, const char *name, size_t nname, const ch
 		if (!is_same(value, n, "100-continue"))
 			return refuse(h, 417, "an unknown Expect");
 		h->expect = true;
+	} else if (is_same(name, nname, "range") || (nname > 3 && strncasecmp(name, "if-", 3) == 0)) {
+		h->conditional = true;
 	}
 	return true;
 }

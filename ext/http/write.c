@@ -71,10 +71,15 @@ static const char *reason_of(int status)
 
 /* ---- headers ---- */
 
-static bool is_ours(const char *name)
+static bool is_same(const char *name, size_t n, const char *other)
 {
-	return strcasecmp(name, "content-length") == 0 || strcasecmp(name, "transfer-encoding") == 0 ||
-		strcasecmp(name, "connection") == 0;
+	return strlen(other) == n && strncasecmp(name, other, n) == 0;
+}
+
+static bool is_ours(const char *name, size_t n)
+{
+	return is_same(name, n, "content-length") || is_same(name, n, "transfer-encoding") ||
+		is_same(name, n, "connection");
 }
 
 static void check_name(lua_State *L, const char *name, size_t n)
@@ -133,8 +138,8 @@ static void add_headers(lua_State *L, luaL_Buffer *b, int idx, int key, bool *da
 			luaL_error(L, "a header's name is a string, got %s", luaL_typename(L, key));
 		const char *name = lua_tolstring(L, key, &n);
 		check_name(L, name, n);
-		*dated |= strcasecmp(name, "date") == 0;
-		if (is_ours(name))
+		*dated |= is_same(name, n, "date");
+		if (is_ours(name, n))
 			continue;
 		if (lua_istable(L, value))
 			add_list(L, b, name, n, value, slot);

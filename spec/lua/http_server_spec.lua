@@ -592,6 +592,13 @@ describe("files", function()
 			check.eq((get(path)), 404, path)
 		end
 		check.eq((get("/a.txt", nil, "DELETE")), 405)
+		assert(vai.fs.write_file(dir .. "/a.txt", "other"))
+		status, body, headers = get("/a.txt", "If-None-Match: " .. tag .. "\r\n")
+		check.eq(status, 200)
+		check.eq(body, "other")
+		check.eq(headers.etag ~= tag, true)
+		for i = 1, 100 do assert(vai.fs.write_file(("%s/%d.txt"):format(dir, i), tostring(i))) end
+		for i = 100, 1, -1 do check.eq(pick(2, get(("/%d.txt"):format(i))), tostring(i)) end
 		c:close()
 		s:close()
 		vai.fs.remove_all(dir)

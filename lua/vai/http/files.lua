@@ -54,14 +54,34 @@ local function range_of(req, tag, mtime, size)
 	return first, math.min(last, size - 1)
 end
 
-local function answer(req, res, file, st, path)
-	local size, mtime = st.size, st.mtime // 1 | 0
-	local tag = ('"%x-%x"'):format(size, (st.mtime * 1e6) // 1 | 0)
-	local headers = res.headers
-	headers.ETag, headers["Last-Modified"], headers["Accept-Ranges"] = tag, core.date(mtime), "bytes"
-	if not headers["Content-Type"] then
-		headers["Content-Type"] = types[(path:match("%.(%w+)$") or ""):lower()] or "application/octet-stream"
+-- By path: what is said of files that were sent, as long as they stay as they were. Of few, for each goroutine of the
+-- server has its own.
+local known, count = {}, 0
+local KNOWN_MOST = 32
+
+local function facts_of(path, size, time)
+	local facts = known[path]
+	if facts and facts.size == size and facts.time == time then return facts end
+	if not facts then
+		if count == KNOWN_MOST then known, count = {}, 0 end
+		count = count + 1
 	end
+	local second = time // 1 | 0
+	facts = {
+		size = size, time = time, second = second, date = core.date(second),
+		tag = ('"%x-%x"'):format(size, (time * 1e6) // 1 | 0),
+		type = types[(path:match("%.(%w+)$") or ""):lower()] or "application/octet-stream",
+	}
+	known[path] = facts
+	return facts
+end
+
+local function answer(req, res, file, facts)
+	local size, mtime, tag = facts.size, facts.second, facts.tag
+	local headers = res.headers
+	headers.ETag, headers["Last-Modified"], headers["Accept-Ranges"] = tag, facts.date, "bytes"
+	headers["Content-Type"] = headers["Content-Type"] or facts.type
+	if not req._conditional then return res:_send_open(file, 0, size) end
 	if precondition_fails(req.headers, tag, mtime) then
 		res.status = 412
 		return res:send("")
@@ -84,14 +104,14 @@ end
 local function send(req, res, path)
 	local file, why, code = vai.fs.open(path, "r")
 	if not file then return nil, why, code end
-	local st
-	st, why, code = file:stat()
-	if not st or st.type ~= "file" then
+	local kind, size, time = file:stat("type", "size", "mtime")
+	if kind ~= "file" then
 		file:close()
-		return nil, why or path .. ": not a file", code or "EISDIR"
+		if not kind then return nil, size, time end
+		return nil, path .. ": not a file", "EISDIR"
 	end
 	local ok
-	ok, why, code = answer(req, res, file, st, path)
+	ok, why, code = answer(req, res, file, facts_of(path, size, time))
 	file:close()
 	return ok, why, code
 end
@@ -111,34 +131,41 @@ end
 local status_of = { ENOENT = 404, ENOTDIR = 404, EISDIR = 404, EACCES = 403, EPERM = 403,
 	ENAMETOOLONG = 404, ELOOP = 404 }
 
--- A handler for the files of a folder. options.index: the file for a folder ("index.html"); options.prefix: taken off
--- the request's path first; options.cache: the value of Cache-Control.
-local function files(dir, options)
-	options = options or {}
-	local index, prefix, cache = options.index or "index.html", options.prefix or "", options.cache
-	return function(req, res)
-		if req.method ~= "GET" and req.method ~= "HEAD" then
-			res.headers.Allow = "GET, HEAD"
-			res.status = 405
-			return res:send("")
-		end
-		local path = req.path
-		if prefix ~= "" then
-			path = path:sub(1, #prefix) == prefix and path:sub(#prefix + 1) or nil
-			if path and path:sub(1, 1) ~= "/" then path = "/" .. path end
-		end
-		local name = path and below(dir, path)
-		if not name then return fail(res, 404, "not found") end
-		if name:sub(-1) == "/" then name = name .. index end
-		res.headers["Cache-Control"] = cache
-		local ok, _, code = send(req, res, name)
-		if ok or res._state then return ok end
-		if code == "EISDIR" then
-			res.status, res.headers = 301, { Location = req.path .. "/" .. (req.query_string and "?" .. req.query_string or "") }
-			return res:send("")
-		end
-		return fail(res, status_of[code] or 500, status_of[code] == 403 and "forbidden" or "not found")
+-- Answers with a file of the folder.
+local function answer_from(folder, req, res)
+	if req.method ~= "GET" and req.method ~= "HEAD" then
+		res.headers.Allow = "GET, HEAD"
+		res.status = 405
+		return res:send("")
 	end
+	local path, prefix = req.path, folder.prefix
+	if prefix ~= "" then
+		path = path:sub(1, #prefix) == prefix and path:sub(#prefix + 1) or nil
+		if path and path:sub(1, 1) ~= "/" then path = "/" .. path end
+	end
+	local name = path and below(folder.dir, path)
+	if not name then return fail(res, 404, "not found") end
+	if name:sub(-1) == "/" then name = name .. folder.index end
+	res.headers["Cache-Control"] = folder.cache
+	local ok, _, code = send(req, res, name)
+	if ok or res._state then return ok end
+	if code == "EISDIR" then
+		local query = req.query_string and "?" .. req.query_string or ""
+		res.status, res.headers = 301, { Location = req.path .. "/" .. query }
+		return res:send("")
+	end
+	return fail(res, status_of[code] or 500, status_of[code] == 403 and "forbidden" or "not found")
 end
 
-return { send = send, files = files }
+-- A handler for the files of a folder. options.index: the file for a folder ("index.html"); options.prefix: taken off
+-- the request's path first; options.cache: the value of Cache-Control. It crosses to goroutines without the functions
+-- here: each of them loads these when it needs them.
+local function files(dir, options)
+	options = options or {}
+	local folder = {
+		dir = dir, index = options.index or "index.html", prefix = options.prefix or "", cache = options.cache,
+	}
+	return function(req, res) return require "vai.http.files".answer(folder, req, res) end
+end
+
+return { send = send, files = files, answer = answer_from }

@@ -120,23 +120,6 @@ local function answer(cfg, handler, req, res)
 	return true
 end
 
--- Reads the head in buf from `at` on. Returns the results of parse, then buf and at; or nil, why. For the rest of an
--- unfinished head the connection waits in the server, which bounds that wait, without a goroutine.
-local function next_head(cfg, conn, buf, at, fresh)
-	if at > #buf then
-		if not fresh then return nil, "idle" end
-		local why
-		buf, why = conn:read(nil, cfg.header_timeout)
-		if not buf then return nil, why or "ended" end
-		at = 1
-	end
-	local n, method, path, query, minor, length, keep, expect = parse(buf, at, cfg.max_header)
-	if n then return n, method, path, query, minor, length, keep, expect, buf, at end
-	if n == false then return nil, "refused", method, path end
-	conn:unread(buf:sub(at))
-	return nil, "idle"
-end
-
 -- Whether the connection goes on with the next request after a response.
 local function goes_on(cfg, conn, req, res)
 	local b = req._body
@@ -146,26 +129,27 @@ local function goes_on(cfg, conn, req, res)
 	return res._keep
 end
 
-local function end_of(cfg, conn, why, status, told)
-	if why == "refused" then return refuse(conn, cfg.write_timeout, status, told) end
-	if why ~= "idle" then return conn:close() end
+-- The rest of a head that has begun is waited for as another head is: by the server, which has a bound for that,
+-- without a goroutine.
+local function leave(cfg, conn, rest)
+	if rest then conn:unread(rest) end
 	local _, late = conn:idle()
 	if late == "timeout" then refuse(conn, cfg.write_timeout, 408, "the head took too long") end
 end
 
 -- Answers requests one after the other, until no more bytes are there.
 local function serve_conn(conn, cfg, handler)
-	local buf, at, fresh = "", 1, true
-	while true do
-		local n, method, path, query, minor, length, keep, expect, all, head_at = next_head(cfg, conn, buf, at, fresh)
-		if not n then
-			return end_of(cfg, conn, method, path, query)
-		end
-		buf, at, fresh = all, n, false
+	local buf, at = conn:read(nil, cfg.header_timeout), 1
+	if not buf then return conn:close() end
+	repeat
+		local n, method, path, query, minor, length, keep, expect, conditional = parse(buf, at, cfg.max_header)
+		if n == nil then return leave(cfg, conn, buf:sub(at)) end
+		if not n then return refuse(conn, cfg.write_timeout, method, path) end
 		local req = setmetatable({
 			method = method, path = path, query_string = query, _conn = conn, _body = false,
-			_buf = buf, _at = head_at,
+			_buf = buf, _at = at, _conditional = conditional,
 		}, request_meta)
+		at = n
 		if length and length ~= 0 then
 			if length > cfg.max_body then
 				return refuse(conn, cfg.write_timeout, 413, "the body is too large")
@@ -179,7 +163,8 @@ local function serve_conn(conn, cfg, handler)
 		if method == "HEAD" then res._head_only = true end
 		if not answer(cfg, handler, req, res) or not goes_on(cfg, conn, req, res) then return end
 		if req._body then buf, at = req._body.raw, 1 end
-	end
+	until at > #buf
+	leave(cfg, conn)
 end
 
 -- Serves a connection, and then others that have bytes, as long as there are some.

@@ -127,10 +127,10 @@ function Response:_send_open(file, at, n)
 	local head = reply(self.status, self.headers, n, self:_connection())
 	self._state = "done"
 	if self._head_only then
-		return writer(self):write(head)
+		return self._conn:write_within(self._wait, head)
 	end
 	self.bytes = n
-	local ok, why, code = writer(self):send_file(file, at, n, head)
+	local ok, why, code = self._conn:send_file(file, at, n, head, self._wait)
 	if not ok then self._keep = false end
 	return ok, why, code
 end
