@@ -7,6 +7,7 @@
 #endif
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include "mach/cpus.h"
 #include "sched/poll.h"
 #include "sched/rt.h"
@@ -171,11 +172,24 @@ static int64_t next_delay(int64_t delay, bool taken, bool hurried)
 	return delay * 2 < max ? delay * 2 : max;
 }
 
+/* Under SCHED_FIFO a thread keeps its CPU until it waits or one of a higher priority wants it: goroutines that
+ * compute on all CPUs would keep off the thread that is to interrupt them. Where the system refuses the higher
+ * priority, that remains so. */
+static void go_first(void)
+{
+	struct sched_param param;
+	if (sched_getscheduler(0) != SCHED_FIFO || sched_getparam(0, &param) != 0)
+		return;
+	param.sched_priority++;
+	sched_setscheduler(0, SCHED_FIFO, &param);
+}
+
 static void *monitor(void *arg)
 {
 	(void)arg;
 	int64_t delay = MIN_DELAY;
 	vai__threads_begin("sysmon");
+	go_first();
 	while (!atomic_load_seq_cst(&mon.stop)) {
 		if (may_doze()) {
 			doze();
