@@ -220,7 +220,7 @@ static const char harness[] =
 	"    setmetatable(_G, nil) setmetatable(os, nil)\n"
 	"    for k in pairs(_G) do _G[k] = globals[k] end\n"
 	"  else\n"
-	"    ok, got = vai.async(run, head .. a.code, canary):join(60)\n"
+	"    ok, got = vai.async(run, head .. a.code, canary):join(600)\n"
 	"    if ok == nil then error(a.name .. ': never ends') end\n"
 	"  end\n"
 	"  if ok and got then error(a.name .. ': escaped') end\n"
