@@ -1522,6 +1522,20 @@ describe("the script's globals by names of run time", function()
 		check.raises({ "FILE" }, vai.async, function(k) return log, _G[k] end)
 	]])
 
+	test("are all there in goroutines of a goroutine that has used others of the same libraries", [[
+		local function outer(f)
+			local _ = { math.pi, table.concat, string.len, os.time, io.write, utf8.char, coroutine.running, debug.getinfo }
+			return _G.select(2, vai.async(f):join())
+		end
+		for _, f in ipairs {
+			function() return math.abs end, function() return table.unpack end, function() return string.rep end,
+			function() return os.clock end, function() return io.lines end, function() return utf8.len end,
+			function() return coroutine.wrap end, function() return debug.traceback end,
+		} do
+			check.eq(type((_G.select(2, vai.async(outer, f):join()))), "function")
+		end
+	]])
+
 	test("stay taken away in goroutines of goroutines", [[
 		dofile, loadfile = nil, function() return "mine" end
 		check.returns(table.pack(vai.async(function()

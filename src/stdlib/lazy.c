@@ -43,7 +43,7 @@ static const struct vai__names *names_of(int which)
 
 bool vai__lazy_awaits(const struct vai_vm *vm, int which, int k)
 {
-	return vm->lazy[which] && !vai__lazy_settled(vm, names_of(which)->bit + (unsigned)k);
+	return vm->hidden && !vm->filled && !vai__lazy_settled(vm, names_of(which)->bit + (unsigned)k);
 }
 
 static int lazy_index(lua_State *L);
