@@ -247,14 +247,14 @@ static bool set_named(lua_State *L, struct wanted *w)
 	struct named *all = calloc(1, sizeof *all + n * sizeof *all->pairs);
 	if (!all || SSL_CTX_set_ex_data(w->ctx, named_index, all) != 1) {
 		free(all);
-		luaL_error(L, "not enough memory");
+		return luaL_error(L, "not enough memory") != 0;
 	}
 	for (; all->n < n; lua_settop(L, list)) {
 		if (lua_rawgeti(L, list, (lua_Integer)all->n + 1) != LUA_TTABLE)
 			luaL_error(L, "bad TLS option 'certs' (list of tables expected, got %s in it)", luaL_typename(L, -1));
 		const char *cert = text_at(L, list + 1, "cert"), *key = text_at(L, list + 1, "key");
 		if (!cert)
-			luaL_error(L, "bad TLS option 'certs' ('cert' is missing)");
+			return luaL_error(L, "bad TLS option 'certs' ('cert' is missing)") != 0;
 		if (!read_pair(w, &all->pairs[all->n], cert, key))
 			return false;
 		all->n++;
