@@ -36,11 +36,6 @@ void vai__futex_wait(atomic_uint *word, unsigned expect, int64_t deadline)
 	machine_futex_wait((const volatile unsigned *)word, expect, deadline);
 }
 
-void vai__futex_wake(atomic_uint *word, int n)
-{
-	machine_futex_wake((const volatile unsigned *)word, n);
-}
-
 int vai__thread_where(void)
 {
 	return 0; /* all threads on one CPU */
@@ -120,6 +115,14 @@ void vai__lock_forget(struct vai_lock *l)
 		}
 	}
 	sim_fail("lock of rank %u released by a thread that does not hold it", l->rank);
+}
+
+/* Whoever is woken under the scheduler's lock may take the CPU from its holder, and wait for that. */
+void vai__futex_wake(atomic_uint *word, int n)
+{
+	for (int i = 0; sim_self() >= 0 && i < locks[sim_self()].n; i++)
+		SIM_CHECK(locks[sim_self()].held[i]->rank != VAI_RANK_SCHED);
+	machine_futex_wake((const volatile unsigned *)word, n);
 }
 
 int64_t (*_Atomic vai__clock_of_run)(void);

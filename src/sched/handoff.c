@@ -145,7 +145,7 @@ void vai__p_hand_off(struct p *p)
 		return;
 	vai__lock(&vai__sched.lock);
 	vai__p_release(p);
-	vai__unlock(&vai__sched.lock);
+	vai__idle_unlock();
 	vai__idle_wake_one();
 }
 
@@ -191,7 +191,7 @@ void vai__m_give_back(struct m *m)
 		vai__p_release(p);
 		back = true;
 	}
-	vai__unlock(&vai__sched.lock);
+	vai__idle_unlock();
 	if (p && !back)
 		vai__p_hand_off(p);
 }

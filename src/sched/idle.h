@@ -13,8 +13,11 @@ void vai__idle_wake_one(void);
 void vai__idle_got_work(struct m *m);
 /* Looks for work for m, or sleeps until there may be some. NULL: the caller looks again from the top. */
 struct g *vai__idle_find_or_sleep(struct m *m);
-/* m->locked has grown: wakes m if it sleeps and a P is idle. Any thread; lock held. */
+/* m->locked has grown: has m woken if it sleeps and a P is idle. Any thread; lock held, which the caller lets go by
+ * vai__idle_unlock. The same holds for what calls this one: vai__p_release, vai__handoff_want, vai__watch_for_main. */
 void vai__idle_wake_locked_m(struct m *m);
+/* Lets go of sched.lock, and wakes the M that was to be woken under it. Any thread. */
+void vai__idle_unlock(void);
 /* Takes an M out of the idle ones, for the caller to wake; NULL: none. hosts: a host's may be taken, and is taken
  * first. Any thread; lock held. */
 struct m *vai__idle_take_m(bool hosts);

@@ -67,7 +67,7 @@ static void sleep_for_it(struct m *m)
 		if (p)
 			vai__m_own(m, p);
 	}
-	vai__unlock(&vai__sched.lock);
+	vai__idle_unlock();
 	if (sleep) {
 		vai__deadlock_check();
 		vai__m_sleep(m);

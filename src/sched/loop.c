@@ -149,7 +149,7 @@ void vai__loop_ready_locked(struct g *g)
 	vai__gqueue_push(&m->locked, g);
 	atomic_store_release(&m->nlocked, m->locked.count);
 	vai__idle_wake_locked_m(m);
-	vai__unlock(&vai__sched.lock);
+	vai__idle_unlock();
 	if (home)
 		vai__frame_ring(home);
 }
@@ -185,7 +185,7 @@ static void give_p_up(struct m *m)
 		vai__p_release(p);
 		count_add(&p->count.handoffs, 1);
 	}
-	vai__unlock(&vai__sched.lock);
+	vai__idle_unlock();
 }
 
 void vai__loop_pay_attention(struct m *m)

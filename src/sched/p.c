@@ -75,7 +75,7 @@ void vai__p_retire(struct p *p, struct m *m)
 	} else if (!m) { /* nprocs has grown again meanwhile, and p is no longer counted in `retiring` */
 		vai__p_release(p);
 	}
-	vai__unlock(&vai__sched.lock);
+	vai__idle_unlock();
 	vai__idle_wake_one();
 	vai__poll_wake();
 }

@@ -223,6 +223,7 @@ struct sched {
 	atomic_bool attention; /* loops look once a round: one of the next three, `retiring` or a due frame is there */
 	atomic_bool stopping;  /* the runtime ends; set under lock */
 	struct m *wanting;     /* lock: Ms that sleep, have a locked goroutine that is ready, and found no idle P */
+	struct m *to_wake;     /* lock: the M that is woken when the lock is let go (vai__idle_unlock) */
 	bool world_stopped;    /* lock: no P is to be had */
 	uint64_t nretaken;     /* lock: Ps that were taken from goroutines outside of vai */
 	_Atomic(uint64_t) npreempted; /* goroutines that were interrupted */

@@ -82,6 +82,6 @@ void vai__world_start(void)
 		if (m->locked.count > 0)
 			vai__idle_wake_locked_m(m);
 	}
-	vai__unlock(&vai__sched.lock);
+	vai__idle_unlock();
 	vai__p_shrunk(&q);
 }

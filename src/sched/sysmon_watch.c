@@ -223,7 +223,7 @@ bool vai__watch_ms(int64_t now)
 		vai__watch_for_main();
 		watch.soon = true;
 	}
-	vai__unlock(&vai__sched.lock);
+	vai__idle_unlock();
 	watch.first = watch.first + LOOKS < outsiders ? watch.first + LOOKS : 0;
 	for (unsigned i = 0; i < n; i++)
 		vai__p_hand_off(taken[i]);
