@@ -95,6 +95,15 @@ describe("libvai", function()
 		end)
 	end
 
+	it("is what a program without shared libraries builds with, by pkg-config alone", function()
+		local _, packaged = sh("pkg-config --exists libuv-static")
+		if not release or not packaged then
+			return pending("of the release's build, where libuv's archive has a package")
+		end
+		local line = "cc -static $f $(pkg-config --static --cflags --libs vai) -o BASE/m 2>/dev/null && BASE/m"
+		assert.equal("42\n", built(line))
+	end)
+
 	for name, command in pairs(how) do
 		it("is what the program in doc/EMBEDDING.md builds with, as " .. name, function()
 			if not release then
