@@ -155,9 +155,9 @@ void vai__idle_wake_locked_m(struct m *m)
 }
 
 /* An M that was woken under the lock and has the higher priority, as a host's thread has in a frame, would take the CPU
- * from the thread that woke it at once, and then find the lock held by a thread that waits for a CPU (measured: 48 of 72
- * waits of a host's thread of more than 0.2 ms, up to 20 ms each). That M may wake by itself before it is woken here,
- * run, and sleep again; then it is woken for nothing. */
+ * from the thread that woke it at once, and then find the lock held by a thread that waits for a CPU (measured: 48 of
+ * 72 waits of a host's thread of more than 0.2 ms, up to 20 ms each). That M may wake by itself before it is woken
+ * here, run, and sleep again; then it is woken for nothing. */
 void vai__idle_unlock(void)
 {
 	struct m *m = vai__sched.to_wake;
