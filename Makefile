@@ -109,7 +109,7 @@ say = $(if $(V),,@echo '  $(1)  $@')
 # With -j goals are made at the same time. These are not for that: they run all tests, start a make of their own, or change
 # what others read. Named beside other goals, all go one after the other, in the order in which they are named; what a
 # goal starts is parallel all the same.
-ALONE := test test-% crash asan ubsan tsan hard ucontext arm64 valgrind clone0 oom cover debian fuzz model sim stress \
+ALONE := test test-% crash asan ubsan tsan hard ucontext arm64 valgrind clone0 uv oom cover debian fuzz model sim stress \
 	stress-build bench bench-% demo rock rock-% env install uninstall format docs clean
 ifneq ($(word 2,$(MAKECMDGOALS)),)
 ifneq ($(filter $(ALONE),$(filter-out test-programs,$(MAKECMDGOALS))),)
@@ -266,7 +266,7 @@ endif
 
 # ---- tests ----
 
-.PHONY: test-programs test test-lua test-c test-examples test-docs crash asan ubsan tsan hard ucontext arm64 valgrind clone0 oom cover
+.PHONY: test-programs test test-lua test-c test-examples test-docs crash asan ubsan tsan hard ucontext arm64 valgrind clone0 uv oom cover
 RUN = VAI_VARIANT=$(VARIANT) VAI_BUILD='$(CURDIR)/$(B)' LUA=$(LUA) CC=$(CC) LUA_CFLAGS='$(LUA_CFLAGS)' TESTS='$(TESTS)' T='$(T)' bash spec/run
 
 test-programs: $(B)/vai.so ext-all $(CTEST_BIN)
@@ -297,6 +297,8 @@ build/oom/host: spec/oom/oom.c | deps-test
 oom: $(B)/vai.so build/oom/host
 	@$(MAKE) --no-print-directory VARIANT=oom build
 	@ALL='$(ALL)' bash spec/oom/run $(PROGRAMS)
+uv:
+	@VAI_POLL=uv $(MAKE) --no-print-directory test-lua TESTS='$(or $(TESTS),net_spec fs_spec process_spec waits_spec serve_spec _io_spec socket_spec http tls_spec nats_spec)'
 clone0:
 	@VAI_CLONE=0 $(MAKE) --no-print-directory test
 cover: deps-cover

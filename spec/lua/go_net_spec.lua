@@ -504,7 +504,8 @@ describe("a dial", function()
 			local r = table.pack(dials[i]:join())
 			check.eq(r[i % 4 > 1 and 2 or 3], i % 4 == 0 and "timeout" or i % 4 == 1 and "canceled" or "enough")
 		end
-		check.eq(check.fds(), before)
+		-- The portable poller's loop closes descriptors when it comes round.
+		check.until_true(function() return check.fds() == before end)
 		check.until_true(function() return vai.count() == 1 end)
 	]])
 
