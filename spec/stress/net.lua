@@ -326,7 +326,8 @@ repeat
 		end
 	end
 	for i = 1, #tasks do
-		local ok, err, trace = tasks[i]:join(60)
+		local ok, err, trace = tasks[i]:join(300)
+		if err == "timeout" then io.stderr:write(vai.dump()) end
 		assert(ok or err == "canceled", trace or err)
 	end
 	assert(s.asked:get() == s.answered:get(), "what calm callers asked was not answered")
