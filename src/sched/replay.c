@@ -240,6 +240,25 @@ static void fire_timers(int64_t next)
 	atomic_store_relaxed(&run.timing, NULL);
 }
 
+static void on_time(vai_g *self, void *arg);
+
+/* Has the timers fired that are due at `next`; false: by a goroutine, which passes the turn on, too. What a timer
+ * starts takes a P, which an M may have lost by the time that its goroutine gives the turn up. Such an M holds nobody
+ * up while it waits for memory for that goroutine. */
+static bool have_timers_fired(int64_t next)
+{
+	struct m *m = vai__m_self();
+	if (VAI_LIKELY(m && m_p(m))) {
+		fire_timers(next);
+		return true;
+	}
+	while (!vai__g_post(on_time, NULL)) {
+		atomic_uint nothing = 0;
+		vai__futex_wait(&nothing, 0, vai__clock_real() + AGAIN);
+	}
+	return false;
+}
+
 /* No goroutine of the run can ever go on: its first one is told. */
 static void tell_stuck(void)
 {
@@ -248,7 +267,7 @@ static void tell_stuck(void)
 	vai__fire_any(&run.first->pub, VAI_WAKE_DEADLOCK);
 }
 
-/* All wait, some of them for what is outside. False: the run is idle. */
+/* All wait, some of them for what is outside. False: the run is idle, or another goroutine passes the turn on. */
 static bool wait_outside(int64_t next)
 {
 	vai__timer_stop(&run.alarm);
@@ -260,23 +279,19 @@ static bool wait_outside(int64_t next)
 	run.idle = run.ready.count == 0 && !rung;
 	bool idle = run.idle;
 	vai__unlock(&run.lock);
-	if (rung)
-		fire_timers(next);
-	return !idle;
+	return rung ? have_timers_fired(next) : !idle;
 }
 
-/* No goroutine is ready. Lets time pass until the next timer. False: the run is idle. */
+/* No goroutine is ready. Lets time pass until the next timer. False: the run is idle, or another goroutine passes the
+ * turn on. */
 static bool pass_time(void)
 {
 	int64_t next = atomic_load_relaxed(&run.timers.next);
-	if (atomic_load_acquire(&run.waits_outside) > 0) {
-		if (!wait_outside(next))
-			return false;
-	} else if (next != VAI_FOREVER && vai__timers_would_wake(&run.timers)) {
-		fire_timers(next);
-	} else {
-		tell_stuck();
-	}
+	if (atomic_load_acquire(&run.waits_outside) > 0)
+		return wait_outside(next);
+	if (next != VAI_FOREVER && vai__timers_would_wake(&run.timers))
+		return have_timers_fired(next);
+	tell_stuck();
 	return true;
 }
 
@@ -296,7 +311,7 @@ static void pass_on(void)
 }
 
 /* The body of a goroutine outside of the run (vai__g_post): the time of the run's next timer has come while the run was
- * idle. */
+ * idle, or on an M without a P. */
 static void on_time(vai_g *self, void *arg)
 {
 	struct m *m = g_m(g_of(self));
