@@ -148,8 +148,19 @@ static struct home *next_waiting(vai_ticket *ticket, uint64_t *id, bool *more)
 	return found;
 }
 
+/* Puts back the wish to interrupt the main of the home's opening `id`, if the home is still open as that. */
+static void put_back(struct home *h, uint64_t id)
+{
+	uint64_t none = 0;
+	vai__lock(&vai__sched.lock);
+	if (atomic_load_relaxed(&h->pub.id) == id)
+		atomic_cas_strong_seq_cst(&h->interrupt, &none, id);
+	vai__unlock(&vai__sched.lock);
+}
+
 /* The wait is ended by its ticket and without the lock: by then main may have come out of it, and its home may have
- * closed. */
+ * closed. The wish is taken before the wait is ended. As soon as it has ended, main runs and may be interrupted once
+ * more, and that wish is another one. */
 static void check_asked(void)
 {
 	vai_ticket ticket;
@@ -159,9 +170,10 @@ static void check_asked(void)
 	if (!atomic_exchange_seq_cst(&asked, false))
 		return;
 	while (more = false, (h = next_waiting(&ticket, &id, &more)) != NULL) {
-		if (!vai__fire(h->pub.main, ticket, VAI_WAKE_INTERRUPTED))
+		if (take_interrupt(h, id) && !vai__fire(h->pub.main, ticket, VAI_WAKE_INTERRUPTED)) {
+			put_back(h, id);
 			break;
-		take_interrupt(h, id);
+		}
 	}
 	if (more)
 		atomic_store_seq_cst(&asked, true);
@@ -169,16 +181,22 @@ static void check_asked(void)
 
 /* ---- Ctrl-C ---- */
 
+/* Ends main's wait if a handler has set a hook that main has not come to. `set` is cleared before the wait ends, for
+ * the reason given at check_asked, and set again if main neither waits nor has come to the hook. */
+static void check_hook(bool waits)
+{
+	const void *hook = atomic_exchange_seq_cst(&set, NULL), *none = NULL;
+	if (!hook || vai__sched_hooks.main_hook() != hook)
+		return;
+	if (!waits || !vai__fire_any(&vai__sched.main->pub, VAI_WAKE_INTERRUPTED))
+		atomic_cas_strong_seq_cst(&set, &none, hook);
+}
+
 void vai__sigint_check(void)
 {
-	const void *hook = atomic_load_seq_cst(&set);
 	bool waits = atomic_load_acquire(&vai__sched.main->state) == VAI_G_WAITING;
 	if (waits)
 		vai__sigint_wrap();
 	check_asked();
-	if (!hook)
-		return;
-	bool over = vai__sched_hooks.main_hook() != hook; /* main has come to the hook */
-	if (over || (waits && vai__fire_any(&vai__sched.main->pub, VAI_WAKE_INTERRUPTED)))
-		atomic_cas_strong_seq_cst(&set, &hook, NULL);
+	check_hook(waits);
 }
