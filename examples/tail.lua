@@ -65,8 +65,8 @@ if arg[1] then
 	end
 end
 
-local dir = os.tmpname() .. ".d"
-assert(vai.fs.mkdir(dir))
+local dir = os.tmpname()
+assert(vai.fs.remove(dir) and vai.fs.mkdir(dir))
 local paths = {}
 for i = 1, 20 do
 	paths[i] = ("%s/log%02d"):format(dir, i)

@@ -1877,15 +1877,13 @@ function connection:unread(bytes) end
 ---others are sent should be replaced (`vai.fs.write_file` with `atomic`), never written over: bytes that the system holds
 ---for a peer would change.
 ---```lua
----local name = os.tmpname()
----vai.fs.write_file(name, "0123456789")
----local f = vai.fs.open(name)
+---vai.fs.write_file("digits.txt", "0123456789")
+---local f = vai.fs.open("digits.txt")
 ---local a, b = vai.net.pipe()
 ---a:send_file(f, 2, 3, "digits: ")
 ---a:close()
 ---print(b:read("a")) --> digits: 234
 ---f:close()
----os.remove(name)
 ---```
 ---@param file vai.file
 ---@param at? integer offset (0)
@@ -2253,7 +2251,7 @@ vai.fs = {}
 ---What is written is not buffered. A pipe or terminal that is opened by its name parks the goroutine, never a thread,
 ---once it is open.
 ---```lua
----local f <close> = assert(vai.fs.open(os.tmpname(), "w+"))
+---local f <close> = assert(vai.fs.open("notes.txt", "w+"))
 ---f:write("one\n", 2, "\n"):seek("set")
 ---print(f:read("l"), f:read("a")) --> one 2
 ---print(select(3, vai.fs.open("/no/such/file"))) --> ENOENT
@@ -2268,9 +2266,8 @@ function vai.fs.open(path, mode, permissions) end
 
 ---All of a file.
 ---```lua
----local name = os.tmpname()
----vai.fs.write_file(name, "all of it")
----print(vai.fs.read_file(name)) --> all of it
+---vai.fs.write_file("notes.txt", "all of it")
+---print(vai.fs.read_file("notes.txt")) --> all of it
 ---```
 ---@param path string
 ---@return string?
@@ -2283,8 +2280,7 @@ function vai.fs.read_file(path) end
 ---written, brought to the disk and renamed. It keeps the old one's permissions unless `mode` says others. umask takes from
 ---`mode` in both cases.
 ---```lua
----local name = os.tmpname()
----print(vai.fs.write_file(name, "new", { atomic = true })) --> true
+---print(vai.fs.write_file("notes.txt", "new", { atomic = true })) --> true
 ---```
 ---@param path string
 ---@param data string|vai.buffer
@@ -2318,11 +2314,9 @@ function vai.fs.lstat(path) end
 
 ---For `for name, type in vai.fs.scandir(path) do`: what a directory holds, by name.
 ---```lua
----local dir = os.tmpname()
----vai.fs.remove(dir)
----vai.fs.mkdirs(dir .. "/sub")
----vai.fs.write_file(dir .. "/file", "")
----for name, type in assert(vai.fs.scandir(dir)) do
+---vai.fs.mkdirs("data/sub")
+---vai.fs.write_file("data/file", "")
+---for name, type in assert(vai.fs.scandir("data")) do
 ---	print(name, type)
 ---end
 --- --> file file
@@ -2338,17 +2332,15 @@ function vai.fs.scandir(path) end
 ---directory before its contents, in the order of names. Links are not followed, but for the path itself. A directory
 ---that cannot be read comes with a message and a code behind its type.
 ---```lua
----local dir = os.tmpname()
----vai.fs.remove(dir)
----vai.fs.mkdirs(dir .. "/a/b")
----vai.fs.write_file(dir .. "/a/file", "")
----for path, type in assert(vai.fs.walk(dir)) do
----	print("." .. path:sub(#dir + 1), type)
+---vai.fs.mkdirs("data/a/b")
+---vai.fs.write_file("data/a/file", "")
+---for path, type in assert(vai.fs.walk("data")) do
+---	print(path, type)
 ---end
---- --> . directory
---- --> ./a directory
---- --> ./a/b directory
---- --> ./a/file file
+--- --> data directory
+--- --> data/a directory
+--- --> data/a/b directory
+--- --> data/a/file file
 ---```
 ---@param path string
 ---@return function?
@@ -2357,8 +2349,8 @@ function vai.fs.scandir(path) end
 function vai.fs.walk(path) end
 
 ---```lua
----local dir = os.tmpname()
----print(select(3, vai.fs.mkdir(dir))) --> EEXIST
+---print(vai.fs.mkdir("data")) --> true
+---print(select(3, vai.fs.mkdir("data"))) --> EEXIST
 ---```
 ---@param path string
 ---@param permissions? integer before umask: `0777` in octal if not given
@@ -2369,8 +2361,7 @@ function vai.fs.mkdir(path, permissions) end
 
 ---Makes a directory and those on the way to it; what is there already is fine.
 ---```lua
----local dir = os.tmpname() .. ".d"
----print(vai.fs.mkdirs(dir .. "/a/b"), vai.fs.mkdirs(dir .. "/a/b")) --> true true
+---print(vai.fs.mkdirs("data/a/b"), vai.fs.mkdirs("data/a/b")) --> true true
 ---```
 ---@param path string
 ---@param permissions? integer before umask: `0777` in octal if not given
@@ -2381,8 +2372,8 @@ function vai.fs.mkdirs(path, permissions) end
 
 ---Renames, in place of what has that name.
 ---```lua
----local name = os.tmpname()
----print(vai.fs.rename(name, name .. ".old"), (vai.fs.stat(name))) --> true nil
+---vai.fs.write_file("new", "")
+---print(vai.fs.rename("new", "old"), (vai.fs.stat("new"))) --> true nil
 ---```
 ---@param from string
 ---@param to string
@@ -2393,9 +2384,9 @@ function vai.fs.rename(from, to) end
 
 ---Removes a file, a link or an empty directory.
 ---```lua
----local name = os.tmpname()
----print(vai.fs.remove(name)) --> true
----print(select(3, vai.fs.remove(name))) --> ENOENT
+---vai.fs.write_file("notes.txt", "")
+---print(vai.fs.remove("notes.txt")) --> true
+---print(select(3, vai.fs.remove("notes.txt"))) --> ENOENT
 ---```
 ---@param path string
 ---@return boolean?
@@ -2405,9 +2396,8 @@ function vai.fs.remove(path) end
 
 ---Removes a file, or a directory with all that is in it; links are removed, not followed. What is not there is fine.
 ---```lua
----local dir = os.tmpname() .. ".d"
----vai.fs.mkdirs(dir .. "/a/b")
----print(vai.fs.remove_all(dir), vai.fs.remove_all(dir)) --> true true
+---vai.fs.mkdirs("data/a/b")
+---print(vai.fs.remove_all("data"), vai.fs.remove_all("data")) --> true true
 ---```
 ---@param path string
 ---@return boolean?
@@ -2417,9 +2407,9 @@ function vai.fs.remove_all(path) end
 
 ---A second name for a file.
 ---```lua
----local name = os.tmpname()
----vai.fs.link(name, name .. ".too")
----print(vai.fs.stat(name).nlink) --> 2
+---vai.fs.write_file("one", "")
+---vai.fs.link("one", "two")
+---print(vai.fs.stat("one").nlink) --> 2
 ---```
 ---@param from string
 ---@param to string
@@ -2430,8 +2420,7 @@ function vai.fs.link(from, to) end
 
 ---A symbolic link named `to` that says `from`.
 ---```lua
----local name = os.tmpname() .. ".link"
----print(vai.fs.symlink("anything", name), vai.fs.readlink(name)) --> true anything
+---print(vai.fs.symlink("anything", "link"), vai.fs.readlink("link")) --> true anything
 ---```
 ---@param from string
 ---@param to string
@@ -2474,9 +2463,8 @@ function vai.fs.mkstemp(template) end
 
 ---Copies a file's contents and permissions, over what is there.
 ---```lua
----local name = os.tmpname()
----vai.fs.write_file(name, "twice")
----print(vai.fs.copy(name, name .. ".copy"), vai.fs.read_file(name .. ".copy")) --> true twice
+---vai.fs.write_file("one", "twice")
+---print(vai.fs.copy("one", "two"), vai.fs.read_file("two")) --> true twice
 ---```
 ---@param from string
 ---@param to string
@@ -2491,10 +2479,9 @@ function vai.fs.copy(from, to) end
 ---happened that some of it was lost. Closing the channel ends it, as does dropping the last handle of it; a directory
 ---that goes away closes the channel after a last `"remove"`.
 ---```lua
----local dir = os.tmpname() .. ".d"
----vai.fs.mkdir(dir)
----local changes = vai.fs.watch(dir)
----vai.fs.write_file(dir .. "/new", "")
+---vai.fs.mkdir("data")
+---local changes = vai.fs.watch("data")
+---vai.fs.write_file("data/new", "")
 ---local e = changes:recv()
 ---print(e.type, e.name) --> create new
 ---```
@@ -2512,7 +2499,7 @@ local file = {}
 ---until the end; with nothing what comes next, at least a byte. At the end it is `nil`, for `"a"` the empty string. A
 ---file that has grown since can be read on.
 ---```lua
----local f <close> = vai.fs.open(os.tmpname(), "w+")
+---local f <close> = vai.fs.open("notes.txt", "w+")
 ---f:write("first\nsecond"):seek("set")
 ---print(f:read("l"), f:read(3), f:read("a"), f:read()) --> first sec ond nil
 ---```
@@ -2524,7 +2511,7 @@ function file:read(what) end
 
 ---For `for line in f:lines() do`: raises where `read` would give a message.
 ---```lua
----local f <close> = vai.fs.open(os.tmpname(), "w+")
+---local f <close> = vai.fs.open("notes.txt", "w+")
 ---f:write("one\ntwo\n"):seek("set")
 ---for line in f:lines() do
 ---	print(line)
@@ -2538,7 +2525,7 @@ function file:lines() end
 ---Reads what comes next, at least a byte, to the places `i` to `j` of a buffer, by default all, and returns how many bytes
 ---that were; `nil` at the end. They go from the system to the buffer without a copy.
 ---```lua
----local f <close> = vai.fs.open(os.tmpname(), "w+")
+---local f <close> = vai.fs.open("notes.txt", "w+")
 ---f:write("0123456789"):seek("set", 2)
 ---local bytes = vai.buffer(4)
 ---print(f:read_into(bytes), bytes:sub(1, 4)) --> 4 2345
@@ -2565,7 +2552,7 @@ function file:write(...) end
 
 ---Sets the position, counted from `"set"` (the beginning), `"cur"` (here, as nothing says) or `"end"`, and tells it.
 ---```lua
----local f <close> = vai.fs.open(os.tmpname(), "w+")
+---local f <close> = vai.fs.open("notes.txt", "w+")
 ---f:write("0123456789")
 ---print(f:seek(), f:seek("set", 3), f:read(2), f:seek("end", -1), f:read()) --> 10 3 34 9 9
 ---```
@@ -2578,7 +2565,7 @@ function file:seek(whence, offset) end
 
 ---Makes the file this long.
 ---```lua
----local f <close> = vai.fs.open(os.tmpname(), "w")
+---local f <close> = vai.fs.open("notes.txt", "w")
 ---print(f:truncate(1000), f:stat().size) --> true 1000
 ---```
 ---@param size integer
@@ -2589,7 +2576,7 @@ function file:truncate(size) end
 
 ---Returns when what was written is on the disk.
 ---```lua
----local f <close> = vai.fs.open(os.tmpname(), "w")
+---local f <close> = vai.fs.open("notes.txt", "w")
 ---print(f:write("kept"):sync()) --> true
 ---```
 ---@return boolean?
@@ -2599,7 +2586,7 @@ function file:sync() end
 
 ---As `vai.fs.stat`, of the open file. With names of fields: their values in place of the table.
 ---```lua
----local f <close> = vai.fs.open(os.tmpname(), "w")
+---local f <close> = vai.fs.open("notes.txt", "w")
 ---print(f:write("four"):stat().size) --> 4
 ---print(f:stat("type", "size")) --> file 4
 ---```
@@ -4062,18 +4049,16 @@ function vai.on_panic(f) end
 ---Writes what every goroutine does: its state, what it waits for and for how long, its traceback, where
 ---it was created; the calling goroutine first, then main, then by age. See [Dumps](#dumps).
 ---```lua
----local name = os.tmpname()
 ---local task = vai.async(function() vai.chan():recv() end)
 ---while task:status() ~= "waiting" do
 ---	vai.yield()
 ---end
----print(vai.dump(name)) --> true
----for line in io.lines(name) do
+---print(vai.dump("goroutines.txt")) --> true
+---for line in io.lines("goroutines.txt") do
 ---	if line:find("^goroutine") then
 ---		print(line)
 ---	end
 ---end
----os.remove(name)
 --- --> goroutine 1 [running]:
 --- --> goroutine 2 [chan receive]:
 ---task:cancel()

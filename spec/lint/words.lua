@@ -58,4 +58,15 @@ for _, path in ipairs(all) do
 		end
 	end
 end
+-- Temporary files: os.tmpname makes one in /tmp, which stays unless the program ends well and thinks of it.
+for _, path in ipairs(files.list("spec examples doc lua README.md", "")) do
+	local test = path:find("^spec/") and not path:find("^spec/lint/")
+	for n, line in ipairs(files.lines(path)) do
+		if test and (line:find("os%.tmpname%(") or line:find("/tmp/[%w_-]*XXX")) then
+			files.complain(path, n, "a file outside of the test's folder: use program.temp, check.temp, temp_path or $TMPDIR")
+		elseif line:find("os%.tmpname%(%)%s*%.%.") then
+			files.complain(path, n, "the file that os.tmpname makes stays: remove it, then use its name")
+		end
+	end
+end
 files.finish("words: %d files", #all)

@@ -21,8 +21,7 @@ local waits = {
 }
 
 local setup = [[
-	local gate = os.tmpname()
-	os.remove(gate)
+	local gate = check.temp()
 	local function open_gate()
 		local f <close> = io.open(gate, "w")
 	end

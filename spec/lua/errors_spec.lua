@@ -174,7 +174,7 @@ describe("limits", function()
 		assert(n == 5050)
 	]]
 	local function run(limits)
-		local name = os.tmpname()
+		local name = program.temp()
 		local f = assert(io.open(name, "w"))
 		f:write(text)
 		f:close()
@@ -182,7 +182,6 @@ describe("limits", function()
 			program.quote(os.getenv("LUA") or "lua5.4"), name)))
 		local text_of_it = out:read("a")
 		local _, how, status = out:close()
-		os.remove(name)
 		-- 1: an error that lua5.4 reports; 2: of the goroutine, which got no state.
 		assert(how == "exit" and (status == 0 or status == 1 or text_of_it:find("goroutine 2: not enough memory", 1, true)),
 			("%s: %s %s %s"):format(limits, how, status, text_of_it))

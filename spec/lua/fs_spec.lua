@@ -2,13 +2,11 @@
 -- vai.fs: files, directories, changes of them.
 local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
 
--- A directory of its own, which is gone when the program ends well.
+-- Each program has a directory of its own.
 local test = program.tester [[
 	local fs, fds = vai.fs, check.fds
-	local dir = os.tmpname()
-	assert(fs.remove(dir))
+	local dir = check.temp()
 	assert(fs.mkdir(dir, 448))
-	local gone <close> = setmetatable({}, { __close = function() assert(fs.remove_all(dir)) end })
 	local function failed(code, ...)
 		local r = table.pack(...)
 		check.eq(r[1], nil)

@@ -2,6 +2,7 @@
 -- mk/vai-gdb.py: goroutines of a live process and of a core, with their Lua and C frames. Needs gdb, and what each test
 -- says when it is left out.
 local here = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
+local support = dofile(here .. "support/program.lua")
 local lua = os.getenv("LUA") or "lua5.4"
 local root = here:find "^/" and "" or io.popen("pwd"):read("l") .. "/"
 local script = root .. here .. "../../mk/vai-gdb.py"
@@ -37,12 +38,10 @@ vai.go(function()
 	table.sort({ 2, 1 }, function() vai.sleep(1000) end)
 end)
 vai.go(function() while true do end end)
-local name = os.tmpname()
 repeat
-	vai.dump(name)
-	local text = io.open(name):read("a")
+	vai.dump("dump")
+	local text = io.open("dump"):read("a")
 until text:find("[chan receive]", 1, true) and text:find("[sleep]", 1, true) and text:find("p.lua:13: in function", 1, true)
-os.remove(name)
 local pid = io.open("/proc/self/stat"):read("n")
 ]] .. last
 end
@@ -86,41 +85,30 @@ describe("gdb", function()
 	local why = obstacle()
 	local function test(name, f) (why and pending or it)(name .. (why and ": " .. why or ""), f) end
 
-	local function with_folder(f)
-		local folder = os.tmpname()
-		os.remove(folder)
-		assert(os.execute("mkdir " .. folder))
-		local ok, err = pcall(f, folder)
-		os.execute("rm -rf " .. folder)
-		assert(ok, err)
-	end
-
 	local commands = ("-ex 'source %s' -ex 'goroutine all' -ex 'goroutine 99'"):format(script)
 
 	test("lists goroutines of a live process, with Lua and C frames", function()
-		with_folder(function(folder)
-			local text = at_work(function()
-				return run(folder, program(([[
+		local folder = support.folder()
+		local text = at_work(function()
+			return run(folder, program(([[
 local p = io.popen("gdb -q -batch -p " .. pid .. " %s 2>&1")
 print(p:read("a"))
 os.exit(0)]]):format(commands)))
-			end)
-			if text:find("ptrace: Operation not permitted", 1, true) then return end -- a container may forbid it
-			check(text)
-			has(text, "goroutine: there is none with the number 99")
 		end)
+		if text:find("ptrace: Operation not permitted", 1, true) then return end -- a container may forbid it
+		check(text)
+		has(text, "goroutine: there is none with the number 99")
 	end)
 
 	local pattern = io.open("/proc/sys/kernel/core_pattern"):read("l")
 	if pattern:find("[/|]") then why = why or "cores go elsewhere here: " .. pattern end
 	if output("ulimit -H -c") == "0\n" then why = why or "there may be no cores here" end
 	test("and of a core", function()
-		with_folder(function(folder)
-			check(at_work(function()
-				os.execute(("rm -f %s/core*"):format(folder))
-				run(folder, program [[os.execute("kill -ABRT " .. pid) vai.sleep(100)]])
-				return output(("gdb -q -batch %s %s/core* %s"):format(lua, folder, commands))
-			end))
-		end)
+		local folder = support.folder()
+		check(at_work(function()
+			os.execute(("rm -f %s/core*"):format(folder))
+			run(folder, program [[os.execute("kill -ABRT " .. pid) vai.sleep(100)]])
+			return output(("gdb -q -batch %s %s/core* %s"):format(lua, folder, commands))
+		end))
 	end)
 end)

@@ -222,7 +222,7 @@ describe("a request", function()
 
 	test("takes its body from files of Lua's and of vai's byte for byte, and waits no longer for it than it may", [[
 		local base = start(function(req, res) res:send(req:body()) end)
-		local path, text = os.tmpname(), ("a\r\n\n\0b"):rep(50000) .. "\n"
+		local path, text = check.temp(), ("a\r\n\n\0b"):rep(50000) .. "\n"
 		local file <const> = assert(io.open(path, "wb"))
 		file:write(text)
 		file:close()
@@ -231,7 +231,6 @@ describe("a request", function()
 			check.eq(http.post(base, f, nil, 60):body() == text, true)
 			f:close()
 		end
-		os.remove(path)
 		local a, b = net.pipe()
 		fails("timeout", nil, http.post(base, b, nil, 0.05))
 		local ctx, cancel = vai.context():with_cancel()

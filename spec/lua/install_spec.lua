@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- mk/install: what make install and make uninstall do.
 local root = (debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "../../"
+local program = dofile(root .. "spec/lua/support/program.lua")
 local so = (os.getenv("VAI_BUILD") or "build") .. "/vai.so"
 local lua = os.getenv("LUA") or "lua5.4"
 
@@ -17,8 +18,7 @@ end
 
 describe("install", function()
 	local base
-	before_each(function() base = sh("mktemp -d /tmp/vaiXXXXXX"):match("%S+") .. "/it's here" end)
-	after_each(function() sh('rm -rf "' .. base:match("(.*)/") .. '"') end)
+	before_each(function() base = program.temp() .. "/it's here" end)
 
 	local function install(what, prefix, destdir)
 		return sh(([[sh mk/install %s "%s/lib/lua/5.4" "%s/share/lua/5.4" "%s"]]):format(what, prefix, prefix, destdir))
@@ -62,13 +62,12 @@ local release = (os.getenv("VAI_VARIANT") or "release") == "release"
 describe("libvai", function()
 	local base
 	setup(function()
-		base = sh("mktemp -d /tmp/vaiXXXXXX"):match("%S+")
+		base = program.folder()
 		if release then
 			local out, ok = sh("make -s build/libvai.so build/libvai.a DEPS=0 && sh mk/install-c build " .. base .. "/usr")
 			assert(ok, out)
 		end
 	end)
-	teardown(function() sh("rm -rf " .. base) end)
 
 	local function built(command, example)
 		local found = ("PKG_CONFIG_PATH=%s/usr/lib/pkgconfig LD_LIBRARY_PATH=%s/usr/lib"):format(base, base)
@@ -110,10 +109,10 @@ describe("libvai", function()
 				return pending("of the release's build only")
 			end
 			local doc = sh("cat doc/EMBEDDING.md")
-			local program = doc:match("## A first program.-```c\n(.-)```")
-			assert(select(2, program:gsub("\n", "")) <= 40)
+			local first = doc:match("## A first program.-```c\n(.-)```")
+			assert(select(2, first:gsub("\n", "")) <= 40)
 			local f = assert(io.open(base .. "/first.c", "w"))
-			f:write(program)
+			f:write(first)
 			f:close()
 			assert.equal("1 gives 4\n2 gives 6\n3 gives 8\n", built(command .. " && BASE/m", base .. "/first.c"))
 		end)

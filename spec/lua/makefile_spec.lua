@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The Makefile under -j: with a compiler that fails where two of it write the same file, in a small copy of the tree.
 local root = (debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "../../"
+local program = dofile(root .. "spec/lua/support/program.lua")
 
 local COMPILER = [[
 #!/bin/sh
@@ -24,7 +25,7 @@ describe("make -j", function()
 		return out, p:close()
 	end
 	setup(function()
-		tree = sh("mktemp -d /tmp/vaiXXXXXX"):match("%S+")
+		tree = program.folder()
 		local out, ok = sh(("cd '%s' && mkdir -p %s/src %s/spec/c && cp -r Makefile mk ext lua %s && cp -r src/base src/*.* %s/src "
 			.. "&& cp -r spec/c/base %s/spec/c"):format(root, tree, tree, tree, tree, tree))
 		assert(ok, out)
@@ -35,7 +36,6 @@ describe("make -j", function()
 		end
 		assert(select(2, sh(("chmod +x %s/cc %s/ar"):format(tree, tree))))
 	end)
-	teardown(function() sh("rm -rf " .. tree) end)
 
 	-- What is there afterwards; goals that run in any order leave all of it.
 	local function makes(goals, file, gone)

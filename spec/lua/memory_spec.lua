@@ -28,14 +28,13 @@ print(status "VmRSS" - base, status "VmHWM" - base)
 ]=]
 local function run(work)
 	if check.slowness > 1 then return end
-	local file = os.tmpname()
+	local file = check.temp()
 	local f = assert(io.open(file, "w"))
 	f:write(stock:format(work))
 	f:close()
 	local p = assert(io.popen((os.getenv "LUA" or "lua5.4") .. " " .. file))
 	local rss, peak = p:read("n", "n")
 	assert(p:close())
-	os.remove(file)
 	vai.async(function() end):join()
 	local base = status "VmRSS"
 	local ok, got, most = vai.async(function()

@@ -590,8 +590,7 @@ describe("a listener", function()
 	]])
 
 	test("has given its address back when close returns", [[
-		local path = os.tmpname()
-		os.remove(path)
+		local path = check.temp()
 		for _, where in ipairs { { "tcp", "127.0.0.1:0" }, { "unix", path } } do
 			local l = assert(net.listen(table.unpack(where)))
 			local address = l:addr()

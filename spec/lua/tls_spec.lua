@@ -286,7 +286,7 @@ end)
 
 describe("the system's authorities", function()
 	test("are read once, for all contexts of the process", [=[
-		local copy = os.tmpname()
+		local copy = check.temp()
 		assert(vai.fs.copy(ca, copy))
 		local r = vai.process.run { os.getenv "LUA" or "lua5.4", "-", env = { SSL_CERT_FILE = copy }, limit = 20, stderr = "inherit", input = ([[
 			local vai, tls = require "vai", require "vai.tls"

@@ -300,8 +300,7 @@ local calls = {
 	},
 	process = {
 		["run"] = [[
-			local mark = os.tmpname()
-			os.remove(mark)
+			local mark = check.temp()
 			local script = "until [ -e " .. mark .. " ]; do sleep 0.01; done"
 			return { call = function(l) return run { "sh", "-c", script, limit = l } end, feed = function() vai.fs.write_file(mark, "") end,
 				got = function(r) return r.code == 0 end, done = function() os.remove(mark) end }]],

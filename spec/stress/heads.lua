@@ -144,9 +144,7 @@ local function read_line(line)
 	return out
 end
 
-local folder = os.tmpname()
-os.remove(folder)
-assert(os.execute("mkdir " .. folder))
+local folder = io.popen("mktemp -d"):read("l")
 
 -- { name, command } of those that are here.
 local function others()

@@ -15,14 +15,15 @@
 #include "base/fatal.h"
 #include "bind/report/dump.h"
 #include "sched/rt.h"
+#include "temp.h"
 
 static char said[4096];
 
 /* Runs f in a child, whose stderr comes into `said`. It must abort. */
 static void dies_in(void (*f)(void))
 {
-	char name[] = "/tmp/vai_fatal_XXXXXX";
-	int fd = mkstemp(name), status;
+	char name[256];
+	int fd = mkstemp(temp_path(name, sizeof name, "fatal_XXXXXX")), status;
 	assert_true(fd >= 0);
 	unlink(name);
 	fflush(NULL);

@@ -7,9 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "temp.h"
 #include "vai_lua.h"
-
-#define CANARY "/tmp/vai_sandbox_canary"
 
 static lua_State *start_in(lua_State *L, const vai_lua_policy *policy)
 {
@@ -121,8 +120,8 @@ static void test_files(void **state)
 		"local a, b = dofile(file .. '.text') assert(a == 1 and b == io)\n"
 		"local ok, err = pcall(dofile, file .. '.none') assert(not ok and err:find('cannot open', 1, true))\n"
 		"a, b = coroutine.wrap(function() return dofile(file .. '.yields') end)() assert(a == 7)\n";
-	char file[64];
-	snprintf(file, sizeof file, "/tmp/vai_sandbox_bytecode.%d", (int)getpid());
+	char file[256];
+	temp_path(file, sizeof file, "bytecode");
 	for (int all = 0; all < 2; all++) {
 		vai_lua_policy p = {.size = sizeof p, .allow = allow, .flags = all ? VAI_LUA_BYTECODE : 0};
 		lua_State *L = host_open();
@@ -243,19 +242,20 @@ static void try_all(unsigned flags, bool on_main)
 	lua_setglobal(L, "attempts");
 	lua_close(L);
 	L = host_open();
-	unlink(CANARY);
+	char canary[256];
+	unlink(temp_path(canary, sizeof canary, "canary"));
 	assert_int_equal(vai_lua_sandbox(L, &p), VAI_OK);
 	assert_int_equal(luaL_dofile(L, "spec/c/capi/escapes.lua"), LUA_OK);
 	luaL_requiref(L, "vai", luaopen_vai, 1);
 	lua_pop(L, 1);
 	assert_int_equal(luaL_loadstring(L, harness), LUA_OK);
 	lua_insert(L, -2);
-	lua_pushliteral(L, CANARY);
+	lua_pushstring(L, canary);
 	lua_pushboolean(L, on_main);
 	if (lua_pcall(L, 3, 1, 0) != LUA_OK)
 		fail_msg("%s", lua_tostring(L, -1));
 	assert_true(lua_tointeger(L, -1) >= 180);
-	assert_int_not_equal(access(CANARY, F_OK), 0);
+	assert_int_not_equal(access(canary, F_OK), 0);
 	lua_close(L);
 }
 

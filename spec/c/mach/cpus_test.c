@@ -18,10 +18,11 @@
 #include "base/clock.h"
 #include "mach/cpus.h"
 #include "sched/sched.h"
+#include "temp.h"
 
 #define SECOND INT64_C(1000000000)
 
-static char root[] = "/tmp/vai_cpus_XXXXXX";
+static char root[200];
 static int most; /* that affinity allows */
 
 static void put(const char *name, const char *text)
@@ -42,7 +43,7 @@ static void put(const char *name, const char *text)
 
 static int clear(void **state)
 {
-	char command[64];
+	char command[sizeof root + 16];
 	(void)state;
 	snprintf(command, sizeof command, "rm -rf '%s'", root);
 	return system(command); /* NOLINT(cert-env33-c): a folder of ours */
@@ -209,7 +210,7 @@ int main(void)
 		cmocka_unit_test_teardown(ps_that_were_chosen_stay, clear),
 	};
 	cpu_set_t set;
-	if (!mkdtemp(root) || sched_getaffinity(0, sizeof set, &set) != 0)
+	if (!mkdtemp(temp_path(root, sizeof root, "cpus_XXXXXX")) || sched_getaffinity(0, sizeof set, &set) != 0)
 		return 1;
 	most = CPU_COUNT(&set);
 	vai__cpus_root = root;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "require/paths.h"
 #include "state/arena.h"
+#include "temp.h"
 #include "whole.h"
 
 #define DUMP \
@@ -479,8 +480,8 @@ static void write_file(const char *path, const char *text)
 static void modules(void **state)
 {
 	struct states *s = *state;
-	char dir[] = "/tmp/vai-spec-XXXXXX", file[64], script[300];
-	assert_non_null(mkdtemp(dir));
+	char dir[200], file[256], script[600];
+	assert_non_null(mkdtemp(temp_path(dir, sizeof dir, "lazy_XXXXXX")));
 	snprintf(file, sizeof file, "%s/counted.lua", dir);
 	write_file(
 		file, "runs = (runs or 0) + 1\nlocal name, path = ...\nreturn {name, path, f = function() error('at') end}\n");

@@ -34,6 +34,14 @@ function check.rss()
 	end
 end
 
+-- The name for a file or folder of the program's own: there is none of that name yet, and it is removed with the folder
+-- that the program was given (program.run). For main alone, which has `arg`.
+local temps = 0
+function check.temp()
+	temps = temps + 1
+	return ("%s/temp%d"):format(arg[1], temps)
+end
+
 -- Descriptors that the process has open, and one of the listing.
 function check.fds()
 	local n = 0

@@ -84,12 +84,27 @@ end
 local helper = (os.getenv("VAI_BUILD") or "build") .. "/bin/process.so"
 local process = assert(package.loadlib(helper, "luaopen_process"), helper .. ": make test builds it")()
 
--- A folder for all programs of this process; spec/run gives and removes the one around it.
-local base, number
+-- A folder for all files of this process. It is removed when the process ends and closes its Lua state.
+local keep = os.getenv("VAI_SPEC_KEEP")
+local base, number = nil, 0
+M.remover = setmetatable({}, { __gc = function()
+	if base and not keep then process.remove(base) end
+end })
 local function scratch()
-	base = base or process.folder(not os.getenv("VAI_SPEC_KEEP") and os.getenv("VAI_SPEC_TMP") or "/tmp")
-	number = (number or 0) + 1
+	base = base or process.folder(not keep and os.getenv("TMPDIR") or "/tmp")
+	number = number + 1
 	return base .. "/" .. number
+end
+
+-- The name for a file or folder of the test's own: there is none of that name yet, and it is removed with the process's
+-- others. Programs under test have check.temp() for that.
+M.temp = scratch
+
+-- The same, with a new folder.
+function M.folder()
+	local name = scratch()
+	process.mkdir(name)
+	return name
 end
 
 -- Runs `lua5.4 FILE ARG...`. Returns { status, out, err, hung, seconds (of processor time) }.
@@ -137,8 +152,7 @@ local prelude = [[local vai = require "vai"; local go, chan, waitgroup, select =
 -- is the program's arg[1]. opts as for run_file, and raw = true: without the prelude.
 function M.run(source, opts)
 	opts = opts or {}
-	local dir = scratch()
-	process.mkdir(dir)
+	local dir = M.folder()
 	local file = dir .. "/program.lua"
 	write_all(file, (opts.raw and "" or prelude) .. source)
 	for name, text in pairs(opts.files or {}) do
@@ -155,7 +169,7 @@ function M.run(source, opts)
 end
 
 function M.discard(result, failed)
-	if result.dir and not (failed and os.getenv("VAI_SPEC_KEEP")) then
+	if result.dir and not (failed and keep) then
 		process.remove(result.dir)
 	end
 end
