@@ -387,8 +387,8 @@ install: $(B)/vai.so ext $(B)/libvai.so $(B)/libvai.a
 		sh mk/install -m $$m $(B) '$(PREFIX)/lib/lua/5.4' '$(DESTDIR)' || exit 1; done
 
 uninstall:
-	@sh mk/install-c -u '$(PREFIX)' '$(DESTDIR)'
 	@sh mk/install -u '$(PREFIX)/lib/lua/5.4' '$(PREFIX)/share/lua/5.4' '$(DESTDIR)'
+	@sh mk/install-c -u '$(PREFIX)' '$(DESTDIR)'
 
 # luarocks calls these two: its compiler flags, its folders, no packages installed.
 rock:
