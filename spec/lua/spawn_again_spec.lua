@@ -179,6 +179,55 @@ describe("a function that is spawned many times", function()
 		end
 	]])
 
+	test("gets values of other kinds and in other numbers than the call before", [[
+		local ch = chan(1)
+		local values = { 1, 2, 1.5, -0.0, 1 << 62, chan(), chan(), "text", 3, true, 4, waitgroup(), 5.25 }
+		local function run(captured, ...)
+			local function f(...) ch:send(table.pack(captured, ...)) end
+			go(f, ...)
+			local got, want = ch:recv(), table.pack(captured, ...)
+			check.eq(got.n, want.n)
+			for i = 1, want.n do
+				check.eq(got[i], want[i])
+				check.eq(math.type(got[i]), math.type(want[i]))
+			end
+		end
+		for i = 1, 200 do
+			local function at(k) return values[(i * k) % #values + 1] end
+			run(at(1))
+			run(at(3), at(5))
+			run(at(3), at(5), at(7))
+		end
+	]])
+
+	test("gets the metatable of numbers that came after the call before", [[
+		local ch, n = chan(1), 5
+		local function look(use)
+			go(function(used) ch:send(used == 1 and #n or 0) end, use)
+			return ch:recv()
+		end
+		for _ = 1, 30 do check.eq(look(0), 0) end
+		debug.setmetatable(1, { __len = function() return 8 end })
+		for _ = 1, 3 do check.eq(look(1), 8) end
+		debug.setmetatable(1, { __len = function() return 9 end })
+		for _ = 1, 3 do check.eq(look(1), 9) end
+		debug.setmetatable(1, nil)
+		check.eq(look(0), 0)
+	]])
+
+	test("is not taken for a function that was collected", [[
+		local ch = chan(1)
+		for i = 1, 300 do
+			local f = load("local ch, n = ... return function() ch:send(n + " .. i .. ") end")(ch, i)
+			for _ = 1, 3 do
+				go(f)
+				check.eq(ch:recv(), 2 * i)
+			end
+			f = nil
+			if i % 7 == 0 then collectgarbage() end
+		end
+	]])
+
 	test("gets frozen tables", [[
 		local f = vai.freeze { { x = 1 }, y = { z = 5 }, n = 3 }
 		for _ = 1, 60 do

@@ -191,8 +191,10 @@ static bool is_plain_call(struct vai__enc *e)
 {
 	if (!e->body || e->types || e->globals_meta || e->looked || e->methods)
 		return false;
-	if (vai__enc_plain_call(e) == ENC_OK)
+	if (vai__enc_plain_call(e) == ENC_OK) {
+		vai__enc_plan_make(e);
 		return true;
+	}
 	give_up(e);
 	return false;
 }
@@ -400,9 +402,16 @@ void vai__encode_call(
 {
 	char buf[64];
 	int number;
-	what = split_number(what, buf, sizeof buf, &number);
 	vai__charge_look(L, vm, true);
-	encode_block(L, vm, &(struct values){idx, n + 1, what, number, true}, out);
+	COLLECT(L);
+	struct vai__block *again = vai__enc_plan_write(L, vm, lua_absindex(L, idx), n);
+	if (again) {
+		vai__msg_set(out, M_BLOCK, (uintptr_t)again);
+		vai__charge_message(vm, out);
+	} else {
+		what = split_number(what, buf, sizeof buf, &number);
+		encode_block(L, vm, &(struct values){idx, n + 1, what, number, true}, out);
+	}
 	*code = code_of_block(vai__msg_block(out));
 }
 

@@ -210,6 +210,11 @@ enum vai__enc_result vai__enc_function_body(struct vai__enc *e, int idx, size_t 
 /* Writes a call whose function (e->body) uses no globals, has captured only scalars and objects, and gets only those.
  * ENC_NO: it is another one, and what has been written is to be given back. */
 enum vai__enc_result vai__enc_plain_call(struct vai__enc *e);
+/* Keeps the plain call that has been written as a plan for the function's next ones, if it is one that can be. */
+void vai__enc_plan_make(const struct vai__enc *e);
+/* Writes a call of the function at f by its plan. NULL: there is none that fits, or no memory; nothing has changed.
+ * Neither raises nor collects. */
+struct vai__block *vai__enc_plan_write(lua_State *L, struct vai_vm *vm, int f, int nargs);
 
 /* ---- lost assignments (encode_shared_locals.c) ---- */
 

@@ -46,20 +46,57 @@ static struct vai__func *insert(struct vai__known_funcs *fs, struct vai__func f)
 	return &fs->funcs[i];
 }
 
+static void free_plan(struct vai__plan *plan)
+{
+	if (plan)
+		vai__mem_free(plan, plan->size);
+}
+
+void vai__known_funcs_plan(const struct vai__known_funcs *fs, const struct vai__func *f, struct vai__plan *plan)
+{
+	struct vai__func *own = &fs->funcs[f - fs->funcs];
+	free_plan(own->plan);
+	own->plan = plan;
+}
+
 static void forget(lua_State *L, struct vai__func *f)
 {
+	free_plan(f->plan);
+	f->plan = NULL;
 	luaL_unref(L, LUA_REGISTRYINDEX, f->names);
 	vai__obj_unref(&f->code->obj);
 }
 
-/* Whether the function still exists. Where prototypes cannot be seen everything stays. */
-static bool is_alive(lua_State *L, const struct vai__known_funcs *fs, const struct vai__func *f)
+/* Whether that node of the weak table is the function's, and the collector has not taken its value away. */
+static inline bool is_node_of(const struct vai__table *t, unsigned node, const void *key)
 {
-	if (f->key == f->code)
+	if (node >= 1u << t->exponent)
+		return false;
+	const struct vai__node *n = &t->nodes[node];
+	return n->key == key && n->key_tag == VAI__TAG_LIGHT && n->tag & VAI__TAG_TYPE;
+}
+
+/* Notes which node of the weak table is the function's, unless there are too many to look through. */
+static VAI_NOINLINE void note_node(const struct vai__table *t, struct vai__func *f)
+{
+	enum { MOST = 6 };
+	if (t->exponent > MOST)
+		return;
+	for (unsigned i = 0; i < 1u << t->exponent; i++)
+		if (is_node_of(t, i, f->key))
+			f->node = i;
+}
+
+/* Whether the function still exists. Where prototypes cannot be seen everything stays. */
+static bool is_alive(lua_State *L, const struct vai__known_funcs *fs, struct vai__func *f)
+{
+	if (f->key == f->code || (VAI_LIKELY(fs->nodes != NULL) && is_node_of(fs->nodes, f->node, f->key)))
 		return true;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, fs->alive);
 	bool alive = lua_rawgetp(L, -1, f->key) != LUA_TNIL;
 	lua_pop(L, 2);
+	if (alive && fs->nodes)
+		note_node(fs->nodes, f);
 	return alive;
 }
 
@@ -105,6 +142,11 @@ struct vai__known_funcs *vai__known_funcs_open(lua_State *L, struct vai_vm *vm)
 		return vm->funcs;
 	luaL_checkstack(L, 8, NULL);
 	fs.alive = push_weak_table(L);
+	if (vai__table_memory_known()) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, fs.alive);
+		fs.nodes = lua_topointer(L, -1);
+		lua_pop(L, 1);
+	}
 	lua_createtable(L, 0, 4);
 	fs.modules = luaL_ref(L, LUA_REGISTRYINDEX);
 	fs.loaded = LUA_NOREF;
@@ -126,9 +168,12 @@ void vai__known_funcs_free(struct vai__known_funcs *fs)
 {
 	if (!fs)
 		return;
-	for (unsigned i = 0; i < fs->cap; i++)
-		if (fs->funcs[i].key)
-			vai__obj_unref(&fs->funcs[i].code->obj);
+	for (unsigned i = 0; i < fs->cap; i++) {
+		if (!fs->funcs[i].key)
+			continue;
+		free_plan(fs->funcs[i].plan);
+		vai__obj_unref(&fs->funcs[i].code->obj);
+	}
 	vai__mem_free(fs->funcs, fs->cap * sizeof *fs->funcs);
 	vai__mem_free(fs, sizeof *fs);
 }
@@ -141,7 +186,7 @@ const struct vai__func *vai__known_funcs_hit(lua_State *L, struct vai_vm *vm, in
 	const void *proto = vai__probe_proto_of(lua_topointer(L, idx));
 	if (!fs || !proto)
 		return NULL;
-	const struct vai__func *f = lookup(fs, proto);
+	struct vai__func *f = lookup(fs, proto);
 	return f && is_alive(L, fs, f) ? f : NULL;
 }
 
@@ -212,7 +257,7 @@ static int remember(lua_State *L)
 	}
 	if (2 * (fs->n + 1) > fs->cap && !make_room(L, fs))
 		vai__state_out_of_memory(L);
-	insert(fs, (struct vai__func){key, code, names});
+	insert(fs, (struct vai__func){.key = key, .code = code, .names = names});
 	m->code = NULL;
 	return 0;
 }
