@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What one function's instructions do with the outermost function's upvalues.
+/* Finds out what one function's instructions do with the outermost function's upvalues.
  *
  * A single pass in the order of the code keeps, for each register, where its value came from: an upvalue, a field of
- * one, a library function that writes into its argument. Branches are not followed: what counts is what a register
- * held on the path just read, and after an unconditional jump nothing is known. So a write may be missed, and a
- * write is only claimed if some path does it. The other way round, a table of which the pass loses sight is said to be
- * used as a whole. Opcodes are those of Lua 5.4. */
+ * one, a library function that writes into its argument. Branches are not followed: a register is taken to hold what
+ * the instructions just read have put there, and after an unconditional jump nothing is known of it. So a write may
+ * be missed, but a write that is reported is done on some path. Uses err on the other side: if the pass cannot follow
+ * a table any further, the table counts as used as a whole. Opcodes are those of Lua 5.4. */
 #include "code/bytewalk.h"
 #include <string.h>
 #include "base/hash.h"
@@ -50,19 +50,19 @@ enum opcode {
 	EXTRAARG = 82
 };
 
-enum { JUMP_BY_0 = (1 << 24) - 1 }; /* in a jump's operand */
+enum { JUMP_BY_0 = (1 << 24) - 1 }; /* the operand of a jump by no instruction */
 
 /* Where a register's value came from. */
 enum origin {
 	UNKNOWN,
-	STRING,  /* constant string `name` of the function: a key, where there are many constants */
+	STRING,  /* the function's constant string number `name`, loaded to be a key: instructions name only 256 of them */
 	UPVALUE, /* the upvalue itself */
-	GLOBALS, /* its field _G */
-	INSIDE,  /* some table inside the upvalue's table, reached by a computed key */
-	NAMED,   /* its field `name`, or a table inside that (deep) */
-	LIBRARY, /* its field "table" */
-	WRITER,  /* table.insert and the like */
-	MOVER    /* table.move, which writes into its fifth argument where there is one */
+	GLOBALS, /* the upvalue's field _G */
+	INSIDE,  /* a table inside the upvalue's table, reached by a computed key */
+	NAMED,   /* the upvalue's field `name`, or a table inside that (deep) */
+	LIBRARY, /* the upvalue's field "table" */
+	WRITER,  /* table.insert, table.remove, table.sort or rawset, which write into their first argument */
+	MOVER    /* table.move, which writes into its fifth argument if it gets five, otherwise into its first */
 };
 
 struct value {
@@ -70,10 +70,10 @@ struct value {
 	int16_t up;
 	uint8_t origin;
 	bool deep;
-	uint8_t loader;   /* load and its like: which argument is the environment of the code; 0: none of these */
-	bool keyed;       /* it may be some value's field by a key of run time, so a string's method */
-	uint32_t arrives; /* by a jump such a value comes to that place, whatever is set before; 0: none */
-	uint32_t around;  /* by a jump this value comes to that place, whatever is set before */
+	uint8_t loader; /* load, loadfile and dofile: which argument is the environment of the code; 0: another function */
+	bool keyed;     /* the value may be a field that was read by a key of run time, so it may be a string's method */
+	uint32_t arrives; /* a jump brings a keyed value in this register to that place, whatever is set between; or 0 */
+	uint32_t around;  /* a jump brings this value to that place, whatever is set between */
 };
 
 struct walk {
@@ -82,8 +82,8 @@ struct walk {
 	uint32_t op;
 	size_t pc;
 	int line;
-	const unsigned char *abs; /* the next absolute line */
-	bool closed;              /* some function within has been made, which sees what locals are set to later */
+	const unsigned char *abs; /* the next entry of the list of absolute lines */
+	bool closed;              /* a closure was made, which may have captured locals and sees what is assigned to them */
 	struct value reg[256 + 2];
 };
 
@@ -124,7 +124,7 @@ static void note_line(const struct walk *w, int *line)
 
 /* ---- names ---- */
 
-/* The slot of the name, or the empty one for it. */
+/* The slot of the name in bc->index, or the empty slot where it goes. */
 static uint32_t *find_slot(struct vai__bytecode *bc, const char *s, size_t len, int up)
 {
 	size_t mask = bc->cap_names * 2 - 1, i = (size_t)vai__hash_step(vai__hash_bytes(s, len), (uint64_t)up) & mask;
@@ -191,8 +191,8 @@ static bool is_keyed(const struct walk *w, const struct value *v)
 	return v->keyed || (v->arrives > 0 && w->pc >= v->arrives);
 }
 
-/* Nobody sees from here on which fields of the table that v is are used, nor, where it may be a method of strings,
- * whether it is called. */
+/* The pass cannot follow v any further. If v is a table, any of its fields may be used; if v may be a method of
+ * strings, it may be called. */
 static void use_whole(struct walk *w, const struct value *v)
 {
 	w->bc->any_global |= v->loader > 0;
@@ -203,7 +203,7 @@ static void use_whole(struct walk *w, const struct value *v)
 		w->bc->names[v->name].whole = true;
 }
 
-/* Register a gets that value. */
+/* Register a gets the value v. */
 static void put(struct walk *w, unsigned a, struct value v)
 {
 	struct value *r = &w->reg[a];
@@ -225,8 +225,8 @@ static int own_upvalue(const struct walk *w, unsigned i)
 	return i < w->f->nups ? w->f->own[i] : -1;
 }
 
-/* Which argument of the function of that name is the environment of what it loads, or one past those that it has; 0: it
- * loads nothing. */
+/* For a function that loads code, by its name: which argument is the environment of that code; UINT8_MAX: none is. 0:
+ * the function loads no code. */
 static uint8_t env_of_loader(const struct walk *w, unsigned k)
 {
 	if (key_is(w, k, "load"))
@@ -236,7 +236,7 @@ static uint8_t env_of_loader(const struct walk *w, unsigned k)
 	return key_is(w, k, "dofile") ? UINT8_MAX : 0;
 }
 
-/* R[a] = the upvalue's field K[k] */
+/* Register a gets field K[k] of the upvalue. */
 static int read_name(struct walk *w, unsigned a, int up, unsigned k)
 {
 	int64_t name = name_at(w, up, k);
@@ -301,14 +301,15 @@ static int set_upvalue(struct walk *w, unsigned a, unsigned b)
 	return VAI_OK;
 }
 
-/* Notes a field of a table that a name holds, or a method. Only which of them there are is kept. */
+/* Notes that the function uses the field K[k] of a table that a name holds, or the method K[k]; up says which of these
+ * (struct vai__bc_name). Nothing else is kept of such a use. */
 static int note_field(struct walk *w, int up, unsigned k)
 {
 	int64_t name = k < w->f->nk && w->f->k[k].s ? name_at(w, up, k) : 0;
 	return name < 0 ? (int)name : VAI_OK;
 }
 
-/* Register a gets field K[k] of a value that may be a string (string), or be the metatable of strings. */
+/* Register a gets field K[k] of a value that is a string (`string`), or of one that may be the metatable of strings. */
 static int get_field_of_string(struct walk *w, unsigned a, bool string, unsigned k)
 {
 	put_unknown(w, a);
@@ -348,7 +349,7 @@ static int load_constant(struct walk *w, unsigned a, uint32_t k)
 	return VAI_OK;
 }
 
-/* Register a gets a field of R[b], by a key in a register, or by a number (key is NULL). */
+/* Register a gets a field of register b; the key is a value in a register or, if `key` is NULL, a number. */
 static int get_inside(struct walk *w, unsigned a, unsigned b, const struct value *key)
 {
 	struct value from = w->reg[b];
@@ -405,8 +406,8 @@ static void forget_from(struct walk *w, unsigned a)
 		put_unknown(w, a);
 }
 
-/* After an unconditional jump: what registers hold there has come by other jumps and is not known, except that a
- * register which was keyed here is taken to be so there. */
+/* Called after an unconditional jump or a return. The next instruction is reached by other jumps only, so it is
+ * unknown what registers hold, except that a register which was keyed is taken to be keyed still. */
 static void forget_path(struct walk *w)
 {
 	for (struct value *r = w->reg; r < w->reg + 256; r++)
@@ -414,8 +415,8 @@ static void forget_path(struct walk *w)
 			*r = (struct value){.up = -1, .deep = true, .keyed = r->keyed, .arrives = r->arrives};
 }
 
-/* Whether the function that v is may call its first argument. Of stock's functions only pcall and xpcall do; functions
- * of modules are taken not to. */
+/* Whether the function v may call its first argument. Of the stock globals only pcall and xpcall do; fields of modules
+ * and libraries are taken not to. */
 static bool may_call(const struct walk *w, const struct value *v)
 {
 	if (v->origin == UNKNOWN || v->origin == UPVALUE)
@@ -428,16 +429,16 @@ static bool may_call(const struct walk *w, const struct value *v)
 	return protects || vai__catalog_global(n->s, n->len) < 0;
 }
 
-/* Whether the call of R[a] may call a string's method by a name that only the run tells: s[name](s), pcall(s[name],
- * s). */
+/* Whether the call of register a may call a string's method by a name that is known at run time only: s[name](s),
+ * pcall(s[name], s). */
 static bool calls_keyed(const struct walk *w, unsigned a)
 {
 	const struct value *f = &w->reg[a];
 	return is_keyed(w, f) || (is_keyed(w, f + 1) && may_call(w, f));
 }
 
-/* The call of R[a] with b - 1 arguments; if b is 0 only the run decides how many, and nothing is known of the arguments
- * of table.move. */
+/* The call of register a with b - 1 arguments. If b is 0 their number is known at run time only; a table.move that is
+ * called so is not looked into. */
 static int call(struct walk *w, unsigned a, unsigned b)
 {
 	if (w->reg[a].origin == WRITER)
@@ -458,8 +459,8 @@ static uint32_t opcode_at(const struct walk *w, size_t pc)
 	return op & 0x7f;
 }
 
-/* The upvalue that register b holds on whatever path the code came here: the instruction just before has loaded it, and
- * is no operand of `and` or `or`, since such an instruction follows a jump. -1: none is certain. */
+/* The upvalue that register b holds on every path to this instruction: the instruction just before has loaded it and
+ * is no operand of `and` or `or`, since such an operand follows a jump. -1: no upvalue is certain. */
 static int certain_upvalue(const struct walk *w, unsigned b)
 {
 	if (w->pc < 1 || opcode_at(w, w->pc - 1) != GETUPVAL || w->reg[b].origin != UPVALUE)
@@ -467,7 +468,7 @@ static int certain_upvalue(const struct walk *w, unsigned b)
 	return w->pc >= 2 && opcode_at(w, w->pc - 2) == JMP ? -1 : w->reg[b].up;
 }
 
-/* A method call's object stays what it was; the method is unknown. */
+/* The first half of a method call: register a + 1 gets the object, register a the method, which is unknown. */
 static int self(struct walk *w, unsigned a, unsigned b)
 {
 	int up = certain_upvalue(w, b);
@@ -476,14 +477,15 @@ static int self(struct walk *w, unsigned a, unsigned b)
 	return w->op >> 15 & 1 ? note_field(w, up < 0 ? VAI__BC_METHOD : VAI__BC_METHOD_OF + up, w->op >> 24) : VAI_OK;
 }
 
-/* Instructions that leave all registers alone. */
+/* Whether an instruction with this opcode sets no register. */
 static bool only_reads(unsigned op)
 {
 	return (op >= MMBIN && op <= MMBINK) || op == CLOSE || op == TBC || (op >= EQ && op <= TEST) || op == SETLIST ||
 		op == VARARGPREP || op == EXTRAARG;
 }
 
-/* A jump leads from here to `to`: notes what registers hold, which arrives there whatever is set in between. */
+/* A jump leads from here to `to`. The values that registers hold now arrive there, whatever the code between sets them
+ * to: notes that in each register. */
 static void carry(struct walk *w, size_t to)
 {
 	for (unsigned a = 0; a < 256 && to > w->pc && to <= w->f->ncode; a++) {
@@ -495,8 +497,8 @@ static void carry(struct walk *w, size_t to)
 	}
 }
 
-/* A jump right after a test is conditional. If a jump leads back, values that are set behind it may be used in
- * front. */
+/* A jump. It is conditional if the previous instruction is a test. If it leads back, the values that registers hold
+ * now may be used by code that the pass has read already. */
 static int jump(struct walk *w, unsigned previous)
 {
 	const bool conditional = previous >= EQ && previous <= TESTSET, back = w->op >> 7 < JUMP_BY_0;
@@ -508,7 +510,7 @@ static int jump(struct walk *w, unsigned previous)
 	return VAI_OK;
 }
 
-/* Values that the instruction hands on (returns, captures, stores) get out of sight. */
+/* The pass loses sight of values that the instruction returns, captures or stores. */
 static void hand_on(struct walk *w, unsigned op, unsigned a)
 {
 	const unsigned b = w->op >> 16 & 0xff, c = w->op >> 24;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Where a table of this Lua keeps what it has under other keys than those of a list: found out by trying, once per
- * process, in a state of its own. A table has the address of one block, of a power of two of nodes, and in a byte the
- * exponent. If that is not clear beyond doubt nothing is known, and all tables are gone through by the API. */
+/* Finds out where this Lua's struct Table has the address of its node block (the entries that are not in the list)
+ * and, in one byte, the logarithm of the number of nodes. Tables of four sizes are made in a state of their own, once
+ * per process, and compared with the blocks that the state has allocated. Unless exactly one place fits each, nothing
+ * is known, and vai__probe_table_print returns 0 for every table. */
 #include "code/probe_table.h"
 #include <lauxlib.h>
 #include <pthread.h>
@@ -25,8 +26,8 @@ static const void *word_at(const void *object, size_t offset)
 	return word;
 }
 
-/* Looks for the offsets. The tables on the stack have 1 << exponents[i] nodes each; word k of table i is the address of
- * a block of sizes[i][k] bytes, or of none (0). */
+/* Sets the offsets, if they are clear. Table i on the stack has 1 << exponents[i] nodes; its word k is the address of
+ * a block of sizes[i][k] bytes, or of no block (0). */
 static void find(lua_State *L, size_t words, size_t sizes[SIZES][WORDS])
 {
 	size_t found = 0, exponent = 0;
@@ -56,7 +57,7 @@ static void find(lua_State *L, size_t words, size_t sizes[SIZES][WORDS])
 	}
 }
 
-/* Argument: struct vai__noted_blocks. */
+/* Makes the tables and compares them. Argument: struct vai__noted_blocks. */
 static int look(lua_State *L)
 {
 	const struct vai__noted_blocks *b = lua_touserdata(L, 1);
@@ -81,7 +82,8 @@ static void probe(void)
 	vai__noted_blocks_call(look);
 }
 
-/* A hash of n bytes at p. No step loses a difference, and the lanes do not wait for each other. */
+/* A hash of n bytes at p. Each step is a bijection of its lane, so that a difference is not lost, and the processor
+ * works on the lanes at the same time. */
 static uint64_t hash_nodes(const char *p, size_t n)
 {
 	uint64_t lane[LANES] = {n}, word;
@@ -104,7 +106,7 @@ uint64_t vai__probe_table_print(const void *table)
 	const size_t size = node_size << ((const unsigned char *)table)[exponent_offset];
 	const void *nodes = word_at(table, nodes_offset);
 #ifdef VAI_VALGRIND
-	VALGRIND_MAKE_MEM_DEFINED(nodes, size); /* the nodes have gaps that nothing writes */
+	VALGRIND_MAKE_MEM_DEFINED(nodes, size); /* nodes have padding, which Lua does not write */
 #endif
 	return hash_nodes(nodes, size) | 1;
 }

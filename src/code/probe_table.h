@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* A quick look at a table whether it has changed (probe_table.c). */
+/* A fingerprint of a table's fields, by which changes are noticed without a walk through the table. */
 #ifndef VAI_PROBE_TABLE_H
 #define VAI_PROBE_TABLE_H
 
 #include "base/base.h"
 
-/* A number that is the same as long as nothing is assigned to the fields of the table (as lua_topointer gives it) but
- * those of a list, and what they refer to stays alive. It may differ where nothing was assigned. 0: this Lua's tables
- * could not be made out. The thread of the table's state. */
+/* The fingerprint of the table, which is what lua_topointer gives. It stays the same as long as nothing is assigned
+ * to a field, entries of the list aside, and the values stay alive; it may change without an assignment. 0: the
+ * layout of this Lua's tables is not known. Called on the thread that runs the table's state. */
 uint64_t vai__probe_table_print(const void *table);
 
 #endif

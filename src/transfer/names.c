@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Once something is noted the registry has three tables with weak keys. `parents` and `keys` tell for a value which
- * table has it and under which name; `noted` has the modules, in the host's state with what module_changes.c keeps of
- * them. A path is checked against the tables each time it is used, so that a value which was replaced since is not
- * taken for what a fresh module has.
+/* What modules hold is noted in three tables of the registry, whose keys are weak. For a value, `parents` has the
+ * table that holds it and `keys` the name under which it lies there. `noted` has the modules; in the host's state
+ * each comes with what module_changes.c keeps of it. A path of names is followed anew each time it is used: if a
+ * value on it has been replaced meanwhile, the path does not stand for what a fresh module has.
  *
- * Only names tell what is the same in another state. A number does not: in what order a list was filled may differ
- * there. So a class that only a list has is in no module. A local of the module that its functions have captured has a
- * name, too, which leads to a class (`local mt = {}` behind a constructor), unless one of them assigns it: then it may
- * hold another one there.
+ * A path consists of names only, since the same name means the same value in another state. An index of a list does
+ * not, as the list may be filled in another order there: a class that only a list holds belongs to no module. The
+ * name of a local that the module's functions have captured may lead to a class (`local mt = {}` behind a
+ * constructor), unless one of these functions assigns the local: then it may hold another class in the other state.
  *
- * Of modules that goroutines cannot require only values that cannot be copied are noted. */
+ * Of modules that goroutines cannot require, only values that cannot be copied are noted. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* memmem */
 #endif
@@ -27,22 +27,22 @@
 #include "transfer/module_changes.h"
 
 enum {
-	BUDGET = 20000,  /* fields that are looked at in one module, at most */
-	NOTES_STACK = 48 /* slots of the stack that noting needs */
+	BUDGET = 20000,  /* at most so many fields of one module are looked at */
+	NOTES_STACK = 48 /* slots of the Lua stack that noting needs */
 };
 
-/* Stack indices while modules are noted. */
+/* The state of noting; `loaded` to `queue`, `functions` and `sources` are stack indices of tables. */
 struct notes {
 	lua_State *L;
 	struct vai_vm *vm;
 	struct vai__known_funcs *fs;
 	int loaded, parents, keys, noted, queue;
-	lua_Integer queued; /* tables in the last, which is a list */
-	int functions;      /* list of the module's Lua functions, those first that have names */
-	lua_Integer found;  /* how many */
+	lua_Integer queued; /* how many tables the list `queue` has */
+	int functions;      /* list of the module's Lua functions; those with names come first */
+	lua_Integer found;  /* how many functions that list has */
 	int budget;
-	int sources; /* table of the scripts that have not ended, by chunk names, with the code of the module at 1; or 0 */
-	int rank;    /* rank of the module in work; 0: require cannot find it */
+	int sources; /* table of the running scripts by chunk names, with the module's own code at 1; 0: there is none */
+	int rank;    /* the module's rank (rank_of); 0: require cannot find it */
 	int first, last; /* lines of the function in package.preload that made the module */
 };
 
@@ -89,8 +89,8 @@ static bool has_key(lua_State *L, int table, int key)
 
 /* ---- one module ---- */
 
-/* Whether the Lua function on top comes from a script that began before vai was loaded: then it is no part of the
- * module. */
+/* Whether the Lua function on top comes from a script that was running when vai was loaded. The script has then added
+ * the function to the module, which does not have it in other states. */
 static bool is_addition(const struct notes *n)
 {
 	lua_State *L = n->L;
@@ -104,7 +104,7 @@ static bool is_addition(const struct notes *n)
 	return added && (ar.linedefined < n->first || ar.lastlinedefined > n->last);
 }
 
-/* Whether the table on top has Lua functions under names, and all of them come from such a script: its class. */
+/* Whether the table on top is a class that such a script has added: it has Lua functions, all of them the script's. */
 static bool is_added_class(const struct notes *n)
 {
 	lua_State *L = n->L;
@@ -130,8 +130,8 @@ static bool has_upvalue(lua_State *L)
 	return true;
 }
 
-/* Whether the value on top is worth noting. Of a module that no goroutine can require, only what could not be sent
- * otherwise is. */
+/* Whether the value on top is to be noted. Of a module that no goroutine can require, only values are that could not
+ * be sent otherwise. */
 static bool wanted(const struct notes *n)
 {
 	lua_State *L = n->L;
@@ -148,7 +148,7 @@ static bool wanted(const struct notes *n)
 	}
 }
 
-/* Notes that the table at idx is none of a module's. */
+/* Notes that the table at idx was added by a script, so it is no member of a module. */
 static void note_added(struct notes *n, int idx)
 {
 	lua_pushvalue(n->L, idx);
@@ -164,7 +164,7 @@ static bool is_known_added(struct notes *n)
 	return added;
 }
 
-/* Whether the Lua function on top, popped, sets a field of that name in some table. */
+/* Whether the code of the Lua function on top, which is popped, sets a field of that name in some table. */
 static bool sets(struct notes *n, const char *name)
 {
 	struct vai_code *code = vai__known_funcs_code(n->L, n->vm, -1);
@@ -176,7 +176,8 @@ static bool sets(struct notes *n, const char *name)
 	return found;
 }
 
-/* Whether the code of the module in work, as far as it is Lua's and is found, sets a field of that name. */
+/* Whether the code of the module that is being noted sets a field of that name; false if that code is not Lua's, or
+ * was not found. */
 static bool module_sets(struct notes *n, const char *name)
 {
 	lua_State *L = n->L;
@@ -188,8 +189,8 @@ static bool module_sets(struct notes *n, const char *name)
 	return found;
 }
 
-/* Whether the table on top, under the name at `key`, comes from a script that began before vai was loaded, as far as
- * can be told: its code sets such a name, and that of the module does not. */
+/* Whether a script that was running when vai was loaded has added the table on top to the module, under the name at
+ * `key`. Taken for a sign of that: code of the script sets a field of that name, and the module's code does not. */
 static bool is_added_table(struct notes *n, int key)
 {
 	lua_State *L = n->L;
@@ -202,7 +203,7 @@ static bool is_added_table(struct notes *n, int key)
 	return added && !module_sets(n, name);
 }
 
-/* Notes what the table on top has under names; tables in it go to the queue. */
+/* Notes the values that the table on top has under names. Tables among them are put into the queue. */
 static void note_fields(struct notes *n)
 {
 	lua_State *L = n->L;
@@ -229,7 +230,7 @@ static void note_fields(struct notes *n)
 	lua_settop(L, t);
 }
 
-/* Whether the table on top has the name of a metamethod. */
+/* Whether the table on top has a field whose name begins with "__", as classes and metatables have. */
 static bool looks_like_class(struct notes *n)
 {
 	lua_State *L = n->L;
@@ -241,7 +242,7 @@ static bool looks_like_class(struct notes *n)
 	return found;
 }
 
-/* Whether a function of the list assigns the upvalue of that identity. */
+/* Whether a function of the list `functions` assigns the upvalue with that id (lua_upvalueid), or may do so. */
 static bool is_assigned(struct notes *n, const void *id)
 {
 	lua_State *L = n->L;
@@ -262,7 +263,7 @@ static bool is_assigned(struct notes *n, const void *id)
 	return assigned;
 }
 
-/* Pushes the upvalue of that name of the function at f; false: it has none, and nothing is pushed. */
+/* Pushes the first upvalue of that name of the function at f. False: it has none, and nothing is pushed. */
 bool vai__names_upvalue(lua_State *L, int f, const char *name)
 {
 	const char *s;
@@ -274,7 +275,8 @@ bool vai__names_upvalue(lua_State *L, int f, const char *name)
 	return false;
 }
 
-/* Notes that upvalue i of the function at f, whose value is on top, leads to that, by its name. */
+/* Notes that the value on top is reached from the function at f by its upvalue of that name, if it is the first
+ * upvalue with the name. */
 static void note_upvalue(struct notes *n, int f, const char *name)
 {
 	lua_State *L = n->L;
@@ -291,7 +293,8 @@ static void note_upvalue(struct notes *n, int f, const char *name)
 	lua_rawset(L, n->keys);
 }
 
-/* Notes the classes that the functions of the list have captured, and further functions, which come into it. */
+/* Notes the classes that functions of the list `functions` have captured. Functions that they have captured are noted
+ * and added to the list first. */
 static void note_captured(struct notes *n)
 {
 	lua_State *L = n->L;
@@ -317,7 +320,8 @@ static void note_captured(struct notes *n)
 	}
 }
 
-/* Notes what is in the module on top, a table, the nearer values first, so that paths are short. */
+/* Notes the values in the module on top, which is a table. Tables are gone through breadth first, so that paths are
+ * short. */
 static void note_members(struct notes *n)
 {
 	lua_State *L = n->L;
@@ -336,8 +340,8 @@ static void note_members(struct notes *n)
 	}
 }
 
-/* Keeps what the module on top has, without what a script has added before vai was loaded. A module with very many
- * fields is data, and not kept. */
+/* Keeps a copy of the fields that the module on top has now, to tell later changes from them. What a script had added
+ * before vai was loaded counts as a change. A module with very many fields is taken for data: nothing is kept of it. */
 static void keep_first(struct notes *n)
 {
 	lua_State *L = n->L;
@@ -356,11 +360,11 @@ static void keep_first(struct notes *n)
 	lua_pushvalue(L, module);
 	lua_pushvalue(L, kept);
 	lua_rawset(L, n->noted);
-	n->fs->looked_at = -1; /* what was told of another module of that name does not hold for this one */
+	n->fs->looked_at = -1; /* what was found out about an earlier module of that name does not hold for this one */
 	lua_settop(L, module);
 }
 
-/* Whether package.preload has the name on top; notes the lines of its function. */
+/* Whether package.preload has a function for the name on top. If it is Lua's, its lines are noted in n. */
 static bool in_preload(struct notes *n)
 {
 	lua_State *L = n->L;
@@ -382,8 +386,8 @@ static bool in_preload(struct notes *n)
 	return found;
 }
 
-/* Pushes the file that the searcher of files finds for the name on top in package[field]; false: none, and nothing is
- * pushed. */
+/* Pushes the file that package.searchpath finds for the name on top along package[field]. False: there is none, and
+ * nothing is pushed. */
 static bool push_file(struct notes *n, const char *field)
 {
 	lua_State *L = n->L;
@@ -409,8 +413,8 @@ static bool in_path(struct notes *n, const char *field)
 	return true;
 }
 
-/* How well a goroutine's require of the name on top can do: 0 not at all, 1 a C library, 2 a Lua file, or what
- * the script has in package.preload. */
+/* What a goroutine's `require` finds for the name on top: 0 nothing, 1 a C library, 2 a Lua file or a function in
+ * package.preload. */
 static int rank_of(struct notes *n)
 {
 	lua_State *L = n->L;
@@ -427,7 +431,8 @@ static int rank_of(struct notes *n)
 	return found;
 }
 
-/* Puts what loads the module of that name, if that is Lua code, behind the scripts. */
+/* Puts the Lua function that loads the module of that name into sources[1]; nil if it is not Lua's, or was not
+ * found. */
 static void find_code(struct notes *n, const char *name)
 {
 	lua_State *L = n->L;
@@ -451,7 +456,8 @@ static bool is_everywhere(const char *name)
 	return vai__catalog_lib(name) >= 0 || strcmp(name, LUA_GNAME) == 0;
 }
 
-/* Keeps what the standard library on top, of that name, has in every fresh state. The search paths are no changes. */
+/* Keeps what the standard library on top, of that name, has in every fresh state, to tell changes from it. `package`
+ * is left out, as its search paths are sent on their own (require/paths.c). */
 static void keep_library(struct notes *n, const char *name)
 {
 	lua_State *L = n->L;
@@ -467,7 +473,7 @@ static void keep_library(struct notes *n, const char *name)
 	}
 }
 
-/* Whether it is vai itself or one of its modules, which goroutines have without a search. */
+/* Whether the name is vai's or of one of its modules, which goroutines require without a search. */
 static bool is_preloaded(const char *name)
 {
 	return vai__catalog_preload_name && strcmp(name, vai__catalog_preload_name) == 0;
@@ -482,7 +488,7 @@ static bool is_new_module(struct notes *n)
 		!has_key(L, n->noted, lua_gettop(L));
 }
 
-/* The function on top is a module; one that nobody can require is none. */
+/* Notes the function on top as a module, unless goroutines cannot require it. */
 static void note_function(struct notes *n)
 {
 	if (!lua_isfunction(n->L, -1))
@@ -503,7 +509,7 @@ static void note_module(struct notes *n)
 	const char *name = lua_tostring(L, -1);
 	const bool everywhere = is_everywhere(name), host = n->vm->is_host;
 	if (!everywhere)
-		n->rank = host ? rank_of(n) : 2; /* in a goroutine's it has been found */
+		n->rank = host ? rank_of(n) : 2; /* a goroutine's state has found it by `require` */
 	lua_pushvalue(L, -1);
 	const bool table = lua_rawget(L, n->loaded) == LUA_TTABLE;
 	if (everywhere) {
@@ -522,7 +528,8 @@ static void note_module(struct notes *n)
 		keep_first(n);
 }
 
-/* Notes all new modules of package.loaded: first themselves, then what is in them. */
+/* Notes all new modules of package.loaded: first the modules themselves, then the values in them, so that a module in
+ * another one keeps its own name. */
 static bool note_all(struct notes *n)
 {
 	lua_State *L = n->L;
@@ -553,7 +560,7 @@ static bool note_all(struct notes *n)
 
 /* ---- names of modules ---- */
 
-/* Whether the name at a is a better one than that at b, of the same table. */
+/* Whether the name at a is preferred to the name at b, if one module has both. */
 static bool is_better(struct notes *n, int a, int b)
 {
 	lua_State *L = n->L;
@@ -570,7 +577,7 @@ static bool is_better(struct notes *n, int a, int b)
 	return la != lb ? la < lb : strcmp(sa, sb) < 0;
 }
 
-/* Pushes the names of the list but that at `best` as one string, or nil. */
+/* Pushes one string with the names of the list, without the one at `best`; nil if there is no other. */
 static void join_others(lua_State *L, int list, int best)
 {
 	luaL_Buffer b;
@@ -771,7 +778,7 @@ int vai__names_path(lua_State *L, struct vai_vm *vm, int idx)
 
 /* ---- require in the host's state ---- */
 
-/* Makes the module whose name is at stack index 1 be noted anew, if it was noted under another name. */
+/* If the module whose name is at stack index 1 was noted under another name, forgets that, so that it is noted anew. */
 static void renew(lua_State *L, struct vai_vm *vm)
 {
 	if (!vm->funcs || vm->funcs->noted == LUA_NOREF)
@@ -788,7 +795,7 @@ void vai__names_uninstall(struct vai__home *home)
 	home->names = NULL;
 }
 
-/* The vm of L if that is the state of the calling main goroutine and its names are noted, else NULL. */
+/* The vm of L, if L is the state of the caller, a main goroutine, and its modules are noted; otherwise NULL. */
 static struct vai_vm *noting(lua_State *L)
 {
 	struct vai_vm *vm = vai__home_self()->names;
@@ -800,7 +807,7 @@ static struct vai_vm *noting(lua_State *L)
 
 bool (*vai__names_share)(lua_State *L, struct vai_vm *vm, int idx, const char *filename);
 
-/* The module whose name is at 1 has been loaded: its value is at 2, and at 3 what its loader was told. */
+/* Called when a module has been loaded. Stack indices: 1 its name, 2 its value, 3 the loader's second argument. */
 static void share_loaded(lua_State *L, struct vai_vm *vm)
 {
 	if (lua_type(L, 3) != LUA_TSTRING || !vai__names_share(L, vm, 2, lua_tostring(L, 3)))
@@ -812,7 +819,7 @@ static void share_loaded(lua_State *L, struct vai_vm *vm)
 	lua_pop(L, 1);
 }
 
-/* `require` of the host's state. Upvalue: stock's. */
+/* The host's `require`. Upvalue: the stock function. */
 static int names_require(lua_State *L)
 {
 	struct vai_vm *vm = noting(L);
@@ -837,7 +844,7 @@ static int names_require(lua_State *L)
 	return lua_gettop(L);
 }
 
-/* Pushes a table of the chunks on the stack under their names: they have begun, so their functions belong to no
+/* Pushes a table of the chunks that are running, by their names. Functions that come from these chunks belong to no
  * module. */
 static void push_sources(lua_State *L)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A small table as bytes, a record: the number of the list's values and the shape, then the list's values and the keys'
- * values in the shape's order. In a message the record follows the tag. In a block the shape may be NO_SHAPE, and then
- * the keys with their lengths come first. Numbers take as few bytes as hold them. */
+/* A small table is encoded as a record: the length of its list and its shape, then the values of the list, then the
+ * values of its keys in the shape's order. In a message the record follows the tag. In a block the shape may be
+ * NO_SHAPE; then each value of a key follows its key, with the key's length. A number takes as few bytes as hold it. */
 #include "transfer/small_table.h"
 #include <lauxlib.h>
 #include "transfer/layout.h"
@@ -16,14 +16,14 @@ enum {
 	STRING_MAX = 200,
 	LEVEL = 4,
 	NO_SHAPE = 0xffff,
-	/* Places in a message, then in a block. */
+	/* Where the parts of a record begin, in bytes. */
 	AT_LIST = 1,
 	AT_SHAPE = 2,
 	AT_VALUES = 4,
 	INLINE_MAX = sizeof(vai_msg) - AT_VALUES
 };
 
-/* The first byte of a value; from STRING on strings of up to STRING_MAX bytes, then light userdata. */
+/* The first byte of a value is its tag. A string has STRING plus its length, up to STRING_MAX. */
 enum { FALSE, TRUE, INT1, INT2, INT4, INT8, FLOAT4, FLOAT8, STRING, LIGHT = STRING + STRING_MAX + 1 };
 
 struct flat {
@@ -57,7 +57,7 @@ static void put_integer(struct flat *f, int64_t i)
 		put(f, INT8, &i, sizeof i);
 }
 
-/* Writes a float, in half the bytes if nothing is lost by that; a NaN stays as it is. */
+/* Writes a float, in 4 bytes if these hold it exactly. A NaN takes 8, so that its bits are kept. */
 static void put_float(struct flat *f, lua_Number n)
 {
 	float half = n >= -1e30 && n <= 1e30 ? (float)n : 0;
@@ -86,7 +86,7 @@ static bool put_string(struct flat *f, lua_State *L)
 	return put_bytes(f, s, len);
 }
 
-/* Writes the value on top. False: it is not of the kinds for records, or there is no room. */
+/* Writes the value on top. False: records do not hold values of its type, or there is no room. */
 static bool put_value(struct flat *f, lua_State *L)
 {
 	int type = lua_type(L, -1);
@@ -110,7 +110,9 @@ static bool put_value(struct flat *f, lua_State *L)
 	return type == LUA_TBOOLEAN;
 }
 
-/* Writes the key below the top. A name that could mean something to a metatable is left to the encoder. */
+/* Notes the key below the top, which is a string or the next index of the list; the list comes before all strings.
+ * False: it is another key; or it begins like a metamethod's name, and only the general encoder can tell whether the
+ * table is a class. */
 static bool put_key(struct flat *f, lua_State *L)
 {
 	struct vai__key *k = &f->keys[f->nkeys];
@@ -148,7 +150,7 @@ static bool read_table(struct flat *f, lua_State *L, int t)
 	return true;
 }
 
-/* Writes the value of a node; false as put_value. */
+/* Writes the value of a node. False: as for put_value. */
 static inline bool put_node(struct flat *f, const struct vai__node *n)
 {
 	if (n->tag == VAI__TAG_STRING)
@@ -167,7 +169,8 @@ static inline bool put_node(struct flat *f, const struct vai__node *n)
 	}
 }
 
-/* Reads a table of which it is known how it lies in memory. NULL: nothing is known, or there are other values in it. */
+/* Reads a table from memory by a layout of the state (transfer/layout.h). NULL: no layout fits the table, or records
+ * do not hold its values. */
 static const struct vai__shape *read_memory(struct flat *f, struct vai_vm *vm, const void *table)
 {
 	const struct vai__table *t = table;
@@ -199,7 +202,7 @@ static unsigned char *put_keys(const struct flat *f, unsigned char *p)
 	return p;
 }
 
-/* The places AT_LIST and AT_SHAPE. */
+/* Writes the length of the list and the shape, at AT_LIST and AT_SHAPE. */
 static void put_head(unsigned char *to, const struct flat *f, unsigned shape)
 {
 	uint16_t id = (uint16_t)shape;
@@ -303,7 +306,8 @@ static const unsigned char *push_list(lua_State *L, const unsigned char *p, int 
 	return p;
 }
 
-/* lua_setfield finds the string of a key by the address of its bytes. */
+/* Sets the field of the table on top. lua_setfield finds the key's string fast, as Lua caches strings by the address
+ * of their bytes, and those of a shape do not move. */
 static inline const unsigned char *set_field(lua_State *L, const struct vai__shape_key *key, const unsigned char *p)
 {
 	p = push_value(L, p);
@@ -311,7 +315,7 @@ static inline const unsigned char *set_field(lua_State *L, const struct vai__sha
 	return p;
 }
 
-/* Gives a node the value at p, if that is no object of Lua's. NULL: it is one. */
+/* Sets the value of a node to the value at p. NULL: that is a string, which only the API can make. */
 static inline const unsigned char *set_node(struct vai__node *n, const unsigned char *p)
 {
 	unsigned tag = *p++;
@@ -329,9 +333,9 @@ static inline const unsigned char *set_node(struct vai__node *n, const unsigned 
 	}
 }
 
-/* Fills the table on top, which is as lua_createtable made it, with the keys by a copy of memory. The collector may
- * have been through with this table already; no barrier is needed, as it comes to the keys by the list that keeps them.
- * Strings are set afterwards by the API: to make one may run other code, a finalizer's. */
+/* Fills the table on top, which lua_createtable has just made, with the layout's keys by a copy of memory. If the
+ * collector has marked the table already no barrier is needed, as the list that keeps the keys marks them, too. Values
+ * that are strings are set afterwards by the API, since making a string may run finalizers. */
 static void fill_memory(lua_State *L, const struct vai__layout *l, const unsigned char *p)
 {
 	struct vai__table *t = (struct vai__table *)lua_topointer(L, -1);
