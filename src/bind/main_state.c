@@ -43,7 +43,7 @@ lua_State *vai__main_first_L(void)
 	return main ? atomic_load_relaxed(&main->L) : NULL;
 }
 
-/* Right also while main runs in a coroutine that C code has resumed by itself. */
+/* The result also holds while main runs in a coroutine that C code has resumed by lua_resume. */
 lua_State *vai__main_at(const struct vai__main *main)
 {
 	lua_State *L = atomic_load_relaxed(&main->home->main->running);

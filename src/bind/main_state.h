@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The host's Lua states, in which main goroutines run: what vai keeps of each, as the other rooms see it. Each field is
- * written by main or in its state; who else may read it is said there. The record of a home is never freed, as signal
- * handlers and abandoned goroutines may look at it. */
+/* The host's Lua states, in which main goroutines run: what vai keeps of each, as the other rooms see it. Each field
+ * is written by main or in its state; who else may read it is said there. The record of a home is never freed, as
+ * signal handlers and abandoned goroutines may look at it. */
 #ifndef VAI_MAIN_STATE_H
 #define VAI_MAIN_STATE_H
 
@@ -20,11 +20,11 @@ enum vai__panic_mode { VAI_PANIC_DIE, VAI_PANIC_HANDLE, VAI_PANIC_IGNORE };
 
 struct vai__main {
 	struct vai__home *home;
-	struct vai_vm *vm;         /* of the host's state; NULL: there is none. Goroutines of the home read it */
-	const struct vai_vm *last; /* the last vm that there was, for comparisons: it may be freed */
-	_Atomic(lua_State *) L;    /* its state, or NULL; any thread, and signal handlers */
-	const void *sentinel;      /* the address of the state's sentinel that counts, if vai was tried several times */
-	struct vai__life life;     /* main's */
+	struct vai_vm *vm; /* of the host's state; NULL: the state is closed. Goroutines of the home read this field */
+	const struct vai_vm *last; /* the vm that was here last; only compared, as it may be freed */
+	_Atomic(lua_State *) L;    /* the state, or NULL; any thread may read it, also in a signal handler */
+	const void *sentinel;      /* the sentinel that closes the state; those of openings that failed do nothing */
+	struct vai__life life;     /* of the main goroutine */
 	lua_State *maker;          /* a Lua thread that makes the threads for visits (bind/host/visit.c) */
 	atomic_int guests;         /* goroutines that run in the state at present for vai_lua_on_host */
 	/* bind/life/sandbox_bounds.c: what the state's goroutines may use */
@@ -35,10 +35,11 @@ struct vai__main {
 	_Atomic(lua_State *) panic_thread; /* the Lua thread of panic handlers, which the registry keeps; or NULL */
 	_Atomic(vai_g *) runner;           /* the goroutine on main's thread that runs panic handlers at present, or NULL */
 	struct vai_lock lock;
-	struct vai__panic *first, **end; /* errors that wait for the handler; under the lock */
+	struct vai__panic *first, **end; /* the queue of errors that wait for the handler; under the lock */
 	bool busy;                       /* a goroutine that runs handlers exists; under the lock */
 	_Atomic enum vai__panic_mode mode;
-	/* Written by the only thread that is awake, and read by main, which that thread wakes next (deadlock.c). */
+	/* The report of a deadlock (deadlock.c). The thread that finds it writes it while all others sleep, then wakes
+	 * main, which reads it. */
 	struct vai__buffer deadlock;
 };
 

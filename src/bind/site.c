@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of sites: entries are added and never change. They are found by an open hash table of their numbers.
- * Looking takes no lock, as an entry is complete before its number is in the table (release, acquire); adding takes the
- * lock. If a program makes objects at more places than there is room for, the later ones have an unknown origin. */
+/* The table of sites. Entries are added and never change; an open hash table of their numbers finds them. A search
+ * takes no lock, as an entry is complete before its number is in the table (release, acquire). Adding takes the lock.
+ * If a program makes objects at more places than there is room for, objects of the later places have an unknown
+ * origin. */
 #include "bind/site.h"
 #include <stdlib.h>
 #include <string.h>
@@ -16,11 +17,11 @@ enum { RECENT = 64 };
 struct site {
 	uint32_t hash, number;
 	int line;
-	uint32_t len; /* of the source's name in the text; 0 if that or the line was cut */
+	uint32_t len; /* the length of the source's name in the text; 0 if the text was cut */
 	char text[];
 };
 
-/* The site that was asked for last, by line. Read and written without order: an entry is complete before it is here. */
+/* A cache: for some line numbers, the site that was found last. */
 static _Atomic(const struct site *) recent[RECENT];
 
 static struct {
@@ -34,7 +35,7 @@ static struct {
 #endif
 		 }};
 
-/* Returns the site's number, or 0 and the slot where it would go. */
+/* Returns the number of the site with this text; or 0, with the slot in which it is to be entered. */
 static uint32_t find(const char *text, uint32_t hash, uint32_t *slot)
 {
 	for (uint32_t i = hash % SLOTS;; i = (i + 1) % SLOTS) {

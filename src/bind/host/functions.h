@@ -6,7 +6,8 @@
 #include <lua.h>
 #include <lauxlib.h>
 
-/* The functions, ended by a NULL name. A name with a dot before it is a table, which its function makes. */
+/* The list ends with a NULL name. If a name begins with a dot, the module's field of that name (without the dot) has
+ * the value that the entry's function pushes when the field is first used. */
 extern const luaL_Reg vai__functions[];
 
 #endif

@@ -49,7 +49,7 @@ static bool is_name(lua_State *S, const char *name)
 
 struct check {
 	const char *const *lists[2];
-	const char *wrong; /* the first entry that names nothing */
+	const char *wrong; /* the first entry that is no name of the stock state's */
 };
 
 /* Checks the lists of names. Runs in a stock state; argument: struct check. */
@@ -79,7 +79,7 @@ static int check_lists(const vai_lua_policy *p, const char **wrong)
 	return status != LUA_OK ? VAI_ENOMEM : c.wrong ? VAI_EINVAL : VAI_OK;
 }
 
-/* Checks the numbers of the policy: NULL, or what is wrong with them. */
+/* Checks the numbers of the policy. Returns NULL, or what is wrong with them. */
 static const char *check_numbers(const vai_lua_policy *p)
 {
 	if (p->memory != 0 && p->memory < VAI_LUA_LEAST_MEMORY)
@@ -238,8 +238,8 @@ static void note_vai(const struct notes *to)
 	}
 }
 
-/* Notes a method as allowed: it does nothing without an object, which comes from a function that is allowed, or from
- * the host. */
+/* Notes a method as allowed. A method needs an object, and a script gets one only from a function that is allowed, or
+ * from the host. */
 static void note_method(void *to, const char *type, const luaL_Reg *r)
 {
 	note(to, r->func, type, r->name, true);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* vai_lua_on_host: a goroutine has a function run in the host's state, on the host's thread.
  *
- * There the call is a goroutine of its own (a visit) that only M0 runs, on a Lua thread of the host's state. So it runs
- * while main waits, and main may go on while a visit waits. A visit is not interrupted, so functions of the host
+ * There the call is a goroutine of its own (a visit) that only M0 runs, on a Lua thread of the host's state. So it
+ * runs while main waits, and main may go on while a visit waits. A visit is not interrupted, so functions of the host
  * interleave only where they wait. Its Lua thread is made in a thread that does nothing else (the maker), as main's
  * thread is in the middle of some call. */
 #include "bind/host/visit.h"
@@ -19,10 +19,10 @@
 
 struct visit {
 	struct vai_obj obj; /* first; the goroutine's g->held */
-	vai_msg call;       /* function, or the name of one, and arguments */
+	vai_msg call;       /* the function, or its name in the host's state, and the arguments */
 };
 
-/* The visit's record, which lies on its stack. */
+/* What a running visit needs. It lies on the visit's stack. */
 struct stay {
 	struct visit *visit;
 	vai_msg outcome;
@@ -66,8 +66,8 @@ static void push_named(lua_State *L, int idx)
 		luaL_error(L, "the host has no function '%s'", lua_tostring(L, idx));
 }
 
-/* Calls the function at idx, or the host's function of that name, with all values above it; results take their
- * place. */
+/* Calls the value at idx, which is a function or the name of one of the host's, with all values above it. The results
+ * replace all of these. */
 static void call_at(lua_State *L, int idx)
 {
 	if (lua_type(L, idx) == LUA_TSTRING) {
@@ -159,7 +159,7 @@ static void close_thread(lua_State *maker, lua_State *L)
 
 static void entry(vai_g *g, void *arg)
 {
-	struct stay s = {.visit = arg, .life = {.hold = 1}}; /* interruptions are held off */
+	struct stay s = {.visit = arg, .life = {.hold = 1}}; /* a visit is never interrupted */
 	vai_task *task = g->task;
 	struct vai__main *main = vai__main_of(g);
 	g->vm = main->vm;

@@ -19,7 +19,7 @@ struct init_wish {
 };
 
 static const char sandbox_key, init_key;
-static struct init_wish of_all; /* of states without one of their own; under the gate of sched/home.h */
+static struct init_wish of_all; /* for states that have none of their own; under the gate of sched/home.h */
 
 /* ---- wishing ---- */
 
@@ -31,7 +31,7 @@ static int drop_wish(lua_State *L)
 	return 0;
 }
 
-/* Puts a struct sandbox_wish, its argument, into the registry; its reference goes there. */
+/* Puts a struct sandbox_wish, the argument, into the registry, which takes over its reference. */
 static int leave_sandbox(lua_State *L)
 {
 	struct sandbox_wish *from = lua_touserdata(L, 1), *w = lua_newuserdatauv(L, sizeof *w, 0);
@@ -71,7 +71,7 @@ void vai__wishes_init_of_all(lua_CFunction init, bool finalizers)
 	of_all = (struct init_wish){init, finalizers};
 }
 
-/* Puts a struct init_wish, its argument, into the registry. */
+/* Puts a struct init_wish, the argument, into the registry. */
 static int leave_init(lua_State *L)
 {
 	struct init_wish *w = lua_newuserdatauv(L, sizeof *w, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* debug.sethook and debug.gethook with the effects of the stock functions. A state with a hook of the script's has
- * vai__hook_tick as its hook, which serves preemption and calls the script's. If the script's count is larger than what
- * is left until the next look, it is counted in parts.
+/* debug.sethook and debug.gethook with the effects of the stock functions. A state in which the script has set a hook
+ * has vai__hook_tick in its place, which serves preemption and calls the script's hook. If the script's count is
+ * larger than VAI__HOOK_TICK, it is counted in parts.
  *
  * The registry has a table of userdata by thread: struct script, with the function as user value. */
 #include <lauxlib.h>
@@ -12,7 +12,7 @@
 
 struct script {
 	int mask, count; /* as the script has set them */
-	int left;        /* of count, when the present part began */
+	int left;        /* what was left of the count when the present part began */
 };
 
 static const char scripts_key;
@@ -96,8 +96,8 @@ static bool count_part(lua_State *L, struct script *s)
 	return full;
 }
 
-/* The hook. It looks for an end at every event: instructions of the script's hook are counted, too, and a count that
- * completes within that hook is lost, possibly each time. */
+/* The hook calls vai__hook_look at every event, not only when a count completes: Lua also counts the instructions of
+ * the script's hook, and a count that completes in there calls no hook. That may happen each time. */
 void vai__hook_tick(lua_State *L, lua_Debug *ar)
 {
 	struct script *s = push_script(L, L);
@@ -106,7 +106,8 @@ void vai__hook_tick(lua_State *L, lua_Debug *ar)
 			call_script(L, ar);
 		lua_pop(L, 1);
 	} else if (ar->event == LUA_HOOKCOUNT && lua_gethookcount(L) != VAI__HOOK_TICK && !vai__hook_looks_always()) {
-		vai__hook_set(L, vai__hook_tick, lua_gethookmask(L), VAI__HOOK_TICK); /* it had to look at once */
+		vai__hook_set(
+			L, vai__hook_tick, lua_gethookmask(L), VAI__HOOK_TICK); /* the count was smaller, for an interruption */
 	}
 	if (VAI_UNLIKELY(vai__replay_is_on()))
 		vai__hook_event(L, ar);
@@ -179,7 +180,7 @@ int vai__hook_sethook(lua_State *L)
 	if (vai__preempt_mode() != VAI_PREEMPT_OFF)
 		mask |= LUA_MASKCOUNT | vai__hook_points();
 	vai__hook_set(L1, vai__hook_tick, mask, next_part(s));
-	vai__hook_look(L); /* a script that sets hooks all the time never completes a count */
+	vai__hook_look(L); /* a script that sets hooks again and again never completes a count */
 	return 0;
 }
 
@@ -200,7 +201,7 @@ int vai__hook_gethook(lua_State *L)
 		lua_pushliteral(L, "external hook");
 	} else {
 		lua_pushnil(L);
-		if ((mask & ~LUA_MASKCOUNT) == 0) /* not even inherited by coroutines */
+		if ((mask & ~LUA_MASKCOUNT) == 0) /* the only hook is vai's: one value, as in a state without any */
 			return 1;
 		count = 0;
 	}

@@ -4,11 +4,12 @@
  * goroutine.
  *
  * States with a hook of debug.sethook's, and all states with VAI_PREEMPT=count, have one of our hooks all the time,
- * which looks every VAI__HOOK_TICK instructions whether it is asked for. If a C module has set a hook, ours replaces it
- * until ours has run, and forwards other events to it; its count begins anew then.
+ * which finds out every VAI__HOOK_TICK instructions whether an interruption was asked for. If a C module has set a
+ * hook, ours replaces it until ours has run, and forwards other events to it; the module's count begins anew after
+ * that.
  *
- * vai_g.running is a state that is alive, as the handler follows it. Hooks of the running state are changed with
- * life->hold set, so that the handler does not change them at the same time. */
+ * vai_g.running always is a state that is alive, since the handler uses it at any time. Hooks of the running state
+ * are changed with life->hold set, so that the handler does not change them at the same time. */
 #include "bind/arg.h"
 #include "bind/life/hook.h"
 #include "bind/life/life.h"
@@ -126,8 +127,8 @@ static void arm(lua_State *L, vai_g *g, struct vai__life *life)
 	lua_Hook hook = lua_gethook(L);
 	life->asked = 1;
 	if (hook == vai__hook_tick) {
-		/* If the hook has to look at every instruction, with a larger count it could look at the same place for ever.
-		 * For an end that is due it looks at the next instruction, before the goroutine runs on. */
+		/* A hook that has to run at every instruction has a count of 1, as one with a larger count might come to the
+		 * same place each time. It also has a count of 1 if an end is due, so that the goroutine does not run on. */
 		if (must_look_always(life) || vai__end_due(g) || life->yielded)
 			lua_sethook(L, hook, lua_gethookmask(L) | LUA_MASKCOUNT, 1);
 		return;
@@ -155,14 +156,14 @@ void vai__interrupt_g(vai_g *g)
 		life->missed = 1;
 		return;
 	}
-	life->hold = 1; /* not only the handler calls this */
+	life->hold = 1; /* the goroutine itself may be the caller, and the handler may interrupt it here */
 	atomic_signal_fence(memory_order_seq_cst);
 	arm(L, g, life);
 	atomic_signal_fence(memory_order_seq_cst);
 	life->hold = 0;
 }
 
-/* ---- looking now and then ---- */
+/* ---- hooks that are there all the time ---- */
 
 /* A point of a seeded run, at which the plan may give the turn to another goroutine. */
 static void come_to_point(lua_State *L, vai_g *g, bool slice)
@@ -182,7 +183,8 @@ void vai__hook_event(lua_State *L, lua_Debug *ar)
 	vai_g *g = owner();
 	if (!g || vai__replay_number(g) == 0)
 		return;
-	if (vai__end_due(g)) /* here, not where a signal happens to come */
+	if (vai__end_due(
+			g)) /* a seeded run raises the end here, at the same place each time, and not where a signal comes */
 		vai__end_raise(L, g);
 	if (ar->event == LUA_HOOKCOUNT) {
 		come_to_point(L, g, true);
@@ -237,8 +239,9 @@ const void *vai__interrupt_hook(void)
 	return L ? (const void *)(uintptr_t)lua_gethook(L) : NULL;
 }
 
-/* Calls main's hook, as at main's next instruction; in the `lua` program that raises "interrupted!". The caller is
- * main. Main may be in a coroutine; then the hook raises there, and not once more in main. */
+/* Calls the hook of main's state, as Lua would do at main's next instruction; that of the `lua` program raises
+ * "interrupted!". The caller is main. If main is in a coroutine, the hook raises there, and it is taken away so that
+ * it does not raise once more in main. */
 void vai__interrupt_main(lua_State *L)
 {
 	const struct vai__main *of = vai__main_of(vai__g_self());

@@ -14,24 +14,24 @@
 
 /* ---- hooks (interrupt.c) ---- */
 
-/* Gives a state that can run from now on the hook that it needs, if it needs one: only if goroutines look by themselves
- * whether they are to be interrupted. */
+/* Gives a state that is about to run for the first time its hook, if goroutines have hooks all the time
+ * (VAI_PREEMPT=count, a seeded run). */
 void vai__hook_prepare(lua_State *L);
-/* As lua_sethook, with interruptions held off meanwhile. */
+/* As lua_sethook. The signal handler sets no hook meanwhile. */
 void vai__hook_set(lua_State *L, lua_Hook f, int mask, int count);
 
 /* ---- the end (end.c) ---- */
 
 /* Raises the end: g, the calling goroutine, was asked to end, or a wait of g was ended for that. */
 _Noreturn void vai__end_raise(lua_State *L, vai_g *g);
-/* Whether g, the calling goroutine, was asked to end, which it raises as soon as it can. */
+/* Whether g, the calling goroutine, was asked to end and has not raised that yet. */
 static inline bool vai__end_due(vai_g *g)
 {
 	return VAI_UNLIKELY(atomic_load_relaxed(&g->end) != VAI_END_NO);
 }
 /* Called when pcall or xpcall has caught an error, which is on top, or coroutine.resume has (then co is the coroutine
- * that has failed). Returns only if the code may go on after the error. True: the error was raised bare, and no message
- * handler has seen it. */
+ * that has failed). Returns only if the code may go on after the error. True: the error was raised bare, and no
+ * message handler has seen it. */
 bool vai__end_caught(lua_State *L, lua_State *co, int status);
 /* Called when coroutine.wrap is about to pass on the error of co; returns unless that is the end. */
 void vai__end_pass(lua_State *L, lua_State *co);
@@ -39,7 +39,7 @@ void vai__end_pass(lua_State *L, lua_State *co);
 void vai__end_rethrow(lua_State *L, int idx);
 /* Called when the goroutine's function has returned: the end is not raised in it any more. */
 void vai__end_over(vai_g *g);
-/* The error of a goroutine whose processor time is used up: its own, or that of all in the sandbox. */
+/* The error for used-up processor time: that of g alone, or that of all goroutines in its sandbox. */
 const char *vai__end_cpu_text(const vai_g *g);
 /* The error of a goroutine whose home closes. */
 extern const char vai__end_closed_text[];
@@ -53,14 +53,14 @@ void vai__end_wait_on(
 /* vai__sched_hooks.interrupt: makes the Lua code that g runs yield or end at its next instruction. In the signal
  * handler on g's thread. */
 void vai__interrupt_g(vai_g *g);
-/* Makes g's Lua code, which has yielded where it must not, raise an error at its next instruction. */
+/* Makes g's Lua code raise an error at its next instruction, as its body has yielded, which only coroutines may. */
 void vai__interrupt_yield(vai_g *g);
 /* vai__sched_hooks.main_hook: the hook of main's Lua state. In signal handlers and on any thread. */
 const void *vai__interrupt_hook(void);
 /* Raises "interrupted!": Ctrl-C has ended main's wait in L. */
 _Noreturn void vai__interrupt_main(lua_State *L);
 
-/* ---- functions of scripts that know of it (protect.c, hooklib.c) ---- */
+/* ---- replaced functions that take part in it (protect.c, hooklib.c) ---- */
 
 /* The replacements of pcall, xpcall, error, assert, debug.sethook and debug.gethook; as lua_CFunctions. */
 int vai__protect_pcall(lua_State *L);

@@ -19,7 +19,8 @@ static VAI_NOINLINE int failed(lua_State *L, int status, int handler)
 	return 2;
 }
 
-/* Ends pcall or xpcall. extra: how many values lie below the results; the second is xpcall's handler. */
+/* Returns the results of pcall or xpcall. extra: how many values lie below the results; the second of them is
+ * xpcall's handler. */
 static int finish(lua_State *L, int status, lua_KContext extra)
 {
 	if (VAI_UNLIKELY(status != LUA_OK && status != LUA_YIELD))
@@ -27,7 +28,8 @@ static int finish(lua_State *L, int status, lua_KContext extra)
 	return lua_gettop(L) - (int)extra;
 }
 
-/* The continuation, which only coroutines have (shed.h). */
+/* The continuation for a protected call in L: NULL in a goroutine's body, where a wait in such a call keeps its stack
+ * (shed.h). */
 static inline lua_KFunction continuation(const lua_State *L)
 {
 	return vai__shed_is_body(L) ? NULL : finish;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See sandbox_bounds.h. A state's bounds are constant while it has goroutines, so whatever was counted is counted down
- * again. If no state has a sandbox nothing is looked at. */
+/* See sandbox_bounds.h. A state's bounds do not change while it has goroutines, so a goroutine that was counted at
+ * its start is counted down at its end. While no state has a sandbox the functions return at once. */
 #include "bind/life/sandbox_bounds.h"
 #include <stdio.h>
 #include "base/atomic.h"
@@ -71,6 +71,6 @@ int64_t vai__sandbox_bounds_cpu(const struct vai__home *home, int64_t ns)
 	const struct vai__main *main = bounded(home);
 	int64_t most = main ? main->bounds.cpu : 0;
 	if (main && !most && main->bounds.cpu_in_all)
-		most = INT64_MAX / 2; /* so that the time is measured */
+		most = INT64_MAX / 2; /* time is measured for goroutines with a bound only, and the sandbox adds it up */
 	return most && (!ns || ns > most) ? most : ns;
 }

@@ -30,21 +30,22 @@
 #include "runtime/vm.h"
 #include "stdlib/only_libs.h"
 
-/* The goroutine's record. It lies beside its stack, without which it has to do at times (shed.h). */
+/* What spawn.c keeps of a goroutine while it runs. The record does not lie on the goroutine's stack, as the goroutine
+ * gives its stack up in some waits (shed.h). */
 struct run {
-	/* g->task is NULL if a timer has started the goroutine, or the script has ignored the task. g->held is the call;
-	 * once that is decoded, the wait group. */
+	/* g->task is NULL if a timer has started the goroutine, or the script ignores the task. g->held is the call; once
+	 * the call is decoded it is the wait group or the group's member. */
 	vai_g *g;
 	struct vai__call *call; /* NULL once it is decoded */
 	vai_waitgroup *wg;
 	vai_member *member;
-	int status;         /* of the function, when it has returned */
+	int status;         /* of the goroutine's function, once that has ended: LUA_OK or an error's */
 	uint8_t fate;       /* enum vai__fate */
-	bool returned;      /* the function itself has returned without an error */
+	bool returned;      /* the function has returned without an error; encoding its results may still have failed */
 	bool out_of_memory; /* a sandbox's goroutine has ended because its memory was out */
-	bool speechless;    /* there was no memory for the outcome before the state was freed */
+	bool speechless; /* encoding the outcome failed for want of memory; a text is the outcome once the state is freed */
 	vai_msg outcome;
-	const struct vai__call_pattern *pattern; /* describes what came with its state; or NULL */
+	const struct vai__call_pattern *pattern; /* describes the values that the state's template had already; or NULL */
 	struct vai__rest rest;
 	struct vai__life life;
 };
@@ -125,7 +126,8 @@ static struct run *run_of(const vai_g *g)
 	return VAI_CONTAINER(vai__life(g), struct run, life);
 }
 
-/* Gives up the call. A call that timers share has no wait group and no group, and is not written to. */
+/* Gives the call back once it is decoded. Its wait group or member stays with r. A call that timers share has
+ * neither, so goroutines never write to a shared call. */
 static void let_go(struct run *r)
 {
 	struct vai__call *call = r->call;
@@ -150,7 +152,8 @@ static const vai_msg *message_of(const struct vai__call *call)
 	return call->base ? &call->base->msg : &call->msg;
 }
 
-/* Keeps the outcome: the function's results lie above the message handler; or the error is on top. */
+/* The continuation of the goroutine's function: encodes its results, which lie above the message handler, as the
+ * outcome. If the function has failed its error is on top and is returned. */
 static int returned(lua_State *L, int status, lua_KContext ctx)
 {
 	struct run *r = (struct run *)ctx;
@@ -160,7 +163,7 @@ static int returned(lua_State *L, int status, lua_KContext ctx)
 	}
 	r->returned = true;
 	if (VAI_UNLIKELY(vai__forked))
-		vai__exit_now(0); /* a child of fork has this thread alone, so it ends with it */
+		vai__exit_now(0); /* a child of fork has only this thread: the process ends with the goroutine */
 	const struct vai_obj *task = r->g->task;
 	if (task && atomic_load_acquire(&task->refs) > 1)
 		vai__encode_values(L, vai__bind_vm(r->g), 2, lua_gettop(L) - 1, &r->outcome, "result");
@@ -206,20 +209,20 @@ static int send_error(lua_State *L)
 	return lua_pcall(L, 4, 0, 0);
 }
 
-/* Whether the function's error is reported here, as no task keeps it. */
+/* Whether the function's error is to be reported now, as no task keeps it. */
 static bool is_uncaught(const struct run *r)
 {
 	return r->fate != VAI_FATE_KEEP && !r->returned && r->life.why != VAI_END_CLOSED;
 }
 
-/* Reports the error if there is only this text for it. */
+/* Reports an error of which there is only this text. */
 static void report_plain(const struct run *r, const char *text)
 {
 	if (is_uncaught(r))
 		vai__report_panic_plain(r->g, text, r->fate == VAI_FATE_TELL);
 }
 
-/* Deals with an error. Arguments: struct run, the error. */
+/* Reports the error or makes it the outcome. Arguments: struct run, the error. */
 static int failed(lua_State *L)
 {
 	struct run *r = lua_touserdata(L, 1);
@@ -229,7 +232,7 @@ static int failed(lua_State *L)
 	}
 	vai__report_describe(L);
 	if (VAI_UNLIKELY(vai__forked))
-		r->fate = VAI_FATE_PANIC; /* nobody can join it */
+		r->fate = VAI_FATE_PANIC; /* in the child of a fork no goroutine is left to join it */
 	if (is_uncaught(r))
 		vai__report_panic(r->g, L, r->fate == VAI_FATE_TELL);
 	lua_pushvalue(L, 2);
@@ -239,7 +242,7 @@ static int failed(lua_State *L)
 	return send_error(L) == LUA_OK ? 0 : lua_error(L);
 }
 
-/* Deals with the error on top of the stack. */
+/* Does so for the error on top of the stack, which is popped. */
 static VAI_NOINLINE void settle_failure(struct run *r, lua_State *L)
 {
 	lua_pushcfunction(L, failed);
@@ -252,9 +255,9 @@ static VAI_NOINLINE void settle_failure(struct run *r, lua_State *L)
 	r->speechless = true;
 }
 
-/* Deals with the error on top of the stack, of a function that was ended or has run out of memory. What a canceled
- * goroutine leaves is the reason of that, whatever the error. Metamethods of the error may run: they are interrupted as
- * the function was, and have its bounds. */
+/* Settles the error on top of the stack when the function has failed, or was ended. Of a canceled goroutine the
+ * outcome is the reason given to `cancel`, so the error does not matter. Metamethods of the error may run; they are
+ * interrupted as the function was, and have its bounds. */
 static VAI_NOINLINE void settle_end(struct run *r, struct vai_vm *vm, int status)
 {
 	r->out_of_memory = vai__sandbox_self() && r->life.why != VAI_END_CPU &&
@@ -272,7 +275,8 @@ static VAI_NOINLINE void settle_end(struct run *r, struct vai_vm *vm, int status
 	atomic_store_relaxed(&r->g->running, NULL);
 }
 
-/* Deals with an error from before or after the function, which no handler has seen. */
+/* Calls the message handler for an error that was raised before or after the function, and so outside of its
+ * protected call. */
 static VAI_NOINLINE int failed_outside(lua_State *L, int status)
 {
 	lua_checkstack(L, LUA_MINSTACK);
@@ -284,7 +288,7 @@ static VAI_NOINLINE int failed_outside(lua_State *L, int status)
 	return failed ? failed : status;
 }
 
-/* For a Lua in which the main thread of a state should not be resumed: all waits keep the stack. */
+/* For a Lua in which the main thread of a state must not be resumed. Here all waits keep the stack. */
 static VAI_NOINLINE int run_at_once(struct run *r, lua_State *L, int n)
 {
 	int status = lua_pcall(L, n, LUA_MULTRET, 0);
@@ -323,12 +327,12 @@ static int prepare(const struct run *r, struct vai_vm *vm)
 	lua_pushcfunction(L, body);
 	lua_pushcfunction(L, vai__report_handler);
 	if (came)
-		lua_rotate(L, -2 - came, 2); /* puts the functions on top of them */
+		lua_rotate(L, -2 - came, 2); /* moves the two functions below the values that came with the state */
 	atomic_store_relaxed(&r->g->running, L);
 	return 1 + came;
 }
 
-/* Runs the state: from its first function with n arguments, or from where it was left. */
+/* Runs the Lua code from its first function with n arguments, or from the wait that it was left in. */
 static int run_in_state(struct run *r, struct vai_vm *vm, int n)
 {
 	lua_State *L = vm->L;
@@ -340,7 +344,7 @@ static int run_in_state(struct run *r, struct vai_vm *vm, int n)
 	return status;
 }
 
-/* Makes the text the outcome. It needs a little memory, even if messages fill the sandbox's. */
+/* Makes the text the outcome. The sandbox's bound is exceeded a little for that, since messages may have used it up. */
 static void give_text(struct run *r, const char *text)
 {
 	enum { ROOM = 4096 };
@@ -362,7 +366,8 @@ static void finish(struct run *r, int status)
 	if (task) {
 		vai__charge_move(&r->outcome, NULL, vai__task_owner(task));
 		if (VAI_UNLIKELY(atomic_load_relaxed(&vai__g_home(r->g)->closing) != VAI_HOME_STAYS))
-			vai__task_joined(task); /* nobody who could join it is left, unless in another state */
+			vai__task_joined(
+				task); /* the goroutines that could join it end, too, so its error is not reported as unjoined */
 		if (VAI_UNLIKELY(status != LUA_OK && r->life.why == VAI_END_CANCELED))
 			vai__task_finish_canceled(task);
 		else
@@ -370,7 +375,7 @@ static void finish(struct run *r, int status)
 		r->g->task = NULL;
 		vai__obj_unref((struct vai_obj *)task);
 	} else {
-		vai__msg_drop(&r->outcome); /* the outcome of a failed one */
+		vai__msg_drop(&r->outcome); /* an error was encoded all the same */
 	}
 	if (r->member) {
 		r->g->held = NULL;
@@ -402,7 +407,8 @@ static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, struct v
 	return NULL;
 }
 
-/* Ends a goroutine before it began, as it was canceled or the sandbox's processor time is used up. */
+/* Settles the outcome of a goroutine that was ended before its function began: it was canceled, its state closes, or
+ * the sandbox's processor time is used up. */
 static VAI_NOINLINE void end_early(struct run *r)
 {
 	r->life.why = (uint8_t)atomic_load(&r->g->end);
@@ -419,7 +425,7 @@ static void leave(struct run *r, int status)
 	vai_g *g = r->g;
 	if (VAI_UNLIKELY(r->call != NULL))
 		let_go(r);
-	vai__sandbox_bounds_leave(vai__g_home(g)); /* before a goroutine that waits for it may start another one */
+	vai__sandbox_bounds_leave(vai__g_home(g)); /* first, as a goroutine that joins this one may then start another */
 	finish(r, status);
 	g->life = NULL;
 	if (VAI_LIKELY(r->life.rest != NULL))
@@ -436,7 +442,7 @@ static void run(struct run *r, struct vai_vm *vm, int n)
 	leave(r, status);
 }
 
-/* Goes on after a wait in which the goroutine had no stack. */
+/* The goroutine's first C function on its new stack, after a wait in which it had none. */
 static void again(vai_g *g, void *arg)
 {
 	run(arg, vai__bind_vm(g), 0);
@@ -448,7 +454,7 @@ static void entry(vai_g *g, void *arg)
 	struct run own, *r = vai__mem_alloc(sizeof *r);
 	bool kept = r != NULL;
 	if (VAI_UNLIKELY(!kept))
-		r = &own; /* lies on the stack, which therefore is kept */
+		r = &own; /* on the stack, so the goroutine keeps its stack in all waits */
 	*r = (struct run){.g = g, .call = call, .wg = call->wg, .member = call->member, .fate = (uint8_t)call->fate};
 	r->life.rest = kept ? &r->rest : NULL;
 	g->life = &r->life;
@@ -502,7 +508,8 @@ static void give_up(struct vai__call *call)
 	vai__call_unref(call);
 }
 
-/* Makes a goroutine for the call, which has been counted; without memory NULL, and it is counted no longer. */
+/* Makes a goroutine for the call, which vai__sandbox_bounds_enter has counted. NULL: out of memory, and the count is
+ * taken back. */
 static vai_g *new_g(struct vai__call *call)
 {
 	vai_g *g = vai__g_new_in(call->home, entry, call);
@@ -523,7 +530,8 @@ static inline bool may_be_ended(void)
 	return atomic_load_relaxed(&vai__sandbox_count) != 0 || vai__replay_is_on();
 }
 
-/* Whether the goroutine needs a task even if nobody has it: to be ended, or for its end to be told. */
+/* Whether the goroutine needs a task even if the script ignores it: because it may be ended by others, or because its
+ * end is reported to others. */
 static bool needs_task(const struct vai__call *call)
 {
 	return call->fate != VAI_FATE_PANIC || call->opts || call->member || may_be_ended();
@@ -540,7 +548,8 @@ static VAI_NOINLINE int cannot_go(lua_State *L, vai_g *self, struct vai__call *c
 	vai__arg_no_memory(L);
 }
 
-/* Starts the goroutine. Returns its task with a reference; NULL, if not `wanted`: it has none. */
+/* Starts the goroutine. Returns its task with a reference for the caller; NULL: none was `wanted`, and the goroutine
+ * needs none. */
 static inline vai_task *go(lua_State *L, vai_g *self, struct vai__call *call, bool wanted)
 {
 	const bool counted = vai__sandbox_bounds_enter(call->home);
@@ -593,7 +602,7 @@ static bool give_task(vai_g *g, const struct vai__call *call)
 bool vai__call_fire(struct vai__call *call)
 {
 	if (VAI_UNLIKELY(!vai__home_is(call->home, call->home_id)))
-		return true; /* its state has closed: nobody is left to miss it */
+		return true; /* the state that made the call has closed, so there is nothing to start */
 	vai_g *g = vai__sandbox_bounds_enter(call->home) ? new_g(call) : NULL;
 	if (!g || !give_task(g, call))
 		return false;

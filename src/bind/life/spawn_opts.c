@@ -5,7 +5,7 @@
 #include "bind/arg.h"
 #include "stdlib/only_libs.h"
 
-#define MEMORY_MIN INT64_C(65536) /* what any state needs to start, and a little to work with */
+#define MEMORY_MIN INT64_C(65536) /* enough for any state to start and to do a little */
 #define SECONDS_MAX 1e9
 
 static const char *const libraries[] = {"coroutine", "table", "os", "string", "math", "utf8", "debug", "io", "package"};

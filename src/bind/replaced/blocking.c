@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Stock functions that are known to stay in a C call for long. sysmon would take their P, but main's thread must not be
- * held up, and a process takes long to start: so os.execute gives the P away before it begins. That a goroutine has
- * opened a file or got a foreign C function is known from vai__state_foreign; but the standard files are open from the
- * start. So a goroutine that reads them leaves main's thread, and one that writes does if the output is not ready. */
+/* Stock functions that may stay in a C call for long. sysmon would take the P from such a call, but a call on main's
+ * thread would hold main up, too. os.execute gives its P away before it begins, as a process takes long to start.
+ * Goroutines that have opened a file or got a foreign C function have left main's thread (vai__state_foreign), but
+ * the standard files are open from the start. So a goroutine that reads a standard file leaves main's thread, and so
+ * does one that writes while the output is not ready. */
 #include "bind/replaced/blocking.h"
 #include <errno.h>
 #include <limits.h>
@@ -12,12 +13,12 @@
 #include <sys/stat.h>
 #include "bind/arg.h"
 
-/* errno belongs to a thread, and the goroutine may change threads: it is read and written in functions of their own,
- * and the change happens between these. */
+/* A function of its own, as is the one that sets errno: errno belongs to the thread, and between the two the
+ * goroutine may change threads. */
 static VAI_NOINLINE int run_command(const char *command, int *error)
 {
 	errno = 0;
-	int status = system(command); /* NOLINT(cert-env33-c): what it is for */
+	int status = system(command); /* NOLINT(cert-env33-c): os.execute runs a shell */
 	*error = errno;
 	return status;
 }
@@ -47,7 +48,7 @@ int vai__blocking_os_execute(lua_State *L)
 	return push_result(L, status, error);
 }
 
-static _Atomic(lua_CFunction) stock_read, stock_lines; /* the same in every state; each state writes them */
+static _Atomic(lua_CFunction) stock_read, stock_lines; /* each new state stores them, always the same values */
 
 static int off_main(lua_State *L, lua_CFunction stock)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* coroutine.resume, wrap, close, yield and isyieldable as in Lua 5.4's lcorolib.c, with three differences:
- * vai_g.running is the coroutine that runs, so that interruptions reach it; the end of a goroutine that a coroutine has
- * caught is noticed; and the body of a goroutine is no coroutine. Used in the host's state, too, on whatever thread
- * runs it. */
+ * vai_g.running is the coroutine that runs, so that interruptions reach it; the end of a goroutine that a coroutine
+ * has caught is noticed; and the body of a goroutine is no coroutine. Used in the host's state, too, on whatever
+ * thread runs it. */
 #include "bind/replaced/coroutine.h"
 #include <lauxlib.h>
 #include "bind/life/life.h"
@@ -17,8 +17,8 @@ static int close_thread(lua_State *co, lua_State *from)
 	return lua_closethread ? lua_closethread(co, from) : lua_resetthread(co);
 }
 
-/* Notes that co runs. Only a coroutine that will run is noted: others fail in ways (memory) that do not come back
- * here. */
+/* Notes that co runs. Only a coroutine that can run is noted: resuming another one may raise out of here (for want of
+ * memory), and then nothing would undo the note. */
 static inline void turn_begin(struct vai__turn *t, lua_State *co)
 {
 	t->g = vai__g_self();
@@ -31,8 +31,8 @@ static inline void turn_begin(struct vai__turn *t, lua_State *co)
 	atomic_store_relaxed(&t->g->running, co);
 }
 
-/* Notes that it has stopped. An interruption that has reached the coroutine but not its next instruction is passed
- * on. */
+/* Notes that the coroutine has stopped. If a hook was set for an interruption and has not run, the interruption is
+ * passed on to the coroutine that runs now. */
 static inline void turn_end(const struct vai__turn *t)
 {
 	if (VAI_UNLIKELY(!t->outer))
@@ -132,7 +132,7 @@ static int reset(lua_State *L, lua_State *co)
 	return status;
 }
 
-/* Raises the error on top of L. That of a failed coroutine gets its position. */
+/* Raises the error on top of L. The position is put before an error of co's own, as the stock function does. */
 static int wrap_failed(lua_State *L, lua_State *co)
 {
 	int status = lua_status(co);
@@ -140,7 +140,7 @@ static int wrap_failed(lua_State *L, lua_State *co)
 		int closed = reset(L, co);
 		if (vai__probe_close_fails() && lua_gettop(co) > 0) {
 			status = closed;
-			lua_xmove(co, L, 1); /* closers may have replaced the error */
+			lua_xmove(co, L, 1); /* to-be-closed variables may have replaced the error */
 		}
 	}
 	vai__end_pass(L, co);

@@ -12,9 +12,9 @@
 #include "state/state.h"
 #include "stdlib/lazy.h"
 
-enum { NUMBER_SIZE = 32 }; /* of most numbers, as text */
+enum { NUMBER_SIZE = 32 }; /* bytes that suffice for most numbers as text */
 
-/* In the host's state this also notes for goroutines whether warnings are on. */
+/* In the host's state this also notes whether warnings are on, for goroutines that begin later. */
 int vai__print_warn(lua_State *L)
 {
 	int n = lua_gettop(L);

@@ -13,7 +13,7 @@
 #include "stdlib/catalog.h"
 #include "stdlib/lazy.h"
 
-/* lib: the name in package.loaded, or of the metatable whose method is replaced. */
+/* lib: a library's name in package.loaded, or the name of the metatable whose method is replaced. */
 static struct {
 	const char *lib, *name;
 	lua_CFunction f;
@@ -67,7 +67,7 @@ static bool push_table(lua_State *L, int i)
 	return false;
 }
 
-/* Collects the stock functions of a stock state. Argument: where they go. */
+/* Collects the stock functions of the stock state L. Argument: the array for them. */
 static int collect_stock(lua_State *L)
 {
 	lua_CFunction *stock = lua_touserdata(L, 1);
@@ -82,7 +82,8 @@ static int collect_stock(lua_State *L)
 	return 0;
 }
 
-/* Compares with a stock state that is made for that; without memory for one nothing is replaced. */
+/* Replaces only functions that are those of a stock state, which is made for the comparison. If there is no memory
+ * for that state, nothing is replaced. */
 void vai__replaced_install(lua_State *L)
 {
 	lua_CFunction stock[REPLACED] = {NULL};

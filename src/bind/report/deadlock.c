@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The report of a deadlock. The thread on which the scheduler finds it writes the report while everything waits; main's
- * wait ends for that, and raises it. */
+/* The report of a deadlock. The thread on which the scheduler finds the deadlock writes the report, while every
+ * goroutine waits. Then main's wait ends and raises the report. */
 #include "bind/report/deadlock.h"
 #include <lauxlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 
 enum { MAX_LISTED = 1000 }; /* kinds of goroutines that are listed */
 
-/* Why the seeded run has failed, if that was no deadlock. Written by the goroutine that has the turn. */
+/* Why the seeded run has failed, unless that is a deadlock. Written by the goroutine that has the turn. */
 static struct vai__buffer failure;
 
 static void note(struct vai__home *home)
@@ -31,7 +31,7 @@ void vai__deadlock_replace(const char *text)
 	if (failure.n > 0)
 		return;
 	if (text && *text)
-		vai__buffer_add(&failure, text, strlen(text) - 1); /* without the end of the line */
+		vai__buffer_add(&failure, text, strlen(text) - 1); /* without the newline */
 	if (failure.n == 0)
 		vai__buffer_add(&failure, "not enough memory", strlen("not enough memory"));
 }

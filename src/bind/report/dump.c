@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Goroutines as text, in the form of Go's dumps.
  *
- * Why everything that is followed here is alive while nothing else runs (VAI__DUMP_STILL): a waiting goroutine holds
- * what it waits for by a handle on its Lua stack, and neither its Lua state nor the frames on its C stack can be freed
- * before it has run again. vm->at is the coroutine in which it stopped: every call that may stop sets it. */
+ * What is read here for VAI__DUMP_STILL is alive, as nothing else runs: a waiting goroutine keeps what it waits for
+ * alive by a handle on its Lua stack, and neither its Lua state nor the frames on its C stack can be freed before it
+ * has run again. vm->at is the coroutine in which the goroutine stopped, since every call that may park sets it. */
 #include "bind/report/dump.h"
 #include <stdlib.h>
 #include <string.h>
@@ -36,9 +36,9 @@ struct dump {
 	vai_g *first;
 	enum vai__dump_how how;
 	size_t n, max;
-	int64_t now; /* 0: ages are not told */
-	size_t age;  /* where in the text the age of the last goroutine is, or would be */
-	bool rest;   /* the round of all but `first` */
+	int64_t now; /* 0: ages are left out */
+	size_t age;  /* the offset in the text at which the age of the last goroutine stands, or would stand */
+	bool rest;   /* this is the pass over all goroutines but `first` */
 };
 
 /* ---- what it waits for ---- */
@@ -244,7 +244,7 @@ static lua_State *visits_in(vai_g *g)
 	return !vai__g_is_main(g) && vai__bind_vm(g)->is_host ? atomic_load_relaxed(&g->running) : NULL;
 }
 
-/* The Lua thread in which g stopped. The vm's `at` does not tell it while other goroutines run in main's state. */
+/* The Lua thread in which g stopped. For main the vm's `at` may be that of a visit, or of a panic handler. */
 static lua_State *stopped_in(vai_g *g)
 {
 	lua_State *visitor = visits_in(g);
@@ -377,15 +377,15 @@ void vai__dump_all(struct vai__buffer *t, vai_g *first, enum vai__dump_how how, 
 	vai__text_put(t, " more goroutines\n");
 }
 
-/* ---- all, with what is alike told once ---- */
+/* ---- all, by kinds ---- */
 
-enum { IDS = 5 }; /* how many ids of alike goroutines are told */
+enum { IDS = 5 }; /* how many ids are written of goroutines of one kind */
 
-/* Goroutines that are alike but for their ids and ages. Places are those in the pool of texts. */
+/* Goroutines that differ in their ids and ages only. The offsets are those in the pool of texts. */
 struct group {
 	size_t at, end; /* the text of its first goroutine */
-	size_t rest;    /* what follows the id: the same for all */
-	size_t age;     /* where the age goes */
+	size_t rest;    /* the text behind the id, which is the same for all of them */
+	size_t age;     /* where the age is to be put in */
 	size_t n;
 	int64_t since; /* when the oldest wait began; 0: unknown */
 	uint64_t ids[IDS];
@@ -438,7 +438,7 @@ static void join_group(struct group *group, const struct group *one)
 	group->n++;
 }
 
-/* Adds a goroutine. If it is like another one its text is dropped again. */
+/* Adds a goroutine to its group. Unless it is the first one there, its text is dropped again. */
 static void visit_alike(vai_g *g, const struct vai_g_info *info, void *arg)
 {
 	struct groups *all = arg;
@@ -486,7 +486,7 @@ static void put_group(struct vai__buffer *t, const char *pool, const struct grou
 		put_ids(t, group);
 }
 
-/* Kinds with few goroutines first; of the same size, the one that was met first. */
+/* Orders groups: small ones first, and groups of one size as they were met. */
 static int by_size(const void *a, const void *b)
 {
 	const struct group *x = a, *y = b;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is said of goroutines when the runtime itself is broken. Locks may be held and lists be broken, so a thread of
- * its own tries to list them, for a bounded time. Nothing in Lua states is touched. */
+/* Lists goroutines when the runtime itself is broken. Locks may be held for ever and lists be broken, so a thread of
+ * its own makes the list, and is waited for at most SECONDS. Lua states are not touched. */
 #include "bind/report/dump_fatal.h"
 #include <errno.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is said of goroutines when an invariant of the runtime is broken. */
+/* The list of goroutines that is written when an invariant of the runtime is broken. */
 #ifndef VAI_DUMP_FATAL_H
 #define VAI_DUMP_FATAL_H
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SIGQUIT, on sysmon's thread: writes a dump of everything and ends the process.
  *
- * Goroutines in C calls cannot be stopped, and one of those is often the reason for the signal. As the process ends,
- * their threads are frozen in a signal handler once everything else is written and flushed. From then on nothing may be
- * used that a frozen thread may hold (malloc's locks). Lua's own stack may be in the middle of a change: if reading it
- * faults, the process ends there. */
+ * Goroutines in C calls cannot be stopped, and one of them is often the reason for the signal. So once everything
+ * else is written and flushed, their threads are frozen in a signal handler, which is possible because the process
+ * ends anyway. From then on this code takes no lock that a frozen thread may hold, as malloc's. A frozen Lua stack
+ * may be in the middle of a change: if reading it faults, the process ends there. */
 #include "bind/report/dump_quit.h"
 #include <signal.h>
 #include <string.h>

@@ -64,7 +64,7 @@ void vai__exit_flush(void)
 {
 	pthread_t helper;
 	struct timespec until;
-	if (vai__forked) { /* no other thread exists, and libc has freed its locks */
+	if (vai__forked) { /* there is no other thread, and fork has left libc's locks free */
 		fflush(NULL);
 		return;
 	}

@@ -8,8 +8,9 @@
 _Noreturn void vai__exit_now(int status);
 /* Flushes: the first part of vai__exit_now. */
 void vai__exit_flush(void);
-/* Since 2.41 glibc takes each stream's lock in exit(), and so would wait for an abandoned goroutine that reads stdin or
- * writes to a full pipe. After this call it does not, for the standard streams. Once per process. */
+/* Since glibc 2.41 exit() takes the lock of each stream, and so would wait for an abandoned goroutine that reads
+ * stdin or writes to a full pipe. After this call exit() does not wait for the standard streams. Called once per
+ * process. */
 void vai__exit_prepare(void);
 /* Called in the child of a fork, which does not have the thread that was ending the process. */
 void vai__exit_forked(void);

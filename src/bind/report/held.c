@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What happens when a state releases a lock or a channel. A channel that only its own messages hold is emptied.
+/* What happens when a state gives back its reference to a channel or a lock.
  *
- * Locks that a goroutine holds at its end are reported. A goroutine that locks something has a handle of it in its
- * state, so when the state gives its references back, each lock among them is asked whether that goroutine still holds
- * it. If the collector ends a handle while its goroutine holds the lock, the state keeps the reference for that. */
+ * A channel that is referred to only by messages in itself is emptied, so that it can be freed.
+ *
+ * A lock that the state's goroutine still holds is reported. The goroutine has had a handle of the lock in its state,
+ * so the state's references at its end include every lock that the goroutine may hold. If the collector frees a
+ * handle while the goroutine holds the lock, the state keeps the reference until its end. */
 #include "bind/report/held.h"
 #include <stdio.h>
 #include "base/fatal.h"
@@ -21,7 +23,7 @@
 #include "sync/task.h"
 #include "transfer/message.h"
 
-/* The goroutine whose state vm is, if it releases the object itself; otherwise NULL. */
+/* The calling goroutine, if vm is its own state and it is not main; otherwise NULL. */
 static vai_g *owner(const struct vai_vm *vm)
 {
 	vai_g *g = vai__g_self();
@@ -32,7 +34,7 @@ static void tell(vai_g *g, const struct vai_obj *o, const char *how)
 {
 	char who[VAI_TASK_NAME + 40];
 	if (vai__replay_is_closing())
-		return; /* a seeded run cancels its goroutines wherever they are */
+		return; /* a seeded run ends by canceling its goroutines, which may hold locks then */
 	if (g->task)
 		vai__task_title(g->task, who, sizeof who);
 	else
@@ -86,7 +88,7 @@ void vai__held_unread(vai_g *g, struct vai_obj *lock)
 	take_reads(g, lock, 1);
 }
 
-/* ---- what a state lets go of ---- */
+/* ---- references that a state gives back ---- */
 
 static void tell_rwmutex(vai_g *g, struct vai_obj *o)
 {
@@ -96,7 +98,7 @@ static void tell_rwmutex(vai_g *g, struct vai_obj *o)
 	if (take_reads(g, o, UINT64_MAX) == 0)
 		return;
 	vai__rwmutex_info((vai_rwmutex *)o, &info);
-	if (info.readers > 0) /* otherwise another goroutine has unlocked it */
+	if (info.readers > 0) /* otherwise another goroutine has unlocked it for this one */
 		tell(g, o, "locked for reading");
 }
 
@@ -136,8 +138,9 @@ static bool holds(vai_g *g, struct vai_obj *o)
 	return false;
 }
 
-/* Whether the state has to keep its reference. If no other reference exists nobody can miss the lock, apart from the
- * list of reads. */
+/* Whether the state has to keep its reference to o, whose handle the collector frees, as its goroutine holds the
+ * lock. If the state has the only reference no other goroutine can wait for the lock: then it is not kept, and only
+ * taken out of the list of reads. */
 static bool keeps(struct vai_vm *vm, struct vai_obj *o)
 {
 	leave_channel(o);

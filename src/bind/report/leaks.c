@@ -33,7 +33,8 @@ bool vai__leaks_on;
 
 /* ---- the objects that there are ---- */
 
-/* Open addressing; the size is a power of two, at most half of it in use. Its lock is taken last of all. */
+/* A hash table with open addressing: its size is a power of two, and at most half of it is in use. No other lock is
+ * taken under its lock. */
 static struct {
 	pthread_mutex_t lock;
 	struct vai_obj **at;
@@ -78,7 +79,8 @@ void vai__leaks_note(struct vai_obj *o)
 	pthread_mutex_unlock(&known.lock);
 }
 
-/* vai__obj_gone. The entries behind it up to the next gap are entered anew, so that a search still finds them. */
+/* vai__obj_gone: removes the object. The entries behind it up to the next gap are entered anew, so that searches
+ * still find them. */
 static void forget(struct vai_obj *o)
 {
 	pthread_mutex_lock(&known.lock);
@@ -110,7 +112,7 @@ struct node {
 	int link;           /* the next node that has to be looked at */
 };
 
-/* If `from` lives, `to` lives. */
+/* Node `from` keeps node `to` alive. */
 struct edge {
 	int to, next;
 };
@@ -120,12 +122,12 @@ struct leaks {
 	struct edge *edges;
 	int *index; /* hash table: a node's number, or NONE */
 	size_t nnodes, cap_nodes, nedges, cap_edges, size;
-	int from; /* the node that is looked at */
+	int from; /* the node whose edges are being added */
 	int todo;
 	bool failed; /* out of memory */
 };
 
-/* Makes room for one more of n things. */
+/* Makes room in *list for one more of n elements of that size. */
 static bool room(struct leaks *l, void **list, size_t n, size_t *cap, size_t size)
 {
 	if (n < *cap)
@@ -162,7 +164,7 @@ static bool grow_index(struct leaks *l)
 	return true;
 }
 
-/* The number of the node, which is made if it is new; NONE: out of memory. */
+/* The number of the node for `what`; a new one is added. NONE: out of memory. */
 static int node_of(struct leaks *l, void *what, bool is_g)
 {
 	if (2 * l->nnodes >= l->size && !grow_index(l))
@@ -184,7 +186,7 @@ static void add_edge(struct leaks *l, int from, int to)
 	l->nodes[from].edges = (int)l->nedges++;
 }
 
-/* Notes that the node in work has one reference to o. */
+/* Notes that the node l->from has one reference to o. */
 static void holds(void *arg, struct vai_obj *o)
 {
 	struct leaks *l = arg;
@@ -200,7 +202,7 @@ static void holds_message(void *arg, const vai_msg *msg)
 	vai__msg_each_object(msg, holds, arg);
 }
 
-/* Notes that whatever reaches o can wake the goroutine in work. */
+/* Notes that o, if it lives, keeps the goroutine l->from alive: whatever reaches o can wake that goroutine. */
 static void waits_for(struct leaks *l, void *o)
 {
 	add_edge(l, node_of(l, o, false), l->from);
@@ -208,7 +210,7 @@ static void waits_for(struct leaks *l, void *o)
 
 /* ---- goroutines ---- */
 
-/* Whether only another goroutine can end the wait of g, by something that it reaches through objects. */
+/* Whether the wait of g can be ended only by another goroutine that reaches what g waits for. */
 static bool is_stuck(const vai_g *g, const struct vai_g_info *info)
 {
 	if (info->state != VAI_G_WAITING || !info->still || info->timed || vai__g_ending(g))
@@ -254,7 +256,7 @@ static void note_goroutine(vai_g *g, const struct vai_g_info *info, void *arg)
 	for (int i = 0; i < g->nwaits && waiters; i++)
 		if (waiters[i].sends)
 			holds_message(l, waiters[i].msg);
-	if (g->task) { /* the holder of the task can cancel it */
+	if (g->task) { /* whatever reaches the task can cancel the goroutine */
 		holds(l, g->task);
 		waits_for(l, g->task);
 	}

@@ -18,9 +18,9 @@ void vai__leaks_start(void);
 void vai__leaks_at_return(lua_State *L, lua_Debug *ar);
 /* Notes a new object, if its class is one whose contents can be searched. */
 void vai__leaks_note(struct vai_obj *o);
-/* Adds what is found to the text. The world is stopped. */
+/* Adds a report of the leaks to the text. The world is stopped. */
 void vai__leaks_add(struct vai__buffer *t);
-/* Collects main's garbage and writes what is found to stderr. Called by main when it is about to end. */
+/* Collects main's garbage and writes a report of the leaks to stderr. Called by main when it is about to end. */
 void vai__leaks_tell(lua_State *L);
 
 #endif

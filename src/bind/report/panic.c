@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What becomes of an error that nothing catches: a report like that of Go's panic and the end of the process; or a call
- * of vai.on_panic's function on main; or, for the error of a task that nobody has joined, a line on stderr.
+/* What becomes of an error that nothing catches: a report like that of Go's panic and the end of the process; or a
+ * call of vai.on_panic's function on main; or, for the error of a task that nobody has joined, a line on stderr.
  *
  * Handlers run one at a time, on main's thread and in its state, on a Lua thread that on_panic makes for them. While
  * main waits they run as a goroutine that is tied to main's thread. Handlers that are still due when the runtime ends
@@ -86,8 +86,8 @@ void vai__report_describe(lua_State *L)
 
 /* ---- panic ---- */
 
-/* Makes the report, in memory of malloc's; NULL: out of memory. site and traceback may be "". That memory counts for no
- * bound, so the report of a sandboxed script's error is cut. */
+/* Makes the report in memory from malloc. NULL: out of memory. site and traceback may be "". A sandbox's bound does
+ * not count this memory, so the report of a sandboxed script's error is cut. */
 static char *compose(const vai_g *g, const char *site, const char *text, const char *traceback)
 {
 	enum { MOST = 65536 };
@@ -99,15 +99,15 @@ static char *compose(const vai_g *g, const char *site, const char *text, const c
 	return n < 0 ? NULL : report;
 }
 
-/* Writes a report without ending the process, as only the goroutine ends (in a sandbox). Frees the report. */
+/* Writes the report of a sandboxed goroutine's error, which does not end the process. Frees the report. */
 static void tell(char *report)
 {
-	static const char prefix[] = "vai: "; /* which a log adds itself */
+	static const char prefix[] = "vai: "; /* vai__log adds it again */
 	if (!report) {
 		vai__log("a goroutine failed, and its report: not enough memory");
 		return;
 	}
-	report[strlen(report) - 1] = '\0'; /* without the end of the line */
+	report[strlen(report) - 1] = '\0'; /* without the newline */
 	vai__log("%s", report + sizeof prefix - 1);
 	free(report);
 }
@@ -122,7 +122,7 @@ static _Noreturn void die(const char *report)
 struct vai__panic {
 	struct vai__panic *next;
 	vai_msg msg;  /* error, traceback, id */
-	char *report; /* used if the handler fails, too */
+	char *report; /* written if the handler cannot be called, or fails itself */
 };
 
 static const char handler_key, thread_key;
@@ -192,7 +192,7 @@ static void runner_entry(vai_g *g, void *arg)
 	run_handlers(arg, g, true);
 	if (vai__forked)
 		vai__exit_now(0);
-	atomic_compare_exchange_strong(&main->runner, &self, NULL); /* the next one may have begun already */
+	atomic_compare_exchange_strong(&main->runner, &self, NULL); /* a next runner may have taken its place already */
 	g->vm = NULL;
 	main->vm->at = vai__main_at(main);
 }
@@ -200,7 +200,7 @@ static void runner_entry(vai_g *g, void *arg)
 void vai__report_start(struct vai__main *main)
 {
 	struct vai__panic *p;
-	while ((p = next_panic(main, true)) != NULL) /* too late: their state is closed */
+	while ((p = next_panic(main, true)) != NULL) /* errors of a state that was closed before they were handled */
 		free_panic(p);
 	atomic_store(&main->runner, NULL);
 	atomic_store(&main->mode, VAI_PANIC_DIE);
@@ -212,8 +212,8 @@ void vai__report_flush(lua_State *L, struct vai__main *main)
 		run_handlers(L, main->home->main, false);
 }
 
-/* Takes p out of the queue again, as there is no memory for a goroutine that runs handlers. False: main has taken it,
- * to handle it. */
+/* Takes p out of the queue again, as there is no memory for a goroutine that would handle it. False: main has taken
+ * it already, and handles it. */
 static bool give_up(struct vai__main *main, struct vai__panic *p)
 {
 	vai__lock(&main->lock);
@@ -228,7 +228,8 @@ static bool give_up(struct vai__main *main, struct vai__panic *p)
 	return found;
 }
 
-/* The error of a script of a sandbox ends its goroutine alone, whatever is short: the report is told, and freed. */
+/* Called when no handler can be called for want of memory. An error of a sandboxed script is reported, and ends its
+ * goroutine only; another one ends the process. Frees the report. */
 static void tell_unhandled(const vai_g *g, char *report)
 {
 	if (vai__g_home(g)->sandbox) {
@@ -260,7 +261,7 @@ static void queue_panic(struct vai__main *main, struct vai__panic *p)
 		return;
 	}
 	if (atomic_load_relaxed(&main->home->closing) != VAI_HOME_STAYS)
-		return; /* main handles it when all goroutines have ended */
+		return; /* the state closes: main handles p when all its goroutines have ended */
 	if (!give_up(main, p))
 		return;
 	tell_unhandled(vai__g_self(), p->report);
@@ -286,17 +287,19 @@ static int try_encode(lua_State *L, vai_g *g, struct vai__panic *p, int idx, int
 	return lua_pcall(L, 4, 0, 0);
 }
 
-/* What an uncaught error of g does now. In the child of a fork there is no main to handle it. */
+/* What an uncaught error of g does now. In the child of a fork it ends the process, as there is no main to handle
+ * it. */
 static enum vai__panic_mode mode_now(const vai_g *g)
 {
 	const struct vai__home *home = vai__g_home(g);
 	if (vai__forked)
 		return VAI_PANIC_DIE;
-	/* While a state closes its goroutines fail one after the other, as what they use is closed, too. */
+	/* While a state closes, the objects that its goroutines use are closed, too, and errors that come of that are no
+	 * news. */
 	return atomic_load_relaxed(&home->closing) != VAI_HOME_STAYS ? VAI_PANIC_IGNORE : atomic_load(&home->bind->mode);
 }
 
-/* Bytes by which a sandbox's bound of memory is exceeded at most for errors that wait for the handler. */
+/* A sandbox's bound on memory may be exceeded by so many bytes while an error for the handler is encoded. */
 enum { ROOM = 65536 };
 
 static struct vai__panic *new_panic(char *report)
@@ -307,7 +310,8 @@ static struct vai__panic *new_panic(char *report)
 	return p;
 }
 
-/* p, which may be NULL, waits for the handler if it has got its message. */
+/* Queues p for the handler if its message is complete; otherwise reports the error at once and frees p, which may be
+ * NULL. */
 static void settle(vai_g *g, struct vai__panic *p, bool complete, char *report)
 {
 	if (complete) {
@@ -319,10 +323,10 @@ static void settle(vai_g *g, struct vai__panic *p, bool complete, char *report)
 		vai__mem_free(p, sizeof *p);
 }
 
-/* Takes report over. */
+/* Has the handler called for the error at err. Takes report over. */
 static void handle_panic(vai_g *g, lua_State *L, int err, char *report)
 {
-	bool text = vai__sandbox_self() != NULL; /* no value of a sandboxed script gets to the handler */
+	bool text = vai__sandbox_self() != NULL; /* of a sandboxed script the handler gets the error's text, no value */
 	vai__memory_budget_widen(ROOM);
 	struct vai__panic *p = new_panic(report);
 	bool complete = p &&
@@ -331,7 +335,7 @@ static void handle_panic(vai_g *g, lua_State *L, int err, char *report)
 	settle(g, p, complete, report);
 }
 
-/* Makes the seeded run fail, if there is one. */
+/* If this is a seeded run, makes it fail, and returns true. */
 static bool fail_run(const vai_g *g, const char *text, const char *traceback)
 {
 	if (VAI_LIKELY(vai__replay_number(g) == 0))
@@ -363,7 +367,7 @@ void vai__report_panic(vai_g *g, lua_State *L, bool goes_on)
 	lua_settop(L, err + 2);
 }
 
-/* Takes report over. */
+/* As handle_panic, for an error of which there is only a text. Takes report over. */
 static void handle_plain(vai_g *g, const char *text, char *report)
 {
 	vai__memory_budget_widen(ROOM);
@@ -413,7 +417,7 @@ int vai__lib_on_panic(lua_State *L)
 	return 0;
 }
 
-/* ---- kept errors that nobody joined ---- */
+/* ---- errors of tasks that were not joined ---- */
 
 struct orphan {
 	vai_task *task;
@@ -432,7 +436,8 @@ static int print_orphan(lua_State *L)
 	return 0;
 }
 
-/* Called when the last reference to a task goes, mostly in a finalizer: so it uses a state of its own. */
+/* Called when the last reference to a task is given back, mostly in a finalizer; so it decodes the error in a state
+ * of its own. */
 void vai__report_orphan(vai_task *task)
 {
 	bool loaded = false;

@@ -15,7 +15,7 @@ void vai__report_describe(lua_State *L);
 /* The error on top of L has ended a goroutine, and no task keeps it: hands it to vai.on_panic's function; without one
  * reports it and, unless `goes_on`, ends the process. */
 void vai__report_panic(vai_g *g, lua_State *L, bool goes_on);
-/* The same if not even a Lua state could be made for the goroutine. */
+/* The same, with a text for the error, if the goroutine has no Lua state, or its error could not be kept. */
 void vai__report_panic_plain(vai_g *g, const char *text, bool goes_on);
 /* For vai__task_new: called when the task has failed and nobody can join it any more. */
 void vai__report_orphan(vai_task *task);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Text in a buffer: for reports that are made where no Lua state may be touched. One thread at a time uses a buffer. */
+/* Text in a buffer, for reports that are made where no Lua state may be used. One thread at a time uses a buffer. */
 #ifndef VAI_TEXT_H
 #define VAI_TEXT_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Does what luaL_traceback does, without a state to build the text in. lua_getstack, and lua_getinfo for "Slnt", only
- * read: they neither allocate nor push. (luaL_traceback also looks for functions in package.loaded, which does
- * both.) */
+/* Does what luaL_traceback does, without a state to build the text in. lua_getstack and lua_getinfo with "Slnt" only
+ * read the state: they neither allocate nor push. (luaL_traceback also searches package.loaded for functions, which
+ * does both.) */
 #include "bind/report/trace.h"
 #include <string.h>
 
@@ -17,7 +17,7 @@ int vai__trace_levels(lua_State *L)
 		low = high;
 		high *= 2;
 	}
-	while (low + 1 < high) { /* low exists, high does not */
+	while (low + 1 < high) { /* level `low` exists, level `high` does not */
 		int mid = low + (high - low) / 2;
 		if (lua_getstack(L, mid, &ar))
 			low = mid;
