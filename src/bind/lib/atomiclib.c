@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* atomic and its methods. They do not wait, take no lock and do not ask which goroutine calls, so they work in
- * finalizers, too. Integers wrap around as Lua's do. */
+/* atomic and its methods. The methods do not wait, take no lock and do not depend on the calling goroutine, so they
+ * also work in finalizers. Integers wrap around as Lua's do. */
 #include "base/obj.h"
 #include "bind/arg.h"
 #include "bind/lib/lib.h"

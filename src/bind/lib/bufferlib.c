@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* buffer and its methods. Places count from 1, as in strings. Nothing raises while the bytes are pinned. */
+/* buffer and its methods. Places count from 1, as in strings. Bytes are pinned while they are used, and nothing may
+ * raise meanwhile. */
 #include <string.h>
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
@@ -233,7 +234,8 @@ static int buffer_pack(lua_State *L)
 	return 1;
 }
 
-/* The number of bytes that the format at index 3 takes; if that depends on the bytes, all from i on. */
+/* The number of bytes that the format at index 3 takes. If that depends on the bytes themselves, it is the number of
+ * all bytes from i on. */
 static uint64_t packed_size(lua_State *L, vai_bytes *b, int64_t i)
 {
 	const int64_t rest = (int64_t)((uint64_t)vai__bytes_length(b) - (uint64_t)i + 1); /* pin refuses a wrong i */
@@ -253,7 +255,7 @@ static int buffer_unpack(lua_State *L)
 		vai__arg_type_error(L, 3, 2, "unpack", "string");
 	lua_settop(L, 3);
 	const uint64_t n = packed_size(L, b, i);
-	unpin((pin(L, b, i, n, "unpack"), b)); /* raises if the bytes are not there, before memory for them is taken */
+	unpin((pin(L, b, i, n, "unpack"), b)); /* raises if the buffer is too short, before a string of that size is made */
 	push_string_function(L, "unpack");
 	lua_pushvalue(L, 3);
 	push_bytes(L, b, i, n, "unpack");

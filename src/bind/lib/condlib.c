@@ -22,9 +22,9 @@ int vai__lib_cond(lua_State *L)
 	return vai__bind_push_new(L, g, (struct vai_obj *)c);
 }
 
-/* The goroutine holds the mutex again whenever this returns or raises, as in Go, so that callers can always unlock. Two
- * cases are excepted: a deadlock is raised; or the goroutine is canceled while the mutex belongs to one that has
- * ended. */
+/* The goroutine holds the mutex again when this returns or raises, as in Go, so that callers can always unlock it.
+ * There are two exceptions: this raises a deadlock, or the goroutine is canceled while the mutex belongs to a
+ * goroutine that has ended. */
 static int cond_wait(lua_State *L)
 {
 	vai_cond *c = self_cond(L, "wait");

@@ -44,8 +44,8 @@ static int write_failed(lua_State *L, vai_g *g, vai_conn *c, int rc, size_t done
 
 /* ---- reading ---- */
 
-/* What the arguments of read from index 2 on ask for. If the wait becomes long the goroutine tidies up its state
- * (read_anew). */
+/* What the arguments of read ask for, from index 2 on. If the wait becomes long it ends with VAI__RENEW, so that the
+ * goroutine can tidy up its state before it waits on (read_anew). */
 static struct vai__asked asked(lua_State *L, const vai_g *g)
 {
 	struct vai__asked what = {.renews = !vai__bind_vm(g)->is_host};
@@ -56,7 +56,7 @@ static struct vai__asked asked(lua_State *L, const vai_g *g)
 static int read_anew(
 	lua_State *L, vai_g *g, vai_conn *c, struct vai__asked what, struct vai__limit limit, lua_KFunction end);
 
-/* Gives the result of a read, or goes on with its next part. end: continues it after a wait without a stack. */
+/* Returns the results of a read, or reads its next part. end: the continuation for a wait without a stack. */
 static int have_read(lua_State *L, vai_g *g, vai_conn *c, int rc, struct vai__bytes *bytes, lua_KFunction end)
 {
 	if (rc == VAI_SHEDS)
@@ -82,8 +82,8 @@ static int read_first(
 	return have_read(L, g, c, rc, &bytes, end);
 }
 
-/* Begins the read anew after a long wait, as the next one may be much longer: collects garbage first and, if it can,
- * waits without the stack. */
+/* Begins the read anew after a wait that has become long, as it may last much longer: collects garbage first and, if
+ * that is possible, waits without the stack. */
 static VAI_NOINLINE int read_anew(
 	lua_State *L, vai_g *g, vai_conn *c, struct vai__asked what, struct vai__limit limit, lua_KFunction end)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* context and its methods. `cancel` and the stop function of after() are C functions with the handle as upvalue, so
- * they can be sent as any function. */
+ * they can be sent to other goroutines as any function can. */
 #include <string.h>
 #include "base/clock.h"
 #include "base/obj.h"
@@ -169,7 +169,7 @@ static int context_done(lua_State *L)
 	vai_chan *ch = vai__context_done(ctx);
 	if (!ch)
 		vai__arg_no_memory(L);
-	vai__context_err(ctx); /* closes the channel if a deadline has passed */
+	vai__context_err(ctx); /* marks ctx as over, and closes the channel, if its deadline has passed */
 	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)ch, false);
 	return 1;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* defer: a call that is made when a block ends. It stays in its state and is no object of vai's, so it may refer to
- * anything in that state. */
+/* defer: a call that is made when a block ends. The value that stands for the call stays in its state and is no
+ * object of vai's, so the call may refer to anything in that state. */
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vai.dump. The text is made while the world is stopped, and written after that, as the reader may be slow. */
+/* vai.dump. The text is made while the world is stopped, and written after that, since writing may take long. */
 #include <errno.h>
 #include <stdio.h>
 #include "base/clock.h"

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* Frozen tables in a Lua state: proxies, freeze, thaw, next.
  *
- * A proxy is an empty table. All proxies of a block share a metatable, whose functions have as upvalues what the
- * constants UP_ say: the handle of the view, the weak list of proxies by number, the metatable. One iterator function
- * walks all tables of the block: its position in a table is noted with the proxy, as a guess that is checked against
- * the key. It keeps the names of fields by their places, as finding a string there is cheaper than making it.
+ * A proxy is an empty table. All proxies of a block share a metatable. Its functions have the upvalues that the
+ * constants UP_ list: the handle of the view, the weak list of proxies by number, the metatable. One iterator
+ * function walks all tables of the block. Its position in a table is noted with the proxy, and is checked against the
+ * key that it is called with. The iterator keeps the strings of field names by their places in the block, as finding
+ * a string there is cheaper than making it.
  *
- * A proxy that is read often gets a metatable of its own, whose __index is a table (the cache), so that only misses
- * come to C: a frequent key then costs two look-ups in tables. A full cache is emptied.
+ * A proxy that is read often gets a metatable of its own whose __index is a table, the cache. A key that is in the
+ * cache costs two look-ups in tables and no call of C. A full cache is emptied.
  *
- * A script with the debug library can put anything into upvalues and metatables, and keep a proxy longer than its view.
- * So a view is only what vai__handle_test accepts, and an address only what the view knows. */
+ * A script with the debug library can put anything into upvalues and metatables, and keep a proxy longer than its
+ * view. So the view comes from an upvalue only if vai__handle_test accepts that, and a table is a proxy only if the
+ * view knows its address. */
 #include "bind/lib/view.h"
 #include "bind/lib/lib.h"
 #include "bind/site.h"
@@ -219,7 +221,7 @@ static void to_proxy(lua_State *L, struct vai_vm *vm)
 	lua_settop(L, meta - 1);
 }
 
-/* Gives what stands for a proxy in a message. */
+/* Finds what a message has in place of a proxy: a reference to the frozen table. */
 static bool stand_in(lua_State *L, int idx, struct vai_obj **out)
 {
 	struct vai__view_proxy *p;
@@ -380,7 +382,7 @@ static int frozen_index(lua_State *L)
 	struct vai__view *v = own_view(L);
 	struct vai__view_proxy *p = proxy_at(L, v, 1);
 	if (VAI_UNLIKELY(++p->misses == HOT)) {
-		make_hot(L); /* allocates, so finalizers may run that use the view */
+		make_hot(L); /* allocates, so finalizers may run and change the view: p is searched for again */
 		p = proxy_at(L, v, 1);
 	}
 	return push_field(L, v, p);
@@ -415,7 +417,8 @@ static inline uint64_t number_of(lua_State *L, const struct vai__view *v, uint64
 	return guess;
 }
 
-/* Pushes the name of a field; it is kept in the table at upvalue UP_NAMES as long as that is small: true. */
+/* Pushes the name of a field. True: the name is kept in the table at upvalue UP_NAMES, which takes names as long as
+ * it is small. */
 static bool push_name(lua_State *L, struct vai__view *v, uint64_t place)
 {
 	size_t len;
@@ -449,8 +452,8 @@ static inline void push_key(
 	}
 }
 
-/* The number of the entry whose key is at index 2. A walk mostly comes back with the name that it was given last. That
- * string is told by its address: the state keeps it, so no other string can have come to lie there. */
+/* The number of the entry whose key is at index 2. A walk mostly calls with the name that it was given last. That
+ * string is recognized by its address: the state keeps the string, so no other one can lie there. */
 static inline uint64_t number_before(lua_State *L, const struct vai__view *v, const struct vai__view_proxy *p)
 {
 	if (v->name && v->name_table == p->table && lua_topointer(L, 2) == v->name && lua_type(L, 2) == LUA_TSTRING)

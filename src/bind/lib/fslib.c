@@ -39,7 +39,7 @@ static void push_time(lua_State *L, const struct timespec *t)
 	lua_pushnumber(L, (lua_Number)t->tv_sec + (lua_Number)t->tv_nsec / 1e9);
 }
 
-/* The one of `facts` with this index. */
+/* Pushes the value of the field with this index in `facts`. */
 static void push_fact(lua_State *L, const struct stat *st, int i)
 {
 	switch (i) {
@@ -86,8 +86,8 @@ static mode_t mode_at(lua_State *L, int idx, const char *fname, mode_t none)
 	return (mode_t)n;
 }
 
-/* The result of a system call that has returned n: a function of its own, so that nothing parks before errno is
- * read. */
+/* The result of a system call that has returned n. It is no inlined function, so errno is read on the thread that
+ * made the call, before the goroutine can park. */
 static VAI_NOINLINE int outcome(int n)
 {
 	return n < 0 ? VAI__ERRNO(errno) : n;
@@ -411,7 +411,7 @@ static int fs_scandir(lua_State *L)
 	return rc == VAI_OK ? 2 : vai__io_failed(L, g, rc, path);
 }
 
-/* ---- walking: a table of what is still to come, paths and types by turns, the next one last ---- */
+/* ---- walking: a list of what is still to be visited, paths and types in turn, the next one at its end ---- */
 
 static void push_pending(lua_State *L, int todo, int n, const char *folder, const char *entry)
 {
@@ -422,7 +422,8 @@ static void push_pending(lua_State *L, int todo, int n, const char *folder, cons
 	lua_rawseti(L, todo, n + 2);
 }
 
-/* Appends the list on top to the n folders of todo, its first name last. */
+/* Appends the entries of the folder, whose listing is on top, to the n values of todo in reverse order, so that the
+ * first entry comes next. */
 static void expand(lua_State *L, int todo, int n, const char *folder)
 {
 	const struct list *l = lua_touserdata(L, -1);

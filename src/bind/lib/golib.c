@@ -11,7 +11,8 @@
 #include "transfer/codec.h"
 #include "runtime/start.h"
 
-/* How long a canceled goroutine waits for what its block leaves; longer than closers may take. */
+/* How long a canceled goroutine waits at the end of a block for a task that it cancels there. That is longer than the
+ * task's to-be-closed variables may take. */
 #define LEAVE_TIME INT64_C(11000000000)
 
 int vai__lib_go(lua_State *L)
@@ -114,7 +115,7 @@ static inline vai_task *self_task(lua_State *L, const char *fname)
 	return vai__bind_object(L, &vai__task_class, fname);
 }
 
-/* The outcome also has the text for the report, behind the traceback; that is not pushed. */
+/* A failed task's outcome also has the text for the report, behind the traceback. That is not pushed. */
 int vai__lib_push_outcome(lua_State *L, vai_g *g, vai_task *task)
 {
 	bool done = vai__task_state(task) == VAI_TASK_DONE;
@@ -141,7 +142,7 @@ static int task_join(lua_State *L)
 	return vai__lib_push_outcome(L, g, task);
 }
 
-/* cancel([reason]): if the goroutine cancels itself it ends here. */
+/* cancel([reason]). A goroutine that cancels its own task ends here. */
 static int task_cancel(lua_State *L)
 {
 	vai_task *task = self_task(L, "cancel");
@@ -214,7 +215,7 @@ static const char *alive_status(vai_task *task)
 	case VAI_G_NEW:
 	case VAI_G_RUNNABLE: return "runnable";
 	case VAI_G_WAITING: return "waiting";
-	default: return "running"; /* a goroutine that has ended gets its final state in a moment */
+	default: return "running"; /* also for a goroutine that has ended and has not finished its task yet */
 	}
 }
 

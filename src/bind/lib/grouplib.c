@@ -13,7 +13,7 @@
 #include "transfer/codec.h"
 #include "transfer/message.h"
 
-/* How long a goroutine that is itself canceled waits for the children of a group that it leaves, ns. */
+/* How long a canceled goroutine waits for the children of a group whose block it leaves, ns. */
 #define LEAVE_TIME INT64_C(10000000000)
 
 static inline vai_group *self_group(lua_State *L, const char *fname)
@@ -82,7 +82,7 @@ static int start(lua_State *L, vai_group *group, int idx, const struct vai__call
 	int rc = vai__group_enter(g, group, waits, &call->member);
 	if (rc == VAI_OK) {
 		vai__call_go(L, g, call);
-		vai__handle_leaves(L, vai__bind_vm(g), -1); /* wait may return it again */
+		vai__handle_leaves(L, vai__bind_vm(g), -1); /* `wait` may return this task, as the same value */
 		return VAI_OK;
 	}
 	call->member = NULL;
@@ -209,8 +209,8 @@ static int wait_all(vai_g *g, vai_group *group)
 	return rc;
 }
 
-/* Leaves the block, by an error (argument 2) or without. When the runtime has ended there is no goroutine to wait
- * for. */
+/* Called at the end of a block; argument 2 is the error that ends it, or nil. If the runtime has ended all children
+ * have, too. */
 static int group_close(lua_State *L)
 {
 	vai_group *group = self_group(L, "close");

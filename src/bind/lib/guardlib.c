@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Guards: handles that are closed at the end of a block. A guard that was not closed does its work when its state ends,
- * as that gives its reference back. */
+/* Guards: handles that are closed at the end of a block. A guard that is armed and was not closed does its work when
+ * its state ends, since that frees it. */
 #include "bind/lib/guardlib.h"
 #include "base/obj.h"
 #include "bind/arg.h"
@@ -17,7 +17,8 @@ vai_guard *vai__guard_push(
 	return guard;
 }
 
-/* Ends a guarded call. The guard is at index 2 and is closed when the method returns. */
+/* The continuation of a guarded call: returns the function's results. The guard at index 2 is closed when the method
+ * returns. */
 static int called(lua_State *L, int status, lua_KContext context)
 {
 	(void)status;
@@ -33,7 +34,7 @@ int vai__guard_call(lua_State *L)
 	return called(L, LUA_OK, 0);
 }
 
-/* Also called without a goroutine, when the runtime ends. */
+/* Also called on a thread that runs no goroutine, when the runtime ends. */
 static int guard_close(lua_State *L)
 {
 	vai__guard_fire(vai__bind_object(L, &vai__guard_class, "close"));

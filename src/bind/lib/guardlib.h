@@ -7,8 +7,8 @@
 #include "sched/sched.h"
 #include "sync/guard.h"
 
-/* Pushes the handle of a new guard, which is not armed yet. May raise; so it is called before what it will undo is
- * done. */
+/* Pushes the handle of a new guard, which is not armed yet. May raise, so it is called before the thing is done that
+ * the guard will undo. */
 vai_guard *vai__guard_push(
 	lua_State *L, vai_g *g, struct vai_obj *what, void (*undo)(struct vai_obj *what, uint64_t id));
 /* Calls the function at stack index 2 with the values from index 3 up to the guard, which is on top and armed. Closes

@@ -60,9 +60,10 @@ static int push_string(lua_State *L)
 	return 1;
 }
 
-/* The collector of a new state rests until the heap has grown to many times its first size (state/template.c), as most
- * goroutines end before. A goroutine that reads in a loop lives as long as its connection, and what it reads is soon
- * garbage: so after some input its collector is set to work, lest each connection's state become that big once. */
+/* The collector of a new state does nothing until the heap has grown to many times its first size (state/template.c),
+ * as most goroutines end before. But a goroutine that reads in a loop lives as long as its connection, and what it
+ * reads soon is garbage. So the collector is set to work after some input; otherwise the state of each connection
+ * would once become that big. */
 static inline void note_input(lua_State *L, struct vai_vm *vm, size_t n)
 {
 	if (VAI_LIKELY(vm->input >= INPUT_MANY))

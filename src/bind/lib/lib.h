@@ -21,8 +21,8 @@ int vai__lib_maxprocs(lua_State *L);
 int vai__lib_numcpu(lua_State *L);
 int vai__lib_stats(lua_State *L);
 extern const struct vai__handle_type vai__lib_task_type;
-/* Pushes the outcome of a task that has ended: true, results... or false, error and, if that was raised, its traceback.
- * Returns the number of values. */
+/* Pushes the outcome of a task that has ended: true, results... or false, error and, if that was raised, its
+ * traceback. Returns the number of values. */
 int vai__lib_push_outcome(lua_State *L, vai_g *g, struct vai_task *task);
 /* spawnlib.c: goroutines with bounds or with a thread of their own */
 int vai__lib_spawn(lua_State *L);
@@ -70,17 +70,17 @@ int vai__lib_thaw(lua_State *L);
 int vai__lib_next(lua_State *L);
 /* Whether the value at idx is a frozen table. */
 bool vai__lib_frozen_at(lua_State *L, int idx);
-/* Replaces a frozen table at idx by a copy, for C code that reads keys itself. False: it was no frozen table, and
- * nothing is done. */
+/* Replaces a frozen table at idx by a copy, for C code that reads tables by lua_next or raw access. False: the value
+ * was no frozen table, and nothing is done. */
 bool vai__lib_thaw_at(lua_State *L, int idx);
-/* Tells messages and handles about frozen tables. Once per process. */
+/* Sets the hooks by which messages and handles treat frozen tables. Once per process. */
 void vai__lib_frozen_install(void);
 extern const struct vai__handle_type vai__lib_frozen_type, vai__lib_view_type;
 /* grouplib.c */
 int vai__lib_group(lua_State *L);
 extern const struct vai__handle_type vai__lib_group_type;
-/* Pushes why ctx is over, as ctx:cause() gives it, which may be the error of a group's child; nil: it is not over. May
- * raise. */
+/* Pushes what ctx:cause() returns: why ctx is over, which may be the error of a group's child; nil if ctx is not
+ * over. May raise. */
 void vai__lib_push_cause(lua_State *L, vai_g *g, vai_context *ctx);
 /* supervisorlib.c */
 int vai__lib_supervisor(lua_State *L);

@@ -12,7 +12,7 @@ static inline vai_listener *self_listener(lua_State *L, const char *fname)
 	return vai__bind_object(L, &vai__listener_class, fname);
 }
 
-/* Gives the result of an accept. end: continues it after a wait without a stack. */
+/* Returns the results of an accept. end: the continuation for a wait without a stack. */
 static int have_accepted(lua_State *L, vai_g *g, int rc, vai_conn *c, lua_KFunction end)
 {
 	if (rc == VAI_SHEDS)

@@ -63,7 +63,7 @@ static inline int locking_unlock(lua_State *L, const struct locking *k, const ch
 	return 0;
 }
 
-/* Locks, with a guard on top of the stack that unlocks. VAI_OK, or why the lock was not got. */
+/* Locks, and leaves on top of the stack a guard that unlocks. VAI_OK; or why the wait for the lock ended without it. */
 static inline int locking_with_guard(
 	lua_State *L, vai_g *g, const struct locking *k, struct vai_obj *o, struct vai__limit limit)
 {

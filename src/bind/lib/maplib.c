@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* map and its methods. None of them waits. Values are encoded before the map is called and decoded after it; what runs
- * under its locks (functions of type vai__map_fn) only looks at messages. */
+/* map and its methods. None of them waits. Values are encoded before a function of data/map.h is called, and decoded
+ * after it. The functions that run under the map's locks (of type vai__map_fn) handle messages only. */
 #include <math.h>
 #include <string.h>
 #include "base/hash.h"
@@ -74,8 +74,8 @@ static void push_key(lua_State *L, const struct vai__map_key *key)
 
 /* ---- values ---- */
 
-/* Encodes the value at idx, which is not nil. What it owns is the caller's, who must not raise before passing it on.
- * False: it stands for nil (__vai_send). */
+/* Encodes the value at idx, which is not nil. The result belongs to the caller, which must not raise before passing
+ * it on. False: the value's __vai_send has given nil. */
 static bool value_of(lua_State *L, vai_g *g, int idx, struct vai__map_value *value, const char *what)
 {
 	value->owner = NULL;
@@ -141,13 +141,13 @@ static enum vai__map_change erase(
 
 /* ---- changes ---- */
 
-/* A call of update's function that comes after several in vain. It lies on the stack of map_update, and its state knows
- * it (vm->updating) while the function runs in a protected call. */
+/* A call of update's function after many calls that were in vain. It lies on the stack of map_update, and
+ * vm->updating points to it while the function runs in a protected call. */
 struct vai__update {
 	const vai_map *map;
 	const struct vai__map_key *key;
 	struct vai__update *outer;
-	bool self_made; /* the function itself has changed the key since */
+	bool self_made; /* the function itself has changed the key during the call */
 };
 
 static bool is_same(const struct vai__map_key *a, const struct vai__map_key *b)
@@ -406,8 +406,8 @@ static bool try_update(lua_State *L, vai_g *g, vai_map *m, const struct vai__map
 	return u.done;
 }
 
-/* Calls the function below its argument on top. Raises if the function itself has changed the key, as it would do so
- * each time. */
+/* Calls the function that lies below its argument on top. Raises if the function itself has changed the key, since it
+ * would do so in each further call, and update would never end. */
 static void call_watched(lua_State *L, struct vai_vm *vm, const vai_map *m, const struct vai__map_key *key)
 {
 	struct vai__update u = {.map = m, .key = key, .outer = vm->updating};
@@ -446,7 +446,7 @@ static int map_update(lua_State *L)
 
 /* ---- pairs and the rest ---- */
 
-/* Gives the next key and value. Argument: the snapshot, which knows its position. */
+/* Returns the next key and value. Argument: the snapshot, which has its position. */
 static int map_next(lua_State *L)
 {
 	vai_snapshot *s = vai__bind_object(L, &vai__snapshot_class, "next");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the bindings of net/, fs/ and proc/ share: how results of these rooms become values of Lua, and what arguments
- * mean. All is called by the goroutine that makes the call (bind/arg.h), raises if arguments are wrong or memory is
- * out, and parks only where that is said. Functions that push return the number of values. */
+ * mean. The functions are called by the goroutine that makes the call (bind/arg.h). They raise if arguments are wrong
+ * or memory is out, and park only where that is said. Functions that push return the number of values. */
 #ifndef VAI_NETLIB_H
 #define VAI_NETLIB_H
 
@@ -25,8 +25,8 @@ int vai__io_conn_failed(lua_State *L, vai_g *g, vai_conn *c, int rc);
 /* The same for a write: always four values, which are nil, the reason, its name or nil, and the number of bytes
  * written. */
 int vai__io_write_failed(lua_State *L, vai_g *g, int rc, size_t done, const char *what);
-/* Ends a step of a loop over lines, for which a read has pushed n values: if n > 1 the read has failed, and its message
- * is raised; otherwise they are the step's results. */
+/* Ends a step of a loop over lines, for which a read has pushed n values: if n > 1 the read has failed, and its
+ * message is raised; otherwise they are the step's results. */
 int vai__io_line(lua_State *L, int n);
 /* Ends the method lines(): pushes the step function, and the object at index 1 as the loop's state. */
 int vai__io_lines(lua_State *L, lua_CFunction step);
@@ -42,8 +42,8 @@ int vai__lib_push_datagram(lua_State *L, vai_g *g, struct vai__bytes *b, const s
 const char *vai__io_string(lua_State *L, int idx, int arg, const char *fname, size_t *len);
 /* The string at idx, which must not have a zero in it. */
 const char *vai__io_path(lua_State *L, int idx, int arg, const char *fname);
-/* What a read at idx asks for: nothing, "l", "L", "a" (each also with a "*" before it), or a number of bytes, 0 or more
- * (*count; otherwise 0). */
+/* What a read at idx asks for: nothing, "l", "L", "a" (each also with a "*" before it), or a number of bytes, 0 or
+ * more (*count; otherwise 0). */
 enum vai__read_what vai__io_read_what(lua_State *L, int idx, const char *fname, size_t *count);
 /* Collects the n strings and buffers from stack index 2 on for a write; arg: the number of the first as an argument.
  * Numbers are turned into strings on the stack. The buffers stay pinned until vai__io_release with the same n, so
@@ -55,8 +55,8 @@ void vai__io_release(lua_State *L, int n);
 vai_bytes *vai__io_room(lua_State *L, struct iovec *to, const char *fname);
 /* The deadline at idx in seconds of vai.now's clock, as ns; VAI_FOREVER for none or nil. */
 int64_t vai__io_deadline(lua_State *L, int idx, int arg, const char *fname);
-/* The network named at idx, which is the first argument: "tcp", "udp6", "unix", ... type: the only one allowed,
- * SOCK_STREAM or SOCK_DGRAM; 0: both. */
+/* The network named at idx, which is the first argument: "tcp", "udp6", "unix", ... type: the only type of sockets
+ * that is allowed, SOCK_STREAM or SOCK_DGRAM; 0: both are. */
 const struct vai__network *vai__io_network(lua_State *L, int idx, const char *fname, int type);
 
 /* ---- methods of all objects with a descriptor ---- */
@@ -70,12 +70,12 @@ int vai__io_push_local(lua_State *L, struct vai__desc *d);
 /* Sets the time at index 2 as the deadline of reads, of writes or of both, also of those under way. Pushes nothing. */
 int vai__io_set_deadlines(lua_State *L, struct vai__desc *d, const char *fname, bool read, bool write);
 
-/* The calling goroutine, if it may wait for what it closes. NULL: the thread runs none, or one of C code, or one that
- * is about to end. */
+/* The calling goroutine, if it may wait until what it closes is closed. NULL: the thread runs no goroutine, one of C
+ * code, or one that is about to end. */
 vai_g *vai__io_closer(lua_State *L);
-/* Waits until d is gone (vai__desc_await); it is the descriptor of the object o at index 1 and has been closed. Does
- * not wait if no goroutine runs, as in finalizers at the end of a state, or if it is to end. Pushes nothing, or why the
- * wait has failed. */
+/* Waits until d is gone (vai__desc_await), the closed descriptor of the object o at index 1. Does not wait on a
+ * thread that runs no goroutine, as in finalizers at the end of a state, or if the goroutine is about to end. Pushes
+ * nothing, or why the wait has failed. */
 int vai__io_await_close(lua_State *L, struct vai__desc *d, struct vai_obj *o);
 
 /* Defines OBJECT_close, the method `close`: closes, then waits as vai__io_await_close does. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* once, and functions of once_value. The latter are C functions with three upvalues: the once, the function, and the
- * results as this state knows them, which are not sent along. So a state that has asked for the results gets the same
- * values each time, as if they were upvalues of a function. */
+/* once, and the functions that once_value returns. These are C functions with three upvalues: the once, the function
+ * that computes the results, and the results as values of this state, which are not sent along with the others. So a
+ * state that asks for the results again gets the same values, as it would get the upvalues of a Lua function. */
 #include "base/obj.h"
 #include "bind/arg.h"
 #include "bind/lib/guardlib.h"
@@ -35,7 +35,7 @@ static void end_once(struct vai_obj *once, uint64_t id)
 
 /* ---- once:call ---- */
 
-/* Ends the call. The guard is at index 2. */
+/* The continuation of the call. The guard is at index 2. */
 static int called(lua_State *L, int status, lua_KContext context)
 {
 	(void)status;
@@ -45,7 +45,7 @@ static int called(lua_State *L, int status, lua_KContext context)
 	return 1;
 }
 
-/* Makes the guard before it is known whether it is needed, as that may raise. */
+/* The guard is made first, whether it will be needed or not, as making it may raise. */
 static int once_call(lua_State *L)
 {
 	vai_once *once = self_once(L, "call");
@@ -79,7 +79,7 @@ static int once_call(lua_State *L)
 
 enum { UP_ONCE = 1, UP_FUNCTION, UP_KNOWN };
 
-/* __vai_send of the known results: nothing of them crosses. */
+/* __vai_send of the table of results: `false` is sent in its place. */
 static int send_nothing(lua_State *L)
 {
 	lua_pushboolean(L, 0);
@@ -149,7 +149,7 @@ static void publish(lua_State *L, vai_once *once, int n, bool failed)
 	vai__once_set(once, &msg, failed);
 }
 
-/* Ends the computation. The guard is at index 1, above it results or an error. */
+/* The continuation of the computation. The guard is at index 1, and above it lie the results or the error. */
 static int computed(lua_State *L, int status, lua_KContext context)
 {
 	(void)context;

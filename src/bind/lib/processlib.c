@@ -22,7 +22,7 @@ static inline vai_process *self_process(lua_State *L, const char *fname)
 	return vai__bind_object(L, &vai__process_class, fname);
 }
 
-/* ---- options: the table at index 1, which later lies at index 1 still ---- */
+/* ---- options: the table at index 1, which stays there ---- */
 
 _Noreturn static void bad_option(lua_State *L, const char *name, const char *expected)
 {
@@ -165,7 +165,7 @@ static const char *const stream_names[VAI__STREAMS] = {"stdin", "stdout", "stder
 /* The descriptors of a spawn until the process has started. */
 struct streams {
 	int fds[VAI__STREAMS];
-	bool close[VAI__STREAMS];             /* the fds that we have to close */
+	bool close[VAI__STREAMS];             /* which of the descriptors are to be closed here */
 	struct vai__desc *held[VAI__STREAMS]; /* of connections and files that are lent to the process */
 	vai_conn *ours[VAI__STREAMS];
 };
@@ -182,8 +182,8 @@ static void let_go(struct streams *s, bool failed)
 	}
 }
 
-/* Lends an open file to the process, which expects one that blocks. Our side goes on nevertheless: sockets are asked in
- * each call not to wait, but a pipe can no longer be read here. */
+/* Lends an open connection to the process, which expects a descriptor that blocks, so it is made blocking. Goroutines
+ * can still use a socket, as each of their calls says that it must not wait; a pipe they can no longer read. */
 static int lend(struct streams *s, int i, vai_conn *c)
 {
 	struct vai__desc *d = vai__conn_desc(c);
@@ -225,14 +225,15 @@ static int stream_kind(lua_State *L, int i)
 	return LENT;
 }
 
-/* Opens /dev/null. Returns the descriptor or the error: without one the process would get this one's own stream. */
+/* Opens /dev/null. Returns the descriptor, or an error, which is not ignored: otherwise the process would inherit the
+ * stream of this process. */
 static VAI_NOINLINE int open_null(int i)
 {
 	int fd = open("/dev/null", (i == 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
 	return fd < 0 ? VAI__ERRNO(errno) : fd;
 }
 
-/* Opens the stream i; c: the connection that is lent. */
+/* Opens stream i. c: the connection that is lent to the process, or NULL. */
 static int open_stream(struct streams *s, int i, int kind, vai_conn *c)
 {
 	int rc = VAI_OK;
@@ -281,7 +282,7 @@ static bool flag(lua_State *L, const char *name)
 	return on;
 }
 
-/* What to name in the error if the process could not be started: the directory or the command. */
+/* The name for the error if the process could not be started: that of the directory or of the command. */
 static const char *blamed(const struct vai__spawn *s, int rc)
 {
 	struct stat st;

@@ -26,7 +26,8 @@ static void release_reader(struct vai_obj *o, uint64_t id)
 	vai__rwmutex_runlock((vai_rwmutex *)o);
 }
 
-/* There may be many readers, so each state counts its own (bind/report/held.c). */
+/* The lock does not know its readers, so each state counts how often its goroutine has locked it
+ * (bind/report/held.c). */
 static const struct locking reader = {
 	.class = &vai__rwmutex_class,
 	.lock = reader_call_lock,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* See selectio.h. A round looks at everything once without waiting, in random order, then waits for any of it. While
- * select runs the goroutine has the reading direction of each object, or queues for it: so no edge is lost, and what
- * was not chosen stays where it was. */
+/* See selectio.h. Each round tries all cases once without waiting, in random order, and then waits for any of them.
+ * While select runs the goroutine owns the reading direction of each object, or queues for it. So no event of the
+ * poller is lost, and data of cases that were not chosen stay unread. */
 #include "bind/lib/selectio.h"
 #include <string.h>
 #include "base/clock.h"
@@ -9,21 +9,21 @@
 #include "bind/lib/processlib.h"
 #include "sched/poll.h"
 
-enum { SHORT_PAUSE = 50000000 /* ns */ };
+enum { SHORT_PAUSE = 50000000 /* ns after which accept is tried again when descriptors are out */ };
 
 enum kind { CONN, LISTENER, PACKET, PROCESS };
 
 struct source {
 	enum kind kind;
-	int index;             /* of its case */
-	int order;             /* not of this entry: the place n of a random order */
+	int index; /* of its case */
+	int order; /* list[k].order is the entry that is tried as number k; it has nothing to do with this entry */
 	struct vai_obj *obj;   /* borrowed from the Lua stack */
 	struct vai__among dir; /* not for processes */
 	struct vai__waiter exit;
-	int64_t until; /* the limit of a view */
-	bool is_short; /* descriptors are out: no edge tells when there are some again */
-	int broken;    /* why it cannot be waited for; 0: it can */
-	int rc;        /* of the chosen entry: the result, and what has come */
+	int64_t until; /* when the time limit of the connection's view is over */
+	bool is_short; /* descriptors are out, and the poller does not say when there are some again */
+	int broken;    /* why the source cannot be waited for; or 0 */
+	int rc;        /* of the chosen entry, as all that follow: the result, and what was read */
 	struct vai__bytes bytes;
 	vai_conn *conn;
 	struct vai__exit end;
@@ -128,7 +128,8 @@ static void shuffle(struct vai__selectio *io)
 	}
 }
 
-/* Returns a case that was ready, or VAI_EAGAIN. All channels have their turn together, at the turn of the first. */
+/* Tries all cases in random order. Returns the one that was ready, or VAI_EAGAIN. Channels are tried all together
+ * when the first of them has its turn. */
 static int look(struct vai__selectio *io)
 {
 	int left = io->nchans;
@@ -183,7 +184,7 @@ static void end(struct vai__also *also, int code)
 			vai__desc_among_end(io->g, &s->dir, code == VAI__SELECT_CODE(s->index), code == VAI_WAKE_USER);
 }
 
-/* When to look again at the latest. */
+/* When the next round has to begin at the latest. */
 static int64_t next_look(const struct vai__selectio *io, int64_t deadline)
 {
 	int64_t until = deadline;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* select(cases), in four passes. (1) Look at all keys of the table, leaving the names of named cases on the Lua stack
- * from index 2 on. (2) Check every case, leaving its channel and the value to send on the stack, too, which keeps all
- * alive whatever happens to the table. (3) Encode the values, protected where raising would lose an earlier message.
- * (4) Wait.
+/* select(cases) works in four passes. (1) It looks at all keys of the table and leaves the names of named cases on
+ * the Lua stack, from index 2 on. (2) It checks every case and leaves the case's channel and value on the stack,
+ * which keeps them alive whatever happens to the table. (3) It encodes the values, in a protected call if an error
+ * would lose messages that were encoded before. (4) It waits.
  *
- * A usual table, which is a list of channels and options, needs one pass instead of the first two (check_list). That
- * pass has no effects and raises nothing; any other table it leaves to the two passes. */
+ * For a usual table, which is a list of channels and options, one pass takes the place of the first two (check_list).
+ * That pass has no effects and raises nothing, and leaves any other table to the two passes. */
 #include <stdio.h>
 #include <string.h>
 #include "bind/arg.h"
@@ -24,7 +24,7 @@
 enum {
 	SMALL = 8,
 	KEPT = 64,  /* memory for up to so many cases is kept for the next select */
-	MANY = 256, /* tables with more cases are not for check_list */
+	MANY = 256, /* check_list does not take tables with more cases */
 };
 
 struct options {
@@ -150,7 +150,8 @@ static void check_timeout(lua_State *L, struct options *o)
 	o->limit.deadline = vai__arg_seconds_deadline(lua_tonumber(L, -1));
 }
 
-/* Looks at a name on the stack with its value on top. True: it names a case. "n" does not, as table.pack sets it. */
+/* Checks a string key, whose value is on top: an option or the name of a case. True: it names a case. "n" is ignored,
+ * as table.pack sets it. */
 static bool check_name(lua_State *L, struct options *o)
 {
 	const char *name = lua_tostring(L, -2);
@@ -190,7 +191,8 @@ static bool check_usual(lua_State *L, struct options *o, struct vai__case *c)
 	return sends;
 }
 
-/* Keeps all keys and values on the stack, so each key is pushed again for the next step. */
+/* Does the pass for a usual table. The values stay on the stack, so the key is pushed once more for lua_next. False:
+ * the table is none. */
 static bool check_list(lua_State *L, struct options *o, struct vai__case *cases)
 {
 	int i = 0;
@@ -348,7 +350,7 @@ struct outcome {
 	struct vai__case chosen;
 };
 
-/* list: use check_list; NOT_USUAL: the table is not a usual one. */
+/* The result of run with `list` set, which uses check_list, if the table is not a usual one. */
 enum { NOT_USUAL = -1 };
 
 static int run_cases(lua_State *L, vai_g *g, struct vai__case *cases, struct options *o, struct outcome *out, bool list)
@@ -379,8 +381,8 @@ static VAI_NOINLINE int run_small(lua_State *L, vai_g *g, struct options *o, str
 	return run_cases(L, g, cases, o, out, list);
 }
 
-/* Memory for many cases, in a userdata. The state's registry keeps one for the next select: to allocate and collect it
- * each time took a tenth of a select of 32. */
+/* Memory for many cases, in a userdata. The state's registry keeps one for the next select, as making and collecting
+ * one each time took a tenth of a select with 32 cases. */
 struct room {
 	int size;
 	bool used; /* stays set if a select raises; the next one then makes another */

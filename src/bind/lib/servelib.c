@@ -37,8 +37,8 @@ static int64_t seconds(lua_State *L, const char *option)
 	return ns < 9e18 ? (int64_t)ns : VAI_FOREVER;
 }
 
-/* For modules that wrap functions of their users: looks at the functions in the list on top, which f calls, as it looks
- * at f. */
+/* For modules that wrap functions of their users: reports assignments that would be lost, as is done for f, in the
+ * functions of the list on top, which f calls. */
 static void look_at_called(lua_State *L)
 {
 	struct vai_vm *vm = vai__bind_vm(vai__bind_self(L));

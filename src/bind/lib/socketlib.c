@@ -68,7 +68,7 @@ static void push_interface(lua_State *L)
 	vai__lib_push_source(L, &socket_key, vai__socket_source, vai__socket_source_end, "=vai.socket", ready);
 }
 
-/* Fills the table at index 1, which is an ordinary one afterwards. */
+/* Fills the table at index 1 and takes its metatable away, so that it is an ordinary table from now on. */
 static void fill(lua_State *L)
 {
 	push_interface(L);

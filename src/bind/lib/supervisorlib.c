@@ -11,7 +11,8 @@ VAI_LUA_SOURCE(vai__supervisor_source, "src/bind/lib/supervisor.lua");
 
 static const char constructor_key;
 
-/* Looks at the function in the options, which crosses in a table, where otherwise nothing looks for what it writes. */
+/* Reports assignments that would be lost in the function in the options. It is sent inside of a table, where
+ * functions are not checked for that. */
 static void look_at_functions(lua_State *L, vai_g *g)
 {
 	if (!lua_istable(L, 1))

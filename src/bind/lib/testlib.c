@@ -23,7 +23,8 @@ static struct {
 	int mask, count;
 } begun;
 
-/* The place where g is, which has noted its state: "file.lua:12 recv" if it calls recv there. */
+/* The number of the place where g is, as text "file.lua:12 recv" if it calls recv there. g has noted its Lua thread
+ * (vai__note_stack). */
 static uint32_t place(vai_g *g)
 {
 	lua_State *L = g->vm ? vai__bind_vm(g)->at : NULL;
@@ -114,7 +115,7 @@ static int begin(lua_State *L)
 		return luaL_error(L, "vai.test: a run within a run");
 	if (vai__replay_begin(g, &plan) != VAI_OK)
 		return luaL_error(L, "vai.test: another goroutine has a run under way");
-	vai__deadlock_push_failure(L); /* of the run before, if nobody has asked */
+	vai__deadlock_push_failure(L); /* drops the failure of an earlier run that was not asked for */
 	watch(L);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* sleep, now, after, timer, ticker. Seconds here, ns below. The call of a timer is encoded when the timer is made, and
- * a reset makes the same call again. Timers fire on any M, under the timers' lock, so all that they do is start a
- * goroutine. */
+/* sleep, now, after, timer, ticker. Times are seconds in Lua and ns in the rooms below. The call of a timer is
+ * encoded when the timer is made, and a timer that is reset makes the same call again. Timers fire on any M, under
+ * the timers' lock, so they only start a goroutine. */
 #include "base/clock.h"
 #include "base/obj.h"
 #include "bind/arg.h"
@@ -54,8 +54,8 @@ int vai__lib_sleep(lua_State *L)
 	return vai__shed_in(L, rest, sleep_end);
 }
 
-/* Makes what after() and tickers send: the time at which they fired, by the clock of vai.now. A number needs no memory,
- * which could not be had under the timers' lock. */
+/* Makes what after() and tickers send: the time at which they fired, by the clock of vai.now. A number needs no
+ * memory, which could not be had under the timers' lock. */
 static void stamp(vai_msg *out, int64_t now)
 {
 	vai__msg_number(out, (double)now / 1e9);
@@ -71,7 +71,7 @@ int vai__lib_after(lua_State *L)
 
 /* ---- timers ---- */
 
-/* Starts the timer's goroutine. False: memory is out; it is tried again later. */
+/* Starts the timer's goroutine. False: memory is out, and the timer fires again later. */
 static bool timer_fire(void *arg)
 {
 	return vai__call_fire(arg);
@@ -140,7 +140,8 @@ static int timer_end(lua_State *L)
 
 /* ---- tickers ---- */
 
-/* The period at idx in ns, at least 1, as with 0 it would fire for ever. A period too long for int64_t never fires. */
+/* The period at idx in ns. It is at least 1, as a ticker with 0 would fire without end. A ticker whose period is too
+ * long for int64_t never fires. */
 static int64_t check_period(lua_State *L, int idx, const char *fname)
 {
 	double seconds = vai__arg_seconds(L, idx, 1, fname);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Views. A proxy is an empty table, so that every access misses. Proxies are told apart by their addresses, which do
- * not change as long as they live. The state has them in a weak list by number; the view has each one's number, table
- * and address, and finds numbers by the other two. The proxy of a number may be gone, as the list shows. Its address
- * may then be that of another table, for which the view is not asked, or of another proxy, which has taken over the
- * entry.
+/* Views. A proxy is an empty Lua table, so that every access comes to its metatable. It is known by its address,
+ * which does not change while it lives. Each proxy has a number. The state has the proxies in a weak list by number;
+ * the view has the number, frozen table and address of each, and two indices that find the number for a table or an
+ * address.
  *
- * Numbers of proxies that are gone are found when no number is free: all are looked through, and if more than half are
- * in use the view grows. So its size is bounded by the proxies that live between two collections. */
+ * The collector may have freed the proxy of a number, which the weak list shows. Its address may then belong to
+ * another Lua table. If that is no proxy, the view is not asked for it; if it is a proxy, the entry of the address
+ * was set anew.
+ *
+ * When no number is free, all are looked through for proxies that are gone. If more than half are in use after that,
+ * the view grows. So its size is bounded by the number of proxies that live between two collections. */
 #include "bind/lib/view.h"
 #include "base/hash.h"
 #include "base/mem.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* waitgroup and its methods. The handle at index 1 keeps it alive while the goroutine waits. A goroutine of wg:go has a
- * reference of its own, and counts down when its state is freed, however it ended: so `wait` returns after its
+/* waitgroup and its methods. The handle at index 1 keeps it alive while the goroutine waits. A goroutine of wg:go has
+ * a reference of its own, and counts down when its state is freed, however it ended: so `wait` returns after its
  * to-be-closed variables have run. */
 #include "base/obj.h"
 #include "bind/arg.h"
@@ -89,7 +89,7 @@ static int wg_go(lua_State *L)
 	vai_waitgroup *wg = self_wg(L, "go");
 	vai_g *g = vai__bind_self(L);
 	struct vai__call *call = vai__call_new(L, g, 2, &go_name, VAI_FATE_PANIC);
-	/* Counted before the start, so that a wait in between has something to wait for. */
+	/* The goroutine is counted before it starts, so that a `wait` on another thread cannot miss it. */
 	if (VAI_UNLIKELY(vai__waitgroup_add(wg, 1) != VAI_OK)) {
 		vai__call_unref(call);
 		return add_failed(L, 1);
