@@ -3,6 +3,28 @@
 local program = dofile((debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "support/program.lua")
 local test = program.test
 
+describe("a large message", function()
+	test("is received before the sender, on the same P, makes the next one", [[
+		local ch, got = chan(128), vai.atomic(0)
+		local receiver = go(function()
+			for s in ch do got:add(#s) end
+		end)
+		check.waiting(receiver)
+		local sender = vai.async(function()
+			local half, lens = ("x"):rep(20000), {}
+			for i = 1, 20 do
+				ch:send(half .. half)
+				lens[i] = #ch
+			end
+			ch:close()
+			check.eq(table.concat(lens), ("0"):rep(20))
+		end)
+		check.returns(table.pack(sender:join()), true)
+		receiver:join()
+		check.eq(got:get(), 20 * 40000)
+	]], { procs = 1, env = { VAI_PREEMPT = "off" } })
+end)
+
 describe("an unbuffered channel", function()
 	test("hands a value over", [[
 		local ch = chan()

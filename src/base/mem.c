@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "base/base.h"
+#include "base/big.h"
 #include "base/heap.h"
 #include "base/memory_budget.h"
 #include "base/fork.h"
@@ -93,7 +94,7 @@ size_t vai__mem_round(size_t size)
 #ifdef VAI_VALGRIND
 	return size; /* a tool that checks memory has to see where the block ends */
 #endif
-	return size > MAX_SIZE ? size : class_size(class_of(size));
+	return size > MAX_SIZE ? vai__big_round(size) : class_size(class_of(size));
 }
 
 static atomic_bool in_use; /* memory has been taken, so the heap cannot be chosen any more */
@@ -339,7 +340,7 @@ static VAI_NOINLINE void *alloc_slow(struct cache *cache, unsigned c)
 static inline void *get(size_t size)
 {
 	if (VAI_UNLIKELY(size > MAX_SIZE))
-		return vai__heap_resize(NULL, size);
+		return vai__big_take(size);
 	struct cache *cache = self();
 	if (VAI_UNLIKELY(!cache))
 		return NULL;
@@ -372,7 +373,7 @@ static VAI_NOINLINE void magazine_full(struct cache *cache, unsigned c)
 static inline void put(void *p, size_t size)
 {
 	if (VAI_UNLIKELY(size > MAX_SIZE)) {
-		vai__heap_free(p);
+		vai__big_give(p, size);
 		return;
 	}
 	struct cache *cache = self();
@@ -409,6 +410,7 @@ static void give_magazine(struct magazine *mag, unsigned c)
 void vai__mem_thread_exit(void)
 {
 	struct cache *cache = tls_cache;
+	vai__big_thread_exit();
 	if (!cache)
 		return;
 	for (unsigned c = 0; c < CLASSES; c++) {
@@ -438,6 +440,7 @@ size_t vai__mem_unneeded(size_t *regained)
 {
 	size_t bytes = 0;
 	*regained = 0;
+	vai__big_end_period();
 	for (unsigned c = 0; c < CLASSES; c++) {
 		struct shared *s = &shared[c];
 		size_t chain = s->magazine * class_size(c);

@@ -23,10 +23,10 @@ void vai__mem_thread_exit(void);
 
 /* Memory that is not needed goes back to the system. Called by one thread, every few seconds.
  *
- * vai__mem_unneeded ends a period. It returns how many bytes were free all through the period, as far as giving them
- * back is worth the trouble, and sets *regained to how many of the bytes given back in earlier periods were mapped
- * again in this one. vai__mem_scavenge then gives back what the first has found, as whole spans, unless *stop, and
- * returns how many bytes that were. */
+ * vai__mem_unneeded ends a period, that of big.h, too. It returns how many bytes were free all through the period, as
+ * far as giving them back is worth the trouble, and sets *regained to how many of the bytes given back in earlier
+ * periods were mapped again in this one. vai__mem_scavenge then gives back what the first has found, as whole spans,
+ * unless *stop, and returns how many bytes that were. */
 size_t vai__mem_unneeded(size_t *regained);
 size_t vai__mem_scavenge(const atomic_bool *stop);
 

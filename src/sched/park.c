@@ -391,3 +391,11 @@ void vai__yield(vai_g *self)
 	else
 		vai__park_switch(g_of(self), OP_YIELD);
 }
+
+/* In a seeded run each yield is a step, and what stands in runnext is not of the run. */
+void vai__yield_to_next(vai_g *self)
+{
+	struct p *p = m_p(g_m(g_of(self)));
+	if (p && atomic_load_relaxed(&p->runnext) && turn_of(g_of(self)) == 0)
+		vai__park_switch(g_of(self), OP_YIELD);
+}

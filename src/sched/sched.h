@@ -109,8 +109,7 @@ void vai__sched_halt(int64_t grace);
 /* Whether it was started and not stopped. Any thread. */
 bool vai__sched_running(void);
 
-/* Called in a child of fork, where only the calling thread exists: it is no M any more, and the runtime does not
- * run. */
+/* Called in a child of fork, where only the calling thread exists: it is no M any more, and nothing runs. */
 void vai__sched_forked(void);
 /* Whether threads of the runtime may live, so that a fork would lose them. */
 bool vai__sched_alive(void);
@@ -177,8 +176,9 @@ bool vai__serial_end(vai_g *main);
 
 /* Puts g behind the goroutines that are ready on its P, and returns when its turn has come. */
 void vai__yield(vai_g *g);
-/* The same for a goroutine that was interrupted because others have waited for long: it goes to the end of the global
- * queue, unless it was in a queue since. */
+/* The same where a goroutine that g has made ready is to be the next on its P; otherwise g goes on. */
+void vai__yield_to_next(vai_g *g);
+/* As vai__yield, to the end of the global queue, for a g that was interrupted; it goes on if it was queued since. */
 void vai__yield_late(vai_g *g);
 /* How many goroutines are alive, mains included. Any thread. */
 int64_t vai__g_count(void);

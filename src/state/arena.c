@@ -14,7 +14,7 @@
  * have put them. */
 #include "state/arena.h"
 #include <string.h>
-#include "base/heap.h"
+#include "base/big.h"
 #include "base/memory_budget.h"
 #include "base/mem.h"
 #include "state/arena_private.h"
@@ -134,12 +134,12 @@ static void unlink_big(struct vai__arena *a, struct vai__big *b)
 static void free_big(struct vai__big *b)
 {
 	vai__memory_budget_give(b->budget, b->size);
-	vai__heap_free(b);
+	vai__big_give(b, b->size);
 }
 
 static VAI_NOINLINE void *take_big(struct vai__arena *a, size_t size)
 {
-	size_t total = size + sizeof(struct vai__big);
+	size_t total = vai__big_round(size + sizeof(struct vai__big));
 	if (total >> 46)
 		return NULL;
 	vai__arena_before_big(a);
@@ -149,7 +149,7 @@ static VAI_NOINLINE void *take_big(struct vai__arena *a, size_t size)
 	struct vai__budget *budget;
 	if (!vai__memory_budget_take(total, &budget))
 		return NULL;
-	struct vai__big *b = vai__heap_resize(NULL, total);
+	struct vai__big *b = vai__big_take(total);
 	if (!b) {
 		vai__memory_budget_give(budget, total);
 		return NULL;
@@ -174,7 +174,7 @@ static VAI_NOINLINE void give_big(struct vai__arena *a, void *p, size_t size)
 static void *resize_big(struct vai__arena *a, void *p, size_t nsize)
 {
 	struct vai__big *b = (struct vai__big *)p - 1;
-	size_t total = nsize + sizeof *b;
+	size_t total = vai__big_round(nsize + sizeof *b);
 	if (nsize >> 46)
 		return NULL;
 	if (total <= b->size && total > b->size - b->size / 4)
@@ -185,7 +185,7 @@ static void *resize_big(struct vai__arena *a, void *p, size_t nsize)
 	if (total > before && !vai__memory_budget_charge(b->budget, total - before))
 		return NULL;
 	unlink_big(a, b);
-	struct vai__big *n = vai__heap_resize(b, total);
+	struct vai__big *n = vai__big_resize(b, before, total);
 	if (!n) {
 		link_big(a, b, before);
 		if (total > before)
