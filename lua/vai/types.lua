@@ -17,10 +17,10 @@ local vai = {}
 ---Runs `f(...)` as a goroutine. What `f` captures and the arguments cross by copy: see
 ---[What may be sent](#what-may-be-sent-or-captured).
 ---
----An error that `f` does not catch ends the program with status 2, or goes to the handler of `vai.on_panic`.
----That holds although somebody waits in `join` or has joined before: the error of `vai.go` is never `join`'s
----alone. With a handler both get it: the handler is called, and `join` returns `false` and the error. Where
----`join` is to deal with the error, use `vai.async`. `vai.go(f):join()` waits for the end and gives the results.
+---An error that `f` does not catch ends the program with status 2, or goes to the handler of `vai.on_panic`. That is
+---so even if a goroutine waits in `join`: with a handler, the handler is called and `join` returns `false` and the
+---error, too. If only `join` is to get the error, use `vai.async`. `vai.go(f):join()` waits until the goroutine has
+---ended and returns the results of `f`.
 ---```lua
 ---local answers = vai.chan()
 ---vai.go(function(name)
@@ -33,8 +33,8 @@ local vai = {}
 ---@return vai.task
 function vai.go(f, ...) end
 
----As `vai.go`, but an error is kept for `task:join`. One that nobody has joined when the task is dropped is
----reported on stderr; the program goes on.
+---As `vai.go`, but an error is kept for `task:join`. If the last handle of the task is gone and no goroutine has
+---joined it, the error is reported on stderr; the program goes on.
 ---```lua
 ---local task = vai.async(function(a, b) return a // b, a % b end, 17, 5)
 ---print(task:join()) --> true 3 2
@@ -49,9 +49,9 @@ function vai.async(f, ...) end
 
 -- ---- channels ----
 
----A queue between goroutines, first in, first out. `#ch` is the number of messages in it; `for v in ch do`
----receives until it is closed and drained. `local ch <close> = vai.chan()` closes it at the end of the block,
----where it may have been closed before.
+---A queue between goroutines, first in, first out. `#ch` is the number of messages in it. `for v in ch do` receives
+---until the channel is closed and drained. `local ch <close> = vai.chan()` closes the channel at the end of the
+---block, if it is not closed by then.
 ---```lua
 ---local ch = vai.chan(2)
 ---ch:send("a")
@@ -69,8 +69,8 @@ function vai.async(f, ...) end
 ---@operator call: any
 local channel = {}
 
----With capacity 0, the default, a sender waits until a receiver takes its message. With more, so many messages
----wait in the channel before a sender has to.
+---With capacity 0, the default, a sender waits until a receiver takes its message. With a capacity of `n`, a sender
+---waits only if `n` messages are in the channel.
 ---```lua
 ---local ch = vai.chan(8)
 ---print(ch:cap(), #ch) --> 8 0
@@ -80,8 +80,8 @@ local channel = {}
 ---@nodiscard
 function vai.chan(capacity) end
 
----Sends a copy of `v` and waits for room or a receiver. Raises `send on closed channel`. Raises for nil, which a
----receiver could not tell from the end, and for what cannot be sent.
+---Sends a copy of `v`, and waits until there is room or a receiver. Raises `send on closed channel`. Also raises if
+---`v` is nil, which a receiver could not tell from the end, or cannot be sent.
 ---```lua
 ---local ch = vai.chan(1)
 ---print(ch:send({ 1, 2 })) --> true
@@ -107,7 +107,7 @@ function channel:send(v, limit) end
 ---@return "closed"|"timeout"|nil
 function channel:recv(limit) end
 
----Sends if that is possible without waiting.
+---Sends `v` if that is possible without waiting.
 ---```lua
 ---local ch = vai.chan(1)
 ---print(ch:try_send(1)) --> true
@@ -129,8 +129,8 @@ function channel:try_send(v) end
 ---@return "empty"|"closed"|nil
 function channel:try_recv() end
 
----No more is sent. Messages in the channel can still be received; then receivers get `nil, "closed"`. Senders
----that wait raise `send on closed channel`. Raises `close of closed channel`.
+---Closes the channel: nothing can be sent any more. Messages in it can still be received; after them receivers get
+---`nil, "closed"`. Senders that wait raise `send on closed channel`. Raises `close of closed channel`.
 ---```lua
 ---local ch = vai.chan()
 ---ch:close()
@@ -145,7 +145,7 @@ function channel:close() end
 ---@nodiscard
 function channel:cap() end
 
----Whether `close` was called; messages may still be in it.
+---Whether `close` was called. There may still be messages in the channel.
 ---```lua
 ---local ch = vai.chan(1)
 ---ch:send("still there")
@@ -173,7 +173,7 @@ function channel:is_closed() end
 ---   `i, nil, "signal", name`; what else may be is `i, nil, message, code`;
 --- - `false`, or `{ false, value }`, is never ready: a case that is switched off.
 ---
----While a select waits it stands in the queue of those that read from the object, as a call of `read` does.
+---While a select waits it stands in the queue of the goroutines that read from the object, as a call of `read` does.
 ---
 ---`i` is the place of the case in the list, or its name where it has one: `{ numbers = ch, quit = q }`. Of several
 ---that are ready a random one goes, and only that one. The list may have two options: with `timeout = seconds` (or a
@@ -207,14 +207,16 @@ function vai.select(cases) end
 
 -- ---- tasks ----
 
----What `vai.go`, `vai.async`, `vai.spawn` and `waitgroup:go` return: a handle of the goroutine. It can be sent, and
----any goroutine may join or cancel it. `tostring` gives `goroutine 7`. `local task <close> = vai.go(f)` cancels it at
----the end of the block and waits until it has ended, its to-be-closed variables included.
+---What `vai.go`, `vai.async`, `vai.spawn` and `waitgroup:go` return: a handle of the goroutine. The handle can be
+---sent, and any goroutine may join or cancel the task. `tostring` gives `goroutine 7`. `local task <close> =
+---vai.go(f)` cancels the task at the end of the block, and waits until the goroutine has ended and its to-be-closed
+---variables are closed.
 ---@class vai.task
 local task = {}
 
----Waits for its end: `true` and the results of its function, or `false`, its error and the traceback of that (none
----where the goroutine was canceled). May be called any number of times. A goroutine cannot join itself.
+---Waits until the goroutine has ended. Returns `true` and the results of its function; or `false`, the error and the
+---error's traceback (no traceback if the goroutine was canceled). May be called any number of times. A goroutine
+---cannot join itself.
 ---```lua
 ---local task = vai.async(function() return "a", "b" end)
 ---print(task:join()) --> true a b
@@ -241,7 +243,7 @@ function task:join(limit) end
 ---   gives `true` and the results. Where any error leaves it, this or another, `join` gives `false` and `reason`.
 ---   Nothing is reported, and the program goes on, however the goroutine was started.
 ---
----The first reason counts. A goroutine may cancel itself.
+---If a goroutine is canceled several times, the first reason counts. A goroutine may cancel itself.
 ---```lua
 ---local begun, ended = vai.chan(), vai.chan(1)
 ---local task = vai.go(function()
@@ -258,8 +260,8 @@ function task:join(limit) end
 ---@return boolean alive false: it had ended
 function task:cancel(reason) end
 
----A channel that is closed when the goroutine has ended: for `select`. It is the same one every time. Nobody else can
----close it or send on it.
+---A channel for `select` that is closed when the goroutine has ended. Each call returns the same channel. The program
+---cannot close it or send on it.
 ---```lua
 ---local quick, slow = vai.async(vai.sleep, 0), vai.async(vai.sleep, 60)
 ---print(vai.select({ slow = slow:done(), quick = quick:done() })) --> quick nil closed
@@ -268,7 +270,7 @@ function task:cancel(reason) end
 ---@nodiscard
 function task:done() end
 
----What the goroutine does at this moment: it could run, runs, waits, has returned, or has ended by an error.
+---What the goroutine does at this moment: it is ready to run, runs, waits, has returned, or has ended by an error.
 ---```lua
 ---local task = vai.async(function() end)
 ---task:join()
@@ -278,7 +280,7 @@ function task:done() end
 ---@nodiscard
 function task:status() end
 
----The number of the goroutine, as `vai.id()` gives it there.
+---The number of the goroutine: what `vai.id()` returns in it.
 ---```lua
 ---local task = vai.async(vai.id)
 ---print(select(2, task:join()) == task:id()) --> true
@@ -303,11 +305,11 @@ function task:id() end
 ---@nodiscard
 function vai.spawn(opts, f, ...) end
 
----What a goroutine of `vai.spawn` is called and may use. What it starts itself is not bounded.
+---The name of a goroutine of `vai.spawn`, and what it may use. Goroutines that it starts itself are not bounded.
 ---@class vai.options
 ---@field name? string for reports and dumps; up to 63 bytes
----@field memory? integer bytes of its Lua state and of the messages that it has sent and nobody has received, at least 65536. Beyond it "not enough memory" is raised; who catches that has an eighth more, once; the next time the goroutine ends
----@field cpu? number seconds of processor time. Then it is ended as by task:cancel, with the error "cpu time exceeded"
+---@field memory? integer bytes of its Lua state and of the messages that it has sent and that were not received yet, at least 65536. If the goroutine needs more, "not enough memory" is raised. If it catches that error the bound is raised by an eighth, once; when the error is raised again, the goroutine ends
+---@field cpu? number seconds of processor time. When they are used up the goroutine is ended as by `task:cancel`, with the error "cpu time exceeded"
 ---@field libs? string[] the standard libraries that it has besides the base functions: "string", "table", "math", "utf8", "coroutine", "io", "os", "debug", "package" (with `require`). Functions of others that f captures it has in any case
 
 -- ---- synchronisation ----
@@ -327,8 +329,8 @@ local waitgroup = {}
 ---@nodiscard
 function vai.waitgroup() end
 
----Adds to the counter. Raises `negative waitgroup counter`. Call it before the goroutine starts that calls `done`, or
----`wait` may find zero too early.
+---Adds to the counter. Raises `negative waitgroup counter`. Call it before the goroutine that calls `done` is
+---started; otherwise `wait` may find the counter at zero too early.
 ---```lua
 ---local wg = vai.waitgroup()
 ---wg:add(2)
@@ -361,7 +363,7 @@ function waitgroup:done() end
 ---@return "timeout"?
 function waitgroup:wait(limit) end
 
----`add(1)` and `vai.go(f, ...)`; `done` when the goroutine has ended, however it ended.
+---As `add(1)` and `vai.go(f, ...)`. `done` is called when the goroutine has ended, whether it has returned or failed.
 ---```lua
 ---local wg, ch = vai.waitgroup(), vai.chan(1)
 ---wg:go(function(v) ch:send(v) end, "sent")
@@ -373,10 +375,11 @@ function waitgroup:wait(limit) end
 ---@return vai.task
 function waitgroup:go(f, ...) end
 
----What only one goroutine holds at a time. `vai.mutex()` makes one; it can be sent, and is the same mutex there. Who
----locks a mutex that is free just has it; once somebody has waited for a millisecond, it goes to the one that has waited
----longest. Any goroutine may unlock it. A goroutine that ends while it holds one without a guard is told of on
----stderr: `vai: goroutine 7 ended with mutex made at x.lua:3 locked`.
+---A lock that one goroutine at a time holds. `vai.mutex()` makes one. A mutex can be sent; the receiver has the same
+---mutex. A goroutine that locks a free mutex gets it even if others wait for it; but once a goroutine has waited for
+---a millisecond, the mutex is given to the one that has waited longest. Any goroutine may unlock it. If a goroutine
+---ends while it holds a mutex without a guard, that is reported on stderr: `vai: goroutine 7 ended with mutex made at
+---x.lua:3 locked`.
 ---@class vai.mutex
 local mutex = {}
 
@@ -396,7 +399,8 @@ local mutex = {}
 ---@nodiscard
 function vai.mutex() end
 
----Waits until the mutex is free, and takes it. A goroutine that already holds it waits for itself.
+---Waits until the mutex is free, and locks it. A goroutine that already holds the mutex waits for itself, which is a
+---deadlock.
 ---```lua
 ---local m = vai.mutex()
 ---print(m:lock()) --> true
@@ -425,8 +429,9 @@ function mutex:try_lock() end
 ---```
 function mutex:unlock() end
 
----Locks, and returns what unlocks at the end of its block: also where an error or `task:cancel` leaves it. One that is
----not a to-be-closed variable unlocks when it is collected, or at the end of its goroutine.
+---Locks the mutex and returns a guard for a to-be-closed variable. The guard unlocks at the end of the block, also if
+---an error or `task:cancel` ends the block. A guard in another variable unlocks when it is collected, or at the end
+---of its goroutine.
 ---```lua
 ---local m = vai.mutex()
 ---do
@@ -441,7 +446,7 @@ function mutex:unlock() end
 ---@return "timeout"?
 function mutex:guard(limit) end
 
----`f(...)` with the mutex locked: its results. It is unlocked however `f` is left.
+---Calls `f(...)` with the mutex locked and returns its results. The mutex is unlocked afterwards, also if `f` raises.
 ---```lua
 ---local m = vai.mutex()
 ---print(m:with(function(a, b) return a + b end, 2, 3)) --> 5
@@ -451,9 +456,9 @@ function mutex:guard(limit) end
 ---@return any ... what `f` returns
 function mutex:with(f, ...) end
 
----As a mutex, for many readers or one writer: who has locked it with `rlock` shares it with other readers. A writer that
----waits keeps new readers out; after it all that wait have their turn. So a goroutine that has it for reading
----must not ask for it again. `lock`, `try_lock`, `unlock`, `guard` and `with` are the writer's.
+---A lock that either many readers or one writer hold. Goroutines that have locked it with `rlock` share it. While a
+---writer waits no new reader gets the lock; after the writer all readers that wait get it. So a goroutine that holds
+---the lock for reading must not ask for it again. `lock`, `try_lock`, `unlock`, `guard` and `with` lock for writing.
 ---@class vai.rwmutex
 local rwmutex = {}
 
@@ -522,7 +527,7 @@ function rwmutex:guard(limit) end
 ---@return any ... what `f` returns
 function rwmutex:with(f, ...) end
 
----Locks it for reading.
+---Locks it for reading. Waits while a goroutine holds the lock for writing, or has asked for that before.
 ---```lua
 ---local m = vai.rwmutex()
 ---print(m:rlock(), m:rlock()) --> true true
@@ -567,7 +572,7 @@ function rwmutex:runlock() end
 ---@return "timeout"?
 function rwmutex:rguard(limit) end
 
----Something that is done once, by the first goroutine that asks for it.
+---Makes sure that something is done once, by the first goroutine that asks for it.
 ---@class vai.once
 local once = {}
 
@@ -584,8 +589,8 @@ local once = {}
 ---@nodiscard
 function vai.once() end
 
----The first caller runs `f(...)`; others wait until that is over. It is done even where `f` raised: then the first caller
----gets the error. Raises when it is called from within `f`.
+---The first caller runs `f(...)`; the others wait until that call is over. If `f` raises, the first caller gets the
+---error, and it counts as done all the same. Raises if it is called from within `f`.
 ---```lua
 ---local once = vai.once()
 ---print(once:call(function() end)) --> true
@@ -596,8 +601,9 @@ function vai.once() end
 ---@return boolean ran this call has run `f`
 function once:call(f, ...) end
 
----A function that calls `f()` when it is called first, and gives every caller its results, or raises its error: in each
----goroutine that it is sent to or captured by, too. There results are copies, the same ones at each call.
+---Returns a function. Its first call calls `f()`; that call and all later ones return the results of `f`, or raise
+---its error. This holds for all goroutines to which the function was sent, or which captured it. They get copies of
+---the results, and the same copies at each call.
 ---```lua
 ---local config = vai.once_value(function()
 ---	return { port = 8080 }
@@ -610,7 +616,8 @@ function once:call(f, ...) end
 ---@nodiscard
 function vai.once_value(f) end
 
----Where goroutines that hold a mutex wait for something to change. Always check in a loop what was waited for.
+---A condition variable: goroutines that hold a mutex wait here until something changes. Always check the condition in
+---a loop.
 ---@class vai.cond
 local cond = {}
 
@@ -635,8 +642,8 @@ local cond = {}
 ---@nodiscard
 function vai.cond(mutex) end
 
----Unlocks the mutex and waits for a signal. When it returns or raises the mutex is locked again, in every case. Raises
----`unlock of unlocked mutex`.
+---Unlocks the mutex and waits for a signal. The mutex is locked again when this returns or raises. Raises `unlock of
+---unlocked mutex`.
 ---```lua
 ---local m = vai.mutex()
 ---local c = vai.cond(m)
@@ -660,7 +667,7 @@ function cond:wait(limit) end
 ---```
 function cond:signal() end
 
----Wakes all that wait.
+---Wakes all goroutines that wait.
 ---```lua
 ---local m, wg = vai.mutex(), vai.waitgroup()
 ---local c = vai.cond(m)
@@ -673,8 +680,8 @@ function cond:signal() end
 ---```
 function cond:broadcast() end
 
----A number of permits that goroutines take and give back, first come, first served: a large request is not overtaken by
----small ones.
+---A number of permits that goroutines acquire and release. Requests are served in their order, so small ones do not
+---overtake a large one.
 ---@class vai.semaphore
 local semaphore = {}
 
@@ -697,7 +704,7 @@ local semaphore = {}
 ---@nodiscard
 function vai.semaphore(n) end
 
----Raises where there are never so many.
+---Waits until `k` permits are free, and takes them. Raises if the semaphore does not have so many at all.
 ---```lua
 ---local s = vai.semaphore(3)
 ---print(s:acquire(2)) --> true
@@ -719,7 +726,7 @@ function semaphore:acquire(k, limit) end
 ---@return boolean acquired
 function semaphore:try_acquire(k) end
 
----Any goroutine may. Raises where so many are not out.
+---Gives permits back. Any goroutine may do that. Raises if fewer than `k` are taken.
 ---```lua
 ---local s = vai.semaphore(1)
 ---print(pcall(s.release, s)) --> false semaphore released more than acquired
@@ -727,8 +734,9 @@ function semaphore:try_acquire(k) end
 ---@param k? integer default 1
 function semaphore:release(k) end
 
----Acquires, and returns what releases at the end of its block: also where an error or `task:cancel` leaves it. One that
----is not a to-be-closed variable releases when it is collected, or at the end of its goroutine.
+---Acquires permits and returns a guard for a to-be-closed variable. The guard releases them at the end of the block,
+---also if an error or `task:cancel` ends the block. A guard in another variable releases when it is collected, or at
+---the end of its goroutine.
 ---```lua
 ---local s = vai.semaphore(3)
 ---do
@@ -748,8 +756,9 @@ function semaphore:guard(k, limit) end
 
 -- ---- at the end of a block ----
 
----A value for a to-be-closed variable: at the end of its block `f(...)` is called, however the block is left. `f`
----and its arguments stay in this goroutine. The value is called once, and not at all without `<close>`.
+---Returns a value for a to-be-closed variable: `f(...)` is called at the end of the block, also if an error ends it.
+---`f` and its arguments stay in this goroutine. `f` is called once, and not at all if the variable is not declared
+---with `<close>`.
 ---```lua
 ---do
 ---	local undo <close> = vai.defer(print, "left")
@@ -769,8 +778,9 @@ function vai.defer(f, ...) end
 
 -- ---- shared data ----
 
----An integer of 64 bits that all goroutines share. Every call is one atomic operation: none is lost, and what one
----goroutine wrote before it is seen by those that come after. It can be sent, and is the same one there.
+---An integer of 64 bits that all goroutines share. Every call is one atomic operation: no change is lost, and a
+---goroutine that sees a change also sees all that was written before it. It can be sent; the receiver has the same
+---integer.
 ---@class vai.atomic
 local atomic = {}
 
@@ -806,7 +816,7 @@ function atomic:get() end
 ---@param n integer
 function atomic:set(n) end
 
----Sums wrap around, as Lua's do.
+---Adds `n`. The sum wraps around, as in Lua.
 ---```lua
 ---print(vai.atomic(3):add(-5)) --> -2
 ---```
@@ -822,7 +832,7 @@ function atomic:add(n) end
 ---@return integer old
 function atomic:swap(n) end
 
----Sets it to `new` if it is `old`.
+---Sets the integer to `new` if it is `old`.
 ---```lua
 ---local a = vai.atomic(3)
 ---print(a:cas(3, 10), a:cas(3, 11), a:get()) --> true false 10
@@ -832,13 +842,13 @@ function atomic:swap(n) end
 ---@return boolean done
 function atomic:cas(old, new) end
 
----A table that all goroutines share. Keys are booleans, numbers and strings; integer and float keys are one key where
----Lua says so. Values are all that can be sent: who sets one sends it, who gets one receives a copy. So a change of a
----table that `get` has returned is no change of the map's; `update` makes one.
+---A table that all goroutines share. Keys are booleans, numbers and strings; a float with an integer value is the
+---same key as the integer. Values are all that can be sent: `set` stores a copy and `get` returns a copy. So changing
+---a table that `get` has returned does not change the map; use `update` for that.
 ---
----Each call is done as a whole, and none is lost. `#m` is the number of keys, exact while nobody writes; `pairs(m)` goes over
----all that was in it at one moment, in no order. It can be sent, and is the same one there. A map that holds itself is
----never freed.
+---Each call is atomic, and no change is lost. `#m` is the number of keys, which is exact while no goroutine writes.
+---`pairs(m)` goes over all that was in the map at one moment, in no particular order. A map can be sent; the receiver
+---has the same map. A map that contains itself is never freed.
 ---@class vai.map
 local map = {}
 
@@ -884,7 +894,7 @@ function map:set(k, v) end
 ---@return any old
 function map:delete(k) end
 
----A key that is not there counts as 0; a value that is no number raises.
+---Adds `n` to the key's value. A key that is not there counts as 0. Raises if the value is not a number.
 ---```lua
 ---local words = vai.map()
 ---for word in ("to be or not to be"):gmatch("%a+") do
@@ -897,9 +907,9 @@ function map:delete(k) end
 ---@return number new
 function map:add(k, n) end
 
----Sets the key to `new` if its value is `old` by Lua's equality. nil stands for a key that is not there, as `old` and as
----`new`. `old` is a boolean, a number, a string, an object of vai's or nil: others have no equality between goroutines,
----and raise.
+---Sets the key to `new` if its value equals `old`. nil, as `old` or as `new`, stands for a key that is not there.
+---`old` must be a boolean, a number, a string, an object of vai's or nil; other values cannot be compared between
+---goroutines, and raise.
 ---```lua
 ---local m = vai.map()
 ---print(m:cas("leader", nil, "me"), m:cas("leader", nil, "you")) --> true false
@@ -921,9 +931,9 @@ function map:cas(k, old, new) end
 ---```
 function map:clear() end
 
----Sets the key to what `f` returns for its value. No lock is held while `f` runs: where another goroutine has written the
----key meanwhile, `f` is called again with the new value. An error in `f` changes nothing. An `f` that sets the key itself, each
----time, gets an error after a hundred calls.
+---Sets the key to what `f` returns for its value. No lock is held while `f` runs: if another goroutine writes the key
+---meanwhile, `f` is called again with the new value. If `f` raises, nothing is changed. If `f` itself sets the key
+---each time, an error is raised after a hundred calls.
 ---```lua
 ---local m = vai.map()
 ---local function push(list)
@@ -942,12 +952,14 @@ function map:clear() end
 ---@param f fun(old: any): any
 ---@return any new
 function map:update(k, f) end
----A value that is itself in every goroutine: equal, the same key of tables, with the same text. It crosses as cheaply
----as a boolean. Use it where a table is made only to be compared with, which crosses as a copy that equals nothing.
+---A value that is the same in every goroutine: it is equal to itself there, and the same key in tables. Sending it
+---costs as little as sending a boolean. Use a symbol in place of a table that is made only to be compared with, since
+---a table is sent as a copy, which equals no other table.
 ---
----The same name gives the same symbol in every goroutine, so a module that each of them requires has one for all; choose
----a name that nobody else would, as `mymodule.null`. Without a name each call gives another one. To Lua symbols are light
----userdata. Names are kept until the process ends, 32768 at most, each of at most 200 bytes.
+---The same name gives the same symbol in every goroutine, so a module that each goroutine requires has one symbol in
+---all of them. Choose a name that no other module uses, such as `mymodule.null`. Without a name each call gives
+---another symbol. For Lua symbols are light userdata. Names are kept until the process ends: at most 32768 names of
+---at most 200 bytes.
 ---```lua
 ---local null = vai.symbol("example.null")
 ---local task = vai.async(function(row)
@@ -967,12 +979,13 @@ function vai.symbol(name) end
 ---Bytes outside all Lua heaps, shared by reference: sending one copies nothing. Places count from 1 on, as in strings.
 ---`sub` clips its places as `string.sub` does; all other methods raise where the bytes are out of range. `#b` is its size.
 ---
----Goroutines may read and write it at the same time. What they write to the same bytes is not put in order for them: each
----byte is then one of those written. `add64` and `cas64` are atomic, and order what was written before them.
+---Goroutines may read and write a buffer at the same time. If several write to the same bytes without agreeing on an
+---order, each byte has one of the values that were written. `add64` and `cas64` are atomic: a goroutine that sees
+---their result also sees what was written before.
 ---@class vai.buffer
 local buffer = {}
 
----So many zero bytes, or those of a string.
+---Makes a buffer of so many zero bytes, or of the bytes of a string.
 ---```lua
 ---local b = vai.buffer(4)
 ---vai.async(function() b:set(2, "xy") end):join()
@@ -1034,8 +1047,8 @@ function buffer:pack(i, format, ...) end
 ---@return any ... the values, then the place behind them
 function buffer:unpack(i, format) end
 
----The bytes from `i` to `j` as a buffer of their own, which shares them. It keeps its size; where the buffer is made smaller
----so that bytes of the slice go, using it raises.
+---Returns a buffer that shares the bytes from `i` to `j`. Its size does not change. If the whole buffer is made so
+---small that bytes of the slice are gone, using the slice raises.
 ---```lua
 ---local b = vai.buffer("hello world")
 ---local world = b:slice(7)
@@ -1058,7 +1071,7 @@ function buffer:slice(i, j) end
 ---@param j? integer default: the last
 function buffer:fill(byte, i, j) end
 
----New bytes are 0. Raises for a slice, and while input or output uses the buffer.
+---Changes the size. New bytes are 0. Raises for a slice, and while input or output uses the buffer.
 ---```lua
 ---local b = vai.buffer("hello")
 ---b:resize(2)
@@ -1140,7 +1153,7 @@ function buffer:cas64(i, old, new) end
 ---@nodiscard
 function vai.freeze(t) end
 
----An ordinary table with the same contents, deeply.
+---Returns an ordinary table with a deep copy of the contents.
 ---```lua
 ---local t = vai.thaw(vai.freeze({ 1, 2 }))
 ---t[3] = 3
@@ -1186,8 +1199,9 @@ local context = {}
 ---@nodiscard
 function vai.context() end
 
----A child, and the function that ends it. `cancel(cause)` may be called by anybody, sent, and called again: the first
----cause counts. Before it returns all children are over, too, and who waits is on its way.
+---Returns a child and the function `cancel` that ends it. Any goroutine may call `cancel(cause)`, it can be sent, and
+---it may be called again: the first cause counts. When it returns all contexts below the child are over, too, and
+---goroutines that waited with them are ready to run.
 ---```lua
 ---local ctx, cancel = vai.context():with_cancel()
 ---local child = ctx:with_cancel()
@@ -1199,7 +1213,7 @@ function vai.context() end
 ---@nodiscard
 function context:with_cancel() end
 
----As `with_cancel`, and over after so many seconds.
+---As `with_cancel`; the child is also over after so many seconds.
 ---```lua
 ---local ctx = vai.context():with_timeout(0.01)
 ---print(vai.chan():recv(ctx)) --> nil deadline exceeded
@@ -1210,7 +1224,7 @@ function context:with_cancel() end
 ---@nodiscard
 function context:with_timeout(seconds) end
 
----As `with_timeout`, at a time of `vai.now()`'s clock.
+---As `with_cancel`; the child is also over at that time of `vai.now()`'s clock.
 ---```lua
 ---local ctx = vai.context():with_deadline(vai.now() + 0.01)
 ---print(ctx:done():recv()) --> nil closed
@@ -1241,7 +1255,7 @@ function context:with_value(key, value) end
 ---@nodiscard
 function context:value(key) end
 
----A channel that is closed when the context is over, for `select`. Nobody else can close it or send on it.
+---A channel for `select` that is closed when the context is over. The program cannot close it or send on it.
 ---```lua
 ---local ctx, cancel = vai.context():with_cancel()
 ---vai.timer(0.01, cancel)
@@ -1252,7 +1266,7 @@ function context:value(key) end
 ---@nodiscard
 function context:done() end
 
----Nil while the context is not over.
+---Why the context is over; nil while it is not.
 ---```lua
 ---local ctx, cancel = vai.context():with_cancel()
 ---print(ctx:err()) --> nil
@@ -1263,7 +1277,7 @@ function context:done() end
 ---@nodiscard
 function context:err() end
 
----What `cancel` was given; without that what `err` says.
+---The cause that `cancel` was given; without one, what `err` returns.
 ---```lua
 ---local ctx, cancel = vai.context():with_cancel()
 ---cancel({ code = 7 })
@@ -1273,7 +1287,7 @@ function context:err() end
 ---@nodiscard
 function context:cause() end
 
----When it is over at the latest, on `vai.now()`'s clock; nil without a deadline.
+---When the context is over at the latest, on `vai.now()`'s clock; nil if it has no deadline.
 ---```lua
 ---local ctx = vai.context():with_timeout(60)
 ---print(ctx:deadline() > vai.now(), vai.context():deadline()) --> true nil
@@ -1282,8 +1296,8 @@ function context:cause() end
 ---@nodiscard
 function context:deadline() end
 
----Runs `f(...)` as a goroutine once the context is over, at once if it is. The function that it returns stops that: true
----where `f` has not been started, and is not.
+---Runs `f(...)` as a goroutine when the context is over, or at once if it is over already. Returns a function that
+---prevents this; it returns true if `f` was not started, and now never is.
 ---```lua
 ---local ctx, cancel = vai.context():with_cancel()
 ---local ch = vai.chan()
@@ -1319,7 +1333,8 @@ local group = {}
 ---@nodiscard
 function vai.group(ctx) end
 
----Runs `f(...)` as a goroutine of the group; waits where too many run. Raises once the group has ended.
+---Runs `f(...)` as a goroutine of the group. Waits while as many run as the limit allows. Raises once the group has
+---ended.
 ---```lua
 ---local g = vai.group()
 ---local task = g:go(function(a, b) return a + b end, 2, 3)
@@ -1330,7 +1345,7 @@ function vai.group(ctx) end
 ---@return vai.task
 function group:go(f, ...) end
 
----As `go`, without waiting for a place.
+---As `go`, but does not wait.
 ---```lua
 ---local g, free = vai.group(), vai.chan()
 ---g:limit(1)
@@ -1345,8 +1360,8 @@ function group:go(f, ...) end
 ---@return "full"?
 function group:try_go(f, ...) end
 
----At most so many of its goroutines run at once; nil: any number. 0 lets no other one begin until the limit is raised:
----`go` waits for that, and `try_go` says "full".
+---Sets how many goroutines of the group run at once; nil: any number. With 0 no further one begins until the limit is
+---raised: `go` waits for that, and `try_go` returns "full".
 ---```lua
 ---local g, busy = vai.group(), vai.chan(2)
 ---g:limit(2)
@@ -1362,7 +1377,8 @@ function group:try_go(f, ...) end
 ---@param n? integer
 function group:limit(n) end
 
----Its context, for what the children wait for. Once a child has failed, its cause is that error.
+---The group's context, as a limit for the waits of the children. Once a child has failed, the context's cause is that
+---child's error.
 ---```lua
 ---local g = vai.group()
 ---local ctx = g:context()
@@ -1374,8 +1390,9 @@ function group:limit(n) end
 ---@nodiscard
 function group:context() end
 
----Waits for all of them, and ends the group and its context. `task:join` of the task that failed gives the error with its traceback.
----Where the context that the group was made with has ended first, the error is what that is over for.
+---Waits for all children, and ends the group and its context. `task:join` of the task that failed returns the error
+---with its traceback. If the context that the group was made with is over first, the error is why that context is
+---over.
 ---```lua
 ---local g = vai.group()
 ---g:go(vai.sleep, 60)
@@ -1403,8 +1420,8 @@ function group:wait(limit) end
 function group:map(list, f) end
 
 ---@class vai.supervisor.options
----@field strategy? "one_for_one"|"one_for_all"|"rest_for_one" which children start again when one has ended: it, all, or it and those after it. Default `"one_for_one"`
----@field max? integer so many restarts within `within` seconds are accepted; with one more the supervisor gives up. Default 3
+---@field strategy? "one_for_one"|"one_for_all"|"rest_for_one" which children are started again when one has ended: that child, all of them, or that child and those after it. Default `"one_for_one"`
+---@field max? integer how many restarts within `within` seconds are accepted; with one more the supervisor gives up. Default 3
 ---@field within? number default 5
 ---@field on_failure? fun(name: string, err: any, traceback: string?) called in the supervisor's goroutine when a child has failed or could not be started, in place of a line on stderr
 
@@ -1438,13 +1455,14 @@ function vai.supervisor(options) end
 
 ---@class vai.supervisor.child
 ---@field name? string for `children`, reports and dumps; default `child 1` and so on
----@field start function|vai.supervisor its function, or a supervisor that it is to be
+---@field start function|vai.supervisor the child's function; or a supervisor, which becomes the child
 ---@field args? any[] arguments of the function
----@field restart? "permanent"|"transient"|"temporary" it is started again always (the default), when it has failed, or never; a temporary one that has ended is no child any more
----@field shutdown? number seconds that it may take to end when it is canceled, until that is forced. Default 5; for a supervisor as long as its children may take
+---@field restart? "permanent"|"transient"|"temporary" whether the child is started again: always (the default), only if it has failed, or never. A temporary child that has ended is removed
+---@field shutdown? number how many seconds a canceled child may take to end before that is forced. Default 5; a supervisor may take as long as its children
 
----Starts a child, behind those there are. Raises once the supervisor has ended. A supervisor that is a child is one of one
----supervisor, and of none below it. When it is started again its children are, too, and its handles mean the new one.
+---Starts a child, as the last one. Raises once the supervisor has ended. A supervisor can be the child of one
+---supervisor only, and not of one below itself. When it is started again its children are, too, and its handles refer
+---to the new one.
 ---```lua
 ---local s <close> = vai.supervisor()
 ---local task = s:child { name = "sleeper", start = vai.sleep, args = { 60 } }
@@ -1454,8 +1472,8 @@ function vai.supervisor(options) end
 ---@return vai.task
 function supervisor:child(child) end
 
----What its children are doing, in order: a list of tables with `name`, `task`, `restarts` and `status`, which is
----`"running"`, `"restarting"`, `"stopped"`, `"done"` or `"failed"`. None once the supervisor has ended.
+---A list of the children, in order: tables with `name`, `task`, `restarts` and `status`, which is `"running"`,
+---`"restarting"`, `"stopped"`, `"done"` or `"failed"`. The list is empty once the supervisor has ended.
 ---```lua
 ---local s <close> = vai.supervisor()
 ---s:child { name = "sleeper", start = vai.sleep, args = { 60 } }
@@ -1466,8 +1484,8 @@ function supervisor:child(child) end
 ---@nodiscard
 function supervisor:children() end
 
----Cancels the children, the last one first, waits until they have ended, and ends. May be called again. One that
----is a child is started again, as any that ends, unless that is transient or temporary.
+---Cancels the children, the last one first, waits until they have ended, and ends. May be called again. A supervisor
+---that is itself a child is started again after that, as any child that ends, unless it is transient or temporary.
 ---```lua
 ---local s = vai.supervisor()
 ---s:child { start = vai.sleep, args = { 60 } }
@@ -1498,7 +1516,7 @@ function supervisor:wait(limit) end
 
 -- ---- time ----
 
----Waits. With 0 or less it lets others run once.
+---Waits for so many seconds. With 0 or less, other goroutines that are ready run once.
 ---```lua
 ---local before = vai.now()
 ---vai.sleep(0.01)
@@ -1507,7 +1525,7 @@ function supervisor:wait(limit) end
 ---@param seconds number
 function vai.sleep(seconds) end
 
----Seconds of a clock that only goes forward. Where it began means nothing.
+---Seconds of a clock that never goes back. Its zero has no meaning.
 ---```lua
 ---print(math.type(vai.now())) --> float
 ---```
@@ -1548,7 +1566,7 @@ function vai.timer(seconds, f, ...) end
 ---@return boolean stopped true: it was pending and does not fire
 function timer:stop() end
 
----Starts it again, whether it was stopped, has fired or is pending.
+---Starts the timer anew, whether it was stopped, has fired or is pending.
 ---```lua
 ---local ch = vai.chan()
 ---local timer = vai.timer(60, function() ch:send("soon") end)
@@ -1604,7 +1622,7 @@ function ticker:recv() end
 ---@return boolean stopped it was running
 function ticker:stop() end
 
----Ticks every so many seconds from now on, also if it was stopped.
+---Makes the ticker tick every so many seconds from now on, also if it was stopped.
 ---```lua
 ---local ticker = vai.ticker(60)
 ---ticker:reset(0.01)
@@ -2264,7 +2282,7 @@ vai.fs = {}
 ---@return string? code
 function vai.fs.open(path, mode, permissions) end
 
----All of a file.
+---Reads a whole file.
 ---```lua
 ---vai.fs.write_file("notes.txt", "all of it")
 ---print(vai.fs.read_file("notes.txt")) --> all of it
@@ -2290,8 +2308,8 @@ function vai.fs.read_file(path) end
 ---@return string? code
 function vai.fs.write_file(path, data, options) end
 
----What is known of a file: a table with `type`, `size`, `mode` (permissions), `uid`, `gid`, `nlink`, `dev`, `ino`,
----`atime`, `mtime`, `ctime` (seconds since 1970).
+---Returns the properties of a file: a table with `type`, `size`, `mode` (permissions), `uid`, `gid`, `nlink`, `dev`,
+---`ino`, `atime`, `mtime`, `ctime` (seconds since 1970).
 ---```lua
 ---local st = vai.fs.stat("/tmp")
 ---print(st.type, st.size >= 0, st.mtime <= os.time() + 1) --> directory true true
@@ -2302,7 +2320,7 @@ function vai.fs.write_file(path, data, options) end
 ---@return string? code
 function vai.fs.stat(path) end
 
----As `stat`, of a symbolic link itself.
+---As `stat`; for a symbolic link, the properties of the link itself.
 ---```lua
 ---print(vai.fs.lstat("/proc/self").type, vai.fs.stat("/proc/self").type) --> link directory
 ---```
@@ -2359,7 +2377,7 @@ function vai.fs.walk(path) end
 ---@return string? code
 function vai.fs.mkdir(path, permissions) end
 
----Makes a directory and those on the way to it; what is there already is fine.
+---Makes a directory and all above it that are missing. It is no error if the directory exists.
 ---```lua
 ---print(vai.fs.mkdirs("data/a/b"), vai.fs.mkdirs("data/a/b")) --> true true
 ---```
@@ -2370,7 +2388,7 @@ function vai.fs.mkdir(path, permissions) end
 ---@return string? code
 function vai.fs.mkdirs(path, permissions) end
 
----Renames, in place of what has that name.
+---Renames a file or directory. A file that has the new name is replaced.
 ---```lua
 ---vai.fs.write_file("new", "")
 ---print(vai.fs.rename("new", "old"), (vai.fs.stat("new"))) --> true nil
@@ -2394,7 +2412,8 @@ function vai.fs.rename(from, to) end
 ---@return string? code
 function vai.fs.remove(path) end
 
----Removes a file, or a directory with all that is in it; links are removed, not followed. What is not there is fine.
+---Removes a file, or a directory with all that is in it. Links are removed, not followed. It is no error if there is
+---nothing of that name.
 ---```lua
 ---vai.fs.mkdirs("data/a/b")
 ---print(vai.fs.remove_all("data"), vai.fs.remove_all("data")) --> true true
@@ -2405,7 +2424,7 @@ function vai.fs.remove(path) end
 ---@return string? code
 function vai.fs.remove_all(path) end
 
----A second name for a file.
+---Gives a file a second name.
 ---```lua
 ---vai.fs.write_file("one", "")
 ---vai.fs.link("one", "two")
@@ -2418,7 +2437,7 @@ function vai.fs.remove_all(path) end
 ---@return string? code
 function vai.fs.link(from, to) end
 
----A symbolic link named `to` that says `from`.
+---Makes a symbolic link named `to` that points to `from`.
 ---```lua
 ---print(vai.fs.symlink("anything", "link"), vai.fs.readlink("link")) --> true anything
 ---```
@@ -2429,7 +2448,7 @@ function vai.fs.link(from, to) end
 ---@return string? code
 function vai.fs.symlink(from, to) end
 
----What a symbolic link says.
+---Returns the path that a symbolic link points to.
 ---```lua
 ---print(select(3, vai.fs.readlink("/tmp"))) --> EINVAL
 ---```
@@ -2439,7 +2458,7 @@ function vai.fs.symlink(from, to) end
 ---@return string? code
 function vai.fs.readlink(path) end
 
----The path from the root on, without links and dots.
+---Returns the absolute path, without links and dots.
 ---```lua
 ---print(vai.fs.realpath("/usr/../usr/.")) --> /usr
 ---```
@@ -2449,7 +2468,8 @@ function vai.fs.readlink(path) end
 ---@return string? code
 function vai.fs.realpath(path) end
 
----A new file, open for reading and writing by this user alone, and its path. The template ends in `XXXXXX`.
+---Makes a new file that only this user may read and write. Returns the open file and its path. The template ends in
+---`XXXXXX`.
 ---```lua
 ---local f, path = vai.fs.mkstemp()
 ---f:write("scratch"):close()
@@ -2461,7 +2481,7 @@ function vai.fs.realpath(path) end
 ---@return string? code
 function vai.fs.mkstemp(template) end
 
----Copies a file's contents and permissions, over what is there.
+---Copies a file's contents and permissions. A file that exists is overwritten.
 ---```lua
 ---vai.fs.write_file("one", "twice")
 ---print(vai.fs.copy("one", "two"), vai.fs.read_file("two")) --> true twice
@@ -2550,7 +2570,8 @@ function file:read_into(buffer, i, j) end
 ---@return integer? written
 function file:write(...) end
 
----Sets the position, counted from `"set"` (the beginning), `"cur"` (here, as nothing says) or `"end"`, and tells it.
+---Sets the position, counted from `"set"` (the beginning), `"cur"` (the position now; the default) or `"end"`, and
+---returns it.
 ---```lua
 ---local f <close> = vai.fs.open("notes.txt", "w+")
 ---f:write("0123456789")
@@ -2563,7 +2584,7 @@ function file:write(...) end
 ---@return string? code
 function file:seek(whence, offset) end
 
----Makes the file this long.
+---Sets the length of the file.
 ---```lua
 ---local f <close> = vai.fs.open("notes.txt", "w")
 ---print(f:truncate(1000), f:stat().size) --> true 1000
@@ -2574,7 +2595,7 @@ function file:seek(whence, offset) end
 ---@return string? code
 function file:truncate(size) end
 
----Returns when what was written is on the disk.
+---Waits until all that was written is on the disk.
 ---```lua
 ---local f <close> = vai.fs.open("notes.txt", "w")
 ---print(f:write("kept"):sync()) --> true
@@ -2596,7 +2617,8 @@ function file:sync() end
 ---@return any code
 function file:stat(...) end
 
----Closes it, also by `local f <close>`; who waits in it gets `nil, "closed"`. A call that is under way ends first.
+---Closes the file, as `local f <close>` does. Goroutines that wait in it get `nil, "closed"`. A call that is under
+---way ends first.
 ---```lua
 ---local f = vai.fs.open("/dev/null")
 ---f:close()
@@ -3916,7 +3938,7 @@ function vai.test.trace() end
 
 -- ---- this goroutine ----
 
----Lets others run.
+---Lets other goroutines run that are ready.
 ---```lua
 ---local ch = vai.chan(1)
 ---vai.go(function() ch:send("ran") end)
@@ -3935,9 +3957,9 @@ function vai.yield() end
 ---@nodiscard
 function vai.id() end
 
----Ties this goroutine to its OS thread, which runs no other meanwhile: for C libraries that keep
----something for each thread. Nests. A thread that is still locked when its goroutine ends, ends, too.
----Main's thread is main's: where the system gives no other one for a second, it raises.
+---Ties this goroutine to its OS thread, which runs no other goroutine meanwhile: for C libraries that keep something
+---for each thread. Calls nest. If the goroutine ends while it is tied, the thread ends, too. A goroutine that runs on
+---main's thread is moved to another one first; this raises if the system gives no thread within a second.
 ---```lua
 ---vai.async(function()
 ---	vai.lock_thread()
@@ -3948,7 +3970,7 @@ function vai.id() end
 ---```
 function vai.lock_thread() end
 
----Raises in a goroutine that is not locked.
+---Undoes one call of `lock_thread`. Raises in a goroutine that is not tied to its thread.
 ---```lua
 ---vai.lock_thread()
 ---vai.unlock_thread()
@@ -3958,14 +3980,14 @@ function vai.unlock_thread() end
 
 -- ---- the scheduler ----
 
----The version of the module: `vai` and its number.
+---The name and version of the module, as in `vai 0.1.0`.
 ---```lua
 ---print(vai._VERSION:match("^vai %d+%.%d+%.%d+") ~= nil) --> true
 ---```
 ---@type string
 vai._VERSION = nil
 
----How many goroutines there are, main included.
+---The number of goroutines, main included.
 ---```lua
 ---local quit = vai.chan()
 ---local task = vai.async(function() quit:recv() end)
@@ -3977,8 +3999,9 @@ vai._VERSION = nil
 ---@nodiscard
 function vai.count() end
 
----How many goroutines may run Lua at the same moment: the Ps in use. With `n` sets it and returns the old.
----`VAI_MAXPROCS` sets it at start. Until one of the two has set it, it is `vai.numcpu()` and follows that.
+---How many goroutines may run Lua at the same moment: the number of Ps in use. With `n`, sets the number and returns
+---the old one. `VAI_MAXPROCS` sets it at the start. Until one of the two has set it, the number is `vai.numcpu()`,
+---and changes with that.
 ---```lua
 ---local old = vai.maxprocs(1)
 ---print(vai.maxprocs(old)) --> 1
@@ -3987,8 +4010,8 @@ function vai.count() end
 ---@return integer
 function vai.maxprocs(n) end
 
----The CPUs that this process may use: those of its affinity, or fewer where a quota of its cgroup, or of one
----above it, says so (rounded up): 2 in a container with `--cpus=1.5` on a machine with 64. Looked at about
+---The number of CPUs that this process may use: those of its affinity, or fewer if its cgroup, or one above that, has
+---a quota (rounded up). In a container with `--cpus=1.5` on a machine with 64 CPUs it is 2. It is read anew about
 ---once a second while goroutines run.
 ---```lua
 ---print(vai.numcpu() >= 1) --> true
@@ -4033,8 +4056,9 @@ function vai.stats() end
 
 -- ---- errors and reports ----
 
----Calls `f(err, traceback, id)` in the main goroutine for each error that would have ended the
----program, or is one of a function of `vai.net.serve`; nil: as before. To be called in the main goroutine.
+---Sets a handler: `f(err, traceback, id)` is called in the main goroutine for each error that would otherwise end the
+---program, and for each error of a function of `vai.net.serve`. nil removes the handler. To be called in the main
+---goroutine.
 ---```lua
 ---local told = vai.chan(1)
 ---vai.on_panic(function(err, traceback, id)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Requests and responses of vai.http's server: the methods that not every request needs. Goroutines load this file when
--- they first use one of them; what every request needs is in loop.lua, which each of them holds.
+-- Requests and responses of vai.http's server: the methods that not every request needs. A goroutine loads this file
+-- when it first uses one of them. What every request needs is in loop.lua, which every goroutine of a server has.
 local core = require "vai.http.core"
 local body = require "vai.http.body"
 local files = require "vai.http.files"
@@ -32,7 +32,7 @@ function Request:remote_addr()
 	return self._conn:remote_addr()
 end
 
--- What is made when it is asked for.
+-- The __index of a request: makes `query` when it is first asked for, and finds the methods.
 local function field(req, key)
 	if key == "query" then
 		req.query = uri.parse_query(req.query_string or "")
@@ -45,7 +45,7 @@ end
 
 local Response = {}
 
--- The connection, with the limit for writes.
+-- The response's connection, with the server's limit for writes.
 local function writer(self)
 	local w = self._writer
 	if not w then
@@ -67,8 +67,8 @@ local function length_header(headers)
 	end
 end
 
--- Begins a response whose body comes in pieces: of a length that a header says, in chunks, or up to the end of the
--- connection. Returns the head.
+-- Begins a response whose body comes in pieces, and returns the head. The body has the length that Content-Length says,
+-- or comes in chunks; for a client of HTTP/1.0 it ends with the connection.
 local function begin_stream(self)
 	local length
 	if self.status < 200 then error(("status %s is no response"):format(self.status), 3) end
@@ -88,7 +88,7 @@ local function begin_stream(self)
 	return head
 end
 
--- Adds to the body. Without arguments, after nothing else: the head alone.
+-- Adds to the body, after the head if that was not sent. A first call without arguments sends the head alone.
 function Response:write(...)
 	if self._state == "done" then
 		error("the response has been sent", 2)
@@ -116,13 +116,13 @@ function Response:write(...)
 	return self
 end
 
--- A file of this machine: true, or nil and why, with no response sent.
+-- Answers with a file of this machine. Returns true; or nil and why, and then no response was sent.
 function Response:file(path)
 	self:_begin()
 	return files.send(self._req, self, path)
 end
 
--- Used by files.lua: a head with this length, then so much of the open file.
+-- For files.lua: sends a head with the length n, then n bytes of the open file from offset `at` on.
 function Response:_send_open(file, at, n)
 	local head = reply(self.status, self.headers, n, self:_connection())
 	self._state = "done"
@@ -135,7 +135,7 @@ function Response:_send_open(file, at, n)
 	return ok, why, code
 end
 
--- The connection is the caller's from now on, with what has been read of it and not been used.
+-- Gives the connection to the caller. Bytes that were read from it and not used are put back first.
 function Response:hijack()
 	local req = self._req
 	self:_begin()
@@ -145,7 +145,7 @@ function Response:hijack()
 	return self._conn
 end
 
--- After the handler: what it has left to do.
+-- Called when the handler has returned: sends an empty response if the handler has sent none, and ends one in chunks.
 local function finish(res)
 	if not res._state then return res:send("") end
 	if res._chunked and not res._head_only and not res._ended then
@@ -158,7 +158,7 @@ end
 
 -- ---- a connection ----
 
--- A body's reader for a request that has one; nil for one without.
+-- The reader for the request's body; nil if the request has none.
 local function body_of(cfg, conn, length, buf, at, expect)
 	if not length or length == 0 then return nil end
 	local b = body.new(conn, length < 0 and "chunked" or "length", length > 0 and length or nil, buf:sub(at),
@@ -167,7 +167,7 @@ local function body_of(cfg, conn, length, buf, at, expect)
 	return b
 end
 
--- Reads what the handler has left of the body. True: the next request follows.
+-- Reads the rest of the body that the handler has not read. True: the connection is ready for its next request.
 local function drain(conn, res, b)
 	if res._keep and not b.expect and b:drain(DRAIN_MOST, DRAIN_TIME) then return true end
 	if b.done then conn:close() else close_gently(conn) end

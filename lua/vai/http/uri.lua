@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- Addresses of the web.
+-- URLs and query strings: read, written, and resolved against each other.
 local core = require "vai.http.core"
 
 local decode, encode = core.decode, core.encode
 
--- "a=1&b=2&b=3" -> { a = "1", b = { "2", "3" } }. A name without a value is "". What has a broken percent sign is left
--- out.
+-- Reads a query: "a=1&b=2&b=3" -> { a = "1", b = { "2", "3" } }. A name without a value has the value "". A pair with a
+-- percent sign that two hex digits do not follow is left out.
 local function parse_query(text)
 	local out = {}
 	for pair in text:gmatch("[^&]+") do
@@ -25,7 +25,7 @@ local function parse_query(text)
 	return out
 end
 
--- The reverse, with the names in order.
+-- Writes a query from such a table, with the names in alphabetical order.
 local function format_query(t)
 	local names, out = {}, {}
 	for name in pairs(t) do names[#names + 1] = name end
@@ -41,7 +41,8 @@ end
 
 local ports = { http = 80, https = 443, ws = 80, wss = 443 }
 
--- { scheme=, host=, port=, authority=, target=, user= }, or nil, why. host is without brackets.
+-- Reads a URL. Returns { scheme=, host=, port=, authority=, target=, user=, address= }, or nil and why. host has no
+-- brackets; authority and address have them, and address always has the port.
 local function parse(url)
 	local scheme, rest = url:match("^(%a[%w+.-]*)://(.*)$")
 	if not scheme then return nil, ("'%s' has no scheme"):format(url) end
@@ -68,6 +69,7 @@ local function parse(url)
 	}
 end
 
+-- The path without its parts "." and ".." (RFC 3986, 5.2.4).
 local function remove_dots(path)
 	local out = {}
 	for part in path:gmatch("[^/]*") do
@@ -81,7 +83,8 @@ local function remove_dots(path)
 	return table.concat(out, "/")
 end
 
--- The address that `to` means on the page `base` (both strings). Blanks in it are encoded, as browsers do.
+-- The absolute URL that the link `to` has on the page `base`; both are strings. Blanks in the link are encoded, as
+-- browsers do.
 local function resolve(base, to)
 	to = to:gsub(" ", "%%20")
 	if to:find("^%a[%w+.-]*:") then return to end
