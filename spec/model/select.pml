@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Select's race: src/sync/select.c (run, pick, attempt, block, link_all, unlink_all), chan.c (vai__chan_put,
+/* Select's race: src/sync/select.c (select_waiting, pick_ready, attempt, block, link_all, unlink_all), chan.c (vai__chan_put,
  * vai__chan_take, refill, wait_in, vai__chan_close) and waitq.h. Goroutines with one or two cases, on two
  * channels; one case is a plain send or receive. Some have a deadline, somebody may close a channel. How a
  * wait is parked is park.pml's matter: here it is a ticket and a code. A channel has one lock here: what a
@@ -219,8 +219,8 @@ inline unlock_all()
 	}
 }
 
-/* pick(): a random one of those that are ready */
-inline pick()
+/* pick_ready: a random one of those that are ready */
+inline pick_ready()
 {
 	atomic {
 		if
@@ -257,7 +257,7 @@ again:
 	atomic { in_frame[me] = true; chosen = NONE }
 	do
 	:: lock_all();
-	   pick();
+	   pick_ready();
 	   if
 	   :: chosen == NONE -> /* block() */
 #ifdef BUG_8
@@ -271,7 +271,7 @@ again:
 			link(c1, d1, 1)
 		}
 #ifdef BUG_6
-		pick();
+		pick_ready();
 		if
 		:: chosen == 0 -> attempt(c0, d0)
 		:: chosen == 1 -> attempt(c1, d1)

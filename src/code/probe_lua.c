@@ -209,7 +209,7 @@ static void calibrate_opcodes(lua_State *L)
 	vai__buffer_free(&b);
 }
 
-static bool run(lua_State *L, const char *chunk)
+static bool run_chunk(lua_State *L, const char *chunk)
 {
 	return luaL_loadbufferx(L, chunk, strlen(chunk), "=calibrate", "t") == LUA_OK && lua_pcall(L, 0, 1, 0) == LUA_OK;
 }
@@ -397,14 +397,14 @@ int vai__probe_lua(void)
 	lua_State *L = lua_newstate(sized_alloc, &junk);
 	if (!L)
 		return VAI_ENOMEM;
-	if (run(L, closures))
+	if (run_chunk(L, closures))
 		calibrate_proto(L);
 	lua_settop(L, 0);
 	calibrate_upvalues(L);
 	lua_settop(L, 0);
 	probe_release(L);
 	probe_results(L);
-	if (run(L, sample))
+	if (run_chunk(L, sample))
 		calibrate_opcodes(L);
 	probe_resume(L);
 	lua_close(L);

@@ -28,7 +28,7 @@ static const void *word_at(const void *object, size_t offset)
 
 /* Sets the offsets, if they are clear. Table i on the stack has 1 << exponents[i] nodes; its word k is the address of
  * a block of sizes[i][k] bytes, or of no block (0). */
-static void find(lua_State *L, size_t words, size_t sizes[SIZES][WORDS])
+static void set_offsets(lua_State *L, size_t words, size_t sizes[SIZES][WORDS])
 {
 	size_t found = 0, exponent = 0;
 	int nfound = 0, nexponents = 0;
@@ -58,7 +58,7 @@ static void find(lua_State *L, size_t words, size_t sizes[SIZES][WORDS])
 }
 
 /* Makes the tables and compares them. Argument: struct vai__noted_blocks. */
-static int look(lua_State *L)
+static int compare_tables(lua_State *L)
 {
 	const struct vai__noted_blocks *b = lua_touserdata(L, 1);
 	size_t words = WORDS, sizes[SIZES][WORDS];
@@ -73,13 +73,13 @@ static int look(lua_State *L)
 		for (size_t k = 0; k < words; k++)
 			sizes[i][k] = vai__noted_blocks_size(b, word_at(table, k * sizeof(void *)));
 	}
-	find(L, words, sizes);
+	set_offsets(L, words, sizes);
 	return 0;
 }
 
-static void probe(void)
+static void probe_tables(void)
 {
-	vai__noted_blocks_call(look);
+	vai__noted_blocks_call(compare_tables);
 }
 
 /* A hash of n bytes at p. Each step is a bijection of its lane, so that a difference is not lost, and the processor
@@ -100,7 +100,7 @@ static uint64_t hash_nodes(const char *p, size_t n)
 
 uint64_t vai__probe_table_print(const void *table)
 {
-	pthread_once(&once, probe);
+	pthread_once(&once, probe_tables);
 	if (!nodes_offset)
 		return 0;
 	const size_t size = node_size << ((const unsigned char *)table)[exponent_offset];

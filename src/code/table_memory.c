@@ -282,7 +282,7 @@ static bool grows_well(lua_State *L, int n)
 }
 
 /* Argument: struct vai__noted_blocks. */
-static int look(lua_State *L)
+static int compare_tables(lua_State *L)
 {
 	const struct vai__noted_blocks *b = lua_touserdata(L, 1);
 	lua_gc(L, LUA_GCSTOP);
@@ -298,7 +298,7 @@ static int look(lua_State *L)
 
 static void probe(void)
 {
-	vai__noted_blocks_call(look);
+	vai__noted_blocks_call(compare_tables);
 }
 
 bool vai__table_memory_known(void)

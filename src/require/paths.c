@@ -14,14 +14,14 @@
 #include "transfer/module_changes.h"
 
 /* A function of package.preload, or the changes to a loaded module (transfer/module_changes.h). */
-struct told {
+struct setting {
 	char *name;
 	vai_msg msg;
 };
 
 struct list {
 	int n;
-	struct told *of;
+	struct setting *of;
 };
 enum kind { PRELOADS, CHANGES, KINDS };
 
@@ -36,7 +36,7 @@ enum { STOCK_SEARCHERS = 4, MOST_SEARCHERS = 64 };
 struct snapshot {
 	unsigned refs;      /* under the lock */
 	char *path, *cpath; /* NULL: the script's is no string */
-	struct list told[KINDS];
+	struct list settings[KINDS];
 	unsigned libs;        /* a bit for each library that has changed */
 	unsigned stock_names; /* those of them in which names have changed that all states have */
 	int nsearchers;       /* 0: they are stock's */
@@ -68,7 +68,7 @@ static void free_list(struct list *list)
 static void free_snapshot(struct snapshot *s)
 {
 	for (int kind = 0; kind < KINDS; kind++)
-		free_list(&s->told[kind]);
+		free_list(&s->settings[kind]);
 	for (int i = 0; i < s->nsearchers; i++)
 		vai__msg_drop(&s->searchers[i].msg);
 	free(s->path);
@@ -222,13 +222,13 @@ static bool encode_top(lua_State *L, struct vai_vm *vm, vai_msg *out, const char
 }
 
 /* Adds the value on top under the name below it, unless it cannot be sent. False: out of memory. */
-static bool add_told(lua_State *L, struct vai_vm *vm, struct list *list, const char *what, bool *sent)
+static bool add_setting(lua_State *L, struct vai_vm *vm, struct list *list, const char *what, bool *sent)
 {
-	struct told *grown = realloc(list->of, (size_t)(list->n + 1) * sizeof *grown);
+	struct setting *grown = realloc(list->of, (size_t)(list->n + 1) * sizeof *grown);
 	if (!grown)
 		return false;
 	list->of = grown;
-	struct told *p = &grown[list->n];
+	struct setting *p = &grown[list->n];
 	memset(p, 0, sizeof *p);
 	bool ok = encode_top(L, vm, &p->msg, what, sent);
 	if (!*sent)
@@ -246,7 +246,7 @@ static bool add_preload(lua_State *L, struct vai_vm *vm, struct snapshot *s)
 {
 	bool sent;
 	vai__home_self()->preloading = lua_tostring(L, -2);
-	bool ok = add_told(L, vm, &s->told[PRELOADS], "package.preload", &sent);
+	bool ok = add_setting(L, vm, &s->settings[PRELOADS], "package.preload", &sent);
 	vai__home_self()->preloading = NULL;
 	return ok;
 }
@@ -314,13 +314,13 @@ static bool add_changes(lua_State *L, struct vai_vm *vm, struct snapshot *s)
 	vai__module_changes_push(L, vm);
 	for (lua_pushnil(L); ok && lua_next(L, top + 1); lua_settop(L, top + 2)) {
 		note_library(L, s);
-		ok = add_told(L, vm, &s->told[CHANGES], changed_module, &sent);
+		ok = add_setting(L, vm, &s->settings[CHANGES], changed_module, &sent);
 		if (!ok || sent)
 			continue;
 		lua_rawgeti(L, top + 3, 1);
 		ok = keep_sendable(L, vm);
 		lua_settop(L, top + 3);
-		ok = ok && add_told(L, vm, &s->told[CHANGES], changed_module, &sent);
+		ok = ok && add_setting(L, vm, &s->settings[CHANGES], changed_module, &sent);
 	}
 	lua_settop(L, top);
 	return ok;
@@ -553,7 +553,7 @@ static int decode_wanted(lua_State *L)
 }
 
 /* The index of the name in the list, or -1. */
-static int find_told(const struct list *list, const char *name)
+static int find_setting(const struct list *list, const char *name)
 {
 	int i = list->n - 1;
 	while (i >= 0 && strcmp(list->of[i].name, name) != 0)
@@ -562,13 +562,13 @@ static int find_told(const struct list *list, const char *name)
 }
 
 /* Pushes the snapshot's entry of that kind under the name. False: there is none, and nothing is pushed. */
-static bool push_told(lua_State *L, struct vai_vm *vm, enum kind kind, const char *name)
+static bool push_setting(lua_State *L, struct vai_vm *vm, enum kind kind, const char *name)
 {
 	struct snapshot *s = acquire();
 	if (!s)
 		return false;
-	const struct list *list = &s->told[kind];
-	int i = find_told(list, name);
+	const struct list *list = &s->settings[kind];
+	int i = find_setting(list, name);
 	if (i < 0) {
 		release(s);
 		return false;
@@ -583,7 +583,7 @@ static bool push_told(lua_State *L, struct vai_vm *vm, enum kind kind, const cha
 static bool has_changes(const char *name)
 {
 	struct snapshot *s = acquire();
-	bool has = s && find_told(&s->told[CHANGES], name) >= 0;
+	bool has = s && find_setting(&s->settings[CHANGES], name) >= 0;
 	if (s)
 		release(s);
 	return has;
@@ -593,7 +593,7 @@ static bool has_changes(const char *name)
 static void change(lua_State *L, struct vai_vm *vm, const char *name, int idx, bool add)
 {
 	const int top = lua_gettop(L);
-	if (push_told(L, vm, CHANGES, name))
+	if (push_setting(L, vm, CHANGES, name))
 		vai__module_changes_apply(L, idx, top + 1, add);
 	lua_settop(L, top);
 }
@@ -726,5 +726,5 @@ void vai__paths_apply(lua_State *L, int idx)
 
 bool vai__paths_preload(lua_State *L, struct vai_vm *vm, const char *name)
 {
-	return push_told(L, vm, PRELOADS, name);
+	return push_setting(L, vm, PRELOADS, name);
 }

@@ -36,7 +36,7 @@ bool vai__arena_counted(const struct vai__arena *a, size_t *bytes)
 }
 
 /* The limit for requests after which Lua does not collect and try again: a quarter more. */
-static size_t patient_limit(const struct vai__arena *a)
+static size_t limit_without_collecting(const struct vai__arena *a)
 {
 	return a->limit + a->limit / 4;
 }
@@ -47,7 +47,7 @@ bool vai__arena_may_exceed(struct vai__arena *a, size_t more)
 {
 	size_t used;
 	return a->limit < SIZE_MAX / 4 && a->held + more <= 2 * a->limit && vai__arena_counted(a, &used) &&
-		used + more <= patient_limit(a);
+		used + more <= limit_without_collecting(a);
 }
 
 /* Not every request lets Lua collect when memory is out (buffers of lauxlib do not). So half of what a collection
@@ -65,7 +65,7 @@ bool vai__arena_over(struct vai__arena *a, size_t more, bool tagged)
 	bool collected = a->nudge_kb == UINT32_MAX;
 	if (collected)
 		a->nudge_kb = (uint32_t)((used + (used < a->limit ? (a->limit - used) / 2 : 0)) / 1024);
-	if (used + more > (tagged ? a->limit : patient_limit(a)))
+	if (used + more > (tagged ? a->limit : limit_without_collecting(a)))
 		return true;
 	if (!tagged || collected || used / 1024 <= a->nudge_kb)
 		return false;

@@ -141,7 +141,7 @@ static inline uintptr_t *places(struct vai_vm *vm)
 }
 
 /* Makes the collector begin its cycles earlier (VAI__PAUSE_HANDLES), unless the program has set a pause of its own. */
-static void hurry(struct vai_vm *vm)
+static void collect_earlier(struct vai_vm *vm)
 {
 	int pause = lua_gc(vm->L, LUA_GCSETPAUSE, VAI__PAUSE_HANDLES);
 	if (pause >= 0 && pause != VAI__PAUSE)
@@ -161,12 +161,12 @@ static VAI_NOINLINE bool add_places(struct vai_vm *vm)
 	vm->refs = p;
 	vm->cap_refs = cap;
 	if (cap >= MANY && !vm->is_host)
-		hurry(vm);
+		collect_earlier(vm);
 	return true;
 }
 
 /* Gives the vm a reference to obj, which the caller hands over. Returns its place; 0: out of memory. */
-static inline uint32_t hold(struct vai_vm *vm, struct vai_obj *obj)
+static inline uint32_t add_reference(struct vai_vm *vm, struct vai_obj *obj)
 {
 	uint32_t place = vm->free_ref;
 	if (place)
@@ -250,7 +250,7 @@ static bool is_finalizer(lua_State *L)
 }
 
 /* __gc of all handles: gives the reference back. */
-static int collect(lua_State *L)
+static int handle_gc(lua_State *L)
 {
 	struct vai__handle *h = test_handle(L, 1);
 	if (!h || !h->obj || !is_finalizer(L))
@@ -282,7 +282,7 @@ static void make_metatable(lua_State *L, int type)
 	for (const luaL_Reg *r = t->meta; r && r->name; r++)
 		n++;
 	lua_createtable(L, 0, n);
-	lua_pushcfunction(L, collect);
+	lua_pushcfunction(L, handle_gc);
 	lua_setfield(L, -2, "__gc");
 	lua_pushstring(L, t->name);
 	lua_setfield(L, -2, "__name");
@@ -413,7 +413,7 @@ static VAI_NOINLINE void note_cached(struct vai_vm *vm)
 }
 
 /* Enters h, the handle on top, into the cache, so that it is found by its object from now on. May raise. */
-static void enter(lua_State *L, struct vai_vm *vm, struct vai__handle *h)
+static void cache_handle(lua_State *L, struct vai_vm *vm, struct vai__handle *h)
 {
 	if (VAI_UNLIKELY(vm->profiled != NULL))
 		note_cached(vm);
@@ -492,14 +492,14 @@ static inline void push_handle(lua_State *L, struct vai_vm *vm, struct vai_obj *
 	}
 	push_metatable(L, obj);
 	struct vai__handle *h = new_handle(L, vm);
-	if (VAI_UNLIKELY(!h || !(h->place = hold(vm, obj))))
+	if (VAI_UNLIKELY(!h || !(h->place = add_reference(vm, obj))))
 		fail(L, obj, "not enough memory");
 	h->obj = obj;
 	h->vm = vm;
 	lua_insert(L, -2);
 	lua_setmetatable(L, -2);
 	if (!fresh)
-		enter(L, vm, h);
+		cache_handle(L, vm, h);
 }
 
 static const struct vai_class *proxied;
@@ -582,6 +582,6 @@ void vai__handle_leaves(lua_State *L, struct vai_vm *vm, int idx)
 		return;
 	luaL_checkstack(L, 4, "sending a handle");
 	lua_pushvalue(L, idx);
-	enter(L, vm, h);
+	cache_handle(L, vm, h);
 	lua_pop(L, 1);
 }

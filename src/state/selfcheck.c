@@ -26,7 +26,7 @@ static const char script[] =
 	"assert(next(w) == nil and #t == 200 and load('return ...')(7) == 7)\n"
 	"setmetatable({}, {__gc = function() end})\n";
 
-static bool run(lua_State *L)
+static bool passes_checks(lua_State *L)
 {
 	return luaL_loadbufferx(L, script, sizeof script - 1, "=selfcheck", "t") == LUA_OK &&
 		lua_pcall(L, 0, 0, 0) == LUA_OK;
@@ -54,10 +54,10 @@ const char *vai__selfcheck(const struct vai__template *template)
 		vai__arena_free(b);
 		return "this Lua keeps its pointers elsewhere";
 	}
-	if (run(a->vm.L) && run(b->vm.L) && run(a->vm.L))
+	if (passes_checks(a->vm.L) && passes_checks(b->vm.L) && passes_checks(a->vm.L))
 		result = NULL;
 	close_copy(a);
-	if (!result && !run(b->vm.L))
+	if (!result && !passes_checks(b->vm.L))
 		result = "a copied state does not survive another";
 	close_copy(b);
 	return result;

@@ -34,16 +34,16 @@ enum { MODULE_BIT = VAI__CATALOG_BITS, MODULE_MAX = 64 };
 /* ---- the tables ---- */
 
 /* The list of a lazy table's names; package.loaded and the module have none here. */
-static const struct vai__names *names_of(int which)
+static const struct vai__names *names_of(int table)
 {
-	if (which == VAI__LAZY_GLOBALS)
+	if (table == VAI__LAZY_GLOBALS)
 		return &vai__catalog.globals;
-	return which >= VAI__LAZY_LIBS ? &vai__catalog.libs[which - VAI__LAZY_LIBS].names : NULL;
+	return table >= VAI__LAZY_LIBS ? &vai__catalog.libs[table - VAI__LAZY_LIBS].names : NULL;
 }
 
-bool vai__lazy_awaits(const struct vai_vm *vm, int which, int k)
+bool vai__lazy_awaits(const struct vai_vm *vm, int table, int k)
 {
-	return vm->hidden && !vm->filled && !vai__lazy_settled(vm, names_of(which)->bit + (unsigned)k);
+	return vm->hidden && !vm->filled && !vai__lazy_settled(vm, names_of(table)->bit + (unsigned)k);
 }
 
 static int lazy_index(lua_State *L);
@@ -66,9 +66,9 @@ void vai__lazy_make_hidden(lua_State *L)
 /* ---- names ---- */
 
 /* Stores the value of name k into its table at idx. */
-static void settle_name(lua_State *L, struct vai_vm *vm, int which, int k, int idx)
+static void settle_name(lua_State *L, struct vai_vm *vm, int table, int k, int idx)
 {
-	const struct vai__names *names = names_of(which);
+	const struct vai__names *names = names_of(table);
 	const struct vai__entry *e = &names->entries[k];
 	if (vai__lazy_settled(vm, names->bit + (unsigned)k))
 		return;
@@ -82,7 +82,7 @@ static void settle_name(lua_State *L, struct vai_vm *vm, int which, int k, int i
 		vai__lazy_push_require(L, vm);
 		lua_pop(L, 1);
 		return;
-	case VAI__KIND_CLOSURE: vai__lazy_open_closures(L, vm, &vai__catalog.libs[which - VAI__LAZY_LIBS], idx); return;
+	case VAI__KIND_CLOSURE: vai__lazy_open_closures(L, vm, &vai__catalog.libs[table - VAI__LAZY_LIBS], idx); return;
 	default: break;
 	}
 	lua_pushlstring(L, e->name, e->len);
@@ -94,7 +94,7 @@ static void settle_name(lua_State *L, struct vai_vm *vm, int which, int k, int i
 	vai__lazy_settle(vm, names->bit + (unsigned)k);
 }
 
-/* Sets the entry r. A name with a dot before it is a table, which its function makes. */
+/* Sets the entry r. If its name begins with a dot, its function pushes the value of the field. */
 static void set_entry(lua_State *L, const luaL_Reg *r, int idx)
 {
 	lua_pushstring(L, r->name + (*r->name == '.'));
@@ -123,40 +123,40 @@ static int find_in_module(const struct vai_vm *vm, const char *name)
 }
 
 /* The index of the string at stack index 2 among the names of a lazy table, or -1. */
-static int find_name(lua_State *L, const struct vai_vm *vm, int which)
+static int find_name(lua_State *L, const struct vai_vm *vm, int table)
 {
 	size_t len;
 	if (lua_type(L, 2) != LUA_TSTRING)
 		return -1;
 	const char *name = lua_tolstring(L, 2, &len);
-	switch (which) {
+	switch (table) {
 	case VAI__LAZY_GLOBALS: return vai__catalog_global(name, len);
 	case VAI__LAZY_LOADED: return vai__catalog_lib(name);
 	case VAI__LAZY_MODULE: return find_in_module(vm, name);
-	default: return vai__catalog_find(names_of(which), name, len);
+	default: return vai__catalog_find(names_of(table), name, len);
 	}
 }
 
-static void note(struct vai_vm *vm, int which, int k)
+static void note_use(struct vai_vm *vm, int table, int k)
 {
 	if (VAI_UNLIKELY(vm->profiled != NULL))
-		vai__uses_note(vm, VAI__USE_LAZY + (unsigned)which, (unsigned)k);
+		vai__uses_note(vm, VAI__USE_LAZY + (unsigned)table, (unsigned)k);
 }
 
-void vai__lazy_touch(lua_State *L, struct vai_vm *vm, int which)
+void vai__lazy_touch(lua_State *L, struct vai_vm *vm, int table)
 {
-	int k = find_name(L, vm, which);
+	int k = find_name(L, vm, table);
 	if (k < 0) {
-		if (VAI_UNLIKELY(vm->changed_libs) && which >= VAI__LAZY_LIBS)
-			vai__lazy_change(L, vm, which - VAI__LAZY_LIBS, 1);
+		if (VAI_UNLIKELY(vm->changed_libs) && table >= VAI__LAZY_LIBS)
+			vai__lazy_change(L, vm, table - VAI__LAZY_LIBS, 1);
 		return;
 	}
-	if (which == VAI__LAZY_MODULE) {
+	if (table == VAI__LAZY_MODULE) {
 		settle_module(L, vm, (unsigned)k, 1);
-		note(vm, which, k);
-	} else if (which != VAI__LAZY_LOADED) {
-		settle_name(L, vm, which, k, 1);
-		note(vm, which, k);
+		note_use(vm, table, k);
+	} else if (table != VAI__LAZY_LOADED) {
+		settle_name(L, vm, table, k, 1);
+		note_use(vm, table, k);
 	} else if (!vai__lazy_settled(vm, vai__lazy_loaded_bit(k))) {
 		vai__lazy_fill_lib(L, vm, k);
 		lua_pop(L, 1);
@@ -166,76 +166,76 @@ void vai__lazy_touch(lua_State *L, struct vai_vm *vm, int which)
 static int lazy_index(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
-	int which = vm ? vai__lazy_which(L, vm, 1) : -1;
-	if (which < 0)
+	int table = vm ? vai__lazy_which(L, vm, 1) : -1;
+	if (table < 0)
 		return vai__handle_resolve(L);
-	vai__lazy_touch(L, vm, which);
+	vai__lazy_touch(L, vm, table);
 	lua_settop(L, 2);
 	lua_rawget(L, 1);
 	return 1;
 }
 
-void vai__lazy_set(lua_State *L, struct vai_vm *vm, int which)
+void vai__lazy_set(lua_State *L, struct vai_vm *vm, int table)
 {
-	int k = find_name(L, vm, which);
-	if (k >= 0 && which == VAI__LAZY_LOADED && !vai__lazy_settled(vm, (unsigned)vai__catalog.libs[k].global)) {
+	int k = find_name(L, vm, table);
+	if (k >= 0 && table == VAI__LAZY_LOADED && !vai__lazy_settled(vm, (unsigned)vai__catalog.libs[k].global)) {
 		vai__lazy_fill_lib(L, vm, k); /* for _G; its field becomes stock's own nevertheless */
 		lua_pop(L, 1);
 	}
-	if (VAI_UNLIKELY(vm->changed_libs) && k < 0 && which >= VAI__LAZY_LIBS) /* a value that is set from now on stays */
-		vai__lazy_change(L, vm, which - VAI__LAZY_LIBS, 1);
+	if (VAI_UNLIKELY(vm->changed_libs) && k < 0 && table >= VAI__LAZY_LIBS) /* a value that is set from now on stays */
+		vai__lazy_change(L, vm, table - VAI__LAZY_LIBS, 1);
 	lua_rawset(L, 1);
 	if (k >= 0)
 		vai__lazy_settle(vm,
-			which == VAI__LAZY_LOADED       ? vai__lazy_loaded_bit(k)
-				: which == VAI__LAZY_MODULE ? MODULE_BIT + (unsigned)k
-											: names_of(which)->bit + (unsigned)k);
+			table == VAI__LAZY_LOADED       ? vai__lazy_loaded_bit(k)
+				: table == VAI__LAZY_MODULE ? MODULE_BIT + (unsigned)k
+											: names_of(table)->bit + (unsigned)k);
 }
 
 static int lazy_newindex(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
-	int which = vm ? vai__lazy_which(L, vm, 1) : -1;
+	int table = vm ? vai__lazy_which(L, vm, 1) : -1;
 	if (lua_isnil(L, 2))
 		return luaL_error(L, "table index is nil");
 	if (lua_type(L, 2) == LUA_TNUMBER && lua_tonumber(L, 2) != lua_tonumber(L, 2))
 		return luaL_error(L, "table index is NaN");
-	if (which >= 0)
-		vai__lazy_set(L, vm, which);
+	if (table >= 0)
+		vai__lazy_set(L, vm, table);
 	else
 		lua_rawset(L, 1);
 	return 0;
 }
 
-void vai__lazy_complete(lua_State *L, struct vai_vm *vm, int which, int idx)
+void vai__lazy_complete(lua_State *L, struct vai_vm *vm, int table, int idx)
 {
 	luaL_checkstack(L, 12, "completing a table");
 	idx = lua_absindex(L, idx);
-	if (which == VAI__LAZY_LOADED) {
+	if (table == VAI__LAZY_LOADED) {
 		for (int i = 0; i < VAI__LIBS; i++) {
 			if (vai__lazy_settled(vm, vai__lazy_loaded_bit(i)))
 				continue;
 			vai__lazy_fill_lib(L, vm, i);
 			lua_pop(L, 1);
 		}
-	} else if (which == VAI__LAZY_MODULE) {
+	} else if (table == VAI__LAZY_MODULE) {
 		for (unsigned k = 0; module_list(vm)[k].name; k++)
 			settle_module(L, vm, k, idx);
 	} else {
-		for (int k = 0; k < names_of(which)->n; k++)
-			settle_name(L, vm, which, k, idx);
-		if (which >= VAI__LAZY_LIBS)
-			vai__lazy_change(L, vm, which - VAI__LAZY_LIBS, idx);
+		for (int k = 0; k < names_of(table)->n; k++)
+			settle_name(L, vm, table, k, idx);
+		if (table >= VAI__LAZY_LIBS)
+			vai__lazy_change(L, vm, table - VAI__LAZY_LIBS, idx);
 	}
-	vai__lazy_unhide(L, vm, which, idx);
+	vai__lazy_unhide(L, vm, table, idx);
 }
 
-/* Fills library or module `which`, if it is still lazy. */
-static void fill_one(lua_State *L, struct vai_vm *vm, int which)
+/* Fills library or module `table`, if it is still lazy. */
+static void fill_one(lua_State *L, struct vai_vm *vm, int table)
 {
 	vai__lazy_push_hidden(L);
-	if (lua_rawgeti(L, -1, which) == LUA_TTABLE)
-		vai__lazy_complete(L, vm, which, lua_gettop(L));
+	if (lua_rawgeti(L, -1, table) == LUA_TTABLE)
+		vai__lazy_complete(L, vm, table, lua_gettop(L));
 	lua_pop(L, 2);
 }
 
@@ -250,14 +250,14 @@ void vai__lazy_fill(lua_State *L, struct vai_vm *vm)
 		lua_pop(L, 1);
 	}
 	vai__lazy_need_loaded(L, vm);
-	for (int which = VAI__LAZY_LOADED; which >= VAI__LAZY_GLOBALS; which--) {
-		if (!vai__lazy_push_known(L, vm, which))
+	for (int table = VAI__LAZY_LOADED; table >= VAI__LAZY_GLOBALS; table--) {
+		if (!vai__lazy_push_known(L, vm, table))
 			continue;
-		vai__lazy_complete(L, vm, which, lua_gettop(L));
+		vai__lazy_complete(L, vm, table, lua_gettop(L));
 		lua_pop(L, 1);
 	}
-	for (int which = VAI__LAZY_MODULE; which < VAI__LAZY_TABLES; which++)
-		fill_one(L, vm, which);
+	for (int table = VAI__LAZY_MODULE; table < VAI__LAZY_TABLES; table++)
+		fill_one(L, vm, table);
 	if (!(vm->without >> vai__catalog_lib("string") & 1))
 		vai__lazy_open_string(L, vm);
 }
@@ -294,19 +294,19 @@ static void use_module(lua_State *L, struct vai_vm *vm, int k)
 	lua_pop(L, 1);
 }
 
-void vai__lazy_use(lua_State *L, struct vai_vm *vm, int which, int k)
+void vai__lazy_use(lua_State *L, struct vai_vm *vm, int table, int k)
 {
-	const struct vai__names *names = names_of(which);
-	if (which == VAI__LAZY_MODULE)
+	const struct vai__names *names = names_of(table);
+	if (table == VAI__LAZY_MODULE)
 		use_module(L, vm, k);
 	if (!names || k >= names->n || !is_timeless(&names->entries[k]))
 		return;
-	if (which == VAI__LAZY_GLOBALS)
+	if (table == VAI__LAZY_GLOBALS)
 		lua_pushglobaltable(L);
 	else
-		lua_getglobal(L, vai__catalog.libs[which - VAI__LAZY_LIBS].name);
-	if (vai__lazy_which(L, vm, -1) == which)
-		settle_name(L, vm, which, k, lua_gettop(L));
+		lua_getglobal(L, vai__catalog.libs[table - VAI__LAZY_LIBS].name);
+	if (vai__lazy_which(L, vm, -1) == table)
+		settle_name(L, vm, table, k, lua_gettop(L));
 	lua_pop(L, 1);
 }
 
@@ -319,10 +319,10 @@ void vai__lazy_change_libraries(lua_State *L, struct vai_vm *vm, unsigned libs, 
 		if (!(vm->changed_libs >> i & 1) || !(now || open))
 			continue;
 		vai__lazy_require(L, vm, vai__catalog.libs[i].name);
-		const int which = vai__lazy_which(L, vm, -1);
-		if (which >= 0 && now)
-			vai__lazy_complete(L, vm, which, -1);
-		else if (which < 0 && lua_istable(L, -1))
+		const int table = vai__lazy_which(L, vm, -1);
+		if (table >= 0 && now)
+			vai__lazy_complete(L, vm, table, -1);
+		else if (table < 0 && lua_istable(L, -1))
 			vai__lazy_change(L, vm, i, -1);
 		lua_pop(L, 1);
 	}
@@ -345,7 +345,7 @@ void vai__lazy_module(lua_State *L, struct vai_vm *vm, const luaL_Reg *funcs)
 		if (module_list(vm) != funcs) /* a list of a sandbox is never stored */
 			atomic_store_relaxed(&module_funcs, funcs);
 		vai__lazy_new(L, VAI__LAZY_MODULE);
-		note(vm, VAI__LAZY_MODULE, VAI__USE_TABLE);
+		note_use(vm, VAI__LAZY_MODULE, VAI__USE_TABLE);
 	} else {
 		lua_createtable(L, 0, n + 1);
 		for (int k = 0; k < n; k++)
@@ -355,9 +355,9 @@ void vai__lazy_module(lua_State *L, struct vai_vm *vm, const luaL_Reg *funcs)
 
 void vai__lazy_complete_at(lua_State *L, struct vai_vm *vm, int idx)
 {
-	int which = vm->hidden ? vai__lazy_which(L, vm, idx) : -1;
-	if (VAI_UNLIKELY(which >= 0))
-		vai__lazy_complete(L, vm, which, idx);
+	int table = vm->hidden ? vai__lazy_which(L, vm, idx) : -1;
+	if (VAI_UNLIKELY(table >= 0))
+		vai__lazy_complete(L, vm, table, idx);
 }
 
 void vai__lazy_prepare(lua_State *L, struct vai_vm *vm)

@@ -17,16 +17,16 @@ void vai__lazy_prepare_full(lua_State *L, struct vai_vm *vm);
 int vai__lazy_which(lua_State *L, const struct vai_vm *vm, int idx);
 /* Whether stock name number k of _G (VAI__LAZY_GLOBALS) or of a library (VAI__LAZY_LIBS and its number) may still come
  * into that table, as nobody has asked for it. */
-bool vai__lazy_awaits(const struct vai_vm *vm, int which, int k);
+bool vai__lazy_awaits(const struct vai_vm *vm, int table, int k);
 /* Fills the lazy table at idx and makes it an ordinary one. */
-void vai__lazy_complete(lua_State *L, struct vai_vm *vm, int which, int idx);
+void vai__lazy_complete(lua_State *L, struct vai_vm *vm, int table, int idx);
 /* Fills all lazy tables and opens all libraries, as C code that vai does not know may look at any table. Happens once
  * in a state. */
 void vai__lazy_fill(lua_State *L, struct vai_vm *vm);
 /* Settles the name at stack index 2 in the lazy table at index 1: the name gets its value, if it is to have one. */
-void vai__lazy_touch(lua_State *L, struct vai_vm *vm, int which);
+void vai__lazy_touch(lua_State *L, struct vai_vm *vm, int table);
 /* Does t[k] = v for the lazy table at stack index 1 with key and value above it. */
-void vai__lazy_set(lua_State *L, struct vai_vm *vm, int which);
+void vai__lazy_set(lua_State *L, struct vai_vm *vm, int table);
 /* Gives strings their methods, as their metatable is about to be looked at. */
 void vai__lazy_open_string(lua_State *L, struct vai_vm *vm);
 /* Pushes the hidden metatable, whose __index also finds the methods of handles; makes it if the state has none yet, as
@@ -39,7 +39,7 @@ void vai__lazy_need(lua_State *L, struct vai_vm *vm, const char *lib);
 /* Pushes stock's require of this state, whatever the global is now. */
 void vai__lazy_push_require(lua_State *L, struct vai_vm *vm);
 /* Settles name k of a lazy table ahead of its use, for a template. */
-void vai__lazy_use(lua_State *L, struct vai_vm *vm, int which, int k);
+void vai__lazy_use(lua_State *L, struct vai_vm *vm, int table, int k);
 
 /* io.popen, in new states and in the host's (popen.c). */
 int vai__popen(lua_State *L);

@@ -11,7 +11,7 @@
 #include "stdlib/lazy.h"
 #include "stdlib/sandbox.h"
 
-/* In the order of `standins`. */
+/* In the order of `replacements`. */
 enum {
 	NEXT,
 	PAIRS,
@@ -33,9 +33,9 @@ enum {
 	IO_FLUSH,
 	LOADLIB,
 	GETREGISTRY,
-	STANDINS
+	REPLACEMENTS
 };
-static lua_CFunction stock[STANDINS];
+static lua_CFunction stock[REPLACEMENTS];
 
 /* The vm if the metatable on top is the hidden one; otherwise NULL. */
 static inline struct vai_vm *hidden_on_top(lua_State *L)
@@ -61,7 +61,7 @@ static inline void complete_argument(lua_State *L)
 		vai__lazy_complete_at(L, vm, 1);
 }
 
-static int standin_next(lua_State *L)
+static int replaced_next(lua_State *L)
 {
 	luaL_checktype(L, 1, LUA_TTABLE);
 	complete_argument(L);
@@ -81,12 +81,12 @@ static int pairs_continue(lua_State *L, int status, lua_KContext context)
 }
 
 /* pairs: not stock's, as it has to return our next. */
-static int standin_pairs(lua_State *L)
+static int replaced_pairs(lua_State *L)
 {
 	luaL_checkany(L, 1);
 	complete_argument(L);
 	if (luaL_getmetafield(L, 1, "__pairs") == LUA_TNIL) {
-		lua_pushcfunction(L, standin_next);
+		lua_pushcfunction(L, replaced_next);
 		lua_pushvalue(L, 1);
 		lua_pushnil(L);
 	} else {
@@ -96,27 +96,27 @@ static int standin_pairs(lua_State *L)
 	return 3;
 }
 
-static int standin_rawget(lua_State *L)
+static int replaced_rawget(lua_State *L)
 {
 	struct vai_vm *vm = lazy_argument(L);
 	if (VAI_UNLIKELY(vm && lua_gettop(L) >= 2)) {
 		lua_settop(L, 2);
-		int which = vai__lazy_which(L, vm, 1);
-		if (which >= 0)
-			vai__lazy_touch(L, vm, which);
+		int table = vai__lazy_which(L, vm, 1);
+		if (table >= 0)
+			vai__lazy_touch(L, vm, table);
 		lua_settop(L, 2);
 	}
 	return stock[RAWGET](L);
 }
 
-static int standin_rawset(lua_State *L)
+static int replaced_rawset(lua_State *L)
 {
 	struct vai_vm *vm = lazy_argument(L);
-	int which = VAI_UNLIKELY(vm && lua_gettop(L) >= 3) ? vai__lazy_which(L, vm, 1) : -1;
-	if (VAI_LIKELY(which < 0))
+	int table = VAI_UNLIKELY(vm && lua_gettop(L) >= 3) ? vai__lazy_which(L, vm, 1) : -1;
+	if (VAI_LIKELY(table < 0))
 		return stock[RAWSET](L);
 	lua_settop(L, 3);
-	vai__lazy_set(L, vm, which);
+	vai__lazy_set(L, vm, table);
 	return 1;
 }
 
@@ -148,7 +148,7 @@ static void before_getmetatable(lua_State *L)
 }
 
 /* getmetatable: does what stock's does with one look at the metatable; that of a handle is shown as its name. */
-static int standin_getmetatable(lua_State *L)
+static int replaced_getmetatable(lua_State *L)
 {
 	luaL_checkany(L, 1);
 	int type = lua_type(L, 1);
@@ -166,7 +166,7 @@ static int standin_getmetatable(lua_State *L)
 	return 1;
 }
 
-static int standin_debug_getmetatable(lua_State *L)
+static int replaced_debug_getmetatable(lua_State *L)
 {
 	before_getmetatable(L);
 	note_type(L, false);
@@ -191,7 +191,7 @@ static inline void note_finalizer(lua_State *L)
 }
 
 /* setmetatable: a table without a metatable needs none of stock's checks on the old one. */
-static int standin_setmetatable(lua_State *L)
+static int replaced_setmetatable(lua_State *L)
 {
 	if (VAI_UNLIKELY(lua_type(L, 1) != LUA_TTABLE || lua_type(L, 2) != LUA_TTABLE)) {
 		complete_argument(L);
@@ -210,7 +210,7 @@ static int standin_setmetatable(lua_State *L)
 	return 1;
 }
 
-static int standin_debug_setmetatable(lua_State *L)
+static int replaced_debug_setmetatable(lua_State *L)
 {
 	complete_argument(L);
 	note_finalizer(L);
@@ -220,7 +220,7 @@ static int standin_debug_setmetatable(lua_State *L)
 
 /* Calls a function of io, which may have come into the state without the library, on whose values in the registry it
  * relies. */
-static int io_function(lua_State *L, int which, bool opens)
+static int io_function(lua_State *L, int index, bool opens)
 {
 	struct vai_vm *vm = vai__state_of(L);
 	if (vm) {
@@ -229,11 +229,11 @@ static int io_function(lua_State *L, int which, bool opens)
 		if (VAI_UNLIKELY(!vm->has_io))
 			vai__lazy_need(L, vm, "io");
 	}
-	return stock[which](L);
+	return stock[index](L);
 }
 
 #define IO_FUNCTION(NAME, WHICH, OPENS) \
-	static int standin_##NAME(lua_State *L) \
+	static int replaced_##NAME(lua_State *L) \
 	{ \
 		return io_function(L, WHICH, OPENS); \
 	}
@@ -248,7 +248,7 @@ IO_FUNCTION(io_close, IO_CLOSE, false)
 IO_FUNCTION(io_flush, IO_FLUSH, false)
 #undef IO_FUNCTION
 
-static int standin_loadlib(lua_State *L)
+static int replaced_loadlib(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
 	if (vm) {
@@ -258,7 +258,7 @@ static int standin_loadlib(lua_State *L)
 	return stock[LOADLIB](L);
 }
 
-static int standin_getregistry(lua_State *L)
+static int replaced_getregistry(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);
 	if (vm)
@@ -269,31 +269,31 @@ static int standin_getregistry(lua_State *L)
 static const struct {
 	const char *lib, *name;
 	lua_CFunction f;
-} standins[STANDINS] = {
-	{"_G", "next", standin_next},
-	{"_G", "pairs", standin_pairs},
-	{"_G", "rawget", standin_rawget},
-	{"_G", "rawset", standin_rawset},
-	{"_G", "getmetatable", standin_getmetatable},
-	{"_G", "setmetatable", standin_setmetatable},
-	{"debug", "getmetatable", standin_debug_getmetatable},
-	{"debug", "setmetatable", standin_debug_setmetatable},
-	{"io", "open", standin_io_open},
+} replacements[REPLACEMENTS] = {
+	{"_G", "next", replaced_next},
+	{"_G", "pairs", replaced_pairs},
+	{"_G", "rawget", replaced_rawget},
+	{"_G", "rawset", replaced_rawset},
+	{"_G", "getmetatable", replaced_getmetatable},
+	{"_G", "setmetatable", replaced_setmetatable},
+	{"debug", "getmetatable", replaced_debug_getmetatable},
+	{"debug", "setmetatable", replaced_debug_setmetatable},
+	{"io", "open", replaced_io_open},
 	{"io", "popen", vai__popen},
-	{"io", "tmpfile", standin_io_tmpfile},
-	{"io", "lines", standin_io_lines},
-	{"io", "input", standin_io_input},
-	{"io", "output", standin_io_output},
-	{"io", "read", standin_io_read},
-	{"io", "write", standin_io_write},
-	{"io", "close", standin_io_close},
-	{"io", "flush", standin_io_flush},
-	{"package", "loadlib", standin_loadlib},
-	{"debug", "getregistry", standin_getregistry},
+	{"io", "tmpfile", replaced_io_tmpfile},
+	{"io", "lines", replaced_io_lines},
+	{"io", "input", replaced_io_input},
+	{"io", "output", replaced_io_output},
+	{"io", "read", replaced_io_read},
+	{"io", "write", replaced_io_write},
+	{"io", "close", replaced_io_close},
+	{"io", "flush", replaced_io_flush},
+	{"package", "loadlib", replaced_loadlib},
+	{"debug", "getregistry", replaced_getregistry},
 };
 
 void vai__lazy_functions_register(void)
 {
-	for (int i = 0; i < STANDINS; i++)
-		vai__catalog_override(standins[i].lib, standins[i].name, standins[i].f, &stock[i]);
+	for (int i = 0; i < REPLACEMENTS; i++)
+		vai__catalog_override(replacements[i].lib, replacements[i].name, replacements[i].f, &stock[i]);
 }

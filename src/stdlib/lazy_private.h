@@ -36,17 +36,17 @@ bool vai__lazy_push_hidden(lua_State *L);
 /* Pops a table and makes it the hidden metatable of the state. */
 void vai__lazy_set_hidden(lua_State *L);
 /* Makes the lazy table at idx an ordinary one. */
-void vai__lazy_unhide(lua_State *L, struct vai_vm *vm, int which, int idx);
+void vai__lazy_unhide(lua_State *L, struct vai_vm *vm, int table, int idx);
 /* Makes package.loaded, unless it is there. */
 void vai__lazy_need_loaded(lua_State *L, struct vai_vm *vm);
 
 /* Pushes a new table that fills itself, none of the two known ones. If memory ran out after an earlier call had made
  * one, pushes that. */
-void vai__lazy_new(lua_State *L, int which);
+void vai__lazy_new(lua_State *L, int table);
 /* Pushes _G or package.loaded if it is still the table that vai made; otherwise nothing and false. */
-bool vai__lazy_push_known(lua_State *L, struct vai_vm *vm, int which);
+bool vai__lazy_push_known(lua_State *L, struct vai_vm *vm, int table);
 /* Does known[name] = the value on top, which stays there. */
-void vai__lazy_store(lua_State *L, struct vai_vm *vm, int which, const char *name);
+void vai__lazy_store(lua_State *L, struct vai_vm *vm, int table, const char *name);
 
 /* ---- libraries (lazy_fill.c) ---- */
 

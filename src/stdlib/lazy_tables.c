@@ -28,39 +28,39 @@ int vai__lazy_which(lua_State *L, const struct vai_vm *vm, int idx)
 		lua_pop(L, 1);
 		return -1;
 	}
-	int which = VAI__LAZY_TABLES - 1;
-	for (; which >= VAI__LAZY_KNOWN; which--) {
-		bool same = lua_rawgeti(L, -1, which) == LUA_TTABLE && lua_topointer(L, -1) == p;
+	int table = VAI__LAZY_TABLES - 1;
+	for (; table >= VAI__LAZY_KNOWN; table--) {
+		bool same = lua_rawgeti(L, -1, table) == LUA_TTABLE && lua_topointer(L, -1) == p;
 		lua_pop(L, 1);
 		if (same)
 			break;
 	}
 	lua_pop(L, 1);
-	return which >= VAI__LAZY_KNOWN ? which : -1;
+	return table >= VAI__LAZY_KNOWN ? table : -1;
 }
 
-void vai__lazy_new(lua_State *L, int which)
+void vai__lazy_new(lua_State *L, int table)
 {
 	vai__lazy_push_hidden(L);
-	if (lua_rawgeti(L, -1, which) == LUA_TNIL) {
+	if (lua_rawgeti(L, -1, table) == LUA_TNIL) {
 		lua_pop(L, 1);
 		lua_createtable(L, 0, 1);
 		lua_pushvalue(L, -1);
-		lua_rawseti(L, -3, which);
+		lua_rawseti(L, -3, table);
 		lua_pushvalue(L, -2);
 		lua_setmetatable(L, -2);
 	}
 	lua_remove(L, -2);
 }
 
-void vai__lazy_unhide(lua_State *L, struct vai_vm *vm, int which, int idx)
+void vai__lazy_unhide(lua_State *L, struct vai_vm *vm, int table, int idx)
 {
-	if (which < VAI__LAZY_KNOWN) {
-		vm->lazy[which] = NULL;
+	if (table < VAI__LAZY_KNOWN) {
+		vm->lazy[table] = NULL;
 	} else {
 		vai__lazy_push_hidden(L);
 		lua_pushnil(L);
-		lua_rawseti(L, -2, which);
+		lua_rawseti(L, -2, table);
 		lua_pop(L, 1);
 	}
 	lua_pushnil(L);
@@ -88,15 +88,15 @@ void vai__lazy_need_loaded(lua_State *L, struct vai_vm *vm)
 		make_loaded(L, vm);
 }
 
-bool vai__lazy_push_known(lua_State *L, struct vai_vm *vm, int which)
+bool vai__lazy_push_known(lua_State *L, struct vai_vm *vm, int table)
 {
-	if (which == VAI__LAZY_GLOBALS) {
+	if (table == VAI__LAZY_GLOBALS) {
 		lua_pushglobaltable(L);
 	} else {
 		vai__lazy_need_loaded(L, vm);
 		lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
 	}
-	if (lua_topointer(L, -1) == vm->lazy[which] && vm->lazy[which])
+	if (lua_topointer(L, -1) == vm->lazy[table] && vm->lazy[table])
 		return true;
 	lua_pop(L, 1);
 	return false;
@@ -112,9 +112,9 @@ bool vai__lazy_push_loaded(lua_State *L, struct vai_vm *vm)
 	return false;
 }
 
-void vai__lazy_store(lua_State *L, struct vai_vm *vm, int which, const char *name)
+void vai__lazy_store(lua_State *L, struct vai_vm *vm, int table, const char *name)
 {
-	if (!vai__lazy_push_known(L, vm, which))
+	if (!vai__lazy_push_known(L, vm, table))
 		return;
 	lua_pushstring(L, name);
 	lua_pushvalue(L, -3);

@@ -158,7 +158,7 @@ static int bit_after(uint64_t bits, unsigned skip)
 
 /* A random one of the cases that are ready; -1: none is. The cases are looked at in the order of the list, so that the
  * same seed gives the same choice. */
-static int pick(const struct sel *s)
+static int pick_ready(const struct sel *s)
 {
 	int chosen = -1;
 	unsigned seen = 0, count;
@@ -329,7 +329,7 @@ static VAI_NOINLINE int run_locked(struct sel *s, int64_t deadline)
 		struct vai__wake wake;
 		int i, r;
 		lock_all(s);
-		i = pick(s);
+		i = pick_ready(s);
 		if (i < 0 && deadline > 0)
 			return block(s, deadline);
 		r = i < 0 ? VAI_EAGAIN : attempt(&s->cases[i], &wake);
@@ -352,7 +352,7 @@ static VAI_NOINLINE int run_locked(struct sel *s, int64_t deadline)
  * was not. */
 static int try_ready(struct sel *s)
 {
-	int i = pick(s), r = i < 0 ? VAI_EAGAIN : try_alone(s, &s->cases[i]);
+	int i = pick_ready(s), r = i < 0 ? VAI_EAGAIN : try_alone(s, &s->cases[i]);
 	if (r == VAI_EAGAIN || r == VAI_ENOMEM)
 		return r;
 	settle(&s->cases[i], r);
@@ -377,7 +377,7 @@ static bool all_differ(const struct sel *s)
 
 /* The select after try_ready has done nothing. If it could not link its waiters one by one, because a case became
  * ready, it does not try that again: two selects that meet each other might go on so for ever. */
-static int run(struct sel *s, int64_t deadline)
+static int select_waiting(struct sel *s, int64_t deadline)
 {
 	if (deadline > 0 && all_differ(s)) {
 		vai_ticket ticket = vai__wait_begin(s->self);
@@ -397,7 +397,7 @@ static VAI_NOINLINE int run_small(struct sel *s, int n, int64_t deadline)
 	int order[n > 0 ? n : 1];
 	s->waiters = waiters;
 	s->order = order;
-	return run(s, deadline);
+	return select_waiting(s, deadline);
 }
 
 static VAI_NOINLINE int run_large(struct sel *s, int n, int64_t deadline)
@@ -406,7 +406,7 @@ static VAI_NOINLINE int run_large(struct sel *s, int n, int64_t deadline)
 	if (n > MAX_CASES || !(s->waiters = vai__waiters_new(n)))
 		return VAI_ENOMEM;
 	s->order = vai__waiters_order(s->waiters, n);
-	r = run(s, deadline);
+	r = select_waiting(s, deadline);
 	vai__waiters_free(s->waiters, n);
 	return r;
 }

@@ -75,7 +75,7 @@ int64_t vai__waitgroup_count(vai_waitgroup *wg)
 }
 
 /* Looks whether a wait is over already. VAI_EAGAIN: the caller is to wait, and holds the lock. */
-static int look(vai_waitgroup *wg, int64_t deadline)
+static int try_wait(vai_waitgroup *wg, int64_t deadline)
 {
 	if (vai__waitgroup_count(wg) == 0)
 		return VAI_OK;
@@ -91,13 +91,13 @@ static int look(vai_waitgroup *wg, int64_t deadline)
 
 int vai__waitgroup_wait(vai_g *self, vai_waitgroup *wg, int64_t deadline)
 {
-	int r = look(wg, deadline);
+	int r = try_wait(wg, deadline);
 	return r == VAI_EAGAIN ? vai__waitq_wait(self, &wg->waiters, &wg->lock, VAI_WAIT_WAITGROUP, wg, deadline) : r;
 }
 
 int vai__waitgroup_wait_begin(vai_g *self, vai_waitgroup *wg, int64_t deadline, struct vai__rest *rest)
 {
-	int r = look(wg, deadline);
+	int r = try_wait(wg, deadline);
 	return r == VAI_EAGAIN
 		? vai__waitq_wait_begin(self, &wg->waiters, &wg->lock, VAI_WAIT_WAITGROUP, wg, deadline, rest)
 		: r;

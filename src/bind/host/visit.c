@@ -23,7 +23,7 @@ struct visit {
 };
 
 /* What a running visit needs. It lies on the visit's stack. */
-struct stay {
+struct running_visit {
 	struct visit *visit;
 	vai_msg outcome;
 	struct vai__life life;
@@ -77,20 +77,20 @@ static void call_at(lua_State *L, int idx)
 	lua_call(L, lua_gettop(L) - idx, LUA_MULTRET);
 }
 
-/* Makes the call in the host's state. Argument: struct stay. */
-static int call(lua_State *L)
+/* Makes the call in the host's state. Argument: struct running_visit. */
+static int make_call(lua_State *L)
 {
-	struct stay *s = lua_touserdata(L, 1);
+	struct running_visit *s = lua_touserdata(L, 1);
 	vai__decode_take(L, vai__bind_vm(vai__g_self()), &s->visit->call);
 	call_at(L, 2);
 	vai__encode_values(L, vai__bind_vm(vai__g_self()), 2, lua_gettop(L) - 1, &s->outcome, "result");
 	return 0;
 }
 
-/* Encodes the error of the call. Arguments: struct stay, the error. */
+/* Encodes the error of the call. Arguments: struct running_visit, the error. */
 static int encode_error(lua_State *L)
 {
-	struct stay *s = lua_touserdata(L, 1);
+	struct running_visit *s = lua_touserdata(L, 1);
 	vai__report_describe(L);
 	vai__encode_values(L, vai__bind_vm(vai__g_self()), 2, 1, &s->outcome, "error");
 	return 0;
@@ -98,13 +98,13 @@ static int encode_error(lua_State *L)
 
 static int encode_text(lua_State *L)
 {
-	struct stay *s = lua_touserdata(L, 1);
+	struct running_visit *s = lua_touserdata(L, 1);
 	vai__report_describe(L);
 	vai__encode_values(L, vai__bind_vm(vai__g_self()), 3, 1, &s->outcome, "error");
 	return 0;
 }
 
-static bool settle(lua_State *L, struct stay *s, lua_CFunction how)
+static bool encode_by(lua_State *L, struct running_visit *s, lua_CFunction how)
 {
 	lua_pushcfunction(L, how);
 	lua_pushlightuserdata(L, s);
@@ -113,13 +113,13 @@ static bool settle(lua_State *L, struct stay *s, lua_CFunction how)
 }
 
 /* Runs the visit on a Lua thread of the host's state. True: it has succeeded. */
-static bool stay(lua_State *L, struct stay *s)
+static bool run_visit(lua_State *L, struct running_visit *s)
 {
-	lua_pushcfunction(L, call);
+	lua_pushcfunction(L, make_call);
 	lua_pushlightuserdata(L, s);
 	if (lua_pcall(L, 1, 0, 0) == LUA_OK)
 		return true;
-	if (!settle(L, s, encode_error) && !settle(L, s, encode_text))
+	if (!encode_by(L, s, encode_error) && !encode_by(L, s, encode_text))
 		vai__msg_string(&s->outcome, "not enough memory", 17);
 	return false;
 }
@@ -159,7 +159,7 @@ static void close_thread(lua_State *maker, lua_State *L)
 
 static void entry(vai_g *g, void *arg)
 {
-	struct stay s = {.visit = arg, .life = {.hold = 1}}; /* a visit is never interrupted */
+	struct running_visit s = {.visit = arg, .life = {.hold = 1}}; /* a visit is never interrupted */
 	vai_task *task = g->task;
 	struct vai__main *main = vai__main_of(g);
 	g->vm = main->vm;
@@ -167,7 +167,7 @@ static void entry(vai_g *g, void *arg)
 	lua_State *L = open_thread(main->maker);
 	atomic_store_relaxed(&g->running, L);
 	atomic_fetch_add(&main->guests, 1);
-	bool done = L && stay(L, &s);
+	bool done = L && run_visit(L, &s);
 	if (!L)
 		vai__msg_string(&s.outcome, "not enough memory", 17);
 	else
@@ -184,7 +184,7 @@ static void entry(vai_g *g, void *arg)
 /* ---- in the goroutine ---- */
 
 /* Starts the visit. Takes over *msg. NULL: out of memory. */
-static vai_task *start(vai_g *self, vai_msg *msg)
+static vai_task *start_visit(vai_g *self, vai_msg *msg)
 {
 	struct visit *v = vai__obj_new(sizeof *v, &visit_class);
 	vai_g *g = v ? vai__g_new_on_main(entry, v) : NULL;
@@ -215,7 +215,7 @@ int vai_lua_on_host(lua_State *L)
 		return lua_gettop(L);
 	}
 	vai__encode_values(L, vai__bind_vm(g), 1, lua_gettop(L), &msg, "on_host: argument");
-	vai_task *task = start(g, &msg);
+	vai_task *task = start_visit(g, &msg);
 	if (!task)
 		vai__arg_no_memory(L);
 	vai__handle_push(L, vai__bind_vm(g), (struct vai_obj *)task, true);

@@ -130,7 +130,7 @@ static void shuffle(struct vai__selectio *io)
 
 /* Tries all cases in random order. Returns the one that was ready, or VAI_EAGAIN. Channels are tried all together
  * when the first of them has its turn. */
-static int look(struct vai__selectio *io)
+static int try_sources(struct vai__selectio *io)
 {
 	int left = io->nchans;
 	shuffle(io);
@@ -155,7 +155,7 @@ static int look(struct vai__selectio *io)
 
 /* ---- waiting ---- */
 
-static bool begin(struct vai__also *also, vai_g *self, vai_ticket ticket)
+static bool begin_wait(struct vai__also *also, vai_g *self, vai_ticket ticket)
 {
 	struct vai__selectio *io = VAI_CONTAINER(also, struct vai__selectio, also);
 	bool quiet = true;
@@ -173,7 +173,7 @@ static bool begin(struct vai__also *also, vai_g *self, vai_ticket ticket)
 	return quiet;
 }
 
-static void end(struct vai__also *also, int code)
+static void end_wait(struct vai__also *also, int code)
 {
 	struct vai__selectio *io = VAI_CONTAINER(also, struct vai__selectio, also);
 	vai__poll_count(-1);
@@ -200,7 +200,7 @@ static int64_t next_look(const struct vai__selectio *io, int64_t deadline)
 int vai__selectio_run(struct vai__selectio *io, int64_t deadline)
 {
 	int rc;
-	while ((rc = look(io)) == VAI_EAGAIN && !vai__clock_is_past(deadline)) {
+	while ((rc = try_sources(io)) == VAI_EAGAIN && !vai__clock_is_past(deadline)) {
 		rc = vai__select_also(io->g, io->cases, io->n, next_look(io, deadline), &io->also);
 		if (rc != VAI_EAGAIN && rc != VAI_ETIMEOUT)
 			break;
@@ -217,7 +217,7 @@ struct vai__selectio *vai__selectio_new(lua_State *L, vai_g *g, struct vai__case
 	for (int i = 0; i < n; i++)
 		count += cases[i].dir == VAI_DIR_OTHER;
 	struct vai__selectio *io = lua_newuserdatauv(L, sizeof *io + (size_t)count * sizeof io->list[0], 0);
-	*io = (struct vai__selectio){.also = {begin, end}, .g = g, .cases = cases, .n = n};
+	*io = (struct vai__selectio){.also = {begin_wait, end_wait}, .g = g, .cases = cases, .n = n};
 	for (int i = 0; i < n; i++) {
 		if (cases[i].dir == VAI_DIR_OTHER)
 			source_init(&io->list[io->nsources++], (struct vai_obj *)(uintptr_t)cases[i].msg.w[0], i);

@@ -350,7 +350,7 @@ struct outcome {
 	struct vai__case chosen;
 };
 
-/* The result of run with `list` set, which uses check_list, if the table is not a usual one. */
+/* The result of select_listed with `list` set, which uses check_list, if the table is not a usual one. */
 enum { NOT_USUAL = -1 };
 
 static int run_cases(lua_State *L, vai_g *g, struct vai__case *cases, struct options *o, struct outcome *out, bool list)
@@ -417,7 +417,7 @@ static VAI_NOINLINE int run_large(lua_State *L, vai_g *g, struct options *o, str
 	return status;
 }
 
-static int run(lua_State *L, vai_g *g, struct options *o, struct outcome *out, bool list)
+static int select_listed(lua_State *L, vai_g *g, struct options *o, struct outcome *out, bool list)
 {
 	return o->n <= SMALL ? run_small(L, g, o, out, list) : run_large(L, g, o, out, list);
 }
@@ -457,10 +457,11 @@ int vai__lib_select(lua_State *L)
 	if (VAI_UNLIKELY(lua_type(L, 1) != LUA_TTABLE))
 		vai__arg_type_error(L, 1, 1, "select", "table");
 	begin(L, &o);
-	int status = o.n > 0 && o.n <= MANY ? run(L, g, &o, &out, true) : NOT_USUAL; /* 0: it may be a frozen table */
+	int status =
+		o.n > 0 && o.n <= MANY ? select_listed(L, g, &o, &out, true) : NOT_USUAL; /* 0: it may be a frozen table */
 	if (VAI_UNLIKELY(status == NOT_USUAL)) {
 		check_options(L, &o);
-		status = run(L, g, &o, &out, false);
+		status = select_listed(L, g, &o, &out, false);
 	}
 	if (VAI_UNLIKELY(status != LUA_OK))
 		return lua_error(L);

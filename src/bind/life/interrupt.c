@@ -58,7 +58,7 @@ void vai__interrupt_yield(vai_g *g)
 }
 
 /* Yields, or raises the end. Called in the goroutine's own hook. */
-static void act(lua_State *L, vai_g *g)
+static void yield_or_end(lua_State *L, vai_g *g)
 {
 	struct vai__life *life = vai__life(g);
 	if (VAI_UNLIKELY(life->yielded)) {
@@ -107,7 +107,7 @@ static void on_count(lua_State *L, lua_Debug *ar)
 		vai__g_answered(g);
 	g = owner();
 	if (g)
-		act(L, g);
+		yield_or_end(L, g);
 }
 
 static bool must_look_always(const struct vai__life *life)
@@ -212,7 +212,7 @@ void vai__hook_look(lua_State *L)
 	if (asked)
 		vai__g_answered(g);
 	if (asked)
-		act(L, g);
+		yield_or_end(L, g);
 }
 
 bool vai__hook_lent(lua_State *L, lua_Hook *hook, int *mask, int *count)

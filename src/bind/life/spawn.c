@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* From a Lua call to a goroutine, and what the goroutine does from its first to its last instruction.
  *
- * The order at the end: the state is freed (its finalizers run), then the task is finished (goroutines that join it
- * wake), then the wait group counts down. A task has one reference for the handle that go() returns and one for the
- * goroutine. If the goroutine's reference is the last one it does not encode its results. If the script ignores the
- * result of go() there is no handle, and mostly no task. */
+ * The order at the end: the state is freed (its finalizers run_goroutine), then the task is finished (goroutines that
+ * join it wake), then the wait group counts down. A task has one reference for the handle that start_goroutine()
+ * returns and one for the goroutine. If the goroutine's reference is the last one it does not encode its results. If
+ * the script ignores the result of start_goroutine() there is no handle, and mostly no task. */
 #include "bind/life/spawn.h"
 #include <string.h>
 #include "base/memory_budget.h"
@@ -32,7 +32,7 @@
 
 /* What spawn.c keeps of a goroutine while it runs. The record does not lie on the goroutine's stack, as the goroutine
  * gives its stack up in some waits (shed.h). */
-struct run {
+struct running {
 	/* g->task is NULL if a timer has started the goroutine, or the script ignores the task. g->held is the call; once
 	 * the call is decoded it is the wait group or the group's member. */
 	vai_g *g;
@@ -43,7 +43,7 @@ struct run {
 	uint8_t fate;       /* enum vai__fate */
 	bool returned;      /* the function has returned without an error; encoding its results may still have failed */
 	bool out_of_memory; /* a sandbox's goroutine has ended because its memory was out */
-	bool speechless; /* encoding the outcome failed for want of memory; a text is the outcome once the state is freed */
+	bool outcome_lost;  /* encoding the outcome failed for want of memory; once the state is freed it is a text */
 	vai_msg outcome;
 	const struct vai__call_pattern *pattern; /* describes the values that the state's template had already; or NULL */
 	struct vai__rest rest;
@@ -121,14 +121,14 @@ void vai__call_unref(struct vai__call *call)
 
 /* ---- the goroutine's life ---- */
 
-static struct run *run_of(const vai_g *g)
+static struct running *run_of(const vai_g *g)
 {
-	return VAI_CONTAINER(vai__life(g), struct run, life);
+	return VAI_CONTAINER(vai__life(g), struct running, life);
 }
 
 /* Gives the call back once it is decoded. Its wait group or member stays with r. A call that timers share has
  * neither, so goroutines never write to a shared call. */
-static void let_go(struct run *r)
+static void release_call(struct running *r)
 {
 	struct vai__call *call = r->call;
 	r->call = NULL;
@@ -154,9 +154,9 @@ static const vai_msg *message_of(const struct vai__call *call)
 
 /* The continuation of the goroutine's function: encodes its results, which lie above the message handler, as the
  * outcome. If the function has failed its error is on top and is returned. */
-static int returned(lua_State *L, int status, lua_KContext ctx)
+static int function_returned(lua_State *L, int status, lua_KContext ctx)
 {
-	struct run *r = (struct run *)ctx;
+	struct running *r = (struct running *)ctx;
 	if (VAI_UNLIKELY(status != LUA_OK && status != LUA_YIELD)) {
 		r->status = status;
 		return 1;
@@ -174,7 +174,7 @@ static int returned(lua_State *L, int status, lua_KContext ctx)
  * function and the function. */
 static int body(lua_State *L)
 {
-	struct run *r = run_of(vai__g_self());
+	struct running *r = run_of(vai__g_self());
 	struct vai_vm *vm = vai__bind_vm(r->g);
 	struct vai__call *call = r->call;
 	if (r->pattern)
@@ -183,21 +183,21 @@ static int body(lua_State *L)
 		vai__decode_call(L, vm, message_of(call), call->code, lua_gettop(L) - 1);
 	if (call->extra)
 		push_extra(L, vm, call);
-	let_go(r);
-	int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, (lua_KContext)r, returned);
-	return returned(L, status, (lua_KContext)r);
+	release_call(r);
+	int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, (lua_KContext)r, function_returned);
+	return function_returned(L, status, (lua_KContext)r);
 }
 
 /* Encodes the outcome of a failed task: the error, its traceback and, for the report of a task that nobody joins, its
  * message. An error that cannot be sent is replaced by its text and the reason. */
 static int encode_error(lua_State *L)
 {
-	struct run *r = lua_touserdata(L, 1);
+	struct running *r = lua_touserdata(L, 1);
 	vai__encode_values(L, vai__bind_vm(r->g), 2, 3, &r->outcome, "error");
 	return 0;
 }
 
-/* Encodes the outcome. Arguments: struct run, the error, its text, its traceback, and the error to send on top. */
+/* Encodes the outcome. Arguments: struct running, the error, its text, its traceback, and the error to send on top. */
 static int send_error(lua_State *L)
 {
 	lua_pushcfunction(L, encode_error);
@@ -210,22 +210,22 @@ static int send_error(lua_State *L)
 }
 
 /* Whether the function's error is to be reported now, as no task keeps it. */
-static bool is_uncaught(const struct run *r)
+static bool is_uncaught(const struct running *r)
 {
 	return r->fate != VAI_FATE_KEEP && !r->returned && r->life.why != VAI_END_CLOSED;
 }
 
 /* Reports an error of which there is only this text. */
-static void report_plain(const struct run *r, const char *text)
+static void report_plain(const struct running *r, const char *text)
 {
 	if (is_uncaught(r))
 		vai__report_panic_plain(r->g, text, r->fate == VAI_FATE_TELL);
 }
 
-/* Reports the error or makes it the outcome. Arguments: struct run, the error. */
-static int failed(lua_State *L)
+/* Reports the error or makes it the outcome. Arguments: struct running, the error. */
+static int settle_error(lua_State *L)
 {
-	struct run *r = lua_touserdata(L, 1);
+	struct running *r = lua_touserdata(L, 1);
 	if (VAI_UNLIKELY(r->out_of_memory)) {
 		lua_pushstring(L, vai__main_shortage());
 		lua_replace(L, 2);
@@ -243,22 +243,22 @@ static int failed(lua_State *L)
 }
 
 /* Does so for the error on top of the stack, which is popped. */
-static VAI_NOINLINE void settle_failure(struct run *r, lua_State *L)
+static VAI_NOINLINE void settle_failure(struct running *r, lua_State *L)
 {
-	lua_pushcfunction(L, failed);
+	lua_pushcfunction(L, settle_error);
 	lua_insert(L, -2);
 	lua_pushlightuserdata(L, r);
 	lua_insert(L, -2);
 	if (lua_pcall(L, 2, 0, 0) == LUA_OK)
 		return;
 	report_plain(r, vai__main_shortage());
-	r->speechless = true;
+	r->outcome_lost = true;
 }
 
 /* Settles the error on top of the stack when the function has failed, or was ended. Of a canceled goroutine the
- * outcome is the reason given to `cancel`, so the error does not matter. Metamethods of the error may run; they are
- * interrupted as the function was, and have its bounds. */
-static VAI_NOINLINE void settle_end(struct run *r, struct vai_vm *vm, int status)
+ * outcome is the reason given to `cancel`, so the error does not matter. Metamethods of the error may run_goroutine;
+ * they are interrupted as the function was, and have its bounds. */
+static VAI_NOINLINE void settle_end(struct running *r, struct vai_vm *vm, int status)
 {
 	r->out_of_memory = vai__sandbox_self() && r->life.why != VAI_END_CPU &&
 		(r->life.why == VAI_END_MEMORY || vai__state_is_out_of_memory(vm->L, status));
@@ -289,17 +289,17 @@ static VAI_NOINLINE int failed_outside(lua_State *L, int status)
 }
 
 /* For a Lua in which the main thread of a state must not be resumed. Here all waits keep the stack. */
-static VAI_NOINLINE int run_at_once(struct run *r, lua_State *L, int n)
+static VAI_NOINLINE int run_at_once(struct running *r, lua_State *L, int n)
 {
 	int status = lua_pcall(L, n, LUA_MULTRET, 0);
 	return status == LUA_OK ? r->status : failed_outside(L, status);
 }
 
-static void again(vai_g *g, void *arg);
+static void resume_on_new_stack(vai_g *g, void *arg);
 
 /* Runs the Lua code, with n arguments for its first function, until it returns. If the goroutine gives up its stack in
- * a wait, it goes on in `again`. */
-static int run_lua(struct run *r, lua_State *L, int n)
+ * a wait, it goes on in `resume_on_new_stack`. */
+static int run_lua(struct running *r, lua_State *L, int n)
 {
 	int status, results;
 	if (VAI_UNLIKELY(!vai__probe_resumes()))
@@ -307,7 +307,7 @@ static int run_lua(struct run *r, lua_State *L, int n)
 	for (; (status = lua_resume(L, NULL, n, &results)) == LUA_YIELD; n = 0) {
 		if (VAI_LIKELY(r->rest.sheds)) {
 			r->rest.sheds = false;
-			vai__park_shed(r->g, again, r);
+			vai__park_shed(r->g, resume_on_new_stack, r);
 		} else {
 			lua_pop(L, results);
 			vai__interrupt_yield(r->g);
@@ -317,7 +317,7 @@ static int run_lua(struct run *r, lua_State *L, int n)
 }
 
 /* Makes the new state ready to run. Returns the number of arguments for its first function. */
-static int prepare(const struct run *r, struct vai_vm *vm)
+static int prepare(const struct running *r, struct vai_vm *vm)
 {
 	lua_State *L = vm->L;
 	const int came = lua_gettop(L);
@@ -333,7 +333,7 @@ static int prepare(const struct run *r, struct vai_vm *vm)
 }
 
 /* Runs the Lua code from its first function with n arguments, or from the wait that it was left in. */
-static int run_in_state(struct run *r, struct vai_vm *vm, int n)
+static int run_in_state(struct running *r, struct vai_vm *vm, int n)
 {
 	lua_State *L = vm->L;
 	int status = run_lua(r, L, n);
@@ -345,7 +345,7 @@ static int run_in_state(struct run *r, struct vai_vm *vm, int n)
 }
 
 /* Makes the text the outcome. The sandbox's bound is exceeded a little for that, since messages may have used it up. */
-static void give_text(struct run *r, const char *text)
+static void give_text(struct running *r, const char *text)
 {
 	enum { ROOM = 4096 };
 	vai__memory_budget_widen(ROOM);
@@ -353,14 +353,14 @@ static void give_text(struct run *r, const char *text)
 	vai__memory_budget_widen(-ROOM);
 }
 
-static VAI_NOINLINE int no_state(struct run *r)
+static VAI_NOINLINE int no_state(struct running *r)
 {
 	report_plain(r, vai__main_shortage());
 	give_text(r, vai__main_shortage());
 	return LUA_ERRMEM;
 }
 
-static void finish(struct run *r, int status)
+static void finish_task(struct running *r, int status)
 {
 	vai_task *task = r->g->task;
 	if (task) {
@@ -409,7 +409,7 @@ static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, struct v
 
 /* Settles the outcome of a goroutine that was ended before its function began: it was canceled, its state closes, or
  * the sandbox's processor time is used up. */
-static VAI_NOINLINE void end_early(struct run *r)
+static VAI_NOINLINE void end_early(struct running *r)
 {
 	r->life.why = (uint8_t)atomic_load(&r->g->end);
 	if (r->life.why == VAI_END_CANCELED)
@@ -420,56 +420,56 @@ static VAI_NOINLINE void end_early(struct run *r)
 }
 
 /* Ends a goroutine whose function has returned or did not begin. */
-static void leave(struct run *r, int status)
+static void end_goroutine(struct running *r, int status)
 {
 	vai_g *g = r->g;
 	if (VAI_UNLIKELY(r->call != NULL))
-		let_go(r);
+		release_call(r);
 	vai__sandbox_bounds_leave(vai__g_home(g)); /* first, as a goroutine that joins this one may then start another */
-	finish(r, status);
+	finish_task(r, status);
 	g->life = NULL;
 	if (VAI_LIKELY(r->life.rest != NULL))
 		vai__mem_free(r, sizeof *r);
 }
 
-static void run(struct run *r, struct vai_vm *vm, int n)
+static void run_goroutine(struct running *r, struct vai_vm *vm, int n)
 {
 	int status = run_in_state(r, vm, n);
 	vai__vm_free(vm);
 	r->g->vm = NULL;
-	if (VAI_UNLIKELY(r->speechless))
+	if (VAI_UNLIKELY(r->outcome_lost))
 		give_text(r, vai__main_shortage());
-	leave(r, status);
+	end_goroutine(r, status);
 }
 
 /* The goroutine's first C function on its new stack, after a wait in which it had none. */
-static void again(vai_g *g, void *arg)
+static void resume_on_new_stack(vai_g *g, void *arg)
 {
-	run(arg, vai__bind_vm(g), 0);
+	run_goroutine(arg, vai__bind_vm(g), 0);
 }
 
 static void entry(vai_g *g, void *arg)
 {
 	struct vai__call *call = arg;
-	struct run own, *r = vai__mem_alloc(sizeof *r);
+	struct running own, *r = vai__mem_alloc(sizeof *r);
 	bool kept = r != NULL;
 	if (VAI_UNLIKELY(!kept))
 		r = &own; /* on the stack, so the goroutine keeps its stack in all waits */
-	*r = (struct run){.g = g, .call = call, .wg = call->wg, .member = call->member, .fate = (uint8_t)call->fate};
+	*r = (struct running){.g = g, .call = call, .wg = call->wg, .member = call->member, .fate = (uint8_t)call->fate};
 	r->life.rest = kept ? &r->rest : NULL;
 	g->life = &r->life;
 	if (VAI_UNLIKELY(vai__end_due(g))) {
 		end_early(r);
-		leave(r, LUA_ERRRUN);
+		end_goroutine(r, LUA_ERRRUN);
 		return;
 	}
 	struct vai__ready ready = {0};
 	g->vm = new_state(g, call, &ready);
 	r->pattern = ready.pattern;
 	if (VAI_UNLIKELY(!g->vm))
-		leave(r, no_state(r));
+		end_goroutine(r, no_state(r));
 	else
-		run(r, vai__bind_vm(g), prepare(r, vai__bind_vm(g)));
+		run_goroutine(r, vai__bind_vm(g), prepare(r, vai__bind_vm(g)));
 }
 
 void vai__spawn_bury(vai_g *g)
@@ -479,7 +479,7 @@ void vai__spawn_bury(vai_g *g)
 	if (!life || !life->rest)
 		return;
 	vai__park_shed_drop(life->rest->timeout);
-	vai__mem_free(VAI_CONTAINER(life, struct run, life), sizeof(struct run));
+	vai__mem_free(VAI_CONTAINER(life, struct running, life), sizeof(struct running));
 }
 
 /* ---- starting one ---- */
@@ -550,7 +550,7 @@ static VAI_NOINLINE int cannot_go(lua_State *L, vai_g *self, struct vai__call *c
 
 /* Starts the goroutine. Returns its task with a reference for the caller; NULL: none was `wanted`, and the goroutine
  * needs none. */
-static inline vai_task *go(lua_State *L, vai_g *self, struct vai__call *call, bool wanted)
+static inline vai_task *start_goroutine(lua_State *L, vai_g *self, struct vai__call *call, bool wanted)
 {
 	const bool counted = vai__sandbox_bounds_enter(call->home);
 	const bool tasked = wanted || needs_task(call);
@@ -573,7 +573,7 @@ static inline vai_task *go(lua_State *L, vai_g *self, struct vai__call *call, bo
 
 int vai__call_go(lua_State *L, vai_g *self, struct vai__call *call)
 {
-	vai__handle_push(L, vai__bind_vm(self), (struct vai_obj *)go(L, self, call, true), true);
+	vai__handle_push(L, vai__bind_vm(self), (struct vai_obj *)start_goroutine(L, self, call, true), true);
 	return 1;
 }
 
@@ -581,7 +581,7 @@ int vai__call_go_for_lua(lua_State *L, vai_g *self, struct vai__call *call)
 {
 	if (!vai__probe_discards(L))
 		return vai__call_go(L, self, call);
-	vai_task *task = go(L, self, call, false);
+	vai_task *task = start_goroutine(L, self, call, false);
 	if (task)
 		vai__obj_unref((struct vai_obj *)task);
 	return 0;

@@ -31,8 +31,8 @@ static inline void turn_begin(struct vai__turn *t, lua_State *co)
 	atomic_store_relaxed(&t->g->running, co);
 }
 
-/* Notes that the coroutine has stopped. If a hook was set for an interruption and has not run, the interruption is
- * passed on to the coroutine that runs now. */
+/* Notes that the coroutine has stopped. If a hook was set for an interruption and has not run_coroutine, the
+ * interruption is passed on to the coroutine that runs now. */
 static inline void turn_end(const struct vai__turn *t)
 {
 	if (VAI_UNLIKELY(!t->outer))
@@ -58,7 +58,7 @@ static inline bool can_run(lua_State *co)
 	return status == LUA_YIELD || (status == LUA_OK && lua_gettop(co) > 0 && !has_frames(co));
 }
 
-static inline int run(lua_State *L, lua_State *co, int narg, int *nres)
+static inline int run_coroutine(lua_State *L, lua_State *co, int narg, int *nres)
 {
 	if (VAI_UNLIKELY(atomic_load_relaxed(&vai__preempt_counts)))
 		vai__hook_prepare(co);
@@ -84,7 +84,7 @@ static inline int resume(lua_State *L, lua_State *co, int narg, int *status)
 		lua_pushliteral(L, "too many arguments to resume");
 		return -1;
 	}
-	int rc = run(L, co, narg, &nres);
+	int rc = run_coroutine(L, co, narg, &nres);
 	if (VAI_UNLIKELY(rc != LUA_OK && rc != LUA_YIELD)) {
 		*status = rc;
 		lua_xmove(co, L, 1);

@@ -11,15 +11,15 @@
 
 enum { SECONDS = 2, LISTED = 1000 };
 
-static sem_t told;
+static sem_t listed;
 
-static void *tell(void *unused)
+static void *list_goroutines(void *unused)
 {
 	struct vai__buffer text = {0};
 	(void)unused;
 	vai__dump_all(&text, NULL, VAI__DUMP_SHORT, LISTED);
 	vai__text_write(&text, STDERR_FILENO);
-	sem_post(&told);
+	sem_post(&listed);
 	return NULL;
 }
 
@@ -29,12 +29,12 @@ void vai__dump_fatal(void)
 	struct timespec until;
 	if (!vai__sched_running())
 		return;
-	sem_init(&told, 0, 0);
+	sem_init(&listed, 0, 0);
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += SECONDS;
-	if (pthread_create(&thread, NULL, tell, NULL) != 0)
+	if (pthread_create(&thread, NULL, list_goroutines, NULL) != 0)
 		return;
 	pthread_detach(thread);
-	while (sem_timedwait(&told, &until) != 0 && errno == EINTR)
+	while (sem_timedwait(&listed, &until) != 0 && errno == EINTR)
 		continue;
 }

@@ -30,7 +30,7 @@ static vai_g *owner(const struct vai_vm *vm)
 	return g && g->vm == vm && !vm->is_host ? g : NULL;
 }
 
-static void tell(vai_g *g, const struct vai_obj *o, const char *how)
+static void report_held(vai_g *g, const struct vai_obj *o, const char *how)
 {
 	char who[VAI_TASK_NAME + 40];
 	if (vai__replay_is_closing())
@@ -94,12 +94,12 @@ static void tell_rwmutex(vai_g *g, struct vai_obj *o)
 {
 	struct vai__rwmutex_info info;
 	if (vai__rwmutex_left((vai_rwmutex *)o, g->id))
-		tell(g, o, "locked");
+		report_held(g, o, "locked");
 	if (take_reads(g, o, UINT64_MAX) == 0)
 		return;
 	vai__rwmutex_info((vai_rwmutex *)o, &info);
 	if (info.readers > 0) /* otherwise another goroutine has unlocked it for this one */
-		tell(g, o, "locked for reading");
+		report_held(g, o, "locked for reading");
 }
 
 static void leave_channel(struct vai_obj *o)
@@ -108,7 +108,7 @@ static void leave_channel(struct vai_obj *o)
 		vai__chan_leave((vai_chan *)o, vai__msg_count_object);
 }
 
-static void left(struct vai_vm *vm, struct vai_obj *o)
+static void object_left(struct vai_vm *vm, struct vai_obj *o)
 {
 	leave_channel(o);
 	if (o->cls != &vai__mutex_class && o->cls != &vai__rwmutex_class)
@@ -119,10 +119,10 @@ static void left(struct vai_vm *vm, struct vai_obj *o)
 	if (o->cls == &vai__rwmutex_class)
 		tell_rwmutex(g, o);
 	else if (vai__mutex_left((vai_mutex *)o, g->id))
-		tell(g, o, "locked");
+		report_held(g, o, "locked");
 }
 
-static bool holds(vai_g *g, struct vai_obj *o)
+static bool holds_lock(vai_g *g, struct vai_obj *o)
 {
 	struct vai__read *before;
 	if (o->cls == &vai__mutex_class) {
@@ -141,7 +141,7 @@ static bool holds(vai_g *g, struct vai_obj *o)
 /* Whether the state has to keep its reference to o, whose handle the collector frees, as its goroutine holds the
  * lock. If the state has the only reference no other goroutine can wait for the lock: then it is not kept, and only
  * taken out of the list of reads. */
-static bool keeps(struct vai_vm *vm, struct vai_obj *o)
+static bool state_keeps(struct vai_vm *vm, struct vai_obj *o)
 {
 	leave_channel(o);
 	if (o->cls != &vai__mutex_class && o->cls != &vai__rwmutex_class)
@@ -150,13 +150,13 @@ static bool keeps(struct vai_vm *vm, struct vai_obj *o)
 	if (!g || g->vm != vm)
 		return false;
 	if (atomic_load_relaxed(&o->refs) > 1)
-		return holds(g, o);
+		return holds_lock(g, o);
 	take_reads(g, o, UINT64_MAX);
 	return false;
 }
 
 void vai__held_install(void)
 {
-	vai__handle_left = left;
-	vai__handle_keeps = keeps;
+	vai__handle_left = object_left;
+	vai__handle_keeps = state_keeps;
 }
