@@ -152,7 +152,7 @@ void vai__desc_forget_edge(struct vai__desc *d, enum vai__dir dir);
  * called. */
 bool vai__desc_unwatch(struct vai__desc *d, enum vai__dir dir);
 
-/* The number of records that are open. */
+/* The number of records that are open. Tests look whether all are closed again. */
 int64_t vai__desc_count(void);
 
 #endif

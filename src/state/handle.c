@@ -64,12 +64,6 @@ static int find_type(const struct vai_class *cls)
 	return i;
 }
 
-const char *vai__handle_name(const struct vai_class *cls)
-{
-	int i = find_type(cls);
-	return i < 0 ? NULL : types[i]->name;
-}
-
 void vai__handle_each_method(void (*f)(void *arg, const char *type, const luaL_Reg *method), void *arg)
 {
 	for (int i = 0; i < ntypes; i++) {

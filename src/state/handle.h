@@ -63,8 +63,6 @@ extern bool (*vai__handle_keeps)(struct vai_vm *vm, struct vai_obj *obj);
 int vai__handle_resolve(lua_State *L);
 /* Calls f for each registered method and metamethod. Any thread, once the runtime has started. */
 void vai__handle_each_method(void (*f)(void *arg, const char *type, const luaL_Reg *method), void *arg);
-/* The registered name for a class ("vai.channel"), or NULL. */
-const char *vai__handle_name(const struct vai_class *cls);
 
 /* ---- handles in templates ---- */
 

@@ -32,13 +32,6 @@ struct vai_vm *vai__state_of(lua_State *L)
 	return VAI_LIKELY(lua_getallocf(L, &ud) == vai__arena_alloc) ? &((struct vai__arena *)ud)->vm : NULL;
 }
 
-size_t vai__state_bytes(const struct vai_vm *vm)
-{
-	if (vm->arena)
-		return vm->arena->held;
-	return (size_t)lua_gc(vm->L, LUA_GCCOUNT) * 1024 + (size_t)lua_gc(vm->L, LUA_GCCOUNTB);
-}
-
 void vai__state_tidy(lua_State *L, struct vai_vm *vm)
 {
 	enum { QUICK = 4096 /* kB that are gone through within some milliseconds */ };

@@ -75,9 +75,6 @@ void vai__state_got_function(lua_State *L, struct vai_vm *vm, lua_CFunction f);
  * any thread that may use L. */
 struct vai_vm *vai__state_of(lua_State *L);
 
-/* The bytes that the state's arena holds, free ones included; for the host's state, the bytes that Lua counts. */
-size_t vai__state_bytes(const struct vai_vm *vm);
-
 /* For a state that will do nothing for long: collects garbage, unless the heap is large or the script has stopped the
  * collector, and then gives free memory back. L: the coroutine that runs. Finalizers run, so this may park. */
 void vai__state_tidy(lua_State *L, struct vai_vm *vm);

@@ -34,7 +34,7 @@ static void small(void **state)
 {
 	(void)state;
 	struct vai_vm *vm = states_fresh();
-	assert_true(vai__state_bytes(vm) < 7168);
+	assert_true(vm->arena->held < 7168);
 	assert_true(lua_gc(vm->L, LUA_GCCOUNT) < 6);
 	assert_ptr_equal(vai__state_of(vm->L), vm);
 	lua_State *co = lua_newthread(vm->L);
@@ -203,8 +203,8 @@ static void foresight(void **state)
 		lua_pushliteral(vm->L, "string");
 		lua_rawget(vm->L, -3);
 		assert_int_equal(lua_type(vm->L, -1), loaded ? LUA_TTABLE : LUA_TNIL);
-		bare = bare ? bare : vai__state_bytes(vm);
-		assert_true(vai__state_bytes(vm) < bare + 2000);
+		bare = bare ? bare : vm->arena->held;
+		assert_true(vm->arena->held < bare + 2000);
 		states_check(
 			vm->L, "return tostring(1) .. string.rep('x', 2) == '1xx' and math.random(9) and math.floor(1.5) == 1");
 		states_check(vm->L, "local n = 0 for k in pairs(string) do n = n + 1 end return n == 17 and tostring");

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* From a Lua call to a goroutine, and what the goroutine does from its first to its last instruction.
  *
- * The order at the end: the state is freed (its finalizers run_goroutine), then the task is finished (goroutines that
- * join it wake), then the wait group counts down. A task has one reference for the handle that start_goroutine()
+ * The order at the end: the state is freed (its finalizers run), then the task is finished (goroutines that
+ * join it wake), then the wait group counts down. A task has one reference for the handle that go()
  * returns and one for the goroutine. If the goroutine's reference is the last one it does not encode its results. If
- * the script ignores the result of start_goroutine() there is no handle, and mostly no task. */
+ * the script ignores the result of go() there is no handle, and mostly no task. */
 #include "bind/life/spawn.h"
 #include <string.h>
 #include "base/memory_budget.h"
@@ -256,7 +256,7 @@ static VAI_NOINLINE void settle_failure(struct running *r, lua_State *L)
 }
 
 /* Settles the error on top of the stack when the function has failed, or was ended. Of a canceled goroutine the
- * outcome is the reason given to `cancel`, so the error does not matter. Metamethods of the error may run_goroutine;
+ * outcome is the reason given to `cancel`, so the error does not matter. Metamethods of the error may run;
  * they are interrupted as the function was, and have its bounds. */
 static VAI_NOINLINE void settle_end(struct running *r, struct vai_vm *vm, int status)
 {

@@ -31,7 +31,7 @@ static inline void turn_begin(struct vai__turn *t, lua_State *co)
 	atomic_store_relaxed(&t->g->running, co);
 }
 
-/* Notes that the coroutine has stopped. If a hook was set for an interruption and has not run_coroutine, the
+/* Notes that the coroutine has stopped. If a hook was set for an interruption and has not run, the
  * interruption is passed on to the coroutine that runs now. */
 static inline void turn_end(const struct vai__turn *t)
 {
