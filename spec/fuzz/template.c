@@ -170,7 +170,6 @@ static void compare(const struct program *p, const char *want)
 			i + 1, have);
 		free(have);
 		vai__msg_drop(&c.msg);
-		vai__obj_unref(&c.code->obj);
 	}
 }
 

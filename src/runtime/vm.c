@@ -90,7 +90,7 @@ struct vai_vm *vai__vm_new(struct vai_code *code, bool *loaded)
 	return &a->vm;
 }
 
-struct vai_vm *vai__vm_new_for(struct vai_code *code, const vai_msg *call, struct vai__ready *ready)
+struct vai_vm *vai__vm_new_for(struct vai_code *code, const vai_msg *call, bool own, struct vai__ready *ready)
 {
 	struct vai_obj *objects[VAI__PATTERN_OBJECTS];
 	const struct vai__call_template *t =
@@ -102,7 +102,11 @@ struct vai_vm *vai__vm_new_for(struct vai_code *code, const vai_msg *call, struc
 	struct vai__arena *a = vai__template_clone(t->template);
 	if (VAI_UNLIKELY(!a))
 		return NULL;
-	vai__handles_give(&a->vm, objects, t->pattern->nobjects);
+	const unsigned n = t->pattern->nobjects;
+	if (!own || !vai__codec_hand_over(call, n))
+		for (unsigned i = 0; i < n; i++)
+			vai__obj_ref(objects[i]);
+	vai__handles_give(&a->vm, objects, n);
 	return &a->vm;
 }
 

@@ -23,8 +23,9 @@ struct vai__ready {
 	const struct vai__call_pattern
 		*pattern; /* of what lies on the stack: the function and all that it captures; arguments */
 };
-/* The same for the goroutine of a call with that message. */
-struct vai_vm *vai__vm_new_for(struct vai_code *code, const vai_msg *call, struct vai__ready *ready);
+/* The same for the goroutine of a call with that message. own: nobody else reads the message, so the references in it
+ * may be handed over to the state's handles. */
+struct vai_vm *vai__vm_new_for(struct vai_code *code, const vai_msg *call, bool own, struct vai__ready *ready);
 /* Ends the state: finalizers run if there are any, every handle gives its reference back, and the memory is freed.
  * Nothing of the state may be running. */
 void vai__vm_free(struct vai_vm *vm);

@@ -543,7 +543,6 @@ void vai__handles_give(struct vai_vm *vm, struct vai_obj *const *objects, unsign
 {
 	for (unsigned i = 0; i < n; i++) {
 		struct vai__handle *h = (struct vai__handle *)vm->few[i];
-		vai__obj_ref(objects[i]);
 		h->obj = objects[i];
 		vm->few[i] = (uintptr_t)objects[i];
 	}

@@ -71,8 +71,8 @@ void vai__handles_premake(struct vai_vm *vm);
 /* All of these handles are there: they can be found again, and their references are given back. If it raises, they have
  * their references still. */
 void vai__handles_premade(lua_State *L, struct vai_vm *vm);
-/* Gives a clone of that template the objects of its n handles, in the order in which they were pushed, and takes a
- * reference to each. Before anything else runs in the clone. */
+/* Gives a clone of that template the objects of its n handles, in the order in which they were pushed, and takes
+ * over a reference to each. Before anything else runs in the clone. */
 void vai__handles_give(struct vai_vm *vm, struct vai_obj *const *objects, unsigned n);
 
 /* Makes the weak table by which handles are found again, with room for n, before any of them is there. */

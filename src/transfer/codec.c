@@ -392,9 +392,7 @@ static struct vai_code *code_of_block(const struct vai__block *b)
 {
 	if (b->data[0] != T_FUNC)
 		return NULL;
-	struct vai_code *code = (struct vai_code *)(uintptr_t)vai__load64(b->data + FUNC_CODE);
-	vai__obj_ref(&code->obj);
-	return code;
+	return (struct vai_code *)(uintptr_t)vai__load64(b->data + FUNC_CODE);
 }
 
 void vai__encode_call(
@@ -413,6 +411,20 @@ void vai__encode_call(
 		encode_block(L, vm, &(struct values){idx, n + 1, what, number, true}, out);
 	}
 	*code = code_of_block(vai__msg_block(out));
+}
+
+bool vai__codec_hand_over(const vai_msg *msg, unsigned n)
+{
+	struct vai__block *b = vai__msg_block(msg);
+	size_t at = b->last_ref;
+	while (n > 0 && at > FUNC_CODE) {
+		at = (size_t)vai__load64(b->data + at + 8);
+		n--;
+	}
+	if (n > 0 || at != FUNC_CODE)
+		return false;
+	b->last_ref = FUNC_CODE;
+	return true;
 }
 
 void vai__encode_look(lua_State *L, struct vai_vm *vm, int idx)

@@ -20,8 +20,8 @@ void vai__encode(lua_State *L, struct vai_vm *vm, int idx, vai_msg *out, const c
  * "<what> <i>" ("argument 1"). */
 void vai__encode_values(lua_State *L, struct vai_vm *vm, int first, int n, vai_msg *out, const char *what);
 /* Encodes the function at idx with n arguments after it, for a new goroutine. Also raises if the function assigns a
- * captured local; reports writes into captured tables once per place. *code: the function's code object with a
- * reference for the caller; NULL: a C function. what: "argument" calls the function "argument 1" and what follows it
+ * captured local; reports writes into captured tables once per place. *code: the function's code object,
+ * borrowed from the message; NULL: a C function. what: "argument" calls the function "argument 1" and what follows it
  * "argument 2", ...; with a number at its end ("timer: argument 2") counting begins there. */
 void vai__encode_call(
 	lua_State *L, struct vai_vm *vm, int idx, int n, vai_msg *out, struct vai_code **code, const char *what);
@@ -38,6 +38,10 @@ int vai__decode_take(lua_State *L, struct vai_vm *vm, vai_msg *msg);
  * that of the function, or NULL. loaded: so many functions are on top of the stack already (vai__vm_new), the last of
  * them this one and the others helpers of its code; they are taken off. */
 int vai__decode_call(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const struct vai_code *code, int loaded);
+/* For a message of vai__encode_call whose function is one of Lua, with n different objects in it: hands the message's
+ * references to them over to the caller, if they are all that it has besides the function's code. False: nothing has
+ * changed. */
+bool vai__codec_hand_over(const vai_msg *msg, unsigned n);
 struct vai__call_pattern;
 /* The same for a template: pushes only what the pattern has, the function and maybe arguments. */
 void vai__decode_pattern(lua_State *L, struct vai_vm *vm, const vai_msg *msg, const struct vai__call_pattern *pattern);

@@ -468,8 +468,6 @@ static bool call(const char *chunk)
 static void end_call(void)
 {
 	vai__msg_drop(&msg);
-	if (code)
-		drop(code);
 	code = NULL;
 }
 

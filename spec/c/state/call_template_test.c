@@ -41,14 +41,15 @@ static void set(const struct states *s, const char *name, const struct vai_class
 }
 
 /* Runs the call that lies on the host's stack in a fresh state. Gives whether that came with the call, and its first
- * result, an integer. */
+ * result, an integer. Every other call's message is the goroutine's own. */
 static bool run_call(const struct states *s, int nargs, lua_Integer *result)
 {
+	static bool own;
 	vai_msg msg;
 	struct vai_code *code;
 	struct vai__ready ready;
 	vai__encode_call(s->L, s->vm, lua_gettop(s->L) - nargs, nargs, &msg, &code, "argument");
-	struct vai_vm *vm = vai__vm_new_for(code, &msg, &ready);
+	struct vai_vm *vm = vai__vm_new_for(code, &msg, own = !own, &ready);
 	lua_State *L = vm->L;
 	int came = lua_gettop(L);
 	if (ready.pattern) {
@@ -64,7 +65,6 @@ static bool run_call(const struct states *s, int nargs, lua_Integer *result)
 	*result = lua_tointeger(L, -1);
 	lua_gc(L, LUA_GCCOLLECT);
 	vai__vm_free(vm);
-	vai__obj_unref(&code->obj);
 	return ready.pattern != NULL;
 }
 
@@ -171,6 +171,55 @@ static void references(void **state)
 	vai__obj_unref(o);
 }
 
+/* The text returns a function. Its calls' messages are the goroutines' own, and have `in_message` references to the
+ * global o's object once the state is there, which has `in_state`; without a template they have as many as ever. */
+static void handed_over(const struct states *s, const char *text, unsigned in_message, unsigned in_state)
+{
+	struct vai_obj *o = new_object(&thing_class);
+	vai__obj_ref(o);
+	vai__handle_push(s->L, s->vm, o, true);
+	lua_setglobal(s->L, "o");
+	int came = 0;
+	for (int i = 0; i < CALLS; i++) {
+		struct vai__ready ready;
+		struct vai_code *code;
+		vai_msg msg;
+		lua_settop(s->L, 0);
+		luaL_loadstring(s->L, text);
+		lua_call(s->L, 0, LUA_MULTRET);
+		vai__encode_call(s->L, s->vm, 1, lua_gettop(s->L) - 1, &msg, &code, "argument");
+		struct vai_vm *vm = vai__vm_new_for(code, &msg, true, &ready);
+		if (ready.pattern) {
+			came += i >= CALLS - LATE;
+			assert_int_equal(vai__msg_count_object(&msg, o), in_message);
+			assert_int_equal(atomic_load(&o->refs), 2 + in_message + in_state);
+		}
+		vai__msg_drop(&msg);
+		if (ready.pattern)
+			assert_int_equal(atomic_load(&o->refs), 2 + in_state);
+		vai__vm_free(vm);
+		assert_int_equal(atomic_load(&o->refs), 2);
+	}
+	assert_int_equal(came, clones() ? LATE : 0);
+	lua_settop(s->L, 0);
+	lua_pushnil(s->L);
+	lua_setglobal(s->L, "o");
+	lua_gc(s->L, LUA_GCCOLLECT);
+	vai__obj_unref(o);
+	vai__code_forget();
+}
+
+static void hands_over(void **state)
+{
+	const struct states *s = *state;
+	handed_over(s, "local x = o return function() return x end", 0, 1);
+	handed_over(s, "local x = o return function(n) return x end, 1", 0, 1);
+	handed_over(s, "return function(x) return x end, o", 0, 1);
+	handed_over(s, "local x, y = o, o return function() return x, y end", 2, 1);
+	handed_over(s, "local x = o local function f() return x end return function() return x, f end", 1, 1);
+	handed_over(s, "local x = o return function(a) return x end, {o}", 2, 1);
+}
+
 /* The handle is collected, and its object comes again. */
 static void met_again(void **state)
 {
@@ -185,7 +234,7 @@ static void met_again(void **state)
 		luaL_loadstring(s->L, "local a, b = a return function() return a, b end");
 		lua_call(s->L, 0, 1);
 		vai__encode_call(s->L, s->vm, 1, 0, &msg, &code, "argument");
-		struct vai_vm *vm = vai__vm_new_for(code, &msg, &ready);
+		struct vai_vm *vm = vai__vm_new_for(code, &msg, false, &ready);
 		lua_State *L = vm->L;
 		if (ready.pattern)
 			vai__decode_rest(L, vm, &msg, ready.pattern);
@@ -211,7 +260,6 @@ static void met_again(void **state)
 		assert_true(lua_rawequal(L, -1, -2));
 		vai__vm_free(vm);
 		vai__msg_drop(&msg);
-		vai__obj_unref(&code->obj);
 	}
 	assert_int_equal(came, clones() ? LATE : 0);
 	lua_settop(s->L, 0);
@@ -236,6 +284,7 @@ int main(void)
 		cmocka_unit_test_teardown(served, check_alive),
 		cmocka_unit_test_teardown(refused, check_alive),
 		cmocka_unit_test_teardown(references, check_alive),
+		cmocka_unit_test_teardown(hands_over, check_alive),
 		cmocka_unit_test_teardown(met_again, check_alive),
 	};
 	vai__handle_register(&thing_type);

@@ -233,7 +233,6 @@ static int call_through(const struct states *s, const char *text, lua_Integer *r
 	*result = lua_tointeger(vm->L, -1);
 	vai__vm_free(vm);
 	vai__msg_drop(&msg);
-	vai__obj_unref(&code->obj);
 	return came;
 }
 

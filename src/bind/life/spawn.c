@@ -56,8 +56,6 @@ static void destroy_call(struct vai_obj *o)
 {
 	struct vai__call *call = VAI_CONTAINER(o, struct vai__call, obj);
 	vai__msg_drop(&call->msg);
-	if (call->code)
-		vai__obj_unref(&call->code->obj);
 	if (call->wg)
 		vai__obj_unref((struct vai_obj *)call->wg);
 	if (call->member)
@@ -86,8 +84,6 @@ struct vai__call *vai__call_new(
 	struct vai__call *call = vai__mem_alloc(sizeof *call);
 	if (VAI_UNLIKELY(!call)) {
 		vai__msg_drop(&msg);
-		if (code)
-			vai__obj_unref(&code->obj);
 		vai__arg_no_memory(L);
 	}
 	vai__obj_init(&call->obj, &call_class);
@@ -150,6 +146,12 @@ static void push_extra(lua_State *L, struct vai_vm *vm, struct vai__call *call)
 static const vai_msg *message_of(const struct vai__call *call)
 {
 	return call->base ? &call->base->msg : &call->msg;
+}
+
+/* Whether nobody else may read the call's message: timers share theirs. */
+static bool is_own(const struct vai__call *call)
+{
+	return !call->base && atomic_load_acquire(&call->obj.refs) == 1;
 }
 
 /* The continuation of the goroutine's function: encodes its results, which lie above the message handler, as the
@@ -394,7 +396,7 @@ static struct vai_vm *new_state(vai_g *g, const struct vai__call *call, struct v
 	const struct vai__spawn_opts *b = call->opts;
 	const bool whole = !vai__only_libs_lacking(vai__g_home(g));
 	struct vai_code *code = whole && !(b && b->has_libs) ? call->code : NULL;
-	struct vai_vm *vm = vai__vm_new_for(code, message_of(call), ready);
+	struct vai_vm *vm = vai__vm_new_for(code, message_of(call), is_own(call), ready);
 	if (VAI_LIKELY(!vm || (!b && whole && !vai__sandbox_self())))
 		return vm;
 	int rc = whole ? VAI_OK : vai__only_libs_keep(vm, ~0u);
@@ -624,8 +626,6 @@ bool vai__call_fire_with(vai_g *self, struct vai__call *call, struct vai_obj *o)
 	vai__obj_init(&own->obj, &call_class);
 	own->fate = call->fate;
 	own->code = call->code;
-	if (own->code)
-		vai__obj_ref(&own->code->obj);
 	own->base = call;
 	vai__obj_ref(&call->obj);
 	own->extra = o;

@@ -19,7 +19,7 @@ enum vai__fate { VAI_FATE_PANIC, VAI_FATE_TELL, VAI_FATE_KEEP };
 struct vai__call {
 	struct vai_obj obj;
 	vai_msg msg;
-	struct vai_code *code;        /* the function; NULL: a C function */
+	struct vai_code *code;        /* the function, borrowed from the message; NULL: a C function */
 	vai_waitgroup *wg;            /* counted down at the end; or NULL */
 	vai_member *member;           /* the goroutine's place in a group, in place of wg; or NULL */
 	struct vai__spawn_opts *opts; /* or NULL */
