@@ -225,14 +225,18 @@ struct seen {
 	uint32_t ticks[MAX_PROCS];
 };
 
-/* Whether victim's queue is worth stealing from: it is long, or long for the pace at which it is worked off, judged
- * also by how long the last goroutines of p ran here. A victim that has not moved since the spinner began is always
- * worth it: it may have no owner. */
+/* Whether victim's queue is worth stealing from: its owner says so, it is long, or long for the pace at which it is
+ * worked off, judged also by how long the last goroutines of p ran here. A victim that has not moved since the spinner
+ * began is always worth it: it may have no owner. */
 static bool worth_stealing(struct p *p, struct p *victim, const struct seen *seen)
 {
 	unsigned i = (unsigned)victim->index;
 	if (seen->patient && i < seen->n && atomic_load_relaxed(&victim->tick) == seen->ticks[i])
 		return true;
+	if (VAI_UNLIKELY(atomic_load_relaxed(&victim->offers))) {
+		atomic_store_relaxed(&victim->offers, false);
+		return true;
+	}
 	int64_t n = vai__runq_len(victim), slice = atomic_load_relaxed(&p->slice);
 	int64_t theirs = atomic_load_relaxed(&victim->slice);
 	return n >= STEAL_MANY || n * (theirs < slice ? theirs : slice) > STEAL_COST;

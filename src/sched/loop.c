@@ -151,6 +151,22 @@ void vai__sched_fired(void)
 	m_leave(m, was);
 }
 
+void vai__sched_offer(vai_g *self)
+{
+	struct m *m = g_m(g_of(self));
+	if (atomic_load_relaxed(&vai__sched.nprocs) == 1)
+		return;
+	bool was = m_enter(m);
+	struct p *p = m_p(m);
+	if (p && !vai__runq_empty(p)) {
+		atomic_store_relaxed(&p->offers, true);
+		atomic_thread_fence(memory_order_seq_cst); /* as in share */
+		if (atomic_load_relaxed(&vai__sched.nidle_ps) > 0)
+			vai__idle_wake_one();
+	}
+	m_leave(m, was);
+}
+
 void vai__loop_ready_locked(struct g *g)
 {
 	struct m *m = g->locked_m;

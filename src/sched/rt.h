@@ -118,6 +118,7 @@ struct p {
 	_Atomic(struct g *) runnext; /* the next to run, before the ring; owner fills it, thieves and owner empty it */
 	atomic_bool taking;          /* owner writes: it is about to take runnext */
 	atomic_int thieves;          /* how many thieves are about to take runnext */
+	atomic_bool offers;          /* its queue is worth stealing from at once: vai__sched_offer */
 	_Atomic(uint32_t) tick;      /* owner writes: rounds of the scheduler */
 	uint32_t due;                /* owner: the next round in which it looks at more than its queue (loop.c) */
 	uint32_t streak;             /* owner: rounds in a row in which runnext ran */

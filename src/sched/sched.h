@@ -222,8 +222,7 @@ void vai__park_shed(vai_g *self, void (*entry)(vai_g *g, void *arg), void *arg);
 int vai__park_shed_end(vai_g *self, struct vai__timeout **timeout);
 /* Frees the timeout, or NULL, of a goroutine that is abandoned in its wait: no M is left. */
 void vai__park_shed_drop(struct vai__timeout *timeout);
-/* Whether self can shed its stack in the wait that it may be about to begin, and that is worth its time. Asked where
- * vai__park_shed_idle is false. */
+/* Whether self can shed its stack in its next wait, and that pays. Asked where vai__park_shed_idle is false. */
 bool vai__park_shed_pays(const vai_g *self);
 /* A cheap first look: so few stacks are in use that shedding one is not worth its time for any goroutine. */
 static inline bool vai__park_shed_idle(void)
@@ -231,8 +230,7 @@ static inline bool vai__park_shed_idle(void)
 	return VAI_LIKELY(atomic_load_relaxed(&vai__stack_taken) < VAI__SHED_FROM);
 }
 
-/* yes: VAI_WAKE_LONG may end the wait that self begins now, after some seconds (renew.c). self takes that back after
- * the wait. */
+/* yes: VAI_WAKE_LONG may end the wait that self begins now (renew.c). self takes that back after the wait. */
 void vai__wait_renews(vai_g *self, bool yes);
 
 /* Ends g's wait with this code, if it still has that ticket. True: this call has ended it, and g is on its way to a run
@@ -244,6 +242,8 @@ bool vai__fire(vai_g *g, vai_ticket ticket, int code);
 bool vai__fire_quietly(vai_g *g, vai_ticket ticket, int code, bool *owed);
 /* Wakes the thread that vai__fire_quietly did not. On an M. */
 void vai__sched_fired(void);
+/* self goes on and on while another one waits on its P: a P with nothing to do takes that one. On an M. */
+void vai__sched_offer(vai_g *self);
 /* A number that most probably changes when another goroutine runs on self's P, or self on another P. */
 uint8_t vai__sched_round(vai_g *self);
 /* Fires whatever wait g is in, for cancel and deadlock. False: g is in none. Any thread. */

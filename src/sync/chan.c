@@ -34,7 +34,7 @@
 #include "base/mem.h"
 #include "base/fatal.h"
 
-enum { FIRST_RING = 8, CODE_OK = VAI_WAKE_USER, CODE_CLOSED = VAI_WAKE_USER + 1 };
+enum { FIRST_RING = 8, BATCH = 32, CODE_OK = VAI_WAKE_USER, CODE_CLOSED = VAI_WAKE_USER + 1 };
 
 /* ---- places in the ring ---- */
 
@@ -273,17 +273,25 @@ static bool is_chase(vai_g *self, struct vai__chase *c, uint64_t found)
 	return false;
 }
 
-static VAI_NOINLINE void stay_behind(void)
+/* What a side does once it has released its lock. OFFER: it has sent or received a batch without a wait. Its partner
+ * may be ready then, and wait for its turn on the same P; from now on the two run at once, if a P is idle. For fewer
+ * messages than a batch waking a thread costs more than it brings. */
+enum { STAY_BEHIND = 1, OFFER = 2 };
+
+static VAI_NOINLINE void follow_up(vai_g *self, unsigned what)
 {
-	for (int i = 0; i < PAUSE; i++)
-		vai__cpu_relax();
+	if (what & STAY_BEHIND)
+		for (int i = 0; i < PAUSE; i++)
+			vai__cpu_relax();
+	if (what & OFFER && self)
+		vai__sched_offer(self);
 }
 
 /* ---- one attempt that concerns nobody else, under the lock of one side ---- */
 
 /* Puts the message into the ring. False: the channel is closed, a receiver waits, or no room is known of without the
- * receivers' lock. *behind: see is_chase. */
-static inline bool put_alone(vai_g *self, vai_chan *ch, const vai_msg *msg, bool *behind)
+ * receivers' lock. *next gets what is to follow (follow_up). */
+static inline bool put_alone(vai_g *self, vai_chan *ch, const vai_msg *msg, unsigned *next)
 {
 	uint64_t tail = tail_of(ch), most = ch->size < ch->cap ? ch->size : ch->cap;
 	if (VAI_UNLIKELY(ch->closed) && !VAI_BUG(alone_closed))
@@ -292,29 +300,35 @@ static inline bool put_alone(vai_g *self, vai_chan *ch, const vai_msg *msg, bool
 		return false;
 	if (tail - ch->head_seen >= most) {
 		ch->head_seen = atomic_load_acquire(&ch->head);
-		*behind = most >= PAUSE_CAP && is_chase(self, &ch->chase, most - (tail - ch->head_seen));
+		if (most >= PAUSE_CAP && is_chase(self, &ch->chase, most - (tail - ch->head_seen)))
+			*next |= STAY_BEHIND;
 		if (tail - ch->head_seen >= most)
 			return false;
 	}
 	*slot(ch, tail) = *msg;
 	publish(ch, tail);
+	if (VAI_UNLIKELY(tail % BATCH == BATCH - 1))
+		*next |= OFFER;
 	return true;
 }
 
-/* Takes a message from the ring. False: the ring is empty, or a sender waits for room. *behind: see is_chase. */
-static inline bool take_alone(vai_g *self, vai_chan *ch, vai_msg *msg, bool *behind)
+/* Takes a message from the ring. False: the ring is empty, or a sender waits for room. *next: as above. */
+static inline bool take_alone(vai_g *self, vai_chan *ch, vai_msg *msg, unsigned *next)
 {
 	uint64_t head = atomic_load_relaxed(&ch->head);
 	if (ch->senders_wait && !VAI_BUG(alone_send))
 		return false;
 	if (head == ch->tail_seen) {
 		ch->tail_seen = atomic_load_acquire(&ch->tail);
-		*behind = ch->size >= PAUSE_CAP && is_chase(self, &ch->recv_chase, ch->tail_seen - head);
+		if (ch->size >= PAUSE_CAP && is_chase(self, &ch->recv_chase, ch->tail_seen - head))
+			*next |= STAY_BEHIND;
 		if (head == ch->tail_seen)
 			return false;
 	}
 	*msg = *slot(ch, head);
 	atomic_store_release(&ch->head, head + 1);
+	if (VAI_UNLIKELY(head % BATCH == BATCH - 1))
+		*next |= OFFER;
 	return true;
 }
 
@@ -375,15 +389,15 @@ static int end_wait(vai_g *self, vai_chan *ch, struct vai__rest *rest)
  * not, and both locks are held. */
 static inline bool put_or_lock(vai_g *self, vai_chan *ch, const vai_msg *msg)
 {
-	bool behind = false;
-	VAI_BUG_DO(alone_unlocked, if (!ch->simple && put_alone(self, ch, msg, &behind)) return true);
+	unsigned next = 0;
+	VAI_BUG_DO(alone_unlocked, if (!ch->simple && put_alone(self, ch, msg, &next)) return true);
 	vai__lock(&ch->lock);
 	if (ch->simple)
 		return false;
-	if (put_alone(self, ch, msg, &behind)) {
+	if (put_alone(self, ch, msg, &next)) {
 		vai__unlock(&ch->lock);
-		if (VAI_UNLIKELY(behind))
-			stay_behind();
+		if (VAI_UNLIKELY(next))
+			follow_up(self, next);
 		return true;
 	}
 	vai__lock(&ch->recv_lock);
@@ -443,12 +457,13 @@ static inline bool take_or_lock(vai_g *self, vai_chan *ch, vai_msg *msg)
 {
 	if (!ch->simple) {
 		vai__lock(&ch->recv_lock);
-		bool behind = false, taken = take_alone(self, ch, msg, &behind);
+		unsigned next = 0;
+		bool taken = take_alone(self, ch, msg, &next);
 		if (!taken && vai__trylock(&ch->lock))
 			return false;
 		vai__unlock(&ch->recv_lock);
-		if (VAI_UNLIKELY(behind && taken))
-			stay_behind();
+		if (VAI_UNLIKELY(next) && taken)
+			follow_up(self, next);
 		if (taken)
 			return true;
 	}
