@@ -38,6 +38,9 @@ struct vai__main {
 	struct vai__panic *first, **end; /* the queue of errors that wait for the handler; under the lock */
 	bool busy;                       /* a goroutine that runs handlers exists; under the lock */
 	_Atomic enum vai__panic_mode mode;
+	/* bind/report/host_log.c: lines for the host's log. Any goroutine of the home writes both */
+	_Atomic(int64_t) log_full;     /* when as many may come at once again as ever */
+	_Atomic(uint64_t) log_dropped; /* those that were dropped and not told of yet */
 	/* The report of a deadlock (deadlock.c). The thread that finds it writes it while all others sleep, then wakes
 	 * main, which reads it. */
 	struct vai__buffer deadlock;

@@ -403,6 +403,57 @@ static void test_long_report(void **state)
 	lua_close(L);
 }
 
+static size_t told, lines, dropped; /* bytes, and lines; the goroutines that add to them run on one processor */
+
+static void note_flood(const char *text, void *data)
+{
+	const char *count = strstr(text, " lines of sandboxed scripts were dropped");
+	(void)data;
+	told += strlen(text);
+	lines += !count;
+	dropped += count ? strtoul(text, NULL, 10) : 0;
+}
+
+/* The ways in which scripts make the host's log grow. */
+static const char *const floods[] = {
+	"for _ = 1, 3000 do vai.go(error, ('x'):rep(length)) vai.yield() end",
+	"for _ = 1, 3000 do vai.supervisor(false, ('x'):rep(length)) end",
+	"for _ = 1, 3000 do local m = vai.mutex() vai.async(function() m:lock() end):join() end",
+	"for _ = 1, 3000 do vai.async(error, ('x'):rep(length)) end",
+};
+
+/* A script that has the log grow as fast as it can writes a megabyte at once, and a tenth of one a second at most. The
+ * host is told how many lines it did not see: all of 3,000 are accounted for. */
+static void floods_log(const char *how, size_t length)
+{
+	char code[400];
+	static const char *const allow[] = {"safe", "collectgarbage", NULL};
+	vai_lua_policy p = {.size = sizeof p, .allow = allow};
+	vai_options o = {.size = sizeof o, .procs = 1, .log = note_flood};
+	lua_State *L = host_open();
+	told = lines = dropped = 0;
+	assert_int_equal(vai_start(&o), VAI_OK);
+	start_in(L, &p);
+	snprintf(code, sizeof code, "local length = %zu %s collectgarbage() while vai.count() > 1 do vai.sleep(0.001) end",
+		length, how);
+	int64_t began = vai_now();
+	host_run(L, code);
+	lua_close(L);
+	const int64_t took = vai_now() - began;
+	assert_in_range(told, 1, (size_t)(2 << 20) + (size_t)(took / 10000));
+	assert_int_equal(lines + dropped, 3000);
+	assert_true(dropped > 0 || took > INT64_C(10000000000)); /* a machine so slow may take all short lines */
+}
+
+static void test_flood(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof floods / sizeof *floods; i++) {
+		floods_log(floods[i], 10);
+		floods_log(floods[i], 200000);
+	}
+}
+
 /* Nor does it where the host has a function for such errors and no memory is left to tell it of one; where there is,
  * that function is called. */
 static void test_on_panic(void **state)
@@ -908,6 +959,7 @@ int main(void)
 		host_test(test_cpu_in_all),
 		host_test(test_panic),
 		host_test(test_long_report),
+		host_test(test_flood),
 		host_test(test_on_panic),
 		host_test(test_each_state),
 		host_test(test_each_policy),

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* supervisor: Lua code (supervisor.lua beside this file), which lies in the module and is loaded in the states that
  * call it. */
-#include "base/fatal.h"
 #include "bind/arg.h"
 #include "bind/lib/lib.h"
 #include "bind/lib/lua_source.h"
+#include "bind/report/host_log.h"
 #include "transfer/codec.h"
 
 VAI_LUA_SOURCE(vai__supervisor_source, "src/bind/lib/supervisor.lua");
@@ -28,7 +28,7 @@ int vai__lib_supervisor(lua_State *L)
 {
 	vai_g *g = vai__bind_self(L);
 	if (lua_type(L, 1) == LUA_TBOOLEAN && lua_type(L, 2) == LUA_TSTRING) {
-		vai__log("%s", lua_tostring(L, 2));
+		vai__host_log("%s", lua_tostring(L, 2));
 		return 0;
 	}
 	lua_settop(L, 1);

@@ -8,11 +8,11 @@
  * handle while the goroutine holds the lock, the state keeps the reference until its end. */
 #include "bind/report/held.h"
 #include <stdio.h>
-#include "base/fatal.h"
 #include "base/fork.h"
 #include "base/obj.h"
 #include "base/mem.h"
 #include "bind/goroutine.h"
+#include "bind/report/host_log.h"
 #include "bind/site.h"
 #include "state/handle.h"
 #include "state/state.h"
@@ -39,7 +39,8 @@ static void report_held(vai_g *g, const struct vai_obj *o, const char *how)
 		vai__task_title(g->task, who, sizeof who);
 	else
 		snprintf(who, sizeof who, "goroutine %llu", (unsigned long long)g->id);
-	vai__log("%s ended with %s%s%s %s", who, o->cls->name, o->site ? " made at " : "", vai__site_text(o->site), how);
+	vai__host_log(
+		"%s ended with %s%s%s %s", who, o->cls->name, o->site ? " made at " : "", vai__site_text(o->site), how);
 }
 
 /* ---- readers ---- */

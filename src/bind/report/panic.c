@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/atomic.h"
-#include "base/fatal.h"
 #include "base/fork.h"
 #include "base/lock.h"
 #include "base/mem.h"
@@ -23,6 +22,7 @@
 #include "bind/main_state.h"
 #include "bind/report/deadlock.h"
 #include "bind/report/exit.h"
+#include "bind/report/host_log.h"
 #include "bind/report/trace.h"
 #include "bind/site.h"
 #include "sched/replay.h"
@@ -102,13 +102,13 @@ static char *compose(const vai_g *g, const char *site, const char *text, const c
 /* Writes the report of a sandboxed goroutine's error, which does not end the process. Frees the report. */
 static void tell(char *report)
 {
-	static const char prefix[] = "vai: "; /* vai__log adds it again */
+	static const char prefix[] = "vai: "; /* vai__host_log adds it again */
 	if (!report) {
-		vai__log("a goroutine failed, and its report: not enough memory");
+		vai__host_log("a goroutine failed, and its report: not enough memory");
 		return;
 	}
 	report[strlen(report) - 1] = '\0'; /* without the newline */
-	vai__log("%s", report + sizeof prefix - 1);
+	vai__host_log("%s", report + sizeof prefix - 1);
 	free(report);
 }
 
@@ -210,6 +210,7 @@ void vai__report_flush(lua_State *L, struct vai__main *main)
 {
 	if (atomic_exchange(&main->mode, VAI_PANIC_IGNORE) == VAI_PANIC_HANDLE)
 		run_handlers(L, main->home->main, false);
+	vai__host_log_end(main);
 }
 
 /* Takes p out of the queue again, as there is no memory for a goroutine that would handle it. False: main has taken
@@ -431,7 +432,7 @@ static int print_orphan(lua_State *L)
 	lua_settop(L, 0);
 	vai__decode(L, o->vm, vai__task_outcome(o->task));
 	const char *text = lua_tostring(L, -1), *trace = lua_gettop(L) == 3 ? lua_tostring(L, 2) : NULL;
-	vai__log("%s failed and nobody joined it: %s%s%s", o->who, text ? text : "(no message)",
+	vai__host_log("%s failed and nobody joined it: %s%s%s", o->who, text ? text : "(no message)",
 		trace && *trace ? "\n" : "", trace ? trace : "");
 	return 0;
 }
@@ -452,7 +453,7 @@ void vai__report_orphan(vai_task *task)
 		lua_pushlightuserdata(o.vm->L, &o);
 	}
 	if (!o.vm || lua_pcall(o.vm->L, 1, 0, 0) != LUA_OK)
-		vai__log("%s failed and nobody joined it", o.who);
+		vai__host_log("%s failed and nobody joined it", o.who);
 	if (o.vm)
 		vai__vm_free(o.vm);
 	if (self)
