@@ -399,7 +399,7 @@ static void test_long_report(void **state)
 	assert_int_equal(vai_start(&o), VAI_OK);
 	start_in(L, &p);
 	host_run(L, "vai.go(error, ('x'):rep(1e6)) while vai.count() > 1 do vai.sleep(0.001) end");
-	assert_in_range(longest, 65536, 200000);
+	assert_true(65536 <= longest && longest <= 200000); /* assert_in_range is deprecated in cmocka 2, an error here */
 	lua_close(L);
 }
 
