@@ -453,12 +453,18 @@ static void resume_on_new_stack(vai_g *g, void *arg)
 static void entry(vai_g *g, void *arg)
 {
 	struct vai__call *call = arg;
-	struct running own, *r = vai__mem_alloc(sizeof *r);
-	bool kept = r != NULL;
-	if (VAI_UNLIKELY(!kept))
+	struct running own, *r = vai__mem_zalloc(sizeof *r);
+	if (VAI_LIKELY(r != NULL)) {
+		r->life.rest = &r->rest;
+	} else {
+		own = (struct running){0};
 		r = &own; /* on the stack, so the goroutine keeps its stack in all waits */
-	*r = (struct running){.g = g, .call = call, .wg = call->wg, .member = call->member, .fate = (uint8_t)call->fate};
-	r->life.rest = kept ? &r->rest : NULL;
+	}
+	r->g = g;
+	r->call = call;
+	r->wg = call->wg;
+	r->member = call->member;
+	r->fate = (uint8_t)call->fate;
 	g->life = &r->life;
 	if (VAI_UNLIKELY(vai__end_due(g))) {
 		end_early(r);
