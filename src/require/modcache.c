@@ -16,7 +16,8 @@
 #include "sched/sched.h"
 
 enum { BUCKETS = 256, MAX_BYTES = 64 << 20 };
-#define FINE_CLOCK INT64_C(100000000) /* two changes of a file within so many ns may leave it the same times */
+#define FINE_CLOCK \
+	INT64_C(100000000) /* if a file is changed twice within so many ns, its times may not show the second change */
 #define COARSE_CLOCK INT64_C(2100000000)
 
 struct module {
@@ -30,7 +31,7 @@ struct module {
 /* The frozen table that a module has returned: every state with the same setup gets it. */
 struct shared {
 	struct shared *next;
-	uint64_t setup; /* of the homes in which the module was run and gave this */
+	uint64_t setup; /* of the homes in whose states the module has returned this table */
 	struct vai__mark mark;
 	struct vai_obj *result; /* one reference */
 	char filename[];
@@ -69,7 +70,8 @@ static bool same(const struct vai__mark *a, const struct vai__mark *b)
 		a->changed == b->changed;
 }
 
-/* Whether a change of the file after this look would show in its times. Some file systems count in seconds. */
+/* Whether a change of the file after the mark was taken would show in its times. Some file systems have times in
+ * seconds only. */
 static bool has_settled(const struct vai__mark *mark)
 {
 	struct timespec now;

@@ -29,8 +29,8 @@ void vai__modcache_remember(lua_State *L, int idx, const char *filename, const s
 /* The frozen table that the module in the file returns in states with the setup of the calling goroutine, with a
  * reference; NULL: unknown. */
 struct vai_obj *vai__modcache_result(const char *filename, const struct vai__mark *mark);
-/* Notes that the module in the file has returned `result`, whose reference is taken over. Returns the table that counts
- * from now on, with a reference: the first that came. */
+/* Notes that the module in the file has returned `result`, whose reference is taken over. Returns the table that all
+ * states get, with a reference: the first one that was noted. */
 struct vai_obj *vai__modcache_share(const char *filename, const struct vai__mark *mark, struct vai_obj *result);
 
 /* Forgets everything. No other thread uses the cache any more. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The script's package.path, cpath, preload and searchers, and what it has changed in loaded modules, as a snapshot for
- * all goroutines. Taken of the host's state only; read anywhere. Snapshots do not change: a new one replaces the old,
- * which is freed by its last reader. */
+/* A snapshot has the script's package.path, cpath, preload and searchers, and what the script has changed in loaded
+ * modules, for all goroutines. It is taken of the host's state only, and read on any thread. A snapshot does not
+ * change: a new one replaces it, and its last reader frees it. */
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdlib.h>
@@ -38,7 +38,7 @@ struct snapshot {
 	char *path, *cpath; /* NULL: the script's is no string */
 	struct list settings[KINDS];
 	unsigned libs;        /* a bit for each library that has changed */
-	unsigned stock_names; /* those of them in which names have changed that all states have */
+	unsigned stock_names; /* those among `libs` in which names have changed that every new state has */
 	int nsearchers;       /* 0: they are stock's */
 	struct searcher searchers[MOST_SEARCHERS];
 };
@@ -107,8 +107,8 @@ static void publish(struct vai__home *home, struct snapshot *s)
 		release(old);
 }
 
-/* Calls f(argument on top, light userdata s) with a reference to the snapshot, which is given back whatever f
- * raises. */
+/* Calls f with two arguments: the value on top, and the snapshot as light userdata. The reference to the snapshot is
+ * given back afterwards, also if f raises. */
 static void with_snapshot(lua_State *L, lua_CFunction f, struct snapshot *s, int nresults)
 {
 	lua_pushcfunction(L, f);
@@ -172,7 +172,7 @@ static void push_noted(lua_State *L)
 	lua_rawsetp(L, LUA_REGISTRYINDEX, &noted_key);
 }
 
-/* Whether package.preload (at idx) is as it was noted. */
+/* Whether package.preload (at idx) has not changed since it was noted. */
 static bool same_preloads(lua_State *L, int idx)
 {
 	int n = 0, noted = 0;
@@ -351,7 +351,7 @@ static int note_stock(lua_State *L)
 	return 0;
 }
 
-/* Finds stock's searchers. Without memory for that none counts as stock's, and then none is sent. */
+/* Finds the stock searchers. If memory is out none is known as stock's, and none is sent. */
 static void find_stock(void)
 {
 	lua_State *S = stock_searchers[0] ? NULL : luaL_newstate();
@@ -376,7 +376,8 @@ static int push_searchers(lua_State *L, int idx)
 	return 0;
 }
 
-/* Whether package.searchers is as it was noted, or stock's. */
+/* Whether package.searchers has not changed since it was noted; if it was not, whether it has the stock searchers
+ * only. */
 static bool same_searchers(lua_State *L, int package)
 {
 	const int top = lua_gettop(L), n = push_searchers(L, package);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the script has set for `require`, for its goroutines: search paths, preloads and searchers. Called by the
+/* The script's settings for `require`, which its goroutines get: search paths, preloads and searchers. Called by the
  * goroutine whose state L belongs to. */
 #ifndef VAI_PATHS_H
 #define VAI_PATHS_H

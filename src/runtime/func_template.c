@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Templates of functions that are spawned again and again. A template is the base template with the function, the
- * functions that came with it each time (its helpers), and what its first goroutines used. After some more calls a
- * second one is made, for calls like the last: in it the function has all that it captures, and only what differs from
- * call to call is set in the copy.
+/* Templates of functions that are spawned again and again. The first template of a function is the base template with
+ * the function, the functions that came with it in each call (its helpers), and the names that its first goroutines
+ * used. After some more calls a second one, the call template, is made for calls like the last one: there the
+ * function also has what it captures, and only what differs from call to call is set in each copy.
  *
  * code->template and code->ready are NULL (spawned seldom), BUSY (a thread is building it, or there cannot be one) or
  * the template, which lives as long as the code object. */
@@ -24,9 +24,9 @@ static void *const BUSY = &busy_mark;
 static _Atomic(int) templates;
 static _Atomic(size_t) template_bytes;
 
-/* Whether the bytes could be taken for a pointer into the template, which would then be changed as pointers are. It is
- * asked for constants of the code and captured values. Six bytes in a row decide: the other two of an address are zero,
- * and so may be what follows a string's end. */
+/* Whether some of the bytes look like a pointer into the template. Copying would change them as it changes pointers,
+ * so no template may contain such bytes. Constants of the code and captured values are checked. Six bytes in a row
+ * decide, since the other two bytes of an address are zero, as the bytes behind a string may be. */
 static bool looks_like_pointer(const char *bytes, size_t size, const struct vai__arena *a)
 {
 	const uint64_t base = (uint64_t)(uintptr_t)a;
@@ -99,8 +99,9 @@ struct functions {
 	int nhelpers;
 };
 
-/* Settles the methods that the code calls, even if its first goroutines have not called them: if thousands are started
- * before the first message comes, each would have to find them then, and its Lua stack would grow for that. */
+/* Settles the methods that the code calls, even those that its first goroutines have not called. Otherwise, if
+ * thousands of goroutines are started and call such a method later, each of them has to find it, and its Lua stack
+ * grows for that. */
 static void expect_methods(void *L, const struct vai_code *code)
 {
 	for (int i = 0; i < code->nfields; i++)
@@ -222,7 +223,7 @@ static VAI_NOINLINE struct vai__call_template *build_call(struct vai_code *code,
 	return ready;
 }
 
-/* Counts a spawn. Counts that two threads make at once may be lost, which does no harm. */
+/* Counts a spawn. If two threads count at once one count may be lost, which only delays a template. */
 static struct vai__call_template *seldom(struct vai_code *code, const vai_msg *msg)
 {
 	void *none = NULL;

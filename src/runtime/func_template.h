@@ -7,10 +7,10 @@
 #include "state/template.h"
 #include "transfer/call_pattern.h"
 
-/* The template of code, with its function loaded, or NULL. Counts the spawns, and makes the template when there are
- * enough. Code that was first met with another setup never has one. */
+/* The template of code, with the code's function loaded; or NULL. Each call counts as a spawn, and after enough of
+ * them the template is made. Code that was first spawned in a home with another setup never gets one. */
 const struct vai__template *vai__func_template_of(struct vai_code *code);
-/* A state in which all of a call is decoded but what differs from call to call. */
+/* The template of a state in which all of a call is decoded, except what differs from call to call. */
 struct vai__call_template {
 	struct vai__template *template; /* on its stack lies only what the pattern describes */
 	struct vai__call_pattern *pattern;

@@ -21,7 +21,7 @@ static int panicked(lua_State *L)
 static void warn_off(void *ud, const char *msg, int more);
 static void warn_more(void *ud, const char *msg, int more);
 
-/* True: msg was a control message, and has been dealt with. */
+/* Handles msg if it is a control message, which begins with "@". False: it is none. */
 static bool warn_control(lua_State *L, const char *msg, int more)
 {
 	if (more || *msg != '@')
@@ -55,8 +55,8 @@ static void warn_off(void *ud, const char *msg, int more)
 		lua_setwarnf(ud, warn_on, ud);
 }
 
-/* The first warning of a state that has not set by itself whether warnings are on: the state may be a copy of one from
- * before the host turned them on. */
+/* Handles the first warning of a state that has not turned warnings on or off itself. The state may be a copy of a
+ * template from before the host turned them on, so it asks now whether they are on. */
 static void warn_first(void *ud, const char *msg, int more)
 {
 	bool on = atomic_load_relaxed(&vai__home_self()->warns);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* See setup.h. The template that was checked (runtime/start.c) is for states without a setup. A setup may take away
- * what that check needs, so its template is made without one, and only if there is the first. */
+/* See setup.h. The base template, for states without a setup, was checked by running a script in a copy
+ * (runtime/start.c). A setup may remove what that script needs, so the template of a setup is not checked; it is made
+ * only if the base template has passed its check. */
 #include "runtime/setup.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,11 +59,11 @@ static int try_init(lua_CFunction init)
 	return done ? VAI_OK : VAI_EINVAL;
 }
 
-/* Makes the setup of the calling thread's home, which has it already, as states are built meanwhile. */
+/* Completes the setup s, which the calling thread's home has already, as states of the home are built meanwhile. */
 static int prepare(struct vai__setup *s, const struct vai__wishes *w)
 {
 	if (s->sandbox && all_libraries)
-		return VAI_ERANGE; /* without the catalog nobody can tell what to take away */
+		return VAI_ERANGE; /* without the catalog it is unknown what to remove */
 	if (s->sandbox)
 		vai__sandbox_prepare(s->sandbox);
 	if (s->sandbox && !w->notes(s->sandbox, w->arg))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What a stock state holds, read once from a scratch state: the names in _G and in its libraries with their values, and
- * which C functions are stock. Written by vai__runtime_start alone, read-only afterwards: then any thread may call. */
+/* What a stock state holds, read once from a scratch state: the names in _G and in its libraries with their values,
+ * and which C functions are stock. Written by vai__runtime_start alone, read-only afterwards: then any thread may
+ * call. */
 #ifndef VAI_CATALOG_H
 #define VAI_CATALOG_H
 
@@ -46,9 +47,9 @@ struct vai__names {
 struct vai__lib {
 	const char *name;
 	lua_CFunction open;
-	bool opens;              /* opening it does more than fill the table, so the table cannot fill itself */
+	bool opens;              /* opening the library does more than fill its table, so that is done at once */
 	int global;              /* its index in globals */
-	struct vai__names names; /* all names in it, unless it `opens` */
+	struct vai__names names; /* all names in the library; none if it `opens` */
 };
 
 /* Tables of the first seven libraries can fill themselves. */
@@ -77,7 +78,7 @@ bool vai__catalog_holds(lua_State *L, const struct vai__entry *e);
 bool vai__catalog_knows(lua_CFunction f);
 /* Whether the function at idx is stock's require. */
 bool vai__catalog_is_require(lua_State *L, int idx);
-/* Says that f counts as require in the host's state. */
+/* Makes f count as stock's require, too: it is what the host's state has in its place. */
 void vai__catalog_alias_require(lua_CFunction f);
 /* The index of the library with this name, or -1. */
 int vai__catalog_lib(const char *name);
@@ -86,15 +87,15 @@ const char *vai__catalog_lib_name(int i);
 /* Pushes the entry's value if that is a C function, a string or a number; otherwise nil. */
 void vai__catalog_push(lua_State *L, const struct vai__entry *e);
 
-/* Replaces the function `name` of lib by f. If stock is not NULL, f is used in new states only: it calls *stock, and
- * *stock is what is sent in place of f. Otherwise f replaces the function everywhere, and takes precedence over such a
- * one. Called before vai__catalog_read. */
+/* Replaces the function `name` of lib by f. If stock is not NULL, f is used in new states only, calls *stock, and is
+ * sent as *stock. If stock is NULL, f is used in all states, and a replacement of the first kind is ignored. Called
+ * before vai__catalog_read. */
 void vai__catalog_override(const char *lib, const char *name, lua_CFunction f, lua_CFunction *stock);
 /* Sets lib's replacements in the table on top of the stack. */
 void vai__catalog_apply(lua_State *L, const char *lib);
 
-/* What to send for the C function f. C functions cross by address, but some stock ones have a replacement in new states
- * (next, setmetatable, io.open, ...). */
+/* What to send for the C function f. C functions cross by address, but some stock ones have a replacement in new
+ * states (next, setmetatable, io.open, ...). */
 lua_CFunction vai__catalog_cfunction_out(lua_CFunction f);
 /* What new states have in place of f; NULL: vai does not know f. */
 lua_CFunction vai__catalog_fresh(lua_CFunction f);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables that fill themselves. They share one hidden metatable. Its __index finds a name in the catalog and stores the
- * value, so each name costs one C call in a state; its __newindex notes what the script sets or deletes itself.
- * Functions that would see the difference (next, rawget, getmetatable, ...) are replaced in new states
- * (lazy_functions.c): they first complete the table and remove the metatable.
+/* Tables that fill themselves (lazy tables). They share one hidden metatable. Its __index finds a name in the catalog
+ * and stores the value in the table, so a name costs one C call in a state; its __newindex notes what the script sets
+ * or deletes itself. Functions that would show that a table is not full (next, rawget, getmetatable, ...) are
+ * replaced in new states (lazy_functions.c): the replacements first fill the table and remove the metatable.
  *
  * The hidden metatable also holds these tables, by their VAI__LAZY_ number, so they live as long as it does.
  *
- * Invariants: a name is settled once its value lies in the table or the script has assigned it (nil counts, too); from
- * then on only the table counts. A library is opened once in a state, for _G and package.loaded together. Bits are set
- * after everything that may raise, so running out of memory leaves a name as it was. */
+ * Invariants: a name is settled once its value lies in the table or the script has assigned it (nil counts, too);
+ * from then on only the table counts. A library is opened once in a state, for _G and package.loaded together. Bits
+ * are set after everything that may raise, so running out of memory leaves a name as it was. */
 #include "stdlib/lazy.h"
 #include <lauxlib.h>
 #include <string.h>
@@ -342,7 +342,7 @@ void vai__lazy_module(lua_State *L, struct vai_vm *vm, const luaL_Reg *funcs)
 		lua_pop(L, 2);
 	}
 	if (lazy) {
-		if (module_list(vm) != funcs) /* a list of a sandbox is never stored */
+		if (module_list(vm) != funcs) /* the list of a sandbox's functions is never stored */
 			atomic_store_relaxed(&module_funcs, funcs);
 		vai__lazy_new(L, VAI__LAZY_MODULE);
 		note_use(vm, VAI__LAZY_MODULE, VAI__USE_TABLE);

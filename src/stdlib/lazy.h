@@ -11,7 +11,7 @@
 
 /* Makes a stock state of what lua_newstate gives; all libraries are still closed. In protected calls only. */
 void vai__lazy_prepare(lua_State *L, struct vai_vm *vm);
-/* The same with all libraries open and no lazy tables. */
+/* Makes a stock state with all libraries open and no lazy tables. In protected calls only. */
 void vai__lazy_prepare_full(lua_State *L, struct vai_vm *vm);
 /* Which of the lazy tables is at idx; -1: none of them. */
 int vai__lazy_which(lua_State *L, const struct vai_vm *vm, int idx);
@@ -34,9 +34,9 @@ void vai__lazy_open_string(lua_State *L, struct vai_vm *vm);
 void vai__lazy_make_hidden(lua_State *L);
 /* Pushes package.loaded, or nothing and false. */
 bool vai__lazy_push_loaded(lua_State *L, struct vai_vm *vm);
-/* Opens io or package, as a C function of that library came into the state alone. */
+/* Opens io or package. Called when a C function of that library has come into the state without the library. */
 void vai__lazy_need(lua_State *L, struct vai_vm *vm, const char *lib);
-/* Pushes stock's require of this state, whatever the global is now. */
+/* Pushes the state's stock `require`, even if the script has set the global to something else. */
 void vai__lazy_push_require(lua_State *L, struct vai_vm *vm);
 /* Settles name k of a lazy table ahead of its use, for a template. */
 void vai__lazy_use(lua_State *L, struct vai_vm *vm, int table, int k);
@@ -59,12 +59,12 @@ lua_CFunction vai__lazy_cfunction_in(lua_State *L, struct vai_vm *vm, lua_CFunct
 /* Pushes the state's own stock closure of that number (vai__catalog_closure_out). */
 void vai__lazy_closure_in(lua_State *L, struct vai_vm *vm, int number);
 
-/* Called with the package table on top when that library is opened; may be NULL. Set by runtime/start.c, as require/ is
- * a higher room. */
+/* Called with the package table on top when that library is opened; may be NULL. Set by runtime/start.c, as require/
+ * is a higher room. */
 extern void (*vai__lazy_package_opened)(lua_State *L);
 
-/* Says in which libraries (as bits) the script has changed something: they are changed likewise once they are used.
- * Those in stock_names have to be changed at once, as what the state has of them already differs. */
+/* Sets the libraries (as bits) that the script has changed. They get the same changes in this state when they are
+ * first used. Those in stock_names get them at once, as names that the state may have already were changed. */
 void vai__lazy_change_libraries(lua_State *L, struct vai_vm *vm, unsigned libs, unsigned stock_names);
 /* Changes the library of that number, whose table is at idx. Set by runtime/start.c, as require/ is a higher room. */
 extern void (*vai__lazy_change_library)(lua_State *L, struct vai_vm *vm, int lib, int idx);

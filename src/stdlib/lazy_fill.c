@@ -27,7 +27,8 @@ static int string_index(lua_State *L)
 	return 1;
 }
 
-/* Pushes the metatable of strings if string_index is still in it; otherwise nothing and false. */
+/* Pushes the metatable of strings and returns true, if its __index still is string_index; otherwise pushes nothing
+ * and returns false. */
 static bool push_closed_string(lua_State *L)
 {
 	lua_pushliteral(L, "");
@@ -135,7 +136,7 @@ void vai__lazy_fill_lib(lua_State *L, struct vai_vm *vm, int i)
 	bool in_globals = vai__lazy_settled(vm, (unsigned)lib->global),
 		 in_loaded = vai__lazy_settled(vm, vai__lazy_loaded_bit(i));
 	if (in_loaded && !in_globals && vai__lazy_push_known(L, vm, VAI__LAZY_LOADED)) {
-		lua_pushstring(L, lib->name); /* memory ran out after one of the two was set */
+		lua_pushstring(L, lib->name); /* an earlier try set it in only one of the two, then ran out of memory */
 		lua_rawget(L, -2);
 		lua_remove(L, -2);
 	} else {
@@ -230,7 +231,7 @@ void vai__lazy_open_closures(lua_State *L, struct vai_vm *vm, const struct vai__
 void vai__lazy_prepare_strings(lua_State *L)
 {
 	const struct vai__names *names = &vai__catalog.arithmetic;
-	lua_pushliteral(L, "__index"); /* any string that exists already */
+	lua_pushliteral(L, "__index"); /* this string exists already, so nothing is allocated */
 	lua_createtable(L, 0, names->n + 1);
 	lua_pushcfunction(L, string_index);
 	lua_setfield(L, -2, "__index");
@@ -298,6 +299,6 @@ void vai__lazy_closure_in(lua_State *L, struct vai_vm *vm, int number)
 	} else if (vm->is_host) {
 		lua_getglobal(L, name);
 	} else {
-		vai__lazy_push_require(L, vm); /* the only global of this kind */
+		vai__lazy_push_require(L, vm); /* `require` is the only global that is a closure with a state of its own */
 	}
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Light C functions that replace stock ones in new states, which would otherwise see that a table is not filled yet, or
- * make a finalizer, for which the state has to be closed in full at its end, or give a script the metatable of a
- * handle. Each ends in the stock function or does what that does; in a state that is not vai's it is the stock
- * function. */
+/* Light C functions that replace stock ones in new states. A stock function is replaced if it would show that a lazy
+ * table is not full, make a finalizer (the state then has to be closed in full at its end) or give a script the
+ * metatable of a handle. Each replacement ends in a call of the stock function or does the same. In a state that is
+ * not vai's it only calls the stock function. */
 #include <lua.h>
 #include <lauxlib.h>
 #include "sched/sched.h"
@@ -120,8 +120,8 @@ static int replaced_rawset(lua_State *L)
 	return 1;
 }
 
-/* Notes that the script gets or (sets) is about to set the metatable that all values of the first argument's type
- * share. */
+/* Called when the script gets, or (`sets`) is about to set, the metatable that all values of the first argument's
+ * type share. */
 static void note_type(lua_State *L, bool sets)
 {
 	int type = lua_type(L, 1);
@@ -173,7 +173,8 @@ static int replaced_debug_getmetatable(lua_State *L)
 	return stock[DEBUG_GETMETATABLE](L);
 }
 
-/* Notes a finalizer. Lua does so when a metatable (at stack index 2) is set, not when __gc is. */
+/* Notes that the state has a finalizer, if the metatable at stack index 2 has __gc. As in Lua, it is the setting of
+ * the metatable that counts; a __gc that is added later is ignored. */
 static inline void note_finalizer(lua_State *L)
 {
 	struct vai_vm *vm = vai__state_of(L);

@@ -31,7 +31,8 @@ static inline unsigned vai__lazy_loaded_bit(int lib)
 
 /* ---- tables (lazy_tables.c) ---- */
 
-/* Pushes the hidden metatable and returns true; or pushes what is there in its place, and returns false. */
+/* Pushes the hidden metatable and returns true; or pushes what the registry has in its place (nil), and returns
+ * false. */
 bool vai__lazy_push_hidden(lua_State *L);
 /* Pops a table and makes it the hidden metatable of the state. */
 void vai__lazy_set_hidden(lua_State *L);
@@ -50,12 +51,13 @@ void vai__lazy_store(lua_State *L, struct vai_vm *vm, int table, const char *nam
 
 /* ---- libraries (lazy_fill.c) ---- */
 
-/* Changes library i, whose table is at idx, as the script has, unless that is done. */
+/* Gives library i, whose table is at idx, the script's changes, unless it has them. */
 void vai__lazy_change(lua_State *L, struct vai_vm *vm, int i, int idx);
 
-/* Pushes the library for _G or package.loaded, of which one does not have it yet. */
+/* Opens library i, or finds it where it is, for the one of _G and package.loaded that does not have it yet. Pushes
+ * it. */
 void vai__lazy_fill_lib(lua_State *L, struct vai_vm *vm, int i);
-/* Makes all closures of the library whose table is at idx at once, as they share a state. */
+/* Makes all closures of the library whose table is at idx. They are made together, as they share upvalues. */
 void vai__lazy_open_closures(lua_State *L, struct vai_vm *vm, const struct vai__lib *lib, int idx);
 /* Gives strings a metatable whose __index opens their library. */
 void vai__lazy_prepare_strings(lua_State *L);

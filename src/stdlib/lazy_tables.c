@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The tables that fill themselves, as tables: their hidden metatable, which table is which, package.loaded. lazy.c
- * fills them. */
+/* The lazy tables themselves: making them and their hidden metatable, telling which of them a table is, and
+ * package.loaded. lazy.c fills them. */
 #include <lauxlib.h>
 #include "stdlib/lazy_private.h"
 
@@ -67,8 +67,8 @@ void vai__lazy_unhide(lua_State *L, struct vai_vm *vm, int table, int idx)
 	lua_setmetatable(L, idx);
 }
 
-/* Makes package.loaded when a library is looked up or a name is settled: goroutines that do neither have none. If other
- * code has made one that is used. */
+/* Makes package.loaded, when a library is looked up or a name settled for the first time: a goroutine that does
+ * neither needs none. If other code has made the table, that one is used. */
 static void make_loaded(lua_State *L, struct vai_vm *vm)
 {
 	luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which standard libraries a goroutine gets. The host's thread looks at its own state; any thread may ask. */
+/* Which standard libraries a goroutine gets. The host's thread notes what its state has; any thread may ask for
+ * that. */
 #ifndef VAI_ONLY_LIBS_H
 #define VAI_ONLY_LIBS_H
 
@@ -16,7 +17,8 @@ static inline unsigned vai__only_libs_lacking(const struct vai__home *home)
 }
 /* The bit of a standard library other than the base one. */
 unsigned vai__only_libs_bit(const char *name);
-/* Takes all other libraries from the state, which has not run and was not made for some code. VAI_OK or VAI_ENOMEM. */
+/* Takes all libraries but these from a state that has not run and is no copy of a function's template. VAI_OK or
+ * VAI_ENOMEM. */
 int vai__only_libs_keep(struct vai_vm *vm, unsigned libs);
 
 #endif

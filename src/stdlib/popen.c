@@ -27,13 +27,14 @@ static int close_process(lua_State *L)
 	return luaL_execresult(L, pclose(p->f));
 }
 
-/* A function of its own, as errno is another variable once the goroutine has changed threads. */
+/* A function that is not inlined, so that errno is not read through an address from before the goroutine changed
+ * threads. */
 static VAI_NOINLINE int start_process(lua_State *L, luaL_Stream *p, const char *command, const char *mode)
 {
 	flush_if_free(stdout);
 	flush_if_free(stderr);
 	errno = 0;
-	p->f = popen(command, mode); /* NOLINT(cert-env33-c): what it is for */
+	p->f = popen(command, mode); /* NOLINT(cert-env33-c): io.popen runs a shell */
 	p->closef = close_process;
 	return p->f ? 1 : luaL_fileresult(L, 0, command);
 }
@@ -54,7 +55,7 @@ int vai__popen(lua_State *L)
 			vai__lazy_need(L, vm, "io");
 	}
 	luaL_Stream *p = lua_newuserdatauv(L, sizeof *p, 0);
-	p->closef = NULL; /* counts as closed until it is open */
+	p->closef = NULL; /* the handle counts as closed until popen has succeeded */
 	luaL_setmetatable(L, LUA_FILEHANDLE);
 	luaL_argcheck(L, is_mode(mode), 2, "invalid mode");
 	return start_process(L, p, command, mode);

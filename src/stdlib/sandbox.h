@@ -39,7 +39,7 @@ struct vai__sandbox {
 	struct {
 		uint64_t settled[4];
 		unsigned without;
-	} removed;                           /* what new states lack: as in struct vai_vm */
+	} removed;                           /* what new states lack; the fields are as in struct vai_vm */
 	struct vai__sandbox_function *known; /* C functions that may cross or may not, sorted by address */
 	size_t nknown, known_cap;
 };
@@ -53,8 +53,8 @@ static inline const struct vai__sandbox *vai__sandbox_self(void)
 	return VAI_LIKELY(atomic_load_relaxed(&vai__sandbox_count) == 0) ? NULL : vai__home_self()->sandbox;
 }
 
-/* The sandbox of a goroutine's state, which keeps it also when the goroutine is abandoned and any thread closes the
- * state; for the host's state (also NULL) that of the calling goroutine's home. */
+/* The sandbox of the state. A goroutine's state knows it itself, since any thread may close the state of an abandoned
+ * goroutine. For the host's state, or vm NULL, it is that of the calling goroutine's home. */
 static inline const struct vai__sandbox *vai__sandbox_of(const struct vai_vm *vm)
 {
 	return VAI_LIKELY(vm && !vm->is_host) ? vm->sandbox : vai__sandbox_self();
@@ -82,18 +82,19 @@ bool vai__sandbox_allows(const struct vai__sandbox *s, const char *lib, const ch
 bool vai__sandbox_allows_any(const struct vai__sandbox *s, const char *lib);
 /* Whether `require` may load the module. */
 bool vai__sandbox_allows_module(const struct vai__sandbox *s, const char *name);
-/* Whether a name of the module "vai" is left out when "vai" alone is allowed: files, sockets, processes and settings of
- * the process. */
+/* Whether a name of the module "vai" is left out when "vai" alone is allowed: files, sockets, processes and settings
+ * of the process. */
 bool vai__sandbox_is_harmful(const char *name);
 
-/* Works out what new states lack. Once the catalog is read, before the first state. */
+/* Works out what new states lack. Called after the catalog was read and before the first state is made. */
 void vai__sandbox_prepare(struct vai__sandbox *s);
-/* Takes what is not allowed from a new state whose tables fill themselves. This and what follows is for states of the
- * calling goroutine's home, or main's. */
+/* Removes what is not allowed from a new state with lazy tables. The state is one of the calling goroutine's home, or
+ * main's, as for the next functions. */
 void vai__sandbox_settle(struct vai_vm *vm);
-/* Takes what is not allowed from the library on top of the stack, which is an ordinary table. */
+/* Removes what is not allowed from the library on top of the stack, which is an ordinary table. */
 void vai__sandbox_strip(lua_State *L, const char *lib);
-/* The same for all of a state with ordinary tables, and gives it the sandbox's load and require. May raise. */
+/* Removes what is not allowed from a whole state with ordinary tables, and gives it the sandbox's load and require.
+ * May raise. */
 void vai__sandbox_strip_state(lua_State *L);
 /* Wraps the searchers of the package table at idx into ones that ask the sandbox. */
 void vai__sandbox_searchers(lua_State *L, int idx, lua_CFunction search_c);
