@@ -34,7 +34,7 @@ struct vai__big {
 	struct vai__budget *budget; /* the budget to which it is charged, or NULL */
 };
 
-/* The bytes that a block of this size, up to INNER_MAX, really takes. */
+/* The bytes that a block of this size, up to INNER_MAX, takes after rounding. */
 static inline size_t inner_size(size_t size)
 {
 	return VAI_LIKELY(size <= SMALL_MAX) ? arena_class_size(arena_class_of(size)) : (size + 7) & ~(size_t)7;
@@ -57,7 +57,8 @@ static void set_lists(struct vai__arena *a, void *p)
 	a->quota = VAI__ARENA_QUOTA;
 }
 
-/* Makes the array of lists from the arena itself. If that fails the block that is being freed is lost until the end. */
+/* Makes the array of lists in the arena itself. If that fails, the block that is being freed is not used again before
+ * the state ends. */
 static VAI_NOINLINE bool make_lists(struct vai__arena *a)
 {
 	if (LISTS > arena_left(a) && !vai__arena_refill(a, LISTS))
@@ -200,8 +201,8 @@ static void *resize_big(struct vai__arena *a, void *p, size_t nsize)
 
 /* ---- templates ---- */
 
-/* What a template that is being built needs besides its arena. It lies at the end of the region. The arena's own cursor
- * has no room then, so every block that is in no list is taken from here. */
+/* What a template that is being built needs besides its arena. It lies at the end of the region. The arena's own
+ * cursor has no room then, so every block that is in no list is taken from here. */
 struct building {
 	void *lists[VAI__ARENA_CLASSES];
 	char *cursor, *end;
@@ -424,7 +425,7 @@ static VAI_NOINLINE void *resize(struct vai__arena *a, void *p, size_t osize, si
 }
 
 #ifdef VAI_OOM
-/* Defined by the program that looks what becomes of a failed allocation (spec/oom). */
+/* Defined by the program that lets allocations fail (spec/oom). */
 __attribute__((weak)) int vai_oom_fails(void);
 #define OOM_FAILS() (vai_oom_fails && vai_oom_fails())
 enum { OOM = 1 };

@@ -15,18 +15,18 @@ enum {
 };
 
 struct vai__arena {
-	char *cursor, *end;  /* what is left of the newest chunk */
-	void **free;         /* one list for each class; before anything was freed, a shared array of empty ones */
-	ptrdiff_t quota;     /* bytes that may be freed before the arena looks how much is free */
-	unsigned failing;    /* 0; VAI__ARENA_WATCHED; tests: 1 fails always, n lets n - 1 allocations pass */
-	bool building;       /* a template is being built: everything goes into the first chunk, freed bytes are zeroed */
-	bool overflow;       /* the template did not fit into the first chunk */
-	uint8_t churn;       /* how often the quota was used up since free blocks were joined, at most UINT8_MAX */
-	bool futile;         /* when free blocks were joined last, no chunk went back */
-	size_t held;         /* bytes of all chunks and big blocks */
-	size_t limit;        /* the state's memory bound: of `held` or, if much of that is free, of what the state needs */
-	uint32_t first_size; /* bytes of the first chunk */
-	uint32_t nudge_kb;   /* kB needed above which Lua is made to collect first; used near the limit */
+	char *cursor, *end; /* what is left of the newest chunk */
+	void **free;        /* one list for each class; before anything was freed, a shared array of empty ones */
+	ptrdiff_t quota;    /* bytes that may still be freed before the arena finds out how much is free in all */
+	unsigned failing;   /* 0; VAI__ARENA_WATCHED; tests: 1 fails always, n lets n - 1 allocations pass */
+	bool building;      /* a template is being built: everything goes into the first chunk, freed bytes are zeroed */
+	bool overflow;      /* the template did not fit into the first chunk */
+	uint8_t churn;      /* how often the quota was used up since free blocks were joined, at most UINT8_MAX */
+	bool futile;        /* when free blocks were joined last, no chunk went back */
+	size_t held;        /* bytes of all chunks and big blocks */
+	size_t limit;       /* the state's memory bound: for `held`; if much of that is free, for what Lua counts as used */
+	uint32_t first_size;       /* bytes of the first chunk */
+	uint32_t nudge_kb;         /* near the limit: Lua is made to collect once it uses more kB than these */
 	struct vai__chunk *chunks; /* all chunks but the first */
 	struct vai__big *bigs;     /* all big blocks */
 	struct vai__run **bins;    /* free blocks above 1 kB by size; NULL before there was one */
@@ -39,16 +39,16 @@ enum { VAI__ARENA_WATCHED = -1 }; /* value of `failing`: the limit is near, so e
 struct vai__arena *vai__arena_init(void *p, size_t size);
 /* Makes an arena in memory of its own; NULL: out of memory. */
 struct vai__arena *vai__arena_new(size_t size);
-/* From now on a template is built in the arena, until vai__arena_built. That returns how many bytes the template takes;
- * 0: it did not fit. Blocks that are free then are forgotten. */
+/* The first call begins the building of a template in the arena, the second ends it and returns the bytes that the
+ * template takes; 0: it did not fit. Blocks that are free then are not used any more. */
 void vai__arena_build(struct vai__arena *a);
 size_t vai__arena_built(struct vai__arena *a);
-/* Joins free memory and gives chunks back that are free. It takes more time than vai__arena_alloc would spend on that:
- * for a state that does nothing for long. */
+/* Joins free memory and gives free chunks back. For a state that will do nothing for long, as this takes more time
+ * than vai__arena_alloc would spend on it. */
 void vai__arena_trim(struct vai__arena *a);
 /* Gives everything back; a first chunk that was not allocated here stays. */
 void vai__arena_release(struct vai__arena *a);
-/* The same for an arena of vai__arena_new, whose first chunk goes, too. */
+/* The same for an arena of vai__arena_new. Its first chunk is given back, too. */
 void vai__arena_free(struct vai__arena *a);
 /* A lua_Alloc whose ud is the arena. */
 void *vai__arena_alloc(void *ud, void *p, size_t osize, size_t nsize);

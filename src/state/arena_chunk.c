@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Where an arena's memory comes from: chunks, and free blocks that are cut again; and where the state's memory bound is
- * enforced (vai__memory_limit). Called by the thread that uses the arena's state.
+/* Where an arena's memory comes from: chunks, and free blocks that are cut again; and where the state's memory bound
+ * is enforced (vai__memory_limit). Called by the thread that uses the arena's state.
  *
- * Free memory in pieces too small for a request still belongs to the state. So a request is served, in this order:
- * by a larger free block; by joining all free neighbours, if enough was freed since the last time to make that worth
- * it, or if the state's bound is reached; by another chunk. */
+ * Free memory in pieces too small for a request still belongs to the state. So a request is served, in this order: by
+ * a larger free block; by joining all free neighbours, if enough was freed since the last time to make that worth it,
+ * or if the state's bound is reached; by another chunk. */
 #include "state/arena_private.h"
 #include <lua.h>
 #include "base/mem.h"
@@ -41,8 +41,8 @@ static size_t limit_without_collecting(const struct vai__arena *a)
 	return a->limit + a->limit / 4;
 }
 
-/* Free memory that is too scattered to be used does not count against the limit, so up to twice the limit may be
- * held. */
+/* Free memory that is too scattered to serve the request does not count against the limit; but no more than twice the
+ * limit may be held. */
 bool vai__arena_may_exceed(struct vai__arena *a, size_t more)
 {
 	size_t used;

@@ -319,7 +319,7 @@ static bool are_empty(const struct vai__arena *a)
 	return empty;
 }
 
-/* The first free place of that many bytes, or NULL. *any: whether there is a free byte at all. */
+/* The first free stretch of at least that many bytes, or NULL. *any: whether anything is free at all. */
 static char *find_place(const struct region *r, size_t bytes, bool *any)
 {
 	size_t n = (size_t)(r->to - r->from) / GRAIN;
@@ -333,8 +333,8 @@ static char *find_place(const struct region *r, size_t bytes, bool *any)
 }
 
 /* Where the lists of free blocks are to lie: not in a chunk that would be free without them, unless there is free
- * memory elsewhere, which needs lists, and no room for them there. NULL: no place was found; *any says whether there is
- * free memory that needs lists. */
+ * memory elsewhere, which needs lists, and no room for them there. NULL: no place was found; *any says whether there
+ * is free memory that needs lists. */
 static char *find_home(const struct map *map, bool *any)
 {
 	char *home = NULL, *in_free = NULL;

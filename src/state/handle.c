@@ -3,13 +3,11 @@
  * table, the cache, of the handles that are found again when their object comes back into the state. The cache's keys
  * are the objects; for handles that came with the state's template they are the places of their references.
  *
- * Invariants: a handle with an object has a place in vm->refs, which holds the reference. Its metatable has __gc before
- * it gets the object. What may raise comes before the handle owns the object, or in protected calls, or after it has
- * its place.
- *
- * The debug library can take __gc away; then a handle is freed without any notice. So no list of the state leads
- * through handles. The host's state outlives its vm. Its handles are no handles any more then: their magic number has
- * the id of the home in it, which is another one each time that a state opens vai. */
+ * Invariants: a handle with an object has a place in vm->refs, which holds the reference. Its metatable has __gc
+ * before it gets the object. What may raise comes before the handle owns the object, or in protected calls, or after
+ * it has its place. A script can take __gc away by the debug library; then a handle is freed without notice. So no
+ * list of the state leads through handles. The host's state outlives its vm. Its handles then stop being handles:
+ * their magic number contains the id of the home, and each time that a state opens vai the home gets another id. */
 #include "state/handle.h"
 #include <string.h>
 #include <time.h>
@@ -178,7 +176,7 @@ bool (*vai__handle_keeps)(struct vai_vm *vm, struct vai_obj *obj);
 
 void vai__handles_release(struct vai_vm *vm)
 {
-	if (vm->is_host) /* a host's state without a home, as tests have, shares the id of the home of nobody */
+	if (vm->is_host) /* in tests a host's state may have no home; then the id is that of the home `nobody` */
 		atomic_fetch_add_relaxed(&vai__home_of_nobody->id, 1);
 	while (vm->nrefs > 0) {
 		uintptr_t ref = places(vm)[--vm->nrefs];
@@ -230,13 +228,13 @@ bool vai__handle_is(lua_State *L, int idx)
 	return test_handle(L, idx) != NULL;
 }
 
-/* Whether __gc was called by the collector, not by a script: then the object may be in use. Within a hook that is C
- * code Lua says of everything, finalizers included, that the hook has called it; a script's function that such a hook
- * calls gets no handle, so that is no danger. */
+/* Whether __gc was called by the collector. If a script has called it the object may still be in use. Lua reports
+ * everything that runs inside of a C hook, finalizers included, as called by the hook. Such a call counts as the
+ * collector's: a script's function that the hook calls gets no handle, so it cannot call __gc. */
 static bool is_finalizer(lua_State *L)
 {
 	lua_Debug ar;
-	if (!vai__handle_gc_tells) /* where lua_getinfo names the interrupted function, not the finalizer */
+	if (!vai__handle_gc_tells) /* this Lua's lua_getinfo describes the interrupted function in place of the finalizer */
 		return lua_gc(L, LUA_GCISRUNNING) == 0;
 	if (!lua_getstack(L, 0, &ar) || !lua_getinfo(L, "n", &ar))
 		return false;
@@ -317,7 +315,8 @@ static void push_cache(lua_State *L, int n)
 		return;
 	lua_pop(L, 1);
 	lua_createtable(L, 0, n + 1);
-	lua_pushliteral(L, "__div"); /* has a "v" in it, as __mode needs, and each state has this string already */
+	lua_pushliteral(
+		L, "__div"); /* serves as __mode, which needs a "v" in it, and is a string that each state has already */
 	lua_setfield(L, -2, "__mode");
 	lua_pushvalue(L, -1);
 	lua_setmetatable(L, -2);

@@ -38,10 +38,10 @@ void vai__handle_register(const struct vai__handle_type *type);
  * raises. fresh: obj was just made, so no handle of it can exist yet here. The same object
  * is the same userdata in a state, so handles work as table keys. */
 void vai__handle_push(lua_State *L, struct vai_vm *vm, struct vai_obj *obj, bool fresh);
-/* From now on a script sees another value than the handle of an object of that class: `show` is called with the handle
- * on top, and puts the value in its place. It may raise. Before vai__runtime_start. */
+/* Makes scripts see another value in place of a handle of that class: `show` is called with the handle on top and
+ * replaces it by the value. It may raise. Called before vai__runtime_start. */
 void vai__handle_proxied(const struct vai_class *cls, void (*show)(lua_State *L, struct vai_vm *vm));
-/* Whether that was said of the class. Any thread. */
+/* Whether scripts see another value in place of the class's handles. Any thread. */
 bool vai__handle_is_proxied(const struct vai_class *cls);
 /* The object at idx if it is a handle of any class, borrowed; otherwise NULL. Never raises, as the next two. */
 struct vai_obj *vai__handle_any(lua_State *L, int idx);
@@ -51,7 +51,7 @@ struct vai_obj *vai__handle_test(lua_State *L, int idx, const struct vai_class *
 bool vai__handle_is(lua_State *L, int idx);
 /* Notes that the object of the handle at idx is sent, so that the same handle is found when the object comes back. */
 void vai__handle_leaves(lua_State *L, struct vai_vm *vm, int idx);
-/* Gives all references of a state back. The host's handles are no handles afterwards. */
+/* Gives all references of a state back. Handles in the host's state are not recognized as handles afterwards. */
 void vai__handles_release(struct vai_vm *vm);
 /* Calls f for each object that the state has a reference to. The state's goroutine stands still. */
 void vai__handles_each(const struct vai_vm *vm, void (*f)(void *arg, struct vai_obj *obj), void *arg);
@@ -66,16 +66,17 @@ void vai__handle_each_method(void (*f)(void *arg, const char *type, const luaL_R
 
 /* ---- handles in templates ---- */
 
-/* From now on handles that are pushed become part of the template that is being made in vm, without their objects. */
+/* After this call, handles that are pushed become part of the template that is being made in vm, without their
+ * objects. */
 void vai__handles_premake(struct vai_vm *vm);
-/* All of these handles are there: they can be found again, and their references are given back. If it raises, they have
- * their references still. */
+/* Called when all of these handles were pushed: enters them into the cache, and gives their references back. If this
+ * raises, the handles keep their references. */
 void vai__handles_premade(lua_State *L, struct vai_vm *vm);
 /* Gives a clone of that template the objects of its n handles, in the order in which they were pushed, and takes
  * over a reference to each. Before anything else runs in the clone. */
 void vai__handles_give(struct vai_vm *vm, struct vai_obj *const *objects, unsigned n);
 
-/* Makes the weak table by which handles are found again, with room for n, before any of them is there. */
+/* Makes the cache, with room for n handles, before the first of them. */
 void vai__handle_cache(lua_State *L, int n);
 /* Puts the method `index` of handle type `type`, or its metatable, into the template that is being made (uses.h). */
 void vai__handle_use(lua_State *L, struct vai_vm *vm, unsigned type, unsigned index);

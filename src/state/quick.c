@@ -74,7 +74,7 @@ static bool ask(uintptr_t f)
 	dl_iterate_phdr(look_at, &l);
 	int i = l.hi ? atomic_fetch_add(&nknown, 1) : OBJECTS;
 	if (i >= OBJECTS)
-		return false; /* there is no room to remember it, so the modules beyond OBJECTS count as ones that wait */
+		return false; /* the table is full: functions of further shared objects count as ones that may wait */
 	known[i].quick = l.quick;
 	atomic_store_relaxed(&known[i].lo, l.lo);
 	atomic_store_release(&known[i].hi, l.hi);

@@ -6,8 +6,8 @@
 
 #include <lua.h>
 
-/* Such a module has VAI__QUICK_MODULE in one of its sources, outside of functions. That puts a note into its file,
- * which vai__quick_has looks for where the module lies in memory. The module must not be unloaded (-z nodelete). */
+/* Such a module has VAI__QUICK_MODULE in one of its sources, outside of functions. The macro puts a note into the
+ * shared object, which vai__quick_has finds in memory. The module must not be unloaded (-z nodelete). */
 #define VAI__QUICK_NOTE 0x76616971 /* "qiav" */
 #define VAI__QUICK_MODULE \
 	__asm__(".pushsection .note.vai.quick, \"a\", %note\n" \

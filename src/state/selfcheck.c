@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The self-check: two copies of the template run the same script by turns. What one of them breaks in the other, or in
- * the template, shows. */
+/* The self-check: two copies of the template run the same script in turns. If one of them breaks the other, or the
+ * template, a later run fails. */
 #include "state/selfcheck.h"
 #include <lauxlib.h>
 #include "sched/sched.h"

@@ -5,8 +5,8 @@
 
 #include "state/template.h"
 
-/* Makes copies, runs much in them and closes them. NULL: all went well; otherwise what did not, a constant string. Any
- * thread. */
+/* Makes copies, runs scripts in them and closes them. NULL: all went well; otherwise a constant string that says what
+ * did not. Any thread. */
 const char *vai__selfcheck(const struct vai__template *template);
 
 #endif

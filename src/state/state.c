@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is asked of a state; see state.h. */
+/* See state.h. */
 #include "state/state.h"
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -34,7 +34,7 @@ struct vai_vm *vai__state_of(lua_State *L)
 
 void vai__state_tidy(lua_State *L, struct vai_vm *vm)
 {
-	enum { QUICK = 4096 /* kB that are gone through within some milliseconds */ };
+	enum { QUICK = 4096 /* kB that the collector goes through within some milliseconds */ };
 	if (lua_gc(L, LUA_GCISRUNNING) == 1 && lua_gc(L, LUA_GCCOUNT) < QUICK)
 		lua_gc(L, LUA_GCCOLLECT);
 	if (vm->arena)
@@ -43,7 +43,8 @@ void vai__state_tidy(lua_State *L, struct vai_vm *vm)
 
 _Noreturn void vai__state_out_of_memory(lua_State *L)
 {
-	lua_pushliteral(L, "not enough memory"); /* Lua keeps this very string ready */
+	lua_pushliteral(
+		L, "not enough memory"); /* Lua keeps this string alive for memory errors, so nothing is allocated */
 	lua_error(L);
 	abort();
 }
