@@ -12,14 +12,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/atomic.h"
+#include "base/mem.h"
 #include "proc/tty.h"
 
 enum { STREAMS = 3 };
 
+/* What a connection of one of the streams has as its state. */
+struct stream {
+	int n;          /* the descriptor */
+	vai_conn *conn; /* without a reference */
+};
+
+/* The latest of each stream. It goes with its connection, unless there is a later one by then. */
 static struct {
 	pthread_mutex_t lock;
-	vai_conn *conn[STREAMS]; /* without references; each goes with its connection */
-	int dying[STREAMS];      /* how many older connections, already replaced, are not freed yet */
+	struct stream *latest[STREAMS];
 } std = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static bool would_wait(int fd, short events)
@@ -56,13 +63,12 @@ static ssize_t std_send(vai_conn *c, const struct iovec *iov, int n)
 
 static void gone(void *state)
 {
-	ptrdiff_t n = (vai_conn **)state - std.conn;
+	struct stream *s = state;
 	pthread_mutex_lock(&std.lock);
-	if (std.dying[n] > 0)
-		std.dying[n]--;
-	else
-		std.conn[n] = NULL;
+	if (std.latest[s->n] == s)
+		std.latest[s->n] = NULL;
 	pthread_mutex_unlock(&std.lock);
+	vai__mem_free(s, sizeof *s);
 }
 
 static const struct vai__conn_ops ops[STREAMS] = {
@@ -71,24 +77,33 @@ static const struct vai__conn_ops ops[STREAMS] = {
 	{.name = "stderr", .recv = std_recv, .send = std_send, .destroy = gone, .grows = true},
 };
 
-/* The connection for descriptor n, made if there is none. Lock held. */
-static vai_conn *conn_of(int n, int *rc)
+/* Makes a connection for descriptor n, with s as its state. */
+static vai_conn *make_conn(struct stream *s, int n, int *rc)
 {
 	struct vai__desc *d = vai__desc_new_unpolled(n, true, rc);
 	if (!d)
 		return NULL;
-	*rc = VAI_ENOMEM;
-	return vai__conn_new(d, &ops[n], &std.conn[n]);
+	*s = (struct stream){.n = n, .conn = vai__conn_new(d, &ops[n], s)};
+	if (!s->conn)
+		*rc = VAI_ENOMEM;
+	return s->conn;
 }
 
+/* A connection whose last reference has gone is not freed before its state has left the list, which takes the lock. */
 vai_conn *vai__std_conn(int n, int *rc)
 {
 	*rc = VAI_OK;
 	pthread_mutex_lock(&std.lock);
-	vai_conn *c = std.conn[n];
-	if (!c || !vai__obj_try_ref((struct vai_obj *)c)) {
-		std.dying[n] += c != NULL;
-		c = std.conn[n] = conn_of(n, rc);
+	struct stream *s = std.latest[n];
+	vai_conn *c = s && vai__obj_try_ref((struct vai_obj *)s->conn) ? s->conn : NULL;
+	if (!c) {
+		s = vai__mem_alloc(sizeof *s);
+		if (!s)
+			*rc = VAI_ENOMEM;
+		else if ((c = make_conn(s, n, rc)) != NULL)
+			std.latest[n] = s;
+		else
+			vai__mem_free(s, sizeof *s);
 	}
 	pthread_mutex_unlock(&std.lock);
 	return c;
