@@ -156,7 +156,7 @@ describe("the memory of a goroutine that lives long", function()
 			assert(check.rss() > before + 30000)
 			live = nil
 			collectgarbage()
-			check.until_true(function() return check.rss() < before + 12000 end)
+			check.until_true(function() return check.rss() < before + 20000 end)
 		end):join())
 	]], { timeout = 60, sample = 1 })
 end)

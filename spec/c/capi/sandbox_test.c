@@ -440,7 +440,7 @@ static void floods_log(const char *how, size_t length)
 	host_run(L, code);
 	lua_close(L);
 	const int64_t took = vai_now() - began;
-	assert_in_range(told, 1, (size_t)(2 << 20) + (size_t)(took / 10000));
+	assert_true(told >= 1 && told <= (size_t)(2 << 20) + (size_t)(took / 10000));
 	assert_int_equal(lines + dropped, 3000);
 	assert_true(dropped > 0 || took > INT64_C(10000000000)); /* a machine so slow may take all short lines */
 }
