@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The form of shapes, shared by freeze.c, which makes them, and frozen.c, which reads them. A shape is one word with
- * its numbers of keys and of slots; the keys' words; the slots; and the keys' tags, a byte each. A slot is (the upper
- * half of the hash << 32
- *
- * the key's number from 1 on), or 0 if it is free. The number of slots is a power of two, and one is always free. The
- * shape at place 0 has no keys. */
+ * its numbers of keys and of slots; the keys' words; the slots; and the keys' tags, a byte each. A slot has the upper
+ * half of the key's hash in its upper half and the key's number, from 1 on, in its lower half; 0: it is free. The
+ * number of slots is a power of two, and one is always free. The shape at place 0 has no keys. */
 #ifndef VAI_FROZEN_PRIVATE_H
 #define VAI_FROZEN_PRIVATE_H
 

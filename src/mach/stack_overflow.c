@@ -2,7 +2,7 @@
 /* A handler of SIGSEGV and SIGBUS on an alternate stack. Hosts keep their own handlers: a fault outside of our guard
  * pages is passed on to the handler that was installed before. If there was none the process ends as it would without
  * ours: a fault repeats itself once the default action is back; a signal that was sent does not repeat itself, so it is
- * sent again. */
+ * sent again. The text of the report is sched/m.c's. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* See conn.h.
+/* See conn.h. Deadlines belong to the descriptor (descriptor.c).
  *
  * What a goroutine has read but not yet returned lies in the connection, never on the goroutine's stack. If a limit
  * ends the call the bytes are left for the next read, and if the goroutine never runs again they go with the

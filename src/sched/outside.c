@@ -2,7 +2,7 @@
 /* Threads that are no Ms and use what goroutines use: channels, goroutines that they post. Such a thread says that it
  * is there and then looks whether the runtime runs. The end of the runtime says that it does not run and then looks
  * whether such a thread is there. So one of the two sees the other. None of these threads waits in between, so they are
- * soon gone. */
+ * soon gone. What hosts call from such threads is in capi/; to post is vai__g_post (g.c). */
 #include "sched/rt.h"
 
 bool vai__outside_enter(void)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Preemption: a signal to the thread of an M whose goroutine has run for too long, as in Go since 1.14 and with the
  * same signal, SIGURG, which no program gets without asking for it. The handler runs on that very thread, so the M and
- * the goroutine that it sees stand still. It asks the layer above (vai__sched_hooks.interrupt) to make the goroutine
- * yield soon.
+ * the goroutine that it sees stand still. It asks the layer above (vai__sched_hooks.interrupt, for
+ * Lua bind/life/interrupt.c) to make the goroutine yield soon.
  *
  * sched.all_ms holds the Ms whose threads live. A thread takes its M out under sched.lock before it ends, and signals
  * are sent under that lock: so none goes to a dead thread, unless a host's thread ended without closing its state. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The run queue of a P: a ring that its owner fills at the tail and everybody empties at the head, and runnext, after
- * runqput, runqget and runqgrab of Go's proc.go.
+ * runqput, runqget and runqgrab of Go's proc.go. Whom an M steals from, and when: idle.c.
  *
  * Invariants: only the owner writes tail and the slots [head, head + RUNQ_SIZE); a slot is read before the
  * compare-and-swap of head that takes it, which fails if anybody else took it meanwhile. Release stores of tail pair

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Does what luaL_traceback does, without a state to build the text in. lua_getstack and lua_getinfo with "Slnt" only
+/* Tracebacks of states that stand still, for dumps; that of an error is taken in panic.c. This file does what
+ * luaL_traceback does, without a state to build the text in. lua_getstack and lua_getinfo with "Slnt" only
  * read the state: they neither allocate nor push. (luaL_traceback also searches package.loaded for functions, which
  * does both.) */
 #include "bind/report/trace.h"
