@@ -161,12 +161,17 @@ function check.until_true(f, ...)
 	end
 end
 
--- A port of 127.0.0.1 that nobody listens at, as a number.
+-- A port of 127.0.0.1 that nobody listens at, as a number. It is below those that the system gives to connections, as
+-- one of these could get it before the caller does.
 function check.free_port()
-	local l = require("vai").net.listen("tcp", "127.0.0.1:0")
-	local port = tonumber(l:addr():match("%d+$"))
-	l:close()
-	return port
+	while true do
+		local port = math.random(15000, 32000)
+		local l = require("vai").net.listen("tcp", "127.0.0.1:" .. port)
+		if l then
+			l:close()
+			return port
+		end
+	end
 end
 
 -- Until the task waits for something.
