@@ -3,7 +3,7 @@
 -- own and all with one for the whole, and prints what each said. Without services it starts good and bad ones itself.
 local vai = require "vai"
 
-local EACH, ALL = 0.3, 2
+local EACH, ALL = 2, 10
 
 -- "ok" and how it greets; or what is wrong.
 local function check(address, ctx)
