@@ -33,6 +33,15 @@ describe("waits without a stack", function()
 		check.eq(sum, 6000)
 	]])
 
+	test("1,200 that wait to send a large message have few stacks", [[
+		local ch, begun, large = chan(), vai.atomic(), ("x"):rep(40000)
+		for i = 1, 1200 do
+			go(function() begun:add(1) ch:send(large) end)
+		end
+		check.until_true(function() return begun:get() == 1200 and stacks() < 800 end)
+		for _ = 1, 1200 do check.eq(#ch:recv(), 40000) end
+	]])
+
 	test("values, false, tables and closed channels arrive", [[
 		check.eq(_G.select(2, run(function(ch)
 			local t = {}

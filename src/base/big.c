@@ -146,14 +146,16 @@ static void count_resized(size_t old, size_t size)
 	vai__unlock(&common.lock);
 }
 
-/* Keeps a block, and frees the oldest where these are too many. */
+/* Keeps a block, and frees the oldest where these are too many; at worst all that there were, and this one. */
 static void keep_common(struct spare s)
 {
-	void *gone[ENTRIES];
+	void *gone[ENTRIES + 1];
 	unsigned n = 0;
 	vai__lock(&common.lock);
 	common.used -= s.size;
 	common.peak -= common.peak / FADE;
+	if (common.peak < common.used)
+		common.peak = common.used;
 	if (common.n == ENTRIES)
 		gone[n++] = remove_common(0);
 	common.list[common.n++] = s;

@@ -5,8 +5,8 @@
  * 100 kB from one goroutine to another took 28 us in place of 7.
  *
  * Each thread keeps up to 1 MB, and all together at most half of what such blocks have taken lately, and 1 MB. What
- * nobody takes for a period goes back to libc. Blocks of other sizes come from the heap and return there. Any thread
- * may call, and may free what another has taken. Nothing here parks. */
+ * nobody takes from the common list for a period goes back to libc. Blocks of other sizes come from the heap and return
+ * there. Any thread may call, and may free what another has taken. Nothing here parks. */
 #ifndef VAI_BIG_H
 #define VAI_BIG_H
 

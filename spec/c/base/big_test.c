@@ -106,6 +106,25 @@ static void what_is_kept_has_a_bound(void **state)
 	assert_clean();
 }
 
+/* The peak has faded when a block is freed that is larger than the bound then: all that is kept goes, and it. */
+static void all_may_go_at_once(void **state)
+{
+	(void)state;
+	enum { N = 3000 };
+	static void *small[N];
+	void *large = vai__big_take(BIG_MAX);
+	assert_non_null(large);
+	for (int i = 0; i < N; i++)
+		assert_non_null(small[i] = vai__big_take(BIG_MIN));
+	for (int i = 0; i < N; i++)
+		vai__big_give(small[i], BIG_MIN);
+	common.peak = 0; /* as far as it can fade */
+	assert_int_equal(common.n, ENTRIES);
+	vai__big_give(large, BIG_MAX);
+	assert_int_equal(common.n, 0);
+	assert_clean();
+}
+
 static void what_a_period_needed_stays(void **state)
 {
 	(void)state;
@@ -201,6 +220,7 @@ int main(void)
 		cmocka_unit_test(one_thread_gets_its_own_back),
 		cmocka_unit_test(another_thread_gets_what_one_has_no_room_for),
 		cmocka_unit_test(what_is_kept_has_a_bound),
+		cmocka_unit_test(all_may_go_at_once),
 		cmocka_unit_test(what_a_period_needed_stays),
 		cmocka_unit_test(resizes),
 		cmocka_unit_test(threads_exchange_blocks),

@@ -104,10 +104,12 @@ static int send_end(lua_State *L, int status, lua_KContext ctx)
 }
 
 static VAI_NOINLINE int send_shedding(
-	lua_State *L, vai_g *g, vai_chan *ch, const vai_msg *msg, int64_t deadline, struct vai__rest *rest)
+	lua_State *L, vai_g *g, vai_chan *ch, const vai_msg *msg, int64_t deadline, struct vai__rest *rest, bool large)
 {
 	rest->msg = *msg;
 	int rc = vai__chan_send_begin(g, ch, deadline, rest);
+	if (rc == VAI_OK && large)
+		vai__yield_to_next(g); /* see send_large */
 	return rc == VAI_SHEDS ? vai__shed_in(L, rest, send_end) : sent(L, g, rc, &rest->msg);
 }
 
@@ -131,11 +133,11 @@ static int chan_send(lua_State *L)
 	struct vai__limit limit = limit_at(L, top, 3, "send");
 	const bool large = encode_value(L, g, ch, top, &msg, "send", "send: argument 1");
 	vai__note_stack(g, L);
-	if (VAI_UNLIKELY(large))
-		return sent(L, g, VAI_LIMITED(g, limit, send_large(g, ch, &msg, limit.deadline)), &msg);
 	struct vai__rest *rest = limit.ctx ? NULL : vai__shed_may(L, g);
 	if (VAI_UNLIKELY(rest != NULL))
-		return send_shedding(L, g, ch, &msg, limit.deadline, rest);
+		return send_shedding(L, g, ch, &msg, limit.deadline, rest, large);
+	if (VAI_UNLIKELY(large))
+		return sent(L, g, VAI_LIMITED(g, limit, send_large(g, ch, &msg, limit.deadline)), &msg);
 	return sent(L, g, VAI_LIMITED(g, limit, vai__chan_send(g, ch, &msg, limit.deadline)), &msg);
 }
 
