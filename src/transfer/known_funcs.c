@@ -73,7 +73,8 @@ static inline bool is_node_of(const struct vai__table *t, unsigned node, const v
 	if (node >= 1u << t->exponent)
 		return false;
 	const struct vai__node *n = &t->nodes[node];
-	return n->key == key && n->key_tag == VAI__TAG_LIGHT && n->tag & VAI__TAG_TYPE;
+	/* In this order, as Lua writes no key into a node that is free. */
+	return n->key_tag == VAI__TAG_LIGHT && n->key == key && n->tag & VAI__TAG_TYPE;
 }
 
 /* Notes which node of the weak table is the function's, unless there are too many to look through. */
