@@ -148,14 +148,31 @@ static void refused(void **state)
 	assert_int_equal(n, clones() ? LATE / 2 : 0);
 }
 
-static void references(void **state)
+/* Makes an object the global o, and returns it with a reference of the caller's. */
+static struct vai_obj *set_o(const struct states *s)
 {
-	const struct states *s = *state;
-	lua_Integer result;
 	struct vai_obj *o = new_object(&thing_class);
 	vai__obj_ref(o);
 	vai__handle_push(s->L, s->vm, o, true);
 	lua_setglobal(s->L, "o");
+	return o;
+}
+
+/* Gives that global and its handle up, and the caller's reference. */
+static void drop_o(const struct states *s, struct vai_obj *o)
+{
+	lua_pushnil(s->L);
+	lua_setglobal(s->L, "o");
+	lua_gc(s->L, LUA_GCCOLLECT);
+	assert_int_equal(atomic_load(&o->refs), 1);
+	vai__obj_unref(o);
+}
+
+static void references(void **state)
+{
+	const struct states *s = *state;
+	lua_Integer result;
+	struct vai_obj *o = set_o(s);
 	int came = 0;
 	for (int i = 0; i < CALLS; i++) {
 		bool ready = run(s, "local x, y = o, o return function(z) return x == y and x == z and 1 end, o", &result);
@@ -164,21 +181,14 @@ static void references(void **state)
 		assert_int_equal(atomic_load(&o->refs), 2);
 	}
 	assert_int_equal(came, clones() ? LATE : 0);
-	lua_pushnil(s->L);
-	lua_setglobal(s->L, "o");
-	lua_gc(s->L, LUA_GCCOLLECT);
-	assert_int_equal(atomic_load(&o->refs), 1);
-	vai__obj_unref(o);
+	drop_o(s, o);
 }
 
 /* The text returns a function. Its calls' messages are the goroutines' own, and have `in_message` references to the
  * global o's object once the state is there, which has `in_state`; without a template they have as many as ever. */
 static void handed_over(const struct states *s, const char *text, unsigned in_message, unsigned in_state)
 {
-	struct vai_obj *o = new_object(&thing_class);
-	vai__obj_ref(o);
-	vai__handle_push(s->L, s->vm, o, true);
-	lua_setglobal(s->L, "o");
+	struct vai_obj *o = set_o(s);
 	int came = 0;
 	for (int i = 0; i < CALLS; i++) {
 		struct vai__ready ready;
@@ -202,10 +212,7 @@ static void handed_over(const struct states *s, const char *text, unsigned in_me
 	}
 	assert_int_equal(came, clones() ? LATE : 0);
 	lua_settop(s->L, 0);
-	lua_pushnil(s->L);
-	lua_setglobal(s->L, "o");
-	lua_gc(s->L, LUA_GCCOLLECT);
-	vai__obj_unref(o);
+	drop_o(s, o);
 	vai__code_forget();
 }
 
