@@ -10,22 +10,25 @@
 struct sched vai__sched;
 struct vai__sched_hooks vai__sched_hooks;
 
-/* Called when p's queue has grown; wakes another M if the queue is worth sharing. Goroutines that hand each other
- * messages run for less than a microsecond each. Waking an M for such a goroutine, or moving it to another cache,
- * costs more than waiting for its turn on this P. So each P measures how long its goroutines run, and shares those
- * that would wait for long. If one runs for longer than expected, sysmon sees the queue behind it. A ping-pong stays
- * on one P, and a pipeline whose stages compute spreads over all.
- *
- * The barrier pairs with that of an M which goes idle: such an M first says so and then looks at the queues
- * (idle.c). */
-static void share(struct p *p)
+/* Wakes an M for work that the caller has just made known, if a P is idle. The barrier pairs with that of an M which
+ * goes idle: such an M first says so and then looks at the queues (idle.c). */
+static void wake_for_idle_p(void)
 {
-	if (atomic_load_relaxed(&vai__sched.nprocs) == 1 || runq_wait(p) < WAKE_COST)
-		return;
 	if (!VAI_BUG(share_fence))
 		atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load_relaxed(&vai__sched.nidle_ps) > 0)
 		vai__idle_wake_one();
+}
+
+/* Called when p's queue has grown; wakes another M if the queue is worth sharing. Goroutines that hand each other
+ * messages run for less than a microsecond each. Waking an M for such a goroutine, or moving it to another cache,
+ * costs more than waiting for its turn on this P. So each P measures how long its goroutines run, and shares those
+ * that would wait for long. If one runs for longer than expected, sysmon sees the queue behind it. A ping-pong stays
+ * on one P, and a pipeline whose stages compute spreads over all. */
+static void share(struct p *p)
+{
+	if (atomic_load_relaxed(&vai__sched.nprocs) > 1 && runq_wait(p) >= WAKE_COST)
+		wake_for_idle_p();
 }
 
 uint8_t vai__sched_round(vai_g *self)
@@ -160,9 +163,7 @@ void vai__sched_offer(vai_g *self)
 	struct p *p = m_p(m);
 	if (p && !vai__runq_empty(p)) {
 		atomic_store_relaxed(&p->offers, true);
-		atomic_thread_fence(memory_order_seq_cst); /* as in share */
-		if (atomic_load_relaxed(&vai__sched.nidle_ps) > 0)
-			vai__idle_wake_one();
+		wake_for_idle_p();
 	}
 	m_leave(m, was);
 }
