@@ -36,12 +36,10 @@ struct spare {
 	size_t size;
 };
 
-/* Takes the block at index i out of the n of a list. */
-static void *remove_at(struct spare *list, unsigned n, unsigned i)
+/* Takes the entry at index i out of the n of a list. */
+static void remove_at(struct spare *list, unsigned n, unsigned i)
 {
-	void *block = list[i].block;
 	memmove(&list[i], &list[i + 1], (n - i - 1) * sizeof *list);
-	return block;
 }
 
 /* The index of the newest block of that size among n; n: there is none. */
@@ -51,6 +49,12 @@ static unsigned find(const struct spare *list, unsigned n, size_t size)
 		if (list[i].size == size)
 			return i;
 	return n;
+}
+
+static void free_all(void **blocks, unsigned n)
+{
+	while (n > 0)
+		vai__heap_free(blocks[--n]);
 }
 
 /* ---- what one thread keeps ---- */
@@ -73,15 +77,19 @@ static VAI_NOINLINE struct near *near_self(bool make)
 	return tls_near;
 }
 
+static struct spare remove_near(struct near *t, unsigned i)
+{
+	struct spare s = t->list[i];
+	remove_at(t->list, t->n--, i);
+	t->bytes -= s.size;
+	return s;
+}
+
 static void *take_near(size_t size)
 {
 	struct near *t = near_self(false);
 	unsigned i = t ? find(t->list, t->n, size) : 0;
-	if (!t || i == t->n)
-		return NULL;
-	void *block = remove_at(t->list, t->n--, i);
-	t->bytes -= size;
-	return block;
+	return t && i < t->n ? remove_near(t, i).block : NULL;
 }
 
 /* Whether t has no room for another block of that size. */
@@ -121,11 +129,12 @@ static void count_used(size_t old, size_t size)
 /* Takes the block at index i out. Under the lock. */
 static void *remove_common(unsigned i)
 {
-	common.bytes -= common.list[i].size;
-	void *block = remove_at(common.list, common.n--, i);
+	struct spare s = common.list[i];
+	remove_at(common.list, common.n--, i);
+	common.bytes -= s.size;
 	if (common.n < common.low)
 		common.low = common.n;
-	return block;
+	return s.block;
 }
 
 /* NULL: there is no such block; it is counted as used all the same, and the caller gets one from the heap. */
@@ -163,8 +172,7 @@ static void keep_common(struct spare s)
 	while (common.bytes > SPARE_BYTES + common.peak / 2)
 		gone[n++] = remove_common(0);
 	vai__unlock(&common.lock);
-	while (n > 0)
-		vai__heap_free(gone[--n]);
+	free_all(gone, n);
 }
 
 /* Keeps a block in the calling thread's list. False: it is too large, or there is no memory for the list. */
@@ -173,18 +181,14 @@ static bool keep_near(struct spare s)
 	struct near *t = s.size <= NEAR_BYTES ? near_self(true) : NULL;
 	if (!t)
 		return false;
-	while (is_full(t, s.size)) {
-		struct spare oldest = t->list[0];
-		remove_at(t->list, t->n--, 0);
-		t->bytes -= oldest.size;
-		keep_common(oldest);
-	}
+	while (is_full(t, s.size))
+		keep_common(remove_near(t, 0));
 	t->list[t->n++] = s;
 	t->bytes += s.size;
 	return true;
 }
 
-/* ---- */
+/* ---- what callers see ---- */
 
 void *vai__big_take(size_t size)
 {
@@ -240,6 +244,5 @@ void vai__big_end_period(void)
 		gone[n++] = remove_common(0);
 	common.low = common.n;
 	vai__unlock(&common.lock);
-	while (n > 0)
-		vai__heap_free(gone[--n]);
+	free_all(gone, n);
 }
