@@ -230,7 +230,7 @@ static void encode_block(lua_State *L, struct vai_vm *vm, const struct values *v
 	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
 	e.globals = lua_topointer(L, -1);
 	e.types = false;
-	e.globals_meta = v->call && lua_getmetatable(L, -1) && lua_topointer(L, -1) != vm->hidden;
+	e.globals_meta = v->call && vai__enc_has_metatable(L, vm);
 	lua_settop(L, top);
 	begin(&e);
 	if (v->call)

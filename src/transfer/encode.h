@@ -235,6 +235,11 @@ enum vai__enc_result vai__enc_fields(struct vai__enc *e, int f, const struct vai
 /* Writes T_TYPE for each metatable of a type (e->types) and of _G (e->globals_meta) that differs from a fresh
  * state's. */
 enum vai__enc_result vai__enc_types(struct vai__enc *e);
+/* Whether _G, which is on top, has a metatable other than vai's own. May leave one value on it. */
+static inline bool vai__enc_has_metatable(lua_State *L, const struct vai_vm *vm)
+{
+	return lua_getmetatable(L, -1) && lua_topointer(L, -1) != vm->hidden;
+}
 
 /* ---- modules and metamethods (encode_module.c) ---- */
 

@@ -191,12 +191,11 @@ static bool put_all_again(lua_State *L, int f, const struct vai__plan *plan, str
 	return all;
 }
 
-/* Whether _G has a metatable of the script's. */
 static bool globals_have_metatable(lua_State *L, const struct vai_vm *vm)
 {
 	const int top = lua_gettop(L);
 	lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-	const bool has = lua_getmetatable(L, -1) && lua_topointer(L, -1) != vm->hidden;
+	const bool has = vai__enc_has_metatable(L, vm);
 	lua_settop(L, top);
 	return has;
 }
