@@ -50,9 +50,9 @@ struct vai__helper {
 
 struct vai_code {
 	struct vai_obj obj;
-	char apart[VAI_CACHELINE -
-		sizeof(struct vai_obj)]; /* so that counting references disturbs no reader on another CPU */
-	uint64_t id;                 /* a number that no other code object ever has */
+	/* Counting references disturbs no reader of the rest on another CPU. */
+	char apart[VAI_CACHELINE - sizeof(struct vai_obj)];
+	uint64_t id;    /* a number that no other code object ever has */
 	uint64_t setup; /* of the homes for which it is (`home->setup_id`): its templates hold what those wish */
 	uint64_t hash;
 	size_t size;

@@ -16,8 +16,8 @@
 #include "sched/sched.h"
 
 enum { BUCKETS = 256, MAX_BYTES = 64 << 20 };
-#define FINE_CLOCK \
-	INT64_C(100000000) /* if a file is changed twice within so many ns, its times may not show the second change */
+/* If a file is changed twice within so many ns, its times may not show the second change. */
+#define FINE_CLOCK INT64_C(100000000)
 #define COARSE_CLOCK INT64_C(2100000000)
 
 struct module {

@@ -315,8 +315,8 @@ static void push_cache(lua_State *L, int n)
 		return;
 	lua_pop(L, 1);
 	lua_createtable(L, 0, n + 1);
-	lua_pushliteral(
-		L, "__div"); /* serves as __mode, which needs a "v" in it, and is a string that each state has already */
+	/* __mode needs a text with a "v" in it, and each state has this one already. */
+	lua_pushliteral(L, "__div");
 	lua_setfield(L, -2, "__mode");
 	lua_pushvalue(L, -1);
 	lua_setmetatable(L, -2);

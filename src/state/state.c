@@ -43,8 +43,8 @@ void vai__state_tidy(lua_State *L, struct vai_vm *vm)
 
 _Noreturn void vai__state_out_of_memory(lua_State *L)
 {
-	lua_pushliteral(
-		L, "not enough memory"); /* Lua keeps this string alive for memory errors, so nothing is allocated */
+	/* Lua keeps this string alive for memory errors, so nothing is allocated. */
+	lua_pushliteral(L, "not enough memory");
 	lua_error(L);
 	abort();
 }

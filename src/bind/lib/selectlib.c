@@ -457,8 +457,8 @@ int vai__lib_select(lua_State *L)
 	if (VAI_UNLIKELY(lua_type(L, 1) != LUA_TTABLE))
 		vai__arg_type_error(L, 1, 1, "select", "table");
 	begin(L, &o);
-	int status =
-		o.n > 0 && o.n <= MANY ? select_listed(L, g, &o, &out, true) : NOT_USUAL; /* 0: it may be a frozen table */
+	/* A table with no elements may be a frozen one. */
+	int status = o.n > 0 && o.n <= MANY ? select_listed(L, g, &o, &out, true) : NOT_USUAL;
 	if (VAI_UNLIKELY(status == NOT_USUAL)) {
 		check_options(L, &o);
 		status = select_listed(L, g, &o, &out, false);

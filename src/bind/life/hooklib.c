@@ -106,8 +106,8 @@ void vai__hook_tick(lua_State *L, lua_Debug *ar)
 			call_script(L, ar);
 		lua_pop(L, 1);
 	} else if (ar->event == LUA_HOOKCOUNT && lua_gethookcount(L) != VAI__HOOK_TICK && !vai__hook_looks_always()) {
-		vai__hook_set(
-			L, vai__hook_tick, lua_gethookmask(L), VAI__HOOK_TICK); /* the count was smaller, for an interruption */
+		/* For an interruption the count was smaller. */
+		vai__hook_set(L, vai__hook_tick, lua_gethookmask(L), VAI__HOOK_TICK);
 	}
 	if (VAI_UNLIKELY(vai__replay_is_on()))
 		vai__hook_event(L, ar);

@@ -183,8 +183,8 @@ void vai__hook_event(lua_State *L, lua_Debug *ar)
 	vai_g *g = owner();
 	if (!g || vai__replay_number(g) == 0)
 		return;
-	if (vai__end_due(
-			g)) /* a seeded run raises the end here, at the same place each time, and not where a signal comes */
+	/* A seeded run raises the end here, at the same place each time, and not where a signal comes. */
+	if (vai__end_due(g))
 		vai__end_raise(L, g);
 	if (ar->event == LUA_HOOKCOUNT) {
 		come_to_point(L, g, true);

@@ -367,9 +367,9 @@ static void finish_task(struct running *r, int status)
 	vai_task *task = r->g->task;
 	if (task) {
 		vai__charge_move(&r->outcome, NULL, vai__task_owner(task));
+		/* In a home that closes those that could join it end, too, so its error is not reported as unjoined. */
 		if (VAI_UNLIKELY(atomic_load_relaxed(&vai__g_home(r->g)->closing) != VAI_HOME_STAYS))
-			vai__task_joined(
-				task); /* the goroutines that could join it end, too, so its error is not reported as unjoined */
+			vai__task_joined(task);
 		if (VAI_UNLIKELY(status != LUA_OK && r->life.why == VAI_END_CANCELED))
 			vai__task_finish_canceled(task);
 		else
